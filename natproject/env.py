@@ -1,0 +1,113 @@
+"""What the environment, or a `.env` file in the project root, may set.
+
+Each field's description says what to write; it is what a person reads when a value is wrong.
+"""
+
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+YES_NO = "true or false"
+CommaList = Annotated[list[str], NoDecode]
+
+
+class Env(BaseSettings):
+    """The settings a deployment chooses. Names are those of the environment variables."""
+
+    model_config = SettingsConfigDict(
+        # ENV_FILE names another file; the tests use none.
+        env_file=os.environ.get("ENV_FILE", ROOT / ".env"),
+        extra="ignore",
+        # An empty value means "not set": `PORT= make run` is not a mistake worth stopping for.
+        env_ignore_empty=True,
+    )
+
+    debug: bool = Field(default=False, description=YES_NO)
+    secret_key: str = Field(
+        default="", description="a long random text, or leave it out to have one made"
+    )
+    data_dir: Path = Field(default=ROOT / "var", description="a directory that can be written")
+    host: str = Field(
+        default="127.0.0.1", description="an address of this machine, such as 127.0.0.1"
+    )
+    port: int = Field(
+        default=8000, ge=1, le=65535, description="a number from 1 to 65535, such as 8000"
+    )
+    https: bool = Field(default=False, description=YES_NO)
+    allowed_hosts: CommaList = Field(default=[], description="host names with commas between them")
+    csrf_trusted_origins: CommaList = Field(
+        default=[], description="origins with commas between them, such as https://chat.example.org"
+    )
+    workflows_file: Path = Field(
+        default=ROOT / "natproject" / "workflows.yaml", description="the path of a YAML file"
+    )
+    probe_workflow: bool = Field(default=False, description=YES_NO)
+    park_after: float = Field(default=60, ge=0, description="seconds, 0 or more, such as 60")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        default="WARNING", description="DEBUG, INFO, WARNING, ERROR or CRITICAL"
+    )
+
+    @field_validator("allowed_hosts", "csrf_trusted_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [item for part in value.split(",") if (item := part.strip())]
+        return value
+
+    @field_validator("csrf_trusted_origins")
+    @classmethod
+    def _with_scheme(cls, value: list[str]) -> list[str]:
+        if bad := [origin for origin in value if not origin.startswith(("http://", "https://"))]:
+            raise ValueError(f"{bad[0]} does not begin with http:// or https://")
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+
+def load() -> Env:
+    """Read the environment; a wrong value ends the process with a sentence for each one."""
+    try:
+        env = Env()
+        env.data_dir = env.data_dir.expanduser().absolute()
+        env.secret_key = env.secret_key or kept_secret(env.data_dir)
+    except ValidationError as error:
+        raise SystemExit("\n".join(_sentence(details) for details in error.errors())) from None
+    except OSError as error:
+        raise SystemExit(
+            f"DATA_DIR: {error.strerror}: {error.filename}. "
+            f"Write {Env.model_fields['data_dir'].description}."
+        ) from None
+    return env
+
+
+def kept_secret(data_dir: Path) -> str:
+    """Return the secret kept in `data_dir`, made at the first call.
+
+    It is linked into place whole, so that of two processes that start at once both read one secret.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    path = data_dir / "secret_key"
+    if not path.exists():
+        with tempfile.NamedTemporaryFile("w", dir=data_dir) as file:  # mode 0600
+            file.write(secrets.token_urlsafe(50))
+            file.flush()
+            with suppress(FileExistsError):
+                os.link(file.name, path)
+    return path.read_text()
+
+
+def _sentence(details: Any) -> str:
+    field = str(details["loc"][0])
+    reason = details["msg"].removeprefix("Value error, ")
+    what = Env.model_fields[field].description
+    return f"{field.upper()}={details['input']} cannot be used ({reason}). Write {what}."

@@ -1,0 +1,54 @@
+"""Logs: structlog and the standard library through one renderer, to stderr."""
+
+from typing import Any
+
+import structlog
+
+
+def configure_logging(level: str) -> dict[str, Any]:
+    """Configure structlog and return Django's LOGGING for the same output.
+
+    `level` is the lowest that is shown, as the standard library names it.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    console = {
+        "()": structlog.stdlib.ProcessorFormatter,
+        "foreign_pre_chain": shared,
+        "processors": [
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.dev.ConsoleRenderer(
+                colors=False, exception_formatter=structlog.dev.plain_traceback
+            ),
+        ],
+    }
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"console": console},
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "console"}},
+        "root": {"handlers": ["console"], "level": level},
+        "loggers": {
+            # Without its default handlers, which would print every line twice in DEBUG.
+            "django": {"handlers": [], "level": "NOTSET"},
+            # Each 404 is a warning there.
+            "django.request": {"level": "ERROR"},
+        },
+    }

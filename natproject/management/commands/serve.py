@@ -1,0 +1,67 @@
+"""`manage.py serve`: everything in one process, ready to use."""
+
+import errno
+import os
+import socket
+import sys
+
+from daphne.cli import CommandLineInterface
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from twisted.internet import reactor
+
+from natproject.serving import daphne_arguments
+from natproject.sign_in import sign_in_url, site_url
+
+
+class Command(BaseCommand):
+    """Migrates, makes the first user, prints how to sign in, and serves."""
+
+    help = "Serves the application at HOST:PORT and prints a link that signs the first user in."
+
+    def handle(self, *_args: object, **_options: object) -> None:
+        """Serve until stopped."""
+        check_free(settings.HOST, settings.PORT)
+        call_command("migrate", verbosity=0, interactive=False)
+        welcome = self._welcome()
+        # Printed when the port is open, so that who follows the link at once is not refused.
+        reactor.callWhenRunning(lambda: (self.stdout.write(welcome), self.stdout.flush()))
+        CommandLineInterface().run(daphne_arguments(settings.HOST, settings.PORT))
+
+    def _welcome(self) -> str:
+        manage = f"{os.path.relpath(sys.executable)} manage.py"
+        user = first_user()
+        link = sign_in_url(user) if user else f"run {manage} sign_in_link USERNAME"
+        return "\n".join(
+            [
+                f"Sign in: {link}",
+                "         (works once; each start prints a new one)",
+                f"Admin:   {site_url('/admin/')}",
+                f"Another: {manage} sign_in_link USERNAME [--staff]",
+                "Tests:   make test",
+                "Docs:    README.md and docs/",
+                "Stop:    Ctrl-C (what waits for an answer goes on after the next start)",
+            ]
+        )
+
+
+def first_user() -> User | None:
+    """Return whom the printed link signs in: the first administrator, made if nobody is there."""
+    if not User.objects.exists():
+        return User.objects.create_superuser("admin")
+    return User.objects.filter(is_active=True).order_by("-is_superuser", "pk").first()
+
+
+def check_free(host: str, port: int) -> None:
+    """Raise CommandError, which says what to do, if nothing can listen at `host`:`port`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            message = f"Port {port} is taken. Stop what uses it, or run PORT={port + 1} make run."
+        else:
+            message = f"HOST={host} PORT={port} cannot be served: {error.strerror}."
+        raise CommandError(message) from None

@@ -1,0 +1,40 @@
+"""`manage.py sign_in_link USERNAME`."""
+
+from argparse import ArgumentParser
+
+from django.contrib.auth.models import User
+from django.contrib.auth.validators import UnicodeUsernameValidator
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+
+from natproject.sign_in import sign_in_url
+
+
+class Command(BaseCommand):
+    """Prints a sign-in link, for a new user too."""
+
+    help = "Prints a link that signs USERNAME in, once, within a day. Makes the user if new."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare USERNAME and --staff."""
+        parser.add_argument("username")
+        parser.add_argument("--staff", action="store_true", help="let the user into the admin")
+
+    def handle(self, *, username: str, staff: bool, **_options: object) -> None:
+        """Print the link."""
+        user = User.objects.filter(username=username).first() or make_user(username)
+        if not user.is_active:
+            raise CommandError(f"{username} is deactivated. Activate the user in the admin first.")
+        if staff:
+            user.is_staff = user.is_superuser = True
+            user.save(update_fields=["is_staff", "is_superuser"])
+        self.stdout.write(sign_in_url(user))
+
+
+def make_user(username: str) -> User:
+    """Make a user without a password: links are the way in."""
+    try:
+        UnicodeUsernameValidator()(username)
+    except ValidationError as error:
+        raise CommandError(f"{username!r} cannot be a user name. {error.messages[0]}") from None
+    return User.objects.create_user(username)

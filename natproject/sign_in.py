@@ -1,0 +1,45 @@
+"""Signing in: the page, and links that work once."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.contrib.auth.views import LoginView
+from django.http import HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from sesame.utils import get_query_string
+from sesame.views import LoginView as SesameLoginView
+
+EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - names them, binds nothing
+
+
+class SignInView(LoginView):
+    """The sign-in page.
+
+    Its template's `link_failed` is true for a person whose link did not work.
+    """
+
+    redirect_authenticated_user = True
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Add `link_failed` to the context."""
+        return super().get_context_data(link_failed="link" in self.request.GET, **kwargs)
+
+
+class SignInLinkView(SesameLoginView):  # type: ignore[misc] # sesame has no types
+    """Signs in who follows a link, once; then the link is used up."""
+
+    def login_failed(self) -> HttpResponse:
+        """Show the sign-in page, which says how to get another link."""
+        return HttpResponseRedirect(reverse("sign-in") + "?link=failed")
+
+
+def site_url(path: str = "/") -> str:
+    """Return the URL of `path` on the server that HOST and PORT describe."""
+    host = EVERY_ADDRESS.get(settings.HOST, settings.HOST)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}{path}"
+
+
+def sign_in_url(user: User) -> str:
+    """Return a link that signs `user` in: once, and within a day."""
+    return site_url(reverse("sign-in-link") + get_query_string(user))

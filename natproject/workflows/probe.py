@@ -1,0 +1,99 @@
+"""What load tests and benchmarks drive, by the first word of the message. Offered only where
+PROBE_WORKFLOW is set.
+
+    echo TEXT         one chunk
+    ask               one text prompt, then the answer as a chunk
+    approve N         N binary prompts one after another, then the answers joined by "|"
+    stream N          N chunks "t0 ", "t1 ", … without delay
+    slowask MS        as ask, after so many milliseconds
+    slowstream N MS   as stream, with so many milliseconds before each chunk
+    step N [MS]       N journaled steps; each waits so many milliseconds, then appends a line to the
+                      file named by PROBE_LOG
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from sessions_app.workflows import BinaryPrompt, Context, Message, Option, TextPrompt, workflow
+
+Part = Callable[[Context, list[str]], AsyncIterator[str]]
+
+
+@workflow(name="probe", title="Probe", description=__doc__ or "", starters=("echo hello", "ask"))
+async def probe(message: Message, context: Context) -> AsyncIterator[str]:
+    """Do what the first word says."""
+    word, _, rest = message.text.strip().partition(" ")
+    if word == "echo":
+        yield rest
+        return
+    part = PARTS.get(word)
+    if part is None:
+        yield f"The first word must be one of: echo, {', '.join(PARTS)}."
+        return
+    async for chunk in part(context, rest.split()):
+        yield chunk
+
+
+async def ask(context: Context, arguments: list[str]) -> AsyncIterator[str]:
+    """One text prompt, and its answer."""
+    answer = await context.ask(TextPrompt(text="prompt-1"))
+    yield answer.text
+
+
+async def approve(context: Context, arguments: list[str]) -> AsyncIterator[str]:
+    """Prompts one after another."""
+    options = [Option(value="continue"), Option(value="cancel")]
+    answers = []
+    for number in range(1, int(arguments[0]) + 1):
+        prompt = BinaryPrompt(text=f"prompt-{number}", options=options)
+        answers.append((await context.ask(prompt)).value)
+    yield "|".join(answers)
+
+
+async def stream(context: Context, arguments: list[str]) -> AsyncIterator[str]:
+    """Chunks as fast as they are taken."""
+    for number in range(int(arguments[0])):
+        yield f"t{number} "
+
+
+async def slowask(context: Context, arguments: list[str]) -> AsyncIterator[str]:
+    """A prompt that comes late."""
+    await asyncio.sleep(int(arguments[0]) / 1000)
+    async for chunk in ask(context, arguments):
+        yield chunk
+
+
+async def slowstream(context: Context, arguments: list[str]) -> AsyncIterator[str]:
+    """Chunks at a pace."""
+    for number in range(int(arguments[0])):
+        await asyncio.sleep(int(arguments[1]) / 1000)
+        yield f"t{number} "
+
+
+async def step(context: Context, arguments: list[str]) -> AsyncIterator[str]:
+    """Steps whose every execution leaves a line."""
+    wait = int(arguments[1]) / 1000 if len(arguments) > 1 else 0.0
+    for number in range(1, int(arguments[0]) + 1):
+        await context.step(append_line, f"{context.run_id} {number}", wait, title=f"step {number}")
+        yield f"s{number} "
+
+
+def append_line(line: str, wait: float) -> None:
+    """The effect of a step, to be counted afterwards."""
+    time.sleep(wait)
+    if path := os.environ.get("PROBE_LOG"):
+        with Path(path).open("a") as log:
+            log.write(f"{line}\n")
+
+
+PARTS: dict[str, Part] = {
+    "ask": ask,
+    "approve": approve,
+    "stream": stream,
+    "slowask": slowask,
+    "slowstream": slowstream,
+    "step": step,
+}

@@ -1,0 +1,254 @@
+"""What a workflow may call: everything that must survive a crash goes through its context."""
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from django.utils import timezone
+from pydantic import BaseModel
+
+from sessions_app.errors import NotJson, PromptExpired, RunEnded, StepFailed
+from sessions_app.interactive import Prompt, Response
+from sessions_app.journal import Call, Entry, digest
+from sessions_app.models import JournalEntry
+from sessions_app.slots import Slot
+from sessions_app.steps import Retry, execute, result_type
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Response)
+Kind = JournalEntry.Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The user message that started the run. `text` is what the person wrote."""
+
+    text: str
+    schema_type: str = "chat_stream"
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The user whose conversation it is."""
+
+    id: int
+    username: str
+    name: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How an interaction was settled; without a response nobody answered in time."""
+
+    response: dict[str, Any] | None
+    by: str | None
+    at: datetime | None
+    is_default: bool
+
+
+class Driver(Protocol):
+    """What a context stands on: a hosted run with its journal, or a plain script."""
+
+    def attach(self, slot: Slot) -> None:
+        """The run's place under the limit, to be given back while it waits."""
+
+    def recall(self, call: Call) -> Entry | None:
+        """What the journal has for the call, if anything."""
+
+    def working(self) -> AbstractContextManager[None]:
+        """The run is in a step: it is not to be parked."""
+
+    def begin(self, call: Call, title: str) -> None:
+        """A step that people see begins. Ordered before all that follows, not awaited."""
+
+    def note(self, call: Call, *, result: Any = None, title: str = "", payload: str = "") -> None:
+        """Record a finished call. Ordered before all that follows, not awaited."""
+
+    async def finish(
+        self, call: Call, *, result: Any, error: dict[str, Any] | None, title: str, payload: str
+    ) -> None:
+        """Record what a step came to; stored when this returns."""
+
+    async def ask(self, asked: list[tuple[Call, Any]]) -> list[Answered]:
+        """Open the interactions that are not open yet, and wait for all of them."""
+
+    async def sleep(self, call: Call, until: datetime) -> None:
+        """Record the end of the sleep, and wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Who and what a run is about; `metadata` is of the request: method, path, headers, query, client."""
+
+    message: Message
+    user: Person
+    conversation_id: str
+    run_id: str
+    metadata: dict[str, Any]
+    builder: Any
+    options: BaseModel
+
+
+class Context:
+    """The second argument of a workflow.
+
+    Calls take positions in the order in which they are made, and replay compares them by position;
+    so make them in an order that does not depend on time, chance or outside data.
+    """
+
+    def __init__(self, scope: Scope, driver: Driver) -> None:
+        self.message = scope.message
+        self.user = scope.user
+        self.conversation_id = scope.conversation_id
+        self.run_id = scope.run_id
+        self.metadata = scope.metadata
+        self.builder = scope.builder
+        self.options: Any = scope.options
+        self._driver = driver
+        self._position = 0
+        self._ended = False
+
+    @property
+    def user_id(self) -> str:
+        """The user's id as text."""
+        return str(self.user.id)
+
+    @property
+    def position(self) -> int:
+        """How many calls the workflow has made so far."""
+        return self._position
+
+    def end(self) -> None:
+        """The run is over; later calls raise `RunEnded`."""
+        self._ended = True
+
+    def step(
+        self,
+        function: Callable[..., Awaitable[T]] | Callable[..., T],
+        *args: Any,
+        title: str | None = None,
+        retry: Retry | None = None,
+        **kwargs: Any,
+    ) -> Awaitable[T]:
+        """Run the function once, and have its result ever after.
+
+        A plain function runs in a thread. The result must have a JSON form; the function's return
+        annotation says how it is read back. A crash before the result is stored runs it again.
+
+        Args:
+            title: shows the step on the page, with its result.
+            retry: tries again when it raises.
+
+        Raises:
+            StepFailed: it raised, after all retries; recorded, so replay raises it too.
+            NotJson: its result cannot be stored.
+        """
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        call = self._call(Kind.STEP, name, args, kwargs)
+        return self._step(call, partial(function, *args, **kwargs), title or "", retry)
+
+    async def ask(self, prompt: Prompt[R]) -> R:
+        """Ask a person, and wait for the answer: minutes or weeks, it costs nothing.
+
+        Raises:
+            PromptExpired: its deadline passed and it declares no default.
+        """
+        return (await self.ask_all([prompt]))[0]
+
+    async def ask_all(self, prompts: Sequence[Prompt[R]]) -> list[R]:
+        """Ask several questions at once, to be answered in any order; the responses in theirs.
+
+        Raises:
+            PromptExpired: one of them expired without a default; the others are settled by then.
+        """
+        asked = [(self._call(Kind.ASK, type(prompt).__name__, prompt), prompt) for prompt in prompts]
+        return [
+            _respond(prompt, answered)
+            for prompt, answered in zip(prompts, await self._driver.ask(asked), strict=True)
+        ]
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, durably: a restart does not begin it anew, and a long one holds no memory."""
+        call = self._call(Kind.SLEEP, "sleep", seconds)
+        recorded = self._driver.recall(call)
+        if recorded is None:
+            until = timezone.now() + timedelta(seconds=seconds)
+        else:
+            until = datetime.fromisoformat(recorded.result)
+        await self._driver.sleep(call, until)
+
+    def now(self) -> datetime:
+        """The time, aware; replay has the same."""
+        return datetime.fromisoformat(
+            self._noted(Kind.NOW, lambda: timezone.now().isoformat()),
+        )
+
+    def random(self) -> float:
+        """A random number in [0, 1); replay has the same. Not for secrets."""
+        number: float = self._noted(Kind.RANDOM, random.random)
+        return number
+
+    def show(self, name: str, payload: str = "") -> None:
+        """Show a step on the page that has happened; `payload` is markdown."""
+        call = self._call(Kind.SHOW, name, payload)
+        if self._driver.recall(call) is None:
+            self._driver.note(call, title=name, payload=payload)
+
+    def _noted(self, kind: Kind, draw: Callable[[], Any]) -> Any:
+        call = self._call(kind, kind.value)
+        recorded = self._driver.recall(call)
+        if recorded is not None:
+            return recorded.result
+        value = draw()
+        self._driver.note(call, result=value)
+        return value
+
+    def _call(self, kind: Kind, name: str, *arguments: Any) -> Call:
+        if self._ended:
+            raise RunEnded
+        self._position += 1
+        return Call(self._position, kind.value, name[:200], digest(*arguments))
+
+    async def _step(
+        self, call: Call, function: "partial[Any]", title: str, retry: Retry | None
+    ) -> Any:
+        returns = result_type(function.func, call.name)
+        recorded = self._driver.recall(call)
+        if recorded is not None and recorded.finished:
+            if recorded.error is not None:
+                raise _failure(call, recorded.error)
+            return returns.load(recorded.result)
+        if title and recorded is None:
+            self._driver.begin(call, title)
+        with self._driver.working():
+            try:
+                stored = returns.dump(await execute(function, retry))
+            except NotJson:
+                raise
+            except Exception as error:
+                failed = {"type": type(error).__name__, "message": str(error)[:2000]}
+                await self._driver.finish(
+                    call, result=None, error=failed, title=title, payload=failed["message"]
+                )
+                raise _failure(call, failed) from error
+            payload = stored if isinstance(stored, str) else ""
+            await self._driver.finish(call, result=stored, error=None, title=title, payload=payload)
+        return returns.load(stored)
+
+
+def _failure(call: Call, error: dict[str, Any]) -> StepFailed:
+    return StepFailed(call.name, error["type"], error["message"])
+
+
+def _respond(prompt: Prompt[R], answered: Answered) -> R:
+    if answered.response is None:
+        raise PromptExpired(prompt.text)
+    return prompt.respond(
+        answered.response, by=answered.by, at=answered.at, is_default=answered.is_default
+    )

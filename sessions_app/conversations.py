@@ -1,0 +1,325 @@
+"""What a front end may do to a conversation. Each function is one transaction, and one writer commits
+it; the hosts are woken after the commit. A crash before it leaves nothing, one after it leaves work that
+the next start takes up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+
+from sessions_app import runs
+from sessions_app.dispatch.base import dispatcher
+from sessions_app.errors import Busy, Invalid, NotFound, Refused
+from sessions_app.event_log import InteractionSettled, Transaction, writer
+from sessions_app.interactive import load_prompt
+from sessions_app.models import Conversation, Event, Interaction, Run
+from sessions_app.workflows import registry
+
+MAX_MESSAGE = 32_000
+MAX_NAME = 200
+TITLE = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A user message as it comes in. `message_id` is the client's: a repeat of it starts nothing."""
+
+    message_id: str
+    text: str
+    schema_type: str = "chat_stream"
+    workflow: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The stored message. `duplicate`: it was stored before, and nothing happened now."""
+
+    conversation: UUID
+    run: UUID
+    sequence: int
+    duplicate: bool
+
+
+class Outcome(StrEnum):
+    """What came of an answer."""
+
+    ACCEPTED = "accepted"  # it is the answer
+    DUPLICATE = "duplicate"  # it was the answer already
+    STALE = "stale"  # another answer was faster, or the run ended
+    EXPIRED = "expired"  # the deadline passed first
+    NOT_FOUND = "not_found"  # there is no such question for this person
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as it comes in: `value`, or `values` for a checkbox.
+
+    `interaction` names the question. Without it the first of `names` (ids that a client sent along)
+    that is a question of the conversation does, else its only pending one.
+    """
+
+    answer_id: str
+    value: str | None = None
+    values: list[str] | None = None
+    interaction: str | None = None
+    names: Sequence[str] = ()
+    version: int | None = None
+    via: str = "websocket"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What came of an answer, and the final status of the question where there is one."""
+
+    outcome: Outcome
+    interaction: UUID | None = None
+    status: str = ""
+    response: dict[str, Any] | None = None
+    by: str | None = None
+    at: datetime | None = None
+    via: str = ""
+
+
+async def submit(*, owner: int, conversation_id: str, message: Message) -> Submitted:
+    """Store a user message and the run it starts, and wake its host.
+
+    Raises:
+        Invalid: the text is empty or too long, or an id is.
+        UnknownWorkflow: a new conversation names a workflow that is not offered.
+        Busy: a run is active and the workflow takes one at a time.
+    """
+    _check_message(conversation_id, message)
+    return await writer.write(lambda tx: _submit(tx, owner, conversation_id, message))
+
+
+async def answer(*, user: int, conversation_id: str | None, answer: Answer) -> Settled:
+    """Settle a pending question by the answer of a person who may give it.
+
+    Raises:
+        Invalid: the answer is none that the prompt takes (the prompt stays pending), or several
+            prompts are pending and none is named.
+    """
+    return await writer.write(lambda tx: _answer(tx, user, conversation_id, answer))
+
+
+async def stop(*, owner: int, conversation_id: str, run: str | None = None) -> list[UUID]:
+    """Ask the active runs of a conversation to stop, or the one named; returns those asked.
+
+    Their last event says when they have really stopped.
+
+    Raises:
+        NotFound: no such conversation of this owner.
+    """
+    return await writer.write(lambda tx: _stop(tx, owner, conversation_id, run))
+
+
+def _check_message(conversation_id: str, message: Message) -> None:
+    if not message.text.strip():
+        raise Invalid("The message is empty. Write something and send it again.")
+    if len(message.text) > MAX_MESSAGE:
+        raise Invalid(
+            f"The message has {len(message.text):,} characters; at most {MAX_MESSAGE:,} are taken. "
+            "Shorten it or send it in parts.",
+            max_length=MAX_MESSAGE,
+        )
+    for name, value in (("conversation_id", conversation_id), ("id", message.message_id)):
+        if not value or len(value) > MAX_NAME:
+            raise Invalid(f"{name} must have 1 to {MAX_NAME} characters.")
+
+
+def _submit(tx: Transaction, owner: int, conversation_id: str, message: Message) -> Submitted:
+    conversation = Conversation.objects.filter(
+        owner_id=owner, conversation_id=conversation_id
+    ).first()
+    offered = registry.get(conversation.workflow if conversation else message.workflow)
+    active: list[Run] = []
+    if conversation is not None:
+        stored = Run.objects.filter(conversation=conversation, message_id=message.message_id)
+        for run in stored:
+            sequence = Event.objects.filter(run=run).order_by("sequence").first()
+            first = sequence.first_sequence if sequence else 0
+            return Submitted(conversation.id, run.id, first, duplicate=True)
+        active = list(Run.objects.filter(conversation=conversation, status__in=Run.UNFINISHED))
+        if active and offered.policy == "reject":
+            raise Busy
+    else:
+        conversation = Conversation.objects.create(
+            owner_id=owner,
+            conversation_id=conversation_id,
+            workflow=offered.workflow.name,
+            title=" ".join(message.text.split())[:TITLE],
+            created_at=tx.now,
+            updated_at=tx.now,
+        )
+    if offered.policy == "interrupt":
+        for run in active:
+            _request_stop(tx, run)
+    run = Run.objects.create(
+        conversation=conversation,
+        key=offered.key(conversation=conversation.id, owner=owner),
+        message_id=message.message_id,
+        text=message.text,
+        schema_type=message.schema_type,
+        metadata=message.metadata or {},
+        created_at=tx.now,
+    )
+    payload = {
+        "message_id": message.message_id,
+        "text": message.text,
+        "schema_type": message.schema_type,
+    }
+    sequence_ = tx.append(run, Event.Type.USER_MESSAGE, payload)
+    tx.after_commit.append(lambda: dispatcher().wake(run.key))
+    return Submitted(conversation.id, run.id, sequence_, duplicate=False)
+
+
+def _request_stop(tx: Transaction, run: Run) -> None:
+    if run.stop_requested_at is not None:
+        return
+    Run.objects.filter(pk=run.pk).update(stop_requested_at=tx.now)
+    tx.append(run, Event.Type.RUN, {"status": run.status, "reason": "stopping"})
+    tx.after_commit.append(lambda: dispatcher().wake(run.key))
+
+
+def _stop(tx: Transaction, owner: int, conversation_id: str, run_id: str | None) -> list[UUID]:
+    mine = Run.objects.filter(
+        conversation__owner_id=owner, conversation__conversation_id=conversation_id
+    )
+    if not mine.exists():
+        raise NotFound("There is no such conversation.")
+    stoppable = list(mine.filter(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED]))
+    if run_id is not None:
+        stoppable = [run for run in stoppable if str(run.id) == run_id]
+    for run in stoppable:
+        _request_stop(tx, run)
+    return [run.id for run in stoppable]
+
+
+def _answer(tx: Transaction, user: int, conversation_id: str | None, given: Answer) -> Settled:
+    interaction = _find(user, conversation_id, given)
+    if interaction is None:
+        return Settled(Outcome.NOT_FOUND)
+    person = get_user_model().objects.get(pk=user)
+    return settle_by(tx, interaction, person, given)
+
+
+def settle_by(
+    tx: Transaction, interaction: Interaction, person: AbstractBaseUser, given: Answer
+) -> Settled:
+    """Settle the question with this person's answer, or say why it is too late."""
+    if interaction.status != Interaction.Status.PENDING:
+        return _too_late(interaction, person, given)
+    if interaction.expires_at is not None and interaction.expires_at <= tx.now:
+        expire(tx, interaction)
+        return _too_late(interaction, person, given)
+    if given.version is not None and given.version != interaction.version:
+        return replace(_final(interaction), outcome=Outcome.STALE)
+    response = load_prompt(interaction.prompt).check(given.value, given.values)
+    _settle(tx, interaction, Interaction.Status.ANSWERED, response, person, given)
+    return replace(_final(interaction), outcome=Outcome.ACCEPTED)
+
+
+def expire(tx: Transaction, interaction: Interaction, *, via: str = "deadline") -> None:
+    """The deadline passed: the prompt's declared default is its outcome, else none."""
+    response = load_prompt(interaction.prompt).default_answer()
+    _settle(tx, interaction, Interaction.Status.EXPIRED, response, None, Answer("", via=via))
+
+
+def _settle(
+    tx: Transaction,
+    interaction: Interaction,
+    status: Interaction.Status,
+    response: dict[str, Any] | None,
+    by: AbstractBaseUser | None,
+    given: Answer,
+) -> None:
+    run = interaction.run
+    won = runs.settle(
+        tx,
+        run,
+        interaction,
+        status,
+        via=given.via,
+        response=response,
+        by=by,
+        answer_id=given.answer_id,
+    )
+    interaction.refresh_from_db()
+    if won:
+        name = by.get_username() if by else None
+        news = InteractionSettled(run.id, interaction.id, status, response, name, tx.now)
+        tx.after_commit.append(lambda: dispatcher().wake(run.key, news))
+
+
+def _find(user: int, conversation_id: str | None, given: Answer) -> Interaction | None:
+    """The question that is meant, among those that this person may answer.
+
+    One of another person is not told from one that does not exist.
+    """
+    mine = Interaction.objects.select_related("run", "answered_by").filter(
+        conversation__owner_id=user
+    )
+    if conversation_id is not None:
+        mine = mine.filter(conversation__conversation_id=conversation_id)
+    if given.interaction is not None:
+        return mine.filter(pk=given.interaction).first() if is_uuid(given.interaction) else None
+    if conversation_id is None:
+        return None
+    for name in given.names:
+        if is_uuid(name) and (named := mine.filter(pk=name).first()) is not None:
+            return named
+    pending = list(mine.filter(status=Interaction.Status.PENDING).order_by("sequence"))
+    if len(pending) > 1:
+        raise Invalid(
+            f"{len(pending)} prompts are pending. Name the one you answer by interaction_id.",
+            pending=[{"interaction_id": str(one.id), "text": one.prompt["text"]} for one in pending],
+        )
+    return pending[0] if pending else None
+
+
+def is_uuid(text: str) -> bool:
+    """Whether the text is a UUID; the database takes nothing else for one."""
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _final(interaction: Interaction) -> Settled:
+    by = interaction.answered_by
+    return Settled(
+        Outcome.STALE,
+        interaction.id,
+        interaction.status,
+        interaction.response,
+        by.get_username() if by else None,
+        interaction.answered_at,
+        interaction.answered_via,
+    )
+
+
+def _too_late(interaction: Interaction, person: AbstractBaseUser, given: Answer) -> Settled:
+    """The same answer again is acknowledged again; any other is told what stands."""
+    final = _final(interaction)
+    if interaction.status == Interaction.Status.EXPIRED:
+        return replace(final, outcome=Outcome.EXPIRED)
+    same = (
+        interaction.status == Interaction.Status.ANSWERED
+        and interaction.answer_id == given.answer_id
+        and interaction.answered_by_id == person.pk
+    )
+    if same:
+        try:
+            if load_prompt(interaction.prompt).check(given.value, given.values) == final.response:
+                return replace(final, outcome=Outcome.DUPLICATE)
+        except Refused:
+            pass
+    return final

@@ -1,0 +1,133 @@
+"""Everything that this runtime raises. The docstring is the message.
+
+SessionsError
+├── Refused                  nothing was written; the caller asked for something that cannot be
+│   ├── Invalid
+│   ├── UnknownWorkflow
+│   ├── Busy
+│   ├── NotFound
+│   └── Fenced
+├── StorageUnavailable
+├── ConversationGone
+├── BuilderFailed
+└── WorkflowError            raised into workflow code
+    ├── NonDeterminism       suspends the run
+    ├── NotJson
+    ├── StepFailed
+    ├── PromptExpired
+    ├── RunEnded
+    └── NoPerson
+"""
+
+from typing import Any
+
+
+class SessionsError(Exception):
+    """Something went wrong in the session runtime."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class Refused(SessionsError):
+    """The request cannot be carried out; nothing was written."""
+
+
+class Invalid(Refused):
+    """The content is not valid. `details` says what would be."""
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class UnknownWorkflow(Refused):
+    """No such workflow is offered here."""
+
+    def __init__(self, name: str, offered: list[str]) -> None:
+        super().__init__(
+            f"There is no workflow {name!r} here. Offered are: {', '.join(offered) or 'none'}."
+        )
+        self.name = name
+        self.offered = offered
+
+
+class Busy(Refused):
+    """This workflow takes one message at a time. Wait for the run to end, or stop it first."""
+
+
+class NotFound(Refused):
+    """There is no such thing here."""
+
+
+class Fenced(Refused):
+    """A newer host has the key; the write of the older one is refused."""
+
+    def __init__(self, key: str, generation: int, current: int) -> None:
+        super().__init__(f"Host {key} #{generation} was replaced by #{current}; it writes no more.")
+
+
+class StorageUnavailable(SessionsError):
+    """The database did not take the write. Nothing was stored; try again."""
+
+
+class ConversationGone(SessionsError):
+    """The conversation was deleted."""
+
+    def __init__(self, conversation: object) -> None:
+        super().__init__(f"Conversation {conversation} was deleted.")
+
+
+class WorkflowError(SessionsError):
+    """A workflow used its context in a way that cannot work."""
+
+
+class NonDeterminism(WorkflowError):
+    """The workflow does not match its journal."""
+
+    def __init__(self, position: int, *, recorded: str, asked: str) -> None:
+        super().__init__(
+            f"The workflow no longer matches its journal at position {position}: recorded there is "
+            f"{recorded}, the code now asks for {asked}. Deploy the code that recorded it and "
+            "resume the run, or cancel it. What must differ between two executions (time, random "
+            "numbers, outside data) belongs into context.now(), context.random() or a step."
+        )
+        self.position = position
+
+
+class NotJson(WorkflowError):
+    """A step's result cannot be stored as JSON."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(
+            f"{what} cannot be stored as JSON: {reason}. Return plain values, dataclasses or "
+            "pydantic models, and keep clients and handles in the builder."
+        )
+
+
+class StepFailed(WorkflowError):
+    """A step raised, after all its retries. `error_type` names the exception's class."""
+
+    def __init__(self, step: str, error_type: str, message: str) -> None:
+        super().__init__(f"Step {step} failed: {error_type}: {message}")
+        self.step = step
+        self.error_type = error_type
+
+
+class PromptExpired(WorkflowError):
+    """Nobody answered in time, and the prompt declares no default."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"Nobody answered in time: {text!r}")
+
+
+class RunEnded(WorkflowError):
+    """The run has ended: its context can do nothing more. Await all work before you return."""
+
+
+class NoPerson(WorkflowError):
+    """This session has nobody to ask: give session() a user_input_callback."""
+
+
+class BuilderFailed(SessionsError):
+    """The workflow's builder could not be built. It is tried anew by the next run."""

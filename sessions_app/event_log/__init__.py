@@ -1,0 +1,32 @@
+"""The event log: append with group commit, read after a cursor, fold.
+
+Payloads by event type:
+
+- `user_message`: `{"message_id": str, "text": str, "schema_type": str}`
+- `run`: `{"status": Run.Status, "reason"?: str, "error"?: {"code": str, "message": str}}`;
+  with `"replayed": int` (journal positions) where the run was taken up again
+- `text`: `{"text": str}`, a piece of the run's output
+- `message`: `{"text": str, "lengths": [int]}`, folded `text` events; `lengths` gives the characters of
+  each sequence that the message spans
+- `restart`: `{"from_sequence": int}`: the run's text from there on was cut, and is begun anew
+- `step`: `{"step_id": str, "name": str, "state": "in_progress" | "complete" | "failed",
+  "payload": str (markdown)}`
+- `interaction`: `{"interaction_id": str, "prompt": dict, "expires_at": str | None, "version": 1}`
+- `interaction_update`: `{"interaction_id": str, "status": Interaction.Status, "version": 2,
+  "response": dict | None, "by": str | None, "at": str, "via": str}`
+"""
+
+from sessions_app.event_log.log import read, trim
+from sessions_app.event_log.records import EventRecord, InteractionSettled
+from sessions_app.event_log.transaction import Transaction
+from sessions_app.event_log.writer import Writer, writer
+
+__all__ = [
+    "EventRecord",
+    "InteractionSettled",
+    "Transaction",
+    "Writer",
+    "read",
+    "trim",
+    "writer",
+]

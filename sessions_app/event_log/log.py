@@ -1,0 +1,37 @@
+"""Reading the log after a cursor."""
+
+from uuid import UUID
+
+from sessions_app.event_log.records import EventRecord
+from sessions_app.models import Event
+
+
+def read(conversation: UUID, *, after: int, limit: int) -> list[EventRecord]:
+    """The events after the cursor, oldest first, at most `limit`. Blocks: call it in a thread.
+
+    The first may be a `message` that began before the cursor: see `trim`.
+    """
+    rows = (
+        Event.objects.filter(conversation_id=conversation, sequence__gt=after)
+        .order_by("sequence")
+        .values_list(
+            "run_id",
+            "run__message_id",
+            "run__schema_type",
+            "first_sequence",
+            "sequence",
+            "type",
+            "payload",
+            "created_at",
+        )[:limit]
+    )
+    return [EventRecord(conversation, *row) for row in rows]
+
+
+def trim(event: EventRecord, *, after: int) -> str:
+    """Of a `text` or `message` event, the text that a reader at the cursor has not had."""
+    text: str = event.payload["text"]
+    had = after - event.first_sequence + 1
+    if event.type != Event.Type.MESSAGE or had <= 0:
+        return text
+    return text[sum(event.payload["lengths"][:had]) :]

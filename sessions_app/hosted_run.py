@@ -1,0 +1,326 @@
+"""One run as its host drives it: the durable driver of its context."""
+
+import asyncio
+import time
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from datetime import datetime
+from enum import Enum
+from typing import Any
+from uuid import UUID, uuid4
+
+import structlog
+from django.utils import timezone
+
+from sessions_app import runs
+from sessions_app.context import Answered, Message, Person
+from sessions_app.errors import (
+    BuilderFailed,
+    ConversationGone,
+    Fenced,
+    NonDeterminism,
+    NotJson,
+    SessionsError,
+    StorageUnavailable,
+)
+from sessions_app.event_log import InteractionSettled, Transaction, writer
+from sessions_app.journal import Call, Entry
+from sessions_app.models import Interaction, Run
+from sessions_app.output import Output
+from sessions_app.runner import Runner
+from sessions_app.session import SessionManager
+from sessions_app.slots import Slot
+from sessions_app.take_up import Started
+
+log = structlog.get_logger(__name__)
+
+
+class Leaving(Enum):
+    """Why a run is taken out of memory before it ends."""
+
+    PARK = "it only waits"
+    STOP = "it was asked to stop"
+    DRAIN = "its process stops"
+    BROKEN = "a write of it failed"
+
+
+class HostedRun:
+    """Executes the workflow from the top, with the journal in its hand."""
+
+    def __init__(self, started: Started, hold: runs.Hold, manager: SessionManager) -> None:
+        self.run = started.run
+        self._journal = started.journal
+        self._hold = hold
+        self._manager = manager
+        self._output = Output(hold, self.run, started.cut, self._watch)
+        self._slot: Slot | None = None
+        self._runner: Runner | None = None
+        self._questions: dict[UUID, asyncio.Future[Answered]] = {}
+        self._early: dict[UUID, Answered] = {}
+        self._sleeps: dict[int, datetime] = {}
+        self._busy = 0
+        self._waits = 0
+        self._waiting_since = 0.0
+        self._leaving: Leaving | None = None
+        self._mismatch: NonDeterminism | None = None
+        self.failure: SessionsError | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    # --- what the host does with it
+
+    def start(self, done: Callable[["asyncio.Task[None]"], None]) -> None:
+        """Begin to execute; `done` is called when it is out of memory."""
+        self.task = asyncio.create_task(self._drive(), name=f"run {self.run.id}")
+        self.task.add_done_callback(done)
+
+    def leave(self, why: Leaving) -> None:
+        """Take the run out of memory. What it did is stored; what it does now is cancelled."""
+        if self._leaving is None and self.task is not None:
+            self._leaving = why
+            if self._runner is not None:
+                self._runner.context.end()
+            self.task.cancel()
+
+    def settled(self, news: InteractionSettled) -> None:
+        """One of its questions has its final status."""
+        is_default = news.status == Interaction.Status.EXPIRED
+        answered = Answered(news.response, news.by, news.at, is_default=is_default)
+        waiting = self._questions.get(news.interaction)
+        if waiting is None:
+            self._early[news.interaction] = answered
+        elif not waiting.done():
+            waiting.set_result(answered)
+
+    def rests_since(self) -> float | None:
+        """Since when (monotonic) it does nothing but wait; None while it works."""
+        return self._waiting_since if self._waits and not self._busy else None
+
+    # --- the driver of its context
+
+    def attach(self, slot: Slot) -> None:
+        """The place that is given back while it waits."""
+        self._slot = slot
+
+    def recall(self, call: Call) -> Entry | None:
+        """What the journal has; a mismatch suspends the run even if the workflow catches it."""
+        try:
+            return self._journal.recall(call)
+        except NonDeterminism as error:
+            self._mismatch = error
+            raise
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """In a step."""
+        self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            self._waiting_since = time.monotonic()
+
+    def begin(self, call: Call, title: str) -> None:
+        """See `Driver`."""
+        self._output.settle()
+        self._write(lambda tx: runs.begin_step(tx, self._hold, self.run, call, title))
+
+    def note(self, call: Call, *, result: Any = None, title: str = "", payload: str = "") -> None:
+        """See `Driver`."""
+        self._write(self._finished(call, result=result, error=None, title=title, payload=payload))
+
+    async def finish(
+        self, call: Call, *, result: Any, error: dict[str, Any] | None, title: str, payload: str
+    ) -> None:
+        """See `Driver`."""
+        await self._write(
+            self._finished(call, result=result, error=error, title=title, payload=payload)
+        )
+
+    async def ask(self, asked: list[tuple[Call, Any]]) -> list[Answered]:
+        """See `Driver`."""
+        answers: dict[int, Answered] = {}
+        waiting: dict[int, asyncio.Future[Answered]] = {}
+        new: list[tuple[Call, Any, UUID]] = []
+        for call, prompt in asked:
+            entry = self.recall(call)
+            if entry is not None and entry.finished:
+                answers[call.position] = Answered(
+                    entry.result, entry.by, entry.settled_at, is_default=entry.is_default
+                )
+            else:
+                interaction = entry.interaction if entry is not None else None
+                if interaction is None:
+                    interaction = uuid4()
+                    new.append((call, prompt, interaction))
+                waiting[call.position] = self._expect(interaction)
+        if waiting:
+            await self._wait_for_people(list(waiting.values()), new)
+            answers |= {position: future.result() for position, future in waiting.items()}
+        return [answers[call.position] for call, _ in asked]
+
+    async def sleep(self, call: Call, until: datetime) -> None:
+        """See `Driver`."""
+        left = (until - timezone.now()).total_seconds()
+        recorded = self.recall(call) is not None
+        if recorded and left <= 0:
+            return
+        self._sleeps[call.position] = until
+        try:
+            if recorded:
+                await self._write(self._wait)
+            else:
+                self._output.settle()
+                await self._write(
+                    lambda tx: runs.begin_sleep(
+                        tx, self._hold, self.run, call, until=until, wake_at=self._wake_at()
+                    )
+                )
+            async with self._resting():
+                await asyncio.sleep(max(left, 0))
+        finally:
+            del self._sleeps[call.position]
+        await self._write(lambda tx: runs.awake(tx, self._hold, self.run))
+
+    # --- how it executes
+
+    async def _drive(self) -> None:
+        try:
+            await self._execute()
+            if self._mismatch is not None:
+                raise self._mismatch
+        except asyncio.CancelledError:
+            await self._left()
+        except (Fenced, ConversationGone, StorageUnavailable) as error:
+            self.failure = error
+        except (NonDeterminism, NotJson) as error:
+            await self._end(Run.Status.SUSPENDED, type(error).__name__, str(error))
+        except Exception as error:
+            await self._failed(error)
+        else:
+            if self._leaving is Leaving.STOP:
+                await self._end(Run.Status.CANCELLED)
+            elif self._leaving is None:
+                await self._end(Run.Status.COMPLETED)
+
+    async def _execute(self) -> None:
+        run, conversation = self.run, self.run.conversation
+        owner = conversation.owner
+        person = Person(owner.pk, owner.get_username(), owner.get_full_name(), owner.email)
+        message = Message(run.text, run.schema_type, run.message_id)
+        async with (
+            self._manager.session(
+                user=person,
+                conversation_id=conversation.conversation_id,
+                metadata=run.metadata,
+            ) as session,
+            session.run(message, run_id=str(run.id), driver=self) as runner,
+        ):
+            self._runner = runner
+            async with aclosing(runner.result_stream()) as chunks:
+                async for chunk in chunks:
+                    if runner.context.position >= self._journal.last_position:
+                        await self._output.emit(chunk)
+            self._journal.check_complete(runner.context.position)
+            self._output.settle()
+
+    async def _left(self) -> None:
+        if self._leaving is Leaving.STOP:
+            await self._end(Run.Status.CANCELLED)
+        elif self._leaving is None:
+            raise asyncio.CancelledError
+
+    async def _failed(self, error: Exception) -> None:
+        if self._leaving is Leaving.STOP:
+            await self._end(Run.Status.CANCELLED)
+        elif self._leaving is None:
+            log.warning("run.failed", run=str(self.run.id), exc_info=error)
+            # Our own errors are written for people; those of other code may hold internals.
+            ours = isinstance(error, SessionsError) and not isinstance(error, BuilderFailed)
+            reason = str(error) if ours else f"The workflow failed ({type(error).__name__})."
+            if isinstance(error, BuilderFailed):
+                reason = "What the workflow needs could not be built. Try again later."
+            detail = "".join(traceback.format_exception(error))[-8000:]
+            await self._end(Run.Status.FAILED, "workflow_error", reason, detail)
+
+    async def _end(
+        self, status: Run.Status, code: str = "", message: str = "", detail: str = ""
+    ) -> None:
+        error = {"code": code, "message": message} if code else None
+        try:
+            await writer.write(
+                lambda tx: runs.end(
+                    tx, self._hold, self.run, status, error=error, detail=detail
+                )
+            )
+        except SessionsError as failure:
+            self.failure = failure
+
+    # --- waiting
+
+    def _expect(self, interaction: UUID) -> "asyncio.Future[Answered]":
+        future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        self._questions[interaction] = future
+        if (early := self._early.pop(interaction, None)) is not None:
+            future.set_result(early)
+        return future
+
+    async def _wait_for_people(
+        self, futures: list["asyncio.Future[Answered]"], new: list[tuple[Call, Any, UUID]]
+    ) -> None:
+        if new:
+            self._output.settle()
+            await self._write(
+                lambda tx: runs.open_interactions(
+                    tx, self._hold, self.run, new, wake_at=self._wake_at()
+                )
+            )
+        async with self._resting():
+            stored_as_waiting = bool(new)
+            while pending := [future for future in futures if not future.done()]:
+                # An answer to one of several made it the system's turn; it is still a person's.
+                if not stored_as_waiting:
+                    await self._write(self._wait)
+                await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                stored_as_waiting = False
+
+    @asynccontextmanager
+    async def _resting(self) -> AsyncIterator[None]:
+        assert self._slot is not None
+        self._waits += 1
+        self._waiting_since = time.monotonic()
+        try:
+            async with self._slot.released():
+                yield
+        finally:
+            self._waits -= 1
+
+    def _wake_at(self) -> datetime | None:
+        return min(self._sleeps.values(), default=None)
+
+    def _wait(self, tx: Transaction) -> None:
+        runs.wait(tx, self._hold, self.run, wake_at=self._wake_at())
+
+    # --- writing
+
+    def _finished(self, call: Call, **outcome: Any) -> Callable[[Transaction], None]:
+        self._output.settle()
+        return lambda tx: runs.finish_call(tx, self._hold, self.run, call, **outcome)
+
+    def _write(self, work: Callable[[Transaction], Any]) -> "asyncio.Future[Any]":
+        future = writer.write(work)
+        self._watch(future)
+        return future
+
+    def _watch(self, future: "asyncio.Future[Any]") -> None:
+        """A write that fails ends the execution, whether or not somebody awaits it."""
+        future.add_done_callback(self._written)
+
+    def _written(self, future: "asyncio.Future[Any]") -> None:
+        if future.cancelled() or (error := future.exception()) is None:
+            return
+        if not isinstance(error, SessionsError):
+            log.error("run.write_failed", run=str(self.run.id), exc_info=error)
+            error = StorageUnavailable()
+        self.failure = self.failure or error
+        self.leave(Leaving.BROKEN)

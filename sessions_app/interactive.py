@@ -1,0 +1,272 @@
+"""Prompts, which a workflow asks, and responses, which it gets back.
+
+`input_type` and the field names are those of the wire (docs/protocol.md).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, field_validator, model_validator
+
+from sessions_app.errors import Invalid
+
+
+class Option(BaseModel):
+    """One choice. A plain string is short for an option with that value and label."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = ""
+    label: str = ""
+    value: str = Field(min_length=1, max_length=200)
+    description: str = ""
+    # A destructive choice is never focused by default and looks like one.
+    destructive: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            given = {"value": given}
+        if isinstance(given, dict) and "value" in given:
+            given = {"id": given["value"], "label": given["value"], **given}
+        return given
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer. `by` is a username; None with `is_default` where the deadline passed and the
+    prompt's declared default stands in."""
+
+    value: str
+    by: str | None
+    at: datetime | None
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TextResponse(Response):
+    """`value` is the text."""
+
+    @property
+    def text(self) -> str:
+        """The text as typed."""
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceResponse(Response):
+    """`value` is the chosen option's value."""
+
+    option: Option
+
+
+@dataclass(frozen=True, slots=True)
+class CheckboxResponse(Response):
+    """`values` are those of the chosen options, in the prompt's order; `value` joins them by ", "."""
+
+    options: tuple[Option, ...]
+
+    @property
+    def values(self) -> list[str]:
+        """The chosen values."""
+        return [option.value for option in self.options]
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationResponse(Response):
+    """The note was seen; `value` is "ok"."""
+
+
+R = TypeVar("R", bound=Response, covariant=True)
+
+
+class Prompt(BaseModel, Generic[R]):
+    """What is asked. `timeout` is in seconds; None waits for ever.
+
+    At the deadline the run goes on with `default` where one is declared, else `PromptExpired` is
+    raised in the workflow; `error` is the sentence shown then. `details` is shown as a table: what
+    will happen, in the server's own words.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str = Field(min_length=1, max_length=20_000)
+    timeout: float | None = Field(default=None, gt=0, le=10 * 365 * 86400)
+    error: str = "The time for an answer is over."
+    details: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def check(self, value: str | None, values: list[str] | None) -> dict[str, Any]:
+        """The answer as it is stored.
+
+        Raises:
+            Invalid: it is none that this prompt takes; says which would be.
+        """
+        raise NotImplementedError
+
+    def respond(self, stored: dict[str, Any], **who: Any) -> R:
+        """The typed response from what `check` returned."""
+        raise NotImplementedError
+
+    def default_answer(self) -> dict[str, Any] | None:
+        """The declared outcome of the deadline, as `check` would store it."""
+        default = getattr(self, "default", None)
+        if default is None:
+            return None
+        if isinstance(default, list):
+            return self.check(None, default)
+        return self.check(default, None)
+
+    @model_validator(mode="after")
+    def _default_is_an_answer(self) -> "Prompt[R]":
+        try:
+            self.default_answer()
+        except Invalid as error:
+            raise ValueError(f"default: {error}") from error
+        return self
+
+
+class TextPrompt(Prompt[TextResponse]):
+    """Asks for free text."""
+
+    input_type: Literal["text"] = "text"
+    placeholder: str = ""
+    required: bool = True
+    max_length: int = Field(default=10_000, ge=1, le=100_000)
+    default: str | None = None
+
+    def check(self, value: str | None, values: list[str] | None) -> dict[str, Any]:
+        text = value if value is not None else "\n".join(values or [])
+        if self.required and not text.strip():
+            raise Invalid("This prompt needs an answer; it is empty.")
+        if len(text) > self.max_length:
+            raise Invalid(
+                f"The answer has {len(text):,} characters; this prompt takes {self.max_length:,}.",
+                max_length=self.max_length,
+            )
+        return {"value": text}
+
+    def respond(self, stored: dict[str, Any], **who: Any) -> TextResponse:
+        return TextResponse(value=stored["value"], **who)
+
+
+class NotificationPrompt(Prompt[NotificationResponse]):
+    """Shows a note, and goes on when it was seen."""
+
+    input_type: Literal["notification"] = "notification"
+    default: Literal["ok"] | None = None
+
+    def check(self, value: str | None, values: list[str] | None) -> dict[str, Any]:
+        return {"value": "ok"}
+
+    def respond(self, stored: dict[str, Any], **who: Any) -> NotificationResponse:
+        return NotificationResponse(value="ok", **who)
+
+
+class _WithOptions(Prompt[R]):
+    """A prompt with named choices."""
+
+    min_options: ClassVar[int] = 1
+    max_options: ClassVar[int] = 100
+
+    options: list[Option]
+
+    @field_validator("options")
+    @classmethod
+    def _distinct(cls, options: list[Option]) -> list[Option]:
+        if not cls.min_options <= len(options) <= cls.max_options:
+            wanted = (
+                f"exactly {cls.min_options}"
+                if cls.min_options == cls.max_options
+                else f"{cls.min_options} to {cls.max_options}"
+            )
+            raise ValueError(f"{cls.__name__} takes {wanted} options, not {len(options)}")
+        if len({option.value for option in options}) != len(options):
+            raise ValueError("two options have the same value")
+        return options
+
+    def find(self, answer: str) -> Option:
+        """The option meant by its value, else its id, else its label.
+
+        Raises:
+            Invalid: there is none; lists those there are.
+        """
+        for name in ("value", "id", "label"):
+            for option in self.options:
+                if getattr(option, name) == answer:
+                    return option
+        offered = [option.value for option in self.options]
+        raise Invalid(
+            f"{answer[:100]!r} is not an option. Choose one of: {', '.join(offered)}.",
+            options=offered,
+        )
+
+
+class _OneOption(_WithOptions[ChoiceResponse]):
+    """A prompt whose answer is one option."""
+
+    default: str | None = None
+
+    def check(self, value: str | None, values: list[str] | None) -> dict[str, Any]:
+        given = [value] if value is not None else values or []
+        if len(given) != 1:
+            raise Invalid(f"Choose exactly one option, not {len(given)}.")
+        return {"value": self.find(given[0]).value}
+
+    def respond(self, stored: dict[str, Any], **who: Any) -> ChoiceResponse:
+        return ChoiceResponse(value=stored["value"], option=self.find(stored["value"]), **who)
+
+
+class BinaryPrompt(_OneOption):
+    """Asks to choose between two; label them with verbs."""
+
+    min_options = max_options = 2
+    input_type: Literal["binary_choice"] = "binary_choice"
+
+
+class RadioPrompt(_OneOption):
+    """Asks to choose one of a few, all of them visible."""
+
+    input_type: Literal["radio"] = "radio"
+
+
+class DropdownPrompt(_OneOption):
+    """Asks to choose one of many."""
+
+    input_type: Literal["dropdown"] = "dropdown"
+
+
+class CheckboxPrompt(_WithOptions[CheckboxResponse]):
+    """Asks to choose several."""
+
+    input_type: Literal["checkbox"] = "checkbox"
+    min_selected: int = Field(default=0, ge=0)
+    max_selected: int | None = Field(default=None, ge=1)
+    default: list[str] | None = None
+
+    def check(self, value: str | None, values: list[str] | None) -> dict[str, Any]:
+        given = values if values is not None else [value] if value else []
+        chosen = {self.find(item).value for item in given}
+        if len(chosen) < self.min_selected:
+            raise Invalid(f"Choose at least {self.min_selected}; {len(chosen)} are chosen.")
+        if self.max_selected is not None and len(chosen) > self.max_selected:
+            raise Invalid(f"Choose at most {self.max_selected}; {len(chosen)} are chosen.")
+        return {"values": [option.value for option in self.options if option.value in chosen]}
+
+    def respond(self, stored: dict[str, Any], **who: Any) -> CheckboxResponse:
+        chosen = tuple(option for option in self.options if option.value in stored["values"])
+        return CheckboxResponse(value=", ".join(stored["values"]), options=chosen, **who)
+
+
+AnyPrompt = Annotated[
+    TextPrompt | NotificationPrompt | BinaryPrompt | RadioPrompt | DropdownPrompt | CheckboxPrompt,
+    Field(discriminator="input_type"),
+]
+
+_adapter: TypeAdapter[AnyPrompt] = TypeAdapter(AnyPrompt)
+
+
+def load_prompt(stored: dict[str, Any]) -> AnyPrompt:
+    """The prompt from its stored JSON."""
+    return _adapter.validate_python(stored)

@@ -1,0 +1,65 @@
+"""What falls due: deadlines of interactions, ends of durable sleeps, records of live builders."""
+
+import asyncio
+from functools import partial
+
+import structlog
+from django.utils import timezone
+
+from sessions_app import conversations, database
+from sessions_app.dispatch.base import dispatcher
+from sessions_app.errors import StorageUnavailable
+from sessions_app.event_log import Transaction, writer
+from sessions_app.models import Interaction, Run
+
+log = structlog.get_logger(__name__)
+
+EVERY = 1.0
+AT_ONCE = 200
+
+
+def due_interactions() -> list[Interaction]:
+    """Pending interactions whose deadline has passed, oldest first."""
+    return list(
+        Interaction.objects.filter(
+            status=Interaction.Status.PENDING, expires_at__lte=timezone.now()
+        )
+        .select_related("run")
+        .order_by("expires_at")[:AT_ONCE]
+    )
+
+
+def due_sleeps() -> list[Run]:
+    """Runs whose durable sleep is over."""
+    return list(Run.objects.filter(wake_at__lte=timezone.now()).order_by("wake_at")[:AT_ONCE])
+
+
+def wake_run(tx: Transaction, run: Run) -> None:
+    """The sleep is over: it is the system's turn."""
+    woken = Run.objects.filter(pk=run.pk, status=Run.Status.WAITING, wake_at__lte=tx.now)
+    if woken.update(status=Run.Status.RUNNING, wake_at=None):
+        tx.after_commit.append(lambda: dispatcher().wake(run.key))
+
+
+async def settle_due() -> int:
+    """Settle all that is due; each in a transaction of its own. Returns how many there were."""
+    works = [
+        partial(conversations.expire, interaction=interaction)
+        for interaction in await database.read(due_interactions)
+    ]
+    works += [partial(wake_run, run=run) for run in await database.read(due_sleeps)]
+    await asyncio.gather(*(writer.write(work) for work in works))
+    return len(works)
+
+
+async def maintain() -> None:
+    """Settle what is due, every second, until cancelled."""
+    while True:
+        try:
+            while await settle_due() >= AT_ONCE:
+                pass
+        except StorageUnavailable:
+            log.warning("maintenance.storage_unavailable")
+        except Exception:
+            log.exception("maintenance.failed")
+        await asyncio.sleep(EVERY)

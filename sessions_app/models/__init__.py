@@ -1,0 +1,10 @@
+"""The rows of the runtime: one noun per file."""
+
+from sessions_app.models.conversation import Conversation
+from sessions_app.models.event import Event
+from sessions_app.models.host import HostLease
+from sessions_app.models.interaction import Interaction
+from sessions_app.models.journal import JournalEntry
+from sessions_app.models.run import Run
+
+__all__ = ["Conversation", "Event", "HostLease", "Interaction", "JournalEntry", "Run"]

@@ -1,0 +1,42 @@
+"""An event: one entry of a conversation's append-only, numbered log."""
+
+from django.db import models
+
+from sessions_app.models.conversation import Conversation
+from sessions_app.models.run import Run
+
+
+class Event(models.Model):
+    """All that a client ever sees is events. `event_log` documents the payload of each type.
+
+    An event spans the sequences `first_sequence`…`sequence`. They differ only for a `message`, which
+    takes the place of the `text` events it was folded from; so the spans of a log tile it gap-free.
+    """
+
+    class Type(models.TextChoices):
+        USER_MESSAGE = "user_message"
+        RUN = "run"
+        TEXT = "text"
+        MESSAGE = "message"
+        RESTART = "restart"
+        STEP = "step"
+        INTERACTION = "interaction"
+        INTERACTION_UPDATE = "interaction_update"
+
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="events")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
+    first_sequence = models.BigIntegerField()
+    sequence = models.BigIntegerField()
+    type = models.CharField(max_length=20, choices=Type.choices)
+    payload = models.JSONField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["conversation", "sequence"], name="event_unique_sequence"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.type}"

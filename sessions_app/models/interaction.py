@@ -1,0 +1,69 @@
+"""An interaction: one question to a person inside a run."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+from sessions_app.models.conversation import Conversation
+from sessions_app.models.run import Run
+
+
+class Interaction(models.Model):
+    """Goes from `pending` to exactly one final status, by one conditional UPDATE."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"  # waits for its answer
+        ANSWERED = "answered"  # a person answered: who, when and from where is beside it
+        EXPIRED = "expired"  # its deadline passed; `response` is the declared default, if any
+        CANCELLED = "cancelled"  # its run ended first
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="interactions")
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.CASCADE, related_name="interactions"
+    )
+    # Its place in the run's journal.
+    position = models.PositiveIntegerField()
+    # Its place in the conversation's log.
+    sequence = models.BigIntegerField()
+    prompt = models.JSONField()
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    # 1 when asked, 2 when settled. An answer that names another version was given to a card that
+    # no longer stands.
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+    # {"value": str} or, for a checkbox, {"values": [str]}.
+    response = models.JSONField(null=True, blank=True)
+    answered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="answered_interactions",
+    )
+    answered_at = models.DateTimeField(null=True, blank=True)
+    answered_via = models.CharField(max_length=20, blank=True)
+    # The client's id of the answer. The same answer under the same id is acknowledged again.
+    answer_id = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["run", "position"], name="interaction_unique_position"),
+        )
+        indexes = (
+            models.Index(
+                fields=["conversation"],
+                name="interaction_pending",
+                condition=models.Q(status="pending"),
+            ),
+            models.Index(
+                fields=["expires_at"],
+                name="interaction_deadline",
+                condition=models.Q(status="pending", expires_at__isnull=False),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.prompt.get('text', '')[:60]} ({self.status})"

@@ -1,0 +1,40 @@
+"""A journal entry: one thing that a run has done, by position."""
+
+from django.db import models
+
+from sessions_app.models.run import Run
+
+
+class JournalEntry(models.Model):
+    """What replay reads, so that it repeats nothing."""
+
+    class Kind(models.TextChoices):
+        STEP = "step"
+        ASK = "ask"
+        SLEEP = "sleep"
+        NOW = "now"
+        RANDOM = "random"
+        SHOW = "show"
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="journal")
+    position = models.PositiveIntegerField()
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    # What was called, and a digest of what it was called with: replay compares both.
+    name = models.CharField(max_length=200)
+    fingerprint = models.CharField(max_length=32)
+    result = models.JSONField(null=True, blank=True)
+    error = models.JSONField(null=True, blank=True)
+    # The conversation's last sequence when this was recorded. Text of the run after the last
+    # finished entry's sequence is what a crash may have cut.
+    sequence = models.BigIntegerField()
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "journal entries"
+        constraints = (
+            models.UniqueConstraint(fields=["run", "position"], name="journal_unique_position"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.position} {self.kind} {self.name}"

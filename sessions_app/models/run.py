@@ -1,0 +1,62 @@
+"""A run: one execution of a workflow for one user message."""
+
+import uuid
+
+from django.db import models
+
+from sessions_app.models.conversation import Conversation
+
+
+class Run(models.Model):
+    """The message, and how far its execution has come."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"  # stored; no host has started it yet
+        RUNNING = "running"  # it is the system's turn: a host drives it, or must take it up
+        WAITING = "waiting"  # it is a person's turn (or a durable sleep's); needs no host
+        SUSPENDED = "suspended"  # stopped by an error that an operator can mend and resume
+        COMPLETED = "completed"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    UNFINISHED = (Status.QUEUED, Status.RUNNING, Status.WAITING)
+    FINISHED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="runs")
+    # Which host drives it: a user of a per-user workflow, or a conversation of a shared one.
+    key = models.CharField(max_length=200)
+    # The client's id of the user message. Makes a repeated message harmless.
+    message_id = models.CharField(max_length=200)
+    text = models.TextField()
+    schema_type = models.CharField(max_length=20)
+    metadata = models.JSONField(default=dict)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    # The generation of the host that took it up last.
+    generation = models.BigIntegerField(default=0)
+    # How often a host took it up and died before the run came to a point where it could rest.
+    crashes = models.PositiveSmallIntegerField(default=0)
+    stop_requested_at = models.DateTimeField(null=True, blank=True)
+    # Earliest end of the durable sleeps that the run is in.
+    wake_at = models.DateTimeField(null=True, blank=True)
+    error = models.JSONField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["conversation", "message_id"], name="run_unique_message"
+            ),
+        )
+        indexes = (
+            models.Index(fields=["key", "status"], name="run_key_status"),
+            models.Index(fields=["status", "created_at"], name="run_status_created"),
+            models.Index(
+                fields=["wake_at"], name="run_wake_at", condition=models.Q(wake_at__isnull=False)
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.status})"

@@ -1,0 +1,100 @@
+"""A run's text on its way into the log: gathered while a commit is under way, and on replay compared
+with what was sent before, so that nothing is sent twice."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from sessions_app import runs
+from sessions_app.event_log import Transaction, writer
+from sessions_app.models import Run
+from sessions_app.take_up import CutText
+
+# A workflow that yields faster than is committed waits at so many characters.
+HIGH_WATER = 64_000
+# A generator that never awaits lets the others run after so many chunks.
+CHUNKS_A_TURN = 8
+
+Watch = Callable[["asyncio.Future[Any]"], None]
+
+
+class Output:
+    """Chunks in, `text` events out. `watch` is told of each write that nobody awaits."""
+
+    def __init__(self, hold: runs.Hold, run: Run, cut: CutText | None, watch: Watch) -> None:
+        self._hold = hold
+        self._run = run
+        self._watch = watch
+        self._cut = cut
+        # How much of the cut text the replay has given again so far.
+        self._matched = 0
+        self._lock = threading.Lock()
+        self._parts: list[str] = []
+        self._size = 0
+        self._write: asyncio.Future[Any] | None = None
+        self._chunks = 0
+
+    async def emit(self, text: str) -> None:
+        """A chunk that the workflow gave and no earlier execution did."""
+        if self._cut is not None:
+            text = self._match(self._cut, text)
+        if text:
+            self._gather(text)
+        self._chunks += 1
+        if self._size > HIGH_WATER and self._write is not None:
+            await asyncio.wait([self._write])
+        elif self._chunks % CHUNKS_A_TURN == 0:
+            await asyncio.sleep(0)
+
+    def settle(self) -> None:
+        """The text up to here is complete: if it is shorter than what was cut, it differs."""
+        if self._cut is not None:
+            self._begin_anew(self._cut, self._cut.text[: self._matched])
+
+    def _match(self, cut: CutText, text: str) -> str:
+        """What of the chunk is new; begins anew where it differs from what was cut."""
+        left = len(cut.text) - self._matched
+        known, new = text[:left], text[left:]
+        if not cut.text.startswith(known, self._matched):
+            self._begin_anew(cut, cut.text[: self._matched] + text)
+            return ""
+        self._matched += len(known)
+        if self._matched == len(cut.text):
+            self._cut = None
+        return new
+
+    def _begin_anew(self, cut: CutText, text: str) -> None:
+        self._cut = None
+        self._watch(
+            writer.write(
+                lambda tx: runs.restart_text(
+                    tx, self._hold, self._run, from_sequence=cut.from_sequence
+                )
+            )
+        )
+        if text:
+            self._gather(text)
+
+    def _gather(self, text: str) -> None:
+        with self._lock:
+            self._parts.append(text)
+            self._size += len(text)
+            under_way = len(self._parts) > 1
+        if not under_way:
+            self._write = writer.write(self._piece())
+            self._watch(self._write)
+
+    def _piece(self) -> Callable[[Transaction], int]:
+        """The work that writes what has gathered when its turn comes; the same if it runs twice."""
+        taken: list[str] = []
+
+        def work(tx: Transaction) -> int:
+            if not taken:
+                with self._lock:
+                    taken.append("".join(self._parts))
+                    self._parts.clear()
+                    self._size = 0
+            return runs.append_text(tx, self._hold, self._run, taken[0])
+
+        return work

@@ -1,0 +1,49 @@
+"""A session's place under the concurrency limit, given back while it waits for a person."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Slot:
+    """One run's claim on a semaphore. Several waits of one run may overlap: it holds its place
+    again when the last of them is over."""
+
+    def __init__(self, semaphore: asyncio.Semaphore) -> None:
+        self._semaphore = semaphore
+        self._held = False
+        self._waits = 0
+        self._waiting_since = 0.0
+        # Seconds (monotonic) that the run spent waiting; metrics leave them out.
+        self.waited = 0.0
+
+    async def __aenter__(self) -> "Slot":
+        await self._semaphore.acquire()
+        self._held = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._give_back()
+
+    @asynccontextmanager
+    async def released(self) -> AsyncIterator[None]:
+        """Hold no place inside of the block. Cancelled at its end, it holds none either."""
+        if self._waits == 0:
+            self._waiting_since = time.monotonic()
+            self._give_back()
+        self._waits += 1
+        try:
+            yield
+        finally:
+            self._waits -= 1
+            if self._waits == 0:
+                self.waited += time.monotonic() - self._waiting_since
+        if self._waits == 0 and not self._held:
+            await self._semaphore.acquire()
+            self._held = True
+
+    def _give_back(self) -> None:
+        if self._held:
+            self._held = False
+            self._semaphore.release()

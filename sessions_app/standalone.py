@@ -1,0 +1,68 @@
+"""A context without a server: in a script or a test nothing is stored, prompts go to a callback."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from sessions_app.context import Answered
+from sessions_app.journal import Call, Entry
+from sessions_app.slots import Slot
+
+
+class Script:
+    """The driver of a run that lives as long as its process."""
+
+    def __init__(self, callback: Any) -> None:
+        self._callback = callback
+        self._slot: Slot | None = None
+
+    def attach(self, slot: Slot) -> None:
+        """Where to give the place back while a person is asked."""
+        self._slot = slot
+
+    def recall(self, call: Call) -> Entry | None:
+        """Nothing is recorded."""
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Scripts are not parked."""
+        yield
+
+    def begin(self, call: Call, title: str) -> None:
+        """Nobody watches."""
+
+    def note(self, call: Call, *, result: Any = None, title: str = "", payload: str = "") -> None:
+        """Nothing is recorded."""
+
+    async def finish(
+        self, call: Call, *, result: Any, error: dict[str, Any] | None, title: str, payload: str
+    ) -> None:
+        """Nothing is recorded."""
+
+    async def ask(self, asked: list[tuple[Call, Any]]) -> list[Answered]:
+        """Ask the callback, all questions at once."""
+        async with self._released():
+            return await asyncio.gather(*(self._ask(prompt) for _, prompt in asked))
+
+    async def sleep(self, call: Call, until: datetime) -> None:
+        """Sleep."""
+        async with self._released():
+            await asyncio.sleep(max((until - timezone.now()).total_seconds(), 0))
+
+    def _released(self) -> Any:
+        assert self._slot is not None
+        return self._slot.released()
+
+    async def _ask(self, prompt: Any) -> Answered:
+        try:
+            async with asyncio.timeout(prompt.timeout):
+                given = await self._callback(prompt)
+        except TimeoutError:
+            return Answered(prompt.default_answer(), None, timezone.now(), is_default=True)
+        many = given if isinstance(given, list) else None
+        one = None if many is not None else given
+        return Answered(prompt.check(one, many), "", timezone.now(), is_default=False)

@@ -1,0 +1,99 @@
+"""Executing a step: in a thread or on the loop, with retries, and its result as JSON."""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, get_type_hints
+
+from django.db import close_old_connections
+from pydantic import BaseModel, ConfigDict, Field, PydanticSchemaGenerationError, TypeAdapter
+from pydantic_core import PydanticSerializationError
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
+
+from sessions_app.errors import NotJson
+
+
+class Retry(BaseModel):
+    """How a step is tried again. `wait` and `max_wait` are seconds, doubled from try to try."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    attempts: int = Field(default=3, ge=1, le=100)
+    wait: float = Field(default=0.5, ge=0)
+    max_wait: float = Field(default=30, ge=0)
+    on: tuple[type[Exception], ...] = (Exception,)
+
+
+async def execute(function: Callable[[], Any], retry: Retry | None) -> Any:
+    """Call it, and again as `retry` says; raises what the last try raised."""
+    policy = retry or Retry(attempts=1)
+    async for attempt in AsyncRetrying(
+        stop=stop_after_attempt(policy.attempts),
+        wait=wait_exponential_jitter(initial=policy.wait, max=policy.max_wait),
+        retry=retry_if_exception_type(policy.on),
+        reraise=True,
+    ):
+        with attempt:
+            return await _call(function)
+    raise AssertionError("AsyncRetrying returns or raises")
+
+
+async def _call(function: Callable[[], Any]) -> Any:
+    plain = function.func if isinstance(function, partial) else function
+    if inspect.iscoroutinefunction(plain):
+        return await function()
+    result = await asyncio.to_thread(_in_thread, function)
+    return await result if inspect.isawaitable(result) else result
+
+
+def _in_thread(function: Callable[[], Any]) -> Any:
+    close_old_connections()
+    try:
+        return function()
+    finally:
+        close_old_connections()
+
+
+class ResultType:
+    """The JSON form of what a function returns, by its annotation. A step gives the workflow the
+    same value whether it just ran or is replayed."""
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        self._name = name
+        try:
+            annotation = get_type_hints(function).get("return", Any)
+        except (NameError, TypeError, AttributeError):
+            annotation = Any
+        try:
+            self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+        except PydanticSchemaGenerationError as error:
+            raise NotJson(f"The result of step {name}", str(error).splitlines()[0]) from None
+
+    def dump(self, result: Any) -> Any:
+        """The result as JSON values.
+
+        Raises:
+            NotJson: it has none.
+        """
+        try:
+            stored = self._adapter.dump_python(result, mode="json", warnings="error")
+            self._adapter.validate_python(stored)
+        except (PydanticSerializationError, ValueError) as error:
+            raise NotJson(f"The result of step {self._name}", str(error)) from None
+        return stored
+
+    def load(self, stored: Any) -> Any:
+        """The result from its JSON values."""
+        return self._adapter.validate_python(stored)
+
+
+@lru_cache(maxsize=1024)
+def result_type(function: Callable[..., Any], name: str) -> ResultType:
+    """The result type of a function; making one costs more than many a step."""
+    return ResultType(function, name)

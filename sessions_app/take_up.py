@@ -1,0 +1,170 @@
+"""A host takes up the runs of its key: which start now, which are stopped, which wait."""
+
+from dataclasses import dataclass, field
+from itertools import groupby
+from uuid import UUID
+
+from django.db.models import F, Q
+
+from sessions_app import runs
+from sessions_app.errors import UnknownWorkflow
+from sessions_app.event_log import Transaction
+from sessions_app.journal import Journal
+from sessions_app.models import Event, HostLease, Run
+from sessions_app.workflows import registry
+
+# A run during which its process died so often, without getting on in between, is set aside.
+MAX_CRASHES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CutText:
+    """Output that was stored after the run's last journal entry, before it was interrupted."""
+
+    from_sequence: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run that the host has to drive now."""
+
+    run: Run
+    journal: Journal
+    cut: CutText | None
+
+
+@dataclass(slots=True)
+class Found:
+    """What a look at the key's runs came to."""
+
+    started: list[Started] = field(default_factory=list)
+    stopping: list[UUID] = field(default_factory=list)
+
+
+def take_lease(tx: Transaction, *, key: str, worker: str, workflow: str, user_id: str) -> runs.Hold:
+    """Become the key's host. Every earlier host of the key is fenced off from here on."""
+    values = {
+        "worker": worker,
+        "workflow": workflow,
+        "user_id": user_id,
+        "started_at": tx.now,
+        "last_activity": tx.now,
+        "released_at": None,
+    }
+    raised = HostLease.objects.filter(key=key).update(generation=F("generation") + 1, **values)
+    if not raised:
+        HostLease.objects.create(key=key, generation=1, **values)
+    tx.forget_fence(key)
+    generation = HostLease.objects.values_list("generation", flat=True).get(key=key)
+    return runs.Hold(key, generation)
+
+
+def release_lease(tx: Transaction, hold: runs.Hold) -> None:
+    """The host ends; the lease stays as a record of who had the key last."""
+    HostLease.objects.filter(key=hold.key, generation=hold.generation).update(
+        released_at=tx.now, metrics={}
+    )
+
+
+def take_up(tx: Transaction, hold: runs.Hold, driven: set[UUID]) -> Found:
+    """Look at the unfinished runs of the key, and start those whose turn it is.
+
+    Args:
+        driven: the runs that the host drives already.
+    """
+    hold.check(tx)
+    unfinished = (
+        Run.objects.filter(
+            Q(status__in=Run.UNFINISHED)
+            | Q(status=Run.Status.SUSPENDED, stop_requested_at__isnull=False),
+            key=hold.key,
+        )
+        .select_related("conversation__owner")
+        .order_by("conversation_id", "created_at", "id")
+    )
+    found = Found()
+    for _, group in groupby(unfinished, key=lambda run: run.conversation_id):
+        _take_up_conversation(tx, hold, driven, list(group), found)
+    return found
+
+
+def suspend_all(
+    tx: Transaction, *, key: str, worker: str, error: dict[str, str], detail: str
+) -> None:
+    """The key's runs cannot be driven here; those that wait for people keep waiting."""
+    _, _, workflow = key.split(":", 2)
+    hold = take_lease(tx, key=key, worker=worker, workflow=workflow, user_id="")
+    for run in Run.objects.filter(key=key, status__in=[Run.Status.QUEUED, Run.Status.RUNNING]):
+        status = Run.Status.CANCELLED if run.stop_requested_at else Run.Status.SUSPENDED
+        runs.end(tx, hold, run, status, error=error, detail=detail)
+    release_lease(tx, hold)
+
+
+def _take_up_conversation(
+    tx: Transaction, hold: runs.Hold, driven: set[UUID], unfinished: list[Run], found: Found
+) -> None:
+    """In the order of the messages; one at a time unless the workflow takes them in parallel."""
+    try:
+        one_at_a_time = registry.get(unfinished[0].conversation.workflow).policy != "parallel"
+    except UnknownWorkflow:
+        one_at_a_time = True
+    active = False
+    for run in unfinished:
+        if run.stop_requested_at is not None:
+            if run.id in driven:
+                found.stopping.append(run.id)
+                active = True
+            else:
+                runs.end(tx, hold, run, Run.Status.CANCELLED)
+        elif run.id in driven or run.status == Run.Status.WAITING:
+            active = True
+        elif not (active and one_at_a_time):
+            active = _start(tx, hold, run, found) or active
+
+
+def _start(tx: Transaction, hold: runs.Hold, run: Run, found: Found) -> bool:
+    if run.crashes >= MAX_CRASHES:
+        message = (
+            f"Its process died {run.crashes} times while it ran, without getting on in between. "
+            "Mend the cause, then resume it in the admin."
+        )
+        runs.end(
+            tx, hold, run, Run.Status.SUSPENDED, error={"code": "crashed", "message": message}
+        )
+        return False
+    journal = Journal.load(run)
+    run.crashes += 1
+    run.generation = hold.generation
+    run.started_at = run.started_at or tx.now
+    Run.objects.filter(pk=run.pk).update(
+        status=Run.Status.RUNNING,
+        crashes=run.crashes,
+        generation=run.generation,
+        started_at=run.started_at,
+        wake_at=None,
+    )
+    cut = _cut_text(run, journal)
+    payload: dict[str, object] = {"status": Run.Status.RUNNING.value}
+    if journal.last_position or cut or run.crashes > 1:
+        payload["replayed"] = journal.finished
+    tx.append(run, Event.Type.RUN, payload)
+    found.started.append(Started(run, journal, cut))
+    return True
+
+
+def _cut_text(run: Run, journal: Journal) -> CutText | None:
+    events = Event.objects.filter(
+        run=run,
+        sequence__gt=journal.last_sequence,
+        type__in=[Event.Type.TEXT, Event.Type.RESTART],
+    ).order_by("sequence")
+    pieces: list[str] = []
+    first = 0
+    for event in events:
+        if event.type == Event.Type.RESTART:
+            pieces, first = [], 0
+        else:
+            first = first or event.first_sequence
+            pieces.append(event.payload["text"])
+    return CutText(first, "".join(pieces)) if pieces else None

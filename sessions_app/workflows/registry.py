@@ -1,0 +1,178 @@
+"""The workflows that the installed applications declare, and which of them are offered here."""
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.core.exceptions import ImproperlyConfigured
+from pydantic import BaseModel
+
+from sessions_app.config import Policy, RuntimeConfig, WorkflowConfig
+from sessions_app.errors import UnknownWorkflow
+
+WorkflowFunction = Callable[..., AsyncIterator[str] | Awaitable[Any]]
+BuilderFactory = Callable[..., Any]
+F = TypeVar("F", bound=WorkflowFunction)
+
+
+class NoOptions(BaseModel, extra="forbid"):
+    """The options of a workflow that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A registered function, and what people see of it before they start it."""
+
+    name: str
+    title: str
+    description: str
+    function: WorkflowFunction
+    per_user_builder: BuilderFactory | None
+    shared_builder: BuilderFactory | None
+    options: type[BaseModel]
+    second_message: Policy
+    starters: tuple[str, ...]
+
+    @property
+    def streams(self) -> bool:
+        """Whether it yields chunks; else it returns one result."""
+        return inspect.isasyncgenfunction(self.function)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A workflow with its configuration, both checked."""
+
+    workflow: Workflow
+    config: WorkflowConfig
+    options: BaseModel
+
+    @property
+    def policy(self) -> Policy:
+        """What a second message does while a run is active."""
+        return self.config.second_message or self.workflow.second_message
+
+    def key(self, *, conversation: UUID, owner: int) -> str:
+        """Which host drives the runs of this conversation: `kind:subject:workflow`."""
+        if self.workflow.per_user_builder is not None:
+            return f"user:{owner}:{self.workflow.name}"
+        return f"conversation:{conversation}:{self.workflow.name}"
+
+
+_declared: dict[str, Workflow] = {}
+_offered: dict[str, Offered] = {}
+_default: list[str] = []
+
+
+def workflow(
+    *,
+    name: str,
+    title: str,
+    description: str = "",
+    starters: tuple[str, ...] = (),
+    second_message: Policy = "enqueue",
+    options: type[BaseModel] = NoOptions,
+    per_user_builder: BuilderFactory | None = None,
+    shared_builder: BuilderFactory | None = None,
+) -> Callable[[F], F]:
+    """Declare an async function or async generator `(message, context)` to be a workflow.
+
+    Args:
+        name: what configuration and clients call it; letters, digits, `_` and `-`.
+        title: what people see; `description` and `starters` (first messages to try) help them begin.
+        second_message: what a message does while a run of the conversation is active: `enqueue`,
+            `reject`, `interrupt` or `parallel`. Configuration may override it.
+        options: a pydantic model of what configuration may set; given as `context.options`.
+        per_user_builder: builds what one user's runs share: an async function or async context
+            manager `(user, options)`; the result is `context.builder`. Closed when idle.
+        shared_builder: the same for all users: `(options)`. At most one of the two.
+
+    Raises:
+        ImproperlyConfigured: the function is not async, or the name is taken or malformed.
+    """
+
+    def declare(function: F) -> F:
+        _check_declaration(name, function, per_user_builder, shared_builder)
+        _declared[name] = Workflow(
+            name=name,
+            title=title,
+            description=description,
+            function=function,
+            per_user_builder=per_user_builder,
+            shared_builder=shared_builder,
+            options=options,
+            second_message=second_message,
+            starters=tuple(starters),
+        )
+        return function
+
+    return declare
+
+
+def _check_declaration(
+    name: str, function: Any, per_user: BuilderFactory | None, shared: BuilderFactory | None
+) -> None:
+    where = f"@workflow(name={name!r}) on {getattr(function, '__qualname__', function)}"
+    if not name.replace("_", "").replace("-", "").isalnum() or len(name) > 100:
+        raise ImproperlyConfigured(f"{where}: a name has letters, digits, '_' and '-' only.")
+    if not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
+        raise ImproperlyConfigured(
+            f"{where}: a workflow is an 'async def' function; with 'yield' it streams."
+        )
+    if per_user is not None and shared is not None:
+        raise ImproperlyConfigured(f"{where}: give per_user_builder or shared_builder, not both.")
+    known = _declared.get(name)
+    if known is not None and known.function.__module__ != function.__module__:
+        raise ImproperlyConfigured(
+            f"{where}: {known.function.__module__} has a workflow of that name already."
+        )
+
+
+def declared() -> dict[str, Workflow]:
+    """All that the installed applications declare."""
+    return dict(_declared)
+
+
+def offer(config: RuntimeConfig) -> None:
+    """Offer the workflows that the configuration names, with its options. Called once at start.
+
+    Raises:
+        ConfigError: a workflow is not declared, or its options do not fit; names the line.
+    """
+    offered = {}
+    for name, entry in config.workflows.items():
+        if name not in _declared:
+            raise config.error(
+                ("workflows", name),
+                f"no installed application declares a workflow {name!r}; declared are: "
+                f"{', '.join(sorted(_declared)) or 'none'}",
+            )
+        model = _declared[name].options
+        options = config.validate(model, entry.options, ("workflows", name, "options"))
+        offered[name] = Offered(_declared[name], entry, options)
+    if config.default not in offered:
+        raise config.error(
+            ("default",), f"{config.default!r} is not among the workflows: {', '.join(offered)}"
+        )
+    _offered.clear()
+    _offered.update(offered)
+    _default[:] = [config.default]
+
+
+def offered() -> list[Offered]:
+    """The workflows offered here, the default one first."""
+    return sorted(_offered.values(), key=lambda entry: entry.workflow.name not in _default)
+
+
+def get(name: str | None = None) -> Offered:
+    """The offered workflow of that name; the default one without a name.
+
+    Raises:
+        UnknownWorkflow: it is not offered; lists those that are.
+    """
+    try:
+        return _offered[name or _default[0]]
+    except (KeyError, IndexError):
+        raise UnknownWorkflow(name or "(default)", sorted(_offered)) from None

@@ -1,0 +1,133 @@
+"""Browser tests: Debian's Chromium, driven through Playwright's synchronous API."""
+
+import asyncio
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from tests.support.server import Server
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# What a page cannot help while its server is away.
+SERVER_AWAY = re.compile(
+    r"WebSocket connection to|net::ERR_(CONNECTION|EMPTY_RESPONSE|SOCKET)|Failed to fetch"
+)
+
+
+@dataclass
+class Console:
+    """What the pages of a test complained of: script errors, CSP violations, failed loads."""
+
+    server: Server
+    complaints: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
+
+    def allow(self, pattern: str) -> None:
+        """Say that a complaint which this regular expression finds is part of the test."""
+        self.expected.append(pattern)
+
+    def watch(self, context: BrowserContext) -> None:
+        """Collect the complaints of all pages of a context."""
+        context.on("console", self._on_console)
+        context.on("weberror", lambda error: self.complaints.append(f"uncaught: {error.error}"))
+
+    def unexpected(self) -> list[str]:
+        """Return the complaints that no one allowed."""
+        return [
+            complaint
+            for complaint in self.complaints
+            if not any(re.search(pattern, complaint) for pattern in self.expected)
+            and not (self.server.was_killed and SERVER_AWAY.search(complaint))
+        ]
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(f"{message.text} ({message.location['url']})")
+
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def _playwright_browser() -> Iterator[tuple[Browser, Any]]:
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if path is None:
+        pytest.fail("Chromium is missing: apt-get install chromium, or CHROMIUM=/path/to/chromium")
+    playwright = sync_playwright().start()
+    loop = asyncio.get_running_loop()
+    browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    asyncio._set_running_loop(None)
+    yield browser, loop
+    asyncio._set_running_loop(loop)
+    browser.close()
+    playwright.stop()
+
+
+@pytest.fixture
+def browser(_playwright_browser: tuple[Browser, Any]) -> Iterator[Browser]:
+    """Chromium, one for all tests of a process.
+
+    Playwright leaves its event loop marked as running in this thread, which would make every
+    asynchronous test after it fail. So the mark is there only while a test holds the browser.
+    """
+    browser, loop = _playwright_browser
+    asyncio._set_running_loop(loop)
+    yield browser
+    asyncio._set_running_loop(None)
+
+
+@pytest.fixture
+def console(server: Server) -> Iterator[Console]:
+    """What the test's pages complain of; what is not allowed fails the test at its end."""
+    console = Console(server)
+    yield console
+    if unexpected := console.unexpected():
+        pytest.fail("The browser's console has errors:\n" + "\n".join(unexpected))
+
+
+@pytest.fixture
+def open_page(browser: Browser, server: Server, console: Console) -> Iterator[OpenPage]:
+    """Return a function that opens a page: `open_page("/", user="ben", color_scheme="dark")`.
+
+    Each call is a browser profile of its own; `page.context.new_page()` is another tab of one.
+    `user=None` is signed out; other arguments go to Playwright's `new_context`.
+    """
+    contexts: list[BrowserContext] = []
+
+    def open_page(path: str | None = "/", *, user: str | None = "ann", **options: Any) -> Page:
+        context = browser.new_context(base_url=server.url, **options)
+        contexts.append(context)
+        console.watch(context)
+        if user is not None:
+            cookie = {"name": "sessionid", "value": server.cookies[user], "url": server.url}
+            context.add_cookies([cookie])  # type: ignore[list-item] # a TypedDict there
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        if path is not None:
+            page.goto(path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(open_page: OpenPage) -> Page:
+    """Return the home page of the test's server, signed in as `ann`."""
+    return open_page()
