@@ -20,6 +20,8 @@ CSRF_TRUSTED_ORIGINS = env.csrf_trusted_origins
 # The runtime's settings.
 WORKFLOWS_FILE = env.workflows_file
 PROBE_WORKFLOW = env.probe_workflow
+# Offered beside those of the file, in its form.
+EXTRA_WORKFLOWS: dict[str, dict[str, object]] = {"probe": {}} if PROBE_WORKFLOW else {}
 PARK_AFTER = env.park_after  # seconds
 
 INSTALLED_APPS = [

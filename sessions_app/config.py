@@ -41,8 +41,11 @@ class RuntimeConfig(BaseModel):
     _node: yaml.Node | None = PrivateAttr(default=None)
 
     @classmethod
-    def load(cls, path: Path) -> "RuntimeConfig":
+    def load(cls, path: Path, *, extra: dict[str, Any] | None = None) -> "RuntimeConfig":
         """Read and check the file.
+
+        Args:
+            extra: workflows offered beside those of the file, in its form.
 
         Raises:
             ConfigError: it is missing, is not YAML, or does not fit.
@@ -57,12 +60,17 @@ class RuntimeConfig(BaseModel):
             raise ConfigError(f"{path} is not YAML: {error}") from None
         entries = content.get("workflows") if isinstance(content, dict) else None
         if isinstance(entries, dict):  # `name:` alone is short for `name: {}`
+            entries = {**(extra or {}), **entries}
             content["workflows"] = {name: entry or {} for name, entry in entries.items()}
         config = _validate(cls, content, path=str(path), node=node)
-        config._path, config._node = str(path), node
-        return config
+        return config.located(str(path), node)
 
-    def validate(self, model: type[M], content: Any, at: Location) -> M:
+    def located(self, path: str, node: yaml.Node | None) -> "RuntimeConfig":
+        """Remember where it was read from, for errors."""
+        self._path, self._node = path, node
+        return self
+
+    def check(self, model: type[M], content: Any, at: Location) -> M:
         """Check a part of the file against another model."""
         return _validate(model, content, path=self._path, node=self._node, at=at)
 

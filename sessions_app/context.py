@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from sessions_app.errors import NotJson, PromptExpired, RunEnded, StepFailed
 from sessions_app.interactive import Prompt, Response
-from sessions_app.journal import Call, Entry, digest
+from sessions_app.journal import Call, Entry, Record, digest
 from sessions_app.models import JournalEntry
 from sessions_app.slots import Slot
 from sessions_app.steps import Retry, execute, result_type
@@ -67,12 +67,10 @@ class Driver(Protocol):
     def begin(self, call: Call, title: str) -> None:
         """A step that people see begins. Ordered before all that follows, not awaited."""
 
-    def note(self, call: Call, *, result: Any = None, title: str = "", payload: str = "") -> None:
+    def note(self, call: Call, record: Record) -> None:
         """Record a finished call. Ordered before all that follows, not awaited."""
 
-    async def finish(
-        self, call: Call, *, result: Any, error: dict[str, Any] | None, title: str, payload: str
-    ) -> None:
+    async def finish(self, call: Call, record: Record) -> None:
         """Record what a step came to; stored when this returns."""
 
     async def ask(self, asked: list[tuple[Call, Any]]) -> list[Answered]:
@@ -84,7 +82,10 @@ class Driver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Who and what a run is about; `metadata` is of the request: method, path, headers, query, client."""
+    """Who and what a run is about.
+
+    `metadata` is of the request: method, path, headers, query, client.
+    """
 
     message: Message
     user: Person
@@ -167,7 +168,9 @@ class Context:
         Raises:
             PromptExpired: one of them expired without a default; the others are settled by then.
         """
-        asked = [(self._call(Kind.ASK, type(prompt).__name__, prompt), prompt) for prompt in prompts]
+        asked = [
+            (self._call(Kind.ASK, type(prompt).__name__, prompt), prompt) for prompt in prompts
+        ]
         return [
             _respond(prompt, answered)
             for prompt, answered in zip(prompts, await self._driver.ask(asked), strict=True)
@@ -198,7 +201,7 @@ class Context:
         """Show a step on the page that has happened; `payload` is markdown."""
         call = self._call(Kind.SHOW, name, payload)
         if self._driver.recall(call) is None:
-            self._driver.note(call, title=name, payload=payload)
+            self._driver.note(call, Record(title=name, payload=payload))
 
     def _noted(self, kind: Kind, draw: Callable[[], Any]) -> Any:
         call = self._call(kind, kind.value)
@@ -206,7 +209,7 @@ class Context:
         if recorded is not None:
             return recorded.result
         value = draw()
-        self._driver.note(call, result=value)
+        self._driver.note(call, Record(value))
         return value
 
     def _call(self, kind: Kind, name: str, *arguments: Any) -> Call:
@@ -233,12 +236,11 @@ class Context:
                 raise
             except Exception as error:
                 failed = {"type": type(error).__name__, "message": str(error)[:2000]}
-                await self._driver.finish(
-                    call, result=None, error=failed, title=title, payload=failed["message"]
-                )
+                record = Record(error=failed, title=title, payload=failed["message"])
+                await self._driver.finish(call, record)
                 raise _failure(call, failed) from error
             payload = stored if isinstance(stored, str) else ""
-            await self._driver.finish(call, result=stored, error=None, title=title, payload=payload)
+            await self._driver.finish(call, Record(stored, title=title, payload=payload))
         return returns.load(stored)
 
 

@@ -1,6 +1,7 @@
-"""What a front end may do to a conversation. Each function is one transaction, and one writer commits
-it; the hosts are woken after the commit. A crash before it leaves nothing, one after it leaves work that
-the next start takes up.
+"""What a front end may do to a conversation.
+
+Each function is one transaction, committed by the one writer; the hosts are woken after the commit.
+A crash before it leaves nothing, one after it leaves work that the next start takes up.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ TITLE = 80
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A user message as it comes in. `message_id` is the client's: a repeat of it starts nothing."""
+    """A user message as it comes in. `message_id` is the client's: its repeat starts nothing."""
 
     message_id: str
     text: str
@@ -160,7 +161,7 @@ def _submit(tx: Transaction, owner: int, conversation_id: str, message: Message)
         )
     if offered.policy == "interrupt":
         for run in active:
-            _request_stop(tx, run)
+            request_stop(tx, run)
     run = Run.objects.create(
         conversation=conversation,
         key=offered.key(conversation=conversation.id, owner=owner),
@@ -180,7 +181,8 @@ def _submit(tx: Transaction, owner: int, conversation_id: str, message: Message)
     return Submitted(conversation.id, run.id, sequence_, duplicate=False)
 
 
-def _request_stop(tx: Transaction, run: Run) -> None:
+def request_stop(tx: Transaction, run: Run) -> None:
+    """Ask the run's host to stop it, once."""
     if run.stop_requested_at is not None:
         return
     Run.objects.filter(pk=run.pk).update(stop_requested_at=tx.now)
@@ -198,7 +200,7 @@ def _stop(tx: Transaction, owner: int, conversation_id: str, run_id: str | None)
     if run_id is not None:
         stoppable = [run for run in stoppable if str(run.id) == run_id]
     for run in stoppable:
-        _request_stop(tx, run)
+        request_stop(tx, run)
     return [run.id for run in stoppable]
 
 
@@ -222,40 +224,28 @@ def settle_by(
     if given.version is not None and given.version != interaction.version:
         return replace(_final(interaction), outcome=Outcome.STALE)
     response = load_prompt(interaction.prompt).check(given.value, given.values)
-    _settle(tx, interaction, Interaction.Status.ANSWERED, response, person, given)
+    settlement = runs.Settlement(
+        Interaction.Status.ANSWERED, given.via, response, person, given.answer_id
+    )
+    _settle(tx, interaction, settlement)
     return replace(_final(interaction), outcome=Outcome.ACCEPTED)
 
 
 def expire(tx: Transaction, interaction: Interaction, *, via: str = "deadline") -> None:
     """The deadline passed: the prompt's declared default is its outcome, else none."""
     response = load_prompt(interaction.prompt).default_answer()
-    _settle(tx, interaction, Interaction.Status.EXPIRED, response, None, Answer("", via=via))
+    _settle(tx, interaction, runs.Settlement(Interaction.Status.EXPIRED, via, response))
 
 
-def _settle(
-    tx: Transaction,
-    interaction: Interaction,
-    status: Interaction.Status,
-    response: dict[str, Any] | None,
-    by: AbstractBaseUser | None,
-    given: Answer,
-) -> None:
+def _settle(tx: Transaction, interaction: Interaction, settlement: runs.Settlement) -> None:
     run = interaction.run
-    won = runs.settle(
-        tx,
-        run,
-        interaction,
-        status,
-        via=given.via,
-        response=response,
-        by=by,
-        answer_id=given.answer_id,
-    )
-    interaction.refresh_from_db()
-    if won:
-        name = by.get_username() if by else None
-        news = InteractionSettled(run.id, interaction.id, status, response, name, tx.now)
+    if runs.settle(tx, run, interaction, settlement):
+        by = settlement.by.get_username() if settlement.by else None
+        news = InteractionSettled(
+            run.id, interaction.id, settlement.status, settlement.response, by, tx.now
+        )
         tx.after_commit.append(lambda: dispatcher().wake(run.key, news))
+    interaction.refresh_from_db()
 
 
 def _find(user: int, conversation_id: str | None, given: Answer) -> Interaction | None:
@@ -279,7 +269,9 @@ def _find(user: int, conversation_id: str | None, given: Answer) -> Interaction 
     if len(pending) > 1:
         raise Invalid(
             f"{len(pending)} prompts are pending. Name the one you answer by interaction_id.",
-            pending=[{"interaction_id": str(one.id), "text": one.prompt["text"]} for one in pending],
+            pending=[
+                {"interaction_id": str(one.id), "text": one.prompt["text"]} for one in pending
+            ],
         )
     return pending[0] if pending else None
 

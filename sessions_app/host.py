@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import time
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -86,7 +87,7 @@ class Host:
         self._woken.clear()
         driven = set(self._runs)
         try:
-            found = await writer.write(lambda tx: take_up.take_up(tx, self._hold, driven))
+            found = await writer.write(partial(take_up.take_up, hold=self._hold, driven=driven))
         except (Fenced, ConversationGone):
             self._fenced = True
             return
@@ -96,7 +97,7 @@ class Host:
         for started in found.started:
             hosted = HostedRun(started, self._hold, self._manager)
             self._runs[started.run.id] = hosted
-            hosted.start(lambda _, run=started.run.id: self._left(run))
+            hosted.start(self._left)
         # Answers that came between the look and here.
         for settled in self._news:
             if (known := self._runs.get(settled.run)) is not None:
@@ -138,8 +139,8 @@ class Host:
             if since is not None and since <= limit:
                 hosted.leave(Leaving.PARK)
 
-    def _left(self, run: UUID) -> None:
-        hosted = self._runs.pop(run)
+    def _left(self, hosted: HostedRun) -> None:
+        del self._runs[hosted.run.id]
         if isinstance(hosted.failure, Fenced):
             self._fenced = True
         elif isinstance(hosted.failure, StorageUnavailable):

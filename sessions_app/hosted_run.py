@@ -25,7 +25,7 @@ from sessions_app.errors import (
     StorageUnavailable,
 )
 from sessions_app.event_log import InteractionSettled, Transaction, writer
-from sessions_app.journal import Call, Entry
+from sessions_app.journal import Call, Entry, Record
 from sessions_app.models import Interaction, Run
 from sessions_app.output import Output
 from sessions_app.runner import Runner
@@ -51,10 +51,9 @@ class HostedRun:
     def __init__(self, started: Started, hold: runs.Hold, manager: SessionManager) -> None:
         self.run = started.run
         self._journal = started.journal
-        self._hold = hold
+        self._held = runs.Held(hold, started.run)
         self._manager = manager
-        self._output = Output(hold, self.run, started.cut, self._watch)
-        self._slot: Slot | None = None
+        self._output = Output(self._held, started.cut, self._watch)
         self._runner: Runner | None = None
         self._questions: dict[UUID, asyncio.Future[Answered]] = {}
         self._early: dict[UUID, Answered] = {}
@@ -69,10 +68,10 @@ class HostedRun:
 
     # --- what the host does with it
 
-    def start(self, done: Callable[["asyncio.Task[None]"], None]) -> None:
-        """Begin to execute; `done` is called when it is out of memory."""
+    def start(self, left: Callable[["HostedRun"], None]) -> None:
+        """Begin to execute; `left` is called when it is out of memory."""
         self.task = asyncio.create_task(self._drive(), name=f"run {self.run.id}")
-        self.task.add_done_callback(done)
+        self.task.add_done_callback(lambda _: left(self))
 
     def leave(self, why: Leaving) -> None:
         """Take the run out of memory. What it did is stored; what it does now is cancelled."""
@@ -100,7 +99,7 @@ class HostedRun:
 
     def attach(self, slot: Slot) -> None:
         """The place that is given back while it waits."""
-        self._slot = slot
+        self._released = slot.released
 
     def recall(self, call: Call) -> Entry | None:
         """What the journal has; a mismatch suspends the run even if the workflow catches it."""
@@ -123,19 +122,15 @@ class HostedRun:
     def begin(self, call: Call, title: str) -> None:
         """See `Driver`."""
         self._output.settle()
-        self._write(lambda tx: runs.begin_step(tx, self._hold, self.run, call, title))
+        self._write(lambda tx: runs.begin_step(tx, self._held, call, title))
 
-    def note(self, call: Call, *, result: Any = None, title: str = "", payload: str = "") -> None:
+    def note(self, call: Call, record: Record) -> None:
         """See `Driver`."""
-        self._write(self._finished(call, result=result, error=None, title=title, payload=payload))
+        self._write(self._finished(call, record))
 
-    async def finish(
-        self, call: Call, *, result: Any, error: dict[str, Any] | None, title: str, payload: str
-    ) -> None:
+    async def finish(self, call: Call, record: Record) -> None:
         """See `Driver`."""
-        await self._write(
-            self._finished(call, result=result, error=error, title=title, payload=payload)
-        )
+        await self._write(self._finished(call, record))
 
     async def ask(self, asked: list[tuple[Call, Any]]) -> list[Answered]:
         """See `Driver`."""
@@ -173,29 +168,27 @@ class HostedRun:
                 self._output.settle()
                 await self._write(
                     lambda tx: runs.begin_sleep(
-                        tx, self._hold, self.run, call, until=until, wake_at=self._wake_at()
+                        tx, self._held, call, until=until, wake_at=self._wake_at()
                     )
                 )
             async with self._resting():
                 await asyncio.sleep(max(left, 0))
         finally:
             del self._sleeps[call.position]
-        await self._write(lambda tx: runs.awake(tx, self._hold, self.run))
+        await self._write(lambda tx: runs.awake(tx, self._held))
 
     # --- how it executes
 
     async def _drive(self) -> None:
         try:
             await self._execute()
-            if self._mismatch is not None:
-                raise self._mismatch
         except asyncio.CancelledError:
             await self._left()
         except (Fenced, ConversationGone, StorageUnavailable) as error:
             self.failure = error
         except (NonDeterminism, NotJson) as error:
             await self._end(Run.Status.SUSPENDED, type(error).__name__, str(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - workflow code may raise anything
             await self._failed(error)
         else:
             if self._leaving is Leaving.STOP:
@@ -221,8 +214,13 @@ class HostedRun:
                 async for chunk in chunks:
                     if runner.context.position >= self._journal.last_position:
                         await self._output.emit(chunk)
-            self._journal.check_complete(runner.context.position)
+            self._check_end(runner.context.position)
             self._output.settle()
+
+    def _check_end(self, position: int) -> None:
+        if self._mismatch is not None:
+            raise self._mismatch
+        self._journal.check_complete(position)
 
     async def _left(self) -> None:
         if self._leaving is Leaving.STOP:
@@ -233,6 +231,8 @@ class HostedRun:
     async def _failed(self, error: Exception) -> None:
         if self._leaving is Leaving.STOP:
             await self._end(Run.Status.CANCELLED)
+        elif self._mismatch is not None:  # the workflow made another error of it
+            await self._end(Run.Status.SUSPENDED, "NonDeterminism", str(self._mismatch))
         elif self._leaving is None:
             log.warning("run.failed", run=str(self.run.id), exc_info=error)
             # Our own errors are written for people; those of other code may hold internals.
@@ -249,9 +249,7 @@ class HostedRun:
         error = {"code": code, "message": message} if code else None
         try:
             await writer.write(
-                lambda tx: runs.end(
-                    tx, self._hold, self.run, status, error=error, detail=detail
-                )
+                lambda tx: runs.end(tx, self._held, status, error=error, detail=detail)
             )
         except SessionsError as failure:
             self.failure = failure
@@ -271,9 +269,7 @@ class HostedRun:
         if new:
             self._output.settle()
             await self._write(
-                lambda tx: runs.open_interactions(
-                    tx, self._hold, self.run, new, wake_at=self._wake_at()
-                )
+                lambda tx: runs.open_interactions(tx, self._held, new, wake_at=self._wake_at())
             )
         async with self._resting():
             stored_as_waiting = bool(new)
@@ -286,11 +282,10 @@ class HostedRun:
 
     @asynccontextmanager
     async def _resting(self) -> AsyncIterator[None]:
-        assert self._slot is not None
         self._waits += 1
         self._waiting_since = time.monotonic()
         try:
-            async with self._slot.released():
+            async with self._released():
                 yield
         finally:
             self._waits -= 1
@@ -299,13 +294,13 @@ class HostedRun:
         return min(self._sleeps.values(), default=None)
 
     def _wait(self, tx: Transaction) -> None:
-        runs.wait(tx, self._hold, self.run, wake_at=self._wake_at())
+        runs.wait(tx, self._held, wake_at=self._wake_at())
 
     # --- writing
 
-    def _finished(self, call: Call, **outcome: Any) -> Callable[[Transaction], None]:
+    def _finished(self, call: Call, record: Record) -> Callable[[Transaction], None]:
         self._output.settle()
-        return lambda tx: runs.finish_call(tx, self._hold, self.run, call, **outcome)
+        return lambda tx: runs.finish_call(tx, self._held, call, record)
 
     def _write(self, work: Callable[[Transaction], Any]) -> "asyncio.Future[Any]":
         future = writer.write(work)

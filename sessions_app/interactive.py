@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
 
 from sessions_app.errors import Invalid
 
@@ -37,7 +45,8 @@ class Option(BaseModel):
 @dataclass(frozen=True, slots=True)
 class Response:
     """An answer. `by` is a username; None with `is_default` where the deadline passed and the
-    prompt's declared default stands in."""
+    prompt's declared default stands in.
+    """
 
     value: str
     by: str | None
@@ -64,7 +73,7 @@ class ChoiceResponse(Response):
 
 @dataclass(frozen=True, slots=True)
 class CheckboxResponse(Response):
-    """`values` are those of the chosen options, in the prompt's order; `value` joins them by ", "."""
+    """`values` are the chosen options', in the prompt's order; `value` joins them by ", "."""
 
     options: tuple[Option, ...]
 

@@ -39,12 +39,24 @@ class Entry:
     settled_at: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a call came to; with a title it is a step that people see, `payload` is its markdown."""
+
+    result: Any = None
+    error: dict[str, Any] | None = None
+    title: str = ""
+    payload: str = ""
+
+
 def digest(*values: Any) -> str:
     """A fingerprint of arguments: of their JSON, and of the class where a value has none."""
     blob = to_json(
         values,
         fallback=lambda value: type(value).__qualname__,
-        inf_nan_mode="strings", bytes_mode="base64")
+        inf_nan_mode="strings",
+        bytes_mode="base64",
+    )
     return blake2b(blob, digest_size=16).hexdigest()
 
 
@@ -72,7 +84,7 @@ class Journal:
 
     @property
     def last_sequence(self) -> int:
-        """The log's sequence at the last finished entry: output up to there is replayed silently."""
+        """The log's sequence at the last entry: output up to there is replayed silently."""
         return max((entry.sequence for entry in self._entries.values()), default=0)
 
     @property

@@ -1,5 +1,8 @@
-"""A run's text on its way into the log: gathered while a commit is under way, and on replay compared
-with what was sent before, so that nothing is sent twice."""
+"""A run's text on its way into the log.
+
+It is gathered while a commit is under way; on replay it is compared with what was sent before, so
+that nothing is sent twice.
+"""
 
 import asyncio
 import threading
@@ -8,7 +11,6 @@ from typing import Any
 
 from sessions_app import runs
 from sessions_app.event_log import Transaction, writer
-from sessions_app.models import Run
 from sessions_app.take_up import CutText
 
 # A workflow that yields faster than is committed waits at so many characters.
@@ -22,9 +24,8 @@ Watch = Callable[["asyncio.Future[Any]"], None]
 class Output:
     """Chunks in, `text` events out. `watch` is told of each write that nobody awaits."""
 
-    def __init__(self, hold: runs.Hold, run: Run, cut: CutText | None, watch: Watch) -> None:
-        self._hold = hold
-        self._run = run
+    def __init__(self, held: runs.Held, cut: CutText | None, watch: Watch) -> None:
+        self._held = held
         self._watch = watch
         self._cut = cut
         # How much of the cut text the replay has given again so far.
@@ -68,9 +69,7 @@ class Output:
         self._cut = None
         self._watch(
             writer.write(
-                lambda tx: runs.restart_text(
-                    tx, self._hold, self._run, from_sequence=cut.from_sequence
-                )
+                lambda tx: runs.restart_text(tx, self._held, from_sequence=cut.from_sequence)
             )
         )
         if text:
@@ -95,6 +94,6 @@ class Output:
                     taken.append("".join(self._parts))
                     self._parts.clear()
                     self._size = 0
-            return runs.append_text(tx, self._hold, self._run, taken[0])
+            return runs.append_text(tx, self._held, taken[0])
 
         return work

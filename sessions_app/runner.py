@@ -1,6 +1,6 @@
 """A runner executes the workflow function of one session for one message."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
 from typing import Any
@@ -26,9 +26,9 @@ class Runner:
         driver.attach(slot)
         self._token = current_context.set(self.context)
 
-    async def result_stream(self) -> AsyncIterator[str]:
+    async def result_stream(self) -> AsyncGenerator[str, None]:
         """The output as text, in chunks as the workflow yields them."""
-        function = self._workflow.function
+        function: Callable[..., Any] = self._workflow.function
         self.failed = True
         if self._workflow.streams:
             async with aclosing(function(self.context.message, self.context)) as chunks:

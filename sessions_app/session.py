@@ -236,7 +236,8 @@ class SessionManager:
 
     async def shutdown(self) -> None:
         """Stop the clean-up, wait a while for open sessions, then close users' builders and last
-        the shared one."""
+        the shared one.
+        """
         self._closed = True
         if self._cleanup is not None:
             self._cleanup.cancel()
@@ -261,7 +262,8 @@ class SessionManager:
 
     async def _get_or_create_per_user_builder(self, person: Person) -> PerUserBuilderInfo:
         """Two requests of one user build once; different users build at the same time; a build
-        that fails is not kept."""
+        that fails is not kept.
+        """
         key = str(person.id)
         if (known := self._per_user.get(key)) is not None:
             return known

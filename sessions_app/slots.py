@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 class Slot:
     """One run's claim on a semaphore. Several waits of one run may overlap: it holds its place
-    again when the last of them is over."""
+    again when the last of them is over.
+    """
 
     def __init__(self, semaphore: asyncio.Semaphore) -> None:
         self._semaphore = semaphore

@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from sessions_app.context import Answered
-from sessions_app.journal import Call, Entry
+from sessions_app.journal import Call, Entry, Record
 from sessions_app.slots import Slot
 
 
@@ -18,11 +18,10 @@ class Script:
 
     def __init__(self, callback: Any) -> None:
         self._callback = callback
-        self._slot: Slot | None = None
 
     def attach(self, slot: Slot) -> None:
         """Where to give the place back while a person is asked."""
-        self._slot = slot
+        self._released = slot.released
 
     def recall(self, call: Call) -> Entry | None:
         """Nothing is recorded."""
@@ -35,12 +34,10 @@ class Script:
     def begin(self, call: Call, title: str) -> None:
         """Nobody watches."""
 
-    def note(self, call: Call, *, result: Any = None, title: str = "", payload: str = "") -> None:
+    def note(self, call: Call, record: Record) -> None:
         """Nothing is recorded."""
 
-    async def finish(
-        self, call: Call, *, result: Any, error: dict[str, Any] | None, title: str, payload: str
-    ) -> None:
+    async def finish(self, call: Call, record: Record) -> None:
         """Nothing is recorded."""
 
     async def ask(self, asked: list[tuple[Call, Any]]) -> list[Answered]:
@@ -52,10 +49,6 @@ class Script:
         """Sleep."""
         async with self._released():
             await asyncio.sleep(max((until - timezone.now()).total_seconds(), 0))
-
-    def _released(self) -> Any:
-        assert self._slot is not None
-        return self._slot.released()
 
     async def _ask(self, prompt: Any) -> Answered:
         try:

@@ -32,11 +32,12 @@ class Retry(BaseModel):
 
 async def execute(function: Callable[[], Any], retry: Retry | None) -> Any:
     """Call it, and again as `retry` says; raises what the last try raised."""
-    policy = retry or Retry(attempts=1)
+    if retry is None:
+        return await _call(function)
     async for attempt in AsyncRetrying(
-        stop=stop_after_attempt(policy.attempts),
-        wait=wait_exponential_jitter(initial=policy.wait, max=policy.max_wait),
-        retry=retry_if_exception_type(policy.on),
+        stop=stop_after_attempt(retry.attempts),
+        wait=wait_exponential_jitter(multiplier=retry.wait, max=retry.max_wait),
+        retry=retry_if_exception_type(retry.on),
         reraise=True,
     ):
         with attempt:
@@ -62,7 +63,8 @@ def _in_thread(function: Callable[[], Any]) -> Any:
 
 class ResultType:
     """The JSON form of what a function returns, by its annotation. A step gives the workflow the
-    same value whether it just ran or is replayed."""
+    same value whether it just ran or is replayed.
+    """
 
     def __init__(self, function: Callable[..., Any], name: str) -> None:
         self._name = name

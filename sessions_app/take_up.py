@@ -97,7 +97,7 @@ def suspend_all(
     hold = take_lease(tx, key=key, worker=worker, workflow=workflow, user_id="")
     for run in Run.objects.filter(key=key, status__in=[Run.Status.QUEUED, Run.Status.RUNNING]):
         status = Run.Status.CANCELLED if run.stop_requested_at else Run.Status.SUSPENDED
-        runs.end(tx, hold, run, status, error=error, detail=detail)
+        runs.end(tx, runs.Held(hold, run), status, error=error, detail=detail)
     release_lease(tx, hold)
 
 
@@ -116,7 +116,7 @@ def _take_up_conversation(
                 found.stopping.append(run.id)
                 active = True
             else:
-                runs.end(tx, hold, run, Run.Status.CANCELLED)
+                runs.end(tx, runs.Held(hold, run), Run.Status.CANCELLED)
         elif run.id in driven or run.status == Run.Status.WAITING:
             active = True
         elif not (active and one_at_a_time):
@@ -130,7 +130,10 @@ def _start(tx: Transaction, hold: runs.Hold, run: Run, found: Found) -> bool:
             "Mend the cause, then resume it in the admin."
         )
         runs.end(
-            tx, hold, run, Run.Status.SUSPENDED, error={"code": "crashed", "message": message}
+            tx,
+            runs.Held(hold, run),
+            Run.Status.SUSPENDED,
+            error={"code": "crashed", "message": message},
         )
         return False
     journal = Journal.load(run)

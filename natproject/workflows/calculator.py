@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from sessions_app.workflows import BinaryPrompt, Context, Message, Option, workflow
 
-DIGITS = 50
+DIGITS = 28
 MAX_LENGTH = 500
 
 BINARY: dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
@@ -99,7 +99,7 @@ def find_expression(text: str) -> str:
 
 
 def evaluate(expression: str, max_operations: int) -> Attempt:
-    """Work the expression out, to 50 digits, with at most so many operations.
+    """Work the expression out, to 28 digits, with at most so many operations.
 
     The syntax tree is walked and only numbers and arithmetic are taken, so no text can run code.
     """

@@ -5,7 +5,7 @@ builder with state.
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -63,7 +63,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Booking:
-    """The receipt of the ledger. `total` is in euro, of all that it has booked since it was opened."""
+    """The receipt of the ledger. `total` is in euro, of all it has booked since it was opened."""
 
     reference: str
     count: int
@@ -74,8 +74,8 @@ class Booking:
 class Ledger:
     """One user's open book. It stands for what costs time to set up, such as a client with a login.
 
-    All runs of the user share it while it is open. It is closed when nobody has used it for a while,
-    so its sums are kept for convenience; what must last belongs into a database.
+    All runs of the user share it while it is open. It is closed when it was idle for a while: its
+    sums are kept for convenience, and what must last belongs into a database.
     """
 
     owner: str
@@ -110,7 +110,7 @@ async def open_ledger(user: Person, options: ExpenseOptions) -> AsyncIterator[Le
     options=ExpenseOptions,
     per_user_builder=open_ledger,
 )
-async def expense_approval(message: Message, context: Context) -> AsyncIterator[str]:
+async def expense_approval(message: Message, context: Context) -> AsyncGenerator[str, None]:
     """Take a claim from the message to its booking."""
     amount = parse_amount(message.text)
     if amount is None:
@@ -125,7 +125,7 @@ async def expense_approval(message: Message, context: Context) -> AsyncIterator[
         BinaryPrompt(
             text=f"Approve {claim.amount:.2f} € for {claim.purpose}?",
             options=DECISIONS,
-            details=rows(claim),
+            details={**rows(claim)},
             timeout=context.options.approval_timeout,
             default="reject",
             error="Nobody decided in time, so the claim is rejected.",
@@ -177,8 +177,7 @@ async def complete(amount: Decimal, context: Context) -> Claim:
 
 def parse_amount(text: str) -> Decimal | None:
     """The first positive amount in the text, "1,234.50" or "84,50" alike; None if there is none."""
-    for found in re.findall(r"\d[\d.,]*", text):
-        whole, cents = re.fullmatch(r"(.*?)(?:[.,](\d{1,2}))?[.,]*", found).groups()  # type: ignore[union-attr] # it matches any text
+    for whole, cents in re.findall(r"(\d+(?:[.,]\d{3})*)(?:[.,](\d{1,2}))?(?!\d)", text):
         amount = Decimal(f"{re.sub(r'[.,]', '', whole)}.{cents or 0}")
         if 0 < amount < 1_000_000:
             return amount

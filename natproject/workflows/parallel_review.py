@@ -1,10 +1,11 @@
 """Three reviews of one text, asked for at the same time and answered in any order.
 
-Shows `ask_all`: all prompts are open at once, and the run goes on when the last is settled. Each has
-a deadline with a declared default, so an absent reviewer delays the decision but never blocks it.
+Shows `ask_all`: all prompts are open at once, and the run goes on when the last is settled. Each
+has a deadline with a declared default, so an absent reviewer delays the decision, but never blocks
+it.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from pydantic import BaseModel, Field
 
@@ -33,7 +34,7 @@ class ReviewOptions(BaseModel, extra="forbid"):
     starters=("We will publish the customer list on the web site.", "Release 2.0 on Friday"),
     options=ReviewOptions,
 )
-async def parallel_review(message: Message, context: Context) -> AsyncIterator[str]:
+async def parallel_review(message: Message, context: Context) -> AsyncGenerator[str, None]:
     """Collect the verdicts, ask once for the changes wanted, and conclude."""
     options: ReviewOptions = context.options
     yield f"I ask {len(options.reviewers)} reviewers at once.\n\n"

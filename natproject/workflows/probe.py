@@ -14,16 +14,16 @@ PROBE_WORKFLOW is set.
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 from sessions_app.workflows import BinaryPrompt, Context, Message, Option, TextPrompt, workflow
 
-Part = Callable[[Context, list[str]], AsyncIterator[str]]
+Part = Callable[[Context, list[str]], AsyncGenerator[str, None]]
 
 
 @workflow(name="probe", title="Probe", description=__doc__ or "", starters=("echo hello", "ask"))
-async def probe(message: Message, context: Context) -> AsyncIterator[str]:
+async def probe(message: Message, context: Context) -> AsyncGenerator[str, None]:
     """Do what the first word says."""
     word, _, rest = message.text.strip().partition(" ")
     if word == "echo":
@@ -37,13 +37,13 @@ async def probe(message: Message, context: Context) -> AsyncIterator[str]:
         yield chunk
 
 
-async def ask(context: Context, arguments: list[str]) -> AsyncIterator[str]:
+async def ask(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """One text prompt, and its answer."""
     answer = await context.ask(TextPrompt(text="prompt-1"))
     yield answer.text
 
 
-async def approve(context: Context, arguments: list[str]) -> AsyncIterator[str]:
+async def approve(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """Prompts one after another."""
     options = [Option(value="continue"), Option(value="cancel")]
     answers = []
@@ -53,27 +53,27 @@ async def approve(context: Context, arguments: list[str]) -> AsyncIterator[str]:
     yield "|".join(answers)
 
 
-async def stream(context: Context, arguments: list[str]) -> AsyncIterator[str]:
+async def stream(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """Chunks as fast as they are taken."""
     for number in range(int(arguments[0])):
         yield f"t{number} "
 
 
-async def slowask(context: Context, arguments: list[str]) -> AsyncIterator[str]:
+async def slowask(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """A prompt that comes late."""
     await asyncio.sleep(int(arguments[0]) / 1000)
     async for chunk in ask(context, arguments):
         yield chunk
 
 
-async def slowstream(context: Context, arguments: list[str]) -> AsyncIterator[str]:
+async def slowstream(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """Chunks at a pace."""
     for number in range(int(arguments[0])):
         await asyncio.sleep(int(arguments[1]) / 1000)
         yield f"t{number} "
 
 
-async def step(context: Context, arguments: list[str]) -> AsyncIterator[str]:
+async def step(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """Steps whose every execution leaves a line."""
     wait = int(arguments[1]) / 1000 if len(arguments) > 1 else 0.0
     for number in range(1, int(arguments[0]) + 1):

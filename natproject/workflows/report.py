@@ -1,14 +1,14 @@
 """A savings plan as a long report that is written while it is read.
 
 Shows streaming with intermediate steps: the figures are computed in steps, whose results are kept,
-and the text is yielded in small pieces. If the server dies in the middle, the steps are not repeated;
-the text after the last of them is written anew, and the page takes the cut part back.
+and the text is yielded in small pieces. If the server dies in the middle, the steps are not
+repeated; of the text, only what came after the last of them is written anew.
 """
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import astuple, dataclass
 from decimal import Decimal
 
 from pydantic import BaseModel, Field
@@ -55,7 +55,7 @@ class Year:
     starters=("200 a month at 3.5 % for 20 years", "50 a month, 2 %, 10 years"),
     options=ReportOptions,
 )
-async def report(message: Message, context: Context) -> AsyncIterator[str]:
+async def report(message: Message, context: Context) -> AsyncGenerator[str, None]:
     """Compute the plan, then write about it."""
     terms = read_terms(message.text)
     # What has happened already is shown; it needs no step of its own.
@@ -75,10 +75,10 @@ async def report(message: Message, context: Context) -> AsyncIterator[str]:
         yield piece
 
 
-async def paced(text: Iterator[str], pause: float) -> AsyncIterator[str]:
+async def paced(text: Iterator[str], pause: float) -> AsyncGenerator[str, None]:
     """The text a few words at a time, as a model would write it."""
     for part in text:
-        for piece in re.findall(r"(?:\S+\s+){1,4}|\S+$", part):
+        for piece in re.findall(r"\s+|(?:\S+\s*){1,4}", part):
             yield piece
             # Not `context.sleep`: a pause this short need not survive a restart.
             await asyncio.sleep(pause)
@@ -87,8 +87,8 @@ async def paced(text: Iterator[str], pause: float) -> AsyncIterator[str]:
 def read_terms(text: str) -> Terms:
     """Up to three numbers in the order deposit, rate, years; what is missing has a usual value."""
     numbers = [Decimal(found) for found in re.findall(r"\d{1,7}(?:\.\d{1,4})?", text)][:3]
-    usual = Terms()
-    deposit, rate, years = numbers + [usual.deposit, usual.rate, Decimal(usual.years)][len(numbers) :]
+    usual = [Decimal(value) for value in astuple(Terms())]
+    deposit, rate, years = [*numbers, *usual[len(numbers) :]]
     return Terms(deposit, min(rate, Decimal(30)), max(1, min(int(years), 40)))
 
 
@@ -111,8 +111,8 @@ def opening(terms: Terms, plan: list[Year]) -> Iterator[str]:
     last = plan[-1]
     yield f"# {terms.deposit} € a month for {terms.years} years\n\n"
     yield (
-        f"At {terms.rate} % a year you will have **{last.balance:,} €**. You pay {last.paid:,} € of "
-        f"it yourself; {last.balance - last.paid:,} € are interest.\n\n"
+        f"At {terms.rate} % a year you will have **{last.balance:,} €**. You pay {last.paid:,} € "
+        f"of it yourself; {last.balance - last.paid:,} € are interest.\n\n"
     )
     yield (
         "## How it is computed\n\n"
@@ -153,8 +153,8 @@ def _comment(terms: Terms, before: Year | None, year: Year) -> Iterator[str]:
     share = 100 * (year.balance - year.paid) / year.balance if year.balance else Decimal()
     yield (
         f"You pay in {yearly:,} €, which makes {year.paid:,} € so far. The year earns "
-        f"{year.interest:,} € of interest, {year.interest / 12:,.2f} € in an average month. With it "
-        f"the balance comes to {year.balance:,} €; {share:.1f} % of that is interest. "
+        f"{year.interest:,} € of interest, {year.interest / 12:,.2f} € in an average month. With "
+        f"it the balance comes to {year.balance:,} €; {share:.1f} % of that is interest. "
     )
     if before is not None and before.interest:
         yield f"That is {year.interest - before.interest:,} € more interest than the year before. "

@@ -6,7 +6,7 @@ from sessions_app.event_log import InteractionSettled
 
 
 class Dispatcher(Protocol):
-    """The writes call `wake` once they are committed; the dispatcher sees to it that a host looks."""
+    """The writes call `wake` once they are committed; it sees to it that a host looks."""
 
     def wake(self, key: str, settled: InteractionSettled | None = None) -> None:
         """There is work for the key: start its host, or tell the running one. From any thread.

@@ -65,7 +65,7 @@ class LocalDispatcher:
         return key in self._hosts
 
     def evict(self, key: str) -> bool:
-        """Close the builder of a per-user key, unless it is in use. From any thread but the loop's."""
+        """Close a per-user key's builder, unless it is in use. Not from the loop's thread."""
         _, user_id, workflow = key.split(":", 2)
         manager = self._managers.get(workflow)
         if manager is None:

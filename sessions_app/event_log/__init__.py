@@ -6,8 +6,8 @@ Payloads by event type:
 - `run`: `{"status": Run.Status, "reason"?: str, "error"?: {"code": str, "message": str}}`;
   with `"replayed": int` (journal positions) where the run was taken up again
 - `text`: `{"text": str}`, a piece of the run's output
-- `message`: `{"text": str, "lengths": [int]}`, folded `text` events; `lengths` gives the characters of
-  each sequence that the message spans
+- `message`: `{"text": str, "lengths": [int]}`, folded `text` events; `lengths` gives the characters
+  of each sequence that the message spans
 - `restart`: `{"from_sequence": int}`: the run's text from there on was cut, and is begun anew
 - `step`: `{"step_id": str, "name": str, "state": "in_progress" | "complete" | "failed",
   "payload": str (markdown)}`

@@ -7,7 +7,7 @@ from sessions_app.models import Event, Run
 
 
 def fold(run: Run) -> None:
-    """Inside the transaction that ends the run. Sequences stay as they are: a message spans them."""
+    """Inside the transaction that ends the run. A message spans the sequences of its texts."""
     texts = list(
         Event.objects.filter(run=run, type=Event.Type.TEXT)
         .order_by("sequence")
@@ -16,7 +16,9 @@ def fold(run: Run) -> None:
     if not texts:
         return
     Event.objects.filter(run=run, type=Event.Type.TEXT).delete()
-    Event.objects.bulk_create(_message(run.conversation_id, run, part) for part in _stretches(texts))
+    Event.objects.bulk_create(
+        _message(run.conversation_id, run, part) for part in _stretches(texts)
+    )
 
 
 def _stretches(texts: list[Event]) -> list[list[Event]]:

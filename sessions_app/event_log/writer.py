@@ -49,8 +49,11 @@ class _Item:
 
 
 class Writer:
-    """Work is a synchronous function of the `Transaction`; it may run twice, so it only writes to the
-    database, and it raises `Refused` only before its first write."""
+    """Commits work: synchronous functions of a `Transaction`.
+
+    Work may run twice, so it only writes to the database; it raises `Refused` only before its first
+    write.
+    """
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()

@@ -7,7 +7,7 @@ from django.db import models
 
 
 class Conversation(models.Model):
-    """Found by (owner, conversation_id): the client's own name for it, any text, unique per owner."""
+    """Found by (owner, conversation_id): the client's own name for it, unique per owner."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(

@@ -4,7 +4,7 @@ from django.db import models
 
 
 class HostLease(models.Model):
-    """Who drives the runs of a key. Raised `generation` fences off every earlier host of the key."""
+    """Who drives the runs of a key. A raised `generation` fences off every earlier host."""
 
     key = models.CharField(max_length=200, primary_key=True)
     generation = models.BigIntegerField(default=0)

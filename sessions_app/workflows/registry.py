@@ -1,7 +1,7 @@
 """The workflows that the installed applications declare, and which of them are offered here."""
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sessions_app.config import Policy, RuntimeConfig, WorkflowConfig
 from sessions_app.errors import UnknownWorkflow
 
-WorkflowFunction = Callable[..., AsyncIterator[str] | Awaitable[Any]]
+WorkflowFunction = Callable[..., AsyncGenerator[str, None] | Awaitable[Any]]
 BuilderFactory = Callable[..., Any]
 F = TypeVar("F", bound=WorkflowFunction)
 
@@ -66,7 +66,7 @@ _offered: dict[str, Offered] = {}
 _default: list[str] = []
 
 
-def workflow(
+def workflow(  # noqa: PLR0913 - a declaration, read like a form
     *,
     name: str,
     title: str,
@@ -81,7 +81,7 @@ def workflow(
 
     Args:
         name: what configuration and clients call it; letters, digits, `_` and `-`.
-        title: what people see; `description` and `starters` (first messages to try) help them begin.
+        title: what people see; `description` and `starters` (messages to try) help them begin.
         second_message: what a message does while a run of the conversation is active: `enqueue`,
             `reject`, `interrupt` or `parallel`. Configuration may override it.
         options: a pydantic model of what configuration may set; given as `context.options`.
@@ -150,7 +150,7 @@ def offer(config: RuntimeConfig) -> None:
                 f"{', '.join(sorted(_declared)) or 'none'}",
             )
         model = _declared[name].options
-        options = config.validate(model, entry.options, ("workflows", name, "options"))
+        options = config.check(model, entry.options, ("workflows", name, "options"))
         offered[name] = Offered(_declared[name], entry, options)
     if config.default not in offered:
         raise config.error(

@@ -1,0 +1,79 @@
+"""How much a socket may send, and how much it may be sent. Pure, but for the monotonic clock."""
+
+import time
+from collections import deque
+
+# Daphne buffers without bound what a client does not read, so these are what bounds it. It drops a
+# client that answers no ping for 30 s, which a client that reads nothing cannot.
+BUDGET_BURST = 8 * 1024 * 1024  # bytes to a client that acknowledges nothing
+BUDGET_RATE = 512 * 1024  # bytes/s
+WINDOW_EVENTS = 256  # beyond the last acknowledgement of a client that acknowledges
+WINDOW_BYTES = 1024 * 1024
+WINDOW_PATIENCE = 30.0  # seconds that a full window may wait for an acknowledgement
+FRAMES_BURST = 3000  # from a client
+FRAMES_RATE = 1500  # per second
+
+
+class Bucket:
+    """A token bucket: `burst` at once, refilled by `rate` a second."""
+
+    __slots__ = ("_at", "_burst", "_left", "_rate")
+
+    def __init__(self, *, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._left = burst
+        self._at = time.monotonic()
+
+    def take(self, amount: float = 1) -> bool:
+        """Take some out. False once it is empty."""
+        now = time.monotonic()
+        self._left = min(self._burst, self._left + (now - self._at) * self._rate) - amount
+        self._at = now
+        return self._left >= 0
+
+
+class Window:
+    """How far a feed runs ahead of its client's acknowledgements. Unlimited before the first one."""
+
+    __slots__ = ("_full_since", "_size", "_unacknowledged", "acknowledging")
+
+    def __init__(self) -> None:
+        self.acknowledging = False
+        self._unacknowledged: deque[tuple[int, int]] = deque()
+        self._size = 0
+        self._full_since: float | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether the feed has to pause."""
+        return self._full_since is not None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it has been full for too long."""
+        since = self._full_since
+        return since is not None and time.monotonic() - since > WINDOW_PATIENCE
+
+    def sent(self, sequence: int, size: int) -> None:
+        """An event was sent; `size` is the bytes of its frames."""
+        if not self.acknowledging:
+            return
+        self._unacknowledged.append((sequence, size))
+        self._size += size
+        self._look()
+
+    def acknowledge(self, sequence: int) -> None:
+        """The client has all events up to this one."""
+        self.acknowledging = True
+        while self._unacknowledged and self._unacknowledged[0][0] <= sequence:
+            self._size -= self._unacknowledged.popleft()[1]
+            self._full_since = None
+        self._look()
+
+    def _look(self) -> None:
+        if len(self._unacknowledged) >= WINDOW_EVENTS or self._size >= WINDOW_BYTES:
+            if self._full_since is None:
+                self._full_since = time.monotonic()
+        else:
+            self._full_since = None

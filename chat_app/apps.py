@@ -1,0 +1,11 @@
+"""The Django application of what people and clients touch."""
+
+from django.apps import AppConfig
+
+
+class ChatAppConfig(AppConfig):
+    """The wire and the page."""
+
+    name = "chat_app"
+    verbose_name = "Chat"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,175 @@
+"""A feed: a cursor over one conversation's log, and the one way from there to a client.
+
+News with a copy that continues the cursor goes out at once; after a gap, or without a copy, the log
+is read. So news that is lost, doubled or out of order costs a read, and never an event.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from django.db import DatabaseError
+
+from chat_app.allowance import Window
+from chat_app.frames import SINGLE, Frame, View, dump, event_frames, is_end
+from chat_app.output import Opening, run_output
+from sessions_app import database, event_log
+from sessions_app.event_log import EventRecord
+from sessions_app.models import Event, Interaction
+from sessions_app.notify import read_copy
+
+log = structlog.get_logger(__name__)
+
+# Events read from the log at once. The first reads are small, as events may be large.
+FIRST_PAGE = 16
+PAGE = 200
+PAGE_BYTES = 256 * 1024
+# Runs whose end is remembered, for a stop that is acknowledged when they have ended.
+ENDED = 64
+
+
+class Send(Protocol):
+    """Sends a text frame. `free`: it is not charged to the budget of the socket."""
+
+    async def __call__(self, text: str, *, free: bool = False) -> None: ...
+
+
+class SlowReader(Exception):
+    """The client acknowledges too little of what it was sent."""
+
+
+class Feed:
+    """The socket's news, its client's acknowledgements and the sweeper may move it; one at a time."""
+
+    def __init__(self, conversation: UUID, conversation_id: str, send: Send) -> None:
+        self.conversation = conversation
+        self.conversation_id = conversation_id
+        self.cursor = 0
+        self.known = 0  # the highest sequence heard of
+        self._send = send
+        self._window = Window()
+        self._lock = asyncio.Lock()
+        self._started = False
+        self._page = FIRST_PAGE
+        self._ended: deque[UUID] = deque(maxlen=ENDED)
+        self._stops: list[tuple[set[UUID], Frame]] = []
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is more than was sent."""
+        return self._started and self.cursor < self.known
+
+    async def start(self, opening: Opening) -> None:
+        """Send what comes first, then all after the cursor. News is only noted until then."""
+        async with self._lock:
+            self.cursor = opening.cursor
+            for event in opening.shown:
+                await self._send_event(event, after=0)
+            self.known = max(self.known, opening.last)
+            self._started = True
+            await self._catch_up()
+
+    async def news(self, sequence: int, copy: str | None) -> None:
+        """There are events up to `sequence`; `copy` may hold the last of them."""
+        self.known = max(self.known, sequence)
+        if not self.behind:
+            return
+        async with self._lock:
+            if copy is not None and self.behind:
+                await self._send_all(read_copy(self.conversation, copy))
+            await self._catch_up()
+
+    async def advance(self) -> None:
+        """Send what there is and the window lets out.
+
+        Raises:
+            SlowReader: the window has been full for too long.
+        """
+        if self._window.overdue:
+            raise SlowReader
+        async with self._lock:
+            await self._catch_up()
+
+    async def acknowledge(self, sequence: int) -> None:
+        """The client has all events up to `sequence`."""
+        self._window.acknowledge(sequence)
+        if self.behind:
+            await self.advance()
+
+    async def send_when_ended(self, runs: Iterable[UUID], frame: Frame) -> None:
+        """Send the frame after the last events of all these runs, which may have been sent already."""
+        waiting = set(runs) - set(self._ended)
+        if waiting:
+            self._stops.append((waiting, frame))
+        else:
+            await self._send(dump(frame))
+
+    async def _catch_up(self) -> None:
+        while self.behind and not self._window.full:
+            try:
+                events, settled = await database.read(
+                    _read_page, self.conversation, self.cursor, self._page
+                )
+            except DatabaseError as error:  # the sweeper comes back to it
+                log.warning("feed.read_failed", error=str(error))
+                return
+            if not events:  # the conversation was deleted
+                self.known = self.cursor
+            size = await self._send_all(events, settled)
+            self._page = max(1, self._page // 2) if size > PAGE_BYTES else min(PAGE, self._page * 2)
+
+    async def _send_all(self, events: list[EventRecord], settled: Collection[str] = ()) -> int:
+        """Send those that continue the cursor, as far as the window goes; returns the bytes."""
+        size = 0
+        for event in events:
+            if self._window.full or event.first_sequence > self.cursor + 1:
+                break
+            if event.sequence <= self.cursor:
+                continue
+            sent = await self._send_event(event, after=self.cursor, settled=settled)
+            self.cursor = event.sequence
+            self._window.sent(event.sequence, sent)
+            size += sent
+            if is_end(event):
+                await self._note_end(event.run)
+        return size
+
+    async def _send_event(
+        self, event: EventRecord, *, after: int, settled: Collection[str] = ()
+    ) -> int:
+        result = ""
+        if event.schema_type in SINGLE and is_end(event):
+            result = await database.read(run_output, event.run)
+        view = View(self.conversation_id, datetime.now(UTC), after, settled, result)
+        size = 0
+        for frame in event_frames(event, view):
+            text = dump(frame)
+            size += len(text)
+            await self._send(text, free=self._window.acknowledging)
+        return size
+
+    async def _note_end(self, run: UUID) -> None:
+        self._ended.append(run)
+        for waiting, frame in self._stops:
+            waiting.discard(run)
+            if not waiting:
+                await self._send(dump(frame))
+        self._stops = [stop for stop in self._stops if stop[0]]
+
+
+def _read_page(conversation: UUID, after: int, limit: int) -> tuple[list[EventRecord], set[str]]:
+    """Events after the cursor, and which of the prompts among them are settled by now."""
+    events = event_log.read(conversation, after=after, limit=limit)
+    asked = {
+        event.payload["interaction_id"]
+        for event in events
+        if event.type == Event.Type.INTERACTION
+    }
+    if asked:
+        pending = Interaction.objects.filter(pk__in=asked, status=Interaction.Status.PENDING)
+        asked -= {str(pk) for pk in pending.values_list("pk", flat=True)}
+    return events, asked

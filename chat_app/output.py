@@ -1,0 +1,123 @@
+"""The text of runs, and what a socket is told first. Everything here blocks: call it in a thread."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sessions_app.event_log import EventRecord
+from sessions_app.models import Conversation, Event, Interaction, Run
+
+TEXT = (Event.Type.TEXT, Event.Type.MESSAGE)
+# Of a message that is being written, a first connection gets at most this many of the last pieces.
+PIECES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Where a feed begins. `shown` are events at or before the cursor that the client gets first;
+    `last` is the log's end. `lost`: the client named a place that the log does not have."""
+
+    cursor: int
+    last: int
+    shown: list[EventRecord]
+    lost: bool
+
+
+def read_opening(conversation: UUID, *, after: int | None, kept: int | None) -> Opening:
+    """What a socket that comes with `last_sequence=after`, or with a kept cursor, is told first.
+
+    Pending prompts up to the cursor; on a first connection (neither is there, or `after` is no
+    place of the log) also the output so far of the messages that are being written.
+    """
+    last = Conversation.objects.values_list("last_sequence", flat=True).get(pk=conversation)
+    lost = after is not None and not 0 <= after <= last
+    cursor = kept if after is None else after
+    first = lost or cursor is None
+    start = last if first or cursor is None else min(cursor, last)
+    shown = _pending_prompts(conversation, start)
+    if first:
+        shown += _output_so_far(conversation, last)
+    return Opening(start, last, sorted(shown, key=lambda event: event.sequence), lost)
+
+
+def run_output(run: UUID) -> str:
+    """The whole text of a run, without what a restart has cut."""
+    rows = (
+        Event.objects.filter(run=run, type__in=[*TEXT, Event.Type.RESTART])
+        .order_by("sequence")
+        .values_list("type", "first_sequence", "payload")
+    )
+    pieces: list[tuple[int, str]] = []
+    for type_, first, payload in rows:
+        if type_ == Event.Type.RESTART:
+            pieces = [piece for piece in pieces if piece[0] < payload["from_sequence"]]
+        else:
+            pieces += _pieces(type_, first, payload)
+    return "".join(text for _, text in pieces)
+
+
+def _pieces(type_: str, first: int, payload: dict[str, object]) -> list[tuple[int, str]]:
+    """The text by sequence, also where it was folded."""
+    text, lengths = str(payload["text"]), payload.get("lengths")
+    if type_ == Event.Type.TEXT or not isinstance(lengths, list):
+        return [(first, text)]
+    pieces = []
+    start = 0
+    for offset, length in enumerate(lengths):
+        pieces.append((first + offset, text[start : start + length]))
+        start += length
+    return pieces
+
+
+def _pending_prompts(conversation: UUID, cursor: int) -> list[EventRecord]:
+    """As the events that asked them."""
+    pending = Interaction.objects.filter(
+        conversation=conversation, status=Interaction.Status.PENDING, sequence__lte=cursor
+    ).select_related("run")
+    return [
+        _record(
+            row.run,
+            Event.Type.INTERACTION,
+            (row.sequence, row.sequence),
+            {
+                "interaction_id": str(row.pk),
+                "prompt": row.prompt,
+                "expires_at": row.expires_at.isoformat() if row.expires_at else None,
+                "version": row.version,
+            },
+            row.created_at,
+        )
+        for row in pending
+    ]
+
+
+def _output_so_far(conversation: UUID, last: int) -> list[EventRecord]:
+    """Per running run, its text since it last did anything else, as one event.
+
+    The run may end, and its text be folded, while this reads; what is after `last` is left out.
+    """
+    found = []
+    for run in Run.objects.filter(conversation=conversation, status=Run.Status.RUNNING):
+        events = Event.objects.filter(conversation=conversation, run=run, first_sequence__lte=last)
+        other = events.exclude(type__in=TEXT).order_by("-sequence").first()
+        rows = events.filter(
+            type__in=TEXT, first_sequence__gt=other.sequence if other else 0
+        ).order_by("-sequence")[:PIECES]
+        pieces = [
+            piece
+            for row in reversed(rows)
+            for piece in _pieces(row.type, row.first_sequence, row.payload)
+            if piece[0] <= last
+        ]
+        if pieces:
+            text = "".join(text for _, text in pieces)
+            span = (pieces[0][0], pieces[-1][0])
+            found.append(_record(run, Event.Type.TEXT, span, {"text": text}, rows[0].created_at))
+    return found
+
+
+def _record(
+    run: Run, type_: str, span: tuple[int, int], payload: dict[str, object], at: datetime
+) -> EventRecord:
+    ids = (run.conversation_id, run.pk, run.message_id, run.schema_type)
+    return EventRecord(*ids, *span, type_, payload, at)

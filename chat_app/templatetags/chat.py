@@ -1,0 +1,9 @@
+"""Filters of the chat's templates."""
+
+from django import template
+
+from chat_app import markdown
+
+register = template.Library()
+register.filter("markdown", markdown.render)
+register.filter("visible", markdown.visible)

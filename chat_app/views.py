@@ -1,0 +1,189 @@
+"""The page, its parts for the script, and its forms, which work without the script too."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from chat_app import forms
+from chat_app.cards import Typed
+from chat_app.page import Page, find, read_page
+from chat_app.sidebar import Sidebar, newest, sidebar
+from chat_app.words import WORDS
+from sessions_app import conversations, database
+from sessions_app.conversations import Outcome, Settled
+from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable
+from sessions_app.workflows import registry
+
+
+@require_GET
+@login_required
+async def home(request: HttpRequest) -> HttpResponse:
+    """Go to the newest conversation, or begin the first."""
+    user = await request.auser()
+    conversation_id = await database.read(newest, user.pk)
+    return redirect("conversation", conversation_id or uuid4())
+
+
+@require_GET
+@login_required
+async def new(request: HttpRequest) -> HttpResponse:
+    """Begin another conversation. Nothing is stored before its first message."""
+    return redirect("conversation", uuid4())
+
+
+@require_GET
+@never_cache
+@login_required
+async def conversation(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """The page of a conversation, `?before=N` with older items than those of the sequence."""
+    _check_name(conversation_id)
+    before = forms.number(request.GET, "before")
+    return await _page(request, conversation_id, before=before or None)
+
+
+@require_GET
+@never_cache
+@login_required
+async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """Part of the page: the items that have events from sequence `from` on, and what changes with
+    them; with `before`, the items before that sequence alone."""
+    _check_name(conversation_id)
+    user = await request.auser()
+    after = max(0, forms.number(request.GET, "from") - 1)
+    before = forms.number(request.GET, "before") or None
+
+    def render() -> str:
+        page = read_page(user.pk, conversation_id, after=after, before=before)
+        return render_to_string("chat/part.html", _context(page), request)
+
+    return HttpResponse(await database.read(render))
+
+
+@require_GET
+@never_cache
+@login_required
+async def side(request: HttpRequest) -> HttpResponse:
+    """The list of conversations alone."""
+    user = await request.auser()
+
+    def render() -> str:
+        context = _side_context(request, user.pk, request.GET.get("current", ""))
+        return render_to_string("chat/_list.html", context, request)
+
+    return HttpResponse(await database.read(render))
+
+
+@require_POST
+@login_required
+async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """Send a message; refused, it stays in its field."""
+    _check_name(conversation_id)
+    user = await request.auser()
+    message = forms.message(request)
+    try:
+        await conversations.submit(
+            owner=user.pk, conversation_id=conversation_id, message=message
+        )
+    except (Refused, StorageUnavailable) as error:
+        kept = {"draft": message.text, "draft_error": str(error), "picked": message.workflow}
+        return await _page(request, conversation_id, status=_status(error), extra=kept)
+    return _back(conversation_id)
+
+
+@require_POST
+@login_required
+async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """Ask the active runs to stop; the page says when they have."""
+    user = await request.auser()
+    try:
+        await conversations.stop(owner=user.pk, conversation_id=conversation_id)
+    except NotFound as error:
+        raise Http404 from error
+    return _back(conversation_id)
+
+
+@require_POST
+@login_required
+async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) -> HttpResponse:
+    """Answer a question; refused, the answer stays in its field."""
+    _check_name(conversation_id)
+    user = await request.auser()
+    given = forms.answer(request, interaction)
+    try:
+        settled = await conversations.answer(
+            user=user.pk, conversation_id=conversation_id, answer=given
+        )
+    except (Refused, StorageUnavailable) as error:
+        typed = Typed(interaction, forms.values(given), str(error))
+        return await _page(request, conversation_id, typed=typed, status=_status(error))
+    if settled.outcome == Outcome.NOT_FOUND:
+        raise Http404
+    if settled.outcome in (Outcome.STALE, Outcome.EXPIRED):
+        messages.warning(request, forms.too_late(settled, given))
+    return _back(conversation_id)
+
+
+async def _page(
+    request: HttpRequest,
+    conversation_id: str,
+    *,
+    before: int | None = None,
+    typed: Typed | None = None,
+    status: int = 200,
+    extra: dict[str, Any] | None = None,
+) -> HttpResponse:
+    user = await request.auser()
+
+    def render() -> str:
+        page = read_page(user.pk, conversation_id, before=before, typed=typed)
+        context = {
+            **_context(page),
+            **_side_context(request, user.pk, conversation_id),
+            "username": user.get_username(),
+            "is_staff": getattr(user, "is_staff", False),
+            "choices": registry.offered(),
+            "message_id": uuid4(),
+            "before": before,
+            "words": {name: str(text) for name, text in WORDS.items()},
+            **(extra or {}),
+        }
+        return render_to_string("chat/page.html", context, request)
+
+    return HttpResponse(await database.read(render), status=status)
+
+
+def _context(page: Page) -> dict[str, Any]:
+    return {"page": page, "conversation_id": page.conversation_id, "answer_id": uuid4()}
+
+
+def _side_context(request: HttpRequest, owner: int, current: str) -> dict[str, Any]:
+    query = request.GET.get("q", "").strip()[:100]
+    side: Sidebar = sidebar(owner, query=query, limit=forms.number(request.GET, "show"))
+    return {"side": side, "conversation_id": current}
+
+
+def _back(conversation_id: str) -> HttpResponse:
+    """See other: a reload of the page repeats no form."""
+    response = HttpResponseRedirect(reverse("conversation", args=[conversation_id]))
+    response.status_code = 303
+    return response
+
+
+def _status(error: Exception) -> int:
+    if isinstance(error, StorageUnavailable):
+        return 503
+    return 422 if isinstance(error, Invalid) else 409
+
+
+def _check_name(conversation_id: str) -> None:
+    if len(conversation_id) > conversations.MAX_NAME or "\x00" in conversation_id:
+        raise Http404

@@ -1,0 +1,67 @@
+"""Conversations and their runs."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+
+from sessions_app.admin.base import LastRows, ReadOnlyAdmin
+from sessions_app.models import Conversation, Event, Interaction, Run
+
+
+class RunsInline(LastRows):
+    """The last runs of a conversation."""
+
+    model = Run
+    fk_name = "conversation"
+    order = "created_at"
+    verbose_name_plural = "runs (the last 100, in order)"
+    fields = readonly_fields = ("status", "text", "created_at", "started_at", "finished_at")
+
+
+@admin.register(Conversation)
+class ConversationAdmin(ReadOnlyAdmin):
+    """A conversation. Only a superuser deletes one, with all that belongs to it."""
+
+    list_display = ("title", "owner", "workflow", "last_sequence", "created_at", "updated_at")
+    list_filter = ("workflow",)
+    list_select_related = ("owner",)
+    search_fields = ("title", "owner__username", "conversation_id__exact", "id__exact")
+    ordering = ("-updated_at",)
+    fields = (
+        "title",
+        ("owner", "workflow"),
+        ("id", "conversation_id"),
+        ("created_at", "updated_at"),
+        ("last_sequence", "everything"),
+    )
+    readonly_fields = ("everything",)
+    inlines = (RunsInline,)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Superusers only."""
+        return bool(request.user.is_active and request.user.is_superuser)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """Counts instead of every row: a conversation may have ten thousand events."""
+        titles = [str(conversation) for conversation in objs]
+        counts = {
+            "conversations": len(titles),
+            "runs": Run.objects.filter(conversation__in=objs).count(),
+            "interactions": Interaction.objects.filter(conversation__in=objs).count(),
+            "events": Event.objects.filter(conversation__in=objs).count(),
+        }
+        return titles, counts, set(), []
+
+    @admin.display(description="all of it")
+    def everything(self, conversation: Conversation) -> Any:
+        """Link to the whole log."""
+        return format_html(
+            '<a href="{}?conversation__id__exact={}">all events</a>',
+            reverse("admin:sessions_app_event_changelist"),
+            conversation.pk,
+        )

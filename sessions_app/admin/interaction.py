@@ -1,0 +1,121 @@
+"""Interactions: read, answered in the operator's name, or expired before their time."""
+
+from typing import Any, cast
+
+from django.contrib import admin, messages
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from sessions_app import operators
+from sessions_app.admin.answer_form import AnswerForm
+from sessions_app.admin.base import LastRows, ReadOnlyAdmin, short
+from sessions_app.conversations import Outcome
+from sessions_app.errors import Invalid
+from sessions_app.models import Interaction
+
+
+class _Columns:
+    @admin.display(description="question")
+    def question(self, interaction: Interaction) -> str:
+        """What is asked."""
+        return str(interaction.prompt.get("text", ""))[:200]
+
+    @admin.display(description="response")
+    def answer_given(self, interaction: Interaction) -> str:
+        """What was answered, or stands in at the deadline."""
+        return short(interaction.response)
+
+
+COLUMNS = ("question", "status", "answer_given", "answered_by", "answered_via", "answered_at")
+
+
+class InteractionsInline(_Columns, LastRows):
+    """The last interactions of a run."""
+
+    model = Interaction
+    fk_name = "run"
+    verbose_name_plural = "interactions (the last 100, in order)"
+    fields = readonly_fields = ("position", *COLUMNS, "expires_at")
+
+
+@admin.register(Interaction)
+class InteractionAdmin(_Columns, ReadOnlyAdmin):
+    """An interaction with its prompt and what became of it."""
+
+    list_display = ("created_at", *COLUMNS, "expires_at", "run")
+    list_filter = ("status", "answered_via")
+    list_select_related = ("run", "answered_by")
+    search_fields = ("id__exact", "run__id__exact", "conversation__owner__username")
+    ordering = ("-created_at",)
+    actions = ("answer", "expire")
+
+    def get_urls(self) -> list[URLPattern]:
+        """The page of the answer beside those of Django."""
+        view = self.admin_site.admin_view(self.answer_view)
+        own = path("<uuid:pk>/answer/", view, name="sessions_app_interaction_answer")
+        return [own, *super().get_urls()]
+
+    @admin.action(description="Answer", permissions=["operate"])
+    def answer(self, request: HttpRequest, queryset: QuerySet[Interaction]) -> HttpResponse | None:
+        """Go to the page of the answer."""
+        chosen = list(queryset[:2])
+        if len(chosen) != 1:
+            self.message_user(request, "Answer one at a time.", messages.WARNING)
+            return None
+        return HttpResponseRedirect(
+            reverse("admin:sessions_app_interaction_answer", args=[chosen[0].pk])
+        )
+
+    @admin.action(description="Expire now", permissions=["operate"])
+    def expire(self, request: HttpRequest, queryset: QuerySet[Interaction]) -> None:
+        """Settle as if the deadline had passed: with the default, else the workflow is told."""
+        self.operate(
+            request,
+            queryset,
+            lambda interaction: operators.expire(interaction.pk),
+            done="expired",
+            refused="It was settled before.",
+        )
+
+    def answer_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """Ask for the answer, and give it in the operator's name."""
+        interaction = get_object_or_404(Interaction, pk=pk)
+        form = AnswerForm(request.POST or None, prompt=interaction.prompt)
+        if not self.has_operate_permission(request):
+            self.message_user(request, "You may not answer here.", messages.ERROR)
+        elif request.method == "POST" and form.is_valid():
+            if self._give(request, interaction, form):
+                page = "admin:sessions_app_interaction_change"
+                return HttpResponseRedirect(reverse(page, args=[interaction.pk]))
+        elif interaction.status != Interaction.Status.PENDING:
+            self.message_user(request, "It is settled already.", messages.WARNING)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": interaction.prompt.get("text", ""),
+            "opts": self.opts,
+            "original": interaction,
+            "form": form,
+        }
+        return TemplateResponse(request, "admin/sessions_app/answer.html", context)
+
+    def _give(self, request: HttpRequest, interaction: Interaction, form: AnswerForm) -> bool:
+        """Answer; False if the prompt does not take it, and the form says why."""
+        given = form.cleaned_data["answer"]
+        person = cast(AbstractBaseUser, request.user)  # admin_view lets nobody else in
+        try:
+            settled = operators.answer(interaction.pk, person=person, given=given)
+        except Invalid as error:
+            form.add_error("answer", str(error))
+            return False
+        if settled.outcome == Outcome.ACCEPTED:
+            self.log_change(request, interaction, f"answered by an operator: {given}")
+            self.message_user(request, "Answered.", messages.SUCCESS)
+        else:
+            by = f" by {settled.by} at {settled.at:%Y-%m-%d %H:%M:%S} UTC" if settled.by else ""
+            message = f"Too late: it was {settled.status}{by} with {short(settled.response)}."
+            self.message_user(request, message, messages.WARNING)
+        return True

@@ -1,0 +1,156 @@
+"""The runtime without a server: hosts in the test's own event loop, the real database under them."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.contrib.auth import get_user_model
+
+from sessions_app import conversations, database
+from sessions_app.config import RuntimeConfig
+from sessions_app.dispatch.base import install
+from sessions_app.dispatch.local import LocalDispatcher
+from sessions_app.event_log import EventRecord, read, writer
+from sessions_app.maintenance import settle_due
+from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
+from sessions_app.workflows import registry
+
+
+class Hosting:
+    """`async with Hosting("name of a workflow") as hosting:`; `restart()` is a stop and a start."""
+
+    def __init__(self, workflow: str, *, park_after: float = 60, **config: Any) -> None:
+        self.workflow = workflow
+        self.park_after = park_after
+        self._config = config
+        self.dispatcher: LocalDispatcher | None = None
+        self.user = 0
+
+    async def __aenter__(self) -> "Hosting":
+        """Offer the one workflow and start hosting."""
+        self.user = (await database.read(make_user, "ann")).pk
+        self.offer(**self._config)
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop hosting, with all that is written."""
+        await self.stop()
+        await asyncio.to_thread(writer.stop)
+
+    def offer(self, **config: Any) -> None:
+        """Offer the workflow with this configuration."""
+        entry = {"workflows": {self.workflow: config}, "default": self.workflow}
+        registry.offer(RuntimeConfig.model_validate(entry))
+
+    async def start(self) -> None:
+        """Start a dispatcher; it takes up what is unfinished."""
+        self.dispatcher = LocalDispatcher(park_after=self.park_after)
+        install(self.dispatcher)
+        await self.dispatcher.start()
+
+    async def stop(self) -> None:
+        """Stop in good order."""
+        if self.dispatcher is not None:
+            await self.dispatcher.stop()
+            self.dispatcher = None
+        install(None)
+
+    async def restart(self) -> None:
+        """Stop and start."""
+        await self.stop()
+        await self.start()
+
+    async def submit(self, text: str = "go", *, conversation: str = "c", **fields: Any) -> UUID:
+        """Send a user message; return the run."""
+        message = conversations.Message(fields.pop("message_id", uuid4().hex), text, **fields)
+        submitted = await conversations.submit(
+            owner=self.user, conversation_id=conversation, message=message
+        )
+        return submitted.run
+
+    async def answer(
+        self, value: str | None, interaction: Interaction | None = None, **fields: Any
+    ) -> conversations.Settled:
+        """Answer as the user; without an interaction the only pending one of conversation "c"."""
+        given = conversations.Answer(
+            fields.pop("answer_id", uuid4().hex),
+            value,
+            interaction=str(interaction.id) if interaction else None,
+            **fields,
+        )
+        return await conversations.answer(user=self.user, conversation_id="c", answer=given)
+
+    async def status(self, run: UUID, *wanted: str) -> Run:
+        """Wait until the run has one of the statuses."""
+        return await until(lambda: Run.objects.filter(pk=run, status__in=wanted).first())
+
+    async def ended(self, run: UUID) -> Run:
+        """Wait until the run is over or suspended."""
+        return await self.status(run, *Run.FINISHED, Run.Status.SUSPENDED)
+
+    async def prompts(self, run: UUID, count: int = 1) -> list[Interaction]:
+        """Wait until so many prompts of the run are pending; in the order of asking."""
+
+        def pending() -> list[Interaction] | None:
+            rows = list(Interaction.objects.filter(run=run, status="pending").order_by("position"))
+            return rows if len(rows) == count else None
+
+        return await until(pending)
+
+    async def output(self, run: UUID) -> str:
+        """The run's text, as a reader of the log puts it together."""
+        return await database.read(output, run)
+
+    async def events(self, conversation: str = "c") -> list[EventRecord]:
+        """The conversation's whole log."""
+
+        def rows() -> list[EventRecord]:
+            one = Conversation.objects.get(owner_id=self.user, conversation_id=conversation)
+            return read(one.id, after=0, limit=100_000)
+
+        return await database.read(rows)
+
+    async def journal(self, run: UUID) -> list[JournalEntry]:
+        """The run's journal in order."""
+        return await database.read(
+            lambda: list(JournalEntry.objects.filter(run=run).order_by("position"))
+        )
+
+    async def settle_due(self) -> None:
+        """What the maintenance loop does each second."""
+        await settle_due()
+
+
+def make_user(username: str) -> Any:
+    """Make or find a user."""
+    return get_user_model().objects.get_or_create(username=username)[0]
+
+
+def output(run: UUID) -> str:
+    """What the run has said, less what it took back by a restart."""
+    pieces: list[tuple[int, str]] = []
+    for event in Event.objects.filter(run=run).order_by("sequence"):
+        if event.type == Event.Type.RESTART:
+            start = event.payload["from_sequence"]
+            pieces = [piece for piece in pieces if piece[0] < start]
+        elif event.type in (Event.Type.TEXT, Event.Type.MESSAGE):
+            pieces.append((event.first_sequence, event.payload["text"]))
+    return "".join(text for _, text in pieces)
+
+
+async def until(look: Callable[[], Any], timeout: float = 10) -> Any:
+    """Look at the database until what is found is true; return it."""
+    deadline = time.monotonic() + timeout
+    while not (found := await database.read(look)):
+        assert time.monotonic() < deadline, f"nothing in {timeout} s"
+        await asyncio.sleep(0.005)
+    return found
