@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from sessions_app import conversations
 from sessions_app.models import Interaction, Run
 from sessions_app.workflows import (
     BinaryPrompt,
@@ -236,10 +237,9 @@ async def test_a_durable_sleep_time_and_chance_replay_the_same():
         run = await hosting.submit()
         await hosting.status(run, "waiting")
         await hosting.restart()
-        while not await until(lambda: [*Interaction.objects.filter(run=run), 1][:-1] or [None]) or (
-            not await until(lambda: Interaction.objects.filter(run=run).count() or "none") == 1
-        ):
-            await hosting.settle_due()
+        async with asyncio.timeout(10):
+            while not await hosting.asked(run):
+                await hosting.settle_due()
         await hosting.answer("x")
         await hosting.ended(run)
         number = next(e.result for e in await hosting.journal(run) if e.kind == "random")
@@ -267,8 +267,6 @@ async def test_a_workflow_that_does_not_match_its_journal_is_suspended_and_can_g
 
 
 async def test_a_run_is_stopped_while_it_waits_and_its_prompt_is_cancelled():
-    from sessions_app import conversations
-
     async with Hosting("t_story", park_after=0.05) as hosting:
         run = await hosting.submit()
         [prompt] = await hosting.prompts(run)

@@ -64,6 +64,10 @@ class LocalDispatcher:
         """See `Dispatcher`."""
         return key in self._hosts
 
+    def hosted(self) -> list[str]:
+        """The keys that have a host now."""
+        return list(self._hosts)
+
     def evict(self, key: str) -> bool:
         """Close a per-user key's builder, unless it is in use. Not from the loop's thread."""
         _, user_id, workflow = key.split(":", 2)

@@ -106,6 +106,10 @@ class Hosting:
 
         return await until(pending)
 
+    async def asked(self, run: UUID) -> int:
+        """How many prompts the run has asked so far."""
+        return await database.read(lambda: Interaction.objects.filter(run=run).count())
+
     async def output(self, run: UUID) -> str:
         """The run's text, as a reader of the log puts it together."""
         return await database.read(output, run)
@@ -124,6 +128,13 @@ class Hosting:
         return await database.read(
             lambda: list(JournalEntry.objects.filter(run=run).order_by("position"))
         )
+
+    async def dispatcher_without_hosts(self) -> None:
+        """Wait until no host is left."""
+        assert self.dispatcher is not None
+        async with asyncio.timeout(10):
+            while self.dispatcher.hosted():
+                await asyncio.sleep(0.005)
 
     async def settle_due(self) -> None:
         """What the maintenance loop does each second."""
