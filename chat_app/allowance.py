@@ -14,6 +14,15 @@ FRAMES_BURST = 3000  # from a client
 FRAMES_RATE = 1500  # per second
 
 
+class CloseSocket(Exception):
+    """The socket ends: by us, with a code and a reason, or (code 0) because the client is gone."""
+
+    def __init__(self, code: int = 0, reason: str = "") -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
 class Bucket:
     """A token bucket: `burst` at once, refilled by `rate` a second."""
 

@@ -14,12 +14,11 @@ from uuid import UUID
 import structlog
 from django.db import DatabaseError
 
-from chat_app.allowance import Window
+from chat_app.allowance import CloseSocket, Window
 from chat_app.frames import SINGLE, Frame, View, dump, event_frames, is_end
-from chat_app.output import Opening, run_output
-from sessions_app import database, event_log
+from chat_app.selectors import Opening, read_page, run_output
+from sessions_app import database
 from sessions_app.event_log import EventRecord
-from sessions_app.models import Event, Interaction
 from sessions_app.notify import read_copy
 
 log = structlog.get_logger(__name__)
@@ -38,10 +37,6 @@ class Send(Protocol):
     async def __call__(self, text: str, *, free: bool = False) -> None: ...
 
 
-class SlowReader(Exception):
-    """The client acknowledges too little of what it was sent."""
-
-
 class Feed:
     """The socket's news, its client's acknowledgements and the sweeper may move it; one at a time."""
 
@@ -53,7 +48,7 @@ class Feed:
         self._send = send
         self._window = Window()
         self._lock = asyncio.Lock()
-        self._started = False
+        self.started = False
         self._page = FIRST_PAGE
         self._ended: deque[UUID] = deque(maxlen=ENDED)
         self._stops: list[tuple[set[UUID], Frame]] = []
@@ -61,7 +56,7 @@ class Feed:
     @property
     def behind(self) -> bool:
         """Whether there is more than was sent."""
-        return self._started and self.cursor < self.known
+        return self.started and self.cursor < self.known
 
     async def start(self, opening: Opening) -> None:
         """Send what comes first, then all after the cursor. News is only noted until then."""
@@ -70,27 +65,24 @@ class Feed:
             for event in opening.shown:
                 await self._send_event(event, after=0)
             self.known = max(self.known, opening.last)
-            self._started = True
+            self.started = True
             await self._catch_up()
 
     async def news(self, sequence: int, copy: str | None) -> None:
         """There are events up to `sequence`; `copy` may hold the last of them."""
         self.known = max(self.known, sequence)
-        if not self.behind:
-            return
-        async with self._lock:
-            if copy is not None and self.behind:
-                await self._send_all(read_copy(self.conversation, copy))
-            await self._catch_up()
+        if self.behind:
+            async with self._lock:
+                await self._catch_up(copy)
 
     async def advance(self) -> None:
         """Send what there is and the window lets out.
 
         Raises:
-            SlowReader: the window has been full for too long.
+            CloseSocket: the window has been full for too long.
         """
         if self._window.overdue:
-            raise SlowReader
+            raise CloseSocket(4408, "nothing acknowledged; come back")
         async with self._lock:
             await self._catch_up()
 
@@ -108,34 +100,42 @@ class Feed:
         else:
             await self._send(dump(frame))
 
-    async def _catch_up(self) -> None:
-        while self.behind and not self._window.full:
-            try:
-                events, settled = await database.read(
-                    _read_page, self.conversation, self.cursor, self._page
-                )
-            except DatabaseError as error:  # the sweeper comes back to it
-                log.warning("feed.read_failed", error=str(error))
-                return
-            if not events:  # the conversation was deleted
-                self.known = self.cursor
-            size = await self._send_all(events, settled)
-            self._page = max(1, self._page // 2) if size > PAGE_BYTES else min(PAGE, self._page * 2)
+    async def _catch_up(self, copy: str | None = None) -> None:
+        try:
+            if copy is not None and self.behind:
+                await self._send_copy(read_copy(self.conversation, copy))
+            while self.behind and not self._window.full:
+                await self._send_page()
+        except DatabaseError as error:  # the sweeper comes back to it
+            log.warning("feed.read_failed", error=str(error))
 
-    async def _send_all(self, events: list[EventRecord], settled: Collection[str] = ()) -> int:
-        """Send those that continue the cursor, as far as the window goes; returns the bytes."""
+    async def _send_copy(self, events: list[EventRecord]) -> None:
+        """Those that continue the cursor without a gap."""
+        for event in events:
+            if event.first_sequence > self.cursor + 1 or self._window.full:
+                break
+            if event.sequence > self.cursor:
+                await self._pass(event, ())
+
+    async def _send_page(self) -> None:
+        """Those that the log has next, as far as the window goes."""
+        events, settled = await database.read(read_page, self.conversation, self.cursor, self._page)
+        if not events:  # the conversation was deleted
+            self.known = self.cursor
         size = 0
         for event in events:
-            if self._window.full or event.first_sequence > self.cursor + 1:
+            if self._window.full:
                 break
-            if event.sequence <= self.cursor:
-                continue
-            sent = await self._send_event(event, after=self.cursor, settled=settled)
-            self.cursor = event.sequence
-            self._window.sent(event.sequence, sent)
-            size += sent
-            if is_end(event):
-                await self._note_end(event.run)
+            size += await self._pass(event, settled)
+        self._page = max(1, self._page // 2) if size > PAGE_BYTES else min(PAGE, self._page * 2)
+
+    async def _pass(self, event: EventRecord, settled: Collection[str]) -> int:
+        """Send an event and move the cursor behind it; returns the bytes."""
+        size = await self._send_event(event, after=self.cursor, settled=settled)
+        self.cursor = event.sequence
+        self._window.sent(event.sequence, size)
+        if is_end(event):
+            await self._note_end(event.run)
         return size
 
     async def _send_event(
@@ -159,17 +159,3 @@ class Feed:
             if not waiting:
                 await self._send(dump(frame))
         self._stops = [stop for stop in self._stops if stop[0]]
-
-
-def _read_page(conversation: UUID, after: int, limit: int) -> tuple[list[EventRecord], set[str]]:
-    """Events after the cursor, and which of the prompts among them are settled by now."""
-    events = event_log.read(conversation, after=after, limit=limit)
-    asked = {
-        event.payload["interaction_id"]
-        for event in events
-        if event.type == Event.Type.INTERACTION
-    }
-    if asked:
-        pending = Interaction.objects.filter(pk__in=asked, status=Interaction.Status.PENDING)
-        asked -= {str(pk) for pk in pending.values_list("pk", flat=True)}
-    return events, asked

@@ -64,7 +64,9 @@ def event_frames(event: EventRecord, view: View) -> list[Frame]:
     return frames
 
 
-def reply(type_: str, *, conversation_id: str | None, parent_id: str | None, **fields: Any) -> Frame:
+def reply(
+    type_: str, *, conversation_id: str | None, parent_id: str | None, **fields: Any
+) -> Frame:
     """A frame that answers the client itself and belongs to no event."""
     frame_id = str(uuid4())
     return {
@@ -79,7 +81,9 @@ def reply(type_: str, *, conversation_id: str | None, parent_id: str | None, **f
     }
 
 
-def _frame(event: EventRecord, type_: str, content: Any, *, done: bool = True, id_: str = "") -> Frame:
+def _frame(
+    event: EventRecord, type_: str, content: Any, *, done: bool = True, id_: str = ""
+) -> Frame:
     return {
         "type": type_,
         "id": id_ or f"{event.run}:{event.sequence}",
@@ -128,9 +132,7 @@ def _interaction(event: EventRecord, view: View) -> list[Frame]:
     expires_at = asked["expires_at"] and datetime.fromisoformat(asked["expires_at"])
     if expires_at:
         content["timeout"] = max(0, math.ceil((expires_at - view.now).total_seconds()))
-    frame = _frame(
-        event, "system_interaction_message", content, done=False, id_=interaction_id
-    )
+    frame = _frame(event, "system_interaction_message", content, done=False, id_=interaction_id)
     frame["interaction_id"] = interaction_id
     frame["version"] = asked["version"]
     frame["expires_at"] = timestamp(expires_at) if expires_at else None
@@ -141,9 +143,7 @@ def _interaction(event: EventRecord, view: View) -> list[Frame]:
 def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
     content = dict(event.payload)
     content["at"] = timestamp(datetime.fromisoformat(content["at"]))
-    frame = _frame(
-        event, "interaction_update_message", content, id_=content["interaction_id"]
-    )
+    frame = _frame(event, "interaction_update_message", content, id_=content["interaction_id"])
     frame["interaction_id"] = content["interaction_id"]
     return [frame]
 

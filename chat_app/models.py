@@ -18,9 +18,7 @@ class SocketCursor(models.Model):
 
     class Meta:
         constraints = (
-            models.UniqueConstraint(
-                fields=["conversation", "user"], name="socket_cursor_unique"
-            ),
+            models.UniqueConstraint(fields=["conversation", "user"], name="socket_cursor_unique"),
         )
 
     def __str__(self) -> str:

@@ -221,7 +221,8 @@ class Context:
     async def _step(
         self, call: Call, function: "partial[Any]", title: str, retry: Retry | None
     ) -> Any:
-        returns = result_type(function.func, call.name)
+        # Of a method the plain function: the cache must not keep a builder alive.
+        returns = result_type(getattr(function.func, "__func__", function.func), call.name)
         recorded = self._driver.recall(call)
         if recorded is not None and recorded.finished:
             if recorded.error is not None:

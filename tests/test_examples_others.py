@@ -1,7 +1,7 @@
 """The examples `report`, `parallel_review` and `probe`."""
 
-import asyncio
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from natproject.workflows import probe
 from natproject.workflows.report import Terms, compute, read_terms
 from tests.support.conversing import converse
-from tests.support.hosting import Hosting
+from tests.support.hosting import Hosting, output, until
 
 assert probe  # importing it declares it
 
@@ -19,8 +19,8 @@ assert probe  # importing it declares it
     [
         ("200 a month at 3.5 % for 20 years", Terms()),
         ("please", Terms()),
-        ("50, 2", Terms(50, 2, 20)),  # type: ignore[arg-type] # equal to its decimals
-        ("1 99 99", Terms(1, 30, 40)),  # type: ignore[arg-type] # equal to its decimals
+        ("50, 2", Terms(Decimal(50), Decimal(2), 20)),
+        ("1 99 99", Terms(Decimal(1), Decimal(30), 40)),
     ],
 )
 def test_terms_are_read_and_bounded(text: str, terms: Terms) -> None:
@@ -60,8 +60,7 @@ class TestReport:
             hosting.offer(options={"pause": 0.001})
             await hosting.restart()
             run = await hosting.submit("10 at 1 for 40")
-            while len(await hosting.output(run)) < 1000:
-                await asyncio.sleep(0.01)
+            await until(lambda: len(output(run)) > 1000)
             await hosting.restart()
             await hosting.ended(run)
             assert await hosting.output(run) == whole
@@ -85,13 +84,13 @@ class TestParallelReview:
     async def test_changes_are_asked_for(self) -> None:
         async with Hosting("parallel_review") as hosting:
             answers = {"verdict": "change", "Which changes": "shorter"}
-            text = await converse(hosting, "The list", answers)  # type: ignore[arg-type] # invariance
+            text = await converse(hosting, "The list", answers)
             assert text.endswith("**To be changed:** shorter")
 
     async def test_one_rejection_is_enough(self) -> None:
         async with Hosting("parallel_review") as hosting:
             answers = {"Security": "reject", "verdict": "approve"}
-            text = await converse(hosting, "The list", answers)  # type: ignore[arg-type] # invariance
+            text = await converse(hosting, "The list", answers)
             assert "**Rejected.**" in text
 
 

@@ -1,12 +1,13 @@
 """A conversation with a hosted workflow: each prompt answered as the test says."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sessions_app import database
 from sessions_app.models import Interaction, Run
 from tests.support.hosting import Hosting, until
 
-Answers = dict[str, str | list[str]]
+Answers = Mapping[str, str | list[str]]
 
 
 async def converse(hosting: Hosting, text: str, answers: Answers | None = None) -> str:

@@ -168,6 +168,15 @@ class Server:
         finally:
             database.close()
 
+    def execute(self, sql: str) -> None:
+        """Change the server's database, as somebody else's hand would."""
+        database = sqlite3.connect(self.data_dir / "db.sqlite3", timeout=20)
+        try:
+            with database:
+                database.execute(sql)
+        finally:
+            database.close()
+
     def log_tail(self, lines: int = 40) -> str:
         """Return the end of the log."""
         return "\n".join(self.log.splitlines()[-lines:])

@@ -1,9 +1,10 @@
-"""The text of runs, and what a socket is told first. Everything here blocks: call it in a thread."""
+"""What a feed reads. Everything here blocks: call it by `sessions_app.database.read`."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from sessions_app import event_log
 from sessions_app.event_log import EventRecord
 from sessions_app.models import Conversation, Event, Interaction, Run
 
@@ -21,6 +22,24 @@ class Opening:
     last: int
     shown: list[EventRecord]
     lost: bool
+
+
+def find_conversation(owner: int, conversation_id: str) -> UUID | None:
+    """The owner's conversation of that name; another's is as good as none."""
+    mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
+    return mine.values_list("pk", flat=True).first()
+
+
+def read_page(conversation: UUID, after: int, limit: int) -> tuple[list[EventRecord], set[str]]:
+    """Events after the cursor, and which of the prompts among them are settled by now."""
+    events = event_log.read(conversation, after=after, limit=limit)
+    asked = {
+        event.payload["interaction_id"] for event in events if event.type == Event.Type.INTERACTION
+    }
+    if asked:
+        pending = Interaction.objects.filter(pk__in=asked, status=Interaction.Status.PENDING)
+        asked -= {str(pk) for pk in pending.values_list("pk", flat=True)}
+    return events, asked
 
 
 def read_opening(conversation: UUID, *, after: int | None, kept: int | None) -> Opening:

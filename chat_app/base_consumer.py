@@ -1,0 +1,130 @@
+"""The life of a socket, whatever is said on it."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from channels.consumer import AsyncConsumer
+from channels.layers import get_channel_layer
+
+from chat_app.allowance import (
+    BUDGET_BURST,
+    BUDGET_RATE,
+    FRAMES_BURST,
+    FRAMES_RATE,
+    Bucket,
+    CloseSocket,
+)
+
+log = structlog.get_logger(__name__)
+
+# Seconds after which a channel layer that failed is asked again.
+LAYER_PAUSE = 1.0
+
+
+class SocketConsumer(AsyncConsumer):
+    """Three tasks: the client's frames, the channel layer's news, and what others nudge it to do.
+
+    Channels' own loop takes each message of every socket through one shared database thread (to
+    close old connections), where a slow query stalls them all; here nothing waits for another's.
+    """
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Serve one socket until it is closed."""
+        self.scope, self.base_send = scope, send
+        self._nudged = asyncio.Event()
+        self._frames = Bucket(rate=FRAMES_RATE, burst=FRAMES_BURST)
+        self._budget = Bucket(rate=BUDGET_RATE, burst=BUDGET_BURST)
+        await receive()
+        if not self.admits():
+            await send({"type": "websocket.close", "code": 4403})  # before accept: HTTP 403
+            return
+        await send({"type": "websocket.accept"})
+        self.layer = get_channel_layer()
+        self.channel = await self.layer.new_channel()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._hear_news())
+                tasks.create_task(self._heed_nudges())
+                await self._serve(receive)
+        except* CloseSocket as group:
+            await self._close(group)
+        finally:
+            await self.left()
+
+    def admits(self) -> bool:
+        """Whether the connection is taken at all."""
+        raise NotImplementedError
+
+    async def opened(self) -> None:
+        """The socket is open."""
+        raise NotImplementedError
+
+    async def received(self, text: str | None) -> None:
+        """A frame has come; None for a binary one."""
+        raise NotImplementedError
+
+    async def heard(self, message: dict[str, Any]) -> None:
+        """The channel layer has a message."""
+        raise NotImplementedError
+
+    async def nudged(self) -> None:
+        """Somebody called `nudge`."""
+        raise NotImplementedError
+
+    async def left(self) -> None:
+        """The socket is closed."""
+        raise NotImplementedError
+
+    def nudge(self) -> None:
+        """Have `nudged` called in a task of the socket."""
+        self._nudged.set()
+
+    async def send_text(self, text: str, *, free: bool = False) -> None:
+        """Send a text frame; unless it is free, at the cost of the budget for unread bytes.
+
+        Raises:
+            CloseSocket: the budget is spent, or the client is gone.
+        """
+        if not free and not self._budget.take(len(text)):
+            raise CloseSocket(4408, "too much unread; come back")
+        try:
+            await self.base_send({"type": "websocket.send", "text": text})
+        except OSError:  # what servers with backpressure raise for a client that is gone
+            raise CloseSocket from None
+
+    async def _serve(self, receive: Any) -> None:
+        await self.opened()
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                raise CloseSocket
+            if not self._frames.take():
+                raise CloseSocket(4429, "too many messages")
+            await self.received(message.get("text"))
+
+    async def _hear_news(self) -> None:
+        while True:
+            try:
+                message = await self.layer.receive(self.channel)
+            except Exception as error:  # noqa: BLE001 - whatever the layer raises: it is a hint only
+                log.warning("socket.layer_failed", error=repr(error))
+                await asyncio.sleep(LAYER_PAUSE)
+            else:
+                await self.heard(message)
+
+    async def _heed_nudges(self) -> None:
+        while True:
+            await self._nudged.wait()
+            self._nudged.clear()
+            await self.nudged()
+
+    async def _close(self, group: BaseExceptionGroup[CloseSocket]) -> None:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if isinstance(error, CloseSocket) and error.code:
+            close = {"type": "websocket.close", "code": error.code, "reason": error.reason}
+            with suppress(OSError):
+                await self.base_send(close)

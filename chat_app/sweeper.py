@@ -1,0 +1,113 @@
+"""Looks at the logs of all open conversations every few seconds, for sockets whose news was lost."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+
+from chat_app.feed import Feed
+from sessions_app import database
+from sessions_app.models import Conversation
+
+log = structlog.get_logger(__name__)
+
+INTERVAL = 3.0  # seconds
+IDS = 1000  # in one query
+
+
+class Socket(Protocol):
+    """A socket as the sweeper sees it. `awaited`: conversations that are not there yet, by name."""
+
+    user: int
+    feeds: dict[UUID, Feed]
+    awaited: set[str]
+
+    def nudge(self) -> None:
+        """Look at the feeds that are behind, and for what is awaited."""
+
+
+class Sweeper:
+    """One task per process, while there are sockets."""
+
+    def __init__(self) -> None:
+        self._sockets: set[Socket] = set()
+        self._followers: Counter[tuple[UUID, int]] = Counter()
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, socket: Socket) -> None:
+        """A socket has opened."""
+        self._sockets.add(socket)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="sweeper")
+
+    async def remove(self, socket: Socket) -> None:
+        """It has closed."""
+        self._sockets.discard(socket)
+        if not self._sockets and self._task is not None:
+            task, self._task = self._task, None
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def follow(self, conversation: UUID, user: int) -> bool:
+        """A socket of the user follows the conversation now. False if another did already."""
+        self._followers[conversation, user] += 1
+        return self._followers[conversation, user] == 1
+
+    def unfollow(self, conversation: UUID, user: int) -> bool:
+        """It does no more. False if another still does."""
+        self._followers[conversation, user] -= 1
+        if self._followers[conversation, user] > 0:
+            return False
+        del self._followers[conversation, user]
+        return True
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            try:
+                await self._sweep()
+            except Exception:  # the next sweep tries again
+                log.exception("sweeper.failed")
+
+    async def _sweep(self) -> None:
+        feeds = [feed for socket in self._sockets for feed in socket.feeds.values()]
+        heads = await database.read(_heads, {feed.conversation for feed in feeds})
+        for feed in feeds:
+            feed.known = max(feed.known, heads.get(feed.conversation, 0))
+        awaited = {(socket.user, name) for socket in self._sockets for name in socket.awaited}
+        found = await database.read(_existing, awaited) if awaited else set()
+        for socket in list(self._sockets):
+            if any(feed.behind for feed in socket.feeds.values()) or any(
+                (socket.user, name) in found for name in socket.awaited
+            ):
+                socket.nudge()
+
+
+def _heads(conversations: Iterable[UUID]) -> dict[UUID, int]:
+    ids = list(conversations)
+    heads: dict[UUID, int] = {}
+    for start in range(0, len(ids), IDS):
+        part = Conversation.objects.filter(pk__in=ids[start : start + IDS])
+        heads |= dict(part.values_list("pk", "last_sequence"))
+    return heads
+
+
+def _existing(awaited: set[tuple[int, str]]) -> set[tuple[int, str]]:
+    pairs = list(awaited)
+    found: set[tuple[int, str]] = set()
+    for start in range(0, len(pairs), IDS):
+        part = pairs[start : start + IDS]
+        rows = Conversation.objects.filter(
+            owner_id__in={owner for owner, _ in part},
+            conversation_id__in=[name for _, name in part],
+        )
+        found |= awaited.intersection(rows.values_list("owner_id", "conversation_id"))
+    return found
+
+
+sweeper = Sweeper()

@@ -1,0 +1,169 @@
+"""What operators read in the admin."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.utils import timezone
+
+from sessions_app.admin.base import INLINE_ROWS
+from sessions_app.models import Conversation, Event, HostLease, Interaction, JournalEntry, Run
+
+pytestmark = pytest.mark.django_db
+
+NOW = timezone.now()
+MODELS = ["conversation", "run", "interaction", "hostlease", "event", "journalentry"]
+
+
+@pytest.fixture
+def run(admin_user: User) -> Run:
+    """A suspended run with a pending interaction, a journal and 150 events."""
+    conversation = Conversation.objects.create(
+        owner=admin_user,
+        conversation_id="c <b>",
+        workflow="probe",
+        title="A <b>title</b>",
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    run = Run.objects.create(
+        conversation=conversation,
+        key="user:1:probe",
+        message_id="m",
+        text="hello <script>",
+        schema_type="chat",
+        status="suspended",
+        error={"code": "x", "message": "It stopped.", "detail": "Traceback <x>"},
+        created_at=NOW,
+        started_at=NOW,
+    )
+    Event.objects.bulk_create(
+        Event(
+            conversation=conversation,
+            run=run,
+            first_sequence=n,
+            sequence=n,
+            type="text",
+            payload={"text": f"piece-{n}."},
+            created_at=NOW,
+        )
+        for n in range(1, 151)
+    )
+    JournalEntry.objects.create(
+        run=run,
+        position=1,
+        kind="step",
+        name="book",
+        fingerprint="f",
+        result={"total": 5},
+        sequence=2,
+        started_at=NOW,
+        finished_at=NOW + timedelta(seconds=2),
+    )
+    Interaction.objects.create(
+        run=run,
+        conversation=conversation,
+        position=2,
+        sequence=3,
+        prompt={"input_type": "text", "text": "Your <i>name</i>?", "details": {"To": "whom"}},
+        created_at=NOW,
+    )
+    HostLease.objects.create(
+        key="user:1:probe",
+        generation=3,
+        worker="w:1",
+        workflow="probe",
+        user_id="1",
+        started_at=NOW,
+        last_activity=NOW,
+        metrics={"total_requests": 4, "total_latency_ms": 1000, "ref_count": 1, "error_count": 0},
+    )
+    return run
+
+
+def page(client: Client, model: str, row: Any = None) -> str:
+    path = f"/admin/sessions_app/{model}/" + (f"{row.pk}/change/" if row else "")
+    response = client.get(path)
+    assert response.status_code == 200, path
+    return response.content.decode()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_list_is_read_in_few_queries(
+    admin_client: Client, run: Run, model: str, django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(12):
+        page(admin_client, model)
+
+
+def test_a_run_shows_its_prompts_journal_and_last_events_in_order(
+    admin_client: Client, run: Run
+) -> None:
+    text = page(admin_client, "run", run)
+    assert "It stopped." in text
+    assert "Traceback &lt;x&gt;" in text
+    assert "Your &lt;i&gt;name" in text
+    assert "2.000 s" in text
+    assert "piece-50." not in text
+    assert text.index("piece-51.") < text.index("piece-100.") < text.index("piece-150.")
+    assert text.count("piece-") == INLINE_ROWS
+
+
+@pytest.mark.parametrize("model", [Conversation, Interaction, HostLease, Event, JournalEntry])
+def test_every_row_has_a_page(admin_client: Client, run: Run, model: Any) -> None:
+    text = page(admin_client, model.__name__.lower(), model.objects.last())
+    assert "<script>" not in text.replace("<script src", "")
+
+
+def test_all_events_of_a_run_are_a_link_away(admin_client: Client, run: Run) -> None:
+    link = f"/admin/sessions_app/event/?run__id__exact={run.pk}"
+    assert link in page(admin_client, "run", run)
+    text = admin_client.get(link + "&p=2").content.decode()
+    assert "piece-51." in text
+    assert "piece-50." not in text
+
+
+def test_the_metrics_of_a_builder_are_shown(admin_client: Client, run: Run) -> None:
+    text = page(admin_client, "hostlease")
+    assert "0.250 s" in text
+    assert "w:1" in text
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_nothing_is_added_or_edited(admin_client: Client, run: Run, model: str) -> None:
+    assert admin_client.get(f"/admin/sessions_app/{model}/add/").status_code == 403
+    row = {"run": run}.get(model) or HostLease.objects.get()
+    if model in ("run", "hostlease"):
+        changed = admin_client.post(f"/admin/sessions_app/{model}/{row.pk}/change/", {"key": "x"})
+        assert changed.status_code == 403
+        row.refresh_from_db()
+        assert row.key == "user:1:probe"
+
+
+def test_staff_who_may_only_view_get_no_actions(client: Client, run: Run) -> None:
+    staff = User.objects.create_user("viewer", is_staff=True)
+    staff.user_permissions.add(Permission.objects.get(codename="view_run"))
+    client.force_login(staff)
+    assert "Resume" not in page(client, "run", run)
+    post = {"action": "resume", "_selected_action": run.pk, "index": 0}
+    client.post("/admin/sessions_app/run/", post)
+    run.refresh_from_db()
+    assert run.status == Run.Status.SUSPENDED
+    assert client.get("/admin/sessions_app/conversation/").status_code == 403
+
+
+def test_only_a_superuser_deletes_a_conversation(
+    client: Client, admin_client: Client, run: Run
+) -> None:
+    path = f"/admin/sessions_app/conversation/{run.conversation_id}/delete/"
+    staff = User.objects.create_user("staff", is_staff=True)
+    staff.user_permissions.set(Permission.objects.filter(content_type__app_label="sessions_app"))
+    client.force_login(staff)
+    assert client.post(path, {"post": "yes"}).status_code == 403
+    asked = admin_client.get(path).content.decode()
+    assert "events: 150" in asked.lower()
+    assert "piece-" not in asked
+    admin_client.post(path, {"post": "yes"})
+    assert not Event.objects.exists()
