@@ -43,7 +43,7 @@ class Bucket:
 
 
 class Window:
-    """How far a feed runs ahead of its client's acknowledgements. Unlimited before the first one."""
+    """How far a feed runs ahead of the client's acknowledgements; unlimited before the first."""
 
     __slots__ = ("_full_since", "_size", "_unacknowledged", "acknowledging")
 

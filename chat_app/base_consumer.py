@@ -1,12 +1,11 @@
 """The life of a socket, whatever is said on it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 import structlog
-from channels.consumer import AsyncConsumer
-from channels.layers import get_channel_layer
 
 from chat_app.allowance import (
     BUDGET_BURST,
@@ -16,6 +15,11 @@ from chat_app.allowance import (
     Bucket,
     CloseSocket,
 )
+from sessions_app.notify import channel_layer
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
@@ -23,31 +27,40 @@ log = structlog.get_logger(__name__)
 LAYER_PAUSE = 1.0
 
 
-class SocketConsumer(AsyncConsumer):
+class SocketConsumer:
     """Three tasks: the client's frames, the channel layer's news, and what others nudge it to do.
 
-    Channels' own loop takes each message of every socket through one shared database thread (to
-    close old connections), where a slow query stalls them all; here nothing waits for another's.
+    Not channels' AsyncConsumer, which takes each message of every socket through one shared
+    database thread (to close old connections), where a slow query stalls them all.
     """
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Serve one socket until it is closed."""
-        self.scope, self.base_send = scope, send
-        self._nudged = asyncio.Event()
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.scope = scope
+        self.layer = channel_layer()
+        self.channel = ""
+        self._send = send
+        self._nudges = asyncio.Event()
         self._frames = Bucket(rate=FRAMES_RATE, burst=FRAMES_BURST)
         self._budget = Bucket(rate=BUDGET_RATE, burst=BUDGET_BURST)
+
+    @classmethod
+    async def application(cls, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application: one consumer per socket."""
+        await cls(scope, send).serve(receive)
+
+    async def serve(self, receive: Receive) -> None:
+        """Serve the socket until it is closed."""
         await receive()
         if not self.admits():
-            await send({"type": "websocket.close", "code": 4403})  # before accept: HTTP 403
+            await self._send({"type": "websocket.close"})  # before accept: HTTP 403
             return
-        await send({"type": "websocket.accept"})
-        self.layer = get_channel_layer()
+        await self._send({"type": "websocket.accept"})
         self.channel = await self.layer.new_channel()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._hear_news())
                 tasks.create_task(self._heed_nudges())
-                await self._serve(receive)
+                await self._take_frames(receive)
         except* CloseSocket as group:
             await self._close(group)
         finally:
@@ -79,7 +92,7 @@ class SocketConsumer(AsyncConsumer):
 
     def nudge(self) -> None:
         """Have `nudged` called in a task of the socket."""
-        self._nudged.set()
+        self._nudges.set()
 
     async def send_text(self, text: str, *, free: bool = False) -> None:
         """Send a text frame; unless it is free, at the cost of the budget for unread bytes.
@@ -90,11 +103,11 @@ class SocketConsumer(AsyncConsumer):
         if not free and not self._budget.take(len(text)):
             raise CloseSocket(4408, "too much unread; come back")
         try:
-            await self.base_send({"type": "websocket.send", "text": text})
+            await self._send({"type": "websocket.send", "text": text})
         except OSError:  # what servers with backpressure raise for a client that is gone
             raise CloseSocket from None
 
-    async def _serve(self, receive: Any) -> None:
+    async def _take_frames(self, receive: Receive) -> None:
         await self.opened()
         while True:
             message = await receive()
@@ -116,8 +129,8 @@ class SocketConsumer(AsyncConsumer):
 
     async def _heed_nudges(self) -> None:
         while True:
-            await self._nudged.wait()
-            self._nudged.clear()
+            await self._nudges.wait()
+            self._nudges.clear()
             await self.nudged()
 
     async def _close(self, group: BaseExceptionGroup[CloseSocket]) -> None:
@@ -127,4 +140,4 @@ class SocketConsumer(AsyncConsumer):
         if isinstance(error, CloseSocket) and error.code:
             close = {"type": "websocket.close", "code": error.code, "reason": error.reason}
             with suppress(OSError):
-                await self.base_send(close)
+                await self._send(close)

@@ -76,7 +76,9 @@ def card(interaction: Interaction, typed: Typed | None = None) -> Card:
         more=more.strip("\n"),
         prompt=prompt,
         details=detail_rows(prompt.details),
-        choices=[Choice(option, option.value in values) for option in getattr(prompt, "options", [])],
+        choices=[
+            Choice(option, option.value in values) for option in getattr(prompt, "options", [])
+        ],
         how_many=how_many,
         expires_at=interaction.expires_at,
         text=values[0] if values and prompt.input_type == "text" else "",
@@ -90,6 +92,8 @@ def detail_rows(details: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
     for name, value in details.items():
         nested = isinstance(value, (dict, list))
         plain = isinstance(value, str)
-        text = value if plain else json.dumps(value, indent=2 if nested else None, ensure_ascii=False)
+        text = (
+            value if plain else json.dumps(value, indent=2 if nested else None, ensure_ascii=False)
+        )
         rows.append((str(name), text, nested))
     return rows

@@ -8,9 +8,9 @@ import structlog
 
 from chat_app import cursors, identity
 from chat_app.allowance import CloseSocket
-from chat_app.base_consumer import SocketConsumer
+from chat_app.base_consumer import Scope, Send, SocketConsumer
 from chat_app.feed import Feed
-from chat_app.frames import Frame, dump, reply, timestamp
+from chat_app.frames import Frame, dump
 from chat_app.protocol import (
     AckMessage,
     ClientMessage,
@@ -23,12 +23,20 @@ from chat_app.protocol import (
     parse,
     refusal_of,
 )
+from chat_app.replies import (
+    acknowledged,
+    pong,
+    refused,
+    settled_content,
+    submitted_content,
+)
 from chat_app.selectors import find_conversation, read_opening
 from chat_app.sweeper import sweeper
 from sessions_app import conversations, database
-from sessions_app.conversations import Answer, Message, Settled
-from sessions_app.errors import NotFound
+from sessions_app.conversations import Answer, Message
+from sessions_app.errors import Invalid, NotFound
 from sessions_app.notify import NEWS, group_name
+from sessions_app.people import Person
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +47,17 @@ MAX_FEEDS = 64
 class ChatConsumer(SocketConsumer):
     """A user's socket. It follows each conversation that it touches, by one feed each."""
 
-    user = 0
+    def __init__(self, scope: Scope, send: Send) -> None:
+        super().__init__(scope, send)
+        self.user = 0
+        self.person: Person | None = None
+        self.feeds: dict[UUID, Feed] = {}
+        self.awaited: set[str] = set()
+        self._ids: dict[str, UUID] = {}
+        self._following = asyncio.Lock()
+        self._conversation_id: str | None = None
+        self._workflow: str | None = None
+        self._metadata: dict[str, Any] = {}
 
     def admits(self) -> bool:
         """A page of another site may not use the cookies of this one."""
@@ -47,14 +65,10 @@ class ChatConsumer(SocketConsumer):
 
     async def opened(self) -> None:
         """Follow the conversation that the query names."""
-        self.feeds: dict[UUID, Feed] = {}
-        self.awaited: set[str] = set()
-        self._ids: dict[str, UUID] = {}
-        self._following = asyncio.Lock()
-        user = identity.user_id(self.scope)
-        if user is None:
+        person = identity.person(self.scope)
+        if person is None:
             raise CloseSocket(4401, "not signed in")
-        self.user = user
+        self.person, self.user = person, person.id
         sweeper.add(self)
         self._metadata = identity.metadata(self.scope)
         query, refusals = check_query(identity.parameters(self.scope))
@@ -78,18 +92,19 @@ class ChatConsumer(SocketConsumer):
         message: ClientMessage | None = None
         try:
             message = parse(text)
+            message.conversation_id = message.conversation_id or self._conversation_id
             await self._handle(message)
         except CloseSocket:
             raise
         except Refusal as refusal:
             await self._refuse(refusal)
-        except Exception as error:  # noqa: BLE001 - logged, and the client is told
-            refusal = refusal_of(error, answer=isinstance(message, InteractionMessage))
-            if refusal is None:
+        except Exception as error:
+            told = refusal_of(error, answer=isinstance(message, InteractionMessage))
+            if told is None:
                 log.exception("socket.failed", type=type(message).__name__)
-                refusal = Refusal("unknown_error", "Something went wrong here. Send it again.")
-            refusal.about_message(message)
-            await self._refuse(refusal)
+                told = Refusal("unknown_error", "Something went wrong here. Send it again.")
+            told.about_message(message)
+            await self._refuse(told)
 
     async def heard(self, message: dict[str, Any]) -> None:
         """A conversation has news."""
@@ -118,19 +133,18 @@ class ChatConsumer(SocketConsumer):
             case StopMessage():
                 await self._stop(message)
             case PingMessage():
-                await self._reply("pong_message", message)
+                await self._reply(pong(message))
 
     async def _submit(self, message: UserMessage) -> None:
-        conversation_id = message.conversation_id or self._conversation_id
-        if conversation_id is None:
-            conversation_id = self._conversation_id = str(uuid4())
-        feed = await self._follow(conversation_id)
-        message_id = message.id or str(uuid4())
+        message.id = message.id or str(uuid4())
+        if message.conversation_id is None:
+            message.conversation_id = self._conversation_id = str(uuid4())
+        feed = await self._follow(message.conversation_id)
         submitted = await conversations.submit(
             owner=self.user,
-            conversation_id=conversation_id,
+            conversation_id=message.conversation_id,
             message=Message(
-                message_id=message_id,
+                message_id=message.id,
                 text=message.content.text or "",
                 schema_type=message.schema_type,
                 workflow=message.workflow or self._workflow,
@@ -138,23 +152,19 @@ class ChatConsumer(SocketConsumer):
             ),
         )
         if feed is None:
-            await self._follow(conversation_id, after=submitted.sequence - 1)
-        message.id, message.conversation_id = message_id, conversation_id
+            await self._follow(message.conversation_id, after=submitted.sequence - 1)
         outcome = "duplicate" if submitted.duplicate else "accepted"
-        await self._acknowledge(
-            message, outcome, run_id=str(submitted.run), message_sequence=submitted.sequence
-        )
+        await self._reply(acknowledged(message, outcome, submitted_content(submitted)))
 
     async def _answer(self, message: InteractionMessage) -> None:
         text = message.content.text if message.content else None
         if text is None and message.values is None:
-            raise Refusal("invalid_message", "The answer has neither a text nor values.")
-        conversation_id = message.conversation_id or self._conversation_id
-        if conversation_id is not None:
-            await self._follow(conversation_id)
+            raise Invalid("The answer has neither a text nor values.")
+        if message.conversation_id is not None:
+            await self._follow(message.conversation_id)
         settled = await conversations.answer(
-            user=self.user,
-            conversation_id=conversation_id,
+            by=self.person,
+            conversation_id=message.conversation_id,
             answer=Answer(
                 answer_id=message.id or str(uuid4()),
                 value=text,
@@ -164,31 +174,27 @@ class ChatConsumer(SocketConsumer):
                 version=message.version,
             ),
         )
-        await self._acknowledge(message, settled.outcome.value, content=_settled(settled))
+        await self._reply(acknowledged(message, settled.outcome, settled_content(settled)))
 
     async def _stop(self, message: StopMessage) -> None:
         """Acknowledged when the runs have really ended."""
-        conversation_id = message.conversation_id or self._conversation_id
-        if conversation_id is None:
-            raise Refusal("invalid_message", "Name the conversation_id whose runs are to stop.")
-        await self._follow(conversation_id)
+        if message.conversation_id is not None:
+            await self._follow(message.conversation_id)
         try:
+            feed = self._feed_of(message)
             runs = await conversations.stop(
-                owner=self.user, conversation_id=conversation_id, run=message.run_id
+                owner=self.user, conversation_id=feed.conversation_id, run=message.run_id
             )
         except NotFound:
-            await self._acknowledge(message, "not_found")
+            await self._reply(acknowledged(message, "not_found"))
             return
-        feed = self._feed_of(message)
-        content = {"runs": [str(run) for run in runs]}
-        await feed.send_when_ended(runs, self._ack(message, "accepted", content=content))
+        ack = acknowledged(message, "accepted", {"runs": [str(run) for run in runs]})
+        await feed.send_when_ended(runs, ack)
 
     def _feed_of(self, message: ClientMessage) -> Feed:
-        """The feed of the conversation that a message is about."""
-        name = message.conversation_id or self._conversation_id
-        conversation = self._ids.get(name) if name else None
+        conversation = self._ids.get(message.conversation_id or "")
         if conversation is None:
-            raise Refusal("invalid_message", "This socket follows no such conversation.")
+            raise NotFound("This socket follows no such conversation.")
         return self.feeds[conversation]
 
     async def _follow(self, conversation_id: str, *, after: int | None = None) -> Feed | None:
@@ -245,38 +251,12 @@ class ChatConsumer(SocketConsumer):
         except Exception as error:  # noqa: BLE001 - whatever the layer raises: the sweeper makes up
             log.warning("socket.layer_failed", error=repr(error))
 
-    async def _acknowledge(self, message: ClientMessage, outcome: str, **fields: Any) -> None:
-        await self.send_text(dump(self._ack(message, outcome, **fields)))
-
-    def _ack(self, message: ClientMessage, outcome: str, **fields: Any) -> Frame:
-        parent = getattr(message, "parent_id", None) or message.id
-        return reply(
-            "ack_message",
-            conversation_id=message.conversation_id or self._conversation_id,
-            parent_id=parent,
-            **{"for": message.id, "outcome": outcome},
-            **fields,
-        )
-
-    async def _reply(self, type_: str, message: ClientMessage) -> None:
-        frame = reply(
-            type_,
-            conversation_id=message.conversation_id or self._conversation_id,
-            parent_id=message.id,
-            **{"for": message.id},
-        )
+    async def _reply(self, frame: Frame) -> None:
         await self.send_text(dump(frame))
 
     async def _refuse(self, refusal: Refusal) -> None:
-        content = {"code": refusal.code, "message": str(refusal), "details": refusal.details}
-        frame = reply(
-            "error_message",
-            conversation_id=refusal.conversation_id or self._conversation_id,
-            parent_id=refusal.parent,
-            content=content,
-            **{"for": refusal.about},
-        )
-        await self.send_text(dump(frame))
+        refusal.conversation_id = refusal.conversation_id or self._conversation_id
+        await self._reply(refused(refusal))
 
 
 def _lost(after: int, last: int) -> Refusal:
@@ -287,17 +267,3 @@ def _lost(after: int, last: int) -> Refusal:
         last_sequence=last,
         recovered=False,
     )
-
-
-def _settled(settled: Settled) -> Frame | None:
-    """What stands, for whoever was too late."""
-    if settled.interaction is None:
-        return None
-    return {
-        "interaction_id": str(settled.interaction),
-        "status": settled.status,
-        "response": settled.response,
-        "by": settled.by,
-        "at": timestamp(settled.at) if settled.at else None,
-        "via": settled.via,
-    }

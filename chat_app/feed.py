@@ -38,7 +38,7 @@ class Send(Protocol):
 
 
 class Feed:
-    """The socket's news, its client's acknowledgements and the sweeper may move it; one at a time."""
+    """News, acknowledgements and the sweeper may move it; one at a time."""
 
     def __init__(self, conversation: UUID, conversation_id: str, send: Send) -> None:
         self.conversation = conversation
@@ -93,7 +93,7 @@ class Feed:
             await self.advance()
 
     async def send_when_ended(self, runs: Iterable[UUID], frame: Frame) -> None:
-        """Send the frame after the last events of all these runs, which may have been sent already."""
+        """Send the frame once the last events of all these runs have been sent."""
         waiting = set(runs) - set(self._ended)
         if waiting:
             self._stops.append((waiting, frame))

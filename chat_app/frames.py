@@ -10,7 +10,6 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 from sessions_app.event_log import EventRecord, trim
 from sessions_app.models import Event, Run
@@ -62,23 +61,6 @@ def event_frames(event: EventRecord, view: View) -> list[Frame]:
     if frames:
         frames[-1]["sequence"] = event.sequence
     return frames
-
-
-def reply(
-    type_: str, *, conversation_id: str | None, parent_id: str | None, **fields: Any
-) -> Frame:
-    """A frame that answers the client itself and belongs to no event."""
-    frame_id = str(uuid4())
-    return {
-        "type": type_,
-        "id": frame_id,
-        "thread_id": frame_id,
-        "parent_id": parent_id,
-        "conversation_id": conversation_id,
-        "status": "complete",
-        "timestamp": timestamp(datetime.now(UTC)),
-        **fields,
-    }
 
 
 def _frame(

@@ -6,7 +6,9 @@ from urllib.parse import parse_qs, urlsplit
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
-from django.http.request import is_same_domain
+from django.utils.http import is_same_domain
+
+from sessions_app.people import Person
 
 Scope = dict[str, Any]
 
@@ -15,10 +17,10 @@ SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 SECRET_PARAMETERS = frozenset({"session", "sesame"})
 
 
-def user_id(scope: Scope) -> int | None:
+def person(scope: Scope) -> Person | None:
     """The signed-in user of the Django session; None if there is none."""
     user = scope.get("user")
-    return user.pk if user is not None and user.is_authenticated else None
+    return Person.of(user) if user is not None and user.is_authenticated else None
 
 
 def parameters(scope: Scope) -> dict[str, str]:

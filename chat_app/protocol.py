@@ -18,7 +18,7 @@ MAX_FRAME = 64 * 1024  # bytes
 
 
 class Refusal(Exception):
-    """A frame is not taken. `about`, `parent` and `conversation_id` are its own, where it has any."""
+    """A frame is not taken. `about`, `parent` and `conversation_id` are its own ids, if any."""
 
     def __init__(self, code: str, message: str, **details: Any) -> None:
         super().__init__(message)

@@ -16,7 +16,8 @@ PIECES = 2000
 @dataclass(frozen=True, slots=True)
 class Opening:
     """Where a feed begins. `shown` are events at or before the cursor that the client gets first;
-    `last` is the log's end. `lost`: the client named a place that the log does not have."""
+    `last` is the log's end. `lost`: the client named a place that the log does not have.
+    """
 
     cursor: int
     last: int

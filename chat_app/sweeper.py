@@ -1,4 +1,4 @@
-"""Looks at the logs of all open conversations every few seconds, for sockets whose news was lost."""
+"""Looks at the logs of all open conversations now and then, for sockets whose news was lost."""
 
 import asyncio
 from collections import Counter

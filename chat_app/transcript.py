@@ -10,6 +10,7 @@ from itertools import accumulate
 from typing import ClassVar
 from uuid import UUID
 
+from chat_app.cards import detail_rows
 from chat_app.history import BREAKS
 from chat_app.settled import Outcome, outcome
 from sessions_app.event_log import EventRecord
@@ -73,6 +74,11 @@ class Question(Item):
 
     interaction: Interaction
     outcome: Outcome | None = None
+
+    @property
+    def details(self) -> list[tuple[str, str, bool]]:
+        """What the question was about, as rows."""
+        return detail_rows(self.interaction.prompt.get("details", {}))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,18 +9,18 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from chat_app import forms
 from chat_app.cards import Typed
-from chat_app.page import Page, find, read_page
+from chat_app.page import Page, read_page
 from chat_app.sidebar import Sidebar, newest, sidebar
 from chat_app.words import WORDS
 from sessions_app import conversations, database
-from sessions_app.conversations import Outcome, Settled
+from sessions_app.conversations import Outcome
 from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable
+from sessions_app.people import Person
 from sessions_app.workflows import registry
 
 
@@ -55,7 +55,8 @@ async def conversation(request: HttpRequest, conversation_id: str) -> HttpRespon
 @login_required
 async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Part of the page: the items that have events from sequence `from` on, and what changes with
-    them; with `before`, the items before that sequence alone."""
+    them; with `before`, the items before that sequence alone.
+    """
     _check_name(conversation_id)
     user = await request.auser()
     after = max(0, forms.number(request.GET, "from") - 1)
@@ -90,9 +91,7 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
     user = await request.auser()
     message = forms.message(request)
     try:
-        await conversations.submit(
-            owner=user.pk, conversation_id=conversation_id, message=message
-        )
+        await conversations.submit(owner=user.pk, conversation_id=conversation_id, message=message)
     except (Refused, StorageUnavailable) as error:
         kept = {"draft": message.text, "draft_error": str(error), "picked": message.workflow}
         return await _page(request, conversation_id, status=_status(error), extra=kept)
@@ -120,7 +119,7 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
     given = forms.answer(request, interaction)
     try:
         settled = await conversations.answer(
-            user=user.pk, conversation_id=conversation_id, answer=given
+            by=Person.of(user), conversation_id=conversation_id, answer=given
         )
     except (Refused, StorageUnavailable) as error:
         typed = Typed(interaction, forms.values(given), str(error))

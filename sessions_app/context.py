@@ -15,6 +15,7 @@ from sessions_app.errors import NotJson, PromptExpired, RunEnded, StepFailed
 from sessions_app.interactive import Prompt, Response
 from sessions_app.journal import Call, Entry, Record, digest
 from sessions_app.models import JournalEntry
+from sessions_app.people import Person
 from sessions_app.slots import Slot
 from sessions_app.steps import Retry, execute, result_type
 
@@ -30,16 +31,6 @@ class Message:
     text: str
     schema_type: str = "chat_stream"
     id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """The user whose conversation it is."""
-
-    id: int
-    username: str
-    name: str = ""
-    email: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,22 @@ A crash before it leaves nothing, one after it leaves work that the next start t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.base_user import AbstractBaseUser
 
-from sessions_app import runs
 from sessions_app.dispatch.base import dispatcher
-from sessions_app.errors import Busy, Invalid, NotFound, Refused
+from sessions_app.errors import Busy, Invalid, NotFound
 from sessions_app.event_log import InteractionSettled, Transaction, writer
 from sessions_app.interactive import load_prompt
 from sessions_app.models import Conversation, Event, Interaction, Run
+from sessions_app.people import Person
+from sessions_app.questions import Question, Settlement, find_questions, settle
 from sessions_app.workflows import registry
 
 MAX_MESSAGE = 32_000
@@ -100,14 +101,14 @@ async def submit(*, owner: int, conversation_id: str, message: Message) -> Submi
     return await writer.write(lambda tx: _submit(tx, owner, conversation_id, message))
 
 
-async def answer(*, user: int, conversation_id: str | None, answer: Answer) -> Settled:
+async def answer(*, by: Person, conversation_id: str | None, answer: Answer) -> Settled:
     """Settle a pending question by the answer of a person who may give it.
 
     Raises:
         Invalid: the answer is none that the prompt takes (the prompt stays pending), or several
             prompts are pending and none is named.
     """
-    return await writer.write(lambda tx: _answer(tx, user, conversation_id, answer))
+    return await writer.write(lambda tx: _answer(tx, by, conversation_id, answer))
 
 
 async def stop(*, owner: int, conversation_id: str, run: str | None = None) -> list[UUID]:
@@ -204,68 +205,70 @@ def _stop(tx: Transaction, owner: int, conversation_id: str, run_id: str | None)
     return [run.id for run in stoppable]
 
 
-def _answer(tx: Transaction, user: int, conversation_id: str | None, given: Answer) -> Settled:
-    interaction = _find(user, conversation_id, given)
-    if interaction is None:
-        return Settled(Outcome.NOT_FOUND)
-    person = get_user_model().objects.get(pk=user)
-    return settle_by(tx, interaction, person, given)
+def _answer(tx: Transaction, by: Person, conversation_id: str | None, given: Answer) -> Settled:
+    question = _find(by.id, conversation_id, given)
+    return Settled(Outcome.NOT_FOUND) if question is None else settle_by(tx, question, by, given)
 
 
-def settle_by(
-    tx: Transaction, interaction: Interaction, person: AbstractBaseUser, given: Answer
-) -> Settled:
+def settle_by(tx: Transaction, question: Question, by: Person, given: Answer) -> Settled:
     """Settle the question with this person's answer, or say why it is too late."""
-    if interaction.status != Interaction.Status.PENDING:
-        return _too_late(interaction, person, given)
-    if interaction.expires_at is not None and interaction.expires_at <= tx.now:
-        expire(tx, interaction)
-        return _too_late(interaction, person, given)
-    if given.version is not None and given.version != interaction.version:
-        return replace(_final(interaction), outcome=Outcome.STALE)
-    response = load_prompt(interaction.prompt).check(given.value, given.values)
-    settlement = runs.Settlement(
-        Interaction.Status.ANSWERED, given.via, response, person, given.answer_id
-    )
-    _settle(tx, interaction, settlement)
-    return replace(_final(interaction), outcome=Outcome.ACCEPTED)
-
-
-def expire(tx: Transaction, interaction: Interaction, *, via: str = "deadline") -> None:
-    """The deadline passed: the prompt's declared default is its outcome, else none."""
-    response = load_prompt(interaction.prompt).default_answer()
-    _settle(tx, interaction, runs.Settlement(Interaction.Status.EXPIRED, via, response))
-
-
-def _settle(tx: Transaction, interaction: Interaction, settlement: runs.Settlement) -> None:
-    run = interaction.run
-    if runs.settle(tx, run, interaction, settlement):
-        by = settlement.by.get_username() if settlement.by else None
-        news = InteractionSettled(
-            run.id, interaction.id, settlement.status, settlement.response, by, tx.now
+    if question.status != Interaction.Status.PENDING:
+        return _too_late(question, by, given)
+    if question.expires_at is not None and question.expires_at <= tx.now:
+        response = expire(tx, question)
+        return Settled(
+            Outcome.EXPIRED,
+            question.id,
+            Interaction.Status.EXPIRED.value,
+            response,
+            at=tx.now,
+            via="deadline",
         )
-        tx.after_commit.append(lambda: dispatcher().wake(run.key, news))
-    interaction.refresh_from_db()
+    if given.version is not None and given.version != question.version:
+        return Settled(Outcome.STALE, question.id, question.status)
+    response = load_prompt(question.prompt).check(given.value, given.values)
+    status = Interaction.Status.ANSWERED
+    _settle(tx, question, Settlement(status, given.via, response, by, given.answer_id))
+    return Settled(
+        Outcome.ACCEPTED, question.id, status.value, response, by.username, tx.now, given.via
+    )
 
 
-def _find(user: int, conversation_id: str | None, given: Answer) -> Interaction | None:
+def expire(tx: Transaction, question: Question, *, via: str = "deadline") -> dict[str, Any] | None:
+    """The deadline passed: the prompt's declared default is its outcome, else none."""
+    response = load_prompt(question.prompt).default_answer()
+    _settle(tx, question, Settlement(Interaction.Status.EXPIRED, via, response))
+    return response
+
+
+def _settle(tx: Transaction, question: Question, settlement: Settlement) -> None:
+    if settle(tx, question, settlement):
+        news = InteractionSettled(
+            question.run_id,
+            question.id,
+            settlement.status,
+            settlement.response,
+            settlement.by.username if settlement.by else None,
+            tx.now,
+        )
+        tx.after_commit.append(lambda: dispatcher().wake(question.key, news))
+
+
+def _find(user: int, conversation_id: str | None, given: Answer) -> Question | None:
     """The question that is meant, among those that this person may answer.
 
     One of another person is not told from one that does not exist.
     """
-    mine = Interaction.objects.select_related("run", "answered_by").filter(
-        conversation__owner_id=user
-    )
-    if conversation_id is not None:
-        mine = mine.filter(conversation__conversation_id=conversation_id)
+    mine = partial(find_questions, owner=user, conversation_id=conversation_id)
     if given.interaction is not None:
-        return mine.filter(pk=given.interaction).first() if is_uuid(given.interaction) else None
+        found = mine(interaction=UUID(given.interaction)) if is_uuid(given.interaction) else []
+        return found[0] if found else None
     if conversation_id is None:
         return None
-    for name in given.names:
-        if is_uuid(name) and (named := mine.filter(pk=name).first()) is not None:
-            return named
-    pending = list(mine.filter(status=Interaction.Status.PENDING).order_by("sequence"))
+    for name in filter(is_uuid, given.names):
+        if found := mine(interaction=UUID(name)):
+            return found[0]
+    pending = mine(pending=True)
     if len(pending) > 1:
         raise Invalid(
             f"{len(pending)} prompts are pending. Name the one you answer by interaction_id.",
@@ -285,33 +288,24 @@ def is_uuid(text: str) -> bool:
     return True
 
 
-def _final(interaction: Interaction) -> Settled:
-    by = interaction.answered_by
-    return Settled(
-        Outcome.STALE,
-        interaction.id,
-        interaction.status,
-        interaction.response,
-        by.get_username() if by else None,
-        interaction.answered_at,
-        interaction.answered_via,
-    )
-
-
-def _too_late(interaction: Interaction, person: AbstractBaseUser, given: Answer) -> Settled:
+def _too_late(question: Question, by: Person, given: Answer) -> Settled:
     """The same answer again is acknowledged again; any other is told what stands."""
-    final = _final(interaction)
-    if interaction.status == Interaction.Status.EXPIRED:
-        return replace(final, outcome=Outcome.EXPIRED)
-    same = (
-        interaction.status == Interaction.Status.ANSWERED
-        and interaction.answer_id == given.answer_id
-        and interaction.answered_by_id == person.pk
-    )
-    if same:
+    outcome = Outcome.STALE
+    if question.status == Interaction.Status.EXPIRED:
+        outcome = Outcome.EXPIRED
+    elif (question.answer_id, question.by) == (given.answer_id, by.id):
         try:
-            if load_prompt(interaction.prompt).check(given.value, given.values) == final.response:
-                return replace(final, outcome=Outcome.DUPLICATE)
-        except Refused:
+            if load_prompt(question.prompt).check(given.value, given.values) == question.response:
+                outcome = Outcome.DUPLICATE
+        except Invalid:
             pass
-    return final
+    answerer = question.by and get_user_model().objects.filter(pk=question.by).first()
+    return Settled(
+        outcome,
+        question.id,
+        question.status,
+        question.response,
+        answerer.get_username() if answerer else None,
+        question.at,
+        question.via,
+    )

@@ -137,7 +137,7 @@ class Host:
         for hosted in self._runs.values():
             since = hosted.rests_since()
             if since is not None and since <= limit:
-                hosted.leave(Leaving.PARK)
+                hosted.park()
 
     def _left(self, hosted: HostedRun) -> None:
         del self._runs[hosted.run.id]

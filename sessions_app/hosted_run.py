@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,7 +15,7 @@ import structlog
 from django.utils import timezone
 
 from sessions_app import runs
-from sessions_app.context import Answered, Message, Person
+from sessions_app.context import Answered, Message
 from sessions_app.errors import (
     BuilderFailed,
     ConversationGone,
@@ -28,6 +29,7 @@ from sessions_app.event_log import InteractionSettled, Transaction, writer
 from sessions_app.journal import Call, Entry, Record
 from sessions_app.models import Interaction, Run
 from sessions_app.output import Output
+from sessions_app.people import Person
 from sessions_app.runner import Runner
 from sessions_app.session import SessionManager
 from sessions_app.slots import Slot
@@ -80,6 +82,13 @@ class HostedRun:
             if self._runner is not None:
                 self._runner.context.end()
             self.task.cancel()
+
+    def park(self) -> None:
+        """Take it out of memory until an answer, or the end of a sleep, brings it back."""
+        waits_for = {one for one, answered in self._questions.items() if not answered.done()}
+        wake_at = min(self._sleeps.values(), default=None)
+        self._write(partial(runs.rest, held=self._held, waits_for=waits_for, wake_at=wake_at))
+        self.leave(Leaving.PARK)
 
     def settled(self, news: InteractionSettled) -> None:
         """One of its questions has its final status."""
@@ -150,7 +159,7 @@ class HostedRun:
                     new.append((call, prompt, interaction))
                 waiting[call.position] = self._expect(interaction)
         if waiting:
-            await self._wait_for_people(list(waiting.values()), new)
+            await self._wait_for_people(set(waiting.values()), new)
             answers |= {position: future.result() for position, future in waiting.items()}
         return [answers[call.position] for call, _ in asked]
 
@@ -162,15 +171,12 @@ class HostedRun:
             return
         self._sleeps[call.position] = until
         try:
-            if recorded:
-                await self._write(self._wait)
-            else:
+            if not recorded:
                 self._output.settle()
-                await self._write(
-                    lambda tx: runs.begin_sleep(
-                        tx, self._held, call, until=until, wake_at=self._wake_at()
-                    )
+                sleep = partial(
+                    runs.begin_sleep, held=self._held, call=call, until=until, alone=self._alone
                 )
+                await self._write(sleep)
             async with self._resting():
                 await asyncio.sleep(max(left, 0))
         finally:
@@ -198,12 +204,10 @@ class HostedRun:
 
     async def _execute(self) -> None:
         run, conversation = self.run, self.run.conversation
-        owner = conversation.owner
-        person = Person(owner.pk, owner.get_username(), owner.get_full_name(), owner.email)
         message = Message(run.text, run.schema_type, run.message_id)
         async with (
             self._manager.session(
-                user=person,
+                user=Person.of(conversation.owner),
                 conversation_id=conversation.conversation_id,
                 metadata=run.metadata,
             ) as session,
@@ -264,21 +268,20 @@ class HostedRun:
         return future
 
     async def _wait_for_people(
-        self, futures: list["asyncio.Future[Answered]"], new: list[tuple[Call, Any, UUID]]
+        self, futures: set["asyncio.Future[Answered]"], new: list[tuple[Call, Any, UUID]]
     ) -> None:
         if new:
             self._output.settle()
             await self._write(
-                lambda tx: runs.open_interactions(tx, self._held, new, wake_at=self._wake_at())
+                partial(runs.open_interactions, held=self._held, asked=new, alone=self._alone)
             )
         async with self._resting():
-            stored_as_waiting = bool(new)
-            while pending := [future for future in futures if not future.done()]:
-                # An answer to one of several made it the system's turn; it is still a person's.
-                if not stored_as_waiting:
-                    await self._write(self._wait)
-                await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                stored_as_waiting = False
+            await asyncio.wait(futures)
+
+    @property
+    def _alone(self) -> bool:
+        """What begins to wait now is all that the run does: nothing else is under way."""
+        return not (self._busy or self._waits)
 
     @asynccontextmanager
     async def _resting(self) -> AsyncIterator[None]:
@@ -289,12 +292,6 @@ class HostedRun:
                 yield
         finally:
             self._waits -= 1
-
-    def _wake_at(self) -> datetime | None:
-        return min(self._sleeps.values(), default=None)
-
-    def _wait(self, tx: Transaction) -> None:
-        runs.wait(tx, self._held, wake_at=self._wake_at())
 
     # --- writing
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from uuid import UUID
 
 import structlog
 from django.utils import timezone
@@ -11,6 +12,7 @@ from sessions_app.dispatch.base import dispatcher
 from sessions_app.errors import StorageUnavailable
 from sessions_app.event_log import Transaction, writer
 from sessions_app.models import Interaction, Run
+from sessions_app.questions import find_questions, to_the_system
 
 log = structlog.get_logger(__name__)
 
@@ -18,15 +20,12 @@ EVERY = 1.0
 AT_ONCE = 200
 
 
-def due_interactions() -> list[Interaction]:
+def due_interactions() -> list[UUID]:
     """Pending interactions whose deadline has passed, oldest first."""
-    return list(
-        Interaction.objects.filter(
-            status=Interaction.Status.PENDING, expires_at__lte=timezone.now()
-        )
-        .select_related("run")
-        .order_by("expires_at")[:AT_ONCE]
+    due = Interaction.objects.filter(
+        status=Interaction.Status.PENDING, expires_at__lte=timezone.now()
     )
+    return list(due.order_by("expires_at").values_list("id", flat=True)[:AT_ONCE])
 
 
 def due_sleeps() -> list[Run]:
@@ -34,17 +33,22 @@ def due_sleeps() -> list[Run]:
     return list(Run.objects.filter(wake_at__lte=timezone.now()).order_by("wake_at")[:AT_ONCE])
 
 
+def expire(tx: Transaction, interaction: UUID) -> None:
+    """The deadline has passed: settle the interaction, if nobody was faster."""
+    for question in find_questions(interaction=interaction, pending=True):
+        conversations.expire(tx, question)
+
+
 def wake_run(tx: Transaction, run: Run) -> None:
     """The sleep is over: it is the system's turn."""
-    woken = Run.objects.filter(pk=run.pk, status=Run.Status.WAITING, wake_at__lte=tx.now)
-    if woken.update(status=Run.Status.RUNNING, wake_at=None):
+    if to_the_system(run.id):
         tx.after_commit.append(lambda: dispatcher().wake(run.key))
 
 
 async def settle_due() -> int:
     """Settle all that is due; each in a transaction of its own. Returns how many there were."""
     works = [
-        partial(conversations.expire, interaction=interaction)
+        partial(expire, interaction=interaction)
         for interaction in await database.read(due_interactions)
     ]
     works += [partial(wake_run, run=run) for run in await database.read(due_sleeps)]

@@ -1,7 +1,7 @@
-"""Tells the readers of a conversation that it has news. The only module here that names the channel layer.
+"""Tells the readers of a conversation that it has news.
 
-News is a hint with a copy of the events; it may be lost, late or doubled, which costs its readers a
-look at the log and never an event.
+The only module of the runtime that knows the channel layer. News is a hint with a copy of the
+events; it may be lost, late or doubled: that costs its readers a look at the log, never an event.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from channels.layers import get_channel_layer
+from channels.layers import BaseChannelLayer, get_channel_layer
+from django.core.exceptions import ImproperlyConfigured
 
 from sessions_app.event_log import EventRecord
 
@@ -24,6 +25,18 @@ NEWS = "conversation.news"
 MAX_EVENTS = 20
 MAX_SIZE = 16 * 1024
 TIMEOUT = 1.0  # seconds that a layer may take for one message
+
+
+def channel_layer() -> BaseChannelLayer:
+    """The configured layer.
+
+    Raises:
+        ImproperlyConfigured: there is none.
+    """
+    layer = get_channel_layer()
+    if layer is None:
+        raise ImproperlyConfigured("CHANNEL_LAYERS has no default layer.")
+    return layer
 
 
 def group_name(conversation: UUID) -> str:
@@ -76,7 +89,7 @@ class Notifier:
         await self._flush()
 
     def publish(self, events: list[EventRecord]) -> None:
-        """Hand over committed events, in the order of their commits. From any thread; never raises."""
+        """Hand over committed events, in the order of commits. From any thread; never raises."""
         loop = self._loop
         if loop is None:
             return
@@ -110,7 +123,7 @@ class Notifier:
         }
         try:
             async with asyncio.timeout(TIMEOUT):
-                await get_channel_layer().group_send(group_name(conversation), message)
+                await channel_layer().group_send(group_name(conversation), message)
         except Exception as error:  # noqa: BLE001 - whatever the layer raises, readers have the log
             if not self._failing:
                 log.warning("notifier.layer_failed", error=repr(error))
@@ -144,7 +157,10 @@ def _pack(event: EventRecord) -> list[Any]:
 
 def read_copy(conversation: UUID, copy: str) -> list[EventRecord]:
     """The events of a news message's copy."""
-    return [
-        EventRecord(conversation, UUID(hex=run), *rest, datetime.fromisoformat(created_at))
-        for run, *rest, created_at in json.loads(copy)
-    ]
+    return [_unpack(conversation, *packed) for packed in json.loads(copy)]
+
+
+def _unpack(conversation: UUID, run: str, *fields: Any) -> EventRecord:
+    *rest, created_at = fields
+    values = [conversation, UUID(hex=run), *rest, datetime.fromisoformat(created_at)]
+    return EventRecord(*values)

@@ -6,13 +6,14 @@ recorded by the caller.
 
 from uuid import UUID, uuid4
 
-from django.contrib.auth.base_user import AbstractBaseUser
-
 from sessions_app import conversations
 from sessions_app.conversations import Answer, Settled
 from sessions_app.dispatch.base import dispatcher
+from sessions_app.errors import NotFound
 from sessions_app.event_log import Transaction, writer
 from sessions_app.models import Event, Interaction, Run
+from sessions_app.people import Person
+from sessions_app.questions import Question, find_questions
 
 VIA = "admin"
 
@@ -27,17 +28,16 @@ def resume(run: UUID, *, by: str) -> bool:
     return writer.write_now(lambda tx: _resume(tx, run, by))
 
 
-def answer(interaction: UUID, *, person: AbstractBaseUser, given: str | list[str]) -> Settled:
+def answer(interaction: UUID, *, person: Person, given: str | list[str]) -> Settled:
     """Answer in the name of the operator; a checkbox takes a list of values.
 
     Raises:
         Invalid: the answer is none that the prompt takes.
     """
     values = {"values": given} if isinstance(given, list) else {"value": given}
+    answered = Answer(str(uuid4()), via=VIA, **values)
     return writer.write_now(
-        lambda tx: conversations.settle_by(
-            tx, _interaction(interaction), person, Answer(str(uuid4()), via=VIA, **values)
-        )
+        lambda tx: conversations.settle_by(tx, _question(interaction), person, answered)
     )
 
 
@@ -71,12 +71,15 @@ def _resume(tx: Transaction, run_id: UUID, by: str) -> bool:
 
 
 def _expire(tx: Transaction, interaction_id: UUID) -> bool:
-    interaction = _interaction(interaction_id)
-    if interaction.status != Interaction.Status.PENDING:
+    question = _question(interaction_id)
+    if question.status != Interaction.Status.PENDING:
         return False
-    conversations.expire(tx, interaction, via=VIA)
+    conversations.expire(tx, question, via=VIA)
     return True
 
 
-def _interaction(interaction_id: UUID) -> Interaction:
-    return Interaction.objects.select_related("run", "answered_by").get(pk=interaction_id)
+def _question(interaction: UUID) -> Question:
+    found = find_questions(interaction=interaction)
+    if not found:
+        raise NotFound
+    return found[0]

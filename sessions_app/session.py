@@ -11,9 +11,10 @@ from typing import Any
 
 from sessions_app.builder import Built, PerUserBuilderInfo, build
 from sessions_app.config import WorkflowConfig
-from sessions_app.context import Driver, Message, Person, Scope
+from sessions_app.context import Driver, Message, Scope
 from sessions_app.errors import NoPerson, SessionsError
 from sessions_app.interactive import AnyPrompt
+from sessions_app.people import Person
 from sessions_app.runner import Runner
 from sessions_app.slots import Slot
 from sessions_app.standalone import Script

@@ -16,6 +16,7 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
+from sessions_app.people import Person
 from tests.support.hosting import Hosting, make_user, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -74,7 +75,7 @@ async def test_a_late_answer_is_never_applied_to_the_next_prompt():
         [second] = await hosting.prompts(run)
         # A plain client names the prompt by the id that it answers with.
         named = Answer(str(first.id), "no", names=[str(first.id)])
-        late = await conversations.answer(user=hosting.user, conversation_id="c", answer=named)
+        late = await conversations.answer(by=hosting.person, conversation_id="c", answer=named)
         assert late.outcome == Outcome.STALE
         await hosting.answer("mine", second)
         await hosting.ended(run)
@@ -104,7 +105,7 @@ async def test_prompts_of_others_and_of_nobody_are_not_told_apart():
             (hosting.user, "c", "no uuid"),
         ]:
             settled = await conversations.answer(
-                user=user,
+                by=Person(user, "ben"),
                 conversation_id=conversation,
                 answer=Answer("x", "yes", interaction=interaction),
             )

@@ -15,8 +15,9 @@ import sys
 from django.contrib.auth import get_user_model
 from sessions_app import operators
 from sessions_app.models import Interaction
+from sessions_app.people import Person
 ann = get_user_model().objects.get(username="ann")
-print(operators.answer(Interaction.objects.get(status="pending").pk, person=ann, given="continue"))
+print(operators.answer(Interaction.objects.get(status="pending").pk, person=Person.of(ann), given="continue"))
 """
 
 

@@ -16,6 +16,7 @@ from sessions_app.admin.base import LastRows, ReadOnlyAdmin, short
 from sessions_app.conversations import Outcome
 from sessions_app.errors import Invalid
 from sessions_app.models import Interaction
+from sessions_app.people import Person
 
 
 class _Columns:
@@ -107,7 +108,7 @@ class InteractionAdmin(_Columns, ReadOnlyAdmin):
         given = form.cleaned_data["answer"]
         person = cast(AbstractBaseUser, request.user)  # admin_view lets nobody else in
         try:
-            settled = operators.answer(interaction.pk, person=person, given=given)
+            settled = operators.answer(interaction.pk, person=Person.of(person), given=given)
         except Invalid as error:
             form.add_error("answer", str(error))
             return False

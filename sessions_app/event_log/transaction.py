@@ -1,14 +1,42 @@
 """What one piece of writing work may use while its transaction is open."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
+from uuid import UUID
 
+from django.db import connection
 from django.utils import timezone
 
 from sessions_app import errors
 from sessions_app.event_log import sql
 from sessions_app.event_log.records import EventRecord
-from sessions_app.models import HostLease, Run
+from sessions_app.models import Event
+
+TAKE_SEQUENCE = """
+    UPDATE sessions_app_conversation SET last_sequence = last_sequence + 1, updated_at = %s
+    WHERE id = %s RETURNING last_sequence
+"""
+GENERATION = "SELECT generation FROM sessions_app_hostlease WHERE key = %s"
+
+
+class RunOfConversation(Protocol):
+    """What an event needs of its run; a `Run` has it."""
+
+    @property
+    def id(self) -> UUID:
+        """The run."""
+
+    @property
+    def conversation_id(self) -> UUID:
+        """The conversation whose log it writes to."""
+
+    @property
+    def message_id(self) -> str:
+        """The client's id of the user message."""
+
+    @property
+    def schema_type(self) -> str:
+        """How the client wants the output."""
 
 
 class Transaction:
@@ -23,25 +51,22 @@ class Transaction:
         self.after_commit: list[Callable[[], None]] = []
         self._held: set[tuple[str, int]] = set()
 
-    def append(self, run: Run, type_: str, payload: dict[str, Any]) -> int:
+    def append(self, run: RunOfConversation, type_: str, payload: dict[str, Any]) -> int:
         """Append an event of the run to its conversation's log; returns its sequence."""
         conversation = run.conversation_id
-        now = sql.time_value(self.now)
-        row = sql.fetch_one(sql.TAKE_SEQUENCE, (now, sql.uuid_value(conversation)))
-        if row is None:
+        taken = sql.fetch(TAKE_SEQUENCE, (self.now, conversation))
+        if not taken:
             raise errors.ConversationGone(conversation)
-        sequence: int = row[0]
-        sql.execute(
-            sql.INSERT_EVENT,
-            (
-                sql.uuid_value(conversation),
-                sql.uuid_value(run.id),
-                sequence,
-                sequence,
-                type_,
-                sql.dump(payload),
-                now,
-            ),
+        sequence: int = taken[0][0]
+        sql.insert(
+            Event,
+            conversation_id=conversation,
+            run_id=run.id,
+            first_sequence=sequence,
+            sequence=sequence,
+            type=type_,
+            payload=payload,
+            created_at=self.now,
         )
         self.events.append(
             EventRecord(
@@ -68,10 +93,11 @@ class Transaction:
         """
         if (key, generation) in self._held:
             return
-        lease = HostLease.objects.select_for_update().filter(key=key).values_list("generation")
-        row = lease.first()
-        if row is None or row[0] != generation:
-            raise errors.Fenced(key, generation, row[0] if row else 0)
+        locked = " FOR UPDATE" if connection.features.has_select_for_update else ""
+        rows = sql.fetch(GENERATION + locked, (key,))
+        current = rows[0][0] if rows else 0
+        if current != generation:
+            raise errors.Fenced(key, generation, current)
         self._held.add((key, generation))
 
     def forget_fence(self, key: str) -> None:

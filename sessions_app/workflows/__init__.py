@@ -1,6 +1,6 @@
 """All that the author of a workflow imports."""
 
-from sessions_app.context import Context, Message, Person
+from sessions_app.context import Context, Message
 from sessions_app.errors import PromptExpired, StepFailed, WorkflowError
 from sessions_app.interactive import (
     BinaryPrompt,
@@ -15,6 +15,7 @@ from sessions_app.interactive import (
     TextPrompt,
     TextResponse,
 )
+from sessions_app.people import Person
 from sessions_app.steps import Retry
 from sessions_app.workflows.registry import workflow
 

@@ -16,6 +16,7 @@ from sessions_app.dispatch.local import LocalDispatcher
 from sessions_app.event_log import EventRecord, read, writer
 from sessions_app.maintenance import settle_due
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
+from sessions_app.people import Person
 from sessions_app.workflows import registry
 
 
@@ -45,6 +46,11 @@ class Hosting:
         """Stop hosting, with all that is written."""
         await self.stop()
         await asyncio.to_thread(writer.stop)
+
+    @property
+    def person(self) -> Person:
+        """The user who answers."""
+        return Person(self.user, "ann")
 
     def offer(self, **config: Any) -> None:
         """Offer the workflow with this configuration."""
@@ -87,7 +93,7 @@ class Hosting:
             interaction=str(interaction.id) if interaction else None,
             **fields,
         )
-        return await conversations.answer(user=self.user, conversation_id="c", answer=given)
+        return await conversations.answer(by=self.person, conversation_id="c", answer=given)
 
     async def status(self, run: UUID, *wanted: str) -> Run:
         """Wait until the run has one of the statuses."""

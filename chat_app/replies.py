@@ -1,0 +1,68 @@
+"""Frames that answer the client itself and belong to no event. Pure."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from chat_app.frames import Frame, timestamp
+from chat_app.protocol import ClientMessage, Refusal
+from sessions_app.conversations import Settled, Submitted
+
+
+def acknowledged(message: ClientMessage, outcome: str, content: Frame | None = None) -> Frame:
+    """What came of a client's message. `outcome` is one of protocol.md's."""
+    return {**_answer_to("ack_message", message), "outcome": outcome, "content": content or {}}
+
+
+def pong(message: ClientMessage) -> Frame:
+    """The socket is alive."""
+    return _answer_to("pong_message", message)
+
+
+def refused(refusal: Refusal) -> Frame:
+    """A message that was not carried out."""
+    return {
+        **_reply("error_message", refusal.conversation_id, refusal.parent),
+        "for": refusal.about,
+        "content": {
+            "code": refusal.code,
+            "message": str(refusal),
+            "details": refusal.details,
+        },
+    }
+
+
+def submitted_content(submitted: Submitted) -> Frame:
+    """Which run the message started, and its own place in the log."""
+    return {"run_id": str(submitted.run), "sequence": submitted.sequence}
+
+
+def settled_content(settled: Settled) -> Frame:
+    """What stands, for whoever was too late as well."""
+    if settled.interaction is None:
+        return {}
+    return {
+        "interaction_id": str(settled.interaction),
+        "status": settled.status,
+        "response": settled.response,
+        "by": settled.by,
+        "at": timestamp(settled.at) if settled.at else None,
+        "via": settled.via,
+    }
+
+
+def _answer_to(type_: str, message: ClientMessage) -> Frame:
+    parent_id = getattr(message, "parent_id", None) or message.id
+    return {**_reply(type_, message.conversation_id, parent_id), "for": message.id}
+
+
+def _reply(type_: str, conversation_id: str | None, parent_id: str | None) -> Frame:
+    frame_id = str(uuid4())
+    return {
+        "type": type_,
+        "id": frame_id,
+        "thread_id": frame_id,
+        "parent_id": parent_id,
+        "conversation_id": conversation_id,
+        "status": "complete",
+        "timestamp": timestamp(datetime.now(UTC)),
+    }

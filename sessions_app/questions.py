@@ -1,0 +1,172 @@
+"""Questions: interactions as far as settling them goes, without the cost of their models."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sessions_app.event_log import Transaction, sql
+from sessions_app.models import Event, Interaction, JournalEntry, Run
+from sessions_app.people import Person
+
+QUESTION = """
+    SELECT i.id, i.run_id, r.key, i.conversation_id, r.message_id, r.schema_type, i.position,
+           i.version, i.status, i.prompt, i.expires_at, i.response, i.answered_by_id,
+           i.answered_at, i.answered_via, i.answer_id
+    FROM sessions_app_interaction i
+    JOIN sessions_app_run r ON r.id = i.run_id
+    JOIN sessions_app_conversation c ON c.id = i.conversation_id
+    WHERE
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An interaction as far as settling it needs, and what stands of its answer."""
+
+    id: UUID
+    run_id: UUID
+    key: str
+    conversation_id: UUID
+    message_id: str
+    schema_type: str
+    position: int
+    version: int
+    status: str
+    prompt: dict[str, Any]
+    expires_at: datetime | None
+    response: dict[str, Any] | None
+    by: int | None
+    at: datetime | None
+    via: str
+    answer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The final status of an interaction, and how it came about.
+
+    `response` is what `Prompt.check` returns; `via` is websocket, page, admin, deadline or run.
+    """
+
+    status: Interaction.Status
+    via: str
+    response: dict[str, Any] | None = None
+    by: Person | None = None
+    answer_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _RunOfQuestion:
+    id: UUID
+    conversation_id: UUID
+    message_id: str
+    schema_type: str
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+# How each field of a `Question` is read from its column.
+CONVERT: tuple[Callable[[Any], Any], ...] = (
+    sql.read_uuid,  # id
+    sql.read_uuid,  # run_id
+    _as_is,  # key
+    sql.read_uuid,  # conversation_id
+    _as_is,  # message_id
+    _as_is,  # schema_type
+    _as_is,  # position
+    _as_is,  # version
+    _as_is,  # status
+    sql.read_json,  # prompt
+    sql.read_time,  # expires_at
+    sql.read_json,  # response
+    _as_is,  # by
+    sql.read_time,  # at
+    _as_is,  # via
+    _as_is,  # answer_id
+)
+
+
+def find_questions(
+    *,
+    interaction: UUID | None = None,
+    owner: int | None = None,
+    conversation_id: str | None = None,
+    pending: bool = False,
+) -> list[Question]:
+    """The questions that fit all that is given, in the order of asking, as they stand now."""
+    conditions = {
+        "i.id": interaction,
+        "c.owner_id": owner,
+        "c.conversation_id": conversation_id,
+        "i.status": Interaction.Status.PENDING.value if pending else None,
+    }
+    given = {column: value for column, value in conditions.items() if value is not None}
+    where = " AND ".join(f"{column} = %s" for column in given)
+    rows = sql.fetch(f"{QUESTION} {where} ORDER BY i.sequence", tuple(given.values()))
+    return [Question(*_converted(row)) for row in rows]
+
+
+def to_the_system(run: UUID) -> bool:
+    """A waiting run is to go on: it is the system's turn. False if it does not wait."""
+    return bool(
+        sql.update(
+            Run,
+            {"status": Run.Status.RUNNING.value, "wake_at": None},
+            id=run,
+            status=Run.Status.WAITING.value,
+        )
+    )
+
+
+def settle(tx: Transaction, question: Question, settlement: Settlement) -> bool:
+    """Give the interaction its one final status. False if another was faster.
+
+    One conditional UPDATE decides; event, journal and run follow in the same transaction.
+    """
+    by = settlement.by
+    won = sql.update(
+        Interaction,
+        {
+            "status": settlement.status.value,
+            "version": 2,
+            "response": settlement.response,
+            "answered_by_id": by.id if by else None,
+            "answered_at": tx.now,
+            "answered_via": settlement.via,
+            "answer_id": settlement.answer_id,
+        },
+        id=question.id,
+        status=Interaction.Status.PENDING.value,
+    )
+    if not won:
+        return False
+    run = _RunOfQuestion(
+        question.run_id, question.conversation_id, question.message_id, question.schema_type
+    )
+    payload = {
+        "interaction_id": str(question.id),
+        "status": settlement.status.value,
+        "version": 2,
+        "response": settlement.response,
+        "by": by.username if by else None,
+        "at": tx.now.isoformat(),
+        "via": settlement.via,
+    }
+    tx.append(run, Event.Type.INTERACTION_UPDATE.value, payload)
+    if settlement.status != Interaction.Status.CANCELLED:
+        sql.update(
+            JournalEntry,
+            {"result": settlement.response, "finished_at": tx.now},
+            run_id=question.run_id,
+            position=question.position,
+        )
+        to_the_system(question.run_id)
+    return True
+
+
+def _converted(row: sql.Row) -> Iterator[Any]:
+    return (convert(value) for convert, value in zip(CONVERT, row, strict=True))
