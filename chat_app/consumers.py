@@ -50,7 +50,7 @@ class ChatConsumer(SocketConsumer):
     def __init__(self, scope: Scope, send: Send) -> None:
         super().__init__(scope, send)
         self.user = 0
-        self.person: Person | None = None
+        self.person = Person(0, "")
         self.feeds: dict[UUID, Feed] = {}
         self.awaited: set[str] = set()
         self._ids: dict[str, UUID] = {}

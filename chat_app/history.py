@@ -36,7 +36,7 @@ class History:
 
 
 def read(conversation: UUID, *, after: int = 0, before: int | None = None) -> History:
-    """The newest rows of those after and before the given sequences. Blocks: call it in a thread."""
+    """The newest rows of those between two sequences. Blocks: call it in a thread."""
     events = Event.objects.filter(conversation_id=conversation, sequence__gt=after)
     if before is not None:
         events = events.filter(sequence__lt=before)

@@ -70,8 +70,8 @@ def read_page(
     conversation = find(owner, conversation_id)
     if conversation is None:
         nothing = Transcript([], 0, 0, skipped=False)
-        state, pending, offered = RunState("new", ""), [], None
-        return Page(conversation_id, None, nothing, state, pending, offered, "", timezone.now())
+        state = RunState("new", "")
+        return Page(conversation_id, None, nothing, state, [], None, "", timezone.now())
     transcript = read_transcript(conversation, after=after, before=before)
     state = run_state(conversation.id)
     pending = cards(conversation.id, typed)

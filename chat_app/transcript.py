@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from chat_app.cards import detail_rows
@@ -171,7 +171,7 @@ def build(rows: Iterable[EventRecord], interactions: Mapping[UUID, Interaction])
     return sorted(shown, key=lambda item: item.first)
 
 
-def _base(row: EventRecord) -> dict[str, object]:
+def _base(row: EventRecord) -> dict[str, Any]:
     return {
         "first": row.first_sequence,
         "last": row.sequence,

@@ -4,7 +4,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib import messages
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
@@ -28,8 +30,8 @@ from sessions_app.workflows import registry
 @login_required
 async def home(request: HttpRequest) -> HttpResponse:
     """Go to the newest conversation, or begin the first."""
-    user = await request.auser()
-    conversation_id = await database.read(newest, user.pk)
+    owner = (await _person(request)).id
+    conversation_id = await database.read(newest, owner)
     return redirect("conversation", conversation_id or uuid4())
 
 
@@ -58,12 +60,12 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
     them; with `before`, the items before that sequence alone.
     """
     _check_name(conversation_id)
-    user = await request.auser()
+    person = await _person(request)
     after = max(0, forms.number(request.GET, "from") - 1)
     before = forms.number(request.GET, "before") or None
 
     def render() -> str:
-        page = read_page(user.pk, conversation_id, after=after, before=before)
+        page = read_page(person.id, conversation_id, after=after, before=before)
         return render_to_string("chat/part.html", _context(page), request)
 
     return HttpResponse(await database.read(render))
@@ -74,10 +76,10 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
 @login_required
 async def side(request: HttpRequest) -> HttpResponse:
     """The list of conversations alone."""
-    user = await request.auser()
+    person = await _person(request)
 
     def render() -> str:
-        context = _side_context(request, user.pk, request.GET.get("current", ""))
+        context = _side_context(request, person.id, request.GET.get("current", ""))
         return render_to_string("chat/_list.html", context, request)
 
     return HttpResponse(await database.read(render))
@@ -88,10 +90,12 @@ async def side(request: HttpRequest) -> HttpResponse:
 async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Send a message; refused, it stays in its field."""
     _check_name(conversation_id)
-    user = await request.auser()
+    person = await _person(request)
     message = forms.message(request)
     try:
-        await conversations.submit(owner=user.pk, conversation_id=conversation_id, message=message)
+        await conversations.submit(
+            owner=person.id, conversation_id=conversation_id, message=message
+        )
     except (Refused, StorageUnavailable) as error:
         kept = {"draft": message.text, "draft_error": str(error), "picked": message.workflow}
         return await _page(request, conversation_id, status=_status(error), extra=kept)
@@ -102,9 +106,9 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
 @login_required
 async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Ask the active runs to stop; the page says when they have."""
-    user = await request.auser()
+    person = await _person(request)
     try:
-        await conversations.stop(owner=user.pk, conversation_id=conversation_id)
+        await conversations.stop(owner=person.id, conversation_id=conversation_id)
     except NotFound as error:
         raise Http404 from error
     return _back(conversation_id)
@@ -115,11 +119,11 @@ async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
 async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) -> HttpResponse:
     """Answer a question; refused, the answer stays in its field."""
     _check_name(conversation_id)
-    user = await request.auser()
+    person = await _person(request)
     given = forms.answer(request, interaction)
     try:
         settled = await conversations.answer(
-            by=Person.of(user), conversation_id=conversation_id, answer=given
+            by=person, conversation_id=conversation_id, answer=given
         )
     except (Refused, StorageUnavailable) as error:
         typed = Typed(interaction, forms.values(given), str(error))
@@ -140,15 +144,16 @@ async def _page(
     status: int = 200,
     extra: dict[str, Any] | None = None,
 ) -> HttpResponse:
-    user = await request.auser()
+    person = await _person(request)
+    is_staff = getattr(await request.auser(), "is_staff", False)
 
     def render() -> str:
-        page = read_page(user.pk, conversation_id, before=before, typed=typed)
+        page = read_page(person.id, conversation_id, before=before, typed=typed)
         context = {
             **_context(page),
-            **_side_context(request, user.pk, conversation_id),
-            "username": user.get_username(),
-            "is_staff": getattr(user, "is_staff", False),
+            **_side_context(request, person.id, conversation_id),
+            "username": person.username,
+            "is_staff": is_staff,
             "choices": registry.offered(),
             "message_id": uuid4(),
             "before": before,
@@ -158,6 +163,14 @@ async def _page(
         return render_to_string("chat/page.html", context, request)
 
     return HttpResponse(await database.read(render), status=status)
+
+
+async def _person(request: HttpRequest) -> Person:
+    """Who is signed in; `login_required` has seen to it that someone is."""
+    user = await request.auser()
+    if not isinstance(user, AbstractBaseUser):
+        raise PermissionDenied
+    return Person.of(user)
 
 
 def _context(page: Page) -> dict[str, Any]:

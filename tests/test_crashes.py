@@ -8,7 +8,8 @@ import pytest
 
 from tests.conftest import NewServer
 from tests.support.server import ROOT, Server, environment
-from tests.support.websocket import Frame, WsClient
+from tests.support.websocket import Frame
+from tests.support.websocket import WsClient as Client
 
 SETTLE = """
 import sys
@@ -19,6 +20,10 @@ from sessions_app.people import Person
 ann = get_user_model().objects.get(username="ann")
 print(operators.answer(Interaction.objects.get(status="pending").pk, person=Person.of(ann), given="continue"))
 """
+
+
+def WsClient(server: Server, conversation_id: str | None = None, **options) -> Client:  # noqa: N802 - stands for the class
+    return Client(server, conversation_id, **{"workflow": "probe", **options})
 
 
 def events(server: Server) -> list[dict]:
@@ -38,7 +43,7 @@ def completed(frame: Frame) -> bool:
     return frame["type"] == "system_response_message" and frame["status"] == "complete"
 
 
-def last_sequence(client: WsClient) -> int:
+def last_sequence(client: Client) -> int:
     return max((frame.get("sequence") or 0 for frame in client.frames), default=0)
 
 

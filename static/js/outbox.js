@@ -42,10 +42,9 @@ export class Outbox {
   }
 
   #take(frame) {
-    if (frame.type === "ack_message") this.#settle(frame.for, frame);
-    // An error of a run carries its message's id too, and a sequence: it is no word on the frame.
-    if (frame.type === "error_message" && frame.sequence == null) {
-      this.#settle(frame.for ?? frame.parent_id ?? frame.id, frame);
+    // Only a word on what was sent names it by `for`; an error of a run does not.
+    if (frame.type === "ack_message" || frame.type === "error_message") {
+      this.#settle(frame.for, frame);
     }
   }
 
