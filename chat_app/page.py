@@ -49,6 +49,13 @@ class Page:
         """What the page is called."""
         return self.conversation.title if self.conversation else gettext("New conversation")
 
+    @property
+    def about(self) -> str:
+        """Which workflow it runs."""
+        if self.offered is not None:
+            return self.offered.workflow.title
+        return self.conversation.workflow if self.conversation else ""
+
 
 def find(owner: int, conversation_id: str) -> Conversation | None:
     """The person's conversation of that name. Blocks: call it in a thread."""

@@ -54,6 +54,11 @@ class TextSegment(Item):
 
     text: str = ""
 
+    @property
+    def ends_in_space(self) -> bool:
+        """Rendering drops it; what comes next in a word must not be joined to the last one."""
+        return self.text[-1:].isspace()
+
 
 @dataclass(slots=True, kw_only=True)
 class Step(Item):

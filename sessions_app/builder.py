@@ -42,6 +42,15 @@ class PerUserBuilderInfo(BaseModel):
         if not success:
             self.error_count += 1
 
+    def metrics(self) -> dict[str, float]:
+        """What the lease of its key records."""
+        return {
+            "total_requests": self.total_requests,
+            "error_count": self.error_count,
+            "total_latency_ms": round(self.total_latency_ms, 3),
+            "ref_count": self.ref_count,
+        }
+
 
 class Built:
     """A built object and how to close it."""

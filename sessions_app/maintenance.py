@@ -2,12 +2,13 @@
 
 import asyncio
 from functools import partial
+from itertools import count
 from uuid import UUID
 
 import structlog
 from django.utils import timezone
 
-from sessions_app import conversations, database
+from sessions_app import builder_records, conversations, database
 from sessions_app.dispatch.base import dispatcher
 from sessions_app.errors import StorageUnavailable
 from sessions_app.event_log import Transaction, writer
@@ -17,6 +18,7 @@ from sessions_app.questions import find_questions, to_the_system
 log = structlog.get_logger(__name__)
 
 EVERY = 1.0
+RECORD_EVERY = 5  # rounds
 AT_ONCE = 200
 
 
@@ -57,11 +59,14 @@ async def settle_due() -> int:
 
 
 async def maintain() -> None:
-    """Settle what is due, every second, until cancelled."""
-    while True:
+    """Settle what is due, every second, until cancelled; record the builders now and then."""
+    builders: builder_records.Metrics = {}
+    for tick in count():
         try:
             while await settle_due() >= AT_ONCE:
                 pass
+            if tick % RECORD_EVERY == 0:
+                builders = await builder_records.record(builders)
         except StorageUnavailable:
             log.warning("maintenance.storage_unavailable")
         except Exception:

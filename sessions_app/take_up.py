@@ -61,10 +61,8 @@ def take_lease(tx: Transaction, *, key: str, worker: str, workflow: str, user_id
 
 
 def release_lease(tx: Transaction, hold: runs.Hold) -> None:
-    """The host ends; the lease stays as a record of who had the key last."""
-    HostLease.objects.filter(key=hold.key, generation=hold.generation).update(
-        released_at=tx.now, metrics={}
-    )
+    """The host ends; the lease stays as a record of who had the key last, and of its builder."""
+    HostLease.objects.filter(key=hold.key, generation=hold.generation).update(released_at=tx.now)
 
 
 def take_up(tx: Transaction, hold: runs.Hold, driven: set[UUID]) -> Found:

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from natproject.workflows import probe
-from sessions_app import database
+from sessions_app import builder_records, database
 from sessions_app.models import HostLease, Interaction, Run
 from tests.support.hosting import Hosting
 
@@ -161,3 +161,28 @@ async def test_an_idle_builder_is_closed_and_one_in_use_is_not() -> None:
             "boss: asked to stop by an operator",
             "boss: closed by an operator",
         ]
+
+
+async def test_a_live_builder_is_recorded_and_forgotten_with_its_end() -> None:
+    async with Hosting("expense_approval") as hosting:
+        boss = await Operator().signed_in()
+        await hosting.prompts(await hosting.submit("Taxi 10"))
+        known = await builder_records.record({})
+        lease = await database.read(HostLease.objects.get)
+        assert lease.metrics["ref_count"] == 1
+        assert lease.key in await boss.get("/admin/sessions_app/hostlease/?builder=live")
+        await hosting.restart()
+        await builder_records.record(known)
+        assert lease.key not in await boss.get("/admin/sessions_app/hostlease/?builder=live")
+
+
+async def test_what_a_dead_process_held_is_free_after_the_next_start() -> None:
+    async with Hosting("expense_approval") as hosting:
+        await hosting.prompts(await hosting.submit("Taxi 10"))
+        await hosting.stop()
+        held = {"released_at": None, "worker": "dead:1", "metrics": {"ref_count": 1}}
+        await database.read(lambda: HostLease.objects.update(**held))
+        await hosting.start()
+        lease = await database.read(HostLease.objects.get)
+        assert lease.released_at is not None
+        assert lease.metrics == {}

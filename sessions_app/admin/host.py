@@ -12,24 +12,36 @@ from sessions_app.admin.base import ReadOnlyAdmin
 from sessions_app.models import HostLease
 
 
+class HasBuilder(admin.SimpleListFilter):
+    """Those with a live builder."""
+
+    title = "builder"
+    parameter_name = "builder"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """With one."""
+        return [("live", "live")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[HostLease]) -> QuerySet[HostLease]:
+        """A lease has metrics while its builder lives."""
+        return queryset.exclude(metrics={}) if self.value() == "live" else queryset
+
+
 @admin.register(HostLease)
 class HostLeaseAdmin(ReadOnlyAdmin):
     """A lease of a key, and the metrics of the key's builder."""
 
     list_display = (
         "key",
-        "workflow",
-        "user_id",
         "held",
         "in_use",
         "requests",
         "errors",
         "mean_latency",
         "last_activity",
-        "generation",
         "worker",
     )
-    list_filter = (("released_at", admin.EmptyFieldListFilter), "workflow")
+    list_filter = (HasBuilder, "workflow")
     search_fields = ("key", "user_id__exact")
     ordering = ("-last_activity",)
     actions = ("evict",)

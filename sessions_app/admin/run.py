@@ -20,8 +20,7 @@ from sessions_app.models import Run
 class RunAdmin(ReadOnlyAdmin):
     """A run with its interactions, journal and events."""
 
-    list_display = ("created_at", "status", "workflow", "owner", "said", "duration", "id")
-    list_display_links = ("id", "created_at")
+    list_display = ("created_at", "status", "workflow", "owner", "said", "duration")
     list_filter = ("status", "conversation__workflow")
     list_select_related = ("conversation__owner",)
     search_fields = ("id__exact", "conversation__title", "conversation__owner__username")

@@ -1,6 +1,6 @@
 """The contract of a dispatcher: what starts a host for a key somewhere, exactly one at a time."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from sessions_app.event_log import InteractionSettled
 
@@ -26,6 +26,9 @@ class Dispatcher(Protocol):
     def evict(self, key: str) -> bool:
         """Close the builder of a per-user key, from a thread. False if in use, or not here."""
 
+    def builders(self) -> dict[str, dict[str, Any]]:
+        """The metrics of this process's live per-user builders, by key."""
+
 
 class _Nobody:
     """Before the runtime has started, and in commands beside it: the work waits in the database."""
@@ -46,6 +49,10 @@ class _Nobody:
     def evict(self, key: str) -> bool:
         """No builder is here."""
         return False
+
+    def builders(self) -> dict[str, dict[str, Any]]:
+        """No builder is here."""
+        return {}
 
 
 _current: list[Dispatcher] = [_Nobody()]

@@ -1,11 +1,12 @@
 """The local dispatcher: this process runs all hosts, in its own event loop."""
 
 import asyncio
+from typing import Any
 
 import structlog
 from django.db.models import Max
 
-from sessions_app import database, take_up
+from sessions_app import builder_records, database, take_up
 from sessions_app.errors import BuilderFailed, SessionsError, UnknownWorkflow
 from sessions_app.event_log import InteractionSettled, writer
 from sessions_app.host import WORKER, Host
@@ -35,6 +36,7 @@ class LocalDispatcher:
 
     async def start(self) -> None:
         """Wake the host of each key that has work; runs that wait for people need none."""
+        await writer.write(lambda tx: builder_records.forget_others(tx, WORKER))
         keys, suspects = await database.read(_keys_with_work)
         for key in keys:
             self._wake(key, None)
@@ -75,6 +77,14 @@ class LocalDispatcher:
         if manager is None:
             return False
         return asyncio.run_coroutine_threadsafe(manager.evict(user_id), self._loop).result(10)
+
+    def builders(self) -> dict[str, dict[str, Any]]:
+        """See `Dispatcher`."""
+        return {
+            f"user:{user_id}:{workflow}": info.metrics()
+            for workflow, manager in self._managers.items()
+            for user_id, info in manager.builders.items()
+        }
 
     def _wake(self, key: str, settled: InteractionSettled | None) -> None:
         host = self._hosts.get(key)

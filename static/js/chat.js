@@ -62,7 +62,7 @@ transcript.addEventListener("part", ({ detail: part }) => {
   learn(part.dataset.now);
   if (transcript.last) document.getElementById("empty")?.remove();
   document.getElementById("title").textContent = piece("title").textContent;
-  document.getElementById("about").replaceChildren(...piece("about").childNodes);
+  document.getElementById("about").textContent = piece("about").textContent;
   document.getElementById("enter").textContent = piece("enter").textContent;
   const before = document.querySelector("#state .run").dataset.name;
   cards.update(piece("dock"));
@@ -109,7 +109,7 @@ addEventListener("keydown", (event) => {
   }
 });
 
-toEnd();
+if (transcript.last) toEnd();
 status.showWaiting(sidebar.waiting);
 // An earlier part, opened without the script, stays as it is.
 if (main.dataset.live === "yes") connection.tryNow();

@@ -83,6 +83,8 @@ export class Transcript extends EventTarget {
     if (!end.lastElementChild?.matches(".tail")) {
       const span = document.createElement("span");
       span.className = "tail";
+      // The space that ended the rendered text is not in it.
+      if ("space" in segment.dataset) span.append(" ");
       end.append(span);
     }
     end.lastElementChild.append(frame.content.text ?? frame.content.output ?? "");
@@ -208,6 +210,7 @@ function exchange(old, item) {
   if (old.matches(".text") && item.matches(".text")) {
     exchangeChildren(old.querySelector(".body"), item.querySelector(".body"));
     old.dataset.sequence = item.dataset.sequence;
+    old.toggleAttribute("data-space", item.hasAttribute("data-space"));
     return;
   }
   const wasOpen = old.querySelector("details")?.open;
