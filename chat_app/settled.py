@@ -57,7 +57,7 @@ def answer_text(prompt: AnyPrompt, response: dict[str, Any]) -> str:
     if prompt.input_type == "text":
         return str(response.get("value", "")) or gettext("(empty)")
     values = response["values"] if "values" in response else [response.get("value")]
-    labels = [option.label for option in prompt.options if option.value in values]
+    labels = [option.label for option in prompt.choices if option.value in values]
     return ", ".join(labels) or gettext("(nothing chosen)")
 
 

@@ -56,7 +56,7 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "natproject.urls"
 ASGI_APPLICATION = "natproject.asgi.application"
-CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+CHANNEL_LAYERS = {"default": {"BACKEND": "natproject.layer.InProcessLayer"}}
 # For runserver; `serve` passes the same to Daphne as flags.
 DAPHNE_WEBSOCKET_MAX_MESSAGE_SIZE = WEBSOCKET_MAX_SIZE
 DAPHNE_WEBSOCKET_MAX_FRAME_SIZE = WEBSOCKET_MAX_SIZE

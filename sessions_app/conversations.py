@@ -10,13 +10,14 @@ from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.contrib.auth import get_user_model
 
+from sessions_app.config import Policy
 from sessions_app.dispatch.base import dispatcher
 from sessions_app.errors import Busy, Invalid, NotFound
-from sessions_app.event_log import InteractionSettled, Transaction, writer
+from sessions_app.event_log import InteractionSettled, Transaction, sql, writer
 from sessions_app.interactive import load_prompt
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.people import Person
@@ -26,6 +27,16 @@ from sessions_app.workflows import registry
 MAX_MESSAGE = 32_000
 MAX_NAME = 200
 TITLE = 80
+
+CONVERSATION = """
+    SELECT id, workflow FROM sessions_app_conversation
+    WHERE owner_id = %s AND conversation_id = %s
+"""
+SUBMITTED = """
+    SELECT r.id, e.sequence FROM sessions_app_run r
+    JOIN sessions_app_event e ON e.run_id = r.id AND e.type = 'user_message'
+    WHERE r.conversation_id = %s AND r.message_id = %s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,39 +148,59 @@ def _check_message(conversation_id: str, message: Message) -> None:
 
 
 def _submit(tx: Transaction, owner: int, conversation_id: str, message: Message) -> Submitted:
-    conversation = Conversation.objects.filter(
-        owner_id=owner, conversation_id=conversation_id
-    ).first()
-    offered = registry.get(conversation.workflow if conversation else message.workflow)
-    active: list[Run] = []
-    if conversation is not None:
-        stored = Run.objects.filter(conversation=conversation, message_id=message.message_id)
-        for run in stored:
-            sequence = Event.objects.filter(run=run).order_by("sequence").first()
-            first = sequence.first_sequence if sequence else 0
-            return Submitted(conversation.id, run.id, first, duplicate=True)
-        active = list(Run.objects.filter(conversation=conversation, status__in=Run.UNFINISHED))
-        if active and offered.policy == "reject":
-            raise Busy
+    known = sql.fetch(CONVERSATION, (owner, conversation_id))
+    offered = registry.get(known[0][1] if known else message.workflow)
+    if known:
+        conversation = sql.read_uuid(known[0][0])
+        for run, sequence in sql.fetch(SUBMITTED, (conversation, message.message_id)):
+            return Submitted(conversation, sql.read_uuid(run), sequence, duplicate=True)
+        _make_way(tx, conversation, offered.policy)
     else:
-        conversation = Conversation.objects.create(
+        conversation = uuid4()
+        sql.insert(
+            Conversation,
+            id=conversation,
             owner_id=owner,
             conversation_id=conversation_id,
             workflow=offered.workflow.name,
             title=" ".join(message.text.split())[:TITLE],
+            last_sequence=0,
             created_at=tx.now,
             updated_at=tx.now,
         )
-    if offered.policy == "interrupt":
-        for run in active:
-            request_stop(tx, run)
-    run = Run.objects.create(
-        conversation=conversation,
-        key=offered.key(conversation=conversation.id, owner=owner),
+    key = offered.key(conversation=conversation, owner=owner)
+    return _store(tx, conversation, key, message)
+
+
+def _make_way(tx: Transaction, conversation: UUID, policy: Policy) -> None:
+    """What a further message does to the runs that are active."""
+    if policy in ("enqueue", "parallel"):
+        return
+    active = Run.objects.filter(conversation=conversation, status__in=Run.UNFINISHED)
+    if policy == "reject" and active.exists():
+        raise Busy
+    for run in active:
+        request_stop(tx, run)
+
+
+def _store(tx: Transaction, conversation: UUID, key: str, message: Message) -> Submitted:
+    run = Run(
+        conversation_id=conversation,
+        message_id=message.message_id,
+        schema_type=message.schema_type,
+    )
+    sql.insert(
+        Run,
+        id=run.id,
+        conversation_id=conversation,
+        key=key,
         message_id=message.message_id,
         text=message.text,
         schema_type=message.schema_type,
         metadata=message.metadata or {},
+        status=Run.Status.QUEUED.value,
+        generation=0,
+        crashes=0,
         created_at=tx.now,
     )
     payload = {
@@ -177,9 +208,9 @@ def _submit(tx: Transaction, owner: int, conversation_id: str, message: Message)
         "text": message.text,
         "schema_type": message.schema_type,
     }
-    sequence_ = tx.append(run, Event.Type.USER_MESSAGE, payload)
-    tx.after_commit.append(lambda: dispatcher().wake(run.key))
-    return Submitted(conversation.id, run.id, sequence_, duplicate=False)
+    sequence = tx.append(run, Event.Type.USER_MESSAGE.value, payload)
+    tx.after_commit.append(lambda: dispatcher().wake(key))
+    return Submitted(conversation, run.id, sequence, duplicate=False)
 
 
 def request_stop(tx: Transaction, run: Run) -> None:

@@ -59,6 +59,8 @@ class HostedRun:
         self._runner: Runner | None = None
         self._questions: dict[UUID, asyncio.Future[Answered]] = {}
         self._early: dict[UUID, Answered] = {}
+        # The questions of each `ask` that is waiting.
+        self._asks: list[set[asyncio.Future[Answered]]] = []
         self._sleeps: dict[int, datetime] = {}
         self._busy = 0
         self._waits = 0
@@ -101,8 +103,12 @@ class HostedRun:
             waiting.set_result(answered)
 
     def rests_since(self) -> float | None:
-        """Since when (monotonic) it does nothing but wait; None while it works."""
-        return self._waiting_since if self._waits and not self._busy else None
+        """Since when (monotonic) it does nothing but wait; None while it works.
+
+        All answers of an `ask` are there: it is about to go on, or waits for a place to do so.
+        """
+        about_to = any(all(answered.done() for answered in asked) for asked in self._asks)
+        return self._waiting_since if self._waits and not self._busy and not about_to else None
 
     # --- the driver of its context
 
@@ -275,8 +281,12 @@ class HostedRun:
             await self._write(
                 partial(runs.open_interactions, held=self._held, asked=new, alone=self._alone)
             )
-        async with self._resting():
-            await asyncio.wait(futures)
+        self._asks.append(futures)
+        try:
+            async with self._resting():
+                await asyncio.wait(futures)
+        finally:
+            self._asks.remove(futures)
 
     @property
     def _alone(self) -> bool:

@@ -3,6 +3,7 @@
 `input_type` and the field names are those of the wire (docs/protocol.md).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
@@ -21,7 +22,7 @@ from sessions_app.errors import Invalid
 
 
 class Option(BaseModel):
-    """One choice. A plain string is short for an option with that value and label."""
+    """One choice. Without a label or an id its value stands in."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,8 +36,6 @@ class Option(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, given: Any) -> Any:
-        if isinstance(given, str):
-            given = {"value": given}
         if isinstance(given, dict) and "value" in given:
             given = {"id": given["value"], "label": given["value"], **given}
         return given
@@ -179,11 +178,18 @@ class _WithOptions(Prompt[R]):
     min_options: ClassVar[int] = 1
     max_options: ClassVar[int] = 100
 
-    options: list[Option]
+    # A plain string is short for an option with that value.
+    options: Sequence[Option | str]
+
+    @property
+    def choices(self) -> list[Option]:
+        """The options, none of them short."""
+        return [option for option in self.options if isinstance(option, Option)]
 
     @field_validator("options")
     @classmethod
-    def _distinct(cls, options: list[Option]) -> list[Option]:
+    def _distinct(cls, given: Sequence[Option | str]) -> list[Option]:
+        options = [Option(value=one) if isinstance(one, str) else one for one in given]
         if not cls.min_options <= len(options) <= cls.max_options:
             wanted = (
                 f"exactly {cls.min_options}"
@@ -202,10 +208,10 @@ class _WithOptions(Prompt[R]):
             Invalid: there is none; lists those there are.
         """
         for name in ("value", "id", "label"):
-            for option in self.options:
+            for option in self.choices:
                 if getattr(option, name) == answer:
                     return option
-        offered = [option.value for option in self.options]
+        offered = [option.value for option in self.choices]
         raise Invalid(
             f"{answer[:100]!r} is not an option. Choose one of: {', '.join(offered)}.",
             options=offered,
@@ -261,10 +267,10 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
             raise Invalid(f"Choose at least {self.min_selected}; {len(chosen)} are chosen.")
         if self.max_selected is not None and len(chosen) > self.max_selected:
             raise Invalid(f"Choose at most {self.max_selected}; {len(chosen)} are chosen.")
-        return {"values": [option.value for option in self.options if option.value in chosen]}
+        return {"values": [option.value for option in self.choices if option.value in chosen]}
 
     def respond(self, stored: dict[str, Any], **who: Any) -> CheckboxResponse:
-        chosen = tuple(option for option in self.options if option.value in stored["values"])
+        chosen = tuple(option for option in self.choices if option.value in stored["values"])
         return CheckboxResponse(value=", ".join(stored["values"]), options=chosen, **who)
 
 

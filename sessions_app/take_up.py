@@ -4,17 +4,27 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from uuid import UUID
 
-from django.db.models import F, Q
+from django.db.models import Q
 
 from sessions_app import runs
 from sessions_app.errors import UnknownWorkflow
-from sessions_app.event_log import Transaction
+from sessions_app.event_log import Transaction, sql
 from sessions_app.journal import Journal
 from sessions_app.models import Event, HostLease, Run
 from sessions_app.workflows import registry
 
 # A run during which its process died so often, without getting on in between, is set aside.
 MAX_CRASHES = 3
+
+TO_START = (Run.Status.QUEUED.value, Run.Status.RUNNING.value)
+RAISE = """
+    UPDATE sessions_app_hostlease SET generation = generation + 1 WHERE key = %s
+    RETURNING generation
+"""
+UNFINISHED = """
+    SELECT id, status, stop_requested_at IS NOT NULL FROM sessions_app_run
+    WHERE key = %s AND status IN ('queued', 'running', 'waiting', 'suspended')
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +62,13 @@ def take_lease(tx: Transaction, *, key: str, worker: str, workflow: str, user_id
         "last_activity": tx.now,
         "released_at": None,
     }
-    raised = HostLease.objects.filter(key=key).update(generation=F("generation") + 1, **values)
-    if not raised:
-        HostLease.objects.create(key=key, generation=1, **values)
+    raised = sql.fetch(RAISE, (key,))
+    generation: int = raised[0][0] if raised else 1
+    if raised:
+        sql.update(HostLease, values, key=key)
+    else:
+        sql.insert(HostLease, key=key, generation=generation, metrics={}, **values)
     tx.forget_fence(key)
-    generation = HostLease.objects.values_list("generation", flat=True).get(key=key)
     return runs.Hold(key, generation)
 
 
@@ -72,6 +84,8 @@ def take_up(tx: Transaction, hold: runs.Hold, driven: set[UUID]) -> Found:
         driven: the runs that the host drives already.
     """
     hold.check(tx)
+    if not _has_work(hold.key, driven):
+        return Found()
     unfinished = (
         Run.objects.filter(
             Q(status__in=Run.UNFINISHED)
@@ -85,6 +99,14 @@ def take_up(tx: Transaction, hold: runs.Hold, driven: set[UUID]) -> Found:
     for _, group in groupby(unfinished, key=lambda run: run.conversation_id):
         _take_up_conversation(tx, hold, driven, list(group), found)
     return found
+
+
+def _has_work(key: str, driven: set[UUID]) -> bool:
+    """A quick look, for most are in vain: is there a run to start or to stop?"""
+    return any(
+        stop or (status in TO_START and sql.read_uuid(run) not in driven)
+        for run, status, stop in sql.fetch(UNFINISHED, (key,))
+    )
 
 
 def suspend_all(
@@ -134,20 +156,22 @@ def _start(tx: Transaction, hold: runs.Hold, run: Run, found: Found) -> bool:
             error={"code": "crashed", "message": message},
         )
         return False
-    journal = Journal.load(run)
+    fresh = run.started_at is None
+    journal = Journal({}) if fresh else Journal.load(run)
     run.crashes += 1
     run.generation = hold.generation
     run.started_at = run.started_at or tx.now
-    Run.objects.filter(pk=run.pk).update(
-        status=Run.Status.RUNNING,
-        crashes=run.crashes,
-        generation=run.generation,
-        started_at=run.started_at,
-        wake_at=None,
-    )
-    cut = _cut_text(run, journal)
+    taken = {
+        "status": Run.Status.RUNNING.value,
+        "crashes": run.crashes,
+        "generation": run.generation,
+        "started_at": run.started_at,
+        "wake_at": None,
+    }
+    sql.update(Run, taken, id=run.id)
+    cut = None if fresh else _cut_text(run, journal)
     payload: dict[str, object] = {"status": Run.Status.RUNNING.value}
-    if journal.last_position or cut or run.crashes > 1:
+    if not fresh:
         payload["replayed"] = journal.finished
     tx.append(run, Event.Type.RUN, payload)
     found.started.append(Started(run, journal, cut))

@@ -1,6 +1,7 @@
 """What becomes of an answer: accepted once, acknowledged again, refused with a reason."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -8,6 +9,7 @@ from sessions_app import conversations
 from sessions_app.conversations import Answer, Outcome
 from sessions_app.errors import Invalid
 from sessions_app.models import Event, Interaction
+from sessions_app.people import Person
 from sessions_app.workflows import (
     BinaryPrompt,
     CheckboxPrompt,
@@ -16,33 +18,32 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from sessions_app.people import Person
 from tests.support.hosting import Hosting, make_user, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @workflow(name="t_two", title="Two questions")
-async def two(message: Message, context: Context):
+async def two(message: Message, context: Context) -> AsyncGenerator[str, None]:
     first = await context.ask(BinaryPrompt(text="first", options=["yes", "no"]))
     second = await context.ask(TextPrompt(text="second"))
     yield f"{first.value}|{second.text}"
 
 
 @workflow(name="t_pair", title="A pair")
-async def pair(message: Message, context: Context):
+async def pair(message: Message, context: Context) -> AsyncGenerator[str, None]:
     answers = await context.ask_all([TextPrompt(text="a"), TextPrompt(text="b")])
     yield "|".join(answer.text for answer in answers)
 
 
 @workflow(name="t_boxes", title="Boxes")
-async def boxes(message: Message, context: Context):
+async def boxes(message: Message, context: Context) -> AsyncGenerator[str, None]:
     prompt = CheckboxPrompt(text="Which?", options=["a", "b", "c"], min_selected=1, max_selected=2)
     answer = await context.ask(prompt)
     yield ",".join(answer.values)
 
 
-async def test_the_same_answer_again_is_acknowledged_again_and_writes_nothing():
+async def test_the_same_answer_again_is_acknowledged_again_and_writes_nothing() -> None:
     async with Hosting("t_two") as hosting:
         run = await hosting.submit()
         [prompt] = await hosting.prompts(run)
@@ -56,7 +57,7 @@ async def test_the_same_answer_again_is_acknowledged_again_and_writes_nothing():
 
 
 @pytest.mark.parametrize(("value", "answer_id"), [("no", "a1"), ("yes", "a2"), ("bogus", "a1")])
-async def test_any_other_late_answer_is_told_who_answered(value, answer_id):
+async def test_any_other_late_answer_is_told_who_answered(value: str, answer_id: str) -> None:
     async with Hosting("t_two") as hosting:
         run = await hosting.submit()
         [prompt] = await hosting.prompts(run)
@@ -67,7 +68,7 @@ async def test_any_other_late_answer_is_told_who_answered(value, answer_id):
         assert late.at is not None
 
 
-async def test_a_late_answer_is_never_applied_to_the_next_prompt():
+async def test_a_late_answer_is_never_applied_to_the_next_prompt() -> None:
     async with Hosting("t_two") as hosting:
         run = await hosting.submit()
         [first] = await hosting.prompts(run)
@@ -82,7 +83,7 @@ async def test_a_late_answer_is_never_applied_to_the_next_prompt():
         assert await hosting.output(run) == "yes|mine"
 
 
-async def test_an_unknown_option_is_refused_and_the_prompt_stays():
+async def test_an_unknown_option_is_refused_and_the_prompt_stays() -> None:
     async with Hosting("t_two") as hosting:
         run = await hosting.submit()
         [prompt] = await hosting.prompts(run)
@@ -92,7 +93,7 @@ async def test_an_unknown_option_is_refused_and_the_prompt_stays():
         assert (await hosting.answer("yes", prompt)).outcome == Outcome.ACCEPTED
 
 
-async def test_prompts_of_others_and_of_nobody_are_not_told_apart():
+async def test_prompts_of_others_and_of_nobody_are_not_told_apart() -> None:
     async with Hosting("t_two") as hosting:
         run = await hosting.submit()
         [prompt] = await hosting.prompts(run)
@@ -112,7 +113,7 @@ async def test_prompts_of_others_and_of_nobody_are_not_told_apart():
             assert settled == conversations.Settled(Outcome.NOT_FOUND)
 
 
-async def test_an_answer_without_a_pending_prompt_is_not_found():
+async def test_an_answer_without_a_pending_prompt_is_not_found() -> None:
     async with Hosting("t_two") as hosting:
         run = await hosting.submit()
         for value in ("yes", "text"):
@@ -122,7 +123,7 @@ async def test_an_answer_without_a_pending_prompt_is_not_found():
         assert (await hosting.answer("yes")).outcome == Outcome.NOT_FOUND
 
 
-async def test_several_pending_and_none_named_is_an_error_that_lists_them():
+async def test_several_pending_and_none_named_is_an_error_that_lists_them() -> None:
     async with Hosting("t_pair") as hosting:
         run = await hosting.submit()
         prompts = await hosting.prompts(run, 2)
@@ -133,7 +134,7 @@ async def test_several_pending_and_none_named_is_an_error_that_lists_them():
 
 
 @pytest.mark.parametrize("given", [[], ["a", "b", "c"], ["a", "z"]])
-async def test_a_checkbox_keeps_its_bounds(given):
+async def test_a_checkbox_keeps_its_bounds(given: list[str]) -> None:
     async with Hosting("t_boxes") as hosting:
         run = await hosting.submit()
         await hosting.prompts(run)
@@ -144,7 +145,7 @@ async def test_a_checkbox_keeps_its_bounds(given):
         assert await hosting.output(run) == "a,c"
 
 
-async def test_of_many_answers_at_once_one_is_accepted():
+async def test_of_many_answers_at_once_one_is_accepted() -> None:
     async with Hosting("t_two") as hosting:
         run = await hosting.submit()
         [prompt] = await hosting.prompts(run)
@@ -156,7 +157,7 @@ async def test_of_many_answers_at_once_one_is_accepted():
         assert len(updates) == 1
 
 
-async def test_an_answer_to_another_version_is_stale():
+async def test_an_answer_to_another_version_is_stale() -> None:
     async with Hosting("t_two") as hosting:
         run = await hosting.submit()
         [prompt] = await hosting.prompts(run)
@@ -164,7 +165,7 @@ async def test_an_answer_to_another_version_is_stale():
         assert (await hosting.answer("yes", prompt, version=1)).outcome == Outcome.ACCEPTED
 
 
-async def test_an_answer_at_the_deadline_is_won_by_one_of_them():
+async def test_an_answer_at_the_deadline_is_won_by_one_of_them() -> None:
     async with Hosting("t_race") as hosting:
         run = await hosting.submit()
         [prompt] = await hosting.prompts(run)
@@ -178,6 +179,6 @@ async def test_an_answer_at_the_deadline_is_won_by_one_of_them():
 
 
 @workflow(name="t_race", title="Race")
-async def race(message: Message, context: Context):
+async def race(message: Message, context: Context) -> AsyncGenerator[str, None]:
     prompt = BinaryPrompt(text="?", options=["yes", "no"], timeout=0.04, default="no")
     yield (await context.ask(prompt)).value

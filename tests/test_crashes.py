@@ -1,15 +1,16 @@
 """The server is killed by SIGKILL at the worst moments: nothing is lost, nothing happens twice."""
 
+import asyncio
 import subprocess
 import sys
+from typing import Any
 
 import psutil
 import pytest
 
 from tests.conftest import NewServer
 from tests.support.server import ROOT, Server, environment
-from tests.support.websocket import Frame
-from tests.support.websocket import WsClient as Client
+from tests.support.websocket import Frame, WsClient
 
 SETTLE = """
 import sys
@@ -18,15 +19,17 @@ from sessions_app import operators
 from sessions_app.models import Interaction
 from sessions_app.people import Person
 ann = get_user_model().objects.get(username="ann")
-print(operators.answer(Interaction.objects.get(status="pending").pk, person=Person.of(ann), given="continue"))
+pending = Interaction.objects.get(status="pending")
+print(operators.answer(pending.pk, person=Person.of(ann), given="continue"))
 """
 
 
-def WsClient(server: Server, conversation_id: str | None = None, **options) -> Client:  # noqa: N802 - stands for the class
-    return Client(server, conversation_id, **{"workflow": "probe", **options})
+def socket(server: Server, conversation_id: str | None = None, **options: Any) -> WsClient:
+    """A socket whose new conversations run the probe."""
+    return WsClient(server, conversation_id, **{"workflow": "probe", **options})
 
 
-def events(server: Server) -> list[dict]:
+def events(server: Server) -> list[dict[str, Any]]:
     return server.rows(
         "select first_sequence, sequence, type, payload from sessions_app_event order by sequence"
     )
@@ -40,20 +43,22 @@ def assert_gap_free(server: Server) -> None:
 
 
 def completed(frame: Frame) -> bool:
-    return frame["type"] == "system_response_message" and frame["status"] == "complete"
+    return (frame["type"], frame["status"]) == ("system_response_message", "complete")
 
 
-def last_sequence(client: Client) -> int:
+def last_sequence(client: WsClient) -> int:
     return max((frame.get("sequence") or 0 for frame in client.frames), default=0)
 
 
-async def test_a_pending_prompt_is_there_after_a_kill_and_its_answer_goes_on(server: Server):
-    async with WsClient(server, "c") as client:
+async def test_a_pending_prompt_is_there_after_a_kill_and_its_answer_goes_on(
+    server: Server,
+) -> None:
+    async with socket(server, "c") as client:
         await client.message("approve 2")
         first = await client.until("system_interaction_message")
         server.kill()
     server.restart()
-    async with WsClient(server, "c", last_sequence=last_sequence(client)) as back:
+    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
         again = await back.until("system_interaction_message")
         assert again["id"] == first["id"]
         assert again["parent_id"] == first["parent_id"]
@@ -64,13 +69,16 @@ async def test_a_pending_prompt_is_there_after_a_kill_and_its_answer_goes_on(ser
     assert_gap_free(server)
 
 
-async def test_an_answer_that_was_stored_and_not_yet_used_is_used_after_the_kill(server: Server):
-    async with WsClient(server, "c") as client:
+async def test_an_answer_that_was_stored_and_not_yet_used_is_used_after_the_kill(
+    server: Server,
+) -> None:
+    async with socket(server, "c") as client:
         await client.message("approve 2")
         await client.until("system_interaction_message")
         server.kill()
     # Stored while no host lives: just what a kill between commit and next line leaves.
-    done = subprocess.run(
+    done = await asyncio.to_thread(
+        subprocess.run,
         [sys.executable, "manage.py", "shell", "--no-imports", "-c", SETTLE],
         cwd=ROOT,
         env=environment(server.data_dir),
@@ -80,7 +88,7 @@ async def test_an_answer_that_was_stored_and_not_yet_used_is_used_after_the_kill
     )
     assert "accepted" in done.stdout, done.stderr
     server.restart()
-    async with WsClient(server, "c", last_sequence=last_sequence(client)) as back:
+    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
         second = await back.until("system_interaction_message")
         assert second["content"]["text"] == "prompt-2"
         await back.answer("cancel", second)
@@ -91,33 +99,37 @@ async def test_an_answer_that_was_stored_and_not_yet_used_is_used_after_the_kill
 @pytest.mark.parametrize("after", [1, 60])
 async def test_a_stream_that_was_cut_goes_on_and_no_chunk_is_lost_or_doubled(
     server: Server, after: int
-):
-    async with WsClient(server, "c") as client:
+) -> None:
+    async with socket(server, "c") as client:
         await client.message("slowstream 120 4")
         await client.until(lambda frame: len(client.text().split()) >= after)
         server.kill()
     server.restart()
-    async with WsClient(server, "c", last_sequence=last_sequence(client)) as back:
+    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
         await back.until(completed)
     whole = "".join(f"t{n} " for n in range(120))
     assert client.text() + back.text() == whole
     assert_gap_free(server)
-    async with WsClient(server, "c", last_sequence=0) as reader:
+    async with socket(server, "c", last_sequence=0) as reader:
         await reader.until(completed)
         assert reader.text() == whole
 
 
-async def test_no_finished_step_runs_twice_and_the_journal_says_what_was_replayed(server: Server):
-    async with WsClient(server, "c") as client:
+async def test_no_finished_step_runs_twice_and_the_journal_says_what_was_replayed(
+    server: Server,
+) -> None:
+    async with socket(server, "c") as client:
         await client.message("step 4 300")
         await client.until(
-            lambda frame: frame["type"] == "system_intermediate_message"
-            and frame["status"] == "in_progress"
-            and frame["content"]["name"] == "step 3"
+            lambda frame: (
+                frame["type"] == "system_intermediate_message"
+                and frame["status"] == "in_progress"
+                and frame["content"]["name"] == "step 3"
+            )
         )
         server.kill()
     server.restart()
-    async with WsClient(server, "c", last_sequence=last_sequence(client)) as back:
+    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
         resumed = await back.until(
             lambda frame: frame["type"] == "run_update_message" and "replayed" in frame["content"]
         )
@@ -129,21 +141,21 @@ async def test_no_finished_step_runs_twice_and_the_journal_says_what_was_replaye
     assert_gap_free(server)
 
 
-async def test_runs_go_on_by_themselves_after_a_kill_without_any_client(server: Server):
-    async with WsClient(server, "c") as client:
+async def test_runs_go_on_by_themselves_after_a_kill_without_any_client(server: Server) -> None:
+    async with socket(server, "c") as client:
         await client.message("slowstream 50 10")
         await client.until("system_response_message")
     server.kill()
     server.restart()
-    async with WsClient(server, "c", last_sequence=0) as back:
+    async with socket(server, "c", last_sequence=0) as back:
         await back.until(completed)
         assert back.text() == "".join(f"t{n} " for n in range(50))
 
 
 async def test_a_deadline_that_passed_while_the_server_was_down_is_settled_after_the_start(
     server: Server,
-):
-    async with WsClient(server, "c", workflow="expense_approval") as client:
+) -> None:
+    async with socket(server, "c", workflow="expense_approval") as client:
         await client.message("Taxi, 84.50")
         for text, values in [("Sales", None), ("own", None), ("", ["receipt"]), ("Taxi", None)]:
             prompt = await client.until("system_interaction_message")
@@ -155,7 +167,7 @@ async def test_a_deadline_that_passed_while_the_server_was_down_is_settled_after
         " where status = 'pending'"
     )
     server.restart()
-    async with WsClient(server, "c", last_sequence=last_sequence(client)) as back:
+    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
         update = await back.until("interaction_update_message")
         assert update["content"]["status"] == "expired"
         assert update["content"]["response"] == {"value": "reject"}
@@ -164,18 +176,19 @@ async def test_a_deadline_that_passed_while_the_server_was_down_is_settled_after
 
 
 def resident_mb(server: Server) -> float:
-    return psutil.Process(server.process.pid).memory_full_info().uss / 2**20
+    used: int = psutil.Process(server.process.pid).memory_full_info().uss
+    return used / 2**20
 
 
 async def echo(server: Server, name: str) -> None:
-    async with WsClient(server, name) as client:
+    async with socket(server, name) as client:
         await client.message("echo hello")
         await client.until(completed)
 
 
 async def test_a_thousand_pending_prompts_survive_a_kill_and_cost_no_memory(
     new_server: NewServer,
-):
+) -> None:
     count = 1000
     server = new_server(PARK_AFTER="0.2")
     for n in range(20):
@@ -183,7 +196,7 @@ async def test_a_thousand_pending_prompts_survive_a_kill_and_cost_no_memory(
     server.restart()
     await echo(server, "before")
     empty = resident_mb(server)
-    async with WsClient(server) as client:
+    async with socket(server) as client:
         for n in range(count):
             await client.message("ask", conversation_id=f"c{n}")
         await client.until(
@@ -195,7 +208,7 @@ async def test_a_thousand_pending_prompts_survive_a_kill_and_cost_no_memory(
     assert resident_mb(server) - empty < 5
     pending = server.rows("select id from sessions_app_interaction where status = 'pending'")
     assert {row["id"] for row in pending} == {one.replace("-", "") for one in asked}
-    async with WsClient(server) as back:
+    async with socket(server) as back:
         for frame in client.of_type("system_interaction_message"):
             await back.answer(
                 frame["conversation_id"], frame, conversation_id=frame["conversation_id"]

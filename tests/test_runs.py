@@ -1,6 +1,7 @@
 """A run from its message to its end: output, steps, prompts, replay."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -16,7 +17,7 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from tests.support.hosting import Hosting, until
+from tests.support.hosting import Hosting, output, problem, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -24,7 +25,7 @@ executed: list[str] = []
 
 
 @pytest.fixture(autouse=True)
-def _nothing_executed():
+def _nothing_executed() -> None:
     executed.clear()
 
 
@@ -34,12 +35,12 @@ def note(text: str) -> str:
 
 
 @workflow(name="t_plain", title="Plain")
-async def plain(message: Message, context: Context):
+async def plain(message: Message, context: Context) -> str:
     return f"{context.user.username} said {message.text}"
 
 
 @workflow(name="t_story", title="Story")
-async def story(message: Message, context: Context):
+async def story(message: Message, context: Context) -> AsyncGenerator[str, None]:
     yield "one "
     first = await context.step(note, "a")
     yield f"{first} "
@@ -49,14 +50,14 @@ async def story(message: Message, context: Context):
     yield last
 
 
-async def test_a_plain_workflow_gives_its_result():
+async def test_a_plain_workflow_gives_its_result() -> None:
     async with Hosting("t_plain") as hosting:
         run = await hosting.submit("hello")
         assert (await hosting.ended(run)).status == Run.Status.COMPLETED
         assert await hosting.output(run) == "ann said hello"
 
 
-async def test_text_steps_and_answers_come_in_order_and_the_log_has_no_gap():
+async def test_text_steps_and_answers_come_in_order_and_the_log_has_no_gap() -> None:
     async with Hosting("t_story") as hosting:
         run = await hosting.submit()
         await hosting.prompts(run)
@@ -72,7 +73,7 @@ async def test_text_steps_and_answers_come_in_order_and_the_log_has_no_gap():
         assert [e.kind for e in await hosting.journal(run)] == ["step", "ask", "step"]
 
 
-async def test_a_waiting_run_comes_back_after_a_restart_and_repeats_nothing():
+async def test_a_waiting_run_comes_back_after_a_restart_and_repeats_nothing() -> None:
     async with Hosting("t_story") as hosting:
         run = await hosting.submit()
         await hosting.prompts(run)
@@ -86,12 +87,12 @@ async def test_a_waiting_run_comes_back_after_a_restart_and_repeats_nothing():
         assert [payload["replayed"] for payload in resumed] == [2]
 
 
-async def test_a_parked_run_is_out_of_memory_and_its_answer_brings_it_back():
+async def test_a_parked_run_is_out_of_memory_and_its_answer_brings_it_back() -> None:
     async with Hosting("t_story", park_after=0.05) as hosting:
         run = await hosting.submit()
         await hosting.prompts(run)
         key = (await hosting.status(run, "waiting")).key
-        host = hosting.dispatcher._hosts[key]
+        host = hosting.local._hosts[key]
         await until(lambda: not host._runs)
         await hosting.answer("Eve")
         await hosting.ended(run)
@@ -100,7 +101,7 @@ async def test_a_parked_run_is_out_of_memory_and_its_answer_brings_it_back():
 
 
 @workflow(name="t_cut", title="Cut")
-async def cut(message: Message, context: Context):
+async def cut(message: Message, context: Context) -> AsyncGenerator[str, None]:
     yield "before "
     await context.step(note, "a")
     for n in range(100):
@@ -110,14 +111,13 @@ async def cut(message: Message, context: Context):
             await asyncio.Event().wait()
 
 
-async def test_text_cut_by_a_restart_goes_on_where_it_was_cut():
+async def test_text_cut_by_a_restart_goes_on_where_it_was_cut() -> None:
     async with Hosting("t_cut") as hosting:
         run = await hosting.submit("w")
         whole = "before " + "".join(f"w{n} " for n in range(100))
         half = whole[: whole.index("w51")]
         await until(lambda: executed[1:] == ["stuck"])
-        while await hosting.output(run) != half:
-            await asyncio.sleep(0.005)
+        await until(lambda: output(run) == half)
         await hosting.restart()
         await hosting.ended(run)
         assert await hosting.output(run) == whole
@@ -126,7 +126,7 @@ async def test_text_cut_by_a_restart_goes_on_where_it_was_cut():
 
 
 @workflow(name="t_moody", title="Moody")
-async def moody(message: Message, context: Context):
+async def moody(message: Message, context: Context) -> AsyncGenerator[str, None]:
     executed.append("x")
     yield f"mood {len(executed)} "
     if len(executed) == 1:
@@ -134,11 +134,10 @@ async def moody(message: Message, context: Context):
     yield "end"
 
 
-async def test_text_that_differs_after_a_restart_is_begun_anew_and_an_event_says_so():
+async def test_text_that_differs_after_a_restart_is_begun_anew_and_an_event_says_so() -> None:
     async with Hosting("t_moody") as hosting:
         run = await hosting.submit()
-        while not await hosting.output(run):
-            await asyncio.sleep(0.005)
+        await until(lambda: output(run))
         await hosting.restart()
         await hosting.ended(run)
         assert await hosting.output(run) == "mood 2 end"
@@ -146,13 +145,13 @@ async def test_text_that_differs_after_a_restart_is_begun_anew_and_an_event_says
 
 
 @workflow(name="t_many", title="Many")
-async def many(message: Message, context: Context):
+async def many(message: Message, context: Context) -> AsyncGenerator[str, None]:
     answers = await context.ask_all([TextPrompt(text=f"q{n}") for n in range(3)])
     yield ",".join(answer.text for answer in answers)
 
 
 @pytest.mark.parametrize("restart", [False, True])
-async def test_several_prompts_are_answered_in_any_order(restart):
+async def test_several_prompts_are_answered_in_any_order(restart: bool) -> None:
     async with Hosting("t_many") as hosting:
         run = await hosting.submit()
         prompts = await hosting.prompts(run, 3)
@@ -175,7 +174,7 @@ def flaky(limit: int) -> int:
 
 
 @workflow(name="t_retry", title="Retry")
-async def retrying(message: Message, context: Context):
+async def retrying(message: Message, context: Context) -> AsyncGenerator[str, None]:
     try:
         count = await context.step(flaky, int(message.text), retry=Retry(attempts=3, wait=0))
     except StepFailed as error:
@@ -185,7 +184,7 @@ async def retrying(message: Message, context: Context):
 
 
 @pytest.mark.parametrize(("limit", "text"), [(3, "took 3"), (4, "failed OSError")])
-async def test_a_step_is_retried_and_its_failure_is_an_error_of_its_own(limit, text):
+async def test_a_step_is_retried_and_its_failure_is_its_own_error(limit: int, text: str) -> None:
     tries.clear()
     async with Hosting("t_retry") as hosting:
         run = await hosting.submit(str(limit))
@@ -194,7 +193,7 @@ async def test_a_step_is_retried_and_its_failure_is_an_error_of_its_own(limit, t
 
 
 @workflow(name="t_deadline", title="Deadline")
-async def deadline(message: Message, context: Context):
+async def deadline(message: Message, context: Context) -> AsyncGenerator[str, None]:
     default = "no" if message.text == "default" else None
     prompt = BinaryPrompt(text="Go?", options=["yes", "no"], timeout=0.05, default=default)
     try:
@@ -206,7 +205,9 @@ async def deadline(message: Message, context: Context):
 
 @pytest.mark.parametrize(("text", "said"), [("default", "no True"), ("none", "expired")])
 @pytest.mark.parametrize("down", [False, True])
-async def test_a_deadline_settles_with_the_declared_outcome(text, said, down):
+async def test_a_deadline_settles_with_the_declared_outcome(
+    text: str, said: str, down: bool
+) -> None:
     async with Hosting("t_deadline") as hosting:
         run = await hosting.submit(text)
         [prompt] = await hosting.prompts(run)
@@ -224,7 +225,7 @@ async def test_a_deadline_settles_with_the_declared_outcome(text, said, down):
 
 
 @workflow(name="t_sleep", title="Sleep")
-async def sleeper(message: Message, context: Context):
+async def sleeper(message: Message, context: Context) -> AsyncGenerator[str, None]:
     began = context.now()
     number = context.random()
     await context.sleep(0.3)
@@ -232,7 +233,7 @@ async def sleeper(message: Message, context: Context):
     yield f"{answer.text} {(context.now() - began).total_seconds() >= 0.3} {number}"
 
 
-async def test_a_durable_sleep_time_and_chance_replay_the_same():
+async def test_a_durable_sleep_time_and_chance_replay_the_same() -> None:
     async with Hosting("t_sleep", park_after=0.05) as hosting:
         run = await hosting.submit()
         await hosting.status(run, "waiting")
@@ -247,13 +248,13 @@ async def test_a_durable_sleep_time_and_chance_replay_the_same():
 
 
 @workflow(name="t_changed", title="Changed")
-async def changed(message: Message, context: Context):
+async def changed(message: Message, context: Context) -> AsyncGenerator[str, None]:
     await context.step(note, executed[0] if executed else "x")
     await context.ask(TextPrompt(text="?"))
     yield "done"
 
 
-async def test_a_workflow_that_does_not_match_its_journal_is_suspended_and_can_go_on():
+async def test_a_workflow_that_does_not_match_its_journal_is_suspended_and_can_go_on() -> None:
     async with Hosting("t_changed") as hosting:
         run = await hosting.submit()
         await hosting.prompts(run)
@@ -262,11 +263,11 @@ async def test_a_workflow_that_does_not_match_its_journal_is_suspended_and_can_g
         await hosting.answer("x")
         row = await hosting.ended(run)
         assert row.status == Run.Status.SUSPENDED
-        assert "position 1" in row.error["message"]
-        assert "step note" in row.error["message"]
+        assert "position 1" in problem(row)["message"]
+        assert "step note" in problem(row)["message"]
 
 
-async def test_a_run_is_stopped_while_it_waits_and_its_prompt_is_cancelled():
+async def test_a_run_is_stopped_while_it_waits_and_its_prompt_is_cancelled() -> None:
     async with Hosting("t_story", park_after=0.05) as hosting:
         run = await hosting.submit()
         [prompt] = await hosting.prompts(run)

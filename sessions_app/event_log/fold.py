@@ -1,44 +1,58 @@
 """Folding: when a run ends, its text events become one message event per unbroken stretch."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
-from uuid import UUID
+from typing import Any
 
+from sessions_app.event_log import sql
 from sessions_app.models import Event, Run
+
+TEXTS = """
+    SELECT sequence, payload, created_at FROM sessions_app_event
+    WHERE run_id = %s AND type = 'text' ORDER BY sequence
+"""
+DELETE_TEXTS = "DELETE FROM sessions_app_event WHERE run_id = %s AND type = 'text'"
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    sequence: int
+    text: str
+    created_at: datetime | None
 
 
 def fold(run: Run) -> None:
     """Inside the transaction that ends the run. A message spans the sequences of its texts."""
-    texts = list(
-        Event.objects.filter(run=run, type=Event.Type.TEXT)
-        .order_by("sequence")
-        .only("sequence", "payload", "created_at")
-    )
+    texts = [
+        _Text(sequence, sql.read_json(payload)["text"], sql.read_time(at))
+        for sequence, payload, at in sql.fetch(TEXTS, (run.id,))
+    ]
     if not texts:
         return
-    Event.objects.filter(run=run, type=Event.Type.TEXT).delete()
-    Event.objects.bulk_create(
-        _message(run.conversation_id, run, part) for part in _stretches(texts)
-    )
+    sql.execute(DELETE_TEXTS, (run.id,))
+    for part in _stretches(texts):
+        sql.insert(Event, conversation_id=run.conversation_id, run_id=run.id, **_message(part))
 
 
-def _stretches(texts: list[Event]) -> list[list[Event]]:
+def _stretches(texts: list[_Text]) -> list[list[_Text]]:
     parts = [[texts[0]]]
-    for before, event in pairwise(texts):
-        if event.sequence == before.sequence + 1:
-            parts[-1].append(event)
+    for before, text in pairwise(texts):
+        if text.sequence == before.sequence + 1:
+            parts[-1].append(text)
         else:
-            parts.append([event])
+            parts.append([text])
     return parts
 
 
-def _message(conversation: UUID, run: Run, part: list[Event]) -> Event:
-    pieces = [event.payload["text"] for event in part]
-    return Event(
-        conversation_id=conversation,
-        run=run,
-        first_sequence=part[0].sequence,
-        sequence=part[-1].sequence,
-        type=Event.Type.MESSAGE,
-        payload={"text": "".join(pieces), "lengths": [len(piece) for piece in pieces]},
-        created_at=part[-1].created_at,
-    )
+def _message(part: list[_Text]) -> dict[str, Any]:
+    return {
+        "first_sequence": part[0].sequence,
+        "sequence": part[-1].sequence,
+        "type": Event.Type.MESSAGE.value,
+        "payload": {
+            "text": "".join(text.text for text in part),
+            "lengths": [len(text.text) for text in part],
+        },
+        "created_at": part[-1].created_at,
+    }

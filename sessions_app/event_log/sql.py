@@ -65,6 +65,12 @@ def fetch(statement: str, params: Sequence[Any]) -> list[Row]:
         return rows
 
 
+def execute(statement: str, params: Sequence[Any]) -> None:
+    """Run a statement on this thread's connection."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [adapt(value) for value in params])
+
+
 def insert(model: type[models.Model], **values: Any) -> None:
     """Insert a row. Defaults of the model do not apply: name every column."""
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The runtime without a server: hosts in the test's own event loop, the real database under them."""
+"""The runtime without a server: hosts in the test's event loop over the real database."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ class Hosting:
         self.workflow = workflow
         self.park_after = park_after
         self._config = config
-        self.dispatcher: LocalDispatcher | None = None
+        self._dispatcher: LocalDispatcher | None = None
         self.user = 0
 
     async def __aenter__(self) -> "Hosting":
@@ -48,6 +48,12 @@ class Hosting:
         await asyncio.to_thread(writer.stop)
 
     @property
+    def local(self) -> LocalDispatcher:
+        """The dispatcher, while it is started."""
+        assert self._dispatcher is not None
+        return self._dispatcher
+
+    @property
     def person(self) -> Person:
         """The user who answers."""
         return Person(self.user, "ann")
@@ -59,15 +65,15 @@ class Hosting:
 
     async def start(self) -> None:
         """Start a dispatcher; it takes up what is unfinished."""
-        self.dispatcher = LocalDispatcher(park_after=self.park_after)
-        install(self.dispatcher)
-        await self.dispatcher.start()
+        self._dispatcher = LocalDispatcher(park_after=self.park_after)
+        install(self.local)
+        await self.local.start()
 
     async def stop(self) -> None:
         """Stop in good order."""
-        if self.dispatcher is not None:
-            await self.dispatcher.stop()
-            self.dispatcher = None
+        if self._dispatcher is not None:
+            await self._dispatcher.stop()
+            self._dispatcher = None
         install(None)
 
     async def restart(self) -> None:
@@ -97,7 +103,8 @@ class Hosting:
 
     async def status(self, run: UUID, *wanted: str) -> Run:
         """Wait until the run has one of the statuses."""
-        return await until(lambda: Run.objects.filter(pk=run, status__in=wanted).first())
+        found: Run = await until(lambda: Run.objects.filter(pk=run, status__in=wanted).first())
+        return found
 
     async def ended(self, run: UUID) -> Run:
         """Wait until the run is over or suspended."""
@@ -110,7 +117,8 @@ class Hosting:
             rows = list(Interaction.objects.filter(run=run, status="pending").order_by("position"))
             return rows if len(rows) == count else None
 
-        return await until(pending)
+        found: list[Interaction] = await until(pending)
+        return found
 
     async def asked(self, run: UUID) -> int:
         """How many prompts the run has asked so far."""
@@ -135,16 +143,20 @@ class Hosting:
             lambda: list(JournalEntry.objects.filter(run=run).order_by("position"))
         )
 
-    async def dispatcher_without_hosts(self) -> None:
+    async def without_hosts(self) -> None:
         """Wait until no host is left."""
-        assert self.dispatcher is not None
-        async with asyncio.timeout(10):
-            while self.dispatcher.hosted():
-                await asyncio.sleep(0.005)
+        await until_true(lambda: not self.local.hosted())
 
     async def settle_due(self) -> None:
         """What the maintenance loop does each second."""
         await settle_due()
+
+
+def problem(run: Run) -> dict[str, str]:
+    """The error that the run ended with."""
+    assert run.error is not None
+    error: dict[str, str] = run.error
+    return error
 
 
 def make_user(username: str) -> Any:
@@ -162,6 +174,15 @@ def output(run: UUID) -> str:
         elif event.type in (Event.Type.TEXT, Event.Type.MESSAGE):
             pieces.append((event.first_sequence, event.payload["text"]))
     return "".join(text for _, text in pieces)
+
+
+async def until_true(condition: Callable[[], Any], timeout: float = 10) -> Any:
+    """Try in the loop until what comes is true; return it."""
+    deadline = time.monotonic() + timeout
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not true in {timeout} s"
+        await asyncio.sleep(0.005)
+    return found
 
 
 async def until(look: Callable[[], Any], timeout: float = 10) -> Any:

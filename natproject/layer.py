@@ -1,0 +1,28 @@
+"""The channel layer of one process."""
+
+import asyncio
+import time
+from typing import Any
+
+from channels.layers import InMemoryChannelLayer
+
+
+class InProcessLayer(InMemoryChannelLayer):
+    """Channels' in-memory layer, whose cost per message does not grow with the sockets.
+
+    The original walks over all channels and groups at each message to expire old ones, and a
+    channel that has one leaves its groups for good, though its socket lives. Here nothing expires:
+    a channel's capacity bounds what waits in it, and what does not fit its reader takes from the log.
+    """
+
+    def _clean_expired(self) -> None:
+        """Nothing expires."""
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        """Put the message into each channel that has room, without a task for each."""
+        for channel in self.groups.get(group, {}):
+            queue = self.channels.setdefault(
+                channel, asyncio.Queue(maxsize=self.get_capacity(channel))
+            )
+            if not queue.full():
+                queue.put_nowait((time.time() + self.expiry, dict(message)))

@@ -1,0 +1,86 @@
+"""What people do on the page of a conversation, and what the log says they must see."""
+
+import json
+from urllib.parse import unquote
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.support.server import Server
+
+
+def begin(page: Page, text: str, workflow: str = "probe") -> None:
+    """Begin a conversation with a message, and wait until it is in the transcript."""
+    page.goto("/c/")
+    connected(page)
+    page.locator(f"input[name=workflow][value={workflow}]").check()
+    say(page, text)
+
+
+def say(page: Page, text: str) -> None:
+    """Send a message, and wait until the server has it."""
+    page.locator("#text").fill(text)
+    page.locator("#text").press("Enter")
+    expect(page.locator(".user .bubble").last).to_have_text(text)
+    expect(page.locator("#text")).to_have_value("")
+
+
+def connected(page: Page) -> None:
+    """Wait until the socket is up."""
+    expect(page.locator("#connection")).to_have_attribute("data-state", "connected")
+
+
+def state(page: Page, name: str) -> None:
+    """Wait until the run is in this state."""
+    expect(page.locator("#state .run")).to_have_attribute("data-name", name, timeout=20_000)
+
+
+def card(page: Page) -> Locator:
+    """The only card in the dock."""
+    return page.locator("#dock prompt-card")
+
+
+def conversation_id(page: Page) -> str:
+    """The conversation that the page shows."""
+    return unquote(page.url.split("/c/")[1].split("?")[0].strip("/"))
+
+
+def shown(page: Page) -> str:
+    """All output on the page, in words."""
+    texts = page.locator("#items .text .body").all_text_contents()
+    return " ".join(" ".join(texts).split())
+
+
+def logged(server: Server, conversation: str) -> str:
+    """All output in the log, in words, without what was begun anew."""
+    pieces: list[tuple[str, int, str]] = []
+    for row in server.rows(
+        "SELECT e.type, e.run_id, e.first_sequence, e.payload FROM sessions_app_event e"
+        " JOIN sessions_app_conversation c ON c.id = e.conversation_id"
+        " WHERE c.conversation_id = ? ORDER BY e.sequence",
+        conversation,
+    ):
+        payload = json.loads(row["payload"])
+        if row["type"] == "restart":
+            begin = payload["from_sequence"]
+            pieces = [one for one in pieces if one[0] != row["run_id"] or one[1] < begin]
+        elif row["type"] in ("text", "message"):
+            length = payload.get("lengths", [len(payload["text"])])
+            at = 0
+            for offset, size in enumerate(length):
+                text = payload["text"][at : at + size]
+                pieces.append((row["run_id"], row["first_sequence"] + offset, text))
+                at += size
+    runs: dict[str, str] = {}
+    for run, _, text in pieces:
+        runs[run] = runs.get(run, "") + text
+    return " ".join(" ".join(runs.values()).split())
+
+
+def assert_page_is_log(page: Page, server: Server) -> None:
+    """Every word of the log is on the page, once and in order, in items that are the server's."""
+    text = logged(server, conversation_id(page))
+    expect(page.locator("#items [data-temporary]")).to_have_count(0)
+    expect(page.locator("#items .tail")).to_have_count(0)
+    assert shown(page) == text
+    firsts = page.eval_on_selector_all("#items > *", "all => all.map(e => Number(e.dataset.first))")
+    assert firsts == sorted(set(firsts))

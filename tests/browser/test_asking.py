@@ -1,0 +1,135 @@
+"""A question on the page: asked, kept, answered, in one tab and in several."""
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat import assert_page_is_log, begin, card, connected, say, state
+
+
+def test_ask_refresh_answer(page: Page, server):
+    begin(page, "ask")
+    expect(card(page).locator("h2")).to_have_text("prompt-1")
+    page.reload()
+    expect(card(page).locator("h2")).to_have_text("prompt-1")
+    card(page).locator("textarea").fill("Eve")
+    card(page).locator("textarea").press("Enter")
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_have_text("Eve")
+    expect(card(page)).to_have_count(0)
+    expect(page.locator("#items .question summary")).to_contain_text("ann")
+    assert_page_is_log(page, server)
+    before = page.locator("#items").inner_text()
+    page.reload()
+    assert page.locator("#items").inner_text() == before
+
+
+def test_many_questions_in_a_row_are_answered_by_their_buttons(page: Page, server):
+    begin(page, "approve 5")
+    for number in range(1, 6):
+        expect(card(page).locator("h2")).to_have_text(f"prompt-{number}")
+        card(page).get_by_role("button", name="cancel" if number == 3 else "continue").click()
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_have_text("continue|continue|cancel|continue|continue")
+    assert_page_is_log(page, server)
+
+
+def test_two_tabs_see_the_same_and_one_answer_settles_both(page: Page, server):
+    begin(page, "ask")
+    other = page.context.new_page()
+    other.goto(page.url)
+    connected(other)
+    expect(card(other)).to_have_count(1)
+    card(other).locator("textarea").fill("half typed here")
+    card(page).locator("textarea").fill("first")
+    card(page).get_by_role("button", name="Answer").click()
+    for tab in (page, other):
+        state(tab, "completed")
+        expect(tab.locator("#items .text")).to_have_text("first")
+        assert_page_is_log(tab, server)
+    expect(card(page)).to_have_count(0)
+    # What was typed in the slower tab is still there to be read, and can no longer be sent.
+    expect(card(other)).to_contain_text("settled")
+    expect(card(other).locator("textarea")).to_have_value("half typed here")
+    expect(card(other).get_by_role("button", name="Answer")).to_be_disabled()
+    card(other).get_by_role("button", name="Dismiss").click()
+    expect(card(other)).to_have_count(0)
+
+
+def test_a_message_sent_in_one_tab_appears_in_the_other(page: Page, server):
+    begin(page, "echo one")
+    other = page.context.new_page()
+    other.goto(page.url)
+    connected(other)
+    say(page, "echo two")
+    expect(other.locator(".user .bubble").last).to_have_text("echo two")
+    expect(other.locator("#items .text").last).to_have_text("two")
+    assert_page_is_log(other, server)
+
+
+def test_questions_open_at_once_are_answered_in_any_order(page: Page):
+    begin(page, "Release 2.0", workflow="parallel_review")
+    expect(card(page)).to_have_count(3)
+    expect(page.locator("#items .question")).to_have_count(3)
+    questions = card(page).locator("h2").all_inner_texts()
+    for question in reversed(questions):
+        one = page.locator("prompt-card", has=page.get_by_role("heading", name=question))
+        one.get_by_role("radio").first.check()
+        one.get_by_role("button", name="Answer").click()
+        expect(one).to_have_count(0)
+    state(page, "completed")
+
+
+def test_what_is_typed_into_a_card_outlives_a_reload_and_other_news(page: Page):
+    begin(page, "ask")
+    card(page).locator("textarea").fill("not finished")
+    say(page, "echo queued")
+    expect(page.locator("#state")).to_contain_text("1 message queued")
+    expect(card(page).locator("textarea")).to_have_value("not finished")
+    page.reload()
+    expect(card(page).locator("textarea")).to_have_value("not finished")
+
+
+def test_the_composer_says_what_enter_will_do(page: Page):
+    begin(page, "ask")
+    expect(page.locator("#enter")).to_contain_text("in the queue")
+    card(page).locator("textarea").fill("x")
+    card(page).get_by_role("button", name="Answer").click()
+    state(page, "completed")
+    expect(page.locator("#enter")).to_be_empty()
+
+
+def test_the_title_and_the_list_say_who_needs_you(page: Page):
+    begin(page, "ask")
+    expect(page).to_have_title("(1) Needs you – ask")
+    entry = page.locator("#list [aria-current]")
+    expect(entry).to_contain_text("needs you")
+    card(page).locator("textarea").fill("x")
+    card(page).get_by_role("button", name="Answer").click()
+    expect(page).to_have_title("ask")
+    expect(entry).not_to_contain_text("needs you")
+
+
+def test_every_type_of_prompt_can_be_answered(page: Page):
+    begin(page, "Dinner with a customer", workflow="expense_approval")
+    types = set()
+    for _ in range(20):
+        page.wait_for_function(
+            "document.querySelector('prompt-card form:not([data-seen]) button:enabled')"
+            " || document.querySelector('#state [data-name=completed]')"
+        )
+        if card(page).count() == 0:
+            break
+        form = card(page).locator("form")
+        question = form.locator("h2").inner_text()
+        kind = form.get_attribute("data-type")
+        types.add(kind)
+        form.evaluate("form => form.setAttribute('data-seen', '')")
+        if kind == "text":
+            form.locator("textarea").fill("236")
+        elif kind == "dropdown":
+            form.locator("select").select_option(index=1)
+        elif kind in ("radio", "checkbox"):
+            form.locator(f"input[type={kind}]").first.check()
+        form.locator("button[class*=primary]").first.click()
+        expect(page.locator("#items .question summary").last).to_contain_text(question)
+    state(page, "completed")
+    assert types == {"text", "dropdown", "radio", "checkbox", "notification", "binary_choice"}

@@ -1,0 +1,156 @@
+"""For everyone: small screens, both colour schemes, keys, no script; and nothing that runs."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat import assert_page_is_log, begin, card, connected, say, state
+
+ATTACKS = [
+    "<script>document.title='owned'</script>",
+    "<img src=x onerror=\"document.title='owned'\">",
+    "![x](https://evil.example/a.png)",
+    "[x](javascript:document.title='owned')",
+    "<prompt-card><form><button>Approve</button></form></prompt-card>",
+    "</div></article><style>body{display:none}</style>",
+]
+
+
+def assert_accessible(page: Page) -> None:
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_an_accessibility_fault(open_page, server, scheme):
+    page = open_page("/c/", color_scheme=scheme)
+    connected(page)
+    assert_accessible(page)
+    begin(page, "We publish the list", workflow="parallel_review")
+    expect(card(page)).to_have_count(3)
+    assert_accessible(page)
+    begin(page, "200 a month at 3.5 % for 2 years", workflow="report")
+    state(page, "completed")
+    assert_accessible(page)
+    begin(page, "approve many")
+    state(page, "failed")
+    page.keyboard.press("Escape")
+    assert_accessible(page)
+    assert_accessible(open_page("/sign-in/?link=failed", user=None, color_scheme=scheme))
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1920])
+def test_nothing_is_wider_than_the_screen(open_page, width):
+    page = open_page("/c/", viewport={"width": width, "height": 740})
+    wide = "document.documentElement.scrollWidth"
+    assert page.evaluate(wide) <= width
+    begin(page, "200 a month at 3.5 % for 2 years " + "w" * 300, workflow="report")
+    state(page, "completed")
+    assert page.evaluate(wide) <= width
+    assert page.evaluate("document.getElementById('scroller').scrollWidth") <= width
+    begin(page, "A taxi " + "w" * 300, workflow="expense_approval")
+    expect(card(page)).to_have_count(1)
+    assert page.evaluate(wide) <= width
+    assert page.evaluate("document.getElementById('dock').scrollWidth") <= width
+
+
+def test_the_list_is_a_drawer_on_a_small_screen(open_page):
+    page = open_page("/c/", viewport={"width": 360, "height": 740})
+    link = page.get_by_role("link", name="New conversation")
+    expect(link).not_to_be_visible()
+    page.get_by_role("button", name="Conversations").click()
+    expect(link).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(link).not_to_be_visible()
+
+
+def test_nothing_that_is_written_runs(page: Page, server):
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    begin(page, f"echo {ATTACKS[0]}")
+    state(page, "completed")
+    for attack in ATTACKS[1:]:
+        say(page, f"echo {attack}")
+        state(page, "completed")
+    page.reload()
+    connected(page)
+    assert page.locator("#items :is(script, img, style, prompt-card, button)").count() == 0
+    assert "owned" not in page.title().replace(ATTACKS[0], "")
+    assert not [url for url in requests if "evil" in url]
+
+
+def test_everything_works_without_the_script(open_page, server):
+    page = open_page("/c/", java_script_enabled=False)
+    page.locator("input[name=workflow][value=probe]").check()
+    page.locator("#text").fill("approve 1")
+    page.get_by_role("button", name="Send").click()
+    for _ in range(50):
+        if card(page).count():
+            break
+        page.wait_for_timeout(100)
+        page.reload()
+    expect(card(page).locator("h2")).to_have_text("prompt-1")
+    card(page).get_by_role("button", name="continue").click()
+    for _ in range(50):
+        if page.locator("#state [data-name=completed]").count():
+            break
+        page.wait_for_timeout(100)
+        page.reload()
+    expect(page.locator("#items .text")).to_have_text("continue")
+    expect(page.locator("#items .question")).to_contain_text("from the page")
+    assert_page_is_log(page, server)
+    page.locator("#text").fill("slowstream 2000 20")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_role("button", name="Stop").click()
+    for _ in range(50):
+        if page.locator("#state [data-name=cancelled]").count():
+            break
+        page.wait_for_timeout(100)
+        page.reload()
+    expect(page.locator("#state")).to_contain_text("Stopped")
+
+
+def test_the_keyboard_leads_to_the_question_and_to_help(page: Page):
+    begin(page, "approve 1")
+    expect(card(page)).to_have_count(1)
+    expect(page.locator("#text")).to_be_focused()
+    page.keyboard.press("Alt+q")
+    expect(card(page).locator("h2")).to_be_focused()
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#help")).not_to_be_visible()
+    page.locator("#text").press("?")
+    expect(page.locator("#help")).not_to_be_visible()
+
+
+def test_a_question_is_announced_and_takes_no_focus(page: Page):
+    begin(page, "slowask 400")
+    page.locator("#text").press_sequentially("typing on")
+    expect(page.locator("#alert")).to_have_text("A question for you: prompt-1")
+    expect(page.locator("#text")).to_be_focused()
+    expect(page.locator("#text")).to_have_value("typing on")
+
+
+def test_a_long_answer_is_announced_by_its_length(page: Page):
+    begin(page, "stream 120")
+    expect(page.locator("#status")).to_have_text("Answer complete, 120 words")
+
+
+def test_an_answer_that_a_prompt_does_not_take_is_explained_in_its_card(page: Page):
+    begin(page, "Dinner with a customer", workflow="expense_approval")
+    form = card(page).locator("form[data-type=text]")
+    form.locator("textarea").evaluate("field => field.removeAttribute('maxlength')")
+    form.locator("textarea").fill("x" * 20_000)
+    form.get_by_role("button", name="Answer").click()
+    expect(form.locator(".error")).to_contain_text("characters")
+    expect(form.locator("textarea")).to_have_value("x" * 20_000)
+    expect(form.get_by_role("button", name="Answer")).to_be_enabled()
+
+
+def test_the_search_finds_a_conversation(page: Page):
+    begin(page, "echo apples")
+    begin(page, "echo pears")
+    page.get_by_role("searchbox").fill("apple")
+    expect(page.locator("#list li")).to_have_count(1)
+    expect(page.locator("#list li")).to_contain_text("echo apples")

@@ -1,0 +1,196 @@
+"""Sending and stopping: what is typed is never lost, and sent once."""
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat import (
+    assert_page_is_log,
+    begin,
+    card,
+    connected,
+    conversation_id,
+    say,
+    shown,
+    state,
+)
+
+
+def test_output_is_on_the_page_once_and_in_order(page: Page, server):
+    begin(page, "stream 3000")
+    state(page, "completed")
+    assert shown(page) == " ".join(f"t{number}" for number in range(3000))
+    assert_page_is_log(page, server)
+
+
+def test_output_that_streams_is_shown_before_it_ends(page: Page, server):
+    begin(page, "slowstream 60 20")
+    expect(page.locator("#items .text")).to_contain_text("t5 ")
+    state(page, "working")
+    page.reload()
+    state(page, "completed")
+    assert_page_is_log(page, server)
+
+
+def test_steps_are_shown_as_they_go(page: Page, server):
+    begin(page, "step 3 100")
+    expect(page.locator(".step[data-state=in_progress]")).to_have_count(1)
+    expect(page.locator("#state")).to_contain_text("Working: step")
+    state(page, "completed")
+    expect(page.locator(".step[data-state=complete]")).to_have_count(3)
+    assert_page_is_log(page, server)
+
+
+def test_a_draft_outlives_a_reload(page: Page):
+    begin(page, "echo hi")
+    state(page, "completed")
+    page.locator("#text").fill("not yet sent")
+    page.reload()
+    expect(page.locator("#text")).to_have_value("not yet sent")
+    say(page, "echo now")
+    page.reload()
+    expect(page.locator("#text")).to_have_value("")
+
+
+def test_enter_sends_and_shift_enter_breaks_the_line(page: Page):
+    begin(page, "echo hi")
+    state(page, "completed")
+    field = page.locator("#text")
+    field.press_sequentially("echo a")
+    field.press("Shift+Enter")
+    field.press_sequentially("b")
+    expect(field).to_have_value("echo a\nb")
+    field.press("Enter")
+    expect(page.locator(".user .bubble").last).to_have_text("echo a\nb", use_inner_text=True)
+
+
+def test_enter_that_ends_a_composition_sends_nothing(page: Page):
+    begin(page, "echo hi")
+    state(page, "completed")
+    field = page.locator("#text")
+    field.fill("にほん")
+    field.dispatch_event("keydown", {"key": "Enter", "isComposing": True})
+    field.dispatch_event("keydown", {"key": "Enter", "keyCode": 229})
+    expect(field).to_have_value("にほん")
+
+
+def test_what_is_sent_without_a_connection_is_sent_once_when_it_is_back(page: Page, server):
+    begin(page, "echo hi")
+    state(page, "completed")
+    server.kill()
+    expect(page.locator("#connection")).to_contain_text("Reconnecting")
+    page.locator("#text").fill("echo later")
+    page.locator("#text").press("Enter")
+    expect(page.locator("#progress")).to_contain_text("Will be sent when connected")
+    expect(page.locator("#text")).to_have_value("echo later")
+    server.restart()
+    expect(page.locator("#items .text").last).to_have_text("later", timeout=20_000)
+    expect(page.locator("#text")).to_have_value("")
+    expect(page.locator(".user")).to_have_count(2)
+    rows = server.rows("SELECT count(*) AS n FROM sessions_app_run")
+    assert rows[0]["n"] == 2
+    assert_page_is_log(page, server)
+
+
+def test_what_waits_for_a_connection_can_be_taken_back(page: Page, server):
+    begin(page, "echo hi")
+    state(page, "completed")
+    server.kill()
+    expect(page.locator("#connection")).to_contain_text("Reconnecting")
+    page.locator("#text").fill("echo no")
+    page.locator("#text").press("Enter")
+    page.get_by_role("button", name="Edit").click()
+    page.locator("#text").fill("echo yes")
+    server.restart()
+    connected_after_a_while(page)
+    page.locator("#text").press("Enter")
+    expect(page.locator("#items .text").last).to_have_text("yes")
+    expect(page.locator(".user")).to_have_count(2)
+
+
+def test_an_answer_given_without_a_connection_arrives(page: Page, server):
+    begin(page, "ask")
+    expect(card(page)).to_have_count(1)
+    server.kill()
+    expect(page.locator("#connection")).to_contain_text("Reconnecting")
+    card(page).locator("textarea").fill("Eve")
+    card(page).get_by_role("button", name="Answer").click()
+    expect(card(page)).to_contain_text("Will be sent when connected")
+    server.restart()
+    expect(page.locator("#items .text")).to_have_text("Eve", timeout=20_000)
+    assert_page_is_log(page, server)
+
+
+def test_what_was_missed_is_there_after_a_reconnect(page: Page, server):
+    begin(page, "echo hi")
+    state(page, "completed")
+    other = page.context.new_page()
+    other.goto(page.url)
+    connected(other)
+    page.evaluate("window.dispatchEvent(new Event('offline'))")
+    expect(page.locator("#connection")).to_contain_text("Your text stays here")
+    say(other, "stream 500")
+    state(other, "completed")
+    state(page, "completed")
+    expect(page.locator(".user")).to_have_count(2)
+    assert_page_is_log(page, server)
+
+
+def test_stop_says_so_until_it_has_stopped(page: Page, server):
+    begin(page, "slowstream 2000 20")
+    expect(page.locator("#items .text")).to_contain_text("t2 ")
+    page.get_by_role("button", name="Stop").click()
+    state(page, "cancelled")
+    expect(page.locator(".note")).to_contain_text("Stopped")
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    assert_page_is_log(page, server)
+
+
+def test_a_stopped_run_can_be_tried_again(page: Page):
+    begin(page, "ask")
+    expect(card(page)).to_have_count(1)
+    page.get_by_role("button", name="Stop").click()
+    state(page, "cancelled")
+    expect(card(page)).to_have_count(0)
+    expect(page.locator(".question")).to_contain_text("No longer needed")
+    page.get_by_role("button", name="Retry").click()
+    expect(card(page)).to_have_count(1)
+    expect(page.locator(".user")).to_have_count(2)
+    expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+
+
+def test_a_run_that_failed_says_why(page: Page):
+    begin(page, "approve many")
+    state(page, "failed")
+    expect(page.locator(".note")).to_contain_text("Failed")
+    expect(page.get_by_role("button", name="Retry")).to_be_visible()
+    expect(page.locator("#alert")).to_have_text("The run failed")
+
+
+def test_signed_out_keeps_the_draft_and_leads_to_sign_in(page: Page, server):
+    begin(page, "echo hi")
+    state(page, "completed")
+    page.locator("#text").fill("kept")
+    page.context.clear_cookies()
+    server.restart()
+    expect(page.locator("#connection")).to_contain_text("Signed out", timeout=20_000)
+    link = page.get_by_role("link", name="Sign in")
+    expect(link).to_have_attribute("href", f"/sign-in/?next=/c/{conversation_id(page)}/")
+    expect(page.locator("#text")).to_have_value("kept")
+
+
+def test_earlier_messages_come_on_demand(page: Page, server):
+    begin(page, "echo m0")
+    state(page, "completed")
+    for number in range(1, 20):
+        say(page, f"echo m{number}")
+        expect(page.locator("#items .text").last).to_have_text(f"m{number}")
+    page.reload()
+    connected(page)
+    expect(page.locator(".user .bubble").first).not_to_have_text("echo m0")
+    page.get_by_role("link", name="Show earlier messages").click()
+    expect(page.locator(".user .bubble").first).to_have_text("echo m0")
+    expect(page.get_by_role("link", name="Show earlier messages")).to_have_count(0)
+    assert_page_is_log(page, server)
+
+
+def connected_after_a_while(page: Page) -> None:
+    expect(page.locator("#connection")).to_have_attribute("data-state", "connected", timeout=20_000)

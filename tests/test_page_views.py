@@ -1,0 +1,257 @@
+"""The page and its forms, as they work without the script. No runtime: messages are only stored."""
+
+import asyncio
+import re
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import AsyncClient
+from django.urls import reverse
+
+from sessions_app import database
+from sessions_app.event_log import writer
+from sessions_app.interactive import BinaryPrompt, CheckboxPrompt, TextPrompt
+from sessions_app.models import Conversation, Interaction, Run
+from tests.support.logbook import Logbook
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def ann():
+    return User.objects.create_user("ann")
+
+
+@pytest.fixture
+def log(ann):
+    return Logbook(ann)
+
+
+@pytest.fixture
+def client(ann):
+    client = AsyncClient()
+    client.force_login(ann)
+    yield client
+    writer.stop()
+
+
+async def page(client: AsyncClient, conversation_id: str = "c", **query: object) -> str:
+    response = await client.get(reverse("conversation", args=[conversation_id]), query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def answer_url(interaction: Interaction) -> str:
+    return reverse("answer", args=["c", interaction.pk])
+
+
+async def fresh(interaction: Interaction) -> Interaction:
+    return await Interaction.objects.aget(pk=interaction.pk)
+
+
+async def test_who_is_signed_out_is_sent_to_sign_in(log):
+    for name in ("conversation", "items"):
+        response = await AsyncClient().get(reverse(name, args=["c"]))
+        assert response.status_code == 302
+        assert response["Location"].startswith("/sign-in/?next=/c/c/")
+
+
+async def test_the_start_leads_to_the_newest_conversation_or_to_a_new_one(client, ann):
+    assert re.fullmatch("/c/[0-9a-f-]{36}/", (await client.get("/"))["Location"])
+    await asyncio.to_thread(Logbook, ann, "mine")
+    assert (await client.get("/"))["Location"] == "/c/mine/"
+
+
+async def test_the_page_of_another_person_is_as_a_new_one(client, log):
+    ben = await asyncio.to_thread(User.objects.create_user, "ben")
+    run = await asyncio.to_thread(log.message, "secret")
+    asked = await asyncio.to_thread(log.ask, run, TextPrompt(text="Private?"))
+    other = AsyncClient()
+    await other.aforce_login(ben)
+    html = await page(other)
+    assert "secret" not in html
+    assert "Private?" not in html
+    assert html.replace("/c/c/", "/c/x/").count("data-stored") == 0
+    response = await other.post(answer_url(asked), {"value": "x", "version": 1})
+    assert response.status_code == 404
+    assert (await other.post(reverse("stop", args=["c"]))).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["a/b", "ü €", "x?y#z", "%2F..", "a" * 200])
+async def test_a_conversation_may_have_any_name(client, ann, name):
+    await asyncio.to_thread(Logbook, ann, name, title="Found it")
+    assert "Found it" in await page(client, name)
+
+
+async def test_a_name_that_no_conversation_can_have_is_not_found(client):
+    response = await client.get(reverse("conversation", args=["a" * 201]))
+    assert response.status_code == 404
+
+
+async def test_a_new_conversation_offers_the_workflows(client):
+    html = await page(client, str(uuid4()))
+    for title in ("Calculator", "Expense approval"):
+        assert title in html
+
+
+async def test_a_message_is_stored_once_however_often_its_form_is_sent(client):
+    form = {"text": "hi\r\nyou", "message_id": "m1", "workflow": "calculator"}
+    for _ in range(2):
+        response = await client.post(reverse("send", args=["new"]), form)
+        assert (response.status_code, response["Location"]) == (303, "/c/new/")
+    run = await Run.objects.select_related("conversation").aget()
+    assert (run.text, run.conversation.workflow) == ("hi\nyou", "calculator")
+
+
+async def test_a_starter_begins_its_own_workflow(client):
+    form = {"starter": "calculator:0", "workflow": "report", "text": ""}
+    assert (await client.post(reverse("send", args=["new"]), form)).status_code == 303
+    assert (await Conversation.objects.aget()).workflow == "calculator"
+
+
+async def test_a_message_that_is_refused_stays_in_its_field(client):
+    response = await client.post(reverse("send", args=["new"]), {"text": "x" * 40_000})
+    assert response.status_code == 422
+    assert "x" * 40_000 in response.content.decode()
+    assert "at most 32,000" in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "form", "stored"),
+    [
+        (TextPrompt(text="Q"), {"value": "a\r\nb"}, {"value": "a\nb"}),
+        (BinaryPrompt(text="Q", options=["yes", "no"]), {"value": "no"}, {"value": "no"}),
+        (
+            CheckboxPrompt(text="Q", options=["a", "b", "c"]),
+            {"several": "1", "value": ["c", "a"]},
+            {"values": ["a", "c"]},
+        ),
+        (CheckboxPrompt(text="Q", options=["a", "b"]), {"several": "1"}, {"values": []}),
+    ],
+)
+async def test_a_prompt_is_answered_by_its_form(client, log, prompt, form, stored):
+    run = await asyncio.to_thread(log.message)
+    asked = await asyncio.to_thread(log.ask, run, prompt)
+    assert f'action="{answer_url(asked)}"' in await page(client)
+    response = await client.post(answer_url(asked), {**form, "version": 1, "answer_id": "a"})
+    assert response.status_code == 303
+    settled = await fresh(asked)
+    assert (settled.status, settled.response) == ("answered", stored)
+    assert settled.answered_via == "page"
+    assert answer_url(asked) not in await page(client)
+
+
+async def test_an_answer_that_is_refused_stays_in_its_field(client, log):
+    run = await asyncio.to_thread(log.message)
+    asked = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q", max_length=5))
+    response = await client.post(answer_url(asked), {"value": "too <long>", "version": 1})
+    assert response.status_code == 422
+    html = response.content.decode()
+    assert "too &lt;long&gt;</textarea>" in html
+    assert "this prompt takes 5" in html
+    assert (await fresh(asked)).status == "pending"
+
+
+async def test_an_answer_that_comes_too_late_is_told_who_was_first(client, log, ann):
+    run = await asyncio.to_thread(log.message)
+    asked = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q"))
+    await asyncio.to_thread(log.settle, asked, {"value": "first"}, by=ann)
+    form = {"value": "mine", "version": 1, "answer_id": "late"}
+    response = await client.post(answer_url(asked), form, follow=True)
+    html = response.content.decode()
+    assert "ann had already answered" in html
+    assert "Your answer was: mine" in html
+    assert (await fresh(asked)).response == {"value": "first"}
+
+
+async def test_a_form_without_its_token_is_refused(ann, log):
+    run = await asyncio.to_thread(log.message)
+    asked = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q"))
+    client = AsyncClient(enforce_csrf_checks=True)
+    await client.aforce_login(ann)
+    assert (await client.post(answer_url(asked), {"value": "x"})).status_code == 403
+    assert (await fresh(asked)).status == "pending"
+
+
+async def test_no_part_answers_to_the_wrong_method(client, log):
+    assert (await client.get(reverse("send", args=["c"]))).status_code == 405
+    assert (await client.post(reverse("conversation", args=["c"]))).status_code == 405
+
+
+async def test_a_question_older_than_the_part_shown_is_in_the_dock(client, log):
+    def fill() -> Interaction:
+        asked = log.ask(log.message(), TextPrompt(text="Very old question"))
+        for _ in range(60):
+            log.end(log.message())
+        return asked
+
+    asked = await asyncio.to_thread(fill)
+    html = await page(client)
+    assert f'id="i{asked.sequence}"' not in html
+    assert answer_url(asked) in html
+
+
+async def test_a_conversation_that_waits_comes_first_in_the_list(client, ann):
+    def fill() -> None:
+        log = Logbook(ann, "waits", title="It waits")
+        log.ask(log.message(), TextPrompt(text="Q"))
+        for number in range(40):
+            Logbook(ann, f"other{number}", title=f"Other {number}")
+
+    await asyncio.to_thread(fill)
+    html = (await client.get(reverse("conversations"))).content.decode()
+    titles = re.findall('<span class="title">(.*?)</span>', html)
+    assert titles[0] == "It waits"
+    assert len(titles) == 30
+    assert "needs you" in html
+    assert 'data-more="60"' in html
+    html = (await client.get(reverse("conversations"), {"q": "other 39"})).content.decode()
+    assert re.findall('<span class="title">(.*?)</span>', html) == ["Other 39"]
+
+
+async def test_what_is_typed_by_others_is_escaped_everywhere(client, ann):
+    attack = "</textarea></script><script>alert(1)</script>"
+
+    def fill() -> None:
+        log = Logbook(ann, "c", title=attack)
+        run = log.message(attack)
+        log.text(run, attack[:12], attack[12:])
+        log.step(run, attack, payload=attack)
+        options = [{"value": attack, "label": attack, "description": attack}, "b"]
+        details = {attack: attack, "nested": [attack]}
+        prompt = BinaryPrompt(text=attack + "\n" + attack, options=options, details=details)
+        log.ask(run, prompt)
+        log.settle(log.ask(run, prompt), {"value": attack}, by=ann)
+        log.ask(run, TextPrompt(text=attack, placeholder=attack))
+        log.end(log.message(attack), "failed", attack)
+
+    await asyncio.to_thread(fill)
+    html = await page(client)
+    assert html.count("<script") == 2  # the module, and its words
+    assert "<script>alert" not in html
+    part = (await client.get(reverse("items", args=["c"]), {"from": 1})).content.decode()
+    assert "<script" not in part
+
+
+async def test_numbers_in_the_address_that_are_none_do_no_harm(client, log):
+    await asyncio.to_thread(log.message)
+    for value in ("x", "-1", "9" * 400, "1e9", ""):
+        response = await client.get(reverse("items", args=["c"]), {"from": value, "before": value})
+        assert response.status_code == 200
+        await page(client, before=value)
+
+
+async def test_a_page_shows_a_bounded_part(client, ann):
+    def fill(name: str, turns: int) -> None:
+        log = Logbook(ann, name)
+        run = log.message()
+        for _ in range(turns):
+            log.step(run, "look")
+        log.end(run)
+
+    await asyncio.to_thread(fill, "c", 200)
+    html = await page(client)
+    assert html.count('class="item ') <= 50
+    assert "Show earlier messages" in html
+    assert await database.read(lambda: Conversation.objects.get().last_sequence) == 203
