@@ -101,6 +101,8 @@ class LocalDispatcher:
         except (UnknownWorkflow, BuilderFailed) as error:
             await self._refuse(key, workflow, error)
             return
+        if self._stopping:  # `stop` did not see this host, and the next start finds its work
+            return
         user_id = subject if kind == "user" else ""
         host = Host(key, manager, user_id=user_id, park_after=self._park_after)
         self._hosts[key] = host
