@@ -2,13 +2,17 @@
 
 However long a conversation is, a look at it reads the newest rows, or those before or after a
 sequence; an item that began before that part or goes on after it is completed by its other rows.
+
+A run may end, and its text be folded, between two of these reads. So pieces of text are read before
+the rows that may be folded from them, and what has been read twice is dropped.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Max, Min, QuerySet
+from django.utils import timezone
 
 from sessions_app.event_log import EventRecord
 from sessions_app.models import Event
@@ -27,7 +31,8 @@ UNCOUNTED = (Event.Type.TEXT, Event.Type.INTERACTION_UPDATE, Event.Type.RESTART)
 class History:
     """Rows in the order of the log, from sequence `start` on, and those that complete their items.
 
-    `skipped`: what was asked for has older rows.
+    Pieces of text are folded here, into `message` rows. `skipped`: what was asked for has older
+    rows.
     """
 
     rows: list[EventRecord]
@@ -47,7 +52,9 @@ def read(conversation: UUID, *, after: int = 0, before: int | None = None) -> Hi
     )
     skipped = len(counted) > ROWS
     start = counted[ROWS - 1] if skipped else after + 1
-    rows = _records(events.filter(sequence__gte=start))
+    events = events.filter(sequence__gte=start)
+    pieces = list(_pieces(events))
+    rows = [*pieces, *_records(events.exclude(type=Event.Type.TEXT))]
     missing = [*_rest_of_texts(rows, before), *_rest_of_steps(rows), *_restarts(rows)]
     return History(_in_order([*rows, *missing]), start, skipped)
 
@@ -67,31 +74,75 @@ def _records(events: QuerySet[Event]) -> list[EventRecord]:
     return [EventRecord(*row) for row in rows]
 
 
-def _rest_of_texts(rows: list[EventRecord], before: int | None) -> Iterable[EventRecord]:
+def _pieces(events: QuerySet[Event]) -> Iterator[EventRecord]:
+    """The unfolded text among the events, folded: one record for each unbroken stretch of a run.
+
+    There may be ten thousand pieces, so of each only the two columns that differ are read.
+    """
+    texts = events.filter(type=Event.Type.TEXT)
+    firsts = texts.order_by("run_id").values("run_id").annotate(at=Min("sequence"))
+    for run, first in firsts.values_list("run_id", "at"):
+        model = _records(events.filter(sequence=first))
+        pairs = texts.filter(run_id=run).order_by("sequence").values_list("sequence", "payload")
+        for stretch in _stretches(pairs) if model else ():
+            yield _folded(model[0], stretch)
+
+
+def _stretches(pairs: Iterable[tuple[int, dict[str, str]]]) -> Iterator[list[tuple[int, str]]]:
+    stretch: list[tuple[int, str]] = []
+    for sequence, payload in pairs:
+        if stretch and sequence != stretch[-1][0] + 1:
+            yield stretch
+            stretch = []
+        stretch.append((sequence, payload["text"]))
+    if stretch:
+        yield stretch
+
+
+def _folded(model: EventRecord, stretch: list[tuple[int, str]]) -> EventRecord:
+    texts = [text for _, text in stretch]
+    return EventRecord(
+        model.conversation,
+        model.run,
+        model.message_id,
+        model.schema_type,
+        stretch[0][0],
+        stretch[-1][0],
+        Event.Type.MESSAGE,
+        {"text": "".join(texts), "lengths": [len(text) for text in texts]},
+        timezone.now(),
+    )
+
+
+def _rest_of_texts(rows: list[EventRecord], before: int | None) -> Iterator[EventRecord]:
     """Of each run: the text right before its first row here, and right after its last."""
     ends: dict[UUID, tuple[EventRecord, EventRecord]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row.sequence):
         if row.type in TEXTS or row.type in BREAKS:
             first, _ = ends.get(row.run, (row, row))
             ends[row.run] = (first, row)
     for run, (first, last) in ends.items():
         if first.type in TEXTS:
-            yield from _texts_before(run, first.first_sequence)
+            yield from _texts(_before(run, first.first_sequence))
         if before is not None and last.type in TEXTS:
-            yield from _texts_after(run, last.sequence)
+            yield from _texts(_after(run, last.sequence))
 
 
-def _texts_before(run: UUID, sequence: int) -> list[EventRecord]:
+def _texts(events: QuerySet[Event]) -> list[EventRecord]:
+    pieces = list(_pieces(events))
+    return [*pieces, *_records(events.filter(type=Event.Type.MESSAGE))]
+
+
+def _before(run: UUID, sequence: int) -> QuerySet[Event]:
     earlier = Event.objects.filter(run_id=run, sequence__lt=sequence)
     border = earlier.filter(type__in=BREAKS).aggregate(at=Max("sequence"))["at"] or 0
-    return _records(earlier.filter(type__in=TEXTS, sequence__gt=border))
+    return earlier.filter(sequence__gt=border)
 
 
-def _texts_after(run: UUID, sequence: int) -> list[EventRecord]:
+def _after(run: UUID, sequence: int) -> QuerySet[Event]:
     later = Event.objects.filter(run_id=run, sequence__gt=sequence)
     border = later.filter(type__in=BREAKS).aggregate(at=Min("sequence"))["at"]
-    texts = later.filter(type__in=TEXTS)
-    return _records(texts if border is None else texts.filter(sequence__lt=border))
+    return later if border is None else later.filter(sequence__lt=border)
 
 
 def _rest_of_steps(rows: list[EventRecord]) -> list[EventRecord]:
@@ -119,11 +170,16 @@ def _restarts(rows: list[EventRecord]) -> list[EventRecord]:
 
 
 def _in_order(rows: list[EventRecord]) -> list[EventRecord]:
-    """Each row once. Where a run's text was folded between two reads, the folded row stands."""
-    once = {row.sequence: row for row in rows if row.type != Event.Type.MESSAGE}
-    folded = [row for row in rows if row.type == Event.Type.MESSAGE]
-    for message in folded:
-        for sequence in range(message.first_sequence, message.sequence + 1):
-            once.pop(sequence, None)
-        once[message.sequence] = message
-    return sorted(once.values(), key=lambda row: row.first_sequence)
+    """Each row once; of text that was read both in pieces and folded, the longest row."""
+    ends: dict[UUID, int] = {}
+    seen: set[int] = set()
+    kept = []
+    for row in sorted(rows, key=lambda row: (row.first_sequence, -row.sequence)):
+        is_text = row.type == Event.Type.MESSAGE
+        if row.sequence in seen or (is_text and row.sequence <= ends.get(row.run, 0)):
+            continue
+        seen.add(row.sequence)
+        if is_text:
+            ends[row.run] = row.sequence
+        kept.append(row)
+    return kept

@@ -114,7 +114,6 @@ class _Builder:
             self.open_text.pop(row.run, None)
         handle = {
             Event.Type.USER_MESSAGE: self._user_message,
-            Event.Type.TEXT: self._text,
             Event.Type.MESSAGE: self._text,
             Event.Type.STEP: self._step,
             Event.Type.INTERACTION: self._question,

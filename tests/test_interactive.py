@@ -39,8 +39,8 @@ def test_a_prompt_is_the_same_after_it_was_stored(prompt: AnyPrompt) -> None:
     assert load_prompt(prompt.model_dump(mode="json")) == prompt
 
 
-def test_a_text_is_an_option_with_that_value_id_and_label() -> None:
-    option = Option.model_validate("apple")
+def test_a_plain_text_is_an_option_with_that_value_id_and_label() -> None:
+    option = RadioPrompt(text="?", options=["apple"]).find("apple")
     assert (option.id, option.label, option.value) == ("apple", "apple", "apple")
 
 

@@ -172,5 +172,5 @@ def test_a_page_of_many_events_is_as_cheap_as_one_of_few(log, django_assert_max_
         run = log.message()
         log.text(run, *"abcdefgh")
         log.end(run)
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(9):
         assert len(items(log)) <= history.ROWS

@@ -39,6 +39,7 @@ export class Cards extends EventTarget {
     for (const card of [...dock.children]) {
       if (!ids.has(card.id) && !card.hasAttribute("data-settled")) this.#settled(card);
     }
+    for (const card of dock.querySelectorAll("[data-settled]")) describe(card);
     for (const card of pending) {
       const old = document.getElementById(card.id);
       if (old && (old.dataset.version === card.dataset.version || isTouched(old))) continue;
@@ -88,8 +89,8 @@ export class Cards extends EventTarget {
     if (!isTouched(card)) return this.#remove(card);
     card.setAttribute("data-settled", "");
     const note = document.getElementById("stale").content.firstElementChild.cloneNode(true);
-    note.querySelector("p").textContent = say("settledElsewhere");
     card.prepend(note);
+    describe(card);
     for (const control of card.querySelectorAll("form button, form input, form select")) {
       control.disabled = true;
     }
@@ -101,8 +102,11 @@ export class Cards extends EventTarget {
     card.draft?.save(null);
     const hadFocus = card.contains(document.activeElement);
     card.remove();
-    // Whoever pressed a button here would else be thrown back to the top of the page.
-    if (hadFocus) (this.first() ?? document.getElementById("text")).focus({ preventScroll: true });
+    if (!hadFocus) return;
+    // Whoever pressed a button here would else be thrown back to the top of the page. On a touch
+    // screen the field would bring up the keyboard.
+    const rest = matchMedia("(pointer: fine)").matches ? "text" : "scroller";
+    (this.first() ?? document.getElementById(rest)).focus({ preventScroll: true });
   }
 
   #showProgress() {
@@ -113,6 +117,17 @@ export class Cards extends EventTarget {
       for (const button of card.querySelectorAll("button")) button.disabled = Boolean(card.sending);
     }
   }
+}
+
+/** Say on a card that came too late what its question came to: the transcript knows. */
+function describe(card) {
+  const item = document.querySelector(
+    `#items [data-interaction="${CSS.escape(card.dataset.interaction)}"]`,
+  );
+  const outcome = item?.querySelector(".outcome")?.textContent.trim() ?? "";
+  const who = item?.querySelector(".who")?.textContent.trim() ?? "";
+  const text = outcome ? say("settledAs", { outcome, who }) : say("settled");
+  card.querySelector(".stale p").textContent = text;
 }
 
 function place(card) {

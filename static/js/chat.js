@@ -49,6 +49,10 @@ function acknowledge() {
 
 connection.addEventListener("frame", ({ detail: frame }) => {
   if (frame.conversation_id && frame.conversation_id !== conversation) return;
+  // The log is another one than this page was made from: only a new page can follow it.
+  if (frame.type === "error_message" && frame.content.details?.recovered === false) {
+    location.reload();
+  }
   transcript.take(frame);
   if (!Number.isInteger(frame.sequence)) return;
   unacknowledged += 1;

@@ -26,7 +26,10 @@ export class Status {
   constructor(connection) {
     this.#connection = connection;
     connection.addEventListener("state", (event) => this.#showConnection(event.detail));
-    connection.addEventListener("frame", () => (this.#heard = Date.now()));
+    connection.addEventListener("frame", ({ detail: frame }) => {
+      // An answer to a ping shows that the connection holds; it is no news of the work.
+      if (Number.isInteger(frame.sequence)) this.#heard = Date.now();
+    });
     place.querySelector("[data-try]").addEventListener("click", () => connection.tryNow());
     everySecond(() => this.#showNews());
   }

@@ -47,7 +47,7 @@ def test_two_tabs_see_the_same_and_one_answer_settles_both(page: Page, server):
         assert_page_is_log(tab, server)
     expect(card(page)).to_have_count(0)
     # What was typed in the slower tab is still there to be read, and can no longer be sent.
-    expect(card(other)).to_contain_text("settled")
+    expect(card(other)).to_contain_text("Already settled: first (ann")
     expect(card(other).locator("textarea")).to_have_value("half typed here")
     expect(card(other).get_by_role("button", name="Answer")).to_be_disabled()
     card(other).get_by_role("button", name="Dismiss").click()

@@ -192,5 +192,24 @@ def test_earlier_messages_come_on_demand(page: Page, server):
     assert_page_is_log(page, server)
 
 
+def test_text_that_a_crash_cut_is_on_the_page_once(page: Page, server):
+    begin(page, "slowstream 100 20")
+    expect(page.locator("#items .text")).to_contain_text("t20 ")
+    server.restart()
+    state(page, "completed")
+    assert shown(page) == " ".join(f"t{number}" for number in range(100))
+    assert_page_is_log(page, server)
+
+
+def test_twenty_seconds_without_news_are_said(page: Page):
+    page.clock.install()
+    begin(page, "slowask 60000")
+    state(page, "working")
+    page.clock.run_for(15_000)
+    expect(page.locator("#state")).not_to_contain_text("No news")
+    page.clock.run_for(8_000)
+    expect(page.locator("#state")).to_contain_text("No news for 2")
+
+
 def connected_after_a_while(page: Page) -> None:
     expect(page.locator("#connection")).to_have_attribute("data-state", "connected", timeout=20_000)

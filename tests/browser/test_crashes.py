@@ -1,0 +1,131 @@
+"""The server is killed under an open page: the page comes back by itself and shows the log."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat import (
+    assert_page_is_log,
+    begin,
+    card,
+    connected,
+    say,
+    state,
+)
+from tests.support.server import Server
+
+
+def answer(page: Page, text: str) -> None:
+    """Answer the only card by its text field."""
+    card(page).locator("textarea").fill(text)
+    card(page).get_by_role("button", name="Answer").click()
+
+
+@pytest.mark.parametrize("reload", [False, True])
+def test_a_pending_question_outlives_the_server(page: Page, server: Server, reload: bool) -> None:
+    begin(page, "ask")
+    expect(card(page)).to_have_count(1)
+    server.restart()
+    if reload:
+        page.reload()
+    connected(page)
+    expect(card(page)).to_have_count(1)
+    answer(page, "still here")
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_have_text("still here")
+    assert_page_is_log(page, server)
+
+
+def test_two_tabs_come_back_and_one_answer_settles_both(page: Page, server: Server) -> None:
+    begin(page, "ask")
+    other = page.context.new_page()
+    other.goto(page.url)
+    connected(other)
+    server.restart()
+    for tab in (page, other):
+        connected(tab)
+        expect(card(tab)).to_have_count(1)
+    answer(page, "once")
+    for tab in (page, other):
+        state(tab, "completed")
+        expect(card(tab)).to_have_count(0)
+        assert_page_is_log(tab, server)
+
+
+def test_an_answer_given_while_the_server_is_away_arrives_when_it_is_back(
+    page: Page, server: Server
+) -> None:
+    begin(page, "ask")
+    expect(card(page)).to_have_count(1)
+    server.kill()
+    expect(page.locator("#connection")).not_to_have_attribute("data-state", "connected")
+    answer(page, "given offline")
+    server.start()
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_have_text("given offline")
+    assert_page_is_log(page, server)
+
+
+def test_a_message_sent_while_the_server_is_away_is_sent_once_it_is_back(
+    page: Page, server: Server
+) -> None:
+    begin(page, "echo one")
+    state(page, "completed")
+    server.kill()
+    expect(page.locator("#connection")).not_to_have_attribute("data-state", "connected")
+    page.locator("#text").fill("echo two")
+    page.locator("#text").press("Enter")
+    expect(page.locator("#text")).to_have_value("echo two")
+    server.start()
+    expect(page.locator("#items .text").last).to_have_text("two")
+    expect(page.locator("#text")).to_have_value("")
+    expect(page.locator(".user .bubble")).to_have_count(2)
+    assert_page_is_log(page, server)
+
+
+def test_a_stream_that_is_cut_goes_on_on_the_page(page: Page, server: Server) -> None:
+    begin(page, "slowstream 150 10")
+    expect(page.locator("#items .text").last).to_contain_text("t20 ")
+    server.restart()
+    state(page, "completed")
+    whole = " ".join(f"t{n}" for n in range(150))
+    expect(page.locator("#items .text .body")).to_have_text(whole)
+    assert_page_is_log(page, server)
+
+
+def test_a_report_that_is_cut_is_whole_at_its_end(page: Page, server: Server) -> None:
+    begin(page, "200 a month at 3.5 % for 5 years", workflow="report")
+    expect(page.locator("#items table")).to_have_count(1)
+    server.restart()
+    state(page, "completed")
+    expect(page.get_by_role("heading", name="200 € a month for 5 years")).to_have_count(1)
+    expect(page.get_by_role("heading", name="In short")).to_have_count(1)
+    assert_page_is_log(page, server)
+
+
+def test_a_step_that_was_cut_runs_again_and_no_finished_one_does(
+    page: Page, server: Server
+) -> None:
+    begin(page, "step 4 400")
+    expect(page.locator("#items .text").last).to_contain_text("s2")
+    server.restart()
+    state(page, "completed")
+    ran = (server.data_dir / "probe.log").read_text().split()[1::2]
+    assert ran == ["1", "2", "3", "4"]
+    assert_page_is_log(page, server)
+
+
+def test_questions_one_after_another_survive_a_kill_after_each_answer(
+    page: Page, server: Server
+) -> None:
+    begin(page, "approve 3")
+    for number in range(1, 4):
+        expect(card(page).locator("h2")).to_have_text(f"prompt-{number}")
+        connected(page)
+        card(page).get_by_role("button", name="continue").click()
+        # Killed wherever it is: before the commit, after it, or before the next question.
+        server.restart()
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_have_text("continue|continue|continue")
+    assert_page_is_log(page, server)
+    say(page, "echo and on")
+    expect(page.locator("#items .text").last).to_have_text("and on")
