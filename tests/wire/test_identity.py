@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from chat_app.identity import metadata, origin_allowed
 
@@ -27,7 +27,7 @@ def scope(*origins: str, host: str = "chat.example:8000", scheme: str = "ws") ->
 
 
 @pytest.fixture(autouse=True)
-def _hosts(settings: SettingsWrapper) -> None:
+def _hosts(settings: Settings) -> None:
     settings.ALLOWED_HOSTS = ["chat.example"]
     settings.CSRF_TRUSTED_ORIGINS = ["https://ui.example", "https://*.apps.example"]
 
@@ -64,7 +64,7 @@ def test_a_host_that_is_not_ours_is_no_origin_of_ours() -> None:
     assert not origin_allowed(scope("http://evil.example", host="evil.example"))
 
 
-def test_behind_tls_the_origin_is_https(settings: SettingsWrapper) -> None:
+def test_behind_tls_the_origin_is_https(settings: Settings) -> None:
     assert origin_allowed(scope("https://chat.example:8000", scheme="wss"))
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_TENANT", "t1")
     assert origin_allowed(scope("https://chat.example:8000"))
