@@ -1,8 +1,10 @@
 """The life of a socket, whatever is said on it."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 import structlog
@@ -25,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 # Seconds after which a channel layer that failed is asked again.
 LAYER_PAUSE = 1.0
+# Frames after which a socket that floods us lets the others have their turn.
+TURN = 16
 
 
 class SocketConsumer:
@@ -109,7 +113,9 @@ class SocketConsumer:
 
     async def _take_frames(self, receive: Receive) -> None:
         await self.opened()
-        while True:
+        for number in count(1):
+            if number % TURN == 0:
+                await asyncio.sleep(0)
             message = await receive()
             if message["type"] == "websocket.disconnect":
                 raise CloseSocket
@@ -138,6 +144,8 @@ class SocketConsumer:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         if isinstance(error, CloseSocket) and error.code:
+            level = logging.INFO if error.code == 4401 else logging.WARNING
+            log.log(level, "socket.closed", code=error.code, reason=error.reason)
             close = {"type": "websocket.close", "code": error.code, "reason": error.reason}
             with suppress(OSError):
                 await self._send(close)

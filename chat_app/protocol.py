@@ -39,6 +39,10 @@ class Refusal(Exception):
 def _storable(text: str) -> str:
     if "\0" in text:
         raise ValueError("it holds a NUL character (U+0000); remove it")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half of a surrogate pair, which is no character") from None
     return text
 
 

@@ -12,7 +12,7 @@ class InProcessLayer(InMemoryChannelLayer):
 
     The original walks over all channels and groups at each message to expire old ones, and a
     channel that has one leaves its groups for good, though its socket lives. Here nothing expires:
-    a channel's capacity bounds what waits in it, and what does not fit its reader takes from the log.
+    a channel's capacity bounds what waits in it, and its reader takes the rest from the log.
     """
 
     def _clean_expired(self) -> None:

@@ -41,6 +41,8 @@ class Host:
         self._stopping = False
         self._fenced = False
         self._look_again_at = 0.0
+        # Runs that the database let down: to take them up again is no crash of theirs.
+        self._blameless: set[UUID] = set()
 
     def wake(self, settled: InteractionSettled | None) -> None:
         """There is work: a run to take up or to stop, or the answer that a run waits for."""
@@ -64,16 +66,8 @@ class Host:
 
     async def main(self) -> None:
         """Take the lease and drive the runs until there are none."""
-        self._woken.clear()
-        self._hold = await writer.write(
-            lambda tx: take_up.take_lease(
-                tx,
-                key=self.key,
-                worker=WORKER,
-                workflow=self._manager.entry.name,
-                user_id=self._user_id,
-            )
-        )
+        while not await self._take_lease():  # noqa: ASYNC110 - a retry, not a wait for an event
+            await asyncio.sleep(RETRY_AFTER)
         try:
             await self._take_up()
             while not (self._stopping or self._fenced):
@@ -83,17 +77,37 @@ class Host:
         finally:
             await self._let_go()
 
+    async def _take_lease(self) -> bool:
+        lease = partial(
+            take_up.take_lease,
+            key=self.key,
+            worker=WORKER,
+            workflow=self._manager.entry.name,
+            user_id=self._user_id,
+        )
+        try:
+            self._hold = await writer.write(lease)
+        except StorageUnavailable:
+            return self._stopping
+        return True
+
     async def _take_up(self) -> None:
         self._woken.clear()
-        driven = set(self._runs)
+        look = partial(
+            take_up.take_up,
+            hold=self._hold,
+            driven=set(self._runs),
+            blameless=frozenset(self._blameless),
+        )
         try:
-            found = await writer.write(partial(take_up.take_up, hold=self._hold, driven=driven))
+            found = await writer.write(look)
         except (Fenced, ConversationGone):
             self._fenced = True
             return
         except StorageUnavailable:
             self._look_again_at = time.monotonic() + RETRY_AFTER
             return
+        self._blameless.clear()
         for started in found.started:
             hosted = HostedRun(started, self._hold, self._manager)
             self._runs[started.run.id] = hosted
@@ -104,7 +118,8 @@ class Host:
                 known.settled(settled)
         self._news.clear()
         for run in found.stopping:
-            self._runs[run].leave(Leaving.STOP)
+            if (known := self._runs.get(run)) is not None:
+                known.leave(Leaving.STOP)
 
     async def _wait(self) -> bool:
         """Wait for work; park what rests. False if there is none, and none came for a while."""
@@ -141,12 +156,13 @@ class Host:
 
     def _left(self, hosted: HostedRun) -> None:
         del self._runs[hosted.run.id]
-        if isinstance(hosted.failure, Fenced):
-            self._fenced = True
-        elif isinstance(hosted.failure, StorageUnavailable):
+        self._fenced = self._fenced or isinstance(hosted.failure, Fenced)
+        if isinstance(hosted.failure, StorageUnavailable):
+            self._blameless.add(hosted.run.id)
             self._look_again_at = time.monotonic() + RETRY_AFTER
-        # An answer that it did not get to see is in the journal: look again.
-        self._woken.set()
+        else:
+            # What waits behind it has its turn, and an answer that it did not get to see.
+            self._woken.set()
 
     async def _let_go(self) -> None:
         held = list(self._runs.values())

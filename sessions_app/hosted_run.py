@@ -25,7 +25,7 @@ from sessions_app.errors import (
     SessionsError,
     StorageUnavailable,
 )
-from sessions_app.event_log import InteractionSettled, Transaction, writer
+from sessions_app.event_log import InteractionSettled, Lane, Work, writer
 from sessions_app.journal import Call, Entry, Record
 from sessions_app.models import Interaction, Run
 from sessions_app.output import Output
@@ -55,8 +55,9 @@ class HostedRun:
         self._journal = started.journal
         self._held = runs.Held(hold, started.run)
         self._manager = manager
-        self._output = Output(self._held, started.cut, self._watch)
+        self._output = Output(self._held, started.cut, self._write)
         self._runner: Runner | None = None
+        self._lane = Lane()
         self._questions: dict[UUID, asyncio.Future[Answered]] = {}
         self._early: dict[UUID, Answered] = {}
         # The questions of each `ask` that is waiting.
@@ -67,7 +68,7 @@ class HostedRun:
         self._waiting_since = 0.0
         self._leaving: Leaving | None = None
         self._mismatch: NonDeterminism | None = None
-        self.failure: SessionsError | None = None
+        self.failure: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
 
     # --- what the host does with it
@@ -83,7 +84,8 @@ class HostedRun:
             self._leaving = why
             if self._runner is not None:
                 self._runner.context.end()
-            self.task.cancel()
+            if not (self._busy and why is Leaving.DRAIN):
+                self.task.cancel()
 
     def park(self) -> None:
         """Take it out of memory until an answer, or the end of a sleep, brings it back."""
@@ -133,6 +135,8 @@ class HostedRun:
         finally:
             self._busy -= 1
             self._waiting_since = time.monotonic()
+            if self._leaving is Leaving.DRAIN and self.task is not None:
+                self.task.cancel()  # the step is stored; it need not run again
 
     def begin(self, call: Call, title: str) -> None:
         """See `Driver`."""
@@ -235,23 +239,31 @@ class HostedRun:
     async def _left(self) -> None:
         if self._leaving is Leaving.STOP:
             await self._end(Run.Status.CANCELLED)
+        elif self._leaving is Leaving.BROKEN and not isinstance(self.failure, SessionsError):
+            # Not that the database is away: it does not take what the run gives it.
+            self._lane = Lane()
+            await self._report(self.failure)
         elif self._leaving is None:
             raise asyncio.CancelledError
 
     async def _failed(self, error: Exception) -> None:
-        if self._leaving is Leaving.STOP:
-            await self._end(Run.Status.CANCELLED)
+        if self._leaving in (Leaving.STOP, Leaving.BROKEN):
+            await self._left()
         elif self._mismatch is not None:  # the workflow made another error of it
             await self._end(Run.Status.SUSPENDED, "NonDeterminism", str(self._mismatch))
         elif self._leaving is None:
-            log.warning("run.failed", run=str(self.run.id), exc_info=error)
-            # Our own errors are written for people; those of other code may hold internals.
-            ours = isinstance(error, SessionsError) and not isinstance(error, BuilderFailed)
-            reason = str(error) if ours else f"The workflow failed ({type(error).__name__})."
-            if isinstance(error, BuilderFailed):
-                reason = "What the workflow needs could not be built. Try again later."
-            detail = "".join(traceback.format_exception(error))[-8000:]
-            await self._end(Run.Status.FAILED, "workflow_error", reason, detail)
+            await self._report(error)
+
+    async def _report(self, error: BaseException | None) -> None:
+        """Fail. Our own errors are written for people; those of other code may hold internals."""
+        log.warning("run.failed", run=str(self.run.id), exc_info=error)
+        reason = f"The workflow failed ({type(error).__name__})."
+        if isinstance(error, BuilderFailed):
+            reason = "What the workflow needs could not be built. Try again later."
+        elif isinstance(error, SessionsError):
+            reason = str(error)
+        detail = "".join(traceback.format_exception(error))[-8000:]
+        await self._end(Run.Status.FAILED, "workflow_error", reason, detail)
 
     async def _end(
         self, status: Run.Status, code: str = "", message: str = "", detail: str = ""
@@ -259,7 +271,8 @@ class HostedRun:
         error = {"code": code, "message": message} if code else None
         try:
             await writer.write(
-                lambda tx: runs.end(tx, self._held, status, error=error, detail=detail)
+                lambda tx: runs.end(tx, self._held, status, error=error, detail=detail),
+                self._lane,
             )
         except SessionsError as failure:
             self.failure = failure
@@ -305,24 +318,18 @@ class HostedRun:
 
     # --- writing
 
-    def _finished(self, call: Call, record: Record) -> Callable[[Transaction], None]:
+    def _finished(self, call: Call, record: Record) -> Work[None]:
         self._output.settle()
         return lambda tx: runs.finish_call(tx, self._held, call, record)
 
-    def _write(self, work: Callable[[Transaction], Any]) -> "asyncio.Future[Any]":
-        future = writer.write(work)
-        self._watch(future)
-        return future
-
-    def _watch(self, future: "asyncio.Future[Any]") -> None:
-        """A write that fails ends the execution, whether or not somebody awaits it."""
+    def _write(self, work: Work[Any]) -> "asyncio.Future[Any]":
+        """Write in the run's lane. A write that fails ends the execution, awaited or not."""
+        future = writer.write(work, self._lane)
         future.add_done_callback(self._written)
+        return future
 
     def _written(self, future: "asyncio.Future[Any]") -> None:
         if future.cancelled() or (error := future.exception()) is None:
             return
-        if not isinstance(error, SessionsError):
-            log.error("run.write_failed", run=str(self.run.id), exc_info=error)
-            error = StorageUnavailable()
         self.failure = self.failure or error
         self.leave(Leaving.BROKEN)

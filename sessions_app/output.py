@@ -7,10 +7,11 @@ that nothing is sent twice.
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sessions_app import runs
-from sessions_app.event_log import Transaction, writer
+from sessions_app.event_log import Transaction, Work
 from sessions_app.take_up import CutText
 
 # A workflow that yields faster than is committed waits at so many characters.
@@ -18,22 +19,22 @@ HIGH_WATER = 64_000
 # A generator that never awaits lets the others run after so many chunks.
 CHUNKS_A_TURN = 8
 
-Watch = Callable[["asyncio.Future[Any]"], None]
+Write = Callable[[Work[Any]], "asyncio.Future[Any]"]
 
 
 class Output:
-    """Chunks in, `text` events out. `watch` is told of each write that nobody awaits."""
+    """Chunks in, `text` events out, by the run's own way to write."""
 
-    def __init__(self, held: runs.Held, cut: CutText | None, watch: Watch) -> None:
+    def __init__(self, held: runs.Held, cut: CutText | None, write: Write) -> None:
         self._held = held
-        self._watch = watch
+        self._write = write
         self._cut = cut
         # How much of the cut text the replay has given again so far.
         self._matched = 0
         self._lock = threading.Lock()
         self._parts: list[str] = []
         self._size = 0
-        self._write: asyncio.Future[Any] | None = None
+        self._under_way: asyncio.Future[Any] | None = None
         self._chunks = 0
 
     async def emit(self, text: str) -> None:
@@ -43,8 +44,8 @@ class Output:
         if text:
             self._gather(text)
         self._chunks += 1
-        if self._size > HIGH_WATER and self._write is not None:
-            await asyncio.wait([self._write])
+        if self._size > HIGH_WATER and self._under_way is not None:
+            await asyncio.wait([self._under_way])
         elif self._chunks % CHUNKS_A_TURN == 0:
             await asyncio.sleep(0)
 
@@ -67,11 +68,7 @@ class Output:
 
     def _begin_anew(self, cut: CutText, text: str) -> None:
         self._cut = None
-        self._watch(
-            writer.write(
-                lambda tx: runs.restart_text(tx, self._held, from_sequence=cut.from_sequence)
-            )
-        )
+        self._write(partial(runs.restart_text, held=self._held, from_sequence=cut.from_sequence))
         if text:
             self._gather(text)
 
@@ -79,12 +76,11 @@ class Output:
         with self._lock:
             self._parts.append(text)
             self._size += len(text)
-            under_way = len(self._parts) > 1
-        if not under_way:
-            self._write = writer.write(self._piece())
-            self._watch(self._write)
+            first = len(self._parts) == 1
+        if first:
+            self._under_way = self._write(self._piece())
 
-    def _piece(self) -> Callable[[Transaction], int]:
+    def _piece(self) -> Work[int]:
         """The work that writes what has gathered when its turn comes; the same if it runs twice."""
         taken: list[str] = []
 

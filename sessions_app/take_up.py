@@ -48,6 +48,7 @@ class Started:
 class Found:
     """What a look at the key's runs came to."""
 
+    blameless: frozenset[UUID] = frozenset()
     started: list[Started] = field(default_factory=list)
     stopping: list[UUID] = field(default_factory=list)
 
@@ -77,11 +78,14 @@ def release_lease(tx: Transaction, hold: runs.Hold) -> None:
     HostLease.objects.filter(key=hold.key, generation=hold.generation).update(released_at=tx.now)
 
 
-def take_up(tx: Transaction, hold: runs.Hold, driven: set[UUID]) -> Found:
+def take_up(
+    tx: Transaction, hold: runs.Hold, driven: set[UUID], blameless: frozenset[UUID]
+) -> Found:
     """Look at the unfinished runs of the key, and start those whose turn it is.
 
     Args:
         driven: the runs that the host drives already.
+        blameless: runs that it drove until the database failed.
     """
     hold.check(tx)
     if not _has_work(hold.key, driven):
@@ -95,14 +99,14 @@ def take_up(tx: Transaction, hold: runs.Hold, driven: set[UUID]) -> Found:
         .select_related("conversation__owner")
         .order_by("conversation_id", "created_at", "id")
     )
-    found = Found()
+    found = Found(blameless)
     for _, group in groupby(unfinished, key=lambda run: run.conversation_id):
         _take_up_conversation(tx, hold, driven, list(group), found)
     return found
 
 
 def _has_work(key: str, driven: set[UUID]) -> bool:
-    """A quick look, for most are in vain: is there a run to start or to stop?"""
+    """Whether there is a run to start or to stop: a quick look, for most are in vain."""
     return any(
         stop or (status in TO_START and sql.read_uuid(run) not in driven)
         for run, status, stop in sql.fetch(UNFINISHED, (key,))
@@ -158,7 +162,7 @@ def _start(tx: Transaction, hold: runs.Hold, run: Run, found: Found) -> bool:
         return False
     fresh = run.started_at is None
     journal = Journal({}) if fresh else Journal.load(run)
-    run.crashes += 1
+    run.crashes += run.id not in found.blameless
     run.generation = hold.generation
     run.started_at = run.started_at or tx.now
     taken = {

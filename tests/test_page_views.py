@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,7 +13,7 @@ from django.urls import reverse
 
 from sessions_app import database
 from sessions_app.event_log import writer
-from sessions_app.interactive import BinaryPrompt, CheckboxPrompt, TextPrompt
+from sessions_app.interactive import AnyPrompt, BinaryPrompt, CheckboxPrompt, Option, TextPrompt
 from sessions_app.models import Conversation, Interaction, Run
 from tests.support.logbook import Logbook
 
@@ -19,24 +21,24 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def ann():
+def ann() -> User:
     return User.objects.create_user("ann")
 
 
 @pytest.fixture
-def log(ann):
+def log(ann: User) -> Logbook:
     return Logbook(ann)
 
 
 @pytest.fixture
-def client(ann):
+def client(ann: User) -> Iterator[AsyncClient]:
     client = AsyncClient()
     client.force_login(ann)
     yield client
     writer.stop()
 
 
-async def page(client: AsyncClient, conversation_id: str = "c", **query: object) -> str:
+async def page(client: AsyncClient, conversation_id: str = "c", **query: str | int) -> str:
     response = await client.get(reverse("conversation", args=[conversation_id]), query)
     assert response.status_code == 200
     return response.content.decode()
@@ -50,20 +52,24 @@ async def fresh(interaction: Interaction) -> Interaction:
     return await Interaction.objects.aget(pk=interaction.pk)
 
 
-async def test_who_is_signed_out_is_sent_to_sign_in(log):
+async def test_who_is_signed_out_is_sent_to_sign_in(log: Logbook) -> None:
     for name in ("conversation", "items"):
         response = await AsyncClient().get(reverse(name, args=["c"]))
         assert response.status_code == 302
         assert response["Location"].startswith("/sign-in/?next=/c/c/")
 
 
-async def test_the_start_leads_to_the_newest_conversation_or_to_a_new_one(client, ann):
+async def test_the_start_leads_to_the_newest_conversation_or_to_a_new_one(
+    client: AsyncClient, ann: User
+) -> None:
     assert re.fullmatch("/c/[0-9a-f-]{36}/", (await client.get("/"))["Location"])
     await asyncio.to_thread(Logbook, ann, "mine")
     assert (await client.get("/"))["Location"] == "/c/mine/"
 
 
-async def test_the_page_of_another_person_is_as_a_new_one(client, log):
+async def test_the_page_of_another_person_is_as_a_new_one(
+    client: AsyncClient, log: Logbook
+) -> None:
     ben = await asyncio.to_thread(User.objects.create_user, "ben")
     run = await asyncio.to_thread(log.message, "secret")
     asked = await asyncio.to_thread(log.ask, run, TextPrompt(text="Private?"))
@@ -79,23 +85,23 @@ async def test_the_page_of_another_person_is_as_a_new_one(client, log):
 
 
 @pytest.mark.parametrize("name", ["a/b", "ü €", "x?y#z", "%2F..", "a" * 200])
-async def test_a_conversation_may_have_any_name(client, ann, name):
+async def test_a_conversation_may_have_any_name(client: AsyncClient, ann: User, name: str) -> None:
     await asyncio.to_thread(Logbook, ann, name, title="Found it")
     assert "Found it" in await page(client, name)
 
 
-async def test_a_name_that_no_conversation_can_have_is_not_found(client):
+async def test_a_name_that_no_conversation_can_have_is_not_found(client: AsyncClient) -> None:
     response = await client.get(reverse("conversation", args=["a" * 201]))
     assert response.status_code == 404
 
 
-async def test_a_new_conversation_offers_the_workflows(client):
+async def test_a_new_conversation_offers_the_workflows(client: AsyncClient) -> None:
     html = await page(client, str(uuid4()))
     for title in ("Calculator", "Expense approval"):
         assert title in html
 
 
-async def test_a_message_is_stored_once_however_often_its_form_is_sent(client):
+async def test_a_message_is_stored_once_however_often_its_form_is_sent(client: AsyncClient) -> None:
     form = {"text": "hi\r\nyou", "message_id": "m1", "workflow": "calculator"}
     for _ in range(2):
         response = await client.post(reverse("send", args=["new"]), form)
@@ -104,13 +110,13 @@ async def test_a_message_is_stored_once_however_often_its_form_is_sent(client):
     assert (run.text, run.conversation.workflow) == ("hi\nyou", "calculator")
 
 
-async def test_a_starter_begins_its_own_workflow(client):
+async def test_a_starter_begins_its_own_workflow(client: AsyncClient) -> None:
     form = {"starter": "calculator:0", "workflow": "report", "text": ""}
     assert (await client.post(reverse("send", args=["new"]), form)).status_code == 303
     assert (await Conversation.objects.aget()).workflow == "calculator"
 
 
-async def test_a_message_that_is_refused_stays_in_its_field(client):
+async def test_a_message_that_is_refused_stays_in_its_field(client: AsyncClient) -> None:
     response = await client.post(reverse("send", args=["new"]), {"text": "x" * 40_000})
     assert response.status_code == 422
     assert "x" * 40_000 in response.content.decode()
@@ -121,16 +127,30 @@ async def test_a_message_that_is_refused_stays_in_its_field(client):
     ("prompt", "form", "stored"),
     [
         (TextPrompt(text="Q"), {"value": "a\r\nb"}, {"value": "a\nb"}),
-        (BinaryPrompt(text="Q", options=["yes", "no"]), {"value": "no"}, {"value": "no"}),
         (
-            CheckboxPrompt(text="Q", options=["a", "b", "c"]),
+            BinaryPrompt(text="Q", options=[Option(value="yes"), Option(value="no")]),
+            {"value": "no"},
+            {"value": "no"},
+        ),
+        (
+            CheckboxPrompt(text="Q", options=[Option(value=value) for value in "abc"]),
             {"several": "1", "value": ["c", "a"]},
             {"values": ["a", "c"]},
         ),
-        (CheckboxPrompt(text="Q", options=["a", "b"]), {"several": "1"}, {"values": []}),
+        (
+            CheckboxPrompt(text="Q", options=[Option(value=value) for value in "ab"]),
+            {"several": "1"},
+            {"values": []},
+        ),
     ],
 )
-async def test_a_prompt_is_answered_by_its_form(client, log, prompt, form, stored):
+async def test_a_prompt_is_answered_by_its_form(
+    client: AsyncClient,
+    log: Logbook,
+    prompt: AnyPrompt,
+    form: dict[str, str | list[str]],
+    stored: dict[str, str | list[str]],
+) -> None:
     run = await asyncio.to_thread(log.message)
     asked = await asyncio.to_thread(log.ask, run, prompt)
     assert f'action="{answer_url(asked)}"' in await page(client)
@@ -142,7 +162,9 @@ async def test_a_prompt_is_answered_by_its_form(client, log, prompt, form, store
     assert answer_url(asked) not in await page(client)
 
 
-async def test_an_answer_that_is_refused_stays_in_its_field(client, log):
+async def test_an_answer_that_is_refused_stays_in_its_field(
+    client: AsyncClient, log: Logbook
+) -> None:
     run = await asyncio.to_thread(log.message)
     asked = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q", max_length=5))
     response = await client.post(answer_url(asked), {"value": "too <long>", "version": 1})
@@ -153,7 +175,9 @@ async def test_an_answer_that_is_refused_stays_in_its_field(client, log):
     assert (await fresh(asked)).status == "pending"
 
 
-async def test_an_answer_that_comes_too_late_is_told_who_was_first(client, log, ann):
+async def test_an_answer_that_comes_too_late_is_told_who_was_first(
+    client: AsyncClient, log: Logbook, ann: User
+) -> None:
     run = await asyncio.to_thread(log.message)
     asked = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q"))
     await asyncio.to_thread(log.settle, asked, {"value": "first"}, by=ann)
@@ -165,7 +189,7 @@ async def test_an_answer_that_comes_too_late_is_told_who_was_first(client, log, 
     assert (await fresh(asked)).response == {"value": "first"}
 
 
-async def test_a_form_without_its_token_is_refused(ann, log):
+async def test_a_form_without_its_token_is_refused(ann: User, log: Logbook) -> None:
     run = await asyncio.to_thread(log.message)
     asked = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q"))
     client = AsyncClient(enforce_csrf_checks=True)
@@ -174,12 +198,14 @@ async def test_a_form_without_its_token_is_refused(ann, log):
     assert (await fresh(asked)).status == "pending"
 
 
-async def test_no_part_answers_to_the_wrong_method(client, log):
+async def test_no_part_answers_to_the_wrong_method(client: AsyncClient, log: Logbook) -> None:
     assert (await client.get(reverse("send", args=["c"]))).status_code == 405
     assert (await client.post(reverse("conversation", args=["c"]))).status_code == 405
 
 
-async def test_a_question_older_than_the_part_shown_is_in_the_dock(client, log):
+async def test_a_question_older_than_the_part_shown_is_in_the_dock(
+    client: AsyncClient, log: Logbook
+) -> None:
     def fill() -> Interaction:
         asked = log.ask(log.message(), TextPrompt(text="Very old question"))
         for _ in range(60):
@@ -192,7 +218,9 @@ async def test_a_question_older_than_the_part_shown_is_in_the_dock(client, log):
     assert answer_url(asked) in html
 
 
-async def test_a_conversation_that_waits_comes_first_in_the_list(client, ann):
+async def test_a_conversation_that_waits_comes_first_in_the_list(
+    client: AsyncClient, ann: User
+) -> None:
     def fill() -> None:
         log = Logbook(ann, "waits", title="It waits")
         log.ask(log.message(), TextPrompt(text="Q"))
@@ -210,7 +238,9 @@ async def test_a_conversation_that_waits_comes_first_in_the_list(client, ann):
     assert re.findall('<span class="title">(.*?)</span>', html) == ["Other 39"]
 
 
-async def test_what_is_typed_by_others_is_escaped_everywhere(client, ann):
+async def test_what_is_typed_by_others_is_escaped_everywhere(
+    client: AsyncClient, ann: User
+) -> None:
     attack = "</textarea></script><script>alert(1)</script>"
 
     def fill() -> None:
@@ -218,8 +248,8 @@ async def test_what_is_typed_by_others_is_escaped_everywhere(client, ann):
         run = log.message(attack)
         log.text(run, attack[:12], attack[12:])
         log.step(run, attack, payload=attack)
-        options = [{"value": attack, "label": attack, "description": attack}, "b"]
-        details = {attack: attack, "nested": [attack]}
+        options = [Option(value=attack, label=attack, description=attack), Option(value="b")]
+        details: dict[str, Any] = {attack: attack, "nested": [attack]}
         prompt = BinaryPrompt(text=attack + "\n" + attack, options=options, details=details)
         log.ask(run, prompt)
         log.settle(log.ask(run, prompt), {"value": attack}, by=ann)
@@ -234,7 +264,9 @@ async def test_what_is_typed_by_others_is_escaped_everywhere(client, ann):
     assert "<script" not in part
 
 
-async def test_numbers_in_the_address_that_are_none_do_no_harm(client, log):
+async def test_numbers_in_the_address_that_are_none_do_no_harm(
+    client: AsyncClient, log: Logbook
+) -> None:
     await asyncio.to_thread(log.message)
     for value in ("x", "-1", "9" * 400, "1e9", ""):
         response = await client.get(reverse("items", args=["c"]), {"from": value, "before": value})
@@ -242,7 +274,7 @@ async def test_numbers_in_the_address_that_are_none_do_no_harm(client, log):
         await page(client, before=value)
 
 
-async def test_a_page_shows_a_bounded_part(client, ann):
+async def test_a_page_shows_a_bounded_part(client: AsyncClient, ann: User) -> None:
     def fill(name: str, turns: int) -> None:
         log = Logbook(ann, name)
         run = log.message()

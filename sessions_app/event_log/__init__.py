@@ -19,12 +19,14 @@ Payloads by event type:
 from sessions_app.event_log.log import read, trim
 from sessions_app.event_log.records import EventRecord, InteractionSettled
 from sessions_app.event_log.transaction import Transaction
-from sessions_app.event_log.writer import Writer, writer
+from sessions_app.event_log.writer import Lane, Work, Writer, writer
 
 __all__ = [
     "EventRecord",
     "InteractionSettled",
+    "Lane",
     "Transaction",
+    "Work",
     "Writer",
     "read",
     "trim",

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 from django.db import connection, transaction
-from django.db.utils import DatabaseError, InterfaceError
+from django.db.utils import InterfaceError, OperationalError
 
 from sessions_app.errors import Refused, StorageUnavailable
 from sessions_app.event_log.records import EventRecord
@@ -27,16 +27,46 @@ T = TypeVar("T")
 Work = Callable[[Transaction], T]
 
 
+class Lane:
+    """Writes that build on each other: once one of them has failed, none after it is made."""
+
+    def __init__(self) -> None:
+        self.failed = False
+
+
 class _Item:
     """A piece of work on its way through the writer."""
 
-    __slots__ = ("error", "future", "result", "work")
+    __slots__ = ("error", "future", "lane", "result", "work")
 
-    def __init__(self, work: Work[Any], future: "Future[Any] | asyncio.Future[Any]") -> None:
+    def __init__(
+        self, work: Work[Any], future: "Future[Any] | asyncio.Future[Any]", lane: Lane | None = None
+    ) -> None:
         self.work = work
         self.future = future
+        self.lane = lane
         self.result: Any = None
         self.error: BaseException | None = None
+
+    def run(self, tx: Transaction) -> None:
+        """Do the work in the transaction."""
+        self.error = None
+        if self.lane is not None and self.lane.failed:
+            self.error = StorageUnavailable()
+            return
+        try:
+            self.result = self.work(tx)
+        except Refused as refusal:
+            self.error = refusal
+
+    def fail(self, error: Exception) -> None:
+        """The transaction was rolled back."""
+        self.error = error
+        if isinstance(error, (OperationalError, InterfaceError)):
+            self.error = StorageUnavailable()
+            self.error.__cause__ = error
+        if self.lane is not None:
+            self.lane.failed = True
 
     def settle(self) -> None:
         """Hand the outcome over. A future that was cancelled meanwhile wants it no more."""
@@ -62,10 +92,10 @@ class Writer:
         # Told in this thread, after each commit, what was appended.
         self.on_commit: Callable[[list[EventRecord]], None] | None = None
 
-    def write(self, work: Work[T]) -> "asyncio.Future[T]":
+    def write(self, work: Work[T], lane: Lane | None = None) -> "asyncio.Future[T]":
         """Queue the work from a coroutine; the future has its result once it is committed."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._put(_Item(work, future))
+        self._put(_Item(work, future, lane))
         return future
 
     def write_now(self, work: Work[T]) -> T:
@@ -116,7 +146,7 @@ class Writer:
 
     def _commit(self, items: list[_Item]) -> None:
         """All in one transaction; where one of them fails, each in its own."""
-        if not self._try(items) and len(items) > 1:
+        if not self._try(items):
             for item in items:
                 self._try([item])
         by_loop: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
@@ -132,35 +162,27 @@ class Writer:
                 log.warning("writer.loop_closed", items=len(settled))
 
     def _try(self, items: list[_Item]) -> bool:
-        """One transaction. False if it was rolled back; a single item then has its error."""
+        """One transaction. False if it is to be tried again, one by one."""
         tx = Transaction()
+        begun = False
         try:
             with transaction.atomic():
+                begun = True
                 for item in items:
-                    item.error = None
-                    try:
-                        item.result = item.work(tx)
-                    except Refused as refusal:
-                        item.error = refusal
+                    item.run(tx)
         except Exception as error:  # noqa: BLE001 - it goes to whoever waits for the work
-            self._failed(items, error)
-            return False
+            log.warning("writer.rolled_back", items=len(items), error=repr(error))
+            connection.close_if_unusable_or_obsolete()
+            if begun and len(items) > 1:
+                return False
+            for item in items:
+                item.fail(error)
+            return True
         for callback in tx.after_commit:
             callback()
         if tx.events and self.on_commit is not None:
             self.on_commit(tx.events)
         return True
-
-    def _failed(self, items: list[_Item], error: Exception) -> None:
-        if isinstance(error, (DatabaseError, InterfaceError)):
-            connection.close_if_unusable_or_obsolete()
-            if len(items) == 1:
-                log.error("writer.failed", error=str(error))
-                unavailable = StorageUnavailable()
-                unavailable.__cause__ = error
-                items[0].error = unavailable
-                return
-        items[0].error = error
 
 
 def _settle_all(items: list[_Item]) -> None:

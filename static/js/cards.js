@@ -4,6 +4,10 @@ import { Draft } from "./drafts.js";
 import { newId } from "./ids.js";
 import { say } from "./words.js";
 
+// A card that appears takes no click for so long: the second click of a double click on the card
+// before it, or one aimed at what was there a moment ago, must not approve anything.
+const GRACE = 400;
+
 const main = document.getElementById("chat");
 const dock = document.getElementById("dock");
 
@@ -46,6 +50,7 @@ export class Cards extends EventTarget {
       if (old) old.replaceWith(card);
       else place(card);
       this.#begin(card);
+      this.#grace(card);
       const question = card.querySelector("h2").textContent;
       this.dispatchEvent(new CustomEvent("asked", { detail: question }));
     }
@@ -61,8 +66,17 @@ export class Cards extends EventTarget {
     field.addEventListener("input", () => card.draft.save(field.value));
   }
 
+  #grace(card) {
+    card.fresh = true;
+    this.#showProgress();
+    setTimeout(() => {
+      card.fresh = false;
+      this.#showProgress();
+    }, GRACE);
+  }
+
   async #answer(card, form, submitter) {
-    if (card.sending || card.hasAttribute("data-settled")) return;
+    if (card.sending || card.fresh || card.hasAttribute("data-settled")) return;
     const given = read(form, submitter);
     const problem = form.querySelector(".error");
     problem.textContent = given ? "" : say("noAnswerYet");
@@ -114,7 +128,8 @@ export class Cards extends EventTarget {
       const key = this.#connection.isOpen ? "sending" : "willSend";
       card.querySelector(".progress").textContent = card.sending ? say(key) : "";
       card.toggleAttribute("aria-busy", Boolean(card.sending));
-      for (const button of card.querySelectorAll("button")) button.disabled = Boolean(card.sending);
+      const isClosed = Boolean(card.sending || card.fresh);
+      for (const button of card.querySelectorAll("button")) button.disabled = isClosed;
     }
   }
 }

@@ -169,8 +169,8 @@ export class Transcript extends EventTarget {
     this.last = Math.max(this.last, this.covered);
     this.#tails = this.#tails.filter((tail) => tail.sequence > this.covered);
     for (const tail of this.#tails) this.#showTail(tail);
-    if (atEnd) toEnd();
     this.dispatchEvent(new CustomEvent("part", { detail: part }));
+    if (atEnd) toEnd(); // last: what else came with the part may have made this smaller
   }
 
   /** Text that was cut and not begun anew is rendered no more. */

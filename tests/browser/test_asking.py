@@ -3,9 +3,10 @@
 from playwright.sync_api import Page, expect
 
 from tests.browser.chat import assert_page_is_log, begin, card, connected, say, state
+from tests.support.server import Server
 
 
-def test_ask_refresh_answer(page: Page, server):
+def test_ask_refresh_answer(page: Page, server: Server) -> None:
     begin(page, "ask")
     expect(card(page).locator("h2")).to_have_text("prompt-1")
     page.reload()
@@ -22,7 +23,7 @@ def test_ask_refresh_answer(page: Page, server):
     assert page.locator("#items").inner_text() == before
 
 
-def test_many_questions_in_a_row_are_answered_by_their_buttons(page: Page, server):
+def test_many_questions_in_a_row_are_answered_by_their_buttons(page: Page, server: Server) -> None:
     begin(page, "approve 5")
     for number in range(1, 6):
         expect(card(page).locator("h2")).to_have_text(f"prompt-{number}")
@@ -32,7 +33,21 @@ def test_many_questions_in_a_row_are_answered_by_their_buttons(page: Page, serve
     assert_page_is_log(page, server)
 
 
-def test_two_tabs_see_the_same_and_one_answer_settles_both(page: Page, server):
+def test_the_second_click_of_a_double_click_answers_no_other_question(page: Page) -> None:
+    begin(page, "approve 2")
+    button = card(page).get_by_role("button", name="continue")
+    expect(button).to_be_enabled()
+    box = button.bounding_box()
+    assert box is not None
+    at = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.click(*at)
+    expect(card(page).locator("h2")).to_have_text("prompt-2")
+    page.mouse.click(*at)
+    page.wait_for_timeout(300)
+    expect(card(page).locator("h2")).to_have_text("prompt-2")
+
+
+def test_two_tabs_see_the_same_and_one_answer_settles_both(page: Page, server: Server) -> None:
     begin(page, "ask")
     other = page.context.new_page()
     other.goto(page.url)
@@ -54,7 +69,7 @@ def test_two_tabs_see_the_same_and_one_answer_settles_both(page: Page, server):
     expect(card(other)).to_have_count(0)
 
 
-def test_a_message_sent_in_one_tab_appears_in_the_other(page: Page, server):
+def test_a_message_sent_in_one_tab_appears_in_the_other(page: Page, server: Server) -> None:
     begin(page, "echo one")
     other = page.context.new_page()
     other.goto(page.url)
@@ -65,7 +80,7 @@ def test_a_message_sent_in_one_tab_appears_in_the_other(page: Page, server):
     assert_page_is_log(other, server)
 
 
-def test_questions_open_at_once_are_answered_in_any_order(page: Page):
+def test_questions_open_at_once_are_answered_in_any_order(page: Page) -> None:
     begin(page, "Release 2.0", workflow="parallel_review")
     expect(card(page)).to_have_count(3)
     expect(page.locator("#items .question")).to_have_count(3)
@@ -78,7 +93,7 @@ def test_questions_open_at_once_are_answered_in_any_order(page: Page):
     state(page, "completed")
 
 
-def test_what_is_typed_into_a_card_outlives_a_reload_and_other_news(page: Page):
+def test_what_is_typed_into_a_card_outlives_a_reload_and_other_news(page: Page) -> None:
     begin(page, "ask")
     card(page).locator("textarea").fill("not finished")
     say(page, "echo queued")
@@ -88,7 +103,7 @@ def test_what_is_typed_into_a_card_outlives_a_reload_and_other_news(page: Page):
     expect(card(page).locator("textarea")).to_have_value("not finished")
 
 
-def test_the_composer_says_what_enter_will_do(page: Page):
+def test_the_composer_says_what_enter_will_do(page: Page) -> None:
     begin(page, "ask")
     expect(page.locator("#enter")).to_contain_text("in the queue")
     card(page).locator("textarea").fill("x")
@@ -97,7 +112,7 @@ def test_the_composer_says_what_enter_will_do(page: Page):
     expect(page.locator("#enter")).to_be_empty()
 
 
-def test_the_title_and_the_list_say_who_needs_you(page: Page):
+def test_the_title_and_the_list_say_who_needs_you(page: Page) -> None:
     begin(page, "ask")
     expect(page).to_have_title("(1) Needs you – ask")
     entry = page.locator("#list [aria-current]")
@@ -108,14 +123,12 @@ def test_the_title_and_the_list_say_who_needs_you(page: Page):
     expect(entry).not_to_contain_text("needs you")
 
 
-def test_every_type_of_prompt_can_be_answered(page: Page):
+def test_every_type_of_prompt_can_be_answered(page: Page) -> None:
     begin(page, "Dinner with a customer", workflow="expense_approval")
     types = set()
     for _ in range(20):
-        page.wait_for_function(
-            "document.querySelector('prompt-card form:not([data-seen]) button:enabled')"
-            " || document.querySelector('#state [data-name=completed]')"
-        )
+        news = page.locator("prompt-card form:not([data-seen]), #state [data-name=completed]")
+        expect(news.first).to_be_visible()
         if card(page).count() == 0:
             break
         form = card(page).locator("form")

@@ -5,6 +5,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.chat import assert_page_is_log, begin, card, connected, say, state
+from tests.support.browser import OpenPage
+from tests.support.server import Server
 
 ATTACKS = [
     "<script>document.title='owned'</script>",
@@ -22,7 +24,9 @@ def assert_accessible(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_has_an_accessibility_fault(open_page, server, scheme):
+def test_no_page_has_an_accessibility_fault(
+    open_page: OpenPage, server: Server, scheme: str
+) -> None:
     page = open_page("/c/", color_scheme=scheme)
     connected(page)
     assert_accessible(page)
@@ -40,7 +44,7 @@ def test_no_page_has_an_accessibility_fault(open_page, server, scheme):
 
 
 @pytest.mark.parametrize("width", [320, 360, 768, 1920])
-def test_nothing_is_wider_than_the_screen(open_page, width):
+def test_nothing_is_wider_than_the_screen(open_page: OpenPage, width: int) -> None:
     page = open_page("/c/", viewport={"width": width, "height": 740})
     wide = "document.documentElement.scrollWidth"
     assert page.evaluate(wide) <= width
@@ -54,7 +58,7 @@ def test_nothing_is_wider_than_the_screen(open_page, width):
     assert page.evaluate("document.getElementById('dock').scrollWidth") <= width
 
 
-def test_the_list_is_a_drawer_on_a_small_screen(open_page):
+def test_the_list_is_a_drawer_on_a_small_screen(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 360, "height": 740})
     link = page.get_by_role("link", name="New conversation")
     expect(link).not_to_be_visible()
@@ -64,7 +68,7 @@ def test_the_list_is_a_drawer_on_a_small_screen(open_page):
     expect(link).not_to_be_visible()
 
 
-def test_nothing_that_is_written_runs(page: Page, server):
+def test_nothing_that_is_written_runs(page: Page, server: Server) -> None:
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     begin(page, f"echo {ATTACKS[0]}")
@@ -79,7 +83,7 @@ def test_nothing_that_is_written_runs(page: Page, server):
     assert not [url for url in requests if "evil" in url]
 
 
-def test_everything_works_without_the_script(open_page, server):
+def test_everything_works_without_the_script(open_page: OpenPage, server: Server) -> None:
     page = open_page("/c/", java_script_enabled=False)
     page.locator("input[name=workflow][value=probe]").check()
     page.locator("#text").fill("approve 1")
@@ -110,7 +114,7 @@ def test_everything_works_without_the_script(open_page, server):
     expect(page.locator("#state")).to_contain_text("Stopped")
 
 
-def test_the_keyboard_leads_to_the_question_and_to_help(page: Page):
+def test_the_keyboard_leads_to_the_question_and_to_help(page: Page) -> None:
     begin(page, "approve 1")
     expect(card(page)).to_have_count(1)
     expect(page.locator("#text")).to_be_focused()
@@ -124,7 +128,7 @@ def test_the_keyboard_leads_to_the_question_and_to_help(page: Page):
     expect(page.locator("#help")).not_to_be_visible()
 
 
-def test_a_question_is_announced_and_takes_no_focus(page: Page):
+def test_a_question_is_announced_and_takes_no_focus(page: Page) -> None:
     begin(page, "slowask 400")
     page.locator("#text").press_sequentially("typing on")
     expect(page.locator("#alert")).to_have_text("A question for you: prompt-1")
@@ -132,12 +136,12 @@ def test_a_question_is_announced_and_takes_no_focus(page: Page):
     expect(page.locator("#text")).to_have_value("typing on")
 
 
-def test_a_long_answer_is_announced_by_its_length(page: Page):
+def test_a_long_answer_is_announced_by_its_length(page: Page) -> None:
     begin(page, "stream 120")
     expect(page.locator("#status")).to_have_text("Answer complete, 120 words")
 
 
-def test_an_answer_that_a_prompt_does_not_take_is_explained_in_its_card(page: Page):
+def test_an_answer_that_a_prompt_does_not_take_is_explained_in_its_card(page: Page) -> None:
     begin(page, "Dinner with a customer", workflow="expense_approval")
     form = card(page).locator("form[data-type=text]")
     form.locator("textarea").evaluate("field => field.removeAttribute('maxlength')")
@@ -148,7 +152,7 @@ def test_an_answer_that_a_prompt_does_not_take_is_explained_in_its_card(page: Pa
     expect(form.get_by_role("button", name="Answer")).to_be_enabled()
 
 
-def test_the_search_finds_a_conversation(page: Page):
+def test_the_search_finds_a_conversation(page: Page) -> None:
     begin(page, "echo apples")
     begin(page, "echo pears")
     page.get_by_role("searchbox").fill("apple")

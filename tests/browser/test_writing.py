@@ -12,16 +12,17 @@ from tests.browser.chat import (
     shown,
     state,
 )
+from tests.support.server import Server
 
 
-def test_output_is_on_the_page_once_and_in_order(page: Page, server):
+def test_output_is_on_the_page_once_and_in_order(page: Page, server: Server) -> None:
     begin(page, "stream 3000")
     state(page, "completed")
     assert shown(page) == " ".join(f"t{number}" for number in range(3000))
     assert_page_is_log(page, server)
 
 
-def test_output_that_streams_is_shown_before_it_ends(page: Page, server):
+def test_output_that_streams_is_shown_before_it_ends(page: Page, server: Server) -> None:
     begin(page, "slowstream 60 20")
     expect(page.locator("#items .text")).to_contain_text("t5 ")
     state(page, "working")
@@ -30,7 +31,7 @@ def test_output_that_streams_is_shown_before_it_ends(page: Page, server):
     assert_page_is_log(page, server)
 
 
-def test_steps_are_shown_as_they_go(page: Page, server):
+def test_steps_are_shown_as_they_go(page: Page, server: Server) -> None:
     begin(page, "step 3 100")
     expect(page.locator(".step[data-state=in_progress]")).to_have_count(1)
     expect(page.locator("#state")).to_contain_text("Working: step")
@@ -39,7 +40,7 @@ def test_steps_are_shown_as_they_go(page: Page, server):
     assert_page_is_log(page, server)
 
 
-def test_a_draft_outlives_a_reload(page: Page):
+def test_a_draft_outlives_a_reload(page: Page) -> None:
     begin(page, "echo hi")
     state(page, "completed")
     page.locator("#text").fill("not yet sent")
@@ -50,7 +51,7 @@ def test_a_draft_outlives_a_reload(page: Page):
     expect(page.locator("#text")).to_have_value("")
 
 
-def test_enter_sends_and_shift_enter_breaks_the_line(page: Page):
+def test_enter_sends_and_shift_enter_breaks_the_line(page: Page) -> None:
     begin(page, "echo hi")
     state(page, "completed")
     field = page.locator("#text")
@@ -62,7 +63,7 @@ def test_enter_sends_and_shift_enter_breaks_the_line(page: Page):
     expect(page.locator(".user .bubble").last).to_have_text("echo a\nb", use_inner_text=True)
 
 
-def test_enter_that_ends_a_composition_sends_nothing(page: Page):
+def test_enter_that_ends_a_composition_sends_nothing(page: Page) -> None:
     begin(page, "echo hi")
     state(page, "completed")
     field = page.locator("#text")
@@ -72,7 +73,9 @@ def test_enter_that_ends_a_composition_sends_nothing(page: Page):
     expect(field).to_have_value("にほん")
 
 
-def test_what_is_sent_without_a_connection_is_sent_once_when_it_is_back(page: Page, server):
+def test_what_is_sent_without_a_connection_is_sent_once_when_it_is_back(
+    page: Page, server: Server
+) -> None:
     begin(page, "echo hi")
     state(page, "completed")
     server.kill()
@@ -90,7 +93,7 @@ def test_what_is_sent_without_a_connection_is_sent_once_when_it_is_back(page: Pa
     assert_page_is_log(page, server)
 
 
-def test_what_waits_for_a_connection_can_be_taken_back(page: Page, server):
+def test_what_waits_for_a_connection_can_be_taken_back(page: Page, server: Server) -> None:
     begin(page, "echo hi")
     state(page, "completed")
     server.kill()
@@ -106,7 +109,7 @@ def test_what_waits_for_a_connection_can_be_taken_back(page: Page, server):
     expect(page.locator(".user")).to_have_count(2)
 
 
-def test_an_answer_given_without_a_connection_arrives(page: Page, server):
+def test_an_answer_given_without_a_connection_arrives(page: Page, server: Server) -> None:
     begin(page, "ask")
     expect(card(page)).to_have_count(1)
     server.kill()
@@ -119,7 +122,7 @@ def test_an_answer_given_without_a_connection_arrives(page: Page, server):
     assert_page_is_log(page, server)
 
 
-def test_what_was_missed_is_there_after_a_reconnect(page: Page, server):
+def test_what_was_missed_is_there_after_a_reconnect(page: Page, server: Server) -> None:
     begin(page, "echo hi")
     state(page, "completed")
     other = page.context.new_page()
@@ -134,7 +137,7 @@ def test_what_was_missed_is_there_after_a_reconnect(page: Page, server):
     assert_page_is_log(page, server)
 
 
-def test_stop_says_so_until_it_has_stopped(page: Page, server):
+def test_stop_says_so_until_it_has_stopped(page: Page, server: Server) -> None:
     begin(page, "slowstream 2000 20")
     expect(page.locator("#items .text")).to_contain_text("t2 ")
     page.get_by_role("button", name="Stop").click()
@@ -144,7 +147,7 @@ def test_stop_says_so_until_it_has_stopped(page: Page, server):
     assert_page_is_log(page, server)
 
 
-def test_a_stopped_run_can_be_tried_again(page: Page):
+def test_a_stopped_run_can_be_tried_again(page: Page) -> None:
     begin(page, "ask")
     expect(card(page)).to_have_count(1)
     page.get_by_role("button", name="Stop").click()
@@ -157,7 +160,7 @@ def test_a_stopped_run_can_be_tried_again(page: Page):
     expect(page.get_by_role("button", name="Retry")).to_have_count(0)
 
 
-def test_a_run_that_failed_says_why(page: Page):
+def test_a_run_that_failed_says_why(page: Page) -> None:
     begin(page, "approve many")
     state(page, "failed")
     expect(page.locator(".note")).to_contain_text("Failed")
@@ -165,7 +168,7 @@ def test_a_run_that_failed_says_why(page: Page):
     expect(page.locator("#alert")).to_have_text("The run failed")
 
 
-def test_signed_out_keeps_the_draft_and_leads_to_sign_in(page: Page, server):
+def test_signed_out_keeps_the_draft_and_leads_to_sign_in(page: Page, server: Server) -> None:
     begin(page, "echo hi")
     state(page, "completed")
     page.locator("#text").fill("kept")
@@ -177,7 +180,7 @@ def test_signed_out_keeps_the_draft_and_leads_to_sign_in(page: Page, server):
     expect(page.locator("#text")).to_have_value("kept")
 
 
-def test_earlier_messages_come_on_demand(page: Page, server):
+def test_earlier_messages_come_on_demand(page: Page, server: Server) -> None:
     begin(page, "echo m0")
     state(page, "completed")
     for number in range(1, 20):
@@ -192,7 +195,7 @@ def test_earlier_messages_come_on_demand(page: Page, server):
     assert_page_is_log(page, server)
 
 
-def test_text_that_a_crash_cut_is_on_the_page_once(page: Page, server):
+def test_text_that_a_crash_cut_is_on_the_page_once(page: Page, server: Server) -> None:
     begin(page, "slowstream 100 20")
     expect(page.locator("#items .text")).to_contain_text("t20 ")
     server.restart()
@@ -201,7 +204,7 @@ def test_text_that_a_crash_cut_is_on_the_page_once(page: Page, server):
     assert_page_is_log(page, server)
 
 
-def test_twenty_seconds_without_news_are_said(page: Page):
+def test_twenty_seconds_without_news_are_said(page: Page) -> None:
     page.clock.install()
     begin(page, "slowask 60000")
     state(page, "working")

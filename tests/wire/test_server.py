@@ -1,0 +1,198 @@
+"""The wire over a real server."""
+
+import asyncio
+import base64
+import json
+import os
+import socket
+import sqlite3
+import time
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.support.server import HOST, Server
+from tests.support.websocket import WsClient
+
+
+async def test_dropped_in_the_middle_of_a_stream_nothing_is_missed_or_doubled(
+    server: Server,
+) -> None:
+    async with WsClient(server, "c", workflow="probe") as client:
+        await client.message("slowstream 100 5")
+        for _ in range(20):
+            await client.until("system_response_message")
+        last = max(frame.get("sequence", 0) for frame in client.frames)
+        head = text_until(client, last)
+    async with WsClient(server, "c", last_sequence=last) as client:
+        await client.until(lambda frame: frame["content"].get("status") == "completed")
+        assert head + client.text() == "".join(f"t{number} " for number in range(100))
+
+
+def text_until(client: WsClient, last: int) -> str:
+    frames = client.of_type("system_response_message")
+    return "".join(f["content"]["text"] for f in frames if f.get("sequence", last + 1) <= last)
+
+
+async def test_a_plain_client_gets_the_rest_without_saying_where_it_was(server: Server) -> None:
+    async with WsClient(server, "c", workflow="probe") as client:
+        await client.message("slowstream 100 5")
+        for _ in range(20):
+            await client.until("system_response_message")
+    head = client.text()
+    async with WsClient(server, "c") as client:
+        await client.until(lambda frame: frame["content"].get("status") == "completed")
+        assert head + client.text() == "".join(f"t{number} " for number in range(100))
+
+
+async def test_an_answer_of_10_mb_is_refused_and_the_socket_lives(server: Server) -> None:
+    async with WsClient(server, "c", workflow="probe") as client:
+        await client.message("ask")
+        prompt = await client.until("system_interaction_message")
+        await client.answer("x" * 10_000_000, prompt)
+        error = await client.until("error_message")
+        assert "at most" in error["content"]["message"]
+        await client.answer("short", prompt)
+        await client.until(lambda frame: frame.get("status") == "complete" and "run_id" in frame)
+        await client.until(lambda frame: frame["content"].get("status") == "completed")
+        assert client.text() == "short"
+
+
+@pytest.mark.parametrize("origin", ["null", "http://evil.example", "http://127.0.0.1:1"])
+async def test_a_foreign_origin_gets_403(server: Server, origin: str) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with WsClient(server, "c", origin=origin):
+            pass
+    assert refused.value.response.status_code == 403
+
+
+async def test_signed_out_is_4401(server: Server) -> None:
+    async with WsClient(server, "c", user=None) as client:
+        assert await client.closed() == 4401
+
+
+async def test_a_flood_does_not_disturb_the_neighbours(server: Server) -> None:
+    async with (
+        WsClient(server, "c", workflow="probe") as neighbour,
+        WsClient(server, "f", user="ben") as flood,
+    ):
+        flooding = asyncio.create_task(pour(flood))
+        slowest = 0.0
+        for number in range(20):
+            start = time.monotonic()
+            await neighbour.message(f"echo {number}")
+            await neighbour.until(lambda frame: frame["content"].get("status") == "completed")
+            slowest = max(slowest, time.monotonic() - start)
+        await flooding
+        assert await flood.closed() == 4429
+        assert slowest < 2
+
+
+async def pour(client: WsClient) -> None:
+    with suppress(ConnectionClosed):
+        while True:
+            for _ in range(100):
+                await client.send('{"type":"ping_message"}')
+            await asyncio.sleep(0)  # the neighbour's client is in this loop too
+
+
+def test_a_reader_that_stops_is_cut_off_and_costs_little_memory(server: Server) -> None:
+    last = fill_log(server, events=400, size=64 * 1024)
+    before = memory(server)
+    deadline = time.monotonic() + 20
+    peak = before
+    with upgrade(server, "/websocket?conversation_id=big&last_sequence=0"):
+        while "socket.closed" not in server.log and time.monotonic() < deadline:
+            peak = max(peak, memory(server))
+            time.sleep(0.05)
+    assert "code=4408" in server.log
+    assert peak - before < 16 * 1024
+
+    async def resume() -> None:
+        async with WsClient(server, "big", last_sequence=last - 3) as client:
+            await client.until(lambda frame: frame.get("sequence") == last)
+
+    asyncio.run(resume())
+
+
+def fill_log(server: Server, *, events: int, size: int) -> int:
+    """Write a conversation "big" of `ann` straight into the database."""
+    database = sqlite3.connect(server.data_dir / "db.sqlite3", timeout=20)
+    owner = database.execute("SELECT id FROM auth_user WHERE username = 'ann'").fetchone()[0]
+    conversation, run = uuid4().hex, uuid4().hex
+    now = "2026-01-13 10:00:00"
+    insert(
+        database,
+        "sessions_app_conversation",
+        id=conversation,
+        owner_id=owner,
+        conversation_id="big",
+        workflow="probe",
+        title="",
+        last_sequence=events,
+        created_at=now,
+        updated_at=now,
+    )
+    insert(
+        database,
+        "sessions_app_run",
+        id=run,
+        conversation_id=conversation,
+        key="none",
+        message_id="m",
+        text="",
+        schema_type="chat_stream",
+        metadata="{}",
+        status="suspended",
+        generation=0,
+        crashes=0,
+        created_at=now,
+    )
+    for sequence in range(1, events + 1):
+        insert(
+            database,
+            "sessions_app_event",
+            conversation_id=conversation,
+            run_id=run,
+            first_sequence=sequence,
+            sequence=sequence,
+            type="text",
+            payload=json.dumps({"text": "x" * size}),
+            created_at=now,
+        )
+    database.commit()
+    database.close()
+    return events
+
+
+def insert(database: sqlite3.Connection, table: str, **values: object) -> None:
+    names, marks = ", ".join(values), ", ".join("?" * len(values))
+    statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - names of this file
+    database.execute(statement, list(values.values()))
+
+
+def upgrade(server: Server, path: str) -> socket.socket:
+    """Open a WebSocket by hand, and read nothing of it."""
+    stream = socket.create_connection((HOST, server.port))
+    key = base64.b64encode(os.urandom(16)).decode()
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {HOST}:{server.port}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {key}",
+        "Sec-WebSocket-Version: 13",
+        f"Cookie: sessionid={server.cookies['ann']}",
+    ]
+    stream.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+    return stream
+
+
+def memory(server: Server) -> int:
+    """The server's resident memory in KiB."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmRSS")]
+    return int(line.split()[1])
