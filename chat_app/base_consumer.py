@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from itertools import count
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -17,6 +17,7 @@ from chat_app.allowance import (
     Bucket,
     CloseSocket,
 )
+from chat_app.protocol import MAX_FRAME
 from sessions_app.notify import channel_layer
 
 Scope = dict[str, Any]
@@ -27,12 +28,22 @@ log = structlog.get_logger(__name__)
 
 # Seconds after which a channel layer that failed is asked again.
 LAYER_PAUSE = 1.0
-# Frames after which a socket that floods us lets the others have their turn.
-TURN = 16
+# Seconds that a client has to hear that the socket is closed.
+CLOSING = 5.0
+# Bytes of frames that were taken and not yet handled; each counts with what it costs to keep it.
+MAX_WAITING = 2 * 1024 * 1024
+FRAME_COST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A client's frame; `text` is None for a binary one."""
+
+    text: str | None
 
 
 class SocketConsumer:
-    """Three tasks: the client's frames, the channel layer's news, and what others nudge it to do.
+    """Tasks take the client's frames, handle them, hear the channel layer, and heed nudges.
 
     Not channels' AsyncConsumer, which takes each message of every socket through one shared
     database thread (to close old connections), where a slow query stalls them all.
@@ -44,7 +55,9 @@ class SocketConsumer:
         self.channel = ""
         self._send = send
         self._nudges = asyncio.Event()
-        self._frames = Bucket(rate=FRAMES_RATE, burst=FRAMES_BURST)
+        self._rate = Bucket(rate=FRAMES_RATE, burst=FRAMES_BURST)
+        self._waiting: asyncio.Queue[Frame | None] = asyncio.Queue()
+        self._waiting_size = 0
         self._budget = Bucket(rate=BUDGET_RATE, burst=BUDGET_BURST)
 
     @classmethod
@@ -60,15 +73,19 @@ class SocketConsumer:
             return
         await self._send({"type": "websocket.accept"})
         self.channel = await self.layer.new_channel()
+        reason = CloseSocket()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._hear_news())
                 tasks.create_task(self._heed_nudges())
+                tasks.create_task(self._handle_frames())
                 await self._take_frames(receive)
         except* CloseSocket as group:
-            await self._close(group)
+            reason = _first(group)
         finally:
             await self.left()
+        if reason.code:
+            await self._close(reason, receive)
 
     def admits(self) -> bool:
         """Whether the connection is taken at all."""
@@ -112,16 +129,25 @@ class SocketConsumer:
             raise CloseSocket from None
 
     async def _take_frames(self, receive: Receive) -> None:
-        await self.opened()
-        for number in count(1):
-            if number % TURN == 0:
-                await asyncio.sleep(0)
-            message = await receive()
-            if message["type"] == "websocket.disconnect":
-                raise CloseSocket
-            if not self._frames.take():
+        """Take frames as they arrive, since servers queue without bound what is not taken."""
+        while (message := await receive())["type"] != "websocket.disconnect":
+            text = message.get("text")
+            # Of one that is too large, enough to see that it is.
+            text = text and text[: MAX_FRAME + 1]
+            self._waiting_size += len(text or "") + FRAME_COST
+            if not self._rate.take() or self._waiting_size > MAX_WAITING:
                 raise CloseSocket(4429, "too many messages")
-            await self.received(message.get("text"))
+            self._waiting.put_nowait(Frame(text))
+        self._waiting.put_nowait(None)  # what was said before the client left still counts
+
+    async def _handle_frames(self) -> None:
+        await self.opened()
+        while (frame := await self._waiting.get()) is not None:
+            self._waiting_size -= len(frame.text or "") + FRAME_COST
+            await self.received(frame.text)
+            if self._waiting.qsize():
+                await asyncio.sleep(0)  # a client that floods us lets the others have their turn
+        raise CloseSocket
 
     async def _hear_news(self) -> None:
         while True:
@@ -139,13 +165,16 @@ class SocketConsumer:
             self._nudges.clear()
             await self.nudged()
 
-    async def _close(self, group: BaseExceptionGroup[CloseSocket]) -> None:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        if isinstance(error, CloseSocket) and error.code:
-            level = logging.INFO if error.code == 4401 else logging.WARNING
-            log.log(level, "socket.closed", code=error.code, reason=error.reason)
-            close = {"type": "websocket.close", "code": error.code, "reason": error.reason}
-            with suppress(OSError):
-                await self._send(close)
+    async def _close(self, why: CloseSocket, receive: Receive) -> None:
+        level = logging.INFO if why.code == 4401 else logging.WARNING
+        log.log(level, "socket.closed", code=why.code, reason=why.reason)
+        with suppress(OSError, TimeoutError):
+            await self._send({"type": "websocket.close", "code": why.code, "reason": why.reason})
+            async with asyncio.timeout(CLOSING):  # a client that floods us may go on until it reads
+                while (await receive())["type"] != "websocket.disconnect":
+                    pass
+
+
+def _first(group: BaseExceptionGroup[CloseSocket]) -> CloseSocket:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

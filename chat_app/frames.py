@@ -36,9 +36,13 @@ class View:
     result: str = ""
 
 
+# Made once: `json.dumps` makes one per call where it is given options.
+_encoder = json.JSONEncoder(separators=(",", ":"))
+
+
 def dump(frame: Frame) -> str:
     """A frame as it goes out; ASCII, so that its length is its size in bytes."""
-    return json.dumps(frame, separators=(",", ":"))
+    return _encoder.encode(frame)
 
 
 def timestamp(at: datetime) -> str:

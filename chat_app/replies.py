@@ -1,11 +1,17 @@
 """Frames that answer the client itself and belong to no event. Pure."""
 
 from datetime import UTC, datetime
+from itertools import count
 from uuid import uuid4
 
 from chat_app.frames import Frame, timestamp
 from chat_app.protocol import ClientMessage, Refusal
 from sessions_app.conversations import Settled, Submitted
+
+
+# Ids need only be unique; a random one for each frame costs more than the frame.
+_PROCESS = uuid4().hex
+_numbers = count(1)
 
 
 def acknowledged(message: ClientMessage, outcome: str, content: Frame | None = None) -> Frame:
@@ -56,7 +62,7 @@ def _answer_to(type_: str, message: ClientMessage) -> Frame:
 
 
 def _reply(type_: str, conversation_id: str | None, parent_id: str | None) -> Frame:
-    frame_id = str(uuid4())
+    frame_id = f"{_PROCESS}:{next(_numbers)}"
     return {
         "type": type_,
         "id": frame_id,

@@ -119,7 +119,8 @@ async def test_no_finished_step_runs_twice_and_the_journal_says_what_was_replaye
     server: Server,
 ) -> None:
     async with socket(server, "c") as client:
-        await client.message("step 4 300")
+        # Long steps: the kill is to land within the third, on a busy machine too.
+        await client.message("step 4 1500")
         await client.until(
             lambda frame: (
                 frame["type"] == "system_intermediate_message"

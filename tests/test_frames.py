@@ -131,7 +131,7 @@ def test_an_update_of_an_interaction_says_who_when_and_via() -> None:
 
 
 def test_a_step_keeps_its_id_from_start_to_end() -> None:
-    step = {"step_id": "s1", "name": "Parse", "payload": ""}
+    step: dict[str, Any] = {"step_id": "s1", "name": "Parse", "payload": ""}
     (start,) = frames(event("step", state="in_progress", **step))
     (end,) = frames(event("step", state="failed", **step))
     assert (start["id"], start["status"]) == ("s1", "in_progress")

@@ -93,13 +93,17 @@ export class Cards extends EventTarget {
   #acknowledged(card, word) {
     const taken = word.outcome === "accepted" || word.outcome === "duplicate";
     if (taken) this.#remove(card);
-    else this.#settled(card);
+    else {
+      if (!card.isConnected) place(card);
+      this.#settled(card);
+    }
     this.dispatchEvent(new Event("settled"));
   }
 
   /** The question is settled, not by this card: what was typed here stays to be read. */
   #settled(card) {
-    if (card.sending) return; // the server's word on it comes, and says more
+    // Perhaps by the answer that is under way; if not, the server's word on that brings it back.
+    if (card.sending) return this.#detach(card);
     if (!isTouched(card)) return this.#remove(card);
     card.setAttribute("data-settled", "");
     const note = document.getElementById("stale").content.firstElementChild.cloneNode(true);
@@ -114,6 +118,10 @@ export class Cards extends EventTarget {
 
   #remove(card) {
     card.draft?.save(null);
+    this.#detach(card);
+  }
+
+  #detach(card) {
     const hadFocus = card.contains(document.activeElement);
     card.remove();
     if (!hadFocus) return;

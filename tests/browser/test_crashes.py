@@ -112,7 +112,7 @@ def test_a_report_that_is_cut_becomes_what_it_would_have_been(page: Page, server
 def test_a_step_that_was_cut_runs_again_and_no_finished_one_does(
     page: Page, server: Server
 ) -> None:
-    begin(page, "step 4 400")
+    begin(page, "step 4 1500")
     expect(page.locator("#items .text").last).to_contain_text("s2")
     server.restart()
     state(page, "completed")

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 
 from sessions_app import conversations, database
@@ -43,9 +44,10 @@ class Hosting:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop hosting, with all that is written."""
+        """Stop hosting, with all that is written, and offer what the project offers."""
         await self.stop()
         await asyncio.to_thread(writer.stop)
+        registry.offer(RuntimeConfig.load(settings.WORKFLOWS_FILE, extra=settings.EXTRA_WORKFLOWS))
 
     @property
     def local(self) -> LocalDispatcher:
