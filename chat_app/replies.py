@@ -8,7 +8,6 @@ from chat_app.frames import Frame, timestamp
 from chat_app.protocol import ClientMessage, Refusal
 from sessions_app.conversations import Settled, Submitted
 
-
 # Ids need only be unique; a random one for each frame costs more than the frame.
 _PROCESS = uuid4().hex
 _numbers = count(1)

@@ -13,6 +13,5 @@ pages = get_asgi_application()
 from chat_app.routing import websocket_urlpatterns  # noqa: E402
 from natproject.lifecycle import WithRuntime  # noqa: E402
 
-# The stubs of channels ask for patterns of a kind of their own, which Django's `path` is not.
-sockets = AuthMiddlewareStack(URLRouter(websocket_urlpatterns))  # type: ignore[arg-type]
+sockets = AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
 application = WithRuntime(ProtocolTypeRouter({"http": pages, "websocket": sockets}))

@@ -299,6 +299,8 @@ def _find(user: int, conversation_id: str | None, given: Answer) -> Question | N
     for name in filter(is_uuid, given.names):
         if found := mine(interaction=UUID(name)):
             return found[0]
+        if find_questions(owner=user, interaction=UUID(name)):
+            return None  # another conversation's; never taken for the one that is pending here
     pending = mine(pending=True)
     if len(pending) > 1:
         raise Invalid(

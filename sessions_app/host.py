@@ -13,6 +13,7 @@ from sessions_app import runs, take_up
 from sessions_app.errors import ConversationGone, Fenced, StorageUnavailable
 from sessions_app.event_log import InteractionSettled, writer
 from sessions_app.hosted_run import HostedRun, Leaving
+from sessions_app.models import Conversation
 from sessions_app.session import SessionManager
 
 log = structlog.get_logger(__name__)
@@ -43,6 +44,7 @@ class Host:
         self._look_again_at = 0.0
         # Runs that the database let down: to take them up again is no crash of theirs.
         self._blameless: set[UUID] = set()
+        self._conversations: dict[UUID, Conversation] = {}
 
     def wake(self, settled: InteractionSettled | None) -> None:
         """There is work: a run to take up or to stop, or the answer that a run waits for."""
@@ -93,14 +95,11 @@ class Host:
 
     async def _take_up(self) -> None:
         self._woken.clear()
-        look = partial(
-            take_up.take_up,
-            hold=self._hold,
-            driven=set(self._runs),
-            blameless=frozenset(self._blameless),
+        driven = take_up.Driven(
+            frozenset(self._runs), frozenset(self._blameless), self._conversations
         )
         try:
-            found = await writer.write(look)
+            found = await writer.write(partial(take_up.take_up, hold=self._hold, driven=driven))
         except (Fenced, ConversationGone):
             self._fenced = True
             return

@@ -4,26 +4,27 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from uuid import UUID
 
-from django.db.models import Q
-
 from sessions_app import runs
 from sessions_app.errors import UnknownWorkflow
 from sessions_app.event_log import Transaction, sql
 from sessions_app.journal import Journal
-from sessions_app.models import Event, HostLease, Run
+from sessions_app.models import Conversation, Event, HostLease, Run
 from sessions_app.workflows import registry
 
 # A run during which its process died so often, without getting on in between, is set aside.
 MAX_CRASHES = 3
 
-TO_START = (Run.Status.QUEUED.value, Run.Status.RUNNING.value)
 RAISE = """
     UPDATE sessions_app_hostlease SET generation = generation + 1 WHERE key = %s
     RETURNING generation
 """
 UNFINISHED = """
-    SELECT id, status, stop_requested_at IS NOT NULL FROM sessions_app_run
-    WHERE key = %s AND status IN ('queued', 'running', 'waiting', 'suspended')
+    SELECT * FROM sessions_app_run
+    WHERE key = %s AND (
+        status IN ('queued', 'running', 'waiting')
+        OR status = 'suspended' AND stop_requested_at IS NOT NULL
+    )
+    ORDER BY conversation_id, created_at, id
 """
 
 
@@ -48,7 +49,6 @@ class Started:
 class Found:
     """What a look at the key's runs came to."""
 
-    blameless: frozenset[UUID] = frozenset()
     started: list[Started] = field(default_factory=list)
     stopping: list[UUID] = field(default_factory=list)
 
@@ -78,39 +78,34 @@ def release_lease(tx: Transaction, hold: runs.Hold) -> None:
     HostLease.objects.filter(key=hold.key, generation=hold.generation).update(released_at=tx.now)
 
 
-def take_up(
-    tx: Transaction, hold: runs.Hold, driven: set[UUID], blameless: frozenset[UUID]
-) -> Found:
-    """Look at the unfinished runs of the key, and start those whose turn it is.
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """What a host has in hand when it looks.
 
-    Args:
-        driven: the runs that the host drives already.
-        blameless: runs that it drove until the database failed.
+    `runs` are those that it drives; `blameless` those that it drove until the database failed.
+    `conversations` are kept from look to look, for what a host needs of them never changes.
     """
+
+    runs: frozenset[UUID]
+    blameless: frozenset[UUID]
+    conversations: dict[UUID, Conversation]
+
+    def conversation(self, key: UUID) -> Conversation:
+        """The conversation with its owner."""
+        if key not in self.conversations:
+            found = Conversation.objects.select_related("owner").get(pk=key)
+            self.conversations[key] = found
+        return self.conversations[key]
+
+
+def take_up(tx: Transaction, hold: runs.Hold, driven: Driven) -> Found:
+    """Look at the unfinished runs of the key, and start those whose turn it is."""
     hold.check(tx)
-    if not _has_work(hold.key, driven):
-        return Found()
-    unfinished = (
-        Run.objects.filter(
-            Q(status__in=Run.UNFINISHED)
-            | Q(status=Run.Status.SUSPENDED, stop_requested_at__isnull=False),
-            key=hold.key,
-        )
-        .select_related("conversation__owner")
-        .order_by("conversation_id", "created_at", "id")
-    )
-    found = Found(blameless)
+    found = Found()
+    unfinished = list(Run.objects.raw(UNFINISHED, [hold.key]))
     for _, group in groupby(unfinished, key=lambda run: run.conversation_id):
         _take_up_conversation(tx, hold, driven, list(group), found)
     return found
-
-
-def _has_work(key: str, driven: set[UUID]) -> bool:
-    """Whether there is a run to start or to stop: a quick look, for most are in vain."""
-    return any(
-        stop or (status in TO_START and sql.read_uuid(run) not in driven)
-        for run, status, stop in sql.fetch(UNFINISHED, (key,))
-    )
 
 
 def suspend_all(
@@ -126,28 +121,31 @@ def suspend_all(
 
 
 def _take_up_conversation(
-    tx: Transaction, hold: runs.Hold, driven: set[UUID], unfinished: list[Run], found: Found
+    tx: Transaction, hold: runs.Hold, driven: Driven, unfinished: list[Run], found: Found
 ) -> None:
     """In the order of the messages; one at a time unless the workflow takes them in parallel."""
-    try:
-        one_at_a_time = registry.get(unfinished[0].conversation.workflow).policy != "parallel"
-    except UnknownWorkflow:
-        one_at_a_time = True
     active = False
     for run in unfinished:
         if run.stop_requested_at is not None:
-            if run.id in driven:
+            if run.id in driven.runs:
                 found.stopping.append(run.id)
                 active = True
             else:
                 runs.end(tx, runs.Held(hold, run), Run.Status.CANCELLED)
-        elif run.id in driven or run.status == Run.Status.WAITING:
+        elif run.id in driven.runs or run.status == Run.Status.WAITING:
             active = True
-        elif not (active and one_at_a_time):
-            active = _start(tx, hold, run, found) or active
+        elif not active or _in_parallel(driven.conversation(run.conversation_id)):
+            active = _start(tx, hold, driven, run, found) or active
 
 
-def _start(tx: Transaction, hold: runs.Hold, run: Run, found: Found) -> bool:
+def _in_parallel(conversation: Conversation) -> bool:
+    try:
+        return registry.get(conversation.workflow).policy == "parallel"
+    except UnknownWorkflow:
+        return False
+
+
+def _start(tx: Transaction, hold: runs.Hold, driven: Driven, run: Run, found: Found) -> bool:
     if run.crashes >= MAX_CRASHES:
         message = (
             f"Its process died {run.crashes} times while it ran, without getting on in between. "
@@ -162,7 +160,8 @@ def _start(tx: Transaction, hold: runs.Hold, run: Run, found: Found) -> bool:
         return False
     fresh = run.started_at is None
     journal = Journal({}) if fresh else Journal.load(run)
-    run.crashes += run.id not in found.blameless
+    run.crashes += run.id not in driven.blameless
+    run.conversation = driven.conversation(run.conversation_id)
     run.generation = hold.generation
     run.started_at = run.started_at or tx.now
     taken = {

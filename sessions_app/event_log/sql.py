@@ -5,7 +5,7 @@ These are portable between SQLite and PostgreSQL; column names are those of the 
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -27,15 +27,33 @@ class Json:
 
 def adapt(value: Any) -> Any:
     """A value as the database in use stores it: UUIDs, aware datetimes, JSON."""
-    if isinstance(value, UUID):
-        return value if connection.features.has_native_uuid_field else value.hex
-    if isinstance(value, datetime):
-        return connection.ops.adapt_datetimefield_value(value)
-    if isinstance(value, dict | list):
-        return json.dumps(value)
-    if isinstance(value, Json):
-        return json.dumps(value.value)
-    return value
+    adapter = _ADAPTERS.get(type(value))
+    return value if adapter is None else adapter(value)
+
+
+@cache
+def _has_own_types() -> bool:
+    """Whether the database has types for UUIDs and aware datetimes; SQLite stores text."""
+    return connection.vendor == "postgresql"
+
+
+def _uuid(value: UUID) -> UUID | str:
+    return value if _has_own_types() else value.hex
+
+
+def _time(value: datetime) -> datetime | str:
+    if _has_own_types():
+        return value
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
+
+
+_ADAPTERS: dict[type, Callable[[Any], Any]] = {
+    UUID: _uuid,
+    datetime: _time,
+    dict: json.dumps,
+    list: json.dumps,
+    Json: lambda json_value: json.dumps(json_value.value),
+}
 
 
 def read_uuid(value: Any) -> UUID:

@@ -142,6 +142,34 @@ async def test_of_several_prompts_one_must_be_named(chat: Chat) -> None:
         assert socket.text() == "a|b"
 
 
+async def test_an_answer_to_a_prompt_elsewhere_is_not_applied_to_the_one_here(chat: Chat) -> None:
+    async with await chat.socket() as here, await chat.socket(conversation_id="d") as there:
+        await here.say("ask")
+        await there.say("ask")
+        await here.until("system_interaction_message")
+        elsewhere = await there.until("system_interaction_message")
+        await here.answer("x", id="a1", thread_id=elsewhere["id"])
+        assert (await here.until(lambda frame: frame.get("for") == "a1"))["outcome"] == "not_found"
+        await here.answer("y", id="a2", interaction_id=elsewhere["id"])
+        assert (await here.until(lambda frame: frame.get("for") == "a2"))["outcome"] == "not_found"
+
+
+async def test_an_answer_after_the_end_is_told_so_and_the_next_prompt_stays(chat: Chat) -> None:
+    async with await chat.socket() as socket:
+        await socket.say("ask")
+        old = await socket.until("system_interaction_message")
+        await socket.send({"type": "stop_message"})
+        await socket.until(lambda frame: frame.get("content", {}).get("status") == "cancelled")
+        await socket.say("ask")
+        await socket.until("system_interaction_message")
+        await socket.answer("late", id="a1", thread_id=old["id"])
+        ack = await socket.until(lambda frame: frame.get("for") == "a1")
+        assert (ack["outcome"], ack["content"]["status"]) == ("stale", "cancelled")
+        await socket.answer("right", id="a2")
+        await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        assert socket.text() == "right"
+
+
 async def test_another_users_things_are_as_good_as_missing(chat: Chat) -> None:
     async with await chat.socket() as mine, await chat.socket("ben") as other:
         await mine.say("ask")
