@@ -2,7 +2,9 @@
 
 from django.contrib import admin
 from django.contrib.auth.views import LogoutView
+from django.templatetags.static import static
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from natproject.sign_in import SignInLinkView, SignInView
 
@@ -11,5 +13,7 @@ urlpatterns = [
     path("sign-in/", SignInView.as_view(), name="sign-in"),
     path("sign-in/link/", SignInLinkView.as_view(), name="sign-in-link"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
+    # Asked for by browsers on pages that name no icon, as the admin's.
+    path("favicon.ico", RedirectView.as_view(url=static("icon.svg"))),
     path("", include("chat_app.urls")),
 ]

@@ -22,7 +22,12 @@ from sessions_app.workflows import BinaryPrompt, Context, Message, Option, TextP
 Part = Callable[[Context, list[str]], AsyncGenerator[str, None]]
 
 
-@workflow(name="probe", title="Probe", description=__doc__ or "", starters=("echo hello", "ask"))
+@workflow(
+    name="probe",
+    title="Probe",
+    description="What load tests and benchmarks drive, by the first word of the message.",
+    starters=("echo hello", "ask"),
+)
 async def probe(message: Message, context: Context) -> AsyncGenerator[str, None]:
     """Do what the first word says."""
     word, _, rest = message.text.strip().partition(" ")
