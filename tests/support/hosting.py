@@ -103,6 +103,15 @@ class Hosting:
         )
         return await conversations.answer(by=self.person, conversation_id="c", answer=given)
 
+    async def answer_any(self, value: str, interaction: Interaction) -> conversations.Settled:
+        """Answer a question of whatever conversation."""
+        given = conversations.Answer(uuid4().hex, value, interaction=str(interaction.id))
+        return await conversations.answer(by=self.person, conversation_id=None, answer=given)
+
+    async def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call what an operator calls."""
+        return await asyncio.to_thread(function, *args, **kwargs)
+
     async def status(self, run: UUID, *wanted: str) -> Run:
         """Wait until the run has one of the statuses."""
         found: Run = await until(lambda: Run.objects.filter(pk=run, status__in=wanted).first())
