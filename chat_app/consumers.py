@@ -32,8 +32,9 @@ from chat_app.replies import (
 )
 from chat_app.selectors import find_conversation, read_opening
 from chat_app.sweeper import sweeper
-from sessions_app import conversations, database
-from sessions_app.conversations import Answer, Message
+from sessions_app import answers, conversations, database
+from sessions_app.answers import Answer
+from sessions_app.conversations import Message
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.notify import NEWS, group_name
 from sessions_app.people import Person
@@ -162,7 +163,7 @@ class ChatConsumer(SocketConsumer):
             raise Invalid("The answer has neither a text nor values.")
         if message.conversation_id is not None:
             await self._follow(message.conversation_id)
-        settled = await conversations.answer(
+        settled = await answers.answer(
             by=self.person,
             conversation_id=message.conversation_id,
             answer=Answer(

@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 from django.http import HttpRequest
 from django.utils.translation import gettext
 
-from sessions_app.conversations import Answer, Message, Outcome, Settled
+from sessions_app.answers import Answer, Outcome, Settled
+from sessions_app.conversations import Message
 from sessions_app.workflows import registry
 
 MOST = 2**53

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 from chat_app.frames import Frame, timestamp
 from chat_app.protocol import ClientMessage, Refusal
-from sessions_app.conversations import Settled, Submitted
+from sessions_app.answers import Settled
+from sessions_app.conversations import Submitted
 
 # Ids need only be unique; a random one for each frame costs more than the frame.
 _PROCESS = uuid4().hex

@@ -19,8 +19,8 @@ from chat_app.cards import Typed
 from chat_app.page import Page, read_page
 from chat_app.sidebar import Sidebar, newest, sidebar
 from chat_app.words import WORDS
-from sessions_app import conversations, database
-from sessions_app.conversations import Outcome
+from sessions_app import answers, conversations, database
+from sessions_app.answers import Outcome
 from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable
 from sessions_app.people import Person
 from sessions_app.workflows import registry
@@ -122,9 +122,7 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
     person = await _person(request)
     given = forms.answer(request, interaction)
     try:
-        settled = await conversations.answer(
-            by=person, conversation_id=conversation_id, answer=given
-        )
+        settled = await answers.answer(by=person, conversation_id=conversation_id, answer=given)
     except (Refused, StorageUnavailable) as error:
         typed = Typed(interaction, forms.values(given), str(error))
         return await _page(request, conversation_id, typed=typed, status=_status(error))

@@ -4,24 +4,15 @@ Each function is one transaction, committed by the one writer; the hosts are wok
 A crash before it leaves nothing, one after it leaves work that the next start takes up.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
-
-from django.contrib.auth import get_user_model
 
 from sessions_app.config import Policy
 from sessions_app.dispatch.base import dispatcher
 from sessions_app.errors import Busy, Invalid, NotFound
-from sessions_app.event_log import InteractionSettled, Transaction, sql, writer
-from sessions_app.interactive import load_prompt
-from sessions_app.models import Conversation, Event, Interaction, Run
-from sessions_app.people import Person
-from sessions_app.questions import Question, Settlement, find_questions, settle
+from sessions_app.event_log import Transaction, sql, writer
+from sessions_app.models import Conversation, Event, Run
 from sessions_app.workflows import registry
 
 MAX_MESSAGE = 32_000
@@ -60,46 +51,6 @@ class Submitted:
     duplicate: bool
 
 
-class Outcome(StrEnum):
-    """What came of an answer."""
-
-    ACCEPTED = "accepted"  # it is the answer
-    DUPLICATE = "duplicate"  # it was the answer already
-    STALE = "stale"  # another answer was faster, or the run ended
-    EXPIRED = "expired"  # the deadline passed first
-    NOT_FOUND = "not_found"  # there is no such question for this person
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer as it comes in: `value`, or `values` for a checkbox.
-
-    `interaction` names the question. Without it the first of `names` (ids that a client sent along)
-    that is a question of the conversation does, else its only pending one.
-    """
-
-    answer_id: str
-    value: str | None = None
-    values: list[str] | None = None
-    interaction: str | None = None
-    names: Sequence[str] = ()
-    version: int | None = None
-    via: str = "websocket"
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What came of an answer, and the final status of the question where there is one."""
-
-    outcome: Outcome
-    interaction: UUID | None = None
-    status: str = ""
-    response: dict[str, Any] | None = None
-    by: str | None = None
-    at: datetime | None = None
-    via: str = ""
-
-
 async def submit(*, owner: int, conversation_id: str, message: Message) -> Submitted:
     """Store a user message and the run it starts, and wake its host.
 
@@ -110,16 +61,6 @@ async def submit(*, owner: int, conversation_id: str, message: Message) -> Submi
     """
     _check_message(conversation_id, message)
     return await writer.write(lambda tx: _submit(tx, owner, conversation_id, message))
-
-
-async def answer(*, by: Person, conversation_id: str | None, answer: Answer) -> Settled:
-    """Settle a pending question by the answer of a person who may give it.
-
-    Raises:
-        Invalid: the answer is none that the prompt takes (the prompt stays pending), or several
-            prompts are pending and none is named.
-    """
-    return await writer.write(lambda tx: _answer(tx, by, conversation_id, answer))
 
 
 async def stop(*, owner: int, conversation_id: str, run: str | None = None) -> list[UUID]:
@@ -234,111 +175,3 @@ def _stop(tx: Transaction, owner: int, conversation_id: str, run_id: str | None)
     for run in stoppable:
         request_stop(tx, run)
     return [run.id for run in stoppable]
-
-
-def _answer(tx: Transaction, by: Person, conversation_id: str | None, given: Answer) -> Settled:
-    question = _find(by.id, conversation_id, given)
-    return Settled(Outcome.NOT_FOUND) if question is None else settle_by(tx, question, by, given)
-
-
-def settle_by(tx: Transaction, question: Question, by: Person, given: Answer) -> Settled:
-    """Settle the question with this person's answer, or say why it is too late."""
-    if question.status != Interaction.Status.PENDING:
-        return _too_late(question, by, given)
-    if question.expires_at is not None and question.expires_at <= tx.now:
-        response = expire(tx, question)
-        return Settled(
-            Outcome.EXPIRED,
-            question.id,
-            Interaction.Status.EXPIRED.value,
-            response,
-            at=tx.now,
-            via="deadline",
-        )
-    if given.version is not None and given.version != question.version:
-        return Settled(Outcome.STALE, question.id, question.status)
-    response = load_prompt(question.prompt).check(given.value, given.values)
-    status = Interaction.Status.ANSWERED
-    _settle(tx, question, Settlement(status, given.via, response, by, given.answer_id))
-    return Settled(
-        Outcome.ACCEPTED, question.id, status.value, response, by.username, tx.now, given.via
-    )
-
-
-def expire(tx: Transaction, question: Question, *, via: str = "deadline") -> dict[str, Any] | None:
-    """The deadline passed: the prompt's declared default is its outcome, else none."""
-    response = load_prompt(question.prompt).default_answer()
-    _settle(tx, question, Settlement(Interaction.Status.EXPIRED, via, response))
-    return response
-
-
-def _settle(tx: Transaction, question: Question, settlement: Settlement) -> None:
-    if settle(tx, question, settlement):
-        news = InteractionSettled(
-            question.run_id,
-            question.id,
-            settlement.status,
-            settlement.response,
-            settlement.by.username if settlement.by else None,
-            tx.now,
-        )
-        tx.after_commit.append(lambda: dispatcher().wake(question.key, news))
-
-
-def _find(user: int, conversation_id: str | None, given: Answer) -> Question | None:
-    """The question that is meant, among those that this person may answer.
-
-    One of another person is not told from one that does not exist.
-    """
-    mine = partial(find_questions, owner=user, conversation_id=conversation_id)
-    if given.interaction is not None:
-        found = mine(interaction=UUID(given.interaction)) if is_uuid(given.interaction) else []
-        return found[0] if found else None
-    if conversation_id is None:
-        return None
-    for name in filter(is_uuid, given.names):
-        if found := mine(interaction=UUID(name)):
-            return found[0]
-        if find_questions(owner=user, interaction=UUID(name)):
-            return None  # another conversation's; never taken for the one that is pending here
-    pending = mine(pending=True)
-    if len(pending) > 1:
-        raise Invalid(
-            f"{len(pending)} prompts are pending. Name the one you answer by interaction_id.",
-            pending=[
-                {"interaction_id": str(one.id), "text": one.prompt["text"]} for one in pending
-            ],
-        )
-    return pending[0] if pending else None
-
-
-def is_uuid(text: str) -> bool:
-    """Whether the text is a UUID; the database takes nothing else for one."""
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _too_late(question: Question, by: Person, given: Answer) -> Settled:
-    """The same answer again is acknowledged again; any other is told what stands."""
-    outcome = Outcome.STALE
-    if question.status == Interaction.Status.EXPIRED:
-        outcome = Outcome.EXPIRED
-    elif (question.answer_id, question.by) == (given.answer_id, by.id):
-        try:
-            if load_prompt(question.prompt).check(given.value, given.values) == question.response:
-                outcome = Outcome.DUPLICATE
-        except Invalid:
-            pass
-    answerer = question.by and get_user_model().objects.filter(pk=question.by).first()
-    return Settled(
-        outcome,
-        question.id,
-        question.status,
-        question.response,
-        answerer.get_username() if answerer else None,
-        question.at,
-        question.via,
-    )

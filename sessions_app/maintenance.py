@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 from django.utils import timezone
 
-from sessions_app import builder_records, conversations, database
+from sessions_app import answers, builder_records, database
 from sessions_app.dispatch.base import dispatcher
 from sessions_app.errors import StorageUnavailable
 from sessions_app.event_log import Transaction, writer
@@ -38,7 +38,7 @@ def due_sleeps() -> list[Run]:
 def expire(tx: Transaction, interaction: UUID) -> None:
     """The deadline has passed: settle the interaction, if nobody was faster."""
     for question in find_questions(interaction=interaction, pending=True):
-        conversations.expire(tx, question)
+        answers.expire(tx, question)
 
 
 def wake_run(tx: Transaction, run: Run) -> None:

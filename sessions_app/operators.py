@@ -6,8 +6,8 @@ recorded by the caller.
 
 from uuid import UUID, uuid4
 
-from sessions_app import conversations
-from sessions_app.conversations import Answer, Settled
+from sessions_app import answers, conversations
+from sessions_app.answers import Answer, Settled
 from sessions_app.dispatch.base import dispatcher
 from sessions_app.errors import NotFound
 from sessions_app.event_log import Transaction, writer
@@ -37,7 +37,7 @@ def answer(interaction: UUID, *, person: Person, given: str | list[str]) -> Sett
     values = {"values": given} if isinstance(given, list) else {"value": given}
     answered = Answer(str(uuid4()), via=VIA, **values)
     return writer.write_now(
-        lambda tx: conversations.settle_by(tx, _question(interaction), person, answered)
+        lambda tx: answers.settle_by(tx, _question(interaction), person, answered)
     )
 
 
@@ -74,7 +74,7 @@ def _expire(tx: Transaction, interaction_id: UUID) -> bool:
     question = _question(interaction_id)
     if question.status != Interaction.Status.PENDING:
         return False
-    conversations.expire(tx, question, via=VIA)
+    answers.expire(tx, question, via=VIA)
     return True
 
 

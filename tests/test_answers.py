@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from sessions_app import conversations
-from sessions_app.conversations import Answer, Outcome
+from sessions_app import answers
+from sessions_app.answers import Answer, Outcome
 from sessions_app.errors import Invalid
 from sessions_app.models import Event, Interaction
 from sessions_app.people import Person
@@ -76,7 +76,7 @@ async def test_a_late_answer_is_never_applied_to_the_next_prompt() -> None:
         [second] = await hosting.prompts(run)
         # A plain client names the prompt by the id that it answers with.
         named = Answer(str(first.id), "no", names=[str(first.id)])
-        late = await conversations.answer(by=hosting.person, conversation_id="c", answer=named)
+        late = await answers.answer(by=hosting.person, conversation_id="c", answer=named)
         assert late.outcome == Outcome.STALE
         await hosting.answer("mine", second)
         await hosting.ended(run)
@@ -105,12 +105,12 @@ async def test_prompts_of_others_and_of_nobody_are_not_told_apart() -> None:
             (hosting.user, "another", str(prompt.id)),
             (hosting.user, "c", "no uuid"),
         ]:
-            settled = await conversations.answer(
+            settled = await answers.answer(
                 by=Person(user, "ben"),
                 conversation_id=conversation,
                 answer=Answer("x", "yes", interaction=interaction),
             )
-            assert settled == conversations.Settled(Outcome.NOT_FOUND)
+            assert settled == answers.Settled(Outcome.NOT_FOUND)
 
 
 async def test_an_answer_without_a_pending_prompt_is_not_found() -> None:

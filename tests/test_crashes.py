@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.conftest import NewServer
-from tests.support.server import ROOT, Server, environment
+from tests.support.server import ROOT, Ended, Server, environment
 from tests.support.websocket import Frame, WsClient
 
 SETTLE = """
@@ -174,6 +174,33 @@ async def test_a_deadline_that_passed_while_the_server_was_down_is_settled_after
         assert update["content"]["response"] == {"value": "reject"}
         await back.until(completed)
         assert "nobody decided in time" in back.text()
+
+
+async def test_a_run_that_kills_its_process_is_set_aside_and_the_others_get_on(
+    server: Server,
+) -> None:
+    async with socket(server) as client:
+        for n in range(5):
+            await client.message("slowstream 20 20", conversation_id=f"good{n}")
+        await client.message("exit", conversation_id="poison")
+        await asyncio.to_thread(server.process.wait, 20)
+    for _ in range(10):
+        try:
+            server.restart()
+            # It is set aside at last; until then it kills the server within moments.
+            await asyncio.to_thread(server.process.wait, 6)
+        except Ended:
+            continue
+        except subprocess.TimeoutExpired:
+            break
+    statuses = {
+        row["conversation_id"]: row["status"]
+        for row in server.rows(
+            "select c.conversation_id, r.status from sessions_app_run r"
+            " join sessions_app_conversation c on c.id = r.conversation_id"
+        )
+    }
+    assert statuses == {**{f"good{n}": "completed" for n in range(5)}, "poison": "suspended"}
 
 
 def resident_mb(server: Server) -> float:

@@ -9,6 +9,7 @@ PROBE_WORKFLOW is set.
     slowstream N MS   as stream, with so many milliseconds before each chunk
     step N [MS]       N journaled steps; each waits so many milliseconds, then appends a line to the
                       file named by PROBE_LOG
+    exit              ends the process at once, as a crash does
 """
 
 import asyncio
@@ -94,6 +95,13 @@ def append_line(line: str, wait: float) -> None:
             log.write(f"{line}\n")
 
 
+async def exit_(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """What takes its process with it."""
+    yield "exit"
+    await asyncio.sleep(0)
+    os._exit(1)
+
+
 PARTS: dict[str, Part] = {
     "ask": ask,
     "approve": approve,
@@ -101,4 +109,5 @@ PARTS: dict[str, Part] = {
     "slowask": slowask,
     "slowstream": slowstream,
     "step": step,
+    "exit": exit_,
 }

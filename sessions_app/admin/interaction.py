@@ -13,7 +13,7 @@ from django.urls import URLPattern, path, reverse
 from sessions_app import operators
 from sessions_app.admin.answer_form import AnswerForm
 from sessions_app.admin.base import LastRows, ReadOnlyAdmin, short
-from sessions_app.conversations import Outcome
+from sessions_app.answers import Outcome
 from sessions_app.errors import Invalid
 from sessions_app.models import Interaction
 from sessions_app.people import Person

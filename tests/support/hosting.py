@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.contrib.auth import get_user_model
 
-from sessions_app import conversations, database
+from sessions_app import answers, conversations, database
 from sessions_app.config import RuntimeConfig
 from sessions_app.dispatch.base import install
 from sessions_app.dispatch.local import LocalDispatcher
@@ -93,20 +93,20 @@ class Hosting:
 
     async def answer(
         self, value: str | None, interaction: Interaction | None = None, **fields: Any
-    ) -> conversations.Settled:
+    ) -> answers.Settled:
         """Answer as the user; without an interaction the only pending one of conversation "c"."""
-        given = conversations.Answer(
+        given = answers.Answer(
             fields.pop("answer_id", uuid4().hex),
             value,
             interaction=str(interaction.id) if interaction else None,
             **fields,
         )
-        return await conversations.answer(by=self.person, conversation_id="c", answer=given)
+        return await answers.answer(by=self.person, conversation_id="c", answer=given)
 
-    async def answer_any(self, value: str, interaction: Interaction) -> conversations.Settled:
+    async def answer_any(self, value: str, interaction: Interaction) -> answers.Settled:
         """Answer a question of whatever conversation."""
-        given = conversations.Answer(uuid4().hex, value, interaction=str(interaction.id))
-        return await conversations.answer(by=self.person, conversation_id=None, answer=given)
+        given = answers.Answer(uuid4().hex, value, interaction=str(interaction.id))
+        return await answers.answer(by=self.person, conversation_id=None, answer=given)
 
     async def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call what an operator calls."""

@@ -60,6 +60,10 @@ def seed(data_dir: Path, users: list[str]) -> dict[str, str]:
     return cookies
 
 
+class Ended(AssertionError):
+    """The server ended before it answered."""
+
+
 @dataclass
 class Response:
     """What a server answered: redirects are not followed."""
@@ -121,7 +125,8 @@ class Server:
         deadline = time.monotonic() + timeout
         while not self._answers():
             ended = self._process.poll()
-            assert ended is None, f"the server ended with {ended}:\n{self.log_tail()}"
+            if ended is not None:
+                raise Ended(f"the server ended with {ended}:\n{self.log_tail()}")
             assert time.monotonic() < deadline, f"no answer in {timeout} s:\n{self.log_tail()}"
             time.sleep(0.05)
 
