@@ -1,10 +1,9 @@
 """One run as its host drives it: the durable driver of its context."""
 
 import asyncio
-import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 from datetime import datetime
 from enum import Enum
 from functools import partial
@@ -27,13 +26,14 @@ from sessions_app.errors import (
 )
 from sessions_app.event_log import InteractionSettled, Lane, Work, writer
 from sessions_app.journal import Call, Entry, Record
-from sessions_app.models import Interaction, Run
+from sessions_app.models import Run
 from sessions_app.output import Output
 from sessions_app.people import Person
 from sessions_app.runner import Runner
 from sessions_app.session import SessionManager
 from sessions_app.slots import Slot
 from sessions_app.take_up import Started
+from sessions_app.waiting import Answer, Waiting
 
 log = structlog.get_logger(__name__)
 
@@ -58,14 +58,7 @@ class HostedRun:
         self._output = Output(self._held, started.cut, self._write)
         self._runner: Runner | None = None
         self._lane = Lane()
-        self._questions: dict[UUID, asyncio.Future[Answered]] = {}
-        self._early: dict[UUID, Answered] = {}
-        # The questions of each `ask` that is waiting.
-        self._asks: list[set[asyncio.Future[Answered]]] = []
-        self._sleeps: dict[int, datetime] = {}
-        self._busy = 0
-        self._waits = 0
-        self._waiting_since = 0.0
+        self._waiting = Waiting()
         self._leaving: Leaving | None = None
         self._mismatch: NonDeterminism | None = None
         self.failure: BaseException | None = None
@@ -84,33 +77,27 @@ class HostedRun:
             self._leaving = why
             if self._runner is not None:
                 self._runner.context.end()
-            if not (self._busy and why is Leaving.DRAIN):
+            if not (self._waiting.in_a_step and why is Leaving.DRAIN):
                 self.task.cancel()
 
     def park(self) -> None:
         """Take it out of memory until an answer, or the end of a sleep, brings it back."""
-        waits_for = {one for one, answered in self._questions.items() if not answered.done()}
-        wake_at = min(self._sleeps.values(), default=None)
-        self._write(partial(runs.rest, held=self._held, waits_for=waits_for, wake_at=wake_at))
+        rest = partial(
+            runs.rest,
+            held=self._held,
+            waits_for=self._waiting.unanswered,
+            wake_at=self._waiting.wake_at,
+        )
+        self._write(rest)
         self.leave(Leaving.PARK)
 
     def settled(self, news: InteractionSettled) -> None:
         """One of its questions has its final status."""
-        is_default = news.status == Interaction.Status.EXPIRED
-        answered = Answered(news.response, news.by, news.at, is_default=is_default)
-        waiting = self._questions.get(news.interaction)
-        if waiting is None:
-            self._early[news.interaction] = answered
-        elif not waiting.done():
-            waiting.set_result(answered)
+        self._waiting.settled(news)
 
     def rests_since(self) -> float | None:
-        """Since when (monotonic) it does nothing but wait; None while it works.
-
-        All answers of an `ask` are there: it is about to go on, or waits for a place to do so.
-        """
-        about_to = any(all(answered.done() for answered in asked) for asked in self._asks)
-        return self._waiting_since if self._waits and not self._busy and not about_to else None
+        """Since when (monotonic) it does nothing but wait; None while it works."""
+        return self._waiting.since()
 
     # --- the driver of its context
 
@@ -129,12 +116,10 @@ class HostedRun:
     @contextmanager
     def working(self) -> Iterator[None]:
         """In a step."""
-        self._busy += 1
         try:
-            yield
+            with self._waiting.step():
+                yield
         finally:
-            self._busy -= 1
-            self._waiting_since = time.monotonic()
             if self._leaving is Leaving.DRAIN and self.task is not None:
                 self.task.cancel()  # the step is stored; it need not run again
 
@@ -154,7 +139,7 @@ class HostedRun:
     async def ask(self, asked: list[tuple[Call, Any]]) -> list[Answered]:
         """See `Driver`."""
         answers: dict[int, Answered] = {}
-        waiting: dict[int, asyncio.Future[Answered]] = {}
+        waiting: dict[int, Answer] = {}
         new: list[tuple[Call, Any, UUID]] = []
         for call, prompt in asked:
             entry = self.recall(call)
@@ -167,7 +152,7 @@ class HostedRun:
                 if interaction is None:
                     interaction = uuid4()
                     new.append((call, prompt, interaction))
-                waiting[call.position] = self._expect(interaction)
+                waiting[call.position] = self._waiting.expect(interaction)
         if waiting:
             await self._wait_for_people(set(waiting.values()), new)
             answers |= {position: future.result() for position, future in waiting.items()}
@@ -179,18 +164,15 @@ class HostedRun:
         recorded = self.recall(call) is not None
         if recorded and left <= 0:
             return
-        self._sleeps[call.position] = until
-        try:
+        alone = self._waiting.nothing
+        with self._waiting.sleep(call.position, until):
             if not recorded:
                 self._output.settle()
-                sleep = partial(
-                    runs.begin_sleep, held=self._held, call=call, until=until, alone=self._alone
+                await self._write(
+                    partial(runs.begin_sleep, held=self._held, call=call, until=until, alone=alone)
                 )
-                await self._write(sleep)
-            async with self._resting():
+            async with self._released():
                 await asyncio.sleep(max(left, 0))
-        finally:
-            del self._sleeps[call.position]
         await self._write(lambda tx: runs.awake(tx, self._held))
 
     # --- how it executes
@@ -279,42 +261,18 @@ class HostedRun:
 
     # --- waiting
 
-    def _expect(self, interaction: UUID) -> "asyncio.Future[Answered]":
-        future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
-        self._questions[interaction] = future
-        if (early := self._early.pop(interaction, None)) is not None:
-            future.set_result(early)
-        return future
-
     async def _wait_for_people(
-        self, futures: set["asyncio.Future[Answered]"], new: list[tuple[Call, Any, UUID]]
+        self, answers: set[Answer], new: list[tuple[Call, Any, UUID]]
     ) -> None:
+        alone = self._waiting.nothing
         if new:
             self._output.settle()
             await self._write(
-                partial(runs.open_interactions, held=self._held, asked=new, alone=self._alone)
+                partial(runs.open_interactions, held=self._held, asked=new, alone=alone)
             )
-        self._asks.append(futures)
-        try:
-            async with self._resting():
-                await asyncio.wait(futures)
-        finally:
-            self._asks.remove(futures)
-
-    @property
-    def _alone(self) -> bool:
-        """What begins to wait now is all that the run does: nothing else is under way."""
-        return not (self._busy or self._waits)
-
-    @asynccontextmanager
-    async def _resting(self) -> AsyncIterator[None]:
-        self._waits += 1
-        self._waiting_since = time.monotonic()
-        try:
+        with self._waiting.ask(answers):
             async with self._released():
-                yield
-        finally:
-            self._waits -= 1
+                await asyncio.wait(answers)
 
     # --- writing
 

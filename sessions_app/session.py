@@ -6,7 +6,7 @@ The names are those of the NeMo Agent Toolkit's runtime (docs/architecture.md ma
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sessions_app.builder import Built, PerUserBuilderInfo, build
@@ -14,6 +14,7 @@ from sessions_app.config import WorkflowConfig
 from sessions_app.context import Driver, Message, Scope
 from sessions_app.errors import NoPerson, SessionsError
 from sessions_app.interactive import AnyPrompt
+from sessions_app.locks import KeyLocks
 from sessions_app.people import Person
 from sessions_app.runner import Runner
 from sessions_app.slots import Slot
@@ -107,7 +108,7 @@ class SessionManager:
         self.semaphore = asyncio.Semaphore(offered.config.max_concurrency)
         self.shared_builder: Any = None
         self._per_user: dict[str, PerUserBuilderInfo] = {}
-        self._locks: dict[str, _KeyLock] = {}
+        self._locks = KeyLocks()
         self._cleanup: asyncio.Task[None] | None = None
         self._closed = False
         self._sessions = 0
@@ -225,7 +226,7 @@ class SessionManager:
 
     async def evict(self, user_id: str) -> bool:
         """Close the user's builder unless it is in use. False if it is, or if there is none."""
-        async with self._lock(user_id):
+        async with self._locks.hold(user_id):
             info = self._per_user.get(user_id)
             # Between this check and the removal nothing awaits: no session can take it meanwhile.
             # The lock keeps a new builder from being built before the old one is closed.
@@ -268,7 +269,7 @@ class SessionManager:
         key = str(person.id)
         if (known := self._per_user.get(key)) is not None:
             return known
-        async with self._lock(key):
+        async with self._locks.hold(key):
             if (known := self._per_user.get(key)) is not None:
                 return known
             built = await build(self.entry.per_user_builder, person, self.options)
@@ -279,9 +280,6 @@ class SessionManager:
             )
             self._per_user[key] = info
             return info
-
-    def _lock(self, key: str) -> AbstractAsyncContextManager[None]:
-        return self._locks.setdefault(key, _KeyLock()).use(self._locks, key)
 
     async def _run_periodic_cleanup(self) -> None:
         every = min(CLEANUP_EVERY, self.config.per_user_idle)
@@ -294,22 +292,3 @@ class SessionManager:
         limit = time.monotonic() - self.config.per_user_idle
         idle = [key for key, info in self._per_user.items() if info.last_activity < limit]
         return sum([await self.evict(key) for key in idle])
-
-
-class _KeyLock:
-    """A lock of one key, forgotten when the last that wants it is through."""
-
-    def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-        self._users = 0
-
-    @asynccontextmanager
-    async def use(self, locks: "dict[str, _KeyLock]", key: str) -> AsyncIterator[None]:
-        self._users += 1
-        try:
-            async with self._lock:
-                yield
-        finally:
-            self._users -= 1
-            if not self._users:
-                locks.pop(key, None)
