@@ -248,7 +248,7 @@ async def test_a_workflow_that_is_not_offered_any_more_suspends_its_runs() -> No
     async with Hosting("t_ask") as hosting:
         await hosting.stop()
         run = await hosting.submit("echo")
-        other = Hosting("t_plain")
+        other = Hosting("t_busy")
         other.offer()
         await hosting.start()
         row = await hosting.ended(run)
