@@ -169,7 +169,9 @@ def _stop(tx: Transaction, owner: int, conversation_id: str, run_id: str | None)
     )
     if not mine.exists():
         raise NotFound("There is no such conversation.")
-    stoppable = list(mine.filter(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED]))
+    stoppable = list(
+        mine.filter(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED]).order_by("created_at")
+    )
     if run_id is not None:
         stoppable = [run for run in stoppable if str(run.id) == run_id]
     for run in stoppable:

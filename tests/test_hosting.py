@@ -120,7 +120,7 @@ at_once = [0, 0]
 async def busy(message: Message, context: Context) -> AsyncGenerator[str, None]:
     at_once[0] += 1
     at_once[1] = max(at_once)
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.1)  # long enough for those behind it to begin, if they may
     at_once[0] -= 1
     yield "done"
 

@@ -7,7 +7,8 @@ Payloads by event type:
   with `"replayed": int` (journal positions) where the run was taken up again
 - `text`: `{"text": str}`, a piece of the run's output
 - `message`: `{"text": str, "lengths": [int]}`, folded `text` events; `lengths` gives the characters
-  of each sequence that the message spans
+  of each sequence that the message spans. Text that a restart took back is not in it; an operator
+  finds it in `"taken_back": str`
 - `restart`: `{"from_sequence": int}`: the run's text from there on was cut, and is begun anew
 - `step`: `{"step_id": str, "name": str, "state": "in_progress" | "complete" | "failed",
   "payload": str (markdown)}`
