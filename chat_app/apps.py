@@ -9,3 +9,9 @@ class ChatAppConfig(AppConfig):
     name = "chat_app"
     verbose_name = "Chat"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Listen for what ends an identity."""
+        from chat_app import revocation  # noqa: PLC0415 - it needs the models, which come later
+
+        revocation.connect()

@@ -32,7 +32,12 @@ LAYER_PAUSE = 1.0
 CLOSING = 5.0
 # Bytes of frames that were taken and not yet handled; each counts with what it costs to keep it.
 MAX_WAITING = 2 * 1024 * 1024
+# Characters of one frame with which the socket ends. (One that is smaller, and still too large as a
+# message, gets an error, and the socket stays.) Daphne takes 16 MiB.
+LARGEST = 12 * 1024 * 1024
 FRAME_COST = 100
+# Closing codes of every day.
+ORDINARY = (1012, 4401)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,10 @@ class SocketConsumer:
         self.scope = scope
         self.layer = channel_layer()
         self.channel = ""
+        self.task: asyncio.Task[Any] | None = None
         self._send = send
         self._nudges = asyncio.Event()
+        self._ending: CloseSocket | None = None
         self._rate = Bucket(rate=FRAMES_RATE, burst=FRAMES_BURST)
         self._waiting: asyncio.Queue[Frame | None] = asyncio.Queue()
         self._waiting_size = 0
@@ -67,13 +74,26 @@ class SocketConsumer:
 
     async def serve(self, receive: Receive) -> None:
         """Serve the socket until it is closed."""
+        self.task = asyncio.current_task()
         await receive()
         if not self.admits():
             await self._send({"type": "websocket.close"})  # before accept: HTTP 403
             return
         await self._send({"type": "websocket.accept"})
         self.channel = await self.layer.new_channel()
-        reason = CloseSocket()
+        try:
+            reason = await self._live(receive)
+        except asyncio.CancelledError:  # as Daphne does when it stops
+            with suppress(OSError):
+                await self._send({"type": "websocket.close", "code": 1012, "reason": "restarting"})
+            raise
+        finally:
+            await self.left()
+        if reason.code:
+            await self._close(reason, receive)
+
+    async def _live(self, receive: Receive) -> CloseSocket:
+        """Take frames and news until either side ends it; return why."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._hear_news())
@@ -82,10 +102,7 @@ class SocketConsumer:
                 await self._take_frames(receive)
         except* CloseSocket as group:
             reason = _first(group)
-        finally:
-            await self.left()
-        if reason.code:
-            await self._close(reason, receive)
+        return reason
 
     def admits(self) -> bool:
         """Whether the connection is taken at all."""
@@ -115,6 +132,23 @@ class SocketConsumer:
         """Have `nudged` called in a task of the socket."""
         self._nudges.set()
 
+    def end(self, why: CloseSocket) -> None:
+        """Have the socket closed, whatever it is doing."""
+        self._ending = self._ending or why
+        self.nudge()
+
+    async def next_frame(self) -> str | None:
+        """The client's next frame; None for a binary one.
+
+        Raises:
+            CloseSocket: the client is gone.
+        """
+        frame = await self._waiting.get()
+        if frame is None:
+            raise CloseSocket
+        self._waiting_size -= len(frame.text or "") + FRAME_COST
+        return frame.text
+
     async def send_text(self, text: str, *, free: bool = False) -> None:
         """Send a text frame; unless it is free, at the cost of the budget for unread bytes.
 
@@ -132,6 +166,8 @@ class SocketConsumer:
         """Take frames as they arrive, since servers queue without bound what is not taken."""
         while (message := await receive())["type"] != "websocket.disconnect":
             text = message.get("text")
+            if len(text or message.get("bytes") or "") > LARGEST:
+                raise CloseSocket(4413, "message too large")
             # Of one that is too large, enough to see that it is.
             text = text and text[: MAX_FRAME + 1]
             self._waiting_size += len(text or "") + FRAME_COST
@@ -142,12 +178,10 @@ class SocketConsumer:
 
     async def _handle_frames(self) -> None:
         await self.opened()
-        while (frame := await self._waiting.get()) is not None:
-            self._waiting_size -= len(frame.text or "") + FRAME_COST
-            await self.received(frame.text)
+        while True:
+            await self.received(await self.next_frame())
             if self._waiting.qsize():
                 await asyncio.sleep(0)  # a client that floods us lets the others have their turn
-        raise CloseSocket
 
     async def _hear_news(self) -> None:
         while True:
@@ -163,10 +197,12 @@ class SocketConsumer:
         while True:
             await self._nudges.wait()
             self._nudges.clear()
+            if self._ending is not None:
+                raise self._ending
             await self.nudged()
 
     async def _close(self, why: CloseSocket, receive: Receive) -> None:
-        level = logging.INFO if why.code == 4401 else logging.WARNING
+        level = logging.INFO if why.code in ORDINARY else logging.WARNING
         log.log(level, "socket.closed", code=why.code, reason=why.reason)
         with suppress(OSError, TimeoutError):
             await self._send({"type": "websocket.close", "code": why.code, "reason": why.reason})

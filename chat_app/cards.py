@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from chat_app.settled import range_words
 from sessions_app.interactive import AnyPrompt, Option, load_prompt
 from sessions_app.models import Interaction
@@ -64,6 +66,8 @@ def card(interaction: Interaction, typed: Typed | None = None) -> Card:
     """The card of one question."""
     prompt = load_prompt(interaction.prompt)
     question, _, more = prompt.text.strip().partition("\n")
+    if prompt.input_type == "oauth_consent":  # its text is the URL
+        question = gettext("Sign in at %(host)s, then say so here.") % {"host": prompt.host}
     values = typed.values if typed else []
     how_many = ""
     if prompt.input_type == "checkbox":

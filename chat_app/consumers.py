@@ -8,11 +8,13 @@ import structlog
 
 from chat_app import cursors, identity
 from chat_app.allowance import CloseSocket
-from chat_app.base_consumer import Scope, Send, SocketConsumer
+from chat_app.base_consumer import Scope, Send
 from chat_app.feed import Feed
 from chat_app.frames import Frame, dump
+from chat_app.identified_consumer import IdentifiedConsumer
 from chat_app.protocol import (
     AckMessage,
+    AuthMessage,
     ClientMessage,
     InteractionMessage,
     PingMessage,
@@ -37,7 +39,6 @@ from sessions_app.answers import Answer
 from sessions_app.conversations import Message
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.notify import NEWS, group_name
-from sessions_app.people import Person
 
 log = structlog.get_logger(__name__)
 
@@ -45,32 +46,19 @@ log = structlog.get_logger(__name__)
 MAX_FEEDS = 64
 
 
-class ChatConsumer(SocketConsumer):
+class ChatConsumer(IdentifiedConsumer):
     """A user's socket. It follows each conversation that it touches, by one feed each."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         super().__init__(scope, send)
-        self.user = 0
-        self.person = Person(0, "")
-        self.feeds: dict[UUID, Feed] = {}
-        self.awaited: set[str] = set()
         self._ids: dict[str, UUID] = {}
         self._following = asyncio.Lock()
         self._conversation_id: str | None = None
         self._workflow: str | None = None
         self._metadata: dict[str, Any] = {}
 
-    def admits(self) -> bool:
-        """A page of another site may not use the cookies of this one."""
-        return identity.origin_allowed(self.scope)
-
-    async def opened(self) -> None:
+    async def begin(self) -> None:
         """Follow the conversation that the query names."""
-        person = identity.person(self.scope)
-        if person is None:
-            raise CloseSocket(4401, "not signed in")
-        self.person, self.user = person, person.id
-        sweeper.add(self)
         self._metadata = identity.metadata(self.scope)
         query, refusals = check_query(identity.parameters(self.scope))
         self._workflow = query.workflow
@@ -83,10 +71,9 @@ class ChatConsumer(SocketConsumer):
 
     async def left(self) -> None:
         """Leave all conversations."""
-        if self.user:
-            await sweeper.remove(self)
-            for conversation in list(self.feeds):
-                await self._unfollow(conversation)
+        await super().left()
+        for conversation in list(self.feeds):
+            await self._unfollow(conversation)
 
     async def received(self, text: str | None) -> None:
         """Carry out what a frame asks for, or say why not. The socket outlives either."""
@@ -108,11 +95,13 @@ class ChatConsumer(SocketConsumer):
             await self._refuse(told)
 
     async def heard(self, message: dict[str, Any]) -> None:
-        """A conversation has news."""
-        if message["type"] == NEWS:
-            feed = self.feeds.get(UUID(hex=message["conversation"]))
-            if feed is not None:
-                await feed.news(message["sequence"], message["copy"])
+        """A conversation has news, or the person may have been signed out."""
+        if message["type"] != NEWS:
+            await super().heard(message)
+            return
+        feed = self.feeds.get(UUID(hex=message["conversation"]))
+        if feed is not None:
+            await feed.news(message["sequence"], message["copy"])
 
     async def nudged(self) -> None:
         """News was lost, or the conversation that the connection named has come to be."""
@@ -135,6 +124,8 @@ class ChatConsumer(SocketConsumer):
                 await self._stop(message)
             case PingMessage():
                 await self._reply(pong(message))
+            case AuthMessage():
+                await self.authenticate(message)
 
     async def _submit(self, message: UserMessage) -> None:
         message.id = message.id or str(uuid4())
@@ -161,6 +152,7 @@ class ChatConsumer(SocketConsumer):
         text = message.content.text if message.content else None
         if text is None and message.values is None:
             raise Invalid("The answer has neither a text nor values.")
+        await self.authorise()  # who was signed out a moment ago approves nothing any more
         if message.conversation_id is not None:
             await self._follow(message.conversation_id)
         settled = await answers.answer(

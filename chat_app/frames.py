@@ -55,6 +55,13 @@ def is_end(event: EventRecord) -> bool:
     return event.type == Event.Type.RUN and event.payload["status"] in FINISHED
 
 
+def error_content(code: str, message: str, details: dict[str, Any]) -> Frame:
+    """What an error says. The peer's `details` are a text; as values they are beside it."""
+    text = dump(details) if details else ""
+    content = {"code": code, "message": message, "details": text}
+    return {"content": content, "details": details}
+
+
 def event_frames(event: EventRecord, view: View) -> list[Frame]:
     """The frames of an event, in order; none where it has nothing to show."""
     frames = _OF[event.type](event, view)
@@ -102,10 +109,11 @@ def _restart(event: EventRecord, view: View) -> list[Frame]:
 
 def _step(event: EventRecord, view: View) -> list[Frame]:
     step = event.payload
-    content = {"name": step["name"], "payload": step["payload"], "state": step["state"]}
+    content = {"name": step["name"], "payload": step["payload"]}
     done = step["state"] != "in_progress"
     frame = _frame(event, "system_intermediate_message", content, done=done, id_=step["step_id"])
     frame["intermediate_parent_id"] = "default"
+    frame["state"] = step["state"]
     return [frame]
 
 
@@ -117,7 +125,7 @@ def _interaction(event: EventRecord, view: View) -> list[Frame]:
     content = {**asked["prompt"], "timeout": None}
     expires_at = asked["expires_at"] and datetime.fromisoformat(asked["expires_at"])
     if expires_at:
-        content["timeout"] = max(0, math.ceil((expires_at - view.now).total_seconds()))
+        content["timeout"] = max(1, math.ceil((expires_at - view.now).total_seconds()))
     frame = _frame(event, "system_interaction_message", content, done=False, id_=interaction_id)
     frame["interaction_id"] = interaction_id
     frame["version"] = asked["version"]
@@ -139,17 +147,16 @@ def _run(event: EventRecord, view: View) -> list[Frame]:
     end = is_end(event)
     content = {name: update.get(name) for name in ("status", "reason", "error", "replayed")}
     frames = [_frame(event, "run_update_message", content, done=end)]
+    if update.get("trace_id"):
+        trace = {"observability_trace_id": update["trace_id"]}
+        frames.insert(0, _frame(event, "observability_trace_message", trace))
     if not end:
         return frames
     frames.insert(0, _response(event, "", done=True))
     if update.get("error"):
         error = update["error"]
-        content = {
-            "code": "workflow_error",
-            "message": error["message"],
-            "details": {"code": error["code"]},
-        }
-        frames.insert(0, _frame(event, "error_message", content))
+        told = error_content("workflow_error", error["message"], {"code": error["code"]})
+        frames.insert(0, {**_frame(event, "error_message", None), **told})
     if event.schema_type in SINGLE and view.result:
         frames.insert(0, _response(event, view.result))
     return frames

@@ -23,3 +23,25 @@ class SocketCursor(models.Model):
 
     def __str__(self) -> str:
         return f"{self.conversation_id} {self.user_id}: {self.sequence}"
+
+
+class ApiKey(models.Model):
+    """A key by which a program acts for a user. The key itself is not kept: only its hash."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=100, help_text="What it is for: the program that has it.")
+    prefix = models.CharField(max_length=16, unique=True)
+    salt = models.CharField(max_length=32)
+    digest = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    # The key itself, in the request that makes it; nowhere else, and never stored.
+    plain = ""
+
+    class Meta:
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return f"{self.prefix} ({self.name})"

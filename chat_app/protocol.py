@@ -3,7 +3,16 @@
 import json
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from sessions_app.conversations import MAX_NAME
 from sessions_app.errors import (
@@ -18,7 +27,7 @@ MAX_FRAME = 64 * 1024  # bytes
 
 
 class Refusal(Exception):
-    """A frame is not taken. `about`, `parent` and `conversation_id` are its own ids, if any."""
+    """A frame is not taken. `about`, `parent`, `conversation_id` and `type` are its own, if any."""
 
     def __init__(self, code: str, message: str, **details: Any) -> None:
         super().__init__(message)
@@ -27,6 +36,7 @@ class Refusal(Exception):
         self.about: str | None = None
         self.parent: str | None = None
         self.conversation_id: str | None = None
+        self.type: str | None = None
 
     def about_message(self, message: "ClientMessage | None") -> None:
         """It was a checked message that could not be carried out."""
@@ -51,17 +61,28 @@ Name = Annotated[Text, Field(min_length=1, max_length=MAX_NAME)]
 
 
 class Part(BaseModel):
-    """A part of a message's content; parts that are no text are passed over."""
+    """A part of a message's content; one that is no text is passed over, whatever it holds."""
 
     type: str = "text"
     text: Text | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _pass_over(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("type", "text") != "text":
+            return {"type": given["type"]}
+        return given
+
+
+def _parts(given: Any) -> Any:
+    return [{"text": given}] if isinstance(given, str) else given
+
 
 class ChatMessage(BaseModel):
-    """One message of a content."""
+    """One message of a content: parts, or just a text."""
 
     role: str = "user"
-    content: list[Part]
+    content: Annotated[list[Part], BeforeValidator(_parts, json_schema_input_type=str | list[Part])]
 
 
 class Content(BaseModel):
@@ -79,21 +100,37 @@ class Content(BaseModel):
         return None
 
 
+def _messages(given: Any) -> Any:
+    return {"messages": [{"content": given}]} if isinstance(given, str) else given
+
+
+# A plain text is taken for a message of the user.
+AnyContent = Annotated[Content, BeforeValidator(_messages, json_schema_input_type=str | Content)]
+
+
+def _given(value: Any) -> Any:
+    """The peer's clients send "default" for an id that they did not set, and some an empty one."""
+    return None if value in ("default", "") else value
+
+
+OptionalName = Annotated[Name | None, BeforeValidator(_given)]
+
+
 class ClientMessage(BaseModel):
     """The fields that any message may have; those unknown are passed over."""
 
     model_config = ConfigDict(strict=True)
 
-    id: Name | None = None
-    conversation_id: Name | None = None
+    id: OptionalName = None
+    conversation_id: OptionalName = None
 
 
 class UserMessage(ClientMessage):
     """Starts a run."""
 
     schema_type: Literal["chat_stream", "generate_stream", "chat", "generate"] = "chat_stream"
-    content: Content
-    workflow: Name | None = None
+    content: AnyContent
+    workflow: OptionalName = None
 
 
 class InteractionMessage(ClientMessage):
@@ -101,7 +138,7 @@ class InteractionMessage(ClientMessage):
 
     thread_id: Text | None = None
     parent_id: Text | None = None
-    content: Content | None = None
+    content: AnyContent | None = None
     interaction_id: Text | None = None
     values: list[Text] | None = None
     version: int | None = None
@@ -127,6 +164,37 @@ class OAuthModePreference(ClientMessage):
     """Accepted, as all prompts of that kind are links here."""
 
 
+class JwtLogin(BaseModel):
+    """Signs in by a JSON Web Token."""
+
+    method: Literal["jwt"]
+    token: SecretStr
+
+
+class ApiKeyLogin(BaseModel):
+    """Signs in by an API key."""
+
+    method: Literal["api_key"]
+    token: SecretStr
+
+
+class BasicLogin(BaseModel):
+    """Signs in by user name and password."""
+
+    method: Literal["basic"]
+    username: Text
+    password: SecretStr
+
+
+Login = JwtLogin | ApiKeyLogin | BasicLogin
+
+
+class AuthMessage(ClientMessage):
+    """Says who the client is."""
+
+    payload: Annotated[Login, Field(discriminator="method")]
+
+
 class Query(BaseModel):
     """What the query of a connection may name."""
 
@@ -142,6 +210,7 @@ MESSAGES: dict[str, type[ClientMessage]] = {
     "ack_message": AckMessage,
     "ping_message": PingMessage,
     "oauth_mode_preference": OAuthModePreference,
+    "auth_message": AuthMessage,
 }
 
 
@@ -158,6 +227,7 @@ def parse(text: str | None) -> ClientMessage:
         refusal.about = _named(frame, "id")
         refusal.parent = _named(frame, "parent_id") or refusal.about
         refusal.conversation_id = _named(frame, "conversation_id")
+        refusal.type = _named(frame, "type")
         raise
 
 
@@ -253,8 +323,6 @@ def _about_type(type_: object) -> str:
     known = ", ".join(MESSAGES)
     if type_ is None:
         return f"The message has no type. Known are: {known}."
-    if type_ == "auth_message":
-        return "Signing in by auth_message is not offered here. Sign in on the page first."
     return f"There is no message type {_quoted(type_)}. Known are: {known}."
 
 

@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 from itertools import count
 from uuid import uuid4
 
-from chat_app.frames import Frame, timestamp
-from chat_app.protocol import ClientMessage, Refusal
+from chat_app.frames import Frame, error_content, timestamp
+from chat_app.protocol import AuthMessage, ClientMessage, Refusal
 from sessions_app.answers import Settled
 from sessions_app.conversations import Submitted
+from sessions_app.people import Person
 
 # Ids need only be unique; a random one for each frame costs more than the frame.
 _PROCESS = uuid4().hex
@@ -24,16 +25,25 @@ def pong(message: ClientMessage) -> Frame:
     return _answer_to("pong_message", message)
 
 
+def auth_success(message: AuthMessage, person: Person) -> Frame:
+    """The client is this person now."""
+    reply = _answer_to("auth_response_message", message)
+    return {**reply, "status": "success", "user_id": str(person.id), "payload": None}
+
+
+def auth_error(message: AuthMessage, reason: str) -> Frame:
+    """The credentials are wrong."""
+    payload = {"code": "user_auth_error", "message": reason, "details": ""}
+    reply = _answer_to("auth_response_message", message)
+    return {**reply, "status": "error", "user_id": None, "payload": payload}
+
+
 def refused(refusal: Refusal) -> Frame:
     """A message that was not carried out."""
     return {
         **_reply("error_message", refusal.conversation_id, refusal.parent),
         "for": refusal.about,
-        "content": {
-            "code": refusal.code,
-            "message": str(refusal),
-            "details": refusal.details,
-        },
+        **error_content(refusal.code, str(refusal), refusal.details),
     }
 
 

@@ -31,6 +31,12 @@ def find_conversation(owner: int, conversation_id: str) -> UUID | None:
     return mine.values_list("pk", flat=True).first()
 
 
+def log_end(conversation: UUID) -> int | None:
+    """The log's last sequence; None if the conversation was deleted."""
+    found = Conversation.objects.filter(pk=conversation)
+    return found.values_list("last_sequence", flat=True).first()
+
+
 def read_page(conversation: UUID, after: int, limit: int) -> tuple[list[EventRecord], set[str]]:
     """Events after the cursor, and which of the prompts among them are settled by now."""
     events = event_log.read(conversation, after=after, limit=limit)
@@ -54,7 +60,7 @@ def read_opening(conversation: UUID, *, after: int | None, kept: int | None) -> 
     cursor = kept if after is None else after
     first = lost or cursor is None
     start = last if first or cursor is None else min(cursor, last)
-    shown = _pending_prompts(conversation, start)
+    shown = pending_prompts(conversation=conversation, sequence__lte=start)
     if first:
         shown += _output_so_far(conversation, last)
     return Opening(start, last, sorted(shown, key=lambda event: event.sequence), lost)
@@ -89,11 +95,9 @@ def _pieces(type_: str, first: int, payload: dict[str, object]) -> list[tuple[in
     return pieces
 
 
-def _pending_prompts(conversation: UUID, cursor: int) -> list[EventRecord]:
-    """As the events that asked them."""
-    pending = Interaction.objects.filter(
-        conversation=conversation, status=Interaction.Status.PENDING, sequence__lte=cursor
-    ).select_related("run")
+def pending_prompts(**which: object) -> list[EventRecord]:
+    """Pending prompts, as the events that asked them, oldest first."""
+    pending = Interaction.objects.filter(status=Interaction.Status.PENDING, **which)
     return [
         _record(
             row.run,
@@ -107,7 +111,7 @@ def _pending_prompts(conversation: UUID, cursor: int) -> list[EventRecord]:
             },
             row.created_at,
         )
-        for row in pending
+        for row in pending.select_related("run").order_by("sequence")
     ]
 
 

@@ -4,30 +4,43 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Protocol
+from itertools import count
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
 
+from chat_app.allowance import CloseSocket
 from chat_app.feed import Feed
+from chat_app.identity import Identity, still_valid
 from sessions_app import database
 from sessions_app.models import Conversation
 
 log = structlog.get_logger(__name__)
 
 INTERVAL = 3.0  # seconds
+REVALIDATE = 3  # sweeps: how often it is looked whether people may still be here
 IDS = 1000  # in one query
+GOODBYE = 3.0  # seconds for all sockets to close
 
 
 class Socket(Protocol):
-    """A socket as the sweeper sees it. `awaited`: conversations that are not there yet, by name."""
+    """A socket as the sweeper sees it.
+
+    `task` serves it to its end; `awaited` are conversations that are not there yet, by name.
+    """
 
     user: int
+    identity: Identity | None
+    task: asyncio.Task[Any] | None
     feeds: dict[UUID, Feed]
     awaited: set[str]
 
     def nudge(self) -> None:
         """Look at the feeds that are behind, and for what is awaited."""
+
+    def end(self, why: CloseSocket) -> None:
+        """Close."""
 
 
 class Sweeper:
@@ -37,10 +50,13 @@ class Sweeper:
         self._sockets: set[Socket] = set()
         self._followers: Counter[tuple[UUID, int]] = Counter()
         self._task: asyncio.Task[None] | None = None
+        self._closing: CloseSocket | None = None
 
     def add(self, socket: Socket) -> None:
         """A socket has opened."""
         self._sockets.add(socket)
+        if self._closing is not None:
+            socket.end(self._closing)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="sweeper")
 
@@ -66,11 +82,21 @@ class Sweeper:
         del self._followers[conversation, user]
         return True
 
+    async def close_all(self) -> None:
+        """Close all sockets with 1012, since the server stops; clients come back to the next."""
+        self._closing = CloseSocket(1012, "restarting; come back")
+        for socket in self._sockets:
+            socket.end(self._closing)
+        if tasks := [socket.task for socket in self._sockets if socket.task]:
+            await asyncio.wait(tasks, timeout=GOODBYE)
+
     async def _run(self) -> None:
-        while True:
+        for sweep in count(1):
             await asyncio.sleep(INTERVAL)
             try:
                 await self._sweep()
+                if sweep % REVALIDATE == 0:
+                    await self._revalidate()
             except Exception:  # the next sweep tries again
                 log.exception("sweeper.failed")
 
@@ -86,6 +112,14 @@ class Sweeper:
                 (socket.user, name) in found for name in socket.awaited
             ):
                 socket.nudge()
+
+    async def _revalidate(self) -> None:
+        """Close the sockets whose identity has ended: in case that nobody told them."""
+        identities = {socket.identity for socket in self._sockets if socket.identity}
+        valid = await database.read(still_valid, identities)
+        for socket in list(self._sockets):
+            if socket.identity in identities - valid:
+                socket.end(CloseSocket(4401, "signed out"))
 
 
 def _heads(conversations: Iterable[UUID]) -> dict[UUID, int]:

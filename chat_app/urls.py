@@ -3,6 +3,7 @@
 from django.urls import path
 
 from chat_app import views
+from chat_app.api.app import api
 from chat_app.health import health
 
 urlpatterns = [
@@ -19,4 +20,5 @@ urlpatterns = [
         name="answer",
     ),
     path("c/<path:conversation_id>/", views.conversation, name="conversation"),
+    path("", api.urls),
 ]

@@ -10,12 +10,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
 YES_NO = "true or false"
 CommaList = Annotated[list[str], NoDecode]
+COMMA_LISTS = (
+    "allowed_hosts",
+    "csrf_trusted_origins",
+    "allowed_origins",
+    "jwt_audience",
+    "jwt_algorithms",
+)
+SHARED_SECRET = ("HS256", "HS384", "HS512")
+JWT_ALGORITHMS = (
+    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    *("ES256", "ES384", "ES512", "EdDSA", *SHARED_SECRET),
+)
+SHORTEST_SECRET = 32  # bytes
 
 
 class Env(BaseSettings):
@@ -45,6 +58,23 @@ class Env(BaseSettings):
     csrf_trusted_origins: CommaList = Field(
         default=[], description="origins with commas between them, such as https://chat.example.org"
     )
+    allowed_origins: CommaList = Field(
+        default=[], description="origins with commas between them, such as https://ui.example.org"
+    )
+    guests: bool = Field(default=False, description=YES_NO)
+    jwt_key: str = Field(default="", description="the key that signs tokens: PEM or a secret")
+    jwt_jwks_url: str = Field(default="", description="the URL of a JSON Web Key Set")
+    jwt_audience: CommaList = Field(
+        default=[], description="what tokens must be for, such as https://chat.example.org"
+    )
+    jwt_issuer: str = Field(default="", description="who must have issued tokens")
+    jwt_algorithms: CommaList = Field(
+        default=["RS256"], description=f"some of {', '.join(JWT_ALGORITHMS)}"
+    )
+    jwt_username_claim: str = Field(
+        default="sub", description="the claim of a token that is the user's name, such as sub"
+    )
+    jwt_create_users: bool = Field(default=False, description=YES_NO)
     workflows_file: Path = Field(
         default=ROOT / "natproject" / "workflows.yaml", description="the path of a YAML file"
     )
@@ -54,19 +84,48 @@ class Env(BaseSettings):
         default="WARNING", description="DEBUG, INFO, WARNING, ERROR or CRITICAL"
     )
 
-    @field_validator("allowed_hosts", "csrf_trusted_origins", mode="before")
+    @field_validator(*COMMA_LISTS, mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return [item for part in value.split(",") if (item := part.strip())]
         return value
 
-    @field_validator("csrf_trusted_origins")
+    @field_validator("csrf_trusted_origins", "allowed_origins")
     @classmethod
     def _with_scheme(cls, value: list[str]) -> list[str]:
         if bad := [origin for origin in value if not origin.startswith(("http://", "https://"))]:
             raise ValueError(f"{bad[0]} does not begin with http:// or https://")
         return value
+
+    @field_validator("jwt_key")
+    @classmethod
+    def _with_line_ends(cls, value: str) -> str:
+        return value.replace("\\n", "\n")  # a PEM key in one line
+
+    @field_validator("jwt_jwks_url")
+    @classmethod
+    def _a_url(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("it does not begin with http:// or https://")
+        return value
+
+    @field_validator("jwt_algorithms")
+    @classmethod
+    def _known(cls, value: list[str]) -> list[str]:
+        if unknown := [name for name in value if name not in JWT_ALGORITHMS]:
+            raise ValueError(f"{unknown[0]} is not offered")
+        return value
+
+    @model_validator(mode="after")
+    def _jwt_is_complete(self) -> "Env":
+        if self.jwt_key or self.jwt_jwks_url:
+            _check_jwt(self)
+        elif self.jwt_audience or self.jwt_issuer or self.jwt_create_users:
+            raise ValueError(
+                "JWT_KEY or JWT_JWKS_URL is missing: without one of them no token can be checked."
+            )
+        return self
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -106,7 +165,35 @@ def kept_secret(data_dir: Path) -> str:
     return path.read_text()
 
 
+def _check_jwt(env: Env) -> None:
+    """Raise ValueError if tokens could not be checked, or anybody could make one."""
+    shared = [name for name in env.jwt_algorithms if name in SHARED_SECRET]
+    if env.jwt_key and env.jwt_jwks_url:
+        raise ValueError("JWT_KEY and JWT_JWKS_URL are both set. Keep one of them.")
+    if not env.jwt_audience:
+        raise ValueError(
+            "JWT_AUDIENCE is missing: write what tokens for this site have as their audience, or "
+            "those for any other site of the issuer would be taken here."
+        )
+    if not env.jwt_algorithms:
+        raise ValueError("JWT_ALGORITHMS is empty. Write the one that tokens are signed with.")
+    if not shared:
+        if env.jwt_key and "-----BEGIN" not in env.jwt_key:
+            raise ValueError(
+                "JWT_KEY is no PEM public key. For a shared secret write JWT_ALGORITHMS=HS256."
+            )
+    elif len(shared) < len(env.jwt_algorithms) or "-----BEGIN" in env.jwt_key or env.jwt_jwks_url:
+        raise ValueError(
+            f"JWT_ALGORITHMS: {shared[0]} is for a shared secret in JWT_KEY, and for nothing else: "
+            "with a public key anybody could sign."
+        )
+    elif len(env.jwt_key.encode()) < SHORTEST_SECRET:
+        raise ValueError(f"JWT_KEY is too short for a secret: use {SHORTEST_SECRET} bytes or more.")
+
+
 def _sentence(details: Any) -> str:
+    if not details["loc"]:  # several fields that do not go together; no value is shown
+        return str(details["msg"]).removeprefix("Value error, ")
     field = str(details["loc"][0])
     reason = details["msg"].removeprefix("Value error, ")
     what = Env.model_fields[field].description

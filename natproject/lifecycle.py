@@ -25,6 +25,8 @@ from django.db.migrations.executor import MigrationExecutor
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
+from chat_app.api.follow import GOODBYE, followers
+from chat_app.sweeper import sweeper
 from sessions_app import runtime
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,28 @@ class WithRuntime:
             return
         if self._starting is not None and not self._starting.done():
             await asyncio.shield(self._starting)
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:
+            await self._application(scope, receive, send)
+
+    async def _answer(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Answer a request to its end. Daphne cancels them all when it stops, and Django's handler
+        leaves its tasks behind then; those that would not end by themselves are told to.
+        """
+        answer = asyncio.create_task(self._connect(scope, receive, send))
+        try:
+            await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            await asyncio.wait([answer], timeout=GOODBYE)
+            answer.cancel()
+            raise
+
+    async def _connect(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
         await self._application(scope, receive, send)
 
     def _on_reactor_start(self) -> None:
@@ -66,7 +90,7 @@ class WithRuntime:
             self._starting.cancel()
             await asyncio.wait([self._starting])
         try:
-            await runtime.stop()
+            await _end()
         except Exception:  # Twisted would drop it without a word
             logger.exception("The runtime did not stop cleanly")
 
@@ -74,6 +98,11 @@ class WithRuntime:
 async def _start() -> None:
     await asyncio.to_thread(check_migrated)
     await runtime.start()
+
+
+async def _end() -> None:
+    await asyncio.gather(sweeper.close_all(), followers.close_all())
+    await runtime.stop()
 
 
 async def _start_or_exit() -> None:
@@ -97,7 +126,7 @@ async def _lifespan(receive: ASGIReceiveCallable, send: ASGISendCallable) -> Non
         return
     await send(LifespanStartupCompleteEvent(type="lifespan.startup.complete"))
     await receive()
-    await runtime.stop()
+    await _end()
     await send(LifespanShutdownCompleteEvent(type="lifespan.shutdown.complete"))
 
 

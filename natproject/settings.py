@@ -16,6 +16,18 @@ HOST = env.host
 PORT = env.port
 ALLOWED_HOSTS = env.allowed_hosts or ["localhost", "127.0.0.1", "[::1]", HOST]
 CSRF_TRUSTED_ORIGINS = env.csrf_trusted_origins
+# Whose pages may open sockets, beside our own; these may not send our forms.
+ALLOWED_ORIGINS = env.allowed_origins
+
+# Who may come in beside those with a Django session; see docs/operations.md.
+GUESTS = env.guests
+JWT_KEY = env.jwt_key
+JWT_JWKS_URL = env.jwt_jwks_url
+JWT_AUDIENCE = env.jwt_audience
+JWT_ISSUER = env.jwt_issuer
+JWT_ALGORITHMS = env.jwt_algorithms
+JWT_USERNAME_CLAIM = env.jwt_username_claim
+JWT_CREATE_USERS = env.jwt_create_users
 
 # The runtime's settings.
 WORKFLOWS_FILE = env.workflows_file
@@ -37,6 +49,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "csp",
+    "ninja",  # for the files of the API's page
     "sessions_app",
     "chat_app",
     "natproject",
@@ -88,7 +101,7 @@ DATABASES = {
             "transaction_mode": "IMMEDIATE",
             "init_command": (
                 "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA foreign_keys=ON;"
-                "PRAGMA journal_size_limit=67108864;PRAGMA cache_size=-16000;"
+                "PRAGMA journal_size_limit=67108864;PRAGMA cache_size=-2000;"
                 "PRAGMA temp_store=MEMORY;"
             ),
         },

@@ -1,10 +1,11 @@
-"""Per-user builders: what one user's runs share, built once, closed when idle."""
+"""Builders: what a workflow needs built once and reused, and the record of its use."""
 
 import asyncio
 import inspect
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from contextvars import Context
 from typing import Any
 
 import structlog
@@ -14,12 +15,25 @@ from sessions_app.errors import BuilderFailed
 
 log = structlog.get_logger(__name__)
 
+# Seconds that a builder may take to close; then it is cancelled.
+CLOSE_WAIT = 10.0
+
 
 class PerUserBuilderInfo(BaseModel):
     """One user's builder and the record of its use.
 
-    `last_activity` and `created_at` are of the monotonic clock, in seconds; latency is in
-    milliseconds and leaves out the time that a person took to answer.
+    Attributes:
+        builder: what the workflow's `per_user_builder` made; None until it is ready.
+        workflow: the workflow that it is for.
+        semaphore: the user's own limit of runs at once.
+        last_activity: when a session last took or gave it back; seconds of the monotonic clock.
+        ref_count: the sessions that hold it, or wait for it to be built; never evicted above 0.
+        lock: for what the runs of one user must not do at once. The runtime itself needs none: it
+            changes the count without awaiting anything.
+        created_at: seconds of the monotonic clock.
+        total_requests: how many runs have ended.
+        error_count: how many of them by an error; a cancelled one is none.
+        total_latency_ms: milliseconds of all of them, without the time that people took.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, validate_assignment=True)
@@ -36,14 +50,14 @@ class PerUserBuilderInfo(BaseModel):
     total_latency_ms: float = Field(default=0, ge=0)
 
     def record_request(self, latency_ms: float, success: bool) -> None:
-        """Count a finished request."""
+        """Count a finished run; `latency_ms` is its milliseconds."""
         self.total_requests += 1
         self.total_latency_ms += latency_ms
         if not success:
             self.error_count += 1
 
     def metrics(self) -> dict[str, float]:
-        """What the lease of its key records."""
+        """What the lease of its key records; `total_latency_ms` is in milliseconds."""
         return {
             "total_requests": self.total_requests,
             "error_count": self.error_count,
@@ -53,35 +67,91 @@ class PerUserBuilderInfo(BaseModel):
 
 
 class Built:
-    """A built object and how to close it."""
+    """A built object. Its life is one task: it is entered and left in the same one, which the
+    cancel scopes of many clients (anyio) demand, and in a context of its own, for it outlives the
+    request that asked for it.
 
-    def __init__(self, value: Any, stack: AsyncExitStack) -> None:
-        self.value = value
-        self._stack = stack
+    `factory(*arguments)` is an async function or async context manager, or gives a plain value.
+    It is called once `after` is closed.
+    """
+
+    def __init__(
+        self, factory: Callable[..., Any], *arguments: Any, after: "Built | None" = None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[Any] = loop.create_future()
+        self._end = asyncio.Event()
+        self._is_building = False
+        live = self._live(factory, arguments, after)
+        self.task = loop.create_task(live, name="builder", context=Context())
+
+    @property
+    def failed(self) -> bool:
+        """Whether it could not be built, or was closed before it was."""
+        return self._ready.done() and self._ready.exception() is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is built, or failed."""
+        return self._ready.done()
+
+    async def ready(self) -> Any:
+        """Wait until it is built; whoever waits may be cancelled without harm to it.
+
+        Raises:
+            BuilderFailed: it could not be built; says why.
+        """
+        return await asyncio.shield(self._ready)
+
+    def end(self) -> None:
+        """Have it closed, without waiting. One that is still being built is given up."""
+        self._end.set()
+        if self._is_building:
+            self.task.cancel()
 
     async def close(self) -> None:
-        """Close it; a failure to close is logged, not raised: nobody could act on it."""
+        """Have it closed and wait for that, up to `CLOSE_WAIT` seconds. A failure to close is
+        logged, not raised: nobody could act on it.
+        """
+        self.end()
+        _, late = await asyncio.wait([self.task], timeout=CLOSE_WAIT)
+        for task in late:
+            log.error("builder.close_late", seconds=CLOSE_WAIT)
+            task.cancel()
+
+    async def _live(
+        self, factory: Callable[..., Any], arguments: tuple[Any, ...], after: "Built | None"
+    ) -> None:
         try:
-            await self._stack.aclose()
+            if after is not None:
+                await asyncio.wait([after.task])
+            async with AsyncExitStack() as stack:
+                if not self._end.is_set():
+                    await self._build(stack, factory, arguments)
+                    await self._end.wait()
         except Exception:
             log.exception("builder.close_failed")
+        finally:
+            if not self._ready.done():
+                self._ready.set_exception(BuilderFailed("It was given up before it was ready."))
+            self._ready.exception()  # looked at: it is no loss if nobody waits for it
 
-
-async def build(factory: Callable[..., Any] | None, *arguments: Any) -> Built:
-    """Call an async function or enter an async context manager.
-
-    Raises:
-        BuilderFailed: it raised; says what.
-    """
-    stack = AsyncExitStack()
-    if factory is None:
-        return Built(None, stack)
-    try:
-        value = factory(*arguments)
-        if hasattr(value, "__aenter__"):
-            value = await stack.enter_async_context(value)
-        elif inspect.isawaitable(value):
-            value = await value
-    except Exception as error:
-        raise BuilderFailed(f"{type(error).__name__}: {error}") from error
-    return Built(value, stack)
+    async def _build(
+        self, stack: AsyncExitStack, factory: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> None:
+        self._is_building = True
+        try:
+            value = factory(*arguments)
+            if hasattr(value, "__aenter__"):
+                value = await stack.enter_async_context(value)
+            elif inspect.isawaitable(value):
+                value = await value
+        except Exception as error:  # noqa: BLE001 - whoever waits for it is told
+            failure = BuilderFailed(f"{type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self._ready.set_exception(failure)
+            self._end.set()
+        else:
+            self._ready.set_result(value)
+        finally:
+            self._is_building = False

@@ -2,89 +2,26 @@
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from django.utils import timezone
-from pydantic import BaseModel
 
-from sessions_app.errors import NotJson, PromptExpired, RunEnded, StepFailed
+from sessions_app.driver import Answered, Driver
+from sessions_app.errors import NoRun, NotJson, PromptExpired, RunEnded, StepFailed
 from sessions_app.interactive import Prompt, Response
-from sessions_app.journal import Call, Entry, Record, digest
+from sessions_app.journal import Call, Record, digest
 from sessions_app.models import JournalEntry
-from sessions_app.people import Person
-from sessions_app.slots import Slot
+from sessions_app.request_context import RequestMetadata
+from sessions_app.scope import AuthCallback, Scope
 from sessions_app.steps import Retry, execute, result_type
+from sessions_app.trace import Trace
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Response)
 Kind = JournalEntry.Kind
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """The user message that started the run. `text` is what the person wrote."""
-
-    text: str
-    schema_type: str = "chat_stream"
-    id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """How an interaction was settled; without a response nobody answered in time."""
-
-    response: dict[str, Any] | None
-    by: str | None
-    at: datetime | None
-    is_default: bool
-
-
-class Driver(Protocol):
-    """What a context stands on: a hosted run with its journal, or a plain script."""
-
-    def attach(self, slot: Slot) -> None:
-        """The run's place under the limit, to be given back while it waits."""
-
-    def recall(self, call: Call) -> Entry | None:
-        """What the journal has for the call, if anything."""
-
-    def working(self) -> AbstractContextManager[None]:
-        """The run is in a step: it is not to be parked."""
-
-    def begin(self, call: Call, title: str) -> None:
-        """A step that people see begins. Ordered before all that follows, not awaited."""
-
-    def note(self, call: Call, record: Record) -> None:
-        """Record a finished call. Ordered before all that follows, not awaited."""
-
-    async def finish(self, call: Call, record: Record) -> None:
-        """Record what a step came to; stored when this returns."""
-
-    async def ask(self, asked: list[tuple[Call, Any]]) -> list[Answered]:
-        """Open the interactions that are not open yet, and wait for all of them."""
-
-    async def sleep(self, call: Call, until: datetime) -> None:
-        """Record the end of the sleep, and wait for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Who and what a run is about.
-
-    `metadata` is of the request: method, path, headers, query, client.
-    """
-
-    message: Message
-    user: Person
-    conversation_id: str
-    run_id: str
-    metadata: dict[str, Any]
-    builder: Any
-    options: BaseModel
 
 
 class Context:
@@ -97,19 +34,61 @@ class Context:
     def __init__(self, scope: Scope, driver: Driver) -> None:
         self.message = scope.message
         self.user = scope.user
-        self.conversation_id = scope.conversation_id
+        self.conversation_id = scope.request.conversation_id
+        self.user_message_id = scope.request.user_message_id or scope.message.id
         self.run_id = scope.run_id
-        self.metadata = scope.metadata
-        self.builder = scope.builder
+        self.metadata: RequestMetadata = scope.request.metadata
         self.options: Any = scope.options
+        self.runtime_type = scope.runtime_type
+        self.user_auth_callback: AuthCallback = scope.authenticate
+        # The caller's name for this run where it gave one.
+        self.workflow_run_id = scope.request.workflow_run_id or scope.run_id
+        self.workflow_parent_id, self.workflow_parent_name = scope.parent
+        traced = scope.request.trace
+        self.trace = traced.child(self.run_id) if traced else Trace.begin(self.run_id)
+        self._user_id = scope.request.user_id
+        self._builder = scope.builder
         self._driver = driver
         self._position = 0
-        self._ended = False
+        self._ended = self._closed = False
+
+    @staticmethod
+    def get() -> "Context":
+        """The context of the run that this code is part of.
+
+        Raises:
+            NoRun: it is part of none.
+        """
+        context = current_context.get()
+        if context is None:
+            raise NoRun
+        return context
 
     @property
     def user_id(self) -> str:
-        """The user's id as text."""
-        return str(self.user.id)
+        """The user's id as text; empty where nobody is identified."""
+        return self._user_id
+
+    @property
+    def workflow_trace_id(self) -> int:
+        """The id of the trace that the run belongs to, 128 bits; replay has the same."""
+        return self.trace.trace_id
+
+    @property
+    def user_interaction_manager(self) -> "UserInteractionManager":
+        """Asks people."""
+        return UserInteractionManager(self)
+
+    @property
+    def builder(self) -> Any:
+        """What the workflow's builder made; None if it has none.
+
+        Raises:
+            RunEnded: the run is over, and the builder may be closed.
+        """
+        if self._closed:
+            raise RunEnded
+        return self._builder
 
     @property
     def position(self) -> int:
@@ -117,8 +96,13 @@ class Context:
         return self._position
 
     def end(self) -> None:
-        """The run is over; later calls raise `RunEnded`."""
+        """The run is over; later calls raise `RunEnded`. A step under way may come to its end."""
         self._ended = True
+
+    def close(self) -> None:
+        """Nothing of the run is under way any more; its builder is given back."""
+        self._ended = self._closed = True
+        self._builder = None
 
     def step(
         self,
@@ -234,6 +218,26 @@ class Context:
             payload = stored if isinstance(stored, str) else ""
             await self._driver.finish(call, Record(stored, title=title, payload=payload))
         return returns.load(stored)
+
+
+# The context of the run that the current task executes.
+current_context: ContextVar[Context | None] = ContextVar("current_context", default=None)
+
+
+class UserInteractionManager:
+    """Asks people, under the name that the NeMo Agent Toolkit's workflows know."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def prompt_user_input(self, content: Prompt[R]) -> R:
+        """Ask a person and wait, as `Context.ask` does.
+
+        Raises:
+            PromptExpired: its deadline passed and it declares no default.
+            NoPerson: the session has nobody to ask.
+        """
+        return await self._context.ask(content)
 
 
 def _failure(call: Call, error: dict[str, Any]) -> StepFailed:

@@ -13,6 +13,7 @@ from sessions_app.dispatch.base import dispatcher
 from sessions_app.errors import Busy, Invalid, NotFound
 from sessions_app.event_log import Transaction, sql, writer
 from sessions_app.models import Conversation, Event, Run
+from sessions_app.trace import Trace
 from sessions_app.workflows import registry
 
 MAX_MESSAGE = 32_000
@@ -138,7 +139,7 @@ def _store(tx: Transaction, conversation: UUID, key: str, message: Message) -> S
         message_id=message.message_id,
         text=message.text,
         schema_type=message.schema_type,
-        metadata=message.metadata or {},
+        metadata=_traced(message.metadata or {}, run.id),
         status=Run.Status.QUEUED.value,
         generation=0,
         crashes=0,
@@ -152,6 +153,12 @@ def _store(tx: Transaction, conversation: UUID, key: str, message: Message) -> S
     sequence = tx.append(run, Event.Type.USER_MESSAGE.value, payload)
     tx.after_commit.append(lambda: dispatcher().wake(key))
     return Submitted(conversation, run.id, sequence, duplicate=False)
+
+
+def _traced(metadata: dict[str, Any], run: UUID) -> dict[str, Any]:
+    """With the id of the trace that the run belongs to, as `context.workflow_trace_id` has it."""
+    trace = Trace.of_headers(metadata.get("headers") or {}) or Trace.begin(str(run))
+    return {**metadata, "trace_id": f"{trace.trace_id:032x}"}
 
 
 def request_stop(tx: Transaction, run: Run) -> None:

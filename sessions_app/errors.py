@@ -10,6 +10,7 @@ SessionsError
 ├── StorageUnavailable
 ├── ConversationGone
 ├── BuilderFailed
+├── NoRun
 └── WorkflowError            raised into workflow code
     ├── NonDeterminism       suspends the run
     ├── NotJson
@@ -131,3 +132,7 @@ class NoPerson(WorkflowError):
 
 class BuilderFailed(SessionsError):
     """The workflow's builder could not be built. It is tried anew by the next run."""
+
+
+class NoRun(SessionsError):
+    """This code is not part of a run: call it in a workflow, or inside of `session.run()`."""

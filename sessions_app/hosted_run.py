@@ -14,7 +14,7 @@ import structlog
 from django.utils import timezone
 
 from sessions_app import runs
-from sessions_app.context import Answered, Message
+from sessions_app.driver import Answered
 from sessions_app.errors import (
     BuilderFailed,
     ConversationGone,
@@ -29,7 +29,9 @@ from sessions_app.journal import Call, Entry, Record
 from sessions_app.models import Run
 from sessions_app.output import Output
 from sessions_app.people import Person
+from sessions_app.request_context import RequestMetadata
 from sessions_app.runner import Runner
+from sessions_app.scope import Message
 from sessions_app.session import SessionManager
 from sessions_app.slots import Slot
 from sessions_app.take_up import Started
@@ -199,9 +201,10 @@ class HostedRun:
         message = Message(run.text, run.schema_type, run.message_id)
         async with (
             self._manager.session(
-                user=Person.of(conversation.owner),
+                user_manager=Person.of(conversation.owner),
+                http_connection=RequestMetadata.of_stored(run.metadata),
+                user_message_id=run.message_id,
                 conversation_id=conversation.conversation_id,
-                metadata=run.metadata,
             ) as session,
             session.run(message, run_id=str(run.id), driver=self) as runner,
         ):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -85,6 +86,16 @@ class CheckboxResponse(Response):
 @dataclass(frozen=True, slots=True)
 class NotificationResponse(Response):
     """The note was seen; `value` is "ok"."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentResponse(Response):
+    """The person says what came of signing in elsewhere; whether it is true, the provider knows."""
+
+    @property
+    def granted(self) -> bool:
+        """Whether they say that they have signed in and agreed."""
+        return self.value == "done"
 
 
 R = TypeVar("R", bound=Response, covariant=True)
@@ -170,6 +181,36 @@ class NotificationPrompt(Prompt[NotificationResponse]):
 
     def respond(self, stored: dict[str, Any], **who: Any) -> NotificationResponse:
         return NotificationResponse(value="ok", **who)
+
+
+class OAuthPrompt(Prompt[ConsentResponse]):
+    """Asks to sign in elsewhere and to agree there. `text` is the URL to go to; it begins with
+    http:// or https://. `details` may say what for.
+    """
+
+    input_type: Literal["oauth_consent"] = "oauth_consent"
+    default: Literal["declined"] | None = None
+
+    @property
+    def host(self) -> str:
+        """Where the link leads: a person must see it before they follow it."""
+        return urlsplit(self.text).netloc
+
+    @field_validator("text")
+    @classmethod
+    def _leads_somewhere(cls, url: str) -> str:
+        found = urlsplit(url)
+        if found.scheme not in ("http", "https") or not found.hostname:
+            raise ValueError("the text of an OAuthPrompt is a URL with http:// or https://")
+        if "@" in found.netloc or not url.isascii() or not url.isprintable() or " " in url:
+            raise ValueError("the URL has a user name, or characters that must be encoded")
+        return url
+
+    def check(self, value: str | None, values: list[str] | None) -> dict[str, Any]:
+        return {"value": "declined" if value == "declined" else "done"}
+
+    def respond(self, stored: dict[str, Any], **who: Any) -> ConsentResponse:
+        return ConsentResponse(value=stored["value"], **who)
 
 
 class _WithOptions(Prompt[R]):
@@ -275,7 +316,13 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
 
 
 AnyPrompt = Annotated[
-    TextPrompt | NotificationPrompt | BinaryPrompt | RadioPrompt | DropdownPrompt | CheckboxPrompt,
+    TextPrompt
+    | NotificationPrompt
+    | BinaryPrompt
+    | RadioPrompt
+    | DropdownPrompt
+    | CheckboxPrompt
+    | OAuthPrompt,
     Field(discriminator="input_type"),
 ]
 

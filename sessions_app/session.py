@@ -1,98 +1,39 @@
 """The session API: `SessionManager` gives sessions on one workflow; a `Session` runs it.
 
-The names are those of the NeMo Agent Toolkit's runtime (docs/architecture.md maps them).
+The names are those of the NeMo Agent Toolkit's runtime (docs/session-api.md maps them).
 """
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
-from sessions_app.builder import Built, PerUserBuilderInfo, build
-from sessions_app.config import WorkflowConfig
-from sessions_app.context import Driver, Message, Scope
-from sessions_app.errors import NoPerson, SessionsError
-from sessions_app.interactive import AnyPrompt
-from sessions_app.locks import KeyLocks
-from sessions_app.people import Person
-from sessions_app.runner import Runner
-from sessions_app.slots import Slot
-from sessions_app.standalone import Script
-from sessions_app.workflows.registry import NoOptions, Offered, Workflow
+from django.http import HttpRequest
+from pydantic import BaseModel
 
+from sessions_app import request_context, schemas
+from sessions_app.builder import Built, PerUserBuilderInfo
+from sessions_app.config import WorkflowConfig
+from sessions_app.errors import SessionsError
+from sessions_app.opened_session import Session
+from sessions_app.people import Person
+from sessions_app.pool import BuilderPool, semaphore
+from sessions_app.request_context import Connection, ParentTokens, RequestContext
+from sessions_app.runner import Runner
+from sessions_app.scope import AuthCallback, Message, RuntimeTypeEnum
+from sessions_app.standalone import UserInputCallback
+from sessions_app.workflows.registry import Offered, Workflow, resolve
+
+__all__ = ["PerUserBuilderInfo", "RuntimeTypeEnum", "Session", "SessionManager"]
+
+# Seconds between two looks for idle builders, and for open sessions at a shutdown.
 CLEANUP_EVERY = 30.0
 SHUTDOWN_WAIT = 10.0
 
-UserInputCallback = Callable[[AnyPrompt], Awaitable[str | list[str]]]
-
-
-async def _nobody(prompt: AnyPrompt) -> str:
-    raise NoPerson
-
-
-class Session:
-    """One request's hold on a workflow and its builder. Made by `SessionManager.session`."""
-
-    def __init__(
-        self, manager: "SessionManager", user: Person, info: PerUserBuilderInfo | None
-    ) -> None:
-        self.session_manager = manager
-        self._user = user
-        self._info = info
-        self.conversation_id = ""
-        self.metadata: dict[str, Any] = {}
-        self.user_input_callback: UserInputCallback = _nobody
-
-    @property
-    def user_id(self) -> str:
-        """The user's id as text."""
-        return str(self._user.id)
-
-    @property
-    def workflow(self) -> Workflow:
-        """The workflow that this session runs."""
-        return self.session_manager.entry
-
-    @asynccontextmanager
-    async def run(
-        self, message: Message | str, *, run_id: str = "", driver: Driver | None = None
-    ) -> AsyncIterator[Runner]:
-        """Take a place under the concurrency limit and run the workflow for one message.
-
-        Args:
-            driver: what the context stands on; without one, a script's: nothing is stored and
-                prompts go to the session's `user_input_callback`.
-        """
-        given = Message(message) if isinstance(message, str) else message
-        manager = self.session_manager
-        builder = manager.shared_builder if self._info is None else self._info.builder
-        scope = Scope(
-            message=given,
-            user=self._user,
-            conversation_id=self.conversation_id,
-            run_id=run_id,
-            metadata=self.metadata,
-            builder=builder.value if isinstance(builder, Built) else builder,
-            options=manager.options,
-        )
-        semaphore = manager.semaphore if self._info is None else self._info.semaphore
-        began, success = time.monotonic(), False
-        slot = Slot(semaphore)
-        try:
-            async with slot:
-                runner = Runner(
-                    manager.entry, scope, driver or Script(self.user_input_callback), slot
-                )
-                try:
-                    yield runner
-                finally:
-                    runner.close()
-            success = not runner.failed
-        finally:
-            if self._info is not None:
-                spent = time.monotonic() - began - slot.waited
-                self._info.record_request(max(spent, 0) * 1000, success)
+WHO = (
+    "This workflow is per user, and nobody is identified: give session() a user_id, a "
+    "user_manager, or an http_connection with a signed-in user."
+)
 
 
 class SessionManager:
@@ -101,17 +42,20 @@ class SessionManager:
     Use `create` to make one and `shutdown` to end it.
     """
 
-    def __init__(self, offered: Offered) -> None:
+    def __init__(
+        self, offered: Offered, runtime_type: RuntimeTypeEnum = RuntimeTypeEnum.RUN_OR_SERVE
+    ) -> None:
         self.entry = offered.workflow
         self.config: WorkflowConfig = offered.config
         self.options = offered.options
-        self.semaphore = asyncio.Semaphore(offered.config.max_concurrency)
-        self.shared_builder: Any = None
-        self._per_user: dict[str, PerUserBuilderInfo] = {}
-        self._locks = KeyLocks()
+        self.runtime_type = runtime_type
+        self.semaphore = semaphore(offered.config.max_concurrency)
+        self._pool = BuilderPool(offered)
+        self._shared: Built | None = None
+        self._shared_value: Any = None
         self._cleanup: asyncio.Task[None] | None = None
-        self._closed = False
-        self._sessions = 0
+        self._shutdown: asyncio.Task[None] | None = None
+        self._sessions: set[Session[SessionManager]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -119,30 +63,39 @@ class SessionManager:
     async def create(
         cls,
         config: WorkflowConfig | None = None,
-        shared_builder: Callable[..., Any] | None = None,
-        entry_function: Workflow | Offered | None = None,
+        shared_builder: Callable[..., Any] | Any = None,
+        entry_function: Workflow | Offered | str | None = None,
         max_concurrency: int | None = None,
+        runtime_type: RuntimeTypeEnum = RuntimeTypeEnum.RUN_OR_SERVE,
     ) -> "SessionManager":
         """Build the shared builder, if any, and begin the clean-up of idle ones.
 
         Args:
-            entry_function: the workflow; one that is offered brings its configuration along.
-            max_concurrency: overrides the configuration's (default 8).
+            config: how the workflow is offered; else as the configuration file offers it, or the
+                defaults.
+            shared_builder: what all users share, in the place of the workflow's own: a function
+                that builds it from the options, or the ready thing, which the caller closes.
+            entry_function: the workflow or its name; without one the default one.
+            max_concurrency: runs at once, 0 for no limit; else the configuration's, by default 8.
+                For each user where the workflow is per user, else for all.
+            runtime_type: what its runs are for.
 
         Raises:
             BuilderFailed: the shared builder could not be built.
+            UnknownWorkflow: there is none of that name.
+            pydantic.ValidationError: the configured options are not the workflow's.
         """
-        if isinstance(entry_function, Workflow):
-            entry_function = Offered(entry_function, config or WorkflowConfig(), NoOptions())
-        if entry_function is None:
-            raise SessionsError("SessionManager.create() needs the workflow as entry_function.")
-        if max_concurrency is not None:
-            changed = entry_function.config.model_copy(update={"max_concurrency": max_concurrency})
-            entry_function = Offered(entry_function.workflow, changed, entry_function.options)
-        manager = cls(entry_function)
-        factory = shared_builder or manager.entry.shared_builder
-        if factory is not None:
-            manager.shared_builder = await build(factory, manager.options)
+        offered = resolve(entry_function, config, max_concurrency)
+        manager = cls(offered, runtime_type)
+        factory = shared_builder if shared_builder is not None else manager.entry.shared_builder
+        if callable(factory):
+            manager._shared = Built(factory, manager.options)
+            try:
+                factory = await manager._shared.ready()
+            except BaseException:
+                manager._shared.end()
+                raise
+        manager._shared_value = factory
         if manager.is_workflow_per_user:
             manager._cleanup = asyncio.create_task(manager._run_periodic_cleanup())
         return manager
@@ -166,120 +119,173 @@ class SessionManager:
         return self.entry
 
     @property
+    def shared_builder(self) -> Any:
+        """What all users share, ready to use; None if there is nothing."""
+        return self._shared_value
+
+    @property
     def builders(self) -> dict[str, PerUserBuilderInfo]:
-        """The live per-user builders by user id."""
-        return dict(self._per_user)
+        """The per-user builders, live or being built, by user id."""
+        return self._pool.infos
+
+    def get_workflow_input_schema(self) -> type[BaseModel]:
+        """What the workflow takes."""
+        return schemas.WorkflowInput
+
+    def get_workflow_single_output_schema(self) -> type[BaseModel]:
+        """What it gives as a whole: its own model, or one with the result as `value`."""
+        return schemas.single_output(self.entry)
+
+    def get_workflow_streaming_output_schema(self) -> type[BaseModel]:
+        """What one chunk of its output is: its own model, or one with the chunk as `value`."""
+        return schemas.streaming_output(self.entry)
 
     @asynccontextmanager
-    async def session(
+    async def session(  # noqa: PLR0913 - the toolkit's names
         self,
         user_id: str | int | None = None,
+        user_manager: Any = None,
         *,
-        user: Person | None = None,
-        conversation_id: str = "",
-        metadata: dict[str, Any] | None = None,
+        http_connection: Connection | None = None,
+        user_message_id: str | None = None,
+        conversation_id: str | None = None,
         user_input_callback: UserInputCallback | None = None,
-    ) -> AsyncIterator[Session]:
+        user_authentication_callback: AuthCallback | None = None,
+    ) -> AsyncIterator["Session[SessionManager]"]:
         """Open a session: takes the user's builder (builds it if there is none) and gives it back
         on every way out.
 
+        Args:
+            user_id: who the user is; else what `user_manager` says, else `http_connection`.
+            user_manager: a Django user, a `Person`, or any object with `get_user_id()` or
+                `user_id`.
+            http_connection: the request that the session serves: Django's `HttpRequest`, an ASGI
+                scope (`http` or `websocket`), or the metadata of a stored run.
+            user_message_id: else that of the request's header; `conversation_id` likewise.
+            user_input_callback: is given a prompt and answers it: a text, an option's value, or
+                a list of values. The run's place is free meanwhile, and its latency leaves the
+                time out.
+            user_authentication_callback: what `context.user_auth_callback` calls, in the same way.
+
         Raises:
             ValueError: the workflow is per user and nobody is identified.
-            BuilderFailed: the user's builder could not be built.
+            BuilderFailed: the user's builder could not be built; says why, and the next session
+                tries anew.
+            SessionsError: the manager is shut down.
         """
-        person = user or Person(int(user_id or 0), str(user_id or ""))
-        if self._closed:
+        name, person = await request_context.identify(user_id, user_manager, http_connection)
+        request = request_context.open_request(
+            http_connection,
+            user_id=name,
+            user_message_id=user_message_id,
+            conversation_id=conversation_id,
+        )
+        if self._shutdown is not None:
             raise SessionsError("This SessionManager is shut down.")
-        if self.is_workflow_per_user and not person.id:
-            raise ValueError(
-                "This workflow is per user: give session() a user_id, or identify the user by a "
-                "signed-in request."
-            )
-        self._sessions += 1
-        self._idle.clear()
-        try:
-            info = await self._acquire(person) if self.is_workflow_per_user else None
+        if self.is_workflow_per_user and not name:
+            raise ValueError(WHO)
+        session = Session(
+            self,
+            person,
+            request,
+            ask=user_input_callback,
+            authenticate=user_authentication_callback,
+        )
+        with self._opened(session), request_context.serving(request, http_connection):
+            if not self.is_workflow_per_user:
+                yield session
+                return
+            session.info = await self._get_or_create_per_user_builder(name, person)
             try:
-                session = Session(self, person, info)
-                session.conversation_id = conversation_id
-                session.metadata = metadata or {}
-                session.user_input_callback = user_input_callback or _nobody
                 yield session
             finally:
-                if info is not None:
-                    info.ref_count -= 1
-                    info.last_activity = time.monotonic()
-        finally:
-            self._sessions -= 1
-            if not self._sessions:
-                self._idle.set()
+                self._pool.release(session.info)
 
+    @asynccontextmanager
     async def run(
-        self, message: Message | str, *, user_id: str | None = None, **session: Any
-    ) -> Any:
-        """Run the workflow once and return its result; `session` as for `session()`."""
-        async with (
-            self.session(user_id, **session) as opened,
-            opened.run(message) as runner,
-        ):
-            return await runner.result()
+        self,
+        message: Message | str,
+        runtime_type: RuntimeTypeEnum | None = None,
+        **session: Any,
+    ) -> AsyncIterator[Runner]:
+        """Open a session and run the workflow once; `session` as for `session()`.
+
+        Raises:
+            ValueError, BuilderFailed, SessionsError: as `session()` does.
+        """
+        async with self.session(**session) as opened, opened.run(message, runtime_type) as runner:
+            yield runner
 
     async def evict(self, user_id: str) -> bool:
         """Close the user's builder unless it is in use. False if it is, or if there is none."""
-        async with self._locks.hold(user_id):
-            info = self._per_user.get(user_id)
-            # Between this check and the removal nothing awaits: no session can take it meanwhile.
-            # The lock keeps a new builder from being built before the old one is closed.
-            if info is None or info.ref_count:
-                return False
-            del self._per_user[user_id]
-            await info.builder.close()
-            return True
+        return await self._pool.evict(user_id)
 
-    async def shutdown(self) -> None:
-        """Stop the clean-up, wait a while for open sessions, then close users' builders and last
-        the shared one.
+    async def shutdown(self, wait: float = SHUTDOWN_WAIT) -> None:
+        """Stop the clean-up, wait for open sessions up to `wait` seconds, end those that are left,
+        then close the users' builders and last the shared one. A second call waits for the first.
         """
-        self._closed = True
+        if self._shutdown is None:
+            self._shutdown = asyncio.create_task(self._shut_down(wait))
+        await asyncio.shield(self._shutdown)
+
+    async def set_metadata_from_http_request(self, request: HttpRequest) -> ParentTokens:
+        """Make the request the one that the current task serves: its metadata and ids are those of
+        the sessions opened without an `http_connection`.
+
+        Returns the tokens of `workflow-parent-id` and `-name`, None without the header; the caller
+        resets them (`workflow_parent_id.reset(token)`). Asynchronous only as the toolkit's is.
+        """
+        request_context.current_request.set(RequestContext.of(request))
+        return request_context.set_parents(request.headers)
+
+    def set_metadata_from_websocket(
+        self,
+        websocket: request_context.AsgiScope,
+        user_message_id: str | None = None,
+        conversation_id: str | None = None,
+    ) -> ParentTokens:
+        """The same for a WebSocket's ASGI scope; ids that are given stand before its headers'."""
+        request = RequestContext.of(websocket).named(
+            user_message_id=user_message_id, conversation_id=conversation_id
+        )
+        request_context.current_request.set(request)
+        return request_context.set_parents(request.metadata.headers)
+
+    @contextmanager
+    def _opened(self, session: "Session[SessionManager]") -> Iterator[None]:
+        self._sessions.add(session)
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            session.end()
+            self._sessions.discard(session)
+            if not self._sessions:
+                self._idle.set()
+
+    async def _shut_down(self, wait: float) -> None:
         if self._cleanup is not None:
             self._cleanup.cancel()
-            await asyncio.gather(self._cleanup, return_exceptions=True)
-        try:
-            async with asyncio.timeout(SHUTDOWN_WAIT):
+            await asyncio.wait([self._cleanup])
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait):
                 await self._idle.wait()
-        except TimeoutError:
-            pass
-        infos, self._per_user = list(self._per_user.values()), {}
-        for info in infos:
-            await info.builder.close()
-        if isinstance(self.shared_builder, Built):
-            await self.shared_builder.close()
+        for session in self._sessions:
+            session.end()
+        await self._pool.close()
+        if self._shared is not None:
+            await self._shared.close()
 
-    async def _acquire(self, person: Person) -> PerUserBuilderInfo:
-        """The user's builder with a reference taken before anything can evict it."""
-        info = await self._get_or_create_per_user_builder(person)
-        info.ref_count += 1
-        info.last_activity = time.monotonic()
-        return info
+    def _get_user_id_from_context(self) -> str | None:
+        """The user of the session that the current task serves; None if there is none."""
+        request = request_context.current_request.get()
+        return (request.user_id or None) if request is not None else None
 
-    async def _get_or_create_per_user_builder(self, person: Person) -> PerUserBuilderInfo:
-        """Two requests of one user build once; different users build at the same time; a build
-        that fails is not kept.
-        """
-        key = str(person.id)
-        if (known := self._per_user.get(key)) is not None:
-            return known
-        async with self._locks.hold(key):
-            if (known := self._per_user.get(key)) is not None:
-                return known
-            built = await build(self.entry.per_user_builder, person, self.options)
-            info = PerUserBuilderInfo(
-                builder=built,
-                workflow=self.entry,
-                semaphore=asyncio.Semaphore(self.config.max_concurrency),
-            )
-            self._per_user[key] = info
-            return info
+    async def _get_or_create_per_user_builder(
+        self, user_id: str, person: Person | None = None
+    ) -> PerUserBuilderInfo:
+        """The user's builder with a reference taken, which the caller gives back."""
+        return await self._pool.acquire(user_id, person or Person(0, user_id))
 
     async def _run_periodic_cleanup(self) -> None:
         every = min(CLEANUP_EVERY, self.config.per_user_idle)
@@ -289,6 +295,4 @@ class SessionManager:
 
     async def _cleanup_inactive_per_user_builders(self) -> int:
         """Close the builders that nothing used for `per_user_idle` seconds; returns how many."""
-        limit = time.monotonic() - self.config.per_user_idle
-        idle = [key for key, info in self._per_user.items() if info.last_activity < limit]
-        return sum([await self.evict(key) for key in idle])
+        return await self._pool.evict_idle(self.config.per_user_idle)

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 
 class Slot:
@@ -20,8 +21,7 @@ class Slot:
         self.waited = 0.0
 
     async def __aenter__(self) -> "Slot":
-        await self._semaphore.acquire()
-        self._held = True
+        await self._take()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -41,7 +41,23 @@ class Slot:
             if self._waits == 0:
                 self.waited += time.monotonic() - self._waiting_since
         if self._waits == 0 and not self._held:
-            await self._semaphore.acquire()
+            await self._take()
+
+    def waiting(self, callback: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """The callback, with no place held while it waits for a person."""
+
+        async def wait(*arguments: Any) -> Any:
+            async with self.released():
+                return await callback(*arguments)
+
+        return wait
+
+    async def _take(self) -> None:
+        await self._semaphore.acquire()
+        # Meanwhile another wait of the run may have begun, or ended and taken the place.
+        if self._waits or self._held:
+            self._semaphore.release()
+        else:
             self._held = True
 
     def _give_back(self) -> None:

@@ -1,22 +1,26 @@
 """A context without a server: in a script or a test nothing is stored, prompts go to a callback."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 
-from sessions_app.context import Answered
+from sessions_app.driver import Answered
+from sessions_app.interactive import AnyPrompt
 from sessions_app.journal import Call, Entry, Record
 from sessions_app.slots import Slot
+
+# Answers a prompt: a text, an option's value, or a list of values.
+UserInputCallback = Callable[[AnyPrompt], Awaitable[str | list[str]]]
 
 
 class Script:
     """The driver of a run that lives as long as its process."""
 
-    def __init__(self, callback: Any) -> None:
+    def __init__(self, callback: UserInputCallback) -> None:
         self._callback = callback
 
     def attach(self, slot: Slot) -> None:

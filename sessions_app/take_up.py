@@ -9,6 +9,8 @@ from sessions_app.errors import UnknownWorkflow
 from sessions_app.event_log import Transaction, sql
 from sessions_app.journal import Journal
 from sessions_app.models import Conversation, Event, HostLease, Run
+from sessions_app.request_context import RequestContext, RequestMetadata
+from sessions_app.trace import Trace
 from sessions_app.workflows import registry
 
 # A run during which its process died so often, without getting on in between, is set aside.
@@ -174,11 +176,19 @@ def _start(tx: Transaction, hold: runs.Hold, driven: Driven, run: Run, found: Fo
     sql.update(Run, taken, id=run.id)
     cut = None if fresh else _cut_text(run, journal)
     payload: dict[str, object] = {"status": Run.Status.RUNNING.value}
-    if not fresh:
+    if fresh:
+        payload["trace_id"] = _trace_id(run)
+    else:
         payload["replayed"] = journal.finished
     tx.append(run, Event.Type.RUN, payload)
     found.started.append(Started(run, journal, cut))
     return True
+
+
+def _trace_id(run: Run) -> str:
+    """The trace that the run's context has too: that of its request, else one of its own."""
+    request = RequestContext.of(RequestMetadata.of_stored(run.metadata))
+    return f"{(request.trace or Trace.begin(str(run.id))).trace_id:032x}"
 
 
 def _cut_text(run: Run, journal: Journal) -> CutText | None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
-from sessions_app.context import Answered
+from sessions_app.driver import Answered
 from sessions_app.event_log import InteractionSettled
 from sessions_app.models import Interaction
 

@@ -3,6 +3,10 @@ PROBE_WORKFLOW is set.
 
     echo TEXT         one chunk
     ask               one text prompt, then the answer as a chunk
+    prompt TYPE       one prompt of that `input_type`, then the answer's value as a chunk
+    two               two text prompts at once, then the answers joined by "|"
+    textask N         as stream, then as ask
+    fail              raises
     approve N         N binary prompts one after another, then the answers joined by "|"
     stream N          N chunks "t0 ", "t1 ", … without delay
     slowask MS        as ask, after so many milliseconds
@@ -18,9 +22,39 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
-from sessions_app.workflows import BinaryPrompt, Context, Message, Option, TextPrompt, workflow
+from sessions_app.interactive import AnyPrompt
+from sessions_app.workflows import (
+    BinaryPrompt,
+    CheckboxPrompt,
+    Context,
+    DropdownPrompt,
+    Message,
+    NotificationPrompt,
+    OAuthPrompt,
+    Option,
+    RadioPrompt,
+    TextPrompt,
+    workflow,
+)
 
 Part = Callable[[Context, list[str]], AsyncGenerator[str, None]]
+
+COLOURS = [
+    Option(id="1", label="Red", value="red", description="as a rose"),
+    Option(id="2", label="Blue", value="blue"),
+]
+PROMPTS: dict[str, AnyPrompt] = {
+    prompt.input_type: prompt
+    for prompt in (
+        TextPrompt(text="Name?", placeholder="a name", timeout=600),
+        NotificationPrompt(text="Look."),
+        BinaryPrompt(text="Which?", options=COLOURS),
+        RadioPrompt(text="Which?", options=COLOURS),
+        DropdownPrompt(text="Which?", options=COLOURS),
+        CheckboxPrompt(text="Which ones?", options=COLOURS),
+        OAuthPrompt(text="https://login.example/authorize?state=s1"),
+    )
+}
 
 
 @workflow(
@@ -49,6 +83,23 @@ async def ask(context: Context, arguments: list[str]) -> AsyncGenerator[str, Non
     yield answer.text
 
 
+async def prompt(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """A prompt of any type."""
+    yield (await context.ask(PROMPTS[arguments[0]])).value
+
+
+async def two(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """Two prompts that wait at once."""
+    answers = await context.ask_all([TextPrompt(text="one?"), TextPrompt(text="two?")])
+    yield "|".join(answer.value for answer in answers)
+
+
+async def fail(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """What is wrong in a way that nobody must see."""
+    yield "so far "
+    raise ValueError("internal secret")
+
+
 async def approve(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """Prompts one after another."""
     options = [Option(value="continue"), Option(value="cancel")]
@@ -63,6 +114,13 @@ async def stream(context: Context, arguments: list[str]) -> AsyncGenerator[str, 
     """Chunks as fast as they are taken."""
     for number in range(int(arguments[0])):
         yield f"t{number} "
+
+
+async def textask(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """A prompt that must not overtake the text before it."""
+    for part in (stream, ask):
+        async for chunk in part(context, arguments):
+            yield chunk
 
 
 async def slowask(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
@@ -104,6 +162,10 @@ async def exit_(context: Context, arguments: list[str]) -> AsyncGenerator[str, N
 
 PARTS: dict[str, Part] = {
     "ask": ask,
+    "prompt": prompt,
+    "two": two,
+    "textask": textask,
+    "fail": fail,
     "approve": approve,
     "stream": stream,
     "slowask": slowask,

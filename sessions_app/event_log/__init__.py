@@ -4,7 +4,8 @@ Payloads by event type:
 
 - `user_message`: `{"message_id": str, "text": str, "schema_type": str}`
 - `run`: `{"status": Run.Status, "reason"?: str, "error"?: {"code": str, "message": str}}`;
-  with `"replayed": int` (journal positions) where the run was taken up again
+  with `"trace_id": str` (32 hex digits) where the run was taken up first, and `"replayed": int`
+  (journal positions) where it was taken up again
 - `text`: `{"text": str}`, a piece of the run's output
 - `message`: `{"text": str, "lengths": [int]}`, folded `text` events; `lengths` gives the characters
   of each sequence that the message spans. Text that a restart took back is not in it; an operator

@@ -166,6 +166,36 @@ def offered() -> list[Offered]:
     return sorted(_offered.values(), key=lambda entry: entry.workflow.name not in _default)
 
 
+def resolve(
+    wanted: "Workflow | Offered | str | None",
+    config: WorkflowConfig | None,
+    max_concurrency: int | None,
+) -> Offered:
+    """A workflow with its configuration: as it is offered, but for what is given here.
+
+    A name may also be that of a workflow that is declared only.
+
+    Raises:
+        UnknownWorkflow: there is none of that name.
+        pydantic.ValidationError: the options in `config` are not the workflow's.
+    """
+    if isinstance(wanted, Offered):
+        known, workflow = wanted, wanted.workflow
+    elif isinstance(wanted, Workflow):
+        known, workflow = None, wanted
+    elif wanted in _declared and wanted not in _offered:
+        known, workflow = None, _declared[wanted]
+    else:
+        known = get(wanted)
+        workflow = known.workflow
+    if config is None:
+        config = known.config if known is not None else WorkflowConfig()
+    options = known.options if known is not None and config is known.config else None
+    if max_concurrency is not None:
+        config = config.model_copy(update={"max_concurrency": max_concurrency})
+    return Offered(workflow, config, options or workflow.options.model_validate(config.options))
+
+
 def get(name: str | None = None) -> Offered:
     """The offered workflow of that name; the default one without a name.
 

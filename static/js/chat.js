@@ -50,7 +50,7 @@ function acknowledge() {
 connection.addEventListener("frame", ({ detail: frame }) => {
   if (frame.conversation_id && frame.conversation_id !== conversation) return;
   // The log is another one than this page was made from: only a new page can follow it.
-  if (frame.type === "error_message" && frame.content.details?.recovered === false) {
+  if (frame.type === "error_message" && frame.details?.recovered === false) {
     location.reload();
   }
   transcript.take(frame);

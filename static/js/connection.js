@@ -67,6 +67,8 @@ export class Connection extends EventTarget {
   #opened() {
     this.#asked = false;
     this.#show({ name: "connected" });
+    // Who is signed out is told so at the first message, and is else waited for.
+    this.send({ type: "ping_message" });
     this.dispatchEvent(new Event("open"));
   }
 

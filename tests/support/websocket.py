@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -22,7 +22,7 @@ class WsClient:
     """One socket of a user on a conversation: `async with WsClient(server, "c1") as client:`.
 
     `frames` holds all that has arrived, in order. `user=None` is signed out; `origin=None` sends
-    no Origin, as a client that is not a browser.
+    no Origin, as a client that is not a browser. `query`: `last_sequence`, `workflow`, `session`, …
     """
 
     def __init__(
@@ -31,26 +31,24 @@ class WsClient:
         conversation_id: str | None = None,
         *,
         user: str | None = "ann",
-        last_sequence: int | None = None,
-        workflow: str | None = None,
         origin: str | None = SAME_ORIGIN,
+        headers: Mapping[str, str] | None = None,
+        **query: Any,
     ) -> None:
-        query = {
-            "conversation_id": conversation_id,
-            "last_sequence": last_sequence,
-            "workflow": workflow,
-        }
+        query["conversation_id"] = conversation_id
         query = {name: value for name, value in query.items() if value is not None}
+        self.server = server
         self.conversation_id = conversation_id
         self.frames: list[Frame] = []
         self.close_code: int | None = None
         self._url = f"ws{server.url.removeprefix('http')}/websocket?{urlencode(query)}"
-        self._headers = {"Cookie": f"sessionid={server.cookies[user]}"} if user else {}
+        cookie = {"Cookie": f"sessionid={server.cookies[user]}"} if user else {}
+        self._headers = {**cookie, **(headers or {})}
         self._origin = server.url if origin == SAME_ORIGIN else origin
         self._seen = 0
         self._news = asyncio.Condition()
 
-    async def __aenter__(self) -> "WsClient":
+    async def __aenter__(self) -> Self:
         """Connect. Raises websockets' InvalidStatus when refused."""
         self._socket: ClientConnection = await connect(
             self._url,

@@ -165,6 +165,7 @@ class LocalSocket:
             "server": ["testserver", 80],
             "scheme": "ws",
             "user": user,
+            "session": None,
         }
         self.frames: list[Frame] = []
         self.accepted = False

@@ -88,7 +88,8 @@ BAD = [
     ("{}", "invalid_message_type", "no type"),
     ('{"type":7}', "invalid_message_type", "7"),
     ('{"type":"nonsense"}', "invalid_message_type", "user_interaction_message"),
-    ('{"type":"auth_message"}', "invalid_message_type", "not offered"),
+    ('{"type":"auth_message"}', "invalid_message", "payload"),
+    ('{"type":"auth_message","payload":{"method":"magic"}}', "invalid_message", "magic"),
 ]
 
 
@@ -113,7 +114,6 @@ def test_what_is_no_message_is_refused_with_the_reason(
         ({"id": "x" * 201}, "id"),
         ({"id": 7}, "id"),
         ({"conversation_id": "a\0"}, "conversation_id"),
-        ({"conversation_id": ""}, "conversation_id"),
         ({"workflow": []}, "workflow"),
     ],
 )

@@ -71,6 +71,7 @@ async def test_a_foreign_origin_gets_403(server: Server, origin: str) -> None:
 
 async def test_signed_out_is_4401(server: Server) -> None:
     async with WsClient(server, "c", user=None) as client:
+        await client.message("hello")
         assert await client.closed() == 4401
 
 

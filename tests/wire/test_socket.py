@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import AnonymousUser
 
-from chat_app import sweeper
+from chat_app import identified_consumer, sweeper
 from sessions_app import database
 from sessions_app.event_log import writer
 from sessions_app.notify import Notifier
@@ -121,7 +121,7 @@ async def test_an_unknown_option_is_refused_and_the_prompt_stays(chat: Chat) -> 
         await socket.answer("perhaps", id="a1")
         error = await socket.until("error_message")
         assert error["for"] == "a1"
-        assert error["content"]["details"] == {"options": ["yes", "no"]}
+        assert error["details"] == {"options": ["yes", "no"]}
         await socket.answer("no")
         await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
         assert socket.text() == "no"
@@ -134,7 +134,7 @@ async def test_of_several_prompts_one_must_be_named(chat: Chat) -> None:
         second = await socket.until("system_interaction_message")
         await socket.answer("x")
         error = await socket.until("error_message")
-        listed = [one["interaction_id"] for one in error["content"]["details"]["pending"]]
+        listed = [one["interaction_id"] for one in error["details"]["pending"]]
         assert listed == [first["id"], second["id"]]
         await socket.answer("b", interaction_id=second["id"])
         await socket.answer("a", thread_id=first["id"])
@@ -263,7 +263,7 @@ async def test_busy_is_said_as_such(chat: Chat) -> None:
         await socket.until("system_interaction_message")
         await socket.say("echo")
         error = await socket.until("error_message")
-        assert error["content"]["details"] == {"reason": "busy"}
+        assert error["details"] == {"reason": "busy"}
 
 
 async def test_one_socket_on_several_conversations(chat: Chat) -> None:
@@ -293,7 +293,10 @@ async def test_a_tab_on_a_conversation_that_begins_elsewhere(
         assert second.text() == "hello"
 
 
-async def test_a_socket_without_a_user_is_accepted_and_closed() -> None:
+async def test_a_socket_without_a_user_is_accepted_and_closed_if_it_does_not_sign_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(identified_consumer, "PATIENCE", 0.05)
     async with LocalSocket(AnonymousUser()) as socket:
         assert await socket.until_closed() == 4401
         assert socket.accepted

@@ -1,0 +1,70 @@
+"""API keys in the admin: made for a user, shown once, revoked."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+
+from chat_app.identity.api_keys import issue
+from chat_app.models import ApiKey
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in the stubs
+    """A key is made and revoked, never changed; only its hash is stored."""
+
+    list_display = ("name", "prefix", "user", "created_at", "last_used_at", "revoked_at")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    search_fields = ("name", "prefix", "user__username")
+    fields = ("user", "name")
+    autocomplete_fields = ("user",)
+    actions = ("revoke",)
+
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
+        """To make one: whose and what for. Of one that is there: what is known of it."""
+        known = ("prefix", "created_at", "last_used_at", "revoked_at")
+        return self.fields if obj is None else (*self.fields, *known)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nothing is edited."""
+        return False
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Who may change keys may revoke them."""
+        return bool(request.user.has_perm("chat_app.change_apikey"))
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may revoke them may see them."""
+        return super().has_view_permission(request, obj) or self.has_revoke_permission(request)
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        """Make the key."""
+        obj.plain = issue(obj)
+        super().save_model(request, obj, form, change)
+
+    def response_add(
+        self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Show the key: at once and never again, so without a redirect that had to carry it."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"API key of {obj.user}",
+            "key": obj.plain,
+            "row": obj,
+            "opts": self.opts,
+        }
+        answer = TemplateResponse(request, "admin/chat_app/api_key.html", context)
+        answer["Cache-Control"] = "no-store"
+        return answer
+
+    @admin.action(description="Revoke", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        """End the keys, and with them the sockets that were opened by them."""
+        for row in queryset.filter(revoked_at=None):
+            row.revoked_at = timezone.now()
+            row.save(update_fields=["revoked_at"])
+            self.log_change(request, row, "revoked")
+            self.message_user(request, f"{row}: revoked.")

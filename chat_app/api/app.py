@@ -1,0 +1,23 @@
+"""The HTTP interface put together, with its OpenAPI document and page."""
+
+from ninja import NinjaAPI, Swagger
+
+from chat_app.api import executions, views
+from chat_app.api.auth import ApiKey, Bearer, Guest, Session
+from chat_app.api.problems import handle_errors
+
+api = NinjaAPI(
+    title="Human-in-the-loop workflows",
+    version="1",
+    description=(
+        "Runs of workflows that stop to ask a person. The same runs, questions and answers as on "
+        "the page and the socket."
+    ),
+    urls_namespace="api",
+    auth=[Session(), Bearer(), ApiKey(), Guest()],
+    # No badge of an outside validator.
+    docs=Swagger(settings={"validatorUrl": None}),
+)
+handle_errors(api)
+api.add_router("", views.router)
+api.add_router("", executions.router)

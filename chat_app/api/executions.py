@@ -1,0 +1,108 @@
+"""Runs that were started before: how they stand, and the answers that they wait for."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from ninja import Router, Status
+
+from chat_app.api import problems, schemas, words
+from chat_app.api.auth import Known
+from chat_app.api.problems import Failure
+from chat_app.api.reads import check_interaction, is_staff, read_execution, read_monitor
+from chat_app.frames import timestamp
+from sessions_app import answers, database
+from sessions_app.answers import Answer, Outcome, Settled
+from sessions_app.errors import NotFound
+from sessions_app.models import Run
+
+router = Router()
+
+DOCUMENTED = {"responses": problems.DOCUMENTED}
+Standing = (
+    schemas.Running
+    | schemas.WaitingForAnswer
+    | schemas.WaitingForConsent
+    | schemas.Completed
+    | schemas.Failed
+)
+
+
+@router.get(
+    "/executions/{uuid:execution_id}",
+    response=Standing,
+    url_name="execution",
+    openapi_extra=DOCUMENTED,
+    tags=["Runs"],
+)
+async def execution(request: Known, execution_id: UUID) -> Any:
+    """How a run stands, and what it came to or waits for."""
+    found = await database.read(read_execution, request.auth.person.id, execution_id)
+    run = found.run
+    standing: words.Json = {"execution_id": str(run.id), "run_status": run.status}
+    if found.prompt is not None:
+        return standing | words.stop_at(found.prompt)
+    if run.status in Run.UNFINISHED:
+        return standing | {"status": "running"}
+    if run.status == Run.Status.COMPLETED:
+        return standing | {"status": "completed", "result": words.result(run, found.output)}
+    _, reason = words.failure(run)
+    return standing | {"status": "failed", "error": reason}
+
+
+@router.post(
+    "/executions/{uuid:execution_id}/interactions/{uuid:interaction_id}/response",
+    response={204: None},
+    url_name="answer",
+    openapi_extra=DOCUMENTED,
+    tags=["Runs"],
+)
+async def answer(
+    request: Known, execution_id: UUID, interaction_id: UUID, body: schemas.AnswerBody
+) -> Status[None]:
+    """Answer the question that a run waits for."""
+    person = request.auth.person
+    await database.read(check_interaction, person.id, execution_id, interaction_id)
+    settled = await answers.answer(
+        by=person,
+        conversation_id=None,
+        answer=Answer(
+            answer_id=request.headers.get("user-message-id") or str(uuid4()),
+            value=body.response.text,
+            values=body.response.values(),
+            interaction=str(interaction_id),
+            via="http",
+        ),
+    )
+    if settled.outcome == Outcome.NOT_FOUND:
+        raise NotFound("There is no such interaction.")
+    if settled.outcome not in (Outcome.ACCEPTED, Outcome.DUPLICATE):
+        raise _too_late(settled)
+    return Status(204, None)
+
+
+@router.get(
+    "/monitor/users", response=schemas.Monitor, openapi_extra=DOCUMENTED, tags=["Monitoring"]
+)
+async def monitor(request: Known, user_id: str | None = None) -> Any:
+    """The users' live builders on all workers, or those of one user. For staff."""
+    if not await database.read(is_staff, request.auth.person.id):
+        raise Failure(403, "user_auth_error", "This is for the staff of this site.")
+    return await database.read(read_monitor, user_id)
+
+
+def _too_late(settled: Settled) -> Failure:
+    at = timestamp(settled.at) if settled.at else None
+    detail = {
+        "answered": f"{settled.by or 'Someone'} answered it already.",
+        "expired": "The time for an answer is over.",
+    }.get(settled.status, "It is no longer needed: the run ended first.")
+    return Failure(
+        400,
+        "invalid_data_content",
+        detail,
+        interaction_status=settled.status,
+        answered_by=settled.by,
+        answered_at=at,
+        answered_via=settled.via,
+        response=settled.response,
+    )

@@ -1,0 +1,141 @@
+"""Errors as problem details (RFC 9457)."""
+
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from django.core.exceptions import RequestDataTooBig
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+from chat_app.api.schemas import Problem
+from chat_app.identity import BadCredentials
+from chat_app.protocol import refusal_of
+from sessions_app.errors import (
+    Busy,
+    Invalid,
+    NotFound,
+    SessionsError,
+    StorageUnavailable,
+    UnknownWorkflow,
+)
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+STATUS: dict[type[Exception], int] = {
+    Invalid: 422,
+    UnknownWorkflow: 422,
+    Busy: 409,
+    NotFound: 404,
+    StorageUnavailable: 503,
+}
+# Of every operation in the OpenAPI document.
+DOCUMENTED: dict[str, Any] = {
+    "default": {
+        "description": "What went wrong",
+        "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
+    }
+}
+
+
+class Failure(Exception):
+    """The request ends with a problem. `details` are added to its object."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        headers: dict[str, str] | None = None,
+        **details: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.headers = headers
+        self.details = details
+
+
+def response(failure: Failure) -> HttpResponse:
+    """The failure as problem details."""
+    content = Problem(
+        title=HTTPStatus(failure.status).phrase,
+        status=failure.status,
+        detail=str(failure),
+        code=failure.code,
+    ).model_dump()
+    return JsonResponse(
+        failure.details | content,
+        status=failure.status,
+        content_type=MEDIA_TYPE,
+        headers=failure.headers,
+    )
+
+
+def _runtime(request: HttpRequest, error: SessionsError) -> HttpResponse:
+    told = refusal_of(error)
+    if told is None:
+        return _unexpected(request, error)
+    status = STATUS[type(error)]
+    return response(Failure(status, told.code, str(told), **told.details))
+
+
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    fields = [
+        {"field": _field(problem["loc"]), "problem": problem["msg"].removeprefix("Value error, ")}
+        for problem in error.errors[:10]
+    ]
+    detail = "; ".join(f"{field['field']}: {field['problem']}" for field in fields)
+    return response(Failure(422, "invalid_message", detail, fields=fields))
+
+
+def _field(location: Sequence[str | int]) -> str:
+    """Of a body, without the name of the view's parameter behind its "body"."""
+    kind, *path = map(str, location)
+    return ".".join([kind, *(path[1:] if kind == "body" else path)])
+
+
+def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
+    return response(Failure(error.status_code, "invalid_message", str(error)))
+
+
+def _unknown_person(request: HttpRequest, error: Exception) -> HttpResponse:
+    detail = str(error) if isinstance(error, BadCredentials) else "Sign in, or send a token."
+    headers = {"WWW-Authenticate": "Bearer"}
+    return response(Failure(401, "user_auth_error", detail, headers=headers))
+
+
+def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+    return response(Failure(404, "invalid_message", "There is no such thing here."))
+
+
+def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    return response(Failure(413, "invalid_message", "The request is too large."))
+
+
+def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
+    log.error("api.failed", path=request.path, exc_info=error)
+    return response(Failure(500, "unknown_error", "Something went wrong here. Send it again."))
+
+
+HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
+    Exception: _unexpected,
+    Failure: lambda _, error: response(error),
+    SessionsError: _runtime,
+    ValidationError: _invalid,
+    HttpError: _http,
+    AuthenticationError: _unknown_person,
+    BadCredentials: _unknown_person,
+    Http404: _not_found,
+    RequestDataTooBig: _too_large,
+}
+
+
+def handle_errors(api: NinjaAPI) -> None:
+    """Have every error of the interface answered by a problem."""
+    for error, handler in HANDLERS.items():
+        api.add_exception_handler(error, handler)

@@ -1,0 +1,245 @@
+"""What the HTTP interface takes and gives; the source of its OpenAPI document."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+
+from chat_app.protocol import ChatMessage, Content, OptionalName, Text
+
+
+class RunQuery(BaseModel):
+    """Query of a run: `workflow` is what a new conversation runs, else the configured default."""
+
+    workflow: OptionalName = None
+
+
+class RunHeaders(BaseModel):
+    """Request headers of a run. `user-message-id` makes a repeat of the request harmless."""
+
+    conversation_id: OptionalName = Field(None, alias="conversation-id")
+    user_message_id: OptionalName = Field(None, alias="user-message-id")
+
+
+class StreamHeaders(RunHeaders):
+    """With `Last-Event-ID` a stream continues after that event."""
+
+    last_event_id: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(None, alias="last-event-id")
+
+
+class GenerateBody(BaseModel):
+    """A message to a workflow."""
+
+    input_message: Text
+
+
+class OpenAIMessage(ChatMessage):
+    """A message in OpenAI's form; one that only calls tools has no content."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_content(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("content") is None:
+            return {**given, "content": []}
+        return given
+
+
+class ChatBody(Content):
+    """A chat in OpenAI's form; the last text of its last user message is what is sent."""
+
+    messages: list[OpenAIMessage]  # type: ignore[assignment] # only ever read: a narrower list
+    model: Text | None = None
+
+
+class CompletionsBody(ChatBody):
+    """As OpenAI's chat completions. Fields that are not named here are passed over."""
+
+    stream: bool = False
+
+
+class Result(BaseModel):
+    """What a run came to."""
+
+    value: JsonValue
+
+
+class CompletionMessage(BaseModel):
+    """What the assistant says."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+
+
+class Choice(BaseModel):
+    """The only one of a completion."""
+
+    index: Literal[0] = 0
+    message: CompletionMessage
+    finish_reason: Literal["stop"] = "stop"
+
+
+class Completion(BaseModel):
+    """A run's result as OpenAI's chat completion. `created` is in seconds since 1970."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+
+
+class _Stopped(BaseModel):
+    execution_id: UUID
+    status_url: str
+    interaction_id: UUID
+    response_url: str
+
+
+class InteractionRequired(_Stopped):
+    """The run waits for an answer to `prompt` at `response_url`."""
+
+    status: Literal["interaction_required"] = "interaction_required"
+    prompt: dict[str, JsonValue]
+
+
+class OAuthRequired(_Stopped):
+    """The run waits for a consent that is given at `auth_url`."""
+
+    status: Literal["oauth_required"] = "oauth_required"
+    auth_url: str
+    oauth_state: str
+
+
+class _Execution(BaseModel):
+    execution_id: UUID
+    run_status: str  # the run's own status: one of `Run.Status`
+
+
+class Running(_Execution):
+    """It is queued or at work."""
+
+    status: Literal["running"] = "running"
+
+
+class Completed(_Execution):
+    """It has ended; the result is in the form of the path that started it."""
+
+    status: Literal["completed"] = "completed"
+    result: Completion | Result
+
+
+class Failed(_Execution):
+    """It has ended without a result, or (`suspended`) waits for an operator."""
+
+    status: Literal["failed"] = "failed"
+    error: str
+
+
+class WaitingForAnswer(_Execution, InteractionRequired):
+    """It waits for an answer."""
+
+
+class WaitingForConsent(_Execution, OAuthRequired):
+    """It waits for a consent."""
+
+
+class ChosenOption(BaseModel):
+    """An option of the prompt, by any of its names."""
+
+    id: Text | None = None
+    label: Text | None = None
+    value: Text | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_text(cls, given: Any) -> Any:
+        return str(given) if isinstance(given, int | float) else given
+
+    @property
+    def name(self) -> str | None:
+        """What it is found by."""
+        return self.value or self.id or self.label
+
+
+Chosen = ChosenOption | list[ChosenOption]
+
+
+class InteractionResponse(BaseModel):
+    """An answer: `text`, or the option or options chosen. `type` may also be `input_type`."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    type: str | None = None
+    text: Text | None = None
+    selected_option: Chosen | None = None
+    selected_options: Chosen | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _type(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "input_type" in given:
+            return {"type": given["input_type"], **given}
+        return given
+
+    def values(self) -> list[str] | None:
+        """The chosen options by name; None if the answer is none of options."""
+        chosen = self.selected_options if self.selected_option is None else self.selected_option
+        if chosen is None:
+            return None
+        options = chosen if isinstance(chosen, list) else [chosen]
+        return [option.name or "" for option in options]
+
+
+class AnswerBody(BaseModel):
+    """The answer to a prompt."""
+
+    response: InteractionResponse
+
+
+class BuilderSession(BaseModel):
+    """A user's builder, and how many sessions hold it now (`ref_count`)."""
+
+    created_at: datetime
+    last_activity: datetime
+    ref_count: int
+    is_active: bool
+
+
+class BuilderRequests(BaseModel):
+    """What a builder has served; the latency in milliseconds, without waiting for people."""
+
+    total_requests: int
+    active_requests: int
+    avg_latency_ms: float
+    error_count: int
+
+
+class ActiveUser(BaseModel):
+    """A user's live builder of one workflow."""
+
+    user_id: str
+    workflow: str
+    worker: str
+    session: BuilderSession
+    requests: BuilderRequests
+
+
+class Monitor(BaseModel):
+    """The live builders of all workers."""
+
+    timestamp: datetime
+    total_active_users: int
+    users: list[ActiveUser]
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457). `code` is one of the socket's error codes."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str

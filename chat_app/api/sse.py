@@ -1,0 +1,161 @@
+"""Events of a run as server-sent events. Pure.
+
+Each carries as `id` the sequence up to which a client has everything once it has that one, so of
+several that come from one event of the log only the last has its sequence.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from chat_app.api.follow import Followed
+from chat_app.api.words import STOPPED, ChatForm, Json, stop_at_frame
+from chat_app.frames import Frame, View, dump, event_frames
+from sessions_app.models import Run
+
+# A comment without an empty line behind it: some clients take every empty line for an event.
+HEARTBEAT = ":\n"
+DONE = "data: [DONE]\n\n"
+
+
+def data(content: Json) -> str:
+    """A plain event."""
+    return f"data: {dump(content)}\n\n"
+
+
+def error(code: str, message: str) -> str:
+    """An error, in the form that OpenAI's clients raise."""
+    return data({"error": {"code": code, "message": message, "type": "workflow_error"}})
+
+
+class Generate:
+    """Values, with steps and traces between them."""
+
+    def text(self, text: str) -> str:
+        """A piece of output."""
+        return data({"value": text})
+
+    def end(self) -> list[str]:
+        """It is complete."""
+        return []
+
+    def beside(self, name: str, content: Json) -> list[str]:
+        """What is no output: a line of another name than `data`."""
+        return [f"{name}: {dump(content)}\n\n"]
+
+    def event(self, name: str, content: Json) -> list[str]:
+        """A named event."""
+        return [f"event: {name}\n{data(content)}"]
+
+
+class Chat(Generate):
+    """OpenAI's chunks, with steps and traces between them."""
+
+    def __init__(self, form: ChatForm, *, begun: bool) -> None:
+        self._form = form
+        self._begun = begun
+
+    def text(self, text: str) -> str:
+        """A chunk; the first names the role."""
+        role = {} if self._begun else {"role": "assistant"}
+        self._begun = True
+        return data(self._form.chunk({**role, "content": text}))
+
+    def end(self) -> list[str]:
+        """As OpenAI ends a stream."""
+        return [data(self._form.chunk({}, finish_reason="stop")), DONE]
+
+
+class Completions(Chat):
+    """OpenAI's chunks alone. A prompt comes in a field that its clients pass over."""
+
+    def beside(self, name: str, content: Json) -> list[str]:
+        """Nothing beside the chunks."""
+        return []
+
+    def event(self, name: str, content: Json) -> list[str]:
+        """A chunk that says nothing, with what happened beside it."""
+        return [data({**self._form.chunk({}), name: content})]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What an event comes to; `ended` after the run's last."""
+
+    text: str
+    ended: bool
+
+
+def write(followed: Followed, form: Generate) -> Written:
+    """The server-sent events of an event of the log."""
+    # The form of this stream, whatever the message that started the run asked for.
+    event = replace(followed.event, schema_type="chat_stream")
+    view = View("", datetime.now(UTC), followed.after, followed.settled)
+    frames = event_frames(event, view)
+    parts = [part for frame in frames for part in _OF.get(frame["type"], _none)(frame, form)]
+    ids = [followed.after] * (len(parts) - 1) + [event.sequence]
+    text = "".join(f"id: {id_}\n{part}" for id_, part in zip(ids, parts, strict=False))
+    ended = any(frame["type"] == "run_update_message" and _is_end(frame) for frame in frames)
+    return Written(text, ended)
+
+
+def _is_end(frame: Frame) -> bool:
+    return bool(frame["status"] == "complete")
+
+
+def _none(frame: Frame, form: Generate) -> list[str]:
+    return []
+
+
+def _response(frame: Frame, form: Generate) -> list[str]:
+    return [] if _is_end(frame) else [form.text(frame["content"]["text"])]
+
+
+def _step(frame: Frame, form: Generate) -> list[str]:
+    step = {
+        "id": frame["id"],
+        "parent_id": frame["intermediate_parent_id"],
+        "type": "markdown",
+        "name": frame["content"]["name"],
+        "payload": frame["content"]["payload"],
+        "status": frame["status"],
+    }
+    return form.beside("intermediate_data", step)
+
+
+def _trace(frame: Frame, form: Generate) -> list[str]:
+    return form.beside("observability_trace", frame["content"])
+
+
+def _prompt(frame: Frame, form: Generate) -> list[str]:
+    stop = stop_at_frame(frame["run_id"], frame)
+    return form.event(stop["status"], {"event_type": stop["status"], **stop})
+
+
+def _restart(frame: Frame, form: Generate) -> list[str]:
+    return form.event("restart", frame["content"])
+
+
+def _error(frame: Frame, form: Generate) -> list[str]:
+    return [error(frame["content"]["code"], frame["content"]["message"])]
+
+
+def _run(frame: Frame, form: Generate) -> list[str]:
+    match frame["content"]["status"]:
+        case Run.Status.COMPLETED:
+            return form.end()
+        case Run.Status.CANCELLED:
+            return [error("cancelled", STOPPED)]
+    return []
+
+
+_OF: dict[str, Callable[[Frame, Any], list[str]]] = {
+    "system_response_message": _response,
+    "system_intermediate_message": _step,
+    "observability_trace_message": _trace,
+    "system_interaction_message": _prompt,
+    "restart_message": _restart,
+    "error_message": _error,
+    "run_update_message": _run,
+}

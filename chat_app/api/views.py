@@ -1,0 +1,119 @@
+"""The paths that start runs: parse, begin, answer."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from django.http import HttpResponse, StreamingHttpResponse
+from ninja import Header, Query, Router, Status
+
+from chat_app.api import problems, schemas, sse
+from chat_app.api.auth import Known
+from chat_app.api.problems import Failure
+from chat_app.api.runs import Asked, Begun, answer_streaming, begin, outcome
+from sessions_app.workflows import registry
+
+router = Router(tags=["Runs"])
+
+Headers = Annotated[schemas.RunHeaders, Header()]
+StreamHeaders = Annotated[schemas.StreamHeaders, Header()]
+RunQuery = Annotated[schemas.RunQuery, Query()]
+Accepted = schemas.InteractionRequired | schemas.OAuthRequired
+EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
+STREAM = {200: {"description": "Server-sent events", "content": EVENTS}}
+
+
+def post(*paths: str, result: Any = None, streams: bool = False) -> Callable[[Any], Any]:
+    """A POST under several paths, each with a name of its own in the OpenAPI document."""
+
+    def register(view: Any) -> Any:
+        for path in paths:
+            router.post(
+                path,
+                response={200: result, 202: Accepted} if result else None,
+                operation_id=path.strip("/").replace("/", "_"),
+                summary=view.__doc__.splitlines()[0],
+                openapi_extra={"responses": problems.DOCUMENTED | (STREAM if streams else {})},
+            )(view)
+        return view
+
+    return register
+
+
+@post("/generate", "/v1/workflow", result=schemas.Result)
+async def generate(
+    request: Known,
+    response: HttpResponse,
+    body: schemas.GenerateBody,
+    headers: Headers,
+    query: RunQuery,
+) -> Any:
+    """Run a workflow, and wait for its result or its first question."""
+    asked = Asked(body.input_message, "generate", query.workflow)
+    return await _single(await begin(request, headers, asked), response)
+
+
+@post("/generate/stream", "/v1/workflow/stream", streams=True)
+async def generate_stream(
+    request: Known, body: schemas.GenerateBody, headers: StreamHeaders, query: RunQuery
+) -> StreamingHttpResponse:
+    """Run a workflow, and hear what it says as it says it."""
+    asked = Asked(body.input_message, "generate_stream", query.workflow)
+    return answer_streaming(await begin(request, headers, asked), sse.Generate())
+
+
+@post("/chat", "/v1/chat", result=schemas.Completion)
+async def chat(
+    request: Known,
+    response: HttpResponse,
+    body: schemas.ChatBody,
+    headers: Headers,
+    query: RunQuery,
+) -> Any:
+    """Say something, and wait for the answer or the first question."""
+    asked = _asked(body, query, "chat")
+    return await _single(await begin(request, headers, asked), response)
+
+
+@post("/chat/stream", "/v1/chat/stream", streams=True)
+async def chat_stream(
+    request: Known, body: schemas.ChatBody, headers: StreamHeaders, query: RunQuery
+) -> StreamingHttpResponse:
+    """Say something, and hear the answer as it is written, with its steps."""
+    begun = await begin(request, headers, _asked(body, query, "chat_stream"))
+    return answer_streaming(begun, sse.Chat(begun.form(), begun=begun.continued))
+
+
+@post("/v1/chat/completions", result=schemas.Completion)
+async def completions(
+    request: Known,
+    response: HttpResponse,
+    body: schemas.CompletionsBody,
+    headers: StreamHeaders,
+    query: RunQuery,
+) -> Any:
+    """OpenAI's chat completions, whole or (`stream`) in chunks. The model is the workflow."""
+    if not body.stream:
+        headers.last_event_id = None
+        return await _single(await begin(request, headers, _asked(body, query, "chat")), response)
+    begun = await begin(request, headers, _asked(body, query, "chat_stream"))
+    return answer_streaming(begun, sse.Completions(begun.form(), begun=begun.continued))
+
+
+def _asked(body: schemas.ChatBody, query: schemas.RunQuery, schema_type: str) -> Asked:
+    """A client of OpenAI's has to name a model; one that is a workflow's name is taken for it."""
+    workflow = query.workflow
+    if any(body.model == offered.workflow.name for offered in registry.offered()):
+        workflow = workflow or body.model
+    return Asked(body.text or "", schema_type, workflow)
+
+
+async def _single(begun: Begun, response: HttpResponse) -> Status[Any]:
+    for name, value in begun.headers.items():
+        response[name] = value
+    try:
+        code, content = await outcome(begun)
+    except Failure as failure:
+        # The run was begun: OpenAI's clients would by themselves begin another.
+        failure.headers = begun.headers | {"x-should-retry": "false"}
+        raise
+    return Status(code, content)

@@ -1,0 +1,26 @@
+"""Who a connection is: over a socket, over HTTP, or by what it says of itself.
+
+The first that applies: the Django session; `Authorization: Bearer` (JWT or API key) or `X-API-Key`;
+a guest's token, where guests are allowed; on a socket an `auth_message`.
+"""
+
+from chat_app.identity.connection import metadata, origin_allowed, parameters, safe_metadata
+from chat_app.identity.errors import BadCredentials, NotAllowed
+from chat_app.identity.identify import find_identity, identify, identity_of_scope
+from chat_app.identity.identities import Identity, still_valid
+from chat_app.identity.sign_in import sign_in
+
+__all__ = [
+    "BadCredentials",
+    "Identity",
+    "NotAllowed",
+    "find_identity",
+    "identify",
+    "identity_of_scope",
+    "metadata",
+    "origin_allowed",
+    "parameters",
+    "safe_metadata",
+    "sign_in",
+    "still_valid",
+]

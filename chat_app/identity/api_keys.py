@@ -1,0 +1,72 @@
+"""API keys: made and revoked in the admin, shown once, stored as a salted hash.
+
+A key is `nak_<prefix>_<secret>`. The prefix finds the row; the secret has 256 bits, so that a fast
+hash is enough: there is nothing to guess.
+"""
+
+import hashlib
+import secrets
+from contextlib import suppress
+from datetime import timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+
+from chat_app.identity.errors import BadCredentials
+from chat_app.identity.identities import Identity
+from chat_app.models import ApiKey
+from sessions_app import database
+from sessions_app.errors import SessionsError
+from sessions_app.event_log import writer
+from sessions_app.people import Person
+
+MARK = "nak_"
+# "Last used" is for people: it is not written anew for each request.
+USED = timedelta(minutes=1)
+
+
+def issue(row: ApiKey) -> str:
+    """Make the key of an unsaved row; it is kept nowhere but in what is returned."""
+    secret = secrets.token_urlsafe(32)
+    row.prefix, row.salt = secrets.token_hex(6), secrets.token_hex(16)
+    row.digest = _digest(row.salt, secret)
+    return f"{MARK}{row.prefix}_{secret}"
+
+
+async def key_identity(key: str) -> Identity:
+    """The identity that an API key gives; it ends when the key is revoked.
+
+    Raises:
+        BadCredentials: there is no such key, it was revoked, or its user was deactivated.
+    """
+    prefix, _, secret = key.removeprefix(MARK).partition("_")
+    row = await database.read(_find, prefix)
+    # Compared also where there is none, so that the time says nothing.
+    salt, digest = (row.salt, row.digest) if row else ("", "")
+    matches = constant_time_compare(_digest(salt, secret), digest)
+    if row is None or not matches:
+        raise BadCredentials("The API key is not valid.")
+    await _note_use(row)
+    return Identity(Person.of(row.user), api_key=row.pk)
+
+
+def _find(prefix: str) -> ApiKey | None:
+    if not prefix.isalnum():  # nothing that a database chokes on
+        return None
+    keys = ApiKey.objects.select_related("user")
+    return keys.filter(prefix=prefix, revoked_at=None, user__is_active=True).first()
+
+
+async def _note_use(row: ApiKey) -> None:
+    now = timezone.now()
+    if row.last_used_at is not None and now - row.last_used_at < USED:
+        return
+    before = Q(last_used_at=None) | Q(last_used_at__lt=now)
+    used = ApiKey.objects.filter(before, pk=row.pk)
+    with suppress(SessionsError):  # a key works without it
+        await writer.write(lambda tx: used.update(last_used_at=now))
+
+
+def _digest(salt: str, secret: str) -> str:
+    return hashlib.sha256(f"{salt}{secret}".encode(errors="surrogatepass")).hexdigest()

@@ -1,0 +1,80 @@
+"""The identity of a request or of a connection, from what came with it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.http.cookie import parse_cookie
+
+from chat_app.identity.api_keys import MARK, key_identity
+from chat_app.identity.connection import headers_of, parameters
+from chat_app.identity.errors import BadCredentials
+from chat_app.identity.guests import guest_user
+from chat_app.identity.identities import Identity
+from chat_app.identity.jwt_tokens import jwt_identity
+from sessions_app.people import Person
+
+GUEST_COOKIE = "nat-session"
+GUEST_PARAMETER = "session"
+
+
+async def identify(
+    *,
+    user: AbstractBaseUser | None,
+    headers: Mapping[str, str],
+    cookies: Mapping[str, str],
+    query: Mapping[str, str],
+) -> Person | None:
+    """The person that a request comes from; None if it says nothing of that.
+
+    `user` is that of the Django session; `headers` have lower-case names.
+
+    Raises:
+        BadCredentials: credentials are there, and they are wrong. Safe to be shown.
+    """
+    found = await find_identity(user=user, headers=headers, cookies=cookies, query=query)
+    return found.person if found else None
+
+
+async def find_identity(
+    *,
+    user: AbstractBaseUser | None,
+    headers: Mapping[str, str],
+    cookies: Mapping[str, str],
+    query: Mapping[str, str],
+    session: str | None = None,
+) -> Identity | None:
+    """As `identify`, with what the identity stands on. `session` is the Django session's key."""
+    if user is not None and user.is_authenticated:
+        return Identity.of(user, session=session)
+    if "x-api-key" in headers:
+        return await key_identity(headers["x-api-key"].strip())
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        token = token.strip()
+        return await (key_identity(token) if token.startswith(MARK) else jwt_identity(token))
+    guest = cookies.get(GUEST_COOKIE) or query.get(GUEST_PARAMETER)
+    if guest and settings.GUESTS:
+        return Identity(Person.of(await guest_user(guest)))
+    return None
+
+
+async def identity_of_scope(scope: Mapping[str, Any]) -> Identity | None:
+    """The identity of a socket, from its ASGI scope.
+
+    Raises:
+        BadCredentials: as `identify`.
+    """
+    headers = dict(headers_of(scope))
+    session = scope.get("session")
+    found = await find_identity(
+        user=scope.get("user"),
+        headers=headers,
+        cookies=parse_cookie(headers.get("cookie", "")),
+        query=parameters(scope),
+        session=session.session_key if session is not None else None,
+    )
+    if found is None and settings.SESSION_COOKIE_NAME in parse_cookie(headers.get("cookie", "")):
+        raise BadCredentials("not signed in any more")
+    return found

@@ -1,0 +1,77 @@
+"""An identity: the person, and what it stands on. Both may end while a connection lives."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+
+from chat_app.models import ApiKey
+from sessions_app.people import Person
+
+IDS = 500  # in one query
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A person, with what the identity ends with.
+
+    Of a Django session `session` is its key; `password` tells whether the password was changed,
+    where that matters; `api_key` is a key's id; `until` is when a token expires.
+    """
+
+    person: Person
+    session: str | None = None
+    password: str | None = None
+    api_key: int | None = None
+    until: datetime | None = None
+
+    @classmethod
+    def of(cls, user: AbstractBaseUser, *, session: str | None = None) -> "Identity":
+        """That of a user who signed in with a password: it ends when the password is changed."""
+        return cls(Person.of(user), session=session, password=user.get_session_auth_hash())
+
+
+def still_valid(identities: Collection[Identity]) -> set[Identity]:
+    """Those that hold now: three queries for up to 500 of them. Blocks: call it in a thread."""
+    valid: set[Identity] = set()
+    every = list(identities)
+    for start in range(0, len(every), IDS):
+        valid |= _still_valid(every[start : start + IDS])
+    return valid
+
+
+def _still_valid(identities: list[Identity]) -> set[Identity]:
+    now = timezone.now()
+    users = get_user_model().objects.in_bulk({each.person.id for each in identities})
+    sessions = set(
+        Session.objects.filter(
+            session_key__in={each.session for each in identities if each.session},
+            expire_date__gt=now,
+        ).values_list("session_key", flat=True)
+    )
+    keys = set(
+        ApiKey.objects.filter(
+            pk__in={each.api_key for each in identities if each.api_key}, revoked_at=None
+        ).values_list("pk", flat=True)
+    )
+    return {
+        each
+        for each in identities
+        if _user_holds(each, users.get(each.person.id))
+        and (each.session is None or each.session in sessions)
+        and (each.api_key is None or each.api_key in keys)
+        and (each.until is None or each.until > now)
+    }
+
+
+def _user_holds(identity: Identity, user: Any) -> bool:
+    return (
+        user is not None
+        and user.is_active
+        and identity.password in (None, user.get_session_auth_hash())
+    )

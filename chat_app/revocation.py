@@ -1,0 +1,97 @@
+"""Tells the sockets of a user, on every process, to look whether they may stay.
+
+A message to the group of the user when Django says that something of an identity changed: a session
+or the user was deleted, the user deactivated, the password changed, an API key revoked. It is a
+hint: the sockets look into the database, and the sweeper has them look anyway, should it be lost.
+"""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import structlog
+from asgiref.sync import async_to_sync
+from channels.layers import BaseChannelLayer
+from django.contrib.auth import SESSION_KEY, get_user_model
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.db.models.signals import post_delete, post_save
+
+from chat_app.models import ApiKey
+from sessions_app.notify import channel_layer
+
+log = structlog.get_logger(__name__)
+
+CHECK = "identity.check"
+TIMEOUT = 1.0  # seconds that the layer may take
+# What of a user an identity stands on.
+FIELDS = frozenset({"is_active", "password"})
+
+
+def group_of(user: int) -> str:
+    """The group of a user's sockets."""
+    return f"user.{user}"
+
+
+async def join(layer: BaseChannelLayer, user: int, channel: str) -> None:
+    """A socket of the user is there."""
+    try:
+        await layer.group_add(group_of(user), channel)
+    except Exception as error:  # noqa: BLE001 - whatever the layer raises: the sweeper makes up
+        log.warning("socket.layer_failed", error=repr(error))
+
+
+async def leave(layer: BaseChannelLayer, user: int, channel: str) -> None:
+    """It is gone."""
+    try:
+        await layer.group_discard(group_of(user), channel)
+    except Exception as error:  # noqa: BLE001 - whatever the layer raises: it forgets by itself
+        log.warning("socket.layer_failed", error=repr(error))
+
+
+def connect() -> None:
+    """Listen to Django's signals."""
+    users: Any = get_user_model()
+    post_save.connect(_user_saved, sender=users, dispatch_uid="revocation.user_saved")
+    post_delete.connect(_user_deleted, sender=users, dispatch_uid="revocation.user_deleted")
+    post_delete.connect(_session_deleted, sender=Session, dispatch_uid="revocation.session")
+    for signal in (post_save, post_delete):
+        signal.connect(_key_changed, sender=ApiKey, dispatch_uid="revocation.key")
+
+
+def _user_saved(
+    instance: Any, created: bool, update_fields: frozenset[str] | None, **_: Any
+) -> None:
+    if not created and (update_fields is None or FIELDS & update_fields):
+        _tell(instance.pk)
+
+
+def _user_deleted(instance: Any, **_: Any) -> None:
+    _tell(instance.pk)
+
+
+def _session_deleted(instance: Session, **_: Any) -> None:
+    user = instance.get_decoded().get(SESSION_KEY)
+    if user is not None and user.isdecimal():
+        _tell(int(user))
+
+
+def _key_changed(instance: ApiKey, **_: Any) -> None:
+    if not instance.pk or instance.revoked_at is not None:
+        _tell(instance.user_id)
+
+
+def _tell(user: int) -> None:
+    transaction.on_commit(partial(_send, user))
+
+
+def _send(user: int) -> None:
+    try:
+        async_to_sync(_group_send)(user)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the sweeper comes to it
+        log.warning("revocation.not_told", user=user, error=repr(error))
+
+
+async def _group_send(user: int) -> None:
+    async with asyncio.timeout(TIMEOUT):
+        await channel_layer().group_send(group_of(user), {"type": CHECK})

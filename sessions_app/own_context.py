@@ -1,0 +1,48 @@
+"""Context variables that are set and reset exactly."""
+
+import types
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import Context, ContextVar
+from functools import partial
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+
+
+@contextmanager
+def bound(variable: ContextVar[T], value: T) -> Iterator[None]:
+    """The variable has the value inside of the block."""
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        # ValueError: an async generator around the block was closed by another task. The context
+        # that had the value went with its task, and the one here never had it.
+        with suppress(ValueError):
+            variable.reset(token)
+
+
+@types.coroutine
+def within(context: Context, awaitable: Awaitable[T]) -> Generator[Any, Any, T]:
+    """Await it with `context` as the current one, in the task of the caller.
+
+    An async generator runs each step in the context of whoever asks for the step: what it sets
+    would leak there, and would be missing where another task asks for the next one.
+    """
+    inner = awaitable.__await__()
+    step: Callable[[], Any] = partial(inner.send, None)
+    while True:
+        try:
+            waits_for = context.run(step)
+        except StopIteration as end:
+            return cast("T", end.value)
+        try:
+            yield waits_for
+        except GeneratorExit:
+            context.run(inner.close)
+            raise
+        except BaseException as error:  # noqa: BLE001 - a cancellation too is the inner one's
+            step = partial(inner.throw, error)
+        else:
+            step = partial(inner.send, None)

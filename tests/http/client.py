@@ -1,0 +1,125 @@
+"""A client of the HTTP interface, for tests."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from tests.support.server import HOST, Response, Server
+
+Json = dict[str, Any]
+CSRF = "c" * 32
+
+
+@dataclass
+class Event:
+    """A server-sent event. `lines` has the lines of other names than those of the standard."""
+
+    id: int | None = None
+    name: str = "message"
+    data: str = ""
+    lines: dict[str, Any] = field(default_factory=dict)
+
+    def json(self) -> Any:
+        """Return the data, parsed."""
+        return json.loads(self.data)
+
+
+class Stream:
+    """An open stream: `next()` is its next event, None at the end."""
+
+    def __init__(self, answer: http.client.HTTPResponse) -> None:
+        self.status = answer.status
+        self.headers = answer.headers
+        self._answer = answer
+
+    def next(self) -> Event | None:
+        """Return the next event; comments are passed over."""
+        event = Event()
+        while line := self._answer.readline().decode():
+            name, _, value = line.rstrip("\n").partition(": ")
+            if line == "\n":
+                return event
+            match name:
+                case "id":
+                    event.id = int(value)
+                case "event":
+                    event.name = value
+                case "data":
+                    event.data = value
+                case _ if not line.startswith(":"):
+                    event.lines[name] = json.loads(value)
+        return None
+
+    def rest(self) -> list[Event]:
+        """Return all events up to the end."""
+        return list(iter(self.next, None))
+
+
+class Http:
+    """Requests of a user to a server: signed in by the session, unless `user` is None."""
+
+    def __init__(
+        self, server: Server, user: str | None = "ann", *, workflow: str | None = "probe"
+    ) -> None:
+        self.server = server
+        self._query = urlencode({"workflow": workflow} if workflow else {})
+        self._headers = {"Content-Type": "application/json"}
+        if user is not None:
+            cookie = f"sessionid={server.cookies[user]}; csrftoken={CSRF}"
+            self._headers |= {"Cookie": cookie, "X-CSRFToken": CSRF}
+
+    def post(self, path: str, body: Any, **headers: str | None) -> Response:
+        """POST a body as JSON, or a text as it is. Headers: `user_message_id="m1"`."""
+        with self._open("POST", path, body, headers) as answer:
+            return Response(answer.status, answer.headers, answer.read().decode())
+
+    def get(self, path: str, **headers: str | None) -> Response:
+        """GET a path."""
+        with self._open("GET", path, None, headers) as answer:
+            return Response(answer.status, answer.headers, answer.read().decode())
+
+    @contextmanager
+    def stream(self, path: str, body: Any, **headers: str | None) -> Iterator[Stream]:
+        """POST a body and read what comes as it comes; closed at the end of the block."""
+        with self._open("POST", path, body, headers) as answer:
+            yield Stream(answer)
+
+    def generate(self, text: str, **headers: str | None) -> Response:
+        """POST to /generate."""
+        return self.post("/generate", {"input_message": text}, **headers)
+
+    def answer(self, stop: Json, response: Json, **headers: str | None) -> Response:
+        """Answer the prompt of a 202."""
+        return self.post(stop["response_url"], {"response": response}, **headers)
+
+    @contextmanager
+    def _open(
+        self, method: str, path: str, body: Any, headers: dict[str, str | None]
+    ) -> Iterator[http.client.HTTPResponse]:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {name: value for name, value in (self._headers | given).items() if value is not None}
+        if self._query and "?" not in path:
+            path = f"{path}?{self._query}"
+        data = body if isinstance(body, str | None) else json.dumps(body)
+        connection = http.client.HTTPConnection(HOST, self.server.port, timeout=20)
+        try:
+            connection.request(method, path, data and data.encode(), sent)
+            yield connection.getresponse()
+        finally:
+            connection.close()
+
+
+def chat(text: str, **fields: Any) -> Json:
+    """A body in OpenAI's form."""
+    return {"messages": [{"role": "user", "content": text}], **fields}
+
+
+def chunk_text(events: list[Event]) -> str:
+    """The text of OpenAI's chunks, put together."""
+    chunks = [event.json() for event in events if event.data.startswith("{")]
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks if "choices" in chunk]
+    return "".join(delta.get("content", "") for delta in deltas)

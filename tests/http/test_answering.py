@@ -1,0 +1,102 @@
+"""Answers over HTTP."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.http.client import Http, Json
+from tests.support.server import Server
+
+YES = {"type": "text", "text": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("response", "value"),
+    [
+        ({"type": "binary_choice", "selected_option": {"value": "continue"}}, "continue"),
+        ({"input_type": "binary_choice", "selected_option": {"id": "cancel"}}, "cancel"),
+        ({"selected_option": {"id": "x", "label": "x", "value": "cancel"}}, "cancel"),
+        ({"type": "text", "text": "continue"}, "continue"),
+    ],
+)
+def test_a_choice_is_an_option_by_any_of_its_names(
+    server: Server, response: Json, value: str
+) -> None:
+    http = Http(server)
+    stop = http.generate("approve 1", user_message_id="m1").json()
+    assert http.answer(stop, response).status == 204
+    assert http.generate("approve 1", user_message_id="m1").json() == {"value": value}
+
+
+@pytest.mark.parametrize("name", ["selected_option", "selected_options"])
+def test_several_options_are_a_list(server: Server, name: str) -> None:
+    http = Http(server, workflow="parallel_review")
+    stop = http.generate("a document", user_message_id="m1").json()
+    while stop["prompt"]["input_type"] != "checkbox":
+        option: Any = stop["prompt"]["options"][-1]
+        http.answer(stop, {"type": stop["prompt"]["input_type"], "selected_option": option})
+        stop = http.generate("a document", user_message_id="m1").json()
+    answer = http.answer(stop, {"type": "checkbox", name: stop["prompt"]["options"][:1]})
+    assert answer.status == 204
+
+
+def test_an_answer_that_the_prompt_does_not_take_leaves_it_pending(server: Server) -> None:
+    http = Http(server)
+    stop = http.generate("approve 1").json()
+    answer = http.answer(stop, {"type": "binary_choice", "selected_option": {"value": "perhaps"}})
+    assert (answer.status, answer.json()["options"]) == (422, ["continue", "cancel"])
+    assert http.get(stop["status_url"]).json()["status"] == "interaction_required"
+
+
+def test_a_second_answer_is_told_who_gave_the_first_and_when(server: Server) -> None:
+    http = Http(server)
+    stop = http.generate("ask").json()
+    assert http.answer(stop, YES).status == 204
+    late = http.answer(stop, {"type": "text", "text": "no"})
+    problem = late.json()
+    assert (late.status, problem["answered_by"], problem["answered_via"]) == (400, "ann", "http")
+    assert problem["answered_at"].endswith("Z")
+    assert problem["response"] == {"value": "yes"}
+
+
+def test_the_same_answer_under_the_same_id_is_accepted_again(server: Server) -> None:
+    http = Http(server)
+    stop = http.generate("ask").json()
+    assert [http.answer(stop, YES, user_message_id="a1").status for _ in range(2)] == [204, 204]
+
+
+def test_an_answer_to_a_run_that_was_stopped_is_too_late(server: Server) -> None:
+    http = Http(server)
+    stop = http.generate("ask", conversation_id="c1").json()
+    with http.stream(
+        "/generate/stream", {"input_message": "ask"}, conversation_id="c1", last_event_id="1"
+    ) as stream:
+        http.post("/c/c1/stop/", "")
+        stream.rest()
+    answer = http.answer(stop, YES)
+    assert (answer.status, answer.json()["interaction_status"]) == (400, "cancelled")
+
+
+def test_what_is_anothers_is_as_good_as_none(server: Server) -> None:
+    ann, ben = Http(server, "ann"), Http(server, "ben")
+    stop = ann.generate("ask").json()
+    unknown = str(uuid4())
+    asked, run = stop["interaction_id"], stop["execution_id"]
+    urls = [
+        f"/executions/{run}/interactions/{asked}/response",
+        f"/executions/{unknown}/interactions/{asked}/response",
+        f"/executions/{run}/interactions/{unknown}/response",
+    ]
+    assert {ben.post(url, {"response": YES}).status for url in urls} == {404}
+    assert {ann.post(url, {"response": YES}).status for url in urls[1:]} == {404}
+    mine, none = ben.get(f"/executions/{run}"), ben.get(f"/executions/{unknown}")
+    assert (mine.status, mine.json()) == (none.status, none.json())
+    assert ann.get(stop["status_url"]).json()["status"] == "interaction_required"
+
+
+@pytest.mark.parametrize("body", [{}, {"response": None}, {"response": {}}, {"response": "yes"}])
+def test_an_answer_that_says_nothing_is_refused(server: Server, body: Json) -> None:
+    http = Http(server)
+    stop = http.generate("ask").json()
+    assert http.post(stop["response_url"], body).status == 422

@@ -1,0 +1,87 @@
+"""Clients that leave, and news that is lost: the application in the test's own process."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from django.core.asgi import get_asgi_application
+from pytest_django import Settings
+
+from chat_app.api import follow
+from sessions_app import notify
+from sessions_app.workflows import Context, Message, workflow
+from tests.support.hosting import Hosting, until_true
+
+
+@workflow(name="http-ticks", title="Ticks")
+async def ticks(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    """As many as the message says."""
+    for number in range(int(message.text)):
+        await asyncio.sleep(0.02)
+        yield f"{number} "
+
+
+class Request:
+    """A guest's request to the application in this process; `texts` has what came back."""
+
+    def __init__(self, path: str, body: dict[str, Any]) -> None:
+        self.texts: list[str] = []
+        self.status = 0
+        self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._inbox.put_nowait({"type": "http.request", "body": json.dumps(body).encode()})
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "query_string": b"session=a-guest-without-any-account",
+            "headers": [(b"content-type", b"application/json"), (b"host", b"localhost")],
+        }
+        application: Any = get_asgi_application()
+        self.task = asyncio.create_task(application(scope, self._inbox.get, self._sent))
+
+    async def leave(self) -> None:
+        """Disconnect."""
+        self._inbox.put_nowait({"type": "http.disconnect"})
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait_for(asyncio.shield(self.task), 10)
+
+    async def _sent(self, message: dict[str, Any]) -> None:
+        self.status = message.get("status", self.status)
+        self.texts.append(message.get("body", b"").decode())
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/generate", "/generate/stream"])
+async def test_a_client_that_leaves_leaves_nothing_behind(path: str, settings: Settings) -> None:
+    settings.GUESTS = True
+    layer: Any = notify.channel_layer()
+    async with Hosting("http-ticks") as hosting:
+        before = asyncio.all_tasks()
+        request = Request(path, {"input_message": "100000"})
+        await until_true(lambda: bool(_groups(layer)))
+        await request.leave()
+        assert not _groups(layer)
+        assert not layer.channels
+        assert not follow.followers._ears
+        await hosting.stop()
+        assert asyncio.all_tasks() - before <= {request.task}
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_news_that_is_lost_costs_a_look_at_the_log(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.GUESTS = True
+    monkeypatch.setattr(follow, "INTERVAL", 0.05)
+    async with Hosting("http-ticks"):  # no notifier: nobody hears of anything
+        request = Request("/generate/stream", {"input_message": "5"})
+        await request.task
+    assert request.status == 200
+    assert "4 " in "".join(request.texts)
+
+
+def _groups(layer: Any) -> list[str]:
+    return [name for name, channels in layer.groups.items() if channels]

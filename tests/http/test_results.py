@@ -1,0 +1,212 @@
+"""Requests that wait for one result."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.conftest import NewServer
+from tests.http.client import Http, chat
+from tests.support.server import Server
+
+
+@pytest.mark.parametrize("path", ["/generate", "/v1/workflow"])
+def test_generate_answers_with_the_value(server: Server, path: str) -> None:
+    answer = Http(server).post(path, {"input_message": "echo hello"})
+    assert (answer.status, answer.json()) == (200, {"value": "hello"})
+
+
+@pytest.mark.parametrize("path", ["/chat", "/v1/chat", "/v1/chat/completions"])
+def test_chat_answers_with_a_completion(server: Server, path: str) -> None:
+    completion = Http(server).post(path, chat("echo hello")).json()
+    assert completion["object"] == "chat.completion"
+    assert completion["model"] == "probe"
+    message = {"role": "assistant", "content": "hello"}
+    assert completion["choices"] == [{"index": 0, "message": message, "finish_reason": "stop"}]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "user", "content": "echo 1"}],
+        [{"role": "user", "content": [{"type": "text", "text": "echo 1"}], "name": "ann"}],
+        [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "echo 0"},
+            {"role": "assistant", "content": None, "tool_calls": []},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "echo 0"},
+                    {"type": "text", "text": "echo 1"},
+                    {"type": "image_url", "image_url": {"url": "data:,"}},
+                ],
+            },
+            {"role": "assistant", "content": "0"},
+        ],
+    ],
+)
+def test_what_is_said_is_the_last_text_of_the_last_user_message(
+    server: Server, messages: list[Any]
+) -> None:
+    answer = Http(server).post("/chat", {"messages": messages, "temperature": 0})
+    assert answer.json()["choices"][0]["message"]["content"] == "1"
+
+
+def test_a_run_that_stops_at_a_prompt_goes_on_with_its_answer(server: Server) -> None:
+    http = Http(server)
+    answer = http.generate("approve 2")
+    assert answer.status == 202
+    stop = answer.json()
+    assert stop["status"] == "interaction_required"
+    assert stop["prompt"]["input_type"] == "binary_choice"
+    chosen = {"type": "binary_choice", "selected_option": {"id": "continue", "value": "continue"}}
+    assert http.answer(stop, chosen).status == 204
+
+    second = _until(http, stop["status_url"], "interaction_required")
+    assert second["interaction_id"] != stop["interaction_id"]
+    assert second["prompt"]["text"] == "prompt-2"
+    assert http.answer(second, chosen).status == 204
+    done = _until(http, stop["status_url"], "completed")
+    assert done["result"] == {"value": "continue|continue"}
+
+
+def test_the_status_has_the_result_in_the_form_of_its_path(server: Server) -> None:
+    http = Http(server)
+    execution = http.post("/chat", chat("echo hello")).headers["execution-id"]
+    standing = http.get(f"/executions/{execution}").json()
+    assert standing["status"] == standing["run_status"] == "completed"
+    assert standing["result"]["choices"][0]["message"]["content"] == "hello"
+
+
+def test_the_status_of_a_run_at_work_is_running(server: Server) -> None:
+    http = Http(server)
+    with http.stream("/generate/stream", {"input_message": "slowstream 1000 20"}) as stream:
+        standing = http.get(f"/executions/{stream.headers['execution-id']}").json()
+        assert standing["status"] == "running"
+
+
+def test_the_same_message_id_again_starts_nothing_new(server: Server) -> None:
+    http = Http(server)
+    ids = {"conversation_id": "c1", "user_message_id": "m1"}
+    first, again = http.generate("echo 1", **ids), http.generate("echo 1", **ids)
+    assert first.headers["execution-id"] == again.headers["execution-id"]
+    assert first.json() == again.json() == {"value": "1"}
+    assert len(server.rows("SELECT 1 FROM sessions_app_run")) == 1
+
+
+def test_a_message_id_alone_is_enough_to_repeat_it(server: Server) -> None:
+    http = Http(server)
+    stop, again = (http.generate("ask", user_message_id="m1").json() for _ in range(2))
+    assert stop == again
+    http.answer(stop, {"type": "text", "text": "yes"})
+    assert http.generate("ask", user_message_id="m1").json() == {"value": "yes"}
+    assert len(server.rows("SELECT 1 FROM sessions_app_conversation")) == 1
+
+
+def test_messages_of_a_conversation_id_are_of_one_conversation_and_of_nobody_else(
+    server: Server,
+) -> None:
+    for user in ("ann", "ann", "ben"):
+        answer = Http(server, user).generate("echo 1", conversation_id="c1")
+        assert answer.headers["conversation-id"] == "c1"
+    assert len(server.rows("SELECT 1 FROM sessions_app_conversation")) == 2
+
+
+def test_a_run_knows_the_request_but_no_secret_of_it(server: Server) -> None:
+    Http(server).generate("echo 1", traceparent="00-1", x_tenant="t1")
+    (row,) = server.rows("SELECT metadata FROM sessions_app_run")
+    metadata = json.loads(row["metadata"])
+    assert (metadata["method"], metadata["path"]) == ("POST", "/generate")
+    assert metadata["headers"]["x-tenant"] == "t1"
+    assert metadata["headers"]["traceparent"] == "00-1"
+    assert metadata["query"] == {"workflow": "probe"}
+    assert server.cookies["ann"] not in row["metadata"]
+
+
+def test_a_stopped_run_is_a_conflict(server: Server) -> None:
+    http = Http(server)
+    stop = http.generate("ask", conversation_id="c1", user_message_id="m1").json()
+    server_stop = http.post("/c/c1/stop/", "")
+    assert server_stop.status == 303
+    standing = _until(http, stop["status_url"], "failed")
+    assert standing["run_status"] == "cancelled"
+    again = http.generate("ask", conversation_id="c1", user_message_id="m1")
+    assert (again.status, again.json()["code"]) == (409, "cancelled")
+    assert again.headers["x-should-retry"] == "false"
+
+
+def test_a_failed_run_says_so_without_internals(server: Server) -> None:
+    answer = Http(server).generate("stream many")
+    assert answer.status == 500
+    problem = answer.json()
+    assert problem["code"] == "workflow_error"
+    assert "invalid literal" not in answer.text
+    assert answer.headers["x-should-retry"] == "false"
+    assert answer.headers["content-type"] == "application/problem+json"
+    standing = Http(server).get(f"/executions/{problem['execution_id']}").json()
+    assert (standing["status"], standing["error"]) == ("failed", problem["detail"])
+
+
+def test_a_result_outlives_the_server(new_server: NewServer) -> None:
+    server = new_server()
+    http = Http(server)
+    stop = http.generate("ask").json()
+    server.kill()
+    server.start()
+    assert http.get(stop["status_url"]).json()["interaction_id"] == stop["interaction_id"]
+    assert http.answer(stop, {"type": "text", "text": "yes"}).status == 204
+    assert _until(http, stop["status_url"], "completed")["result"] == {"value": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ("{", 400, "invalid_message"),
+        ([], 422, "invalid_message"),
+        ({}, 422, "invalid_message"),
+        ({"input_message": 1}, 422, "invalid_message"),
+        ({"input_message": "\0"}, 422, "invalid_message"),
+        ({"input_message": "\ud800"}, 422, "invalid_message"),
+        ({"input_message": " "}, 422, "invalid_user_message_content"),
+        ({"input_message": "x" * 40_000}, 422, "invalid_user_message_content"),
+        ({"input_message": "x" * 4_000_000}, 413, "invalid_message"),
+        ("[" * 100_000, 400, "invalid_message"),
+    ],
+)
+def test_a_bad_body_is_a_problem_that_says_why(
+    server: Server, body: Any, status: int, code: str
+) -> None:
+    answer = Http(server).post("/generate", body)
+    problem = answer.json()
+    assert (answer.status, problem["status"], problem["code"]) == (status, status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem["detail"]
+    assert not server.rows("SELECT 1 FROM sessions_app_run")
+
+
+def test_an_unknown_workflow_is_a_problem_that_lists_the_known(server: Server) -> None:
+    answer = Http(server, workflow="nope").generate("x")
+    assert answer.status == 422
+    assert "probe" in answer.json()["workflows"]
+
+
+def test_a_workflow_that_takes_one_message_at_a_time_is_busy(
+    new_server: NewServer, tmp_path: Any
+) -> None:
+    workflows = tmp_path / "workflows.yaml"
+    workflows.write_text("default: report\nworkflows: {report: {second_message: reject}}\n")
+    server = new_server(WORKFLOWS_FILE=str(workflows))
+    http = Http(server, workflow=None)
+    with http.stream("/generate/stream", {"input_message": "Bees"}, conversation_id="c1") as stream:
+        assert stream.next() is not None
+        assert http.generate("Wasps", conversation_id="c1").status == 409
+
+
+def _until(http: Http, url: str, status: str) -> dict[str, Any]:
+    """The standing once it has this status; each look waits for the one before."""
+    for _ in range(2000):
+        standing: dict[str, Any] = http.get(url).json()
+        if standing["status"] == status:
+            return standing
+    raise AssertionError(standing)

@@ -1,0 +1,207 @@
+"""Requests that hear a run as it goes."""
+
+import asyncio
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.conftest import NewServer
+from tests.http.client import Event, Http, chat, chunk_text
+from tests.support.server import Server
+from tests.support.websocket import WsClient
+
+
+@pytest.mark.parametrize("path", ["/chat/stream", "/v1/chat/stream", "/v1/chat/completions"])
+def test_chat_streams_chunks_and_ends_as_openai_does(server: Server, path: str) -> None:
+    with Http(server).stream(path, chat("slowstream 3 1", stream=True)) as stream:
+        assert stream.headers["content-type"] == "text/event-stream"
+        events = [event for event in stream.rest() if event.data]
+    assert chunk_text(events) == "t0 t1 t2 "
+    first, *_, last, done = events
+    assert done.data == "[DONE]"
+    assert first.json()["object"] == "chat.completion.chunk"
+    assert first.json()["choices"][0]["delta"]["role"] == "assistant"
+    assert first.json()["choices"][0]["finish_reason"] is None
+    assert last.json()["choices"] == [{"index": 0, "delta": {}, "finish_reason": "stop"}]
+
+
+@pytest.mark.parametrize("path", ["/generate/stream", "/v1/workflow/stream"])
+def test_generate_streams_values(server: Server, path: str) -> None:
+    with Http(server).stream(path, {"input_message": "slowstream 3 1"}) as stream:
+        values = [event.json() for event in stream.rest() if event.data]
+    assert "".join(value["value"] for value in values) == "t0 t1 t2 "
+
+
+def test_steps_and_the_trace_come_as_lines_of_their_own(server: Server) -> None:
+    with Http(server).stream("/chat/stream", chat("step 1")) as stream:
+        lines = [event.lines for event in stream.rest() if event.lines]
+    trace, begun, done = lines
+    assert len(trace["observability_trace"]["observability_trace_id"]) == 32
+    step = begun["intermediate_data"]
+    assert (step["type"], step["name"], step["status"]) == ("markdown", "step 1", "in_progress")
+    assert done["intermediate_data"] == step | {"status": "complete"}
+
+
+def test_completions_stream_openai_lines_alone(server: Server) -> None:
+    with Http(server).stream("/v1/chat/completions", chat("step 2", stream=True)) as stream:
+        events = stream.rest()
+    assert all(event.data and event.name == "message" and not event.lines for event in events)
+    assert chunk_text(events) == "s1 s2 "
+
+
+def test_every_event_has_an_id_that_never_goes_back(server: Server) -> None:
+    with Http(server).stream("/chat/stream", chat("step 2")) as stream:
+        ids = [event.id for event in stream.rest()]
+    assert all(later >= earlier for earlier, later in pairwise(ids))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("path", ["/chat/stream", "/v1/workflow/stream"])
+def test_a_stream_that_stops_at_a_prompt_stays_open_for_what_follows(
+    server: Server, path: str
+) -> None:
+    http = Http(server)
+    with http.stream(path, chat("approve 2") | {"input_message": "approve 2"}) as stream:
+        for _ in range(2):
+            stop = _next(stream, "interaction_required").json()
+            assert stop["event_type"] == stop["status"] == "interaction_required"
+            assert stop["execution_id"] == stream.headers["execution-id"]
+            answer = {"type": "binary_choice", "selected_option": {"value": "continue"}}
+            assert http.answer(stop, answer).status == 204
+        rest = "".join(event.data for event in stream.rest())
+    assert "continue|continue" in rest
+
+
+def test_a_prompt_in_openai_chunks_is_a_field_of_one(server: Server) -> None:
+    http = Http(server)
+    with http.stream("/v1/chat/completions", chat("ask", stream=True)) as stream:
+        first = stream.next()
+        assert first is not None
+        assert first.json()["choices"][0]["delta"] == {}
+        http.answer(first.json()["interaction_required"], {"type": "text", "text": "yes"})
+        assert chunk_text(stream.rest()) == "yes"
+
+
+@pytest.mark.parametrize("ids", [{"user_message_id": "m1"}, {}])
+def test_a_stream_goes_on_after_the_last_event_id(
+    new_server: NewServer, ids: dict[str, str]
+) -> None:
+    server = new_server()
+    http = Http(server)
+    body = {"input_message": "slowstream 60 10"}
+    with http.stream("/generate/stream", body, conversation_id="c1", **ids) as stream:
+        had = [_next(stream) for _ in range(5)]
+    server.kill()
+    server.start()
+    last = str(had[-1].id)
+    with http.stream(
+        "/generate/stream", body, conversation_id="c1", last_event_id=last, **ids
+    ) as stream:
+        rest = stream.rest()
+    values = [event.json()["value"] for event in had + rest if event.data and "value" in event.data]
+    restarts = [event for event in rest if event.name == "restart"]
+    assert not restarts
+    assert "".join(values) == "".join(f"t{number} " for number in range(60))
+    assert len(server.rows("SELECT 1 FROM sessions_app_run")) == 1
+
+
+def test_a_finished_stream_can_be_heard_again(server: Server) -> None:
+    http = Http(server)
+    for _ in range(2):
+        with http.stream("/chat/stream", chat("stream 50"), user_message_id="m1") as stream:
+            assert chunk_text(stream.rest()).split() == [f"t{number}" for number in range(50)]
+    execution = http.post("/chat", chat("stream 50"), user_message_id="m1")
+    assert execution.json()["choices"][0]["message"]["content"].startswith("t0 t1 ")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"last_event_id": "1"}, 404),
+        ({"last_event_id": "1", "conversation_id": "c2"}, 404),
+        ({"last_event_id": "99", "conversation_id": "c1"}, 404),
+        ({"last_event_id": "99", "conversation_id": "c1", "user_message_id": "m1"}, 422),
+        ({"last_event_id": "-1"}, 422),
+        ({"last_event_id": "x"}, 422),
+        ({"last_event_id": str(2**70)}, 422),
+    ],
+)
+def test_a_place_that_the_log_does_not_have_is_a_problem(
+    server: Server, headers: dict[str, str], status: int
+) -> None:
+    http = Http(server)
+    http.generate("echo 1", conversation_id="c1", user_message_id="m1")
+    answer = http.post("/generate/stream", {"input_message": "echo 1"}, **headers)
+    assert answer.status == status
+    assert answer.json()["detail"]
+
+
+def test_a_failed_run_ends_its_stream_with_an_error(server: Server) -> None:
+    with Http(server).stream("/chat/stream", chat("stream many")) as stream:
+        *_, last = stream.rest()
+    assert last.json()["error"]["code"] == "workflow_error"
+    assert "invalid literal" not in last.data
+
+
+def test_a_stopped_run_ends_its_stream_with_an_error(server: Server) -> None:
+    http = Http(server)
+    with http.stream("/chat/stream", chat("ask"), conversation_id="c1") as stream:
+        _next(stream, "interaction_required")
+        http.post("/c/c1/stop/", "")
+        *_, last = stream.rest()
+    assert last.json()["error"]["code"] == "cancelled"
+
+
+def test_two_runs_of_a_conversation_stay_apart(server: Server) -> None:
+    http = Http(server, workflow="parallel_review")
+    ids = {"conversation_id": "c1"}
+    with (
+        http.stream("/chat/stream", chat("one"), **ids) as one,
+        http.stream("/chat/stream", chat("two"), **ids) as two,
+    ):
+        for stream in (one, two):
+            stop = _next(stream, "interaction_required").json()
+            assert stop["execution_id"] == stream.headers["execution-id"]
+
+
+async def test_a_socket_sees_the_run_and_answers_it(server: Server) -> None:
+    http = Http(server)
+    async with WsClient(server, "c1") as socket:
+        answer = await asyncio.to_thread(http.generate, "ask", conversation_id="c1")
+        prompt = await socket.until("system_interaction_message")
+        assert prompt["id"] == answer.json()["interaction_id"]
+        await socket.answer("yes", prompt)
+        await socket.until(lambda frame: frame["status"] == "complete" and "run_id" in frame)
+    late = http.answer(answer.json(), {"type": "text", "text": "no"})
+    assert (late.status, late.json()["answered_by"]) == (400, "ann")
+    assert late.json()["answered_via"] == "websocket"
+
+
+def test_a_server_that_stops_says_so(new_server: NewServer) -> None:
+    server = new_server()
+    http = Http(server)
+    with http.stream("/chat/stream", chat("slowstream 10000 10"), user_message_id="m1") as stream:
+        _next(stream)
+        server.process.terminate()
+        *_, last = stream.rest()
+        assert server.process.wait(20) == 0
+    server.was_killed = True
+    assert "restarts" in last.json()["error"]["message"]
+
+
+def test_a_stream_ends_with_the_session(server: Server) -> None:
+    http = Http(server)
+    with http.stream("/chat/stream", chat("slowstream 10000 10")) as stream:
+        _next(stream)
+        assert http.post("/sign-out/", "").status == 302
+        *_, last = stream.rest()
+    assert last.json()["error"]["code"] == "user_auth_error"
+
+
+def _next(stream: Any, name: str | None = None) -> Event:
+    """The next event with data, or the next of a name."""
+    while (event := stream.next()) is not None:
+        if event.name == name or (name is None and event.data):
+            found: Event = event
+            return found
+    raise AssertionError("the stream has ended")

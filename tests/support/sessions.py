@@ -1,0 +1,116 @@
+"""Sessions without a server: workflows that are not registered, and builders that tell a log."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from sessions_app.config import WorkflowConfig
+from sessions_app.session import SessionManager
+from sessions_app.workflows import Person
+from sessions_app.workflows.registry import NoOptions, Workflow
+
+
+def declare(function: Callable[..., Any], **fields: Any) -> Workflow:
+    """A workflow for this test only."""
+    declared: dict[str, Any] = {
+        "name": function.__name__,
+        "title": "T",
+        "description": "",
+        "function": function,
+        "per_user_builder": None,
+        "shared_builder": None,
+        "options": NoOptions,
+        "second_message": "enqueue",
+        "starters": (),
+        **fields,
+    }
+    return Workflow(**declared)
+
+
+@asynccontextmanager
+async def managing(
+    workflow: Workflow, *, shared_builder: Any = None, **config: Any
+) -> AsyncIterator[SessionManager]:
+    """A manager of the workflow, shut down at the end."""
+    manager = await SessionManager.create(
+        WorkflowConfig(**config), shared_builder, entry_function=workflow
+    )
+    try:
+        yield manager
+    finally:
+        await manager.shutdown()
+
+
+@dataclass
+class Made:
+    """What a builder makes."""
+
+    name: str
+    closed: bool = False
+
+
+class Log:
+    """Builds, and writes down what is built and closed; a step that is held waits at its gate."""
+
+    def __init__(self) -> None:
+        self.entries: list[str] = []
+        self.made: list[Made] = []
+        self.gates: dict[str, tuple[asyncio.Event, Exception | None]] = {}
+        self._counts: dict[str, int] = {}
+        self._news = asyncio.Condition()
+
+    def hold(self, name: str, *, error: Exception | None = None) -> asyncio.Event:
+        """Have the user's next build wait until the event is set, and then raise the error.
+
+        `"<user> closing"` holds the closing.
+        """
+        gate = asyncio.Event()
+        self.gates[name] = (gate, error)
+        return gate
+
+    @asynccontextmanager
+    async def build(self, user: Person, options: BaseModel) -> AsyncIterator[Made]:
+        """A per-user builder."""
+        name = user.username
+        self._counts[name] = self._counts.get(name, 0) + 1
+        await self._note(f"{name} building")
+        await self._pass(name)
+        made = Made(f"{name}#{self._counts[name]}")
+        self.made.append(made)
+        await self._note(f"{name} built")
+        try:
+            yield made
+        finally:
+            if f"{name} closing" in self.gates:
+                await self._note(f"{name} closing")
+                await self._pass(f"{name} closing")
+            made.closed = True
+            await self._note(f"{name} closed")
+
+    @asynccontextmanager
+    async def build_shared(self, options: BaseModel) -> AsyncIterator[Made]:
+        """A shared builder."""
+        yield Made("shared")
+        await self._note("shared closed")
+
+    async def until(self, entry: str) -> None:
+        """Wait until the log has the entry."""
+        async with asyncio.timeout(10), self._news:
+            await self._news.wait_for(lambda: entry in self.entries)
+
+    async def _note(self, entry: str) -> None:
+        self.entries.append(entry)
+        async with self._news:
+            self._news.notify_all()
+
+    async def _pass(self, name: str) -> None:
+        gate, error = self.gates.get(name, (None, None))
+        if gate is not None:
+            await gate.wait()
+            self.gates.pop(name, None)
+        if error is not None:
+            raise error
