@@ -9,22 +9,19 @@ import structlog
 from chat_app import cursors, identity
 from chat_app.allowance import CloseSocket
 from chat_app.base_consumer import Scope, Send
-from chat_app.feed import Feed
-from chat_app.frames import Frame, dump
-from chat_app.identified_consumer import IdentifiedConsumer
-from chat_app.protocol import (
+from chat_app.client_messages import (
     AckMessage,
     AuthMessage,
     ClientMessage,
     InteractionMessage,
     PingMessage,
-    Refusal,
     StopMessage,
     UserMessage,
-    check_query,
-    parse,
-    refusal_of,
 )
+from chat_app.feed import Feed
+from chat_app.frames import Frame, dump
+from chat_app.identified_consumer import IdentifiedConsumer
+from chat_app.protocol import Refusal, check_query, parse, refusal_of
 from chat_app.replies import (
     acknowledged,
     pong,

@@ -9,10 +9,11 @@ from django.db import DatabaseError
 from chat_app import identity, revocation
 from chat_app.allowance import CloseSocket
 from chat_app.base_consumer import Scope, Send, SocketConsumer
+from chat_app.client_messages import AuthMessage
 from chat_app.feed import Feed
 from chat_app.frames import Frame, dump
 from chat_app.identity import BadCredentials, Identity
-from chat_app.protocol import AuthMessage, Refusal, parse
+from chat_app.protocol import Refusal, parse
 from chat_app.replies import auth_error, auth_success, refused
 from chat_app.sweeper import sweeper
 from sessions_app import database

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from chat_app.protocol import MESSAGES
+from chat_app.client_messages import MESSAGES
 from chat_app.server_messages import SERVER_MESSAGES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from itertools import count
 from uuid import uuid4
 
+from chat_app.client_messages import AuthMessage, ClientMessage
 from chat_app.frames import Frame, error_content, timestamp
-from chat_app.protocol import AuthMessage, ClientMessage, Refusal
+from chat_app.protocol import Refusal
 from sessions_app.answers import Settled
 from sessions_app.conversations import Submitted
 from sessions_app.people import Person

@@ -41,7 +41,7 @@ class Host:
         self._woken = asyncio.Event()
         self._stopping = False
         self._fenced = False
-        self._look_again_at = 0.0
+        self._not_before = 0.0
         # Runs that the database let down: to take them up again is no crash of theirs.
         self._blameless: set[UUID] = set()
         self._conversations: dict[UUID, Conversation] = {}
@@ -94,6 +94,8 @@ class Host:
         return True
 
     async def _take_up(self) -> None:
+        # The database was away a moment ago: do not press it.
+        await asyncio.sleep(max(self._not_before - time.monotonic(), 0))
         self._woken.clear()
         driven = take_up.Driven(
             frozenset(self._runs), frozenset(self._blameless), self._conversations
@@ -104,7 +106,8 @@ class Host:
             self._fenced = True
             return
         except StorageUnavailable:
-            self._look_again_at = time.monotonic() + RETRY_AFTER
+            self._not_before = time.monotonic() + RETRY_AFTER
+            self._woken.set()
             return
         self._blameless.clear()
         for started in found.started:
@@ -128,17 +131,12 @@ class Host:
                 await self._woken.wait()
         except TimeoutError:
             self._park()
-            if self._look_again_at:
-                self._look_again_at = 0.0
-                return True
             return bool(self._runs)
         return True
 
     def _patience(self) -> float | None:
         """Seconds until something is to be done without being woken; None for never."""
         now = time.monotonic()
-        if self._look_again_at:
-            return max(self._look_again_at - now, 0)
         if not self._runs:
             return LINGER
         rests = [since for run in self._runs.values() if (since := run.rests_since()) is not None]
@@ -158,10 +156,9 @@ class Host:
         self._fenced = self._fenced or isinstance(hosted.failure, Fenced)
         if isinstance(hosted.failure, StorageUnavailable):
             self._blameless.add(hosted.run.id)
-            self._look_again_at = time.monotonic() + RETRY_AFTER
-        else:
-            # What waits behind it has its turn, and an answer that it did not get to see.
-            self._woken.set()
+            self._not_before = time.monotonic() + RETRY_AFTER
+        # What waits behind it has its turn, and an answer that it did not get to see.
+        self._woken.set()
 
     async def _let_go(self) -> None:
         held = list(self._runs.values())

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from django.contrib.auth.models import AnonymousUser, User
 from pytest_django import Settings
 
+from chat_app.client_messages import BasicLogin
 from chat_app.identity import (
     BadCredentials,
     Identity,
@@ -23,7 +24,6 @@ from chat_app.identity import (
 )
 from chat_app.identity.api_keys import issue, key_identity
 from chat_app.models import ApiKey
-from chat_app.protocol import BasicLogin
 from sessions_app import database
 from sessions_app.event_log import writer
 from sessions_app.people import Person

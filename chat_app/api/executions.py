@@ -1,9 +1,9 @@
 """Runs that were started before: how they stand, and the answers that they wait for."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-from ninja import Router, Status
+from ninja import Header, Router, Status
 
 from chat_app.api import problems, schemas, words
 from chat_app.api.auth import Known
@@ -57,7 +57,11 @@ async def execution(request: Known, execution_id: UUID) -> Any:
     tags=["Runs"],
 )
 async def answer(
-    request: Known, execution_id: UUID, interaction_id: UUID, body: schemas.AnswerBody
+    request: Known,
+    execution_id: UUID,
+    interaction_id: UUID,
+    body: schemas.AnswerBody,
+    headers: Annotated[schemas.AnswerHeaders, Header()],
 ) -> Status[None]:
     """Answer the question that a run waits for."""
     person = request.auth.person
@@ -66,7 +70,7 @@ async def answer(
         by=person,
         conversation_id=None,
         answer=Answer(
-            answer_id=request.headers.get("user-message-id") or str(uuid4()),
+            answer_id=headers.user_message_id or str(uuid4()),
             value=body.response.text,
             values=body.response.values(),
             interaction=str(interaction_id),

@@ -49,10 +49,13 @@ class Begun:
 
     @property
     def headers(self) -> dict[str, str]:
-        """By which a client may come back to it."""
-        name = self.run.conversation.conversation_id
-        ids = {"execution-id": str(self.run.id), "user-message-id": self.run.message_id}
-        return ids | ({"conversation-id": name} if name.isascii() and name.isprintable() else {})
+        """By which a client may come back to it; not all ids that sockets take fit into one."""
+        ids = {
+            "execution-id": str(self.run.id),
+            "conversation-id": self.run.conversation.conversation_id,
+            "user-message-id": self.run.message_id,
+        }
+        return {name: id_ for name, id_ in ids.items() if id_.isascii() and id_.isprintable()}
 
     def form(self) -> words.ChatForm:
         """OpenAI's form of it; the model is the workflow."""
@@ -137,6 +140,7 @@ async def _stream(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]
 
 async def _pieces(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]:
     quiet = 0
+    fits = True
     budget = Bucket(rate=BUDGET_RATE, burst=BUDGET_BURST)
     async with aclosing(begun.follow()) as events:
         async for followed in events:
@@ -146,8 +150,9 @@ async def _pieces(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]
                     yield sse.HEARTBEAT
                 continue
             written = sse.write(followed, form)
-            if not budget.take(len(written.text)):
+            if not fits:  # one piece always does, however large: else nobody would get on
                 raise Failure(429, "unknown_error", "Too much at once; come back for the rest.")
+            fits = budget.take(len(written.text))
             yield written.text
             if written.ended:
                 return

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from chat_app.protocol import ChatMessage, Content, OptionalName, Text
+from chat_app.client_messages import ChatMessage, Content, OptionalName, Text
 
 
 class RunQuery(BaseModel):
@@ -15,11 +15,16 @@ class RunQuery(BaseModel):
     workflow: OptionalName = None
 
 
-class RunHeaders(BaseModel):
-    """Request headers of a run. `user-message-id` makes a repeat of the request harmless."""
+class AnswerHeaders(BaseModel):
+    """Request headers of an answer. `user-message-id` makes a repeat of the request harmless."""
+
+    user_message_id: OptionalName = Field(None, alias="user-message-id")
+
+
+class RunHeaders(AnswerHeaders):
+    """Request headers of a run."""
 
     conversation_id: OptionalName = Field(None, alias="conversation-id")
-    user_message_id: OptionalName = Field(None, alias="user-message-id")
 
 
 class StreamHeaders(RunHeaders):

@@ -1,9 +1,8 @@
 """An identity: the person, and what it stands on. Both may end while a connection lives."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -20,20 +19,20 @@ IDS = 500  # in one query
 class Identity:
     """A person, with what the identity ends with.
 
-    Of a Django session `session` is its key; `password` tells whether the password was changed,
-    where that matters; `api_key` is a key's id; `until` is when a token expires.
+    Of a Django session `session` is its key; `password` is the password's hash, where its change
+    matters; `api_key` is a key's id; `until` is when a token expires.
     """
 
     person: Person
-    session: str | None = None
-    password: str | None = None
+    session: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
     api_key: int | None = None
     until: datetime | None = None
 
     @classmethod
     def of(cls, user: AbstractBaseUser, *, session: str | None = None) -> "Identity":
         """That of a user who signed in with a password: it ends when the password is changed."""
-        return cls(Person.of(user), session=session, password=user.get_session_auth_hash())
+        return cls(Person.of(user), session=session, password=user.password)
 
 
 def still_valid(identities: Collection[Identity]) -> set[Identity]:
@@ -47,7 +46,10 @@ def still_valid(identities: Collection[Identity]) -> set[Identity]:
 
 def _still_valid(identities: list[Identity]) -> set[Identity]:
     now = timezone.now()
-    users = get_user_model().objects.in_bulk({each.person.id for each in identities})
+    users = get_user_model().objects.filter(
+        pk__in={each.person.id for each in identities}, is_active=True
+    )
+    passwords = dict(users.values_list("pk", "password"))
     sessions = set(
         Session.objects.filter(
             session_key__in={each.session for each in identities if each.session},
@@ -62,16 +64,9 @@ def _still_valid(identities: list[Identity]) -> set[Identity]:
     return {
         each
         for each in identities
-        if _user_holds(each, users.get(each.person.id))
+        if each.person.id in passwords
+        and each.password in (None, passwords[each.person.id])
         and (each.session is None or each.session in sessions)
         and (each.api_key is None or each.api_key in keys)
         and (each.until is None or each.until > now)
     }
-
-
-def _user_holds(identity: Identity, user: Any) -> bool:
-    return (
-        user is not None
-        and user.is_active
-        and identity.password in (None, user.get_session_auth_hash())
-    )

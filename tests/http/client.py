@@ -60,17 +60,27 @@ class Stream:
 
 
 class Http:
-    """Requests of a user to a server: signed in by the session, unless `user` is None."""
+    """Requests of a user to a server: signed in by the session, unless `user` is None.
+
+    `headers` and `query` go with each of them.
+    """
 
     def __init__(
-        self, server: Server, user: str | None = "ann", *, workflow: str | None = "probe"
+        self,
+        server: Server,
+        user: str | None = "ann",
+        *,
+        workflow: str | None = "probe",
+        headers: dict[str, str] | None = None,
+        **query: str,
     ) -> None:
         self.server = server
-        self._query = urlencode({"workflow": workflow} if workflow else {})
-        self._headers = {"Content-Type": "application/json"}
+        self._query = urlencode(query | ({"workflow": workflow} if workflow else {}))
+        self._headers = {"content-type": "application/json"}
         if user is not None:
             cookie = f"sessionid={server.cookies[user]}; csrftoken={CSRF}"
-            self._headers |= {"Cookie": cookie, "X-CSRFToken": CSRF}
+            self._headers |= {"cookie": cookie, "x-csrftoken": CSRF}
+        self._headers |= headers or {}
 
     def post(self, path: str, body: Any, **headers: str | None) -> Response:
         """POST a body as JSON, or a text as it is. Headers: `user_message_id="m1"`."""

@@ -1,6 +1,5 @@
 """Answers over HTTP."""
 
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,34 +10,42 @@ from tests.support.server import Server
 YES = {"type": "text", "text": "yes"}
 
 
+RED = {"id": "1", "label": "Red", "value": "red"}
+BLUE = {"id": "2"}
+
+
 @pytest.mark.parametrize(
-    ("response", "value"),
+    ("kind", "response", "value"),
     [
-        ({"type": "binary_choice", "selected_option": {"value": "continue"}}, "continue"),
-        ({"input_type": "binary_choice", "selected_option": {"id": "cancel"}}, "cancel"),
-        ({"selected_option": {"id": "x", "label": "x", "value": "cancel"}}, "cancel"),
-        ({"type": "text", "text": "continue"}, "continue"),
+        ("text", {"type": "text", "text": "Ann"}, "Ann"),
+        ("notification", {"type": "notification"}, "ok"),
+        ("binary_choice", {"type": "binary_choice", "selected_option": RED}, "red"),
+        ("binary_choice", {"input_type": "binary_choice", "selected_option": BLUE}, "blue"),
+        ("binary_choice", {"type": "text", "text": "Blue"}, "blue"),
+        ("radio", {"type": "radio", "selected_option": {"label": "Red"}}, "red"),
+        ("dropdown", {"selected_option": {"id": None, "value": "red"}}, "red"),
+        ("checkbox", {"type": "checkbox", "selected_option": RED}, "red"),
+        ("checkbox", {"type": "checkbox", "selected_option": [RED, BLUE]}, "red, blue"),
+        ("checkbox", {"input_type": "checkbox", "selected_options": [BLUE]}, "blue"),
+        ("oauth_consent", {"type": "oauth_consent"}, "done"),
     ],
 )
-def test_a_choice_is_an_option_by_any_of_its_names(
-    server: Server, response: Json, value: str
+def test_every_type_of_prompt_is_answered(
+    server: Server, kind: str, response: Json, value: str
 ) -> None:
     http = Http(server)
-    stop = http.generate("approve 1", user_message_id="m1").json()
+    stop = http.generate(f"prompt {kind}", user_message_id="m1").json()
     assert http.answer(stop, response).status == 204
-    assert http.generate("approve 1", user_message_id="m1").json() == {"value": value}
+    assert http.generate(f"prompt {kind}", user_message_id="m1").json() == {"value": value}
 
 
-@pytest.mark.parametrize("name", ["selected_option", "selected_options"])
-def test_several_options_are_a_list(server: Server, name: str) -> None:
-    http = Http(server, workflow="parallel_review")
-    stop = http.generate("a document", user_message_id="m1").json()
-    while stop["prompt"]["input_type"] != "checkbox":
-        option: Any = stop["prompt"]["options"][-1]
-        http.answer(stop, {"type": stop["prompt"]["input_type"], "selected_option": option})
-        stop = http.generate("a document", user_message_id="m1").json()
-    answer = http.answer(stop, {"type": "checkbox", name: stop["prompt"]["options"][:1]})
-    assert answer.status == 204
+def test_a_consent_is_asked_for_by_its_url(server: Server) -> None:
+    http = Http(server)
+    stop = http.generate("prompt oauth_consent").json()
+    assert stop["status"] == "oauth_required"
+    assert stop["auth_url"] == "https://login.example/authorize?state=s1"
+    assert stop["oauth_state"] == "s1"
+    assert http.get(stop["status_url"]).json() == stop | {"run_status": "waiting"}
 
 
 def test_an_answer_that_the_prompt_does_not_take_leaves_it_pending(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from django.core.asgi import get_asgi_application
 from pytest_django import Settings
 
-from chat_app.api import follow
+from chat_app.api import follow, runs
 from sessions_app import notify
 from sessions_app.workflows import Context, Message, workflow
 from tests.support.hosting import Hosting, until_true
@@ -27,7 +28,7 @@ async def ticks(message: Message, context: Context) -> AsyncGenerator[str, None]
 class Request:
     """A guest's request to the application in this process; `texts` has what came back."""
 
-    def __init__(self, path: str, body: dict[str, Any]) -> None:
+    def __init__(self, path: str, body: dict[str, Any], **headers: str) -> None:
         self.texts: list[str] = []
         self.status = 0
         self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -37,7 +38,10 @@ class Request:
             "method": "POST",
             "path": path,
             "query_string": b"session=a-guest-without-any-account",
-            "headers": [(b"content-type", b"application/json"), (b"host", b"localhost")],
+            "headers": [
+                (name.encode(), value.encode())
+                for name, value in {"host": "localhost", **headers}.items()
+            ],
         }
         application: Any = get_asgi_application()
         self.task = asyncio.create_task(application(scope, self._inbox.get, self._sent))
@@ -81,6 +85,32 @@ async def test_news_that_is_lost_costs_a_look_at_the_log(
         await request.task
     assert request.status == 200
     assert "4 " in "".join(request.texts)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_client_that_reads_too_little_gets_the_rest_in_parts(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.GUESTS = True
+    monkeypatch.setattr(follow, "INTERVAL", 0.05)
+    monkeypatch.setattr(runs, "BUDGET_BURST", 10)
+    monkeypatch.setattr(runs, "BUDGET_RATE", 0)
+    body = {"input_message": "3"}
+    values: list[str] = []
+    last, parts = "0", 0
+    async with Hosting("http-ticks"):
+        for _ in range(100):
+            parts += 1
+            headers = {"user-message-id": "m1", "last-event-id": last}
+            request = Request("/generate/stream", body, **headers)
+            await request.task
+            text = "".join(request.texts)
+            values += re.findall(r'"value":"(.*?)"', text)
+            last = (re.findall(r"^id: (\d+)", text, re.MULTILINE) or [last])[-1]
+            if "error" not in text:
+                break
+    assert "".join(values) == "0 1 2 "
+    assert parts > 1
 
 
 def _groups(layer: Any) -> list[str]:

@@ -30,6 +30,7 @@ def scope(*origins: str, host: str = "chat.example:8000", scheme: str = "ws") ->
 def _hosts(settings: Settings) -> None:
     settings.ALLOWED_HOSTS = ["chat.example"]
     settings.CSRF_TRUSTED_ORIGINS = ["https://ui.example", "https://*.apps.example"]
+    settings.ALLOWED_ORIGINS = ["http://peer.example:3000"]
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,8 @@ def _hosts(settings: Settings) -> None:
         ([""], False),
         (["http://chat.example:8000", "http://chat.example:8000"], False),
         (["https://ui.example"], True),
+        (["http://peer.example:3000"], True),
+        (["http://peer.example"], False),
         (["http://ui.example"], False),
         (["https://one.apps.example"], True),
         (["http://one.apps.example"], False),

@@ -7,16 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat_app.protocol import (
-    MAX_FRAME,
-    MESSAGES,
-    ClientMessage,
-    InteractionMessage,
-    Refusal,
-    UserMessage,
-    check_query,
-    parse,
-)
+from chat_app.client_messages import MESSAGES, ClientMessage, InteractionMessage, UserMessage
+from chat_app.protocol import MAX_FRAME, Refusal, check_query, parse
 
 
 def user_message(**fields: Any) -> dict[str, Any]:

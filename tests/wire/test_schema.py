@@ -1,4 +1,4 @@
-"""The published schema is that of the code. That real frames fit is held by `conftest.Conforming`."""
+"""The published schema is that of the code; `conftest.Conforming` holds real frames to it."""
 
 import io
 import json
@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from jsonschema import Draft202012Validator, ValidationError
 
-from chat_app.protocol import MESSAGES
+from chat_app.client_messages import MESSAGES
 from tests.wire.conftest import CLIENT_MESSAGE, SCHEMA, SERVER_MESSAGE
 
 

@@ -1,0 +1,112 @@
+"""OpenAI's own client, as it is."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openai import APIError, APIStatusError, AsyncOpenAI, OpenAI
+
+from tests.conftest import NewServer
+from tests.http.client import Http
+from tests.http.keys import make_key
+from tests.support.server import Server
+
+
+@pytest.fixture
+def openai(server: Server) -> Iterator[OpenAI]:
+    """A client of ann, with an API key."""
+    with OpenAI(base_url=f"{server.url}/v1", api_key=make_key(server, "ann")) as client:
+        yield client
+
+
+def say(text: str) -> list[Any]:
+    """The messages of a chat."""
+    return [{"role": "user", "content": text}]
+
+
+def test_it_gets_a_completion(openai: OpenAI) -> None:
+    done = openai.chat.completions.create(model="probe", messages=say("echo hello"))
+    assert done.choices[0].message.content == "hello"
+    assert (done.choices[0].finish_reason, done.model) == ("stop", "probe")
+
+
+def test_it_gets_a_stream(openai: OpenAI) -> None:
+    chunks = list(
+        openai.chat.completions.create(
+            model="probe", messages=say("slowstream 5 1"), stream=True, temperature=0
+        )
+    )
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert text == "t0 t1 t2 t3 t4 "
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+def test_its_stream_helper_puts_the_answer_together(openai: OpenAI) -> None:
+    with openai.chat.completions.stream(model="probe", messages=say("step 2")) as stream:
+        completion = stream.get_final_completion()
+    assert completion.choices[0].message.role == "assistant"
+    assert completion.choices[0].message.content == "s1 s2 "
+
+
+async def test_its_asynchronous_client_gets_a_stream(server: Server) -> None:
+    key = make_key(server, "ann")
+    async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key=key) as client:
+        stream = await client.chat.completions.create(
+            model="probe", messages=say("stream 3"), stream=True
+        )
+        text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+    assert text == "t0 t1 t2 "
+
+
+def test_a_prompt_is_in_the_extra_fields(server: Server, openai: OpenAI) -> None:
+    waiting = openai.chat.completions.create(
+        model="probe", messages=say("ask"), extra_headers={"user-message-id": "m1"}
+    )
+    stop = waiting.model_extra or {}
+    assert stop["status"] == "interaction_required"
+    Http(server).answer(stop, {"type": "text", "text": "yes"})
+    done = openai.chat.completions.create(
+        model="probe", messages=say("ask"), extra_headers={"user-message-id": "m1"}
+    )
+    assert done.choices[0].message.content == "yes"
+
+
+def test_a_prompt_in_its_stream_is_in_the_extra_fields(server: Server, openai: OpenAI) -> None:
+    text = ""
+    for chunk in openai.chat.completions.create(model="probe", messages=say("ask"), stream=True):
+        text += chunk.choices[0].delta.content or ""
+        if chunk.model_extra and "interaction_required" in chunk.model_extra:
+            stop = chunk.model_extra["interaction_required"]
+            Http(server).answer(stop, {"type": "text", "text": "yes"})
+    assert text == "yes"
+
+
+def test_a_failed_run_is_an_error_and_not_tried_again(server: Server, openai: OpenAI) -> None:
+    with pytest.raises(APIStatusError) as raised:
+        openai.chat.completions.create(model="probe", messages=say("fail"))
+    assert raised.value.status_code == 500
+    assert "internal secret" not in str(raised.value)
+    assert len(server.rows("SELECT 1 FROM sessions_app_run")) == 1
+
+
+def test_a_failed_run_is_an_error_of_its_stream(openai: OpenAI) -> None:
+    with pytest.raises(APIError, match="workflow failed"):
+        list(openai.chat.completions.create(model="probe", messages=say("fail"), stream=True))
+
+
+def test_another_model_is_the_default_workflow(new_server: NewServer, tmp_path: Any) -> None:
+    workflows = tmp_path / "workflows.yaml"
+    workflows.write_text("default: probe\nworkflows: {probe: {}}\n")
+    server = new_server(WORKFLOWS_FILE=str(workflows), PROBE_WORKFLOW="1")
+    with OpenAI(base_url=f"{server.url}/v1", api_key=make_key(server, "ann")) as client:
+        done = client.chat.completions.create(model="gpt-5", messages=say("echo hello"))
+    assert done.choices[0].message.content == "hello"
+
+
+def test_a_wrong_key_is_not_let_in(server: Server) -> None:
+    with (
+        OpenAI(base_url=f"{server.url}/v1", api_key="nak_0_0") as client,
+        pytest.raises(APIStatusError) as raised,
+    ):
+        client.chat.completions.create(model="probe", messages=say("echo hello"))
+    assert raised.value.status_code == 401

@@ -1,0 +1,75 @@
+"""The OpenAPI document, and its page."""
+
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from playwright.sync_api import expect
+
+from tests.http.client import Http, Json, chat
+from tests.http.test_who import PATHS
+from tests.support.browser import OpenPage
+from tests.support.server import Server
+
+
+@pytest.fixture
+def document(server: Server) -> Json:
+    """The document as anybody gets it."""
+    found: Json = server.get("/openapi.json").json()
+    return found
+
+
+def check(document: Json, path: str, method: str, answer: Any) -> None:
+    """See to it that an answer is as the document says."""
+    operation = document["paths"][path][method]
+    responses = operation["responses"]
+    content = responses.get(str(answer.status), responses["default"])["content"]
+    media_type = answer.headers["content-type"].partition(";")[0]
+    schema = {**content[media_type]["schema"], "components": document["components"]}
+    Draft202012Validator(schema).validate(answer.json())
+
+
+def test_it_has_every_path(document: Json) -> None:
+    assert document["openapi"].startswith("3.")
+    execution = "/executions/{execution_id}"
+    answer = f"{execution}/interactions/{{interaction_id}}/response"
+    assert set(document["paths"]) == {*PATHS, execution, answer, "/monitor/users"}
+    streams = [path for path in PATHS if path.endswith("/stream")]
+    for path in streams:
+        responses = document["paths"][path]["post"]["responses"]
+        assert list(responses["200"]["content"]) == ["text/event-stream"]
+    names = [
+        operation["operationId"]
+        for each in document["paths"].values()
+        for operation in each.values()
+    ]
+    assert len(names) == len(set(names))
+
+
+def test_real_answers_are_as_it_says(server: Server, document: Json) -> None:
+    http = Http(server)
+    check(document, "/generate", "post", http.generate("echo 1"))
+    check(document, "/chat", "post", http.post("/chat", chat("echo 1")))
+    check(document, "/chat", "post", http.post("/chat", chat("prompt radio")))
+    check(document, "/chat", "post", http.post("/chat", chat("prompt oauth_consent")))
+    check(document, "/chat", "post", http.post("/chat", {}))
+    check(document, "/chat", "post", http.post("/chat", chat("fail")))
+    check(document, "/chat/stream", "post", Http(server, None).post("/chat/stream", chat("ask")))
+    for text in ("echo 1", "ask", "prompt oauth_consent", "fail"):
+        run = http.generate(text).headers["execution-id"]
+        path = "/executions/{execution_id}"
+        check(document, path, "get", http.get(f"/executions/{run}"))
+    monitor = Http(server, "admin").get("/monitor/users")
+    check(document, "/monitor/users", "get", monitor)
+
+
+def test_its_page_works_under_the_content_security_policy(open_page: OpenPage) -> None:
+    page = open_page("/docs")
+    page.locator("#operations-Runs-generate").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.locator("textarea").fill('{"input_message": "echo hello"}')
+    page.get_by_placeholder("workflow").fill("probe")
+    page.get_by_role("button", name="Execute").click()
+    answer = page.locator(".live-responses-table .response").first
+    expect(answer).to_contain_text("200")
+    expect(answer).to_contain_text("hello")
