@@ -41,6 +41,8 @@ log = structlog.get_logger(__name__)
 
 # Conversations that one socket follows; a further one takes the place of the first.
 MAX_FEEDS = 64
+# Seconds for which a look whether the identity still holds is good.
+AUTHORISED = 1.0
 
 
 class ChatConsumer(IdentifiedConsumer):
@@ -149,7 +151,8 @@ class ChatConsumer(IdentifiedConsumer):
         text = message.content.text if message.content else None
         if text is None and message.values is None:
             raise Invalid("The answer has neither a text nor values.")
-        await self.authorise()  # who was signed out a moment ago approves nothing any more
+        # Who was signed out approves nothing any more, also where the message of it was lost.
+        await self.authorise(within=AUTHORISED)
         if message.conversation_id is not None:
             await self._follow(message.conversation_id)
         settled = await answers.answer(

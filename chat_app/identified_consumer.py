@@ -1,6 +1,7 @@
 """A socket of somebody: who it is, and that it still may be here."""
 
 import asyncio
+import time
 from uuid import UUID
 
 import structlog
@@ -38,6 +39,7 @@ class IdentifiedConsumer(SocketConsumer):
         self.feeds: dict[UUID, Feed] = {}
         self.awaited: set[str] = set()
         self._failures = 0
+        self._authorised_at = float("-inf")
 
     def admits(self) -> bool:
         """A page of another site may not use the cookies of this one."""
@@ -74,15 +76,18 @@ class IdentifiedConsumer(SocketConsumer):
             except DatabaseError as error:  # the sweeper comes back to it
                 log.warning("socket.not_checked", error=str(error))
 
-    async def authorise(self) -> None:
-        """Look whether the identity still holds.
+    async def authorise(self, *, within: float = 0.0) -> None:
+        """Look whether the identity still holds, unless that was done `within` so many seconds.
 
         Raises:
             CloseSocket: it does not.
         """
+        if time.monotonic() - self._authorised_at < within:
+            return
         mine = [self.identity] if self.identity else []
         if not await database.read(identity.still_valid, mine):
             raise CloseSocket(4401, "signed out")
+        self._authorised_at = time.monotonic()
 
     async def authenticate(self, message: AuthMessage) -> None:
         """Answer an `auth_message`. Who is somebody already can only be told that it is the same.

@@ -125,4 +125,5 @@ class TestProbe:
 
     async def test_an_unknown_word_is_told_the_known_ones(self) -> None:
         async with Hosting("probe") as hosting:
-            assert "echo, ask, approve" in await converse(hosting, "what")
+            said = await converse(hosting, "what")
+            assert {"echo", "ask", "approve", "step"} <= set(re.findall(r"\w+", said))
