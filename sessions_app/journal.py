@@ -52,12 +52,23 @@ class Record:
 def digest(*values: Any) -> str:
     """A fingerprint of arguments: of their JSON, and of the class where a value has none."""
     blob = to_json(
-        values,
+        _in_order(values),
         fallback=lambda value: type(value).__qualname__,
         inf_nan_mode="strings",
         bytes_mode="base64",
     )
     return blake2b(blob, digest_size=16).hexdigest()
+
+
+def _in_order(value: Any) -> Any:
+    """The value with its sets sorted: they have another order in each process."""
+    if isinstance(value, set | frozenset):
+        return sorted((_in_order(one) for one in value), key=repr)
+    if isinstance(value, list | tuple):
+        return [_in_order(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _in_order(one) for name, one in value.items()}
+    return value
 
 
 class Journal:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sessions_app import operators
+from sessions_app.journal import digest
 from sessions_app.models import Run
 from sessions_app.workflows import Context, Message, TextPrompt, WorkflowError, workflow
 from tests.support.hosting import Hosting, problem, until_true
@@ -144,6 +145,16 @@ async def test_what_differs_from_execution_to_execution_is_found_out(
         row = await hosting.ended(run)
         assert row.status == Run.Status.SUSPENDED
         assert "context.now(), context.random() or a step" in problem(row)["message"]
+
+
+def test_the_order_of_a_set_is_no_difference() -> None:
+    # They collide in a small table: who came first is first.
+    one, other = {0}, {8}
+    one.add(8)
+    other.add(0)
+    assert list(one) != list(other)
+    assert digest({"ids": [one]}) == digest({"ids": [other]})
+    assert digest({0, 8}) != digest({0, 9})
 
 
 async def test_what_the_context_draws_may_differ() -> None:
