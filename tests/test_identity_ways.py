@@ -236,10 +236,10 @@ async def test_guests_only_where_they_are_allowed(settings: Settings) -> None:
     assert not (await User.objects.aget(pk=guest.id)).has_usable_password()
 
 
-@pytest.mark.parametrize("short", ["a", "x" * 15, "x" * 5000])
+@pytest.mark.parametrize("short", ["a", "x" * 7, "x" * 5000])
 async def test_a_token_that_can_be_guessed_is_no_guest(settings: Settings, short: str) -> None:
     settings.GUESTS = True
-    with pytest.raises(BadCredentials, match="16"):
+    with pytest.raises(BadCredentials, match="8"):
         await who(query={"session": short})
 
 

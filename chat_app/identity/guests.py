@@ -7,7 +7,7 @@ from chat_app.identity.errors import BadCredentials
 from chat_app.identity.users import find_or_create
 
 # Whoever knows a token is its guest, so it must not be one that can be guessed.
-SHORTEST, LONGEST = 16, 4096
+SHORTEST, LONGEST = 8, 4096
 
 
 async def guest_user(token: str) -> Any:
