@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db.models import Max, Min, QuerySet
 from django.utils import timezone
 
-from sessions_app.event_log import EventRecord
+from sessions_app.event_log import EventRecord, read_records
 from sessions_app.models import Event
 
 # Each item takes one of these rows at least, so this bounds what a look shows.
@@ -54,24 +54,9 @@ def read(conversation: UUID, *, after: int = 0, before: int | None = None) -> Hi
     start = counted[ROWS - 1] if skipped else after + 1
     events = events.filter(sequence__gte=start)
     pieces = list(_pieces(events))
-    rows = [*pieces, *_records(events.exclude(type=Event.Type.TEXT))]
+    rows = [*pieces, *read_records(events.exclude(type=Event.Type.TEXT))]
     missing = [*_rest_of_texts(rows, before), *_rest_of_steps(rows), *_restarts(rows)]
     return History(_in_order([*rows, *missing]), start, skipped)
-
-
-def _records(events: QuerySet[Event]) -> list[EventRecord]:
-    rows = events.order_by("sequence").values_list(
-        "conversation_id",
-        "run_id",
-        "run__message_id",
-        "run__schema_type",
-        "first_sequence",
-        "sequence",
-        "type",
-        "payload",
-        "created_at",
-    )
-    return [EventRecord(*row) for row in rows]
 
 
 def _pieces(events: QuerySet[Event]) -> Iterator[EventRecord]:
@@ -82,7 +67,7 @@ def _pieces(events: QuerySet[Event]) -> Iterator[EventRecord]:
     texts = events.filter(type=Event.Type.TEXT)
     firsts = texts.order_by("run_id").values("run_id").annotate(at=Min("sequence"))
     for run, first in firsts.values_list("run_id", "at"):
-        model = _records(events.filter(sequence=first))
+        model = read_records(events.filter(sequence=first))
         pairs = texts.filter(run_id=run).order_by("sequence").values_list("sequence", "payload")
         for stretch in _stretches(pairs) if model else ():
             yield _folded(model[0], stretch)
@@ -130,7 +115,7 @@ def _rest_of_texts(rows: list[EventRecord], before: int | None) -> Iterator[Even
 
 def _texts(events: QuerySet[Event]) -> list[EventRecord]:
     pieces = list(_pieces(events))
-    return [*pieces, *_records(events.filter(type=Event.Type.MESSAGE))]
+    return [*pieces, *read_records(events.filter(type=Event.Type.MESSAGE))]
 
 
 def _before(run: UUID, sequence: int) -> QuerySet[Event]:
@@ -156,7 +141,7 @@ def _rest_of_steps(rows: list[EventRecord]) -> list[EventRecord]:
     if not alone:
         return []
     runs = {row.run for row in rows if row.type == Event.Type.STEP}
-    return _records(
+    return read_records(
         Event.objects.filter(run_id__in=runs, type=Event.Type.STEP, payload__step_id__in=alone)
     )
 
@@ -166,7 +151,7 @@ def _restarts(rows: list[EventRecord]) -> list[EventRecord]:
     runs = {row.run for row in rows if row.type in TEXTS}
     if not runs:
         return []
-    return _records(Event.objects.filter(run_id__in=runs, type=Event.Type.RESTART))
+    return read_records(Event.objects.filter(run_id__in=runs, type=Event.Type.RESTART))
 
 
 def _in_order(rows: list[EventRecord]) -> list[EventRecord]:

@@ -18,7 +18,7 @@ Payloads by event type:
   "response": dict | None, "by": str | None, "at": str, "via": str}`
 """
 
-from sessions_app.event_log.log import read, trim
+from sessions_app.event_log.log import read, read_records, trim
 from sessions_app.event_log.records import EventRecord, InteractionSettled
 from sessions_app.event_log.transaction import Transaction
 from sessions_app.event_log.writer import Lane, Work, Writer, writer
@@ -31,6 +31,7 @@ __all__ = [
     "Work",
     "Writer",
     "read",
+    "read_records",
     "trim",
     "writer",
 ]

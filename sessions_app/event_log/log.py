@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from sessions_app.event_log.records import EventRecord
 from sessions_app.models import Event
 
@@ -11,21 +13,24 @@ def read(conversation: UUID, *, after: int, limit: int) -> list[EventRecord]:
 
     The first may be a `message` that began before the cursor: see `trim`.
     """
-    rows = (
-        Event.objects.filter(conversation_id=conversation, sequence__gt=after)
-        .order_by("sequence")
-        .values_list(
-            "run_id",
-            "run__message_id",
-            "run__schema_type",
-            "first_sequence",
-            "sequence",
-            "type",
-            "payload",
-            "created_at",
-        )[:limit]
-    )
-    return [EventRecord(conversation, *row) for row in rows]
+    later = Event.objects.filter(conversation_id=conversation, sequence__gt=after)
+    return read_records(later, limit=limit)
+
+
+def read_records(events: QuerySet[Event], *, limit: int | None = None) -> list[EventRecord]:
+    """The events in the order of the log, at most `limit`. Blocks: call it in a thread."""
+    rows = events.order_by("sequence").values_list(
+        "conversation_id",
+        "run_id",
+        "run__message_id",
+        "run__schema_type",
+        "first_sequence",
+        "sequence",
+        "type",
+        "payload",
+        "created_at",
+    )[:limit]
+    return [EventRecord(*row) for row in rows]
 
 
 def trim(event: EventRecord, *, after: int) -> str:
