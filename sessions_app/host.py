@@ -134,8 +134,8 @@ class Host:
             return bool(self._runs)
         return True
 
-    def _patience(self) -> float | None:
-        """Seconds until something is to be done without being woken; None for never."""
+    def _patience(self) -> float:
+        """Seconds until something is to be done without being woken."""
         now = time.monotonic()
         if not self._runs:
             return LINGER
@@ -168,8 +168,8 @@ class Host:
         if tasks:
             await asyncio.wait(tasks)
         ids = [hosted.run.id for hosted in held]
-        if ids and not self._fenced:
+        if not self._fenced:
             try:
-                await writer.write(lambda tx: runs.release(tx, self._hold, ids))
+                await writer.write(partial(take_up.let_go, hold=self._hold, run_ids=ids))
             except (Fenced, StorageUnavailable):
                 log.warning("host.release_failed", key=self.key)

@@ -1,5 +1,6 @@
 """A host takes up the runs of its key: which start now, which are stopped, which wait."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 from uuid import UUID
@@ -75,9 +76,13 @@ def take_lease(tx: Transaction, *, key: str, worker: str, workflow: str, user_id
     return runs.Hold(key, generation)
 
 
-def release_lease(tx: Transaction, hold: runs.Hold) -> None:
-    """The host ends; the lease stays as a record of who had the key last, and of its builder."""
-    HostLease.objects.filter(key=hold.key, generation=hold.generation).update(released_at=tx.now)
+def let_go(tx: Transaction, hold: runs.Hold, run_ids: Iterable[UUID] = ()) -> None:
+    """The host ends in good order, with these runs in hand.
+
+    The lease stays as a record of who had the key last, and of its builder.
+    """
+    runs.release(tx, hold, run_ids)
+    sql.update(HostLease, {"released_at": tx.now}, key=hold.key, generation=hold.generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,7 @@ def suspend_all(
     for run in Run.objects.filter(key=key, status__in=[Run.Status.QUEUED, Run.Status.RUNNING]):
         status = Run.Status.CANCELLED if run.stop_requested_at else Run.Status.SUSPENDED
         runs.end(tx, runs.Held(hold, run), status, error=error, detail=detail)
-    release_lease(tx, hold)
+    let_go(tx, hold)
 
 
 def _take_up_conversation(

@@ -229,6 +229,18 @@ async def test_a_replaced_host_writes_nothing_more() -> None:
         assert len(await hosting.events()) > before
 
 
+async def test_a_host_that_ended_holds_its_key_no_more() -> None:
+    async with Hosting("t_ask") as hosting:
+        run = await hosting.submit("one")
+        await hosting.prompts(run)
+        key = (await hosting.status(run, "waiting")).key
+        lease = await until(lambda: HostLease.objects.get(key=key))
+        assert lease.released_at is None
+        await hosting.stop()
+        lease = await until(lambda: HostLease.objects.get(key=key))
+        assert lease.released_at is not None
+
+
 async def test_a_run_whose_process_died_again_and_again_is_set_aside() -> None:
     async with Hosting("t_ask") as hosting:
         await hosting.stop()

@@ -20,9 +20,6 @@ class Dispatcher(Protocol):
     async def stop(self) -> None:
         """Hand over: no new hosts; running ones stop at their next await."""
 
-    def is_hosted(self, key: str) -> bool:
-        """Whether this process has the key's host now."""
-
     def evict(self, key: str) -> bool:
         """Close the builder of a per-user key, from a thread. False if in use, or not here."""
 
@@ -41,10 +38,6 @@ class _Nobody:
 
     async def stop(self) -> None:
         """Nothing to stop."""
-
-    def is_hosted(self, key: str) -> bool:
-        """No host is here."""
-        return False
 
     def evict(self, key: str) -> bool:
         """No builder is here."""

@@ -62,10 +62,6 @@ class LocalDispatcher:
         except RuntimeError:  # the loop is closed; the next start finds the work
             log.info("dispatch.closed", key=key)
 
-    def is_hosted(self, key: str) -> bool:
-        """See `Dispatcher`."""
-        return key in self._hosts
-
     def hosted(self) -> list[str]:
         """The keys that have a host now."""
         return list(self._hosts)
