@@ -18,6 +18,12 @@ class InProcessLayer(InMemoryChannelLayer):
     def _clean_expired(self) -> None:
         """Nothing expires."""
 
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Leave the group; with the last one goes what nobody took, as nothing expires it."""
+        await super().group_discard(group, channel)
+        if not any(channel in members for members in self.groups.values()):
+            self.channels.pop(channel, None)
+
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         """Put the message into each channel that has room, without a task for each."""
         for channel in self.groups.get(group, {}):

@@ -160,11 +160,6 @@ class _Ear:
         try:
             for group in self._groups:
                 await self._layer.group_discard(group, self._channel)
-            async with asyncio.timeout(0):  # a layer in memory keeps what nobody takes
-                while True:
-                    await self._layer.receive(self._channel)
-        except TimeoutError:
-            pass
         except Exception as failure:  # noqa: BLE001 - whatever it raises: it forgets by itself
             log.warning("follow.layer_failed", error=repr(failure))
 
