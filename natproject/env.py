@@ -47,6 +47,13 @@ class Env(BaseSettings):
         default="", description="a long random text, or leave it out to have one made"
     )
     data_dir: Path = Field(default=ROOT / "var", description="a directory that can be written")
+    database_url: str = Field(
+        default="",
+        description="a PostgreSQL URL, such as postgresql://chat:secret@db.example:5432/chat",
+    )
+    redis_url: str = Field(
+        default="", description="a Redis URL, such as redis://redis.example:6379/0"
+    )
     host: str = Field(
         default="127.0.0.1", description="an address of this machine, such as 127.0.0.1"
     )
@@ -110,12 +117,39 @@ class Env(BaseSettings):
             raise ValueError("it does not begin with http:// or https://")
         return value
 
+    @field_validator("database_url")
+    @classmethod
+    def _of_postgresql(cls, value: str) -> str:
+        if value and not value.startswith(("postgresql://", "postgres://")):
+            raise ValueError("it does not begin with postgresql://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _of_redis(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("it does not begin with redis://, rediss:// or unix://")
+        return value
+
     @field_validator("jwt_algorithms")
     @classmethod
     def _known(cls, value: list[str]) -> list[str]:
         if unknown := [name for name in value if name not in JWT_ALGORITHMS]:
             raise ValueError(f"{unknown[0]} is not offered")
         return value
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> "Env":
+        if bool(self.database_url) != bool(self.redis_url):
+            there, missing = ("DATABASE_URL", "REDIS_URL")
+            if self.redis_url:
+                there, missing = missing, there
+            field = Env.model_fields[missing.lower()].description
+            raise ValueError(
+                f"{there} is set, and {missing} is not. More than one process needs both: write "
+                f"{field}. One process needs neither."
+            )
+        return self
 
     @model_validator(mode="after")
     def _jwt_is_complete(self) -> "Env":

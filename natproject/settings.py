@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from natproject import databases
 from natproject import env as environment
 from natproject.logs import configure_logging
 from natproject.serving import WEBSOCKET_MAX_SIZE
@@ -19,6 +20,9 @@ CSRF_TRUSTED_ORIGINS = env.csrf_trusted_origins
 # Whose pages may open sockets, beside our own; these may not send our forms.
 ALLOWED_ORIGINS = env.allowed_origins
 
+# Which of the two forms runs: one process, or any number of web processes and workers.
+CLUSTER = bool(env.database_url)
+
 # Who may come in beside those with a Django session; see docs/operations.md.
 GUESTS = env.guests
 JWT_KEY = env.jwt_key
@@ -35,6 +39,9 @@ PROBE_WORKFLOW = env.probe_workflow
 # Offered beside those of the file, in its form.
 EXTRA_WORKFLOWS: dict[str, dict[str, object]] = {"probe": {}} if PROBE_WORKFLOW else {}
 PARK_AFTER = env.park_after  # seconds
+DISPATCHER = "procrastinate" if CLUSTER else "local"
+# Imported by the processes that take jobs; others only queue them.
+PROCRASTINATE_IMPORT_PATHS = ["sessions_app.dispatch.tasks"]
 
 INSTALLED_APPS = [
     # Wraps the runserver of the app below it, so that static files are served the same way there.
@@ -50,6 +57,7 @@ INSTALLED_APPS = [
     "channels",
     "csp",
     "ninja",  # for the files of the API's page
+    *(["procrastinate.contrib.django"] if CLUSTER else []),
     "sessions_app",
     "chat_app",
     "natproject",
@@ -69,7 +77,11 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "natproject.urls"
 ASGI_APPLICATION = "natproject.asgi.application"
-CHANNEL_LAYERS = {"default": {"BACKEND": "natproject.layer.InProcessLayer"}}
+CHANNEL_LAYERS = {
+    "default": databases.redis_layer(env.redis_url)
+    if CLUSTER
+    else {"BACKEND": "natproject.layer.InProcessLayer"}
+}
 # For runserver; `serve` passes the same to Daphne as flags.
 DAPHNE_WEBSOCKET_MAX_MESSAGE_SIZE = WEBSOCKET_MAX_SIZE
 DAPHNE_WEBSOCKET_MAX_FRAME_SIZE = WEBSOCKET_MAX_SIZE
@@ -90,24 +102,7 @@ TEMPLATES = [
 ]
 
 DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": DATA_DIR / "db.sqlite3",
-        # Persistent connections leak under ASGI: the threads that hold them come and go.
-        "CONN_MAX_AGE": 0,
-        "OPTIONS": {
-            "timeout": 20,
-            # The default, DEFERRED, fails at once where two transactions read and then write.
-            "transaction_mode": "IMMEDIATE",
-            "init_command": (
-                "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA foreign_keys=ON;"
-                "PRAGMA journal_size_limit=67108864;PRAGMA cache_size=-2000;"
-                "PRAGMA temp_store=MEMORY;"
-            ),
-        },
-        # A file, not memory: the writer thread has a connection of its own.
-        "TEST": {"NAME": str(DATA_DIR / "test.sqlite3")},
-    }
+    "default": databases.postgresql(env.database_url) if CLUSTER else databases.sqlite(DATA_DIR)
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
