@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from chat_app.allowance import (
     CloseSocket,
 )
 from chat_app.protocol import MAX_FRAME
-from sessions_app.notify import channel_layer
+from sessions_app.notify import Ear
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -26,8 +27,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
-# Seconds after which a channel layer that failed is asked again.
-LAYER_PAUSE = 1.0
+# Seconds that one frame may wait for the client to read, where the server waits at all.
+STALLED = 10.0
 # Seconds that a client has to hear that the socket is closed.
 CLOSING = 5.0
 # Bytes of frames that were taken and not yet handled; each counts with what it costs to keep it.
@@ -56,12 +57,13 @@ class SocketConsumer:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.scope = scope
-        self.layer = channel_layer()
-        self.channel = ""
+        self.ear = Ear()
         self.task: asyncio.Task[Any] | None = None
         self._send = send
+        self._sending = 0
+        self._moved_at = 0.0
         self._nudges = asyncio.Event()
-        self._ending: CloseSocket | None = None
+        self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._rate = Bucket(rate=FRAMES_RATE, burst=FRAMES_BURST)
         self._waiting: asyncio.Queue[Frame | None] = asyncio.Queue()
         self._waiting_size = 0
@@ -80,7 +82,6 @@ class SocketConsumer:
             await self._send({"type": "websocket.close"})  # before accept: HTTP 403
             return
         await self._send({"type": "websocket.accept"})
-        self.channel = await self.layer.new_channel()
         try:
             reason = await self._live(receive)
         except asyncio.CancelledError:  # as Daphne does when it stops
@@ -89,6 +90,7 @@ class SocketConsumer:
             raise
         finally:
             await self.left()
+            await self.ear.close()
         if reason.code:
             await self._close(reason, receive)
 
@@ -98,6 +100,7 @@ class SocketConsumer:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._hear_news())
                 tasks.create_task(self._heed_nudges())
+                tasks.create_task(self._await_ending())
                 tasks.create_task(self._handle_frames())
                 await self._take_frames(receive)
         except* CloseSocket as group:
@@ -134,8 +137,14 @@ class SocketConsumer:
 
     def end(self, why: CloseSocket) -> None:
         """Have the socket closed, whatever it is doing."""
-        self._ending = self._ending or why
-        self.nudge()
+        if not self._ending.done():
+            self._ending.set_exception(why)
+            self._ending.exception()  # seen: asyncio logs those that nobody has asked for
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the client has not read for too long."""
+        return self._sending > 0 and time.monotonic() - self._moved_at > STALLED
 
     async def next_frame(self) -> str | None:
         """The client's next frame; None for a binary one.
@@ -157,10 +166,16 @@ class SocketConsumer:
         """
         if not free and not self._budget.take(len(text)):
             raise CloseSocket(4408, "too much unread; come back")
+        if not self._sending:
+            self._moved_at = time.monotonic()
+        self._sending += 1
         try:
             await self._send({"type": "websocket.send", "text": text})
         except OSError:  # what servers with backpressure raise for a client that is gone
             raise CloseSocket from None
+        finally:
+            self._sending -= 1
+            self._moved_at = time.monotonic()
 
     async def _take_frames(self, receive: Receive) -> None:
         """Take frames as they arrive, since servers queue without bound what is not taken."""
@@ -185,28 +200,26 @@ class SocketConsumer:
 
     async def _hear_news(self) -> None:
         while True:
-            try:
-                message = await self.layer.receive(self.channel)
-            except Exception as error:  # noqa: BLE001 - whatever the layer raises: it is a hint only
-                log.warning("socket.layer_failed", error=repr(error))
-                await asyncio.sleep(LAYER_PAUSE)
-            else:
-                await self.heard(message)
+            await self.heard(await self.ear.hear())
 
     async def _heed_nudges(self) -> None:
         while True:
             await self._nudges.wait()
             self._nudges.clear()
-            if self._ending is not None:
-                raise self._ending
             await self.nudged()
+
+    async def _await_ending(self) -> None:
+        """Its own task: the others may be waiting for a client that does not read."""
+        await self._ending
 
     async def _close(self, why: CloseSocket, receive: Receive) -> None:
         level = logging.INFO if why.code in ORDINARY else logging.WARNING
         log.log(level, "socket.closed", code=why.code, reason=why.reason)
         with suppress(OSError, TimeoutError):
-            await self._send({"type": "websocket.close", "code": why.code, "reason": why.reason})
             async with asyncio.timeout(CLOSING):  # a client that floods us may go on until it reads
+                await self._send(
+                    {"type": "websocket.close", "code": why.code, "reason": why.reason}
+                )
                 while (await receive())["type"] != "websocket.disconnect":
                     pass
 

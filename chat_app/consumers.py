@@ -106,7 +106,6 @@ class ChatConsumer(IdentifiedConsumer):
         """News was lost, or the conversation that the connection named has come to be."""
         for feed in list(self.feeds.values()):
             if feed.behind:
-                await self._join(feed.conversation)
                 await feed.advance()
         for name in list(self.awaited):
             await self._follow(name, after=0)
@@ -214,7 +213,7 @@ class ChatConsumer(IdentifiedConsumer):
         self._ids[conversation_id] = conversation
         try:
             # Joined before the log is looked at, so that nothing falls between.
-            await self._join(conversation)
+            await self.ear.join(group_name(conversation))
             kept = await cursors.take(conversation, self.user)
             opening = await database.read(
                 read_opening, conversation, after=after, kept=kept if first else None
@@ -231,18 +230,9 @@ class ChatConsumer(IdentifiedConsumer):
         feed = self.feeds.pop(conversation)
         del self._ids[feed.conversation_id]
         last = sweeper.unfollow(conversation, self.user)
-        try:
-            await self.layer.group_discard(group_name(conversation), self.channel)
-        except Exception as error:  # noqa: BLE001 - whatever the layer raises: it forgets by itself
-            log.warning("socket.layer_failed", error=repr(error))
+        await self.ear.leave(group_name(conversation))
         if last and feed.started:
             await cursors.keep(conversation, self.user, feed.cursor)
-
-    async def _join(self, conversation: UUID) -> None:
-        try:
-            await self.layer.group_add(group_name(conversation), self.channel)
-        except Exception as error:  # noqa: BLE001 - whatever the layer raises: the sweeper makes up
-            log.warning("socket.layer_failed", error=repr(error))
 
     async def _reply(self, frame: Frame) -> None:
         await self.send_text(dump(frame))

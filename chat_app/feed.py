@@ -19,7 +19,7 @@ from chat_app.frames import SINGLE, Frame, View, dump, event_frames, is_end
 from chat_app.selectors import Opening, read_page, run_output
 from sessions_app import database
 from sessions_app.event_log import EventRecord
-from sessions_app.notify import read_copy
+from sessions_app.news import read_copy
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ class Feed:
         async with self._lock:
             self.cursor = opening.cursor
             for event in opening.shown:
-                await self._send_event(event, after=0)
+                await self.give(event, after=0)
             self.known = max(self.known, opening.last)
             self.started = True
             await self._catch_up()
@@ -100,6 +100,22 @@ class Feed:
         else:
             await self._send(dump(frame))
 
+    async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:
+        """Give an event to the client, who has all up to `after`; returns the bytes.
+
+        A feed whose client takes no frames has another way to do it.
+        """
+        result = ""
+        if event.schema_type in SINGLE and is_end(event):
+            result = await database.read(run_output, event.run)
+        view = View(self.conversation_id, datetime.now(UTC), after, settled, result)
+        size = 0
+        for frame in event_frames(event, view):
+            text = dump(frame)
+            size += len(text)
+            await self._send(text, free=self._window.acknowledging)
+        return size
+
     async def _catch_up(self, copy: str | None = None) -> None:
         try:
             if copy is not None and self.behind:
@@ -131,25 +147,11 @@ class Feed:
 
     async def _pass(self, event: EventRecord, settled: Collection[str]) -> int:
         """Send an event and move the cursor behind it; returns the bytes."""
-        size = await self._send_event(event, after=self.cursor, settled=settled)
+        size = await self.give(event, after=self.cursor, settled=settled)
         self.cursor = event.sequence
         self._window.sent(event.sequence, size)
         if is_end(event):
             await self._note_end(event.run)
-        return size
-
-    async def _send_event(
-        self, event: EventRecord, *, after: int, settled: Collection[str] = ()
-    ) -> int:
-        result = ""
-        if event.schema_type in SINGLE and is_end(event):
-            result = await database.read(run_output, event.run)
-        view = View(self.conversation_id, datetime.now(UTC), after, settled, result)
-        size = 0
-        for frame in event_frames(event, view):
-            text = dump(frame)
-            size += len(text)
-            await self._send(text, free=self._window.acknowledging)
         return size
 
     async def _note_end(self, run: UUID) -> None:

@@ -18,6 +18,7 @@ from chat_app.protocol import Refusal, parse
 from chat_app.replies import auth_error, auth_success, refused
 from chat_app.sweeper import sweeper
 from sessions_app import database
+from sessions_app.notify import LOST
 from sessions_app.people import Person
 
 log = structlog.get_logger(__name__)
@@ -65,16 +66,15 @@ class IdentifiedConsumer(SocketConsumer):
     async def left(self) -> None:
         """The socket is closed."""
         await sweeper.remove(self)
-        if self.identity is not None:
-            await revocation.leave(self.layer, self.user, self.channel)
 
     async def heard(self, message: Frame) -> None:
-        """The channel layer has a message; one of them is that the identity may have ended."""
-        if message["type"] == revocation.CHECK:
-            try:
-                await self.authorise()
-            except DatabaseError as error:  # the sweeper comes back to it
-                log.warning("socket.not_checked", error=str(error))
+        """The identity may have ended, or messages were lost: that one, or news of a feed."""
+        try:
+            await self.authorise()
+            if message == LOST:
+                await sweeper.look(self)
+        except DatabaseError as error:  # the sweeper comes back to it
+            log.warning("socket.not_checked", error=str(error))
 
     async def authorise(self, *, within: float = 0.0) -> None:
         """Look whether the identity still holds, unless that was done `within` so many seconds.
@@ -111,7 +111,7 @@ class IdentifiedConsumer(SocketConsumer):
 
     async def _be(self, found: Identity) -> None:
         self.identity, self.person, self.user = found, found.person, found.person.id
-        await revocation.join(self.layer, self.user, self.channel)
+        await self.ear.join(revocation.group_of(self.user))
 
     async def _await_credentials(self) -> None:
         try:

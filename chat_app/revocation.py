@@ -5,25 +5,21 @@ or the user was deleted, the user deactivated, the password changed, an API key 
 hint: the sockets look into the database, and the sweeper has them look anyway, should it be lost.
 """
 
-import asyncio
 from functools import partial
 from typing import Any
 
 import structlog
-from asgiref.sync import async_to_sync
-from channels.layers import BaseChannelLayer
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 
 from chat_app.models import ApiKey
-from sessions_app.notify import channel_layer
+from sessions_app import notify
 
 log = structlog.get_logger(__name__)
 
 CHECK = "identity.check"
-TIMEOUT = 1.0  # seconds that the layer may take
 # What of a user an identity stands on.
 FIELDS = frozenset({"is_active", "password"})
 
@@ -31,22 +27,6 @@ FIELDS = frozenset({"is_active", "password"})
 def group_of(user: int) -> str:
     """The group of a user's sockets."""
     return f"user.{user}"
-
-
-async def join(layer: BaseChannelLayer, user: int, channel: str) -> None:
-    """A socket of the user is there."""
-    try:
-        await layer.group_add(group_of(user), channel)
-    except Exception as error:  # noqa: BLE001 - whatever the layer raises: the sweeper makes up
-        log.warning("socket.layer_failed", error=repr(error))
-
-
-async def leave(layer: BaseChannelLayer, user: int, channel: str) -> None:
-    """It is gone."""
-    try:
-        await layer.group_discard(group_of(user), channel)
-    except Exception as error:  # noqa: BLE001 - whatever the layer raises: it forgets by itself
-        log.warning("socket.layer_failed", error=repr(error))
 
 
 def connect() -> None:
@@ -87,11 +67,6 @@ def _tell(user: int) -> None:
 
 def _send(user: int) -> None:
     try:
-        async_to_sync(_group_send)(user)
+        notify.tell(group_of(user), {"type": CHECK})
     except Exception as error:  # noqa: BLE001 - whatever it is, the sweeper comes to it
         log.warning("revocation.not_told", user=user, error=repr(error))
-
-
-async def _group_send(user: int) -> None:
-    async with asyncio.timeout(TIMEOUT):
-        await channel_layer().group_send(group_of(user), {"type": CHECK})

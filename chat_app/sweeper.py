@@ -36,6 +36,10 @@ class Socket(Protocol):
     feeds: dict[UUID, Feed]
     awaited: set[str]
 
+    @property
+    def stalled(self) -> bool:
+        """Whether the client has not read for too long."""
+
     def nudge(self) -> None:
         """Look at the feeds that are behind, and for what is awaited."""
 
@@ -93,21 +97,28 @@ class Sweeper:
     async def _run(self) -> None:
         for sweep in count(1):
             await asyncio.sleep(INTERVAL)
+            for socket in self._sockets:
+                if socket.stalled:
+                    socket.end(CloseSocket(4408, "too much unread; come back"))
             try:
-                await self._sweep()
+                await self._sweep(self._sockets)
                 if sweep % REVALIDATE == 0:
                     await self._revalidate()
             except Exception:  # the next sweep tries again
                 log.exception("sweeper.failed")
 
-    async def _sweep(self) -> None:
-        feeds = [feed for socket in self._sockets for feed in socket.feeds.values()]
+    async def look(self, socket: Socket) -> None:
+        """Look at the logs of one socket's conversations now."""
+        await self._sweep({socket})
+
+    async def _sweep(self, sockets: set[Socket]) -> None:
+        feeds = [feed for socket in sockets for feed in socket.feeds.values()]
         heads = await database.read(_heads, {feed.conversation for feed in feeds})
         for feed in feeds:
             feed.known = max(feed.known, heads.get(feed.conversation, 0))
-        awaited = {(socket.user, name) for socket in self._sockets for name in socket.awaited}
+        awaited = {(socket.user, name) for socket in sockets for name in socket.awaited}
         found = await database.read(_existing, awaited) if awaited else set()
-        for socket in list(self._sockets):
+        for socket in list(sockets):
             if any(feed.behind for feed in socket.feeds.values()) or any(
                 (socket.user, name) in found for name in socket.awaited
             ):

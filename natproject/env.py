@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from natproject import databases
+
 ROOT = Path(__file__).resolve().parent.parent
 YES_NO = "true or false"
 CommaList = Annotated[list[str], NoDecode]
@@ -29,6 +31,8 @@ JWT_ALGORITHMS = (
     *("ES256", "ES384", "ES512", "EdDSA", *SHARED_SECRET),
 )
 SHORTEST_SECRET = 32  # bytes
+# Never shown, also not where they are wrong: the URLs have passwords in them.
+SECRETS = ("secret_key", "database_url", "redis_url", "jwt_key")
 
 
 class Env(BaseSettings):
@@ -44,7 +48,8 @@ class Env(BaseSettings):
 
     debug: bool = Field(default=False, description=YES_NO)
     secret_key: str = Field(
-        default="", description="a long random text, or leave it out to have one made"
+        default="",
+        description="a long random text (one process may leave it out and have one made)",
     )
     data_dir: Path = Field(default=ROOT / "var", description="a directory that can be written")
     database_url: str = Field(
@@ -87,6 +92,7 @@ class Env(BaseSettings):
     )
     probe_workflow: bool = Field(default=False, description=YES_NO)
     park_after: float = Field(default=60, ge=0, description="seconds, 0 or more, such as 60")
+    keep_days: int = Field(default=0, ge=0, description="days, or 0 to keep all conversations")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         default="WARNING", description="DEBUG, INFO, WARNING, ERROR or CRITICAL"
     )
@@ -120,15 +126,15 @@ class Env(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _of_postgresql(cls, value: str) -> str:
-        if value and not value.startswith(("postgresql://", "postgres://")):
-            raise ValueError("it does not begin with postgresql://")
+        if value:
+            databases.check_postgresql_url(value)
         return value
 
     @field_validator("redis_url")
     @classmethod
     def _of_redis(cls, value: str) -> str:
-        if value and not value.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("it does not begin with redis://, rediss:// or unix://")
+        if value:
+            databases.check_redis_url(value)
         return value
 
     @field_validator("jwt_algorithms")
@@ -139,7 +145,7 @@ class Env(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _both_or_none(self) -> "Env":
+    def _cluster_is_complete(self) -> "Env":
         if bool(self.database_url) != bool(self.redis_url):
             there, missing = ("DATABASE_URL", "REDIS_URL")
             if self.redis_url:
@@ -148,6 +154,12 @@ class Env(BaseSettings):
             raise ValueError(
                 f"{there} is set, and {missing} is not. More than one process needs both: write "
                 f"{field}. One process needs neither."
+            )
+        if self.database_url and not self.secret_key:
+            raise ValueError(
+                "SECRET_KEY is missing. The processes of a cluster must share one, or each would "
+                "refuse what another has signed. Make one, and give it to all of them: "
+                "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
             )
         return self
 
@@ -172,6 +184,8 @@ def load() -> Env:
     try:
         env = Env()
         env.data_dir = env.data_dir.expanduser().absolute()
+        if not env.database_url:  # else nothing is kept there
+            env.data_dir.mkdir(parents=True, exist_ok=True)
         env.secret_key = env.secret_key or kept_secret(env.data_dir)
     except ValidationError as error:
         raise SystemExit("\n".join(_sentence(details) for details in error.errors())) from None
@@ -231,4 +245,5 @@ def _sentence(details: Any) -> str:
     field = str(details["loc"][0])
     reason = details["msg"].removeprefix("Value error, ")
     what = Env.model_fields[field].description
-    return f"{field.upper()}={details['input']} cannot be used ({reason}). Write {what}."
+    given = field.upper() if field in SECRETS else f"{field.upper()}={details['input']}"
+    return f"{given} cannot be used ({reason}). Write {what}."

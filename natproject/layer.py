@@ -6,13 +6,15 @@ from typing import Any
 
 from channels.layers import InMemoryChannelLayer
 
+from sessions_app.notify import LOST
+
 
 class InProcessLayer(InMemoryChannelLayer):
     """Channels' in-memory layer, whose cost per message does not grow with the sockets.
 
     The original walks over all channels and groups at each message to expire old ones, and a
     channel that has one leaves its groups for good, though its socket lives. Here nothing expires:
-    a channel's capacity bounds what waits in it, and its reader takes the rest from the log.
+    a channel's capacity bounds what waits in it, and the last place is for a message that says so.
     """
 
     def _clean_expired(self) -> None:
@@ -25,10 +27,16 @@ class InProcessLayer(InMemoryChannelLayer):
             self.channels.pop(channel, None)
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
-        """Put the message into each channel that has room, without a task for each."""
+        """Put the message into each channel, without a task for each."""
+        self.deliver(group, message)
+
+    def deliver(self, group: str, message: dict[str, Any]) -> None:
+        """The same, for callers that are no coroutines."""
         for channel in self.groups.get(group, {}):
             queue = self.channels.setdefault(
                 channel, asyncio.Queue(maxsize=self.get_capacity(channel))
             )
-            if not queue.full():
-                queue.put_nowait((time.time() + self.expiry, dict(message)))
+            room = queue.maxsize - queue.qsize()
+            if room:
+                last = room == 1
+                queue.put_nowait((time.time() + self.expiry, dict(LOST if last else message)))

@@ -20,13 +20,12 @@ from asgiref.typing import (
     Scope,
 )
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from chat_app.api.follow import GOODBYE, followers
 from chat_app.sweeper import sweeper
+from natproject.start_checks import check_start
 from sessions_app import runtime
 
 logger = logging.getLogger(__name__)
@@ -96,7 +95,7 @@ class WithRuntime:
 
 
 async def _start() -> None:
-    await asyncio.to_thread(check_migrated)
+    await asyncio.to_thread(check_start)
     await runtime.start()
 
 
@@ -134,17 +133,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ImproperlyConfigured):
         return str(error)
     return "".join(traceback.format_exception(error))
-
-
-def check_migrated() -> None:
-    """Raise ImproperlyConfigured if the database lacks migrations. Blocks; for a thread."""
-    try:
-        executor = MigrationExecutor(connection)
-        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    finally:
-        connection.close()
-    if plan:
-        raise ImproperlyConfigured(
-            f"The database is not up to date ({len(plan)} migrations to apply). "
-            "Run: python manage.py migrate"
-        )

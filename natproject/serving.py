@@ -1,11 +1,19 @@
-"""How Daphne is run here: one place for its flags."""
+"""How the application is served, by Daphne or by uvicorn: one place for their flags.
+
+`python -m natproject.serving [daphne|uvicorn]` becomes such a server at HOST:PORT.
+"""
+
+import os
+import sys
+
+from natproject import env
 
 # Well above what the application accepts, so that an answer that is too long is refused by the
-# application with a reason instead of by Daphne, which just drops the connection.
+# application with a reason instead of by the server, which just drops the connection.
 WEBSOCKET_MAX_SIZE = 16 * 1024 * 1024
 
 
-def daphne_arguments(host: str, port: int) -> list[str]:
+def daphne_arguments(host: str, port: int | str) -> list[str]:
     """Return the arguments of `daphne`, without the program's name.
 
     No access log: its lines hold query strings, and so the tokens of sign-in links.
@@ -24,3 +32,45 @@ def daphne_arguments(host: str, port: int) -> list[str]:
     }
     pairs = [str(part) for pair in flags.items() for part in pair]
     return [*pairs, "--no-server-name", "natproject.asgi:application"]
+
+
+def uvicorn_arguments(host: str, port: int) -> list[str]:
+    """Return the arguments of `uvicorn`, without the program's name; the same limits as above.
+
+    No compression: it takes up to 300 KB a socket, and helps who guesses at secrets in it.
+    """
+    flags = {
+        "--host": host,
+        "--port": port,
+        "--log-level": "warning",
+        "--lifespan": "on",
+        "--ws": "websockets-sansio",
+        "--ws-max-size": WEBSOCKET_MAX_SIZE,
+        "--ws-ping-interval": 15,
+        "--ws-ping-timeout": 15,
+        "--ws-per-message-deflate": "false",
+        "--timeout-graceful-shutdown": 5,
+    }
+    pairs = [str(part) for pair in flags.items() for part in pair]
+    bare = ["--no-access-log", "--no-server-header", "--no-proxy-headers"]
+    return [*pairs, *bare, "natproject.asgi:application"]
+
+
+SERVERS = {"daphne": daphne_arguments, "uvicorn": uvicorn_arguments}
+
+
+def main(server: str = "daphne") -> None:
+    """Become the server, which thus has this process's id and gets its signals.
+
+    Raises:
+        SystemExit: there is no such server, or a setting is wrong.
+    """
+    if server not in SERVERS:
+        raise SystemExit(f"{server} is not offered. Write one of: {', '.join(SERVERS)}.")
+    settings = env.load()
+    arguments = SERVERS[server](settings.host, settings.port)
+    os.execv(sys.executable, [sys.executable, "-m", server, *arguments])  # noqa: S606 - no shell
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2])

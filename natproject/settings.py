@@ -22,6 +22,7 @@ ALLOWED_ORIGINS = env.allowed_origins
 
 # Which of the two forms runs: one process, or any number of web processes and workers.
 CLUSTER = bool(env.database_url)
+REDIS_URL = env.redis_url
 
 # Who may come in beside those with a Django session; see docs/operations.md.
 GUESTS = env.guests
@@ -39,7 +40,12 @@ PROBE_WORKFLOW = env.probe_workflow
 # Offered beside those of the file, in its form.
 EXTRA_WORKFLOWS: dict[str, dict[str, object]] = {"probe": {}} if PROBE_WORKFLOW else {}
 PARK_AFTER = env.park_after  # seconds
-DISPATCHER = "procrastinate" if CLUSTER else "local"
+KEEP_DAYS = env.keep_days
+DISPATCHER = (
+    "sessions_app.dispatch.procrastinate.ProcrastinateDispatcher"
+    if CLUSTER
+    else "sessions_app.dispatch.local.LocalDispatcher"
+)
 # Imported by the processes that take jobs; others only queue them.
 PROCRASTINATE_IMPORT_PATHS = ["sessions_app.dispatch.tasks"]
 

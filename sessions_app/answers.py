@@ -83,7 +83,9 @@ def settle_by(tx: Transaction, question: Question, by: Person, given: Answer) ->
     if question.status != Interaction.Status.PENDING:
         return _too_late(question, by, given)
     if question.expires_at is not None and question.expires_at <= tx.now:
-        response = expire(tx, question)
+        response = _expired_response(question)
+        if not _settle(tx, question, Settlement(Interaction.Status.EXPIRED, "deadline", response)):
+            return _too_late(_again(question), by, given)
         return Settled(
             Outcome.EXPIRED,
             question.id,
@@ -96,21 +98,36 @@ def settle_by(tx: Transaction, question: Question, by: Person, given: Answer) ->
         return Settled(Outcome.STALE, question.id, question.status)
     response = load_prompt(question.prompt).check(given.value, given.values)
     status = Interaction.Status.ANSWERED
-    _settle(tx, question, Settlement(status, given.via, response, by, given.answer_id))
+    if not _settle(tx, question, Settlement(status, given.via, response, by, given.answer_id)):
+        return _too_late(_again(question), by, given)
     return Settled(
         Outcome.ACCEPTED, question.id, status.value, response, by.username, tx.now, given.via
     )
 
 
-def expire(tx: Transaction, question: Question, *, via: str = "deadline") -> dict[str, Any] | None:
-    """The deadline passed: the prompt's declared default is its outcome, else none."""
-    response = load_prompt(question.prompt).default_answer()
-    _settle(tx, question, Settlement(Interaction.Status.EXPIRED, via, response))
-    return response
+def expire(tx: Transaction, question: Question, *, via: str = "deadline") -> bool:
+    """The deadline passed: the prompt's declared default is its outcome, else none.
+
+    False if another was faster.
+    """
+    return _settle(
+        tx, question, Settlement(Interaction.Status.EXPIRED, via, _expired_response(question))
+    )
 
 
-def _settle(tx: Transaction, question: Question, settlement: Settlement) -> None:
-    if settle(tx, question, settlement):
+def _expired_response(question: Question) -> dict[str, Any] | None:
+    return load_prompt(question.prompt).default_answer()
+
+
+def _again(question: Question) -> Question:
+    """The question as it stands after another process was faster."""
+    [found] = find_questions(interaction=question.id)
+    return found
+
+
+def _settle(tx: Transaction, question: Question, settlement: Settlement) -> bool:
+    won = settle(tx, question, settlement)
+    if won:
         news = InteractionSettled(
             question.run_id,
             question.id,
@@ -119,7 +136,8 @@ def _settle(tx: Transaction, question: Question, settlement: Settlement) -> None
             settlement.by.username if settlement.by else None,
             tx.now,
         )
-        tx.after_commit.append(lambda: dispatcher().wake(question.key, news))
+        dispatcher().announce(tx, question.key, news)
+    return won
 
 
 def _find(user: int, conversation_id: str | None, given: Answer) -> Question | None:

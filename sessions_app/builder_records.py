@@ -1,5 +1,7 @@
 """The record of live builders in the leases of their keys: what the admin shows, of any process."""
 
+import asyncio
+from functools import partial
 from typing import Any
 
 from django.db.models.functions import Coalesce
@@ -17,8 +19,8 @@ async def record(known: Metrics) -> Metrics:
     live = dispatcher().builders()
     changed = {key: metrics for key, metrics in live.items() if known.get(key) != metrics}
     changed |= {key: {} for key in known.keys() - live.keys()}
-    if changed:
-        await writer.write(lambda tx: _store(tx, changed))
+    # Each in its own transaction: several that lock many leases could wait for each other.
+    await asyncio.gather(*(writer.write(partial(_store, *one)) for one in changed.items()))
     return live
 
 
@@ -28,6 +30,5 @@ def forget_others(tx: Transaction, worker: str) -> None:
     others.update(metrics={}, released_at=Coalesce("released_at", tx.now))
 
 
-def _store(tx: Transaction, changed: Metrics) -> None:
-    for key, metrics in changed.items():
-        HostLease.objects.filter(pk=key).update(metrics=metrics, last_activity=tx.now)
+def _store(key: str, metrics: dict[str, Any], tx: Transaction) -> None:
+    HostLease.objects.filter(pk=key).update(metrics=metrics, last_activity=tx.now)

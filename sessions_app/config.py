@@ -7,6 +7,7 @@ import yaml
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
+DEFAULT_QUEUE = "default"
 Policy = Literal["enqueue", "reject", "interrupt", "parallel"]
 Location = tuple[int | str, ...]
 M = TypeVar("M", bound=BaseModel)
@@ -26,6 +27,8 @@ class WorkflowConfig(BaseModel):
     second_message: Policy | None = None
     # A user's builder that nothing used for so long is closed.
     per_user_idle: float = Field(default=3600, gt=0)
+    # Which workers host it, where there are several: those that take jobs of this queue.
+    queue: str = Field(default=DEFAULT_QUEUE, pattern=r"^[A-Za-z0-9_-]{1,50}$")
     options: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -205,7 +205,7 @@ class Context:
             return returns.load(recorded.result)
         if title and recorded is None:
             self._driver.begin(call, title)
-        with self._driver.working():
+        async with self._driver.working():
             try:
                 stored = returns.dump(await execute(function, retry))
             except NotJson:

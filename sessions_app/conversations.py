@@ -91,27 +91,35 @@ def _check_message(conversation_id: str, message: Message) -> None:
 
 def _submit(tx: Transaction, owner: int, conversation_id: str, message: Message) -> Submitted:
     known = sql.fetch(CONVERSATION, (owner, conversation_id))
-    offered = registry.get(known[0][1] if known else message.workflow)
-    if known:
-        conversation = sql.read_uuid(known[0][0])
-        for run, sequence in sql.fetch(SUBMITTED, (conversation, message.message_id)):
-            return Submitted(conversation, sql.read_uuid(run), sequence, duplicate=True)
-        _make_way(tx, conversation, offered.policy)
-    else:
-        conversation = uuid4()
-        sql.insert(
-            Conversation,
-            id=conversation,
-            owner_id=owner,
-            conversation_id=conversation_id,
-            workflow=offered.workflow.name,
-            title=" ".join(message.text.split())[:TITLE],
-            last_sequence=0,
-            created_at=tx.now,
-            updated_at=tx.now,
-        )
-    key = offered.key(conversation=conversation, owner=owner)
-    return _store(tx, conversation, key, message)
+    if not known:
+        workflow = registry.get(message.workflow).workflow.name
+        _create(tx, owner, conversation_id, workflow, message)
+        # Another process may have been faster: then it is theirs.
+        known = sql.fetch(CONVERSATION, (owner, conversation_id))
+    [(key, workflow)] = known
+    conversation = sql.read_uuid(key)
+    offered = registry.get(workflow)
+    tx.lock(conversation)
+    for run, sequence in sql.fetch(SUBMITTED, (conversation, message.message_id)):
+        return Submitted(conversation, sql.read_uuid(run), sequence, duplicate=True)
+    _make_way(tx, conversation, offered.policy)
+    return _store(tx, conversation, offered.key(conversation=conversation, owner=owner), message)
+
+
+def _create(
+    tx: Transaction, owner: int, conversation_id: str, workflow: str, message: Message
+) -> None:
+    sql.insert_new(
+        Conversation,
+        id=uuid4(),
+        owner_id=owner,
+        conversation_id=conversation_id,
+        workflow=workflow,
+        title=" ".join(message.text.split())[:TITLE],
+        last_sequence=0,
+        created_at=tx.now,
+        updated_at=tx.now,
+    )
 
 
 def _make_way(tx: Transaction, conversation: UUID, policy: Policy) -> None:
@@ -151,7 +159,7 @@ def _store(tx: Transaction, conversation: UUID, key: str, message: Message) -> S
         "schema_type": message.schema_type,
     }
     sequence = tx.append(run, Event.Type.USER_MESSAGE.value, payload)
-    tx.after_commit.append(lambda: dispatcher().wake(key))
+    dispatcher().announce(tx, key)
     return Submitted(conversation, run.id, sequence, duplicate=False)
 
 
@@ -163,11 +171,16 @@ def _traced(metadata: dict[str, Any], run: UUID) -> dict[str, Any]:
 
 def request_stop(tx: Transaction, run: Run) -> None:
     """Ask the run's host to stop it, once."""
-    if run.stop_requested_at is not None:
+    tx.lock(run.conversation_id)
+    stoppable = Run.objects.filter(
+        pk=run.pk,
+        status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED],
+        stop_requested_at__isnull=True,
+    )
+    if not stoppable.update(stop_requested_at=tx.now):
         return
-    Run.objects.filter(pk=run.pk).update(stop_requested_at=tx.now)
     tx.append(run, Event.Type.RUN, {"status": run.status, "reason": "stopping"})
-    tx.after_commit.append(lambda: dispatcher().wake(run.key))
+    dispatcher().announce(tx, run.key)
 
 
 def _stop(tx: Transaction, owner: int, conversation_id: str, run_id: str | None) -> list[UUID]:

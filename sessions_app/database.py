@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,11 +22,21 @@ _executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="read")
 def _read(function: Callable[[], T]) -> T:
     try:
         return function()
+    except (OperationalError, InterfaceError):
+        _give_up_broken()
+        if connection.connection is not None:
+            raise
+        # The database was restarted since this thread's last read; a new connection may be had.
+        return function()
     finally:
-        # Only a broken connection is given up: opening one costs more than most reads. In
-        # autocommit mode nothing is held open between two reads.
-        if connection.errors_occurred:
-            connection.close_if_unusable_or_obsolete()
+        _give_up_broken()
+
+
+def _give_up_broken() -> None:
+    # Only a broken connection: opening one costs more than most reads. In autocommit mode nothing
+    # is held open between two reads.
+    if connection.errors_occurred:
+        connection.close_if_unusable_or_obsolete()
 
 
 async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,6 +1,6 @@
 """What a context stands on: a hosted run with its journal, or a plain script."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -28,8 +28,8 @@ class Driver(Protocol):
     def recall(self, call: Call) -> Entry | None:
         """What the journal has for the call, if anything."""
 
-    def working(self) -> AbstractContextManager[None]:
-        """The run is in a step: it is not to be parked."""
+    def working(self) -> AbstractAsyncContextManager[None]:
+        """The run is in a step: it is not to be parked. Waits until the step may begin."""
 
     def begin(self, call: Call, title: str) -> None:
         """A step that people see begins. Ordered before all that follows, not awaited."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from enum import Enum
 from functools import partial
@@ -14,6 +14,7 @@ import structlog
 from django.utils import timezone
 
 from sessions_app import runs
+from sessions_app.contact import Contact
 from sessions_app.driver import Answered
 from sessions_app.errors import (
     BuilderFailed,
@@ -47,19 +48,28 @@ class Leaving(Enum):
     STOP = "it was asked to stop"
     DRAIN = "its process stops"
     BROKEN = "a write of it failed"
+    LOST = "its host has lost the key"
 
 
 class HostedRun:
     """Executes the workflow from the top, with the journal in its hand."""
 
-    def __init__(self, started: Started, hold: runs.Hold, manager: SessionManager) -> None:
+    def __init__(
+        self,
+        started: Started,
+        hold: runs.Hold,
+        manager: SessionManager,
+        lane: Lane,
+        contact: Contact,
+    ) -> None:
         self.run = started.run
         self._journal = started.journal
         self._held = runs.Held(hold, started.run)
         self._manager = manager
         self._output = Output(self._held, started.cut, self._write)
         self._runner: Runner | None = None
-        self._lane = Lane()
+        self._lane = lane
+        self._contact = contact
         self._waiting = Waiting()
         self._leaving: Leaving | None = None
         self._mismatch: NonDeterminism | None = None
@@ -97,6 +107,11 @@ class HostedRun:
         """One of its questions has its final status."""
         self._waiting.settled(news)
 
+    @property
+    def awaited(self) -> set[UUID]:
+        """The interactions that it waits for."""
+        return self._waiting.unanswered
+
     def rests_since(self) -> float | None:
         """Since when (monotonic) it does nothing but wait; None while it works."""
         return self._waiting.since()
@@ -115,9 +130,10 @@ class HostedRun:
             self._mismatch = error
             raise
 
-    @contextmanager
-    def working(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
         """In a step."""
+        await self._contact.sure()
         try:
             with self._waiting.step():
                 yield
@@ -197,6 +213,7 @@ class HostedRun:
                 await self._end(Run.Status.COMPLETED)
 
     async def _execute(self) -> None:
+        await self._contact.sure()  # a builder may be built now
         run, conversation = self.run, self.run.conversation
         message = Message(run.text, run.schema_type, run.message_id)
         async with (
@@ -226,7 +243,7 @@ class HostedRun:
             await self._end(Run.Status.CANCELLED)
         elif self._leaving is Leaving.BROKEN and not isinstance(self.failure, SessionsError):
             # Not that the database is away: it does not take what the run gives it.
-            self._lane = Lane()
+            self._lane = Lane(beside=self._lane)
             await self._report(self.failure)
         elif self._leaving is None:
             raise asyncio.CancelledError
@@ -292,5 +309,7 @@ class HostedRun:
     def _written(self, future: "asyncio.Future[Any]") -> None:
         if future.cancelled() or (error := future.exception()) is None:
             return
+        if isinstance(error, Fenced):
+            log.warning("write.fenced", run=str(self.run.id))
         self.failure = self.failure or error
         self.leave(Leaving.BROKEN)

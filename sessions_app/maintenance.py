@@ -1,4 +1,4 @@
-"""What falls due: deadlines of interactions, ends of durable sleeps, records of live builders."""
+"""What falls due: deadlines of interactions, ends of durable sleeps."""
 
 import asyncio
 from functools import partial
@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 from django.utils import timezone
 
-from sessions_app import answers, builder_records, database
+from sessions_app import answers, database, retention
 from sessions_app.dispatch.base import dispatcher
 from sessions_app.errors import StorageUnavailable
 from sessions_app.event_log import Transaction, writer
@@ -18,7 +18,7 @@ from sessions_app.questions import find_questions, to_the_system
 log = structlog.get_logger(__name__)
 
 EVERY = 1.0
-RECORD_EVERY = 5  # rounds
+CLEAN_EVERY = 24 * 3600  # rounds
 AT_ONCE = 200
 
 
@@ -44,7 +44,7 @@ def expire(tx: Transaction, interaction: UUID) -> None:
 def wake_run(tx: Transaction, run: Run) -> None:
     """The sleep is over: it is the system's turn."""
     if to_the_system(run.id):
-        tx.after_commit.append(lambda: dispatcher().wake(run.key))
+        dispatcher().announce(tx, run.key)
 
 
 async def settle_due() -> int:
@@ -59,14 +59,15 @@ async def settle_due() -> int:
 
 
 async def maintain() -> None:
-    """Settle what is due, every second, until cancelled; record the builders now and then."""
-    builders: builder_records.Metrics = {}
+    """Where one process does everything: settle what is due, and now and then delete what is old;
+    until cancelled.
+    """
     for tick in count():
         try:
             while await settle_due() >= AT_ONCE:
                 pass
-            if tick % RECORD_EVERY == 0:
-                builders = await builder_records.record(builders)
+            if tick % CLEAN_EVERY == 0:
+                await retention.clean()
         except StorageUnavailable:
             log.warning("maintenance.storage_unavailable")
         except Exception:

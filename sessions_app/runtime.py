@@ -1,34 +1,46 @@
-"""Starts and stops the runtime of this process: notifier, dispatcher, maintenance."""
+"""Starts and stops the runtime of this process: notifier, dispatcher, reports, maintenance."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
 
-from sessions_app.dispatch.base import install
-from sessions_app.dispatch.local import LocalDispatcher
+from sessions_app.dispatch.base import Dispatcher, dispatcher, install
 from sessions_app.event_log import writer
 from sessions_app.maintenance import maintain
 from sessions_app.notify import Notifier
+from sessions_app.reports import report, sign_off
+
+# Plain functions of steps, of all runs of this process, at once.
+STEP_THREADS = 64
 
 
 class _Runtime:
-    def __init__(self) -> None:
+    """`own`: the dispatcher of a worker; else the one that the settings name."""
+
+    def __init__(self, own: Dispatcher | None) -> None:
         self.notifier = Notifier()
-        self.dispatcher = LocalDispatcher(park_after=settings.PARK_AFTER)
-        self.maintenance: asyncio.Task[None] | None = None
+        install(own)
+        self.dispatcher = dispatcher()
+        self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
+        # The loop's own has as few threads as there are processors, and steps mostly wait in them.
+        steps = ThreadPoolExecutor(STEP_THREADS, thread_name_prefix="step")
+        asyncio.get_running_loop().set_default_executor(steps)
         await self.notifier.start()
         writer.on_commit = self.notifier.publish
-        install(self.dispatcher)
         await self.dispatcher.start()
-        self.maintenance = asyncio.create_task(maintain(), name="maintenance")
+        self.tasks = [asyncio.create_task(report(), name="reports")]
+        if not settings.CLUSTER:  # there the workers take turns
+            self.tasks.append(asyncio.create_task(maintain(), name="maintenance"))
 
     async def stop(self) -> None:
-        if self.maintenance is not None:
-            self.maintenance.cancel()
-            await asyncio.gather(self.maintenance, return_exceptions=True)
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.dispatcher.stop()
+        await sign_off()
         install(None)
         await asyncio.to_thread(writer.stop)
         writer.on_commit = None
@@ -38,15 +50,15 @@ class _Runtime:
 _running: list[_Runtime] = []
 
 
-async def start() -> None:
-    """Start, once; take up every unfinished run."""
+async def start(own: Dispatcher | None = None) -> None:
+    """Start, once. One process takes up every unfinished run; of many, the workers do."""
     if not _running:
-        runtime = _Runtime()
+        runtime = _Runtime(own)
         _running.append(runtime)
         await runtime.start()
 
 
 async def stop() -> None:
-    """Stop: runs in memory are let go in good order, and go on at the next start."""
+    """Stop: runs in memory are let go in good order, and go on elsewhere or at the next start."""
     if _running:
         await _running.pop().stop()

@@ -220,6 +220,13 @@ class SessionManager:
         """Close the user's builder unless it is in use. False if it is, or if there is none."""
         return await self._pool.evict(user_id)
 
+    def idle_until(self, user_id: str) -> float | None:
+        """When the user's builder will have been idle for too long, by the monotonic clock; None if
+        there is none.
+        """
+        info = self._pool.infos.get(user_id)
+        return None if info is None else info.last_activity + self.config.per_user_idle
+
     async def shutdown(self, wait: float = SHUTDOWN_WAIT) -> None:
         """Stop the clean-up, wait for open sessions up to `wait` seconds, end those that are left,
         then close the users' builders and last the shared one. A second call waits for the first.

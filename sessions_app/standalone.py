@@ -1,8 +1,8 @@
 """A context without a server: in a script or a test nothing is stored, prompts go to a callback."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -30,8 +30,8 @@ class Script:
     def recall(self, call: Call) -> Entry | None:
         """Nothing is recorded."""
 
-    @contextmanager
-    def working(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
         """Scripts are not parked."""
         yield
 

@@ -1,17 +1,20 @@
 """A host takes up the runs of its key: which start now, which are stopped, which wait."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 from uuid import UUID
 
 from sessions_app import runs
+from sessions_app.dispatch.base import dispatcher
 from sessions_app.errors import UnknownWorkflow
 from sessions_app.event_log import Transaction, sql
 from sessions_app.journal import Journal
 from sessions_app.models import Conversation, Event, HostLease, Run
 from sessions_app.request_context import RequestContext, RequestMetadata
 from sessions_app.trace import Trace
+from sessions_app.turns import needing_host
 from sessions_app.workflows import registry
 
 # A run during which its process died so often, without getting on in between, is set aside.
@@ -21,6 +24,7 @@ RAISE = """
     UPDATE sessions_app_hostlease SET generation = generation + 1 WHERE key = %s
     RETURNING generation
 """
+EVICT = "SELECT evict_requested_at FROM sessions_app_hostlease WHERE key = %s"
 UNFINISHED = """
     SELECT * FROM sessions_app_run
     WHERE key = %s AND (
@@ -48,23 +52,61 @@ class Started:
     cut: CutText | None
 
 
+# A run as a look sees it: which, its status, and whether it is to stop.
+Seen = tuple[UUID, str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What a look finds of a lease; `evict`: an operator wants the builder closed."""
+
+    generation: int
+    evict: bool
+
+
+# Raises `Fenced` if the host may not become one (any more): called first in the transaction that
+# takes the lease.
+Claim = Callable[[Transaction], None]
+
+
 @dataclass(slots=True)
 class Found:
     """What a look at the key's runs came to."""
 
     started: list[Started] = field(default_factory=list)
     stopping: list[UUID] = field(default_factory=list)
+    seen: frozenset[Seen] = frozenset()
+    # An operator wants the builder closed.
+    evict: bool = False
 
 
-def take_lease(tx: Transaction, *, key: str, worker: str, workflow: str, user_id: str) -> runs.Hold:
-    """Become the key's host. Every earlier host of the key is fenced off from here on."""
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Who takes a lease: the process, and what it hosts the key for."""
+
+    key: str
+    worker: str
+    workflow: str
+    user_id: str
+
+
+def take_lease(tx: Transaction, keeper: Keeper, claim: Claim | None = None) -> runs.Hold:
+    """Become the key's host. Every earlier host of the key is fenced off from here on.
+
+    Raises:
+        Fenced: the claim does not hold any more.
+    """
+    if claim is not None:
+        claim(tx)
+    key = keeper.key
     values = {
-        "worker": worker,
-        "workflow": workflow,
-        "user_id": user_id,
+        "worker": keeper.worker,
+        "workflow": keeper.workflow,
+        "user_id": keeper.user_id,
         "started_at": tx.now,
         "last_activity": tx.now,
         "released_at": None,
+        "evict_requested_at": None,
     }
     raised = sql.fetch(RAISE, (key,))
     generation: int = raised[0][0] if raised else 1
@@ -79,10 +121,14 @@ def take_lease(tx: Transaction, *, key: str, worker: str, workflow: str, user_id
 def let_go(tx: Transaction, hold: runs.Hold, run_ids: Iterable[UUID] = ()) -> None:
     """The host ends in good order, with these runs in hand.
 
-    The lease stays as a record of who had the key last, and of its builder.
+    The lease stays as a record of who had the key last. What is left to do is announced: whoever
+    announced work for this host did so before the lease is released here, and it is seen.
     """
     runs.release(tx, hold, run_ids)
-    sql.update(HostLease, {"released_at": tx.now}, key=hold.key, generation=hold.generation)
+    free: dict[str, Any] = {"released_at": tx.now, "evict_requested_at": None, "metrics": {}}
+    sql.update(HostLease, free, key=hold.key, generation=hold.generation)
+    if needing_host().filter(key=hold.key).exists():
+        dispatcher().announce(tx, hold.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +154,20 @@ class Driven:
 def take_up(tx: Transaction, hold: runs.Hold, driven: Driven) -> Found:
     """Look at the unfinished runs of the key, and start those whose turn it is."""
     hold.check(tx)
-    found = Found()
+    [(evict,)] = sql.fetch(EVICT, (hold.key,))
     unfinished = list(Run.objects.raw(UNFINISHED, [hold.key]))
+    seen = frozenset((run.id, run.status, run.stop_requested_at is not None) for run in unfinished)
+    found = Found(seen=seen, evict=evict is not None)
     for _, group in groupby(unfinished, key=lambda run: run.conversation_id):
         _take_up_conversation(tx, hold, driven, list(group), found)
     return found
 
 
-def suspend_all(
-    tx: Transaction, *, key: str, worker: str, error: dict[str, str], detail: str
-) -> None:
+def suspend_all(tx: Transaction, hold: runs.Hold, *, error: dict[str, str], detail: str) -> None:
     """The key's runs cannot be driven here; those that wait for people keep waiting."""
-    _, _, workflow = key.split(":", 2)
-    hold = take_lease(tx, key=key, worker=worker, workflow=workflow, user_id="")
-    for run in Run.objects.filter(key=key, status__in=[Run.Status.QUEUED, Run.Status.RUNNING]):
+    for run in Run.objects.filter(key=hold.key, status__in=[Run.Status.QUEUED, Run.Status.RUNNING]):
         status = Run.Status.CANCELLED if run.stop_requested_at else Run.Status.SUSPENDED
         runs.end(tx, runs.Held(hold, run), status, error=error, detail=detail)
-    let_go(tx, hold)
 
 
 def _take_up_conversation(
@@ -178,7 +221,6 @@ def _start(tx: Transaction, hold: runs.Hold, driven: Driven, run: Run, found: Fo
         "started_at": run.started_at,
         "wake_at": None,
     }
-    sql.update(Run, taken, id=run.id)
     cut = None if fresh else _cut_text(run, journal)
     payload: dict[str, object] = {"status": Run.Status.RUNNING.value}
     if fresh:
@@ -186,6 +228,7 @@ def _start(tx: Transaction, hold: runs.Hold, driven: Driven, run: Run, found: Fo
     else:
         payload["replayed"] = journal.finished
     tx.append(run, Event.Type.RUN, payload)
+    sql.update(Run, taken, id=run.id)
     found.started.append(Started(run, journal, cut))
     return True
 

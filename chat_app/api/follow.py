@@ -21,7 +21,7 @@ from chat_app.selectors import Opening, log_end
 from chat_app.sweeper import INTERVAL, REVALIDATE
 from sessions_app import database
 from sessions_app.event_log import EventRecord
-from sessions_app.notify import NEWS, channel_layer, group_name
+from sessions_app.notify import LOST, NEWS, Ear, group_name
 
 log = structlog.get_logger(__name__)
 
@@ -52,14 +52,14 @@ async def follow(
     """
     feed = _RunFeed(conversation, run)
     visit = _Visit(identity)
-    async with _Ear(conversation, identity.person.id) as ear:
+    async with _Listener(conversation, identity.person.id) as listener:
         await feed.start(Opening(after, await _log_end(conversation, after), [], lost=False))
         while True:
             await visit.check()
             while feed.taken:
                 yield feed.taken.popleft()
-            heard = await ear.listen()
-            if heard is None:  # news may have been lost
+            heard = await listener.listen()
+            if heard is None or heard == LOST:  # there may be news
                 feed.known = max(feed.known, await _log_end(conversation, feed.known))
                 await feed.advance()
                 yield None
@@ -88,9 +88,8 @@ class _RunFeed(Feed):
         self.run = run
         self.taken: deque[Followed] = deque()
 
-    async def _send_event(
-        self, event: EventRecord, *, after: int, settled: Collection[str] = ()
-    ) -> int:
+    async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:
+        """Keep it, for who asks the generator."""
         if event.run == self.run:
             self.taken.append(Followed(event, after, settled))
         return 0
@@ -125,27 +124,21 @@ class _Visit:
             raise Failure(401, "user_auth_error", "You are not signed in any more.")
 
 
-class _Ear:
-    """A channel in the groups of the conversation and of the user, while it is entered.
+class _Listener:
+    """Hears the groups of the conversation and of the user, while it is entered.
 
     What the layer loses, or cannot do, is made up by looking into the database.
     """
 
     def __init__(self, conversation: UUID, user: int) -> None:
-        self._layer = channel_layer()
+        self._ear = Ear()
         self._groups = (group_name(conversation), revocation.group_of(user))
-        self._channel: str | None = None
         self._patience = asyncio.timeout(None)
 
-    async def __aenter__(self) -> "_Ear":
+    async def __aenter__(self) -> "_Listener":
         followers.add(self)
-        try:
-            channel = await self._layer.new_channel()
-            for group in self._groups:
-                await self._layer.group_add(group, channel)
-            self._channel = channel
-        except Exception as error:  # noqa: BLE001 - whatever the layer raises
-            log.warning("follow.layer_failed", error=repr(error))
+        for group in self._groups:
+            await self._ear.join(group)
         return self
 
     async def __aexit__(
@@ -155,19 +148,13 @@ class _Ear:
         trace: TracebackType | None,
     ) -> None:
         followers.remove(self)
-        if self._channel is None:
-            return
-        try:
-            for group in self._groups:
-                await self._layer.group_discard(group, self._channel)
-        except Exception as failure:  # noqa: BLE001 - whatever it raises: it forgets by itself
-            log.warning("follow.layer_failed", error=repr(failure))
+        await self._ear.close()
 
     async def listen(self) -> dict[str, Any] | None:
         """The next message; None if there was none for as long as the sweeper would wait."""
         try:
             async with asyncio.timeout(0 if followers.closing else INTERVAL) as self._patience:
-                return await self._receive()
+                return await self._ear.hear()
         except TimeoutError:
             if followers.closing:
                 raise Failure(503, "unknown_error", RESTARTING, reason="restarting") from None
@@ -178,42 +165,32 @@ class _Ear:
         if self._patience.when() is not None and not self._patience.expired():
             self._patience.reschedule(0)
 
-    async def _receive(self) -> dict[str, Any]:
-        while True:
-            try:
-                if self._channel is not None:
-                    message: dict[str, Any] = await self._layer.receive(self._channel)
-                    return message
-            except Exception as error:  # noqa: BLE001 - whatever the layer raises
-                log.warning("follow.layer_failed", error=repr(error))
-            await asyncio.sleep(INTERVAL)
-
 
 class _Followers:
     """All that follow a run in this process."""
 
     def __init__(self) -> None:
         self.closing = False
-        self._ears: set[_Ear] = set()
+        self._listeners: set[_Listener] = set()
         self._all_left = asyncio.Event()
 
-    def add(self, ear: _Ear) -> None:
+    def add(self, listener: _Listener) -> None:
         """It has begun."""
-        self._ears.add(ear)
+        self._listeners.add(listener)
         self._all_left.clear()
 
-    def remove(self, ear: _Ear) -> None:
+    def remove(self, listener: _Listener) -> None:
         """It has ended."""
-        self._ears.discard(ear)
-        if not self._ears:
+        self._listeners.discard(listener)
+        if not self._listeners:
             self._all_left.set()
 
     async def close_all(self) -> None:
         """Tell the clients that the server stops; they come back to the next."""
         self.closing = True
-        for ear in self._ears:
-            ear.wake()
-        if self._ears:
+        for listener in self._listeners:
+            listener.wake()
+        if self._listeners:
             with suppress(TimeoutError):
                 async with asyncio.timeout(GOODBYE):
                     await self._all_left.wait()

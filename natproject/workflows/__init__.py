@@ -13,3 +13,4 @@ __all__ = ["calculator", "expense_approval", "parallel_review", "report"]
 
 if settings.PROBE_WORKFLOW:
     import_module("natproject.workflows.probe")
+    import_module("natproject.workflows.probe_own")

@@ -12,7 +12,7 @@ PROBE_WORKFLOW is set.
     slowask MS        as ask, after so many milliseconds
     slowstream N MS   as stream, with so many milliseconds before each chunk
     step N [MS]       N journaled steps; each waits so many milliseconds, then appends a line to the
-                      file named by PROBE_LOG
+                      file named by PROBE_LOG, and two to that named by PROBE_DIARY
     exit              ends the process at once, as a crash does
 """
 
@@ -22,6 +22,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
+from natproject.workflows.probe_diary import note
 from sessions_app.interactive import AnyPrompt
 from sessions_app.workflows import (
     BinaryPrompt,
@@ -147,7 +148,10 @@ async def step(context: Context, arguments: list[str]) -> AsyncGenerator[str, No
 
 def append_line(line: str, wait: float) -> None:
     """The effect of a step, to be counted afterwards."""
+    execution = line.replace(" ", ":")
+    note("step.begin", execution)
     time.sleep(wait)
+    note("step.end", execution)
     if path := os.environ.get("PROBE_LOG"):
         with Path(path).open("a") as log:
             log.write(f"{line}\n")

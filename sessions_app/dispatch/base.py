@@ -1,61 +1,62 @@
 """The contract of a dispatcher: what starts a host for a key somewhere, exactly one at a time."""
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sessions_app.event_log import InteractionSettled
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from sessions_app.event_log import InteractionSettled, Transaction
+from sessions_app.workers import Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What a worker takes. No queues: all. `drain`: seconds that runs have to let go."""
+
+    queues: tuple[str, ...] = ()
+    concurrency: int = 1000
+    drain: float = 30.0
 
 
 class Dispatcher(Protocol):
-    """The writes call `wake` once they are committed; it sees to it that a host looks."""
+    """The writes announce their work; it sees to it that a host looks once they are committed."""
 
-    def wake(self, key: str, settled: InteractionSettled | None = None) -> None:
-        """There is work for the key: start its host, or tell the running one. From any thread.
+    def announce(
+        self, tx: Transaction, key: str, settled: InteractionSettled | None = None
+    ) -> None:
+        """There is work for the key: called inside the transaction of the work, as its last write.
 
         `settled` is a copy of the news for a host that is up; the database is the truth.
         """
 
     async def start(self) -> None:
-        """Begin, and take up every unfinished run."""
+        """Begin."""
 
     async def stop(self) -> None:
         """Hand over: no new hosts; running ones stop at their next await."""
 
-    def evict(self, key: str) -> bool:
-        """Close the builder of a per-user key, from a thread. False if in use, or not here."""
+    def seen(self) -> Seen:
+        """What this process does, for operators."""
 
     def builders(self) -> dict[str, dict[str, Any]]:
         """The metrics of this process's live per-user builders, by key."""
 
 
-class _Nobody:
-    """Before the runtime has started, and in commands beside it: the work waits in the database."""
-
-    def wake(self, key: str, settled: InteractionSettled | None = None) -> None:
-        """Nothing to wake here; a process that hosts finds the work when it starts."""
-
-    async def start(self) -> None:
-        """Nothing to start."""
-
-    async def stop(self) -> None:
-        """Nothing to stop."""
-
-    def evict(self, key: str) -> bool:
-        """No builder is here."""
-        return False
-
-    def builders(self) -> dict[str, dict[str, Any]]:
-        """No builder is here."""
-        return {}
-
-
-_current: list[Dispatcher] = [_Nobody()]
+_installed: list[Dispatcher] = []
 
 
 def dispatcher() -> Dispatcher:
-    """The dispatcher of this process."""
-    return _current[0]
+    """The dispatcher of this process.
+
+    One that was not started (in a command beside the server) announces too, as far as that needs
+    nothing but the database.
+    """
+    if not _installed:
+        _installed.append(import_string(settings.DISPATCHER)())
+    return _installed[0]
 
 
 def install(new: Dispatcher | None) -> None:
     """Set the dispatcher of this process; None removes it."""
-    _current[0] = new or _Nobody()
+    _installed[:] = [] if new is None else [new]

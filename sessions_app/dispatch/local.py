@@ -1,156 +1,100 @@
 """The local dispatcher: this process runs all hosts, in its own event loop."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import structlog
-from django.db.models import Max
+from django.conf import settings
 
-from sessions_app import builder_records, database, take_up
-from sessions_app.errors import BuilderFailed, SessionsError, UnknownWorkflow
-from sessions_app.event_log import InteractionSettled, writer
-from sessions_app.host import WORKER, Host
-from sessions_app.models import Run
-from sessions_app.session import SessionManager
-from sessions_app.workflows import registry
+from sessions_app import builder_records, database
+from sessions_app.dispatch.hosts import Hosts
+from sessions_app.event_log import InteractionSettled, Transaction, writer
+from sessions_app.host import Terms
+from sessions_app.models import Worker
+from sessions_app.turns import keys_needing_host
+from sessions_app.workers import NAME, Seen
 
 log = structlog.get_logger(__name__)
 
-# Runs that were in memory when the process died twice are taken up one by one, so far apart: if one
-# of them is what kills it, the others get on.
-SUSPECT_CRASHES = 2
+# Seconds between two suspects that are taken up.
 SUSPECTS_APART = 1.0
+# Seconds that runs have to stop in good order.
+DRAIN = 10.0
 
 
 class LocalDispatcher:
     """One process, nothing to install. At start it takes up every unfinished run."""
 
-    def __init__(self, *, park_after: float) -> None:
-        self._park_after = park_after
-        self._hosts: dict[str, Host] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._managers: dict[str, SessionManager] = {}
-        self._manager_lock = asyncio.Lock()
-        self._loop = asyncio.get_running_loop()
-        self._stopping = False
+    def __init__(self, *, park_after: float | None = None) -> None:
+        self.hosts = Hosts(Terms(settings.PARK_AFTER if park_after is None else park_after, DRAIN))
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        # Keys for which work came while their task was at its beginning or its end.
+        self._again: set[str] = set()
+        self._suspects: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
         """Wake the host of each key that has work; runs that wait for people need none."""
-        await writer.write(lambda tx: builder_records.forget_others(tx, WORKER))
-        keys, suspects = await database.read(_keys_with_work)
+        self._loop = asyncio.get_running_loop()
+        await writer.write(lambda tx: builder_records.forget_others(tx, NAME))
+        keys, suspects = await database.read(keys_needing_host)
         for key in keys:
             self._wake(key, None)
         if suspects:
-            self._own(asyncio.create_task(self._start_suspects(suspects)))
+            self._suspects = asyncio.create_task(self._start_suspects(suspects))
 
     async def stop(self) -> None:
-        """Stop all hosts, then the session managers."""
-        self._stopping = True
-        for host in self._hosts.values():
-            host.stop()
+        """Stop all hosts, then close what was built for them."""
+        if self._suspects is not None:
+            self._suspects.cancel()
+        self.hosts.stop()
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=10)
-            for task in late:
-                task.cancel()
-        for manager in self._managers.values():
-            await manager.shutdown()
+            await asyncio.wait(self._tasks.values())
+        await self.hosts.close()
+        self._loop = None
 
-    def wake(self, key: str, settled: InteractionSettled | None = None) -> None:
+    def announce(
+        self, tx: Transaction, key: str, settled: InteractionSettled | None = None
+    ) -> None:
+        """Wake the host after the commit; before `start` the work waits in the database."""
+        tx.after_commit.append(partial(self._wake_from_thread, key, settled))
+
+    def seen(self) -> Seen:
         """See `Dispatcher`."""
+        return Seen(Worker.Kind.BOTH, hosts=len(self.hosts), draining=self.hosts.stopping)
+
+    def builders(self) -> dict[str, dict[str, Any]]:
+        """See `Dispatcher`."""
+        return self.hosts.builders()
+
+    def _wake_from_thread(self, key: str, settled: InteractionSettled | None) -> None:
+        if self._loop is None:
+            return
         try:
             self._loop.call_soon_threadsafe(self._wake, key, settled)
         except RuntimeError:  # the loop is closed; the next start finds the work
             log.info("dispatch.closed", key=key)
 
-    def hosted(self) -> list[str]:
-        """The keys that have a host now."""
-        return list(self._hosts)
-
-    def evict(self, key: str) -> bool:
-        """Close a per-user key's builder, unless it is in use. Not from the loop's thread."""
-        _, user_id, workflow = key.split(":", 2)
-        manager = self._managers.get(workflow)
-        if manager is None:
-            return False
-        return asyncio.run_coroutine_threadsafe(manager.evict(user_id), self._loop).result(10)
-
-    def builders(self) -> dict[str, dict[str, Any]]:
-        """See `Dispatcher`."""
-        return {
-            f"user:{user_id}:{workflow}": info.metrics()
-            for workflow, manager in self._managers.items()
-            for user_id, info in manager.builders.items()
-        }
-
     def _wake(self, key: str, settled: InteractionSettled | None) -> None:
-        host = self._hosts.get(key)
-        if host is not None:
-            host.wake(settled)
-        elif not self._stopping:
-            self._own(asyncio.create_task(self._serve(key), name=f"host {key}"))
-
-    async def _serve(self, key: str) -> None:
-        """Run the key's host, and again if work came while it ended."""
-        kind, subject, workflow = key.split(":", 2)
-        try:
-            manager = await self._manager(workflow)
-        except (UnknownWorkflow, BuilderFailed) as error:
-            await self._refuse(key, workflow, error)
+        if self.hosts.wake(key, settled) or self.hosts.stopping:
             return
-        if self._stopping:  # `stop` did not see this host, and the next start finds its work
+        if key in self._tasks:
+            self._again.add(key)
             return
-        user_id = subject if kind == "user" else ""
-        host = Host(key, manager, user_id=user_id, park_after=self._park_after)
-        self._hosts[key] = host
-        try:
-            await host.main()
-        finally:
-            # Nothing awaits from here to the next host: a wake finds the old one or the new one.
-            del self._hosts[key]
-            if host.woken:
-                self._wake(key, None)
-
-    async def _manager(self, workflow: str) -> SessionManager:
-        async with self._manager_lock:
-            if workflow not in self._managers:
-                offered = registry.get(workflow)
-                self._managers[workflow] = await SessionManager.create(entry_function=offered)
-            return self._managers[workflow]
-
-    async def _refuse(self, key: str, workflow: str, error: SessionsError) -> None:
-        """The key's runs cannot be driven here: an operator may resume them once it is mended."""
-        log.error("host.refused", key=key, error=str(error))
-        message = f"The workflow {workflow!r} cannot run here now. An operator can resume it."
-        reason = {"code": "workflow_unavailable", "message": message}
-        await writer.write(
-            lambda tx: take_up.suspend_all(
-                tx, key=key, worker=WORKER, error=reason, detail=str(error)
-            )
-        )
+        task = asyncio.create_task(self.hosts.serve(key), name=f"host {key}")
+        self._tasks[key] = task
+        task.add_done_callback(partial(self._ended, key))
 
     async def _start_suspects(self, keys: list[str]) -> None:
         for key in keys:
             self._wake(key, None)
             await asyncio.sleep(SUSPECTS_APART)
 
-    def _own(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
+    def _ended(self, key: str, task: "asyncio.Task[None]") -> None:
+        del self._tasks[key]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("host.failed", task=task.get_name(), exc_info=error)
-
-
-def _keys_with_work() -> tuple[list[str], list[str]]:
-    """The keys with runs whose turn it is; apart those whose runs saw their process die."""
-    rows = (
-        Run.objects.filter(status__in=[Run.Status.QUEUED, Run.Status.RUNNING])
-        .values_list("key")
-        .annotate(crashes=Max("crashes"))
-        .order_by("crashes")
-    )
-    keys = [key for key, crashes in rows if crashes < SUSPECT_CRASHES]
-    suspects = [key for key, crashes in rows if crashes >= SUSPECT_CRASHES]
-    return keys, suspects
+            log.error("host.failed", key=key, exc_info=error)
+        if key in self._again:
+            self._again.discard(key)
+            self._wake(key, None)

@@ -95,6 +95,12 @@ def insert(model: type[models.Model], **values: Any) -> None:
         cursor.execute(_insert(model, tuple(values)), [adapt(value) for value in values.values()])
 
 
+def insert_new(model: type[models.Model], **values: Any) -> None:
+    """Insert a row, unless there is one that it may not stand beside."""
+    statement = f"{_insert(model, tuple(values))} ON CONFLICT DO NOTHING"
+    execute(statement, tuple(values.values()))
+
+
 def update(model: type[models.Model], values: dict[str, Any], **where: Any) -> int:
     """Update the rows whose columns equal `where`; how many there were."""
     params = [adapt(value) for value in (*values.values(), *where.values())]

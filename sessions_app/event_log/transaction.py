@@ -16,6 +16,14 @@ TAKE_SEQUENCE = """
     UPDATE sessions_app_conversation SET last_sequence = last_sequence + 1, updated_at = %s
     WHERE id = %s RETURNING last_sequence
 """
+# PostgreSQL takes both in one statement, which spares each event the way there and back.
+APPEND = f"""
+    WITH taken AS ({TAKE_SEQUENCE})
+    INSERT INTO sessions_app_event
+        (conversation_id, run_id, first_sequence, sequence, type, payload, created_at)
+    SELECT %s, %s, last_sequence, last_sequence, %s, %s, %s FROM taken RETURNING sequence
+"""  # noqa: S608 - no value in it
+LOCK = "SELECT 1 FROM sessions_app_conversation WHERE id = %s FOR UPDATE"
 GENERATION = "SELECT generation FROM sessions_app_hostlease WHERE key = %s"
 
 
@@ -47,6 +55,9 @@ class Transaction:
 
     def __init__(self) -> None:
         self.now = timezone.now()
+        self.begun = False
+        # Nothing of it can have come into the database before this.
+        self.committing = False
         self.events: list[EventRecord] = []
         self.after_commit: list[Callable[[], None]] = []
         self._held: set[tuple[str, int]] = set()
@@ -54,20 +65,7 @@ class Transaction:
     def append(self, run: RunOfConversation, type_: str, payload: dict[str, Any]) -> int:
         """Append an event of the run to its conversation's log; returns its sequence."""
         conversation = run.conversation_id
-        taken = sql.fetch(TAKE_SEQUENCE, (self.now, conversation))
-        if not taken:
-            raise errors.ConversationGone(conversation)
-        sequence: int = taken[0][0]
-        sql.insert(
-            Event,
-            conversation_id=conversation,
-            run_id=run.id,
-            first_sequence=sequence,
-            sequence=sequence,
-            type=type_,
-            payload=payload,
-            created_at=self.now,
-        )
+        sequence = self._store(conversation, run.id, type_, payload)
         self.events.append(
             EventRecord(
                 conversation,
@@ -83,6 +81,34 @@ class Transaction:
         )
         return sequence
 
+    def _store(self, conversation: UUID, run: UUID, type_: str, payload: dict[str, Any]) -> int:
+        place = (self.now, conversation)
+        if connection.vendor == "postgresql":
+            taken = sql.fetch(APPEND, (*place, conversation, run, type_, payload, self.now))
+        elif taken := sql.fetch(TAKE_SEQUENCE, place):
+            sql.insert(
+                Event,
+                conversation_id=conversation,
+                run_id=run,
+                first_sequence=taken[0][0],
+                sequence=taken[0][0],
+                type=type_,
+                payload=payload,
+                created_at=self.now,
+            )
+        if not taken:
+            raise errors.ConversationGone(conversation)
+        return int(taken[0][0])
+
+    def lock(self, conversation: UUID) -> None:
+        """Let no other transaction write to the conversation before this one commits.
+
+        Whoever writes to rows of a conversation's runs takes this first, or appends first: in one
+        order, so that none waits for another in a circle. (SQLite has one writer anyway.)
+        """
+        if connection.features.has_select_for_update:
+            sql.fetch(LOCK, (conversation,))
+
     def check_fence(self, key: str, generation: int) -> None:
         """Refuse the write of a host that another has replaced.
 
@@ -93,7 +119,8 @@ class Transaction:
         """
         if (key, generation) in self._held:
             return
-        locked = " FOR UPDATE" if connection.features.has_select_for_update else ""
+        # Shared: a new host must wait for this commit, and nobody else.
+        locked = " FOR SHARE" if connection.features.has_select_for_update else ""
         rows = sql.fetch(GENERATION + locked, (key,))
         current = rows[0][0] if rows else 0
         if current != generation:

@@ -1,19 +1,27 @@
-"""One thread that owns the write connection and commits what has gathered (group commit).
+"""Threads that own the write connections and commit what has gathered (group commit).
 
-Concurrent writers on SQLite starve each other for seconds; one writer that takes all that is queued
-into a single transaction gives each of them the latency of one commit. See docs/architecture.md.
+SQLite: one thread. Concurrent writers starve each other there for seconds; one that takes all that
+is queued into a single transaction gives each of them the latency of one commit.
+
+PostgreSQL: several threads, as the database commits transactions side by side. What is taken into
+one transaction is of one host or one request, so that it locks rows of one conversation or of one
+user: two that locked several conversations in different orders would wait for each other.
+
+See docs/architecture.md.
 """
 
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from itertools import count, groupby
 from typing import Any, TypeVar
 
 import structlog
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 from django.db.utils import InterfaceError, OperationalError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from sessions_app.errors import Refused, StorageUnavailable
 from sessions_app.event_log.records import EventRecord
@@ -22,16 +30,27 @@ from sessions_app.event_log.transaction import Transaction
 log = structlog.get_logger(__name__)
 
 BATCH = 200
+THREADS = 4  # on a database that takes several writers
+# For how long work is tried again after the database went away, or two waited for each other.
+PATIENCE = 4.0
+# PostgreSQL's codes of a transaction that is to be tried again: deadlock, serialization.
+COLLISIONS = ("40P01", "40001")
 
 T = TypeVar("T")
 Work = Callable[[Transaction], T]
 
+_numbers = count()
+
 
 class Lane:
-    """Writes that build on each other: once one of them has failed, none after it is made."""
+    """Writes that build on each other: once one of them has failed, none after it is made.
 
-    def __init__(self) -> None:
+    The writes of lanes beside each other are made in the order in which they were queued.
+    """
+
+    def __init__(self, beside: "Lane | None" = None) -> None:
         self.failed = False
+        self.number: int = next(_numbers) if beside is None else beside.number
 
 
 class _Item:
@@ -44,14 +63,14 @@ class _Item:
     ) -> None:
         self.work = work
         self.future = future
-        self.lane = lane
+        self.lane = lane or Lane()
         self.result: Any = None
         self.error: BaseException | None = None
 
     def run(self, tx: Transaction) -> None:
         """Do the work in the transaction."""
         self.error = None
-        if self.lane is not None and self.lane.failed:
+        if self.lane.failed:
             self.error = StorageUnavailable()
             return
         try:
@@ -65,8 +84,7 @@ class _Item:
         if isinstance(error, (OperationalError, InterfaceError)):
             self.error = StorageUnavailable()
             self.error.__cause__ = error
-        if self.lane is not None:
-            self.lane.failed = True
+        self.lane.failed = True
 
     def settle(self) -> None:
         """Hand the outcome over. A future that was cancelled meanwhile wants it no more."""
@@ -86,10 +104,9 @@ class Writer:
     """
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._threads: list[_Thread] = []
         self._lock = threading.Lock()
-        # Told in this thread, after each commit, what was appended.
+        # Told in the writing thread, after each commit, what was appended.
         self.on_commit: Callable[[list[EventRecord]], None] | None = None
 
     def write(self, work: Work[T], lane: Lane | None = None) -> "asyncio.Future[T]":
@@ -105,41 +122,65 @@ class Writer:
         return future.result()
 
     def stop(self) -> None:
-        """Write what is queued, then end the thread. A later write starts a new one."""
+        """Write what is queued, then end the threads. A later write starts new ones."""
         with self._lock:
-            thread, self._thread = self._thread, None
-        if thread is not None:
-            self._queue.put(None)
+            threads, self._threads = self._threads, []
+        for thread in threads:
+            thread.queue.put(None)
+        for thread in threads:
             thread.join()
 
-    def _put(self, item: _Item) -> None:
-        if self._thread is None:
-            with self._lock:
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._main, name="writer", daemon=True)
-                    self._thread.start()
-        self._queue.put(item)
+    def committed(self, tx: Transaction) -> None:
+        """Tell what was appended."""
+        if tx.events and self.on_commit is not None:
+            self.on_commit(tx.events)
 
-    def _main(self) -> None:
+    def _put(self, item: _Item) -> None:
+        if not self._threads:
+            with self._lock:
+                if not self._threads:
+                    threads = [_Thread(self) for _ in range(THREADS if _side_by_side() else 1)]
+                    for thread in threads:
+                        thread.start()
+                    self._threads = threads
+        threads = self._threads
+        threads[item.lane.number % len(threads)].queue.put(item)
+
+
+class _Passing(Exception):
+    """What failed is as if it had not been begun, and may well succeed in a moment."""
+
+
+class _Thread(threading.Thread):
+    """A thread with a connection of its own."""
+
+    def __init__(self, writer: Writer) -> None:
+        super().__init__(name="writer", daemon=True)
+        self.queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._writer = writer
+
+    def run(self) -> None:
+        """Commit what is queued, until the end is."""
         try:
             while (items := self._gather()) is not None:
-                self._commit(items)
+                for together in _transactions(items):
+                    self._commit(together)
         finally:
             connection.close()
 
     def _gather(self) -> list[_Item] | None:
         """What is queued by now, at least one item; None at the end."""
-        first = self._queue.get()
+        first = self.queue.get()
         if first is None:
             return None
         items = [first]
         while len(items) < BATCH:
             try:
-                item = self._queue.get_nowait()
+                item = self.queue.get_nowait()
             except queue.Empty:
                 break
             if item is None:
-                self._queue.put(None)
+                self.queue.put(None)
                 break
             items.append(item)
         return items
@@ -164,25 +205,81 @@ class Writer:
     def _try(self, items: list[_Item]) -> bool:
         """One transaction. False if it is to be tried again, one by one."""
         tx = Transaction()
-        begun = False
         try:
-            with transaction.atomic():
-                begun = True
-                for item in items:
-                    item.run(tx)
+            for attempt in _attempts():
+                with attempt:
+                    tx = Transaction()
+                    _transact(tx, items)
         except Exception as error:  # noqa: BLE001 - it goes to whoever waits for the work
-            log.warning("writer.rolled_back", items=len(items), error=repr(error))
-            connection.close_if_unusable_or_obsolete()
-            if begun and len(items) > 1:
+            cause = error.__cause__ if isinstance(error, _Passing) else error
+            assert isinstance(cause, Exception)  # noqa: S101 - for the type
+            log.warning("writer.rolled_back", items=len(items), error=repr(cause))
+            if tx.begun and len(items) > 1:
                 return False
             for item in items:
-                item.fail(error)
+                item.fail(cause)
             return True
         for callback in tx.after_commit:
             callback()
-        if tx.events and self.on_commit is not None:
-            self.on_commit(tx.events)
+        self._writer.committed(tx)
         return True
+
+
+def _side_by_side() -> bool:
+    """Whether the database takes several writers."""
+    return connection.features.has_select_for_update
+
+
+def _transactions(items: list[_Item]) -> Iterable[list[_Item]]:
+    """Which of them may share a transaction; the order within a lane stays."""
+    if not _side_by_side():
+        return [items]
+    by_lane = sorted(items, key=lambda item: item.lane.number)  # stable
+    return (list(group) for _, group in groupby(by_lane, key=lambda item: item.lane.number))
+
+
+def _attempts() -> Retrying:
+    return Retrying(
+        retry=retry_if_exception_type(_Passing),
+        stop=stop_after_delay(PATIENCE),
+        wait=wait_exponential(multiplier=0.05, max=0.5),
+        reraise=True,
+    )
+
+
+def _transact(tx: Transaction, items: list[_Item]) -> None:
+    """Do the work and commit.
+
+    Raises:
+        _Passing: it was rolled back for a reason that passes.
+    """
+    try:
+        with transaction.atomic():
+            tx.begun = True
+            for item in items:
+                item.run(tx)
+            tx.committing = True
+    except Error as error:
+        connection.close_if_unusable_or_obsolete()
+        if _passes(error, tx):
+            raise _Passing from error
+        raise
+    except Exception:
+        connection.close_if_unusable_or_obsolete()
+        raise
+
+
+def _passes(error: Error, tx: Transaction) -> bool:
+    """Whether the database will take it in a moment.
+
+    Not when the connection was lost while it committed: it may be committed. Whoever waits for it
+    looks. SQLite waits by itself.
+    """
+    if not _side_by_side():
+        return False
+    if getattr(error.__cause__, "sqlstate", None) in COLLISIONS:
+        return True
+    return isinstance(error, (OperationalError, InterfaceError)) and not tx.committing
 
 
 def _settle_all(items: list[_Item]) -> None:

@@ -26,8 +26,34 @@ class Migration(migrations.Migration):
                 ("started_at", models.DateTimeField()),
                 ("last_activity", models.DateTimeField()),
                 ("released_at", models.DateTimeField(blank=True, null=True)),
+                ("evict_requested_at", models.DateTimeField(blank=True, null=True)),
                 ("metrics", models.JSONField(default=dict)),
             ],
+        ),
+        migrations.CreateModel(
+            name="Worker",
+            fields=[
+                ("name", models.CharField(max_length=200, primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("web", "Web"), ("worker", "Worker"), ("both", "Both")],
+                        max_length=10,
+                    ),
+                ),
+                ("job_worker", models.BigIntegerField(blank=True, null=True)),
+                ("queues", models.JSONField(blank=True, default=list)),
+                ("concurrency", models.PositiveIntegerField(default=0)),
+                ("hosts", models.PositiveIntegerField(default=0)),
+                ("draining", models.BooleanField(default=False)),
+                ("settings", models.JSONField(default=dict)),
+                ("started_at", models.DateTimeField()),
+                ("last_seen", models.DateTimeField()),
+            ],
+            options={
+                "verbose_name": "process",
+                "verbose_name_plural": "processes",
+            },
         ),
         migrations.CreateModel(
             name="Conversation",
@@ -47,6 +73,7 @@ class Migration(migrations.Migration):
                 (
                     "owner",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="conversations",
                         to=settings.AUTH_USER_MODEL,
@@ -95,6 +122,7 @@ class Migration(migrations.Migration):
                 (
                     "conversation",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="runs",
                         to="sessions_app.conversation",
@@ -136,6 +164,7 @@ class Migration(migrations.Migration):
                 (
                     "run",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="journal",
                         to="sessions_app.run",
@@ -199,6 +228,7 @@ class Migration(migrations.Migration):
                 (
                     "run",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="interactions",
                         to="sessions_app.run",
@@ -238,6 +268,7 @@ class Migration(migrations.Migration):
                 (
                     "conversation",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="events",
                         to="sessions_app.conversation",
@@ -273,6 +304,14 @@ class Migration(migrations.Migration):
                 condition=models.Q(("wake_at__isnull", False)),
                 fields=["wake_at"],
                 name="run_wake_at",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("stop_requested_at__isnull", False)),
+                fields=["status"],
+                name="run_stop_requested",
             ),
         ),
         migrations.AddConstraint(

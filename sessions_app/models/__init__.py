@@ -6,5 +6,6 @@ from sessions_app.models.host import HostLease
 from sessions_app.models.interaction import Interaction
 from sessions_app.models.journal import JournalEntry
 from sessions_app.models.run import Run
+from sessions_app.models.worker import Worker
 
-__all__ = ["Conversation", "Event", "HostLease", "Interaction", "JournalEntry", "Run"]
+__all__ = ["Conversation", "Event", "HostLease", "Interaction", "JournalEntry", "Run", "Worker"]

@@ -10,8 +10,12 @@ class Conversation(models.Model):
     """Found by (owner, conversation_id): the client's own name for it, unique per owner."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # No index of its own: the unique constraint's begins with it.
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="conversations",
+        db_index=False,
     )
     conversation_id = models.CharField(max_length=200)
     workflow = models.CharField(max_length=100)

@@ -23,7 +23,10 @@ class Event(models.Model):
         INTERACTION = "interaction"
         INTERACTION_UPDATE = "interaction_update"
 
-    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="events")
+    # No index of its own: the unique constraint's begins with it.
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.CASCADE, related_name="events", db_index=False
+    )
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
     first_sequence = models.BigIntegerField()
     sequence = models.BigIntegerField()

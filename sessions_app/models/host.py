@@ -15,6 +15,8 @@ class HostLease(models.Model):
     started_at = models.DateTimeField()
     last_activity = models.DateTimeField()
     released_at = models.DateTimeField(null=True, blank=True)
+    # An operator wants the builder closed; its host does so once nothing uses it, and clears this.
+    evict_requested_at = models.DateTimeField(null=True, blank=True)
     # Of the builder: total_requests, error_count, total_latency_ms, ref_count.
     metrics = models.JSONField(default=dict)
 

@@ -19,7 +19,10 @@ class Interaction(models.Model):
         CANCELLED = "cancelled"  # its run ended first
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="interactions")
+    # No index of its own: the unique constraint's begins with it.
+    run = models.ForeignKey(
+        Run, on_delete=models.CASCADE, related_name="interactions", db_index=False
+    )
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="interactions"
     )

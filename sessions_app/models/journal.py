@@ -16,7 +16,8 @@ class JournalEntry(models.Model):
         RANDOM = "random"
         SHOW = "show"
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="journal")
+    # No index of its own: the unique constraint's begins with it.
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="journal", db_index=False)
     position = models.PositiveIntegerField()
     kind = models.CharField(max_length=10, choices=Kind.choices)
     # What was called, and a digest of what it was called with: replay compares both.

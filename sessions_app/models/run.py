@@ -23,7 +23,10 @@ class Run(models.Model):
     FINISHED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="runs")
+    # No index of its own: the unique constraint's begins with it.
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.CASCADE, related_name="runs", db_index=False
+    )
     # Which host drives it: a user of a per-user workflow, or a conversation of a shared one.
     key = models.CharField(max_length=200)
     # The client's id of the user message. Makes a repeated message harmless.
@@ -55,6 +58,12 @@ class Run(models.Model):
             models.Index(fields=["status", "created_at"], name="run_status_created"),
             models.Index(
                 fields=["wake_at"], name="run_wake_at", condition=models.Q(wake_at__isnull=False)
+            ),
+            # Else who looks for runs to stop would read all that wait.
+            models.Index(
+                fields=["status"],
+                name="run_stop_requested",
+                condition=models.Q(stop_requested_at__isnull=False),
             ),
         )
 

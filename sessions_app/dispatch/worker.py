@@ -1,0 +1,164 @@
+"""A worker: takes keys as jobs from Procrastinate's queue and hosts them in its event loop."""
+
+import asyncio
+import time
+from typing import Any
+
+import structlog
+from django.db import Error
+from procrastinate.jobs import Job
+
+from sessions_app import database, maintenance, workers
+from sessions_app.contact import Contact
+from sessions_app.dispatch import calls, jobs
+from sessions_app.dispatch.base import Duty
+from sessions_app.dispatch.hosts import Hosts
+from sessions_app.dispatch.poll import look
+from sessions_app.dispatch.procrastinate import ProcrastinateDispatcher
+from sessions_app.dispatch.takers import Takers
+from sessions_app.errors import Fenced
+from sessions_app.event_log import writer
+from sessions_app.host import Terms
+from sessions_app.models import Worker
+from sessions_app.notify import Message, listen
+from sessions_app.queues import STALLED_AFTER
+from sessions_app.workers import NAME, Seen
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY = 1.0  # seconds
+# Without the database for so long a worker lets go of its hosts: before others may take them over.
+SILENCE = 4.0
+SHORT_LOOK = 0.5
+FORGOTTEN_EVERY = 5  # seconds
+UNSEEN_EVERY = 60
+
+
+class WorkerDispatcher(ProcrastinateDispatcher):
+    """Takes jobs until it is stopped, and looks after its hosts every second."""
+
+    def __init__(self, duty: Duty, *, park_after: float) -> None:
+        self._contact = Contact(SILENCE)
+        self.hosts = Hosts(Terms(park_after, duty.drain, self._contact))
+        self._duty = duty
+        self._takers = Takers(duty, self)
+        self._tasks: list[asyncio.Task[None]] = []
+        # Jobs that are served; and those that were not, though they are ours, at the last look.
+        self._served: set[int] = set()
+        self._orphans: set[int] = set()
+        # Since when, by the monotonic clock, every look has succeeded.
+        self._in_touch_since = 0.0
+
+    async def start(self) -> None:
+        """Begin to take jobs."""
+        self._contact.confirm(time.monotonic())
+        self._takers.start()
+        self._tasks = [
+            asyncio.create_task(self._look_often(), name="look"),
+            asyncio.create_task(listen(calls.group_of(NAME), self._called), name="listen"),
+        ]
+
+    async def stop(self) -> None:
+        """Take no more jobs, have the hosts let go, and close what was built for them."""
+        self.hosts.stop()
+        await self._takers.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.hosts.close()
+
+    def seen(self) -> Seen:
+        """See `Dispatcher`."""
+        return Seen(
+            Worker.Kind.WORKER,
+            job_worker=self._takers.id,
+            queues=self._duty.queues,
+            concurrency=self._duty.concurrency,
+            hosts=len(self.hosts),
+            draining=self.hosts.stopping,
+        )
+
+    def builders(self) -> dict[str, dict[str, Any]]:
+        """See `Dispatcher`."""
+        return self.hosts.builders()
+
+    async def serve(self, job: Job, key: str) -> None:
+        """What a job is: host the key for as long as it needs one."""
+        # Both are set: it was taken.
+        assert job.id is not None  # noqa: S101
+        assert job.worker_id is not None  # noqa: S101
+        self._served.add(job.id)
+        try:
+            if not self.hosts.stopping:
+                await self.hosts.serve(key, jobs.claim(job.id, job.worker_id, key))
+            if self.hosts.stopping:
+                await writer.write(lambda tx: jobs.put_if_needed(key))
+        except Fenced:
+            log.info("job.taken_over", key=key)
+        finally:
+            self._served.discard(job.id)
+
+    async def maintain(self, timestamp: int) -> None:
+        """Settle what is due, and see to it that what somebody must do is somebody's."""
+        while await maintenance.settle_due() >= maintenance.AT_ONCE:
+            pass
+        in_touch = time.monotonic() - self._in_touch_since > STALLED_AFTER
+        while in_touch and (taken := await writer.write(jobs.take_over)):
+            log.warning("jobs.taken_over", jobs=taken)
+        if timestamp % UNSEEN_EVERY == 0:
+            await writer.write(workers.forget_unseen)
+        if timestamp % FORGOTTEN_EVERY == 0 and (found := await writer.write(jobs.put_forgotten)):
+            log.warning("jobs.forgotten", keys=found)
+
+    def _called(self, message: Message) -> None:
+        self.hosts.wake(*calls.read(message))
+
+    async def _look_often(self) -> None:
+        while True:
+            started = time.monotonic()
+            try:
+                # Who stood still knows nothing, and may not take long to learn it.
+                async with asyncio.timeout(max(self._contact.left, SHORT_LOOK)):
+                    await self._look()
+            except (Error, TimeoutError) as error:
+                self._in_touch_since = time.monotonic()
+                log.warning("worker.database_gone", error=repr(error))
+                if not self._contact.fresh:
+                    self._drop_all()
+            except Exception:
+                log.exception("worker.look_failed")
+            else:
+                self._contact.confirm(started)
+            await asyncio.sleep(LOOK_EVERY)
+
+    def _drop_all(self) -> None:
+        for host in self.hosts:
+            if host.generation:
+                host.drop()
+
+    async def _look(self) -> None:
+        if self._takers.id is None:
+            return
+        hosts = {host.key: host for host in self.hosts}
+        mine = await database.read(jobs.of_worker, self._takers.id)
+        for key in hosts.keys() - set(mine.values()):
+            if self.hosts.get(key) is hosts[key]:
+                hosts[key].lose()
+        awaited = set().union(*(host.awaited for host in hosts.values()))
+        looked = await database.read(look, list(hosts), awaited)
+        for key, settled in looked.settled:
+            self.hosts.wake(key, settled)
+        for key, seen in looked.runs:
+            hosts[key].noticed(seen)
+        for host in hosts.values():
+            host.checked(looked.leases.get(host.key))
+        if len(hosts) >= self._duty.concurrency:
+            for host in hosts.values():
+                host.make_room()
+        await self._give_back(set(mine) - self._served)
+
+    async def _give_back(self, unserved: set[int]) -> None:
+        """A job that was taken as the connection broke is ours, and we do not know of it."""
+        if lost := unserved & self._orphans:
+            await writer.write(lambda tx: jobs.give_back(lost))
+        self._orphans = unserved
