@@ -1,14 +1,18 @@
-# make run: the application. make test: every check. PYTHON=… names another interpreter.
+# make run: the application. make cluster: the same on PostgreSQL and Redis, as many processes.
+# make test: every check. PYTHON=… names another interpreter.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
-.PHONY: run test format bench chromium
+.PHONY: run cluster test format bench chaos chromium
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python manage.py serve
+
+cluster: $(VENV)/cluster.stamp
+	@exec $(BIN)/python manage.py cluster
 
 test: $(VENV)/test.stamp chromium
 	@$(BIN)/ruff check --quiet .
@@ -18,6 +22,8 @@ test: $(VENV)/test.stamp chromium
 	@.ci/quietly $(BIN)/python manage.py check
 	@.ci/quietly $(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m tests.services pytest -n 2
+	@WEB_SERVER=uvicorn $(BIN)/python -m pytest -n 2
 
 format: $(VENV)/test.stamp
 	@$(BIN)/ruff check --quiet --fix .
@@ -25,6 +31,10 @@ format: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp
 	@$(BIN)/python -m bench
+
+# Three minutes in which everything goes wrong: make chaos ARGS="--seed 7 --minutes 1 --users 20"
+chaos: $(VENV)/test.stamp
+	@$(BIN)/python -m tests.cluster.chaos $(ARGS)
 
 $(BIN)/pip:
 	@command -v "$(PYTHON)" >/dev/null || { \
@@ -38,10 +48,15 @@ $(VENV)/run.stamp: requirements.txt | $(BIN)/pip
 	@$(PIP) -r requirements.txt
 	@touch $@
 
-$(VENV)/test.stamp: requirements.txt requirements-dev.txt | $(BIN)/pip
+$(VENV)/cluster.stamp: requirements.txt requirements-cluster.txt | $(BIN)/pip
+	@echo "Installing into $(VENV), with PostgreSQL and Redis (only when requirements have changed) …"
+	@$(PIP) -r requirements-cluster.txt
+	@touch $@ $(VENV)/run.stamp
+
+$(VENV)/test.stamp: requirements.txt requirements-cluster.txt requirements-dev.txt | $(BIN)/pip
 	@echo "Installing what tests need into $(VENV) …"
 	@$(PIP) -r requirements-dev.txt
-	@touch $@ $(VENV)/run.stamp
+	@touch $@ $(VENV)/run.stamp $(VENV)/cluster.stamp
 
 chromium:
 	@command -v "$${CHROMIUM:-chromium}" >/dev/null || { \

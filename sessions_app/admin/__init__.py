@@ -5,6 +5,7 @@ from sessions_app.admin.host import HostLeaseAdmin
 from sessions_app.admin.interaction import InteractionAdmin
 from sessions_app.admin.log import EventAdmin, JournalEntryAdmin
 from sessions_app.admin.run import RunAdmin
+from sessions_app.admin.worker import WorkerAdmin
 
 __all__ = [
     "ConversationAdmin",
@@ -13,4 +14,5 @@ __all__ = [
     "InteractionAdmin",
     "JournalEntryAdmin",
     "RunAdmin",
+    "WorkerAdmin",
 ]

