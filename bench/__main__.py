@@ -1,82 +1,19 @@
-"""Run the benchmarks against a real server and print a table of ratios."""
+"""Run the benchmarks against real servers of both forms and print tables of ratios."""
 
 import asyncio
-import json
-import statistics
+import os
+import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.support.server import Server, seed
-from tests.support.websocket import Frame, WsClient
+from bench import trips
+from bench.trips import is_end, milliseconds, socket
+from natproject.local_services import PostgreSQL, Redis
+from tests.support.server import Server, Template
 
-TRIPS = 300
-AT_ONCE = 16
 EVENTS = 10_000
 OPENINGS = 20
-
-
-def is_end(frame: Frame) -> bool:
-    """The last frame of a run's output."""
-    return (frame["type"], frame["status"]) == ("system_response_message", "complete")
-
-
-def socket(server: Server, name: str) -> WsClient:
-    """A socket on a conversation with the probe."""
-    return WsClient(server, name, workflow="probe")
-
-
-async def milliseconds(times: int, work: Callable[[], Awaitable[object]]) -> float:
-    """The median time that the work takes."""
-    spent = []
-    for _ in range(times):
-        began = time.perf_counter()
-        await work()
-        spent.append(1000 * (time.perf_counter() - began))
-    return statistics.median(spent)
-
-
-async def ping(client: WsClient) -> None:
-    """There and back, with nothing stored."""
-    await client.send({"type": "ping_message"})
-    await client.until("pong_message")
-
-
-async def trip(client: WsClient) -> None:
-    """One answer, stored, to the next prompt, stored."""
-    await client.answer("continue")
-    await client.until("system_interaction_message")
-
-
-async def round_trips(server: Server) -> dict[str, float]:
-    """A round trip through a person, against a bare one on the same socket."""
-    async with socket(server, "trips") as client:
-        bare = await milliseconds(TRIPS, lambda: ping(client))
-        await client.message(f"approve {TRIPS + 1}")
-        await client.until("system_interaction_message")
-        durable = await milliseconds(TRIPS, lambda: trip(client))
-    return {"bare round trip, ms": bare, "durable round trip, ms": durable, "ratio": durable / bare}
-
-
-async def throughput(server: Server) -> dict[str, float]:
-    """Round trips a second of many conversations at once, against one."""
-
-    async def conversation(name: str) -> None:
-        async with socket(server, name) as client:
-            await client.message(f"approve {TRIPS}")
-            for _ in range(TRIPS):
-                await client.until("system_interaction_message")
-                await client.answer("continue")
-            await client.until(is_end)
-
-    rates = []
-    for count in (1, AT_ONCE):
-        began = time.perf_counter()
-        await asyncio.gather(*(conversation(f"rate{count}-{n}") for n in range(count)))
-        rates.append(count * TRIPS / (time.perf_counter() - began))
-    one, many = rates
-    return {"one conversation, trips/s": one, f"{AT_ONCE}, trips/s": many, "ratio": many / one}
 
 
 async def opening(server: Server) -> dict[str, float]:
@@ -100,22 +37,36 @@ async def opening(server: Server) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """Start a server, run all, print."""
+def local() -> None:
+    """The form of one process."""
     with tempfile.TemporaryDirectory() as directory:
-        template = Path(directory, "template")
-        template.mkdir()
-        (template / "cookies.json").write_text(json.dumps(seed(template, ["ann"])))
+        seeded = Path(directory, "template")
+        seeded.mkdir()
+        template = Template.make(seeded, ["ann"])
+        trips.report(template, Path(directory, "trips"))
         server = Server.from_template(template, Path(directory, "server"))
         server.start()
         try:
-            for benchmark in (round_trips, throughput, opening):
-                print(benchmark.__doc__)
-                for name, value in asyncio.run(benchmark(server)).items():
-                    print(f"  {name:<32}{value:>10.2f}")
+            trips.show(opening, asyncio.run(opening(server)))
         finally:
-            server.kill()
+            server.drop()
+
+
+def cluster() -> None:
+    """The form of many processes, on a PostgreSQL and a Redis of its own.
+
+    In a process of its own: the tests' servers learn their form from the environment.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as directory,
+        PostgreSQL(Path(directory, "postgresql")) as postgresql,
+        Redis(Path(directory, "redis")) as redis,
+    ):
+        here = {"DATABASE_URL": postgresql.url(), "REDIS_URL": redis.url()}
+        command = [sys.executable, "-m", "bench.cluster"]
+        subprocess.run(command, env={**os.environ, **here}, check=True)
 
 
 if __name__ == "__main__":
-    main()
+    local()
+    cluster()

@@ -1,36 +1,44 @@
 """Fixtures of all tests: servers in child processes, and a browser (see `support/`)."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.server import USERS, Server, seed
+from tests.support import forms, nursery
+from tests.support.server import USERS, Server, Template
 
-pytest_plugins = ["tests.support.browser"]
+pytest_plugins = ["tests.support.browser", "tests.support.clean"]
 
 NewServer = Callable[..., Server]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that are not of this form: see the markers in pyproject.toml."""
+    left_out = [item for item in items if not forms.belongs(item)]
+    items[:] = [item for item in items if forms.belongs(item)]
+    config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture(scope="session")
-def server_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database with users and their sessions, to be copied."""
-    path = tmp_path_factory.mktemp("template")
-    (path / "cookies.json").write_text(json.dumps(seed(path, USERS)))
-    return path
+def server_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    """A migrated store with users and their sessions, to be copied."""
+    template = Template.make(tmp_path_factory.mktemp("template"), USERS)
+    yield template
+    template.store.drop()
+    nursery.close()
 
 
 @pytest.fixture
 def new_server(
-    server_template: Path, tmp_path: Path, request: pytest.FixtureRequest
+    server_template: Template, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[NewServer]:
-    """Return a function that starts a server: `new_server(PARK_AFTER="0.1")`."""
+    """Return a function that makes a server and starts it: `new_server(PARK_AFTER="0.1")`."""
     servers: list[Server] = []
 
-    def new_server(*, start: bool = True, **env: str) -> Server:
+    def new_server(*, start: bool = True, workers: int = 1, **env: str) -> Server:
         data_dir = tmp_path / f"server{len(servers)}"
-        server = Server.from_template(server_template, data_dir, **env)
+        server = Server.from_template(server_template, data_dir, workers=workers, **env)
         servers.append(server)
         if start:
             server.start()
@@ -38,9 +46,9 @@ def new_server(
 
     yield new_server
     for server in servers:
-        server.kill()
         # Shown with the test if it fails.
         request.node.add_report_section("teardown", f"log of {server.url}", server.log_tail())
+        server.drop()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +14,16 @@ from django.test import Client
 
 from natproject.workflows import probe
 from sessions_app import builder_records, database
-from sessions_app.models import HostLease, Interaction, Run
-from tests.support.hosting import Hosting
+from sessions_app.models import HostLease, Interaction, Run, Worker
+from sessions_app.workers import NAME
+from tests.support import operating
+from tests.support.hosting import Hosting, until, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 assert probe  # importing it declares it
+
+DAY = timedelta(days=1)
 
 
 class Operator:
@@ -143,24 +148,65 @@ async def test_a_suspended_run_goes_on_when_it_is_resumed() -> None:
         assert "resumed by boss" in reasons
 
 
-async def test_an_idle_builder_is_closed_and_one_in_use_is_not() -> None:
+async def test_a_builder_is_closed_once_nothing_uses_it() -> None:
     async with Hosting("expense_approval") as hosting:
         boss = await Operator().signed_in()
         run = await hosting.submit("Taxi 10")
         await hosting.prompts(run)
         lease = await database.read(HostLease.objects.get)
-        assert "the builder is in use" in await boss.act("hostlease", "evict", lease)
+        assert "asked to close its builder" in await boss.act("hostlease", "evict", lease)
+        assert "asked to close" in await boss.get("/admin/sessions_app/hostlease/")
+        assert hosting.hosts.builders()
         await boss.act("run", "cancel", run)
         await hosting.ended(run)
-        for _ in range(100):
-            page = await boss.act("hostlease", "evict", lease)
-            if "closed." in page:
-                break
-        assert "closed." in page
+        await until_true(lambda: not hosting.hosts.builders())
+        await until(HostLease.objects.filter(evict_requested_at=None).exists)
         assert await history() == [
+            "boss: asked to close its builder by an operator",
             "boss: asked to stop by an operator",
-            "boss: closed by an operator",
         ]
+
+
+async def test_an_idle_builder_is_closed_at_once() -> None:
+    async with Hosting("expense_approval") as hosting:
+        boss = await Operator().signed_in()
+        run = await hosting.submit("Taxi 10")
+        await hosting.prompts(run)
+        await boss.act("run", "cancel", run)
+        await hosting.ended(run)
+        await until_true(hosting.hosts.builders)
+        lease = await database.read(HostLease.objects.get)
+        assert "asked to close its builder" in await boss.act("hostlease", "evict", lease)
+        await until_true(lambda: not hosting.hosts.builders())
+
+
+async def test_a_key_without_a_builder_is_left_alone() -> None:
+    async with Hosting("probe") as hosting:
+        boss = await Operator().signed_in()
+        await hosting.prompts(await hosting.submit("ask"))
+        lease = await database.read(HostLease.objects.get)
+        assert "It has none." in await boss.act("hostlease", "evict", lease)
+
+
+async def test_another_worker_takes_over_what_a_dead_one_held() -> None:
+    async with Hosting("probe") as hosting:
+        boss = await Operator().signed_in()
+        run = await hosting.submit("ask")
+        await hosting.prompts(run)
+        await hosting.stop()
+        await database.read(operating.process, "worker:1", "worker")
+        await database.read(operating.process, NAME, "both")
+        await hosting.start()
+        held = {"released_at": None, "worker": "worker:1", "generation": 5}
+        await database.read(lambda: HostLease.objects.update(**held))
+        lease = await database.read(HostLease.objects.get)
+        refused = "No host has it, or the worker of its host is alive."
+        assert refused in await boss.act("hostlease", "take_over", lease)
+        dead = Worker.objects.filter(name="worker:1")
+        await database.read(lambda: dead.update(last_seen=lease.started_at - DAY))
+        assert "taken over" in await boss.act("hostlease", "take_over", lease)
+        await until(HostLease.objects.filter(worker=NAME, generation=7).exists)
+        assert refused in await boss.act("hostlease", "take_over", lease)
 
 
 async def test_a_live_builder_is_recorded_and_forgotten_with_its_end() -> None:
@@ -176,6 +222,7 @@ async def test_a_live_builder_is_recorded_and_forgotten_with_its_end() -> None:
         assert lease.key not in await boss.get("/admin/sessions_app/hostlease/?builder=live")
 
 
+@pytest.mark.local_only("there a start knows that no other process is left")
 async def test_what_a_dead_process_held_is_free_after_the_next_start() -> None:
     async with Hosting("expense_approval") as hosting:
         await hosting.prompts(await hosting.submit("Taxi 10"))

@@ -7,14 +7,16 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from sessions_app.admin.base import INLINE_ROWS
 from sessions_app.models import Conversation, Event, HostLease, Interaction, JournalEntry, Run
+from tests.support import operating
 
 pytestmark = pytest.mark.django_db
 
 NOW = timezone.now()
-MODELS = ["conversation", "run", "interaction", "hostlease", "event", "journalentry"]
+MODELS = ["conversation", "run", "interaction", "hostlease", "event", "journalentry", "worker"]
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def page(client: Client, model: str, row: Any = None) -> str:
 def test_every_list_is_read_in_few_queries(
     admin_client: Client, run: Run, model: str, django_assert_max_num_queries: Any
 ) -> None:
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(15):
         page(admin_client, model)
 
 
@@ -129,6 +131,68 @@ def test_the_metrics_of_a_builder_are_shown(admin_client: Client, run: Run) -> N
     text = page(admin_client, "hostlease")
     assert "0.250 s" in text
     assert "w:1" in text
+
+
+def cell(text: str, row: str, column: str) -> str:
+    """What a list shows in a column of the row that begins with this text."""
+    cells = text.split(f">{row}</a>")[1].split("</tr>")[0]
+    return cells.split(f'class="field-{column}">')[1].split("<")[0]
+
+
+def test_processes_are_alive_draining_or_gone(admin_client: Client) -> None:
+    operating.process("web:1", "web")
+    operating.process("worker:1", "worker", hosts=6, concurrency=100, queues=["heavy"])
+    operating.process("worker:2", "worker", draining=True)
+    operating.process("worker:3", "worker", silent=60)
+    text = page(admin_client, "worker")
+    names = ("web:1", "worker:1", "worker:2", "worker:3")
+    assert [cell(text, name, "state") for name in names] == ["alive", "alive", "draining", "gone"]
+    assert cell(text, "worker:1", "hosting") == "6 of 100"
+    assert [cell(text, name, "queue_names") for name in names[1:3]] == ["heavy", "all"]
+
+
+def test_a_host_shows_whether_its_worker_is_gone(admin_client: Client, run: Run) -> None:
+    path = "/admin/sessions_app/hostlease/?host=gone"
+    assert cell(page(admin_client, "hostlease"), run.key, "host") == "w:1 (gone)"
+    assert run.key in admin_client.get(path).content.decode()
+    operating.process("w:1", "worker")
+    assert cell(page(admin_client, "hostlease"), run.key, "host") == "w:1"
+    assert run.key not in admin_client.get(path).content.decode()
+
+
+def figures(client: Client) -> str:
+    """The overview on the first page, without its markup."""
+    text = client.get("/admin/").content.decode()
+    overview = text.partition('aria-label="How the deployment stands">')[2]
+    return " ".join(strip_tags(overview.partition("</section>")[0]).split())
+
+
+def test_the_first_page_says_how_the_deployment_stands(admin_client: Client, run: Run) -> None:
+    operating.process("web:1", "web")
+    operating.process("worker:3", "worker", silent=60)
+    text = figures(admin_client)
+    assert "Processes 1 web 0 hosting 1 gone" in text
+    assert "Runs 0 queued 0 running 0 waiting 1 suspended" in text
+    assert "Hosts 1 held 1 with a worker that is gone" in text
+
+
+@pytest.mark.cluster_only("one process has no queue")
+def test_the_first_page_says_how_the_queues_stand(admin_client: Client) -> None:
+    dead, alive = operating.taker(silent=60), operating.taker()
+    operating.job("a", "doing", by=dead)
+    operating.job("b", "doing", by=alive)
+    operating.job("b")
+    operating.job("c", "failed", queue="heavy")
+    text = figures(admin_client)
+    assert "Queue default 1 queued 2 running 1 stalled 0 failed" in text
+    assert "Queue heavy 0 queued 0 running 0 stalled 1 failed" in text
+    operating.job("d")
+    assert "Queue default 2 queued (oldest 0." in figures(admin_client)
+
+
+def test_staff_who_may_not_see_processes_get_no_figures(client: Client) -> None:
+    client.force_login(User.objects.create_user("viewer", is_staff=True))
+    assert figures(client) == ""
 
 
 @pytest.mark.parametrize("model", MODELS)

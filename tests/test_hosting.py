@@ -1,20 +1,19 @@
 """Which run is driven when: policies, limits, builders, runs that kill their process."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from django.db import connection
 from pydantic import BaseModel
 
-from sessions_app import conversations, database
+from sessions_app import conversations
 from sessions_app.errors import Busy, Fenced, Invalid, StorageUnavailable, UnknownWorkflow
-from sessions_app.event_log import Transaction, sql, writer
+from sessions_app.event_log import Transaction, writer
 from sessions_app.models import HostLease, Run
 from sessions_app.runs import Held, Hold, append_text
 from sessions_app.workflows import Context, Message, Person, TextPrompt, workflow
+from tests.support.away import database_away
 from tests.support.hosting import Hosting, make_user, output, problem, until, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -161,7 +160,7 @@ async def test_a_users_runs_share_one_builder_which_is_closed_at_the_end() -> No
             await hosting.ended(run)
             said.append(await hosting.output(run))
         assert sorted(said) == ["1", "2", "3"]
-        info = hosting.local._managers["t_built"].builders[str(hosting.user)]
+        info = hosting.hosts._managers["t_built"].builders[str(hosting.user)]
         assert (info.total_requests, info.error_count, info.ref_count) == (3, 0, 0)
         assert built == ["+ann"]
     assert built == ["+ann", "-ann"]
@@ -223,7 +222,7 @@ async def test_a_replaced_host_writes_nothing_more() -> None:
         await hosting.answer("x", prompt)
         # The fenced host lets go; the key's next host goes on from the journal.
         await hosting.without_hosts()
-        hosting.local.wake(row.key)
+        await hosting.announce(row.key)
         await hosting.ended(run)
         assert await hosting.output(run) == "one=x"
         assert len(await hosting.events()) > before
@@ -292,14 +291,9 @@ async def test_a_database_that_is_away_for_a_while_costs_no_run_and_no_text() ->
     async with Hosting("t_paced") as hosting:
         run = await hosting.submit()
         await until(lambda: output(run).startswith("0 1 2 "))
-        await writer.write(lambda tx: sql.execute("PRAGMA busy_timeout = 20", ()))
-        name = await database.read(lambda: connection.settings_dict["NAME"])
-        other = sqlite3.connect(name, isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StorageUnavailable):
-            await hosting.submit("refused", conversation="other")
-        other.execute("ROLLBACK")
-        other.close()
+        async with database_away():
+            with pytest.raises(StorageUnavailable):
+                await hosting.submit("refused", conversation="other")
         row = await hosting.ended(run)
         assert (row.status, row.crashes) == (Run.Status.COMPLETED, 1)
         assert await hosting.output(run) == "".join(f"{number} " for number in range(40))

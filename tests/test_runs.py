@@ -92,7 +92,7 @@ async def test_a_parked_run_is_out_of_memory_and_its_answer_brings_it_back() -> 
         run = await hosting.submit()
         await hosting.prompts(run)
         key = (await hosting.status(run, "waiting")).key
-        host = hosting.local._hosts[key]
+        host = hosting.hosts._hosts[key]
         await until(lambda: not host._runs)
         await hosting.answer("Eve")
         await hosting.ended(run)

@@ -92,14 +92,14 @@ async def test_ten_thousand_parked_runs_take_no_host_and_one_answer_wakes_one() 
     async with Hosting("probe", max_concurrency=2) as hosting:
         await database.read(park, hosting.user, COUNT, TextPrompt(text="prompt-1"))
         await hosting.restart()
-        assert hosting.local.hosted() == []
+        assert hosting.hosted() == []
         new = await hosting.submit("echo hello", conversation="new")
         assert (await hosting.ended(new)).status == Run.Status.COMPLETED
         [one] = await until(lambda: list(Interaction.objects.order_by("id")[:1]))
         await hosting.answer_any("yes", one)
         assert (await hosting.ended(one.run_id)).status == Run.Status.COMPLETED
         assert await hosting.output(one.run_id) == "yes"
-        assert len(hosting.local.hosted()) <= 2
+        assert len(hosting.hosted()) <= 2
         waiting = await database.read(lambda: Run.objects.filter(status="waiting").count())
         assert waiting == COUNT - 1
 

@@ -16,16 +16,16 @@ from playwright.sync_api import expect
 from natproject import env
 from tests.conftest import NewServer
 from tests.support.browser import Console, OpenPage
-from tests.support.server import HOST, ROOT, Server, environment, free_port
+from tests.support.server import HOST, ROOT, STOPPED, Server, environment, free_port
 from tests.support.websocket import WsClient
 
 
-def manage(data_dir: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+def manage(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a management command to its end."""
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
-        env=environment(data_dir, **extra),
+        env=env,
         capture_output=True,
         text=True,
         check=False,
@@ -89,7 +89,7 @@ def test_the_next_start_prints_another_link(tmp_path: Path) -> None:
 def test_a_taken_port_is_named_with_a_way_out(tmp_path: Path) -> None:
     with socket.create_server((HOST, 0)) as other:
         port = other.getsockname()[1]
-        done = manage(tmp_path, "serve", PORT=str(port))
+        done = manage(environment(tmp_path, PORT=str(port)), "serve")
     assert done.returncode != 0
     assert f"Port {port} is taken" in done.stderr
     assert f"PORT={port + 1} make run" in done.stderr
@@ -141,8 +141,8 @@ def test_a_secret_is_made_once_and_kept_private(
 
 def test_a_link_makes_a_plain_user_or_an_administrator(new_server: NewServer) -> None:
     server = new_server(start=False)
-    assert "/sign-in/link/?sesame=" in manage(server.data_dir, "sign_in_link", "carla").stdout
-    manage(server.data_dir, "sign_in_link", "dora", "--staff")
+    assert "/sign-in/link/?sesame=" in manage(server.environment, "sign_in_link", "carla").stdout
+    manage(server.environment, "sign_in_link", "dora", "--staff")
     users = server.rows("SELECT * FROM auth_user WHERE username IN ('carla', 'dora')")
     assert {(u["username"], u["is_staff"], u["is_superuser"]) for u in users} == {
         ("carla", 0, 0),
@@ -152,7 +152,7 @@ def test_a_link_makes_a_plain_user_or_an_administrator(new_server: NewServer) ->
 
 
 def test_a_database_without_migrations_is_refused(tmp_path: Path) -> None:
-    server = Server(tmp_path, cookies={})
+    server = Server.empty(tmp_path)
     with pytest.raises(AssertionError, match=r"ended with 1:[^$]*manage.py migrate"):
         server.start()
 
@@ -184,7 +184,8 @@ async def test_sockets_are_served_in_the_same_process(server: Server) -> None:
 
 
 def test_a_stop_ends_the_process_cleanly(server: Server) -> None:
-    process = server.process
+    server.until_workers()
+    processes = [child.process for child in server.children]
     server.stop()
-    assert process.returncode == 0
+    assert {process.returncode for process in processes} == {STOPPED}
     assert "Traceback" not in server.log

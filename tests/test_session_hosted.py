@@ -131,9 +131,9 @@ async def test_steps_of_one_user_are_not_seen_by_another_under_the_same_conversa
 async def test_nothing_is_kept_in_memory_after_a_run_ended() -> None:
     async with Hosting("t_context") as hosting:
         row, _ = await asked(hosting, METADATA, park=False)
-        [host] = hosting.local._hosts.values()
+        [host] = hosting.hosts._hosts.values()
         await until_true(lambda: not host._runs)
-        manager = hosting.local._managers["t_context"]
+        manager = hosting.hosts._managers["t_context"]
         assert not manager._sessions
         assert manager.semaphore._value == manager.config.max_concurrency
         gc.collect()

@@ -8,6 +8,8 @@ from tests.browser.chat import assert_page_is_log, begin, card, connected, say, 
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
+pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
+
 ATTACKS = [
     "<script>document.title='owned'</script>",
     "<img src=x onerror=\"document.title='owned'\">",

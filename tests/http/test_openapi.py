@@ -11,6 +11,8 @@ from tests.http.test_who import PATHS
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
+pytestmark = pytest.mark.formless  # the document is made of the code
+
 
 @pytest.fixture
 def document(server: Server) -> Json:

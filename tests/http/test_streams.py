@@ -1,6 +1,7 @@
 """Requests that hear a run as it goes."""
 
 import asyncio
+import signal
 from itertools import pairwise
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from tests.conftest import NewServer
 from tests.http.client import Event, Http, chat, chunk_text
-from tests.support.server import Server
+from tests.support.server import STOPPED, Server
 from tests.support.websocket import WsClient
 
 
@@ -182,9 +183,9 @@ def test_a_server_that_stops_says_so(new_server: NewServer) -> None:
     http = Http(server)
     with http.stream("/chat/stream", chat("slowstream 10000 10"), user_message_id="m1") as stream:
         _next(stream)
-        server.process.terminate()
+        server.web.send(signal.SIGTERM)
         *_, last = stream.rest()
-        assert server.process.wait(20) == 0
+        assert server.web.wait(20) == STOPPED
     server.was_killed = True
     assert "restarts" in last.json()["error"]["message"]
 

@@ -140,7 +140,7 @@ def test_where_there_are_no_guests_their_token_is_worth_nothing(server: Server) 
 
 def test_a_deactivated_user_is_nobody(server: Server) -> None:
     key = make_key(server, "ann")
-    server.execute("UPDATE auth_user SET is_active = 0 WHERE username = 'ann'")
+    server.execute("UPDATE auth_user SET is_active = false WHERE username = 'ann'")
     assert Http(server).generate("echo 1").status == 401
     assert Http(server, None, headers={"x-api-key": key}).generate("echo 1").status == 401
 

@@ -1,4 +1,7 @@
-"""The runtime without a server: hosts in the test's event loop over the real database."""
+"""The runtime without a server: hosts in the test's event loop over the real database.
+
+In the form of many processes that loop is a worker's, which takes its keys from the queue.
+"""
 
 import asyncio
 import time
@@ -12,13 +15,22 @@ from django.contrib.auth import get_user_model
 
 from sessions_app import answers, conversations, database
 from sessions_app.config import RuntimeConfig
-from sessions_app.dispatch.base import install
+from sessions_app.dispatch.base import dispatcher, install
+from sessions_app.dispatch.hosts import Hosts
 from sessions_app.dispatch.local import LocalDispatcher
 from sessions_app.event_log import EventRecord, read, writer
 from sessions_app.maintenance import settle_due
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
 from sessions_app.people import Person
 from sessions_app.workflows import registry
+from tests.support.forms import CLUSTER
+
+if CLUSTER:
+    # It imports Procrastinate, which only the form of many processes installs as an application.
+    from sessions_app.dispatch.base import Duty
+    from sessions_app.dispatch.worker import WorkerDispatcher
+
+DRAIN = 10.0  # seconds
 
 
 class Hosting:
@@ -28,7 +40,7 @@ class Hosting:
         self.workflow = workflow
         self.park_after = park_after
         self._config = config
-        self._dispatcher: LocalDispatcher | None = None
+        self._dispatcher: LocalDispatcher | WorkerDispatcher | None = None
         self.user = 0
 
     async def __aenter__(self) -> "Hosting":
@@ -50,10 +62,18 @@ class Hosting:
         registry.offer(RuntimeConfig.load(settings.WORKFLOWS_FILE, extra=settings.EXTRA_WORKFLOWS))
 
     @property
-    def local(self) -> LocalDispatcher:
-        """The dispatcher, while it is started."""
+    def hosts(self) -> Hosts:
+        """The hosts, while it is started."""
         assert self._dispatcher is not None
-        return self._dispatcher
+        return self._dispatcher.hosts
+
+    def hosted(self) -> list[str]:
+        """The keys that have a host now."""
+        return [host.key for host in self.hosts]
+
+    async def announce(self, key: str) -> None:
+        """Say that there is work for the key."""
+        await writer.write(lambda tx: dispatcher().announce(tx, key))
 
     @property
     def person(self) -> Person:
@@ -67,9 +87,14 @@ class Hosting:
 
     async def start(self) -> None:
         """Start a dispatcher; it takes up what is unfinished."""
-        self._dispatcher = LocalDispatcher(park_after=self.park_after)
-        install(self.local)
-        await self.local.start()
+        self._dispatcher = self._new_dispatcher()
+        install(self._dispatcher)
+        await self._dispatcher.start()
+
+    def _new_dispatcher(self) -> "LocalDispatcher | WorkerDispatcher":
+        if CLUSTER:
+            return WorkerDispatcher(Duty(drain=DRAIN), park_after=self.park_after)
+        return LocalDispatcher(park_after=self.park_after)
 
     async def stop(self) -> None:
         """Stop in good order."""
@@ -156,7 +181,7 @@ class Hosting:
 
     async def without_hosts(self) -> None:
         """Wait until no host is left."""
-        await until_true(lambda: not self.local.hosted())
+        await until_true(lambda: not self.hosted())
 
     async def settle_due(self) -> None:
         """What the maintenance loop does each second."""

@@ -56,7 +56,7 @@ class Logbook:
         """A user message and its run, which works."""
         run = Run.objects.create(
             conversation=self.conversation,
-            key="k",
+            key=f"conversation:{self.conversation.id}:{self.conversation.workflow}",
             message_id=uuid4().hex,
             text=text,
             schema_type="chat_stream",

@@ -1,12 +1,13 @@
-"""A real server for a test: Daphne in a child process, with a database of its own."""
+"""A real server for a test, with a database of its own.
+
+In the form of one process that is Daphne (or uvicorn) in a child process; in the form of many it is
+a web process and a worker, or as many workers as the test wants.
+"""
 
 import http.client
 import json
-import os
-import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -14,10 +15,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from natproject.serving import daphne_arguments
+from natproject import serving
+from tests.support.children import HOST, ROOT, Child, environment
+from tests.support.forms import CLUSTER, UVICORN
+from tests.support.stores import Store, empty_store
 
-ROOT = Path(__file__).resolve().parents[2]
-HOST = "127.0.0.1"
+__all__ = [
+    "HOST",
+    "ROOT",
+    "STOPPED",
+    "USERS",
+    "Ended",
+    "Response",
+    "Server",
+    "Template",
+    "environment",
+]
+
+# The status of a web process that ended in good order: uvicorn then sends itself the signal again.
+STOPPED = -signal.SIGTERM if UVICORN else 0
+# Workers that have shown a sign of life, and not been declared dead since.
+ALIVE = "SELECT 1 FROM procrastinate_workers WHERE last_heartbeat > now() - interval '5 seconds'"
 USERS = ["admin", "ann", "ben", *(f"user{n}" for n in range(20))]
 
 
@@ -25,39 +43,6 @@ def free_port() -> int:
     """Return a port that nothing uses now."""
     with socket.create_server((HOST, 0)) as listener:
         return int(listener.getsockname()[1])
-
-
-def environment(data_dir: Path, **extra: str) -> dict[str, str]:
-    """Return the whole environment of a child process; nothing of a developer's gets in."""
-    return {
-        "PATH": os.environ["PATH"],
-        "ENV_FILE": os.devnull,
-        "DJANGO_SETTINGS_MODULE": "natproject.settings",
-        "PYTHONUNBUFFERED": "1",
-        "HOST": HOST,
-        "DATA_DIR": str(data_dir),
-        "SECRET_KEY": "only-for-tests-" + "x" * 50,
-        "PROBE_WORKFLOW": "1",
-        "PROBE_LOG": str(data_dir / "probe.log"),
-        **extra,
-    }
-
-
-def seed(data_dir: Path, users: list[str]) -> dict[str, str]:
-    """Migrate the database of `data_dir` and make users; return their session cookies by name."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.seed"],
-        cwd=ROOT,
-        env=environment(data_dir),
-        input=json.dumps(users),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    cookies: dict[str, str] = json.loads(done.stdout)
-    return cookies
 
 
 class Ended(AssertionError):
@@ -78,27 +63,90 @@ class Response:
 
 
 @dataclass
+class Template:
+    """A migrated store with users and their sessions, which servers begin with a copy of."""
+
+    store: Store
+    cookies: dict[str, str]
+
+    @classmethod
+    def make(cls, directory: Path, users: list[str]) -> "Template":
+        """Make one."""
+        store = empty_store(directory)
+        return cls(store, seed(directory, store, users))
+
+
+def seed(data_dir: Path, store: Store, users: list[str]) -> dict[str, str]:
+    """Migrate a store and make users; return their session cookies by name."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.seed"],
+        cwd=ROOT,
+        env=environment(data_dir, **store.environment),
+        input=json.dumps(users),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    cookies: dict[str, str] = json.loads(done.stdout)
+    return cookies
+
+
+@dataclass
 class Server:
-    """A server with its data. It keeps both over `kill` and `restart`."""
+    """A server with its data. It keeps both over `kill` and `restart`.
+
+    `web` and `workers` are its processes; where one process does all, there are no workers.
+    """
 
     data_dir: Path
     cookies: dict[str, str]
+    store: Store
     env: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     was_killed: bool = False
-    _process: subprocess.Popen[bytes] | None = None
+    worker_count: int = 1
+    web: Child = field(init=False)
+    workers: list[Child] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the processes, not started."""
+        self.web = Child(self.data_dir / "web.log", "-m", *_web_command(self.port))
+        self.workers = [
+            Child(self.data_dir / f"worker{number}.log", "manage.py", "worker")
+            for number in range(self.worker_count if CLUSTER else 0)
+        ]
 
     @classmethod
-    def from_template(cls, template: Path, data_dir: Path, **env: str) -> "Server":
-        """Make a server, not started, whose database begins as a copy of the template's."""
-        shutil.copytree(template, data_dir)
-        return cls(data_dir, json.loads((template / "cookies.json").read_text()), env)
+    def from_template(
+        cls, template: Template, data_dir: Path, *, workers: int = 1, **env: str
+    ) -> "Server":
+        """Make a server, not started, that begins with a copy of the template's rows."""
+        data_dir.mkdir()
+        store = template.store.copy(data_dir)
+        return cls(data_dir, dict(template.cookies), store, env, worker_count=workers)
+
+    @classmethod
+    def empty(cls, data_dir: Path) -> "Server":
+        """Make a server without tables and users, not started."""
+        return cls(data_dir, {}, empty_store(data_dir))
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
-        """The running child process."""
-        assert self._process is not None, "the server is not running"
-        return self._process
+    def children(self) -> list[Child]:
+        """All its processes."""
+        return [self.web, *self.workers]
+
+    @property
+    def host(self) -> Child:
+        """The process that hosts the runs: of several workers the first."""
+        return self.workers[0] if self.workers else self.web
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The whole environment of a process of it."""
+        here = self.store.environment | {"PORT": str(self.port)}
+        return environment(self.data_dir, **(here | self.env))
 
     @property
     def url(self) -> str:
@@ -108,49 +156,57 @@ class Server:
     @property
     def log(self) -> str:
         """All that the server has printed, over all its starts."""
-        path = self.data_dir / "server.log"
-        return path.read_text(errors="replace") if path.exists() else ""
+        return "".join(child.log for child in self.children)
 
     def start(self, timeout: float = 30) -> None:
-        """Start, and wait until it answers."""
-        assert self._process is None, "the server is running"
-        with (self.data_dir / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "daphne", *daphne_arguments(HOST, self.port)],
-                cwd=ROOT,
-                env=environment(self.data_dir, PORT=str(self.port), **self.env),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        """Start, and wait until it answers. Workers may be up a moment later: work waits."""
+        for child in self.children:
+            child.start(self.environment)
         deadline = time.monotonic() + timeout
         while not self._answers():
-            ended = self._process.poll()
+            ended = self.web.process.poll()
             if ended is not None:
                 raise Ended(f"the server ended with {ended}:\n{self.log_tail()}")
             assert time.monotonic() < deadline, f"no answer in {timeout} s:\n{self.log_tail()}"
             time.sleep(0.05)
 
+    def until_workers(self, timeout: float = 30) -> None:
+        """Wait until all workers take jobs."""
+        deadline = time.monotonic() + timeout
+        while self.workers and len(self.rows(ALIVE)) < len(self.workers):
+            assert time.monotonic() < deadline, f"no workers in {timeout} s:\n{self.log_tail()}"
+            time.sleep(0.05)
+
     def kill(self) -> None:
-        """Kill with SIGKILL, as `kill -9` does."""
-        self._end(signal.SIGKILL)
+        """Kill all of it with SIGKILL, as `kill -9` does."""
+        for child in self.children:
+            child.kill()
         self.was_killed = True
+        if self.workers:
+            self._age()
 
     def stop(self) -> None:
-        """Ask to stop with SIGTERM, and wait until it has."""
-        self._end(signal.SIGTERM)
+        """Ask all of it to stop with SIGTERM, and wait until it has."""
+        for child in self.children:
+            child.stop()
         self.was_killed = True
 
     def restart(self, **env: str) -> None:
         """Start again on the same port and data, killed before if still running."""
-        if self._process is not None:
+        if any(child.started for child in self.children):
             self.kill()
         self.env |= env
         self.start()
 
+    def drop(self) -> None:
+        """Kill it, and remove what it stored."""
+        self.kill()
+        self.store.drop()
+
     def create_users(self, count: int, prefix: str = "many") -> list[str]:
         """Make users `many0`… with sessions, also while the server runs; return their names."""
         names = [f"{prefix}{n}" for n in range(count)]
-        self.cookies |= seed(self.data_dir, names)
+        self.cookies |= seed(self.data_dir, self.store, names)
         return names
 
     def get(self, path: str, user: str | None = None) -> Response:
@@ -165,26 +221,27 @@ class Server:
             connection.close()
 
     def rows(self, sql: str, *parameters: object) -> list[dict[str, Any]]:
-        """Return what a query reads from the server's database, whether it runs or not."""
-        database = sqlite3.connect(self.data_dir / "db.sqlite3", timeout=20)
-        database.row_factory = sqlite3.Row
-        try:
-            return [dict(row) for row in database.execute(sql, parameters)]
-        finally:
-            database.close()
+        """Return what a query reads from the server's store, whether it runs or not."""
+        return self.store.rows(sql, *parameters)
 
-    def execute(self, sql: str) -> None:
-        """Change the server's database, as somebody else's hand would."""
-        database = sqlite3.connect(self.data_dir / "db.sqlite3", timeout=20)
-        try:
-            with database:
-                database.execute(sql)
-        finally:
-            database.close()
+    def execute(self, sql: str, *parameters: object) -> None:
+        """Change the server's store, as somebody else's hand would."""
+        self.store.execute(sql, *parameters)
 
     def log_tail(self, lines: int = 40) -> str:
-        """Return the end of the log."""
-        return "\n".join(self.log.splitlines()[-lines:])
+        """Return the end of each log."""
+        return "\n".join(
+            line for child in self.children for line in child.log.splitlines()[-lines:]
+        )
+
+    def _age(self) -> None:
+        """Let time pass for a server that is all dead: its workers have been silent for long.
+
+        How long others wait before they take over from a dead worker is for tests that kill one.
+        """
+        self.execute(
+            "UPDATE procrastinate_workers SET last_heartbeat = last_heartbeat - interval '1 hour'"
+        )
 
     def _answers(self) -> bool:
         try:
@@ -192,8 +249,8 @@ class Server:
         except (OSError, http.client.HTTPException):
             return False
 
-    def _end(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(20)
-            self._process = None
+
+def _web_command(port: int) -> list[str]:
+    if UVICORN:
+        return ["uvicorn", *serving.uvicorn_arguments(HOST, port)]
+    return ["daphne", *serving.daphne_arguments(HOST, port)]

@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.support.server import ROOT, Server
+from tests.support.server import ROOT, Server, Template
 from tests.support.websocket import WsClient
 
 SCHEMA = json.loads((ROOT / "docs" / "protocol.schema.json").read_text())
@@ -34,12 +33,12 @@ class Conforming(WsClient):
 
 
 @pytest.fixture(scope="module")
-def shared(server_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def shared(server_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose tests each use a conversation of their own."""
     server = Server.from_template(server_template, tmp_path_factory.mktemp("shared") / "data")
     server.start()
     yield server
-    server.kill()
+    server.drop()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from chat_app import allowance, sweeper
 from chat_app.feed import Feed
 from chat_app.selectors import read_opening
-from sessions_app import database, event_log, notify
+from sessions_app import database, event_log, news
 from tests.wire.scene import Frame, Scene
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -161,6 +161,6 @@ async def opening(scene: Scene) -> Any:
 
 
 def copy(events: list[event_log.EventRecord]) -> str:
-    text = notify._copy(events)
+    text = news.copy_of(events)
     assert text is not None
     return text

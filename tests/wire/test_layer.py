@@ -1,7 +1,11 @@
 """The channel layer of one process."""
 
-from natproject.layer import InProcessLayer
+import pytest
 
+from natproject.layer import InProcessLayer
+from sessions_app.notify import LOST
+
+pytestmark = pytest.mark.formless
 MESSAGE = {"type": "conversation.news"}
 
 
@@ -18,14 +22,13 @@ async def test_what_nobody_took_goes_with_the_last_group() -> None:
     assert layer.groups == {}
 
 
-async def test_a_channel_that_is_full_takes_no_more_and_stays_in_its_groups() -> None:
-    layer = InProcessLayer(capacity=2)
+async def test_a_channel_that_is_full_says_so_and_stays_in_its_groups() -> None:
+    layer = InProcessLayer(capacity=3)
     channel = await layer.new_channel()
     await layer.group_add("a", channel)
     for _ in range(5):
         await layer.group_send("a", MESSAGE)
-    for _ in range(2):
-        assert await layer.receive(channel) == MESSAGE
+    assert [await layer.receive(channel) for _ in range(3)] == [MESSAGE, MESSAGE, LOST]
     assert layer.channels == {}
     await layer.group_send("a", MESSAGE)
     assert await layer.receive(channel) == MESSAGE

@@ -8,8 +8,10 @@ from uuid import UUID, uuid4
 import pytest
 from channels.layers import InMemoryChannelLayer, channel_layers
 
+from sessions_app import notify
 from sessions_app.event_log import EventRecord
-from sessions_app.notify import MAX_EVENTS, MAX_SIZE, Notifier, group_name, read_copy
+from sessions_app.news import MAX_EVENTS, MAX_SIZE, read_copy
+from sessions_app.notify import Notifier, group_name
 
 CONVERSATION = uuid4()
 
@@ -86,7 +88,10 @@ async def test_what_gathers_is_merged(layer: Layer) -> None:
     assert [message["sequence"] for _, message in layer.sent] == [5]
 
 
-async def test_a_layer_that_fails_stops_nothing(layer: Layer) -> None:
+async def test_a_layer_that_fails_stops_nothing(
+    layer: Layer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "PAUSE", 0.0)
     layer.failing = True
     await publish([event(1)], [event(2)])
     layer.failing = False

@@ -2,21 +2,24 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.support.peer import PeerUi
-from tests.support.server import Server
+from tests.support.server import Server, Template
 from tests.support.websocket import WsClient
 
 ORIGIN = "http://ui.example:3000"
 
 
 @pytest.fixture(scope="module")
-def backend(server_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    env = {
+def backend(
+    server_template: Template, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    env: dict[str, Any] = {
         "GUESTS": "true",
         "ALLOWED_ORIGINS": ORIGIN,
         "WORKFLOWS_FILE": str(tmp_path_factory.mktemp("config") / "workflows.yaml"),
@@ -27,7 +30,7 @@ def backend(server_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     server = Server.from_template(server_template, data, **env)
     server.start()
     yield server
-    server.kill()
+    server.drop()
 
 
 @pytest.fixture

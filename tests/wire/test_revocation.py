@@ -56,7 +56,7 @@ async def test_a_change_that_nobody_announces_is_found_within_ten_seconds(server
     async with WsClient(server, "c") as client:
         await client.send({"type": "ping_message"})
         await client.until("pong_message")
-        server.execute("UPDATE auth_user SET is_active = 0 WHERE username = 'ann'")
+        server.execute("UPDATE auth_user SET is_active = false WHERE username = 'ann'")
         assert await client.closed(timeout=12) == 4401
 
 
@@ -64,7 +64,7 @@ async def test_an_answer_in_flight_after_the_end_is_refused(server: Server) -> N
     async with WsClient(server, "c", workflow="probe") as client:
         await client.message("ask")
         prompt = await client.until("system_interaction_message")
-        server.execute("UPDATE auth_user SET is_active = 0 WHERE username = 'ann'")
+        server.execute("UPDATE auth_user SET is_active = false WHERE username = 'ann'")
         await client.answer("approved", prompt)
         assert await client.closed(timeout=3) == 4401
         (row,) = server.rows("SELECT status FROM sessions_app_interaction")

@@ -1,0 +1,122 @@
+"""The same closed loop of people on 1, 2 and 4 workers: how throughput grows, and what bounds it.
+
+Each run waits 100 ms in its place under the limit of its process, as one does for a model or a
+service, and then asks; the person answers at once and sends the next message. So a worker is full
+while its processor is idle, and more workers help where more processors are not to be had.
+"""
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from bench.trips import answer_to_end, socket
+from tests.support.server import Server, Template
+
+COUNTS = (1, 2, 4)
+PEOPLE = 48
+WARM_UP = 2.0
+SECONDS = 8.0
+# Places in each worker process: 2 runs that wait 100 ms make 20 runs a second at most.
+WORKFLOWS = "default: probe\nworkflows:\n  probe:\n    max_concurrency: 2\n"
+MESSAGE = "slowask 100"
+
+
+# Of PostgreSQL: the process whose children serve its connections.
+POSTMASTER = r"SELECT split_part(pg_read_file('postmaster.pid'), E'\n', 1)::int AS pid"
+
+
+@dataclass
+class Load:
+    """Of each run that ended: when, and its milliseconds, from its message and from its answer."""
+
+    runs: list[tuple[float, float, float]] = field(default_factory=list)
+
+    def between(self, begin: float, end: float) -> list[tuple[float, float]]:
+        """Those that ended then."""
+        return [(run, answer) for at, run, answer in self.runs if begin <= at < end]
+
+
+async def person(server: Server, number: int, load: Load, until: float) -> None:
+    """One message after another on a conversation of one's own."""
+    async with socket(server, f"person{number}") as client:
+        while time.perf_counter() < until:
+            began = time.perf_counter()
+            await client.message(MESSAGE)
+            answer = await answer_to_end(client)
+            ended = time.perf_counter()
+            load.runs.append((ended, 1000 * (ended - began), answer))
+
+
+def processor_time(pid: int) -> float:
+    """Seconds of processor time of a process and all children that it has had."""
+    spent = sum(psutil.Process(pid).cpu_times()[:4])
+    for child in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            spent += sum(child.cpu_times()[:2])
+    return spent
+
+
+def busy(server: Server) -> dict[str, float]:
+    """Seconds of processor time so far, of all that may bound it."""
+    postmaster = server.rows(POSTMASTER)[0]["pid"]
+    return {
+        "web": processor_time(server.web.pid),
+        "workers": sum(processor_time(worker.pid) for worker in server.workers),
+        "PostgreSQL": processor_time(postmaster),
+        "people": time.process_time(),
+    }
+
+
+async def measure(server: Server) -> dict[str, float]:
+    """Load the server, and look at it once it is warm."""
+    load = Load()
+    begin = time.perf_counter() + WARM_UP
+    end = begin + SECONDS
+    people = [asyncio.create_task(person(server, n, load, end)) for n in range(PEOPLE)]
+    await asyncio.sleep(WARM_UP)
+    before = busy(server)
+    await asyncio.sleep(SECONDS)
+    spent = {name: seconds - before[name] for name, seconds in busy(server).items()}
+    await asyncio.gather(*people)
+    ended = load.between(begin, end)
+    runs, answers = ([one[which] for one in ended] for which in (0, 1))
+    return {
+        "runs/s": len(ended) / SECONDS,
+        "run p50": percentile(runs, 50),
+        "run p99": percentile(runs, 99),
+        "answer p50": percentile(answers, 50),
+        "answer p99": percentile(answers, 99),
+        **{f"{name} %": 100 * seconds / SECONDS for name, seconds in spent.items()},
+    }
+
+
+def percentile(values: list[float], percent: int) -> float:
+    """Of so many per cent of the values the greatest."""
+    return sorted(values)[max(0, len(values) * percent // 100 - 1)]
+
+
+def report(template: Template, directory: Path) -> None:
+    """Run the load on each number of workers; print a table, with the ratio to one worker."""
+    directory.mkdir()
+    offered = directory / "workflows.yaml"
+    offered.write_text(WORKFLOWS)
+    print(__doc__.partition("\n")[0])
+    first = 0.0
+    for count in COUNTS:
+        server = Server.from_template(
+            template, directory / f"{count}", workers=count, WORKFLOWS_FILE=str(offered)
+        )
+        server.start()
+        try:
+            server.until_workers()
+            row = {"workers": float(count), **asyncio.run(measure(server))}
+        finally:
+            server.drop()
+        if not first:
+            first = row["runs/s"]
+            print("".join(f"{name:>13}" for name in (*row, "ratio")))
+        print("".join(f"{value:>13.1f}" for value in (*row.values(), row["runs/s"] / first)))

@@ -1,0 +1,201 @@
+"""Web processes and workers on a PostgreSQL and a Redis of their own, all to be hurt."""
+
+import http.client
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import psycopg
+from psycopg.rows import dict_row
+
+from natproject import serving
+from natproject.local_services import PostgreSQL, Redis
+from tests.cluster import audit
+from tests.cluster.node import Node
+from tests.support.children import HOST, environment
+from tests.support.server import free_port, seed
+
+if TYPE_CHECKING:
+    from tests.support.stores import Store
+
+DATABASE = "chat"
+USERS = [f"user{number}" for number in range(400)]
+WORKFLOWS = """
+default: probe
+workflows:
+  probe: {{max_concurrency: 1000}}
+  probe_own:
+    max_concurrency: 1000
+    per_user_idle: {idle}
+    options: {{build_ms: {build}, close_ms: 100}}
+"""
+READY = "SELECT name FROM sessions_app_worker WHERE kind = 'worker'"
+
+
+class Template:
+    """A PostgreSQL's files with tables, users and their sessions, to be copied."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        with PostgreSQL(directory) as postgresql, Redis(directory / "redis") as redis:
+            url = postgresql.create(DATABASE)
+            store = _Named({"DATABASE_URL": url, "REDIS_URL": redis.url()})
+            self.cookies = seed(directory, cast("Store", store), USERS)
+            with psycopg.connect(url) as connection:
+                connection.execute(audit.INSTALL.encode())
+
+    def copy(self, directory: Path) -> None:
+        """Copy the files; they belong to who runs PostgreSQL."""
+        directory.mkdir(parents=True)
+        subprocess.run(
+            ["cp", "-a", "--reflink=auto", self.directory / "data", directory / "data"], check=True
+        )
+
+
+@dataclass(frozen=True)
+class _Named:
+    """All that `seed` uses of a store: the environment that names it."""
+
+    environment: dict[str, str]
+
+
+class Cluster:
+    """`with Cluster(template, directory) as cluster:`; all answer inside."""
+
+    def __init__(
+        self,
+        template: Template,
+        directory: Path,
+        *,
+        webs: int = 2,
+        workers: int = 2,
+        idle: float = 300.0,
+        build: int = 1500,
+    ) -> None:
+        self.directory = directory
+        self.cookies = template.cookies
+        template.copy(directory / "postgresql")
+        self.postgresql = PostgreSQL(directory / "postgresql")
+        self.redis = Redis(directory / "redis")
+        self.workflows = directory / "workflows.yaml"
+        self.workflows.write_text(WORKFLOWS.format(idle=idle, build=build))
+        self.ports = [free_port() for _ in range(webs)]
+        self.webs = [self._web(number, port) for number, port in enumerate(self.ports)]
+        self.workers = [self._worker(number) for number in range(workers)]
+
+    def __enter__(self) -> "Cluster":
+        """Start all of it."""
+        try:
+            with ThreadPoolExecutor() as threads:
+                list(threads.map(lambda service: service.start(), (self.postgresql, self.redis)))
+            self.heal()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End all of it."""
+        self.close()
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The processes that are ours."""
+        return [*self.webs, *self.workers]
+
+    @property
+    def diary(self) -> Path:
+        """What the probes note."""
+        return self.directory / "diary.log"
+
+    @property
+    def url(self) -> str:
+        """The database's."""
+        return self.postgresql.url(DATABASE)
+
+    def origin(self, number: int) -> str:
+        """The URL of a web process, without a slash at its end."""
+        return f"http://{HOST}:{self.ports[number % len(self.ports)]}"
+
+    def heal(self) -> None:
+        """Have everything run, and wait until it does."""
+        self.postgresql.thaw()
+        self.redis.thaw()
+        self.postgresql.start()
+        self.redis.start()
+        for node in self.nodes:
+            node.thaw()
+            node.start()
+        self.until_up()
+
+    def until_up(self) -> None:
+        """Wait until all processes serve."""
+        self.until("the web processes answer", self._served)
+        self.until("the workers work", self._worked)
+
+    def close(self) -> None:
+        """Kill everything."""
+        for node in self.nodes:
+            node.kill()
+        self.redis.kill()
+        self.postgresql.kill()
+
+    def rows(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
+        """What a query reads."""
+        with psycopg.connect(self.url, row_factory=dict_row, connect_timeout=5) as connection:
+            return connection.execute(statement.encode(), parameters or None).fetchall()
+
+    def until(self, what: str, condition: Callable[[], object], timeout: float = 60) -> None:
+        """Wait for a condition. Blocks."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, f"not in {timeout} s: {what}\n{self.tails()}"
+            time.sleep(0.05)
+
+    def tails(self, lines: int = 25) -> str:
+        """The end of each log."""
+        logs = {node.name: node.log for node in self.nodes}
+        for service in (self.postgresql, self.redis):
+            logs[service.name] = service.log.read_text(errors="replace")
+        return "\n".join(
+            "\n".join([f"----- {name}", *log.splitlines()[-lines:]]) for name, log in logs.items()
+        )
+
+    def _served(self) -> bool:
+        return all(_answers(port) for port in self.ports)
+
+    def _worked(self) -> bool:
+        names = {row["name"] for row in self.rows(READY)}
+        return all(any(name.endswith(f":{node.pid}") for name in names) for node in self.workers)
+
+    def environment(self, name: str) -> Mapping[str, str]:
+        return environment(
+            self.directory,
+            DATABASE_URL=f"{self.url}&application_name={name}",
+            REDIS_URL=self.redis.url(),
+            WORKFLOWS_FILE=str(self.workflows),
+            PROBE_DIARY=str(self.diary),
+        )
+
+    def _web(self, number: int, port: int) -> Node:
+        daphne = ["-m", "daphne", *serving.daphne_arguments(HOST, port)]
+        return Node(f"web{number}", self.directory, daphne, self.environment)
+
+    def _worker(self, number: int) -> Node:
+        worker = ["manage.py", "worker", "--drain", "10"]
+        return Node(f"worker{number}", self.directory, worker, self.environment)
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,64 @@
+"""A cluster for many tests; one that a test could not bring to its end is not used again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.cluster import Cluster, Template
+
+
+class Kept:
+    """The cluster that is up, if one is."""
+
+    def __init__(self, template: Template, directory: Path) -> None:
+        self._template = template
+        self._directory = directory
+        self._cluster: Cluster | None = None
+        self._numbers = iter(range(1000))
+
+    def take(self) -> Cluster:
+        """A cluster in which everything runs; it is gone unless it is given back."""
+        cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            cluster.heal()
+            return cluster
+        directory = self._directory / f"cluster{next(self._numbers)}"
+        directory.mkdir()
+        return Cluster(self._template, directory).__enter__()
+
+    def give_back(self, cluster: Cluster) -> None:
+        """It is in order."""
+        self._cluster = cluster
+
+    def close(self) -> None:
+        """End it."""
+        if self._cluster is not None:
+            self._cluster.close()
+
+
+@pytest.fixture(scope="session")
+def cluster_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """A PostgreSQL's files, to be copied."""
+    directory = tmp_path_factory.mktemp("template")
+    return Template(directory)
+
+
+@pytest.fixture(scope="session")
+def kept(cluster_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    """What keeps the cluster from test to test."""
+    kept = Kept(cluster_template, tmp_path_factory.mktemp("clusters"))
+    yield kept
+    kept.close()
+
+
+@pytest.fixture
+def cluster(kept: Kept, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A cluster of two web processes and two workers."""
+    cluster = kept.take()
+    failed = request.session.testsfailed
+    yield cluster
+    if request.session.testsfailed == failed:
+        kept.give_back(cluster)
+    else:
+        cluster.close()

@@ -1,0 +1,106 @@
+"""A process of a cluster, over all its starts."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tests.cluster.history import Life
+from tests.support.children import Child
+
+Environment = Callable[[str], Mapping[str, str]]
+
+
+class Node:
+    """A web process or a worker. `lives` has a record of each start."""
+
+    def __init__(
+        self, name: str, directory: Path, arguments: list[str], environment: Environment
+    ) -> None:
+        self.name = name
+        self._child = Child(directory / f"{name}.log", *arguments)
+        self._environment = environment
+        self._frozen_since: float | None = None
+        self.lives: list[Life] = []
+
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        return self._child.pid
+
+    @property
+    def up(self) -> bool:
+        """Whether it runs, frozen or not."""
+        return self._child.started and self._child.process.poll() is None
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it stands still."""
+        return self._frozen_since is not None
+
+    @property
+    def life(self) -> Life:
+        """Its last start."""
+        return self.lives[-1]
+
+    @property
+    def log(self) -> str:
+        """All that it has printed, over all its starts."""
+        return self._child.log
+
+    def start(self) -> None:
+        """Start it, unless it runs; its name in the database tells this start from others."""
+        if self.up:
+            return
+        self.reap()
+        name = f"{self.name}.{len(self.lives) + 1}"
+        began = time.time()
+        self._child.start(dict(self._environment(name)))
+        self.lives.append(Life(name, self.pid, began))
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        if self._child.started:
+            self._child.send(signal.SIGKILL)
+            self.reap()
+
+    def terminate(self) -> None:
+        """Send SIGTERM and do not wait."""
+        if self.up:
+            self._child.send(signal.SIGTERM)
+
+    def freeze(self) -> None:
+        """Send SIGSTOP, and wait until it stands still."""
+        if self.up and not self.frozen:
+            self._child.send(signal.SIGSTOP)
+            _until_stopped(self.pid)
+            self._frozen_since = time.time()
+
+    def thaw(self) -> None:
+        """Send SIGCONT."""
+        if self._frozen_since is not None:
+            self.life.frozen.append((self._frozen_since, time.time()))
+            self._frozen_since = None
+            self._child.send(signal.SIGCONT)
+
+    def reap(self, timeout: float = 60) -> None:
+        """Wait for its end, which was asked for."""
+        if not self._child.started:
+            return
+        self._child.wait(timeout)
+        self._child.forget()
+        if self._frozen_since is not None:
+            self.life.frozen.append((self._frozen_since, time.time()))
+            self._frozen_since = None
+        self.life.ended = time.time()
+
+
+def _until_stopped(pid: int) -> None:
+    """A signal is taken a moment after it was sent."""
+    deadline = time.monotonic() + 5
+    stat = Path(f"/proc/{pid}/stat")
+    while time.monotonic() < deadline and stat.exists():
+        if stat.read_text().rpartition(")")[2].split()[0] in "TtZ":
+            return
+        os.sched_yield()

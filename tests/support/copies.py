@@ -1,0 +1,51 @@
+"""Many conversations that wait, made in the database: copies of one that the application made.
+
+So they are as consistent as that one is. The SQL is PostgreSQL's; `?` marks a parameter, as in
+`stores`.
+"""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+Statement = tuple[str, tuple[object, ...]]
+
+# In the text of a row, whatever names the conversation, the run or the interaction is renamed.
+COPY = """
+    INSERT INTO {table} SELECT made.* FROM {table} one,
+        (SELECT array_agg(id ORDER BY id) ids FROM auth_user WHERE username LIKE ?) owners,
+        generate_series(1, ?) number,
+        jsonb_populate_record(
+            NULL::{table},
+            replace(replace(replace(to_jsonb(one)::text,
+                ?, md5('c' || number)::uuid::text), ?, md5('r' || number)::uuid::text),
+                ?, md5('i' || number)::uuid::text)::jsonb || {changes}
+        ) made
+    WHERE one.{which}
+"""
+OWNED = """jsonb_build_object(
+    'conversation_id', 'copy' || number, 'owner_id', ids[1 + mod(number, cardinality(ids))]
+)"""
+NUMBERED = "jsonb_build_object('id', nextval(pg_get_serial_sequence('{table}', 'id')))"
+SAME = "'{{}}'::jsonb"
+OF_RUN = "SELECT {} FROM sessions_app_run WHERE conversation_id = ?"
+TABLES = (
+    ("conversation", OWNED, "id = ?"),
+    ("run", SAME, "conversation_id = ?"),
+    ("event", NUMBERED, "conversation_id = ?"),
+    ("interaction", SAME, "conversation_id = ?"),
+    ("journalentry", NUMBERED, f"run_id IN ({OF_RUN.format('id')})"),
+    ("hostlease", SAME, f"key IN ({OF_RUN.format('key')})"),
+)
+
+
+def copies(waiting: dict[str, UUID], count: int, *, owners: str) -> Iterator[Statement]:
+    """Statements that copy a conversation, whose one run waits for one answer, so often.
+
+    `waiting`: its `conversation`, `run` and `interaction`. They belong to the users whose names
+    are LIKE `owners`, in turn.
+    """
+    ids = [str(waiting[name]) for name in ("conversation", "run", "interaction")]
+    for noun, changes, which in TABLES:
+        table = f"sessions_app_{noun}"
+        statement = COPY.format(table=table, changes=changes.format(table=table), which=which)
+        yield statement, (owners, count, *ids, ids[0])

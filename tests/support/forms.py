@@ -1,0 +1,33 @@
+"""Which of the two running forms this process tests, and which of two web servers serves.
+
+The environment says it: `python -m tests.services pytest` names a PostgreSQL and a Redis, and then
+it is the form of many processes; WEB_SERVER=uvicorn has another web server than Daphne.
+"""
+
+import os
+
+import pytest
+
+CLUSTER = bool(os.environ.get("DATABASE_URL"))
+UVICORN = os.environ.get("WEB_SERVER") == "uvicorn"
+# Fixtures that start a server, and those that look at it with a browser.
+SERVED = {"server", "new_server", "shared", "backend"}
+BROWSED = {"page", "open_page"}
+
+
+def belongs(item: pytest.Item) -> bool:
+    """Whether the test is one of this run.
+
+    What needs neither the database nor a server is the same in both forms, and runs in the local.
+    Another web server changes nothing but sockets and requests.
+    """
+    fixtures = set(getattr(item, "fixturenames", ()))
+    marks = {mark.name for mark in item.iter_markers()}
+    if UVICORN and (not fixtures & SERVED or fixtures & BROWSED or "formless" in marks):
+        return False
+    if not CLUSTER:
+        return "cluster_only" not in marks
+    if "cluster_only" in marks:
+        return True
+    stored = bool(fixtures & SERVED) or "django_db" in marks
+    return stored and not marks & {"formless", "local_only"}

@@ -1,0 +1,167 @@
+"""Many that wait in the form of many processes: what nobody asks for, no statement looks at."""
+
+from collections.abc import Callable
+from functools import partial
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection, transaction
+
+from chat_app import history, page, selectors, sidebar, sweeper
+from natproject.workflows import probe
+from sessions_app import answers, conversations, database, maintenance, runs, take_up
+from sessions_app.event_log import Transaction, read, sql
+from sessions_app.models import Interaction, Run
+from sessions_app.people import Person
+from sessions_app.turns import keys_needing_host
+from tests.support.copies import copies
+from tests.support.forms import CLUSTER
+from tests.support.hosting import Hosting, until
+
+if CLUSTER:
+    from sessions_app.dispatch import jobs
+    from sessions_app.dispatch.poll import look
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.cluster_only(reason="PostgreSQL says what it has examined"),
+]
+
+assert probe  # importing it declares it
+
+COUNT = 20_000
+OWNERS = 400
+OWN = COUNT // OWNERS
+# Rows that may be read for one conversation, with all that belongs to it.
+FEW = 60
+
+TABLES = [
+    f"sessions_app_{noun}"
+    for noun in ("conversation", "run", "interaction", "event", "journalentry", "hostlease")
+]
+EXAMINED = """
+    SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM {view} WHERE relname = ANY(%s)
+"""
+NOW = "pg_stat_xact_user_tables"
+EVER = "pg_stat_user_tables"
+HOST_JOBS = "SELECT 1 FROM procrastinate_jobs WHERE task_name = 'host'"
+# Jobs that end well are deleted, and their events with them; when they are due stays.
+MAINTAINED = "SELECT 1 FROM procrastinate_periodic_defers WHERE task_name = 'maintain'"
+
+
+def examined(view: str) -> int:
+    """How many rows of the runtime's tables have been read: in this transaction, or ever."""
+    with connection.cursor() as cursor:
+        cursor.execute(EXAMINED.format(view=view), [TABLES])
+        return int(cursor.fetchone()[0])
+
+
+def multiply(run: UUID) -> None:
+    """Copies of the conversation of a parked run, for many people."""
+    users = get_user_model().objects
+    users.bulk_create(users.model(username=f"copied{number}") for number in range(OWNERS))
+    [(conversation, interaction)] = Interaction.objects.filter(run=run).values_list(
+        "conversation_id", "id"
+    )
+    waiting = {"conversation": conversation, "run": run, "interaction": interaction}
+    for statement, parameters in copies(waiting, COUNT, owners="copied%"):
+        sql.execute(statement.replace("?", "%s"), parameters)
+    sql.execute("ANALYZE", ())
+
+
+async def park_many(hosting: Hosting) -> None:
+    """One that the application made, and its copies."""
+    run = await hosting.submit("ask")
+    await hosting.status(run, Run.Status.WAITING)
+    await hosting.stop()
+    await database.read(multiply, run)
+
+
+def one_of_them() -> Interaction:
+    """A pending interaction in the midst of the others."""
+    one = Interaction.objects.select_related("run", "conversation__owner")
+    return one.get(conversation__conversation_id=f"copy{COUNT // 2}")
+
+
+def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object], int]]:
+    """What is done all the time, with how many rows it may read."""
+    conversation = asked.conversation
+    run, owner, name = asked.run, conversation.owner, conversation.conversation_id
+    by = Person.of(owner)
+    message = conversations.Message(uuid4().hex, "echo hello")
+
+    def given(interaction: str | None = None) -> answers.Answer:
+        return answers.Answer(uuid4().hex, "yes", interaction=interaction)
+
+    def answered(tx: Transaction, answer: answers.Answer) -> take_up.Found:
+        answers._answer(tx, by, name, answer)
+        keeper = take_up.Keeper(run.key, "host:1", "probe", "")
+        hold = take_up.take_lease(tx, keeper)
+        driven = take_up.Driven(frozenset(), frozenset(), {})
+        found = take_up.take_up(tx, hold, driven)
+        [started] = found.started
+        runs.end(tx, runs.Held(hold, started.run), Run.Status.COMPLETED)
+        take_up.let_go(tx, hold)
+        return found
+
+    return {
+        "an answer by its id": (partial(answered, answer=given(str(asked.id))), FEW),
+        "an answer without": (partial(answered, answer=given()), FEW),
+        "a message": (lambda tx: conversations._submit(tx, owner.pk, name, message), FEW),
+        "a stop": (lambda tx: conversations._stop(tx, owner.pk, name, None), FEW),
+        "a worker's look": (lambda tx: look([run.key], [asked.id]), FEW),
+        "keys at start": (lambda tx: keys_needing_host(), 0),
+        "take-over": (jobs.take_over, 0),
+        "forgotten keys": (jobs.put_forgotten, 0),
+        "deadlines": (lambda tx: maintenance.due_interactions(), 0),
+        "sleeps": (lambda tx: maintenance.due_sleeps(), 0),
+        "the log": (lambda tx: read(conversation.pk, after=0, limit=100), FEW),
+        "the transcript": (lambda tx: history.read(conversation.pk), FEW),
+        "the page": (lambda tx: page.read_page(owner.pk, name), FEW),
+        "a socket's opening": (
+            lambda tx: selectors.read_opening(conversation.pk, after=None, kept=None),
+            FEW,
+        ),
+        "the sweeper": (lambda tx: sweeper._heads({conversation.pk}), 1),
+        "the list of a person": (lambda tx: sidebar.sidebar(owner.pk), 10 * OWN),
+        "the newest of a person": (lambda tx: sidebar.newest(owner.pk), 2 * OWN),
+    }
+
+
+def reading_too_much() -> dict[str, int]:
+    """Which of the works reads more rows than it may, and how many."""
+    over = {}
+    for name, (work, most) in works(one_of_them()).items():
+        with transaction.atomic():
+            before = examined(NOW)
+            work(Transaction())
+            rows = examined(NOW) - before
+            transaction.set_rollback(True)
+        if rows > most:
+            over[name] = rows
+    return over
+
+
+async def test_what_is_done_all_the_time_reads_no_rows_of_others() -> None:
+    async with Hosting("probe", park_after=0.05) as hosting:
+        await park_many(hosting)
+        assert await database.read(reading_too_much) == {}
+
+
+async def test_a_worker_loads_none_of_those_that_wait_and_an_answer_wakes_one() -> None:
+    async with Hosting("probe", park_after=0.05) as hosting:
+        await park_many(hosting)
+        before = await database.read(examined, EVER)
+        await hosting.start()
+        await until(lambda: sql.fetch(MAINTAINED, ()))
+        assert hosting.hosted() == []
+        assert not await database.read(sql.fetch, HOST_JOBS, ())
+        asked = await database.read(one_of_them)
+        given = answers.Answer(uuid4().hex, "yes", interaction=str(asked.id))
+        by = Person.of(asked.conversation.owner)
+        await answers.answer(by=by, conversation_id=None, answer=given)
+        assert (await hosting.ended(asked.run_id)).status == Run.Status.COMPLETED
+        assert hosting.hosted() == [asked.run.key]
+    # Those who have read have closed their connections, and said how much.
+    assert 0 < await database.read(examined, EVER) - before < COUNT // 10
