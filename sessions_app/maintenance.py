@@ -42,8 +42,8 @@ def expire(tx: Transaction, interaction: UUID) -> None:
 
 
 def wake_run(tx: Transaction, run: Run) -> None:
-    """The sleep is over: it is the system's turn."""
-    if to_the_system(run.id):
+    """The sleep is over: it is the system's turn, unless it is another's by now."""
+    if to_the_system(run.id, wake_at=run.wake_at):
         dispatcher().announce(tx, run.key)
 
 

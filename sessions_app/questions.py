@@ -110,16 +110,13 @@ def find_questions(
     return [Question(*_converted(row)) for row in rows]
 
 
-def to_the_system(run: UUID) -> bool:
-    """A waiting run is to go on: it is the system's turn. False if it does not wait."""
-    return bool(
-        sql.update(
-            Run,
-            {"status": Run.Status.RUNNING.value, "wake_at": None},
-            id=run,
-            status=Run.Status.WAITING.value,
-        )
-    )
+def to_the_system(run: UUID, **where: Any) -> bool:
+    """A waiting run is to go on: it is the system's turn.
+
+    False if it does not wait, or if its columns are not as `where` says.
+    """
+    running = {"status": Run.Status.RUNNING.value, "wake_at": None}
+    return bool(sql.update(Run, running, id=run, status=Run.Status.WAITING.value, **where))
 
 
 def settle(tx: Transaction, question: Question, settlement: Settlement) -> bool:

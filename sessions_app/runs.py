@@ -135,7 +135,8 @@ def open_interactions(
         )
     if alone:
         _wait(run)
-    _progressed(run)
+    else:
+        _progressed(run)
 
 
 def begin_sleep(tx: Transaction, held: Held, call: Call, *, until: datetime, alone: bool) -> None:
@@ -145,7 +146,8 @@ def begin_sleep(tx: Transaction, held: Held, call: Call, *, until: datetime, alo
     _begin(tx, run, call, sequence=_last_sequence(run), **outcome)
     if alone:
         _wait(run, until)
-    _progressed(run)
+    else:
+        _progressed(run)
 
 
 def rest(tx: Transaction, held: Held, *, waits_for: set[UUID], wake_at: datetime | None) -> None:
@@ -154,9 +156,12 @@ def rest(tx: Transaction, held: Held, *, waits_for: set[UUID], wake_at: datetime
     Unless an answer came meanwhile: then it is the system's turn, and stays so.
     """
     run = held.check(tx)
+    tx.lock(run.conversation_id)  # an answer that is being written is to be seen
     pending = {row[0] for row in sql.fetch(PENDING, (run.id,))}
     if {sql.adapt(one) for one in waits_for} <= pending:
         _wait(run, wake_at)
+    else:
+        _progressed(run)
 
 
 def awake(tx: Transaction, held: Held) -> None:
@@ -218,7 +223,10 @@ def _begin(tx: Transaction, run: Run, call: Call, **columns: Any) -> None:
 
 
 def _wait(run: Run, wake_at: datetime | None = None) -> None:
-    sql.update(Run, {"status": Run.Status.WAITING.value, "wake_at": wake_at}, id=run.id)
+    # That it came to rest is progress too: several answers may each bring it back to wait for more.
+    waiting = {"status": Run.Status.WAITING.value, "wake_at": wake_at, "crashes": 0}
+    sql.update(Run, waiting, id=run.id)
+    run.crashes = 0
 
 
 def _last_sequence(run: Run) -> int:
