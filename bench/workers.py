@@ -105,6 +105,7 @@ def report(template: Template, directory: Path) -> None:
     offered = directory / "workflows.yaml"
     offered.write_text(WORKFLOWS)
     print(__doc__.partition("\n")[0])
+    print("(runs and answers: milliseconds; processes: per cent of one processor)")
     first = 0.0
     for count in COUNTS:
         server = Server.from_template(

@@ -33,7 +33,8 @@ assert probe  # importing it declares it
 COUNT = 20_000
 OWNERS = 400
 OWN = COUNT // OWNERS
-# Rows that may be read for one conversation, with all that belongs to it.
+# Rows that may be read for one conversation, with all that belongs to it, and for nothing at all:
+# versions of rows that are gone count too.
 FEW = 60
 
 TABLES = [
@@ -111,11 +112,11 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
         "a message": (lambda tx: conversations._submit(tx, owner.pk, name, message), FEW),
         "a stop": (lambda tx: conversations._stop(tx, owner.pk, name, None), FEW),
         "a worker's look": (lambda tx: look([run.key], [asked.id]), FEW),
-        "keys at start": (lambda tx: keys_needing_host(), 0),
-        "take-over": (jobs.take_over, 0),
-        "forgotten keys": (jobs.put_forgotten, 0),
-        "deadlines": (lambda tx: maintenance.due_interactions(), 0),
-        "sleeps": (lambda tx: maintenance.due_sleeps(), 0),
+        "keys at start": (lambda tx: keys_needing_host(), FEW),
+        "take-over": (jobs.take_over, FEW),
+        "forgotten keys": (jobs.put_forgotten, FEW),
+        "deadlines": (lambda tx: maintenance.due_interactions(), FEW),
+        "sleeps": (lambda tx: maintenance.due_sleeps(), FEW),
         "the log": (lambda tx: read(conversation.pk, after=0, limit=100), FEW),
         "the transcript": (lambda tx: history.read(conversation.pk), FEW),
         "the page": (lambda tx: page.read_page(owner.pk, name), FEW),
@@ -123,7 +124,7 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
             lambda tx: selectors.read_opening(conversation.pk, after=None, kept=None),
             FEW,
         ),
-        "the sweeper": (lambda tx: sweeper._heads({conversation.pk}), 1),
+        "the sweeper": (lambda tx: sweeper._heads({conversation.pk}), FEW),
         "the list of a person": (lambda tx: sidebar.sidebar(owner.pk), 10 * OWN),
         "the newest of a person": (lambda tx: sidebar.newest(owner.pk), 2 * OWN),
     }

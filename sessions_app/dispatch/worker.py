@@ -137,10 +137,9 @@ class WorkerDispatcher(ProcrastinateDispatcher):
                 host.drop()
 
     async def _look(self) -> None:
-        if self._takers.id is None:
-            return
         hosts = {host.key: host for host in self.hosts}
-        mine = await database.read(jobs.of_worker, self._takers.id)
+        worker = self._takers.id
+        mine = {} if worker is None else await database.read(jobs.of_worker, worker)
         for key in hosts.keys() - set(mine.values()):
             if self.hosts.get(key) is hosts[key]:
                 hosts[key].lose()

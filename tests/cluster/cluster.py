@@ -74,7 +74,7 @@ class Cluster:
         webs: int = 2,
         workers: int = 2,
         idle: float = 300.0,
-        build: int = 1500,
+        build: int = 2000,
     ) -> None:
         self.directory = directory
         self.cookies = template.cookies

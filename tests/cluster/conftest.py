@@ -21,8 +21,7 @@ class Kept:
         """A cluster in which everything runs; it is gone unless it is given back."""
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
-            cluster.heal()
-            return cluster
+            return _healed(cluster)
         directory = self._directory / f"cluster{next(self._numbers)}"
         directory.mkdir()
         return Cluster(self._template, directory).__enter__()
@@ -37,6 +36,15 @@ class Kept:
             self._cluster.close()
 
 
+def _healed(cluster: Cluster) -> Cluster:
+    try:
+        cluster.heal()
+    except BaseException:
+        cluster.close()
+        raise
+    return cluster
+
+
 @pytest.fixture(scope="session")
 def cluster_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """A PostgreSQL's files, to be copied."""
@@ -48,8 +56,10 @@ def cluster_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 def kept(cluster_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
     """What keeps the cluster from test to test."""
     kept = Kept(cluster_template, tmp_path_factory.mktemp("clusters"))
-    yield kept
-    kept.close()
+    try:
+        yield kept
+    finally:
+        kept.close()
 
 
 @pytest.fixture

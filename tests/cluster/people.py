@@ -47,6 +47,7 @@ class Person:
         self.views = [View(self.conversation, name) for name in ("acknowledging", "plain")]
         self.answering = False
         self.rival = False
+        self.pace = 1
         self._numbers = count(1)
         self._outbox: dict[str, Frame] = {}
         self._asked: dict[str, Frame] = {}

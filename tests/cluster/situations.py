@@ -46,13 +46,13 @@ async def prompt_pending(person: Person) -> None:
 
 async def streaming(person: Person) -> None:
     """Output is being written, several times a second."""
-    sent = await person.say("slowstream 250 20")
+    sent = await person.say(f"slowstream 250 {20 * person.pace}")
     await person.until("output", lambda: person.text(sent).count("t") > 5)
 
 
 async def inside_a_step(person: Person) -> None:
     """The second of three steps is under way."""
-    sent = await person.say("step 3 1000")
+    sent = await person.say(f"step 3 {1000 * person.pace}")
     await person.until("a step", lambda: person.text(sent))
     run = next(
         frame["run_id"]
@@ -70,7 +70,7 @@ async def building(person: Person) -> None:
 
 async def queued_behind(person: Person) -> None:
     """A message waits behind one that is not done yet."""
-    await person.say("step 2 1500")
+    await person.say(f"step 2 {1500 * person.pace}")
     await person.say("echo after")
     await person.until("acknowledgements", lambda: len(person.accepted) == 2)
 
@@ -110,9 +110,12 @@ class Missed(Exception):
 
 
 class Scene:
-    """`async with Scene(cluster, first)`: people of the users from that number on."""
+    """`async with Scene(cluster, first)`: people of the users from that number on.
 
-    def __init__(self, cluster: Cluster, first: int) -> None:
+    `pace`: how many times as long as usual everything takes.
+    """
+
+    def __init__(self, cluster: Cluster, first: int, *, pace: int = 1) -> None:
         self.cluster = cluster
         names = list(STATES)
         self.people: dict[str, list[Person]] = {name: [] for name in names}
@@ -120,7 +123,9 @@ class Scene:
         for _ in range(EACH):
             for name in names:
                 workflow = "probe_own" if name == "building" else "probe"
-                self.people[name].append(Person(cluster, next(users), workflow=workflow))
+                person = Person(cluster, next(users), workflow=workflow)
+                person.pace = pace
+                self.people[name].append(person)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> "Scene":
