@@ -22,6 +22,7 @@ from asgiref.typing import (
 from django.core.exceptions import ImproperlyConfigured
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.tcp import Port
 
 from chat_app.api.follow import GOODBYE, followers
 from chat_app.sweeper import sweeper
@@ -82,6 +83,10 @@ class WithRuntime:
         self._starting = asyncio.get_running_loop().create_task(_start_or_exit())
 
     def _on_reactor_stop(self) -> Deferred[None]:
+        # Who comes from here on is to find another process, not one that hangs up.
+        for reader in reactor.getReaders():
+            if isinstance(reader, Port):
+                reader.stopListening()
         return Deferred.fromFuture(asyncio.ensure_future(self._stop()))
 
     async def _stop(self) -> None:

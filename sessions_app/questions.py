@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+
 from sessions_app.event_log import Transaction, sql
 from sessions_app.models import Event, Interaction, JournalEntry, Run
 from sessions_app.people import Person
@@ -97,7 +99,10 @@ def find_questions(
     conversation_id: str | None = None,
     pending: bool = False,
 ) -> list[Question]:
-    """The questions that fit all that is given, in the order of asking, as they stand now."""
+    """The questions that fit all that is given, in the order of asking, as they stand now.
+
+    For who is about to settle one: their conversation is locked, as by `Transaction.lock`.
+    """
     conditions = {
         "i.id": interaction,
         "c.owner_id": owner,
@@ -106,7 +111,8 @@ def find_questions(
     }
     given = {column: value for column, value in conditions.items() if value is not None}
     where = " AND ".join(f"{column} = %s" for column in given)
-    rows = sql.fetch(f"{QUESTION} {where} ORDER BY i.sequence", tuple(given.values()))
+    locked = " FOR UPDATE OF c" if connection.features.has_select_for_update else ""
+    rows = sql.fetch(f"{QUESTION} {where} ORDER BY i.sequence{locked}", tuple(given.values()))
     return [Question(*_converted(row)) for row in rows]
 
 

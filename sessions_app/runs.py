@@ -83,11 +83,12 @@ def finish_call(tx: Transaction, held: Held, call: Call, record: Record) -> None
     }
     if not sql.update(JournalEntry, outcome, run_id=run.id, position=call.position):
         _begin(tx, run, call, **outcome)
-    _progressed(run)
+    _progressed(tx, run)
 
 
-def _progressed(run: Run) -> None:
+def _progressed(tx: Transaction, run: Run) -> None:
     if run.crashes:
+        tx.lock(run.conversation_id)
         sql.update(Run, {"crashes": 0}, id=run.id)
         run.crashes = 0
 
@@ -136,7 +137,7 @@ def open_interactions(
     if alone:
         _wait(run)
     else:
-        _progressed(run)
+        _progressed(tx, run)
 
 
 def begin_sleep(tx: Transaction, held: Held, call: Call, *, until: datetime, alone: bool) -> None:
@@ -147,7 +148,7 @@ def begin_sleep(tx: Transaction, held: Held, call: Call, *, until: datetime, alo
     if alone:
         _wait(run, until)
     else:
-        _progressed(run)
+        _progressed(tx, run)
 
 
 def rest(tx: Transaction, held: Held, *, waits_for: set[UUID], wake_at: datetime | None) -> None:
@@ -161,12 +162,13 @@ def rest(tx: Transaction, held: Held, *, waits_for: set[UUID], wake_at: datetime
     if {sql.adapt(one) for one in waits_for} <= pending:
         _wait(run, wake_at)
     else:
-        _progressed(run)
+        _progressed(tx, run)
 
 
 def awake(tx: Transaction, held: Held) -> None:
     """The sleep is over: it is the system's turn again."""
     run = held.check(tx)
+    tx.lock(run.conversation_id)
     to_the_system(run.id)
 
 

@@ -174,7 +174,7 @@ def test_a_worker_counts_by_its_heartbeats() -> None:
 def test_work_gets_through_from_end_to_end(server: Server) -> None:
     """Also from a program beside the server, and nothing of it is left."""
     done = subprocess.run(
-        [sys.executable, "manage.py", "doctor", "--end-to-end", "--json", "--wait", "30"],
+        [sys.executable, "manage.py", "doctor", "--end-to-end", "--json"],
         cwd=ROOT,
         env=server.environment,
         capture_output=True,
