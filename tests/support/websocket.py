@@ -45,7 +45,8 @@ class WsClient:
         cookie = {"Cookie": f"sessionid={server.cookies[user]}"} if user else {}
         self._headers = {**cookie, **(headers or {})}
         self._origin = server.url if origin == SAME_ORIGIN else origin
-        self._seen = 0
+        # Behind the last event, and behind the last reply, that `until` returned.
+        self._seen = {False: 0, True: 0}
         self._news = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
@@ -110,15 +111,20 @@ class WsClient:
         """Return the next frame of a type, or that a predicate accepts.
 
         Next means: after the one that the last `until` returned; those between are passed over.
+        Replies to what this client sent (`for`) and events are looked at apart, since a reply may
+        come before the events that it caused, or after them.
         """
         try:
+            looked = min(self._seen.values())
             async with asyncio.timeout(timeout), self._news:
                 while True:
-                    while self._seen < len(self.frames):
-                        frame = self.frames[self._seen]
-                        self._seen += 1
-                        if _accepts(wanted, frame):
+                    for place in range(looked, len(self.frames)):
+                        frame = self.frames[place]
+                        is_reply = "for" in frame
+                        if place >= self._seen[is_reply] and _accepts(wanted, frame):
+                            self._seen[is_reply] = place + 1
                             return frame
+                    looked = len(self.frames)
                     assert self.close_code is None, self._story(f"closed {self.close_code}")
                     await self._news.wait()
         except TimeoutError:
