@@ -184,10 +184,10 @@ class Host:
         )
         try:
             found = await self._write(partial(take_up.take_up, hold=self._hold, driven=driven))
-        except (Fenced, ConversationGone):
+        except Fenced:
             self.lose()
             return
-        except StorageUnavailable:
+        except (StorageUnavailable, ConversationGone):  # one that is gone is not seen again
             self._not_before = time.monotonic() + RETRY_AFTER
             self._woken.set()
             return
