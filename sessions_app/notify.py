@@ -152,8 +152,8 @@ async def listen(group: str, handle: Callable[[Message], None]) -> None:
     It runs in the event loop, so it must not block. What it raises is logged.
     """
     ear = Ear()
-    await ear.join(group)
     try:
+        await ear.join(group)
         while True:
             message = await ear.hear()
             if message == LOST:

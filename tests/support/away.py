@@ -13,7 +13,11 @@ from psycopg import sql
 
 from sessions_app.event_log import sql as statements
 from sessions_app.event_log import writer
+from tests.support.clean import opened
 from tests.support.forms import CLUSTER
+
+# The threads of the runtime that write and read, by the beginnings of their names.
+OURS = ("writer", "read")
 
 
 @asynccontextmanager
@@ -41,11 +45,18 @@ def _locked() -> Iterator[None]:
 
 @contextmanager
 def _cut_off() -> Iterator[None]:
-    """PostgreSQL: every connection is broken, and no new one is let in."""
+    """PostgreSQL: every connection is broken, and no new one is let in.
+
+    Those of the tests are spared: nothing would mend them before the next test.
+    """
+    theirs = [one for thread, one in opened if not thread.name.startswith(OURS)]
+    spared = [one.info.backend_pid for one in theirs if not one.closed]
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as other:
         _let_in(other, False)
         other.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [_name()]
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = %s AND NOT pid = ANY(%s)",
+            [_name(), spared],
         )
         yield
         _let_in(other, True)

@@ -14,12 +14,13 @@ from tests.support.forms import CLUSTER
 # keys allow.
 QUEUE = ("events", "periodic_defers", "jobs", "workers")
 
-_opened: list[tuple[threading.Thread, Any]] = []
+# The connections of this process's threads, without those of Procrastinate's pool.
+opened: list[tuple[threading.Thread, Any]] = []
 
 
 def _remember(connection: Any, **_: Any) -> None:
     if connection.vendor == "postgresql":
-        _opened.append((threading.current_thread(), connection.connection))
+        opened.append((threading.current_thread(), connection.connection))
 
 
 connection_created.connect(_remember)
@@ -27,8 +28,8 @@ connection_created.connect(_remember)
 
 def close_orphans() -> None:
     """Close the connections of threads that have ended: of event loops, and of the test client."""
-    _opened[:] = [(thread, one) for thread, one in _opened if not one.closed]
-    for thread, orphan in _opened:
+    opened[:] = [(thread, one) for thread, one in opened if not one.closed]
+    for thread, orphan in opened:
         if not thread.is_alive():
             orphan.close()
 
@@ -37,7 +38,7 @@ def close_orphans() -> None:
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """Close all connections before the database is dropped: readers keep theirs."""
     yield
-    for _, one in _opened:
+    for _, one in opened:
         one.close()
 
 
