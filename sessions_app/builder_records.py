@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 from sessions_app.dispatch.base import dispatcher
 from sessions_app.event_log import Transaction, writer
 from sessions_app.models import HostLease
+from sessions_app.workers import NAME
 
 # By key: `total_requests`, `error_count`, `total_latency_ms`, `ref_count`.
 Metrics = dict[str, dict[str, Any]]
@@ -31,4 +32,6 @@ def forget_others(tx: Transaction, worker: str) -> None:
 
 
 def _store(key: str, metrics: dict[str, Any], tx: Transaction) -> None:
-    HostLease.objects.filter(pk=key).update(metrics=metrics, last_activity=tx.now)
+    # Another process may have taken the key over, whose builder is not ours to describe.
+    own = HostLease.objects.filter(pk=key, worker=NAME)
+    own.update(metrics=metrics, last_activity=tx.now)

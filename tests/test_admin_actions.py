@@ -222,6 +222,19 @@ async def test_a_live_builder_is_recorded_and_forgotten_with_its_end() -> None:
         assert lease.key not in await boss.get("/admin/sessions_app/hostlease/?builder=live")
 
 
+async def test_a_process_that_lost_a_key_describes_its_builder_no_more() -> None:
+    async with Hosting("expense_approval") as hosting:
+        await hosting.prompts(await hosting.submit("Taxi 10"))
+        known = await builder_records.record({})
+        others = {"worker": "other:1", "metrics": {"ref_count": 7}}
+        await database.read(lambda: HostLease.objects.update(**others))
+        await hosting.stop()
+        await database.read(lambda: HostLease.objects.update(**others))
+        await builder_records.record(known)
+        lease = await database.read(HostLease.objects.get)
+        assert lease.metrics == {"ref_count": 7}
+
+
 @pytest.mark.local_only("there a start knows that no other process is left")
 async def test_what_a_dead_process_held_is_free_after_the_next_start() -> None:
     async with Hosting("expense_approval") as hosting:
