@@ -17,6 +17,10 @@ cluster: $(VENV)/cluster.stamp
 test: $(VENV)/test.stamp chromium
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
+	@.ci/quietly $(BIN)/djangofmt check .
+	@.ci/quietly $(BIN)/djangofmt --check .
+	@.ci/quietly $(BIN)/oxlint .
+	@.ci/quietly $(BIN)/oxfmt --check '**/*.js'
 	@.ci/quietly $(BIN)/mypy .
 	@.ci/quietly $(BIN)/lint-imports
 	@.ci/quietly $(BIN)/python manage.py check
@@ -28,6 +32,10 @@ test: $(VENV)/test.stamp chromium
 format: $(VENV)/test.stamp
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
+	@.ci/quietly $(BIN)/djangofmt check --fix .
+	@.ci/quietly $(BIN)/djangofmt .
+	@.ci/quietly $(BIN)/oxlint --fix .
+	@.ci/quietly $(BIN)/oxfmt '**/*.js'
 
 bench: $(VENV)/test.stamp
 	@$(BIN)/python -m bench

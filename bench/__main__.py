@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import trips
 from bench.trips import is_end, milliseconds, socket
-from natproject.local_services import PostgreSQL, Redis
+from sessions_app.operations.local_services.servers import PostgreSQL, Redis
 from tests.support.server import Server, Template
 
 EVENTS = 10_000

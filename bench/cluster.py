@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from bench import pending, trips, workers
-from tests.support.forms import CLUSTER
+from tests.support.running_form import CLUSTER
 from tests.support.server import Template
 
 

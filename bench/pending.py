@@ -11,7 +11,7 @@ from uuid import UUID
 import psutil
 
 from bench.trips import UNTIL_NO_HOST, answer_to_end, socket
-from tests.support.copies import copies
+from tests.support.database.copied_conversations import copies
 from tests.support.server import Server, Template
 
 FEW = 60

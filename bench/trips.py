@@ -6,8 +6,9 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from tests.support.received_frames import Frame
 from tests.support.server import Server, Template
-from tests.support.websocket import Frame, WsClient
+from tests.support.websocket import WsClient
 
 TRIPS = 300
 AT_ONCE = 16

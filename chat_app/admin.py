@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -18,15 +19,22 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
 
     list_display = ("name", "prefix", "user", "created_at", "last_used_at", "revoked_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
-    search_fields = ("name", "prefix", "user__username")
+    search_fields = ("name", "prefix", f"user__{get_user_model().USERNAME_FIELD}")
     fields = ("user", "name")
-    autocomplete_fields = ("user",)
+    raw_id_fields = ("user",)
     actions = ("revoke",)
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         """To make one: whose and what for. Of one that is there: what is known of it."""
         known = ("prefix", "created_at", "last_used_at", "revoked_at")
         return self.fields if obj is None else (*self.fields, *known)
+
+    def get_autocomplete_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        """The user is found by typing, if the project's own admin can search for users."""
+        users = get_user_model()
+        registered = self.admin_site.is_registered(users)
+        searched = registered and self.admin_site.get_model_admin(users).search_fields
+        return ("user",) if searched else ()
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nothing is edited."""

@@ -1,6 +1,10 @@
 """The Django application of what people and clients touch."""
 
 from django.apps import AppConfig
+from django.utils.module_loading import import_string
+
+from chat_app.settings import ChatSettings
+from sessions_app.settings import Section
 
 
 class ChatAppConfig(AppConfig):
@@ -9,9 +13,9 @@ class ChatAppConfig(AppConfig):
     name = "chat_app"
     verbose_name = "Chat"
     default_auto_field = "django.db.models.BigAutoField"
+    settings_section: type[Section] = ChatSettings
 
     def ready(self) -> None:
         """Listen for what ends an identity."""
-        from chat_app import revocation  # noqa: PLC0415 - it needs the models, which come later
-
-        revocation.connect()
+        # It needs the models, which can be imported from here on only.
+        import_string("chat_app.identity.revocation.connect")()

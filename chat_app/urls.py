@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from chat_app import views
 from chat_app.api.app import api
-from chat_app.health import health
+from chat_app.api.health import health
+from chat_app.page import views
 
+app_name = "chat"
 urlpatterns = [
     path("health", health, name="health"),
+    path("websocket", views.socket, name="socket"),
     path("", views.home, name="home"),
     path("conversations/", views.side, name="conversations"),
     path("c/", views.new, name="new"),

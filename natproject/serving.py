@@ -6,7 +6,7 @@
 import os
 import sys
 
-from natproject import env
+from django.conf import settings
 
 # Well above what the application accepts, so that an answer that is too long is refused by the
 # application with a reason instead of by the server, which just drops the connection.
@@ -67,8 +67,8 @@ def main(server: str = "daphne") -> None:
     """
     if server not in SERVERS:
         raise SystemExit(f"{server} is not offered. Write one of: {', '.join(SERVERS)}.")
-    settings = env.load()
-    arguments = SERVERS[server](settings.host, settings.port)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "natproject.settings")
+    arguments = SERVERS[server](settings.HOST, settings.PORT)
     os.execv(sys.executable, [sys.executable, "-m", server, *arguments])  # noqa: S606 - no shell
 
 

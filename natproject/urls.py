@@ -14,6 +14,6 @@ urlpatterns = [
     path("sign-in/link/", SignInLinkView.as_view(), name="sign-in-link"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     # Asked for by browsers on pages that name no icon, as the admin's.
-    path("favicon.ico", RedirectView.as_view(url=static("icon.svg"))),
+    path("favicon.ico", RedirectView.as_view(url=static("chat_app/icon.svg"))),
     path("", include("chat_app.urls")),
 ]

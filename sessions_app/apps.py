@@ -1,31 +1,32 @@
 """The Django application of the runtime."""
 
 from django.apps import AppConfig
-from django.conf import settings
-from django.utils.module_loading import autodiscover_modules
+from django.core.exceptions import ImproperlyConfigured
+from django.db.backends.signals import connection_created
+from django.utils.module_loading import autodiscover_modules, import_string
 
-from sessions_app.config import ConfigError, RuntimeConfig
+from sessions_app.settings import RuntimeSettings, Section, check
+from sessions_app.storage.connections import prepare
 
 
 class SessionsAppConfig(AppConfig):
     """Finds the workflows of the installed applications, as Django's admin finds its own.
 
-    Those that the configuration names are offered.
+    Those that the configuration names are offered; without a configuration, all of them.
     """
 
     name = "sessions_app"
     verbose_name = "Sessions"
     default_auto_field = "django.db.models.BigAutoField"
+    settings_section: type[Section] = RuntimeSettings
 
     def ready(self) -> None:
         """Read the configuration; one that does not fit ends the process with a sentence."""
-        autodiscover_modules("workflows")
-        # It imports models, which can be imported from here on only.
-        from sessions_app.workflows import registry  # noqa: PLC0415
-
+        connection_created.connect(prepare, dispatch_uid="sessions_app.prepare")
         try:
-            registry.offer(
-                RuntimeConfig.load(settings.WORKFLOWS_FILE, extra=settings.EXTRA_WORKFLOWS)
-            )
-        except ConfigError as error:
+            check()
+            autodiscover_modules("workflows")
+            # It imports models, which can be imported from here on only.
+            import_string("sessions_app.workflows.registry.offer_configured")()
+        except ImproperlyConfigured as error:
             raise SystemExit(str(error)) from None

@@ -86,10 +86,10 @@ class WorkflowError(SessionsError):
 class NonDeterminism(WorkflowError):
     """The workflow does not match its journal."""
 
-    def __init__(self, position: int, *, recorded: str, asked: str) -> None:
+    def __init__(self, position: int, *, recorded: str, called: str) -> None:
         super().__init__(
             f"The workflow no longer matches its journal at position {position}: recorded there is "
-            f"{recorded}, the code now asks for {asked}. Deploy the code that recorded it and "
+            f"{recorded}, the code now calls {called}. Deploy the code that recorded it and "
             "resume the run, or cancel it. What must differ between two executions (time, random "
             "numbers, outside data) belongs into context.now(), context.random() or a step."
         )

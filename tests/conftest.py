@@ -5,19 +5,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import forms, nursery
+from tests.support import running_form
+from tests.support.processes import fork_server
 from tests.support.server import USERS, Server, Template
 
-pytest_plugins = ["tests.support.browser", "tests.support.clean"]
+pytest_plugins = ["tests.support.browser", "tests.support.database.cleanup"]
 
 NewServer = Callable[..., Server]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests that are not of this form: see the markers in pyproject.toml."""
-    left_out = [item for item in items if not forms.belongs(item)]
-    items[:] = [item for item in items if forms.belongs(item)]
+    left_out = [item for item in items if not running_form.belongs(item)]
+    items[:] = [item for item in items if running_form.belongs(item)]
     config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """End what servers were forked from: after all fixtures, whatever their order."""
+    fork_server.close()
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +33,6 @@ def server_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templa
     template = Template.make(tmp_path_factory.mktemp("template"), USERS)
     yield template
     template.store.drop()
-    nursery.close()
 
 
 @pytest.fixture

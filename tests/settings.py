@@ -3,11 +3,13 @@
 DATABASE_URL and REDIS_URL choose the form (see `tests/services.py`).
 """
 
+import atexit
 import os
 import tempfile
 
-# Kept in a name, because the directory is removed with the object. Workers of xdist inherit it.
+# Workers of xdist inherit it.
 _directory = tempfile.TemporaryDirectory(prefix="natproject-tests-")
+atexit.register(_directory.cleanup)
 os.environ.setdefault("DATA_DIR", _directory.name)
 os.environ["ENV_FILE"] = os.devnull
 # The form of many processes makes none.
@@ -18,4 +20,5 @@ from natproject.settings import *  # noqa: E402, F403 - the environment first
 # Hashing is slow on purpose; tests need none of it.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Django's test client keeps the connections of its threads, which would take all that a pool has.
-DATABASES["default"]["OPTIONS"].pop("pool", None)  # noqa: F405 - from the star above
+options: dict[str, object] = DATABASES["default"].get("OPTIONS", {})  # type: ignore[assignment]  # noqa: F405
+options.pop("pool", None)

@@ -1,1 +1,1 @@
-"""Runs over HTTP: the same submissions, answers and log as on the socket, by other words."""
+"""Runs over HTTP: the same messages, answers and log as on the socket. `urls` imports it."""

@@ -10,10 +10,11 @@ api = NinjaAPI(
     title="Human-in-the-loop workflows",
     version="1",
     description=(
-        "Runs of workflows that stop to ask a person. The same runs, questions and answers as on "
+        "Runs of workflows that stop to ask a person. The same runs, prompts and answers as on "
         "the page and the socket."
     ),
-    urls_namespace="api",
+    # Its own is the last part; the first is that of `chat_app.urls`, which includes it.
+    urls_namespace="chat:chat_api",
     auth=[Session(), Bearer(), ApiKey(), Guest()],
     # No badge of an outside validator.
     docs=Swagger(settings={"validatorUrl": None}),

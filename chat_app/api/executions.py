@@ -5,15 +5,16 @@ from uuid import UUID, uuid4
 
 from ninja import Header, Router, Status
 
-from chat_app.api import problems, schemas, words
+from chat_app.api import problems, results, schemas
 from chat_app.api.auth import Known
 from chat_app.api.problems import Failure
-from chat_app.api.reads import check_interaction, is_staff, read_execution, read_monitor
-from chat_app.frames import timestamp
-from sessions_app import answers, database
-from sessions_app.answers import Answer, Outcome, Settled
+from chat_app.api.selectors import check_interaction, is_staff, read_execution, read_monitor
+from chat_app.protocol.frames import timestamp
+from sessions_app.conversations import answers
+from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome
 from sessions_app.errors import NotFound
 from sessions_app.models import Run
+from sessions_app.storage import reads
 
 router = Router()
 
@@ -36,16 +37,16 @@ Standing = (
 )
 async def execution(request: Known, execution_id: UUID) -> Any:
     """How a run stands, and what it came to or waits for."""
-    found = await database.read(read_execution, request.auth.person.id, execution_id)
+    found = await reads.read(read_execution, request.auth.person.id, execution_id)
     run = found.run
-    standing: words.Json = {"execution_id": str(run.id), "run_status": run.status}
+    standing: results.Json = {"execution_id": str(run.id), "run_status": run.status}
     if found.prompt is not None:
-        return standing | words.stop_at(found.prompt)
+        return standing | results.stop_at(found.prompt)
     if run.status in Run.UNFINISHED:
         return standing | {"status": "running"}
     if run.status == Run.Status.COMPLETED:
-        return standing | {"status": "completed", "result": words.result(run, found.output)}
-    _, reason = words.failure(run)
+        return standing | {"status": "completed", "result": results.result(run, found.output)}
+    _, reason = results.failure(run)
     return standing | {"status": "failed", "error": reason}
 
 
@@ -63,13 +64,13 @@ async def answer(
     body: schemas.AnswerBody,
     headers: Annotated[schemas.AnswerHeaders, Header()],
 ) -> Status[None]:
-    """Answer the question that a run waits for."""
+    """Answer the prompt that a run waits for."""
     person = request.auth.person
-    await database.read(check_interaction, person.id, execution_id, interaction_id)
+    await reads.read(check_interaction, person.id, execution_id, interaction_id)
     settled = await answers.answer(
         by=person,
         conversation_id=None,
-        answer=Answer(
+        answer=IncomingAnswer(
             answer_id=headers.user_message_id or str(uuid4()),
             value=body.response.text,
             values=body.response.values(),
@@ -89,12 +90,12 @@ async def answer(
 )
 async def monitor(request: Known, user_id: str | None = None) -> Any:
     """The users' live builders on all workers, or those of one user. For staff."""
-    if not await database.read(is_staff, request.auth.person.id):
+    if not await reads.read(is_staff, request.auth.person.id):
         raise Failure(403, "user_auth_error", "This is for the staff of this site.")
-    return await database.read(read_monitor, user_id)
+    return await reads.read(read_monitor, user_id)
 
 
-def _too_late(settled: Settled) -> Failure:
+def _too_late(settled: AnswerResult) -> Failure:
     at = timestamp(settled.at) if settled.at else None
     detail = {
         "answered": f"{settled.by or 'Someone'} answered it already.",

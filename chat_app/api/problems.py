@@ -12,7 +12,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from chat_app.api.schemas import Problem
 from chat_app.identity import BadCredentials
-from chat_app.protocol import refusal_of
+from chat_app.protocol.parsing import refusal_of
 from sessions_app.errors import (
     Busy,
     Invalid,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from chat_app.client_messages import ChatMessage, Content, OptionalName, Text
+from chat_app.protocol.client_messages import ChatMessage, Content, OptionalName, Text
 
 
 class RunQuery(BaseModel):

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from chat_app.api.follow import Followed
-from chat_app.api.words import STOPPED, ChatForm, Json, stop_at_frame
-from chat_app.frames import Frame, View, dump, event_frames
+from chat_app.api.results import STOPPED, ChatForm, Json, stop_at_frame
+from chat_app.api.run_feed import Followed
+from chat_app.protocol.frames import Frame, View, dump, event_frames
 from sessions_app.models import Run
 
 # A comment without an empty line behind it: some clients take every empty line for an event.
@@ -90,7 +90,7 @@ class Written:
 def write(followed: Followed, form: Generate) -> Written:
     """The server-sent events of an event of the log."""
     # The form of this stream, whatever the message that started the run asked for.
-    event = replace(followed.event, schema_type="chat_stream")
+    event = replace(followed.event, client_format="chat_stream")
     view = View("", datetime.now(UTC), followed.after, followed.settled)
     frames = event_frames(event, view)
     parts = [part for frame in frames for part in _OF.get(frame["type"], _none)(frame, form)]

@@ -9,7 +9,7 @@ from ninja import Header, Query, Router, Status
 from chat_app.api import problems, schemas, sse
 from chat_app.api.auth import Known
 from chat_app.api.problems import Failure
-from chat_app.api.runs import Asked, Begun, answer_streaming, begin, outcome
+from chat_app.api.run_requests import Begun, RunRequest, answer_streaming, begin, outcome
 from sessions_app.workflows import registry
 
 router = Router(tags=["Runs"])
@@ -47,9 +47,9 @@ async def generate(
     headers: Headers,
     query: RunQuery,
 ) -> Any:
-    """Run a workflow, and wait for its result or its first question."""
-    asked = Asked(body.input_message, "generate", query.workflow)
-    return await _single(await begin(request, headers, asked), response)
+    """Run a workflow, and wait for its result or its first prompt."""
+    wanted = RunRequest(body.input_message, "generate", query.workflow)
+    return await _single(await begin(request, headers, wanted), response)
 
 
 @post("/generate/stream", "/v1/workflow/stream", streams=True)
@@ -57,8 +57,8 @@ async def generate_stream(
     request: Known, body: schemas.GenerateBody, headers: StreamHeaders, query: RunQuery
 ) -> StreamingHttpResponse:
     """Run a workflow, and hear what it says as it says it."""
-    asked = Asked(body.input_message, "generate_stream", query.workflow)
-    return answer_streaming(await begin(request, headers, asked), sse.Generate())
+    wanted = RunRequest(body.input_message, "generate_stream", query.workflow)
+    return answer_streaming(await begin(request, headers, wanted), sse.Generate())
 
 
 @post("/chat", "/v1/chat", result=schemas.Completion)
@@ -69,9 +69,9 @@ async def chat(
     headers: Headers,
     query: RunQuery,
 ) -> Any:
-    """Say something, and wait for the answer or the first question."""
-    asked = _asked(body, query, "chat")
-    return await _single(await begin(request, headers, asked), response)
+    """Say something, and wait for the answer or the first prompt."""
+    wanted = _run_request(body, query, "chat")
+    return await _single(await begin(request, headers, wanted), response)
 
 
 @post("/chat/stream", "/v1/chat/stream", streams=True)
@@ -79,7 +79,7 @@ async def chat_stream(
     request: Known, body: schemas.ChatBody, headers: StreamHeaders, query: RunQuery
 ) -> StreamingHttpResponse:
     """Say something, and hear the answer as it is written, with its steps."""
-    begun = await begin(request, headers, _asked(body, query, "chat_stream"))
+    begun = await begin(request, headers, _run_request(body, query, "chat_stream"))
     return answer_streaming(begun, sse.Chat(begun.form(), begun=begun.continued))
 
 
@@ -94,17 +94,19 @@ async def completions(
     """OpenAI's chat completions, whole or (`stream`) in chunks. The model is the workflow."""
     if not body.stream:
         headers.last_event_id = None
-        return await _single(await begin(request, headers, _asked(body, query, "chat")), response)
-    begun = await begin(request, headers, _asked(body, query, "chat_stream"))
+        return await _single(
+            await begin(request, headers, _run_request(body, query, "chat")), response
+        )
+    begun = await begin(request, headers, _run_request(body, query, "chat_stream"))
     return answer_streaming(begun, sse.Completions(begun.form(), begun=begun.continued))
 
 
-def _asked(body: schemas.ChatBody, query: schemas.RunQuery, schema_type: str) -> Asked:
+def _run_request(body: schemas.ChatBody, query: schemas.RunQuery, client_format: str) -> RunRequest:
     """A client of OpenAI's has to name a model; one that is a workflow's name is taken for it."""
     workflow = query.workflow
     if any(body.model == offered.workflow.name for offered in registry.offered()):
         workflow = workflow or body.model
-    return Asked(body.text or "", schema_type, workflow)
+    return RunRequest(body.text or "", client_format, workflow)
 
 
 async def _single(begun: Begun, response: HttpResponse) -> Status[Any]:

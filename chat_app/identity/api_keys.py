@@ -16,10 +16,10 @@ from django.utils.crypto import constant_time_compare
 from chat_app.identity.errors import BadCredentials
 from chat_app.identity.identities import Identity
 from chat_app.models import ApiKey
-from sessions_app import database
 from sessions_app.errors import SessionsError
-from sessions_app.event_log import writer
-from sessions_app.people import Person
+from sessions_app.models.people import Person
+from sessions_app.storage import reads
+from sessions_app.storage.writer import writer
 
 MARK = "nak_"
 # "Last used" is for people: it is not written anew for each request.
@@ -41,7 +41,7 @@ async def key_identity(key: str) -> Identity:
         BadCredentials: there is no such key, it was revoked, or its user was deactivated.
     """
     prefix, _, secret = key.removeprefix(MARK).partition("_")
-    row = await database.read(_find, prefix)
+    row = await reads.read(_find, prefix)
     # Compared also where there is none, so that the time says nothing.
     salt, digest = (row.salt, row.digest) if row else ("", "")
     matches = constant_time_compare(_digest(salt, secret), digest)
@@ -55,7 +55,8 @@ def _find(prefix: str) -> ApiKey | None:
     if not prefix.isalnum():  # nothing that a database chokes on
         return None
     keys = ApiKey.objects.select_related("user")
-    return keys.filter(prefix=prefix, revoked_at=None, user__is_active=True).first()
+    found = keys.filter(prefix=prefix, revoked_at=None).first()
+    return found if found is not None and found.user.is_active else None
 
 
 async def _note_use(row: ApiKey) -> None:

@@ -1,82 +1,61 @@
 """What a request brings along, and from where it comes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 from django.utils.http import is_same_domain
 
+from chat_app.settings import ChatSettings
+from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
+
 # What would let a reader of a run's metadata act for its user.
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 SECRET_PARAMETERS = frozenset({"session", "sesame"})
 
 
-def parameters(scope: Mapping[str, Any]) -> dict[str, str]:
-    """The query parameters, the last of each name."""
-    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    return {name: values[-1] for name, values in query.items()}
-
-
-def metadata(scope: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run may know of the socket that its message came by."""
-    return safe_metadata(
-        method="GET",
-        path=scope["path"],
-        headers=headers_of(scope),
-        query=parameters(scope),
-        client=scope.get("client"),
-    )
-
-
-def safe_metadata(
-    *,
-    method: str,
-    path: str,
-    headers: Iterable[tuple[str, str]],
-    query: Mapping[str, str],
-    client: Any = None,
-) -> dict[str, Any]:
-    """What a run may know of a request: no secret in it. `client` is a pair of host and port."""
+def metadata(scope: AsgiScope) -> dict[str, Any]:
+    """What a run may know of the request or socket that its message came by: no secret in it."""
+    found = RequestMetadata.of_scope(scope)
     return {
-        "method": method,
-        "path": path,
-        "headers": {name: value for name, value in headers if name not in SECRET_HEADERS},
-        "query": {name: value for name, value in query.items() if name not in SECRET_PARAMETERS},
-        "client": {"host": client[0], "port": client[1]} if client else None,
+        "method": found.method,
+        "path": found.path,
+        "headers": {
+            name: value for name, value in found.headers.items() if name not in SECRET_HEADERS
+        },
+        "query": {
+            name: value for name, value in found.query.items() if name not in SECRET_PARAMETERS
+        },
+        "client": found.client._asdict() if found.client else None,
     }
 
 
-def origin_allowed(scope: Mapping[str, Any]) -> bool:
+def origin_allowed(scope: AsgiScope) -> bool:
     """Whether the page that opens the socket, if it is one, is ours or a trusted one.
 
     Same scheme, host and port as this request, or listed in ALLOWED_ORIGINS or
     CSRF_TRUSTED_ORIGINS. What is not a browser sends no Origin.
     """
-    origins = [value.lower() for name, value in headers_of(scope) if name == "origin"]
-    if not origins:
+    headers = RequestMetadata.of_scope(scope).headers
+    if "origin" not in headers:
         return True
-    if len(origins) > 1:
+    origin = headers["origin"].lower()
+    if "," in origin:  # more than one
         return False
-    origin = origins[0]
-    return origin == _own_origin(scope) or any(
+    return origin == _own_origin(scope, headers) or any(
         _matches(origin, trusted)
-        for trusted in (*settings.ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)
+        for trusted in (*ChatSettings.load().ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)
     )
 
 
-def headers_of(scope: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The headers, names in lower case."""
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-
-
-def _own_origin(scope: Mapping[str, Any]) -> str | None:
+def _own_origin(scope: AsgiScope, headers: Mapping[str, str]) -> str | None:
     """As Django sees it: with ALLOWED_HOSTS and the headers of a trusted proxy."""
     request = HttpRequest()
     request.META = {
-        f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers_of(scope)
+        f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()
     }
     request.META["SERVER_NAME"], request.META["SERVER_PORT"] = scope.get("server") or ("", 0)
     try:

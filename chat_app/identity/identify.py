@@ -1,19 +1,18 @@
 """The identity of a request or of a connection, from what came with it."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.http.cookie import parse_cookie
 
 from chat_app.identity.api_keys import MARK, key_identity
-from chat_app.identity.connection import headers_of, parameters
 from chat_app.identity.errors import BadCredentials
 from chat_app.identity.guests import guest_user
 from chat_app.identity.identities import Identity
 from chat_app.identity.jwt_tokens import jwt_identity
-from sessions_app.people import Person
+from chat_app.settings import ChatSettings
+from sessions_app.models.people import Person
+from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
 
 GUEST_COOKIE = "nat-session"
 GUEST_PARAMETER = "session"
@@ -55,26 +54,26 @@ async def find_identity(
         token = token.strip()
         return await (key_identity(token) if token.startswith(MARK) else jwt_identity(token))
     guest = cookies.get(GUEST_COOKIE) or query.get(GUEST_PARAMETER)
-    if guest and settings.GUESTS:
+    if guest and ChatSettings.load().GUESTS:
         return Identity(Person.of(await guest_user(guest)))
     return None
 
 
-async def identity_of_scope(scope: Mapping[str, Any]) -> Identity | None:
+async def identity_of_scope(scope: AsgiScope) -> Identity | None:
     """The identity of a socket, from its ASGI scope.
 
     Raises:
         BadCredentials: as `identify`.
     """
-    headers = dict(headers_of(scope))
+    came = RequestMetadata.of_scope(scope)
     session = scope.get("session")
     found = await find_identity(
         user=scope.get("user"),
-        headers=headers,
-        cookies=parse_cookie(headers.get("cookie", "")),
-        query=parameters(scope),
+        headers=came.headers,
+        cookies=came.cookies,
+        query=came.query,
         session=session.session_key if session is not None else None,
     )
-    if found is None and settings.SESSION_COOKIE_NAME in parse_cookie(headers.get("cookie", "")):
+    if found is None and settings.SESSION_COOKIE_NAME in came.cookies:
         raise BadCredentials("not signed in any more")
     return found

@@ -3,14 +3,15 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib import import_module
 
-from django.contrib.auth import get_user_model
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.sessions.models import Session
+from django.contrib.sessions.backends import signed_cookies
 from django.utils import timezone
 
 from chat_app.models import ApiKey
-from sessions_app.people import Person
+from sessions_app.models.people import Person, session_model, users
 
 IDS = 500  # in one query
 
@@ -46,16 +47,10 @@ def still_valid(identities: Collection[Identity]) -> set[Identity]:
 
 def _still_valid(identities: list[Identity]) -> set[Identity]:
     now = timezone.now()
-    users = get_user_model().objects.filter(
-        pk__in={each.person.id for each in identities}, is_active=True
-    )
-    passwords = dict(users.values_list("pk", "password"))
-    sessions = set(
-        Session.objects.filter(
-            session_key__in={each.session for each in identities if each.session},
-            expire_date__gt=now,
-        ).values_list("session_key", flat=True)
-    )
+    # Whole users: `is_active` need not be a column.
+    found = users().filter(pk__in={each.person.id for each in identities})
+    passwords = {user.pk: user.password for user in found if user.is_active}
+    sessions = _live_sessions({each.session for each in identities if each.session}, now)
     keys = set(
         ApiKey.objects.filter(
             pk__in={each.api_key for each in identities if each.api_key}, revoked_at=None
@@ -70,3 +65,14 @@ def _still_valid(identities: list[Identity]) -> set[Identity]:
         and (each.api_key is None or each.api_key in keys)
         and (each.until is None or each.until > now)
     }
+
+
+def _live_sessions(keys: set[str], now: datetime) -> set[str]:
+    """Those of the keys whose sessions have not ended, wherever the project keeps its sessions."""
+    if rows := session_model():
+        live = rows.objects.filter(session_key__in=keys, expire_date__gt=now)
+        return set(live.values_list("session_key", flat=True))
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    if issubclass(store, signed_cookies.SessionStore):
+        return keys  # such a session is nowhere but in its cookie
+    return {key for key in keys if store().exists(key)}

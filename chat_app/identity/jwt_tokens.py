@@ -1,52 +1,23 @@
 """JSON Web Tokens, by PyJWT: signature, audience, expiry and issuer are its business."""
 
 import asyncio
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 import jwt
 import structlog
-from django.conf import settings
 
 from chat_app.identity.errors import BadCredentials
 from chat_app.identity.identities import Identity
-from chat_app.identity.users import LONGEST_NAME, find, find_or_create
-from sessions_app.people import Person
+from chat_app.identity.users import find, find_or_create, longest_name
+from chat_app.settings import ChatSettings
+from sessions_app.models.people import Person
 
 log = structlog.get_logger(__name__)
 
 LEEWAY = 10  # seconds that clocks may differ
 JWKS_TIMEOUT = 5  # seconds for the key server
-
-
-@dataclass(frozen=True, slots=True)
-class JwtSettings:
-    """What a token is checked against. One of `key` and `jwks_url` is set, and an audience."""
-
-    key: str
-    jwks_url: str
-    audience: tuple[str, ...]
-    issuer: str | None
-    algorithms: tuple[str, ...]
-    username_claim: str
-    create_users: bool
-
-    @classmethod
-    def load(cls) -> "JwtSettings | None":
-        """Those of the project; None where no tokens are taken."""
-        if not (settings.JWT_KEY or settings.JWT_JWKS_URL):
-            return None
-        return cls(
-            settings.JWT_KEY,
-            settings.JWT_JWKS_URL,
-            tuple(settings.JWT_AUDIENCE),
-            settings.JWT_ISSUER or None,
-            tuple(settings.JWT_ALGORITHMS),
-            settings.JWT_USERNAME_CLAIM,
-            settings.JWT_CREATE_USERS,
-        )
 
 
 async def jwt_identity(token: str) -> Identity:
@@ -56,35 +27,35 @@ async def jwt_identity(token: str) -> Identity:
         BadCredentials: it is none that is taken here; says why in words for a client.
         NotAllowed: it is good, but its user is not one of ours or was deactivated.
     """
-    expected = JwtSettings.load()
-    if expected is None:
+    expected = ChatSettings.load()
+    if not expected.takes_jwt:
         raise BadCredentials("Tokens of this kind are not taken here.")
     claims = await _verify(token, expected)
-    username = claims.get(expected.username_claim)
+    username = claims.get(expected.JWT_USERNAME_CLAIM)
     if (
         not isinstance(username, str)
         or not username.isprintable()
-        or not (1 <= len(username) <= LONGEST_NAME)
+        or not (1 <= len(username) <= longest_name())
     ):
-        raise BadCredentials(f"The token's {expected.username_claim} is no user name.")
+        raise BadCredentials(f"The token's {expected.JWT_USERNAME_CLAIM} is no user name.")
     until = _end(claims)
-    user = await (find_or_create(username) if expected.create_users else find(username))
+    user = await (find_or_create(username) if expected.JWT_CREATE_USERS else find(username))
     return Identity(Person.of(user), until=until)
 
 
-async def _verify(token: str, expected: JwtSettings) -> dict[str, Any]:
+async def _verify(token: str, expected: ChatSettings) -> dict[str, Any]:
     try:
-        if expected.jwks_url:
+        if expected.JWT_JWKS_URL:
             # It fetches keys that it does not have.
-            key: Any = await asyncio.to_thread(_signing_key, expected.jwks_url, token)
+            key: Any = await asyncio.to_thread(_signing_key, expected.JWT_JWKS_URL, token)
         else:
-            key = expected.key
+            key = expected.JWT_KEY
         return jwt.decode(
             token,
             key,
-            algorithms=list(expected.algorithms),
-            audience=list(expected.audience),
-            issuer=expected.issuer,
+            algorithms=expected.JWT_ALGORITHMS,
+            audience=expected.JWT_AUDIENCE,
+            issuer=expected.JWT_ISSUER or None,
             leeway=LEEWAY,
             options={"require": ["exp", "aud"]},
         )

@@ -7,11 +7,11 @@ from typing import Any
 from django.contrib.auth import authenticate
 from django.db import connection
 
-from chat_app.client_messages import ApiKeyLogin, BasicLogin, JwtLogin, Login
 from chat_app.identity.api_keys import key_identity
 from chat_app.identity.errors import BadCredentials
 from chat_app.identity.identities import Identity
 from chat_app.identity.jwt_tokens import jwt_identity
+from chat_app.protocol.client_messages import ApiKeyLogin, BasicLogin, JwtLogin, Login
 
 # Hashing a password is slow on purpose. One thread: guesses wait for each other, and leave the
 # rest of the machine to everybody else.

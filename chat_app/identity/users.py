@@ -2,14 +2,19 @@
 
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 
 from chat_app.identity.errors import NotAllowed
-from sessions_app import database
-from sessions_app.event_log import Transaction, writer
+from sessions_app.models.people import users
+from sessions_app.storage import reads
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
 
-LONGEST_NAME = 150
+
+def longest_name() -> int:
+    """How many characters a user's name may have."""
+    model = users().model
+    return model._meta.get_field(model.USERNAME_FIELD).max_length or 254  # noqa: SLF001 - documented
 
 
 async def find(username: str) -> Any:
@@ -18,7 +23,7 @@ async def find(username: str) -> Any:
     Raises:
         NotAllowed: there is none.
     """
-    return _active(await database.read(_find, username))
+    return _active(await reads.read(_find, username))
 
 
 async def find_or_create(username: str) -> Any:
@@ -27,18 +32,17 @@ async def find_or_create(username: str) -> Any:
     Raises:
         NotAllowed: the user was deactivated.
     """
-    user = await database.read(_find, username)
+    user = await reads.read(_find, username)
     return _active(user or await writer.write(lambda tx: _create(tx, username)))
 
 
 def _find(username: str) -> Any:
-    return get_user_model().objects.filter(**{get_user_model().USERNAME_FIELD: username}).first()
+    return users().filter(**{users().model.USERNAME_FIELD: username}).first()
 
 
 def _create(tx: Transaction, username: str) -> Any:
-    users = get_user_model()
-    user, _ = users.objects.get_or_create(
-        **{users.USERNAME_FIELD: username}, defaults={"password": make_password(None)}
+    user, _ = users().get_or_create(
+        **{users().model.USERNAME_FIELD: username}, defaults={"password": make_password(None)}
     )
     return user
 

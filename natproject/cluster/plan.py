@@ -7,9 +7,9 @@ from configparser import RawConfigParser
 from dataclasses import dataclass
 from pathlib import Path
 
-from natproject.service_process import Service
-from natproject.service_programs import tied
 from natproject.serving import daphne_arguments
+from sessions_app.operations.local_services.process import Service
+from sessions_app.operations.local_services.programs import tied
 
 WEB = 2
 WORKERS = 3

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from natproject.cluster.plan import ROOT, Plan
 from natproject.cluster.supervisor import Supervisor, Unreachable
-from natproject.local_services import PostgreSQL, Redis, ServiceFailed
 from natproject.sign_in import EVERY_ADDRESS
+from sessions_app.operations.local_services.servers import PostgreSQL, Redis, ServiceFailed
 
 Say = Callable[[str], None]
 START_TIMEOUT = 120.0

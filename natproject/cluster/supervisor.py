@@ -11,8 +11,8 @@ from xmlrpc.client import Error, ServerProxy
 from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped] # has no types
 
 from natproject.cluster.plan import Plan
-from natproject.service_process import Service
-from natproject.service_programs import tied
+from sessions_app.operations.local_services.process import Service
+from sessions_app.operations.local_services.programs import tied
 
 
 class Unreachable(RuntimeError):

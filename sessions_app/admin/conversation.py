@@ -3,11 +3,13 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from sessions_app.admin.base import LastRows, ReadOnlyAdmin
+from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin
 from sessions_app.models import Conversation, Event, Interaction, Run
 
 
@@ -28,7 +30,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     list_display = ("title", "owner", "workflow", "last_sequence", "created_at", "updated_at")
     list_filter = ("workflow",)
     list_select_related = ("owner",)
-    search_fields = ("title", "owner__username", "conversation_id__exact", "id__exact")
+    search_fields = ("title", f"owner__{USERNAME}", "conversation_id__exact", "id__exact")
     ordering = ("-updated_at",)
     fields = (
         "title",
@@ -42,7 +44,7 @@ class ConversationAdmin(ReadOnlyAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Superusers only."""
-        return bool(request.user.is_active and request.user.is_superuser)
+        return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
@@ -56,6 +58,17 @@ class ConversationAdmin(ReadOnlyAdmin):
             "events": Event.objects.filter(conversation__in=objs).count(),
         }
         return titles, counts, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Conversation) -> None:
+        """Delete one."""
+        self.delete_queryset(request, Conversation.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Conversation]) -> None:
+        """Locked first, as hosts do: what they write meanwhile comes before or finds nothing."""
+        with transaction.atomic():
+            chosen = Conversation.objects.filter(pk__in=queryset.values("pk")).order_by("pk")
+            list(chosen.select_for_update().values_list("pk"))
+            super().delete_queryset(request, queryset)
 
     @admin.display(description="all of it")
     def everything(self, conversation: Conversation) -> Any:

@@ -10,13 +10,13 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from sessions_app import operators
 from sessions_app.admin.answer_form import AnswerForm
-from sessions_app.admin.base import LastRows, ReadOnlyAdmin, short
-from sessions_app.answers import Outcome
+from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin, short
+from sessions_app.conversations.answers import Outcome
 from sessions_app.errors import Invalid
 from sessions_app.models import Interaction
-from sessions_app.people import Person
+from sessions_app.models.people import Person
+from sessions_app.operations import operators
 
 
 class _Columns:
@@ -50,7 +50,7 @@ class InteractionAdmin(_Columns, ReadOnlyAdmin):
     list_display = ("created_at", *COLUMNS, "expires_at", "run")
     list_filter = ("status", "answered_via")
     list_select_related = ("run", "answered_by")
-    search_fields = ("id__exact", "run__id__exact", "conversation__owner__username")
+    search_fields = ("id__exact", "run__id__exact", f"conversation__owner__{USERNAME}")
     ordering = ("-created_at",)
     actions = ("answer", "expire")
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from django.db.models import Count, Q
 from django.urls import NoReverseMatch, reverse
 
-from sessions_app import queues, workers
-from sessions_app.models import HostLease, Run, Worker
-from sessions_app.queues import Queue
+from sessions_app.models import HostLease, Process, Run
+from sessions_app.operations import processes, queues
+from sessions_app.operations.queues import Queue
 
 SHOWN = (Run.Status.QUEUED, Run.Status.RUNNING, Run.Status.WAITING, Run.Status.SUSPENDED)
 
@@ -28,17 +28,17 @@ class Overview:
 
 def overview() -> Overview:
     """Look now."""
-    processes = workers.processes().values()
-    alive = [process.row for process in processes if process.alive]
-    hosting = [row.name for row in alive if row.kind != Worker.Kind.WEB]
+    known = processes.processes().values()
+    alive = [process.row for process in known if process.alive]
+    hosting = [row.name for row in alive if row.kind != Process.Kind.WEB]
     counted = Run.objects.filter(status__in=SHOWN).order_by().values_list("status")
     counts = dict(counted.annotate(Count("pk")))
     leases = HostLease.objects.filter(released_at=None)
     orphaned = Count("pk", filter=~Q(worker__in=["", *hosting]))
     return Overview(
-        web=sum(row.kind != Worker.Kind.WORKER for row in alive),
+        web=sum(row.kind != Process.Kind.WORKER for row in alive),
         workers=len(hosting),
-        gone=len(processes) - len(alive),
+        gone=len(known) - len(alive),
         runs=[(status.value, counts.get(status.value, 0)) for status in SHOWN],
         **leases.aggregate(held=Count("pk"), orphaned=orphaned),
         queues=queues.figures(),

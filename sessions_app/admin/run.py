@@ -9,11 +9,11 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 
-from sessions_app import operators
-from sessions_app.admin.base import ReadOnlyAdmin, seconds
+from sessions_app.admin.events import EventsInline, JournalInline
 from sessions_app.admin.interaction import InteractionsInline
-from sessions_app.admin.log import EventsInline, JournalInline
+from sessions_app.admin.read_only import USERNAME, ReadOnlyAdmin, seconds
 from sessions_app.models import Run
+from sessions_app.operations import operators
 
 
 @admin.register(Run)
@@ -23,7 +23,7 @@ class RunAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "status", "workflow", "owner", "said", "duration")
     list_filter = ("status", "conversation__workflow")
     list_select_related = ("conversation__owner",)
-    search_fields = ("id__exact", "conversation__title", "conversation__owner__username")
+    search_fields = ("id__exact", "conversation__title", f"conversation__owner__{USERNAME}")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
     fields = (
@@ -34,7 +34,7 @@ class RunAdmin(ReadOnlyAdmin):
         ("generation", "crashes"),
         "problem",
         "detail",
-        ("message_id", "schema_type"),
+        ("message_id", "client_format"),
         "metadata",
     )
     readonly_fields = ("everything", "problem", "detail")
@@ -69,10 +69,10 @@ class RunAdmin(ReadOnlyAdmin):
         """Which function it executes."""
         return run.conversation.workflow
 
-    @admin.display(description="user", ordering="conversation__owner__username")
+    @admin.display(description="user", ordering=f"conversation__owner__{USERNAME}")
     def owner(self, run: Run) -> str:
         """Whose conversation it is in."""
-        return run.conversation.owner.get_username()
+        return str(run.conversation.owner.get_username())
 
     @admin.display(description="message")
     def said(self, run: Run) -> str:

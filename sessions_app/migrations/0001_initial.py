@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="Worker",
+            name="Process",
             fields=[
                 ("name", models.CharField(max_length=200, primary_key=True, serialize=False)),
                 (
@@ -93,7 +93,7 @@ class Migration(migrations.Migration):
                 ("key", models.CharField(max_length=200)),
                 ("message_id", models.CharField(max_length=200)),
                 ("text", models.TextField()),
-                ("schema_type", models.CharField(max_length=20)),
+                ("client_format", models.CharField(blank=True, max_length=20)),
                 ("metadata", models.JSONField(default=dict)),
                 (
                     "status",

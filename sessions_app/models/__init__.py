@@ -2,10 +2,10 @@
 
 from sessions_app.models.conversation import Conversation
 from sessions_app.models.event import Event
-from sessions_app.models.host import HostLease
 from sessions_app.models.interaction import Interaction
 from sessions_app.models.journal import JournalEntry
+from sessions_app.models.lease import HostLease
+from sessions_app.models.process import Process
 from sessions_app.models.run import Run
-from sessions_app.models.worker import Worker
 
-__all__ = ["Conversation", "Event", "HostLease", "Interaction", "JournalEntry", "Run", "Worker"]
+__all__ = ["Conversation", "Event", "HostLease", "Interaction", "JournalEntry", "Process", "Run"]

@@ -7,7 +7,7 @@ from sessions_app.models.run import Run
 
 
 class Event(models.Model):
-    """All that a client ever sees is events. `event_log` documents the payload of each type.
+    """All that a client ever sees is events. `sessions_app.storage` documents their payloads.
 
     An event spans the sequences `first_sequence`…`sequence`. They differ only for a `message`,
     which takes the place of the `text` events it was folded from; so the spans tile a log gap-free.

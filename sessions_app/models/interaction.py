@@ -1,4 +1,4 @@
-"""An interaction: one question to a person inside a run."""
+"""An interaction: one prompt to a person inside a run."""
 
 import uuid
 
@@ -32,7 +32,7 @@ class Interaction(models.Model):
     sequence = models.BigIntegerField()
     prompt = models.JSONField()
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
-    # 1 when asked, 2 when settled. An answer that names another version was given to a card that
+    # 1 when opened, 2 when settled. An answer that names another version was given to a card that
     # no longer stands.
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()

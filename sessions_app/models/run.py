@@ -32,7 +32,8 @@ class Run(models.Model):
     # The client's id of the user message. Makes a repeated message harmless.
     message_id = models.CharField(max_length=200)
     text = models.TextField()
-    schema_type = models.CharField(max_length=20)
+    # How the client wants to be told, in a word of its front end's; nothing here reads it.
+    client_format = models.CharField(max_length=20, blank=True)
     metadata = models.JSONField(default=dict)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     # The generation of the host that took it up last.

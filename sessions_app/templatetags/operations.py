@@ -12,5 +12,5 @@ register = template.Library()
 @register.inclusion_tag("admin/sessions_app/overview.html", takes_context=True)
 def overview(context: template.Context) -> dict[str, Any]:
     """How the deployment stands, for those who may see its processes."""
-    allowed = context["request"].user.has_perm("sessions_app.view_worker")
+    allowed = context["request"].user.has_perm("sessions_app.view_process")
     return {"overview": look() if allowed else None}

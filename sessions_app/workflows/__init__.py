@@ -1,8 +1,9 @@
 """All that the author of a workflow imports."""
 
-from sessions_app.context import Context
 from sessions_app.errors import PromptExpired, StepFailed, WorkflowError
-from sessions_app.interactive import (
+from sessions_app.models.people import Person
+from sessions_app.workflows.context import Context
+from sessions_app.workflows.prompts import (
     BinaryPrompt,
     CheckboxPrompt,
     CheckboxResponse,
@@ -17,10 +18,9 @@ from sessions_app.interactive import (
     TextPrompt,
     TextResponse,
 )
-from sessions_app.people import Person
-from sessions_app.scope import Message
-from sessions_app.steps import Retry
 from sessions_app.workflows.registry import workflow
+from sessions_app.workflows.run_info import Message
+from sessions_app.workflows.steps import Retry
 
 __all__ = [
     "BinaryPrompt",

@@ -9,8 +9,10 @@ from uuid import UUID
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import BaseModel
 
-from sessions_app.config import Policy, RuntimeConfig, WorkflowConfig
 from sessions_app.errors import UnknownWorkflow
+from sessions_app.models.people import UserId, name_of
+from sessions_app.settings import RuntimeSettings
+from sessions_app.workflows.config import Policy, RuntimeConfig, WorkflowConfig
 
 WorkflowFunction = Callable[..., AsyncGenerator[str, None] | Awaitable[Any]]
 BuilderFactory = Callable[..., Any]
@@ -54,10 +56,10 @@ class Offered:
         """What a second message does while a run is active."""
         return self.config.second_message or self.workflow.second_message
 
-    def key(self, *, conversation: UUID, owner: int) -> str:
+    def key(self, *, conversation: UUID, owner: UserId) -> str:
         """Which host drives the runs of this conversation: `kind:subject:workflow`."""
         if self.workflow.per_user_builder is not None:
-            return f"user:{owner}:{self.workflow.name}"
+            return f"user:{name_of(owner)}:{self.workflow.name}"
         return f"conversation:{conversation}:{self.workflow.name}"
 
 
@@ -133,6 +135,20 @@ def _check_declaration(
 def declared() -> dict[str, Workflow]:
     """All that the installed applications declare."""
     return dict(_declared)
+
+
+def offer_configured() -> None:
+    """Offer what the configuration file names; without one, all that is declared, as it is.
+
+    Raises:
+        ConfigError: see `offer`; or a workflow has options that must be configured.
+    """
+    given = RuntimeSettings.load()
+    if given.WORKFLOWS_FILE is not None:
+        offer(RuntimeConfig.load(given.WORKFLOWS_FILE, extra=given.EXTRA_WORKFLOWS))
+    elif _declared:
+        names: dict[str, Any] = {name: {} for name in _declared}
+        offer(RuntimeConfig(default=next(iter(names)), workflows=names))
 
 
 def offer(config: RuntimeConfig) -> None:

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat import assert_page_is_log, begin, card, connected, say, state
+from tests.browser.chat_page import assert_page_is_log, begin, card, connected, say, state
 from tests.support.server import Server
 
 

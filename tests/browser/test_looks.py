@@ -4,7 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat import assert_page_is_log, begin, card, connected, say, state
+from tests.browser.chat_page import assert_page_is_log, begin, card, connected, say, state
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat import (
+from tests.browser.chat_page import (
     assert_page_is_log,
     begin,
     card,
@@ -23,7 +23,7 @@ def test_output_is_on_the_page_once_and_in_order(page: Page, server: Server) -> 
 
 
 def test_output_that_streams_is_shown_before_it_ends(page: Page, server: Server) -> None:
-    begin(page, "slowstream 60 20")
+    begin(page, "slowstream 60 100")
     expect(page.locator("#items .text")).to_contain_text("t5 ")
     state(page, "working")
     page.reload()
@@ -32,7 +32,7 @@ def test_output_that_streams_is_shown_before_it_ends(page: Page, server: Server)
 
 
 def test_steps_are_shown_as_they_go(page: Page, server: Server) -> None:
-    begin(page, "step 3 100")
+    begin(page, "step 3 1000")
     expect(page.locator(".step[data-state=in_progress]")).to_have_count(1)
     expect(page.locator("#state")).to_contain_text("Working: step")
     state(page, "completed")

@@ -1,5 +1,6 @@
 """A whole cluster whose processes, database and Redis are killed, frozen and restarted.
 
-`cluster` starts one, `situations` bring it to a point, `faults` happen to it, `people` use it over
-sockets, and `checker` holds what is left (`history`) against what is allowed.
+`cluster` starts one, `people` use it over sockets, and `faults` happen to it: in each situation
+(`matrix`) or at random (`nemesis`, `chaos`). `checker` holds what is left (`history`) against what
+is allowed.
 """

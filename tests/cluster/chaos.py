@@ -16,13 +16,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.cluster.checker import violations
+from tests.cluster.checker.checker import violations
+from tests.cluster.checker.history import History
 from tests.cluster.cluster import Cluster, Template
-from tests.cluster.collect import history
-from tests.cluster.crowd import Crowd
-from tests.cluster.history import History
+from tests.cluster.collect_history import history
 from tests.cluster.nemesis import Nemesis
-from tests.support.children import ROOT
+from tests.cluster.workload import Workload
+from tests.support.processes.child import ROOT
 
 # Of which an operator resumes runs that were under way at too many crashes.
 RESUME = """
@@ -63,16 +63,16 @@ def _options() -> argparse.Namespace:
 
 async def _run(cluster: Cluster, options: argparse.Namespace) -> int:
     nemesis = Nemesis(cluster, options.seed)
-    async with Crowd(cluster, options.users, options.seed) as crowd:
+    async with Workload(cluster, options.users, options.seed) as workload:
         stuck = ""
         try:
             await nemesis.strike_until(time.monotonic() + options.minutes * 60)
             await asyncio.to_thread(cluster.heal)
             await asyncio.to_thread(_resume, cluster)
-            await crowd.finish(QUIET)
+            await workload.finish(QUIET)
         except AssertionError as error:
             stuck = str(error)
-    found = history(cluster, crowd.people, faults=nemesis.struck.total())
+    found = history(cluster, workload.people, faults=nemesis.struck.total())
     wrong = [stuck] if stuck else []
     wrong += violations(found)
     _report(nemesis, found, wrong)

@@ -13,14 +13,14 @@ import psycopg
 from psycopg.rows import dict_row
 
 from natproject import serving
-from natproject.local_services import PostgreSQL, Redis
-from tests.cluster import audit
+from sessions_app.operations.local_services.servers import PostgreSQL, Redis
+from tests.cluster import audit_trigger
 from tests.cluster.node import Node
-from tests.support.children import HOST, environment
+from tests.support.processes.child import HOST, environment
 from tests.support.server import free_port, seed
 
 if TYPE_CHECKING:
-    from tests.support.stores import Store
+    from tests.support.database.server_store import Store
 
 DATABASE = "chat"
 USERS = [f"user{number}" for number in range(400)]
@@ -33,7 +33,7 @@ workflows:
     per_user_idle: {idle}
     options: {{build_ms: {build}, close_ms: 100}}
 """
-READY = "SELECT name FROM sessions_app_worker WHERE kind = 'worker'"
+READY = "SELECT name FROM sessions_app_process WHERE kind = 'worker'"
 
 
 class Template:
@@ -46,7 +46,7 @@ class Template:
             store = _Named({"DATABASE_URL": url, "REDIS_URL": redis.url()})
             self.cookies = seed(directory, cast("Store", store), USERS)
             with psycopg.connect(url) as connection:
-                connection.execute(audit.INSTALL.encode())
+                connection.execute(audit_trigger.INSTALL.encode())
 
     def copy(self, directory: Path) -> None:
         """Copy the files; they belong to who runs PostgreSQL."""

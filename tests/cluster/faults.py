@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from natproject.local_services import PostgreSQL, Redis
+from sessions_app.operations.local_services.servers import PostgreSQL, Redis
 from tests.cluster.node import Node
 
 # Longer than the silence after which others take over, and what they need for it.

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.cluster.history import Life
-from tests.support.children import Child
+from tests.cluster.checker.history import Life
+from tests.support.processes.child import Child
 
 Environment = Callable[[str], Mapping[str, str]]
 

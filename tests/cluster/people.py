@@ -17,9 +17,9 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from tests.cluster.checker.history import Frame, Sent, View
+from tests.cluster.checker.model import answer_to, output_of
 from tests.cluster.cluster import Cluster
-from tests.cluster.history import Frame, Sent, View
-from tests.cluster.model import answer_to, output_of
 
 # Seconds after which what was not acknowledged is sent again.
 AGAIN = 2.0

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from tests.cluster import faults
-from tests.cluster.checker import violations
+from tests.cluster.checker.checker import violations
 from tests.cluster.cluster import Cluster
-from tests.cluster.collect import history
-from tests.cluster.crowd import Crowd
+from tests.cluster.collect_history import history
+from tests.cluster.workload import Workload
 
 pytestmark = [
     pytest.mark.cluster_only(reason="it is about several processes"),
@@ -20,17 +20,17 @@ FIRST = 300
 
 async def test_a_rolling_restart_loses_nothing_and_clients_only_come_back(cluster: Cluster) -> None:
     try:
-        async with Crowd(cluster, 12, seed=4, first=FIRST) as crowd:
+        async with Workload(cluster, 12, seed=4, first=FIRST) as workload:
             for node in cluster.nodes:
-                so_far = crowd.messages
+                so_far = workload.messages
                 await faults.terminate(node)
                 await faults.recover(node, again=True)
                 await asyncio.to_thread(cluster.until_up)
-                await crowd.until_messages(so_far + 5)
-            await crowd.finish()
+                await workload.until_messages(so_far + 5)
+            await workload.finish()
     except AssertionError as error:
         raise AssertionError(f"{error}\n{cluster.tails()}") from None
-    wrong = violations(history(cluster, crowd.people, faults=len(cluster.nodes)))
+    wrong = violations(history(cluster, workload.people, faults=len(cluster.nodes)))
     assert not wrong, "\n".join([*wrong, cluster.tails()])
-    codes = {code for one in crowd.people for view in one.views for code in view.close_codes}
+    codes = {code for one in workload.people for view in one.views for code in view.close_codes}
     assert codes == {1012}

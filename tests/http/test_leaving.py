@@ -3,17 +3,23 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.asgi import get_asgi_application
 from pytest_django import Settings
 
-from chat_app.api import follow, runs
-from sessions_app import notify
+from chat_app.api import run_feed, run_requests
+from chat_app.feed import sweeper
+from sessions_app.models import Conversation
+from sessions_app.notify import layer as layers
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, workflow
+from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, until_true
 
 
@@ -23,6 +29,12 @@ async def ticks(message: Message, context: Context) -> AsyncGenerator[str, None]
     for number in range(int(message.text)):
         await asyncio.sleep(0.02)
         yield f"{number} "
+
+
+@workflow(name="http-waits", title="Waits")
+async def waits(message: Message, context: Context) -> None:
+    """For ever."""
+    await asyncio.Event().wait()
 
 
 class Request:
@@ -60,8 +72,8 @@ class Request:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("path", ["/generate", "/generate/stream"])
 async def test_a_client_that_leaves_leaves_nothing_behind(path: str, settings: Settings) -> None:
-    settings.GUESTS = True
-    layer: Any = notify.channel_layer()
+    set_hitl(settings, GUESTS=True)
+    layer: Any = layers.channel_layer()
     async with Hosting("http-ticks") as hosting:
         before = asyncio.all_tasks()
         request = Request(path, {"input_message": "100000"})
@@ -70,7 +82,7 @@ async def test_a_client_that_leaves_leaves_nothing_behind(path: str, settings: S
         assert not _groups(layer)
         # A channel that is left over is never emptied; the worker's own is, in a moment.
         await until_true(lambda: all(queue.empty() for queue in layer.channels.values()))
-        assert not follow.followers._listeners
+        assert not sweeper.sweeper._followers
         await hosting.stop()
         await layer.close()  # what it has open is the process's
         assert asyncio.all_tasks() - before <= {request.task}
@@ -80,23 +92,75 @@ async def test_a_client_that_leaves_leaves_nothing_behind(path: str, settings: S
 async def test_news_that_is_lost_costs_a_look_at_the_log(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.GUESTS = True
-    monkeypatch.setattr(follow, "INTERVAL", 0.05)
+    set_hitl(settings, GUESTS=True)
+    monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+    looks: list[int] = []
+    sweep = sweeper._sweep
+
+    async def look(followers: list[sweeper.Follower]) -> None:
+        looks.append(len(followers))
+        await sweep(followers)
+
+    async def heard(*_: object) -> None:
+        pytest.fail("news is not lost here")
+
+    monkeypatch.setattr(sweeper, "_sweep", look)
+    monkeypatch.setattr(run_feed._RunFeed, "news", heard)
     async with Hosting("http-ticks"):  # no notifier: nobody hears of anything
         request = Request("/generate/stream", {"input_message": "5"})
-        await request.task
+        async with asyncio.timeout(30):
+            await request.task
     assert request.status == 200
-    assert "4 " in "".join(request.texts)
+    values = re.findall(r'"value":"(.*?)"', "".join(request.texts))
+    assert "".join(values) == "0 1 2 3 4 "
+    # The first is before it listens; the others made up for the news.
+    assert len(looks) > 1
+
+
+async def deactivate() -> None:
+    await User.objects.aupdate(is_active=False)
+
+
+async def delete_conversation() -> None:
+    """Locked first, as retention does: the runtime, too, takes the conversation before its runs."""
+
+    def work(tx: Transaction) -> None:
+        conversation = Conversation.objects.select_for_update().get()
+        conversation.delete()
+
+    await writer.write(work)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [(deactivate, 401), (delete_conversation, 404), (sweeper.sweeper.close_all, 503)],
+)
+async def test_a_request_that_waits_ends_with_what_it_waits_for(
+    end: Callable[[], Awaitable[None]],
+    status: int,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_hitl(settings, GUESTS=True)
+    monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+    monkeypatch.setattr(sweeper.sweeper, "_closing", None)
+    async with Hosting("http-waits"):
+        request = Request("/generate", {"input_message": "x"})
+        await until_true(lambda: bool(sweeper.sweeper._followers))
+        await end()
+        await request.task
+    assert request.status == status
 
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_client_that_reads_too_little_gets_the_rest_in_parts(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.GUESTS = True
-    monkeypatch.setattr(follow, "INTERVAL", 0.05)
-    monkeypatch.setattr(runs, "BUDGET_BURST", 10)
-    monkeypatch.setattr(runs, "BUDGET_RATE", 0)
+    set_hitl(settings, GUESTS=True)
+    monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+    monkeypatch.setattr(run_requests, "BUDGET_BURST", 10)
+    monkeypatch.setattr(run_requests, "BUDGET_RATE", 0)
     body = {"input_message": "3"}
     values: list[str] = []
     last, parts = "0", 0

@@ -7,8 +7,8 @@ import pytest
 from openai import APIError, APIStatusError, AsyncOpenAI, OpenAI
 
 from tests.conftest import NewServer
+from tests.http.api_keys import make_key
 from tests.http.client import Http
-from tests.http.keys import make_key
 from tests.support.server import Server
 
 

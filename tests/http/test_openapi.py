@@ -7,7 +7,7 @@ from jsonschema import Draft202012Validator
 from playwright.sync_api import expect
 
 from tests.http.client import Http, Json, chat
-from tests.http.test_who import PATHS
+from tests.http.test_access import PATHS
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 

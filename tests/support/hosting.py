@@ -10,25 +10,28 @@ from types import TracebackType
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 
-from sessions_app import answers, conversations, database
-from sessions_app.config import RuntimeConfig
-from sessions_app.dispatch.base import dispatcher, install
-from sessions_app.dispatch.hosts import Hosts
-from sessions_app.dispatch.local import LocalDispatcher
-from sessions_app.event_log import EventRecord, read, writer
-from sessions_app.maintenance import settle_due
+from sessions_app.conversations import answers, messages
+from sessions_app.hosting.dispatch.local import LocalDispatcher
+from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
-from sessions_app.people import Person
+from sessions_app.models.people import Person
+from sessions_app.notify.announce import announce, install
+from sessions_app.operations.due import settle_due
+from sessions_app.operations.reports import Metrics
+from sessions_app.storage import reads
+from sessions_app.storage.event_log import read
+from sessions_app.storage.records import EventRecord
+from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
-from tests.support.forms import CLUSTER
+from sessions_app.workflows.config import RuntimeConfig
+from tests.support.running_form import CLUSTER
 
 if CLUSTER:
     # It imports Procrastinate, which only the form of many processes installs as an application.
-    from sessions_app.dispatch.base import Duty
-    from sessions_app.dispatch.worker import WorkerDispatcher
+    from sessions_app.hosting.dispatch.dispatcher import Duty
+    from sessions_app.hosting.dispatch.worker import WorkerDispatcher
 
 DRAIN = 10.0  # seconds
 
@@ -45,7 +48,7 @@ class Hosting:
 
     async def __aenter__(self) -> "Hosting":
         """Offer the one workflow and start hosting."""
-        self.user = (await database.read(make_user, "ann")).pk
+        self.user = (await reads.read(make_user, "ann")).pk
         self.offer(**self._config)
         await self.start()
         return self
@@ -59,10 +62,10 @@ class Hosting:
         """Stop hosting, with all that is written, and offer what the project offers."""
         await self.stop()
         await asyncio.to_thread(writer.stop)
-        registry.offer(RuntimeConfig.load(settings.WORKFLOWS_FILE, extra=settings.EXTRA_WORKFLOWS))
+        registry.offer_configured()
 
     @property
-    def hosts(self) -> Hosts:
+    def hosts(self) -> HostRegistry:
         """The hosts, while it is started."""
         assert self._dispatcher is not None
         return self._dispatcher.hosts
@@ -71,9 +74,13 @@ class Hosting:
         """The keys that have a host now."""
         return [host.key for host in self.hosts]
 
+    def builders(self) -> Metrics:
+        """The metrics of live per-user builders, by key."""
+        return self.hosts.builders()
+
     async def announce(self, key: str) -> None:
         """Say that there is work for the key."""
-        await writer.write(lambda tx: dispatcher().announce(tx, key))
+        await writer.write(lambda tx: announce(tx, key))
 
     @property
     def person(self) -> Person:
@@ -110,27 +117,28 @@ class Hosting:
 
     async def submit(self, text: str = "go", *, conversation: str = "c", **fields: Any) -> UUID:
         """Send a user message; return the run."""
-        message = conversations.Message(fields.pop("message_id", uuid4().hex), text, **fields)
-        submitted = await conversations.submit(
+        message = messages.IncomingMessage(fields.pop("message_id", uuid4().hex), text, **fields)
+        submitted = await messages.submit(
             owner=self.user, conversation_id=conversation, message=message
         )
         return submitted.run
 
     async def answer(
         self, value: str | None, interaction: Interaction | None = None, **fields: Any
-    ) -> answers.Settled:
+    ) -> answers.AnswerResult:
         """Answer as the user; without an interaction the only pending one of conversation "c"."""
-        given = answers.Answer(
+        given = answers.IncomingAnswer(
             fields.pop("answer_id", uuid4().hex),
+            "test",
             value,
             interaction=str(interaction.id) if interaction else None,
             **fields,
         )
         return await answers.answer(by=self.person, conversation_id="c", answer=given)
 
-    async def answer_any(self, value: str, interaction: Interaction) -> answers.Settled:
+    async def answer_any(self, value: str, interaction: Interaction) -> answers.AnswerResult:
         """Answer a question of whatever conversation."""
-        given = answers.Answer(uuid4().hex, value, interaction=str(interaction.id))
+        given = answers.IncomingAnswer(uuid4().hex, "test", value, interaction=str(interaction.id))
         return await answers.answer(by=self.person, conversation_id=None, answer=given)
 
     async def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -158,11 +166,11 @@ class Hosting:
 
     async def asked(self, run: UUID) -> int:
         """How many prompts the run has asked so far."""
-        return await database.read(lambda: Interaction.objects.filter(run=run).count())
+        return await reads.read(lambda: Interaction.objects.filter(run=run).count())
 
     async def output(self, run: UUID) -> str:
         """The run's text, as a reader of the log puts it together."""
-        return await database.read(output, run)
+        return await reads.read(output, run)
 
     async def events(self, conversation: str = "c") -> list[EventRecord]:
         """The conversation's whole log."""
@@ -171,11 +179,11 @@ class Hosting:
             one = Conversation.objects.get(owner_id=self.user, conversation_id=conversation)
             return read(one.id, after=0, limit=100_000)
 
-        return await database.read(rows)
+        return await reads.read(rows)
 
     async def journal(self, run: UUID) -> list[JournalEntry]:
         """The run's journal in order."""
-        return await database.read(
+        return await reads.read(
             lambda: list(JournalEntry.objects.filter(run=run).order_by("position"))
         )
 
@@ -224,7 +232,7 @@ async def until_true(condition: Callable[[], Any], timeout: float = 10) -> Any:
 async def until(look: Callable[[], Any], timeout: float = 10) -> Any:
     """Look at the database until what is found is true; return it."""
     deadline = time.monotonic() + timeout
-    while not (found := await database.read(look)):
+    while not (found := await reads.read(look)):
         assert time.monotonic() < deadline, f"nothing in {timeout} s"
         await asyncio.sleep(0.005)
     return found

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from natproject import serving
-from tests.support.children import HOST, ROOT, Child, environment
-from tests.support.forms import CLUSTER, UVICORN
-from tests.support.stores import Store, empty_store
+from tests.support.database.server_store import Store, empty_store
+from tests.support.processes.child import HOST, ROOT, Child, environment
+from tests.support.running_form import CLUSTER, UVICORN
 
 __all__ = [
     "HOST",
@@ -79,7 +79,7 @@ class Template:
 def seed(data_dir: Path, store: Store, users: list[str]) -> dict[str, str]:
     """Migrate a store and make users; return their session cookies by name."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.seed"],
+        [sys.executable, "-m", "tests.support.database.migrate_and_seed"],
         cwd=ROOT,
         env=environment(data_dir, **store.environment),
         input=json.dumps(users),

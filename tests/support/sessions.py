@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from sessions_app.config import WorkflowConfig
-from sessions_app.session import SessionManager
+from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Person
+from sessions_app.workflows.config import WorkflowConfig
 from sessions_app.workflows.registry import NoOptions, Workflow
 
 
@@ -114,3 +114,9 @@ class Log:
             self.gates.pop(name, None)
         if error is not None:
             raise error
+
+
+async def turns(count: int = 100) -> None:
+    """Let the loop turn so often: more than what waits for nothing needs to come to its end."""
+    for _ in range(count):
+        await asyncio.sleep(0)

@@ -11,8 +11,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from natproject.cluster.plan import Plan
-from natproject.service_process import ServiceFailed
-from natproject.service_programs import package_directory
+from sessions_app.operations.local_services.process import ServiceFailed
+from sessions_app.operations.local_services.programs import package_directory
+from sessions_app.settings import RuntimeSettings
 
 if TYPE_CHECKING:
     from natproject.cluster.run import Cluster
@@ -84,7 +85,7 @@ class Command(BaseCommand):
 
 def check_address(plan: Plan) -> None:
     """Raise ImproperlyConfigured if the cluster cannot listen where it should."""
-    if settings.CLUSTER:
+    if RuntimeSettings.load().cluster:
         raise ImproperlyConfigured(
             "DATABASE_URL and REDIS_URL are set. This starts a PostgreSQL and a Redis of its own: "
             "leave both out."

@@ -1,0 +1,179 @@
+"""What load tests and benchmarks drive, by the first word of the message. Offered only where
+PROBE_WORKFLOW is set.
+
+    echo TEXT         one chunk
+    ask               one text prompt, then the answer as a chunk
+    prompt TYPE       one prompt of that `input_type`, then the answer's value as a chunk
+    two               two text prompts at once, then the answers joined by "|"
+    textask N         as stream, then as ask
+    fail              raises
+    approve N         N binary prompts one after another, then the answers joined by "|"
+    stream N          N chunks "t0 ", "t1 ", … without delay
+    slowask MS        as ask, after so many milliseconds
+    slowstream N MS   as stream, with so many milliseconds before each chunk
+    step N [MS]       N journaled steps; each waits so many milliseconds, then appends a line to the
+                      file named by PROBE_LOG, and two to that named by PROBE_DIARY
+    exit              ends the process at once, as a crash does
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+from bench.workflows.probe_diary import note
+from sessions_app.workflows import (
+    BinaryPrompt,
+    CheckboxPrompt,
+    Context,
+    DropdownPrompt,
+    Message,
+    NotificationPrompt,
+    OAuthPrompt,
+    Option,
+    RadioPrompt,
+    TextPrompt,
+    workflow,
+)
+from sessions_app.workflows.prompts import AnyPrompt
+
+Part = Callable[[Context, list[str]], AsyncGenerator[str, None]]
+
+COLOURS = [
+    Option(id="1", label="Red", value="red", description="as a rose"),
+    Option(id="2", label="Blue", value="blue"),
+]
+PROMPTS: dict[str, AnyPrompt] = {
+    prompt.input_type: prompt
+    for prompt in (
+        TextPrompt(text="Name?", placeholder="a name", timeout=600),
+        NotificationPrompt(text="Look."),
+        BinaryPrompt(text="Which?", options=COLOURS),
+        RadioPrompt(text="Which?", options=COLOURS),
+        DropdownPrompt(text="Which?", options=COLOURS),
+        CheckboxPrompt(text="Which ones?", options=COLOURS),
+        OAuthPrompt(text="https://login.example/authorize?state=s1"),
+    )
+}
+
+
+@workflow(
+    name="probe",
+    title="Probe",
+    description="What load tests and benchmarks drive, by the first word of the message.",
+    starters=("echo hello", "ask"),
+)
+async def probe(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    """Do what the first word says."""
+    word, _, rest = message.text.strip().partition(" ")
+    if word == "echo":
+        yield rest
+        return
+    part = PARTS.get(word)
+    if part is None:
+        yield f"The first word must be one of: echo, {', '.join(PARTS)}."
+        return
+    async for chunk in part(context, rest.split()):
+        yield chunk
+
+
+async def ask(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """One text prompt, and its answer."""
+    answer = await context.ask(TextPrompt(text="prompt-1"))
+    yield answer.text
+
+
+async def prompt(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """A prompt of any type."""
+    yield (await context.ask(PROMPTS[arguments[0]])).value
+
+
+async def two(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """Two prompts that wait at once."""
+    answers = await context.ask_all([TextPrompt(text="one?"), TextPrompt(text="two?")])
+    yield "|".join(answer.value for answer in answers)
+
+
+async def fail(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """What is wrong in a way that nobody must see."""
+    yield "so far "
+    raise ValueError("internal secret")
+
+
+async def approve(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """Prompts one after another."""
+    options = [Option(value="continue"), Option(value="cancel")]
+    answers = []
+    for number in range(1, int(arguments[0]) + 1):
+        prompt = BinaryPrompt(text=f"prompt-{number}", options=options)
+        answers.append((await context.ask(prompt)).value)
+    yield "|".join(answers)
+
+
+async def stream(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """Chunks as fast as they are taken."""
+    for number in range(int(arguments[0])):
+        yield f"t{number} "
+
+
+async def textask(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """A prompt that must not overtake the text before it."""
+    for part in (stream, ask):
+        async for chunk in part(context, arguments):
+            yield chunk
+
+
+async def slowask(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """A prompt that comes late."""
+    await asyncio.sleep(int(arguments[0]) / 1000)
+    async for chunk in ask(context, arguments):
+        yield chunk
+
+
+async def slowstream(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """Chunks at a pace."""
+    for number in range(int(arguments[0])):
+        await asyncio.sleep(int(arguments[1]) / 1000)
+        yield f"t{number} "
+
+
+async def step(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """Steps whose every execution leaves a line."""
+    wait = int(arguments[1]) / 1000 if len(arguments) > 1 else 0.0
+    for number in range(1, int(arguments[0]) + 1):
+        await context.step(append_line, f"{context.run_id} {number}", wait, title=f"step {number}")
+        yield f"s{number} "
+
+
+def append_line(line: str, wait: float) -> None:
+    """The effect of a step, to be counted afterwards."""
+    execution = line.replace(" ", ":")
+    note("step.begin", execution)
+    time.sleep(wait)
+    note("step.end", execution)
+    if path := os.environ.get("PROBE_LOG"):
+        with Path(path).open("a") as log:
+            log.write(f"{line}\n")
+
+
+async def exit_(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """What takes its process with it."""
+    yield "exit"
+    await asyncio.sleep(0)
+    os._exit(1)
+
+
+PARTS: dict[str, Part] = {
+    "ask": ask,
+    "prompt": prompt,
+    "two": two,
+    "textask": textask,
+    "fail": fail,
+    "approve": approve,
+    "stream": stream,
+    "slowask": slowask,
+    "slowstream": slowstream,
+    "step": step,
+    "exit": exit_,
+}

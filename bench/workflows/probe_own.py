@@ -1,0 +1,57 @@
+"""The probe with a builder for each user, which takes its time and keeps a diary."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from bench.workflows.probe import probe
+from bench.workflows.probe_diary import note
+from sessions_app.workflows import Context, Message, Person, workflow
+
+
+class Options(BaseModel, extra="forbid"):
+    """Milliseconds that building and closing take."""
+
+    build_ms: int = 0
+    close_ms: int = 0
+
+
+@dataclass
+class Belongings:
+    """What is built for a user."""
+
+    open: bool = True
+
+
+@asynccontextmanager
+async def belongings(user: Person, options: Options) -> AsyncIterator[Belongings]:
+    """Build, and close; the diary has a line before and after each."""
+    note("builder.begin", user.username)
+    built = Belongings()
+    try:
+        await asyncio.sleep(options.build_ms / 1000)
+        note("builder.built", user.username)
+        yield built
+    finally:
+        built.open = False
+        note("builder.closing", user.username)
+        await asyncio.sleep(options.close_ms / 1000)
+        note("builder.closed", user.username)
+
+
+@workflow(
+    name="probe_own",
+    title="Probe of one's own",
+    description="As the probe, with a builder for each user.",
+    options=Options,
+    per_user_builder=belongings,
+)
+async def probe_own(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    """Do what the first word says."""
+    async for chunk in probe(message, context):
+        if not context.builder.open:
+            raise RuntimeError("The builder was closed while it was in use.")
+        yield chunk

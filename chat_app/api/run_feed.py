@@ -1,0 +1,142 @@
+"""Following one run, as a socket follows a conversation: by a feed, moved by the group's news."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from chat_app.api.problems import Failure
+from chat_app.feed.feed import Feed
+from chat_app.feed.limits import CloseSocket
+from chat_app.feed.selectors import Opening
+from chat_app.feed.sweeper import INTERVAL, hear, look, sweeper
+from chat_app.identity import Identity, revocation
+from sessions_app.notify.groups import GroupListener, LayerMessage, group_name
+from sessions_app.storage.records import EventRecord
+
+RESTARTING = "The server restarts. Send the same request again, with the ids of the response."
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """An event of the run, read by who has all up to `after`. `settled`: see `frames.View`."""
+
+    event: EventRecord
+    after: int
+    settled: Collection[str]
+
+
+async def follow(
+    *, identity: Identity, conversation: UUID, run: UUID, after: int
+) -> AsyncGenerator[Followed | None, None]:
+    """The events of a run behind the cursor, in order, and on as they come; None now and then
+    while there are none, so that the reader can look after its client.
+
+    The run's end is the reader's to see. Nothing is held before the first item is asked for, nor
+    after the generator is closed.
+
+    Raises:
+        Failure: it goes on no further: the identity has ended, or the conversation, or this server.
+    """
+    feed = _RunFeed(conversation, run)
+    reader = _Reader(identity, feed)
+    try:
+        async with reader.listening():
+            await feed.start(Opening(after, after, [], lost=False))
+            await look(reader)
+            while True:
+                if feed.deleted:
+                    raise Failure(404, "invalid_message", "The conversation was deleted.")
+                if feed.behind:
+                    await feed.advance()
+                while feed.taken:
+                    yield feed.taken.popleft()
+                message = await reader.next_message()
+                if message is None:
+                    yield None
+                else:
+                    await hear(reader, message)
+    except CloseSocket as why:
+        if why.code == 1012:
+            raise Failure(503, "unknown_error", RESTARTING, reason="restarting") from None
+        raise Failure(401, "user_auth_error", "You are not signed in any more.") from None
+
+
+class _RunFeed(Feed):
+    """Takes the events of one run instead of sending the frames of all."""
+
+    def __init__(self, conversation: UUID, run: UUID) -> None:
+        super().__init__(conversation, "", _send_nothing)
+        self.run = run
+        self.taken: deque[Followed] = deque()
+
+    async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:
+        """Keep it, for who asks the generator."""
+        if event.run == self.run:
+            self.taken.append(Followed(event, after, settled))
+        return 0
+
+
+async def _send_nothing(text: str, *, free: bool = False) -> None:
+    """A run's feed has no socket."""
+
+
+class _Reader:
+    """The request, as the sweeper sees it."""
+
+    awaited: Collection[str] = ()
+    stalled = False  # what it sends is bounded by the budget of the stream
+
+    def __init__(self, identity: Identity, feed: Feed) -> None:
+        self.identity = identity
+        self.feeds = {feed.conversation: feed}
+        self._listener = GroupListener()
+        self._groups = (group_name(feed.conversation), revocation.group_of(identity.person.id))
+        self._patience: asyncio.Timeout | None = None
+        self._woken = False
+        self._why: CloseSocket | None = None
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncGenerator[None]:
+        """Hear the groups of the conversation and of the user.
+
+        What the layer loses, or cannot do, the sweeper makes up for.
+        """
+        sweeper.add(self)
+        try:
+            for group in self._groups:
+                await self._listener.join(group)
+            yield
+        finally:
+            await sweeper.remove(self)
+            await self._listener.close()
+
+    async def next_message(self) -> LayerMessage | None:
+        """What the groups say next; None if that is nothing for long, or `wake` was called.
+
+        Raises:
+            CloseSocket: `end` was called.
+        """
+        try:
+            async with asyncio.timeout(0 if self._woken else INTERVAL) as self._patience:
+                message = await self._listener.receive()
+        except TimeoutError:
+            message = None
+        finally:
+            self._patience, self._woken = None, False
+        if self._why is not None:
+            raise self._why
+        return message
+
+    def wake(self) -> None:
+        """Wait for messages no longer."""
+        self._woken = True
+        if self._patience is not None and not self._patience.expired():
+            self._patience.reschedule(0)
+
+    def end(self, why: CloseSocket) -> None:
+        """Take no more messages."""
+        self._why = why
+        self.wake()

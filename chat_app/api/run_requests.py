@@ -1,0 +1,192 @@
+"""Starting a run by a request, and waiting for what it comes to: one result, or a stream."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from uuid import NAMESPACE_URL, uuid4, uuid5
+
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
+from django.http import StreamingHttpResponse
+
+from chat_app.api import results, sse
+from chat_app.api.auth import Known
+from chat_app.api.problems import Failure
+from chat_app.api.run_feed import Followed, follow
+from chat_app.api.schemas import RunHeaders, StreamHeaders
+from chat_app.api.selectors import read_execution, run_at
+from chat_app.feed.limits import BUDGET_BURST, BUDGET_RATE, Bucket
+from chat_app.identity import Identity, metadata
+from chat_app.protocol.frames import is_end
+from sessions_app.conversations import messages
+from sessions_app.conversations.messages import IncomingMessage
+from sessions_app.errors import Invalid
+from sessions_app.models import Event, Run
+from sessions_app.models.people import UserId
+from sessions_app.storage import reads
+from sessions_app.storage.records import EventRecord
+
+# Looks without news between two signs of life of a stream.
+HEARTBEAT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that was started, now or by the same request before; its reader has all to `after`."""
+
+    identity: Identity
+    run: Run
+    after: int
+    continued: bool
+
+    def follow(self) -> AsyncGenerator[Followed | None, None]:
+        """Its events from there on."""
+        return follow(
+            identity=self.identity,
+            conversation=self.run.conversation_id,
+            run=self.run.id,
+            after=self.after,
+        )
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """By which a client may come back to it; not all ids that sockets take fit into one."""
+        ids = {
+            "execution-id": str(self.run.id),
+            "conversation-id": self.run.conversation.conversation_id,
+            "user-message-id": self.run.message_id,
+        }
+        return {name: id_ for name, id_ in ids.items() if id_.isascii() and id_.isprintable()}
+
+    def form(self) -> results.ChatForm:
+        """OpenAI's form of it; the model is the workflow."""
+        return results.ChatForm(self.run.id, self.run.created_at, self.run.conversation.workflow)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a request asks for: as `Message`."""
+
+    text: str
+    client_format: str
+    workflow: str | None
+
+
+async def begin(request: Known, headers: RunHeaders, wanted: RunRequest) -> Begun:
+    """Submit the message of a request, or find the run that the same request began before."""
+    owner = request.auth.person.id
+    message_id = headers.user_message_id or str(uuid4())
+    # A message of a new conversation names that too, so that its repeat finds it.
+    conversation_id = headers.conversation_id or str(uuid5(NAMESPACE_URL, message_id))
+    last = headers.last_event_id if isinstance(headers, StreamHeaders) else None
+    if last is not None and headers.user_message_id is None:
+        run_id = await reads.read(run_at, owner, conversation_id, last)
+        after = last
+    else:
+        submitted = await messages.submit(
+            owner=owner,
+            conversation_id=conversation_id,
+            message=IncomingMessage(
+                message_id,
+                wanted.text,
+                wanted.client_format,
+                wanted.workflow,
+                metadata(request.scope),
+            ),
+        )
+        run_id, after = submitted.run, max(submitted.sequence, last or 0)
+    run = (await reads.read(read_execution, owner, run_id)).run
+    # Not to be kept open, by this request's own thread, for as long as the run takes.
+    await sync_to_async(close_old_connections)()
+    end = run.conversation.last_sequence
+    if after > end:
+        raise Invalid(f"The log ends at {end}: there is no event {after}.", last_sequence=end)
+    return Begun(request.auth, run, after, continued=last is not None)
+
+
+async def outcome(begun: Begun) -> tuple[int, results.Json]:
+    """Status and body of a single answer: 200 with the result, or 202 where the run stops.
+
+    Raises:
+        Failure: the run has no result.
+    """
+    async with aclosing(begun.follow()) as events:
+        async for followed in events:
+            if followed is None:
+                continue
+            if _is_pending(followed):
+                return 202, results.stop_at(followed.event)
+            if _is_rest(followed.event):
+                execution = await reads.read(read_execution, _owner(begun), begun.run.id)
+                if execution.run.status == Run.Status.COMPLETED:
+                    return 200, results.result(execution.run, execution.output)
+                _check_alive(execution.run)
+    raise AssertionError("following a run has no end of its own")
+
+
+def answer_streaming(begun: Begun, form: sse.Generate) -> StreamingHttpResponse:
+    """A response that goes on until the run's end."""
+    return StreamingHttpResponse(
+        _stream(begun, form),
+        content_type="text/event-stream",
+        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **begun.headers},
+    )
+
+
+async def _stream(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]:
+    yield ""  # the headers go out with the first piece, even an empty one
+    try:
+        async with aclosing(_pieces(begun, form)) as pieces:
+            async for piece in pieces:
+                yield piece
+    except Failure as failure:  # after the headers there is no other place to say it
+        yield sse.error(failure.code, str(failure))
+
+
+async def _pieces(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]:
+    quiet = 0
+    fits = True
+    budget = Bucket(rate=BUDGET_RATE, burst=BUDGET_BURST)
+    async with aclosing(begun.follow()) as events:
+        async for followed in events:
+            if followed is None:
+                quiet += 1
+                if quiet % HEARTBEAT == 0:
+                    yield sse.HEARTBEAT
+                continue
+            written = sse.write(followed, form)
+            if not fits:  # one piece always does, however large: else nobody would get on
+                raise Failure(429, "unknown_error", "Too much at once; come back for the rest.")
+            fits = budget.take(len(written.text))
+            yield written.text
+            if written.ended:
+                return
+            if _is_rest(followed.event):
+                execution = await reads.read(read_execution, _owner(begun), begun.run.id)
+                _check_alive(execution.run)
+
+
+def _owner(begun: Begun) -> UserId:
+    return begun.identity.person.id
+
+
+def _is_pending(followed: Followed) -> bool:
+    event = followed.event
+    return (
+        event.type == Event.Type.INTERACTION
+        and event.payload["interaction_id"] not in followed.settled
+    )
+
+
+def _is_rest(event: EventRecord) -> bool:
+    """Whether the run had come to its end, or was suspended; that may be over by now."""
+    return is_end(event) or (
+        event.type == Event.Type.RUN and event.payload["status"] == Run.Status.SUSPENDED
+    )
+
+
+def _check_alive(run: Run) -> None:
+    if run.status not in Run.UNFINISHED:
+        code, reason = results.failure(run)
+        status = 409 if run.status == Run.Status.CANCELLED else 500
+        raise Failure(status, code, reason, execution_id=str(run.id))

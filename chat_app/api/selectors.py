@@ -1,0 +1,111 @@
+"""What the HTTP interface reads. All of it blocks: call it by `sessions_app.storage.reads.read`."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from chat_app.feed.selectors import pending_prompts, run_output
+from sessions_app.errors import NotFound
+from sessions_app.models import Event, HostLease, Interaction, Run
+from sessions_app.models.people import UserId, users
+from sessions_app.storage.records import EventRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """A run with its conversation, the oldest prompt it waits for, and its output if complete."""
+
+    run: Run
+    prompt: EventRecord | None
+    output: str
+
+
+def read_execution(owner: UserId, run_id: UUID) -> Execution:
+    """One of the owner's runs.
+
+    Raises:
+        NotFound: there is none; another's is as good as none.
+    """
+    mine = Run.objects.filter(pk=run_id, conversation__owner_id=owner)
+    run = mine.select_related("conversation").first()
+    if run is None:
+        raise NotFound("There is no such execution.")
+    prompts = pending_prompts(run=run_id) if run.status in Run.UNFINISHED else []
+    output = run_output(run_id) if run.status == Run.Status.COMPLETED else ""
+    return Execution(run, prompts[0] if prompts else None, output)
+
+
+def run_at(owner: UserId, conversation_id: str, sequence: int) -> UUID:
+    """The run that wrote the event of that sequence.
+
+    Raises:
+        NotFound: the owner has no such event.
+    """
+    run: UUID | None = (
+        Event.objects.filter(
+            conversation__owner_id=owner,
+            conversation__conversation_id=conversation_id,
+            first_sequence__lte=sequence,
+            sequence__gte=sequence,
+        )
+        .values_list("run_id", flat=True)
+        .first()
+    )
+    if run is None:
+        raise NotFound(
+            "There is no event of that Last-Event-ID in the conversation that the header "
+            "conversation-id names. Send the conversation-id and the user-message-id that came "
+            "with the stream."
+        )
+    return run
+
+
+def check_interaction(owner: UserId, run_id: UUID, interaction: UUID) -> None:
+    """See to it that the owner's run has asked it.
+
+    Raises:
+        NotFound: it has not.
+    """
+    asked = Interaction.objects.filter(
+        pk=interaction, run_id=run_id, run__conversation__owner_id=owner
+    )
+    if not asked.exists():
+        raise NotFound("There is no such interaction.")
+
+
+def is_staff(user: UserId) -> bool:
+    """Whether the user belongs to those who run this site."""
+    found = users().filter(pk=user).first()
+    return found is not None and found.is_active and getattr(found, "is_staff", False)
+
+
+def read_monitor(user_id: str | None) -> dict[str, Any]:
+    """The live builders of users, in the peer's form, or those of one user."""
+    leases = HostLease.objects.exclude(metrics={}).exclude(user_id="").order_by("key")
+    if user_id is not None:
+        leases = leases.filter(user_id=user_id)
+    users = [_builder(lease) for lease in leases]
+    return {"timestamp": datetime.now(UTC), "total_active_users": len(users), "users": users}
+
+
+def _builder(lease: HostLease) -> dict[str, Any]:
+    metrics = lease.metrics
+    requests, active = metrics.get("total_requests", 0), metrics.get("ref_count", 0)
+    return {
+        "user_id": lease.user_id,
+        "workflow": lease.workflow,
+        "worker": lease.worker,
+        "session": {
+            "created_at": lease.started_at,
+            "last_activity": lease.last_activity,
+            "ref_count": active,
+            "is_active": active > 0,
+        },
+        "requests": {
+            "total_requests": requests,
+            "active_requests": active,
+            "avg_latency_ms": metrics.get("total_latency_ms", 0.0) / requests if requests else 0.0,
+            "error_count": metrics.get("error_count", 0),
+        },
+    }

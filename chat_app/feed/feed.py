@@ -1,0 +1,164 @@
+"""A feed: a cursor over one conversation's log, and the one way from there to a client.
+
+News with a copy that continues the cursor goes out at once; after a gap, or without a copy, the log
+is read. So news that is lost, doubled or out of order costs a read, and never an event.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from django.db import DatabaseError
+
+from chat_app.feed.limits import CloseSocket, Window
+from chat_app.feed.selectors import Opening, read_events, run_output
+from chat_app.protocol.frames import SINGLE, Frame, View, dump, event_frames, is_end
+from sessions_app.notify.event_copy import read_copy
+from sessions_app.storage import reads
+from sessions_app.storage.records import EventRecord
+
+log = structlog.get_logger(__name__)
+
+# Events read from the log at once. The first reads are small, as events may be large.
+FIRST_PAGE = 16
+PAGE = 200
+PAGE_BYTES = 256 * 1024
+# Runs whose end is remembered, for a stop that is acknowledged when they have ended.
+ENDED = 64
+
+
+class Send(Protocol):
+    """Sends a text frame. `free`: it is not charged to the budget of the socket."""
+
+    async def __call__(self, text: str, *, free: bool = False) -> None: ...
+
+
+class Feed:
+    """News, acknowledgements and the sweeper may move it; one at a time."""
+
+    def __init__(self, conversation: UUID, conversation_id: str, send: Send) -> None:
+        self.conversation = conversation
+        self.conversation_id = conversation_id
+        self.cursor = 0
+        self.known = 0  # the highest sequence heard of
+        self.deleted = False  # the conversation, when the sweeper last looked
+        self._send = send
+        self._window = Window()
+        self._lock = asyncio.Lock()
+        self.started = False
+        self._page = FIRST_PAGE
+        self._ended: deque[UUID] = deque(maxlen=ENDED)
+        self._stops: list[tuple[set[UUID], Frame]] = []
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is more than was sent."""
+        return self.started and self.cursor < self.known
+
+    async def start(self, opening: Opening) -> None:
+        """Send what comes first, then all after the cursor. News is only noted until then."""
+        async with self._lock:
+            self.cursor = opening.cursor
+            for event in opening.shown:
+                await self.give(event, after=0)
+            self.known = max(self.known, opening.last)
+            self.started = True
+            await self._catch_up()
+
+    async def news(self, sequence: int, copy: str | None) -> None:
+        """There are events up to `sequence`; `copy` may hold the last of them."""
+        self.known = max(self.known, sequence)
+        if self.behind:
+            async with self._lock:
+                await self._catch_up(copy)
+
+    async def advance(self) -> None:
+        """Send what there is and the window lets out.
+
+        Raises:
+            CloseSocket: the window has been full for too long.
+        """
+        if self._window.overdue:
+            raise CloseSocket(4408, "nothing acknowledged; come back")
+        async with self._lock:
+            await self._catch_up()
+
+    async def acknowledge(self, sequence: int) -> None:
+        """The client has all events up to `sequence`."""
+        self._window.acknowledge(sequence)
+        if self.behind:
+            await self.advance()
+
+    async def send_when_ended(self, runs: Iterable[UUID], frame: Frame) -> None:
+        """Send the frame once the last events of all these runs have been sent."""
+        waiting = set(runs) - set(self._ended)
+        if waiting:
+            self._stops.append((waiting, frame))
+        else:
+            await self._send(dump(frame))
+
+    async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:
+        """Give an event to the client, who has all up to `after`; returns the bytes.
+
+        A feed whose client takes no frames has another way to do it.
+        """
+        result = ""
+        if event.client_format in SINGLE and is_end(event):
+            result = await reads.read(run_output, event.run)
+        view = View(self.conversation_id, datetime.now(UTC), after, settled, result)
+        size = 0
+        for frame in event_frames(event, view):
+            text = dump(frame)
+            size += len(text)
+            await self._send(text, free=self._window.acknowledging)
+        return size
+
+    async def _catch_up(self, copy: str | None = None) -> None:
+        try:
+            if copy is not None and self.behind:
+                await self._send_copy(read_copy(self.conversation, copy))
+            while self.behind and not self._window.full:
+                await self._send_page()
+        except DatabaseError as error:  # the sweeper comes back to it
+            log.warning("feed.read_failed", error=str(error))
+
+    async def _send_copy(self, events: list[EventRecord]) -> None:
+        """Those that continue the cursor without a gap."""
+        for event in events:
+            if event.first_sequence > self.cursor + 1 or self._window.full:
+                break
+            if event.sequence > self.cursor:
+                await self._pass(event, ())
+
+    async def _send_page(self) -> None:
+        """Those that the log has next, as far as the window goes."""
+        events, settled = await reads.read(read_events, self.conversation, self.cursor, self._page)
+        if not events:  # the conversation was deleted
+            self.known = self.cursor
+        size = 0
+        for event in events:
+            if self._window.full:
+                break
+            size += await self._pass(event, settled)
+        self._page = max(1, self._page // 2) if size > PAGE_BYTES else min(PAGE, self._page * 2)
+
+    async def _pass(self, event: EventRecord, settled: Collection[str]) -> int:
+        """Send an event and move the cursor behind it; returns the bytes."""
+        size = await self.give(event, after=self.cursor, settled=settled)
+        self.cursor = event.sequence
+        self._window.sent(event.sequence, size)
+        if is_end(event):
+            await self._note_end(event.run)
+        return size
+
+    async def _note_end(self, run: UUID) -> None:
+        self._ended.append(run)
+        for waiting, frame in self._stops:
+            waiting.discard(run)
+            if not waiting:
+                await self._send(dump(frame))
+        self._stops = [stop for stop in self._stops if stop[0]]

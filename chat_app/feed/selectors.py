@@ -1,0 +1,121 @@
+"""What a feed reads. Everything here blocks: call it by `sessions_app.storage.reads.read`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sessions_app.models import Conversation, Event, Interaction, Run
+from sessions_app.models.people import UserId
+from sessions_app.storage import event_log
+from sessions_app.storage.records import EventRecord
+from sessions_app.storage.run_text import kept, split
+
+TEXT = (Event.Type.TEXT, Event.Type.MESSAGE)
+# Of a message that is being written, a first connection gets at most this many of the last pieces.
+PIECES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Where a feed begins. `shown` are events at or before the cursor that the client gets first;
+    `last` is the log's end. `lost`: the client named a place that the log does not have.
+    """
+
+    cursor: int
+    last: int
+    shown: list[EventRecord]
+    lost: bool
+
+
+def find_conversation(owner: UserId, conversation_id: str) -> UUID | None:
+    """The owner's conversation of that name; another's is as good as none."""
+    mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
+    return mine.values_list("pk", flat=True).first()
+
+
+def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventRecord], set[str]]:
+    """Events after the cursor, and which of the prompts among them are settled by now."""
+    events = event_log.read(conversation, after=after, limit=limit)
+    settled = {
+        event.payload["interaction_id"] for event in events if event.type == Event.Type.INTERACTION
+    }
+    if settled:
+        pending = Interaction.objects.filter(pk__in=settled, status=Interaction.Status.PENDING)
+        settled -= {str(pk) for pk in pending.values_list("pk", flat=True)}
+    return events, settled
+
+
+def read_opening(conversation: UUID, *, after: int | None, kept: int | None) -> Opening:
+    """What a socket that comes with `last_sequence=after`, or with a kept cursor, gets first.
+
+    Pending prompts up to the cursor; on a first connection (neither is there, or `after` is no
+    place of the log) also the output so far of the messages that are being written.
+    """
+    last = Conversation.objects.values_list("last_sequence", flat=True).get(pk=conversation)
+    lost = after is not None and not 0 <= after <= last
+    cursor = kept if after is None else after
+    first = lost or cursor is None
+    start = last if first or cursor is None else min(cursor, last)
+    shown = pending_prompts(conversation=conversation, sequence__lte=start)
+    if first:
+        shown += _output_so_far(conversation, last)
+    return Opening(start, last, sorted(shown, key=lambda event: event.sequence), lost)
+
+
+def run_output(run: UUID) -> str:
+    """The whole text of a run, without what a restart took back."""
+    rows = Event.objects.filter(run=run, type__in=[*TEXT, Event.Type.RESTART]).order_by("sequence")
+    pieces = kept(rows.values_list("type", "first_sequence", "sequence", "payload"))
+    return "".join(piece.text for piece in pieces)
+
+
+def pending_prompts(**which: object) -> list[EventRecord]:
+    """Pending prompts, as the events that opened them, oldest first."""
+    pending = Interaction.objects.filter(status=Interaction.Status.PENDING, **which)
+    return [
+        _record(
+            row.run,
+            Event.Type.INTERACTION,
+            (row.sequence, row.sequence),
+            {
+                "interaction_id": str(row.pk),
+                "prompt": row.prompt,
+                "expires_at": row.expires_at.isoformat() if row.expires_at else None,
+                "version": row.version,
+            },
+            row.created_at,
+        )
+        for row in pending.select_related("run").order_by("sequence")
+    ]
+
+
+def _output_so_far(conversation: UUID, last: int) -> list[EventRecord]:
+    """Per running run, its text since it last did anything else, as one event.
+
+    The run may end, and its text be folded, while this reads; what is after `last` is left out.
+    """
+    found = []
+    for run in Run.objects.filter(conversation=conversation, status=Run.Status.RUNNING):
+        events = Event.objects.filter(conversation=conversation, run=run, first_sequence__lte=last)
+        other = events.exclude(type__in=TEXT).order_by("-sequence").first()
+        rows = events.filter(
+            type__in=TEXT, first_sequence__gt=other.sequence if other else 0
+        ).order_by("-sequence")[:PIECES]
+        pieces = [
+            piece
+            for row in reversed(rows)
+            for piece in split(row.first_sequence, row.payload)
+            if piece.sequence <= last
+        ]
+        if pieces:
+            text = "".join(piece.text for piece in pieces)
+            span = (pieces[0].sequence, pieces[-1].sequence)
+            found.append(_record(run, Event.Type.TEXT, span, {"text": text}, rows[0].created_at))
+    return found
+
+
+def _record(
+    run: Run, type_: str, span: tuple[int, int], payload: dict[str, object], at: datetime
+) -> EventRecord:
+    ids = (run.conversation_id, run.pk, run.message_id, run.client_format)
+    return EventRecord(*ids, *span, type_, payload, at)

@@ -1,0 +1,191 @@
+"""Looks at the logs of all open conversations now and then, for followers whose news was lost."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from itertools import count
+from typing import Any, Protocol
+from uuid import UUID
+
+import structlog
+from django.db import DatabaseError
+
+from chat_app.feed.feed import Feed
+from chat_app.feed.limits import CloseSocket
+from chat_app.identity import Identity, still_valid
+from sessions_app.models import Conversation
+from sessions_app.models.people import UserId
+from sessions_app.notify.groups import LayerMessage
+from sessions_app.notify.memory_layer import LOST
+from sessions_app.notify.notifier import NEWS
+from sessions_app.operations.startup import GOODBYE
+from sessions_app.storage import reads
+
+log = structlog.get_logger(__name__)
+
+INTERVAL = 3.0  # seconds
+REVALIDATE = 3  # sweeps: how often it is looked whether people may still be here
+IDS = 1000  # in one query
+
+
+class Follower(Protocol):
+    """What follows logs for somebody: a socket, or a request that waits for a run."""
+
+    @property
+    def identity(self) -> Identity | None:
+        """Whose it is, once that is known."""
+
+    @property
+    def feeds(self) -> Mapping[UUID, Feed]:
+        """By conversation."""
+
+    @property
+    def awaited(self) -> Collection[str]:
+        """Conversations that are not there yet, by name."""
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the client has not read for too long."""
+
+    def wake(self) -> None:
+        """Look at the feeds that are behind, and for what is awaited."""
+
+    def end(self, why: CloseSocket) -> None:
+        """Close."""
+
+
+class Sweeper:
+    """One task per process, while there are followers."""
+
+    def __init__(self) -> None:
+        # With the task that serves each to its end.
+        self._followers: dict[Follower, asyncio.Task[Any] | None] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._closing: CloseSocket | None = None
+
+    def add(self, follower: Follower) -> None:
+        """The current task serves a follower from now on."""
+        self._followers[follower] = asyncio.current_task()
+        if self._closing is not None:
+            follower.end(self._closing)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="sweeper")
+
+    async def remove(self, follower: Follower) -> None:
+        """It has ended."""
+        self._followers.pop(follower, None)
+        if not self._followers and self._task is not None:
+            task, self._task = self._task, None
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def close_all(self) -> None:
+        """End all with 1012, since the server stops; clients come back to the next."""
+        self._closing = CloseSocket(1012, "restarting; come back")
+        for follower in self._followers:
+            follower.end(self._closing)
+        if tasks := [task for task in self._followers.values() if task]:
+            await asyncio.wait(tasks, timeout=GOODBYE)
+
+    async def _run(self) -> None:
+        for sweep in count(1):
+            await asyncio.sleep(INTERVAL)
+            for follower in self._followers:
+                if follower.stalled:
+                    follower.end(CloseSocket(4408, "too much unread; come back"))
+            try:
+                await _sweep(list(self._followers))
+                if sweep % REVALIDATE == 0:
+                    await self._revalidate()
+            except Exception:  # the next sweep tries again
+                log.exception("sweeper.failed")
+
+    async def _revalidate(self) -> None:
+        """End those whose identity has ended, should the hint be lost."""
+        identities = {each.identity for each in self._followers if each.identity}
+        valid = await reads.read(still_valid, identities)
+        for follower in list(self._followers):
+            if follower.identity in identities - valid:
+                follower.end(CloseSocket(4401, "signed out"))
+
+
+async def hear(follower: Follower, message: LayerMessage) -> None:
+    """The channel layer has a message: news, the identity may have ended, or messages were lost.
+
+    Raises:
+        CloseSocket: the identity has ended.
+    """
+    if message["type"] == NEWS:
+        feed = follower.feeds.get(UUID(hex=message["conversation"]))
+        if feed is not None:
+            await feed.news(message["sequence"], message["copy"])
+        return
+    try:
+        await check(follower.identity)
+    except DatabaseError as error:  # the sweeper comes back to it
+        log.warning("sweeper.not_checked", error=str(error))
+    if message == LOST:
+        await look(follower)
+
+
+async def look(follower: Follower) -> None:
+    """Look at the logs of one follower's conversations now."""
+    try:
+        await _sweep([follower])
+    except DatabaseError as error:  # the sweeper comes back to it
+        log.warning("sweeper.not_looked", error=str(error))
+
+
+async def check(identity: Identity | None) -> None:
+    """Look whether an identity still holds.
+
+    Raises:
+        CloseSocket: it does not.
+    """
+    if identity is None or not await reads.read(still_valid, [identity]):
+        raise CloseSocket(4401, "signed out")
+
+
+async def _sweep(followers: list[Follower]) -> None:
+    feeds = [feed for follower in followers for feed in follower.feeds.values()]
+    heads = await reads.read(_heads, {feed.conversation for feed in feeds})
+    for feed in feeds:
+        feed.known = max(feed.known, heads.get(feed.conversation, 0))
+        feed.deleted = feed.conversation not in heads
+    awaited = set().union(*map(_awaited, followers))
+    found = await reads.read(_existing, awaited) if awaited else set()
+    for follower in followers:
+        changed = any(feed.behind or feed.deleted for feed in follower.feeds.values())
+        if changed or _awaited(follower) & found:
+            follower.wake()
+
+
+def _awaited(follower: Follower) -> set[tuple[UserId, str]]:
+    owner = follower.identity
+    return {(owner.person.id, name) for name in follower.awaited} if owner else set()
+
+
+def _heads(conversations: Iterable[UUID]) -> dict[UUID, int]:
+    ids = list(conversations)
+    heads: dict[UUID, int] = {}
+    for start in range(0, len(ids), IDS):
+        part = Conversation.objects.filter(pk__in=ids[start : start + IDS])
+        heads |= dict(part.values_list("pk", "last_sequence"))
+    return heads
+
+
+def _existing(awaited: set[tuple[UserId, str]]) -> set[tuple[UserId, str]]:
+    pairs = list(awaited)
+    found: set[tuple[UserId, str]] = set()
+    for start in range(0, len(pairs), IDS):
+        part = pairs[start : start + IDS]
+        rows = Conversation.objects.filter(
+            owner_id__in={owner for owner, _ in part},
+            conversation_id__in=[name for _, name in part],
+        )
+        found |= awaited.intersection(rows.values_list("owner_id", "conversation_id"))
+    return found
+
+
+sweeper = Sweeper()

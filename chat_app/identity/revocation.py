@@ -1,0 +1,77 @@
+"""Notifies the sockets of a user, on every process, to look whether they may stay.
+
+A message to the group of the user when Django says that something of an identity changed: a session
+or the user was deleted, the user deactivated, the password changed, an API key revoked. It is a
+hint: the sockets look into the database, and the sweeper has them look anyway, should it be lost.
+"""
+
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import structlog
+from django.contrib.auth import SESSION_KEY, get_user_model
+from django.contrib.sessions.base_session import AbstractBaseSession
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models.signals import post_delete, post_save
+
+from chat_app.models import ApiKey
+from sessions_app.models.people import UserId, name_of, read_user_id, session_model
+from sessions_app.notify import notifier
+
+log = structlog.get_logger(__name__)
+
+CHECK = "identity.check"
+# What of a user an identity stands on.
+FIELDS = frozenset({"is_active", "password"})
+
+
+def group_of(user: UserId) -> str:
+    """The group of a user's sockets."""
+    return f"user.{name_of(user)}"
+
+
+def connect() -> None:
+    """Listen to Django's signals."""
+    users: Any = get_user_model()
+    post_save.connect(_user_saved, sender=users, dispatch_uid="revocation.user_saved")
+    post_delete.connect(_user_deleted, sender=users, dispatch_uid="revocation.user_deleted")
+    if rows := session_model():
+        post_delete.connect(_session_deleted, sender=rows, dispatch_uid="revocation.session")
+    for signal in (post_save, post_delete):
+        signal.connect(_key_changed, sender=ApiKey, dispatch_uid="revocation.key")
+
+
+def _user_saved(
+    instance: Any, created: bool, update_fields: frozenset[str] | None, **_: Any
+) -> None:
+    if not created and (update_fields is None or FIELDS & update_fields):
+        _notify(instance.pk)
+
+
+def _user_deleted(instance: Any, **_: Any) -> None:
+    _notify(instance.pk)
+
+
+def _session_deleted(instance: AbstractBaseSession, **_: Any) -> None:
+    user = instance.get_decoded().get(SESSION_KEY)
+    with suppress(ValidationError):  # of another user model, which was in use before
+        if (pk := read_user_id(user)) is not None:
+            _notify(pk)
+
+
+def _key_changed(instance: ApiKey, **_: Any) -> None:
+    if not instance.pk or instance.revoked_at is not None:
+        _notify(instance.user_id)
+
+
+def _notify(user: UserId) -> None:
+    transaction.on_commit(partial(_send, user))
+
+
+def _send(user: UserId) -> None:
+    try:
+        notifier.send_from_thread(group_of(user), {"type": CHECK})
+    except Exception as error:  # noqa: BLE001 - whatever it is, the sweeper comes to it
+        log.warning("revocation.not_sent", user=user, error=repr(error))

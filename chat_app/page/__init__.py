@@ -1,0 +1,1 @@
+"""The chat page: what it shows, read from the log, and its forms. `urls` imports it."""

@@ -1,0 +1,134 @@
+"""All that the page of a conversation shows, read at once."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.utils import timezone
+from django.utils.translation import gettext
+
+from chat_app.page import history
+from chat_app.page.cards import Card, TypedAnswer, cards
+from chat_app.page.run_state import RunState, run_state
+from chat_app.page.transcript import Item, RunNote, build
+from sessions_app.errors import UnknownWorkflow
+from sessions_app.models import Conversation, Event, Interaction, Run
+from sessions_app.models.people import UserId
+from sessions_app.storage.records import EventRecord
+from sessions_app.workflows import registry
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A part of the transcript. `last`: every event up to it is in here (or before here).
+
+    `older` is the sequence to ask for what comes before, 0 at the beginning; `skipped` says that
+    this part does not reach back to where it was asked from.
+    """
+
+    items: list[Item]
+    last: int
+    older: int
+    skipped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A conversation as it stands. `conversation` is None for one that has no message yet."""
+
+    conversation_id: str
+    conversation: Conversation | None
+    transcript: Transcript
+    state: RunState
+    cards: list[Card]
+    offered: registry.Offered | None
+    enter: str
+    now: datetime
+
+    @property
+    def title(self) -> str:
+        """What the page is called."""
+        return self.conversation.title if self.conversation else gettext("New conversation")
+
+    @property
+    def about(self) -> str:
+        """Which workflow it runs."""
+        if self.offered is not None:
+            return self.offered.workflow.title
+        return self.conversation.workflow if self.conversation else ""
+
+
+def find(owner: UserId, conversation_id: str) -> Conversation | None:
+    """The person's conversation of that name. Blocks: call it in a thread."""
+    return Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id).first()
+
+
+def read_page(
+    owner: UserId,
+    conversation_id: str,
+    *,
+    after: int = 0,
+    before: int | None = None,
+    typed: TypedAnswer | None = None,
+) -> Page:
+    """The page with the newest items of those after and before the sequences given.
+
+    Blocks: call it in a thread.
+    """
+    conversation = find(owner, conversation_id)
+    if conversation is None:
+        nothing = Transcript([], 0, 0, skipped=False)
+        state = RunState("new", "")
+        return Page(conversation_id, None, nothing, state, [], None, "", timezone.now())
+    transcript = read_transcript(conversation, after=after, before=before)
+    state = run_state(conversation.id)
+    pending = cards(conversation.id, typed)
+    try:
+        offered = registry.get(conversation.workflow)
+    except UnknownWorkflow:
+        offered = None
+    enter = enter_words(state, offered.policy if offered else "enqueue", bool(pending))
+    return Page(
+        conversation_id, conversation, transcript, state, pending, offered, enter, timezone.now()
+    )
+
+
+def read_transcript(
+    conversation: Conversation, *, after: int = 0, before: int | None = None
+) -> Transcript:
+    """Part of the transcript; bounded. Blocks: call it in a thread."""
+    found = history.read(conversation.id, after=after, before=before)
+    items = build(found.rows, _interactions(found.rows))
+    _add_retries(items)
+    older = found.start if found.start > 1 else 0
+    return Transcript(items, conversation.last_sequence, older, found.skipped)
+
+
+def _interactions(rows: list[EventRecord]) -> dict[UUID, Interaction]:
+    types = (Event.Type.INTERACTION, Event.Type.INTERACTION_UPDATE)
+    ids = {row.payload["interaction_id"] for row in rows if row.type in types}
+    return Interaction.objects.select_related("answered_by").in_bulk(ids) if ids else {}
+
+
+def _add_retries(items: list[Item]) -> None:
+    """A run that failed or was stopped can be tried again with the same text."""
+    notes = [item for item in items if isinstance(item, RunNote) and item.status != "suspended"]
+    if not notes:
+        return
+    ids = [note.run for note in notes]
+    texts = dict(Run.objects.filter(pk__in=ids).values_list("id", "text"))
+    for note in notes:
+        note.retry = texts.get(note.run, "")
+
+
+def enter_words(state: RunState, policy: str, pending: bool) -> str:
+    """What sending a message would do now, where that is not plain."""
+    if not state.active:
+        return ""
+    what = {
+        "enqueue": gettext("Enter puts your message in the queue, for when this run has ended."),
+        "reject": gettext("A new message is taken when this run has ended."),
+        "interrupt": gettext("Enter stops this run and starts with your message."),
+        "parallel": gettext("Enter starts another run beside this one."),
+    }[policy]
+    return gettext("The question above waits for its own answer. ") + what if pending else what

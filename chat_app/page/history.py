@@ -1,0 +1,158 @@
+"""Reading a bounded part of a conversation's log that never cuts an item in two.
+
+However long a conversation is, a look at it reads the newest rows, or those before or after a
+sequence; an item that began before that part or goes on after it is completed by its other rows.
+
+A run may end, and its text be folded, between two of these reads. So pieces of text are read before
+the rows that may be folded from them, and what has been read twice is dropped.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from django.db.models import Max, Min, QuerySet
+from django.utils import timezone
+
+from sessions_app.models import Event
+from sessions_app.storage.event_log import read_records
+from sessions_app.storage.records import EventRecord
+from sessions_app.storage.run_text import Piece, join, stretches
+
+# Each item takes one of these rows at least, so this bounds what a look shows.
+ROWS = 50
+
+TEXTS = (Event.Type.TEXT, Event.Type.MESSAGE)
+# These end the stretch of a run's text before them.
+BREAKS = (Event.Type.USER_MESSAGE, Event.Type.STEP, Event.Type.INTERACTION)
+# Not counted: unfolded text is one item however many rows it has, the others are none.
+UNCOUNTED = (Event.Type.TEXT, Event.Type.INTERACTION_UPDATE, Event.Type.RESTART)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Rows in the order of the log, from sequence `start` on, and those that complete their items.
+
+    Pieces of text are folded here, into `message` rows. `skipped`: what was asked for has older
+    rows.
+    """
+
+    rows: list[EventRecord]
+    start: int
+    skipped: bool
+
+
+def read(conversation: UUID, *, after: int = 0, before: int | None = None) -> History:
+    """The newest rows of those between two sequences. Blocks: call it in a thread."""
+    events = Event.objects.filter(conversation_id=conversation, sequence__gt=after)
+    if before is not None:
+        events = events.filter(sequence__lt=before)
+    counted = list(
+        events.exclude(type__in=UNCOUNTED)
+        .order_by("-sequence")
+        .values_list("first_sequence", flat=True)[: ROWS + 1]
+    )
+    skipped = len(counted) > ROWS
+    start = counted[ROWS - 1] if skipped else after + 1
+    events = events.filter(sequence__gte=start)
+    pieces = list(_pieces(events))
+    rows = [*pieces, *read_records(events.exclude(type=Event.Type.TEXT))]
+    missing = [*_rest_of_texts(rows, before), *_rest_of_steps(rows), *_restarts(rows)]
+    return History(_in_order([*rows, *missing]), start, skipped)
+
+
+def _pieces(events: QuerySet[Event]) -> Iterator[EventRecord]:
+    """The unfolded text among the events, folded: one record for each unbroken stretch of a run.
+
+    There may be ten thousand pieces, so of each only the two columns that differ are read.
+    """
+    texts = events.filter(type=Event.Type.TEXT)
+    firsts = texts.order_by("run_id").values("run_id").annotate(at=Min("sequence"))
+    for run, first in firsts.values_list("run_id", "at"):
+        model = read_records(events.filter(sequence=first))
+        rows = texts.filter(run_id=run).order_by("sequence").values_list("sequence", "payload")
+        pieces = (Piece(sequence, payload["text"]) for sequence, payload in rows)
+        for stretch in stretches(pieces) if model else ():
+            yield _folded(model[0], stretch)
+
+
+def _folded(model: EventRecord, stretch: list[Piece]) -> EventRecord:
+    return replace(
+        model,
+        first_sequence=stretch[0].sequence,
+        sequence=stretch[-1].sequence,
+        type=Event.Type.MESSAGE,
+        payload=join(stretch),
+        created_at=timezone.now(),
+    )
+
+
+def _rest_of_texts(rows: list[EventRecord], before: int | None) -> Iterator[EventRecord]:
+    """Of each run: the text right before its first row here, and right after its last."""
+    ends: dict[UUID, tuple[EventRecord, EventRecord]] = {}
+    for row in sorted(rows, key=lambda row: row.sequence):
+        if row.type in TEXTS or row.type in BREAKS:
+            first, _ = ends.get(row.run, (row, row))
+            ends[row.run] = (first, row)
+    for run, (first, last) in ends.items():
+        if first.type in TEXTS:
+            yield from _texts(_before(run, first.first_sequence))
+        if before is not None and last.type in TEXTS:
+            yield from _texts(_after(run, last.sequence))
+
+
+def _texts(events: QuerySet[Event]) -> list[EventRecord]:
+    pieces = list(_pieces(events))
+    return [*pieces, *read_records(events.filter(type=Event.Type.MESSAGE))]
+
+
+def _before(run: UUID, sequence: int) -> QuerySet[Event]:
+    earlier = Event.objects.filter(run_id=run, sequence__lt=sequence)
+    border = earlier.filter(type__in=BREAKS).aggregate(at=Max("sequence"))["at"] or 0
+    return earlier.filter(sequence__gt=border)
+
+
+def _after(run: UUID, sequence: int) -> QuerySet[Event]:
+    later = Event.objects.filter(run_id=run, sequence__gt=sequence)
+    border = later.filter(type__in=BREAKS).aggregate(at=Min("sequence"))["at"]
+    return later if border is None else later.filter(sequence__lt=border)
+
+
+def _rest_of_steps(rows: list[EventRecord]) -> list[EventRecord]:
+    """The other row of each step whose beginning or end alone is here."""
+    here: dict[str, set[str]] = {}
+    for row in rows:
+        if row.type == Event.Type.STEP:
+            began = row.payload["state"] == "in_progress"
+            here.setdefault(row.payload["step_id"], set()).add("begin" if began else "end")
+    alone = [step for step, parts in here.items() if len(parts) == 1]
+    if not alone:
+        return []
+    runs = {row.run for row in rows if row.type == Event.Type.STEP}
+    return read_records(
+        Event.objects.filter(run_id__in=runs, type=Event.Type.STEP, payload__step_id__in=alone)
+    )
+
+
+def _restarts(rows: list[EventRecord]) -> list[EventRecord]:
+    """What says that text here was cut and begun anew, wherever it stands."""
+    runs = {row.run for row in rows if row.type in TEXTS}
+    if not runs:
+        return []
+    return read_records(Event.objects.filter(run_id__in=runs, type=Event.Type.RESTART))
+
+
+def _in_order(rows: list[EventRecord]) -> list[EventRecord]:
+    """Each row once; of text that was read both in pieces and folded, the longest row."""
+    ends: dict[UUID, int] = {}
+    seen: set[int] = set()
+    kept = []
+    for row in sorted(rows, key=lambda row: (row.first_sequence, -row.sequence)):
+        is_text = row.type == Event.Type.MESSAGE
+        if row.sequence in seen or (is_text and row.sequence <= ends.get(row.run, 0)):
+            continue
+        seen.add(row.sequence)
+        if is_text:
+            ends[row.run] = row.sequence
+        kept.append(row)
+    return kept

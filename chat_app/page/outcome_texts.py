@@ -1,0 +1,89 @@
+"""What became of a question, in words."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext, ngettext
+
+from sessions_app.models import Interaction
+from sessions_app.workflows.prompts import AnyPrompt, load_prompt
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeText:
+    """`line` is the short form, `full` the whole text of an answer that does not fit into it."""
+
+    status: str
+    line: str
+    full: str = ""
+    by: str = ""
+    at: datetime | None = None
+    via: str = ""
+
+
+LINE = 120
+
+
+def outcome(interaction: Interaction) -> OutcomeText | None:
+    """The outcome of a settled question; None while it is pending."""
+    prompt = load_prompt(interaction.prompt)
+    at = interaction.answered_at
+    if interaction.status == Interaction.Status.ANSWERED:
+        text = answer_text(prompt, interaction.response or {})
+        line, full = (text, "") if _is_short(text) else (text[:LINE].strip() + "…", text)
+        by = interaction.answered_by
+        name = by.get_username() if by else gettext("someone")
+        via = via_words(interaction.answered_via)
+        return OutcomeText(interaction.status, line, full, by=name, at=at, via=via)
+    if interaction.status == Interaction.Status.EXPIRED:
+        line = prompt.error
+        if interaction.response is not None:
+            default = answer_text(prompt, interaction.response)
+            line = gettext("No answer in time: it went on with “%(default)s”.") % {
+                "default": default[:LINE]
+            }
+        return OutcomeText(interaction.status, line, at=at)
+    if interaction.status == Interaction.Status.CANCELLED:
+        line = gettext("No longer needed: the run ended first.")
+        return OutcomeText(interaction.status, line, at=at)
+    return None
+
+
+def answer_text(prompt: AnyPrompt, response: dict[str, Any]) -> str:
+    """The stored answer as people read it: labels for values."""
+    if prompt.input_type == "notification":
+        return gettext("Seen")
+    if prompt.input_type == "text":
+        return str(response.get("value", "")) or gettext("(empty)")
+    if prompt.input_type == "oauth_consent":
+        return gettext("Declined") if response.get("value") == "declined" else gettext("Done")
+    values = response["values"] if "values" in response else [response.get("value")]
+    labels = [option.label for option in prompt.choices if option.value in values]
+    return ", ".join(labels) or gettext("(nothing chosen)")
+
+
+def via_words(via: str) -> str:
+    """From where an answer came."""
+    return {
+        "websocket": gettext("from the chat"),
+        "page": gettext("from the page"),
+        "admin": gettext("from the admin"),
+        "http": gettext("over the HTTP interface"),
+    }.get(via, "")
+
+
+def range_words(least: int, most: int | None, options: int) -> str:
+    """How many options a checkbox prompt takes."""
+    most = min(most or options, options)
+    if least == most:
+        return ngettext("Choose %(n)d.", "Choose %(n)d.", least) % {"n": least}
+    if not least:
+        return "" if most == options else gettext("Choose up to %(n)d.") % {"n": most}
+    if most == options:
+        return gettext("Choose at least %(n)d.") % {"n": least}
+    return gettext("Choose %(least)d to %(most)d.") % {"least": least, "most": most}
+
+
+def _is_short(text: str) -> bool:
+    return len(text) <= LINE and "\n" not in text.strip()

@@ -1,0 +1,225 @@
+"""The page, its parts for the script, and its forms, which work without the script too."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, resolve_url
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from chat_app.page import forms
+from chat_app.page.cards import TypedAnswer
+from chat_app.page.conversation_page import Page, read_page
+from chat_app.page.script_texts import WORDS
+from chat_app.page.sidebar import Sidebar, newest, sidebar
+from chat_app.settings import ChatSettings
+from sessions_app.conversations import answers
+from sessions_app.conversations.answers import Outcome
+from sessions_app.conversations.messages import MAX_NAME, submit
+from sessions_app.conversations.messages import stop as stop_runs
+from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable
+from sessions_app.models.people import Person, UserId
+from sessions_app.storage import reads
+from sessions_app.workflows import registry
+
+UPGRADE_REQUIRED = 426
+
+
+async def socket(request: HttpRequest) -> HttpResponse:
+    """Say to a plain request that the socket is here; its handshakes never come to a view."""
+    return HttpResponse(
+        "Open a WebSocket here.\n",
+        status=UPGRADE_REQUIRED,
+        content_type="text/plain; charset=utf-8",
+        headers={"Upgrade": "websocket"},
+    )
+
+
+@require_GET
+@login_required
+async def home(request: HttpRequest) -> HttpResponse:
+    """Go to the newest conversation, or begin the first."""
+    owner = (await _person(request)).id
+    conversation_id = await reads.read(newest, owner)
+    return redirect("chat:conversation", conversation_id or uuid4())
+
+
+@require_GET
+@login_required
+async def new(request: HttpRequest) -> HttpResponse:
+    """Begin another conversation. Nothing is stored before its first message."""
+    return redirect("chat:conversation", uuid4())
+
+
+@require_GET
+@never_cache
+@login_required
+async def conversation(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """The page of a conversation, `?before=N` with older items than those of the sequence."""
+    _check_name(conversation_id)
+    before = forms.number(request.GET, "before")
+    return await _page(request, conversation_id, before=before or None)
+
+
+@require_GET
+@never_cache
+@login_required
+async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """Part of the page: the items that have events from sequence `from` on, and what changes with
+    them; with `before`, the items before that sequence alone.
+    """
+    _check_name(conversation_id)
+    person = await _person(request)
+    after = max(0, forms.number(request.GET, "from") - 1)
+    before = forms.number(request.GET, "before") or None
+
+    def render() -> str:
+        page = read_page(person.id, conversation_id, after=after, before=before)
+        return render_to_string("chat_app/part.html", _context(page), request)
+
+    return HttpResponse(await reads.read(render))
+
+
+@require_GET
+@never_cache
+@login_required
+async def side(request: HttpRequest) -> HttpResponse:
+    """The list of conversations alone."""
+    person = await _person(request)
+
+    def render() -> str:
+        context = _side_context(request, person.id, request.GET.get("current", ""))
+        return render_to_string("chat_app/parts/list.html", context, request)
+
+    return HttpResponse(await reads.read(render))
+
+
+@require_POST
+@login_required
+async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """Send a message; refused, it stays in its field."""
+    _check_name(conversation_id)
+    person = await _person(request)
+    message = forms.message(request)
+    try:
+        await submit(owner=person.id, conversation_id=conversation_id, message=message)
+    except (Refused, StorageUnavailable) as error:
+        kept = {"draft": message.text, "draft_error": str(error), "picked": message.workflow}
+        return await _page(request, conversation_id, status=_status(error), extra=kept)
+    return _back(conversation_id)
+
+
+@require_POST
+@login_required
+async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """Ask the active runs to stop; the page says when they have."""
+    person = await _person(request)
+    try:
+        await stop_runs(owner=person.id, conversation_id=conversation_id)
+    except NotFound as error:
+        raise Http404 from error
+    return _back(conversation_id)
+
+
+@require_POST
+@login_required
+async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) -> HttpResponse:
+    """Answer a question; refused, the answer stays in its field."""
+    _check_name(conversation_id)
+    person = await _person(request)
+    given = forms.answer(request, interaction)
+    try:
+        settled = await answers.answer(by=person, conversation_id=conversation_id, answer=given)
+    except (Refused, StorageUnavailable) as error:
+        typed = TypedAnswer(interaction, forms.values(given), str(error))
+        return await _page(request, conversation_id, typed=typed, status=_status(error))
+    if settled.outcome == Outcome.NOT_FOUND:
+        raise Http404
+    if settled.outcome in (Outcome.STALE, Outcome.EXPIRED):
+        messages.warning(request, forms.too_late(settled, given))
+    return _back(conversation_id)
+
+
+async def _page(
+    request: HttpRequest,
+    conversation_id: str,
+    *,
+    before: int | None = None,
+    typed: TypedAnswer | None = None,
+    status: int = 200,
+    extra: dict[str, Any] | None = None,
+) -> HttpResponse:
+    person = await _person(request)
+    is_staff = getattr(await request.auser(), "is_staff", False)
+
+    def render() -> str:
+        page = read_page(person.id, conversation_id, before=before, typed=typed)
+        context = {
+            **_context(page),
+            **_side_context(request, person.id, conversation_id),
+            **_site_context(),
+            "username": person.username,
+            "is_staff": is_staff,
+            "choices": registry.offered(),
+            "message_id": uuid4(),
+            "before": before,
+            "words": {name: str(text) for name, text in WORDS.items()},
+            **(extra or {}),
+        }
+        return render_to_string("chat_app/page.html", context, request)
+
+    return HttpResponse(await reads.read(render), status=status)
+
+
+async def _person(request: HttpRequest) -> Person:
+    """Who is signed in; `login_required` has seen to it that someone is."""
+    user = await request.auser()
+    if not isinstance(user, AbstractBaseUser):
+        raise PermissionDenied
+    return Person.of(user)
+
+
+def _context(page: Page) -> dict[str, Any]:
+    return {"page": page, "conversation_id": page.conversation_id, "answer_id": uuid4()}
+
+
+def _side_context(request: HttpRequest, owner: UserId, current: str) -> dict[str, Any]:
+    query = request.GET.get("q", "").strip()[:100]
+    side: Sidebar = sidebar(owner, query=query, limit=forms.number(request.GET, "show"))
+    return {"side": side, "conversation_id": current}
+
+
+def _site_context() -> dict[str, str]:
+    """What the page takes from the project it is in."""
+    chat = ChatSettings.load()
+    return {
+        "base_template": chat.BASE_TEMPLATE,
+        "sign_in_url": resolve_url(settings.LOGIN_URL),
+        "sign_out_url": resolve_url(chat.SIGN_OUT_URL) if chat.SIGN_OUT_URL else "",
+    }
+
+
+def _back(conversation_id: str) -> HttpResponse:
+    """See other: a reload of the page repeats no form."""
+    response = HttpResponseRedirect(reverse("chat:conversation", args=[conversation_id]))
+    response.status_code = 303
+    return response
+
+
+def _status(error: Exception) -> int:
+    if isinstance(error, StorageUnavailable):
+        return 503
+    return 422 if isinstance(error, Invalid) else 409
+
+
+def _check_name(conversation_id: str) -> None:
+    if len(conversation_id) > MAX_NAME or "\x00" in conversation_id:
+        raise Http404

@@ -1,0 +1,183 @@
+"""What a client may say, as models: the checks, and the source of the published schema."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
+
+from sessions_app.conversations.messages import MAX_NAME
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("it holds a NUL character (U+0000); remove it")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half of a surrogate pair, which is no character") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Name = Annotated[Text, Field(min_length=1, max_length=MAX_NAME)]
+
+
+class Part(BaseModel):
+    """A part of a message's content; one that is no text is passed over, whatever it holds."""
+
+    type: str = "text"
+    text: Text | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pass_over(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("type", "text") != "text":
+            return {"type": given["type"]}
+        return given
+
+
+def _parts(given: Any) -> Any:
+    return [{"text": given}] if isinstance(given, str) else given
+
+
+class ChatMessage(BaseModel):
+    """One message of a content: parts, or just a text."""
+
+    role: str = "user"
+    content: Annotated[list[Part], BeforeValidator(_parts, json_schema_input_type=str | list[Part])]
+
+
+class Content(BaseModel):
+    """What the person says."""
+
+    messages: list[ChatMessage]
+
+    @property
+    def text(self) -> str | None:
+        """The last text of the last message of the user; None if there is none."""
+        for message in reversed(self.messages):
+            if message.role == "user":
+                texts = [part.text for part in message.content if part.type == "text"]
+                return texts[-1] if texts else None
+        return None
+
+
+def _messages(given: Any) -> Any:
+    return {"messages": [{"content": given}]} if isinstance(given, str) else given
+
+
+# A plain text is taken for a message of the user.
+AnyContent = Annotated[Content, BeforeValidator(_messages, json_schema_input_type=str | Content)]
+
+
+def _given(value: Any) -> Any:
+    """The peer's clients send "default" for an id that they did not set, and some an empty one."""
+    return None if value in ("default", "") else value
+
+
+OptionalName = Annotated[Name | None, BeforeValidator(_given)]
+
+
+class ClientMessage(BaseModel):
+    """The fields that any message may have; those unknown are passed over."""
+
+    model_config = ConfigDict(strict=True)
+
+    id: OptionalName = None
+    conversation_id: OptionalName = None
+
+
+class UserMessage(ClientMessage):
+    """Starts a run."""
+
+    schema_type: Literal["chat_stream", "generate_stream", "chat", "generate"] = "chat_stream"
+    content: AnyContent
+    workflow: OptionalName = None
+
+
+class InteractionMessage(ClientMessage):
+    """Answers a prompt: by the text of `content`, or by `values`."""
+
+    thread_id: Text | None = None
+    parent_id: Text | None = None
+    content: AnyContent | None = None
+    interaction_id: Text | None = None
+    values: list[Text] | None = None
+    version: int | None = None
+
+
+class StopMessage(ClientMessage):
+    """Stops the active runs of a conversation, or the one named."""
+
+    run_id: Text | None = None
+
+
+class AckMessage(ClientMessage):
+    """The client has all events up to `sequence`."""
+
+    sequence: Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class PingMessage(ClientMessage):
+    """Asks for a pong."""
+
+
+class OAuthModePreference(ClientMessage):
+    """Accepted, as all prompts of that kind are links here."""
+
+
+class JwtLogin(BaseModel):
+    """Signs in by a JSON Web Token."""
+
+    method: Literal["jwt"]
+    token: SecretStr
+
+
+class ApiKeyLogin(BaseModel):
+    """Signs in by an API key."""
+
+    method: Literal["api_key"]
+    token: SecretStr
+
+
+class BasicLogin(BaseModel):
+    """Signs in by user name and password."""
+
+    method: Literal["basic"]
+    username: Text
+    password: SecretStr
+
+
+Login = JwtLogin | ApiKeyLogin | BasicLogin
+
+
+class AuthMessage(ClientMessage):
+    """Says who the client is."""
+
+    payload: Annotated[Login, Field(discriminator="method")]
+
+
+class Query(BaseModel):
+    """What the query of a connection may name."""
+
+    conversation_id: Name | None = None
+    last_sequence: int | None = None
+    workflow: Name | None = None
+
+
+MESSAGES: dict[str, type[ClientMessage]] = {
+    "user_message": UserMessage,
+    "user_interaction_message": InteractionMessage,
+    "stop_message": StopMessage,
+    "ack_message": AckMessage,
+    "ping_message": PingMessage,
+    "oauth_mode_preference": OAuthModePreference,
+    "auth_message": AuthMessage,
+}

@@ -1,0 +1,175 @@
+"""One event → the frames that a client gets of it. Pure.
+
+Only the last frame of an event carries its `sequence`: a client that has counted that far has had
+the whole event.
+"""
+
+import json
+import math
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sessions_app.models import Event, Run
+from sessions_app.storage.event_log import trim
+from sessions_app.storage.records import EventRecord
+
+Frame = dict[str, Any]
+
+# These get one result; their run's text is withheld until it ends.
+SINGLE = frozenset({"chat", "generate"})
+FINISHED = frozenset(status.value for status in Run.FINISHED)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """From where an event is looked at.
+
+    `conversation_id` is the client's; `after` the cursor; `settled` the ids of interactions that
+    are known to be settled by now; `result` the whole text of a run that ends with one result.
+    """
+
+    conversation_id: str
+    now: datetime
+    after: int = 0
+    settled: Container[str] = ()
+    result: str = ""
+
+
+# Made once: `json.dumps` makes one per call where it is given options.
+_encoder = json.JSONEncoder(separators=(",", ":"))
+
+
+def dump(frame: Frame) -> str:
+    """A frame as it goes out; ASCII, so that its length is its size in bytes."""
+    return _encoder.encode(frame)
+
+
+def timestamp(at: datetime) -> str:
+    """ISO 8601 in UTC, with Z."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def is_end(event: EventRecord) -> bool:
+    """Whether it is the last event of its run."""
+    return event.type == Event.Type.RUN and event.payload["status"] in FINISHED
+
+
+def error_content(code: str, message: str, details: dict[str, Any]) -> Frame:
+    """What an error says. The peer's `details` are a text; as values they are beside it."""
+    text = dump(details) if details else ""
+    content = {"code": code, "message": message, "details": text}
+    return {"content": content, "details": details}
+
+
+def event_frames(event: EventRecord, view: View) -> list[Frame]:
+    """The frames of an event, in order; none where it has nothing to show."""
+    frames = _OF[event.type](event, view)
+    for frame in frames:
+        frame["conversation_id"] = view.conversation_id
+        frame["timestamp"] = timestamp(event.created_at)
+        frame["run_id"] = str(event.run)
+    if frames:
+        frames[-1]["sequence"] = event.sequence
+    return frames
+
+
+def _frame(
+    event: EventRecord, type_: str, content: Any, *, done: bool = True, id_: str = ""
+) -> Frame:
+    return {
+        "type": type_,
+        "id": id_ or f"{event.run}:{event.sequence}",
+        "thread_id": id_ or str(event.run),
+        "parent_id": event.message_id,
+        "content": content,
+        "status": "complete" if done else "in_progress",
+    }
+
+
+def _response(event: EventRecord, text: str, *, done: bool = False) -> Frame:
+    generate = event.client_format.startswith("generate")
+    content = {"output": text, "value": text} if generate else {"text": text}
+    return _frame(event, "system_response_message", content, done=done)
+
+
+def _user_message(event: EventRecord, view: View) -> list[Frame]:
+    content = {"role": "user", "id": event.message_id, "text": event.payload["text"]}
+    return [_frame(event, "conversation_message", content)]
+
+
+def _text(event: EventRecord, view: View) -> list[Frame]:
+    text = "" if event.client_format in SINGLE else trim(event, after=view.after)
+    return [_response(event, text)] if text else []
+
+
+def _restart(event: EventRecord, view: View) -> list[Frame]:
+    return [_frame(event, "restart_message", {"from_sequence": event.payload["from_sequence"]})]
+
+
+def _step(event: EventRecord, view: View) -> list[Frame]:
+    step = event.payload
+    content = {"name": step["name"], "payload": step["payload"]}
+    done = step["state"] != "in_progress"
+    frame = _frame(event, "system_intermediate_message", content, done=done, id_=step["step_id"])
+    frame["intermediate_parent_id"] = "default"
+    frame["state"] = step["state"]
+    return [frame]
+
+
+def _interaction(event: EventRecord, view: View) -> list[Frame]:
+    payload = event.payload
+    interaction_id = payload["interaction_id"]
+    if interaction_id in view.settled:  # a plain client would ask it again
+        return []
+    content = {**payload["prompt"], "timeout": None}
+    expires_at = payload["expires_at"] and datetime.fromisoformat(payload["expires_at"])
+    if expires_at:
+        content["timeout"] = max(1, math.ceil((expires_at - view.now).total_seconds()))
+    frame = _frame(event, "system_interaction_message", content, done=False, id_=interaction_id)
+    frame["interaction_id"] = interaction_id
+    frame["version"] = payload["version"]
+    frame["expires_at"] = timestamp(expires_at) if expires_at else None
+    frame["server_now"] = timestamp(view.now)
+    return [frame]
+
+
+def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
+    content = dict(event.payload)
+    content["at"] = timestamp(datetime.fromisoformat(content["at"]))
+    frame = _frame(event, "interaction_update_message", content, id_=content["interaction_id"])
+    frame["interaction_id"] = content["interaction_id"]
+    return [frame]
+
+
+def _run(event: EventRecord, view: View) -> list[Frame]:
+    update = event.payload
+    end = is_end(event)
+    content = {name: update.get(name) for name in ("status", "reason", "error", "replayed")}
+    frames = [_frame(event, "run_update_message", content, done=end)]
+    if update.get("trace_id"):
+        trace = {"observability_trace_id": update["trace_id"]}
+        frames.insert(0, _frame(event, "observability_trace_message", trace))
+    if not end:
+        return frames
+    frames.insert(0, _response(event, "", done=True))
+    if update.get("error"):
+        error = update["error"]
+        told = error_content("workflow_error", error["message"], {"code": error["code"]})
+        frames.insert(0, {**_frame(event, "error_message", None), **told})
+    if event.client_format in SINGLE and view.result:
+        frames.insert(0, _response(event, view.result))
+    return frames
+
+
+_OF: dict[str, Callable[[EventRecord, View], list[Frame]]] = {
+    Event.Type.USER_MESSAGE: _user_message,
+    Event.Type.RUN: _run,
+    Event.Type.TEXT: _text,
+    Event.Type.MESSAGE: _text,
+    Event.Type.RESTART: _restart,
+    Event.Type.STEP: _step,
+    Event.Type.INTERACTION: _interaction,
+    Event.Type.INTERACTION_UPDATE: _interaction_update,
+}

@@ -1,0 +1,161 @@
+"""What a client may say: parsed, checked or refused. Nothing behind this sees unchecked input."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+
+from chat_app.protocol.client_messages import MESSAGES, ClientMessage, Query
+from sessions_app.conversations.messages import MAX_NAME
+from sessions_app.errors import (
+    Busy,
+    Invalid,
+    NotFound,
+    StorageUnavailable,
+    UnknownWorkflow,
+)
+
+MAX_FRAME = 64 * 1024  # bytes
+
+
+class Refusal(Exception):
+    """A frame is not taken. `about`, `parent`, `conversation_id` and `type` are its own, if any."""
+
+    def __init__(self, code: str, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.details = details
+        self.about: str | None = None
+        self.parent: str | None = None
+        self.conversation_id: str | None = None
+        self.type: str | None = None
+
+    def about_message(self, message: ClientMessage | None) -> None:
+        """It was a checked message that could not be carried out."""
+        if message is not None:
+            self.about = message.id
+            self.parent = getattr(message, "parent_id", None) or message.id
+            self.conversation_id = message.conversation_id
+
+
+def parse(text: str | None) -> ClientMessage:
+    """The message of a frame; `text` is None for a binary one.
+
+    Raises:
+        Refusal: it is none that is taken; says why and what would be.
+    """
+    frame = _load(text)
+    try:
+        return _check(frame)
+    except Refusal as refusal:
+        refusal.about = _named(frame, "id")
+        refusal.parent = _named(frame, "parent_id") or refusal.about
+        refusal.conversation_id = _named(frame, "conversation_id")
+        refusal.type = _named(frame, "type")
+        raise
+
+
+def check_query(parameters: Mapping[str, str]) -> tuple[Query, list[Refusal]]:
+    """The query of a connection, without the values that are refused."""
+    try:
+        return Query.model_validate(parameters), []
+    except ValidationError as error:
+        wrong = {str(problem["loc"][0]): problem["msg"] for problem in error.errors()}
+    rest = {name: value for name, value in parameters.items() if name not in wrong}
+    refusals = [
+        Refusal("invalid_message", f"The query's {name} is passed over: {problem}.", field=name)
+        for name, problem in wrong.items()
+    ]
+    return Query.model_validate(rest), refusals
+
+
+def refusal_of(error: Exception, *, answer: bool = False) -> Refusal | None:
+    """What a client is told of an error of the runtime; None for one that is not its doing."""
+    match error:
+        case Invalid():
+            code = "invalid_data_content" if answer else "invalid_user_message_content"
+            return Refusal(code, str(error), **error.details)
+        case UnknownWorkflow():
+            return Refusal("invalid_data_content", str(error), workflows=error.offered)
+        case Busy():
+            return Refusal("workflow_error", str(error), reason="busy")
+        case NotFound():
+            return Refusal("invalid_message", str(error))
+        case StorageUnavailable():
+            return Refusal(
+                "unknown_error",
+                "The message could not be stored. Send it again.",
+                reason="not_stored",
+            )
+    return None
+
+
+def _load(text: str | None) -> dict[str, Any]:
+    if text is None:
+        raise Refusal("invalid_message", "Binary frames are not taken. Send JSON as a text frame.")
+    # The length in characters first: it costs nothing, and the bytes are never fewer.
+    if len(text) > MAX_FRAME or len(text.encode(errors="surrogatepass")) > MAX_FRAME:
+        raise Refusal(
+            "invalid_message",
+            f"The message is too large: at most {MAX_FRAME:,} bytes are taken.",
+            max_bytes=MAX_FRAME,
+        )
+    try:
+        frame = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+    except RecursionError:
+        raise Refusal("invalid_message", "The message is nested too deeply.") from None
+    except ValueError as error:
+        raise Refusal("invalid_message", f"The message is not valid JSON: {error}.") from None
+    if not isinstance(frame, dict):
+        raise Refusal("invalid_message", "The message must be a JSON object.")
+    return frame
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has the same name twice")
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def _check(frame: dict[str, Any]) -> ClientMessage:
+    type_ = frame.get("type")
+    model = MESSAGES.get(type_) if isinstance(type_, str) else None
+    if model is None:
+        raise Refusal("invalid_message_type", _about_type(type_), types=list(MESSAGES))
+    try:
+        return model.model_validate(frame)
+    except ValidationError as error:
+        fields = [
+            {"field": ".".join(map(str, problem["loc"])), "problem": problem["msg"]}
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
+    content = all(field["field"].startswith("content") for field in fields)
+    raise Refusal(
+        "invalid_user_message_content" if content else "invalid_message",
+        "Fields are missing or wrong: "
+        + "; ".join(f"{field['field']}: {field['problem']}" for field in fields[:10]),
+        fields=fields[:10],
+    )
+
+
+def _about_type(type_: object) -> str:
+    known = ", ".join(MESSAGES)
+    if type_ is None:
+        return f"The message has no type. Known are: {known}."
+    return f"There is no message type {_quoted(type_)}. Known are: {known}."
+
+
+def _quoted(value: object) -> str:
+    return ascii(value)[:80]
+
+
+def _named(frame: dict[str, Any], name: str) -> str | None:
+    """An id that goes back as it came, if it is one."""
+    value = frame.get(name)
+    return value if isinstance(value, str) and len(value) <= MAX_NAME else None

@@ -1,0 +1,85 @@
+"""Frames that answer the client itself and belong to no event. Pure."""
+
+from datetime import UTC, datetime
+from itertools import count
+from uuid import uuid4
+
+from chat_app.protocol.client_messages import AuthMessage, ClientMessage
+from chat_app.protocol.frames import Frame, error_content, timestamp
+from chat_app.protocol.parsing import Refusal
+from sessions_app.conversations.answers import AnswerResult
+from sessions_app.conversations.messages import SubmittedMessage
+from sessions_app.models.people import Person
+
+# Ids need only be unique; a random one for each frame costs more than the frame.
+_PROCESS = uuid4().hex
+_numbers = count(1)
+
+
+def acknowledged(message: ClientMessage, outcome: str, content: Frame | None = None) -> Frame:
+    """What came of a client's message. `outcome` is one of protocol.md's."""
+    return {**_answer_to("ack_message", message), "outcome": outcome, "content": content or {}}
+
+
+def pong(message: ClientMessage) -> Frame:
+    """The socket is alive."""
+    return _answer_to("pong_message", message)
+
+
+def auth_success(message: AuthMessage, person: Person) -> Frame:
+    """The client is this person now."""
+    reply = _answer_to("auth_response_message", message)
+    return {**reply, "status": "success", "user_id": str(person.id), "payload": None}
+
+
+def auth_error(message: AuthMessage, reason: str) -> Frame:
+    """The credentials are wrong."""
+    payload = {"code": "user_auth_error", "message": reason, "details": ""}
+    reply = _answer_to("auth_response_message", message)
+    return {**reply, "status": "error", "user_id": None, "payload": payload}
+
+
+def refused(refusal: Refusal) -> Frame:
+    """A message that was not carried out."""
+    return {
+        **_reply("error_message", refusal.conversation_id, refusal.parent),
+        "for": refusal.about,
+        **error_content(refusal.code, str(refusal), refusal.details),
+    }
+
+
+def submitted_content(submitted: SubmittedMessage) -> Frame:
+    """Which run the message started, and its own place in the log."""
+    return {"run_id": str(submitted.run), "sequence": submitted.sequence}
+
+
+def settled_content(settled: AnswerResult) -> Frame:
+    """What stands, for whoever was too late as well."""
+    if settled.interaction is None:
+        return {}
+    return {
+        "interaction_id": str(settled.interaction),
+        "status": settled.status,
+        "response": settled.response,
+        "by": settled.by,
+        "at": timestamp(settled.at) if settled.at else None,
+        "via": settled.via,
+    }
+
+
+def _answer_to(type_: str, message: ClientMessage) -> Frame:
+    parent_id = getattr(message, "parent_id", None) or message.id
+    return {**_reply(type_, message.conversation_id, parent_id), "for": message.id}
+
+
+def _reply(type_: str, conversation_id: str | None, parent_id: str | None) -> Frame:
+    frame_id = f"{_PROCESS}:{next(_numbers)}"
+    return {
+        "type": type_,
+        "id": frame_id,
+        "thread_id": frame_id,
+        "parent_id": parent_id,
+        "conversation_id": conversation_id,
+        "status": "complete",
+        "timestamp": timestamp(datetime.now(UTC)),
+    }

@@ -1,0 +1,257 @@
+"""What a server says, as models: for the published schema and the tests that hold frames to it.
+
+Frames are made without them (`frames.py`, `replies.py`), since that is much faster. Fields that the
+peer does not have are additions; see docs/protocol.md.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sessions_app.conversations.answers import Outcome
+from sessions_app.models import Interaction, Run
+from sessions_app.workflows.prompts import AnyPrompt
+
+ErrorCode = Literal[
+    "unknown_error",
+    "workflow_error",
+    "invalid_message",
+    "invalid_message_type",
+    "invalid_user_message_content",
+    "invalid_data_content",
+    "user_auth_error",
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ServerMessage(_Strict):
+    """The fields that all messages have. `timestamp` is ISO 8601 in UTC."""
+
+    id: str
+    thread_id: str
+    parent_id: str | None
+    conversation_id: str | None
+    status: Literal["in_progress", "complete"]
+    timestamp: str
+
+
+class EventMessage(ServerMessage):
+    """Of an event of the log. The last message of each event has its `sequence`."""
+
+    parent_id: str
+    conversation_id: str
+    run_id: str
+    sequence: int | None = Field(default=None, ge=1)
+
+
+class TextContent(_Strict):
+    """A piece of text."""
+
+    text: str
+
+
+class OutputContent(_Strict):
+    """A piece of text, for `generate` and `generate_stream`."""
+
+    output: str
+    value: str
+
+
+class SystemResponse(EventMessage):
+    """Output. The last of a run is `complete`, with an empty text."""
+
+    type: Literal["system_response_message"]
+    content: TextContent | OutputContent
+
+
+class StepContent(_Strict):
+    """A step; the payload is markdown."""
+
+    name: str
+    payload: str
+
+
+class SystemIntermediate(EventMessage):
+    """The beginning or the end of a step."""
+
+    type: Literal["system_intermediate_message"]
+    content: StepContent
+    intermediate_parent_id: str
+    state: Literal["in_progress", "complete", "failed"]
+
+
+class SystemInteraction(EventMessage):
+    """A prompt. `timeout` in it is the seconds that were left at `server_now`."""
+
+    type: Literal["system_interaction_message"]
+    content: AnyPrompt
+    interaction_id: str
+    version: int
+    expires_at: str | None
+    server_now: str
+
+
+class SettlementContent(_Strict):
+    """How a prompt stands."""
+
+    interaction_id: str
+    status: Interaction.Status
+    response: dict[str, Any] | None
+    by: str | None
+    at: str | None
+    via: str
+
+
+class UpdateContent(SettlementContent):
+    """How a prompt was settled."""
+
+    version: int
+    at: str
+
+
+class InteractionUpdate(EventMessage):
+    """A prompt was settled."""
+
+    type: Literal["interaction_update_message"]
+    content: UpdateContent
+    interaction_id: str
+
+
+class RunContent(_Strict):
+    """What a run does. `replayed`: journal positions that a resumed run takes from the record."""
+
+    status: Run.Status
+    reason: str | None
+    error: dict[str, Any] | None
+    replayed: int | None
+
+
+class RunUpdate(EventMessage):
+    """A run changed its status."""
+
+    type: Literal["run_update_message"]
+    content: RunContent
+
+
+class TraceContent(_Strict):
+    """32 hexadecimal digits."""
+
+    observability_trace_id: str
+
+
+class ObservabilityTrace(EventMessage):
+    """The trace of a run, when it begins."""
+
+    type: Literal["observability_trace_message"]
+    content: TraceContent
+
+
+class RestartContent(_Strict):
+    """A place in the log."""
+
+    from_sequence: int
+
+
+class Restart(EventMessage):
+    """The run's text from there on was cut, and is begun anew."""
+
+    type: Literal["restart_message"]
+    content: RestartContent
+
+
+class UserContent(_Strict):
+    """What the user said."""
+
+    role: Literal["user"]
+    id: str
+    text: str
+
+
+class Conversation(EventMessage):
+    """A user message, also of another tab."""
+
+    type: Literal["conversation_message"]
+    content: UserContent
+
+
+class ErrorContent(_Strict):
+    """`details` is JSON in a string, or empty."""
+
+    code: ErrorCode
+    message: str
+    details: str
+
+
+class Error(ServerMessage):
+    """A run failed, or a message was not taken: then `for` is its id."""
+
+    type: Literal["error_message"]
+    content: ErrorContent
+    details: dict[str, Any]
+    run_id: str | None = None
+    for_: str | None = Field(default=None, alias="for")
+
+
+class Reply(ServerMessage):
+    """Answers the client's message whose id is in `for`."""
+
+    for_: str | None = Field(alias="for")
+
+
+class SubmissionContent(_Strict):
+    """The run that a message started, and the message's own place in the log."""
+
+    run_id: str
+    sequence: int
+
+
+class Stopped(_Strict):
+    """The runs that have ended."""
+
+    runs: list[str]
+
+
+class Empty(_Strict):
+    """Nothing."""
+
+
+class Ack(Reply):
+    """What became of a message."""
+
+    type: Literal["ack_message"]
+    outcome: Outcome
+    content: SubmissionContent | SettlementContent | Stopped | Empty
+
+
+class Pong(Reply):
+    """The socket is alive."""
+
+    type: Literal["pong_message"]
+
+
+class AuthResponse(Reply):
+    """What became of an `auth_message`."""
+
+    type: Literal["auth_response_message"]
+    status: Literal["success", "error"]  # type: ignore[assignment] # the peer's words differ here
+    user_id: str | None
+    payload: ErrorContent | None
+
+
+SERVER_MESSAGES: tuple[type[ServerMessage], ...] = (
+    SystemResponse,
+    SystemIntermediate,
+    SystemInteraction,
+    InteractionUpdate,
+    RunUpdate,
+    ObservabilityTrace,
+    Restart,
+    Conversation,
+    Error,
+    Ack,
+    Pong,
+    AuthResponse,
+)

@@ -1,0 +1,122 @@
+"""What the chat takes from the project's `HITL` settings."""
+
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from sessions_app.settings import Section
+
+YES_NO = "true or false"
+SHARED_SECRET = ("HS256", "HS384", "HS512")
+JWT_ALGORITHMS = (
+    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    *("ES256", "ES384", "ES512", "EdDSA", *SHARED_SECRET),
+)
+SHORTEST_SECRET = 32  # bytes
+
+
+class ChatSettings(Section):
+    """Who may come in beside those whom Django has signed in, and how the page fits into a site."""
+
+    secrets = frozenset({"JWT_KEY"})
+
+    # Whose pages may open sockets, beside our own; these may not send our forms.
+    ALLOWED_ORIGINS: list[str] = Field(
+        default=[], description="origins with commas between them, such as https://ui.example.org"
+    )
+    GUESTS: bool = Field(default=False, description=YES_NO)
+    JWT_KEY: str = Field(default="", description="the key that signs tokens: PEM or a secret")
+    JWT_JWKS_URL: str = Field(default="", description="the URL of a JSON Web Key Set")
+    JWT_AUDIENCE: list[str] = Field(
+        default=[], description="what tokens must be for, such as https://chat.example.org"
+    )
+    JWT_ISSUER: str = Field(default="", description="who must have issued tokens")
+    JWT_ALGORITHMS: list[str] = Field(
+        default=["RS256"], description=f"some of {', '.join(JWT_ALGORITHMS)}"
+    )
+    JWT_USERNAME_CLAIM: str = Field(
+        default="sub", description="the claim of a token that is the user's name, such as sub"
+    )
+    JWT_CREATE_USERS: bool = Field(default=False, description=YES_NO)
+    BASE_TEMPLATE: str = Field(
+        default="chat_app/base.html", description="the name of a template with the page's blocks"
+    )
+    SIGN_OUT_URL: str = Field(
+        default="", description="a URL or the name of one, that takes a POST to sign out"
+    )
+
+    @field_validator("ALLOWED_ORIGINS")
+    @classmethod
+    def _with_scheme(cls, value: list[str]) -> list[str]:
+        return check_origins(value)
+
+    @field_validator("JWT_KEY")
+    @classmethod
+    def _with_line_ends(cls, value: str) -> str:
+        return value.replace("\\n", "\n")  # a PEM key in one line
+
+    @field_validator("JWT_JWKS_URL")
+    @classmethod
+    def _a_url(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("it does not begin with http:// or https://")
+        return value
+
+    @field_validator("JWT_ALGORITHMS")
+    @classmethod
+    def _known(cls, value: list[str]) -> list[str]:
+        if unknown := [name for name in value if name not in JWT_ALGORITHMS]:
+            raise ValueError(f"{unknown[0]} is not offered")
+        return value
+
+    @model_validator(mode="after")
+    def _jwt_is_complete(self) -> Self:
+        if self.takes_jwt:
+            _check_jwt(self)
+        elif self.JWT_AUDIENCE or self.JWT_ISSUER or self.JWT_CREATE_USERS:
+            raise ValueError(
+                "JWT_KEY or JWT_JWKS_URL is missing: without one of them no token can be checked."
+            )
+        return self
+
+    @property
+    def takes_jwt(self) -> bool:
+        """Whether there is something to check tokens with."""
+        return bool(self.JWT_KEY or self.JWT_JWKS_URL)
+
+
+def check_origins(value: list[str]) -> list[str]:
+    """Return the origins; raise ValueError if one is none."""
+    if bad := [origin for origin in value if not origin.startswith(("http://", "https://"))]:
+        raise ValueError(f"{bad[0]} does not begin with http:// or https://")
+    return value
+
+
+def _check_jwt(given: ChatSettings) -> None:
+    """Raise ValueError if tokens could not be checked, or anybody could make one."""
+    shared = [name for name in given.JWT_ALGORITHMS if name in SHARED_SECRET]
+    if given.JWT_KEY and given.JWT_JWKS_URL:
+        raise ValueError("JWT_KEY and JWT_JWKS_URL are both set. Keep one of them.")
+    if not given.JWT_AUDIENCE:
+        raise ValueError(
+            "JWT_AUDIENCE is missing: write what tokens for this site have as their audience, or "
+            "those for any other site of the issuer would be taken here."
+        )
+    if not given.JWT_ALGORITHMS:
+        raise ValueError("JWT_ALGORITHMS is empty. Write the one that tokens are signed with.")
+    if not shared:
+        if given.JWT_KEY and "-----BEGIN" not in given.JWT_KEY:
+            raise ValueError(
+                "JWT_KEY is no PEM public key. For a shared secret write JWT_ALGORITHMS=HS256."
+            )
+    elif (
+        len(shared) < len(given.JWT_ALGORITHMS)
+        or "-----BEGIN" in given.JWT_KEY
+        or given.JWT_JWKS_URL
+    ):
+        raise ValueError(
+            f"JWT_ALGORITHMS: {shared[0]} is for a shared secret in JWT_KEY, and for nothing else: "
+            "with a public key anybody could sign."
+        )
+    elif len(given.JWT_KEY.encode()) < SHORTEST_SECRET:
+        raise ValueError(f"JWT_KEY is too short for a secret: use {SHORTEST_SECRET} bytes or more.")

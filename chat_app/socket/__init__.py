@@ -1,0 +1,1 @@
+"""One client's WebSocket: its life, its person, and what each message does. `asgi` imports it."""

@@ -1,0 +1,108 @@
+"""Who is on a socket, and that they still may be here."""
+
+import asyncio
+import time
+
+from chat_app import identity
+from chat_app.feed.limits import CloseSocket
+from chat_app.feed.sweeper import check
+from chat_app.identity import BadCredentials, Identity, revocation
+from chat_app.protocol.client_messages import AuthMessage
+from chat_app.protocol.parsing import Refusal, parse
+from chat_app.protocol.replies import auth_error, auth_success, refused
+from chat_app.socket.connection import Connection
+from sessions_app.models.people import Person
+from sessions_app.workflows.request_context import AsgiScope
+
+# Seconds that a socket of nobody may take to say who it is.
+PATIENCE = 5.0
+# Wrong credentials of one socket.
+TRIES = 3
+
+
+class Authentication:
+    """Knows the person before anything is done, and what the identity stands on."""
+
+    def __init__(self, scope: AsgiScope, connection: Connection) -> None:
+        self.identity: Identity | None = None
+        self.person = Person(0, "")
+        self._scope = scope
+        self._connection = connection
+        self._failures = 0
+        self._authorised_at = float("-inf")
+
+    async def establish(self) -> None:
+        """Find out who it is: by the scope, else by what the client says first.
+
+        Raises:
+            CloseSocket: nobody who may be here.
+        """
+        try:
+            found = await identity.identity_of_scope(self._scope)
+        except BadCredentials as error:
+            raise CloseSocket(error.close_code, str(error)) from None
+        if found is not None:
+            await self._be(found)
+        else:
+            await self._await_credentials()
+
+    async def authorise(self, *, within: float) -> None:
+        """Look whether the identity still holds, unless that was done `within` so many seconds.
+
+        Raises:
+            CloseSocket: it does not.
+        """
+        if time.monotonic() - self._authorised_at >= within:
+            await check(self.identity)
+            self._authorised_at = time.monotonic()
+
+    async def authenticate(self, message: AuthMessage) -> None:
+        """Answer an `auth_message`. Who is somebody already can only be told that it is the same.
+
+        Raises:
+            CloseSocket: too many wrong tries.
+        """
+        try:
+            found = await identity.sign_in(message.payload)
+        except BadCredentials as error:
+            await self._connection.send(auth_error(message, str(error)))
+            self._fail()
+            return
+        if self.identity is not None and found.person.id != self.person.id:
+            reason = "This connection is somebody else's already. Open another."
+            await self._connection.send(auth_error(message, reason))
+            return
+        if self.identity is None:
+            await self._be(found)
+        await self._connection.send(auth_success(message, found.person))
+
+    async def _be(self, found: Identity) -> None:
+        self.identity, self.person = found, found.person
+        await self._connection.listener.join(revocation.group_of(found.person.id))
+
+    async def _await_credentials(self) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while self.identity is None:
+                    await self._take_credentials(await self._connection.next_frame())
+        except TimeoutError:
+            raise CloseSocket(4401, "not signed in") from None
+
+    async def _take_credentials(self, text: str | None) -> None:
+        """Whatever else comes before the identity ends the socket."""
+        try:
+            message = parse(text)
+        except Refusal as refusal:
+            if refusal.type != "auth_message":
+                raise CloseSocket(4401, "not signed in") from None
+            await self._connection.send(refused(refusal))
+            self._fail()
+            return
+        if not isinstance(message, AuthMessage):
+            raise CloseSocket(4401, "not signed in")
+        await self.authenticate(message)
+
+    def _fail(self) -> None:
+        self._failures += 1
+        if self._failures >= TRIES:
+            raise CloseSocket(4401, "too many wrong credentials")

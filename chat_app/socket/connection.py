@@ -1,0 +1,206 @@
+"""The life of a socket, whoever is on it and whatever is said."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from chat_app.feed.limits import (
+    BUDGET_BURST,
+    BUDGET_RATE,
+    FRAMES_BURST,
+    FRAMES_RATE,
+    Bucket,
+    CloseSocket,
+)
+from chat_app.protocol.frames import Frame, dump
+from chat_app.protocol.parsing import MAX_FRAME
+from sessions_app.notify.groups import GroupListener, LayerMessage
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Talk = Callable[[], Coroutine[Any, Any, None]]
+Heard = Callable[[LayerMessage], Awaitable[None]]
+Woken = Callable[[], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+# Seconds that one frame may wait for the client to read, where the server waits at all.
+STALLED = 10.0
+# Seconds that a client has to hear that the socket is closed.
+CLOSING = 5.0
+# Bytes of frames that were taken and not yet handled; each counts with what it costs to keep it.
+MAX_WAITING = 2 * 1024 * 1024
+# Characters of one frame with which the socket ends. (One that is smaller, and still too large as a
+# message, gets an error, and the socket stays.) Daphne takes 16 MiB.
+LARGEST = 12 * 1024 * 1024
+FRAME_COST = 100
+# Closing codes of every day.
+ORDINARY = (1012, 4401)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFrame:
+    """A client's frame; `text` is None for a binary one."""
+
+    text: str | None
+
+
+class Connection:
+    """Tasks take the client's frames, handle them, hear the channel layer, and heed wakes.
+
+    Not channels' AsyncConsumer, which takes each message of every socket through one shared
+    database thread (to close old connections), where a slow query stalls them all.
+    """
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self.listener = GroupListener()
+        self._receive = receive
+        self._send = send
+        self._sending = 0
+        self._moved_at = 0.0
+        self._wakes = asyncio.Event()
+        self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._rate = Bucket(rate=FRAMES_RATE, burst=FRAMES_BURST)
+        self._waiting: asyncio.Queue[ClientFrame | None] = asyncio.Queue()
+        self._waiting_size = 0
+        self._budget = Bucket(rate=BUDGET_RATE, burst=BUDGET_BURST)
+
+    async def accept(self) -> None:
+        """Take the connection."""
+        await self._receive()
+        await self._send({"type": "websocket.accept"})
+
+    async def reject(self) -> None:
+        """Do not take it."""
+        await self._receive()
+        await self._send({"type": "websocket.close"})  # before accept: HTTP 403
+
+    async def live(self, talk: Talk, heard: Heard, woken: Woken) -> CloseSocket:
+        """Take frames and news until either side ends it; return why.
+
+        `talk` goes on with frame after frame; `heard` gets each message of the channel layer;
+        `woken` is called after `wake`.
+        """
+        try:
+            return await self._until_ended(talk, heard, woken)
+        except asyncio.CancelledError:  # as Daphne does when it stops
+            with suppress(OSError):
+                await self._send({"type": "websocket.close", "code": 1012, "reason": "restarting"})
+            raise
+
+    async def close(self, why: CloseSocket) -> None:
+        """Tell the client why, unless it is gone."""
+        if not why.code:
+            return
+        level = logging.INFO if why.code in ORDINARY else logging.WARNING
+        log.log(level, "socket.closed", code=why.code, reason=why.reason)
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(CLOSING):  # a client that floods us may go on until it reads
+                await self._send(
+                    {"type": "websocket.close", "code": why.code, "reason": why.reason}
+                )
+                while (await self._receive())["type"] != "websocket.disconnect":
+                    pass
+
+    def wake(self) -> None:
+        """Have `woken` called in a task of the connection."""
+        self._wakes.set()
+
+    def end(self, why: CloseSocket) -> None:
+        """Have `live` return, whatever the connection is doing."""
+        if not self._ending.done():
+            self._ending.set_exception(why)
+            self._ending.exception()  # seen: asyncio logs those that nobody has asked for
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the client has not read for too long."""
+        return self._sending > 0 and time.monotonic() - self._moved_at > STALLED
+
+    async def next_frame(self) -> str | None:
+        """The client's next frame; None for a binary one.
+
+        Raises:
+            CloseSocket: the client is gone.
+        """
+        if self._waiting.qsize():
+            await asyncio.sleep(0)  # a client that floods us lets the others have their turn
+        frame = await self._waiting.get()
+        if frame is None:
+            raise CloseSocket
+        self._waiting_size -= len(frame.text or "") + FRAME_COST
+        return frame.text
+
+    async def send(self, frame: Frame) -> None:
+        """Send a frame that belongs to no event; raises as `send_text`."""
+        await self.send_text(dump(frame))
+
+    async def send_text(self, text: str, *, free: bool = False) -> None:
+        """Send a text frame; unless it is free, at the cost of the budget for unread bytes.
+
+        Raises:
+            CloseSocket: the budget is spent, or the client is gone.
+        """
+        if not free and not self._budget.take(len(text)):
+            raise CloseSocket(4408, "too much unread; come back")
+        if not self._sending:
+            self._moved_at = time.monotonic()
+        self._sending += 1
+        try:
+            await self._send({"type": "websocket.send", "text": text})
+        except OSError:  # what servers with backpressure raise for a client that is gone
+            raise CloseSocket from None
+        finally:
+            self._sending -= 1
+            self._moved_at = time.monotonic()
+
+    async def _until_ended(self, talk: Talk, heard: Heard, woken: Woken) -> CloseSocket:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._hear_news(heard))
+                tasks.create_task(self._heed_wakes(woken))
+                tasks.create_task(self._await_ending())
+                tasks.create_task(talk())
+                await self._take_frames()
+        except* CloseSocket as group:
+            reason = _first(group)
+        return reason
+
+    async def _take_frames(self) -> None:
+        """Take frames as they arrive, since servers queue without bound what is not taken."""
+        while (message := await self._receive())["type"] != "websocket.disconnect":
+            text = message.get("text")
+            if len(text or message.get("bytes") or "") > LARGEST:
+                raise CloseSocket(4413, "message too large")
+            # Of one that is too large, enough to see that it is.
+            text = text and text[: MAX_FRAME + 1]
+            self._waiting_size += len(text or "") + FRAME_COST
+            if not self._rate.take() or self._waiting_size > MAX_WAITING:
+                raise CloseSocket(4429, "too many messages")
+            self._waiting.put_nowait(ClientFrame(text))
+        self._waiting.put_nowait(None)  # what was said before the client left still counts
+
+    async def _hear_news(self, heard: Heard) -> None:
+        while True:
+            await heard(await self.listener.receive())
+
+    async def _heed_wakes(self, woken: Woken) -> None:
+        while True:
+            await self._wakes.wait()
+            self._wakes.clear()
+            await woken()
+
+    async def _await_ending(self) -> None:
+        """Its own task: the others may be waiting for a client that does not read."""
+        await self._ending
+
+
+def _first(group: BaseExceptionGroup[CloseSocket]) -> CloseSocket:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

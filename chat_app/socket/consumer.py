@@ -1,0 +1,189 @@
+"""The chat socket: a frame in, one call, an acknowledgement. No ORM here."""
+
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from chat_app import identity
+from chat_app.feed.limits import CloseSocket
+from chat_app.feed.sweeper import sweeper
+from chat_app.protocol import client_messages as client
+from chat_app.protocol.parsing import Refusal, check_query, parse, refusal_of
+from chat_app.protocol.replies import (
+    acknowledged,
+    pong,
+    refused,
+    settled_content,
+    submitted_content,
+)
+from chat_app.socket.authentication import Authentication
+from chat_app.socket.connection import Connection, Receive, Send
+from chat_app.socket.subscriptions import Subscriptions
+from sessions_app.conversations import answers, messages
+from sessions_app.conversations.answers import IncomingAnswer
+from sessions_app.conversations.messages import IncomingMessage
+from sessions_app.errors import Invalid, NotFound
+from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
+
+log = structlog.get_logger(__name__)
+
+# Seconds for which a look whether the identity still holds is good.
+AUTHORISED = 1.0
+
+
+class ChatConsumer:
+    """A user's socket. It follows each conversation that it touches."""
+
+    def __init__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._connection = Connection(receive, send)
+        self._authentication = Authentication(scope, self._connection)
+        self._subscriptions = Subscriptions(self._connection, self._authentication)
+        self._query = client.Query()
+        self._conversation_id: str | None = None
+        self._metadata: dict[str, Any] = {}
+
+    async def handle(self, message: client.ClientMessage) -> None:
+        """Do what a message of the client asks for."""
+        match message:
+            case client.UserMessage():
+                await self._submit(message)
+            case client.InteractionMessage():
+                await self._answer(message)
+            case client.StopMessage():
+                await self._stop(message)
+            case client.AckMessage():
+                feed = self._subscriptions.feed_of(message.conversation_id)
+                await feed.acknowledge(message.sequence)
+            case client.PingMessage():
+                await self._connection.send(pong(message))
+            case client.AuthMessage():
+                await self._authentication.authenticate(message)
+            case client.OAuthModePreference():
+                pass
+
+    async def _submit(self, message: client.UserMessage) -> None:
+        message.id = message.id or str(uuid4())
+        if message.conversation_id is None:
+            message.conversation_id = self._conversation_id = str(uuid4())
+        feed = await self._subscriptions.follow(message.conversation_id)
+        submitted = await messages.submit(
+            owner=self._authentication.person.id,
+            conversation_id=message.conversation_id,
+            message=IncomingMessage(
+                message_id=message.id,
+                text=message.content.text or "",
+                client_format=message.schema_type,
+                workflow=message.workflow or self._query.workflow,
+                metadata=self._metadata,
+            ),
+        )
+        if feed is None:
+            after = submitted.sequence - 1
+            await self._subscriptions.follow(message.conversation_id, after=after)
+        outcome = "duplicate" if submitted.duplicate else "accepted"
+        await self._connection.send(acknowledged(message, outcome, submitted_content(submitted)))
+
+    async def _answer(self, message: client.InteractionMessage) -> None:
+        text = message.content.text if message.content else None
+        if text is None and message.values is None:
+            raise Invalid("The answer has neither a text nor values.")
+        # Who was signed out approves nothing any more, also where the message of it was lost.
+        await self._authentication.authorise(within=AUTHORISED)
+        if message.conversation_id is not None:
+            await self._subscriptions.follow(message.conversation_id)
+        settled = await answers.answer(
+            by=self._authentication.person,
+            conversation_id=message.conversation_id,
+            answer=IncomingAnswer(
+                answer_id=message.id or str(uuid4()),
+                via="websocket",
+                value=text,
+                values=message.values,
+                interaction=message.interaction_id,
+                names=[name for name in (message.id, message.thread_id) if name],
+                version=message.version,
+            ),
+        )
+        await self._connection.send(
+            acknowledged(message, settled.outcome, settled_content(settled))
+        )
+
+    async def _stop(self, message: client.StopMessage) -> None:
+        """Acknowledged when the runs have really ended."""
+        if message.conversation_id is not None:
+            await self._subscriptions.follow(message.conversation_id)
+        try:
+            feed = self._subscriptions.feed_of(message.conversation_id)
+            runs = await messages.stop(
+                owner=self._authentication.person.id,
+                conversation_id=feed.conversation_id,
+                run=message.run_id,
+            )
+        except NotFound:
+            await self._connection.send(acknowledged(message, "not_found"))
+            return
+        ack = acknowledged(message, "accepted", {"runs": [str(run) for run in runs]})
+        await feed.send_when_ended(runs, ack)
+
+    @classmethod
+    async def application(cls, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """The ASGI application: one consumer per socket."""
+        await cls(scope, receive, send).serve()
+
+    async def serve(self) -> None:
+        """Serve the socket until it is closed."""
+        if not identity.origin_allowed(self._scope):  # it may not use the cookies of this site
+            await self._connection.reject()
+            return
+        await self._connection.accept()
+        sweeper.add(self._subscriptions)
+        try:
+            reason = await self._connection.live(
+                self._talk, self._subscriptions.heard, self._subscriptions.woken
+            )
+        finally:
+            await self._subscriptions.close()
+            await self._connection.listener.close()
+        await self._connection.close(reason)
+
+    async def _talk(self) -> None:
+        await self._authentication.establish()
+        await self._begin()
+        while True:
+            await self._received(await self._connection.next_frame())
+
+    async def _begin(self) -> None:
+        """Follow the conversation that the query names."""
+        self._metadata = identity.metadata(self._scope)
+        self._query, refusals = check_query(RequestMetadata.of_scope(self._scope).query)
+        self._conversation_id = self._query.conversation_id
+        for refusal in refusals:
+            await self._refuse(refusal)
+        if self._conversation_id is not None:
+            self._subscriptions.awaited.add(self._conversation_id)
+            await self._subscriptions.follow(self._conversation_id, after=self._query.last_sequence)
+
+    async def _received(self, text: str | None) -> None:
+        """Carry out what a frame asks for, or say why not. The socket outlives either."""
+        message: client.ClientMessage | None = None
+        try:
+            message = parse(text)
+            message.conversation_id = message.conversation_id or self._conversation_id
+            await self.handle(message)
+        except CloseSocket:
+            raise
+        except Refusal as refusal:
+            await self._refuse(refusal)
+        except Exception as error:
+            told = refusal_of(error, answer=isinstance(message, client.InteractionMessage))
+            if told is None:
+                log.exception("socket.failed", type=type(message).__name__)
+                told = Refusal("unknown_error", "Something went wrong here. Send it again.")
+            told.about_message(message)
+            await self._refuse(told)
+
+    async def _refuse(self, refusal: Refusal) -> None:
+        refusal.conversation_id = refusal.conversation_id or self._conversation_id
+        await self._connection.send(refused(refusal))

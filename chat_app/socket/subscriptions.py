@@ -1,0 +1,131 @@
+"""The conversations that a socket follows: a feed for each, from the cursor that the client has."""
+
+import asyncio
+from uuid import UUID
+
+from chat_app.feed import cursors
+from chat_app.feed.feed import Feed
+from chat_app.feed.selectors import find_conversation, read_opening
+from chat_app.feed.sweeper import hear, sweeper
+from chat_app.identity import Identity
+from chat_app.protocol.parsing import Refusal
+from chat_app.protocol.replies import refused
+from chat_app.socket.authentication import Authentication
+from chat_app.socket.connection import Connection
+from sessions_app.errors import NotFound
+from sessions_app.notify.groups import LayerMessage, group_name
+from sessions_app.storage import reads
+
+# Conversations that one socket follows; a further one takes the place of the first.
+MAX_FEEDS = 64
+
+
+class Subscriptions:
+    """Opens and leaves feeds, and moves them by news. The sweeper sees the socket by it."""
+
+    def __init__(self, connection: Connection, authentication: Authentication) -> None:
+        self.feeds: dict[UUID, Feed] = {}
+        self.awaited: set[str] = set()
+        self.wake, self.end = connection.wake, connection.end
+        self._ids: dict[str, UUID] = {}
+        self._following = asyncio.Lock()
+        self._connection = connection
+        self._authentication = authentication
+
+    @property
+    def identity(self) -> Identity | None:
+        """Whose they are."""
+        return self._authentication.identity
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the client has not read for too long."""
+        return self._connection.stalled
+
+    async def close(self) -> None:
+        """Leave all conversations."""
+        await sweeper.remove(self)
+        for conversation in list(self.feeds):
+            await self._unfollow(conversation)
+
+    async def heard(self, message: LayerMessage) -> None:
+        """A conversation has news, the person may have been signed out, or messages were lost."""
+        await hear(self, message)
+
+    async def woken(self) -> None:
+        """News was lost, or the conversation that the connection named has come to be."""
+        for feed in list(self.feeds.values()):
+            if feed.behind:
+                await feed.advance()
+        for name in list(self.awaited):
+            await self.follow(name, after=0)
+
+    def feed_of(self, conversation_id: str | None) -> Feed:
+        """The feed of a conversation that is followed.
+
+        Raises:
+            NotFound: it is not.
+        """
+        conversation = self._ids.get(conversation_id or "")
+        if conversation is None:
+            raise NotFound("This socket follows no such conversation.")
+        return self.feeds[conversation]
+
+    async def follow(self, conversation_id: str, *, after: int | None = None) -> Feed | None:
+        """The feed of a conversation, opened if need be; None if there is no such conversation."""
+        if conversation_id in self._ids:
+            return self.feeds[self._ids[conversation_id]]
+        async with self._following:
+            if conversation_id in self._ids:  # by another task meanwhile
+                return self.feeds[self._ids[conversation_id]]
+            owner = self._authentication.person.id
+            conversation = await reads.read(find_conversation, owner, conversation_id)
+            if conversation is None:
+                if after:
+                    await self._tell_lost(conversation_id, after, 0)
+                return None
+            if len(self.feeds) >= MAX_FEEDS:
+                await self._unfollow(next(iter(self.feeds)))
+            self.awaited.discard(conversation_id)
+            return await self._open(conversation, conversation_id, after)
+
+    async def _open(self, conversation: UUID, conversation_id: str, after: int | None) -> Feed:
+        user = self._authentication.person.id
+        first = cursors.follow(conversation, user)
+        feed = Feed(conversation, conversation_id, self._connection.send_text)
+        self.feeds[conversation] = feed
+        self._ids[conversation_id] = conversation
+        try:
+            # Joined before the log is looked at, so that nothing falls between.
+            await self._connection.listener.join(group_name(conversation))
+            kept = await cursors.take(conversation, user)
+            opening = await reads.read(
+                read_opening, conversation, after=after, kept=kept if first else None
+            )
+        except Exception:
+            await self._unfollow(conversation)
+            raise
+        if opening.lost and after is not None:
+            await self._tell_lost(conversation_id, after, opening.last)
+        await feed.start(opening)
+        return feed
+
+    async def _unfollow(self, conversation: UUID) -> None:
+        user = self._authentication.person.id
+        feed = self.feeds.pop(conversation)
+        del self._ids[feed.conversation_id]
+        last = cursors.unfollow(conversation, user)
+        await self._connection.listener.leave(group_name(conversation))
+        if last and feed.started:
+            await cursors.keep(conversation, user, feed.cursor)
+
+    async def _tell_lost(self, conversation_id: str, after: int, last: int) -> None:
+        refusal = Refusal(
+            "invalid_message",
+            f"The log ends at {last}: there is no last_sequence {after}. What waits for you and "
+            "what comes from now on is sent; load the conversation anew to see the rest.",
+            last_sequence=last,
+            recovered=False,
+        )
+        refusal.conversation_id = conversation_id
+        await self._connection.send(refused(refusal))

@@ -1,1 +1,0 @@
-"""Looks at a deployment from end to end, and says what is wrong and what to do."""

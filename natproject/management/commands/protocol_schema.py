@@ -1,0 +1,19 @@
+"""`manage.py protocol_schema`: prints the JSON Schema of the protocol."""
+
+import json
+
+from django.core.management.base import BaseCommand
+
+from chat_app.protocol.schema import protocol_schema
+
+
+class Command(BaseCommand):
+    """Prints what docs/protocol.schema.json holds."""
+
+    help = "Prints the JSON Schema of the socket's messages (docs/protocol.schema.json)."
+    # The models are all it needs.
+    requires_system_checks = ()
+
+    def handle(self, *_args: object, **_options: object) -> None:
+        """Print it."""
+        self.stdout.write(json.dumps(protocol_schema(), indent=2))

@@ -1,0 +1,152 @@
+"""Django settings. What a deployment may choose is in `env.py`; the rest is decided here."""
+
+from datetime import timedelta
+
+from natproject.serving import WEBSOCKET_MAX_SIZE
+from natproject.settings.env import ROOT, load
+from natproject.settings.logs import configure_logging
+from sessions_app.storage import databases
+
+given = load()
+
+DEBUG = given.DEBUG
+SECRET_KEY = given.SECRET_KEY
+DATA_DIR = given.DATA_DIR
+HOST = given.HOST
+PORT = given.PORT
+ALLOWED_HOSTS = given.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]", HOST]
+CSRF_TRUSTED_ORIGINS = given.CSRF_TRUSTED_ORIGINS
+
+# What the applications take; docs/install.md says what there is.
+HITL = {
+    "EXTRA_WORKFLOWS": {"probe": {}} if given.PROBE_WORKFLOW else {},
+    "HEALTH_URL": f"http://{HOST}:{PORT}/health",
+    "SIGN_OUT_URL": "sign-out",
+    **given.hitl,
+}
+
+INSTALLED_APPS = [
+    # Wraps the runserver of the app below it, so that static files are served the same way there.
+    "servestatic",
+    # Installs Twisted's asyncio reactor, so it precedes all that might import Twisted.
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "csp",
+    "ninja",  # for the files of the API's page
+    *(["procrastinate.contrib.django"] if given.cluster else []),
+    "sessions_app",
+    "chat_app",
+    "natproject",
+    *(["bench"] if given.PROBE_WORKFLOW else []),
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "natproject.urls"
+ASGI_APPLICATION = "natproject.asgi.application"
+# For runserver; `serve` passes the same to Daphne as flags.
+DAPHNE_WEBSOCKET_MAX_MESSAGE_SIZE = WEBSOCKET_MAX_SIZE
+DAPHNE_WEBSOCKET_MAX_FRAME_SIZE = WEBSOCKET_MAX_SIZE
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {
+    "default": databases.postgresql(given.DATABASE_URL)
+    if given.cluster
+    else {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": DATA_DIR / "db.sqlite3",
+        # Persistent connections leak under ASGI: the threads that hold them come and go.
+        "CONN_MAX_AGE": 0,
+        # A file, not memory: the writer thread has a connection of its own.
+        "TEST": {"NAME": str(DATA_DIR / "test.sqlite3")},
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "sesame.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+SESAME_ONE_TIME = True
+SESAME_MAX_AGE = timedelta(days=1)
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "sign-in"
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = True
+LANGUAGE_CODE = "en"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [ROOT / "static"]
+# Served from where they lie, so that no start needs `collectstatic` first. Browsers ask each time
+# (304): a name without a hash, and the modules it imports, must never be stale after a deploy.
+SERVESTATIC_USE_FINDERS = True
+SERVESTATIC_MAX_AGE = 0
+SERVESTATIC_ALLOW_ALL_ORIGINS = False
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "object-src": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = given.HTTPS
+if given.HTTPS:
+    # The proxy that ends TLS says so in this header, and must overwrite what a client sends in it.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+LOGGING = configure_logging(given.LOG_LEVEL)

@@ -1,0 +1,156 @@
+"""What the environment, or a `.env` file in the project root, may set.
+
+Each field's description says what to write; it is what a person reads when a value is wrong.
+"""
+
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from chat_app.settings import YES_NO, ChatSettings, check_origins
+from sessions_app.settings import RuntimeSettings, sentence
+from sessions_app.storage.databases import check_postgresql_url
+
+ROOT = Path(__file__).resolve().parents[2]
+# The URLs have passwords in them.
+SECRETS = RuntimeSettings.secrets | ChatSettings.secrets | {"SECRET_KEY", "DATABASE_URL"}
+
+
+class Env(BaseSettings, RuntimeSettings, ChatSettings):
+    """The settings a deployment chooses, those of `HITL` among them."""
+
+    model_config = SettingsConfigDict(
+        # ENV_FILE names another file; the tests use none.
+        env_file=os.environ.get("ENV_FILE", ROOT / ".env"),
+        # An empty value means "not set": `PORT= make run` is not a mistake worth stopping for.
+        env_ignore_empty=True,
+        enable_decoding=False,  # lists have commas, not JSON
+        validate_default=False,
+    )
+
+    DEBUG: bool = Field(default=False, description=YES_NO)
+    SECRET_KEY: str = Field(
+        default="",
+        description="a long random text (one process may leave it out and have one made)",
+    )
+    DATA_DIR: Path = Field(default=ROOT / "var", description="a directory that can be written")
+    DATABASE_URL: str = Field(
+        default="",
+        description="a PostgreSQL URL, such as postgresql://chat:secret@db.example:5432/chat",
+    )
+    HOST: str = Field(
+        default="127.0.0.1", description="an address of this machine, such as 127.0.0.1"
+    )
+    PORT: int = Field(
+        default=8000, ge=1, le=65535, description="a number from 1 to 65535, such as 8000"
+    )
+    HTTPS: bool = Field(default=False, description=YES_NO)
+    ALLOWED_HOSTS: list[str] = Field(default=[], description="host names with commas between them")
+    CSRF_TRUSTED_ORIGINS: list[str] = Field(
+        default=[], description="origins with commas between them, such as https://chat.example.org"
+    )
+    WORKFLOWS_FILE: Path = Field(
+        default=ROOT / "natproject" / "workflows.yaml", description="the path of a YAML file"
+    )
+    PROBE_WORKFLOW: bool = Field(default=False, description=YES_NO)
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        default="WARNING", description="DEBUG, INFO, WARNING, ERROR or CRITICAL"
+    )
+
+    @field_validator(
+        "ALLOWED_HOSTS",
+        "CSRF_TRUSTED_ORIGINS",
+        "ALLOWED_ORIGINS",
+        "JWT_AUDIENCE",
+        "JWT_ALGORITHMS",
+        mode="before",
+    )
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [item for part in value.split(",") if (item := part.strip())]
+        return value
+
+    @field_validator("CSRF_TRUSTED_ORIGINS")
+    @classmethod
+    def _origins(cls, value: list[str]) -> list[str]:
+        return check_origins(value)
+
+    @field_validator("DATABASE_URL")
+    @classmethod
+    def _of_postgresql(cls, value: str) -> str:
+        if value:
+            check_postgresql_url(value)
+        return value
+
+    @field_validator("LOG_LEVEL", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _cluster_is_complete(self) -> Self:
+        if bool(self.DATABASE_URL) != bool(self.REDIS_URL):
+            there, missing = ("DATABASE_URL", "REDIS_URL")
+            if self.REDIS_URL:
+                there, missing = missing, there
+            raise ValueError(
+                f"{there} is set, and {missing} is not. More than one process needs both: write "
+                f"{Env.model_fields[missing].description}. One process needs neither."
+            )
+        if self.DATABASE_URL and not self.SECRET_KEY:
+            raise ValueError(
+                "SECRET_KEY is missing. The processes of a cluster must share one, or each would "
+                "refuse what another has signed. Make one, and give it to all of them: "
+                "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
+            )
+        return self
+
+    @property
+    def hitl(self) -> dict[str, Any]:
+        """Those of the applications that are set."""
+        taken = RuntimeSettings.model_fields | ChatSettings.model_fields
+        names = (self.model_fields_set | {"WORKFLOWS_FILE"}) & taken.keys()
+        return {name: getattr(self, name) for name in names}
+
+
+def load() -> Env:
+    """Read the environment; a wrong value ends the process with a sentence for each one."""
+    try:
+        env = Env()
+        data_dir = env.DATA_DIR.expanduser().absolute()
+        if not env.DATABASE_URL:  # else nothing is kept there
+            data_dir.mkdir(parents=True, exist_ok=True)
+        secret_key = env.SECRET_KEY or kept_secret(data_dir)
+    except ValidationError as error:
+        raise SystemExit(
+            "\n".join(sentence(Env, problem, SECRETS) for problem in error.errors())
+        ) from None
+    except OSError as error:
+        raise SystemExit(
+            f"DATA_DIR: {error.strerror}: {error.filename}. "
+            f"Write {Env.model_fields['DATA_DIR'].description}."
+        ) from None
+    return env.model_copy(update={"DATA_DIR": data_dir, "SECRET_KEY": secret_key})
+
+
+def kept_secret(data_dir: Path) -> str:
+    """Return the secret kept in `data_dir`, made at the first call.
+
+    It is linked into place whole, so that of two processes that start at once both read one secret.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    path = data_dir / "secret_key"
+    if not path.exists():
+        with tempfile.NamedTemporaryFile("w", dir=data_dir) as file:  # mode 0600
+            file.write(secrets.token_urlsafe(50))
+            file.flush()
+            with suppress(FileExistsError):
+                os.link(file.name, path)
+    return path.read_text()

@@ -1,0 +1,94 @@
+"""Events and journal entries: the full lists by page, and their ends on the page of a run."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from sessions_app.admin.read_only import LastRows, ReadOnlyAdmin, seconds, short
+from sessions_app.models import Event, JournalEntry
+
+EVENT = ("span", "type", "content", "created_at")
+ENTRY = ("position", "kind", "name", "outcome", "duration", "sequence", "started_at", "finished_at")
+
+
+class _EventColumns:
+    @admin.display(description="sequence", ordering="sequence")
+    def span(self, event: Event) -> str:
+        """The sequences that the event takes."""
+        if event.first_sequence == event.sequence:
+            return str(event.sequence)
+        return f"{event.first_sequence}–{event.sequence}"
+
+    @admin.display(description="payload")
+    def content(self, event: Event) -> str:
+        """The beginning of the payload; all of it is on the event's own page."""
+        return short(event.payload)
+
+
+class _EntryColumns:
+    @admin.display(description="result or error")
+    def outcome(self, entry: JournalEntry) -> str:
+        """What it came to, or that it is not over."""
+        if entry.finished_at is None:
+            return "not finished"
+        return f"error: {short(entry.error)}" if entry.error else short(entry.result)
+
+    @admin.display(description="took")
+    def duration(self, entry: JournalEntry) -> str:
+        """From its start to its end."""
+        return seconds(entry)
+
+
+class EventsInline(_EventColumns, LastRows):
+    """The end of a run's log."""
+
+    model = Event
+    fk_name = "run"
+    order = "sequence"
+    verbose_name_plural = "events (the last 100, in order)"
+    fields = readonly_fields = EVENT
+
+
+class JournalInline(_EntryColumns, LastRows):
+    """The end of a run's journal."""
+
+    model = JournalEntry
+    fk_name = "run"
+    verbose_name_plural = "journal (the last 100 positions, in order)"
+    fields = readonly_fields = ENTRY
+
+
+class _ByRun(ReadOnlyAdmin):
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """The links on the pages of runs and conversations filter by these."""
+        known = ("run__id__exact", "conversation__id__exact")
+        return lookup in known or super().lookup_allowed(lookup, value, request)
+
+
+@admin.register(Event)
+class EventAdmin(_EventColumns, _ByRun):
+    """The log."""
+
+    list_display = (*EVENT, "run")
+    list_filter = ("type",)
+    list_select_related = ("run",)
+    ordering = ("conversation", "sequence")
+
+    def get_model_perms(self, request: HttpRequest) -> dict[str, Any]:
+        """Not in the index: a log without its conversation says little."""
+        return {}
+
+
+@admin.register(JournalEntry)
+class JournalEntryAdmin(_EntryColumns, _ByRun):
+    """The journals."""
+
+    list_display = (*ENTRY, "run")
+    list_filter = ("kind",)
+    list_select_related = ("run",)
+    ordering = ("run", "position")
+
+    def get_model_perms(self, request: HttpRequest) -> dict[str, Any]:
+        """Not in the index, as the events."""
+        return {}

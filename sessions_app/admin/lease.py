@@ -1,0 +1,109 @@
+"""Hosts: who drives the runs of a key, and the builder it keeps."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+
+from sessions_app.admin.read_only import ReadOnlyAdmin, ago
+from sessions_app.models import HostLease
+from sessions_app.operations import operators, processes
+
+
+class HasBuilder(admin.SimpleListFilter):
+    """Those with a live builder."""
+
+    title = "builder"
+    parameter_name = "builder"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """With one."""
+        return [("live", "live")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[HostLease]) -> QuerySet[HostLease]:
+        """A lease has metrics while its builder lives."""
+        return queryset.exclude(metrics={}) if self.value() == "live" else queryset
+
+
+class IsHeld(admin.SimpleListFilter):
+    """Those that a host has now, and those whose host is gone without a word."""
+
+    title = "host"
+    parameter_name = "host"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Held by a process, alive or not."""
+        return [("held", "held"), ("gone", "its worker is gone")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """`worker_alive` comes with the rows of the admin."""
+        if self.value() is not None:
+            queryset = queryset.filter(released_at=None)
+        return queryset.filter(worker_alive=False) if self.value() == "gone" else queryset
+
+
+@admin.register(HostLease)
+class HostLeaseAdmin(ReadOnlyAdmin):
+    """A lease of a key, and the metrics of the key's builder."""
+
+    change_list_template = "admin/sessions_app/overviewed_list.html"
+    list_display = ("key", "host", "generation", "since", "builder")
+    list_filter = (IsHeld, HasBuilder, "workflow")
+    show_facets = admin.ShowFacets.NEVER
+    search_fields = ("key", "user_id__exact", "worker")
+    ordering = ("-last_activity",)
+    actions = ("evict", "take_over")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[HostLease]:
+        """With whether the worker that took the lease is alive."""
+        rows: QuerySet[HostLease] = super().get_queryset(request)
+        # "" is no worker's name: Django cannot filter by what compares with an empty list.
+        return rows.annotate(worker_alive=Q(worker__in=["", *processes.hosting()]))
+
+    @admin.action(description="Close the idle builder", permissions=["operate"])
+    def evict(self, request: HttpRequest, queryset: QuerySet[HostLease]) -> None:
+        """Close the builders once nothing uses them; the next run of the user builds anew."""
+        self.operate(
+            request,
+            queryset,
+            lambda lease: operators.evict(lease.key),
+            done="asked to close its builder",
+            refused="It has none.",
+        )
+
+    @admin.action(description="Take over (its worker is gone)", permissions=["operate"])
+    def take_over(self, request: HttpRequest, queryset: QuerySet[HostLease]) -> None:
+        """Have another worker go on at once, where that of the host is gone."""
+        self.operate(
+            request,
+            queryset,
+            lambda lease: operators.take_over(lease.key),
+            done="taken over",
+            refused="No host has it, or the worker of its host is alive.",
+        )
+
+    @admin.display(description="host", ordering="worker")
+    def host(self, lease: Any) -> str:
+        """The worker that has the key now."""
+        if lease.released_at is not None:
+            return ""
+        return str(lease.worker) if lease.worker_alive else f"{lease.worker} (gone)"
+
+    @admin.display(description="since", ordering="started_at")
+    def since(self, lease: HostLease) -> str:
+        """When a host took the key last."""
+        return ago(lease.started_at)
+
+    @admin.display(description="builder")
+    def builder(self, lease: HostLease) -> str:
+        """Whether one lives, and what it has served; times are without the waiting for people."""
+        state = "asked to close" if lease.evict_requested_at else ""
+        if not (metrics := lease.metrics):
+            return state
+        requests = metrics.get("total_requests", 0)
+        mean = metrics.get("total_latency_ms", 0) / 1000 / (requests or 1)
+        return (
+            f"{state or 'live'}: {requests} runs, {metrics.get('error_count', 0)} failed, "
+            f"{mean:.3f} s each, {metrics.get('ref_count', 0)} now"
+        )

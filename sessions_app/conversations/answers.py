@@ -1,0 +1,221 @@
+"""Answering: the one way by which an interaction gets its answer.
+
+Each answer is one transaction. One conditional UPDATE decides who is first; the host that waits for
+it is woken after the commit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from sessions_app.conversations.settlement import (
+    InteractionRecord,
+    Settlement,
+    find_interactions,
+    settle,
+)
+from sessions_app.errors import Invalid
+from sessions_app.models import Interaction
+from sessions_app.models.people import Person, UserId, users
+from sessions_app.notify.announce import announce
+from sessions_app.storage.records import InteractionSettled
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+from sessions_app.workflows.prompts import load_prompt
+
+
+class Outcome(StrEnum):
+    """What came of an answer."""
+
+    ACCEPTED = "accepted"  # it is the answer
+    DUPLICATE = "duplicate"  # it was the answer already
+    STALE = "stale"  # another answer was faster, or the run ended
+    EXPIRED = "expired"  # the deadline passed first
+    NOT_FOUND = "not_found"  # there is no such interaction for this person
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingAnswer:
+    """An answer as it comes in: `value`, or `values` for a checkbox. `via` says by what door.
+
+    `interaction` names the interaction. Without it the first of `names` (ids that a client sent
+    along) that is one of the conversation does, else its only pending one.
+    """
+
+    answer_id: str
+    via: str
+    value: str | None = None
+    values: list[str] | None = None
+    interaction: str | None = None
+    names: Sequence[str] = ()
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerResult:
+    """What came of an answer, and the final status of the interaction where there is one."""
+
+    outcome: Outcome
+    interaction: UUID | None = None
+    status: str = ""
+    response: dict[str, Any] | None = None
+    by: str | None = None
+    at: datetime | None = None
+    via: str = ""
+
+
+async def answer(
+    *, by: Person, conversation_id: str | None, answer: IncomingAnswer
+) -> AnswerResult:
+    """Settle a pending interaction by the answer of a person who may give it.
+
+    Raises:
+        Invalid: the answer is none that the prompt takes (the prompt stays pending), or several
+            prompts are pending and none is named.
+    """
+    return await writer.write(lambda tx: _answer(tx, by, conversation_id, answer))
+
+
+def _answer(
+    tx: Transaction, by: Person, conversation_id: str | None, given: IncomingAnswer
+) -> AnswerResult:
+    interaction = _find(by.id, conversation_id, given)
+    return (
+        AnswerResult(Outcome.NOT_FOUND)
+        if interaction is None
+        else settle_by(tx, interaction, by, given)
+    )
+
+
+def settle_by(
+    tx: Transaction, interaction: InteractionRecord, by: Person, given: IncomingAnswer
+) -> AnswerResult:
+    """Settle the interaction with this person's answer, or say why it is too late."""
+    if interaction.status != Interaction.Status.PENDING:
+        return _too_late(interaction, by, given)
+    if interaction.expires_at is not None and interaction.expires_at <= tx.now:
+        response = _expired_response(interaction)
+        if not _settle(
+            tx, interaction, Settlement(Interaction.Status.EXPIRED, "deadline", response)
+        ):
+            return _too_late(_again(interaction), by, given)
+        return AnswerResult(
+            Outcome.EXPIRED,
+            interaction.id,
+            Interaction.Status.EXPIRED.value,
+            response,
+            at=tx.now,
+            via="deadline",
+        )
+    if given.version is not None and given.version != interaction.version:
+        return AnswerResult(Outcome.STALE, interaction.id, interaction.status)
+    response = load_prompt(interaction.prompt).check(given.value, given.values)
+    status = Interaction.Status.ANSWERED
+    if not _settle(tx, interaction, Settlement(status, given.via, response, by, given.answer_id)):
+        return _too_late(_again(interaction), by, given)
+    return AnswerResult(
+        Outcome.ACCEPTED, interaction.id, status.value, response, by.username, tx.now, given.via
+    )
+
+
+def expire(tx: Transaction, interaction: InteractionRecord, *, via: str = "deadline") -> bool:
+    """The deadline passed: the prompt's declared default is its outcome, else none.
+
+    False if another was faster.
+    """
+    return _settle(
+        tx, interaction, Settlement(Interaction.Status.EXPIRED, via, _expired_response(interaction))
+    )
+
+
+def _expired_response(interaction: InteractionRecord) -> dict[str, Any] | None:
+    return load_prompt(interaction.prompt).default_answer()
+
+
+def _again(interaction: InteractionRecord) -> InteractionRecord:
+    """The interaction as it stands after another process was faster."""
+    [found] = find_interactions(interaction=interaction.id)
+    return found
+
+
+def _settle(tx: Transaction, interaction: InteractionRecord, settlement: Settlement) -> bool:
+    won = settle(tx, interaction, settlement)
+    if won:
+        news = InteractionSettled(
+            interaction.run_id,
+            interaction.id,
+            settlement.status,
+            settlement.response,
+            settlement.by.username if settlement.by else None,
+            tx.now,
+        )
+        announce(tx, interaction.key, news)
+    return won
+
+
+def _find(
+    user: UserId, conversation_id: str | None, given: IncomingAnswer
+) -> InteractionRecord | None:
+    """The interaction that is meant, among those that this person may answer.
+
+    One of another person is not told from one that does not exist.
+    """
+    mine = partial(find_interactions, owner=user, conversation_id=conversation_id)
+    if given.interaction is not None:
+        found = mine(interaction=UUID(given.interaction)) if is_uuid(given.interaction) else []
+        return found[0] if found else None
+    if conversation_id is None:
+        return None
+    for name in filter(is_uuid, given.names):
+        if found := mine(interaction=UUID(name)):
+            return found[0]
+        if find_interactions(owner=user, interaction=UUID(name)):
+            return None  # another conversation's; never taken for the one that is pending here
+    pending = mine(pending=True)
+    if len(pending) > 1:
+        raise Invalid(
+            f"{len(pending)} prompts are pending. Name the one you answer by interaction_id.",
+            pending=[
+                {"interaction_id": str(one.id), "text": one.prompt["text"]} for one in pending
+            ],
+        )
+    return pending[0] if pending else None
+
+
+def is_uuid(text: str) -> bool:
+    """Whether the text is a UUID; the database takes nothing else for one."""
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _too_late(interaction: InteractionRecord, by: Person, given: IncomingAnswer) -> AnswerResult:
+    """The same answer again is acknowledged again; any other is told what stands."""
+    outcome = Outcome.STALE
+    if interaction.status == Interaction.Status.EXPIRED:
+        outcome = Outcome.EXPIRED
+    elif (interaction.answer_id, interaction.by) == (given.answer_id, by.id):
+        try:
+            if (
+                load_prompt(interaction.prompt).check(given.value, given.values)
+                == interaction.response
+            ):
+                outcome = Outcome.DUPLICATE
+        except Invalid:
+            pass
+    answerer = interaction.by and users().filter(pk=interaction.by).first()
+    return AnswerResult(
+        outcome,
+        interaction.id,
+        interaction.status,
+        interaction.response,
+        answerer.get_username() if answerer else None,
+        interaction.at,
+        interaction.via,
+    )

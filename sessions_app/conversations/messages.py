@@ -1,0 +1,208 @@
+"""What a front end may do to a conversation.
+
+Each function is one transaction, committed by the one writer; the hosts are woken after the commit.
+A crash before it leaves nothing, one after it leaves work that the next start takes up.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from sessions_app.errors import Busy, Invalid, NotFound
+from sessions_app.models import Conversation, Event, Run
+from sessions_app.models.people import UserId
+from sessions_app.notify.announce import announce
+from sessions_app.storage import sql
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+from sessions_app.workflows import registry
+from sessions_app.workflows.config import Policy
+from sessions_app.workflows.trace import Trace
+
+MAX_MESSAGE = 32_000
+MAX_NAME = 200
+TITLE = 80
+
+CONVERSATION = """
+    SELECT id, workflow FROM sessions_app_conversation
+    WHERE owner_id = %s AND conversation_id = %s
+"""
+SUBMITTED = """
+    SELECT r.id, e.sequence FROM sessions_app_run r
+    JOIN sessions_app_event e ON e.run_id = r.id AND e.type = 'user_message'
+    WHERE r.conversation_id = %s AND r.message_id = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingMessage:
+    """A user message as it comes in. `message_id` is the client's: its repeat starts nothing."""
+
+    message_id: str
+    text: str
+    client_format: str = ""
+    workflow: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedMessage:
+    """The stored message. `duplicate`: it was stored before, and nothing happened now."""
+
+    conversation: UUID
+    run: UUID
+    sequence: int
+    duplicate: bool
+
+
+async def submit(
+    *, owner: UserId, conversation_id: str, message: IncomingMessage
+) -> SubmittedMessage:
+    """Store a user message and the run it starts, and wake its host.
+
+    Raises:
+        Invalid: the text is empty or too long, or an id is.
+        UnknownWorkflow: a new conversation names a workflow that is not offered.
+        Busy: a run is active and the workflow takes one at a time.
+    """
+    _check_message(conversation_id, message)
+    return await writer.write(lambda tx: _submit(tx, owner, conversation_id, message))
+
+
+async def stop(*, owner: UserId, conversation_id: str, run: str | None = None) -> list[UUID]:
+    """Ask the active runs of a conversation to stop, or the one named; returns those asked.
+
+    Their last event says when they have really stopped.
+
+    Raises:
+        NotFound: no such conversation of this owner.
+    """
+    return await writer.write(lambda tx: _stop(tx, owner, conversation_id, run))
+
+
+def _check_message(conversation_id: str, message: IncomingMessage) -> None:
+    if not message.text.strip():
+        raise Invalid("The message is empty. Write something and send it again.")
+    if len(message.text) > MAX_MESSAGE:
+        raise Invalid(
+            f"The message has {len(message.text):,} characters; at most {MAX_MESSAGE:,} are taken. "
+            "Shorten it or send it in parts.",
+            max_length=MAX_MESSAGE,
+        )
+    for name, value in (("conversation_id", conversation_id), ("id", message.message_id)):
+        if not value or len(value) > MAX_NAME:
+            raise Invalid(f"{name} must have 1 to {MAX_NAME} characters.")
+
+
+def _submit(
+    tx: Transaction, owner: UserId, conversation_id: str, message: IncomingMessage
+) -> SubmittedMessage:
+    known = sql.fetch(CONVERSATION, (owner, conversation_id))
+    if not known:
+        workflow = registry.get(message.workflow).workflow.name
+        _create(tx, owner, conversation_id, workflow, message)
+        # Another process may have been faster: then it is theirs.
+        known = sql.fetch(CONVERSATION, (owner, conversation_id))
+    [(key, workflow)] = known
+    conversation = sql.read_uuid(key)
+    offered = registry.get(workflow)
+    tx.lock(conversation)
+    for run, sequence in sql.fetch(SUBMITTED, (conversation, message.message_id)):
+        return SubmittedMessage(conversation, sql.read_uuid(run), sequence, duplicate=True)
+    _make_way(tx, conversation, offered.policy)
+    return _store(tx, conversation, offered.key(conversation=conversation, owner=owner), message)
+
+
+def _create(
+    tx: Transaction, owner: UserId, conversation_id: str, workflow: str, message: IncomingMessage
+) -> None:
+    sql.insert_new(
+        Conversation,
+        id=uuid4(),
+        owner_id=owner,
+        conversation_id=conversation_id,
+        workflow=workflow,
+        title=" ".join(message.text.split())[:TITLE],
+        last_sequence=0,
+        created_at=tx.now,
+        updated_at=tx.now,
+    )
+
+
+def _make_way(tx: Transaction, conversation: UUID, policy: Policy) -> None:
+    """What a further message does to the runs that are active."""
+    if policy in ("enqueue", "parallel"):
+        return
+    active = Run.objects.filter(conversation=conversation, status__in=Run.UNFINISHED)
+    if policy == "reject" and active.exists():
+        raise Busy
+    for run in active:
+        request_stop(tx, run)
+
+
+def _store(
+    tx: Transaction, conversation: UUID, key: str, message: IncomingMessage
+) -> SubmittedMessage:
+    run = Run(
+        conversation_id=conversation,
+        message_id=message.message_id,
+        client_format=message.client_format,
+    )
+    sql.insert(
+        Run,
+        id=run.id,
+        conversation_id=conversation,
+        key=key,
+        message_id=message.message_id,
+        text=message.text,
+        client_format=message.client_format,
+        metadata=_traced(message.metadata or {}, run.id),
+        status=Run.Status.QUEUED.value,
+        generation=0,
+        crashes=0,
+        created_at=tx.now,
+    )
+    payload = {
+        "message_id": message.message_id,
+        "text": message.text,
+        "client_format": message.client_format,
+    }
+    sequence = tx.append(run, Event.Type.USER_MESSAGE.value, payload)
+    announce(tx, key)
+    return SubmittedMessage(conversation, run.id, sequence, duplicate=False)
+
+
+def _traced(metadata: dict[str, Any], run: UUID) -> dict[str, Any]:
+    """With the id of the trace that the run belongs to, as `context.workflow_trace_id` has it."""
+    parent = Trace.of_headers(metadata.get("headers") or {})
+    return {**metadata, "trace_id": f"{Trace.of_run(str(run), parent).trace_id:032x}"}
+
+
+def request_stop(tx: Transaction, run: Run) -> None:
+    """Ask the run's host to stop it, once."""
+    tx.lock(run.conversation_id)
+    stoppable = Run.objects.filter(
+        pk=run.pk,
+        status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED],
+        stop_requested_at__isnull=True,
+    )
+    if not stoppable.update(stop_requested_at=tx.now):
+        return
+    tx.append(run, Event.Type.RUN, {"status": run.status, "reason": "stopping"})
+    announce(tx, run.key)
+
+
+def _stop(tx: Transaction, owner: UserId, conversation_id: str, run_id: str | None) -> list[UUID]:
+    mine = Run.objects.filter(
+        conversation__owner_id=owner, conversation__conversation_id=conversation_id
+    )
+    if not mine.exists():
+        raise NotFound("There is no such conversation.")
+    stoppable = list(
+        mine.filter(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED]).order_by("created_at")
+    )
+    if run_id is not None:
+        stoppable = [run for run in stoppable if str(run.id) == run_id]
+    for run in stoppable:
+        request_stop(tx, run)
+    return [run.id for run in stoppable]

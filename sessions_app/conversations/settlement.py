@@ -1,0 +1,172 @@
+"""Interactions as far as settling them goes, without the cost of their models."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from sessions_app.models import Event, Interaction, JournalEntry, Run
+from sessions_app.models.people import Person, UserId, read_user_id
+from sessions_app.storage import sql
+from sessions_app.storage.records import RunRecord
+from sessions_app.storage.transaction import Transaction
+
+SELECT = """
+    SELECT i.id, i.run_id, r.key, i.conversation_id, r.message_id, r.client_format, i.position,
+           i.version, i.status, i.prompt, i.expires_at, i.response, i.answered_by_id,
+           i.answered_at, i.answered_via, i.answer_id
+    FROM sessions_app_interaction i
+    JOIN sessions_app_run r ON r.id = i.run_id
+    JOIN sessions_app_conversation c ON c.id = i.conversation_id
+    WHERE
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionRecord:
+    """An interaction as far as settling it needs, and what stands of its answer."""
+
+    id: UUID
+    run_id: UUID
+    key: str
+    conversation_id: UUID
+    message_id: str
+    client_format: str
+    position: int
+    version: int
+    status: str
+    prompt: dict[str, Any]
+    expires_at: datetime | None
+    response: dict[str, Any] | None
+    by: UserId | None
+    at: datetime | None
+    via: str
+    answer_id: str
+
+    @property
+    def run(self) -> RunRecord:
+        """The run that asks."""
+        return RunRecord(self.run_id, self.conversation_id, self.message_id, self.client_format)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The final status of an interaction, and how it came about.
+
+    `response` is what `Prompt.check` returns; `via` is the door that an answer came by, else
+    deadline or run.
+    """
+
+    status: Interaction.Status
+    via: str
+    response: dict[str, Any] | None = None
+    by: Person | None = None
+    answer_id: str = ""
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+# How each field of an `InteractionRecord` is read from its column.
+CONVERT: tuple[Callable[[Any], Any], ...] = (
+    sql.read_uuid,  # id
+    sql.read_uuid,  # run_id
+    _as_is,  # key
+    sql.read_uuid,  # conversation_id
+    _as_is,  # message_id
+    _as_is,  # client_format
+    _as_is,  # position
+    _as_is,  # version
+    _as_is,  # status
+    sql.read_json,  # prompt
+    sql.read_time,  # expires_at
+    sql.read_json,  # response
+    read_user_id,  # by
+    sql.read_time,  # at
+    _as_is,  # via
+    _as_is,  # answer_id
+)
+
+
+def find_interactions(
+    *,
+    interaction: UUID | None = None,
+    owner: UserId | None = None,
+    conversation_id: str | None = None,
+    pending: bool = False,
+) -> list[InteractionRecord]:
+    """The interactions that fit all that is given, in the order of asking, as they stand now.
+
+    For who is about to settle one: their conversation is locked, as by `Transaction.lock`.
+    """
+    conditions = {
+        "i.id": interaction,
+        "c.owner_id": owner,
+        "c.conversation_id": conversation_id,
+        "i.status": Interaction.Status.PENDING.value if pending else None,
+    }
+    given = {column: value for column, value in conditions.items() if value is not None}
+    where = " AND ".join(f"{column} = %s" for column in given)
+    locked = " FOR UPDATE OF c" if connection.features.has_select_for_update else ""
+    rows = sql.fetch(f"{SELECT} {where} ORDER BY i.sequence{locked}", tuple(given.values()))
+    return [InteractionRecord(*_converted(row)) for row in rows]
+
+
+def set_running(run: UUID, **where: Any) -> bool:
+    """A waiting run is to go on: it is the system's turn.
+
+    False if it does not wait, or if its columns are not as `where` says.
+    """
+    running = {"status": Run.Status.RUNNING.value, "wake_at": None}
+    return bool(sql.update(Run, running, id=run, status=Run.Status.WAITING.value, **where))
+
+
+def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settlement) -> bool:
+    """Give the interaction its one final status. False if another was faster.
+
+    One conditional UPDATE decides; event, journal and run follow in the same transaction.
+    """
+    by = settlement.by
+    won = sql.update(
+        Interaction,
+        {
+            "status": settlement.status.value,
+            "version": 2,
+            "response": settlement.response,
+            "answered_by_id": by.id if by else None,
+            "answered_at": tx.now,
+            "answered_via": settlement.via,
+            "answer_id": settlement.answer_id,
+        },
+        id=interaction.id,
+        status=Interaction.Status.PENDING.value,
+    )
+    if not won:
+        return False
+    payload = {
+        "interaction_id": str(interaction.id),
+        "status": settlement.status.value,
+        "version": 2,
+        "response": settlement.response,
+        "by": by.username if by else None,
+        "at": tx.now.isoformat(),
+        "via": settlement.via,
+    }
+    tx.append(interaction.run, Event.Type.INTERACTION_UPDATE.value, payload)
+    if settlement.status != Interaction.Status.CANCELLED:
+        sql.update(
+            JournalEntry,
+            {"result": settlement.response, "finished_at": tx.now},
+            run_id=interaction.run_id,
+            position=interaction.position,
+        )
+        set_running(interaction.run_id)
+    return True
+
+
+def _converted(row: sql.Row) -> Iterator[Any]:
+    return (convert(value) for convert, value in zip(CONVERT, row, strict=True))

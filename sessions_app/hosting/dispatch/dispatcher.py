@@ -1,0 +1,52 @@
+"""The contract of a dispatcher: what starts a host for a key somewhere, exactly one at a time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from django.utils import timezone
+
+from sessions_app.hosting.lease import THIS_PROCESS
+from sessions_app.models import Process
+from sessions_app.notify.announce import Announcer
+
+STARTED_AT = timezone.now()
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What a worker takes. No queues: all. `drain`: seconds that runs have to let go."""
+
+    queues: tuple[str, ...] = ()
+    concurrency: int = 1000
+    drain: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessReport:
+    """A process that is up: this one, unless named. No queues means all of them."""
+
+    kind: Process.Kind
+    job_worker: int | None = None
+    queues: tuple[str, ...] = ()
+    concurrency: int = 0
+    hosts: int = 0
+    draining: bool = False
+    name: str = THIS_PROCESS
+    started_at: datetime = STARTED_AT
+
+
+class Dispatcher(Announcer, Protocol):
+    """The writes announce their work; it sees to it that a host looks once they are committed."""
+
+    async def start(self) -> None:
+        """Begin."""
+
+    async def stop(self) -> None:
+        """Hand over: no new hosts; running ones stop at their next await."""
+
+    def report(self) -> ProcessReport:
+        """What this process does, for operators."""
+
+    def builders(self) -> dict[str, dict[str, Any]]:
+        """The metrics of this process's live per-user builders, by key."""

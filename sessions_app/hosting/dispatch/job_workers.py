@@ -1,0 +1,105 @@
+"""The two Procrastinate workers of a worker process, which take its jobs.
+
+One takes the hosts; the other what falls due, for which there is always a place.
+"""
+
+import asyncio
+from importlib import import_module
+from typing import Any
+
+import structlog
+from procrastinate.contrib.django import app
+from procrastinate.jobs import DeleteJobCondition
+from procrastinate.worker import Worker
+
+from sessions_app.hosting.dispatch.connector import PatientConnector
+from sessions_app.hosting.dispatch.dispatcher import Duty
+from sessions_app.hosting.dispatch.jobs import MAINTENANCE_QUEUE
+from sessions_app.storage.safety_times import HEARTBEAT
+
+log = structlog.get_logger(__name__)
+
+# How soon a job is taken that no notification came for: its lock or its row was locked at first.
+FETCH_EVERY = 1.0
+RESTART_AFTER = 1.0
+# Records of workers that are dead for so long are removed.
+FORGET_AFTER = 60.0
+# Beyond the time that the hosts take to let go: for closing builders.
+CLOSING = 15.0
+DISPATCHER = "dispatcher"
+# By name: those of `operations` stand above this.
+TASKS = ("sessions_app.hosting.dispatch.tasks", "sessions_app.operations.tasks")
+
+
+class JobWorkers:
+    """Keeps both running, and starts one anew that ended by an error.
+
+    `dispatcher` is what the jobs find in their context.
+    """
+
+    def __init__(self, duty: Duty, dispatcher: Any) -> None:
+        self._duty = duty
+        self._dispatcher = dispatcher
+        self._running: dict[str, Worker] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    @property
+    def id(self) -> int | None:
+        """Procrastinate's id of the one that takes hosts; None before it is registered."""
+        worker = self._running.get("hosts")
+        return None if worker is None else worker.worker_id
+
+    def start(self) -> None:
+        """Begin."""
+        for module in TASKS:
+            import_module(module)
+        self._task = asyncio.create_task(self._run(), name="take jobs")
+
+    async def stop(self) -> None:
+        """Take no more, and wait for what was taken."""
+        self._stopping = True
+        for worker in self._running.values():
+            worker.stop()
+        if self._task is None:
+            return
+        _, late = await asyncio.wait([self._task], timeout=self._duty.drain + 2 * CLOSING)
+        if late:  # the database is away: it cannot be told
+            log.warning("worker.stopped_hard")
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        hosts = {"queues": self._duty.queues or None, "concurrency": self._duty.concurrency}
+        due = {"queues": [MAINTENANCE_QUEUE], "concurrency": 2}
+        while not self._stopping:
+            try:
+                with app.replace_connector(PatientConnector()):
+                    async with app.open_async():
+                        await asyncio.gather(self._keep("hosts", hosts), self._keep("due", due))
+            except Exception:
+                log.exception("worker.failed")
+                await asyncio.sleep(RESTART_AFTER)
+
+    async def _keep(self, name: str, options: dict[str, Any]) -> None:
+        """Run one of them until all stop."""
+        while not self._stopping:
+            try:
+                await self._take(name, options)
+            except Exception:
+                log.exception("worker.failed", takes=name)
+                await asyncio.sleep(RESTART_AFTER)
+
+    async def _take(self, name: str, options: dict[str, Any]) -> None:
+        self._running[name] = worker = Worker(
+            app,
+            name=name,
+            fetch_job_polling_interval=FETCH_EVERY,
+            shutdown_graceful_timeout=self._duty.drain + CLOSING,
+            delete_jobs=DeleteJobCondition.SUCCESSFUL,
+            additional_context={DISPATCHER: self._dispatcher},
+            install_signal_handlers=False,
+            update_heartbeat_interval=HEARTBEAT,
+            stalled_worker_timeout=FORGET_AFTER,
+            **options,
+        )
+        await worker.run()

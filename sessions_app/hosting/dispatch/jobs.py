@@ -1,0 +1,116 @@
+"""The jobs of hosts in Procrastinate's queue, as far as our own transactions change them.
+
+Plain SQL on its tables: a job is queued, or found to be queued, in one statement of the transaction
+of the work; Procrastinate's own `defer` would fail it where one is queued already.
+"""
+
+from django.db.models import QuerySet
+
+from sessions_app.errors import Fenced, UnknownWorkflow
+from sessions_app.hosting.lease import JobClaim
+from sessions_app.hosting.needing_host import needing_host
+from sessions_app.models import Run
+from sessions_app.storage import sql
+from sessions_app.storage.transaction import Transaction
+from sessions_app.workflows import registry
+from sessions_app.workflows.config import DEFAULT_QUEUE
+
+HOST = "host"
+MAINTENANCE_QUEUE = "maintenance"
+
+HOLDER = "SELECT worker, released_at FROM sessions_app_hostlease WHERE key = %s FOR SHARE"
+# Where one is queued already, its row is locked: nobody takes it before this transaction commits.
+PUT = """
+    INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, scheduled_at)
+    VALUES (%s, %s, %s, %s, jsonb_build_object('key', %s::text),
+            now() + %s * interval '1 second')
+    ON CONFLICT (queueing_lock) WHERE status = 'todo'
+    DO UPDATE SET queueing_lock = excluded.queueing_lock
+"""
+CLAIM = """
+    SELECT 1 FROM procrastinate_jobs
+    WHERE id = %s AND worker_id = %s AND status = 'doing' FOR SHARE
+"""
+# This worker is alive. Whoever takes over locks the same row: the one who is second sees the first.
+BEAT = "UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = %s"
+MINE = """
+    SELECT id, lock FROM procrastinate_jobs
+    WHERE worker_id = %s AND status = 'doing' AND task_name = %s
+"""
+# Of runs: those whose key has no job, which is a host or will be one.
+JOBLESS = """
+    NOT EXISTS (
+        SELECT 1 FROM procrastinate_jobs job
+        WHERE job.lock = sessions_app_run.key AND job.status = 'doing'
+        OR job.queueing_lock = sessions_app_run.key AND job.status = 'todo'
+    )
+"""
+AT_ONCE = 100
+
+
+def announce(key: str) -> str | None:
+    """There is work for the key: the worker that hosts it, which will see it; None if none does.
+
+    Then a job is queued. The lease stays locked until the commit, so that a host cannot let go of
+    it without seeing the work.
+    """
+    for worker, released_at in sql.fetch(HOLDER, (key,)):
+        if released_at is None:
+            return str(worker)
+    put(key)
+    return None
+
+
+def put(key: str, *, delay: float = 0) -> None:
+    """Queue a job of the key's host, unless one is queued."""
+    sql.execute(PUT, (_queue(key), HOST, key, key, key, delay or None))
+
+
+def put_if_needed(key: str) -> None:
+    """Queue the key if somebody has to host it."""
+    if needing_host().filter(key=key).exists():
+        put(key)
+
+
+def claim(job: int, worker: int, key: str) -> JobClaim:
+    """That the job is still this worker's, which makes it the key's host; locks the job."""
+
+    def check(tx: Transaction) -> None:
+        if not sql.fetch(CLAIM, (job, worker)):
+            raise Fenced(key, 0, 0)
+
+    return check
+
+
+def of_worker(worker: int) -> dict[int, str]:
+    """The hosts' jobs that this worker has, and their keys; shows at the same time that it lives.
+
+    Nobody takes one of them over for as long as a heartbeat counts.
+    """
+    sql.execute(BEAT, (worker,))
+    return dict(sql.fetch(MINE, (worker, HOST)))
+
+
+def put_forgotten(tx: Transaction) -> int:
+    """Queue the keys that have work and no job; returns how many there were.
+
+    There are none, unless somebody has deleted jobs, or the database was one process's before.
+    """
+    forgotten = without_job(needing_host()).values_list("key", flat=True)
+    keys = list(forgotten.distinct()[:AT_ONCE])
+    for key in keys:
+        put(key)
+    return len(keys)
+
+
+def without_job(runs: QuerySet[Run]) -> QuerySet[Run]:
+    """Those of the runs whose key has no job: in one statement, as jobs come and go."""
+    return runs.extra(where=[JOBLESS])  # noqa: S610 - no value in it
+
+
+def _queue(key: str) -> str:
+    _, _, workflow = key.split(":", 2)
+    try:
+        return registry.get(workflow).config.queue
+    except UnknownWorkflow:  # whoever takes it says so
+        return DEFAULT_QUEUE

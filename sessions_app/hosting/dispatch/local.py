@@ -1,0 +1,106 @@
+"""The local dispatcher: this process runs all hosts, in its own event loop."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import structlog
+
+from sessions_app.hosting import lease
+from sessions_app.hosting.dispatch.dispatcher import ProcessReport
+from sessions_app.hosting.host import Terms
+from sessions_app.hosting.host_registry import HostRegistry
+from sessions_app.hosting.lease import THIS_PROCESS
+from sessions_app.hosting.needing_host import keys_needing_host
+from sessions_app.models import Process
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage import reads
+from sessions_app.storage.records import InteractionSettled
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+
+log = structlog.get_logger(__name__)
+
+# Seconds between two suspects that are taken up.
+SUSPECTS_APART = 1.0
+# Seconds that runs have to stop in good order.
+DRAIN = 10.0
+
+
+class LocalDispatcher:
+    """One process, nothing to install. At start it takes up every unfinished run."""
+
+    def __init__(self, *, park_after: float | None = None) -> None:
+        self.hosts = HostRegistry(
+            Terms(RuntimeSettings.load().PARK_AFTER if park_after is None else park_after, DRAIN)
+        )
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        # Keys for which work came while their task was at its beginning or its end.
+        self._again: set[str] = set()
+        self._suspects: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self) -> None:
+        """Wake the host of each key that has work; runs that wait for people need none."""
+        self._loop = asyncio.get_running_loop()
+        await writer.write(lambda tx: lease.release_others(tx, THIS_PROCESS))
+        keys, suspects = await reads.read(keys_needing_host)
+        for key in keys:
+            self._wake(key, None)
+        if suspects:
+            self._suspects = asyncio.create_task(self._start_suspects(suspects))
+
+    async def stop(self) -> None:
+        """Stop all hosts, then close what was built for them."""
+        if self._suspects is not None:
+            self._suspects.cancel()
+        self.hosts.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values())
+        await self.hosts.close()
+        self._loop = None
+
+    def announce(
+        self, tx: Transaction, key: str, settled: InteractionSettled | None = None
+    ) -> None:
+        """Wake the host after the commit; before `start` the work waits in the database."""
+        tx.after_commit.append(partial(self._wake_from_thread, key, settled))
+
+    def report(self) -> ProcessReport:
+        """See `Dispatcher`."""
+        return ProcessReport(Process.Kind.BOTH, hosts=len(self.hosts), draining=self.hosts.stopping)
+
+    def builders(self) -> dict[str, dict[str, Any]]:
+        """See `Dispatcher`."""
+        return self.hosts.builders()
+
+    def _wake_from_thread(self, key: str, settled: InteractionSettled | None) -> None:
+        if self._loop is None:
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._wake, key, settled)
+        except RuntimeError:  # the loop is closed; the next start finds the work
+            log.info("dispatch.closed", key=key)
+
+    def _wake(self, key: str, settled: InteractionSettled | None) -> None:
+        if self.hosts.wake(key, settled) or self.hosts.stopping:
+            return
+        if key in self._tasks:
+            self._again.add(key)
+            return
+        task = asyncio.create_task(self.hosts.serve(key), name=f"host {key}")
+        self._tasks[key] = task
+        task.add_done_callback(partial(self._ended, key))
+
+    async def _start_suspects(self, keys: list[str]) -> None:
+        for key in keys:
+            self._wake(key, None)
+            await asyncio.sleep(SUSPECTS_APART)
+
+    def _ended(self, key: str, task: "asyncio.Task[None]") -> None:
+        del self._tasks[key]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("host.failed", key=key, exc_info=error)
+        if key in self._again:
+            self._again.discard(key)
+            self._wake(key, None)

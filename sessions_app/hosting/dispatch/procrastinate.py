@@ -1,0 +1,45 @@
+"""The dispatcher of many processes: workers take the keys as jobs from Procrastinate's queue."""
+
+from functools import partial
+from typing import Any
+
+from sessions_app.hosting.dispatch import jobs
+from sessions_app.hosting.dispatch.dispatcher import ProcessReport
+from sessions_app.models import Process
+from sessions_app.notify.host_messages import wake_message, worker_group
+from sessions_app.notify.notifier import send_from_thread
+from sessions_app.storage.records import InteractionSettled
+from sessions_app.storage.transaction import Transaction
+
+
+class ProcrastinateDispatcher:
+    """Queues the keys, or wakes the hosts that have them. Hosts nothing itself."""
+
+    async def start(self) -> None:
+        """Nothing runs here: what is to be done is announced by whoever writes it."""
+
+    async def stop(self) -> None:
+        """Nothing to hand over."""
+
+    def announce(
+        self, tx: Transaction, key: str, settled: InteractionSettled | None = None
+    ) -> None:
+        """Queue the key in this transaction, or wake its host after the commit.
+
+        The message may get lost: every worker looks into the database for itself.
+        """
+        worker = jobs.announce(key)
+        if worker is not None:
+            tx.after_commit.append(partial(self.wake, worker, key, settled))
+
+    def wake(self, worker: str, key: str, settled: InteractionSettled | None) -> None:
+        """Wake the key's host in that worker. From any thread."""
+        send_from_thread(worker_group(worker), wake_message(key, settled))
+
+    def report(self) -> ProcessReport:
+        """See `Dispatcher`."""
+        return ProcessReport(Process.Kind.WEB)
+
+    def builders(self) -> dict[str, dict[str, Any]]:
+        """None is here."""
+        return {}

@@ -1,0 +1,73 @@
+"""Takes over the keys of workers that are gone: a new job in the place of theirs.
+
+In one transaction, where Procrastinate's own retry of stalled jobs takes several. Should a worker
+only have slept, what it does to its own job later is done to none.
+"""
+
+from collections.abc import Collection
+
+from django.db import connection
+
+from sessions_app.hosting.dispatch.jobs import AT_ONCE, put
+from sessions_app.hosting.needing_host import SUSPECT_CRASHES, needing_host
+from sessions_app.storage import sql
+from sessions_app.storage.safety_times import STALLED_AFTER
+from sessions_app.storage.transaction import Transaction
+
+# Suspects are taken over so far apart.
+SUSPECTS_APART = 2.0  # seconds
+
+# After a restart of the database nobody can be blamed for heartbeats that it did not take.
+SILENT = """
+    SELECT id FROM procrastinate_workers
+    WHERE last_heartbeat < now() - %s * interval '1 second'
+    AND pg_postmaster_start_time() < now() - %s * interval '1 second'
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+"""
+STALLED = """
+    SELECT id, lock FROM procrastinate_jobs
+    WHERE status = 'doing' AND (worker_id IS NULL OR worker_id = ANY(%s::bigint[]))
+    ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+DELETE = "DELETE FROM procrastinate_jobs WHERE id = %s AND status = 'doing' RETURNING lock"
+OF_KEY = """
+    SELECT id FROM procrastinate_jobs WHERE lock = %s AND status = 'doing' AND NOT EXISTS (
+        SELECT 1 FROM procrastinate_workers worker
+        WHERE worker.id = worker_id AND worker.last_heartbeat > now() - %s * interval '1 second'
+    )
+"""
+
+
+def give_back(lost: Collection[int]) -> None:
+    """Queue anew what was taken and is not served."""
+    for job in sorted(lost):
+        _replace(job)
+
+
+def _replace(job: int, *, delay: float = 0) -> None:
+    """Put a new job in the place of one that nobody serves, if it still is there."""
+    for (lock,) in sql.fetch(DELETE, (job,)):
+        if lock is not None:
+            put(lock, delay=delay)
+
+
+def take_over(tx: Transaction) -> int:
+    """Queue anew what dead workers have in hand; returns how many jobs there were."""
+    silent = [worker for (worker,) in sql.fetch(SILENT, (STALLED_AFTER, STALLED_AFTER))]
+    with connection.cursor() as cursor:  # a list of ours would go as JSON
+        cursor.execute(STALLED, (silent, AT_ONCE))
+        stalled = cursor.fetchall()
+    keys = [key for _, key in stalled if key is not None]
+    suspect = needing_host().filter(key__in=keys, crashes__gte=SUSPECT_CRASHES)
+    suspects = sorted(suspect.values_list("key", flat=True).distinct())
+    for job, key in stalled:
+        apart = suspects.index(key) * SUSPECTS_APART if key in suspects else 0
+        _replace(job, delay=apart)
+    return len(stalled)
+
+
+def take_over_key(key: str) -> None:
+    """The same for one key, now: queued, in the place of a job that a dead worker has of it."""
+    for (job,) in sql.fetch(OF_KEY, (key, STALLED_AFTER)):
+        _replace(job)
+    put(key)

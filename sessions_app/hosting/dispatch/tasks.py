@@ -1,0 +1,13 @@
+"""The job of a host, as Procrastinate's workers run it."""
+
+from procrastinate import JobContext
+from procrastinate.contrib.django import app
+
+from sessions_app.hosting.dispatch.job_workers import DISPATCHER
+from sessions_app.hosting.dispatch.jobs import HOST
+
+
+@app.task(name=HOST, pass_context=True)
+async def host(context: JobContext, key: str) -> None:
+    """Host the key for as long as it needs one."""
+    await context.additional_context[DISPATCHER].serve(context.job, key)

@@ -1,0 +1,156 @@
+"""A worker: takes keys as jobs from Procrastinate's queue and hosts them in its event loop."""
+
+import asyncio
+import time
+from typing import Any
+
+import structlog
+from django.db import Error
+from procrastinate.jobs import Job
+
+from sessions_app.errors import Fenced
+from sessions_app.hosting.dispatch import jobs, takeover
+from sessions_app.hosting.dispatch.dispatcher import Duty, ProcessReport
+from sessions_app.hosting.dispatch.host_lookup import look_up
+from sessions_app.hosting.dispatch.job_workers import JobWorkers
+from sessions_app.hosting.dispatch.procrastinate import ProcrastinateDispatcher
+from sessions_app.hosting.host import Terms
+from sessions_app.hosting.host_registry import HostRegistry
+from sessions_app.hosting.lease import THIS_PROCESS
+from sessions_app.hosting.lease_freshness import LeaseFreshness
+from sessions_app.models import Process
+from sessions_app.notify.groups import LayerMessage, listen
+from sessions_app.notify.host_messages import read_wake, worker_group
+from sessions_app.storage import reads
+from sessions_app.storage.safety_times import HEARTBEAT, SILENCE, STALLED_AFTER
+from sessions_app.storage.writer import writer
+
+log = structlog.get_logger(__name__)
+
+SHORT_LOOK = 0.5
+FORGOTTEN_EVERY = 5  # seconds
+
+
+class WorkerDispatcher(ProcrastinateDispatcher):
+    """Takes jobs until it is stopped, and looks after its hosts every second."""
+
+    def __init__(self, duty: Duty, *, park_after: float) -> None:
+        self._freshness = LeaseFreshness(SILENCE)
+        self.hosts = HostRegistry(Terms(park_after, duty.drain, self._freshness))
+        self._duty = duty
+        self._job_workers = JobWorkers(duty, self)
+        self._tasks: list[asyncio.Task[None]] = []
+        # Jobs that are served; and those that were not, though they are ours, at the last look.
+        self._served: set[int] = set()
+        self._orphans: set[int] = set()
+        # Since when, by the monotonic clock, every look has succeeded.
+        self._in_touch_since = 0.0
+
+    async def start(self) -> None:
+        """Begin to take jobs."""
+        self._freshness.confirm(time.monotonic())
+        self._job_workers.start()
+        self._tasks = [
+            asyncio.create_task(self._look_often(), name="look"),
+            asyncio.create_task(listen(worker_group(THIS_PROCESS), self._woken), name="listen"),
+        ]
+
+    async def stop(self) -> None:
+        """Take no more jobs, have the hosts let go, and close what was built for them."""
+        self.hosts.stop()
+        await self._job_workers.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.hosts.close()
+
+    def report(self) -> ProcessReport:
+        """See `Dispatcher`."""
+        return ProcessReport(
+            Process.Kind.WORKER,
+            job_worker=self._job_workers.id,
+            queues=self._duty.queues,
+            concurrency=self._duty.concurrency,
+            hosts=len(self.hosts),
+            draining=self.hosts.stopping,
+        )
+
+    def builders(self) -> dict[str, dict[str, Any]]:
+        """See `Dispatcher`."""
+        return self.hosts.builders()
+
+    async def serve(self, job: Job, key: str) -> None:
+        """What a job is: host the key for as long as it needs one."""
+        # Both are set: it was taken.
+        assert job.id is not None  # noqa: S101
+        assert job.worker_id is not None  # noqa: S101
+        self._served.add(job.id)
+        try:
+            if not self.hosts.stopping:
+                await self.hosts.serve(key, jobs.claim(job.id, job.worker_id, key))
+            if self.hosts.stopping:
+                await writer.write(lambda tx: jobs.put_if_needed(key))
+        except Fenced:
+            log.info("job.taken_over", key=key)
+        finally:
+            self._served.discard(job.id)
+
+    async def take_over(self, timestamp: int) -> None:
+        """Queue anew the jobs of dead workers and, now and then, work that has no job."""
+        in_touch = time.monotonic() - self._in_touch_since > STALLED_AFTER
+        while in_touch and (taken := await writer.write(takeover.take_over)):
+            log.warning("jobs.taken_over", jobs=taken)
+        if timestamp % FORGOTTEN_EVERY == 0 and (found := await writer.write(jobs.put_forgotten)):
+            log.warning("jobs.forgotten", keys=found)
+
+    def _woken(self, message: LayerMessage) -> None:
+        self.hosts.wake(*read_wake(message))
+
+    async def _look_often(self) -> None:
+        while True:
+            started = time.monotonic()
+            try:
+                # Who stood still knows nothing, and may not take long to learn it.
+                async with asyncio.timeout(max(self._freshness.left, SHORT_LOOK)):
+                    await self._look()
+            except (Error, TimeoutError) as error:
+                self._in_touch_since = time.monotonic()
+                log.warning("worker.database_gone", error=repr(error))
+                if not self._freshness.fresh:
+                    self._drop_all()
+            except Exception:
+                log.exception("worker.look_failed")
+            else:
+                self._freshness.confirm(started)
+            await asyncio.sleep(HEARTBEAT)
+
+    def _drop_all(self) -> None:
+        for host in self.hosts:
+            if host.generation:
+                host.drop()
+
+    async def _look(self) -> None:
+        hosts = {host.key: host for host in self.hosts}
+        worker = self._job_workers.id
+        mine = {} if worker is None else await reads.read(jobs.of_worker, worker)
+        for key in hosts.keys() - set(mine.values()):
+            if self.hosts.get(key) is hosts[key]:
+                hosts[key].lose()
+        awaited = set().union(*(host.awaited for host in hosts.values()))
+        looked = await reads.read(look_up, list(hosts), awaited)
+        for key, settled in looked.settled:
+            self.hosts.wake(key, settled)
+        for key, seen in looked.runs:
+            hosts[key].noticed(seen)
+        for host in hosts.values():
+            host.checked(looked.leases.get(host.key))
+        if len(hosts) >= self._duty.concurrency:
+            for host in hosts.values():
+                host.make_room()
+        await self._give_back(set(mine) - self._served)
+
+    async def _give_back(self, unserved: set[int]) -> None:
+        """A job that was taken as the connection broke is ours, and we do not know of it."""
+        if lost := unserved & self._orphans:
+            await writer.write(lambda tx: takeover.give_back(lost))
+        self._orphans = unserved

@@ -1,0 +1,299 @@
+"""A host owns one key: it keeps the key's lease and its builder, and drives the key's runs."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+from uuid import UUID
+
+import structlog
+
+from sessions_app.errors import ConversationGone, Fenced, StorageUnavailable
+from sessions_app.hosting.lease import JobClaim, Lease, LeaseHolder, LeaseState, let_go, take_lease
+from sessions_app.hosting.lease_freshness import LeaseFreshness
+from sessions_app.hosting.run_selection import (
+    ConversationRecord,
+    DrivenRuns,
+    RunSighting,
+    Selection,
+    StartedRun,
+    select_runs,
+)
+from sessions_app.hosting.run_task import Leaving, RunTask
+from sessions_app.sessions.manager import SessionManager
+from sessions_app.storage.records import InteractionSettled
+from sessions_app.storage.writer import Lane, Work, writer
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+# How long a host without runs and without a builder stays, to spare the next message the lease.
+LINGER = 5.0
+# After a write failed: how long until the run is taken up again.
+RETRY_AFTER = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a process hosts.
+
+    Seconds until a run that waits is parked, and for a run to stop in good order.
+    """
+
+    park_after: float
+    drain: float
+    freshness: LeaseFreshness = field(default_factory=LeaseFreshness)
+
+
+class Host:
+    """Lives as long as it has runs in memory or a builder, and a moment longer."""
+
+    def __init__(
+        self,
+        holder: LeaseHolder,
+        manager: SessionManager,
+        terms: Terms,
+        claim: JobClaim | None = None,
+    ) -> None:
+        self.key = holder.key
+        self._holder = holder
+        self._manager = manager
+        self._terms = terms
+        self._claim = claim
+        self._lease = Lease(holder.key, 0)
+        self._lane = Lane()
+        self._runs: dict[UUID, RunTask] = {}
+        self._news: list[InteractionSettled] = []
+        self._seen: frozenset[RunSighting] = frozenset()
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self._evicting = False
+        self._hurried = False
+        self.fenced = False
+        # The database was away for so long that another may have the key.
+        self.dropped = False
+        self._not_before = 0.0
+        # Runs that the database let down: to take them up again is no crash of theirs.
+        self.blameless: set[UUID] = set()
+        self._conversations: Mapping[UUID, ConversationRecord] = {}
+
+    def wake(self, settled: InteractionSettled | None = None) -> None:
+        """There is work: a run to take up or to stop, or the answer that a run waits for."""
+        task = self._runs.get(settled.run) if settled is not None else None
+        if task is not None and settled is not None:
+            task.settled(settled)
+            return
+        if settled is not None:
+            self._news.append(settled)
+        self._woken.set()
+
+    @property
+    def woken(self) -> bool:
+        """Whether work came that it has not looked at."""
+        return self._woken.is_set()
+
+    @property
+    def generation(self) -> int:
+        """Of its lease; 0 before it has one."""
+        return self._lease.generation
+
+    @property
+    def awaited(self) -> set[UUID]:
+        """The interactions that its runs wait for."""
+        return set().union(*(run.awaited for run in self._runs.values()))
+
+    def checked(self, lease: LeaseState | None) -> None:
+        """What a look at the database found of its lease."""
+        if lease is None or not self.generation:
+            return
+        if lease.generation > self.generation:
+            self.lose()
+        elif lease.evict and not self._evicting:
+            self._woken.set()
+
+    def noticed(self, seen: RunSighting) -> None:
+        """What a look at the database found of its key: wakes it if that is news."""
+        run, _, stop = seen
+        if seen not in self._seen and (stop or run not in self._runs):
+            self._woken.set()
+
+    def stop(self) -> None:
+        """Let go of all runs, in good order."""
+        self._stopping = True
+        self._woken.set()
+
+    def lose(self) -> None:
+        """Another host has the key: nothing of this one is to go on."""
+        if not self.fenced:
+            log.warning("host.fenced", key=self.key, generation=self.generation)
+        self.fenced = True
+        self._abandon()
+
+    def drop(self) -> None:
+        """The database is not to be reached: let go of all before another takes the key."""
+        if not self.dropped:
+            log.warning("host.dropped", key=self.key, generation=self.generation)
+        self.dropped = True
+        self._abandon()
+
+    def _abandon(self) -> None:
+        # At once: what waits for a fresh look must not go on after it.
+        for task in self._runs.values():
+            task.leave(Leaving.LOST)
+        self._woken.set()
+
+    def make_room(self) -> None:
+        """Others need the place: park what waits now, and end if nothing is left."""
+        self._park(since=time.monotonic())
+        self._hurried = True
+        self._woken.set()
+
+    async def main(self) -> None:
+        """Take the lease and drive the runs until there are none."""
+        if not await self._take_lease():
+            return
+        try:
+            await self._take_up()
+            while not self._ending:
+                if not await self._wait():
+                    break
+                await self._take_up()
+        finally:
+            await self._let_go()
+
+    @property
+    def _ending(self) -> bool:
+        return self._stopping or self.fenced or self.dropped
+
+    async def _take_lease(self) -> bool:
+        take = partial(take_lease, holder=self._holder, claim=self._claim)
+        while not self._stopping:
+            try:
+                self._lease = await self._write(take)
+            except StorageUnavailable:
+                await asyncio.sleep(RETRY_AFTER)
+            except Fenced:
+                self.lose()
+                return False
+            else:
+                return True
+        return False
+
+    async def _take_up(self) -> None:
+        # The database was away a moment ago: do not press it.
+        await asyncio.sleep(max(self._not_before - time.monotonic(), 0))
+        if self._ending:
+            return
+        self._woken.clear()
+        driven = DrivenRuns(frozenset(self._runs), frozenset(self.blameless), self._conversations)
+        try:
+            found = await self._write(partial(select_runs, lease=self._lease, driven=driven))
+        except Fenced:
+            self.lose()
+            return
+        except (StorageUnavailable, ConversationGone):  # one that is gone is not seen again
+            self._not_before = time.monotonic() + RETRY_AFTER
+            self._woken.set()
+            return
+        self.blameless.clear()
+        self._seen = found.seen
+        self._evicting = found.evict
+        self._conversations = found.conversations
+        for started in found.started:
+            task = self._task(started)
+            self._runs[started.run.id] = task
+            task.start(self._left)
+        self._pass_on(found)
+
+    def _task(self, started: StartedRun) -> RunTask:
+        lane = Lane(beside=self._lane)
+        return RunTask(started, self._manager, lane, self._terms.freshness)
+
+    def _pass_on(self, found: Selection) -> None:
+        # Answers that came between the look and here.
+        for settled in self._news:
+            if (known := self._runs.get(settled.run)) is not None:
+                known.settled(settled)
+        self._news.clear()
+        for run in found.stopping:
+            if (known := self._runs.get(run)) is not None:
+                known.leave(Leaving.STOP)
+
+    async def _wait(self) -> bool:
+        """Wait for work; park what rests. False if there is none, and none came for a while."""
+        try:
+            async with asyncio.timeout(self._until_something()):
+                await self._woken.wait()
+        except TimeoutError:
+            self._park(since=time.monotonic() - self._terms.park_after)
+            return bool(self._runs)
+        return True
+
+    def _until_something(self) -> float:
+        """Seconds until something is to be done without being woken."""
+        now = time.monotonic()
+        if not self._runs:
+            if self._evicting or self._hurried:
+                return 0
+            idle = self._manager.idle_until(self._holder.user_id)
+            return LINGER if idle is None else max(idle - now, 0)
+        rests = [since for run in self._runs.values() if (since := run.rests_since()) is not None]
+        park_after = self._terms.park_after
+        if rests:
+            return max(min(rests) + park_after - now, 0) + 0.01
+        return park_after
+
+    def _park(self, *, since: float) -> None:
+        for task in self._runs.values():
+            rests = task.rests_since()
+            if rests is not None and rests <= since:
+                task.park()
+
+    def _left(self, task: RunTask) -> None:
+        del self._runs[task.id]
+        if isinstance(task.failure, Fenced):
+            self.lose()
+        if self.dropped:
+            self.blameless.add(task.id)
+        if isinstance(task.failure, StorageUnavailable):
+            self.blameless.add(task.id)
+            self._not_before = time.monotonic() + RETRY_AFTER
+        # What waits behind it has its turn, and an answer that it did not get to see.
+        self._woken.set()
+
+    async def _let_go(self) -> None:
+        """Take the runs out of memory, close the builder, and only then let others have the key."""
+        left = list(self._runs.values())
+        await self._leave(left)
+        if self._holder.user_id:
+            await self._manager.evict(self._holder.user_id)
+        ids = [task.id for task in left]
+        self.blameless.update(ids)
+        if self.fenced or self.dropped:
+            return
+        self._woken.clear()
+        try:
+            await self._write(partial(let_go, lease=self._lease, run_ids=ids))
+        except Fenced:
+            self.lose()
+        except StorageUnavailable:
+            self.drop()
+
+    async def _leave(self, left: list[RunTask]) -> None:
+        for task in left:
+            task.leave(Leaving.DRAIN)
+        tasks = [task.task for task in left if task.task is not None]
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=self._terms.drain)
+        for slow in late:
+            slow.cancel()
+        if late:
+            await asyncio.wait(late, timeout=self._terms.drain)
+
+    def _write(self, work: Work[T]) -> "asyncio.Future[T]":
+        """Write in the order of what its runs write."""
+        return writer.write(work, Lane(beside=self._lane))

@@ -1,0 +1,115 @@
+"""The hosts of this process: what every dispatcher that runs hosts here has in common."""
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from sessions_app.errors import BuilderFailed, SessionsError, UnknownWorkflow
+from sessions_app.hosting.host import RETRY_AFTER, Host, Terms
+from sessions_app.hosting.lease import THIS_PROCESS, JobClaim, LeaseHolder, let_go, take_lease
+from sessions_app.hosting.run_selection import suspend_all
+from sessions_app.sessions.manager import SessionManager
+from sessions_app.storage.records import InteractionSettled
+from sessions_app.storage.writer import writer
+from sessions_app.workflows import registry
+
+log = structlog.get_logger(__name__)
+
+
+class HostRegistry:
+    """One host a key, one session manager a workflow."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._hosts: dict[str, Host] = {}
+        self._managers: dict[str, SessionManager] = {}
+        self._manager_lock = asyncio.Lock()
+        self.stopping = False
+
+    def __len__(self) -> int:
+        return len(self._hosts)
+
+    def __iter__(self) -> Iterator[Host]:
+        return iter(list(self._hosts.values()))
+
+    def get(self, key: str) -> Host | None:
+        """The host of the key, if it is here."""
+        return self._hosts.get(key)
+
+    def wake(self, key: str, settled: InteractionSettled | None = None) -> bool:
+        """Wake the key's host. False if it is not here."""
+        host = self._hosts.get(key)
+        if host is not None:
+            host.wake(settled)
+        return host is not None
+
+    def builders(self) -> dict[str, dict[str, Any]]:
+        """The metrics of live per-user builders, by key."""
+        return {
+            f"user:{user_id}:{workflow}": info.metrics()
+            for workflow, manager in self._managers.items()
+            for user_id, info in manager.builders.items()
+        }
+
+    async def serve(self, key: str, claim: JobClaim | None = None) -> None:
+        """Host the key until it needs none, or another has it. `claim`: see `take_lease`.
+
+        A host that the database let down closes its builder; the next one goes on as soon as the
+        database is back.
+        """
+        kind, subject, workflow = key.split(":", 2)
+        holder = LeaseHolder(key, THIS_PROCESS, workflow, subject if kind == "user" else "")
+        try:
+            manager = await self._manager(workflow)
+        except (UnknownWorkflow, BuilderFailed) as error:
+            await self._refuse(holder, claim, error)
+            return
+        blameless: set[UUID] = set()
+        try:
+            while not self.stopping:
+                host = self._hosts[key] = Host(holder, manager, self._terms, claim)
+                host.blameless |= blameless
+                await host.main()
+                if host.dropped:
+                    blameless = host.blameless
+                    await asyncio.sleep(RETRY_AFTER)
+                elif host.fenced or not host.woken:
+                    break
+        finally:
+            # Nothing awaits between the last look at `woken` and this.
+            self._hosts.pop(key, None)
+
+    def stop(self) -> None:
+        """Have all hosts let go in good order."""
+        self.stopping = True
+        for host in self._hosts.values():
+            host.stop()
+
+    async def close(self) -> None:
+        """Close what the workflows have built, once the hosts have ended."""
+        await asyncio.gather(*(manager.shutdown() for manager in self._managers.values()))
+
+    async def _manager(self, workflow: str) -> SessionManager:
+        async with self._manager_lock:
+            if workflow not in self._managers:
+                offered = registry.get(workflow)
+                self._managers[workflow] = await SessionManager.create(entry_function=offered)
+            return self._managers[workflow]
+
+    async def _refuse(
+        self, holder: LeaseHolder, claim: JobClaim | None, error: SessionsError
+    ) -> None:
+        """The key's runs cannot be driven here: an operator may resume them once it is mended."""
+        log.error("host.refused", key=holder.key, error=str(error))
+        message = (
+            f"The workflow {holder.workflow!r} cannot run here now. An operator can resume it."
+        )
+        reason = {"code": "workflow_unavailable", "message": message}
+        lease = await writer.write(partial(take_lease, holder=holder, claim=claim))
+        suspend = partial(suspend_all, lease=lease, error=reason, detail=str(error))
+        await writer.write(suspend)
+        await writer.write(partial(let_go, lease=lease))

@@ -1,0 +1,113 @@
+"""A host's lease on its key: taken with a raised generation, checked by every write, released."""
+
+import os
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F
+from django.db.models.functions import Coalesce
+
+from sessions_app.hosting.needing_host import needing_host
+from sessions_app.models import HostLease, Run
+from sessions_app.notify.announce import announce
+from sessions_app.storage import sql
+from sessions_app.storage.transaction import Transaction
+
+# The name of this process, as leases and reports have it.
+THIS_PROCESS = f"{socket.gethostname()}:{os.getpid()}"
+
+RAISE = """
+    UPDATE sessions_app_hostlease SET generation = generation + 1 WHERE key = %s
+    RETURNING generation
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A host's claim on its key."""
+
+    key: str
+    generation: int
+
+    def check(self, tx: Transaction) -> None:
+        """Raise `Fenced` where another host has the key now."""
+        tx.check_fence(self.key, self.generation)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseState:
+    """What a look finds of a lease; `evict`: an operator wants the builder closed."""
+
+    generation: int
+    evict: bool
+
+
+# Raises `Fenced` if the host may not become one (any more): called first in the transaction that
+# takes the lease.
+JobClaim = Callable[[Transaction], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseHolder:
+    """Who takes a lease: the process, and what it hosts the key for."""
+
+    key: str
+    worker: str
+    workflow: str
+    user_id: str
+
+
+def take_lease(tx: Transaction, holder: LeaseHolder, claim: JobClaim | None = None) -> Lease:
+    """Become the key's host. Every earlier host of the key is fenced off from here on.
+
+    Raises:
+        Fenced: the claim does not hold any more.
+    """
+    if claim is not None:
+        claim(tx)
+    key = holder.key
+    values = {
+        "worker": holder.worker,
+        "workflow": holder.workflow,
+        "user_id": holder.user_id,
+        "started_at": tx.now,
+        "last_activity": tx.now,
+        "released_at": None,
+        "evict_requested_at": None,
+    }
+    raised = sql.fetch(RAISE, (key,))
+    generation: int = raised[0][0] if raised else 1
+    if raised:
+        sql.update(HostLease, values, key=key)
+    else:
+        sql.insert(HostLease, key=key, generation=generation, metrics={}, **values)
+    tx.forget_fence(key)
+    return Lease(key, generation)
+
+
+def let_go(tx: Transaction, lease: Lease, run_ids: Iterable[UUID] = ()) -> None:
+    """The host ends in good order, with these runs in hand.
+
+    The lease stays as a record of who had the key last. What is left to do is announced: whoever
+    announced work for this host did so before the lease is released here, and it is seen.
+    """
+    release(tx, lease, run_ids)
+    free: dict[str, Any] = {"released_at": tx.now, "evict_requested_at": None, "metrics": {}}
+    sql.update(HostLease, free, key=lease.key, generation=lease.generation)
+    if needing_host().filter(key=lease.key).exists():
+        announce(tx, lease.key)
+
+
+def release(tx: Transaction, lease: Lease, run_ids: Iterable[UUID]) -> None:
+    """The host stops in good order while these run: that is no crash of theirs."""
+    lease.check(tx)
+    Run.objects.filter(pk__in=list(run_ids), crashes__gt=0).update(crashes=F("crashes") - 1)
+
+
+def release_others(tx: Transaction, worker: str) -> None:
+    """Only this worker is left: what others leased is free, and their builders are gone."""
+    others = HostLease.objects.exclude(worker=worker)
+    others.update(metrics={}, released_at=Coalesce("released_at", tx.now))

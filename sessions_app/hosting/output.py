@@ -1,0 +1,99 @@
+"""A run's text on its way into the log.
+
+It is gathered while a commit is under way; on replay it is compared with what was sent before, so
+that nothing is sent twice.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from sessions_app.hosting import run_writes
+from sessions_app.hosting.run_selection import CutText
+from sessions_app.hosting.run_writes import LeasedRun
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import Work
+
+# A workflow that yields faster than is committed waits at so many characters.
+HIGH_WATER = 64_000
+# A generator that never awaits lets the others run after so many chunks.
+CHUNKS_A_TURN = 8
+
+Write = Callable[[Work[Any]], "asyncio.Future[Any]"]
+
+
+class Output:
+    """Chunks in, `text` events out, by the run's own way to write."""
+
+    def __init__(self, leased: LeasedRun, cut: CutText | None, write: Write) -> None:
+        self._leased = leased
+        self._write = write
+        self._cut = cut
+        # How much of the cut text the replay has given again so far.
+        self._matched = 0
+        self._lock = threading.Lock()
+        self._parts: list[str] = []
+        self._size = 0
+        self._under_way: asyncio.Future[Any] | None = None
+        self._chunks = 0
+
+    async def emit(self, text: str) -> None:
+        """A chunk that the workflow gave and no earlier execution did."""
+        if self._cut is not None:
+            text = self._match(self._cut, text)
+        if text:
+            self._gather(text)
+        self._chunks += 1
+        if self._size > HIGH_WATER and self._under_way is not None:
+            await asyncio.wait([self._under_way])
+        elif self._chunks % CHUNKS_A_TURN == 0:
+            await asyncio.sleep(0)
+
+    def settle(self) -> None:
+        """The text up to here is complete: if it is shorter than what was cut, it differs."""
+        if self._cut is not None:
+            self._begin_anew(self._cut, self._cut.text[: self._matched])
+
+    def _match(self, cut: CutText, text: str) -> str:
+        """What of the chunk is new; begins anew where it differs from what was cut."""
+        left = len(cut.text) - self._matched
+        known, new = text[:left], text[left:]
+        if not cut.text.startswith(known, self._matched):
+            self._begin_anew(cut, cut.text[: self._matched] + text)
+            return ""
+        self._matched += len(known)
+        if self._matched == len(cut.text):
+            self._cut = None
+        return new
+
+    def _begin_anew(self, cut: CutText, text: str) -> None:
+        self._cut = None
+        self._write(
+            partial(run_writes.restart_text, leased=self._leased, from_sequence=cut.from_sequence)
+        )
+        if text:
+            self._gather(text)
+
+    def _gather(self, text: str) -> None:
+        with self._lock:
+            self._parts.append(text)
+            self._size += len(text)
+            first = len(self._parts) == 1
+        if first:
+            self._under_way = self._write(self._piece())
+
+    def _piece(self) -> Work[int]:
+        """The work that writes what has gathered when its turn comes; the same if it runs twice."""
+        taken: list[str] = []
+
+        def work(tx: Transaction) -> int:
+            if not taken:
+                with self._lock:
+                    taken.append("".join(self._parts))
+                    self._parts.clear()
+                    self._size = 0
+            return run_writes.append_text(tx, self._leased, taken[0])
+
+        return work

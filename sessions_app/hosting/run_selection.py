@@ -1,0 +1,201 @@
+"""A host takes up the runs of its key: which start now, which are stopped, which wait."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from sessions_app.errors import UnknownWorkflow
+from sessions_app.hosting import run_writes
+from sessions_app.hosting.lease import Lease
+from sessions_app.hosting.run_writes import LeasedRun
+from sessions_app.models import Conversation, Event, Run
+from sessions_app.models.people import Person
+from sessions_app.storage import sql
+from sessions_app.storage.records import RunRecord
+from sessions_app.storage.run_text import join, kept
+from sessions_app.storage.transaction import Transaction
+from sessions_app.workflows import registry
+from sessions_app.workflows.journal import Journal
+
+# A run during which its process died so often, without getting on in between, is set aside.
+MAX_CRASHES = 3
+
+EVICT = "SELECT evict_requested_at FROM sessions_app_hostlease WHERE key = %s"
+UNFINISHED = """
+    SELECT * FROM sessions_app_run
+    WHERE key = %s AND (
+        status IN ('queued', 'running', 'waiting')
+        OR status = 'suspended' AND stop_requested_at IS NOT NULL
+    )
+    ORDER BY conversation_id, created_at, id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CutText:
+    """Output that was stored after the run's last journal entry, before it was interrupted."""
+
+    from_sequence: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRecord:
+    """What a host needs of a conversation: nothing of this ever changes."""
+
+    conversation_id: str
+    workflow: str
+    owner: Person
+
+
+@dataclass(frozen=True, slots=True)
+class StartedRun:
+    """A run that the host has to drive now. `metadata` is that of the request that began it."""
+
+    leased: LeasedRun
+    conversation: ConversationRecord
+    text: str
+    metadata: dict[str, Any]
+    journal: Journal
+    cut: CutText | None
+
+    @property
+    def run(self) -> RunRecord:
+        """The run as the log knows it."""
+        return self.leased.run
+
+
+# A run as a look sees it: which, its status, and whether it is to stop.
+RunSighting = tuple[UUID, str, bool]
+
+
+@dataclass(slots=True)
+class Selection:
+    """What a look at the key's runs came to."""
+
+    started: list[StartedRun] = field(default_factory=list)
+    stopping: list[UUID] = field(default_factory=list)
+    seen: frozenset[RunSighting] = frozenset()
+    # An operator wants the builder closed.
+    evict: bool = False
+    conversations: dict[UUID, ConversationRecord] = field(default_factory=dict)
+
+    def conversation(self, key: UUID) -> ConversationRecord:
+        """The conversation, read if it was not seen before."""
+        if key not in self.conversations:
+            row = Conversation.objects.select_related("owner").get(pk=key)
+            owner = Person.of(row.owner)
+            self.conversations[key] = ConversationRecord(row.conversation_id, row.workflow, owner)
+        return self.conversations[key]
+
+
+@dataclass(frozen=True, slots=True)
+class DrivenRuns:
+    """What a host has in hand when it looks.
+
+    `runs` are those that it drives; `blameless` those that it drove until the database failed;
+    `conversations` those that it has seen.
+    """
+
+    runs: frozenset[UUID]
+    blameless: frozenset[UUID]
+    conversations: Mapping[UUID, ConversationRecord]
+
+
+def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
+    """Look at the unfinished runs of the key, and start those whose turn it is."""
+    lease.check(tx)
+    [(evict,)] = sql.fetch(EVICT, (lease.key,))
+    unfinished = list(Run.objects.raw(UNFINISHED, [lease.key]))
+    seen = frozenset((run.id, run.status, run.stop_requested_at is not None) for run in unfinished)
+    found = Selection(seen=seen, evict=evict is not None, conversations=dict(driven.conversations))
+    for _, group in groupby(unfinished, key=lambda run: run.conversation_id):
+        _take_up_conversation(tx, lease, driven, list(group), found)
+    return found
+
+
+def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail: str) -> None:
+    """The key's runs cannot be driven here; those that wait for people keep waiting."""
+    for run in Run.objects.filter(
+        key=lease.key, status__in=[Run.Status.QUEUED, Run.Status.RUNNING]
+    ):
+        status = Run.Status.CANCELLED if run.stop_requested_at else Run.Status.SUSPENDED
+        run_writes.end(tx, LeasedRun(lease, _record(run)), status, error=error, detail=detail)
+
+
+def _take_up_conversation(
+    tx: Transaction, lease: Lease, driven: DrivenRuns, unfinished: list[Run], found: Selection
+) -> None:
+    """In the order of the messages; one at a time unless the workflow takes them in parallel."""
+    active = False
+    for run in unfinished:
+        if run.stop_requested_at is not None:
+            if run.id in driven.runs:
+                found.stopping.append(run.id)
+                active = True
+            else:
+                run_writes.end(tx, LeasedRun(lease, _record(run)), Run.Status.CANCELLED)
+        elif run.id in driven.runs or run.status == Run.Status.WAITING:
+            active = True
+        elif not active or _in_parallel(found.conversation(run.conversation_id)):
+            active = _start(tx, lease, driven, run, found) or active
+
+
+def _in_parallel(conversation: ConversationRecord) -> bool:
+    try:
+        return registry.get(conversation.workflow).policy == "parallel"
+    except UnknownWorkflow:
+        return False
+
+
+def _start(tx: Transaction, lease: Lease, driven: DrivenRuns, run: Run, found: Selection) -> bool:
+    if run.crashes >= MAX_CRASHES:
+        message = (
+            f"Its process died {run.crashes} times while it ran, without getting on in between. "
+            "Mend the cause, then resume it in the admin."
+        )
+        run_writes.end(
+            tx,
+            LeasedRun(lease, _record(run)),
+            Run.Status.SUSPENDED,
+            error={"code": "crashed", "message": message},
+        )
+        return False
+    fresh = run.started_at is None
+    journal = Journal({}) if fresh else Journal.load(run.id)
+    crashes = run.crashes + (run.id not in driven.blameless)
+    taken = {
+        "status": Run.Status.RUNNING.value,
+        "crashes": crashes,
+        "generation": lease.generation,
+        "started_at": run.started_at or tx.now,
+        "wake_at": None,
+    }
+    cut = None if fresh else _cut_text(run, journal)
+    payload: dict[str, object] = {"status": Run.Status.RUNNING.value}
+    if fresh:
+        payload["trace_id"] = run.metadata.get("trace_id", "")
+    else:
+        payload["replayed"] = journal.finished
+    tx.append(run, Event.Type.RUN, payload)
+    sql.update(Run, taken, id=run.id)
+    leased = LeasedRun(lease, _record(run), crashes=crashes)
+    conversation = found.conversation(run.conversation_id)
+    found.started.append(StartedRun(leased, conversation, run.text, run.metadata, journal, cut))
+    return True
+
+
+def _record(run: Run) -> RunRecord:
+    return RunRecord(run.id, run.conversation_id, run.message_id, run.client_format)
+
+
+def _cut_text(run: Run, journal: Journal) -> CutText | None:
+    rows = Event.objects.filter(
+        run=run,
+        sequence__gt=journal.last_sequence,
+        type__in=[Event.Type.TEXT, Event.Type.RESTART],
+    ).order_by("sequence")
+    pieces = kept(rows.values_list("type", "first_sequence", "sequence", "payload"))
+    return CutText(pieces[0].sequence, join(pieces)["text"]) if pieces else None

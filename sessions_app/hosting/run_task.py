@@ -1,0 +1,202 @@
+"""One run in the memory of its host: the task that executes it, and why that leaves."""
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from contextlib import aclosing
+from enum import Enum
+from typing import Any, TypeVar
+from uuid import UUID
+
+import structlog
+
+from sessions_app.errors import (
+    BuilderFailed,
+    ConversationGone,
+    Fenced,
+    NonDeterminism,
+    NotJson,
+    SessionsError,
+    StorageUnavailable,
+)
+from sessions_app.hosting import run_writes
+from sessions_app.hosting.durable_backend import DurableBackend
+from sessions_app.hosting.lease_freshness import LeaseFreshness
+from sessions_app.hosting.run_selection import StartedRun
+from sessions_app.models import Run
+from sessions_app.sessions.manager import SessionManager
+from sessions_app.sessions.runner import Runner
+from sessions_app.storage.records import InteractionSettled
+from sessions_app.storage.writer import Lane, Work, writer
+from sessions_app.workflows.request_context import RequestMetadata
+from sessions_app.workflows.run_info import Message
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+class Leaving(Enum):
+    """Why a run is taken out of memory before it ends."""
+
+    PARK = "it only waits"
+    STOP = "it was asked to stop"
+    DRAIN = "its process stops"
+    BROKEN = "a write of it failed"
+    LOST = "its host has lost the key"
+
+
+class RunTask:
+    """Executes the workflow from the top, with the journal in its hand."""
+
+    def __init__(
+        self,
+        started: StartedRun,
+        manager: SessionManager,
+        lane: Lane,
+        freshness: LeaseFreshness,
+    ) -> None:
+        self.id = started.run.id
+        self._started = started
+        self._manager = manager
+        self._lane = lane
+        self._freshness = freshness
+        self._backend = DurableBackend(started, self._write, freshness, self._step_ended)
+        self._runner: Runner | None = None
+        self._leaving: Leaving | None = None
+        self.failure: BaseException | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self, left: Callable[["RunTask"], None]) -> None:
+        """Begin to execute; `left` is called when it is out of memory."""
+        self.task = asyncio.create_task(self._drive(), name=f"run {self.id}")
+        self.task.add_done_callback(lambda _: left(self))
+
+    def leave(self, why: Leaving) -> None:
+        """Take the run out of memory. What it did is stored; what it does now is cancelled."""
+        if self._leaving is None and self.task is not None:
+            self._leaving = why
+            if self._runner is not None:
+                self._runner.context.end()
+            if not (self._backend.waiting.in_a_step and why is Leaving.DRAIN):
+                self.task.cancel()
+
+    def park(self) -> None:
+        """Take it out of memory until an answer, or the end of a sleep, brings it back."""
+        self._backend.rest()
+        self.leave(Leaving.PARK)
+
+    def settled(self, news: InteractionSettled) -> None:
+        """One of its interactions has its final status."""
+        self._backend.waiting.settled(news)
+
+    @property
+    def awaited(self) -> set[UUID]:
+        """The interactions that it waits for."""
+        return self._backend.waiting.unanswered
+
+    def rests_since(self) -> float | None:
+        """Since when (monotonic) it does nothing but wait; None while it works."""
+        return self._backend.waiting.since()
+
+    async def _drive(self) -> None:
+        try:
+            await self._execute()
+        except asyncio.CancelledError:
+            await self._left()
+        except (Fenced, ConversationGone, StorageUnavailable) as error:
+            self.failure = error
+        except (NonDeterminism, NotJson) as error:
+            await self._end(Run.Status.SUSPENDED, type(error).__name__, str(error))
+        except Exception as error:  # noqa: BLE001 - workflow code may raise anything
+            await self._failed(error)
+        else:
+            if self._leaving is Leaving.STOP:
+                await self._end(Run.Status.CANCELLED)
+            elif self._leaving is None:
+                await self._end(Run.Status.COMPLETED)
+
+    async def _execute(self) -> None:
+        await self._freshness.wait_fresh()  # a builder may be built now
+        started, run = self._started, self._started.run
+        message = Message(started.text, run.client_format, run.message_id)
+        async with (
+            self._manager.session(
+                user_manager=started.conversation.owner,
+                http_connection=RequestMetadata.of_stored(started.metadata),
+                user_message_id=run.message_id,
+                conversation_id=started.conversation.conversation_id,
+            ) as session,
+            session.run(message, run_id=str(run.id), backend=self._backend) as runner,
+        ):
+            self._runner = runner
+            async with aclosing(runner.result_stream()) as chunks:
+                async for chunk in chunks:
+                    if not self._backend.is_replayed(runner.context.position):
+                        await self._backend.output.emit(chunk)
+            self._backend.check_complete(runner.context.position)
+            self._backend.output.settle()
+
+    async def _left(self) -> None:
+        if self._leaving is Leaving.STOP:
+            await self._end(Run.Status.CANCELLED)
+        elif self._leaving is Leaving.BROKEN and not isinstance(self.failure, SessionsError):
+            # Not that the database is away: it does not take what the run gives it.
+            self._lane = Lane(beside=self._lane)
+            await self._report(self.failure)
+        elif self._leaving is None:
+            raise asyncio.CancelledError
+
+    async def _failed(self, error: Exception) -> None:
+        if self._leaving in (Leaving.STOP, Leaving.BROKEN):
+            await self._left()
+            return
+        try:
+            self._backend.check_match()  # the workflow may have made another error of it
+        except NonDeterminism as mismatch:
+            await self._end(Run.Status.SUSPENDED, "NonDeterminism", str(mismatch))
+        else:
+            if self._leaving is None:
+                await self._report(error)
+
+    async def _report(self, error: BaseException | None) -> None:
+        """Fail. Our own errors are written for people; those of other code may hold internals."""
+        log.warning("run.failed", run=str(self.id), exc_info=error)
+        reason = f"The workflow failed ({type(error).__name__})."
+        if isinstance(error, BuilderFailed):
+            reason = "What the workflow needs could not be built. Try again later."
+        elif isinstance(error, SessionsError):
+            reason = str(error)
+        detail = "".join(traceback.format_exception(error))[-8000:]
+        await self._end(Run.Status.FAILED, "workflow_error", reason, detail)
+
+    async def _end(
+        self, status: Run.Status, code: str = "", message: str = "", detail: str = ""
+    ) -> None:
+        error = {"code": code, "message": message} if code else None
+        leased = self._started.leased
+        try:
+            await writer.write(
+                lambda tx: run_writes.end(tx, leased, status, error=error, detail=detail),
+                self._lane,
+            )
+        except SessionsError as failure:
+            self.failure = failure
+
+    def _step_ended(self) -> None:
+        if self._leaving is Leaving.DRAIN and self.task is not None:
+            self.task.cancel()  # the step is stored; it need not run again
+
+    def _write(self, work: Work[T]) -> "asyncio.Future[T]":
+        """Write in the run's lane. A write that fails ends the execution, awaited or not."""
+        future = writer.write(work, self._lane)
+        future.add_done_callback(self._written)
+        return future
+
+    def _written(self, future: "asyncio.Future[Any]") -> None:
+        if future.cancelled() or (error := future.exception()) is None:
+            return
+        if isinstance(error, Fenced):
+            log.warning("write.fenced", run=str(self.id))
+        self.failure = self.failure or error
+        self.leave(Leaving.BROKEN)

@@ -1,0 +1,234 @@
+"""The writes of a run, made by its host.
+
+Each is one transaction, and fenced by the generation of the host's key.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sessions_app.conversations.settlement import Settlement, find_interactions, set_running, settle
+from sessions_app.hosting.lease import Lease
+from sessions_app.models import Event, Interaction, JournalEntry, Run
+from sessions_app.storage import sql
+from sessions_app.storage.records import RunRecord
+from sessions_app.storage.run_text import fold
+from sessions_app.storage.transaction import Transaction
+from sessions_app.workflows.journal import Call, CallResult
+from sessions_app.workflows.prompts import AnyPrompt
+
+PENDING = "SELECT id FROM sessions_app_interaction WHERE run_id = %s AND status = 'pending'"
+LAST_SEQUENCE = "SELECT last_sequence FROM sessions_app_conversation WHERE id = %s"
+
+
+class LeasedRun:
+    """A run in the hands of its host. Only a commit changes what it remembers."""
+
+    def __init__(self, lease: Lease, run: RunRecord, *, crashes: int = 0) -> None:
+        self.lease = lease
+        self.run = run
+        # Whether the row counts crashes, which the run's first progress clears.
+        self._suspect = crashes > 0
+
+    def check(self, tx: Transaction) -> RunRecord:
+        """The run, if its host is still the host."""
+        self.lease.check(tx)
+        return self.run
+
+    def progressed(self, tx: Transaction) -> None:
+        """It got on: the crashes before are none of its own."""
+        if self._suspect:
+            tx.lock(self.run.conversation_id)
+            sql.update(Run, {"crashes": 0}, id=self.run.id)
+            tx.after_commit.append(self._cleared)
+
+    def wait(self, tx: Transaction, wake_at: datetime | None = None) -> None:
+        """It came to rest, which is progress too: several answers may each bring it back."""
+        waiting = {"status": Run.Status.WAITING.value, "wake_at": wake_at, "crashes": 0}
+        sql.update(Run, waiting, id=self.run.id)
+        tx.after_commit.append(self._cleared)
+
+    def _cleared(self) -> None:
+        self._suspect = False
+
+
+def append_text(tx: Transaction, leased: LeasedRun, text: str) -> int:
+    """A piece of output."""
+    run = leased.check(tx)
+    return tx.append(run, Event.Type.TEXT.value, {"text": text})
+
+
+def restart_text(tx: Transaction, leased: LeasedRun, *, from_sequence: int) -> int:
+    """The run's text from that sequence on was cut, and is begun anew."""
+    run = leased.check(tx)
+    return tx.append(run, Event.Type.RESTART.value, {"from_sequence": from_sequence})
+
+
+def begin_step(tx: Transaction, leased: LeasedRun, call: Call, title: str) -> None:
+    """A step that people see has begun. Only seen ones are recorded before they end."""
+    run = leased.check(tx)
+    sequence = tx.append(run, Event.Type.STEP.value, _step(run, call, title, "in_progress", ""))
+    _begin(tx, run, call, sequence=sequence)
+
+
+def finish_call(tx: Transaction, leased: LeasedRun, call: Call, record: CallResult) -> None:
+    """Record what a call came to."""
+    run = leased.check(tx)
+    if record.title:
+        state = "failed" if record.error else "complete"
+        step = _step(run, call, record.title, state, record.payload)
+        sequence = tx.append(run, Event.Type.STEP.value, step)
+    else:
+        sequence = _last_sequence(run)
+    outcome = {
+        "result": sql.Json(record.result),
+        "error": record.error,
+        "finished_at": tx.now,
+        "sequence": sequence,
+    }
+    if not sql.update(JournalEntry, outcome, run_id=run.id, position=call.position):
+        _begin(tx, run, call, **outcome)
+    leased.progressed(tx)
+
+
+def open_interactions(
+    tx: Transaction,
+    leased: LeasedRun,
+    prompts: list[tuple[Call, AnyPrompt, UUID]],
+    *,
+    alone: bool,
+) -> None:
+    """Ask: interaction, journal entry and event of each prompt.
+
+    `alone`: the run does nothing else meanwhile, so it is a person's turn.
+    """
+    run = leased.check(tx)
+    for call, prompt, interaction_id in prompts:
+        expires_at = tx.now + timedelta(seconds=prompt.timeout) if prompt.timeout else None
+        stored = prompt.model_dump(mode="json")
+        sequence = tx.append(
+            run,
+            Event.Type.INTERACTION.value,
+            {
+                "interaction_id": str(interaction_id),
+                "prompt": stored,
+                "expires_at": expires_at.isoformat() if expires_at else None,
+                "version": 1,
+            },
+        )
+        _begin(tx, run, call, sequence=sequence)
+        sql.insert(
+            Interaction,
+            id=interaction_id,
+            run_id=run.id,
+            conversation_id=run.conversation_id,
+            position=call.position,
+            sequence=sequence,
+            prompt=stored,
+            status=Interaction.Status.PENDING.value,
+            version=1,
+            created_at=tx.now,
+            expires_at=expires_at,
+            answered_via="",
+            answer_id="",
+        )
+    if alone:
+        leased.wait(tx)
+    else:
+        leased.progressed(tx)
+
+
+def begin_sleep(
+    tx: Transaction, leased: LeasedRun, call: Call, *, until: datetime, alone: bool
+) -> None:
+    """A durable sleep: its end is journaled. `alone` as for `open_interactions`."""
+    run = leased.check(tx)
+    outcome = {"result": sql.Json(until.isoformat()), "finished_at": tx.now}
+    _begin(tx, run, call, sequence=_last_sequence(run), **outcome)
+    if alone:
+        leased.wait(tx, until)
+    else:
+        leased.progressed(tx)
+
+
+def rest(
+    tx: Transaction, leased: LeasedRun, *, waits_for: set[UUID], wake_at: datetime | None
+) -> None:
+    """The run is parked: nothing has to host it until an answer, or the end of a sleep.
+
+    Unless an answer came meanwhile: then it is the system's turn, and stays so.
+    """
+    run = leased.check(tx)
+    tx.lock(run.conversation_id)  # an answer that is being written is to be seen
+    pending = {row[0] for row in sql.fetch(PENDING, (run.id,))}
+    if {sql.adapt(one) for one in waits_for} <= pending:
+        leased.wait(tx, wake_at)
+    else:
+        leased.progressed(tx)
+
+
+def awake(tx: Transaction, leased: LeasedRun) -> None:
+    """The sleep is over: it is the system's turn again."""
+    run = leased.check(tx)
+    tx.lock(run.conversation_id)
+    set_running(run.id)
+
+
+def end(
+    tx: Transaction,
+    leased: LeasedRun,
+    status: Run.Status,
+    *,
+    error: dict[str, str] | None = None,
+    detail: str = "",
+) -> None:
+    """The run is over (or suspended): its open interactions are cancelled and its text folded.
+
+    A suspended run keeps both: it may go on. People see `error`; operators also `detail`.
+    """
+    run = leased.check(tx)
+    final = status in Run.FINISHED
+    if final:
+        for (pending,) in sql.fetch(PENDING, (run.id,)):
+            for interaction in find_interactions(interaction=sql.read_uuid(pending)):
+                settle(tx, interaction, Settlement(Interaction.Status.CANCELLED, via="run"))
+    payload: dict[str, Any] = {"status": status.value}
+    if error is not None:
+        payload["error"] = error
+    tx.append(run, Event.Type.RUN.value, payload)
+    outcome = {
+        "status": status.value,
+        "error": {**error, "detail": detail} if error and detail else error,
+        "wake_at": None,
+        "finished_at": tx.now if final else None,
+    }
+    sql.update(Run, outcome, id=run.id)
+    if final:
+        fold(run.id, run.conversation_id)
+
+
+def _begin(tx: Transaction, run: RunRecord, call: Call, **columns: Any) -> None:
+    sql.insert(
+        JournalEntry,
+        run_id=run.id,
+        position=call.position,
+        kind=call.kind,
+        name=call.name,
+        fingerprint=call.fingerprint,
+        started_at=tx.now,
+        **columns,
+    )
+
+
+def _last_sequence(run: RunRecord) -> int:
+    [(sequence,)] = sql.fetch(LAST_SEQUENCE, (run.conversation_id,))
+    return int(sequence)
+
+
+def _step(run: RunRecord, call: Call, title: str, state: str, payload: str) -> dict[str, Any]:
+    return {
+        "step_id": f"{run.id}:{call.position}",
+        "name": title,
+        "state": state,
+        "payload": payload,
+    }

@@ -1,0 +1,109 @@
+"""`manage.py worker`: a process that hosts runs, where there are several."""
+
+import asyncio
+import os
+import signal
+from argparse import ArgumentParser, ArgumentTypeError
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.module_loading import import_string
+
+from sessions_app.hosting import lease
+from sessions_app.hosting.dispatch.dispatcher import Duty
+from sessions_app.operations import startup
+from sessions_app.operations.start_checks import check_start
+from sessions_app.settings import RuntimeSettings
+
+ALIVE_EVERY = 1.0  # seconds
+
+
+class Command(BaseCommand):
+    """Takes jobs until SIGTERM or Ctrl-C; then what runs has `--drain` seconds to stop."""
+
+    help = "Hosts runs, beside the web processes. Start as many as you need, on any machine."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """What it takes, and how long it may take to stop."""
+        parser.add_argument(
+            "--queues",
+            type=_names,
+            default=(),
+            metavar="NAME,NAME",
+            help="only workflows of these queues (`queue` in the workflows file); else of all",
+        )
+        parser.add_argument(
+            "--concurrency",
+            type=_positive,
+            default=1000,
+            metavar="N",
+            help="hosts at once: users of per-user workflows, and conversations (1000)",
+        )
+        parser.add_argument(
+            "--drain",
+            type=float,
+            default=30.0,
+            metavar="SECONDS",
+            help="how long a step that is under way at SIGTERM may take to end (30)",
+        )
+
+        parser.add_argument(
+            "--alive-file",
+            type=Path,
+            metavar="PATH",
+            help="is touched every second: for a probe that restarts a worker which hangs",
+        )
+
+    def handle(self, *_args: object, **options: Any) -> None:
+        """Work until told to stop."""
+        if not RuntimeSettings.load().cluster:
+            raise CommandError(
+                "One process hosts its runs itself and needs no workers. For several write "
+                "DATABASE_URL and REDIS_URL; see docs/deployment.md."
+            )
+        try:
+            check_start()
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from None
+        duty = Duty(options["queues"], options["concurrency"], options["drain"])
+        asyncio.run(self._work(duty, options["alive_file"]))
+
+    async def _work(self, duty: Duty, alive_file: Path | None) -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, _stop, stop)
+        # Only where it is used: in the local form there is no queue to take jobs from.
+        dispatcher = import_string("sessions_app.hosting.dispatch.worker.WorkerDispatcher")
+        await startup.start(dispatcher(duty, park_after=RuntimeSettings.load().PARK_AFTER))
+        queues = ", ".join(duty.queues) or "all queues"
+        self.stdout.write(f"Worker {lease.THIS_PROCESS} takes jobs of {queues}.")
+        self.stdout.flush()
+        while not stop.is_set():
+            if alive_file is not None:
+                # In the loop, for it is the loop that is to show that it lives.
+                alive_file.touch()  # noqa: ASYNC240 - of no length
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ALIVE_EVERY):
+                    await stop.wait()
+        await startup.stop()
+
+
+def _stop(stop: asyncio.Event) -> None:
+    """Let go in good order; who asks again does not want to wait for that."""
+    if stop.is_set():
+        os._exit(1)
+    stop.set()
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError(f"{number} is not 1 or more")
+    return number

@@ -1,0 +1,64 @@
+"""People: what the runtime needs to know of a user, of whatever model, and of Django's sessions."""
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.base_session import AbstractBaseSession
+from django.db import models
+
+# A primary key: a number, a text or a UUID; 0 is nobody's. As a union it would fit no lookup: the
+# types of Django's models take for granted that users are those of the project that is checked.
+UserId = Any
+PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user: the owner of a conversation, or who answers. `id` is the primary key."""
+
+    id: UserId
+    username: str
+    name: str = ""
+    email: str = ""
+
+    @classmethod
+    def of(cls, user: AbstractBaseUser) -> "Person":
+        """The person behind Django's user, of whatever model."""
+        full_name = getattr(user, "get_full_name", str)
+        email = getattr(user, user.get_email_field_name(), "")
+        return cls(user.pk, str(user.get_username()), full_name(), email or "")
+
+
+def name_of(user: UserId) -> str:
+    """The user in the names of keys and groups: short, with letters, digits, `-` and `_` only."""
+    text = str(user)
+    return text if PLAIN.fullmatch(text) else sha256(text.encode()).hexdigest()
+
+
+def read_user_id(value: Any) -> Any:
+    """A primary key of a user from its column, or from a text; None stays None."""
+    return get_user_model()._meta.pk.to_python(value)  # noqa: SLF001 - Django's documented _meta
+
+
+def users() -> models.Manager[Any]:
+    """All users; their model may call its manager what it likes."""
+    return get_user_model()._default_manager  # noqa: SLF001 - documented, as _meta
+
+
+def session_model() -> type[AbstractBaseSession] | None:
+    """The rows of Django's sessions; None where the project keeps its sessions elsewhere."""
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    if not issubclass(store, SessionStore):
+        return None
+    try:
+        rows: type[AbstractBaseSession] = store.get_model_class()
+    except RuntimeError:  # the application of that model is not installed
+        return None
+    return rows

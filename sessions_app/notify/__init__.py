@@ -1,0 +1,5 @@
+"""Hints: that a conversation has news, that a host has work, that an identity may have ended.
+
+The only folder of the runtime that knows the channel layer. All that it sends may be lost, late or
+doubled: that costs its reader a look into the database. Everything above `storage` may import it.
+"""

@@ -1,0 +1,79 @@
+"""The channel layer of many processes: that of one process, and a link to the others."""
+
+import asyncio
+from typing import Any
+
+from channels_redis.pubsub import RedisPubSubChannelLayer  # type: ignore[import-untyped] # it has none
+from redis.asyncio.connection import parse_url
+
+from sessions_app.notify.memory_layer import MemoryLayer
+from sessions_app.notify.redis_link import RedisLink, sealed
+
+# All calls have a time limit where they are made. A `socket_timeout` on top would have redis-py use
+# `asyncio.wait_for`, which now and then swallows a cancellation (before Python 3.12).
+CONNECTING = 1.0  # seconds
+
+
+class ClusterLayer(MemoryLayer):
+    """Groups live in this process's memory; what is sent goes over Redis to the other processes.
+
+    So what a process tells itself arrives at once, whatever Redis does, and each message comes here
+    once, however many sockets wait for it. Nobody waits for a Redis that fails: its link is down
+    until Redis works again, and then has this process's groups joined once more.
+    """
+
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(**options)
+        # Redis keeps no subscriptions apart by database, as it does keys.
+        prefix = f"chat{parse_url(url).get('db', 0)}."
+        host = {"address": url, "socket_timeout": None, "socket_connect_timeout": CONNECTING}
+        self._remote = RedisPubSubChannelLayer(hosts=[host], prefix=prefix)
+        self._link: RedisLink | None = None
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        """A channel of this process, which is linked from the first one on."""
+        if self._linked() is None:
+            self._link = RedisLink(self._remote, self.groups, self.deliver)
+        return await super().new_channel(prefix)
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Have the channel in the group; the first one has the link join."""
+        known = group in self.groups
+        await super().group_add(group, channel)
+        link = self._linked()
+        if link is not None and not known:
+            await link.join(group)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Take the channel out; the last one has the link leave."""
+        known = group in self.groups
+        await super().group_discard(group, channel)
+        link = self._linked()
+        if link is not None and known and group not in self.groups:
+            await link.leave(group)
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        """Send to the group's channels, here and elsewhere.
+
+        Raises:
+            redis.RedisError: it went nowhere. Only where nothing in this event loop listens;
+                otherwise the link looks after Redis, and logs what becomes of it.
+        """
+        link = self._linked()
+        if link is None:
+            await self._remote.group_send(group, sealed("", group, message))
+            return
+        self.deliver(group, message)
+        await link.send(group, message)
+
+    async def close(self) -> None:
+        """End the link. A new channel begins another."""
+        link, self._link = self._linked(), None
+        if link is not None:
+            await link.close()
+
+    def _linked(self) -> RedisLink | None:
+        """The link, if it is of the running loop: others cannot use it, nor touch the channels."""
+        if self._link is not None and self._link.loop is asyncio.get_running_loop():
+            return self._link
+        return None

@@ -1,0 +1,39 @@
+"""Wakes between processes: a worker learns at once that a key which it hosts has work."""
+
+from dataclasses import astuple
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sessions_app.notify.groups import LayerMessage
+from sessions_app.storage.records import InteractionSettled
+
+WAKE = "host.wake"
+
+
+def worker_group(worker: str) -> str:
+    """The group that the worker listens to; channel layers take few characters."""
+    return f"worker.{worker.replace(':', '.')}"[:99]
+
+
+def wake_message(key: str, settled: InteractionSettled | None) -> LayerMessage:
+    """A message that wakes the key's host."""
+    return {"type": WAKE, "key": key, "settled": settled and _pack(settled)}
+
+
+def read_wake(message: LayerMessage) -> tuple[str, InteractionSettled | None]:
+    """The key that a message is about, and what was settled."""
+    packed = message["settled"]
+    return message["key"], packed and _unpack(*packed)
+
+
+def _pack(settled: InteractionSettled) -> list[Any]:
+    run, interaction, status, response, by, at = astuple(settled)
+    return [run.hex, interaction.hex, status, response, by, at.isoformat()]
+
+
+def _unpack(run: str, interaction: str, *rest: Any) -> InteractionSettled:
+    status, response, by, at = rest
+    return InteractionSettled(
+        UUID(run), UUID(interaction), status, response, by, datetime.fromisoformat(at)
+    )

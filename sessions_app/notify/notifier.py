@@ -1,0 +1,131 @@
+"""Sends news of committed events, and messages of threads, from the runtime's own event loop."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import structlog
+from asgiref.sync import async_to_sync
+
+from sessions_app.notify.event_copy import MAX_EVENTS, copy_of
+from sessions_app.notify.groups import LayerMessage, group_name, send_to_group
+from sessions_app.notify.layer import channel_layer
+from sessions_app.storage.records import EventRecord
+
+log = structlog.get_logger(__name__)
+
+NEWS = "conversation.news"
+
+
+@dataclass(slots=True)
+class _News:
+    """What has gathered for one conversation. `events` is None once they are too many to copy."""
+
+    sequence: int = 0
+    events: list[EventRecord] | None = field(default_factory=list)
+
+    def add(self, event: EventRecord) -> None:
+        self.sequence = event.sequence
+        if self.events is not None:
+            self.events.append(event)
+            if len(self.events) > MAX_EVENTS:
+                self.events = None
+
+
+class Notifier:
+    """Takes committed events from the writer's thread and sends news of them in its own task.
+
+    What is committed while a message is on its way is merged into the next one.
+    """
+
+    def __init__(self) -> None:
+        self._gathered: dict[UUID, _News] = {}
+        self._messages: list[tuple[str, LayerMessage]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin, in the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._task = self._loop.create_task(self._run(), name="notifier")
+        _started.append(self)
+
+    async def stop(self) -> None:
+        """End, once what has gathered is sent."""
+        self._loop = None
+        if self._task is not None:
+            _started.remove(self)
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        await self._flush()
+        with suppress(Exception):  # whatever the layer raises: this is the end
+            layer: Any = channel_layer()
+            await layer.close()
+
+    def publish(self, events: list[EventRecord]) -> None:
+        """Hand over committed events, in the order of commits. From any thread; never raises."""
+        if not self._call(self._gather, events) and self._task is not None:
+            # The loop has ended, and its sockets with it.
+            log.info("notifier.loop_closed", events=len(events))
+
+    def send(self, group: str, message: LayerMessage) -> bool:
+        """Hand over a message to a group, from any thread. False if this does not run."""
+        return self._call(self._take, group, message)
+
+    def _call(self, function: Callable[..., None], *arguments: Any) -> bool:
+        loop = self._loop
+        if loop is None:
+            return False
+        try:
+            loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:  # it is closed
+            return False
+        return True
+
+    def _gather(self, events: list[EventRecord]) -> None:
+        for event in events:
+            self._gathered.setdefault(event.conversation, _News()).add(event)
+        self._wake.set()
+
+    def _take(self, group: str, message: LayerMessage) -> None:
+        self._messages.append((group, message))
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while self._loop is not None:  # a layer may swallow the cancellation
+            await self._wake.wait()
+            self._wake.clear()
+            await self._flush()
+
+    async def _flush(self) -> None:
+        messages, self._messages = self._messages, []
+        gathered, self._gathered = self._gathered, {}
+        for group, message in messages:
+            await send_to_group(group, message)
+        for conversation, news in gathered.items():
+            message = {
+                "type": NEWS,
+                "conversation": conversation.hex,
+                "sequence": news.sequence,
+                "copy": copy_of(news.events),
+            }
+            await send_to_group(group_name(conversation), message)
+
+
+_started: list[Notifier] = []
+
+
+def send_from_thread(group: str, message: LayerMessage) -> None:
+    """As `send_to_group`, from a thread without an event loop: a request, or a command's.
+
+    Where the runtime is up, its loop sends, since layers keep connections for each loop.
+    """
+    if not any(notifier.send(group, message) for notifier in _started):
+        async_to_sync(send_to_group)(group, message)

@@ -1,0 +1,170 @@
+"""The link of one process to the others, over Redis.
+
+It uses the Pub/Sub layer of channels-redis, from one task and with one channel for the process. A
+pulse once a second shows that what is sent comes back; when it does not, or anything else fails,
+the connections are thrown away, and all is joined anew. Meanwhile nobody waits for Redis.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from channels.layers import BaseChannelLayer
+
+log = structlog.get_logger(__name__)
+# It logs a traceback for each second without Redis. The link says it once.
+logging.getLogger("channels_redis").setLevel(logging.CRITICAL)
+
+PULSE = 1.0  # seconds between two
+MISSED = 3  # pulses on their way, with which the link counts as dead
+PAUSE = 1.0  # seconds before it is tried again
+TIMEOUT = 0.8  # seconds for one call, less than callers have patience
+LATE = 0.2  # seconds that the event loop is late when it has stood still
+OPENING = 10.0  # seconds for joining all groups
+
+
+class RedisLink:
+    """Carries messages between this process's groups and those of the others, while it is up.
+
+    `groups` are those that this process is in, now and whenever the link comes up.
+    """
+
+    def __init__(
+        self,
+        remote: BaseChannelLayer,
+        groups: Collection[str],
+        deliver: Callable[[str, dict[str, Any]], None],
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.up = False
+        self._remote = remote
+        self._groups = groups
+        self._deliver = deliver
+        self._name = uuid4().hex
+        self._channel = ""
+        self._pulses = 0
+        self._tried = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._failing = False
+        self._closed = False
+        self._receiving: asyncio.Task[None] | None = None
+        self._task = self.loop.create_task(self._run(), name="redis link")
+
+    async def close(self) -> None:
+        """End."""
+        self._closed = True
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+        await self._shut()
+
+    async def join(self, group: str) -> None:
+        """Hear the group. Without a link this is made up for when there is one."""
+        await self._carry(lambda: self._remote.group_add(group, self._channel))
+
+    async def leave(self, group: str) -> None:
+        """Hear it no more."""
+        await self._carry(lambda: self._remote.group_discard(group, self._channel))
+
+    async def send(self, group: str, message: dict[str, Any]) -> None:
+        """Send to the group's members in other processes. Without a link it is dropped."""
+        envelope = sealed(self._name, group, message)
+        await self._carry(lambda: self._remote.group_send(group, envelope))
+
+    async def _carry(self, call: Callable[[], Awaitable[None]]) -> None:
+        if self._tried.is_set() and not self.up:
+            return
+        deadline = self.loop.time() + TIMEOUT
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._tried.wait()  # something to wait for only at the beginning
+                if self.up:
+                    await call()
+        except TimeoutError as error:
+            if self.loop.time() < deadline + LATE:  # else it is this process that was not there
+                self._lose(error)
+        except Exception as error:  # noqa: BLE001 - whatever Redis raises, the link is lost
+            self._lose(error)
+
+    async def _run(self) -> None:
+        while not self._closed:
+            try:
+                await self._open()
+                await self._watch()
+            except Exception as error:  # noqa: BLE001 - whatever Redis raises: it is tried again
+                self._lose(error)
+            await self._shut()
+            await asyncio.sleep(PAUSE)
+
+    async def _open(self) -> None:
+        """Join all groups, over new connections."""
+        async with asyncio.timeout(OPENING):
+            self._channel = await self._remote.new_channel()
+            await self._remote.group_add(self._name, self._channel)
+            joined: set[str] = set()
+            while missing := set(self._groups) - joined:  # there may be new ones meanwhile
+                for group in missing:
+                    await self._remote.group_add(group, self._channel)
+                joined |= missing
+        self._pulses = 0
+        self._lost.clear()
+        self.up = True
+        self._tried.set()
+        if self._failing:
+            log.warning("redis.works_again")
+        self._failing = False
+
+    def _lose(self, error: Exception) -> None:
+        self.up = False
+        self._lost.set()
+        self._tried.set()
+        if not self._failing:
+            log.warning("redis.failed", error=f"{type(error).__name__}: {error}")
+        self._failing = True
+
+    async def _watch(self) -> None:
+        """Hear, until the link is lost."""
+        self._receiving = self.loop.create_task(self._receive(), name="redis link hears")
+        self._receiving.add_done_callback(lambda _: self._lost.set())
+        while not self._lost.is_set():
+            await self._pulse()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PULSE):
+                    await self._lost.wait()
+        if self._receiving.done():
+            self._receiving.result()
+
+    async def _shut(self) -> None:
+        """Close the connections. First: a channel that is given up would use them once more."""
+        self.up = False
+        with suppress(Exception):  # whatever Redis raises: they are thrown away
+            async with asyncio.timeout(TIMEOUT):
+                await self._remote.flush()
+        if self._receiving is not None:
+            self._receiving.cancel()
+            await asyncio.gather(self._receiving, return_exceptions=True)
+            self._receiving = None
+
+    async def _pulse(self) -> None:
+        """Counted, not timed: a process that was stopped for a while finds nothing missing."""
+        if self._pulses >= MISSED:
+            raise TimeoutError("Redis takes what is sent, and nothing comes back")
+        self._pulses += 1
+        await self.send(self._name, {})
+
+    async def _receive(self) -> None:
+        while True:
+            envelope = await self._remote.receive(self._channel)
+            self._pulses = 0
+            if envelope["from"] != self._name:  # its own is delivered already
+                self._deliver(envelope["group"], envelope["message"])
+                await asyncio.sleep(0)  # of many that are there, none fills a channel unread
+
+
+def sealed(sender: str, group: str, message: dict[str, Any]) -> dict[str, Any]:
+    """What travels: who hears a group only once must see for which it is, and from whom."""
+    return {"from": sender, "group": group, "message": message}

@@ -1,0 +1,4 @@
+"""What runs beside the runs: start and stop, what falls due, reports, retention, doctor.
+
+Front ends' servers, commands and the admin import it; nothing of the runtime below it does.
+"""

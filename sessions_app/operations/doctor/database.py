@@ -1,0 +1,78 @@
+"""Checks of the database: it answers, is up to date, takes writes and keeps them."""
+
+import time
+from collections.abc import Iterator
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from sessions_app.models import Process
+from sessions_app.operations.doctor.findings import Check, Finding, ok, wrong
+from sessions_app.operations.start_checks import check_postgresql
+from sessions_app.settings import RuntimeSettings
+
+NAME = "database"
+CLUSTER = RuntimeSettings.load().cluster
+
+
+def _answers() -> Iterator[Finding]:
+    try:
+        if CLUSTER:
+            check_postgresql()  # without the pool, which would not say why
+        connection.ensure_connection()
+    except ImproperlyConfigured as error:
+        yield wrong(*str(error).split(". ", 1))
+        return
+    except DatabaseError as error:
+        yield wrong(
+            f"it cannot be opened: {_reason(error)}", "Check where its file is, and who may write."
+        )
+        return
+    started = time.perf_counter()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    took = (time.perf_counter() - started) * 1000
+    version = ".".join(map(str, connection.get_database_version()))
+    yield ok(f"{connection.display_name} {version} answers in {took:.1f} ms")
+
+
+def _migrations() -> Iterator[Finding]:
+    executor = MigrationExecutor(connection)
+    if plan := executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        apps = ", ".join(sorted({migration.app_label for migration, _ in plan}))
+        yield wrong(f"{len(plan)} migrations to apply ({apps})", "Run: manage.py migrate")
+    else:
+        yield ok("all applied")
+
+
+def _writes() -> Iterator[Finding]:
+    """A real write, taken back."""
+    now = timezone.now()
+    started = time.perf_counter()
+    try:
+        with transaction.atomic():
+            Process.objects.create(name="doctor", kind="web", started_at=now, last_seen=now)
+            transaction.set_rollback(True)
+    except DatabaseError as error:
+        yield wrong(
+            f"no write gets through: {_reason(error)}",
+            "Look for a full disk, locks, or a read-only server.",
+        )
+    else:
+        yield ok(f"one took {(time.perf_counter() - started) * 1000:.1f} ms")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+CHECKS = (
+    Check(NAME, _answers),
+    Check("migrations", _migrations, needs=NAME),
+    Check("writes", _writes, needs="migrations"),
+    # Only the form of many processes has all that the checks of PostgreSQL import.
+    *import_string(f"{__package__}.{'postgresql' if CLUSTER else 'sqlite'}.CHECKS"),
+)

@@ -1,0 +1,93 @@
+"""The check that work gets through: announced here, it is taken elsewhere.
+
+No message is sent: a workflow may do real things. A key without runs is announced, as a message
+would announce its own; whoever takes it looks for runs, finds none and lets go of it.
+"""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from sessions_app.models import HostLease
+from sessions_app.notify.announce import announce
+from sessions_app.operations.doctor.findings import Check, Finding, ok, warning, wrong
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+from sessions_app.workflows import registry
+
+TAKEN = 10.0  # seconds
+# A host without runs stays for some seconds.
+RELEASED = 15.0
+LOOK = 0.02
+
+
+def _dispatch() -> Iterator[Finding]:
+    """One workflow of each queue."""
+    queues = {offered.config.queue: offered for offered in registry.offered()}
+    for queue, offered in queues.items():
+        key = f"conversation:{uuid4()}:{offered.workflow.name}"
+        yield _announce(key, queue)
+        writer.write_now(partial(_forget, key=key))
+
+
+def _announce(key: str, queue: str) -> Finding:
+    started = time.monotonic()
+    writer.write_now(lambda tx: announce(tx, key))
+    taken = _wait(key, TAKEN, released_at=None)
+    took = time.monotonic() - started
+    if taken is None:
+        return wrong(
+            f"{queue}: nobody took the work in {TAKEN:.0f} s",
+            "Look at workers and jobs above, and into the workers' logs.",
+        )
+    if _wait(key, RELEASED, released_at__isnull=False) is None:
+        return wrong(f"{queue}: {taken.worker} does not let go", "Look into its log.")
+    return ok(f"{queue}: {taken.worker} took the work after {took * 1000:.0f} ms")
+
+
+def _wait(key: str, seconds: float, **wanted: object) -> HostLease | None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if lease := HostLease.objects.filter(pk=key, **wanted).first():
+            return lease
+        time.sleep(LOOK)
+    return None
+
+
+def _forget(tx: Transaction, key: str) -> None:
+    HostLease.objects.filter(pk=key, released_at__isnull=False).delete()
+
+
+def _page() -> Iterator[Finding]:
+    """In the local form the server is at a known address."""
+    where = RuntimeSettings.load().HEALTH_URL
+    if not where:
+        yield warning("where this site answers is not known", "Set HEALTH_URL in HITL.")
+        return
+    url = urlsplit(where)
+    kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
+    connection = kind(url.netloc, timeout=TAKEN)
+    try:
+        connection.request("GET", url.path)
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as error:
+        yield wrong(f"{where} does not answer: {error}", "Start the server.")
+        return
+    finally:
+        connection.close()
+    if status == HTTPStatus.OK:
+        yield ok(f"{where} is well")
+    else:
+        yield wrong(f"{where} answers {status}", "Look into its log.")
+
+
+CHECKS = (
+    Check("end to end", _dispatch, needs="workers")
+    if RuntimeSettings.load().cluster
+    else Check("end to end", _page),
+)

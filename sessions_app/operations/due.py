@@ -1,0 +1,73 @@
+"""What falls due: deadlines of interactions, ends of durable sleeps."""
+
+import asyncio
+from functools import partial
+from itertools import count
+from uuid import UUID
+
+from django.utils import timezone
+
+from sessions_app.conversations import answers
+from sessions_app.conversations.settlement import find_interactions, set_running
+from sessions_app.models import Interaction, Run
+from sessions_app.notify.announce import announce
+from sessions_app.operations import retention
+from sessions_app.storage import reads
+from sessions_app.storage.periodic import repeat
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+
+EVERY = 1.0
+CLEAN_EVERY = 24 * 3600  # rounds
+AT_ONCE = 200
+
+
+def due_interactions() -> list[UUID]:
+    """Pending interactions whose deadline has passed, oldest first."""
+    due = Interaction.objects.filter(
+        status=Interaction.Status.PENDING, expires_at__lte=timezone.now()
+    )
+    return list(due.order_by("expires_at").values_list("id", flat=True)[:AT_ONCE])
+
+
+def due_sleeps() -> list[Run]:
+    """Runs whose durable sleep is over."""
+    return list(Run.objects.filter(wake_at__lte=timezone.now()).order_by("wake_at")[:AT_ONCE])
+
+
+def expire(tx: Transaction, interaction: UUID) -> None:
+    """The deadline has passed: settle the interaction, if nobody was faster."""
+    for pending in find_interactions(interaction=interaction, pending=True):
+        answers.expire(tx, pending)
+
+
+def wake_run(tx: Transaction, run: Run) -> None:
+    """The sleep is over: it is the system's turn, unless it is another's by now."""
+    if set_running(run.id, wake_at=run.wake_at):
+        announce(tx, run.key)
+
+
+async def settle_due() -> int:
+    """Settle all that is due; each in a transaction of its own. Returns how many there were."""
+    works = [
+        partial(expire, interaction=interaction)
+        for interaction in await reads.read(due_interactions)
+    ]
+    works += [partial(wake_run, run=run) for run in await reads.read(due_sleeps)]
+    await asyncio.gather(*(writer.write(work) for work in works))
+    return len(works)
+
+
+async def maintain() -> None:
+    """Where one process does everything: settle what is due, and now and then delete what is old;
+    until cancelled.
+    """
+    ticks = count()
+
+    async def tick() -> None:
+        while await settle_due() >= AT_ONCE:
+            pass
+        if next(ticks) % CLEAN_EVERY == 0:
+            await retention.clean()
+
+    await repeat(tick, every=EVERY, name="maintenance")

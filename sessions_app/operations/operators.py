@@ -1,0 +1,120 @@
+"""What an operator may do to runs, interactions and builders. Blocks: call it from a thread.
+
+Each function is one transaction of the writer, and says whether it changed anything; who did it is
+recorded by the caller.
+"""
+
+from uuid import UUID, uuid4
+
+from django.db.models import F, Q
+
+from sessions_app.conversations import answers, messages
+from sessions_app.conversations.answers import AnswerResult, IncomingAnswer
+from sessions_app.conversations.settlement import InteractionRecord, find_interactions
+from sessions_app.errors import NotFound
+from sessions_app.hosting.dispatch import takeover
+from sessions_app.models import Event, HostLease, Interaction, Run
+from sessions_app.models.people import Person
+from sessions_app.notify.announce import announce
+from sessions_app.operations import processes
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+
+VIA = "admin"
+
+
+def cancel(run: UUID) -> bool:
+    """Ask a run to stop. False if it has ended."""
+    return writer.write_now(lambda tx: _cancel(tx, run))
+
+
+def resume(run: UUID, *, by: str) -> bool:
+    """Let a suspended run go on from its journal. False if it is not suspended."""
+    return writer.write_now(lambda tx: _resume(tx, run, by))
+
+
+def answer(interaction: UUID, *, person: Person, given: str | list[str]) -> AnswerResult:
+    """Answer in the name of the operator; a checkbox takes a list of values.
+
+    Raises:
+        Invalid: the answer is none that the prompt takes.
+    """
+    values = {"values": given} if isinstance(given, list) else {"value": given}
+    answered = IncomingAnswer(str(uuid4()), VIA, **values)
+    return writer.write_now(
+        lambda tx: answers.settle_by(tx, _find_interaction(interaction), person, answered)
+    )
+
+
+def expire(interaction: UUID) -> bool:
+    """Settle as if the deadline had passed. False if it was settled before."""
+    return writer.write_now(lambda tx: _expire(tx, interaction))
+
+
+def evict(key: str) -> bool:
+    """Ask for the key's builder to be closed once nothing uses it. False if there is none."""
+    return writer.write_now(lambda tx: _evict(tx, key))
+
+
+def take_over(key: str) -> bool:
+    """Have another worker host the key. False if no host has it, or its worker is alive."""
+    return writer.write_now(lambda tx: _take_over(tx, key))
+
+
+def _cancel(tx: Transaction, run_id: UUID) -> bool:
+    run = Run.objects.get(pk=run_id)
+    if run.status in Run.FINISHED:
+        return False
+    messages.request_stop(tx, run)
+    return True
+
+
+def _resume(tx: Transaction, run_id: UUID, by: str) -> bool:
+    run = Run.objects.get(pk=run_id)
+    tx.lock(run.conversation_id)
+    suspended = Run.objects.filter(pk=run_id, status=Run.Status.SUSPENDED)
+    if not suspended.update(status=Run.Status.RUNNING, crashes=0, error=None):
+        return False
+    payload = {"status": Run.Status.RUNNING.value, "reason": f"resumed by {by}"}
+    tx.append(run, Event.Type.RUN, payload)
+    announce(tx, run.key)
+    return True
+
+
+def _evict(tx: Transaction, key: str) -> bool:
+    lives = Q(released_at=None) | ~Q(metrics={})
+    lease = HostLease.objects.filter(lives, pk=key).exclude(user_id="")
+    if not lease.update(evict_requested_at=tx.now):
+        return False
+    announce(tx, key)
+    return True
+
+
+def _take_over(tx: Transaction, key: str) -> bool:
+    """What workers do by themselves; an operator need not wait for it."""
+    gone = HostLease.objects.filter(pk=key, released_at=None).exclude(
+        worker__in=processes.hosting()
+    )
+    # The raised generation fences the host off, should its worker only sleep.
+    if not gone.update(released_at=tx.now, metrics={}, generation=F("generation") + 1):
+        return False
+    if RuntimeSettings.load().cluster:
+        takeover.take_over_key(key)
+    else:
+        announce(tx, key)
+    return True
+
+
+def _expire(tx: Transaction, interaction_id: UUID) -> bool:
+    interaction = _find_interaction(interaction_id)
+    if interaction.status != Interaction.Status.PENDING:
+        return False
+    return answers.expire(tx, interaction, via=VIA)
+
+
+def _find_interaction(interaction: UUID) -> InteractionRecord:
+    found = find_interactions(interaction=interaction)
+    if not found:
+        raise NotFound
+    return found[0]

@@ -1,0 +1,85 @@
+"""What the processes of a deployment say of themselves, for operators and `doctor`."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from functools import cache
+
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from sessions_app.hosting.dispatch.dispatcher import ProcessReport
+from sessions_app.models import Process
+from sessions_app.operations import queues
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage.safety_times import STALLED_AFTER
+from sessions_app.storage.transaction import Transaction
+
+# A process reports about every 5 s.
+GONE_AFTER = timedelta(seconds=20)
+FORGOTTEN_AFTER = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessState:
+    """What is known of a process. `silent`: seconds since it was seen."""
+
+    row: Process
+    silent: float
+    alive: bool
+
+
+def record(tx: Transaction, report: ProcessReport) -> None:
+    """The process is up."""
+    row = Process(**asdict(report), settings=shared_settings(), last_seen=tx.now)
+    columns = [field.name for field in Process._meta.fields if not field.primary_key]  # noqa: SLF001 - Django's documented _meta
+    Process.objects.bulk_create(
+        [row], update_conflicts=True, unique_fields=["name"], update_fields=columns
+    )
+
+
+def forget(tx: Transaction, name: str) -> None:
+    """The process ends in good order."""
+    Process.objects.filter(name=name).delete()
+
+
+def forget_unseen(tx: Transaction) -> int:
+    """Drop those that ended without a word, an hour after; returns how many there were."""
+    return Process.objects.filter(last_seen__lt=tx.now - FORGOTTEN_AFTER).delete()[0]
+
+
+@cache
+def shared_settings() -> dict[str, str]:
+    """Digests of what must be the same in all processes; no secret can be read from them."""
+    file = RuntimeSettings.load().WORKFLOWS_FILE
+    workflows = b"" if file is None else file.read_bytes()
+    return {
+        "SECRET_KEY": salted_hmac("sessions_app.workers", "the same?").hexdigest()[:16],
+        "workflows": hashlib.sha256(workflows).hexdigest()[:16],
+    }
+
+
+def processes() -> dict[str, ProcessState]:
+    """All processes that are known, by name."""
+    silences = queues.silences()
+    return {row.name: _process(row, silences) for row in Process.objects.order_by("name")}
+
+
+def hosting() -> list[str]:
+    """The names of those that host runs and are alive."""
+    return [
+        name
+        for name, process in processes().items()
+        if process.alive and process.row.kind != Process.Kind.WEB
+    ]
+
+
+def _process(row: Process, silences: dict[int, float]) -> ProcessState:
+    """A worker is seen by its heartbeats, which decide about take-over; others by their row."""
+    silent = (timezone.now() - row.last_seen).total_seconds()
+    limit = GONE_AFTER.total_seconds()
+    if row.job_worker is not None:
+        # Its heartbeats are removed when it ends, and when others have taken its jobs over.
+        silent = silences.get(row.job_worker, max(silent, limit))
+        limit = STALLED_AFTER
+    return ProcessState(row, max(silent, 0), silent < limit)

@@ -1,0 +1,59 @@
+"""What each process reports of itself every few seconds: that it is there, and its builders."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import structlog
+
+from sessions_app.errors import StorageUnavailable
+from sessions_app.hosting.dispatch.dispatcher import Dispatcher
+from sessions_app.hosting.lease import THIS_PROCESS
+from sessions_app.models import HostLease
+from sessions_app.operations import processes
+from sessions_app.storage.periodic import repeat
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+
+log = structlog.get_logger(__name__)
+
+EVERY = 5.0  # seconds
+
+# By key: `total_requests`, `error_count`, `total_latency_ms`, `ref_count`.
+Metrics = dict[str, dict[str, Any]]
+
+
+async def report(dispatcher: Dispatcher) -> None:
+    """Report until cancelled."""
+    known: Metrics = {}
+
+    async def once() -> None:
+        nonlocal known
+        await writer.write(lambda tx: processes.record(tx, dispatcher.report()))
+        live = dispatcher.builders()
+        await record_builders(live, known)
+        known = live
+
+    await repeat(once, every=EVERY, name="reports")
+
+
+async def sign_off() -> None:
+    """This process ends in good order."""
+    try:
+        await writer.write(lambda tx: processes.forget(tx, THIS_PROCESS))
+    except StorageUnavailable:
+        log.warning("reports.storage_unavailable")
+
+
+async def record_builders(live: Metrics, known: Metrics) -> None:
+    """Store what has changed of the live builders since `known`."""
+    changed = {key: metrics for key, metrics in live.items() if known.get(key) != metrics}
+    changed |= {key: {} for key in known.keys() - live.keys()}
+    # Each in its own transaction: several that lock many leases could wait for each other.
+    await asyncio.gather(*(writer.write(partial(_store, *one)) for one in changed.items()))
+
+
+def _store(key: str, metrics: dict[str, Any], tx: Transaction) -> None:
+    # Another process may have taken the key over, whose builder is not ours to describe.
+    own = HostLease.objects.filter(pk=key, worker=THIS_PROCESS)
+    own.update(metrics=metrics, last_activity=tx.now)

@@ -1,0 +1,122 @@
+"""Deletes what is kept no longer: old conversations, and what nobody needs any more.
+
+In many small transactions, each of which looks again whether its rows may go.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+import structlog
+from django.db import DEFAULT_DB_ALIAS, router
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from sessions_app.models import Conversation, HostLease, Run
+from sessions_app.models.people import session_model
+from sessions_app.operations import processes
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage import reads, sql
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 100  # rows in one transaction
+# How long what only operators read is kept, however long conversations are.
+JOBS_KEPT = timedelta(days=7)
+LEASES_KEPT = timedelta(days=1)
+
+# Plain SQL: the signals of Django would tell the sockets of each person that a session ended,
+# and those of an expired session are closed already.
+SESSIONS = """
+    DELETE FROM {table} WHERE session_key IN (
+        SELECT session_key FROM {table} WHERE expire_date < %s LIMIT %s
+    ) RETURNING session_key
+"""
+# Those that ended well are deleted when they end.
+JOBS = """
+    DELETE FROM procrastinate_jobs WHERE id IN (
+        SELECT job.id FROM procrastinate_jobs job
+        WHERE job.status IN ('succeeded', 'failed', 'cancelled', 'aborted') AND NOT EXISTS (
+            SELECT 1 FROM procrastinate_events event WHERE event.job_id = job.id AND event.at >= %s
+        ) LIMIT %s
+    ) RETURNING id
+"""
+
+
+async def clean() -> int:
+    """Delete all that is kept no longer; returns how many conversations, jobs … that were."""
+    count = 0
+    if days := RuntimeSettings.load().KEEP_DAYS:
+        count += await _delete_conversations(timezone.now() - timedelta(days=days))
+    count += await _repeat(_delete_leases)
+    count += await _repeat(_delete_sessions)
+    if RuntimeSettings.load().cluster:
+        count += await _repeat(_delete_jobs)
+    count += await writer.write(processes.forget_unseen)
+    log.info("retention.cleaned", rows=count)
+    return count
+
+
+async def _delete_conversations(before: datetime) -> int:
+    """Each with all that belongs to it, in a transaction of its own."""
+    count = 0
+    while ids := await reads.read(_old_conversations, before):
+        for conversation in ids:
+            count += await writer.write(partial(_delete, conversation=conversation, before=before))
+    return count
+
+
+async def _repeat(work: Callable[[Transaction], int]) -> int:
+    count = 0
+    while deleted := await writer.write(work):
+        count += deleted
+    return count
+
+
+def _old(before: datetime) -> QuerySet[Conversation]:
+    """Without news since then, and without a run that may still go on."""
+    alive = [*Run.UNFINISHED, Run.Status.SUSPENDED]
+    goes_on = Run.objects.filter(conversation=OuterRef("pk"), status__in=alive)
+    return Conversation.objects.filter(~Exists(goes_on), updated_at__lt=before)
+
+
+def _old_conversations(before: datetime) -> list[UUID]:
+    return list(_old(before).order_by("updated_at").values_list("pk", flat=True)[:AT_ONCE])
+
+
+def _delete(tx: Transaction, conversation: UUID, before: datetime) -> int:
+    """Locked first: a message that comes now is in time, or finds no conversation."""
+    found = _old(before).filter(pk=conversation).select_for_update(of=("self",)).first()
+    if found is None:
+        return 0
+    found.delete()
+    return 1
+
+
+def _delete_leases(tx: Transaction) -> int:
+    """Leases of conversations that are gone: such a key never comes again.
+
+    A user's key may. Its lease stays, or its generation would begin anew and an older host could
+    take itself for the new one.
+    """
+    released = HostLease.objects.filter(
+        ~Exists(Run.objects.filter(key=OuterRef("key"))),
+        key__startswith="conversation:",
+        released_at__lt=tx.now - LEASES_KEPT,
+    )
+    keys = list(released.values_list("pk", flat=True)[:AT_ONCE])
+    return HostLease.objects.filter(pk__in=keys).delete()[0]
+
+
+def _delete_sessions(tx: Transaction) -> int:
+    rows = session_model()
+    if rows is None or router.db_for_write(rows) != DEFAULT_DB_ALIAS:
+        return 0
+    return len(sql.fetch(SESSIONS.format(table=rows._meta.db_table), (tx.now, AT_ONCE)))  # noqa: SLF001 - documented
+
+
+def _delete_jobs(tx: Transaction) -> int:
+    return len(sql.fetch(JOBS, (tx.now - JOBS_KEPT, AT_ONCE)))

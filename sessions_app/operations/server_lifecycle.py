@@ -1,0 +1,133 @@
+"""Starts the runtime with the server and stops it before the server stops.
+
+Daphne and runserver send no ASGI lifespan; there the Twisted reactor tells. Others (uvicorn,
+hypercorn) send it. Where neither happens, as in a test of the application, nothing starts.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+import traceback
+
+from asgiref.typing import (
+    ASGI3Application,
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    LifespanShutdownCompleteEvent,
+    LifespanStartupCompleteEvent,
+    LifespanStartupFailedEvent,
+    Scope,
+)
+from django.core.exceptions import ImproperlyConfigured
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.tcp import Port
+
+from sessions_app.operations import startup
+from sessions_app.operations.start_checks import check_start
+
+logger = logging.getLogger(__name__)
+
+
+class WithRuntime:
+    """An ASGI application that has the runtime running while it serves."""
+
+    def __init__(self, application: ASGI3Application) -> None:
+        self._application = application
+        self._starting: asyncio.Task[None] | None = None
+        # Under a server that is not Twisted's the reactor never runs, and neither do these.
+        reactor.callWhenRunning(self._on_reactor_start)
+        reactor.addSystemEventTrigger("before", "shutdown", self._on_reactor_stop)
+
+    async def __call__(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Serve one connection, once the runtime is up."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if self._starting is not None and not self._starting.done():
+            await asyncio.shield(self._starting)
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:
+            await self._application(scope, receive, send)
+
+    async def _answer(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Answer a request to its end. Daphne cancels them all when it stops, and Django's handler
+        leaves its tasks behind then; those that would not end by themselves are told to.
+        """
+        answer = asyncio.create_task(self._connect(scope, receive, send))
+        try:
+            await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            await asyncio.wait([answer], timeout=startup.GOODBYE)
+            answer.cancel()
+            raise
+
+    async def _connect(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        await self._application(scope, receive, send)
+
+    def _on_reactor_start(self) -> None:
+        # Not at once: the event loop runs only after the reactor has started.
+        reactor.callLater(0, self._begin)
+
+    def _begin(self) -> None:
+        self._starting = asyncio.get_running_loop().create_task(_start_or_exit())
+
+    def _on_reactor_stop(self) -> Deferred[None]:
+        # Who comes from here on is to find another process, not one that hangs up.
+        for reader in reactor.getReaders():
+            if isinstance(reader, Port):
+                reader.stopListening()
+        return Deferred.fromFuture(asyncio.ensure_future(self._stop()))
+
+    async def _stop(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        try:
+            await startup.stop()
+        except Exception:  # Twisted would drop it without a word
+            logger.exception("The runtime did not stop cleanly")
+
+
+async def _start() -> None:
+    await asyncio.to_thread(check_start)
+    await startup.start()
+
+
+async def _start_or_exit() -> None:
+    try:
+        await _start()
+    except Exception as error:  # noqa: BLE001 - whatever it is, half a server must not go on
+        print(_reason(error), file=sys.stderr, flush=True)  # noqa: T201 - logs may be off
+        # Not sys.exit: it waits for threads that the half-started runtime may have left, and in
+        # runserver's reloader it would end this thread only.
+        os._exit(1)
+
+
+async def _lifespan(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    await receive()
+    try:
+        await _start()
+    except Exception as error:  # noqa: BLE001 - a server takes one as "no lifespan" and goes on
+        await send(
+            LifespanStartupFailedEvent(type="lifespan.startup.failed", message=_reason(error))
+        )
+        return
+    await send(LifespanStartupCompleteEvent(type="lifespan.startup.complete"))
+    await receive()
+    await startup.stop()
+    await send(LifespanShutdownCompleteEvent(type="lifespan.shutdown.complete"))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ImproperlyConfigured):
+        return str(error)
+    return "".join(traceback.format_exception(error))

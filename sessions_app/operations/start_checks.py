@@ -1,0 +1,122 @@
+"""What must be there before a process of the application starts: web process or worker."""
+
+import re
+
+import structlog
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from sessions_app.settings import RuntimeSettings
+
+log = structlog.get_logger(__name__)
+
+PATIENCE = 2  # seconds that Redis may take to answer
+# What PostgreSQL says, and what to do then. It speaks English before it knows who asks.
+REMEDIES = {
+    "password": "Mend the user and the password in DATABASE_URL.",
+    "no pg_hba.conf entry": "Let this machine and this user in, in PostgreSQL's pg_hba.conf.",
+    "role .* does not exist": "Make the user, or mend it in DATABASE_URL.",
+    "database .* does not exist": "Make it (createdb {NAME}), or mend the name in DATABASE_URL.",
+    "too many clients|remaining connection slots": (
+        "Raise its max_connections, or run fewer processes; see docs/deployment.md."
+    ),
+    "starting up|shutting down": "Try again once it is up.",
+}
+UNREACHABLE = "Start it, or mend the host and the port in DATABASE_URL."
+
+
+def check_start() -> None:
+    """Check all that a process needs. Blocks; for a thread.
+
+    Without Redis it only warns: everything works then, more slowly.
+
+    Raises:
+        ImproperlyConfigured: it cannot work like this; the message says what to do.
+    """
+    if RuntimeSettings.load().cluster:
+        check_form()
+        check_postgresql()
+        check_redis()
+    check_migrated()
+
+
+def check_form() -> None:
+    """Raise ImproperlyConfigured if REDIS_URL is there, and what it needs beside it is not."""
+    if connection.vendor != "postgresql":
+        raise ImproperlyConfigured(
+            "HITL has a REDIS_URL, which is for many processes, and these need PostgreSQL: write "
+            "DATABASES = {'default': sessions_app.storage.databases.postgresql(URL)}."
+        )
+    if not apps.is_installed("procrastinate.contrib.django"):
+        raise ImproperlyConfigured(
+            "HITL has a REDIS_URL. Many processes need 'procrastinate.contrib.django' in "
+            "INSTALLED_APPS, before 'sessions_app'."
+        )
+
+
+def check_postgresql() -> None:
+    """Raise ImproperlyConfigured if PostgreSQL cannot be used.
+
+    It connects without the pool, which would say of any reason that it took too long.
+    """
+    import psycopg  # noqa: PLC0415 - only the form of many processes has it, as redis below
+
+    parameters = connection.get_connection_params()
+    parameters.pop("pool", None)
+    try:
+        with psycopg.connect(**parameters) as direct:
+            version = direct.info.server_version // 10000
+    except psycopg.OperationalError as error:
+        raise ImproperlyConfigured(_postgresql_failed(str(error))) from None
+    needed = connection.features.minimum_database_version
+    if needed and version < needed[0]:
+        raise ImproperlyConfigured(
+            f"The server of DATABASE_URL is PostgreSQL {version}. Use version {needed[0]} or newer."
+        )
+
+
+def check_redis() -> None:
+    """Warn if Redis does not answer."""
+    import redis  # noqa: PLC0415
+
+    client = redis.Redis.from_url(
+        RuntimeSettings.load().REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
+    )
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        log.warning(
+            "redis.unreachable",
+            reason=str(error),
+            meaning="Everything works without it, more slowly, and faster once it is there.",
+            remedy="Start it, or mend REDIS_URL.",
+        )
+    finally:
+        client.close()
+
+
+def check_migrated() -> None:
+    """Raise ImproperlyConfigured if the database lacks migrations."""
+    try:
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    finally:
+        connection.close()
+    if plan:
+        raise ImproperlyConfigured(
+            f"The database is not up to date ({len(plan)} migrations to apply). "
+            "Run: python manage.py migrate"
+        )
+
+
+def _postgresql_failed(said: str) -> str:
+    """A sentence from what libpq said, which holds no password."""
+    named = connection.settings_dict
+    remedy = next((do for what, do in REMEDIES.items() if re.search(what, said)), UNREACHABLE)
+    # Each attempt has a line, of which some go on in an indented one.
+    attempts = said.partition("All failures were:\n")[2] or said
+    reasons = [line for line in attempts.splitlines() if line and not line[0].isspace()]
+    reason = "; ".join(reasons).removeprefix("connection failed: ").rstrip(".")
+    return f"PostgreSQL cannot be used: {reason}. {remedy.format(**named)}"

@@ -1,0 +1,78 @@
+"""Starts and stops the runtime of this process: notifier, dispatcher, reports, maintenance."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+
+from sessions_app.hosting.dispatch.dispatcher import Dispatcher
+from sessions_app.hosting.dispatch.local import LocalDispatcher
+from sessions_app.hosting.dispatch.procrastinate import ProcrastinateDispatcher
+from sessions_app.notify.announce import install
+from sessions_app.notify.notifier import Notifier
+from sessions_app.operations.due import maintain
+from sessions_app.operations.reports import report, sign_off
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage.writer import writer
+
+# Seconds that sockets and streams have to end before the runtime stops.
+GOODBYE = 3.0
+# What is to end them: called, all at once, when the runtime is about to stop.
+before_stop: list[Callable[[], Coroutine[None, None, None]]] = []
+# Plain functions of steps, of all runs of this process, at once.
+STEP_THREADS = 64
+
+
+class _Runtime:
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.notifier = Notifier()
+        install(dispatcher)
+        self.dispatcher = dispatcher
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        # The loop's own has as few threads as there are processors, and steps mostly wait in them.
+        steps = ThreadPoolExecutor(STEP_THREADS, thread_name_prefix="step")
+        asyncio.get_running_loop().set_default_executor(steps)
+        await self.notifier.start()
+        writer.on_commit = self.notifier.publish
+        await self.dispatcher.start()
+        self.tasks = [asyncio.create_task(report(self.dispatcher), name="reports")]
+        if not RuntimeSettings.load().cluster:  # there the workers take turns
+            self.tasks.append(asyncio.create_task(maintain(), name="maintenance"))
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.dispatcher.stop()
+        await sign_off()
+        install(None)
+        await asyncio.to_thread(writer.stop)
+        writer.on_commit = None
+        await self.notifier.stop()
+
+
+_running: list[_Runtime] = []
+
+
+def _of_form() -> Dispatcher:
+    return ProcrastinateDispatcher() if RuntimeSettings.load().cluster else LocalDispatcher()
+
+
+async def start(dispatcher: Dispatcher | None = None) -> None:
+    """Start, once. One process takes up every unfinished run; of many, the workers do.
+
+    Args:
+        dispatcher: that of a worker; else the one of the form: this process hosts, or the workers.
+    """
+    if not _running:
+        runtime = _Runtime(dispatcher or _of_form())
+        _running.append(runtime)
+        await runtime.start()
+
+
+async def stop() -> None:
+    """Stop: runs in memory are let go in good order, and go on elsewhere or at the next start."""
+    await asyncio.gather(*(close() for close in before_stop))
+    if _running:
+        await _running.pop().stop()

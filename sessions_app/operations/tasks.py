@@ -1,0 +1,32 @@
+"""What the workers do by turns, as periodic jobs of Procrastinate."""
+
+from procrastinate import JobContext
+from procrastinate.contrib.django import app
+
+from sessions_app.hosting.dispatch.job_workers import DISPATCHER
+from sessions_app.hosting.dispatch.jobs import MAINTENANCE_QUEUE
+from sessions_app.operations import due, processes, retention
+from sessions_app.storage.writer import writer
+
+EVERY_SECOND = "* * * * * *"
+EVERY_NIGHT = "17 3 * * *"
+UNSEEN_EVERY = 60  # seconds
+
+
+# Without a lock: a worker that dies in the middle must not keep the others from what falls due.
+@app.periodic(cron=EVERY_SECOND)
+@app.task(name="maintain", queue=MAINTENANCE_QUEUE, queueing_lock="maintain", pass_context=True)
+async def maintain(context: JobContext, timestamp: int) -> None:
+    """Settle what falls due, and see to it that what somebody must do is somebody's."""
+    while await due.settle_due() >= due.AT_ONCE:
+        pass
+    await context.additional_context[DISPATCHER].take_over(timestamp)
+    if timestamp % UNSEEN_EVERY == 0:
+        await writer.write(processes.forget_unseen)
+
+
+@app.periodic(cron=EVERY_NIGHT)
+@app.task(name="clean", queue=MAINTENANCE_QUEUE, queueing_lock="clean")
+async def clean(timestamp: int) -> None:
+    """Delete what is older than it is to be kept."""
+    await retention.clean()

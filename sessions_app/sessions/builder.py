@@ -1,0 +1,176 @@
+"""Builders: what a workflow needs built once and reused, and the record of its use."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Collection
+from contextlib import AsyncExitStack
+from contextvars import Context
+from typing import Any
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field
+
+from sessions_app.errors import BuilderFailed
+
+log = structlog.get_logger(__name__)
+
+# Seconds that a builder may take to close; then it is cancelled, and again every so often: each
+# cancellation frees one thing that hangs, and a builder may be made of several.
+CLOSE_WAIT = 10.0
+CUT_EVERY = 1.0
+
+
+class PerUserBuilderInfo(BaseModel):
+    """One user's builder and the record of its use.
+
+    Attributes:
+        builder: what the workflow's `per_user_builder` made; None until it is ready.
+        workflow: the workflow that it is for.
+        semaphore: the user's own limit of runs at once.
+        last_activity: when a session last took or gave it back; seconds of the monotonic clock.
+        ref_count: the sessions that hold it, or wait for it to be built; never evicted above 0.
+        lock: for what the runs of one user must not do at once. The runtime itself needs none: it
+            changes the count without awaiting anything.
+        created_at: seconds of the monotonic clock.
+        total_requests: how many runs have ended.
+        error_count: how many of them by an error; a cancelled one is none.
+        total_latency_ms: milliseconds of all of them, without the time that people took.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, validate_assignment=True)
+
+    builder: Any
+    workflow: Any
+    semaphore: asyncio.Semaphore
+    last_activity: float = Field(default_factory=time.monotonic)
+    ref_count: int = Field(default=0, ge=0)
+    lock: asyncio.Lock = Field(default_factory=asyncio.Lock)
+    created_at: float = Field(default_factory=time.monotonic)
+    total_requests: int = Field(default=0, ge=0)
+    error_count: int = Field(default=0, ge=0)
+    total_latency_ms: float = Field(default=0, ge=0)
+
+    def record_request(self, latency_ms: float, success: bool) -> None:
+        """Count a finished run; `latency_ms` is its milliseconds."""
+        self.total_requests += 1
+        self.total_latency_ms += latency_ms
+        if not success:
+            self.error_count += 1
+
+    def metrics(self) -> dict[str, float]:
+        """What the lease of its key records; `total_latency_ms` is in milliseconds."""
+        return {
+            "total_requests": self.total_requests,
+            "error_count": self.error_count,
+            "total_latency_ms": round(self.total_latency_ms, 3),
+            "ref_count": self.ref_count,
+        }
+
+
+class Built:
+    """A built object. Its life is one task: it is entered and left in the same one, which the
+    cancel scopes of many clients (anyio) demand, and in a context of its own, for it outlives the
+    request that asked for it.
+
+    `factory(*arguments)` is an async function or async context manager, or gives a plain value.
+    It is called once `after` is closed. From `end` on it has `CLOSE_WAIT` seconds to close, whoever
+    waits for that.
+    """
+
+    def __init__(
+        self, factory: Callable[..., Any], *arguments: Any, after: "Built | None" = None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[Any] = loop.create_future()
+        self._end = asyncio.Event()
+        self._is_building = False
+        self._cutting: asyncio.TimerHandle | None = None
+        live = self._live(factory, arguments, after)
+        self.task = loop.create_task(live, name="builder", context=Context())
+
+    @property
+    def failed(self) -> bool:
+        """Whether it could not be built, or was closed before it was."""
+        return self._ready.done() and self._ready.exception() is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is built, or failed."""
+        return self._ready.done()
+
+    async def ready(self) -> Any:
+        """Wait until it is built; whoever waits may be cancelled without harm to it.
+
+        Raises:
+            BuilderFailed: it could not be built; says why.
+        """
+        return await asyncio.shield(self._ready)
+
+    def end(self) -> None:
+        """Have it closed, without waiting. One that is still being built is given up."""
+        self._end.set()
+        if self._is_building:
+            self.task.cancel()
+            self._limit()
+
+    async def close(self) -> None:
+        """Have it closed and wait for that. A failure to close is logged, not raised: nobody could
+        act on it.
+        """
+        self.end()
+        await closed([self])
+
+    def _limit(self) -> None:
+        if self._cutting is None:
+            self._cutting = asyncio.get_running_loop().call_later(CLOSE_WAIT, self._cut_off)
+
+    def _cut_off(self) -> None:
+        log.error("builder.close_late", seconds=CLOSE_WAIT)
+        self.task.cancel()
+        self._cutting = asyncio.get_running_loop().call_later(CUT_EVERY, self._cut_off)
+
+    async def _live(
+        self, factory: Callable[..., Any], arguments: tuple[Any, ...], after: "Built | None"
+    ) -> None:
+        try:
+            if after is not None:
+                await asyncio.wait([after.task])
+            async with AsyncExitStack() as stack:
+                if not self._end.is_set():
+                    await self._build(stack, factory, arguments)
+                    await self._end.wait()
+                    self._limit()
+        except Exception:
+            log.exception("builder.close_failed")
+        finally:
+            if self._cutting is not None:
+                self._cutting.cancel()
+            if not self._ready.done():
+                self._ready.set_exception(BuilderFailed("It was given up before it was ready."))
+            self._ready.exception()  # looked at: it is no loss if nobody waits for it
+
+    async def _build(
+        self, stack: AsyncExitStack, factory: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> None:
+        self._is_building = True
+        try:
+            value = factory(*arguments)
+            if hasattr(value, "__aenter__"):
+                value = await stack.enter_async_context(value)
+            elif inspect.isawaitable(value):
+                value = await value
+        except Exception as error:  # noqa: BLE001 - whoever waits for it is told
+            failure = BuilderFailed(f"{type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self._ready.set_exception(failure)
+            self._end.set()
+        else:
+            self._ready.set_result(value)
+        finally:
+            self._is_building = False
+
+
+async def closed(ended: Collection[Built]) -> None:
+    """Wait for the end of builders that are to close, as long as `CLOSE_WAIT` gives them."""
+    await asyncio.wait([built.task for built in ended], timeout=CLOSE_WAIT + CUT_EVERY)

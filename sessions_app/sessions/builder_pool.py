@@ -1,0 +1,125 @@
+"""The builders of a workflow's users: built once for each, closed when idle."""
+
+import asyncio
+import sys
+import time
+from dataclasses import dataclass
+
+from sessions_app.errors import SessionsError
+from sessions_app.models.people import Person
+from sessions_app.sessions.builder import Built, PerUserBuilderInfo, closed
+from sessions_app.workflows.registry import Offered
+
+SHUT = "This SessionManager is shut down."
+
+
+def semaphore(max_concurrency: int) -> asyncio.Semaphore:
+    """A limit of so many at once; 0 is none."""
+    return asyncio.Semaphore(max_concurrency or sys.maxsize)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pooled:
+    info: PerUserBuilderInfo
+    built: Built
+
+
+class BuilderPool:
+    """Builders by user. Those of different users are built and closed at the same time; of one
+    user there is never more than one alive.
+    """
+
+    def __init__(self, offered: Offered) -> None:
+        self._workflow = offered.workflow
+        self._options = offered.options
+        self._max_concurrency = offered.config.max_concurrency
+        self._pooled: dict[str, _Pooled] = {}
+        self._closing: dict[str, Built] = {}
+        self._closed = False
+
+    @property
+    def infos(self) -> dict[str, PerUserBuilderInfo]:
+        """The live builders, and those being built, by user id."""
+        return {user_id: pooled.info for user_id, pooled in self._pooled.items()}
+
+    async def acquire(self, user_id: str, person: Person) -> PerUserBuilderInfo:
+        """The user's builder with a reference taken; `release` gives it back.
+
+        All who wait for one build share what it comes to. One that nobody waits for any more is
+        given up, so that a build which hangs does not hang the user's next request.
+
+        Raises:
+            BuilderFailed: it could not be built; the next request tries anew.
+            SessionsError: the pool is closed.
+        """
+        if self._closed:
+            raise SessionsError(SHUT)
+        pooled = self._pooled.get(user_id)
+        if pooled is None or pooled.built.failed:
+            pooled = self._pooled[user_id] = self._begin(user_id, person)
+        # Nothing awaits between finding it and this: nothing can evict it.
+        pooled.info.ref_count += 1
+        try:
+            pooled.info.builder = await pooled.built.ready()
+        except BaseException:
+            self.release(pooled.info)
+            given_up = not (pooled.info.ref_count or pooled.built.is_ready)
+            if (given_up or pooled.built.failed) and self._pooled.get(user_id) is pooled:
+                self._let_go(user_id).end()
+            raise
+        pooled.info.last_activity = time.monotonic()
+        return pooled.info
+
+    def release(self, info: PerUserBuilderInfo) -> None:
+        """Give the reference back."""
+        info.ref_count -= 1
+        info.last_activity = time.monotonic()
+
+    async def evict(self, user_id: str) -> bool:
+        """Close the user's builder unless it is in use. False if it is, or if there is none."""
+        pooled = self._pooled.get(user_id)
+        if pooled is None or pooled.info.ref_count:
+            return False
+        await self._let_go(user_id).close()
+        return True
+
+    async def evict_idle(self, seconds: float) -> int:
+        """Close the builders that nothing used for so many seconds; returns how many."""
+        limit = time.monotonic() - seconds
+        idle = [
+            user_id
+            for user_id, pooled in self._pooled.items()
+            if not pooled.info.ref_count and pooled.info.last_activity < limit
+        ]
+        return sum(await asyncio.gather(*(self.evict(user_id) for user_id in idle)))
+
+    async def close(self) -> None:
+        """Close all of them, used or not, and wait for those that are being closed. No other is
+        built.
+        """
+        self._closed = True
+        for user_id in list(self._pooled):
+            self._let_go(user_id).end()
+        if self._closing:
+            await closed(self._closing.values())
+
+    def _begin(self, user_id: str, person: Person) -> _Pooled:
+        factory = self._workflow.per_user_builder
+        assert factory is not None  # noqa: S101 - only workflows with one have a pool
+        built = Built(factory, person, self._options, after=self._closing.get(user_id))
+        info = PerUserBuilderInfo(
+            builder=None, workflow=self._workflow, semaphore=semaphore(self._max_concurrency)
+        )
+        return _Pooled(info, built)
+
+    def _let_go(self, user_id: str) -> Built:
+        """Nobody finds it from here on; the user's next one is built when it is closed."""
+        built = self._pooled.pop(user_id).built
+        if not built.task.done():
+            self._closing[user_id] = built
+            built.task.add_done_callback(lambda _: self._forget(user_id, built))
+        return built
+
+    def _forget(self, user_id: str, built: Built) -> None:
+        if self._closing.get(user_id) is built:
+            del self._closing[user_id]

@@ -1,0 +1,197 @@
+"""A runner executes the workflow function of one session for one message."""
+
+import asyncio
+import contextvars
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from types import AsyncGeneratorType
+from typing import Any, TypeVar, cast, overload
+
+from pydantic import TypeAdapter
+from pydantic_core import to_json
+
+from sessions_app.errors import SessionsError
+from sessions_app.workflows.backend import Backend
+from sessions_app.workflows.concurrency import Slot
+from sessions_app.workflows.context import Context, current_context
+from sessions_app.workflows.context_variables import within
+from sessions_app.workflows.registry import Workflow
+from sessions_app.workflows.request_context import (
+    RequestContext,
+    current_request,
+    workflow_parent_id,
+    workflow_parent_name,
+)
+from sessions_app.workflows.run_info import RunInfo
+
+T = TypeVar("T")
+
+
+class Stop:
+    """Ends what a session does, from outside: whoever waits for it gets a `SessionsError`."""
+
+    def __init__(self) -> None:
+        self._reason = ""
+        self._under_way: set[asyncio.Timeout] = set()
+
+    def now(self, reason: str) -> None:
+        """Cancel what is under way, and let nothing begin any more."""
+        if not self._reason:
+            self._reason = reason
+            for limit in self._under_way:
+                limit.reschedule(0)  # long ago: at once
+
+    def check(self) -> None:
+        """Nothing is stopped.
+
+        Raises:
+            SessionsError: it is; says why.
+        """
+        if self._reason:
+            raise SessionsError(self._reason)
+
+    async def guard(self, work: Awaitable[T]) -> T:
+        """Await it, unless it is stopped meanwhile; the caller's task is not cancelled by that.
+
+        Raises:
+            SessionsError: it was stopped; says why.
+        """
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                self._under_way.add(limit)
+                return await work
+        except TimeoutError:
+            if limit.expired():
+                self.check()
+            raise
+        finally:
+            self._under_way.discard(limit)
+
+
+class Runner:
+    """Gives the result whole or in chunks; one of the two, once. Made by `Session.run`.
+
+    The workflow runs in a context (of variables) of its own, whichever task asks for its chunks.
+    """
+
+    def __init__(
+        self, workflow: Workflow, info: RunInfo, backend: Backend, slot: Slot, stop: Stop
+    ) -> None:
+        self._workflow = workflow
+        self._stop = stop
+        self._out = asyncio.Event()
+        self.context = Context(info, backend)
+        self.failed = False
+        self._own = contextvars.copy_context()
+        self._own.run(_enter, self.context)
+        self._values: AsyncGeneratorType[Any, None] | None = None
+        backend.attach(slot)
+
+    async def result_stream(self) -> AsyncGenerator[str, None]:
+        """The output as text, in chunks as the workflow yields them; one that does not stream
+        gives one chunk.
+
+        Raises:
+            SessionsError: the result was taken before, or the manager was shut down.
+        """
+        try:
+            async for value in self._begin():
+                if value is not None:
+                    yield _as_text(value)
+                    self._stop.check()  # it may be closed, or is just being closed
+        finally:
+            await self._close()
+
+    @overload
+    async def result(self) -> Any: ...
+    @overload
+    async def result(self, to_type: type[T]) -> T: ...
+    async def result(self, to_type: Any = None) -> Any:
+        """What the workflow returns; of one that streams, its chunks joined as text.
+
+        Args:
+            to_type: have it converted to this type, as pydantic does; `str` gives JSON for what
+                is no text.
+
+        Raises:
+            SessionsError: the result was taken before, or the manager was shut down.
+            pydantic.ValidationError: it is not of `to_type`.
+        """
+        async with aclosing(self._begin()) as values:
+            found = [value async for value in values]
+        if self._workflow.streams:
+            result: Any = "".join(_as_text(value) for value in found)
+        else:
+            [result] = found
+        if to_type is None:
+            return result
+        return _as_text(result) if to_type is str else TypeAdapter(to_type).validate_python(result)
+
+    async def close(self) -> None:
+        """The run is over, one way or the other: what is left of the workflow is closed, and its
+        context can do nothing more.
+        """
+        self.context.end()
+        try:
+            await self._close()
+        finally:
+            self.context.close()
+
+    async def stopped(self) -> None:
+        """Once its session is stopped: have it come to its end, and wait until it uses its builder
+        no more.
+        """
+        self.context.end()
+        if self._values is not None and self._values.ag_running:
+            await self._out.wait()
+        await self.close()
+
+    async def _close(self) -> None:
+        # Where another task is in it at this moment, its next call of the context fails.
+        if self._values is not None and not self._values.ag_running:
+            await self._values.aclose()
+
+    def _begin(self) -> AsyncGenerator[Any, None]:
+        self._stop.check()
+        if self._values is not None:
+            raise SessionsError("The result of this run was taken before; start another run.")
+        self._values = cast("AsyncGeneratorType[Any, None]", self._execute())
+        return self._values
+
+    async def _execute(self) -> AsyncGenerator[Any, None]:
+        function: Callable[..., Any] = self._workflow.function
+        try:
+            given = function(self.context.message, self.context)
+            if not self._workflow.streams:
+                yield await self._stop.guard(within(self._own, given))
+                return
+            try:
+                while True:
+                    try:
+                        chunk = await self._stop.guard(within(self._own, anext(given)))
+                    except StopAsyncIteration:
+                        break
+                    self._stop.check()  # it may have caught its cancellation
+                    yield chunk
+            finally:
+                await within(self._own, given.aclose())
+        except Exception:
+            self.failed = True
+            raise
+        finally:
+            self._out.set()
+
+
+def _enter(context: Context) -> None:
+    """What the workflow's own code finds around it. A session that it opens is of the same trace;
+    all else of the request, and the parent, is this run's and no other's.
+    """
+    current_context.set(context)
+    current_request.set(RequestContext(user_id=context.user_id, trace=context.trace))
+    workflow_parent_id.set(None)
+    workflow_parent_name.set(None)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else to_json(value).decode()

@@ -1,0 +1,71 @@
+"""A context without a server: in a script or a test nothing is stored, prompts go to a callback."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from sessions_app.workflows.backend import StoredResponse
+from sessions_app.workflows.concurrency import Slot
+from sessions_app.workflows.journal import Call, CallResult, Entry
+from sessions_app.workflows.prompts import AnyPrompt
+
+# Answers a prompt: a text, an option's value, or a list of values.
+UserInputCallback = Callable[[AnyPrompt], Awaitable[str | list[str]]]
+
+
+class ScriptBackend:
+    """The backend of a run that lives as long as its process."""
+
+    def __init__(self, callback: UserInputCallback) -> None:
+        self._callback = callback
+
+    def attach(self, slot: Slot) -> None:
+        """Where to give the slot back while a person is asked."""
+        self._released = slot.released
+
+    def recall(self, call: Call) -> Entry | None:
+        """Nothing is recorded."""
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Scripts are not parked."""
+        yield
+
+    def begin(self, call: Call, title: str) -> None:
+        """Nobody watches."""
+
+    def note(self, call: Call, record: CallResult) -> None:
+        """Nothing is recorded."""
+
+    async def finish(self, call: Call, record: CallResult) -> None:
+        """Nothing is recorded."""
+
+    async def ask(self, prompts: list[tuple[Call, Any]]) -> list[StoredResponse]:
+        """Ask the callback, all prompts at once."""
+        try:
+            async with self._released(), asyncio.TaskGroup() as tasks:
+                answers = [tasks.create_task(self._ask(prompt)) for _, prompt in prompts]
+        except BaseExceptionGroup as failed:  # the others were cancelled
+            raise failed.exceptions[0] from None
+        return [answer.result() for answer in answers]
+
+    async def sleep(self, call: Call, until: datetime) -> None:
+        """Sleep."""
+        async with self._released():
+            await asyncio.sleep(max((until - timezone.now()).total_seconds(), 0))
+
+    async def _ask(self, prompt: Any) -> StoredResponse:
+        try:
+            async with asyncio.timeout(prompt.timeout) as deadline:
+                given = await self._callback(prompt)
+        except TimeoutError:
+            if not deadline.expired():  # it is the callback's own
+                raise
+            return StoredResponse(prompt.default_answer(), None, timezone.now(), is_default=True)
+        many = given if isinstance(given, list) else None
+        one = None if many is not None else given
+        return StoredResponse(prompt.check(one, many), "", timezone.now(), is_default=False)

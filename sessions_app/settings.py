@@ -1,0 +1,141 @@
+"""The settings: one dict, `HITL`, in the project's settings. Every name has a default.
+
+An application declares the names that it takes as a `Section`, and names that in its `AppConfig` as
+`settings_section`. docs/install.md lists them all.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+from django.apps import apps
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+
+class Section(BaseModel):
+    """Names of `HITL` that one application takes. A field's description says what to write."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    # Never shown, also not where they are wrong.
+    secrets: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def load(cls) -> Self:
+        """What the project has set, else the defaults.
+
+        Raises:
+            ImproperlyConfigured: a value cannot be used; says which, and what to write.
+        """
+        loaded: Self = _load(cls)
+        return loaded
+
+
+class RuntimeSettings(Section):
+    """What the runtime takes."""
+
+    secrets = frozenset({"REDIS_URL"})
+
+    REDIS_URL: str = Field(
+        default="", description="a Redis URL, such as redis://redis.example:6379/0"
+    )
+    WORKFLOWS_FILE: Path | None = Field(default=None, description="the path of a YAML file")
+    # Offered beside those of the file, in its form.
+    EXTRA_WORKFLOWS: dict[str, dict[str, Any]] = Field(default={}, description="a dict by name")
+    PARK_AFTER: float = Field(default=60, ge=0, description="seconds, 0 or more, such as 60")
+    KEEP_DAYS: int = Field(default=0, ge=0, description="days, or 0 to keep all conversations")
+    HEALTH_URL: str = Field(
+        default="",
+        description="where this site answers /health, such as http://127.0.0.1:8000/health",
+    )
+
+    @field_validator("REDIS_URL")
+    @classmethod
+    def _of_redis(cls, value: str) -> str:
+        if value:
+            check_redis_url(value)
+        return value
+
+    @property
+    def cluster(self) -> bool:
+        """Whether there are many processes: web processes, which host nothing, and workers."""
+        return bool(self.REDIS_URL)
+
+
+S = TypeVar("S", bound=Section)
+
+
+def check_redis_url(url: str) -> None:
+    """Raise ValueError, which quotes nothing of the URL, if it is none of a Redis."""
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("it does not begin with redis://, rediss:// or unix://")
+    # Only where it is used: the form of one process does without.
+    try:
+        from redis import ConnectionPool  # noqa: PLC0415
+    except ImportError:
+        raise ValueError("pip install 'django-durable-hitl[cluster]' is missing") from None
+    try:
+        ConnectionPool.from_url(url)
+    except ValueError:
+        raise ValueError("its port, its database or an option cannot be read") from None
+
+
+def check() -> None:
+    """Raise ImproperlyConfigured if `HITL` has a value that cannot be used, or a name that no
+    installed application takes.
+    """
+    known = {name for section in _sections() for name in section.model_fields}
+    if unknown := sorted(_given().keys() - known):
+        raise ImproperlyConfigured(
+            f"HITL has no setting {unknown[0]!r}. There are: {', '.join(sorted(known))}."
+        )
+    for section in _sections():
+        section.load()
+
+
+def secret_values() -> list[str]:
+    """What must be shown nowhere."""
+    loaded = [section.load() for section in _sections()]
+    return [str(getattr(section, name)) for section in loaded for name in section.secrets]
+
+
+def sentence(section: type[BaseModel], problem: Any, secrets: frozenset[str]) -> str:
+    """What is wrong, for people; `problem` is one of `ValidationError.errors()`."""
+    reason = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:  # several names that do not go together; no value is shown
+        return str(reason)
+    name = str(problem["loc"][0])
+    shown = name if name in secrets else f"{name}={problem['input']}"
+    field = section.model_fields[name]
+    return f"{shown} cannot be used ({reason}). Write {field.description}."
+
+
+def _sections() -> list[type[Section]]:
+    found = [getattr(config, "settings_section", None) for config in apps.get_app_configs()]
+    return [section for section in found if section is not None]
+
+
+def _given() -> dict[str, Any]:
+    given = getattr(settings, "HITL", {})
+    if not isinstance(given, dict):
+        raise ImproperlyConfigured('HITL is no dict. Write HITL = {"PARK_AFTER": 60} or the like.')
+    return given
+
+
+@cache
+def _load(section: type[S]) -> S:
+    try:
+        return section.model_validate(_given())
+    except ValidationError as error:
+        problems = [sentence(section, problem, section.secrets) for problem in error.errors()]
+        raise ImproperlyConfigured("\n".join(f"HITL: {each}" for each in problems)) from None
+
+
+def _changed(*, setting: str, **_: object) -> None:
+    if setting == "HITL":
+        _load.cache_clear()
+
+
+setting_changed.connect(_changed)

@@ -1,0 +1,85 @@
+"""The `DATABASES` entry for a PostgreSQL that many processes share: for a project's settings.
+
+Nothing here needs Django to be set up.
+"""
+
+from typing import Any
+
+from sessions_app.storage.safety_times import IDLE_TRANSACTION, LOCK_TIMEOUT
+
+# For the writers and readers of the runtime, which keep theirs, and for the views.
+POOL_SIZE = 20
+POOL = {
+    "min_size": 1,
+    "max_size": POOL_SIZE,
+    "timeout": 5,
+    # Its attempts to reconnect wait longer and longer, and while one waits no other is made: with
+    # the default, 300, the pool stays down for as long again as the database was.
+    "reconnect_timeout": 2,
+    "max_lifetime": 1800,
+}
+# A host that vanished without a word is noticed within some 15 s, not after the hours of TCP.
+CUT_OFF = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 14000,
+}
+# Rows of a run are locked for milliseconds; who waits longer has met a fault. Who holds them and
+# sleeps (a stopped process, a cut cable) loses them before others take its runs over.
+OPTIONS = (
+    f"-c lock_timeout={LOCK_TIMEOUT:.0f}s "
+    f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION:.0f}s"
+)
+
+
+def postgresql(url: str) -> dict[str, Any]:
+    """The `DATABASES` entry for a URL; the pool of psycopg hands out its connections.
+
+    Raises:
+        psycopg.ProgrammingError: the URL is none that libpq understands.
+    """
+    given = _libpq_parameters(url)
+    names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host"}
+    entry = {setting: given.pop(name, "") for setting, name in names.items()}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        **entry,
+        "PORT": given.pop("port", ""),
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "application_name": "hitl",
+            "connect_timeout": 5,
+            **CUT_OFF,
+            **given,
+            "options": f"{OPTIONS} {given.get('options', '')}".strip(),
+            "pool": POOL,
+        },
+    }
+
+
+def check_postgresql_url(url: str) -> None:
+    """Raise ValueError, which quotes nothing of the URL, if it names no database."""
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ValueError("it does not begin with postgresql://")
+    # Only where it is used: psycopg looks for libpq when it is imported.
+    from psycopg import ProgrammingError  # noqa: PLC0415
+
+    try:
+        given = _libpq_parameters(url)
+    except ProgrammingError:
+        raise ValueError(
+            "it is no URL that libpq understands; in user and password write @ : / % as "
+            "%40 %3A %2F %25"
+        ) from None
+    if not given.get("dbname"):
+        raise ValueError("it names no database: add /NAME after the host")
+    if any(port and not port.isdecimal() for port in str(given.get("port", "")).split(",")):
+        raise ValueError("its port is no number")
+
+
+def _libpq_parameters(url: str) -> dict[str, Any]:
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - see above
+
+    return dict(conninfo_to_dict(url))

@@ -1,0 +1,42 @@
+"""Reading the log after a cursor."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from sessions_app.models import Event
+from sessions_app.storage.records import EventRecord
+
+
+def read(conversation: UUID, *, after: int, limit: int) -> list[EventRecord]:
+    """The events after the cursor, oldest first, at most `limit`. Blocks: call it in a thread.
+
+    The first may be a `message` that began before the cursor: see `trim`.
+    """
+    later = Event.objects.filter(conversation_id=conversation, sequence__gt=after)
+    return read_records(later, limit=limit)
+
+
+def read_records(events: QuerySet[Event], *, limit: int | None = None) -> list[EventRecord]:
+    """The events in the order of the log, at most `limit`. Blocks: call it in a thread."""
+    rows = events.order_by("sequence").values_list(
+        "conversation_id",
+        "run_id",
+        "run__message_id",
+        "run__client_format",
+        "first_sequence",
+        "sequence",
+        "type",
+        "payload",
+        "created_at",
+    )[:limit]
+    return [EventRecord(*row) for row in rows]
+
+
+def trim(event: EventRecord, *, after: int) -> str:
+    """Of a `text` or `message` event, the text that a reader at the cursor has not had."""
+    text: str = event.payload["text"]
+    had = after - event.first_sequence + 1
+    if event.type != Event.Type.MESSAGE or had <= 0:
+        return text
+    return text[sum(event.payload["lengths"][:had]) :]

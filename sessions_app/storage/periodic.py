@@ -1,0 +1,25 @@
+"""Work that is done again and again; where it fails once, it goes on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from sessions_app.errors import StorageUnavailable
+
+log = structlog.get_logger(__name__)
+
+
+async def repeat(work: Callable[[], Awaitable[object]], *, every: float, name: str) -> None:
+    """Do it, and again so many seconds after it has ended, until cancelled.
+
+    What it raises is logged with that name.
+    """
+    while True:
+        try:
+            await work()
+        except StorageUnavailable:
+            log.warning("periodic.storage_unavailable", work=name)
+        except Exception:
+            log.exception("periodic.failed", work=name)
+        await asyncio.sleep(every)

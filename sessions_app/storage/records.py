@@ -1,0 +1,46 @@
+"""What travels between the log and its readers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run as the log knows it: nothing of this ever changes. See `models.Run`."""
+
+    id: UUID
+    conversation_id: UUID
+    message_id: str
+    client_format: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An event as it is handed round: the row, and what a frame needs of its run."""
+
+    conversation: UUID
+    run: UUID
+    message_id: str
+    client_format: str
+    first_sequence: int
+    sequence: int
+    type: str
+    payload: dict[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionSettled:
+    """News for a host: an interaction of one of its runs has its final status.
+
+    `response` is `{"value": str}` or `{"values": [str]}`, None where there is no response.
+    """
+
+    run: UUID
+    interaction: UUID
+    status: str
+    response: dict[str, Any] | None
+    by: str | None
+    at: datetime

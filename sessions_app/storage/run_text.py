@@ -1,0 +1,114 @@
+"""A run's text in the log: its pieces, what restarts took back, and folding when the run ends."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sessions_app.models import Event
+from sessions_app.storage import sql
+
+TEXTS = """
+    SELECT sequence, payload, created_at FROM sessions_app_event
+    WHERE run_id = %s AND type = 'text' ORDER BY sequence
+"""
+RESTARTS = """
+    SELECT sequence, payload FROM sessions_app_event
+    WHERE run_id = %s AND type = 'restart' ORDER BY sequence
+"""
+DELETE_TEXTS = "DELETE FROM sessions_app_event WHERE run_id = %s AND type = 'text'"
+
+# Sequences whose text a restart took back.
+TakenBack = range
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The text of one sequence."""
+
+    sequence: int
+    text: str
+
+
+def split(first_sequence: int, payload: dict[str, Any]) -> list[Piece]:
+    """The pieces of a `text` or `message` event."""
+    text: str = payload["text"]
+    pieces, start = [], 0
+    for offset, length in enumerate(payload.get("lengths") or [len(text)]):
+        pieces.append(Piece(first_sequence + offset, text[start : start + length]))
+        start += length
+    return pieces
+
+
+def join(pieces: Iterable[Piece]) -> dict[str, Any]:
+    """The payload of a `message` event of these pieces; `split` undoes it."""
+    texts = [piece.text for piece in pieces]
+    return {"text": "".join(texts), "lengths": [len(text) for text in texts]}
+
+
+def taken_back(sequence: int, payload: dict[str, Any]) -> TakenBack:
+    """What a `restart` event took back."""
+    return range(payload["from_sequence"], sequence)
+
+
+def undo(pieces: Iterable[Piece], restarts: Sequence[TakenBack]) -> list[Piece]:
+    """The pieces that no restart took back."""
+    return [piece for piece in pieces if not any(piece.sequence in restart for restart in restarts)]
+
+
+def kept(rows: Iterable[tuple[str, int, int, dict[str, Any]]]) -> list[Piece]:
+    """The pieces that stand, of events (type, first_sequence, sequence, payload) of one run."""
+    pieces: list[Piece] = []
+    restarts: list[TakenBack] = []
+    for type_, first_sequence, sequence, payload in rows:
+        if type_ == Event.Type.RESTART:
+            restarts.append(taken_back(sequence, payload))
+        else:
+            pieces += split(first_sequence, payload)
+    return undo(pieces, restarts)
+
+
+def stretches(pieces: Iterable[Piece]) -> list[list[Piece]]:
+    """The pieces in unbroken stretches of sequences."""
+    found: list[list[Piece]] = []
+    for piece in pieces:
+        if found and piece.sequence == found[-1][-1].sequence + 1:
+            found[-1].append(piece)
+        else:
+            found.append([piece])
+    return found
+
+
+def fold(run: UUID, conversation: UUID) -> None:
+    """Put the run's text events together into a message event for each unbroken stretch.
+
+    Inside the transaction that ends the run. A message spans the sequences of its texts. Text that
+    was taken back is left out of it: whoever reads the log from now on is not to see it.
+    """
+    rows = sql.fetch(TEXTS, (run,))
+    if not rows:
+        return
+    pieces = [Piece(sequence, sql.read_json(payload)["text"]) for sequence, payload, _ in rows]
+    written: dict[int, datetime | None] = {row[0]: sql.read_time(row[2]) for row in rows}
+    restarts = [
+        taken_back(at, sql.read_json(payload)) for at, payload in sql.fetch(RESTARTS, (run,))
+    ]
+    standing = undo(pieces, restarts)
+    gone = sorted(set(pieces) - set(standing), key=lambda piece: piece.sequence)
+    messages = [(part, join(part)) for part in stretches(standing)] + [
+        (part, {"text": "", "lengths": [0] * len(part), "taken_back": join(part)["text"]})
+        for part in stretches(gone)
+    ]
+    sql.execute(DELETE_TEXTS, (run,))
+    for part, payload in messages:
+        sql.insert(
+            Event,
+            conversation_id=conversation,
+            run_id=run,
+            first_sequence=part[0].sequence,
+            sequence=part[-1].sequence,
+            type=Event.Type.MESSAGE.value,
+            payload=payload,
+            created_at=written[part[-1].sequence],
+        )

@@ -1,0 +1,132 @@
+"""What one piece of writing work may use while its transaction is open."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
+
+from sessions_app import errors
+from sessions_app.models import Event
+from sessions_app.storage import sql
+from sessions_app.storage.records import EventRecord
+
+TAKE_SEQUENCE = """
+    UPDATE sessions_app_conversation SET last_sequence = last_sequence + 1, updated_at = %s
+    WHERE id = %s RETURNING last_sequence
+"""
+# PostgreSQL takes both in one statement, which spares each event the way there and back.
+APPEND = f"""
+    WITH taken AS ({TAKE_SEQUENCE})
+    INSERT INTO sessions_app_event
+        (conversation_id, run_id, first_sequence, sequence, type, payload, created_at)
+    SELECT %s, %s, last_sequence, last_sequence, %s, %s, %s FROM taken RETURNING sequence
+"""  # noqa: S608 - no value in it
+LOCK = "SELECT 1 FROM sessions_app_conversation WHERE id = %s FOR UPDATE"
+GENERATION = "SELECT generation FROM sessions_app_hostlease WHERE key = %s"
+
+
+class RunOfEvent(Protocol):
+    """What an event needs of its run: a `RunRecord`, or a row that is being written."""
+
+    @property
+    def id(self) -> UUID:
+        """The run."""
+
+    @property
+    def conversation_id(self) -> UUID:
+        """The conversation whose log it writes to."""
+
+    @property
+    def message_id(self) -> str:
+        """The client's id of the user message."""
+
+    @property
+    def client_format(self) -> str:
+        """How the client wants to be told."""
+
+
+class Transaction:
+    """Appends events and remembers what to do once it is committed.
+
+    Several pieces of work may share one transaction (group commit), one after another.
+    """
+
+    def __init__(self) -> None:
+        self.now = timezone.now()
+        self.begun = False
+        # Nothing of it can have come into the database before this.
+        self.committing = False
+        self.events: list[EventRecord] = []
+        self.after_commit: list[Callable[[], None]] = []
+        self._fences: set[tuple[str, int]] = set()
+
+    def append(self, run: RunOfEvent, type_: str, payload: dict[str, Any]) -> int:
+        """Append an event of the run to its conversation's log; returns its sequence."""
+        conversation = run.conversation_id
+        sequence = self._store(conversation, run.id, type_, payload)
+        self.events.append(
+            EventRecord(
+                conversation,
+                run.id,
+                run.message_id,
+                run.client_format,
+                sequence,
+                sequence,
+                type_,
+                payload,
+                self.now,
+            )
+        )
+        return sequence
+
+    def _store(self, conversation: UUID, run: UUID, type_: str, payload: dict[str, Any]) -> int:
+        taking = (self.now, conversation)
+        if connection.vendor == "postgresql":
+            taken = sql.fetch(APPEND, (*taking, conversation, run, type_, payload, self.now))
+        elif taken := sql.fetch(TAKE_SEQUENCE, taking):
+            sql.insert(
+                Event,
+                conversation_id=conversation,
+                run_id=run,
+                first_sequence=taken[0][0],
+                sequence=taken[0][0],
+                type=type_,
+                payload=payload,
+                created_at=self.now,
+            )
+        if not taken:
+            raise errors.ConversationGone(conversation)
+        return int(taken[0][0])
+
+    def lock(self, conversation: UUID) -> None:
+        """Let no other transaction write to the conversation before this one commits.
+
+        Whoever writes to rows of a conversation's runs takes this first, or appends first: in one
+        order, so that none waits for another in a circle. (SQLite has one writer anyway.)
+        """
+        if connection.features.has_select_for_update:
+            sql.fetch(LOCK, (conversation,))
+
+    def check_fence(self, key: str, generation: int) -> None:
+        """Refuse the write of a host that another has replaced.
+
+        Looked up once a transaction: the lease is locked until the commit.
+
+        Raises:
+            Fenced: the key's generation is another one now.
+        """
+        if (key, generation) in self._fences:
+            return
+        # Shared: a new host must wait for this commit, and nobody else.
+        locked = " FOR SHARE" if connection.features.has_select_for_update else ""
+        rows = sql.fetch(GENERATION + locked, (key,))
+        current = rows[0][0] if rows else 0
+        if current != generation:
+            raise errors.Fenced(key, generation, current)
+        self._fences.add((key, generation))
+
+    def forget_fence(self, key: str) -> None:
+        """The key's generation was raised in this transaction."""
+        self._fences = {fence for fence in self._fences if fence[0] != key}

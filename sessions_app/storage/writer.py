@@ -1,0 +1,291 @@
+"""Threads that own the write connections and commit what has gathered (group commit).
+
+SQLite: one thread. Concurrent writers starve each other there for seconds; one that takes all that
+is queued into a single transaction gives each of them the latency of one commit.
+
+PostgreSQL: several threads, as the database commits transactions side by side. What is taken into
+one transaction is of one host or one request, so that it locks rows of one conversation or of one
+user: two that locked several conversations in different orders would wait for each other.
+
+See docs/architecture.md.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from itertools import count, groupby
+from typing import Any, TypeVar
+
+import structlog
+from django.db import Error, connection, transaction
+from django.db.utils import InterfaceError, OperationalError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
+
+from sessions_app.errors import Refused, StorageUnavailable
+from sessions_app.storage.connections import connect_to_write
+from sessions_app.storage.records import EventRecord
+from sessions_app.storage.safety_times import WRITE_PATIENCE
+from sessions_app.storage.transaction import Transaction
+
+log = structlog.get_logger(__name__)
+
+BATCH = 200
+THREADS = 4  # on a database that takes several writers
+# PostgreSQL's codes of a transaction that is to be tried again: deadlock, serialization.
+COLLISIONS = ("40P01", "40001")
+
+T = TypeVar("T")
+Work = Callable[[Transaction], T]
+
+_numbers = count()
+
+
+class Lane:
+    """Writes that build on each other: once one of them has failed, none after it is made.
+
+    The writes of lanes beside each other are made in the order in which they were queued.
+    """
+
+    def __init__(self, beside: "Lane | None" = None) -> None:
+        self.failed = False
+        self.number: int = next(_numbers) if beside is None else beside.number
+
+
+class _Item:
+    """A piece of work on its way through the writer."""
+
+    __slots__ = ("error", "future", "lane", "result", "work")
+
+    def __init__(
+        self, work: Work[Any], future: "Future[Any] | asyncio.Future[Any]", lane: Lane | None = None
+    ) -> None:
+        self.work = work
+        self.future = future
+        self.lane = lane or Lane()
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def run(self, tx: Transaction) -> None:
+        """Do the work in the transaction."""
+        self.error = None
+        if self.lane.failed:
+            self.error = StorageUnavailable()
+            return
+        try:
+            self.result = self.work(tx)
+        except Refused as refusal:
+            self.error = refusal
+
+    def fail(self, error: Exception) -> None:
+        """The transaction was rolled back."""
+        self.error = error
+        if isinstance(error, (OperationalError, InterfaceError)):
+            self.error = StorageUnavailable()
+            self.error.__cause__ = error
+        self.lane.failed = True
+
+    def settle(self) -> None:
+        """Hand the outcome over. A future that was cancelled meanwhile wants it no more."""
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class Writer:
+    """Commits work: synchronous functions of a `Transaction`.
+
+    Work may run twice, so it only writes to the database; it raises `Refused` only before its first
+    write.
+    """
+
+    def __init__(self) -> None:
+        self._threads: list[_Thread] = []
+        self._lock = threading.Lock()
+        # Called in the writing thread, after each commit, what was appended.
+        self.on_commit: Callable[[list[EventRecord]], None] | None = None
+
+    def write(self, work: Work[T], lane: Lane | None = None) -> "asyncio.Future[T]":
+        """Queue the work from a coroutine; the future has its result once it is committed."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._put(_Item(work, future, lane))
+        return future
+
+    def write_now(self, work: Work[T]) -> T:
+        """Queue the work from a thread without an event loop, and wait for the commit."""
+        future: Future[T] = Future()
+        self._put(_Item(work, future))
+        return future.result()
+
+    def stop(self) -> None:
+        """Write what is queued, then end the threads. A later write starts new ones."""
+        with self._lock:
+            threads, self._threads = self._threads, []
+        for thread in threads:
+            thread.queue.put(None)
+        for thread in threads:
+            thread.join()
+
+    def committed(self, tx: Transaction) -> None:
+        """Hand on what was appended."""
+        if tx.events and self.on_commit is not None:
+            self.on_commit(tx.events)
+
+    def _put(self, item: _Item) -> None:
+        if not self._threads:
+            with self._lock:
+                if not self._threads:
+                    threads = [_Thread(self) for _ in range(THREADS if _side_by_side() else 1)]
+                    for thread in threads:
+                        thread.start()
+                    self._threads = threads
+        threads = self._threads
+        threads[item.lane.number % len(threads)].queue.put(item)
+
+
+class _Passing(Exception):
+    """What failed is as if it had not been begun, and may well succeed in a moment."""
+
+
+class _Thread(threading.Thread):
+    """A thread with a connection of its own."""
+
+    def __init__(self, writer: Writer) -> None:
+        super().__init__(name="writer", daemon=True)
+        self.queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._writer = writer
+
+    def run(self) -> None:
+        """Commit what is queued, until the end is."""
+        try:
+            while (items := self._gather()) is not None:
+                for together in _transactions(items):
+                    self._commit(together)
+        finally:
+            connection.close()
+
+    def _gather(self) -> list[_Item] | None:
+        """What is queued by now, at least one item; None at the end."""
+        first = self.queue.get()
+        if first is None:
+            return None
+        items = [first]
+        while len(items) < BATCH:
+            try:
+                item = self.queue.get_nowait()
+            except queue.Empty:
+                break
+            if item is None:
+                self.queue.put(None)
+                break
+            items.append(item)
+        return items
+
+    def _commit(self, items: list[_Item]) -> None:
+        """All in one transaction; where one of them fails, each in its own."""
+        if not self._try(items):
+            for item in items:
+                self._try([item])
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
+        for item in items:
+            if isinstance(item.future, asyncio.Future):
+                by_loop.setdefault(item.future.get_loop(), []).append(item)
+            else:
+                item.settle()
+        for loop, settled in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_settle_all, settled)
+            except RuntimeError:  # the loop is closed: nobody waits for these any more
+                log.warning("writer.loop_closed", items=len(settled))
+
+    def _try(self, items: list[_Item]) -> bool:
+        """One transaction. False if it is to be tried again, one by one."""
+        tx = Transaction()
+        try:
+            for attempt in _attempts():
+                with attempt:
+                    tx = Transaction()
+                    _transact(tx, items)
+        except Exception as error:  # noqa: BLE001 - it goes to whoever waits for the work
+            cause = error.__cause__ if isinstance(error, _Passing) else error
+            assert isinstance(cause, Exception)  # noqa: S101 - for the type
+            log.warning("writer.rolled_back", items=len(items), error=repr(cause))
+            if tx.begun and len(items) > 1:
+                return False
+            for item in items:
+                item.fail(cause)
+            return True
+        for callback in tx.after_commit:
+            callback()
+        self._writer.committed(tx)
+        return True
+
+
+def _side_by_side() -> bool:
+    """Whether the database takes several writers."""
+    return connection.features.has_select_for_update
+
+
+def _transactions(items: list[_Item]) -> Iterable[list[_Item]]:
+    """Which of them may share a transaction; the order within a lane stays."""
+    if not _side_by_side():
+        return [items]
+    by_lane = sorted(items, key=lambda item: item.lane.number)  # stable
+    return (list(group) for _, group in groupby(by_lane, key=lambda item: item.lane.number))
+
+
+def _attempts() -> Retrying:
+    return Retrying(
+        retry=retry_if_exception_type(_Passing),
+        stop=stop_after_delay(WRITE_PATIENCE),
+        wait=wait_exponential(multiplier=0.05, max=0.5),
+        reraise=True,
+    )
+
+
+def _transact(tx: Transaction, items: list[_Item]) -> None:
+    """Do the work and commit.
+
+    Raises:
+        _Passing: it was rolled back for a reason that passes.
+    """
+    try:
+        connect_to_write()
+        with transaction.atomic():
+            tx.begun = True
+            for item in items:
+                item.run(tx)
+            tx.committing = True
+    except Error as error:
+        connection.close_if_unusable_or_obsolete()
+        if _passes(error, tx):
+            raise _Passing from error
+        raise
+    except Exception:
+        connection.close_if_unusable_or_obsolete()
+        raise
+
+
+def _passes(error: Error, tx: Transaction) -> bool:
+    """Whether the database will take it in a moment.
+
+    Not when the connection was lost while it committed: it may be committed. Whoever waits for it
+    looks. SQLite waits by itself.
+    """
+    if not _side_by_side():
+        return False
+    if getattr(error.__cause__, "sqlstate", None) in COLLISIONS:
+        return True
+    return isinstance(error, (OperationalError, InterfaceError)) and not tx.committing
+
+
+def _settle_all(items: list[_Item]) -> None:
+    for item in items:
+        item.settle()
+
+
+writer = Writer()

@@ -1,0 +1,47 @@
+"""What a context stands on: a hosted run with its journal, or a plain script."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from sessions_app.workflows.concurrency import Slot
+from sessions_app.workflows.journal import Call, CallResult, Entry
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """How an interaction was settled; without a response nobody answered in time."""
+
+    response: dict[str, Any] | None
+    by: str | None
+    at: datetime | None
+    is_default: bool
+
+
+class Backend(Protocol):
+    """What the context needs done."""
+
+    def attach(self, slot: Slot) -> None:
+        """The run's slot under the limit, to be given back while it waits."""
+
+    def recall(self, call: Call) -> Entry | None:
+        """What the journal has for the call, if anything."""
+
+    def working(self) -> AbstractAsyncContextManager[None]:
+        """The run is in a step: it is not to be parked. Waits until the step may begin."""
+
+    def begin(self, call: Call, title: str) -> None:
+        """A step that people see begins. Ordered before all that follows, not awaited."""
+
+    def note(self, call: Call, record: CallResult) -> None:
+        """Record a finished call. Ordered before all that follows, not awaited."""
+
+    async def finish(self, call: Call, record: CallResult) -> None:
+        """Record what a step came to; stored when this returns."""
+
+    async def ask(self, prompts: list[tuple[Call, Any]]) -> list[StoredResponse]:
+        """Open the interactions that are not open yet, and wait for all of them."""
+
+    async def sleep(self, call: Call, until: datetime) -> None:
+        """Record the end of the sleep, and wait for it."""

@@ -1,0 +1,118 @@
+"""The configuration of the runtime: one YAML file, checked by pydantic, errors named by line."""
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from django.core.exceptions import ImproperlyConfigured
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+
+DEFAULT_QUEUE = "default"
+Policy = Literal["enqueue", "reject", "interrupt", "parallel"]
+Location = tuple[int | str, ...]
+M = TypeVar("M", bound=BaseModel)
+
+
+class ConfigError(ImproperlyConfigured):
+    """The configuration file is wrong; the message names file and line."""
+
+
+class WorkflowConfig(BaseModel):
+    """How one workflow is offered. Times are in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Runs at once: of one user where the workflow has a per-user builder, else of all users.
+    max_concurrency: int = Field(default=8, ge=1)
+    second_message: Policy | None = None
+    # A user's builder that nothing used for so long is closed.
+    per_user_idle: float = Field(default=3600, gt=0)
+    # Which workers host it, where there are several: those that take jobs of this queue.
+    queue: str = Field(default=DEFAULT_QUEUE, pattern=r"^[A-Za-z0-9_-]{1,50}$")
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class RuntimeConfig(BaseModel):
+    """The whole file: which workflows are offered, and the default one of a new conversation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    default: str
+    workflows: dict[str, WorkflowConfig] = Field(min_length=1)
+
+    _path: str = PrivateAttr(default="WORKFLOWS_FILE (there is none)")
+    _node: yaml.Node | None = PrivateAttr(default=None)
+
+    @classmethod
+    def load(cls, path: Path, *, extra: dict[str, Any] | None = None) -> "RuntimeConfig":
+        """Read and check the file.
+
+        Args:
+            extra: workflows offered beside those of the file, in its form.
+
+        Raises:
+            ConfigError: it is missing, is not YAML, or does not fit.
+        """
+        try:
+            text = path.read_text()
+            node = yaml.compose(text, yaml.SafeLoader)
+            content = yaml.safe_load(text)
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}. WORKFLOWS_FILE names it.") from None
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path} is not YAML: {error}") from None
+        entries = content.get("workflows") if isinstance(content, dict) else None
+        if isinstance(entries, dict):  # `name:` alone is short for `name: {}`
+            entries = {**(extra or {}), **entries}
+            content["workflows"] = {name: entry or {} for name, entry in entries.items()}
+        config = _validate(cls, content, path=str(path), node=node)
+        return config.located(str(path), node)
+
+    def located(self, path: str, node: yaml.Node | None) -> "RuntimeConfig":
+        """Remember where it was read from, for errors."""
+        self._path, self._node = path, node
+        return self
+
+    def check(self, model: type[M], content: Any, at: Location) -> M:
+        """Check a part of the file against another model."""
+        return _validate(model, content, path=self._path, node=self._node, at=at)
+
+    def error(self, at: Location, message: str) -> ConfigError:
+        """An error at a place of the file."""
+        return ConfigError(_sentence(self._path, self._node, at, message))
+
+
+def _validate(
+    model: type[M], content: Any, *, path: str, node: yaml.Node | None, at: Location = ()
+) -> M:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        sentences = [
+            _sentence(path, node, at + problem["loc"], problem["msg"]) for problem in error.errors()
+        ]
+        raise ConfigError("\n".join(sentences)) from None
+
+
+def _sentence(path: str, node: yaml.Node | None, at: Location, message: str) -> str:
+    line = _line(node, at)
+    return f"{path}, line {line}: {'.'.join(map(str, at)) or 'file'}: {message}"
+
+
+def _line(node: yaml.Node | None, at: Location) -> int:
+    """The line of the deepest part of the location that the file has."""
+    if node is None:
+        return 1
+    line: int = node.start_mark.line + 1
+    for step in at:
+        if isinstance(node, yaml.MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == str(step)]
+            if not found:
+                return line
+            line, node = found[0][0].start_mark.line + 1, found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            node = node.value[step]
+            line = node.start_mark.line + 1
+        else:
+            return line
+    return line

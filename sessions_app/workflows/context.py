@@ -1,0 +1,251 @@
+"""What a workflow may call: everything that must survive a crash goes through its context."""
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from django.utils import timezone
+
+from sessions_app.errors import NoRun, NotJson, PromptExpired, RunEnded, StepFailed
+from sessions_app.models import JournalEntry
+from sessions_app.workflows.backend import Backend, StoredResponse
+from sessions_app.workflows.journal import Call, CallResult, digest
+from sessions_app.workflows.prompts import Prompt, Response
+from sessions_app.workflows.request_context import RequestMetadata
+from sessions_app.workflows.run_info import AuthCallback, RunInfo
+from sessions_app.workflows.steps import Retry, execute, result_type
+from sessions_app.workflows.trace import Trace
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Response)
+Kind = JournalEntry.Kind
+
+
+class Context:
+    """The second argument of a workflow.
+
+    Calls take positions in the order in which they are made, and replay compares them by position;
+    so make them in an order that does not depend on time, chance or outside data.
+    """
+
+    def __init__(self, info: RunInfo, backend: Backend) -> None:
+        self.message = info.message
+        self.user = info.user
+        self.conversation_id = info.request.conversation_id
+        self.user_message_id = info.request.user_message_id or info.message.id
+        self.run_id = info.run_id
+        self.metadata: RequestMetadata = info.request.metadata
+        self.options: Any = info.options
+        self.runtime_type = info.runtime_type
+        self.user_auth_callback: AuthCallback = info.authenticate
+        # The caller's name for this run where it gave one.
+        self.workflow_run_id = info.request.workflow_run_id or info.run_id
+        self.workflow_parent_id, self.workflow_parent_name = info.parent
+        self.trace = Trace.of_run(self.run_id, info.request.trace)
+        self._user_id = info.request.user_id
+        self._builder = info.builder
+        self._backend = backend
+        self._position = 0
+        self._ended = self._closed = False
+
+    @staticmethod
+    def get() -> "Context":
+        """The context of the run that this code is part of.
+
+        Raises:
+            NoRun: it is part of none.
+        """
+        context = current_context.get()
+        if context is None:
+            raise NoRun
+        return context
+
+    @property
+    def user_id(self) -> str:
+        """The user's id as text; empty where nobody is identified."""
+        return self._user_id
+
+    @property
+    def workflow_trace_id(self) -> int:
+        """The id of the trace that the run belongs to, 128 bits; replay has the same."""
+        return self.trace.trace_id
+
+    @property
+    def user_interaction_manager(self) -> "UserInteractionManager":
+        """Asks people."""
+        return UserInteractionManager(self)
+
+    @property
+    def builder(self) -> Any:
+        """What the workflow's builder made; None if it has none.
+
+        Raises:
+            RunEnded: the run is over, and the builder may be closed.
+        """
+        if self._closed:
+            raise RunEnded
+        return self._builder
+
+    @property
+    def position(self) -> int:
+        """How many calls the workflow has made so far."""
+        return self._position
+
+    def end(self) -> None:
+        """The run is over; later calls raise `RunEnded`. A step under way may come to its end."""
+        self._ended = True
+
+    def close(self) -> None:
+        """Nothing of the run is under way any more; its builder is given back."""
+        self._ended = self._closed = True
+        self._builder = None
+
+    def step(
+        self,
+        function: Callable[..., Awaitable[T]] | Callable[..., T],
+        *args: Any,
+        title: str | None = None,
+        retry: Retry | None = None,
+        **kwargs: Any,
+    ) -> Awaitable[T]:
+        """Run the function once, and have its result ever after.
+
+        A plain function runs in a thread. The result must have a JSON form; the function's return
+        annotation says how it is read back. A crash before the result is stored runs it again.
+
+        Args:
+            title: shows the step on the page, with its result.
+            retry: tries again when it raises.
+
+        Raises:
+            StepFailed: it raised, after all retries; recorded, so replay raises it too.
+            NotJson: its result cannot be stored.
+        """
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        call = self._call(Kind.STEP, name, args, kwargs)
+        return self._step(call, partial(function, *args, **kwargs), title or "", retry)
+
+    async def ask(self, prompt: Prompt[R]) -> R:
+        """Ask a person, and wait for the answer: minutes or weeks, it costs nothing.
+
+        Raises:
+            PromptExpired: its deadline passed and it declares no default.
+        """
+        return (await self.ask_all([prompt]))[0]
+
+    async def ask_all(self, prompts: Sequence[Prompt[R]]) -> list[R]:
+        """Ask several prompts at once, to be answered in any order; the responses in theirs.
+
+        Raises:
+            PromptExpired: one of them expired without a default; the others are settled by then.
+        """
+        calls = [
+            (self._call(Kind.ASK, type(prompt).__name__, prompt), prompt) for prompt in prompts
+        ]
+        return [
+            _respond(prompt, answered)
+            for prompt, answered in zip(prompts, await self._backend.ask(calls), strict=True)
+        ]
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, durably: a restart does not begin it anew, and a long one holds no memory."""
+        call = self._call(Kind.SLEEP, "sleep", seconds)
+        recorded = self._backend.recall(call)
+        if recorded is None:
+            until = timezone.now() + timedelta(seconds=seconds)
+        else:
+            until = datetime.fromisoformat(recorded.result)
+        await self._backend.sleep(call, until)
+
+    def now(self) -> datetime:
+        """The time, aware; replay has the same."""
+        return datetime.fromisoformat(
+            self._noted(Kind.NOW, lambda: timezone.now().isoformat()),
+        )
+
+    def random(self) -> float:
+        """A random number in [0, 1); replay has the same. Not for secrets."""
+        number: float = self._noted(Kind.RANDOM, random.random)
+        return number
+
+    def show(self, name: str, payload: str = "") -> None:
+        """Show a step on the page that has happened; `payload` is markdown."""
+        call = self._call(Kind.SHOW, name, payload)
+        if self._backend.recall(call) is None:
+            self._backend.note(call, CallResult(title=name, payload=payload))
+
+    def _noted(self, kind: Kind, draw: Callable[[], Any]) -> Any:
+        call = self._call(kind, kind.value)
+        recorded = self._backend.recall(call)
+        if recorded is not None:
+            return recorded.result
+        value = draw()
+        self._backend.note(call, CallResult(value))
+        return value
+
+    def _call(self, kind: Kind, name: str, *arguments: Any) -> Call:
+        if self._ended:
+            raise RunEnded
+        self._position += 1
+        return Call(self._position, kind.value, name[:200], digest(*arguments))
+
+    async def _step(
+        self, call: Call, function: "partial[Any]", title: str, retry: Retry | None
+    ) -> Any:
+        # Of a method the plain function: the cache must not keep a builder alive.
+        returns = result_type(getattr(function.func, "__func__", function.func), call.name)
+        recorded = self._backend.recall(call)
+        if recorded is not None and recorded.finished:
+            if recorded.error is not None:
+                raise _failure(call, recorded.error)
+            return returns.load(recorded.result)
+        if title and recorded is None:
+            self._backend.begin(call, title)
+        async with self._backend.working():
+            try:
+                stored = returns.dump(await execute(function, retry))
+            except NotJson:
+                raise
+            except Exception as error:
+                failed = {"type": type(error).__name__, "message": str(error)[:2000]}
+                record = CallResult(error=failed, title=title, payload=failed["message"])
+                await self._backend.finish(call, record)
+                raise _failure(call, failed) from error
+            payload = stored if isinstance(stored, str) else ""
+            await self._backend.finish(call, CallResult(stored, title=title, payload=payload))
+        return returns.load(stored)
+
+
+# The context of the run that the current task executes.
+current_context: ContextVar[Context | None] = ContextVar("current_context", default=None)
+
+
+class UserInteractionManager:
+    """Asks people, under the name that the NeMo Agent Toolkit's workflows know."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def prompt_user_input(self, content: Prompt[R]) -> R:
+        """Ask a person and wait, as `Context.ask` does.
+
+        Raises:
+            PromptExpired: its deadline passed and it declares no default.
+            NoPerson: the session has nobody to ask.
+        """
+        return await self._context.ask(content)
+
+
+def _failure(call: Call, error: dict[str, Any]) -> StepFailed:
+    return StepFailed(call.name, error["type"], error["message"])
+
+
+def _respond(prompt: Prompt[R], answered: StoredResponse) -> R:
+    if answered.response is None:
+        raise PromptExpired(prompt.text)
+    return prompt.respond(
+        answered.response, by=answered.by, at=answered.at, is_default=answered.is_default
+    )

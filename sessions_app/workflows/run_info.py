@@ -1,0 +1,46 @@
+"""Who and what a run is about: what its context is made of."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel
+
+from sessions_app.models.people import Person
+from sessions_app.workflows.request_context import RequestContext
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The user message that started the run. `text` is what the person wrote."""
+
+    text: str
+    client_format: str = ""
+    id: str = ""
+
+
+class RuntimeTypeEnum(StrEnum):
+    """What a run is for."""
+
+    RUN_OR_SERVE = "run_or_serve"
+    EVALUATE = "evaluate"
+    OTHER = "other"
+
+
+AuthCallback = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """Who and what a run is about. `parent` is the id and name of the step that called it."""
+
+    message: Message
+    user: Person
+    request: RequestContext
+    run_id: str
+    builder: Any
+    options: BaseModel
+    authenticate: AuthCallback
+    parent: tuple[str | None, str | None] = (None, None)
+    runtime_type: RuntimeTypeEnum = RuntimeTypeEnum.RUN_OR_SERVE

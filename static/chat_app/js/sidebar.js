@@ -1,0 +1,66 @@
+// The list of conversations, kept up to date.
+
+const EVERY = 20_000;
+const SOON = 300;
+
+const main = document.getElementById("chat");
+const list = document.getElementById("list");
+const search = document.querySelector("#sidebar [name=q]");
+
+/** Events: `waiting` (detail: how many questions wait for the person, anywhere). */
+export class Sidebar extends EventTarget {
+  #timer = 0;
+  #show = 0;
+
+  constructor() {
+    super();
+    search.addEventListener("input", () => this.refresh());
+    search.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.refresh();
+    });
+    list.addEventListener("click", (event) => {
+      const more = event.target.closest("[data-more]");
+      if (!more) return;
+      event.preventDefault();
+      this.#show = more.dataset.more;
+      this.refresh();
+    });
+    setInterval(() => document.hidden || this.refresh(), EVERY);
+    document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
+  }
+
+  get waiting() {
+    return Number(list.querySelector("ul").dataset.waiting);
+  }
+
+  refresh() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#load(), SOON);
+  }
+
+  async #load() {
+    const query = new URLSearchParams({
+      q: search.value,
+      show: this.#show,
+      current: main.dataset.conversation,
+    });
+    try {
+      const response = await fetch(`${main.dataset.list}?${query}`);
+      if (!response.ok || response.redirected) return;
+      this.#replace(await response.text());
+    } catch {
+      return; // it comes with the next look
+    }
+    this.dispatchEvent(new CustomEvent("waiting", { detail: this.waiting }));
+  }
+
+  #replace(html) {
+    const fresh = new DOMParser().parseFromString(html, "text/html").body;
+    if (list.innerHTML.trim() === fresh.innerHTML.trim()) return;
+    const focused =
+      list.contains(document.activeElement) && document.activeElement.getAttribute("href");
+    list.replaceChildren(...fresh.childNodes);
+    if (focused) list.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
+  }
+}

@@ -1,0 +1,112 @@
+// The states in words: of the connection, of the runs, and of what is news to who does not see them.
+
+import { everySecond } from "./elements/clock.js";
+import { say } from "./words.js";
+
+const QUIET = 20_000;
+const SHOWN = {
+  connecting: "connecting",
+  connected: "connected",
+  waiting: "reconnecting",
+  offline: "offline",
+  signedOut: "signedOut",
+  notAllowed: "notAllowed",
+};
+
+const place = document.getElementById("connection");
+const runs = document.getElementById("state");
+const title = document.getElementById("title");
+
+export class Status {
+  #connection;
+  #heard = Date.now();
+  #wasConnected = false;
+  #run = runs.querySelector(".run").dataset.name;
+
+  constructor(connection) {
+    this.#connection = connection;
+    connection.addEventListener("state", (event) => this.#showConnection(event.detail));
+    connection.addEventListener("frame", ({ detail: frame }) => {
+      // An answer to a ping shows that the connection holds; it is no news of the work.
+      if (Number.isInteger(frame.sequence)) this.#heard = Date.now();
+    });
+    place.querySelector("[data-try]").addEventListener("click", () => connection.tryNow());
+    everySecond(() => this.#showNews());
+  }
+
+  /** Take the server's words on the runs. */
+  update(part) {
+    if (runs.innerHTML !== part.innerHTML) {
+      const hadFocus = runs.contains(document.activeElement);
+      runs.replaceChildren(...part.childNodes);
+      if (hadFocus) runs.querySelector("button")?.focus();
+    }
+    const name = runs.querySelector(".run").dataset.name;
+    if (name !== this.#run) this.#announceRun(name);
+    this.#run = name;
+    this.#showNews();
+  }
+
+  /** Tell a question to who does not look here. */
+  asked(question) {
+    alert(say("question", { question }));
+  }
+
+  /** The page's title, with how many questions wait. */
+  showWaiting(waiting) {
+    const text = title.textContent;
+    document.title = waiting ? `(${waiting}) ${say("needsYou")} – ${text}` : text;
+  }
+
+  #announceRun(name) {
+    if (name === "working" || name === "queued") announce(say("working"));
+    else if (name === "completed") announce(say("complete", { words: wordsOfAnswer() }));
+    else if (name === "cancelled") announce(say("stopped"));
+    else if (name === "failed" || name === "suspended") alert(say("failed"));
+  }
+
+  #showConnection(state) {
+    const { name, reason, seconds } = state;
+    place.dataset.state = name;
+    const text = say(SHOWN[name], { seconds });
+    const words = [reason && name !== "connected" ? say(reason) : "", text]
+      .filter(Boolean)
+      .join(" ");
+    const shown = place.querySelector(".words");
+    if (shown.textContent !== words) shown.textContent = words;
+    place.querySelector("[data-try]").hidden = name !== "waiting" && name !== "offline";
+    place.querySelector("[data-sign-in-link]").hidden = name !== "signedOut";
+    if (this.#wasConnected && name !== "connected") {
+      alert(say(name === "signedOut" ? name : "lost"));
+    }
+    this.#wasConnected = name === "connected";
+  }
+
+  #showNews() {
+    const news = runs.querySelector(".news");
+    const seconds = Math.floor((Date.now() - this.#heard) / 1000);
+    const isExpected = ["working", "queued", "stopping"].includes(this.#run);
+    let text = "";
+    if (isExpected && seconds * 1000 >= QUIET) {
+      text = this.#connection.isOpen ? say("noNews", { seconds }) : say("noNewsOffline");
+    }
+    if (news.textContent !== text) news.textContent = text;
+  }
+}
+
+function announce(text) {
+  document.getElementById("status").textContent = text;
+}
+
+function alert(text) {
+  document.getElementById("alert").textContent = text;
+}
+
+/** How many words the newest answer has. */
+function wordsOfAnswer() {
+  const last = [...document.querySelectorAll("#items > .item")].at(-1)?.dataset.run;
+  const texts = document.querySelectorAll(
+    `#items > .text[data-run="${CSS.escape(last ?? "")}"] .body`,
+  );
+  return [...texts].reduce((sum, each) => sum + (each.textContent.match(/\S+/g)?.length ?? 0), 0);
+}

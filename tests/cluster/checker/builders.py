@@ -1,0 +1,85 @@
+"""A user's builder is alive in one place at a time."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.cluster.checker.history import History, Life
+
+# Seconds in which a process that stood still finds out that others took over, and closes.
+GRACE = 2.5
+# So long must it have stood still for others to take over.
+TAKEN_OVER = 5.0
+
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Alive:
+    """A builder from its beginning to its end, less the times that do not count."""
+
+    user: str
+    pid: int
+    spans: list[Span]
+
+
+def overlapping_builders(history: History) -> Iterator[str]:
+    """No two builders of a user ran at the same time.
+
+    One in a process that stands still does nothing; when it goes on it may need a moment.
+    """
+    by_user: dict[str, list[_Alive]] = defaultdict(list)
+    for one in _builders(history):
+        for other in by_user[one.user]:
+            for began, ended in _overlaps(one.spans, other.spans):
+                seconds = f"{ended - began:.3f} s from {began:.3f} on"
+                yield f"{one.user} has two builders, in {other.pid} and {one.pid}, for {seconds}"
+        by_user[one.user].append(one)
+
+
+def _builders(history: History) -> Iterator[_Alive]:
+    last = max((note.at for note in history.diary), default=0.0)
+    open_: dict[tuple[str, int], float] = {}
+    for note in history.diary:
+        place = (note.subject, note.pid)
+        if note.what == "builder.begin":
+            if place in open_:  # two in one process
+                yield _Alive(*place, [(open_[place], note.at)])
+            open_[place] = note.at
+        elif note.what == "builder.closed" and place in open_:
+            yield _alive(history, place, open_.pop(place), note.at)
+    for place, began in open_.items():
+        yield _alive(history, place, began, last)
+
+
+def _alive(history: History, place: tuple[str, int], began: float, ended: float) -> _Alive:
+    user, pid = place
+    life = _life(history, pid, began)
+    if life is not None and life.ended is not None:
+        ended = min(ended, life.ended)
+    return _Alive(user, pid, _without((began, ended), life.frozen if life else []))
+
+
+def _life(history: History, pid: int, at: float) -> Life | None:
+    fits = [life for life in history.lives if life.pid == pid and life.began <= at]
+    return max(fits, key=lambda life: life.began, default=None)
+
+
+def _without(span: Span, frozen: list[Span]) -> list[Span]:
+    """The span without what the process stood still, and the moment after."""
+    spans = []
+    at, end = span
+    for stood, went_on in sorted(frozen):
+        grace = GRACE if went_on - stood > TAKEN_OVER else 0.0
+        spans.append((at, min(stood, end)))
+        at = max(at, went_on + grace)
+    spans.append((at, end))
+    return [(began, ended) for began, ended in spans if began < ended]
+
+
+def _overlaps(ones: list[Span], others: list[Span]) -> Iterator[Span]:
+    for one in ones:
+        for other in others:
+            began, ended = max(one[0], other[0]), min(one[1], other[1])
+            if began < ended:
+                yield began, ended

@@ -1,0 +1,185 @@
+"""What people are in the middle of when something happens; each situation has its own people."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+from tests.cluster.cluster import USERS, Cluster
+from tests.cluster.collect_history import diary
+from tests.cluster.people import Person
+
+# People in each situation.
+EACH = 2
+LEASES = """
+    SELECT DISTINCT lease.key, lease.generation, lease.worker
+    FROM sessions_app_hostlease lease JOIN sessions_app_run run ON run.key = lease.key
+    JOIN sessions_app_conversation c ON c.id = run.conversation_id
+    JOIN auth_user u ON u.id = c.owner_id WHERE u.username = ANY(%s)
+"""
+# The runs of a user: their status, how many questions are open, and steps or questions begun.
+RUNS = """
+    SELECT run.status,
+        (SELECT count(*) FROM sessions_app_interaction i
+            WHERE i.run_id = run.id AND i.status = 'pending') AS pending,
+        (SELECT count(*) FROM sessions_app_journalentry j WHERE j.run_id = run.id) AS begun
+    FROM sessions_app_run run JOIN sessions_app_conversation c ON c.id = run.conversation_id
+    JOIN auth_user u ON u.id = c.owner_id WHERE u.username = %s ORDER BY run.created_at
+"""
+STATES = {
+    "prompt pending": [("waiting", 1, 1)],
+    "answered": [("running", 0, 1)],
+    "streaming": [("running", 0, 0)],
+    "queued behind": [("running", 0, 1), ("queued", 0, 0)],
+    "building": [("running", 0, 0)],
+    "inside a step": [("running", 0, 2)],
+    "not taken": [("queued", 0, 0)],
+}
+
+Situation = Callable[[Person], Awaitable[None]]
+
+
+async def prompt_pending(person: Person) -> None:
+    """A question is open."""
+    await person.say("approve 2")
+    await person.until("a prompt", person.pending)
+
+
+async def streaming(person: Person) -> None:
+    """Output is being written, several times a second."""
+    sent = await person.say(f"slowstream 250 {20 * person.pace}")
+    await person.until("output", lambda: person.text(sent).count("t") > 5)
+
+
+async def inside_a_step(person: Person) -> None:
+    """The second of three steps is under way."""
+    sent = await person.say(f"step 3 {1000 * person.pace}")
+    await person.until("a step", lambda: person.text(sent))
+    run = next(
+        frame["run_id"]
+        for frame in person.view.frames
+        if frame["parent_id"] == sent.message_id and "run_id" in frame
+    )
+    await person.until("inside", lambda: _noted(person.cluster, "step.begin", f"{run}:2"))
+
+
+async def building(person: Person) -> None:
+    """The user's builder is being built."""
+    await person.say("step 2 50")
+    await person.until("a builder", lambda: _noted(person.cluster, "builder.begin", person.user))
+
+
+async def queued_behind(person: Person) -> None:
+    """A message waits behind one that is not done yet."""
+    await person.say(f"step 2 {1500 * person.pace}")
+    await person.say("echo after")
+    await person.until("acknowledgements", lambda: len(person.accepted) == 2)
+
+
+async def not_taken(person: Person) -> None:
+    """A message is stored, and no worker has looked at it: for when all of them stand still."""
+    sent = await person.say("slowask 10")
+    await person.until("an acknowledgement", lambda: sent.message_id in person.accepted)
+
+
+async def answered(person: Person) -> None:
+    """An answer is stored, and its host has not looked at it: for when all stand still."""
+    await person.answer_all()
+    await person.until(
+        "an acknowledgement", lambda: any(one.startswith("answer-") for one in person.accepted)
+    )
+
+
+# While the host lives: those that last, those that pass, and one that passes at no person's pace.
+LASTING: dict[str, Situation] = {"prompt pending": prompt_pending, "answered": prompt_pending}
+PASSING: dict[str, Situation] = {
+    "streaming": streaming,
+    "queued behind": queued_behind,
+    "inside a step": inside_a_step,
+}
+BRIEF: dict[str, Situation] = {"building": building}
+# While it stands still.
+STILL: dict[str, Situation] = {"answered": answered, "not taken": not_taken}
+
+
+def _noted(cluster: Cluster, what: str, subject: str) -> bool:
+    return any(note.what == what and note.subject == subject for note in diary(cluster))
+
+
+class Missed(Exception):
+    """A situation had passed before all people were in theirs: the machine was busy."""
+
+
+class Scene:
+    """`async with Scene(cluster, first)`: people of the users from that number on.
+
+    `pace`: how many times as long as usual everything takes.
+    """
+
+    def __init__(self, cluster: Cluster, first: int, *, pace: int = 1) -> None:
+        self.cluster = cluster
+        names = list(STATES)
+        self.people: dict[str, list[Person]] = {name: [] for name in names}
+        users = iter(USERS[first:])
+        for _ in range(EACH):
+            for name in names:
+                workflow = "probe_own" if name == "building" else "probe"
+                person = Person(cluster, next(users), workflow=workflow)
+                person.pace = pace
+                self.people[name].append(person)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> "Scene":
+        """All come."""
+        for person in self.everybody:
+            await self._stack.enter_async_context(person)
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """All go."""
+        await self._stack.aclose()
+
+    @property
+    def everybody(self) -> list[Person]:
+        """All people."""
+        return [person for people in self.people.values() for person in people]
+
+    async def bring(self, situations: dict[str, Situation]) -> None:
+        """Bring the people of these situations into them, all at once."""
+        await asyncio.gather(
+            *(
+                situation(person)
+                for name, situation in situations.items()
+                for person in self.people[name]
+            )
+        )
+
+    async def to_the_end(self, timeout: float = 60) -> None:
+        """Have all answer, and wait until all runs are over for all clients."""
+        for person in self.everybody:
+            await person.answer_all()
+        await asyncio.gather(
+            *(person.until("the end", person.done, timeout) for person in self.everybody)
+        )
+
+    def leases(self) -> dict[str, tuple[int, str]]:
+        """The generation and the holder of each lease of these people, by key."""
+        rows = self.cluster.rows(LEASES, [person.user for person in self.everybody])
+        return {row["key"]: (row["generation"], row["worker"]) for row in rows}
+
+    def check(self) -> None:
+        """All are in their situations, as the rows and the diary say, and one worker hosts them.
+
+        Raises:
+            Missed: some are not, or not any more.
+        """
+        for name, people in self.people.items():
+            for person in people:
+                rows = self.cluster.rows(RUNS, person.user)
+                states = [(row["status"], row["pending"], row["begun"]) for row in rows]
+                if states != STATES[name]:
+                    raise Missed(f"{name}: {states} of {person.user}")
+        for person in self.people["building"]:
+            if _noted(self.cluster, "builder.built", person.user):
+                raise Missed("building: it is built")
+        if len({holder for _, holder in self.leases().values()}) != 1:
+            raise Missed("several workers host them")

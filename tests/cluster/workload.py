@@ -1,0 +1,92 @@
+"""Many people who each send, answer, wait for the end, and begin again."""
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+from typing import Self
+
+from tests.cluster.cluster import USERS, Cluster
+from tests.cluster.people import Person
+
+WORDS = (
+    "echo hello",
+    "ask",
+    "two",
+    "approve 3",
+    "textask 20",
+    "slowask 300",
+    "stream 60",
+    "slowstream 60 20",
+    "step 3 150",
+    "step 2 600",
+)
+# So many answer in both their windows.
+RIVALS = 0.3
+# So many messages are asked to stop.
+STOPPED = 0.1
+# Of four people two share a user, and so the builder that their workflow has for each.
+KINDS = (("probe", "c"), ("probe_own", "c"), ("probe_own", "d"))
+
+
+class Workload:
+    """`async with Workload(cluster, 30, seed) as workload:`; they go on until `finish`."""
+
+    def __init__(self, cluster: Cluster, count: int, seed: int, *, first: int = 0) -> None:
+        self.cluster = cluster
+        self.people: list[Person] = []
+        for number in range(count):
+            user = USERS[first + number // 2]
+            workflow, name = KINDS[0] if number % 4 < 2 else KINDS[1 + number % 2]
+            name = f"{name}{number % 2}"
+            self.people.append(Person(cluster, user, workflow=workflow, conversation=name))
+        self._random = random.Random(seed)
+        self._stack = AsyncExitStack()
+        self._finishing = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        """All come and begin."""
+        for person in self.people:
+            person.answering = True
+            person.rival = self._random.random() < RIVALS
+            await self._stack.enter_async_context(person)
+            own = random.Random(self._random.random())
+            self._tasks.append(asyncio.create_task(self._live(person, own)))
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """All go."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stack.aclose()
+
+    @property
+    def messages(self) -> int:
+        """How many were sent."""
+        return sum(len(person.sent) for person in self.people)
+
+    async def until_messages(self, count: int, timeout: float = 60) -> None:
+        """Wait until so many were sent: people get on."""
+        async with asyncio.timeout(timeout):
+            while self.messages < count:  # noqa: ASYNC110 - many tell
+                await asyncio.sleep(0.05)
+
+    async def finish(self, timeout: float = 90) -> None:
+        """Have all come to the ends of what they began."""
+        self._finishing.set()
+        await asyncio.gather(
+            *(person.until("the end", person.done, timeout) for person in self.people)
+        )
+        await asyncio.gather(*self._tasks)
+
+    async def _live(self, person: Person, own: random.Random) -> None:
+        while not self._finishing.is_set():
+            for _ in range(own.choice((1, 1, 1, 2))):
+                sent = await person.say(own.choice(WORDS))
+            if own.random() < STOPPED:
+                await person.until("a run", lambda: sent.message_id in person.runs, timeout=600)  # noqa: B023 - awaited here
+                await asyncio.sleep(own.random())
+                await person.stop(sent)
+            await person.until("the end", person.done, timeout=600)
+            await asyncio.sleep(own.random())

@@ -1,0 +1,171 @@
+"""What a person is told whose settings of the cluster form are wrong, and what is made of them."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from natproject.settings import env
+from sessions_app.operations.local_services.servers import PostgreSQL, Redis
+from sessions_app.storage import databases
+from tests.support.processes.child import HOST, ROOT, environment
+from tests.support.server import free_port
+
+pytestmark = pytest.mark.formless
+
+DATABASE = f"postgresql://chat:se%40cret@{HOST}:5432/chat"
+REDIS = f"redis://:hush@{HOST}:6379/0"
+GOOD = {"DATABASE_URL": DATABASE, "REDIS_URL": REDIS, "SECRET_KEY": "k" * 50}
+
+
+def told(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
+    """Return what the start ends with; the variables are added to good ones or replace them."""
+    for name, value in (GOOD | variables).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as stopped:
+        env.load()
+    return str(stopped.value)
+
+
+def test_good_values_make_the_cluster_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    assert env.load().DATABASE_URL == DATABASE
+
+
+@pytest.mark.parametrize("missing", ["DATABASE_URL", "REDIS_URL"])
+def test_one_url_without_the_other_is_refused(
+    monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    assert f"and {missing} is not" in told(monkeypatch, **{missing: ""})
+
+
+def test_a_cluster_needs_a_secret_that_all_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = told(monkeypatch, SECRET_KEY="")
+    assert message.startswith("SECRET_KEY is missing")
+    assert "token_urlsafe" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("DATABASE_URL", "mysql://u:pass@h/chat", "postgresql://"),
+        ("DATABASE_URL", "postgresql://u:p%ass@h/chat", "no URL that libpq understands"),
+        ("DATABASE_URL", "postgresql://u:pass@h/chat?pass=1", "no URL that libpq understands"),
+        ("DATABASE_URL", "postgresql://u:pass@h:port/chat", "its port is no number"),
+        ("DATABASE_URL", "postgresql://u:pass@h", "names no database"),
+        ("REDIS_URL", "http://:pass@h", "redis://"),
+        ("REDIS_URL", "redis://:pass@h:port/0", "cannot be read"),
+        ("REDIS_URL", "redis://:pass@h?socket_timeout=pass", "cannot be read"),
+    ],
+)
+def test_a_wrong_url_is_told_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, why: str
+) -> None:
+    message = told(monkeypatch, **{name: value})
+    assert message.startswith(f"{name} cannot be used (")
+    assert why in message
+    assert "pass@" not in message
+    assert "=pass" not in message
+    assert "p%ass" not in message
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "name"),
+    [
+        ("postgresql://u:p%40ss@db:6432/chat", "db", "6432", "chat"),
+        ("postgres://u:p%40ss@a,b:1/chat?target_session_attrs=read-write", "a,b", ",1", "chat"),
+        ("postgresql://u:p%40ss@/chat?host=/run/postgresql", "/run/postgresql", "", "chat"),
+        ("postgresql:///?host=/run&dbname=chat&user=u&password=p%40ss", "/run", "", "chat"),
+    ],
+)
+def test_a_url_becomes_what_django_takes(url: str, host: str, port: str, name: str) -> None:
+    databases.check_postgresql_url(url)
+    entry = databases.postgresql(url)
+    assert (entry["HOST"], entry["PORT"], entry["NAME"]) == (host, port, name)
+    assert (entry["USER"], entry["PASSWORD"]) == ("u", "p@ss")
+
+
+def test_a_url_may_set_options_beside_ours() -> None:
+    entry = databases.postgresql("postgresql://h/chat?options=-c%20work_mem%3D8MB&sslmode=require")
+    assert entry["OPTIONS"]["sslmode"] == "require"
+    assert "lock_timeout" in entry["OPTIONS"]["options"]
+    assert entry["OPTIONS"]["options"].endswith("-c work_mem=8MB")
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
+    """A PostgreSQL without our tables, which asks `chat` for a password over the network."""
+    with PostgreSQL(tmp_path_factory.mktemp("pg"), free_port()) as service:
+        access = service.data / "pg_hba.conf"
+        access.write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        with psycopg.connect(service.url(), autocommit=True) as connection:
+            connection.execute("CREATE ROLE chat LOGIN PASSWORD 'right'")
+            connection.execute("SELECT pg_reload_conf()")
+        service.create("empty")
+        yield service
+
+
+def start(tmp_path: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Start a process of the cluster that does not get far."""
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=environment(tmp_path, **variables),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("user", "name", "why", "remedy"),
+    [
+        ("chat:wrong", "empty", "password authentication failed", "Mend the user and the password"),
+        ("chat", "empty", "no password supplied", "Mend the user and the password"),
+        ("chat:right", "chat", 'database "chat" does not exist', "createdb chat"),
+        ("chat:right", "empty", "The database is not up to date", "manage.py migrate"),
+    ],
+)
+def test_a_start_says_what_is_wrong_with_postgresql(
+    tmp_path: Path, postgresql: PostgreSQL, user: str, name: str, why: str, remedy: str
+) -> None:
+    url = f"postgresql://{user}@{HOST}:{postgresql.port}/{name}"
+    done = start(tmp_path, "manage.py", "worker", DATABASE_URL=url, REDIS_URL=REDIS)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert why in last
+    assert remedy in last
+    assert "wrong" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["-m daphne", "-m uvicorn"])
+def test_a_web_process_ends_without_postgresql(tmp_path: Path, command: str) -> None:
+    url = f"postgresql://chat:hidden@{HOST}:{free_port()}/chat"
+    module = [*command.split(), "--port", str(free_port()), "natproject.asgi:application"]
+    done = start(tmp_path, *module, DATABASE_URL=url, REDIS_URL=REDIS)
+    assert done.returncode != 0
+    assert "Connection refused" in done.stderr
+    assert "Start it, or mend the host and the port in DATABASE_URL." in done.stderr
+    assert "hidden" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_redis_it_starts_with_a_warning(tmp_path: Path, postgresql: PostgreSQL) -> None:
+    redis = Redis(tmp_path)
+    code = (
+        "import django; django.setup(); from sessions_app.operations import start_checks; "
+        "start_checks.check_redis()"
+    )
+    urls = {"DATABASE_URL": postgresql.url("empty"), "REDIS_URL": redis.url()}
+    warned = start(tmp_path, "-c", code, **urls)
+    assert warned.returncode == 0
+    assert "redis.unreachable" in warned.stderr
+    assert "mend REDIS_URL" in warned.stderr
+    with redis:
+        assert start(tmp_path, "-c", code, **urls).stderr == ""

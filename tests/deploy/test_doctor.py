@@ -1,0 +1,188 @@
+"""`manage.py doctor` sees what is wrong, and says what to do."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from sessions_app.models import HostLease
+from sessions_app.operations.doctor import sqlite
+from sessions_app.operations.doctor.examine import examine
+from sessions_app.operations.doctor.findings import Check, Finding, ok, wrong
+from tests.support.database import operator_rows
+from tests.support.processes.child import ROOT
+from tests.support.running_form import CLUSTER
+from tests.support.server import Server
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+cluster_only = pytest.mark.cluster_only("one process has no queue and no Redis")
+MINUTE_AGO = timezone.now() - timedelta(minutes=1)
+
+
+@pytest.fixture
+def up() -> None:
+    """All processes are up."""
+    if CLUSTER:
+        operator_rows.process("web:1", "web")
+        operator_rows.process("worker:1", "worker", job_worker=operator_rows.taker())
+    else:
+        operator_rows.process("all:1", "both")
+
+
+def found(check: str) -> list[str]:
+    """What the check of this name says: `ok: …`, `warning: …`, `wrong: …`."""
+    lines = [line for line in examine() if line.check == check]
+    return [f"{line.finding.level.value}: {line.finding.text}" for line in lines]
+
+
+@pytest.mark.usefixtures("up")
+def test_a_deployment_that_is_up_is_well() -> None:
+    # The tests' PostgreSQL need not keep what it commits.
+    wrongs = {line.check for line in examine() if line.finding.level == "wrong"} - {"durability"}
+    assert not wrongs
+
+
+@pytest.mark.local_only("the tests' PostgreSQL is not durable, which is wrong")
+@pytest.mark.usefixtures("up")
+def test_each_check_is_a_line() -> None:
+    out = StringIO()
+    call_command("doctor", stdout=out)
+    assert "✓ durability: WAL" in out.getvalue()
+    assert "✓ migrations: all applied.\n" in out.getvalue()
+
+
+def test_it_ends_with_1_where_something_is_wrong() -> None:
+    out = StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("doctor", stdout=out)
+    assert ended.value.code == 1
+    assert "✗ web: none is up. Start the web server" in out.getvalue()
+
+
+def test_programs_read_json() -> None:
+    out = StringIO()
+    with pytest.raises(SystemExit):
+        call_command("doctor", "--json", stdout=out)
+    report = json.loads(out.getvalue())
+    assert report["well"] is False
+    (web,) = [finding for finding in report["findings"] if finding["check"] == "web"]
+    assert (web["level"], web["text"]) == ("wrong", "none is up")
+
+
+@pytest.mark.local_only("the tests' PostgreSQL is not durable, which is wrong")
+def test_it_waits_until_nothing_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: operator_rows.process("all:1", "both"))
+    call_command("doctor", "--wait", "5", stdout=StringIO())
+
+
+@pytest.mark.usefixtures("up")
+def test_a_process_with_another_secret_or_another_file_is_named() -> None:
+    operator_rows.process("other:1", "web", settings={"SECRET_KEY": "x", "workflows": "y"})
+    assert found("agreement") == [
+        "wrong: SECRET_KEY is another one at other:1 than here",
+        "wrong: workflows is another one at other:1 than here",
+    ]
+
+
+@pytest.mark.usefixtures("up")
+def test_a_process_that_fell_silent_is_named() -> None:
+    operator_rows.process("silent:1", "web", silent=60)
+    (line,) = found("gone")
+    assert "silent:1" in line
+
+
+@pytest.mark.usefixtures("up")
+def test_work_that_nobody_would_do_is_found() -> None:
+    forgotten = operator_rows.run("running", at=MINUTE_AGO)
+    operator_rows.run("waiting", at=MINUTE_AGO)  # for a person
+    operator_rows.run("running")  # a moment ago: its news is on its way
+    hosted = operator_rows.run("running", at=MINUTE_AGO)
+    if CLUSTER:
+        operator_rows.job(hosted.key, "doing")
+    else:
+        held = {"worker": "all:1", "started_at": MINUTE_AGO, "last_activity": MINUTE_AGO}
+        HostLease.objects.create(key=hosted.key, workflow="probe", **held)
+    assert found("forgotten") == [f"wrong: work without a host, by key (1): {forgotten.key}"]
+
+
+def test_suspended_runs_are_counted() -> None:
+    operator_rows.run("suspended")
+    assert found("runs") == ["warning: suspended: 1"]
+
+
+def test_what_is_public_must_be_safe(settings: Any) -> None:
+    settings.DEBUG = True
+    settings.ALLOWED_HOSTS = ["chat.example.org"]
+    lines = found("settings")
+    assert "wrong: DEBUG is on: errors show the code to everybody" in lines
+    assert "warning: cookies go over plain HTTP" in lines
+
+
+def test_no_secret_is_printed(settings: Any) -> None:
+    def tell() -> Iterator[Finding]:
+        raise ValueError(f"{settings.SECRET_KEY} is the key")
+
+    (line,) = examine([Check("tell", tell)])
+    assert "ValueError: *** is the key" in line.finding.text
+
+
+def test_what_cannot_be_known_is_left_out() -> None:
+    checks = [
+        Check("first", lambda: iter([wrong("it is down", "Start it.")])),
+        Check("second", lambda: iter([ok("never asked")]), needs="first"),
+        Check("third", lambda: iter([ok("never asked")]), needs="second"),
+    ]
+    texts = [line.finding.text for line in examine(checks)]
+    assert texts == ["it is down", "until the rest is mended: second, third"]
+
+
+@pytest.mark.formless
+def test_a_network_disk_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/a / ext4 rw 0 0\nserver:/x {tmp_path} nfs4 rw 0 0\n")
+    monkeypatch.setattr(sqlite, "MOUNTS", mounts)
+    assert sqlite.kind_of_disk(tmp_path / "data") == "nfs4"
+    assert sqlite.kind_of_disk(Path("/")) == "ext4"
+
+
+@cluster_only
+def test_a_queue_without_a_worker_is_found() -> None:
+    operator_rows.process("worker:1", "worker", job_worker=operator_rows.taker(), queues=["heavy"])
+    (line,) = found("queues")
+    assert line.startswith("wrong: no worker takes default: ")
+
+
+@cluster_only
+def test_a_worker_counts_by_its_heartbeats() -> None:
+    dead = operator_rows.taker(silent=60)
+    operator_rows.process("worker:1", "worker", job_worker=dead)
+    operator_rows.job("conversation:x:probe", "doing", by=dead)
+    assert found("workers") == ["wrong: none is up: runs do not go on"]
+    (line,) = found("jobs")
+    assert line.startswith("wrong: default: 0 queued, 1 running, 1 stalled")
+
+
+def test_work_gets_through_from_end_to_end(server: Server) -> None:
+    """Also from a program beside the server, and nothing of it is left."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "doctor", "--end-to-end", "--json"],
+        cwd=ROOT,
+        env=server.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    findings = json.loads(done.stdout)["findings"]
+    (line,) = [finding for finding in findings if finding["check"] == "end to end"]
+    assert line["level"] == "ok", findings
+    assert server.rows("SELECT * FROM sessions_app_hostlease") == []

@@ -1,0 +1,24 @@
+"""The health of a process is its database's."""
+
+import pytest
+from django.db import OperationalError
+from django.test import AsyncClient
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def test_it_is_well(async_client: AsyncClient) -> None:
+    response = await async_client.get("/health")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+async def test_without_a_database_it_says_so(
+    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise OperationalError("internal")
+
+    monkeypatch.setattr("chat_app.api.health._ask_database", fail)
+    response = await async_client.get("/health")
+    assert response.status_code == 503
+    assert "database" in response.json()["reason"]

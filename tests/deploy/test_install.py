@@ -1,0 +1,127 @@
+"""The package in a project of somebody else, from the wheel to an answer in a browser."""
+
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat_page import card, connected, say, state
+from tests.support.browser import OpenPage
+from tests.support.host_project import files
+from tests.support.host_project.project import Project, build_wheel
+from tests.support.host_project.site import Site, served
+from tests.support.processes.child import ROOT
+
+# The second one is served with settings of its own, the others with none at all.
+CHOSEN = '{"BASE_TEMPLATE": "host.html", "SIGN_OUT_URL": "logout"}'
+SERVERS = {"daphne": {}, "uvicorn": {"HITL": CHOSEN}, "runserver": {}}
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    project = Project.make(tmp_path_factory.mktemp("installed"), wheel)
+    yield project
+    project.store.drop()
+
+
+@pytest.mark.parametrize("name", ["APPLICATIONS", "URLS", "WORKFLOWS", "CLUSTER"])
+def test_the_document_says_what_the_tests_do(name: str) -> None:
+    assert getattr(files, name).strip() in (ROOT / "docs" / "install.md").read_text()
+
+
+@pytest.fixture
+def server(project: Project, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """The project served; the fixtures of the browser take it for their server."""
+    name: str = request.param
+    with served(project, name, tmp_path / "log", **SERVERS[name]) as site:
+        yield site
+    request.node.add_report_section("teardown", f"log of {name}", site.log_file.read_text())
+
+
+def test_the_wheel_holds_the_two_applications_whole_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    held = {name for name in names if not name.startswith("django_durable_hitl-")}
+    code = {path for app in ("chat_app", "sessions_app") for path in _files(app)}
+    moved = {
+        f"{app}/{kind}/{path.removeprefix(f'{kind}/')}"
+        for app in ("chat_app", "sessions_app")
+        for kind in ("static", "templates")
+        for path in _files(kind)
+        if f"/{app}/" in path
+    }
+    assert held == code | moved
+
+
+def test_the_project_runs_the_code_of_the_wheel(project: Project) -> None:
+    found = project.run("-c", "import chat_app, sessions_app; print(chat_app, sessions_app)")
+    assert found.count(str(project.packages)) == 2
+    with pytest.raises(AssertionError, match="No module named 'natproject'"):
+        project.run("-c", "import natproject")
+
+
+def test_the_project_has_nothing_to_complain_of(project: Project) -> None:
+    assert "no issues" in project.run("manage.py", "check")
+    assert "No changes" in project.run("manage.py", "makemigrations", "--check", "--dry-run")
+
+
+@pytest.mark.parametrize("server", SERVERS, indirect=True)
+def test_a_person_signs_in_is_asked_and_answers(
+    server: Site, open_page: OpenPage, project: Project
+) -> None:
+    page = open_page("/assistant/c/", user=None)
+    sign_in(page)
+    connected(page)
+    say(page, "Good morning")
+    expect(card(page).locator("h2")).to_have_text("What is your name?")
+    page.reload()
+    connected(page)
+    expect(card(page).locator("h2")).to_have_text("What is your name?")
+    card(page).locator("textarea").fill("Ann")
+    card(page).locator("textarea").press("Enter")
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_have_text("Hello, Ann, ann@host.example!")
+    [settled] = project.store.rows(
+        "SELECT answered_via FROM sessions_app_interaction ORDER BY created_at DESC LIMIT 1"
+    )
+    assert settled["answered_via"] == "websocket"
+    looks_as_chosen(page, "HITL" in SERVERS[server.kind])
+
+
+def sign_in(page: Page) -> None:
+    """By the project's own page, to which the chat's leads."""
+    expect(page).to_have_url(re.compile(r"/door/login/\?next=/assistant/c/$"))
+    page.locator("[name=username]").fill("ann@host.example")
+    page.locator("[name=password]").fill("secret")
+    page.get_by_role("button").click()
+    expect(page).to_have_url(re.compile("/assistant/c/[0-9a-f-]{36}/$"))
+
+
+def looks_as_chosen(page: Page, chosen: bool) -> None:
+    """An overridden template is always there, the settings are in one of the servers."""
+    expect(page.locator("#help")).to_have_text("Ask the front desk.")
+    expect(page.get_by_text("Host Limited")).to_have_count(int(chosen))
+    expect(page.get_by_role("button", name="Sign out")).to_have_count(int(chosen))
+
+
+def test_a_wrong_setting_ends_a_command_with_a_sentence(project: Project) -> None:
+    with pytest.raises(AssertionError, match=r"^HITL has no setting 'PARK'\.") as ended:
+        project.run("manage.py", "check", HITL='{"PARK": 1}')
+    assert "Traceback" not in str(ended.value)
+
+
+def test_users_of_any_model_answer_and_are_found_in_the_admin(project: Project) -> None:
+    project.run("manage.py", "shell", "-c", files.ANSWER_AND_LOOK)
+
+
+def _files(folder: str) -> list[str]:
+    """The files of a folder, as it is in the repository."""
+    found = (path for path in (ROOT / folder).rglob("*") if path.is_file())
+    return [str(path.relative_to(ROOT)) for path in found if path.suffix != ".pyc"]

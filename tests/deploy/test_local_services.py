@@ -1,0 +1,134 @@
+"""PostgreSQL and Redis from wheels: what tests and `make cluster` do to them, they survive."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+import redis
+from django.core.exceptions import ImproperlyConfigured
+
+from sessions_app.operations.local_services import programs
+from sessions_app.operations.local_services.servers import PostgreSQL, Redis, ServiceFailed
+from tests.support.processes.child import ROOT
+from tests.support.server import free_port
+
+pytestmark = pytest.mark.formless
+
+# A process that starts both, freezes them if told so, says what runs, and waits.
+STARTER = """
+import sys, time
+from sessions_app.operations.local_services.servers import PostgreSQL, Redis
+services = [kind(f"{sys.argv[1]}/{kind.name}") for kind in (PostgreSQL, Redis)]
+for service in services:
+    service.start()
+print(*[pid for service in services for pid in service.processes()])
+if sys.argv[2] == "frozen":
+    for service in services:
+        service.freeze()
+print("done", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
+    """One that runs."""
+    with PostgreSQL(tmp_path_factory.mktemp("postgresql")) as service:
+        yield service
+
+
+def test_what_is_committed_outlives_a_kill(postgresql: PostgreSQL) -> None:
+    url = postgresql.create("kept")
+    assert postgresql.create("kept") == url  # it is there
+    with psycopg.connect(url, autocommit=True) as before:
+        before.execute("CREATE TABLE kept (number int)")
+        before.execute("INSERT INTO kept VALUES (1)")
+        postgresql.kill()
+        with pytest.raises(psycopg.OperationalError):
+            before.execute("SELECT 1")
+    for again in (postgresql.start, postgresql.restart):
+        again()
+        with psycopg.connect(url) as after:
+            assert after.execute("SELECT number FROM kept").fetchall() == [(1,)]
+    postgresql.drop("kept")
+    with pytest.raises(psycopg.OperationalError, match="does not exist"):
+        psycopg.connect(url)
+
+
+def test_a_frozen_one_answers_when_it_thaws(postgresql: PostgreSQL) -> None:
+    with psycopg.connect(postgresql.url(), autocommit=True) as connection:
+        postgresql.freeze()
+        waiting = threading.Thread(target=connection.execute, args=["SELECT 1"])
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive()
+        postgresql.thaw()
+        waiting.join(10)
+        assert not waiting.is_alive()
+
+
+def test_redis_keeps_its_url_and_nothing_else(tmp_path: Path) -> None:
+    with Redis(tmp_path) as service, redis.Redis.from_url(service.url(7)) as client:
+        client.set("name", "value")
+        service.kill()
+        with pytest.raises(redis.ConnectionError):
+            client.ping()
+        service.restart()
+        assert client.get("name") is None
+
+
+def test_a_long_path_and_a_port(tmp_path: Path) -> None:
+    with Redis(tmp_path / ("long" * 30), free_port()) as service:
+        assert service.url(1).startswith(f"redis://127.0.0.1:{service.port}/1")
+        assert service.answers()
+
+
+@pytest.mark.parametrize("state", ["running", "frozen"])
+def test_they_end_with_who_started_them(tmp_path: Path, state: str) -> None:
+    starter = subprocess.Popen(
+        [sys.executable, "-c", STARTER, str(tmp_path), state],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert starter.stdout is not None
+    processes = [psutil.Process(int(pid)) for pid in starter.stdout.readline().split()]
+    assert starter.stdout.readline() == "done\n"
+    assert len(processes) > 5
+    starter.kill()
+    starter.communicate()
+    deadline = time.monotonic() + 30
+    while any(map(runs, processes)):
+        assert time.monotonic() < deadline, list(filter(runs, processes))
+        time.sleep(0.02)
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it runs; a zombie does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_one_that_does_not_start_says_why(tmp_path: Path) -> None:
+    with Redis(tmp_path / "first", free_port()) as first:
+        second = Redis(tmp_path / "second", first.port)
+        # Whoever listens there answers; what was started has ended.
+        second.answers = lambda: False  # type: ignore[method-assign] # only for this test
+        with pytest.raises(ServiceFailed, match="Address already in use"):
+            second.start()
+
+
+def test_a_missing_package_is_told_with_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "find_spec", lambda _name: None)
+    with pytest.raises(ImproperlyConfigured, match=r"install -r requirements-cluster\.txt"):
+        PostgreSQL(tmp_path).start()

@@ -1,0 +1,237 @@
+"""`make cluster`: it serves, it starts again what dies, and it leaves nothing running."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from functools import partial
+from http.cookiejar import CookieJar
+from pathlib import Path
+from urllib.request import HTTPCookieProcessor, build_opener
+
+import psutil
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from natproject.cluster.run import alone
+from tests.support.database.server_store import SqliteStore
+from tests.support.processes.child import HOST, ROOT, environment
+from tests.support.server import Server
+from tests.support.websocket import WsClient
+
+# It brings its own PostgreSQL and Redis.
+pytestmark = [pytest.mark.formless, pytest.mark.timeout(240)]
+PATIENCE = 60.0
+
+
+def three_free_ports() -> int:
+    """Return the first of three ports that nothing uses, and that no client is given by chance."""
+    for first in range(20_000 + os.getpid() * 3 % 10_000, 32_000, 3):
+        with suppress(OSError), ExitStack() as stack:
+            for port in range(first, first + 3):
+                stack.enter_context(socket.create_server((HOST, port)))
+            return first
+    pytest.fail("no ports")
+
+
+class Made:
+    """A cluster as a person sees it who has typed the command."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.port = three_free_ports()
+        self._log = data_dir / "output"
+        with self._log.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "cluster"],
+                cwd=ROOT,
+                env=environment(data_dir, PORT=str(self.port)),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                # As in a terminal, also where the tests were started in the background.
+                preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+            )
+
+    @property
+    def output(self) -> str:
+        """All that it has printed."""
+        return self._log.read_text()
+
+    def says(self, pattern: str) -> str:
+        """Wait until it has printed this; returns what the first group is."""
+        deadline = time.monotonic() + PATIENCE
+        while not (found := re.search(pattern, self.output)):
+            assert self.process.poll() is None, self.output
+            assert time.monotonic() < deadline, f"no {pattern} in:\n{self.output}"
+            time.sleep(0.05)
+        return found[1]
+
+    def pid(self, name: str) -> int:
+        """The id that it printed at its start."""
+        return int(self.says(rf"Pids: .*\b{name} (\d+)"))
+
+    def signed_in(self, port: int) -> Server:
+        """Who the link signs in, at the process that has this port."""
+        if not hasattr(self, "_cookie"):
+            jar = CookieJar()
+            build_opener(HTTPCookieProcessor(jar)).open(self.says(r"Sign in: (\S+)"), timeout=20)
+            self._cookie = next(c.value for c in jar if c.name == "sessionid") or ""
+        store = SqliteStore(self.data_dir)
+        return Server(self.data_dir, {"admin": self._cookie}, store, port=port)
+
+    def family(self) -> list[psutil.Process]:
+        """The process and all below it."""
+        own = psutil.Process(self.process.pid)
+        return [own, *own.children(recursive=True)]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One directory for all tests: the database is made once."""
+    return tmp_path_factory.mktemp("made")
+
+
+@pytest.fixture
+def made(data_dir: Path, request: pytest.FixtureRequest) -> Iterator[Made]:
+    """A cluster that was just told to start. At the end it is stopped, and must stop well."""
+    made = Made(data_dir)
+    yield made
+    if made.process.poll() is None:
+        family = made.family()
+        made.process.terminate()
+        assert made.process.wait(PATIENCE) == 0
+        wait_gone(family)
+    logs = sorted((data_dir / "cluster").glob("*.log"))
+    for path in [data_dir / "output", *logs]:
+        request.node.add_report_section("teardown", path.name, path.read_text()[-2000:])
+
+
+def wait_gone(processes: list[psutil.Process]) -> None:
+    """Wait until none of them runs."""
+    deadline = time.monotonic() + PATIENCE
+    while running := [process for process in processes if is_running(process)]:
+        assert time.monotonic() < deadline, running
+        time.sleep(0.05)
+
+
+def is_running(process: psutil.Process) -> bool:
+    """Whether it runs; a zombie does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def ask(made: Made, name: str, first: int, second: int) -> None:
+    """Be asked at one web process, answer at another, and see the end at both."""
+    async with WsClient(made.signed_in(first), name, user="admin", workflow="probe") as one:
+        await one.message("ask")
+        await one.until("system_interaction_message", PATIENCE)
+        async with WsClient(made.signed_in(second), name, user="admin", workflow="probe") as other:
+            prompt = await other.until("system_interaction_message")
+            await other.answer(f"from {second}", prompt)
+            for client in (one, other):
+                await client.until(lambda frame: frame["content"].get("status") == "completed")
+                assert client.text() == f"from {second}"
+
+
+async def test_any_process_may_die(made: Made) -> None:
+    first, second = made.port + 1, made.port + 2
+    await asyncio.to_thread(made.says, "(Stop: )")
+    await ask(made, "before", first, second)
+    for name in (f"web-{first}", "worker-1", "redis"):
+        await asyncio.to_thread(kill, made, name)
+    await asyncio.to_thread(served, made.signed_in(first))
+    await ask(made, "after", first, second)
+    await asyncio.to_thread(kill, made, "postgresql")
+    await recovered(made)
+
+
+async def recovered(made: Made) -> None:
+    """Wait until people can work again; before, sockets are refused, or closed with *try again*."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with suppress(AssertionError, ConnectionClosed, InvalidHandshake, TimeoutError):
+            await ask(made, f"at {time.monotonic()}", made.port, made.port)
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail("it does not recover")
+
+
+def kill(made: Made, name: str) -> None:
+    """Kill a process, and wait until it is told that another has its place."""
+    psutil.Process(made.pid(name)).kill()
+    made.says(rf"({name}) ended, and was started again as \d+")
+
+
+def served(server: Server) -> None:
+    """Wait until the process that has this port is well."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            if server.get("/health").status == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.05)
+    pytest.fail(f"{server.url} is not well")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_running(made: Made, number: signal.Signals) -> None:
+    made.says("(Stop: )")
+    family = made.family()
+    assert len(family) > 8
+    made.process.send_signal(number)
+    made.process.wait(PATIENCE)
+    wait_gone(family)
+    assert made.process.returncode == (-9 if number == signal.SIGKILL else 0), made.output
+
+
+def test_nothing_is_left_without_the_process_manager(made: Made) -> None:
+    made.says("(Stop: )")
+    family = made.family()
+    next(process for process in family if "supervisor.supervisord" in process.cmdline()).kill()
+    assert made.process.wait(PATIENCE) == 1
+    wait_gone(family)
+    assert "was killed" in made.output
+
+
+def test_one_directory_has_one_cluster(tmp_path: Path) -> None:
+    with alone(tmp_path / "cluster"):
+        assert "A cluster runs in" in refused(tmp_path)
+
+
+def test_urls_of_another_cluster_are_refused(tmp_path: Path) -> None:
+    urls = {"DATABASE_URL": f"postgresql://{HOST}/chat", "REDIS_URL": f"redis://{HOST}"}
+    assert "leave both out" in refused(tmp_path, **urls)
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    port = three_free_ports()
+    with socket.create_server((HOST, port + 1)):
+        said = refused(tmp_path, PORT=str(port))
+    # Another test may have come to use the one before.
+    assert any(f"Port {taken} of {HOST} cannot be used" in said for taken in (port, port + 1))
+
+
+def refused(data_dir: Path, **env: str) -> str:
+    """Start a cluster that does not start; returns why."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "cluster"],
+        cwd=ROOT,
+        env=environment(data_dir, PORT=str(three_free_ports())) | env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1, done.stdout
+    return done.stderr

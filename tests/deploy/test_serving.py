@@ -1,0 +1,191 @@
+"""How the application is started, and what a person who starts it is told."""
+
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.cookiejar import CookieJar
+from pathlib import Path
+from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
+
+import pytest
+from playwright.sync_api import expect
+
+from natproject.settings import env
+from tests.conftest import NewServer
+from tests.support.browser import Console, OpenPage
+from tests.support.server import HOST, ROOT, STOPPED, Server, environment, free_port
+from tests.support.websocket import WsClient
+
+
+def manage(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a management command to its end."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@contextmanager
+def serving(data_dir: Path, port: int) -> Iterator[str]:
+    """Run `manage.py serve`; gives the sign-in link that it prints."""
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "serve"],
+        cwd=ROOT,
+        env=environment(data_dir, PORT=str(port)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        match = re.fullmatch(r"Sign in: (http://\S+)\n", line)
+        assert match, line + process.stdout.read()
+        yield match[1]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def browse() -> OpenerDirector:
+    """Return a client that follows redirects and keeps cookies."""
+    return build_opener(HTTPCookieProcessor(CookieJar()))
+
+
+def page_text(client: OpenerDirector, url: str) -> tuple[str, str]:
+    """Return the URL where a GET ended, and the page there."""
+    with client.open(url, timeout=10) as answer:
+        return answer.url, answer.read().decode()
+
+
+def test_the_printed_link_signs_in_once(tmp_path: Path) -> None:
+    port = free_port()
+    with serving(tmp_path, port) as link:
+        assert link.startswith(f"http://{HOST}:{port}/sign-in/link/?sesame=")
+        first = browse()
+        assert "/sign-in/" not in page_text(first, link)[0]
+        assert page_text(first, f"http://{HOST}:{port}/admin/")[0].endswith("/admin/")
+        where, page = page_text(browse(), link)
+        assert "/sign-in/" in where
+        assert "sign_in_link" in page
+
+
+def test_the_next_start_prints_another_link(tmp_path: Path) -> None:
+    port = free_port()
+    with serving(tmp_path, port) as link:
+        page_text(browse(), link)
+    with serving(tmp_path, port) as link:
+        assert "/sign-in/" not in page_text(browse(), link)[0]
+
+
+def test_a_taken_port_is_named_with_a_way_out(tmp_path: Path) -> None:
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        done = manage(environment(tmp_path, PORT=str(port)), "serve")
+    assert done.returncode != 0
+    assert f"Port {port} is taken" in done.stderr
+    assert f"PORT={port + 1} make run" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("PORT", "eighty", "a number from 1 to 65535"),
+        ("PORT", "70000", "a number from 1 to 65535"),
+        ("DEBUG", "perhaps", "true or false"),
+        ("PARK_AFTER", "-1", "seconds, 0 or more"),
+        ("LOG_LEVEL", "LOUD", "DEBUG, INFO, WARNING"),
+        ("CSRF_TRUSTED_ORIGINS", "chat.example.org", "https://chat.example.org"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as stopped:
+        env.load()
+    message = str(stopped.value)
+    assert message.startswith(f"{name}={value} cannot be used")
+    assert told in message
+
+
+def test_a_data_dir_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_DIR", "/dev/null/data")
+    with pytest.raises(SystemExit, match=r"^DATA_DIR: .*/dev/null"):
+        env.load()
+
+
+def test_an_empty_value_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "")
+    assert env.load().PORT == 8000
+
+
+def test_a_secret_is_made_once_and_kept_private(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "new"))
+    monkeypatch.delenv("SECRET_KEY", raising=False)
+    first = env.load().SECRET_KEY
+    assert len(first) >= 50
+    assert first == env.load().SECRET_KEY
+    assert (tmp_path / "new" / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_makes_a_plain_user_or_an_administrator(new_server: NewServer) -> None:
+    server = new_server(start=False)
+    assert "/sign-in/link/?sesame=" in manage(server.environment, "sign_in_link", "carla").stdout
+    manage(server.environment, "sign_in_link", "dora", "--staff")
+    users = server.rows("SELECT * FROM auth_user WHERE username IN ('carla', 'dora')")
+    assert {(u["username"], u["is_staff"], u["is_superuser"]) for u in users} == {
+        ("carla", 0, 0),
+        ("dora", 1, 1),
+    }
+    assert all(user["password"].startswith("!") for user in users)
+
+
+def test_a_database_without_migrations_is_refused(tmp_path: Path) -> None:
+    server = Server.empty(tmp_path)
+    with pytest.raises(AssertionError, match=r"ended with 1:[^$]*manage.py migrate"):
+        server.start()
+
+
+def test_static_files_come_without_debug(server: Server) -> None:
+    answer = server.get("/static/admin/css/base.css")
+    assert answer.status == 200
+    assert answer.headers["ETag"]
+    assert "synchronous iterator" not in server.log
+
+
+def test_pages_carry_a_strict_policy(server: Server) -> None:
+    policy = server.get("/sign-in/").headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+
+
+def test_the_admin_works_under_that_policy(open_page: OpenPage, console: Console) -> None:
+    console.allow("favicon.ico")  # Django's admin names no icon
+    page = open_page("/admin/auth/user/", user="admin")
+    page.get_by_role("link", name="ben").click()
+    expect(page.get_by_role("button", name="Save", exact=True)).to_be_visible()
+
+
+async def test_sockets_are_served_in_the_same_process(server: Server) -> None:
+    async with WsClient(server, "c1") as client:
+        await client.send("{not json")
+        assert await client.until("error_message")
+
+
+def test_a_stop_ends_the_process_cleanly(server: Server) -> None:
+    server.until_workers()
+    processes = [child.process for child in server.children]
+    server.stop()
+    assert {process.returncode for process in processes} == {STOPPED}
+    assert "Traceback" not in server.log

@@ -1,0 +1,107 @@
+"""The settings of the applications, `HITL`: none are needed, and a wrong one is told in words."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.core.asgi import get_asgi_application
+from django.core.exceptions import ImproperlyConfigured
+from pytest_django import Settings
+
+from chat_app.settings import ChatSettings
+from chat_app.socket.application import WithSocket
+from sessions_app.operations import start_checks
+from sessions_app.settings import RuntimeSettings, check
+from tests.support.hitl import set_hitl
+from tests.support.processes.child import ROOT
+
+pytestmark = pytest.mark.formless
+REDIS = {"REDIS_URL": "redis://127.0.0.1:6379/0"}
+
+
+def test_no_settings_are_needed(settings: Settings) -> None:
+    del settings.HITL
+    check()
+    assert not RuntimeSettings.load().cluster
+    assert ChatSettings.load().BASE_TEMPLATE == "chat_app/base.html"
+
+
+def test_the_document_has_them_all_with_their_defaults() -> None:
+    rows = (ROOT / "docs" / "install.md").read_text().replace('"', "'")
+    for section in (RuntimeSettings, ChatSettings):
+        for name, field in section.model_fields.items():
+            assert f"| `{name}` | `{field.default!r}` |" in rows
+
+
+@pytest.mark.parametrize(
+    ("hitl", "says"),
+    [
+        (["PARK_AFTER"], 'HITL is no dict. Write HITL = {"PARK_AFTER": 60} or the like.'),
+        ({"PARK": 1}, "HITL has no setting 'PARK'. There are: ALLOWED_ORIGINS, "),
+        ({"PARK_AFTER": "soon"}, "HITL: PARK_AFTER=soon cannot be used (Input should be a valid"),
+        ({"PARK_AFTER": -1}, "Write seconds, 0 or more, such as 60."),
+        ({"GUESTS": "perhaps"}, "Write true or false."),
+        ({"ALLOWED_ORIGINS": ["ui.example"]}, "ui.example does not begin with http://"),
+        ({"REDIS_URL": "http://:hush@x"}, "HITL: REDIS_URL cannot be used (it does not begin"),
+        ({"JWT_ISSUER": "https://i"}, "JWT_KEY or JWT_JWKS_URL is missing"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(settings: Settings, hitl: Any, says: str) -> None:
+    settings.HITL = hitl
+    with pytest.raises(ImproperlyConfigured) as refused:
+        check()
+    assert says in str(refused.value)
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "says"),
+    [
+        ("sqlite", "these need PostgreSQL: write DATABASES = "),
+        ("postgresql", "need 'procrastinate.contrib.django' in INSTALLED_APPS"),
+    ],
+)
+def test_redis_alone_makes_no_cluster(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, vendor: str, says: str
+) -> None:
+    set_hitl(settings, **REDIS)
+    monkeypatch.setattr(start_checks, "connection", SimpleNamespace(vendor=vendor))
+    with pytest.raises(ImproperlyConfigured, match=says):
+        start_checks.check_start()
+
+
+async def answer_of(application: Any, path: str) -> Any:
+    """What a handshake at the path gets first."""
+    scope: Any = {"type": "websocket", "path": path, "headers": [], "query_string": b""}
+    said: asyncio.Queue[Any] = asyncio.Queue()
+    said.put_nowait({"type": "websocket.connect"})
+    answers: asyncio.Queue[Any] = asyncio.Queue()
+    served = asyncio.ensure_future(application(scope, said.get, answers.put))
+    answer = await answers.get()
+    served.cancel()
+    await asyncio.wait([served])
+    return answer
+
+
+async def other_sockets(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "websocket.accept", "subprotocol": "other"})
+
+
+@pytest.mark.parametrize("path", ["/", "/websocket/", "/other", "/c/websocket", "/health"])
+async def test_a_socket_elsewhere_is_refused_or_the_applications_own(path: str) -> None:
+    plain: Any = get_asgi_application()
+    assert (await answer_of(WithSocket(plain), path))["type"] == "websocket.close"
+    assert (await answer_of(WithSocket(other_sockets), path))["subprotocol"] == "other"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_socket_is_where_the_urls_have_it(settings: Settings) -> None:
+    """It lets a client in, who then has to say who it is."""
+    assert (await answer_of(WithSocket(other_sockets), "/websocket")) == {
+        "type": "websocket.accept"
+    }
+    settings.ROOT_URLCONF = "tests.support.prefixed_urls"
+    answer = await answer_of(WithSocket(other_sockets), "/assistant/websocket")
+    assert answer == {"type": "websocket.accept"}
+    assert (await answer_of(WithSocket(other_sockets), "/websocket"))["subprotocol"] == "other"

@@ -1,0 +1,184 @@
+"""Who may do what over HTTP."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import jwt
+import pytest
+
+from tests.conftest import NewServer
+from tests.http.api_keys import make_key
+from tests.http.client import Http
+from tests.support.server import Server
+
+GUEST = "a-guest-without-any-account"
+PATHS = [
+    "/generate",
+    "/generate/stream",
+    "/v1/workflow",
+    "/v1/workflow/stream",
+    "/chat",
+    "/chat/stream",
+    "/v1/chat",
+    "/v1/chat/stream",
+    "/v1/chat/completions",
+]
+BODY = {"input_message": "echo 1", "messages": [{"role": "user", "content": "echo 1"}]}
+
+
+@pytest.fixture
+def with_guests(new_server: NewServer) -> Server:
+    """A server that lets guests in."""
+    return new_server(GUESTS="true")
+
+
+def runs(server: Server) -> int:
+    """How many runs there are."""
+    return len(server.rows("SELECT 1 FROM sessions_app_run"))
+
+
+def owners(server: Server) -> list[str]:
+    """Whose runs there are."""
+    rows = server.rows(
+        "SELECT username FROM auth_user u JOIN sessions_app_conversation c ON c.owner_id = u.id"
+    )
+    return [row["username"] for row in rows]
+
+
+def test_nobody_does_nothing(server: Server) -> None:
+    http = Http(server, None)
+    answers = [http.post(path, BODY) for path in PATHS]
+    unknown = "00000000-0000-4000-8000-000000000000"
+    answers += [http.get(path) for path in ("/monitor/users", f"/executions/{unknown}")]
+    assert {answer.status for answer in answers} == {401}
+    assert {answer.headers["www-authenticate"] for answer in answers} == {"Bearer"}
+    assert runs(server) == 0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x_csrftoken": None},
+        {"x_csrftoken": "d" * 32},
+        {"origin": "https://evil.example"},
+        {"x_csrftoken": None, "content_type": "text/plain"},
+        {"x_csrftoken": None, "authorization": "Bearer x"},
+    ],
+)
+def test_a_page_of_another_site_cannot_use_the_session(
+    server: Server, headers: dict[str, str | None]
+) -> None:
+    answer = Http(server).post("/generate", BODY, **headers)
+    assert (answer.status, answer.json()["code"]) == (403, "user_auth_error")
+    assert runs(server) == 0
+
+
+def test_our_own_page_can(server: Server) -> None:
+    answer = Http(server).post("/generate", BODY, origin=server.url)
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize("header", ["authorization", "x-api-key"])
+def test_an_api_key_needs_no_csrf_token(server: Server, header: str) -> None:
+    key = make_key(server, "ben")
+    value = f"Bearer {key}" if header == "authorization" else key
+    assert Http(server, None, headers={header: value}).generate("echo 1").status == 200
+    assert owners(server) == ["ben"]
+
+
+def test_a_json_web_token_names_the_user(new_server: NewServer) -> None:
+    key = "k" * 32
+    server = new_server(JWT_KEY=key, JWT_AUDIENCE="chat", JWT_ALGORITHMS="HS256")
+    claims = {"sub": "ann", "aud": "chat", "exp": datetime.now(UTC) + timedelta(minutes=5)}
+    token = jwt.encode(claims, key)
+    http = Http(server, None, headers={"authorization": f"Bearer {token}"})
+    assert http.generate("echo 1").status == 200
+    assert owners(server) == ["ann"]
+    (row,) = server.rows("SELECT metadata FROM sessions_app_run")
+    assert token not in row["metadata"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": "Bearer nak_0_0"},
+        {"authorization": "Bearer a.b.c"},
+        {"authorization": "Basic YW5uOmFubg=="},
+        {"x-api-key": "nak_0_0"},
+        {"x-api-key": ""},
+    ],
+)
+def test_a_wrong_token_is_nobody(server: Server, headers: dict[str, str]) -> None:
+    answer = Http(server, None, headers=headers).generate("echo 1")
+    assert (answer.status, answer.json()["code"]) == (401, "user_auth_error")
+    assert runs(server) == 0
+
+
+def test_a_guest_is_known_by_the_token(with_guests: Server) -> None:
+    first = Http(with_guests, None, session=GUEST)
+    second = Http(with_guests, None, headers={"cookie": f"nat-session={GUEST}"})
+    stop = first.generate("ask").json()
+    assert second.get(stop["status_url"]).json()["status"] == "interaction_required"
+    assert owners(with_guests)[0].startswith("guest-")
+    other = Http(with_guests, None, session=GUEST[::-1])
+    assert other.get(stop["status_url"]).status == 404
+    (row,) = with_guests.rows("SELECT metadata FROM sessions_app_run")
+    assert GUEST not in row["metadata"]
+
+
+def test_a_page_of_another_site_cannot_use_a_guests_cookie(with_guests: Server) -> None:
+    http = Http(with_guests, None, headers={"cookie": f"nat-session={GUEST}"})
+    assert http.post("/generate", BODY, origin="https://evil.example").status == 401
+    assert http.post("/generate", BODY, origin=with_guests.url).status == 200
+
+
+def test_where_there_are_no_guests_their_token_is_worth_nothing(server: Server) -> None:
+    assert Http(server, None, session=GUEST).generate("echo 1").status == 401
+
+
+def test_a_deactivated_user_is_nobody(server: Server) -> None:
+    key = make_key(server, "ann")
+    server.execute("UPDATE auth_user SET is_active = false WHERE username = 'ann'")
+    assert Http(server).generate("echo 1").status == 401
+    assert Http(server, None, headers={"x-api-key": key}).generate("echo 1").status == 401
+
+
+def test_monitoring_is_for_staff(server: Server) -> None:
+    assert Http(server, "ann").get("/monitor/users").status == 403
+    assert Http(server, "admin").get("/monitor/users").json()["users"] == []
+
+
+def test_monitoring_shows_the_live_builders(server: Server) -> None:
+    stops = [
+        Http(server, user, workflow="expense_approval").generate("Taxi, 20 EUR").json()
+        for user in ("ann", "ben")
+    ]
+    admin = Http(server, "admin", workflow=None)
+    shown = _monitored(admin, lambda users: len(users) == 2)
+    assert shown["total_active_users"] == 2
+    assert all(user["session"]["is_active"] for user in shown["users"])
+    assert {user["workflow"] for user in shown["users"]} == {"expense_approval"}
+
+    (ann,) = server.rows("SELECT id FROM auth_user WHERE username = 'ann'")
+    (conversation,) = server.rows(
+        "SELECT conversation_id FROM sessions_app_conversation WHERE owner_id = ?", ann["id"]
+    )
+    Http(server).post(f"/c/{conversation['conversation_id']}/stop/", "")
+    assert stops[0]["status"] == "interaction_required"
+    only = f"/monitor/users?{urlencode({'user_id': ann['id']})}"
+    shown = _monitored(admin, lambda users: users[0]["requests"]["total_requests"] == 1, only)
+    (user,) = shown["users"]
+    assert user["user_id"] == str(ann["id"])
+    assert user["session"]["is_active"] is False
+    assert user["requests"]["avg_latency_ms"] > 0
+
+
+def _monitored(admin: Http, wanted: Callable[[Any], bool], path: str = "/monitor/users") -> Any:
+    """What is shown once it is so; workers write it once a second."""
+    for _ in range(2000):
+        shown = admin.get(path).json()
+        if wanted(shown["users"]):
+            return shown
+    raise AssertionError(shown)

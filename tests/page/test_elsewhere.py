@@ -1,0 +1,93 @@
+"""The chat in another project: under a prefix, with a sign-in of its own and without an admin."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import AsyncClient
+from django.urls import reverse
+from pytest_django import Settings
+
+from chat_app.api import results
+from sessions_app.storage.writer import writer
+from sessions_app.workflows.prompts import TextPrompt
+from tests.support.database.stored_log import StoredLog
+from tests.support.hitl import set_hitl
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PATHS = re.compile(r'(?:href|src|action|data-(?:items|list|socket))="(/[^"]*)"')
+KNOWN = ("/assistant/", "/static/chat_app/", "/accounts/login/?next=/assistant/")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(settings: Settings) -> None:
+    settings.ROOT_URLCONF = "tests.support.prefixed_urls"
+    settings.LOGIN_URL = "/accounts/login/"
+    set_hitl(settings, SIGN_OUT_URL="")
+
+
+@pytest.fixture
+def log() -> StoredLog:
+    return StoredLog(User.objects.create_user("ann", is_staff=True))
+
+
+@pytest.fixture
+def client(log: StoredLog) -> Iterator[AsyncClient]:
+    client = AsyncClient()
+    client.force_login(User.objects.get())
+    yield client
+    writer.stop()
+
+
+async def html(client: AsyncClient, path: str) -> str:
+    response = await client.get(path)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+async def test_every_path_of_the_page_has_the_prefix(client: AsyncClient, log: StoredLog) -> None:
+    run = await asyncio.to_thread(log.message)
+    await asyncio.to_thread(log.ask, run, TextPrompt(text="Name?"))
+    for path in ("/assistant/c/c/", "/assistant/c/c/items/", "/assistant/conversations/"):
+        found = PATHS.findall(await html(client, path))
+        assert found
+        assert [one for one in found if not one.startswith(KNOWN)] == []
+    assert 'data-socket="/assistant/websocket"' in await html(client, "/assistant/c/c/")
+
+
+async def test_what_the_project_lacks_is_not_offered(client: AsyncClient) -> None:
+    page = await html(client, "/assistant/c/c/")
+    assert "Admin" not in page
+    assert "Sign out" not in page
+
+
+async def test_forms_lead_back_under_the_prefix(client: AsyncClient) -> None:
+    sent = {"text": "hi", "message_id": "m1"}
+    response = await client.post("/assistant/c/new/messages/", sent)
+    assert (response.status_code, response["Location"]) == (303, "/assistant/c/new/")
+    assert (await client.get("/assistant/"))["Location"] == "/assistant/c/new/"
+    signed_out = await AsyncClient().get("/assistant/c/new/")
+    assert signed_out["Location"] == "/accounts/login/?next=/assistant/c/new/"
+
+
+async def test_the_api_and_its_document_have_the_prefix(client: AsyncClient) -> None:
+    document = (await client.get("/assistant/openapi.json")).json()
+    assert document["paths"]
+    assert [path for path in document["paths"] if not path.startswith("/assistant/")] == []
+    assert '"url": "/assistant/openapi.json"' in await html(client, "/assistant/docs")
+
+
+def test_a_stop_at_a_prompt_names_paths_under_the_prefix() -> None:
+    run = uuid4()
+    frame = {"interaction_id": uuid4(), "content": {"input_type": "text"}}
+    stop = results.stop_at_frame(run, frame)
+    assert stop["status_url"] == f"/assistant/executions/{run}"
+    assert stop["response_url"].startswith(f"{stop['status_url']}/interactions/")
+
+
+async def test_a_plain_request_to_the_socket_is_told_to_upgrade(client: AsyncClient) -> None:
+    response = await client.get(reverse("chat:socket"))
+    assert (response.status_code, response["Upgrade"]) == (426, "websocket")

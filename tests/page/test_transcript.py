@@ -1,0 +1,190 @@
+"""From the log to the items of the page, however the log is cut for reading."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from chat_app.page import history
+from chat_app.page.conversation_page import read_transcript
+from chat_app.page.transcript import Item, Question, RunNote, Step, TextSegment, UserMessage
+from sessions_app.storage.run_text import fold
+from sessions_app.workflows.prompts import BinaryPrompt, Option, TextPrompt
+from tests.support.database.stored_log import StoredLog
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def ann() -> User:
+    return User.objects.create_user("ann")
+
+
+@pytest.fixture
+def log(ann: User) -> StoredLog:
+    return StoredLog(ann)
+
+
+def items(log: StoredLog, **where: int) -> list[Item]:
+    return read_transcript(log.conversation, **where).items
+
+
+def question_at_end(log: StoredLog) -> Question:
+    question = items(log)[-1]
+    assert isinstance(question, Question)
+    return question
+
+
+def texts(log: StoredLog, **where: int) -> list[str]:
+    return [item.text for item in items(log, **where) if isinstance(item, TextSegment)]
+
+
+def test_the_text_of_a_run_is_one_item_until_something_else_comes(log: StoredLog) -> None:
+    run = log.message("hi")
+    log.text(run, "one ", "two")
+    log.step(run, "look")
+    log.text(run, "three")
+    log.end(run)
+    kinds = [type(item) for item in items(log)]
+    assert kinds == [UserMessage, TextSegment, Step, TextSegment]
+    assert texts(log) == ["one two", "three"]
+
+
+def test_folding_changes_no_item(log: StoredLog) -> None:
+    run = log.message()
+    log.text(run, "one ", "two ")
+    log.step(run, "look")
+    log.text(run, "three")
+    before = items(log)
+    fold(run.id, run.conversation_id)
+    assert [(i.dom_id, i.last) for i in items(log)] == [(i.dom_id, i.last) for i in before]
+    assert texts(log) == ["one two ", "three"]
+
+
+def test_the_texts_of_two_runs_do_not_cut_each_other(log: StoredLog) -> None:
+    first, second = log.message(), log.message()
+    log.text(first, "a")
+    log.text(second, "1")
+    log.text(first, "b")
+    log.text(second, "2")
+    assert texts(log) == ["ab", "12"]
+
+
+def test_a_step_is_one_item_from_its_beginning_to_its_end(log: StoredLog) -> None:
+    run = log.message()
+    began = log.step(run, "look", "in_progress")
+    ended = log.step(run, "look", "complete", "found")
+    (step,) = (item for item in items(log) if isinstance(item, Step))
+    assert (step.first, step.last, step.state, step.payload) == (began, ended, "complete", "found")
+
+
+def test_text_that_was_begun_anew_is_left_out(log: StoredLog) -> None:
+    run = log.message()
+    first = log.text(run, "kept ", "cut ", "cut")
+    log.append(run, "restart", {"from_sequence": first + 1})
+    log.text(run, "anew")
+    assert texts(log) == ["kept anew"]
+    log.end(run)
+    assert texts(log) == ["kept anew"]
+
+
+def test_a_restart_counts_also_for_a_part_that_ends_before_it(log: StoredLog) -> None:
+    run = log.message()
+    first = log.text(run, "cut")
+    log.step(run, "look")
+    other = log.message()
+    log.append(run, "restart", {"from_sequence": first})
+    log.end(other)
+    assert texts(log, before=first + 2) == []
+
+
+def test_an_item_is_the_same_whole_one_in_every_part_that_touches_it(log: StoredLog) -> None:
+    run = log.message()
+    first = log.text(run, "a", "b", "c", "d")
+    whole = [(item.dom_id, item.last) for item in items(log) if isinstance(item, TextSegment)]
+    for sequence in range(first, first + 4):
+        assert texts(log, after=sequence - 1) == ["abcd"]
+        assert texts(log, before=sequence + 1) == ["abcd"]
+        part = [item for item in items(log, after=sequence - 1) if isinstance(item, TextSegment)]
+        assert [(item.dom_id, item.last) for item in part] == whole
+
+
+def test_a_question_changes_where_it_was_asked(log: StoredLog, ann: User) -> None:
+    run = log.message()
+    prompt = BinaryPrompt(
+        text="Sure?", options=[Option(value="y", label="Go on"), Option(value="n")]
+    )
+    asked = log.ask(run, prompt)
+    assert question_at_end(log).outcome is None
+    settled = log.settle(asked, {"value": "y"}, by=ann)
+    (question,) = items(log, after=settled - 1)
+    assert isinstance(question, Question)
+    assert (question.first, question.last) == (asked.sequence, settled)
+    assert question.outcome is not None
+    assert (question.outcome.line, question.outcome.by) == ("Go on", "ann")
+
+
+def test_an_expired_question_says_what_happened_then(log: StoredLog) -> None:
+    run = log.message()
+    asked = log.ask(run, TextPrompt(text="Name?", default="nobody"))
+    log.settle(asked, {"value": "nobody"}, status="expired", via="deadline")
+    outcome = question_at_end(log).outcome
+    assert outcome is not None
+    assert "nobody" in outcome.line
+
+
+def test_a_failed_run_says_why_and_can_be_tried_again(log: StoredLog) -> None:
+    run = log.message("do it")
+    log.end(run, "failed", "No disk.")
+    note = items(log)[-1]
+    assert isinstance(note, RunNote)
+    assert (note.status, note.reason, note.retry) == ("failed", "No disk.", "do it")
+
+
+def test_a_long_conversation_is_read_part_by_part_without_a_gap(log: StoredLog) -> None:
+    runs = []
+    for number in range(60):
+        run = log.message(f"m{number}")
+        log.text(run, f"a{number} ", "x")
+        log.end(run)
+        runs.append(run)
+    found: dict[str, Item] = {}
+    part = read_transcript(log.conversation)
+    assert len(part.items) <= history.ROWS
+    while True:
+        found = {item.dom_id: item for item in part.items} | found
+        if not part.older:
+            break
+        part = read_transcript(log.conversation, before=part.older)
+    shown = sorted(found.values(), key=lambda item: item.first)
+    messages = [item.text for item in shown if isinstance(item, UserMessage)]
+    answers = [item.text for item in shown if isinstance(item, TextSegment)]
+    assert messages == [f"m{number}" for number in range(60)]
+    assert answers == [f"a{number} x" for number in range(60)]
+
+
+def test_a_question_settled_late_hides_nothing_between(log: StoredLog, ann: User) -> None:
+    asked = log.ask(log.message("asks"), TextPrompt(text="Name?"))
+    for number in range(60):
+        log.end(log.message(f"m{number}"))
+    log.settle(asked, {"value": "Eve"}, by=ann)
+    part = read_transcript(log.conversation)
+    assert part.items[0].first == asked.sequence
+    assert part.older > asked.sequence + 1
+    found = set()
+    while part.older:
+        found |= {item.text for item in part.items if isinstance(item, UserMessage)}
+        part = read_transcript(log.conversation, before=part.older)
+    found |= {item.text for item in part.items if isinstance(item, UserMessage)}
+    assert found == {"asks", *(f"m{number}" for number in range(60))}
+
+
+def test_a_page_of_many_events_is_as_cheap_as_one_of_few(
+    log: StoredLog, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(100):
+        run = log.message()
+        log.text(run, *"abcdefgh")
+        log.end(run)
+    with django_assert_max_num_queries(9):
+        assert len(items(log)) <= history.ROWS

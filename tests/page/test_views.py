@@ -1,0 +1,305 @@
+"""The page and its forms, as they work without the script. No runtime: messages are only stored."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import AsyncClient
+from django.urls import reverse
+
+from chat_app.page import run_state
+from sessions_app.models import Conversation, Interaction, Run
+from sessions_app.storage import reads
+from sessions_app.storage.writer import writer
+from sessions_app.workflows.prompts import (
+    AnyPrompt,
+    BinaryPrompt,
+    CheckboxPrompt,
+    Option,
+    TextPrompt,
+)
+from tests.support.database.stored_log import StoredLog
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def ann() -> User:
+    return User.objects.create_user("ann")
+
+
+@pytest.fixture
+def log(ann: User) -> StoredLog:
+    return StoredLog(ann)
+
+
+@pytest.fixture
+def client(ann: User) -> Iterator[AsyncClient]:
+    client = AsyncClient()
+    client.force_login(ann)
+    yield client
+    writer.stop()
+
+
+async def page(client: AsyncClient, conversation_id: str = "c", **query: str | int) -> str:
+    response = await client.get(reverse("chat:conversation", args=[conversation_id]), query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def answer_url(interaction: Interaction) -> str:
+    return reverse("chat:answer", args=["c", interaction.pk])
+
+
+async def fresh(interaction: Interaction) -> Interaction:
+    return await Interaction.objects.aget(pk=interaction.pk)
+
+
+async def test_who_is_signed_out_is_sent_to_sign_in(log: StoredLog) -> None:
+    for name in ("conversation", "items"):
+        response = await AsyncClient().get(reverse(f"chat:{name}", args=["c"]))
+        assert response.status_code == 302
+        assert response["Location"].startswith("/sign-in/?next=/c/c/")
+
+
+async def test_the_start_leads_to_the_newest_conversation_or_to_a_new_one(
+    client: AsyncClient, ann: User
+) -> None:
+    assert re.fullmatch("/c/[0-9a-f-]{36}/", (await client.get("/"))["Location"])
+    await asyncio.to_thread(StoredLog, ann, "mine")
+    assert (await client.get("/"))["Location"] == "/c/mine/"
+
+
+async def test_the_page_of_another_person_is_as_a_new_one(
+    client: AsyncClient, log: StoredLog
+) -> None:
+    ben = await asyncio.to_thread(User.objects.create_user, "ben")
+    run = await asyncio.to_thread(log.message, "secret")
+    asked = await asyncio.to_thread(log.ask, run, TextPrompt(text="Private?"))
+    other = AsyncClient()
+    await other.aforce_login(ben)
+    html = await page(other)
+    assert "secret" not in html
+    assert "Private?" not in html
+    assert html.replace("/c/c/", "/c/x/").count("data-stored") == 0
+    response = await other.post(answer_url(asked), {"value": "x", "version": 1})
+    assert response.status_code == 404
+    assert (await other.post(reverse("chat:stop", args=["c"]))).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["a/b", "ü €", "x?y#z", "%2F..", "a" * 200])
+async def test_a_conversation_may_have_any_name(client: AsyncClient, ann: User, name: str) -> None:
+    await asyncio.to_thread(StoredLog, ann, name, title="Found it")
+    assert "Found it" in await page(client, name)
+
+
+async def test_a_name_that_no_conversation_can_have_is_not_found(client: AsyncClient) -> None:
+    response = await client.get(reverse("chat:conversation", args=["a" * 201]))
+    assert response.status_code == 404
+
+
+async def test_a_new_conversation_offers_the_workflows(client: AsyncClient) -> None:
+    html = await page(client, str(uuid4()))
+    for title in ("Calculator", "Expense approval"):
+        assert title in html
+
+
+async def test_a_message_is_stored_once_however_often_its_form_is_sent(client: AsyncClient) -> None:
+    form = {"text": "hi\r\nyou", "message_id": "m1", "workflow": "calculator"}
+    for _ in range(2):
+        response = await client.post(reverse("chat:send", args=["new"]), form)
+        assert (response.status_code, response["Location"]) == (303, "/c/new/")
+    run = await Run.objects.select_related("conversation").aget()
+    assert (run.text, run.conversation.workflow) == ("hi\nyou", "calculator")
+
+
+async def test_a_starter_begins_its_own_workflow(client: AsyncClient) -> None:
+    form = {"starter": "calculator:0", "workflow": "report", "text": ""}
+    assert (await client.post(reverse("chat:send", args=["new"]), form)).status_code == 303
+    assert (await Conversation.objects.aget()).workflow == "calculator"
+
+
+async def test_a_message_that_is_refused_stays_in_its_field(client: AsyncClient) -> None:
+    response = await client.post(reverse("chat:send", args=["new"]), {"text": "x" * 40_000})
+    assert response.status_code == 422
+    assert "x" * 40_000 in response.content.decode()
+    assert "at most 32,000" in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "form", "stored"),
+    [
+        (TextPrompt(text="Q"), {"value": "a\r\nb"}, {"value": "a\nb"}),
+        (
+            BinaryPrompt(text="Q", options=[Option(value="yes"), Option(value="no")]),
+            {"value": "no"},
+            {"value": "no"},
+        ),
+        (
+            CheckboxPrompt(text="Q", options=[Option(value=value) for value in "abc"]),
+            {"several": "1", "value": ["c", "a"]},
+            {"values": ["a", "c"]},
+        ),
+        (
+            CheckboxPrompt(text="Q", options=[Option(value=value) for value in "ab"]),
+            {"several": "1"},
+            {"values": []},
+        ),
+    ],
+)
+async def test_a_prompt_is_answered_by_its_form(
+    client: AsyncClient,
+    log: StoredLog,
+    prompt: AnyPrompt,
+    form: dict[str, str | list[str]],
+    stored: dict[str, str | list[str]],
+) -> None:
+    run = await asyncio.to_thread(log.message)
+    asked = await asyncio.to_thread(log.ask, run, prompt)
+    assert f'action="{answer_url(asked)}"' in await page(client)
+    response = await client.post(answer_url(asked), {**form, "version": 1, "answer_id": "a"})
+    assert response.status_code == 303
+    settled = await fresh(asked)
+    assert (settled.status, settled.response) == ("answered", stored)
+    assert settled.answered_via == "page"
+    assert answer_url(asked) not in await page(client)
+
+
+async def test_an_answer_that_is_refused_stays_in_its_field(
+    client: AsyncClient, log: StoredLog
+) -> None:
+    run = await asyncio.to_thread(log.message)
+    asked = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q", max_length=5))
+    response = await client.post(answer_url(asked), {"value": "too <long>", "version": 1})
+    assert response.status_code == 422
+    html = response.content.decode()
+    assert "too &lt;long&gt;</textarea>" in html
+    assert "this prompt takes 5" in html
+    assert (await fresh(asked)).status == "pending"
+
+
+async def test_an_answer_that_comes_too_late_is_told_who_was_first(
+    client: AsyncClient, log: StoredLog, ann: User
+) -> None:
+    run = await asyncio.to_thread(log.message)
+    asked = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q"))
+    await asyncio.to_thread(log.settle, asked, {"value": "first"}, by=ann)
+    form = {"value": "mine", "version": 1, "answer_id": "late"}
+    response = await client.post(answer_url(asked), form, follow=True)
+    html = response.content.decode()
+    assert "ann had already answered" in html
+    assert "Your answer was: mine" in html
+    assert (await fresh(asked)).response == {"value": "first"}
+
+
+async def test_a_form_without_its_token_is_refused(ann: User, log: StoredLog) -> None:
+    run = await asyncio.to_thread(log.message)
+    asked = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q"))
+    client = AsyncClient(enforce_csrf_checks=True)
+    await client.aforce_login(ann)
+    assert (await client.post(answer_url(asked), {"value": "x"})).status_code == 403
+    assert (await fresh(asked)).status == "pending"
+
+
+async def test_no_part_answers_to_the_wrong_method(client: AsyncClient, log: StoredLog) -> None:
+    assert (await client.get(reverse("chat:send", args=["c"]))).status_code == 405
+    assert (await client.post(reverse("chat:conversation", args=["c"]))).status_code == 405
+
+
+async def test_a_question_older_than_the_part_shown_is_in_the_dock(
+    client: AsyncClient, log: StoredLog
+) -> None:
+    def fill() -> Interaction:
+        asked = log.ask(log.message(), TextPrompt(text="Very old question"))
+        for _ in range(60):
+            log.end(log.message())
+        return asked
+
+    asked = await asyncio.to_thread(fill)
+    html = await page(client)
+    assert f'id="i{asked.sequence}"' not in html
+    assert answer_url(asked) in html
+
+
+async def test_a_conversation_that_waits_comes_first_in_the_list(
+    client: AsyncClient, ann: User
+) -> None:
+    def fill() -> None:
+        log = StoredLog(ann, "waits", title="It waits")
+        log.ask(log.message(), TextPrompt(text="Q"))
+        for number in range(40):
+            StoredLog(ann, f"other{number}", title=f"Other {number}")
+
+    await asyncio.to_thread(fill)
+    html = (await client.get(reverse("chat:conversations"))).content.decode()
+    titles = re.findall('<span class="title">(.*?)</span>', html)
+    assert titles[0] == "It waits"
+    assert len(titles) == 30
+    assert "needs you" in html
+    assert 'data-more="60"' in html
+    html = (await client.get(reverse("chat:conversations"), {"q": "other 39"})).content.decode()
+    assert re.findall('<span class="title">(.*?)</span>', html) == ["Other 39"]
+
+
+async def test_what_is_typed_by_others_is_escaped_everywhere(
+    client: AsyncClient, ann: User
+) -> None:
+    attack = "</textarea></script><script>alert(1)</script>"
+
+    def fill() -> None:
+        log = StoredLog(ann, "c", title=attack)
+        run = log.message(attack)
+        log.text(run, attack[:12], attack[12:])
+        log.step(run, attack, payload=attack)
+        options = [Option(value=attack, label=attack, description=attack), Option(value="b")]
+        details: dict[str, Any] = {attack: attack, "nested": [attack]}
+        prompt = BinaryPrompt(text=attack + "\n" + attack, options=options, details=details)
+        log.ask(run, prompt)
+        log.settle(log.ask(run, prompt), {"value": attack}, by=ann)
+        log.ask(run, TextPrompt(text=attack, placeholder=attack))
+        log.end(log.message(attack), "failed", attack)
+
+    await asyncio.to_thread(fill)
+    html = await page(client)
+    assert html.count("<script") == 2  # the module, and its words
+    assert "<script>alert" not in html
+    part = (await client.get(reverse("chat:items", args=["c"]), {"from": 1})).content.decode()
+    assert "<script" not in part
+
+
+async def test_numbers_in_the_address_that_are_none_do_no_harm(
+    client: AsyncClient, log: StoredLog
+) -> None:
+    await asyncio.to_thread(log.message)
+    for value in ("x", "-1", "9" * 400, "1e9", ""):
+        query = {"from": value, "before": value}
+        response = await client.get(reverse("chat:items", args=["c"]), query)
+        assert response.status_code == 200
+        await page(client, before=value)
+
+
+async def test_a_page_shows_a_bounded_part(client: AsyncClient, ann: User) -> None:
+    def fill(name: str, turns: int) -> None:
+        log = StoredLog(ann, name)
+        run = log.message()
+        for _ in range(turns):
+            log.step(run, "look")
+        log.end(run)
+
+    await asyncio.to_thread(fill, "c", 200)
+    html = await page(client)
+    assert html.count('class="item ') <= 50
+    assert "Show earlier messages" in html
+    assert await reads.read(lambda: Conversation.objects.get().last_sequence) == 203
+
+
+async def test_a_message_that_comes_while_the_state_is_read_breaks_nothing(log: StoredLog) -> None:
+    def looked_at_before() -> str:
+        log.message()
+        return run_state._at_rest(log.conversation.id, suspended=[]).name
+
+    assert await asyncio.to_thread(looked_at_before) == "new"

@@ -1,0 +1,251 @@
+"""What operators do in the admin, on hosted runs."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.http import HttpResponse
+from django.test import Client
+
+from bench.workflows import probe
+from sessions_app.hosting.lease import THIS_PROCESS
+from sessions_app.models import HostLease, Interaction, Process, Run
+from sessions_app.operations.reports import record_builders
+from sessions_app.storage import reads
+from tests.support.database import operator_rows
+from tests.support.hosting import Hosting, until, until_true
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+assert probe  # importing it declares it
+
+DAY = timedelta(days=1)
+
+
+class Operator:
+    """An administrator with a browser. Its requests run in a thread, as the server's do."""
+
+    def __init__(self) -> None:
+        self._client = Client()
+
+    async def signed_in(self) -> "Operator":
+        user = await reads.read(User.objects.create_superuser, "boss")
+        await asyncio.to_thread(self._client.force_login, user)
+        return self
+
+    async def act(self, model: str, action: str, *rows: Any) -> str:
+        """Run an action on rows of a list; return the page that follows."""
+        keys = [getattr(row, "pk", row) for row in rows]
+        data = {"action": action, "_selected_action": keys, "index": 0}
+        return await self.post(f"/admin/sessions_app/{model}/", data)
+
+    async def post(self, path: str, data: dict[str, Any]) -> str:
+        """Post a form and follow where it leads."""
+        return await self._page(lambda: self._client.post(path, data, follow=True))  # type: ignore[arg-type, return-value] # a subclass
+
+    async def get(self, path: str) -> str:
+        """Read a page."""
+        return await self._page(lambda: self._client.get(path))  # type: ignore[arg-type, return-value] # a subclass
+
+    async def _page(self, request: Callable[[], HttpResponse]) -> str:
+        response = await reads.read(request)
+        assert response.status_code == 200
+        return response.content.decode()
+
+
+async def history() -> list[str]:
+    """What the audit trail has, oldest first."""
+    rows = await reads.read(lambda: list(LogEntry.objects.order_by("pk")))
+    return [f"{row.user_id and 'boss'}: {row.get_change_message()}" for row in rows]
+
+
+def answer_page(interaction: UUID) -> str:
+    return f"/admin/sessions_app/interaction/{interaction}/answer/"
+
+
+async def test_stop_ends_a_run_that_waits() -> None:
+    async with Hosting("probe") as hosting:
+        boss = await Operator().signed_in()
+        run = await hosting.submit("ask")
+        await hosting.prompts(run)
+        assert "asked to stop" in await boss.act("run", "cancel", run)
+        assert (await hosting.ended(run)).status == Run.Status.CANCELLED
+        assert "not asked to stop. It has ended." in await boss.act("run", "cancel", run)
+        assert await history() == ["boss: asked to stop by an operator"]
+
+
+async def test_an_answer_is_given_in_the_operator_s_name() -> None:
+    async with Hosting("probe", park_after=0) as hosting:
+        boss = await Operator().signed_in()
+        run = await hosting.submit("approve 1")
+        (prompt,) = await hosting.prompts(run)
+        assert 'value="continue"' in await boss.act("interaction", "answer", prompt)
+        page = answer_page(prompt.pk)
+        assert "Select a valid choice" in await boss.post(page, {"answer": "x"})
+        assert "Answered." in await boss.post(page, {"answer": "continue"})
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run) == "continue"
+        settled = await reads.read(lambda: Interaction.objects.get(pk=prompt.pk))
+        assert (settled.answered_via, settled.status) == ("admin", "answered")
+        assert await history() == ["boss: answered by an operator: continue"]
+        late = await boss.post(page, {"answer": "cancel"})
+        assert "Too late: it was answered by boss" in late
+
+
+async def test_what_the_prompt_does_not_take_is_explained() -> None:
+    async with Hosting("probe") as hosting:
+        boss = await Operator().signed_in()
+        (prompt,) = await hosting.prompts(await hosting.submit("ask"))
+        (other,) = await hosting.prompts(await hosting.submit("ask", conversation="d"))
+        page = await boss.post(answer_page(prompt.pk), {"answer": " "})
+        assert "This prompt needs an answer" in page
+        assert "Answer one at a time." in await boss.act("interaction", "answer", prompt, other)
+
+
+async def test_several_choices_are_given_at_once() -> None:
+    async with Hosting("expense_approval") as hosting:
+        boss = await Operator().signed_in()
+        run = await hosting.submit("Taxi 10")
+        for value in ("Sales", "card", ["receipt", "guests"]):
+            (prompt,) = await hosting.prompts(run)
+            await boss.post(answer_page(prompt.pk), {"answer": value})
+        (prompt,) = await hosting.prompts(run)
+        settled = await reads.read(lambda: Interaction.objects.get(position=3))
+        assert settled.response == {"values": ["receipt", "guests"]}
+
+
+async def test_expire_brings_the_declared_outcome_early() -> None:
+    async with Hosting("parallel_review", options={"reviewers": ["One"]}) as hosting:
+        boss = await Operator().signed_in()
+        run = await hosting.submit("text")
+        (prompt,) = await hosting.prompts(run)
+        assert "expired." in await boss.act("interaction", "expire", prompt)
+        await hosting.ended(run)
+        assert "| One | abstained | nobody in time |" in await hosting.output(run)
+        assert "It was settled before." in await boss.act("interaction", "expire", prompt)
+        assert await history() == ["boss: expired by an operator"]
+
+
+async def test_a_suspended_run_goes_on_when_it_is_resumed() -> None:
+    async with Hosting("probe") as hosting:
+        boss = await Operator().signed_in()
+        run = await hosting.submit("ask")
+        await hosting.prompts(run)
+        assert "It is not suspended." in await boss.act("run", "resume", run)
+        await hosting.stop()
+        suspended = {"status": "suspended", "crashes": 3, "error": {"code": "x", "message": "y"}}
+        await reads.read(lambda: Run.objects.filter(pk=run).update(**suspended))
+        await hosting.start()
+        assert "resumed." in await boss.act("run", "resume", run)
+        await hosting.answer("yes")
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run) == "yes"
+        reasons = [event.payload.get("reason") for event in await hosting.events()]
+        assert "resumed by boss" in reasons
+
+
+async def test_a_builder_is_closed_once_nothing_uses_it() -> None:
+    async with Hosting("expense_approval") as hosting:
+        boss = await Operator().signed_in()
+        run = await hosting.submit("Taxi 10")
+        await hosting.prompts(run)
+        lease = await reads.read(HostLease.objects.get)
+        assert "asked to close its builder" in await boss.act("hostlease", "evict", lease)
+        assert "asked to close" in await boss.get("/admin/sessions_app/hostlease/")
+        assert hosting.hosts.builders()
+        await boss.act("run", "cancel", run)
+        await hosting.ended(run)
+        await until_true(lambda: not hosting.hosts.builders())
+        await until(HostLease.objects.filter(evict_requested_at=None).exists)
+        assert await history() == [
+            "boss: asked to close its builder by an operator",
+            "boss: asked to stop by an operator",
+        ]
+
+
+async def test_an_idle_builder_is_closed_at_once() -> None:
+    async with Hosting("expense_approval") as hosting:
+        boss = await Operator().signed_in()
+        run = await hosting.submit("Taxi 10")
+        await hosting.prompts(run)
+        await boss.act("run", "cancel", run)
+        await hosting.ended(run)
+        await until_true(hosting.hosts.builders)
+        lease = await reads.read(HostLease.objects.get)
+        assert "asked to close its builder" in await boss.act("hostlease", "evict", lease)
+        await until_true(lambda: not hosting.hosts.builders())
+
+
+async def test_a_key_without_a_builder_is_left_alone() -> None:
+    async with Hosting("probe") as hosting:
+        boss = await Operator().signed_in()
+        await hosting.prompts(await hosting.submit("ask"))
+        lease = await reads.read(HostLease.objects.get)
+        assert "It has none." in await boss.act("hostlease", "evict", lease)
+
+
+async def test_another_worker_takes_over_what_a_dead_one_held() -> None:
+    async with Hosting("probe") as hosting:
+        boss = await Operator().signed_in()
+        run = await hosting.submit("ask")
+        await hosting.prompts(run)
+        await hosting.stop()
+        await reads.read(operator_rows.process, "worker:1", "worker")
+        await reads.read(operator_rows.process, THIS_PROCESS, "both")
+        await hosting.start()
+        held = {"released_at": None, "worker": "worker:1", "generation": 5}
+        await reads.read(lambda: HostLease.objects.update(**held))
+        lease = await reads.read(HostLease.objects.get)
+        refused = "No host has it, or the worker of its host is alive."
+        assert refused in await boss.act("hostlease", "take_over", lease)
+        dead = Process.objects.filter(name="worker:1")
+        await reads.read(lambda: dead.update(last_seen=lease.started_at - DAY))
+        assert "taken over" in await boss.act("hostlease", "take_over", lease)
+        await until(HostLease.objects.filter(worker=THIS_PROCESS, generation=7).exists)
+        assert refused in await boss.act("hostlease", "take_over", lease)
+
+
+async def test_a_live_builder_is_recorded_and_forgotten_with_its_end() -> None:
+    async with Hosting("expense_approval") as hosting:
+        boss = await Operator().signed_in()
+        await hosting.prompts(await hosting.submit("Taxi 10"))
+        known = hosting.builders()
+        await record_builders(known, {})
+        lease = await reads.read(HostLease.objects.get)
+        assert lease.metrics["ref_count"] == 1
+        assert lease.key in await boss.get("/admin/sessions_app/hostlease/?builder=live")
+        await hosting.restart()
+        await record_builders(hosting.builders(), known)
+        assert lease.key not in await boss.get("/admin/sessions_app/hostlease/?builder=live")
+
+
+async def test_a_process_that_lost_a_key_describes_its_builder_no_more() -> None:
+    async with Hosting("expense_approval") as hosting:
+        await hosting.prompts(await hosting.submit("Taxi 10"))
+        known = hosting.builders()
+        await record_builders(known, {})
+        others = {"worker": "other:1", "metrics": {"ref_count": 7}}
+        await reads.read(lambda: HostLease.objects.update(**others))
+        await hosting.stop()
+        await reads.read(lambda: HostLease.objects.update(**others))
+        await record_builders({}, known)
+        lease = await reads.read(HostLease.objects.get)
+        assert lease.metrics == {"ref_count": 7}
+
+
+@pytest.mark.local_only("there a start knows that no other process is left")
+async def test_what_a_dead_process_held_is_free_after_the_next_start() -> None:
+    async with Hosting("expense_approval") as hosting:
+        await hosting.prompts(await hosting.submit("Taxi 10"))
+        await hosting.stop()
+        held = {"released_at": None, "worker": "dead:1", "metrics": {"ref_count": 1}}
+        await reads.read(lambda: HostLease.objects.update(**held))
+        await hosting.start()
+        lease = await reads.read(HostLease.objects.get)
+        assert lease.released_at is not None
+        assert lease.metrics == {}

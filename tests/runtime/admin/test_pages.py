@@ -1,0 +1,253 @@
+"""What operators read in the admin."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from django.utils.html import strip_tags
+
+from sessions_app.admin.read_only import INLINE_ROWS
+from sessions_app.models import Conversation, Event, HostLease, Interaction, JournalEntry, Run
+from tests.support.database import operator_rows
+
+pytestmark = pytest.mark.django_db
+
+NOW = timezone.now()
+MODELS = ["conversation", "run", "interaction", "hostlease", "event", "journalentry", "process"]
+
+
+@pytest.fixture
+def run(admin_user: User) -> Run:
+    """A suspended run with a pending interaction, a journal and 150 events."""
+    conversation = Conversation.objects.create(
+        owner=admin_user,
+        conversation_id="c <b>",
+        workflow="probe",
+        title="A <b>title</b>",
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    run = Run.objects.create(
+        conversation=conversation,
+        key="user:1:probe",
+        message_id="m",
+        text="hello <script>",
+        client_format="chat",
+        status="suspended",
+        error={"code": "x", "message": "It stopped.", "detail": "Traceback <x>"},
+        created_at=NOW,
+        started_at=NOW,
+    )
+    Event.objects.bulk_create(
+        Event(
+            conversation=conversation,
+            run=run,
+            first_sequence=n,
+            sequence=n,
+            type="text",
+            payload={"text": f"piece-{n}."},
+            created_at=NOW,
+        )
+        for n in range(1, 151)
+    )
+    JournalEntry.objects.create(
+        run=run,
+        position=1,
+        kind="step",
+        name="book",
+        fingerprint="f",
+        result={"total": 5},
+        sequence=2,
+        started_at=NOW,
+        finished_at=NOW + timedelta(seconds=2),
+    )
+    Interaction.objects.create(
+        run=run,
+        conversation=conversation,
+        position=2,
+        sequence=3,
+        prompt={"input_type": "text", "text": "Your <i>name</i>?", "details": {"To": "whom"}},
+        created_at=NOW,
+    )
+    HostLease.objects.create(
+        key="user:1:probe",
+        generation=3,
+        worker="w:1",
+        workflow="probe",
+        user_id="1",
+        started_at=NOW,
+        last_activity=NOW,
+        metrics={"total_requests": 4, "total_latency_ms": 1000, "ref_count": 1, "error_count": 0},
+    )
+    return run
+
+
+def page(client: Client, model: str, row: Any = None) -> str:
+    path = f"/admin/sessions_app/{model}/" + (f"{row.pk}/change/" if row else "")
+    response = client.get(path)
+    assert response.status_code == 200, path
+    return response.content.decode()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_list_is_read_in_few_queries(
+    admin_client: Client, run: Run, model: str, django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(15):
+        page(admin_client, model)
+
+
+def test_a_run_shows_its_prompts_journal_and_last_events_in_order(
+    admin_client: Client, run: Run
+) -> None:
+    text = page(admin_client, "run", run)
+    assert "It stopped." in text
+    assert "Traceback &lt;x&gt;" in text
+    assert "Your &lt;i&gt;name" in text
+    assert "2.000 s" in text
+    assert "piece-50." not in text
+    assert text.index("piece-51.") < text.index("piece-100.") < text.index("piece-150.")
+    assert text.count("piece-") == INLINE_ROWS
+
+
+@pytest.mark.parametrize("model", [Conversation, Interaction, HostLease, Event, JournalEntry])
+def test_every_row_has_a_page(admin_client: Client, run: Run, model: Any) -> None:
+    text = page(admin_client, model.__name__.lower(), model.objects.last())
+    assert "<script>" not in text.replace("<script src", "")
+
+
+def test_all_events_of_a_run_are_a_link_away(admin_client: Client, run: Run) -> None:
+    link = f"/admin/sessions_app/event/?run__id__exact={run.pk}"
+    assert link in page(admin_client, "run", run)
+    text = admin_client.get(link + "&p=2").content.decode()
+    assert "piece-51." in text
+    assert "piece-50." not in text
+
+
+def test_the_metrics_of_a_builder_are_shown(admin_client: Client, run: Run) -> None:
+    text = page(admin_client, "hostlease")
+    assert "0.250 s" in text
+    assert "w:1" in text
+
+
+def cell(text: str, row: str, column: str) -> str:
+    """What a list shows in a column of the row that begins with this text."""
+    cells = text.split(f">{row}</a>")[1].split("</tr>")[0]
+    return cells.split(f'class="field-{column}">')[1].split("<")[0]
+
+
+def test_processes_are_alive_draining_or_gone(admin_client: Client) -> None:
+    operator_rows.process("web:1", "web")
+    operator_rows.process("worker:1", "worker", hosts=6, concurrency=100, queues=["heavy"])
+    operator_rows.process("worker:2", "worker", draining=True)
+    operator_rows.process("worker:3", "worker", silent=60)
+    text = page(admin_client, "process")
+    names = ("web:1", "worker:1", "worker:2", "worker:3")
+    assert [cell(text, name, "state") for name in names] == ["alive", "alive", "draining", "gone"]
+    assert cell(text, "worker:1", "hosting") == "6 of 100"
+    assert [cell(text, name, "queue_names") for name in names[1:3]] == ["heavy", "all"]
+
+
+def test_a_host_shows_whether_its_worker_is_gone(admin_client: Client, run: Run) -> None:
+    path = "/admin/sessions_app/hostlease/?host=gone"
+    assert cell(page(admin_client, "hostlease"), run.key, "host") == "w:1 (gone)"
+    assert run.key in admin_client.get(path).content.decode()
+    operator_rows.process("w:1", "worker")
+    assert cell(page(admin_client, "hostlease"), run.key, "host") == "w:1"
+    assert run.key not in admin_client.get(path).content.decode()
+
+
+def figures(client: Client) -> str:
+    """The overview on the first page, without its markup."""
+    text = client.get("/admin/").content.decode()
+    overview = text.partition('aria-label="How the deployment stands">')[2]
+    return " ".join(strip_tags(overview.partition("</section>")[0]).split())
+
+
+def test_the_first_page_says_how_the_deployment_stands(admin_client: Client, run: Run) -> None:
+    operator_rows.process("web:1", "web")
+    operator_rows.process("worker:3", "worker", silent=60)
+    text = figures(admin_client)
+    assert "Processes 1 web 0 hosting 1 gone" in text
+    assert "Runs 0 queued 0 running 0 waiting 1 suspended" in text
+    assert "Hosts 1 held 1 with a worker that is gone" in text
+
+
+@pytest.mark.cluster_only("one process has no queue")
+def test_the_first_page_says_how_the_queues_stand(admin_client: Client) -> None:
+    dead, alive = operator_rows.taker(silent=60), operator_rows.taker()
+    operator_rows.job("a", "doing", by=dead)
+    operator_rows.job("b", "doing", by=alive)
+    operator_rows.job("b")
+    operator_rows.job("c", "failed", queue="heavy")
+    text = figures(admin_client)
+    assert "Queue default 1 queued 2 running 1 stalled 0 failed" in text
+    assert "Queue heavy 0 queued 0 running 0 stalled 1 failed" in text
+    operator_rows.job("d")
+    assert "Queue default 2 queued (oldest 0." in figures(admin_client)
+
+
+def test_staff_who_may_not_see_processes_get_no_figures(client: Client) -> None:
+    client.force_login(User.objects.create_user("viewer", is_staff=True))
+    assert figures(client) == ""
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_nothing_is_added_or_edited(admin_client: Client, run: Run, model: str) -> None:
+    assert admin_client.get(f"/admin/sessions_app/{model}/add/").status_code == 403
+    row = {"run": run}.get(model) or HostLease.objects.get()
+    if model in ("run", "hostlease"):
+        changed = admin_client.post(f"/admin/sessions_app/{model}/{row.pk}/change/", {"key": "x"})
+        assert changed.status_code == 403
+        row.refresh_from_db()
+        assert row.key == "user:1:probe"
+
+
+def test_staff_who_may_only_view_get_no_actions(client: Client, run: Run) -> None:
+    staff = User.objects.create_user("viewer", is_staff=True)
+    staff.user_permissions.add(Permission.objects.get(codename="view_run"))
+    client.force_login(staff)
+    assert "Resume" not in page(client, "run", run)
+    post = {"action": "resume", "_selected_action": run.pk, "index": 0}
+    client.post("/admin/sessions_app/run/", post)
+    run.refresh_from_db()
+    assert run.status == Run.Status.SUSPENDED
+    assert client.get("/admin/sessions_app/conversation/").status_code == 403
+
+
+def test_only_a_superuser_deletes_a_conversation(
+    client: Client, admin_client: Client, run: Run
+) -> None:
+    path = f"/admin/sessions_app/conversation/{run.conversation_id}/delete/"
+    staff = User.objects.create_user("staff", is_staff=True)
+    staff.user_permissions.set(Permission.objects.filter(content_type__app_label="sessions_app"))
+    client.force_login(staff)
+    assert client.post(path, {"post": "yes"}).status_code == 403
+    asked = admin_client.get(path).content.decode()
+    assert "events: 150" in asked.lower()
+    assert "piece-" not in asked
+    admin_client.post(path, {"post": "yes"})
+    assert not Event.objects.exists()
+
+
+@pytest.mark.cluster_only(reason="SQLite locks no rows")
+@pytest.mark.parametrize("action", ["delete/", ""])
+def test_a_conversation_is_locked_before_anything_of_it_is_deleted(
+    admin_client: Client, run: Run, action: str
+) -> None:
+    """In the other order, a host that writes to its log and the operator would wait in a circle."""
+    path = "/admin/sessions_app/conversation/"
+    path += f"{run.conversation_id}/{action}" if action else ""
+    selected = {"action": "delete_selected", "_selected_action": [str(run.conversation_id)]}
+    with CaptureQueriesContext(connection) as statements:
+        admin_client.post(path, {"post": "yes", **selected})
+    said = [query["sql"] for query in statements.captured_queries]
+    locks = [at for at, sql in enumerate(said) if "FOR UPDATE" in sql and "conversation" in sql]
+    deletes = [at for at, sql in enumerate(said) if sql.startswith("DELETE")]
+    assert min(locks) < min(deletes)
+    assert not Event.objects.exists()

@@ -1,0 +1,104 @@
+"""The example `calculator`."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from natproject.workflows.calculator import Attempt, evaluate, find_expression, plain
+from tests.support.hosting import Hosting
+from tests.support.scripted_conversation import converse, prompts_asked
+
+LONG = "1+2+3+4+5+6+7+8+9+10+11+12"
+
+
+@pytest.mark.parametrize(
+    ("expression", "result"),
+    [
+        ("2 * (3 + 4)", "14"),
+        ("0.1 + 0.2", "0.3"),
+        ("-2 ** 2", "-4"),
+        ("2 ** 0.5", "1.414213562373095048801688724"),
+        ("1 / 3", "0.3333333333333333333333333333"),
+        ("100 * 100", "10000"),
+        ("2 ** 200", "1.606938044258990275541962092E+60"),
+    ],
+)
+def test_arithmetic_is_exact_to_28_digits(expression: str, result: str) -> None:
+    value = evaluate(expression, 10).result
+    assert value is not None
+    assert plain(value) == result
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "1 / 0",
+        "0 / 0",
+        "9 ** 9 ** 9",
+        "1" * 400 + ".5",
+        "2 +",
+        "(" * 300 + "1",
+        "9" * 501,
+        "__import__('os')",
+        "'a' * 3",
+        "True + 1",
+        "[1]",
+        "x + 1",
+        "1 < 2",
+        "",
+    ],
+)
+def test_what_has_no_value_is_explained(expression: str) -> None:
+    attempt = evaluate(expression, 10)
+    assert attempt.result is None
+    assert attempt.problem
+
+
+@given(st.text(alphabet="0123456789.+-*/() ", max_size=60))
+def test_any_text_is_answered(text: str) -> None:
+    assert isinstance(evaluate(text, 5), Attempt)
+
+
+@given(st.integers(1, 20), st.integers(1, 20))
+def test_the_limit_counts_operations(operations: int, limit: int) -> None:
+    attempt = evaluate("+".join("1" * (operations + 1)), limit)
+    assert attempt == (Attempt(Decimal(operations + 1)) if operations <= limit else Attempt())
+
+
+@pytest.mark.parametrize(
+    ("text", "expression"),
+    [
+        ("What is 0.1 + 0.2?", "0.1 + 0.2"),
+        ("6×7", "6*7"),
+        ("2^8 please", "2**8"),
+        ("hello", ""),
+        ("well-known", ""),
+    ],
+)
+def test_the_calculation_is_found_in_a_sentence(text: str, expression: str) -> None:
+    assert find_expression(text) == expression
+
+
+@pytest.mark.django_db(transaction=True)
+class TestConversation:
+    async def test_a_short_calculation_asks_nothing(self) -> None:
+        async with Hosting("calculator") as hosting:
+            assert await converse(hosting, "2 * (3 + 4)") == "`2 * (3 + 4)` = **14**"
+
+    async def test_it_asks_before_it_goes_beyond_its_limit(self) -> None:
+        async with Hosting("calculator", park_after=0) as hosting:
+            assert await converse(hosting, LONG, {"up to 16": "retry"}) == f"`{LONG}` = **78**"
+
+    async def test_stop_means_stop(self) -> None:
+        async with Hosting("calculator") as hosting:
+            text = await converse(hosting, LONG, {"Try": "stop"})
+            assert "more than 8 operations" in text
+
+    async def test_after_the_last_retry_it_gives_up(self) -> None:
+        options = {"max_operations": 1, "max_retries": 2}
+        async with Hosting("calculator", options=options) as hosting:
+            text = await converse(hosting, LONG, {"Try": "retry"})
+            assert "more than 4 operations" in text
+            assert len(await prompts_asked(hosting)) == 2

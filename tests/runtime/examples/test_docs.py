@@ -1,0 +1,114 @@
+"""The code in the documents runs."""
+
+import re
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from natproject.settings.env import ROOT
+from sessions_app.workflows import registry
+from tests.support.hosting import Hosting
+from tests.support.scripted_conversation import Answers, converse
+
+
+def blocks(name: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text(), re.M | re.S)
+
+
+def load(code: str) -> dict[str, Any]:
+    """Execute the block as a module of its own, with what it declares."""
+    module = ModuleType("in_a_document")
+    exec(compile(code, "document", "exec"), module.__dict__)  # noqa: S102 - our own documents
+    return module.__dict__
+
+
+CODE = blocks("README.md") + blocks("docs/writing-workflows.md")
+
+
+@pytest.fixture(autouse=True)
+def _declared_for_this_test_only() -> Any:
+    known = dict(registry._declared)
+    yield
+    registry._declared.clear()
+    registry._declared.update(known)
+
+
+def load_named(name: str) -> dict[str, Any]:
+    (code,) = [code for code in CODE if f'name="{name}"' in code]
+    return load(code)
+
+
+@pytest.mark.parametrize("code", CODE, ids=lambda code: code.split('name="')[1].split('"')[0])
+def test_every_block_declares_a_workflow(code: str) -> None:
+    known = set(registry.declared())
+    load(code)
+    assert set(registry.declared()) - known
+
+
+PARTY: Answers = {
+    "Whose": "Eve",
+    "day": "sun",
+    "Where": "room 3",
+    "shall": ["pizza", "salad"],
+    "Order": "order",
+    "kitchen": "ok",
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("name", "text", "answers", "output"),
+    [
+        ("vacation", "I want 3 days off", {"Give ann": "yes"}, r"\*\*3 days\*\*.*Enjoy it!"),
+        ("shout", "hello", {}, "HELLO"),
+        ("party", "go", PARTY, r"pizza, salad ordered by ann at \d\d:\d\d\."),
+        ("quote", "no page", {}, r"cannot be read \(ValueError\)"),
+        ("greet", "hi", {}, "Hello, ann!"),
+    ],
+)
+async def test_it_runs_as_the_document_says(
+    name: str, text: str, answers: Answers, output: str
+) -> None:
+    load_named(name)
+    async with Hosting(name, park_after=0) as hosting:
+        assert re.search(output, await converse(hosting, text, answers), re.S)
+
+
+async def test_the_test_in_the_document_passes() -> None:
+    await load_named("hello")["test_hello"]()
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+PRODUCT = ("sessions_app", "chat_app", "natproject")
+SOURCES = [path for package in PRODUCT for path in (ROOT / package).rglob("*.py")]
+TEXT = "\n".join(path.read_text() for path in SOURCES)
+
+
+def exists(name: str) -> bool:
+    """Whether a path, or a name of the code, is there."""
+    if name.endswith(".py"):
+        return any(path.as_posix().endswith(f"/{name}") for path in SOURCES)
+    if name.endswith("/"):
+        return bool(list(ROOT.glob(name)) or list(ROOT.glob(f"*/{name}")))
+    return bool(re.search(rf"\b{re.escape(name.split('.')[-1])}\b", TEXT))
+
+
+@pytest.mark.parametrize("page", ["architecture", "cluster", "glossary"])
+def test_what_a_page_names_is_there(page: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    names = re.findall(r"`([A-Za-z_*][\w.*]*(?:/[\w./*]*)?)(?:\(\))?`", text)
+    assert len(names) > 5
+    assert [name for name in names if not exists(name)] == []
+
+
+def test_every_folder_is_on_the_map() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    folders = {path.parent.relative_to(ROOT).as_posix() for path in SOURCES}
+    folders -= {f for f in folders if f.endswith(("/migrations", "/templatetags", "/management"))}
+    assert [folder for folder in sorted(folders) if f"`{folder}/`" not in text] == []

@@ -1,0 +1,275 @@
+"""The server is killed by SIGKILL at the worst moments: nothing is lost, nothing happens twice."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.conftest import NewServer
+from tests.support.received_frames import Frame
+from tests.support.running_form import CLUSTER
+from tests.support.server import ROOT, Ended, Server
+from tests.support.websocket import WsClient
+
+# In the form of many processes each costs a job, and on a small machine the tests would take long.
+PENDING = 200 if CLUSTER else 1000
+SETTLE = """
+import sys
+from django.contrib.auth import get_user_model
+from sessions_app.operations import operators
+from sessions_app.models import Interaction
+from sessions_app.models.people import Person
+ann = get_user_model().objects.get(username="ann")
+pending = Interaction.objects.get(status="pending")
+print(operators.answer(pending.pk, person=Person.of(ann), given="continue"))
+"""
+
+
+def socket(server: Server, conversation_id: str | None = None, **options: Any) -> WsClient:
+    """A socket whose new conversations run the probe."""
+    return WsClient(server, conversation_id, **{"workflow": "probe", **options})
+
+
+def events(server: Server) -> list[dict[str, Any]]:
+    return server.rows(
+        "select first_sequence, sequence, type, payload from sessions_app_event order by sequence"
+    )
+
+
+def assert_gap_free(server: Server) -> None:
+    at = 1
+    for event in events(server):
+        assert event["first_sequence"] == at, f"gap or overlap at {at}: {event}"
+        at = event["sequence"] + 1
+
+
+def completed(frame: Frame) -> bool:
+    return (frame["type"], frame["status"]) == ("system_response_message", "complete")
+
+
+def last_sequence(client: WsClient) -> int:
+    return max((frame.get("sequence") or 0 for frame in client.frames), default=0)
+
+
+async def test_a_pending_prompt_is_there_after_a_kill_and_its_answer_goes_on(
+    server: Server,
+) -> None:
+    async with socket(server, "c") as client:
+        await client.message("approve 2")
+        first = await client.until("system_interaction_message")
+        server.kill()
+    server.restart()
+    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
+        again = await back.until("system_interaction_message")
+        assert again["id"] == first["id"]
+        assert again["parent_id"] == first["parent_id"]
+        await back.answer("continue", again)
+        await back.answer("cancel", await back.until("system_interaction_message"))
+        await back.until(completed)
+        assert back.text() == "continue|cancel"
+    assert_gap_free(server)
+
+
+async def test_an_answer_that_was_stored_and_not_yet_used_is_used_after_the_kill(
+    server: Server,
+) -> None:
+    async with socket(server, "c") as client:
+        await client.message("approve 2")
+        await client.until("system_interaction_message")
+        server.kill()
+    # Stored while no host lives: just what a kill between commit and next line leaves.
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", SETTLE],
+        cwd=ROOT,
+        env=server.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "accepted" in done.stdout, done.stderr
+    server.restart()
+    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
+        second = await back.until("system_interaction_message")
+        assert second["content"]["text"] == "prompt-2"
+        await back.answer("cancel", second)
+        await back.until(completed)
+        assert back.text() == "continue|cancel"
+
+
+@pytest.mark.parametrize("after", [1, 60])
+async def test_a_stream_that_was_cut_goes_on_and_no_chunk_is_lost_or_doubled(
+    server: Server, after: int
+) -> None:
+    async with socket(server, "c") as client:
+        await client.message("slowstream 120 4")
+        await client.until(lambda frame: len(client.text().split()) >= after)
+        server.kill()
+    server.restart()
+    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
+        await back.until(completed)
+    whole = "".join(f"t{n} " for n in range(120))
+    assert client.text() + back.text() == whole
+    assert_gap_free(server)
+    async with socket(server, "c", last_sequence=0) as reader:
+        await reader.until(completed)
+        assert reader.text() == whole
+
+
+async def test_no_finished_step_runs_twice_and_the_journal_says_what_was_replayed(
+    server: Server,
+) -> None:
+    async with socket(server, "c") as client:
+        # Long steps: the kill is to land within the third, on a busy machine too.
+        await client.message("step 4 1500")
+        await client.until(
+            lambda frame: (
+                frame["type"] == "system_intermediate_message"
+                and frame["status"] == "in_progress"
+                and frame["content"]["name"] == "step 3"
+            )
+        )
+        server.kill()
+    server.restart()
+    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
+        resumed = await back.until(
+            lambda frame: frame["type"] == "run_update_message" and "replayed" in frame["content"]
+        )
+        assert resumed["content"]["replayed"] == 2
+        await back.until(completed)
+    lines = (server.data_dir / "probe.log").read_text().split()[1::2]
+    assert lines == ["1", "2", "3", "4"]
+    assert client.text() + back.text() == "s1 s2 s3 s4 "
+    assert_gap_free(server)
+
+
+async def test_runs_go_on_by_themselves_after_a_kill_without_any_client(server: Server) -> None:
+    async with socket(server, "c") as client:
+        await client.message("slowstream 50 10")
+        await client.until("system_response_message")
+    server.kill()
+    server.restart()
+    async with socket(server, "c", last_sequence=0) as back:
+        await back.until(completed)
+        assert back.text() == "".join(f"t{n} " for n in range(50))
+
+
+async def test_a_deadline_that_passed_while_the_server_was_down_is_settled_after_the_start(
+    server: Server,
+) -> None:
+    async with socket(server, "c", workflow="expense_approval") as client:
+        await client.message("Taxi, 84.50")
+        for text, values in [("Sales", None), ("own", None), ("", ["receipt"]), ("Taxi", None)]:
+            prompt = await client.until("system_interaction_message")
+            await client.answer(text, prompt, **({"values": values} if values else {}))
+        await client.until("system_interaction_message")
+        server.kill()
+    server.execute(
+        "update sessions_app_interaction set expires_at = '2026-01-01 00:00:00'"
+        " where status = 'pending'"
+    )
+    server.restart()
+    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
+        update = await back.until("interaction_update_message")
+        assert update["content"]["status"] == "expired"
+        assert update["content"]["response"] == {"value": "reject"}
+        await back.until(completed)
+        assert "nobody decided in time" in back.text()
+
+
+def statuses(server: Server) -> dict[str, str]:
+    """How the runs stand, by their conversations."""
+    rows = server.rows(
+        "select c.conversation_id, r.status from sessions_app_run r"
+        " join sessions_app_conversation c on c.id = r.conversation_id"
+    )
+    return {row["conversation_id"]: row["status"] for row in rows}
+
+
+def over(server: Server) -> bool:
+    """Whether all runs have ended, one way or the other."""
+    return set(statuses(server).values()) <= {"completed", "suspended"}
+
+
+def until_over_or_dead(server: Server) -> None:
+    """Wait until all runs have ended, or the host of the others."""
+    while server.host.process.poll() is None and not over(server):
+        time.sleep(0.1)
+
+
+async def test_a_run_that_kills_its_process_is_set_aside_and_the_others_get_on(
+    server: Server,
+) -> None:
+    async with socket(server) as client:
+        for n in range(5):
+            await client.message("slowstream 20 20", conversation_id=f"good{n}")
+        await client.message("exit", conversation_id="poison")
+        await asyncio.to_thread(server.host.wait, 20)
+    for _ in range(10):
+        # It is set aside at last; until then it kills its host, maybe before the server answers.
+        with suppress(Ended):
+            server.restart()
+        await asyncio.to_thread(until_over_or_dead, server)
+        if over(server):
+            break
+    assert statuses(server) == {
+        **{f"good{n}": "completed" for n in range(5)},
+        "poison": "suspended",
+    }
+
+
+def resident_mb(server: Server) -> float:
+    used: int = psutil.Process(server.host.pid).memory_full_info().uss
+    return used / 2**20
+
+
+async def echo(server: Server, name: str) -> None:
+    async with socket(server, name) as client:
+        await client.message("echo hello")
+        await client.until(completed)
+
+
+@pytest.mark.timeout(400)  # half a minute of work, on a machine that may be busy
+async def test_many_pending_prompts_survive_a_kill_and_cost_no_memory(
+    new_server: NewServer,
+) -> None:
+    count = PENDING
+    server = new_server(PARK_AFTER="0.2")
+    for n in range(20):
+        await echo(server, f"warm{n}")
+    server.restart()
+    await echo(server, "before")
+    empty = resident_mb(server)
+    async with socket(server) as client:
+        for n in range(count):
+            await client.message("ask", conversation_id=f"c{n}")
+        for _ in range(count):
+            await client.until("system_interaction_message", 60)
+        asked = {frame["id"] for frame in client.of_type("system_interaction_message")}
+    server.restart()
+    await echo(server, "after")
+    assert resident_mb(server) - empty < 5
+    pending = server.rows("select id from sessions_app_interaction where status = 'pending'")
+    assert {row["id"] for row in pending} == {one.replace("-", "") for one in asked}
+    async with socket(server) as back:
+        for frame in client.of_type("system_interaction_message"):
+            await back.answer(
+                frame["conversation_id"], frame, conversation_id=frame["conversation_id"]
+            )
+        for _ in range(count):
+            await back.until(completed, 60)
+    assert sorted(back.text().split("c")[1:]) == sorted(str(n) for n in range(count))
+    assert_each_answered_once(server, count)
+
+
+def assert_each_answered_once(server: Server, count: int) -> None:
+    [row] = server.rows(
+        "select count(*) as runs, count(distinct run_id) as distinct_runs from sessions_app_event"
+        " where type = 'interaction_update'"
+    )
+    assert row["runs"] == row["distinct_runs"] == count

@@ -1,0 +1,339 @@
+"""Which run is driven when: policies, limits, builders, runs that kill their process."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from pydantic import BaseModel
+
+from sessions_app.conversations import messages
+from sessions_app.errors import Busy, Fenced, Invalid, StorageUnavailable, UnknownWorkflow
+from sessions_app.hosting.lease import Lease
+from sessions_app.hosting.run_writes import LeasedRun, append_text
+from sessions_app.models import HostLease, Run
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+from sessions_app.workflows import Context, Message, Person, TextPrompt, workflow
+from tests.support.database.outage import database_away
+from tests.support.database.stored_log import log_record
+from tests.support.hosting import Hosting, make_user, output, problem, until, until_true
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@workflow(name="t_ask", title="Ask")
+async def ask(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    if message.text.startswith("echo"):
+        yield message.text
+        return
+    answer = await context.ask(TextPrompt(text=message.text))
+    yield f"{message.text}={answer.text}"
+
+
+async def test_enqueue_a_second_message_waits_for_its_turn() -> None:
+    async with Hosting("t_ask") as hosting:
+        first, second = await hosting.submit("one"), await hosting.submit("echo")
+        await hosting.prompts(first)
+        assert (await hosting.status(second, "queued")).started_at is None
+        await hosting.answer("x")
+        assert (await hosting.ended(second)).status == Run.Status.COMPLETED
+
+
+async def test_enqueue_holds_over_a_restart_while_the_first_is_parked() -> None:
+    async with Hosting("t_ask", park_after=0.01) as hosting:
+        first, second = await hosting.submit("one"), await hosting.submit("echo")
+        await hosting.prompts(first)
+        await hosting.restart()
+        third = await hosting.submit("echo 3")
+        await asyncio.sleep(0.05)
+        await hosting.status(second, "queued")
+        await hosting.answer("x")
+        await hosting.ended(third)
+        order = [e.run for e in await hosting.events() if e.payload.get("status") == "completed"]
+        assert order == [first, second, third]
+
+
+async def test_reject_a_second_message_is_refused_and_not_stored() -> None:
+    async with Hosting("t_ask", second_message="reject") as hosting:
+        first = await hosting.submit("one")
+        with pytest.raises(Busy):
+            await hosting.submit("two")
+        await hosting.prompts(first)
+        await hosting.answer("x")
+        await hosting.ended(first)
+        await hosting.ended(await hosting.submit("echo"))
+
+
+async def test_interrupt_a_second_message_stops_the_first() -> None:
+    async with Hosting("t_ask", second_message="interrupt") as hosting:
+        first = await hosting.submit("one")
+        await hosting.prompts(first)
+        second = await hosting.submit("echo")
+        assert (await hosting.ended(second)).status == Run.Status.COMPLETED
+        assert (await hosting.ended(first)).status == Run.Status.CANCELLED
+
+
+async def test_parallel_runs_go_side_by_side() -> None:
+    async with Hosting("t_ask", second_message="parallel") as hosting:
+        first, second = await hosting.submit("one"), await hosting.submit("two")
+        [one], [two] = await hosting.prompts(first), await hosting.prompts(second)
+        await hosting.answer("2", two)
+        await hosting.ended(second)
+        await hosting.answer("1", one)
+        await hosting.ended(first)
+        assert await hosting.output(first) == "one=1"
+
+
+async def test_the_same_message_again_starts_nothing_new() -> None:
+    async with Hosting("t_ask") as hosting:
+        first = await hosting.submit("echo", message_id="m")
+        await hosting.ended(first)
+        assert await hosting.submit("echo", message_id="m") == first
+        assert await hosting.submit("echo", message_id="m", conversation="other") != first
+
+
+@pytest.mark.parametrize("text", ["", " \n", "x" * 32_001])
+async def test_a_message_without_text_or_with_too_much_is_refused(text: str) -> None:
+    async with Hosting("t_ask") as hosting:
+        with pytest.raises(Invalid):
+            await hosting.submit(text)
+
+
+async def test_an_unknown_workflow_is_refused_with_the_list() -> None:
+    async with Hosting("t_ask") as hosting:
+        with pytest.raises(UnknownWorkflow, match="Offered are: t_ask"):
+            await hosting.submit("x", workflow="nothing")
+
+
+async def test_ten_wait_and_an_eleventh_gets_its_answer_under_a_limit_of_eight() -> None:
+    async with Hosting("t_ask", max_concurrency=8) as hosting:
+        waiting = [await hosting.submit("q", conversation=f"c{n}") for n in range(10)]
+        for run in waiting:
+            await hosting.prompts(run)
+        last = await hosting.submit("echo", conversation="eleventh")
+        assert (await hosting.ended(last)).status == Run.Status.COMPLETED
+
+
+at_once = [0, 0]
+
+
+@workflow(name="t_busy", title="Busy")
+async def busy(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    at_once[0] += 1
+    at_once[1] = max(at_once)
+    await asyncio.sleep(0.1)  # long enough for those behind it to begin, if they may
+    at_once[0] -= 1
+    yield "done"
+
+
+async def test_working_runs_keep_the_limit() -> None:
+    at_once[:] = [0, 0]
+    async with Hosting("t_busy", max_concurrency=3) as hosting:
+        runs = [await hosting.submit(conversation=f"c{n}") for n in range(9)]
+        for run in runs:
+            await hosting.ended(run)
+        assert at_once[1] == 3
+
+
+built: list[str] = []
+
+
+@asynccontextmanager
+async def make_builder(user: Person, options: BaseModel) -> AsyncIterator[dict[str, int]]:
+    if user.username == "nobody":
+        raise OSError("secret address")
+    built.append(f"+{user.username}")
+    yield {"count": 0}
+    built.append(f"-{user.username}")
+
+
+@workflow(name="t_built", title="Built", per_user_builder=make_builder)
+async def with_builder(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    context.builder["count"] += 1
+    yield str(context.builder["count"])
+
+
+async def test_a_users_runs_share_one_builder_which_is_closed_at_the_end() -> None:
+    built.clear()
+    async with Hosting("t_built") as hosting:
+        runs = [await hosting.submit(conversation=f"c{n}") for n in range(3)]
+        said = []
+        for run in runs:
+            await hosting.ended(run)
+            said.append(await hosting.output(run))
+        assert sorted(said) == ["1", "2", "3"]
+        info = hosting.hosts._managers["t_built"].builders[str(hosting.user)]
+        assert (info.total_requests, info.error_count, info.ref_count) == (3, 0, 0)
+        assert built == ["+ann"]
+    assert built == ["+ann", "-ann"]
+
+
+async def test_an_idle_builder_is_closed_and_built_anew() -> None:
+    built.clear()
+    async with Hosting("t_built", per_user_idle=0.05) as hosting:
+        await hosting.ended(await hosting.submit())
+        await until_true(lambda: built == ["+ann", "-ann"])
+        run = await hosting.submit()
+        await hosting.ended(run)
+        assert await hosting.output(run) == "1"
+
+
+async def test_a_builder_that_fails_says_so_without_internals() -> None:
+    async with Hosting("t_built") as hosting:
+        hosting.user = (await until(lambda: make_user("nobody"))).pk
+        run = await hosting.submit()
+        row = await hosting.ended(run)
+        assert row.status == Run.Status.FAILED
+        said = [
+            e.payload["error"]["message"] for e in await hosting.events() if "error" in e.payload
+        ]
+        assert said == ["What the workflow needs could not be built. Try again later."]
+        assert "secret address" in problem(row)["detail"]
+
+
+@workflow(name="t_wrong", title="Wrong")
+async def wrong(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    yield "so far "
+    raise ValueError("secret")
+
+
+async def test_a_workflow_that_raises_fails_with_what_it_said_kept() -> None:
+    async with Hosting("t_wrong") as hosting:
+        run = await hosting.submit()
+        row = await hosting.ended(run)
+        assert await hosting.output(run) == "so far "
+        [error] = [e.payload["error"] for e in await hosting.events() if "error" in e.payload]
+        assert error == {
+            "code": "workflow_error",
+            "message": "The workflow failed (ValueError).",
+        }
+        assert "secret" in problem(row)["detail"]
+
+
+async def test_a_replaced_host_writes_nothing_more() -> None:
+    async with Hosting("t_ask") as hosting:
+        run = await hosting.submit("one")
+        [prompt] = await hosting.prompts(run)
+        row = await hosting.status(run, "waiting")
+        before = len(await hosting.events())
+        await writer.write(
+            lambda tx: HostLease.objects.filter(key=row.key).update(generation=99, worker="other")
+        )
+        with pytest.raises(Fenced):
+            await writer.write(
+                lambda tx: append_text(tx, LeasedRun(Lease(row.key, 1), log_record(row)), "late")
+            )
+        await hosting.answer("x", prompt)
+        # The fenced host lets go; the key's next host goes on from the journal.
+        await hosting.without_hosts()
+        await hosting.announce(row.key)
+        await hosting.ended(run)
+        assert await hosting.output(run) == "one=x"
+        assert len(await hosting.events()) > before
+
+
+async def test_a_host_that_ended_holds_its_key_no_more() -> None:
+    async with Hosting("t_ask") as hosting:
+        run = await hosting.submit("one")
+        await hosting.prompts(run)
+        key = (await hosting.status(run, "waiting")).key
+        lease = await until(lambda: HostLease.objects.get(key=key))
+        assert lease.released_at is None
+        await hosting.stop()
+        lease = await until(lambda: HostLease.objects.get(key=key))
+        assert lease.released_at is not None
+
+
+async def test_a_run_whose_process_died_again_and_again_is_set_aside() -> None:
+    async with Hosting("t_ask") as hosting:
+        await hosting.stop()
+        run = await hosting.submit("echo")
+        await writer.write(
+            lambda tx: Run.objects.filter(pk=run).update(crashes=3, status="running")
+        )
+        other = await hosting.submit("echo", conversation="other")
+        await hosting.start()
+        row = await hosting.ended(run)
+        assert row.status == Run.Status.SUSPENDED
+        assert "died 3 times" in problem(row)["message"]
+        assert (await hosting.ended(other)).status == Run.Status.COMPLETED
+
+
+async def test_a_workflow_that_is_not_offered_any_more_suspends_its_runs() -> None:
+    async with Hosting("t_ask") as hosting:
+        await hosting.stop()
+        run = await hosting.submit("echo")
+        other = Hosting("t_busy")
+        other.offer()
+        await hosting.start()
+        row = await hosting.ended(run)
+        assert (row.status, problem(row)["code"]) == (Run.Status.SUSPENDED, "workflow_unavailable")
+
+
+async def test_a_failing_piece_of_work_takes_no_other_with_it() -> None:
+    async with Hosting("t_ask") as hosting:
+
+        def fails(tx: Transaction) -> None:
+            Run.objects.all().update(conversation_id="no uuid")
+
+        run = asyncio.create_task(hosting.submit("echo"))
+        bad = [asyncio.ensure_future(writer.write(fails)) for _ in range(3)]
+        results = await asyncio.gather(run, *bad, return_exceptions=True)
+        assert all(isinstance(error, Exception) for error in results[1:])
+        await hosting.ended(await run)
+        assert StorageUnavailable.__doc__
+
+
+@workflow(name="t_paced", title="Paced")
+async def paced(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    for number in range(40):
+        yield f"{number} "
+        await asyncio.sleep(0.01)
+
+
+async def test_a_database_that_is_away_for_a_while_costs_no_run_and_no_text() -> None:
+    async with Hosting("t_paced") as hosting:
+        run = await hosting.submit()
+        await until(lambda: output(run).startswith("0 1 2 "))
+        async with database_away():
+            with pytest.raises(StorageUnavailable):
+                await hosting.submit("refused", conversation="other")
+        row = await hosting.ended(run)
+        assert (row.status, row.crashes) == (Run.Status.COMPLETED, 1)
+        assert await hosting.output(run) == "".join(f"{number} " for number in range(40))
+
+
+async def test_a_stop_in_good_order_lets_a_step_end_and_keeps_its_result() -> None:
+    async with Hosting("t_slow_step") as hosting:
+        run = await hosting.submit()
+        await until_true(lambda: steps == ["begun"])
+        await hosting.restart()
+        await hosting.ended(run)
+        assert steps == ["begun", "ended"]
+        assert await hosting.output(run) == "result"
+
+
+steps: list[str] = []
+
+
+async def slow() -> str:
+    steps.append("begun")
+    await asyncio.sleep(0.3)
+    steps.append("ended")
+    return "result"
+
+
+@workflow(name="t_slow_step", title="Slow step")
+async def slow_step(message: Message, context: Context) -> str:
+    return await context.step(slow)
+
+
+async def test_stop_answers_for_queued_and_waiting_runs() -> None:
+    async with Hosting("t_ask") as hosting:
+        first, second = await hosting.submit("one"), await hosting.submit("two")
+        await hosting.prompts(first)
+        stopped = await messages.stop(owner=hosting.user, conversation_id="c")
+        assert stopped == [first, second]
+        for run in stopped:
+            assert (await hosting.ended(run)).status == Run.Status.CANCELLED

@@ -1,0 +1,120 @@
+"""Many that wait: they are rows, and cost the others nothing."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from bench.workflows import probe
+from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
+from sessions_app.storage import reads
+from sessions_app.workflows import BinaryPrompt, TextPrompt
+from sessions_app.workflows.journal import digest
+from tests.support.hosting import Hosting, until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+assert probe  # importing it declares it
+
+COUNT = 10_000
+
+
+def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: object) -> None:
+    """Rows as so many runs of `ask` leave them when they are parked."""
+    now = timezone.now()
+    conversations, runs, journal, asked, events = [], [], [], [], []
+    for number in range(count):
+        conversation = Conversation(
+            owner_id=owner,
+            conversation_id=f"parked{number}",
+            workflow="probe",
+            title="ask",
+            last_sequence=2,
+            created_at=now,
+            updated_at=now,
+        )
+        run = Run(
+            conversation=conversation,
+            key=f"conversation:{conversation.id}:probe",
+            message_id="m",
+            text="ask",
+            client_format="chat_stream",
+            status=Run.Status.WAITING,
+            created_at=now,
+            started_at=now,
+        )
+        conversations.append(conversation)
+        runs.append(run)
+        journal.append(
+            JournalEntry(
+                run=run,
+                position=1,
+                kind="ask",
+                name=type(prompt).__name__,
+                fingerprint=digest(prompt),
+                sequence=2,
+                started_at=now,
+            )
+        )
+        asked.append(
+            Interaction(
+                id=uuid4(),
+                run=run,
+                conversation=conversation,
+                position=1,
+                sequence=2,
+                prompt=prompt.model_dump(mode="json"),
+                created_at=now,
+                **fields,
+            )
+        )
+        events += [
+            Event(
+                conversation=conversation,
+                run=run,
+                first_sequence=sequence,
+                sequence=sequence,
+                type=type_,
+                payload={"text": "ask"},
+                created_at=now,
+            )
+            for sequence, type_ in ((1, "user_message"), (2, "interaction"))
+        ]
+    Conversation.objects.bulk_create(conversations, batch_size=500)
+    Run.objects.bulk_create(runs, batch_size=500)
+    JournalEntry.objects.bulk_create(journal, batch_size=500)
+    Interaction.objects.bulk_create(asked, batch_size=500)
+    Event.objects.bulk_create(events, batch_size=500)
+
+
+async def test_ten_thousand_parked_runs_take_no_host_and_one_answer_wakes_one() -> None:
+    async with Hosting("probe", max_concurrency=2) as hosting:
+        await reads.read(park, hosting.user, COUNT, TextPrompt(text="prompt-1"))
+        await hosting.restart()
+        assert hosting.hosted() == []
+        new = await hosting.submit("echo hello", conversation="new")
+        assert (await hosting.ended(new)).status == Run.Status.COMPLETED
+        [one] = await until(lambda: list(Interaction.objects.order_by("id")[:1]))
+        await hosting.answer_any("yes", one)
+        assert (await hosting.ended(one.run_id)).status == Run.Status.COMPLETED
+        assert await hosting.output(one.run_id) == "yes"
+        assert len(hosting.hosted()) <= 2
+        waiting = await reads.read(lambda: Run.objects.filter(status="waiting").count())
+        assert waiting == COUNT - 1
+
+
+async def test_deadlines_that_passed_together_are_each_settled_once() -> None:
+    count = 450
+    prompt = BinaryPrompt(text="?", options=["yes", "no"], timeout=60, default="no")
+    async with Hosting("probe") as hosting:
+        past = timezone.now() - timedelta(hours=1)
+        await reads.read(park, hosting.user, count, prompt, expires_at=past)
+        for _ in range(4):
+            await hosting.settle_due()
+        expired = await reads.read(
+            lambda: list(Interaction.objects.filter(status="expired").values_list("response"))
+        )
+        assert expired == [({"value": "no"},)] * count
+        updates = Event.objects.filter(type=Event.Type.INTERACTION_UPDATE)
+        assert await reads.read(updates.count) == count

@@ -1,0 +1,173 @@
+"""Many that wait in the form of many processes: what nobody asks for, no statement looks at."""
+
+from collections.abc import Callable
+from functools import partial
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection, transaction
+
+from bench.workflows import probe
+from chat_app.feed import selectors, sweeper
+from chat_app.page import conversation_page, history, sidebar
+from sessions_app.conversations import answers, messages
+from sessions_app.hosting import lease, run_selection, run_writes
+from sessions_app.hosting.needing_host import keys_needing_host
+from sessions_app.models import Interaction, Run
+from sessions_app.models.people import Person
+from sessions_app.operations import due
+from sessions_app.storage import reads, sql
+from sessions_app.storage.event_log import read
+from sessions_app.storage.transaction import Transaction
+from tests.support.database.copied_conversations import copies
+from tests.support.hosting import Hosting, until
+from tests.support.running_form import CLUSTER
+
+if CLUSTER:
+    from sessions_app.hosting.dispatch import jobs, takeover
+    from sessions_app.hosting.dispatch.host_lookup import look_up
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.cluster_only(reason="PostgreSQL says what it has examined"),
+]
+
+assert probe  # importing it declares it
+
+COUNT = 20_000
+OWNERS = 400
+OWN = COUNT // OWNERS
+# Rows that may be read for one conversation, with all that belongs to it, and for nothing at all:
+# versions of rows that are gone count too.
+FEW = 60
+
+TABLES = [
+    f"sessions_app_{noun}"
+    for noun in ("conversation", "run", "interaction", "event", "journalentry", "hostlease")
+]
+EXAMINED = """
+    SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM {view} WHERE relname = ANY(%s)
+"""
+NOW = "pg_stat_xact_user_tables"
+EVER = "pg_stat_user_tables"
+HOST_JOBS = "SELECT 1 FROM procrastinate_jobs WHERE task_name = 'host'"
+# Jobs that end well are deleted, and their events with them; when they are due stays.
+MAINTAINED = "SELECT 1 FROM procrastinate_periodic_defers WHERE task_name = 'maintain'"
+
+
+def examined(view: str) -> int:
+    """How many rows of the runtime's tables have been read: in this transaction, or ever."""
+    with connection.cursor() as cursor:
+        cursor.execute(EXAMINED.format(view=view), [TABLES])
+        return int(cursor.fetchone()[0])
+
+
+def multiply(run: UUID) -> None:
+    """Copies of the conversation of a parked run, for many people."""
+    users = get_user_model().objects
+    users.bulk_create(users.model(username=f"copied{number}") for number in range(OWNERS))
+    [(conversation, interaction)] = Interaction.objects.filter(run=run).values_list(
+        "conversation_id", "id"
+    )
+    waiting = {"conversation": conversation, "run": run, "interaction": interaction}
+    for statement, parameters in copies(waiting, COUNT, owners="copied%"):
+        sql.execute(statement.replace("?", "%s"), parameters)
+    sql.execute("ANALYZE", ())
+
+
+async def park_many(hosting: Hosting) -> None:
+    """One that the application made, and its copies."""
+    run = await hosting.submit("ask")
+    await hosting.status(run, Run.Status.WAITING)
+    await hosting.stop()
+    await reads.read(multiply, run)
+
+
+def one_of_them() -> Interaction:
+    """A pending interaction in the midst of the others."""
+    one = Interaction.objects.select_related("run", "conversation__owner")
+    return one.get(conversation__conversation_id=f"copy{COUNT // 2}")
+
+
+def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object], int]]:
+    """What is done all the time, with how many rows it may read."""
+    conversation = asked.conversation
+    run, owner, name = asked.run, conversation.owner, conversation.conversation_id
+    by = Person.of(owner)
+    message = messages.IncomingMessage(uuid4().hex, "echo hello")
+
+    def given(interaction: str | None = None) -> answers.IncomingAnswer:
+        return answers.IncomingAnswer(uuid4().hex, "test", "yes", interaction=interaction)
+
+    def answered(tx: Transaction, answer: answers.IncomingAnswer) -> run_selection.Selection:
+        answers._answer(tx, by, name, answer)
+        keeper = lease.LeaseHolder(run.key, "host:1", "probe", "")
+        hold = lease.take_lease(tx, keeper)
+        driven = run_selection.DrivenRuns(frozenset(), frozenset(), {})
+        found = run_selection.select_runs(tx, hold, driven)
+        [started] = found.started
+        run_writes.end(tx, run_writes.LeasedRun(hold, started.run), Run.Status.COMPLETED)
+        lease.let_go(tx, hold)
+        return found
+
+    return {
+        "an answer by its id": (partial(answered, answer=given(str(asked.id))), FEW),
+        "an answer without": (partial(answered, answer=given()), FEW),
+        "a message": (lambda tx: messages._submit(tx, owner.pk, name, message), FEW),
+        "a stop": (lambda tx: messages._stop(tx, owner.pk, name, None), FEW),
+        "a worker's look": (lambda tx: look_up([run.key], [asked.id]), FEW),
+        "keys at start": (lambda tx: keys_needing_host(), FEW),
+        "take-over": (takeover.take_over, FEW),
+        "forgotten keys": (jobs.put_forgotten, FEW),
+        "deadlines": (lambda tx: due.due_interactions(), FEW),
+        "sleeps": (lambda tx: due.due_sleeps(), FEW),
+        "the log": (lambda tx: read(conversation.pk, after=0, limit=100), FEW),
+        "the transcript": (lambda tx: history.read(conversation.pk), FEW),
+        "the page": (lambda tx: conversation_page.read_page(owner.pk, name), FEW),
+        "a socket's opening": (
+            lambda tx: selectors.read_opening(conversation.pk, after=None, kept=None),
+            FEW,
+        ),
+        "the sweeper": (lambda tx: sweeper._heads({conversation.pk}), FEW),
+        "the list of a person": (lambda tx: sidebar.sidebar(owner.pk), 10 * OWN),
+        "the newest of a person": (lambda tx: sidebar.newest(owner.pk), 2 * OWN),
+    }
+
+
+def reading_too_much() -> dict[str, int]:
+    """Which of the works reads more rows than it may, and how many."""
+    over = {}
+    for name, (work, most) in works(one_of_them()).items():
+        with transaction.atomic():
+            before = examined(NOW)
+            work(Transaction())
+            rows = examined(NOW) - before
+            transaction.set_rollback(True)
+        if rows > most:
+            over[name] = rows
+    return over
+
+
+async def test_what_is_done_all_the_time_reads_no_rows_of_others() -> None:
+    async with Hosting("probe", park_after=0.05) as hosting:
+        await park_many(hosting)
+        assert await reads.read(reading_too_much) == {}
+
+
+async def test_a_worker_loads_none_of_those_that_wait_and_an_answer_wakes_one() -> None:
+    async with Hosting("probe", park_after=0.05) as hosting:
+        await park_many(hosting)
+        before = await reads.read(examined, EVER)
+        await hosting.start()
+        await until(lambda: sql.fetch(MAINTAINED, ()))
+        assert hosting.hosted() == []
+        assert not await reads.read(sql.fetch, HOST_JOBS, ())
+        asked = await reads.read(one_of_them)
+        given = answers.IncomingAnswer(uuid4().hex, "test", "yes", interaction=str(asked.id))
+        by = Person.of(asked.conversation.owner)
+        await answers.answer(by=by, conversation_id=None, answer=given)
+        assert (await hosting.ended(asked.run_id)).status == Run.Status.COMPLETED
+        assert hosting.hosted() == [asked.run.key]
+    # Those who have read have closed their connections, and said how much.
+    assert 0 < await reads.read(examined, EVER) - before < COUNT // 10

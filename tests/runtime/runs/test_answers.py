@@ -1,0 +1,184 @@
+"""What becomes of an answer: accepted once, acknowledged again, refused with a reason."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from sessions_app.conversations import answers
+from sessions_app.conversations.answers import IncomingAnswer, Outcome
+from sessions_app.errors import Invalid
+from sessions_app.models import Event, Interaction
+from sessions_app.models.people import Person
+from sessions_app.workflows import (
+    BinaryPrompt,
+    CheckboxPrompt,
+    Context,
+    Message,
+    TextPrompt,
+    workflow,
+)
+from tests.support.hosting import Hosting, make_user, until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@workflow(name="t_two", title="Two questions")
+async def two(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    first = await context.ask(BinaryPrompt(text="first", options=["yes", "no"]))
+    second = await context.ask(TextPrompt(text="second"))
+    yield f"{first.value}|{second.text}"
+
+
+@workflow(name="t_pair", title="A pair")
+async def pair(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    answers = await context.ask_all([TextPrompt(text="a"), TextPrompt(text="b")])
+    yield "|".join(answer.text for answer in answers)
+
+
+@workflow(name="t_boxes", title="Boxes")
+async def boxes(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    prompt = CheckboxPrompt(text="Which?", options=["a", "b", "c"], min_selected=1, max_selected=2)
+    answer = await context.ask(prompt)
+    yield ",".join(answer.values)
+
+
+async def test_the_same_answer_again_is_acknowledged_again_and_writes_nothing() -> None:
+    async with Hosting("t_two") as hosting:
+        run = await hosting.submit()
+        [prompt] = await hosting.prompts(run)
+        first = await hosting.answer("yes", prompt, answer_id="a1")
+        [_] = await hosting.prompts(run)
+        count = len(await hosting.events())
+        again = await hosting.answer("yes", prompt, answer_id="a1")
+        assert (first.outcome, again.outcome) == (Outcome.ACCEPTED, Outcome.DUPLICATE)
+        assert again.response == {"value": "yes"}
+        assert len(await hosting.events()) == count
+
+
+@pytest.mark.parametrize(("value", "answer_id"), [("no", "a1"), ("yes", "a2"), ("bogus", "a1")])
+async def test_any_other_late_answer_is_told_who_answered(value: str, answer_id: str) -> None:
+    async with Hosting("t_two") as hosting:
+        run = await hosting.submit()
+        [prompt] = await hosting.prompts(run)
+        await hosting.answer("yes", prompt, answer_id="a1")
+        late = await hosting.answer(value, prompt, answer_id=answer_id)
+        assert late.outcome == Outcome.STALE
+        assert (late.by, late.response, late.via) == ("ann", {"value": "yes"}, "test")
+        assert late.at is not None
+
+
+async def test_a_late_answer_is_never_applied_to_the_next_prompt() -> None:
+    async with Hosting("t_two") as hosting:
+        run = await hosting.submit()
+        [first] = await hosting.prompts(run)
+        await hosting.answer("yes", first)
+        [second] = await hosting.prompts(run)
+        # A plain client names the prompt by the id that it answers with.
+        named = IncomingAnswer(str(first.id), "test", "no", names=[str(first.id)])
+        late = await answers.answer(by=hosting.person, conversation_id="c", answer=named)
+        assert late.outcome == Outcome.STALE
+        await hosting.answer("mine", second)
+        await hosting.ended(run)
+        assert await hosting.output(run) == "yes|mine"
+
+
+async def test_an_unknown_option_is_refused_and_the_prompt_stays() -> None:
+    async with Hosting("t_two") as hosting:
+        run = await hosting.submit()
+        [prompt] = await hosting.prompts(run)
+        with pytest.raises(Invalid, match="Choose one of: yes, no") as refusal:
+            await hosting.answer("maybe", prompt)
+        assert refusal.value.details == {"options": ["yes", "no"]}
+        assert (await hosting.answer("yes", prompt)).outcome == Outcome.ACCEPTED
+
+
+async def test_prompts_of_others_and_of_nobody_are_not_told_apart() -> None:
+    async with Hosting("t_two") as hosting:
+        run = await hosting.submit()
+        [prompt] = await hosting.prompts(run)
+        ben = await until(lambda: make_user("ben"))
+        for user, conversation, interaction in [
+            (ben.pk, "c", str(prompt.id)),
+            (ben.pk, None, str(prompt.id)),
+            (hosting.user, "c", "8c4ffb4f-7a0b-4c50-8d4f-1f50b4f0b0a9"),
+            (hosting.user, "another", str(prompt.id)),
+            (hosting.user, "c", "no uuid"),
+        ]:
+            settled = await answers.answer(
+                by=Person(user, "ben"),
+                conversation_id=conversation,
+                answer=IncomingAnswer("x", "test", "yes", interaction=interaction),
+            )
+            assert settled == answers.AnswerResult(Outcome.NOT_FOUND)
+
+
+async def test_an_answer_without_a_pending_prompt_is_not_found() -> None:
+    async with Hosting("t_two") as hosting:
+        run = await hosting.submit()
+        for value in ("yes", "text"):
+            await hosting.prompts(run)
+            await hosting.answer(value)
+        await hosting.ended(run)
+        assert (await hosting.answer("yes")).outcome == Outcome.NOT_FOUND
+
+
+async def test_several_pending_and_none_named_is_an_error_that_lists_them() -> None:
+    async with Hosting("t_pair") as hosting:
+        run = await hosting.submit()
+        prompts = await hosting.prompts(run, 2)
+        with pytest.raises(Invalid, match="2 prompts are pending") as refusal:
+            await hosting.answer("x")
+        listed = [one["interaction_id"] for one in refusal.value.details["pending"]]
+        assert listed == [str(prompt.id) for prompt in prompts]
+
+
+@pytest.mark.parametrize("given", [[], ["a", "b", "c"], ["a", "z"]])
+async def test_a_checkbox_keeps_its_bounds(given: list[str]) -> None:
+    async with Hosting("t_boxes") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        with pytest.raises(Invalid):
+            await hosting.answer(None, values=given)
+        await hosting.answer(None, values=["c", "a"])
+        await hosting.ended(run)
+        assert await hosting.output(run) == "a,c"
+
+
+async def test_of_many_answers_at_once_one_is_accepted() -> None:
+    async with Hosting("t_two") as hosting:
+        run = await hosting.submit()
+        [prompt] = await hosting.prompts(run)
+        racing = [hosting.answer(["yes", "no"][n % 2], prompt) for n in range(50)]
+        outcomes = [settled.outcome for settled in await asyncio.gather(*racing)]
+        assert sorted(set(outcomes)) == [Outcome.ACCEPTED, Outcome.STALE]
+        assert outcomes.count(Outcome.ACCEPTED) == 1
+        updates = [e for e in await hosting.events() if e.type == Event.Type.INTERACTION_UPDATE]
+        assert len(updates) == 1
+
+
+async def test_an_answer_to_another_version_is_stale() -> None:
+    async with Hosting("t_two") as hosting:
+        run = await hosting.submit()
+        [prompt] = await hosting.prompts(run)
+        assert (await hosting.answer("yes", prompt, version=2)).outcome == Outcome.STALE
+        assert (await hosting.answer("yes", prompt, version=1)).outcome == Outcome.ACCEPTED
+
+
+async def test_an_answer_at_the_deadline_is_won_by_one_of_them() -> None:
+    async with Hosting("t_race") as hosting:
+        run = await hosting.submit()
+        [prompt] = await hosting.prompts(run)
+        await asyncio.sleep(0.05)
+        settled, _ = await asyncio.gather(hosting.answer("yes", prompt), hosting.settle_due())
+        assert settled.outcome == Outcome.EXPIRED
+        await hosting.ended(run)
+        row = await until(lambda: Interaction.objects.get(pk=prompt.pk))
+        assert row.status == "expired"
+        assert await hosting.output(run) == "no"
+
+
+@workflow(name="t_race", title="Race")
+async def race(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    prompt = BinaryPrompt(text="?", options=["yes", "no"], timeout=0.04, default="no")
+    yield (await context.ask(prompt)).value

@@ -1,0 +1,106 @@
+"""The configuration file: what is wrong is named, with its line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from natproject.settings.env import ROOT
+from sessions_app.workflows import registry
+from sessions_app.workflows.config import ConfigError, RuntimeConfig
+
+GOOD = "default: calculator\nworkflows:\n  calculator:\n"
+
+
+def write(directory: Path, text: str) -> Path:
+    path = directory / "workflows.yaml"
+    path.write_text(text)
+    return path
+
+
+def complaint(directory: Path, text: str) -> str:
+    """What loading and offering say of the text, without the file's path."""
+    path = write(directory, text)
+    with pytest.raises(ConfigError) as raised:
+        registry.offer(RuntimeConfig.load(path))
+    return str(raised.value).replace(str(path), "FILE")
+
+
+def test_a_name_alone_is_an_entry(tmp_path: Path) -> None:
+    config = RuntimeConfig.load(write(tmp_path, GOOD))
+    assert config.workflows["calculator"].max_concurrency == 8
+
+
+def test_the_project_s_own_file_is_good() -> None:
+    config = RuntimeConfig.load(ROOT / "natproject" / "workflows.yaml")
+    assert config.default == "expense_approval"
+    assert "probe" not in config.workflows
+
+
+def test_extra_workflows_are_offered_beside_those_of_the_file(tmp_path: Path) -> None:
+    config = RuntimeConfig.load(write(tmp_path, GOOD), extra={"probe": {}})
+    assert set(config.workflows) == {"calculator", "probe"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD + "    max_concurrency: 0\n", "FILE, line 4: workflows.calculator.max_concurrency"),
+        (GOOD + "    colour: red\n", "FILE, line 4: workflows.calculator.colour: Extra"),
+        (GOOD + "    second_message: wait\n", "'enqueue', 'reject', 'interrupt' or 'parallel'"),
+        ("workflows:\n  calculator:\n", "FILE, line 1: default: Field required"),
+        ("default: x\nworkflows: {}\n", "FILE, line 2: workflows: Dictionary should have at least"),
+        ("default: x\nworkflows: [a]\n", "FILE, line 2: workflows: Input should be"),
+        ("- a\n", "FILE, line 1: file: Input should be"),
+        ("", "FILE, line 1: file: Input should be"),
+        ("default: [\n", "FILE is not YAML"),
+        (
+            GOOD + "  nope:\n",
+            "FILE, line 4: workflows.nope: no installed application declares a workflow 'nope'",
+        ),
+        (
+            GOOD.replace("default: calculator", "default: report"),
+            "FILE, line 1: default: 'report' is not among the workflows: calculator",
+        ),
+        (
+            GOOD + "    options:\n      max_operations: 0\n      depth: 1\n",
+            "FILE, line 5: workflows.calculator.options.max_operations: Input should be greater",
+        ),
+        (
+            GOOD + "    options:\n      depth: 1\n",
+            "FILE, line 5: workflows.calculator.options.depth: Extra inputs",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    assert said in complaint(tmp_path, text)
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    text = GOOD + "    max_concurrency: 0\n    colour: red\n"
+    assert [line.split(":")[0] for line in complaint(tmp_path, text).splitlines()] == [
+        "FILE, line 4",
+        "FILE, line 5",
+    ]
+
+
+def test_a_missing_file_is_named_with_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nothing\.yaml: No such file.*WORKFLOWS_FILE"):
+        RuntimeConfig.load(tmp_path / "nothing.yaml")
+
+
+def test_a_mistake_ends_the_start_with_a_sentence_instead_of_a_traceback(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD + "    colour: red\n")
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env={**os.environ, "WORKFLOWS_FILE": str(path), "DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    expected = f"{path}, line 4: workflows.calculator.colour: Extra inputs are not permitted"
+    assert done.stderr.strip() == expected

@@ -1,0 +1,137 @@
+"""What is kept no longer goes, and nothing else."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.utils import timezone
+
+from chat_app.models import SocketCursor
+from sessions_app.models import Conversation, Event, HostLease, Process, Run
+from sessions_app.operations import retention
+from sessions_app.storage import reads
+from tests.support.database import operator_rows
+from tests.support.database.operator_rows import LONG_AGO
+from tests.support.hitl import set_hitl
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOW = timezone.now()
+
+
+@pytest.fixture
+def keep_30_days(settings: Any) -> None:
+    """Conversations are kept for 30 days."""
+    set_hitl(settings, KEEP_DAYS=30)
+
+
+def an_old_run(status: str = "completed", age: timedelta = LONG_AGO) -> Run:
+    return operator_rows.run(status, at=NOW - age)
+
+
+def with_everything(run: Run) -> None:
+    """Give the run events, and its conversation a reader."""
+    place = {"conversation": run.conversation, "sequence": 1}
+    Event.objects.create(
+        **place, run=run, first_sequence=1, type="text", payload={}, created_at=NOW
+    )
+    SocketCursor.objects.create(**place, user=User.objects.get())
+
+
+@pytest.mark.usefixtures("keep_30_days")
+async def test_an_old_conversation_goes_with_all_that_belongs_to_it() -> None:
+    old = await reads.read(an_old_run)
+    await reads.read(with_everything, old)
+    young = await reads.read(an_old_run, age=timedelta(days=29))
+    assert await retention.clean() == 1
+    assert await reads.read(lambda: list(Run.objects.all())) == [young]
+    assert await reads.read(lambda: Event.objects.count() + SocketCursor.objects.count()) == 0
+
+
+@pytest.mark.usefixtures("keep_30_days")
+@pytest.mark.parametrize("status", ["queued", "running", "waiting", "suspended"])
+async def test_a_run_that_may_go_on_keeps_its_conversation(status: str) -> None:
+    await reads.read(an_old_run, status)
+    assert await retention.clean() == 0
+    assert await reads.read(Run.objects.count) == 1
+
+
+@pytest.mark.usefixtures("keep_30_days")
+async def test_many_conversations_go_in_many_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    for _ in range(5):
+        await reads.read(an_old_run)
+    assert await retention.clean() == 5
+    assert await reads.read(Conversation.objects.count) == 0
+
+
+async def test_conversations_are_kept_for_ever_unless_told_otherwise(settings: Any) -> None:
+    set_hitl(settings, KEEP_DAYS=0)
+    await reads.read(an_old_run)
+    assert await retention.clean() == 0
+
+
+@pytest.mark.usefixtures("keep_30_days")
+async def test_one_that_has_news_meanwhile_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was found to be old, and then somebody wrote."""
+    run = await reads.read(an_old_run)
+    found = [[run.conversation_id], []]
+    monkeypatch.setattr(retention, "_old_conversations", lambda before: found.pop(0))
+    await reads.read(lambda: Conversation.objects.update(updated_at=NOW))
+    assert await retention.clean() == 0
+    assert await reads.read(Conversation.objects.count) == 1
+
+
+async def test_leases_of_conversations_that_are_gone_go() -> None:
+    """Not that of a user: its key comes again, and its generation must not begin anew."""
+    kept = (await reads.read(an_old_run, "completed")).key
+    times = {"started_at": NOW, "last_activity": NOW, "released_at": NOW - LONG_AGO}
+
+    def lease(key: str, **fields: Any) -> None:
+        HostLease.objects.create(key=key, worker="w", workflow="probe", **{**times, **fields})
+
+    for key in (kept, "conversation:gone:probe", "user:1:probe"):
+        await reads.read(lease, key)
+    await reads.read(lease, "conversation:held:probe", released_at=None)
+    assert await retention.clean() == 1
+    keys = await reads.read(lambda: set(HostLease.objects.values_list("key", flat=True)))
+    assert keys == {kept, "user:1:probe", "conversation:held:probe"}
+
+
+async def test_expired_sessions_and_silent_processes_go() -> None:
+    def rows() -> None:
+        Session.objects.create(session_key="old", session_data="", expire_date=NOW - LONG_AGO)
+        Session.objects.create(session_key="new", session_data="", expire_date=NOW + LONG_AGO)
+        operator_rows.process("silent:1", "worker", silent=4000)
+        operator_rows.process("alive:1", "web", silent=100)
+
+    await reads.read(rows)
+    assert await retention.clean() == 2
+    assert (await reads.read(Session.objects.get)).session_key == "new"
+    assert (await reads.read(Process.objects.get)).name == "alive:1"
+
+
+@pytest.mark.cluster_only("there is no queue in one process")
+async def test_old_jobs_that_failed_go() -> None:
+    def rows() -> None:
+        jobs = [operator_rows.job(key, "failed") for key in ("old", "new")]
+        jobs.append(operator_rows.job("queued"))
+        with connection.cursor() as cursor:
+            for job, days in zip(jobs, (8, 1, 8), strict=True):
+                cursor.execute(
+                    "INSERT INTO procrastinate_events (job_id, type, at) "
+                    "VALUES (%s, 'failed', now() - %s * interval '1 day')",
+                    [job, days],
+                )
+
+    def left() -> set[str]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT lock FROM procrastinate_jobs")
+            return {lock for (lock,) in cursor.fetchall()}
+
+    await reads.read(rows)
+    assert await retention.clean() == 1
+    assert await reads.read(left) == {"new", "queued"}

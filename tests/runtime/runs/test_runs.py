@@ -1,0 +1,281 @@
+"""A run from its message to its end: output, steps, prompts, replay."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from sessions_app.conversations import messages
+from sessions_app.models import Interaction, Run
+from sessions_app.workflows import (
+    BinaryPrompt,
+    Context,
+    Message,
+    PromptExpired,
+    Retry,
+    StepFailed,
+    TextPrompt,
+    workflow,
+)
+from tests.support.hosting import Hosting, output, problem, until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+executed: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_executed() -> None:
+    executed.clear()
+
+
+def note(text: str) -> str:
+    executed.append(text)
+    return text.upper()
+
+
+@workflow(name="t_plain", title="Plain")
+async def plain(message: Message, context: Context) -> str:
+    return f"{context.user.username} said {message.text}"
+
+
+@workflow(name="t_story", title="Story")
+async def story(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    yield "one "
+    first = await context.step(note, "a")
+    yield f"{first} "
+    answer = await context.ask(TextPrompt(text="Name?"))
+    yield f"{answer.text} by {answer.by} "
+    last = await context.step(note, "b", title="Work")
+    yield last
+
+
+async def test_a_plain_workflow_gives_its_result() -> None:
+    async with Hosting("t_plain") as hosting:
+        run = await hosting.submit("hello")
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run) == "ann said hello"
+
+
+async def test_text_steps_and_answers_come_in_order_and_the_log_has_no_gap() -> None:
+    async with Hosting("t_story") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        assert (await hosting.answer("Eve")).outcome == "accepted"
+        await hosting.ended(run)
+        assert await hosting.output(run) == "one A Eve by ann B"
+        events = await hosting.events()
+        at = 1
+        for event in events:
+            assert event.first_sequence == at
+            at = event.sequence + 1
+        assert events[-1].payload["status"] == "completed"
+        assert [e.kind for e in await hosting.journal(run)] == ["step", "ask", "step"]
+
+
+async def test_a_waiting_run_comes_back_after_a_restart_and_repeats_nothing() -> None:
+    async with Hosting("t_story") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        await hosting.restart()
+        assert executed == ["a"]
+        await hosting.answer("Eve")
+        await hosting.ended(run)
+        assert await hosting.output(run) == "one A Eve by ann B"
+        assert executed == ["a", "b"]
+        resumed = [e.payload for e in await hosting.events() if "replayed" in e.payload]
+        assert [payload["replayed"] for payload in resumed] == [2]
+
+
+async def test_a_parked_run_is_out_of_memory_and_its_answer_brings_it_back() -> None:
+    async with Hosting("t_story", park_after=0.05) as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        key = (await hosting.status(run, "waiting")).key
+        host = hosting.hosts._hosts[key]
+        await until(lambda: not host._runs)
+        await hosting.answer("Eve")
+        await hosting.ended(run)
+        assert await hosting.output(run) == "one A Eve by ann B"
+        assert executed == ["a", "b"]
+
+
+@workflow(name="t_cut", title="Cut")
+async def cut(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    yield "before "
+    await context.step(note, "a")
+    for n in range(100):
+        yield f"{message.text}{n} "
+        if n == 50 and not executed[1:]:
+            executed.append("stuck")
+            await asyncio.Event().wait()
+
+
+async def test_text_cut_by_a_restart_goes_on_where_it_was_cut() -> None:
+    async with Hosting("t_cut") as hosting:
+        run = await hosting.submit("w")
+        whole = "before " + "".join(f"w{n} " for n in range(100))
+        half = whole[: whole.index("w51")]
+        await until(lambda: executed[1:] == ["stuck"])
+        await until(lambda: output(run) == half)
+        await hosting.restart()
+        await hosting.ended(run)
+        assert await hosting.output(run) == whole
+        assert not [e for e in await hosting.events() if e.type == "restart"]
+        assert executed == ["a", "stuck"]
+
+
+@workflow(name="t_moody", title="Moody")
+async def moody(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    executed.append("x")
+    yield f"mood {len(executed)} "
+    if len(executed) == 1:
+        await asyncio.Event().wait()
+    yield "end"
+
+
+async def test_text_that_differs_after_a_restart_is_begun_anew_and_an_event_says_so() -> None:
+    async with Hosting("t_moody") as hosting:
+        run = await hosting.submit()
+        await until(lambda: output(run))
+        await hosting.restart()
+        await hosting.ended(run)
+        events = await hosting.events()
+        assert len([event for event in events if event.type == "restart"]) == 1
+        # Who reads the log after the end, and knows no restarts, is not told it twice.
+        said = [event.payload for event in events if event.type == "message"]
+        assert "".join(payload["text"] for payload in said) == "mood 2 end"
+        assert said[0]["taken_back"] == "mood 1 "
+
+
+@workflow(name="t_many", title="Many")
+async def many(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    answers = await context.ask_all([TextPrompt(text=f"q{n}") for n in range(3)])
+    yield ",".join(answer.text for answer in answers)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_several_prompts_are_answered_in_any_order(restart: bool) -> None:
+    async with Hosting("t_many") as hosting:
+        run = await hosting.submit()
+        prompts = await hosting.prompts(run, 3)
+        for prompt in reversed(prompts):
+            await hosting.answer(f"a-{prompt.prompt['text']}", prompt)
+            if restart:
+                await hosting.restart()
+        await hosting.ended(run)
+        assert await hosting.output(run) == "a-q0,a-q1,a-q2"
+
+
+tries: list[int] = []
+
+
+def flaky(limit: int) -> int:
+    tries.append(1)
+    if len(tries) < limit:
+        raise OSError("not yet")
+    return len(tries)
+
+
+@workflow(name="t_retry", title="Retry")
+async def retrying(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    try:
+        count = await context.step(flaky, int(message.text), retry=Retry(attempts=3, wait=0))
+    except StepFailed as error:
+        yield f"failed {error.error_type}"
+    else:
+        yield f"took {count}"
+
+
+@pytest.mark.parametrize(("limit", "text"), [(3, "took 3"), (4, "failed OSError")])
+async def test_a_step_is_retried_and_its_failure_is_its_own_error(limit: int, text: str) -> None:
+    tries.clear()
+    async with Hosting("t_retry") as hosting:
+        run = await hosting.submit(str(limit))
+        await hosting.ended(run)
+        assert await hosting.output(run) == text
+
+
+@workflow(name="t_deadline", title="Deadline")
+async def deadline(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    default = "no" if message.text == "default" else None
+    prompt = BinaryPrompt(text="Go?", options=["yes", "no"], timeout=0.05, default=default)
+    try:
+        answer = await context.ask(prompt)
+        yield f"{answer.value} {answer.is_default}"
+    except PromptExpired:
+        yield "expired"
+
+
+@pytest.mark.parametrize(("text", "said"), [("default", "no True"), ("none", "expired")])
+@pytest.mark.parametrize("down", [False, True])
+async def test_a_deadline_settles_with_the_declared_outcome(
+    text: str, said: str, down: bool
+) -> None:
+    async with Hosting("t_deadline") as hosting:
+        run = await hosting.submit(text)
+        [prompt] = await hosting.prompts(run)
+        if down:
+            await hosting.stop()
+        await asyncio.sleep(0.06)
+        if down:
+            await hosting.start()
+        await hosting.settle_due()
+        await hosting.ended(run)
+        assert await hosting.output(run) == said
+        prompt = await until(lambda: Interaction.objects.get(pk=prompt.pk))
+        assert (prompt.status, prompt.answered_via) == ("expired", "deadline")
+        assert (await hosting.answer("yes", prompt)).outcome == "expired"
+
+
+@workflow(name="t_sleep", title="Sleep")
+async def sleeper(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    began = context.now()
+    number = context.random()
+    await context.sleep(0.3)
+    answer = await context.ask(TextPrompt(text="?"))
+    yield f"{answer.text} {(context.now() - began).total_seconds() >= 0.3} {number}"
+
+
+async def test_a_durable_sleep_time_and_chance_replay_the_same() -> None:
+    async with Hosting("t_sleep", park_after=0.05) as hosting:
+        run = await hosting.submit()
+        await hosting.status(run, "waiting")
+        await hosting.restart()
+        async with asyncio.timeout(10):
+            while not await hosting.asked(run):
+                await hosting.settle_due()
+        await hosting.answer("x")
+        await hosting.ended(run)
+        number = next(e.result for e in await hosting.journal(run) if e.kind == "random")
+        assert await hosting.output(run) == f"x True {number}"
+
+
+@workflow(name="t_changed", title="Changed")
+async def changed(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    await context.step(note, executed[0] if executed else "x")
+    await context.ask(TextPrompt(text="?"))
+    yield "done"
+
+
+async def test_a_workflow_that_does_not_match_its_journal_is_suspended_and_can_go_on() -> None:
+    async with Hosting("t_changed") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        executed[:] = ["other"]
+        await hosting.restart()
+        await hosting.answer("x")
+        row = await hosting.ended(run)
+        assert row.status == Run.Status.SUSPENDED
+        assert "position 1" in problem(row)["message"]
+        assert "step note" in problem(row)["message"]
+
+
+async def test_a_run_is_stopped_while_it_waits_and_its_prompt_is_cancelled() -> None:
+    async with Hosting("t_story", park_after=0.05) as hosting:
+        run = await hosting.submit()
+        [prompt] = await hosting.prompts(run)
+        assert await messages.stop(owner=hosting.user, conversation_id="c") == [run]
+        assert (await hosting.ended(run)).status == Run.Status.CANCELLED
+        settled = await hosting.answer("late", prompt)
+        assert (settled.outcome, settled.status) == ("stale", "cancelled")

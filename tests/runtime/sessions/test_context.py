@@ -1,0 +1,408 @@
+"""What a run knows of its request; set exactly for it, and for nothing else."""
+
+import asyncio
+import contextvars
+import gc
+import weakref
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+from django.test import AsyncRequestFactory, RequestFactory
+
+from sessions_app.errors import NoRun, RunEnded, SessionsError
+from sessions_app.sessions.manager import SessionManager
+from sessions_app.workflows import Context, Message, TextPrompt
+from sessions_app.workflows.context import current_context
+from sessions_app.workflows.request_context import (
+    current_request,
+    workflow_parent_id,
+    workflow_parent_name,
+)
+from sessions_app.workflows.run_info import RuntimeTypeEnum
+from tests.support.sessions import Log, declare, managing
+
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
+HEADERS = {
+    "conversation-id": "c7",
+    "user-message-id": "m7",
+    "workflow-run-id": "r7",
+    "workflow-parent-id": "p7",
+    "workflow-parent-name": "caller",
+    "traceparent": TRACEPARENT,
+    "tracestate": "vendor=1",
+}
+VARIABLES: list[contextvars.ContextVar[Any]] = [
+    current_context,
+    current_request,
+    workflow_parent_id,
+    workflow_parent_name,
+]
+
+
+def surroundings() -> list[Any]:
+    return [variable.get() for variable in VARIABLES]
+
+
+async def tell(message: Message, context: Context) -> dict[str, Any]:
+    assert Context.get() is context
+    return {
+        "user": context.user_id,
+        "conversation": context.conversation_id,
+        "message": context.user_message_id,
+        "run": context.workflow_run_id,
+        "trace": f"{context.workflow_trace_id:032x}",
+        "parent": (context.workflow_parent_id, context.workflow_parent_name),
+        "type": context.runtime_type.value,
+        "request": context.metadata,
+        "send": context.trace.headers,
+    }
+
+
+async def told(manager: SessionManager, **session: Any) -> dict[str, Any]:
+    async with manager.run("x", **session) as runner:
+        found: dict[str, Any] = await runner.result()
+        return found
+
+
+def websocket(headers: dict[str, str], **scope: Any) -> dict[str, Any]:
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return {
+        "type": "websocket",
+        "path": "/websocket",
+        "query_string": b"a=1&a=2&b=",
+        "headers": raw,
+        "client": ("10.0.0.1", 1234),
+        **scope,
+    }
+
+
+async def test_a_django_request_is_read_into_the_context() -> None:
+    request = AsyncRequestFactory().post("/chat?a=1&b=2", headers=HEADERS)
+    request.COOKIES["k"] = "v"
+
+    async def auser() -> User:
+        return User(pk=5, username="ann")
+
+    request.auser = auser
+    async with managing(declare(tell)) as manager:
+        found = await told(manager, http_connection=request)
+    seen = found["request"]
+    assert (seen.method, seen.path, dict(seen.query)) == ("POST", "/chat", {"a": "1", "b": "2"})
+    assert seen.cookies["k"] == "v"
+    assert seen.headers["Workflow-Run-ID"] == "r7"
+    assert seen.client.host == "127.0.0.1"
+    check_ids(found)
+    assert found["user"] == "5"
+
+
+async def test_a_websockets_scope_is_read_into_the_context() -> None:
+    headers = {**HEADERS, "cookie": "k=v; l=w"}
+    scope = websocket(headers, user=User(pk=5, username="ann"))
+    async with managing(declare(tell)) as manager:
+        found = await told(manager, http_connection=scope)
+    seen = found["request"]
+    assert (seen.method, seen.path, seen.query) == ("GET", "/websocket", {"a": "2", "b": ""})
+    assert seen.cookies == {"k": "v", "l": "w"}
+    assert seen.client == ("10.0.0.1", 1234)
+    check_ids(found)
+    assert found["user"] == "5"
+
+
+def check_ids(found: dict[str, Any]) -> None:
+    assert found["conversation"] == "c7"
+    assert found["message"] == "m7"
+    assert found["run"] == "r7"
+    assert found["trace"] == TRACE_ID
+    assert found["parent"] == ("p7", "caller")
+    assert found["send"]["traceparent"].startswith(f"00-{TRACE_ID}-")
+    assert found["send"]["traceparent"] != TRACEPARENT  # a span of its own
+    assert found["send"]["tracestate"] == "vendor=1"
+
+
+async def test_what_is_given_stands_before_what_the_request_says() -> None:
+    request = RequestFactory().get("/", headers=HEADERS)
+    request.user = User(pk=5, username="ann")
+    async with (
+        managing(declare(tell)) as manager,
+        manager.session(
+            "6", http_connection=request, conversation_id="mine", user_message_id="m"
+        ) as session,
+        session.run("x", RuntimeTypeEnum.EVALUATE, "p", "name") as runner,
+    ):
+        assert (session.user_id, session.workflow.name) == ("6", "tell")
+        assert session.session_manager is manager
+        found = await runner.result()
+    assert (found["user"], found["conversation"], found["message"]) == ("6", "mine", "m")
+    assert (found["parent"], found["type"]) == (("p", "name"), "evaluate")
+
+
+async def test_a_user_id_stands_before_a_user_manager_and_that_before_the_request() -> None:
+    request = RequestFactory().get("/")
+    request.user = User(pk=5, username="ann")
+    who = {"user_manager": User(pk=4, username="ben"), "http_connection": request}
+    async with managing(declare(tell)) as manager:
+        assert (await told(manager, user_id="6", **who))["user"] == "6"
+        assert (await told(manager, user_id=0, **who))["user"] == "0"
+        assert (await told(manager, **who))["user"] == "4"
+        manager_of_nobody = {**who, "user_manager": AnonymousUser()}
+        assert (await told(manager, **manager_of_nobody))["user"] == ""
+
+
+class ByMethod:
+    def get_user_id(self) -> str:
+        return "by-method"
+
+
+class ByAttribute:
+    user_id = 12
+
+
+@pytest.mark.parametrize(
+    ("user_manager", "user"),
+    [
+        (ByMethod(), "by-method"),
+        (ByAttribute(), "12"),
+        (User(pk=3, username="x"), "3"),
+        (AnonymousUser(), ""),
+    ],
+)
+async def test_a_user_manager_says_who_the_user_is(user_manager: Any, user: str) -> None:
+    async with managing(declare(tell)) as manager:
+        assert (await told(manager, user_manager=user_manager))["user"] == user
+
+
+@pytest.mark.parametrize(
+    "who", [{}, {"user_id": ""}, {"user_manager": AnonymousUser()}, {"http_connection": {}}]
+)
+async def test_a_per_user_workflow_without_a_user_is_an_error_that_tells_how(who: Any) -> None:
+    async with managing(declare(tell, per_user_builder=Log().build)) as manager:
+        with pytest.raises(ValueError, match="give session\\(\\) a user_id, a user_manager"):
+            await told(manager, **who)
+        with pytest.raises(ValueError, match="per user"):
+            _ = manager.workflow
+
+
+async def test_metadata_set_by_hand_is_of_the_sessions_that_follow() -> None:
+    async def serve() -> dict[str, Any]:
+        request = RequestFactory().get("/by/hand", headers=HEADERS)
+        tokens = await manager.set_metadata_from_http_request(request)
+        found = await told(manager)
+        token_id, token_name = tokens
+        assert token_id is not None
+        assert token_name is not None
+        workflow_parent_id.reset(token_id)
+        workflow_parent_name.reset(token_name)
+        assert (await told(manager))["parent"] == (None, None)
+        assert manager.set_metadata_from_websocket(websocket({}), "m", "c") == (None, None)
+        assert (await told(manager))["message"] == "m"
+        return found
+
+    async with managing(declare(tell)) as manager:
+        found = await asyncio.create_task(serve())
+    assert found["request"].path == "/by/hand"
+    check_ids(found)
+
+
+async def test_all_is_as_before_after_a_session_on_every_way_out() -> None:
+    request = RequestFactory().get("/", headers=HEADERS)
+
+    async def fail(message: Message, context: Context) -> str:
+        if message.text == "raise":
+            raise KeyError(message.text)
+        await asyncio.Event().wait()
+        return ""
+
+    async with managing(declare(fail)) as manager:
+        before = surroundings()
+        with pytest.raises(KeyError):  # noqa: PT012 - the way out of the block is what is tested
+            async with manager.run("raise", http_connection=request) as runner:
+                assert Context.get() is runner.context
+                assert surroundings() != before
+                await runner.result()
+        assert surroundings() == before
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01), manager.run("wait", http_connection=request) as run:
+                await run.result()
+        assert surroundings() == before
+        with pytest.raises(NoRun):
+            Context.get()
+
+
+async def test_two_runs_of_one_user_at_once_share_the_builder_and_nothing_else() -> None:
+    log = Log()
+    met = asyncio.Barrier(2)
+
+    async def meet(message: Message, context: Context) -> AsyncGenerator[str, None]:
+        for _ in range(3):
+            await met.wait()
+            here = Context.get()
+            yield f"{here.message.text}{here.conversation_id}{here.builder.name} "
+
+    async with managing(declare(meet, per_user_builder=log.build)) as manager:
+
+        async def say(text: str) -> Any:
+            async with manager.run(text, user_id="ann", conversation_id=f"-{text}-") as runner:
+                return await runner.result()
+
+        said = list(await asyncio.gather(say("a"), say("b")))
+        assert said == ["a-a-ann#1 " * 3, "b-b-ann#1 " * 3]
+    assert log.entries == ["ann building", "ann built", "ann closed"]
+
+
+mine: contextvars.ContextVar[str] = contextvars.ContextVar("mine", default="outside")
+
+
+async def stream(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    mine.set("inside")
+    try:
+        for number in range(3):
+            yield f"{Context.get().conversation_id}{number}{mine.get()}"
+    finally:
+        ended.append((current_context.get() is context, mine.get()))
+
+
+ended: list[Any] = []
+
+
+async def test_a_stream_has_its_context_whichever_task_asks_for_its_chunks() -> None:
+    ended.clear()
+    async with (
+        managing(declare(stream)) as manager,
+        manager.run("x", conversation_id="c") as runner,
+        aclosing(runner.result_stream()) as chunks,
+    ):
+        alone = contextvars.Context()
+        first = await asyncio.get_running_loop().create_task(take(chunks), context=alone)
+        second = await take(chunks)
+        third = await asyncio.create_task(take(chunks))
+        assert [first, second, third] == [f"c{number}inside" for number in range(3)]
+        assert mine.get() == "outside"
+    assert ended == [(True, "inside")]
+
+
+async def take(chunks: AsyncGenerator[str, None]) -> str:
+    return await anext(chunks)
+
+
+async def test_a_stream_that_is_left_in_the_middle_is_closed_before_its_session_ends() -> None:
+    ended.clear()
+    log = Log()
+    workflow = declare(stream, per_user_builder=log.build)
+    async with managing(workflow) as manager, manager.session("ann") as session:
+        async with session.run("x") as runner:
+            async for _ in runner.result_stream():
+                break
+        assert ended == [(True, "inside")]
+        info = manager.builders["ann"]
+        assert (info.total_requests, info.error_count, info.ref_count) == (1, 0, 1)
+
+
+async def test_a_session_in_a_generator_that_another_task_closes_gives_all_back() -> None:
+    log = Log()
+    async with managing(declare(tell, per_user_builder=log.build)) as manager:
+
+        async def serve() -> AsyncGenerator[str, None]:
+            async with manager.session("ann"):
+                yield "held"
+
+        serving = serve()
+        await asyncio.create_task(take(serving))
+        assert manager.builders["ann"].ref_count == 1
+        await asyncio.create_task(serving.aclose())
+        assert manager.builders["ann"].ref_count == 0
+
+
+async def test_a_run_that_another_run_starts_is_of_its_trace_and_has_no_parent_of_its() -> None:
+    async with managing(declare(tell)) as inner:
+
+        async def call(message: Message, context: Context) -> Any:
+            found = await told(inner)
+            assert Context.get() is context
+            return found
+
+        async with managing(declare(call)) as outer:
+            found = await told(
+                outer, http_connection=RequestFactory().get("/outer", headers=HEADERS)
+            )
+    assert (found["trace"], found["parent"], found["run"] == "r7") == (
+        TRACE_ID,
+        (None, None),
+        False,
+    )
+    assert found["request"].path == ""
+
+
+async def test_a_result_is_taken_once_and_can_be_converted() -> None:
+    async def number(message: Message, context: Context) -> str:
+        return message.text
+
+    async with managing(declare(number)) as manager:
+        async with manager.run("42") as runner:
+            assert await runner.result(to_type=int) == 42
+            with pytest.raises(SessionsError, match="taken before"):
+                await runner.result()
+        async with manager.run("42") as runner:
+            assert [chunk async for chunk in runner.result_stream()] == ["42"]
+
+
+async def test_nothing_is_kept_after_the_run_ended() -> None:
+    class Payload:
+        pass
+
+    alive: list[weakref.ref[Any]] = []
+
+    async def hold(message: Message, context: Context) -> str:
+        payload = Payload()
+        alive.extend([weakref.ref(payload), weakref.ref(context)])
+        await context.ask(TextPrompt(text="?"))
+        if message.text == "fail":
+            raise KeyError(payload)
+        return "x"
+
+    async def answer(prompt: Any) -> str:
+        return "yes"
+
+    log = Log()
+    async with managing(declare(hold, per_user_builder=log.build)) as manager:
+        for text in ("go", "fail"):
+            try:
+                async with manager.run(text, user_id="ann", user_input_callback=answer) as runner:
+                    await runner.result()
+            except KeyError:
+                pass
+            context = runner.context
+            del runner
+            with pytest.raises(RunEnded):
+                context.now()
+            with pytest.raises(RunEnded):
+                _ = context.builder
+            del context
+        await asyncio.sleep(0)  # the loop lets go of what woke this task last
+        gc.collect()
+        assert [one() for one in alive] == [None] * 4
+        assert not manager._sessions
+
+
+async def test_a_block_that_is_left_while_another_task_reads_ends_the_context() -> None:
+    stuck = asyncio.Event()
+
+    async def wait(message: Message, context: Context) -> AsyncGenerator[str, None]:
+        yield "first"
+        await stuck.wait()
+        yield context.builder.name
+
+    log = Log()
+    async with managing(declare(wait, per_user_builder=log.build)) as manager:
+        async with manager.run("x", user_id="ann") as runner:
+            chunks = runner.result_stream()
+            await take(chunks)
+            reading = asyncio.create_task(take(chunks))
+            await asyncio.sleep(0)
+        stuck.set()
+        with pytest.raises(RunEnded):
+            await reading
+        assert manager.builders["ann"].ref_count == 0

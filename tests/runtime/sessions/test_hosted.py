@@ -1,0 +1,144 @@
+"""Hosted runs have the same sessions: ids and metadata of the request, and nothing of others."""
+
+import gc
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from sessions_app.conversations import messages
+from sessions_app.hosting.run_task import RunTask
+from sessions_app.models import Event, Run
+from sessions_app.storage import reads
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.support.hosting import Hosting, make_user, output, until_true
+from tests.support.sessions import Log
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+METADATA = {
+    "method": "POST",
+    "path": "/chat",
+    "headers": {
+        "traceparent": f"00-{TRACE_ID}-00f067aa0ba902b7-01",
+        "workflow-run-id": "r7",
+        "workflow-parent-id": "p7",
+        "workflow-parent-name": "caller",
+        "conversation-id": "not this one",
+        "user-message-id": "nor this",
+    },
+    "query": {"a": "1"},
+    "client": {"host": "10.0.0.1", "port": 1234},
+}
+
+
+@workflow(name="t_context", title="Context")
+async def tell(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    answer = await context.user_interaction_manager.prompt_user_input(TextPrompt(text="?"))
+    here = Context.get()
+    assert here is context
+    yield json.dumps(
+        {
+            "answer": answer.text,
+            "conversation": here.conversation_id,
+            "message": here.user_message_id,
+            "run": here.workflow_run_id,
+            "trace": f"{here.workflow_trace_id:032x}",
+            "span": here.trace.headers["traceparent"],
+            "parent": [here.workflow_parent_id, here.workflow_parent_name],
+            "path": here.metadata.path,
+            "client": here.metadata.client,
+        }
+    )
+
+
+async def asked(hosting: Hosting, metadata: dict[str, Any] | None, *, park: bool) -> Any:
+    run = await hosting.submit("go", message_id="m1", metadata=metadata)
+    await hosting.prompts(run)
+    if park:
+        await hosting.restart()
+    await hosting.answer("yes")
+    row = await hosting.ended(run)
+    assert row.status == Run.Status.COMPLETED, row.error
+    return row, json.loads(await hosting.output(run))
+
+
+@pytest.mark.parametrize("park", [False, True])
+async def test_a_hosted_run_has_the_ids_of_its_request(park: bool) -> None:
+    async with Hosting("t_context") as hosting:
+        row, found = await asked(hosting, METADATA, park=park)
+    span = found.pop("span")
+    assert span.startswith(f"00-{TRACE_ID}-")
+    assert span.endswith("-01")
+    assert found == {
+        "answer": "yes",
+        "conversation": "c",
+        "message": "m1",
+        "run": "r7",
+        "trace": TRACE_ID,
+        "parent": ["p7", "caller"],
+        "path": "/chat",
+        "client": ["10.0.0.1", 1234],
+    }
+    assert row.metadata == {**METADATA, "trace_id": TRACE_ID}
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"via": "page"}])
+async def test_a_run_without_a_trace_begins_one_and_replay_has_the_same(metadata: Any) -> None:
+    async with Hosting("t_context") as hosting:
+        row, found = await asked(hosting, metadata, park=True)
+    assert found["trace"] == row.metadata["trace_id"]
+    assert found["run"] == str(row.id)
+    assert found["parent"] == [None, None]
+
+
+log = Log()
+
+
+@workflow(name="t_private", title="Private", per_user_builder=log.build)
+async def private(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    answer = await context.ask(TextPrompt(text=f"{context.user.username}?"))
+    yield await context.step(shout, answer.text, title=f"Work of {context.user.username}")
+    yield f" {context.builder.name}"
+
+
+def shout(text: str) -> str:
+    return text.upper()
+
+
+async def test_steps_of_one_user_are_not_seen_by_another_under_the_same_conversation_id() -> None:
+    async with Hosting("t_private") as ann:
+        ben = Hosting("t_private")
+        ben.user = (await reads.read(make_user, "ben")).pk
+        runs = {one: await one.submit("go", message_id="same") for one in (ann, ben)}
+        assert len(set(runs.values())) == 2
+        await ben.prompts(runs[ben])
+        await ann.prompts(runs[ann])
+        # The only prompt of the conversation "c" that is hers.
+        assert (await ann.answer("a")).outcome == "accepted"
+        others = str(runs[ben])
+        assert not await messages.stop(owner=ann.user, conversation_id="c", run=others)
+        await ann.ended(runs[ann])
+        seen = json.dumps([event.payload for event in await ann.events()])
+        assert "Work of ann" in seen
+        assert "ben" not in seen
+        assert await ann.output(runs[ann]) == "A ann#1"
+        events = [event.type for event in await ben.events()]
+        assert events == [Event.Type.USER_MESSAGE, Event.Type.RUN, Event.Type.INTERACTION]
+
+
+async def test_nothing_is_kept_in_memory_after_a_run_ended() -> None:
+    async with Hosting("t_context") as hosting:
+        row, _ = await asked(hosting, METADATA, park=False)
+        [host] = hosting.hosts._hosts.values()
+        await until_true(lambda: not host._runs)
+        manager = hosting.hosts._managers["t_context"]
+        assert not manager._sessions
+        assert manager.semaphore._value == manager.config.max_concurrency
+        gc.collect()
+        kept = [one for one in gc.get_objects() if isinstance(one, Context | RunTask)]
+        assert [one for one in kept if str(row.id) in (getattr(one, "run_id", ""),)] == []
+        assert [one for one in kept if isinstance(one, RunTask)] == []
+        assert await reads.read(output, row.id)

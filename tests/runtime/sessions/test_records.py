@@ -1,0 +1,147 @@
+"""What is recorded of a user's builder, and when it counts as idle."""
+
+import asyncio
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sessions_app.sessions import session
+from sessions_app.sessions.manager import SessionManager
+from sessions_app.workflows import Context, Message, TextPrompt, concurrency
+from tests.support.hosting import until_true
+from tests.support.sessions import Log, declare, managing
+
+
+class Clock:
+    """A monotonic clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """The time, in seconds."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in (session, concurrency):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock.monotonic))
+    return clock
+
+
+async def test_latency_is_the_runs_time_without_that_of_people(clock: Clock) -> None:
+    async def work(message: Message, context: Context) -> None:
+        clock.now += 1
+        await context.ask(TextPrompt(text="?"))
+        await context.user_auth_callback()
+        clock.now += 2
+
+    async def answer(*asked: Any) -> str:
+        clock.now += 100
+        return "x"
+
+    workflow = declare(work, per_user_builder=Log().build)
+    async with managing(workflow) as manager:
+        for _ in range(2):
+            async with manager.run(
+                "x",
+                user_id="ann",
+                user_input_callback=answer,
+                user_authentication_callback=answer,
+            ) as runner:
+                await runner.result()
+        assert manager.builders["ann"].total_latency_ms == 6000
+
+
+async def act(message: Message, context: Context) -> str:
+    if message.text == "fail":
+        raise KeyError(message.text)
+    if message.text == "hang":
+        await asyncio.Event().wait()
+    return message.text
+
+
+async def visit(manager: SessionManager, text: str) -> None:
+    async with manager.run(text, user_id="ann") as runner:
+        await runner.result()
+
+
+async def test_errors_are_counted_and_cancelled_runs_are_none() -> None:
+    async with managing(declare(act, per_user_builder=Log().build)) as manager:
+        await visit(manager, "well")
+        info = manager.builders["ann"]
+        assert (info.total_requests, info.error_count) == (1, 0)
+        with pytest.raises(KeyError):
+            await visit(manager, "fail")
+        assert (info.total_requests, info.error_count) == (2, 1)
+        hanging = asyncio.create_task(visit(manager, "hang"))
+        await until_true(lambda: info.ref_count == 1)
+        hanging.cancel()
+        await asyncio.wait([hanging])
+        assert (info.total_requests, info.error_count) == (3, 1)
+
+
+async def test_an_error_counts_that_the_caller_handles_in_the_block_or_makes_there() -> None:
+    async with managing(declare(act, per_user_builder=Log().build)) as manager:
+        async with manager.run("fail", user_id="ann") as runner:
+            with pytest.raises(KeyError):
+                await runner.result()
+        assert manager.builders["ann"].error_count == 1
+        with pytest.raises(ZeroDivisionError):
+            async with manager.run("well", user_id="ann"):
+                _ = 1 / 0
+        assert manager.builders["ann"].error_count == 2
+
+
+async def test_a_session_is_activity_when_it_begins_and_when_it_ends() -> None:
+    async with managing(declare(act, per_user_builder=Log().build)) as manager:
+        await visit(manager, "well")
+        info = manager.builders["ann"]
+        info.last_activity = long_ago = info.last_activity - 1000
+        before = time.monotonic()
+        async with manager.session("ann"):
+            assert info.last_activity >= before
+            info.last_activity = long_ago
+            before = time.monotonic()
+        assert info.last_activity >= before
+
+
+async def test_the_end_of_a_build_is_activity() -> None:
+    log = Log()
+    gate = log.hold("ann")
+    async with managing(declare(act, per_user_builder=log.build)) as manager:
+        visiting = asyncio.create_task(visit(manager, "hang"))
+        await log.until("ann building")
+        info = manager.builders["ann"]
+        info.last_activity -= 1000
+        before = time.monotonic()
+        gate.set()
+        await until_true(lambda: info.builder is not None)
+        assert info.last_activity >= before
+        visiting.cancel()
+        await asyncio.wait([visiting])
+
+
+async def test_idle_builders_are_closed_without_being_asked() -> None:
+    log = Log()
+    async with managing(declare(act, per_user_builder=log.build), per_user_idle=0.01) as manager:
+        await visit(manager, "well")
+        await log.until("ann closed")
+        assert not manager.builders
+
+
+async def test_a_clean_up_closes_what_is_idle_and_nothing_else() -> None:
+    log = Log()
+    async with managing(declare(act, per_user_builder=log.build), per_user_idle=60) as manager:
+        for user in ("ann", "ben"):
+            async with manager.session(user):
+                pass
+        manager.builders["ann"].last_activity -= 61
+        manager.builders["ben"].last_activity -= 30
+        assert await manager._cleanup_inactive_per_user_builders() == 1
+        assert list(manager.builders) == ["ben"]
+        assert log.entries.count("ben closed") == 0

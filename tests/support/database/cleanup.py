@@ -1,0 +1,58 @@
+"""What a test leaves on PostgreSQL is gone before the next one."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.backends.signals import connection_created
+
+from tests.support.running_form import CLUSTER
+
+# Django empties the tables of its own models only; these are another's, in an order that foreign
+# keys allow.
+QUEUE = ("events", "periodic_defers", "jobs", "workers")
+
+# The connections of this process's threads, without those of Procrastinate's pool.
+opened: list[tuple[threading.Thread, Any]] = []
+
+
+def _remember(connection: Any, **_: Any) -> None:
+    if connection.vendor == "postgresql":
+        opened.append((threading.current_thread(), connection.connection))
+
+
+connection_created.connect(_remember)
+
+
+def close_orphans() -> None:
+    """Close the connections of threads that have ended: of event loops, and of the test client."""
+    opened[:] = [(thread, one) for thread, one in opened if not one.closed]
+    for thread, orphan in opened:
+        if not thread.is_alive():
+            orphan.close()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Close all connections before the database is dropped: readers keep theirs."""
+    yield
+    for _, one in opened:
+        one.close()
+
+
+@pytest.fixture(autouse=True)
+def _left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    mark = request.node.get_closest_marker("django_db")
+    if not CLUSTER or mark is None:
+        yield
+        return
+    # Before Django empties its tables, for which nobody may hold any of them.
+    request.getfixturevalue("_django_db_helper")
+    yield
+    close_orphans()
+    if mark.kwargs.get("transaction"):
+        with connection.cursor() as cursor:
+            for table in QUEUE:
+                cursor.execute(f"DELETE FROM procrastinate_{table}")  # noqa: S608 - names above

@@ -1,0 +1,67 @@
+"""Rows as operators meet them: processes, conversations with runs, jobs."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.utils import timezone
+
+from sessions_app.models import Conversation, Process, Run
+from sessions_app.operations import processes
+
+LONG_AGO = timedelta(days=400)
+QUEUE_JOB = """
+    INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status, worker_id)
+    VALUES (%s, 'host', %s, '{}', %s, %s) RETURNING id
+"""
+REGISTER = """
+    INSERT INTO procrastinate_workers (last_heartbeat)
+    VALUES (now() - %s * interval '1 second') RETURNING id
+"""
+
+
+def process(name: str, kind: str, *, silent: float = 0, **fields: Any) -> Process:
+    """A process that was heard of so many seconds ago."""
+    now = timezone.now()
+    fields.setdefault("settings", processes.shared_settings())
+    last_seen = now - timedelta(seconds=silent)
+    return Process.objects.create(
+        name=name, kind=kind, started_at=now, last_seen=last_seen, **fields
+    )
+
+
+def run(status: str, *, at: datetime | None = None, **fields: Any) -> Run:
+    """A run of a conversation of its own, whose last news was then."""
+    at = at or timezone.now()
+    owner, _ = get_user_model().objects.get_or_create(username="ann")
+    conversation = Conversation.objects.create(
+        owner=owner, conversation_id=uuid4().hex, workflow="probe", created_at=at, updated_at=at
+    )
+    return Run.objects.create(
+        conversation=conversation,
+        key=f"conversation:{conversation.pk}:probe",
+        message_id="m",
+        text="hello",
+        client_format="chat",
+        status=status,
+        created_at=at,
+        **fields,
+    )
+
+
+def taker(*, silent: float = 0) -> int:
+    """One of Procrastinate's workers; its id."""
+    return _insert(REGISTER, silent)
+
+
+def job(key: str, status: str = "todo", *, queue: str = "default", by: int | None = None) -> int:
+    """A job of the key; its id."""
+    return _insert(QUEUE_JOB, queue, key, status, by)
+
+
+def _insert(statement: str, *values: Any) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return int(cursor.fetchone()[0])

@@ -1,0 +1,71 @@
+"""A database that is away for a while, under what runs in the test's own process."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import psycopg
+from django.db import connection
+from psycopg import sql
+
+from sessions_app.storage import sql as statements
+from sessions_app.storage.writer import writer
+from tests.support.database.cleanup import opened
+from tests.support.running_form import CLUSTER
+
+# The threads of the runtime that write and read, by the beginnings of their names.
+OURS = ("writer", "read")
+
+
+@asynccontextmanager
+async def database_away() -> AsyncIterator[None]:
+    """Have each write fail within the block, and some reads."""
+    away = _cut_off() if CLUSTER else _locked()
+    if not CLUSTER:  # or a write would wait for the lock for longer than it is held
+        await writer.write(lambda tx: statements.execute("PRAGMA busy_timeout = 20", ()))
+    await asyncio.to_thread(away.__enter__)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(away.__exit__, None, None, None)
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    """SQLite: somebody else writes."""
+    other = sqlite3.connect(_name(), isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    yield
+    other.execute("ROLLBACK")
+    other.close()
+
+
+@contextmanager
+def _cut_off() -> Iterator[None]:
+    """PostgreSQL: every connection is broken, and no new one is let in.
+
+    Those of the tests are spared: nothing would mend them before the next test.
+    """
+    theirs = [one for thread, one in opened if not thread.name.startswith(OURS)]
+    spared = [one.info.backend_pid for one in theirs if not one.closed]
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as other:
+        _let_in(other, False)
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = %s AND NOT pid = ANY(%s)",
+            [_name(), spared],
+        )
+        yield
+        _let_in(other, True)
+
+
+def _let_in(other: "psycopg.Connection[Any]", allowed: bool) -> None:
+    statement = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {}")
+    other.execute(statement.format(sql.Identifier(_name()), sql.Literal(allowed)))
+
+
+def _name() -> str:
+    return str(connection.settings_dict["NAME"])

@@ -1,0 +1,168 @@
+"""What the servers of tests store, each on its own: a file of SQLite or a database of PostgreSQL.
+
+Both take SQL with `?` for its parameters, and give UUIDs as 32 hex digits and JSON as text.
+"""
+
+import itertools
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlencode
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import dict_row
+from psycopg.types.json import set_json_loads
+
+from tests.support.running_form import CLUSTER
+
+Row = dict[str, Any]
+
+
+class Store(Protocol):
+    """Where a server keeps what it stores."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What tells a process to use it."""
+
+    def copy(self, data_dir: Path) -> "Store":
+        """A store, for a server with that directory, that begins with the same rows."""
+
+    def rows(self, statement: str, *parameters: object) -> list[Row]:
+        """What a query reads."""
+
+    def execute(self, statement: str, *parameters: object) -> None:
+        """Change it, as somebody else's hand would."""
+
+    def execute_many(self, statement: str, many: Iterable[tuple[object, ...]]) -> None:
+        """Change it, in one transaction."""
+
+    def drop(self) -> None:
+        """Remove it."""
+
+
+class SqliteStore:
+    """The file in the server's directory."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / "db.sqlite3"
+        self.environment: dict[str, str] = {}
+
+    def copy(self, data_dir: Path) -> "SqliteStore":
+        """See `Store`."""
+        for path in self._path.parent.glob(f"{self._path.name}*"):
+            shutil.copy(path, data_dir)
+        return SqliteStore(data_dir)
+
+    def rows(self, statement: str, *parameters: object) -> list[Row]:
+        """See `Store`."""
+        database = sqlite3.connect(self._path, timeout=20)
+        database.row_factory = sqlite3.Row
+        try:
+            return [dict(row) for row in database.execute(statement, parameters)]
+        finally:
+            database.close()
+
+    def execute(self, statement: str, *parameters: object) -> None:
+        """See `Store`."""
+        self.execute_many(statement, [parameters])
+
+    def execute_many(self, statement: str, many: Iterable[tuple[object, ...]]) -> None:
+        """See `Store`."""
+        database = sqlite3.connect(self._path, timeout=20)
+        try:
+            with database:
+                database.executemany(statement, many)
+        finally:
+            database.close()
+
+    def drop(self) -> None:
+        """The directory goes with the test."""
+
+
+# Numbers for what one process of the tests makes; its id keeps them apart from those of others.
+_numbers = itertools.count()
+# Redis numbers its databases.
+REDIS_DATABASES = 1024
+
+
+class PostgresStore:
+    """A database on the PostgreSQL of the tests, and a number on their Redis."""
+
+    def __init__(self) -> None:
+        number = next(_numbers)
+        self._name = f"server_{os.getpid()}_{number}"
+        redis = f"db={(os.getpid() * 37 + number) % REDIS_DATABASES}"
+        redis_url = os.environ["REDIS_URL"].partition("?")[0].removesuffix("/0")
+        redis_url += f"?{redis}" if redis_url.startswith("unix:") else f"/{redis[3:]}"
+        given = conninfo_to_dict(os.environ["DATABASE_URL"]) | {"dbname": self._name}
+        self.url = f"postgresql:///?{urlencode(given)}"
+        self.environment = {"DATABASE_URL": self.url, "REDIS_URL": redis_url}
+
+    @classmethod
+    def empty(cls) -> "PostgresStore":
+        """A store without tables."""
+        store = cls()
+        store._create("template1")
+        return store
+
+    def copy(self, data_dir: Path) -> "PostgresStore":
+        """See `Store`."""
+        store = PostgresStore()
+        store._create(self._name)
+        return store
+
+    def rows(self, statement: str, *parameters: object) -> list[Row]:
+        """See `Store`."""
+        with psycopg.connect(self.url, autocommit=True, row_factory=dict_row) as connection:
+            set_json_loads(_text, connection)
+            found = connection.execute(_marks(statement), parameters or None)
+            return [{name: _plain(value) for name, value in row.items()} for row in found]
+
+    def execute(self, statement: str, *parameters: object) -> None:
+        """See `Store`."""
+        self.execute_many(statement, [parameters])
+
+    def execute_many(self, statement: str, many: Iterable[tuple[object, ...]]) -> None:
+        """See `Store`."""
+        with psycopg.connect(self.url) as connection, connection.cursor() as cursor:
+            cursor.executemany(_marks(statement), many)
+
+    def drop(self) -> None:
+        """See `Store`. Whoever is connected loses the connection."""
+        with _service() as connection:
+            name = sql.Identifier(self._name)
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+
+    def _create(self, template: str) -> None:
+        # Copying files is the faster of the two ways here: nothing is written to the log.
+        made = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+        with _service() as connection:
+            connection.execute(made.format(sql.Identifier(self._name), sql.Identifier(template)))
+
+
+def empty_store(data_dir: Path) -> Store:
+    """A store without tables for a server with that directory."""
+    return PostgresStore.empty() if CLUSTER else SqliteStore(data_dir)
+
+
+def _service() -> "psycopg.Connection[Any]":
+    return psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
+
+
+def _marks(statement: str) -> bytes:
+    return statement.replace("?", "%s").encode()
+
+
+def _text(json: str | bytes) -> str:
+    return json if isinstance(json, str) else json.decode()
+
+
+def _plain(value: Any) -> Any:
+    return value.hex if isinstance(value, UUID) else value

@@ -1,0 +1,1 @@
+"""A project of somebody else that installs the package, as docs/install.md says."""

@@ -1,0 +1,149 @@
+"""What the project has beside what `startproject` wrote: docs/install.md has the same."""
+
+APPLICATIONS = """
+INSTALLED_APPS = [
+    "daphne",
+    *INSTALLED_APPS,
+    "sessions_app",
+    "chat_app",
+    "desk",
+]
+ASGI_APPLICATION = "host.asgi.application"
+"""
+# What projects have of their own.
+OWN = """
+LOGIN_URL = "login"
+AUTH_USER_MODEL = "desk.Employee"
+TEMPLATES[0]["DIRS"] = [BASE_DIR / "templates"]
+"""
+CLUSTER = """
+import os
+from sessions_app.storage.databases import postgresql
+
+INSTALLED_APPS.insert(INSTALLED_APPS.index("sessions_app"), "procrastinate.contrib.django")
+DATABASES = {"default": postgresql(os.environ["DATABASE_URL"])}
+HITL = {"REDIS_URL": os.environ["REDIS_URL"]}
+"""
+# Only where a test sets it: the apps need none of it.
+CHOSEN = """
+import json, os
+if "HITL" in os.environ:
+    HITL = {**globals().get("HITL", {}), **json.loads(os.environ["HITL"])}
+"""
+URLS = """
+from django.contrib.staticfiles.urls import staticfiles_urlpatterns
+from django.urls import include
+
+urlpatterns += [path("assistant/", include("chat_app.urls"))]
+urlpatterns += staticfiles_urlpatterns()  # while DEBUG is on
+"""
+OWN_URLS = """
+urlpatterns += [path("door/", include("django.contrib.auth.urls"))]
+"""
+# Neither `username` nor a column `is_active`, and nothing that the admin wants of a user.
+MODELS = """
+import uuid
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+
+
+class Employee(AbstractBaseUser):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    email = models.EmailField(unique=True)
+    people = BaseUserManager()
+    USERNAME_FIELD = "email"
+"""
+WORKFLOWS = """
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
+
+
+@workflow(name="greeting", title="Greeting")
+async def greeting(message: Message, context: Context):
+    answer = await context.ask(TextPrompt(text="What is your name?"))
+    yield f"Hello, {answer.value}, {context.user.username}!"
+"""
+LOGIN = """
+<!DOCTYPE html>
+<link rel="icon" href="data:,">
+<form method="post">{% csrf_token %}{{ form }}<button>Come in</button></form>
+"""
+HELP = """<div id="help" popover>Ask the front desk.</div>"""
+BASE = """
+<!DOCTYPE html>
+<html lang="en">
+  <head>
+    <title>{% block title %}{% endblock %}</title>
+    <link rel="icon" href="data:,">
+    {% block head %}{% endblock %}
+  </head>
+  <body {% block body_attributes %}{% endblock %}>
+    {% block body %}{% endblock %}
+    <footer>Host Limited</footer>
+  </body>
+</html>
+"""
+FILES = {
+    "desk/__init__.py": "",
+    "desk/migrations/__init__.py": "",
+    "desk/models.py": MODELS,
+    "desk/workflows.py": WORKFLOWS,
+    "templates/registration/login.html": LOGIN,
+    "templates/chat_app/parts/help.html": HELP,
+    "templates/host.html": BASE,
+}
+# `manage.py makemigrations`, `migrate`, and a person; at once, for each costs a start.
+SET_UP = """
+import os, django
+from django.core.management import call_command
+os.environ["DJANGO_SETTINGS_MODULE"] = "host.settings"
+django.setup()
+call_command("makemigrations", "desk")
+call_command("migrate")
+from desk.models import Employee
+ann = Employee(email="ann@host.example")
+ann.set_password("secret")
+ann.save()
+"""
+# Fails where something is not so. The user gets what the admin asks of one, and its model has not.
+ANSWER_AND_LOOK = """
+from uuid import uuid4
+from django.test import Client
+from django.test.utils import setup_test_environment
+from django.utils import timezone
+from desk.models import Employee
+from sessions_app.conversations.answers import IncomingAnswer, _answer
+from sessions_app.models import Conversation, Interaction, Run
+from sessions_app.models.people import Person
+from sessions_app.storage.writer import writer
+
+now = timezone.now()
+ann = Employee.people.get(email="ann@host.example")
+conversation = Conversation.objects.create(
+    owner=ann, conversation_id=str(uuid4()), workflow="greeting", created_at=now, updated_at=now
+)
+run = Run.objects.create(
+    conversation=conversation, key="k", message_id="m", status="completed", created_at=now
+)
+prompt = {"input_type": "text", "text": "Name?", "required": True}
+asked = Interaction.objects.create(
+    run=run, conversation=conversation, position=1, sequence=1, prompt=prompt, created_at=now
+)
+given = IncomingAnswer("a1", "test", value="Ann", interaction=str(asked.id))
+for outcome in ("accepted", "duplicate"):
+    settled = writer.write_now(lambda tx: _answer(tx, Person.of(ann), None, given))
+    assert settled.outcome == outcome, (outcome, settled)
+writer.stop()
+
+Employee.is_staff = Employee.is_superuser = True
+Employee.has_perm = Employee.has_module_perms = lambda *_: True
+setup_test_environment()
+client = Client()
+client.force_login(ann)
+for path in (
+    "sessions_app/conversation/?q=ann@host", "sessions_app/run/?q=ann@host&o=4",
+    "sessions_app/interaction/?q=ann@host", "chat_app/apikey/?q=ann", "chat_app/apikey/add/",
+):
+    response = client.get(f"/admin/{path}")
+    assert response.status_code == 200, (path, response.status_code)
+    assert "@host" not in path or response.context["cl"].result_list, path
+"""

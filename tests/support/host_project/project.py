@@ -1,0 +1,110 @@
+"""The project made in a directory, with nothing of this repository on its path but the wheel."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.database.server_store import Store, empty_store
+from tests.support.host_project import files
+from tests.support.processes.child import ROOT
+from tests.support.running_form import CLUSTER
+
+PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
+# What the package needs is there: it is installed for the tests.
+OFFLINE = ("--no-deps", "--no-index")
+
+
+def build_wheel(directory: Path) -> Path:
+    """Build the package; its wheel."""
+    _run(
+        ROOT,
+        {},
+        *PIP,
+        "wheel",
+        *OFFLINE,
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(directory),
+        str(ROOT),
+    )
+    [wheel] = directory.glob("*.whl")
+    return wheel
+
+
+@dataclass
+class Project:
+    """A Django project. `packages` is where the wheel is installed."""
+
+    directory: Path
+    packages: Path
+    store: Store
+
+    @classmethod
+    def make(cls, directory: Path, wheel: Path) -> "Project":
+        """Start one, take the documented steps, migrate, and sign `ann` up."""
+        packages = directory / "packages"
+        _run(directory, {}, *PIP, "install", *OFFLINE, "--target", str(packages), str(wheel))
+        (directory / "host").mkdir()
+        project = cls(directory / "host", packages, empty_store(directory / "host"))
+        project.run("-m", "django", "startproject", "host", ".")
+        project.install()
+        project.run("-c", files.SET_UP)
+        return project
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The whole environment of its processes."""
+        return {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(self.packages),
+            "PYTHONUNBUFFERED": "1",
+            **self.store.environment,
+        }
+
+    def install(self) -> None:
+        """Take the steps of docs/install.md."""
+        form = files.CLUSTER if CLUSTER else ""
+        self._edit("settings.py", append=files.APPLICATIONS + files.OWN + form + files.CHOSEN)
+        self._edit("urls.py", append=files.URLS + files.OWN_URLS)
+        self._edit("asgi.py", replace=("django.core.asgi", "chat_app.asgi"))
+        for name, text in files.FILES.items():
+            path = self.directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def run(self, *arguments: str, **env: str) -> str:
+        """Run Python in it, to a good end; what was printed."""
+        return _run(self.directory, self.environment | env, *arguments)
+
+    def start(self, log: Path, *arguments: str, **env: str) -> "subprocess.Popen[bytes]":
+        """Start Python in it."""
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=self.directory,
+                env=self.environment | env,
+                stdout=output,
+                stderr=output,
+            )
+
+    def _edit(self, name: str, *, append: str = "", replace: tuple[str, str] = ("", "")) -> None:
+        path = self.directory / "host" / name
+        text = path.read_text()
+        assert replace[0] in text
+        path.write_text(text.replace(*replace, 1) + append)
+
+
+def _run(directory: Path, env: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=directory,
+        env=env or None,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

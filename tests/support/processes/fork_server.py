@@ -1,0 +1,161 @@
+"""A process that has the libraries imported, and forks the processes of servers: it saves most of
+what a start costs.
+
+Run as a program it reads requests, a JSON object in a line each, and answers each with a line: to
+start a program, or to say whether one has ended. It kills what it started when its input ends, so
+that nothing outlives the tests. All that it forks has the same seed for the hashes of strings.
+"""
+
+import importlib
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[3]
+# Of what the application imports, that which is slow, and reads no settings.
+LIBRARIES = """
+    twisted.internet.asyncioreactor twisted.internet.endpoints twisted.web.http
+    autobahn.twisted.websocket django.db.models django.http django.core.handlers.asgi django.forms
+    django.contrib.admin django.contrib.auth django.contrib.staticfiles django.template
+    pydantic pydantic_settings psycopg psycopg_pool structlog jwt cryptography.x509 redis.asyncio
+    channels_redis.pubsub procrastinate markdown_it nh3 jsonschema
+"""
+
+
+class Forked:
+    """A process that the fork server has started; it is used as one of `subprocess`."""
+
+    def __init__(self, arguments: list[str], env: Mapping[str, str], log: Path) -> None:
+        request = {"start": arguments, "env": dict(env), "log": str(log)}
+        self.pid: int = _fork_server().ask(request)
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Its status, if it has ended: negative is the signal that ended it."""
+        if self.returncode is None:
+            self.returncode = _fork_server().ask({"status": self.pid})
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end; return the status.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not ended.
+        """
+        deadline = time.monotonic() + timeout
+        while (status := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+            time.sleep(0.01)
+        return status
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+class _ForkServer:
+    """The process, as those see it who have it start others."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-u", "-m", __name__],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, request: dict[str, Any]) -> Any:
+        """Return the answer to a request."""
+        requests, answers = self._process.stdin, self._process.stdout
+        assert requests is not None
+        assert answers is not None
+        with self._lock:
+            requests.write(json.dumps(request) + "\n")
+            requests.flush()
+            return json.loads(answers.readline())
+
+    def close(self) -> None:
+        """End it, and all that it has started."""
+        self._process.communicate()
+
+
+@cache
+def _fork_server() -> _ForkServer:
+    return _ForkServer()
+
+
+def close() -> None:
+    """End the fork server of this process, if there is one."""
+    if _fork_server.cache_info().currsize:
+        _fork_server().close()
+        _fork_server.cache_clear()
+
+
+def serve() -> list[str] | None:
+    """Answer requests; in a child that was forked, return the program to run."""
+    started: set[int] = set()
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "status" in request:
+            pid, status = os.waitpid(request["status"], os.WNOHANG)
+            started.discard(pid)
+            answer = os.waitstatus_to_exitcode(status) if pid else None
+        else:
+            answer = os.fork()
+            if answer == 0:
+                _become(request)
+                arguments: list[str] = request["start"]
+                return arguments
+            started.add(answer)
+        sys.stdout.write(json.dumps(answer) + "\n")
+    for pid in started:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return None
+
+
+def _become(request: dict[str, Any]) -> None:
+    """Have the environment, the input and the output of a process of its own."""
+    os.environ.clear()
+    os.environ.update(request["env"])
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    for there, here in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(there, here)
+    os.close(nothing)
+    os.close(log)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for as long as the process lives
+
+
+def run(arguments: list[str]) -> None:
+    """Run a program as `python` does: a file, or after `-m` a module."""
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = arguments
+        runpy.run_path(arguments[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the tests, which then end this
+    for library in LIBRARIES.split():
+        importlib.import_module(library)
+    program = serve()
+    if program is not None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        run(program)

@@ -1,0 +1,78 @@
+"""What a client of the wire protocol was sent, and how a test waits for it."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+Frame = dict[str, Any]
+Wanted = str | Callable[[Frame], bool]
+
+
+class ReceivedFrames:
+    """`frames` holds all that has arrived, in order; `close_code` is there once it is closed."""
+
+    def __init__(self, name: str) -> None:
+        self.frames: list[Frame] = []
+        self.close_code: int | None = None
+        self._name = name
+        # Events, and replies, behind the last one of them that `until` returned.
+        self._next: tuple[list[Frame], list[Frame]] = ([], [])
+        self._news = asyncio.Condition()
+
+    async def until(self, wanted: Wanted, timeout: float = 10) -> Frame:
+        """Return the next frame of a type, or that a predicate accepts.
+
+        Next means: after the one that the last `until` returned; those between are passed over.
+        Replies to what this client sent (`for`) and events are looked at apart, since a reply may
+        come before the events that it caused, or after them.
+        """
+        looked = [0, 0]
+        try:
+            async with asyncio.timeout(timeout), self._news:
+                while (frame := self._take(wanted, looked)) is None:
+                    assert self.close_code is None, self._story(f"closed {self.close_code}")
+                    await self._news.wait()
+        except TimeoutError:
+            raise AssertionError(self._story(f"nothing in {timeout} s")) from None
+        return frame
+
+    async def reply_to(self, message_id: str) -> Frame:
+        """Return the next reply to the message of that id."""
+        return await self.until(lambda frame: frame.get("for") == message_id)
+
+    def of_type(self, *names: str) -> list[Frame]:
+        """Return the frames of these types that have arrived."""
+        return [frame for frame in self.frames if frame["type"] in names]
+
+    def text(self) -> str:
+        """Return the output that has arrived, put together."""
+        frames = self.of_type("system_response_message")
+        return "".join(frame["content"].get("text", "") for frame in frames)
+
+    async def _received(self, text: str | bytes) -> None:
+        frame = json.loads(text)
+        async with self._news:
+            self.frames.append(frame)
+            self._next["for" in frame].append(frame)
+            self._news.notify_all()
+
+    async def _closed(self, code: int) -> None:
+        async with self._news:
+            self.close_code = code
+            self._news.notify_all()
+
+    def _take(self, wanted: Wanted, looked: list[int]) -> Frame | None:
+        """The next one, if it is there; `looked` is how many of each kind were not it."""
+        for kind, frames in enumerate(self._next):
+            for place in range(looked[kind], len(frames)):
+                frame = frames[place]
+                if frame["type"] == wanted if isinstance(wanted, str) else wanted(frame):
+                    del frames[: place + 1]
+                    return frame
+            looked[kind] = len(frames)
+        return None
+
+    def _story(self, what: str) -> str:
+        got = "\n".join(json.dumps(frame)[:400] for frame in self.frames[-30:])
+        return f"{what} on {self._name}; frames so far:\n{got}"

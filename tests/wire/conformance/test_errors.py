@@ -1,0 +1,125 @@
+"""Every error, from raw JSON: the reason is said, and the socket stays."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.wire.conformance.conftest import Conforming
+
+DEEP = "[" * 10_000 + "]" * 10_000
+USER = '{"type":"user_message","id":"m1",'
+ANSWER = '{"type":"user_interaction_message","id":"a1",'
+
+BAD = [
+    ("{", "invalid_message", "not valid JSON"),
+    (b"\x00\x01", "invalid_message", "text frame"),
+    ('["user_message"]', "invalid_message", "JSON object"),
+    (f'{USER}"content":{DEEP}}}', "invalid_message", "nested too deeply"),
+    (json.dumps({"type": "user_message", "content": "x" * 70_000}), "invalid_message", "too large"),
+    ('{"type":"user_message","type":"ping_message"}', "invalid_message", "same name twice"),
+    ('{"type":"ack_message","sequence":NaN}', "invalid_message", "NaN"),
+    ('{"type":"ack_message"}', "invalid_message", "sequence"),
+    ('{"type":"ack_message","sequence":-1}', "invalid_message", "sequence"),
+    ('{"type":"auth_message"}', "invalid_message", "payload"),
+    ('{"type":"auth_message","payload":{"method":"magic"}}', "invalid_message", "api_key"),
+    (f'{USER}"conversation_id":7,"content":"x"}}', "invalid_message", "conversation_id"),
+    ("{}", "invalid_message_type", "no type"),
+    ('{"type":["user_message"]}', "invalid_message_type", "user_message"),
+    ('{"type":"system_response_message"}', "invalid_message_type", "system_response_message"),
+    (USER[:-1] + "}", "invalid_user_message_content", "content"),
+    (f'{USER}"content":{{"messages":[]}}}}', "invalid_user_message_content", "empty"),
+    (f'{USER}"content":"  "}}', "invalid_user_message_content", "empty"),
+    (f'{USER}"content":"a\\u0000"}}', "invalid_user_message_content", "NUL"),
+    (f'{USER}"content":"\\ud800"}}', "invalid_user_message_content", "surrogate"),
+    (json.dumps({"type": "user_message", "content": "x" * 32_001}),
+     "invalid_user_message_content", "32,000"),
+    (f'{USER}"content":{{"messages":[{{"role":"user","content":[{{"type":"image_url"}}]}}]}}}}',
+     "invalid_user_message_content", "empty"),
+    (f'{USER}"conversation_id":"nowhere","workflow":"none","content":"x"}}',
+     "invalid_data_content", "Offered are"),
+    (f"{ANSWER[:-1]}}}", "invalid_data_content", "neither a text nor values"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "code", "says"), BAD)
+async def test_a_bad_message_is_refused_with_the_reason_and_the_socket_stays(
+    client: Conforming, text: str | bytes, code: str, says: str
+) -> None:
+    async with client:
+        await client.send(text)
+        error = await client.until("error_message")
+        assert (error["content"]["code"], error["status"]) == (code, "complete")
+        assert says in error["content"]["message"] + error["content"]["details"]
+        assert isinstance(error["content"]["details"], str)
+        await client.message("echo alive")
+        await client.ended()
+        assert client.text() == "alive"
+
+
+async def test_an_error_names_the_message_and_the_conversation(client: Conforming) -> None:
+    async with client:
+        await client.send({"type": "user_message", "id": "m7", "content": " "})
+        error = await client.until("error_message")
+        assert (error["for"], error["parent_id"]) == ("m7", "m7")
+        assert error["conversation_id"] == client.conversation_id
+
+
+async def test_an_option_that_is_none_is_refused_with_those_there_are(client: Conforming) -> None:
+    async with client:
+        await client.message("prompt radio")
+        prompt = await client.until("system_interaction_message")
+        await client.answer("green", prompt)
+        error = await client.until("error_message")
+        assert error["content"]["code"] == "invalid_data_content"
+        assert error["details"] == {"options": ["red", "blue"]}
+        assert json.loads(error["content"]["details"]) == error["details"]
+        await client.answer("red", prompt)
+        await client.ended()
+        assert client.text() == "red"
+
+
+async def test_a_run_that_fails_says_so_and_shows_no_internals(client: Conforming) -> None:
+    async with client:
+        await client.message("fail", message_id="m1")
+        error = await client.until("error_message")
+        assert (error["content"]["code"], error["parent_id"]) == ("workflow_error", "m1")
+        assert (await client.ended())["content"]["status"] == "failed"
+        last = client.of_type("system_response_message")[-1]
+        assert (last["status"], last["content"]) == ("complete", {"text": ""})
+        assert "secret" not in json.dumps(client.frames)
+        await client.message("echo on")
+        await client.ended()
+
+
+async def test_a_foreign_conversation_is_as_good_as_none(client: Conforming) -> None:
+    async with client:
+        await client.message("ask")
+        prompt = await client.until("system_interaction_message")
+        mine = client.conversation_id
+        async with Conforming(client.server, mine, user="ben", workflow="probe") as other:
+            await other.answer("x", prompt, id="a1")
+            ack = await other.reply_to("a1")
+            assert (ack["outcome"], ack["content"]) == ("not_found", {})
+            await other.send({"type": "stop_message", "id": "s1", "run_id": prompt["run_id"]})
+            ack = await other.reply_to("s1")
+            assert ack["outcome"] == "not_found"
+            await other.message("echo ben")
+            await other.ended()
+            assert {frame["conversation_id"] for frame in other.frames} == {mine}
+        assert not client.of_type("interaction_update_message")
+
+
+@pytest.mark.parametrize("sequence", ["-1", "999999"])
+async def test_a_cursor_that_is_no_place_of_the_log_is_said(
+    client: Conforming, sequence: str
+) -> None:
+    async with client:
+        await client.message("echo x")
+        await client.ended()
+    again: dict[str, Any] = {"last_sequence": int(sequence)}
+    async with Conforming(client.server, client.conversation_id, **again) as back:
+        error = await back.until("error_message")
+        assert error["details"]["recovered"] is False
+        await back.message("echo y")
+        await back.ended()

@@ -1,0 +1,201 @@
+"""What went wrong in the peer, from raw JSON against a real server."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.support.server import Server
+from tests.wire.conformance.conftest import Conforming
+
+
+def said(text: str, **fields: Any) -> dict[str, Any]:
+    content = {"messages": [{"role": "user", "content": [{"type": "text", "text": text}]}]}
+    return {"content": content, **fields}
+
+
+def message(text: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "user_message", "schema_type": "chat_stream", **said(text, **fields)}
+
+
+def answer(text: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "user_interaction_message", **said(text, **fields)}
+
+
+async def test_no_conversation_id_at_all(shared: Server) -> None:
+    async with Conforming(shared, workflow="probe") as client:
+        await client.send(message("ask"))
+        prompt = await client.until("system_interaction_message")
+        await client.send(answer("Ada"))
+        await client.ended()
+        assert client.text() == "Ada"
+        assert prompt["conversation_id"]
+        await client.send(message("echo the same one"))
+        await client.ended()
+        assert len({frame["conversation_id"] for frame in client.frames}) == 1
+
+
+@pytest.mark.parametrize("conversation_id", [None, "c"])
+async def test_an_answer_with_no_prompt_pending(
+    shared: Server, conversation_id: str | None
+) -> None:
+    conversation_id = conversation_id and uuid4().hex
+    async with Conforming(shared, conversation_id, workflow="probe") as client:
+        await client.send(answer("too early", id="a1"))
+        ack = await client.reply_to("a1")
+        assert (ack["type"], ack["outcome"]) == ("ack_message", "not_found")
+        await client.send(message("ask"))
+        await client.until("system_interaction_message")
+        await client.send(answer("Ada", id="a2"))
+        await client.ended()
+        assert client.text() == "Ada"
+
+
+async def test_an_answer_to_a_prompt_that_is_answered_already(client: Conforming) -> None:
+    async with client:
+        await client.send(message("approve 2"))
+        first = await client.until("system_interaction_message")
+        await client.send(answer("continue", id="a1", thread_id=first["id"]))
+        second = await client.until("system_interaction_message")
+        await client.send(answer("cancel", id="a2", thread_id=first["id"]))
+        ack = await client.reply_to("a2")
+        assert ack["outcome"] == "stale"
+        assert ack["content"]["response"] == {"value": "continue"}
+        assert (ack["content"]["by"], ack["content"]["via"]) == ("ann", "websocket")
+        await client.send(answer("continue", id="a1", thread_id=first["id"]))
+        ack = await client.reply_to("a1")
+        assert ack["outcome"] == "duplicate"
+        await client.send(answer("cancel", id="a3", thread_id=second["id"]))
+        await client.ended()
+        assert client.text() == "continue|cancel"
+
+
+async def test_a_new_socket_takes_over_before_the_prompt_comes(client: Conforming) -> None:
+    async with client:
+        await client.send(message("slowask 300"))
+        await client.until("ack_message")
+    async with Conforming(client.server, client.conversation_id) as back:
+        prompt = await back.until("system_interaction_message")
+        await back.send(answer("Ada", thread_id=prompt["thread_id"]))
+        await back.ended()
+        assert back.text() == "Ada"
+        assert len(back.of_type("system_interaction_message")) == 1
+
+
+async def test_a_disconnect_right_after_a_prompt(client: Conforming) -> None:
+    async with client:
+        await client.send(message("ask"))
+        first = await client.until("system_interaction_message")
+    for _ in range(3):
+        async with Conforming(client.server, client.conversation_id) as back:
+            assert (await back.until("system_interaction_message"))["id"] == first["id"]
+    async with Conforming(client.server, client.conversation_id) as back:
+        await back.send(answer("Ada"))
+        await back.ended()
+        assert back.text() == "Ada"
+
+
+async def test_nothing_is_pending_or_kept_for_answers_after_the_end(client: Conforming) -> None:
+    async with client:
+        await client.send(message("ask"))
+        prompt = await client.until("system_interaction_message")
+        await client.send({"type": "stop_message"})
+        assert (await client.ended())["content"]["status"] == "cancelled"
+        await client.send(answer("late", id="a1", thread_id=prompt["id"]))
+        ack = await client.reply_to("a1")
+        assert (ack["outcome"], ack["content"]["status"]) == ("stale", "cancelled")
+    async with Conforming(client.server, client.conversation_id, workflow="probe") as back:
+        await back.send(answer("late", id="a2"))
+        ack = await back.reply_to("a2")
+        assert ack["outcome"] == "not_found"
+        assert not back.of_type("system_interaction_message")
+        await back.send(message("ask"))
+        await back.until("system_interaction_message")
+        await back.send(answer("right"))
+        await back.ended()
+        assert back.text() == "right"
+
+
+async def test_a_second_message_during_a_run_comes_after_it(client: Conforming) -> None:
+    async with client:
+        await client.send(message("ask", id="m1"))
+        prompt = await client.until("system_interaction_message")
+        await client.send(message("echo second", id="m2"))
+        await client.reply_to("m2")
+        await client.send(answer("first", thread_id=prompt["id"]))
+        await client.ended()
+        await client.ended()
+        texts = [
+            (frame["parent_id"], frame["content"]["text"])
+            for frame in client.of_type("system_response_message")
+            if frame["status"] == "in_progress"
+        ]
+        assert texts == [("m1", "first"), ("m2", "second")]
+
+
+async def test_two_tabs_see_the_same_and_one_of_their_answers_counts(client: Conforming) -> None:
+    tab = Conforming(client.server, client.conversation_id)
+    async with client, tab:
+        await client.send(message("ask"))
+        prompt = await client.until("system_interaction_message")
+        assert (await tab.until("system_interaction_message"))["id"] == prompt["id"]
+        await asyncio.gather(
+            client.send(answer("one", id="a1", thread_id=prompt["id"])),
+            tab.send(answer("two", id="a2", thread_id=prompt["id"])),
+        )
+        acks = [
+            await client.reply_to("a1"),
+            await tab.reply_to("a2"),
+        ]
+        assert sorted(ack["outcome"] for ack in acks) == ["accepted", "stale"]
+        assert acks[0]["content"]["response"] == acks[1]["content"]["response"]
+        await client.ended()
+        await tab.ended()
+        assert client.text() == tab.text() == acks[0]["content"]["response"]["value"]
+
+
+async def test_two_prompts_at_once_are_matched_by_name(client: Conforming) -> None:
+    async with client:
+        await client.send(message("two"))
+        one = await client.until("system_interaction_message")
+        two = await client.until("system_interaction_message")
+        await client.send(answer("?", id="a0"))
+        error = await client.until("error_message")
+        named = [pending["interaction_id"] for pending in error["details"]["pending"]]
+        assert named == [one["id"], two["id"]]
+        await client.send(answer("b", thread_id=two["thread_id"], parent_id=two["parent_id"]))
+        await client.send(answer("a", id=one["id"]))
+        await client.ended()
+        assert client.text() == "a|b"
+
+
+async def test_a_prompt_does_not_overtake_the_text_before_it(client: Conforming) -> None:
+    async with client:
+        await client.send(message("textask 200"))
+        await client.until("system_interaction_message")
+        assert client.text() == "".join(f"t{number} " for number in range(200))
+        await client.send(answer("Ada"))
+        await client.ended()
+        assert client.text().endswith("t199 Ada")
+
+
+async def test_three_conversations_of_one_per_user_workflow_do_not_hear_each_other(
+    shared: Server,
+) -> None:
+    clients = [Conforming(shared, uuid4().hex, workflow="expense_approval") for _ in range(3)]
+    async with clients[0], clients[1], clients[2]:
+        for number, client in enumerate(clients):
+            await client.send(message(f"Taxi for {number + 1}1.50 EUR", id=f"m{number}"))
+        prompts = [await client.until("system_interaction_message") for client in clients]
+        assert len({prompt["id"] for prompt in prompts}) == 3
+        for number, client in enumerate(clients):
+            await client.send({"type": "ping_message"})
+            await client.until("pong_message")
+            told = [frame for frame in client.frames if frame["conversation_id"] is not None]
+            assert {frame["conversation_id"] for frame in told} == {client.conversation_id}
+            assert {frame["parent_id"] for frame in told if "run_id" in frame} == {f"m{number}"}
+        # An answer of one conversation reaches no prompt of another, though the user is the same.
+        await clients[0].send(answer("x", id="a1", thread_id=prompts[1]["id"]))
+        ack = await clients[0].reply_to("a1")
+        assert ack["outcome"] == "not_found"

@@ -1,0 +1,194 @@
+"""Every message type, from raw JSON, with our additions and without."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.server import Server
+from tests.wire.conformance.conftest import CLIENT_MESSAGE, Conforming
+
+PLAIN = {
+    "type": "user_message",
+    "schema_type": "chat_stream",
+    "content": {
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "stream 3"}]}],
+    },
+    "user": {"name": "default", "email": "default"},
+    "security": {},
+    "error": {"code": "unknown_error", "message": "default", "details": "default"},
+    "schema_version": "1.0.0",
+    "timestamp": "2026-01-13T10:00:03Z",
+}
+
+
+def answers(client: Conforming) -> list[dict[str, Any]]:
+    return client.of_type("system_response_message")
+
+
+@pytest.mark.parametrize("additions", [{}, {"workflow": "probe", "unheard-of": [1, {"a": None}]}])
+@pytest.mark.parametrize(
+    ("schema_type", "expected"),
+    [
+        ("chat_stream", [{"text": "t0 "}, {"text": "t1 "}, {"text": "t2 "}, {"text": ""}]),
+        ("chat", [{"text": "t0 t1 t2 "}, {"text": ""}]),
+        ("generate", [{"output": t, "value": t} for t in ("t0 t1 t2 ", "")]),
+        ("generate_stream", [{"output": t, "value": t} for t in ("t0 ", "t1 ", "t2 ", "")]),
+    ],
+)
+async def test_each_schema_type_gets_its_form_of_output(
+    client: Conforming, schema_type: str, expected: list[Any], additions: dict[str, Any]
+) -> None:
+    frame = {**PLAIN, "id": "m1", "schema_type": schema_type, **additions}
+    CLIENT_MESSAGE.validate(frame)
+    async with client:
+        await client.send(frame)
+        await client.ended()
+        got = answers(client)
+        pieces = "".join(
+            frame["content"].get("text", frame["content"].get("value")) for frame in got
+        )
+        assert pieces == "t0 t1 t2 "
+        if schema_type in ("chat", "generate"):
+            assert [frame["content"] for frame in got] == expected
+        assert set(got[0]["content"]) == set(expected[0])
+        assert got[-1]["content"] == expected[-1]
+        assert [frame["status"] for frame in got[-2:]] == ["in_progress", "complete"]
+        assert {frame["parent_id"] for frame in got} == {"m1"}
+        assert {frame["conversation_id"] for frame in got} == {client.conversation_id}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "echo plain",
+        {"messages": [{"role": "user", "content": "echo plain"}]},
+        {"messages": [{"content": [{"text": "echo plain"}]}]},
+        {
+            "messages": [
+                {"role": "system", "content": "be brief"},
+                {
+                    "role": "user",
+                    "name": "Ann",
+                    "content": [
+                        {"type": "text", "text": "not this"},
+                        {"type": "text", "text": "echo plain", "cache": True},
+                        {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
+                        {"type": "input_audio", "text": {"odd": 1}},
+                    ],
+                },
+                {"role": "assistant", "content": None or ""},
+            ],
+            "temperature": 0.2,
+        },
+    ],
+)
+async def test_content_is_taken_in_the_forms_that_clients_use(
+    client: Conforming, content: Any
+) -> None:
+    async with client:
+        await client.send({"type": "user_message", "id": "m1", "content": content})
+        await client.ended()
+        assert client.text() == "plain"
+
+
+@pytest.mark.parametrize("fields", [{}, {"id": "default"}, {"id": ""}, {"id": None}])
+async def test_a_client_that_gives_no_ids_is_served_each_time(
+    shared: Server, fields: dict[str, Any]
+) -> None:
+    async with Conforming(shared, workflow="probe") as client:
+        for text in ("echo one ", "echo two "):
+            await client.send({"type": "user_message", "content": text, **fields})
+            await client.ended()
+        assert client.text() == "onetwo"
+        (conversation,) = {frame["conversation_id"] for frame in answers(client)}
+        assert conversation
+
+
+async def test_the_same_id_again_starts_nothing(client: Conforming) -> None:
+    async with client:
+        for _ in range(2):
+            await client.message("echo once", message_id="m1")
+        first = await client.until("ack_message")
+        second = await client.until("ack_message")
+        assert (first["outcome"], second["outcome"]) == ("accepted", "duplicate")
+        assert first["content"] == second["content"]
+        assert len(client.of_type("conversation_message")) <= 1
+
+
+async def test_a_run_says_its_trace_and_takes_that_of_the_request(shared: Server) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    async with Conforming(shared, "traced", workflow="probe", headers=headers) as client:
+        await client.message("echo x", message_id="m1")
+        frame = await client.until("observability_trace_message")
+        assert frame["content"] == {"observability_trace_id": trace}
+        assert frame["parent_id"] == "m1"
+    async with Conforming(shared, "untraced", workflow="probe") as client:
+        await client.message("echo x")
+        own = (await client.until("observability_trace_message"))["content"]
+        assert len(bytes.fromhex(own["observability_trace_id"])) == 16
+
+
+async def test_steps_begin_and_end_under_one_id(client: Conforming) -> None:
+    async with client:
+        await client.message("step 1", message_id="m1")
+        await client.ended()
+        begin, end = client.of_type("system_intermediate_message")
+        assert begin["id"] == end["id"]
+        assert (begin["status"], end["status"]) == ("in_progress", "complete")
+        assert (begin["state"], end["state"]) == ("in_progress", "complete")
+        assert begin["intermediate_parent_id"] == "default"
+        assert set(end["content"]) == {"name", "payload"}
+
+
+@pytest.mark.parametrize(
+    "frame", [{"use_redirect": True}, {"mode": "popup"}, {"payload": {"mode": 1}}, {}]
+)
+async def test_an_oauth_mode_preference_is_accepted_in_silence(
+    client: Conforming, frame: dict[str, Any]
+) -> None:
+    async with client:
+        await client.send({"type": "oauth_mode_preference", **frame})
+        await client.send({"type": "ping_message", "id": "p"})
+        pong = await client.until(lambda frame: True)
+        assert (pong["type"], pong["for"]) == ("pong_message", "p")
+
+
+async def test_stop_is_answered_when_the_run_has_stopped(client: Conforming) -> None:
+    async with client:
+        await client.message("slowstream 10000 5")
+        run = (await client.until("system_response_message"))["run_id"]
+        await client.send({"type": "stop_message", "id": "s", "run_id": run})
+        ack = await client.reply_to("s")
+        assert (ack["outcome"], ack["content"]) == ("accepted", {"runs": [run]})
+        assert client.of_type("run_update_message")[-1]["content"]["status"] == "cancelled"
+
+
+async def test_acknowledgements_are_taken_and_not_answered(client: Conforming) -> None:
+    async with client:
+        sent = await client.message("stream 400")
+        while not client.of_type("run_update_message") or (
+            client.of_type("run_update_message")[-1]["status"] != "complete"
+        ):
+            frame = await client.until(lambda frame: "sequence" in frame)
+            await client.send({"type": "ack_message", "sequence": frame["sequence"]})
+        assert client.text() == "".join(f"t{n} " for n in range(400))
+        assert (await client.reply_to(sent))["type"] == "ack_message"
+        await client.send({"type": "ping_message"})
+        await client.until("pong_message")
+        assert len(client.of_type("ack_message")) == 1
+
+
+async def test_an_auth_message_of_who_is_signed_in_by_the_session_can_only_confirm(
+    client: Conforming,
+) -> None:
+    payload = {"method": "basic", "username": "ben", "password": "wrong"}
+    async with client:
+        await client.send(json.dumps({"type": "auth_message", "id": "a", "payload": payload}))
+        refused = await client.until("auth_response_message")
+        assert (refused["status"], refused["user_id"], refused["for"]) == ("error", None, "a")
+        assert refused["payload"]["code"] == "user_auth_error"
+        await client.message("echo still ann")
+        await client.ended()
+        assert client.text() == "still ann"

@@ -1,0 +1,140 @@
+"""Every prompt type, answered as the peer's clients do and with our additions."""
+
+from typing import Any
+
+import pytest
+
+from tests.wire.conformance.conftest import CLIENT_MESSAGE, Conforming
+
+TYPES = ["text", "notification", "binary_choice", "radio", "dropdown", "checkbox", "oauth_consent"]
+CHOICE = ("binary_choice", "radio", "dropdown", "checkbox")
+ANSWERS = {
+    **{type_: (said, "blue") for type_ in CHOICE for said in ["blue"]},
+    "text": ("Ada", "Ada"),
+    "notification": ("Notification acknowledgement.", "ok"),
+    "oauth_consent": ("", "done"),
+}
+
+
+async def prompt_of(client: Conforming, type_: str) -> dict[str, Any]:
+    await client.message(f"prompt {type_}", message_id="m1")
+    return await client.until("system_interaction_message")
+
+
+def answer(text: Any, **fields: Any) -> dict[str, Any]:
+    part = {"type": "text", "text": text}
+    content = {"messages": [{"role": "user", "content": [part]}]}
+    frame = {"type": "user_interaction_message", "content": content, **fields}
+    CLIENT_MESSAGE.validate(frame)
+    return frame
+
+
+@pytest.mark.parametrize("type_", TYPES)
+async def test_a_prompt_has_the_fields_of_its_type(client: Conforming, type_: str) -> None:
+    async with client:
+        prompt = await prompt_of(client, type_)
+        content = prompt["content"]
+        assert (content["input_type"], prompt["parent_id"]) == (type_, "m1")
+        assert prompt["id"] == prompt["thread_id"] == prompt["interaction_id"]
+        assert (prompt["status"], prompt["version"]) == ("in_progress", 1)
+        assert content["error"]
+        if type_ in CHOICE:
+            assert [
+                set(option) >= {"id", "label", "value", "description"}
+                for option in content["options"]
+            ] == [True, True]
+        elif type_ == "text":
+            assert (content["placeholder"], content["required"]) == ("a name", True)
+            assert 590 <= content["timeout"] <= 600
+            assert prompt["expires_at"] > prompt["server_now"]
+        elif type_ == "oauth_consent":
+            assert content["text"] == "https://login.example/authorize?state=s1"
+        if type_ != "text":
+            assert (content["timeout"], prompt["expires_at"]) == (None, None)
+
+
+@pytest.mark.parametrize("type_", TYPES)
+async def test_a_plain_client_answers_by_the_prompts_thread_and_parent(
+    client: Conforming, type_: str
+) -> None:
+    said, value = ANSWERS[type_]
+    async with client:
+        prompt = await prompt_of(client, type_)
+        names = {name: prompt[name] for name in ("thread_id", "parent_id", "conversation_id")}
+        await client.send(answer(said, id="default", **names))
+        await client.ended()
+        assert client.text() == value
+
+
+@pytest.mark.parametrize("type_", TYPES)
+async def test_a_plain_client_may_name_nothing_while_one_prompt_is_pending(
+    client: Conforming, type_: str
+) -> None:
+    said, value = ANSWERS[type_]
+    async with client:
+        await prompt_of(client, type_)
+        await client.send(answer(said, thread_id="default", parent_id="default"))
+        await client.ended()
+        assert client.text() == value
+
+
+@pytest.mark.parametrize("type_", CHOICE)
+@pytest.mark.parametrize("said", ["blue", "2", "Blue"])
+async def test_an_option_is_named_by_its_value_id_or_label(
+    client: Conforming, type_: str, said: str
+) -> None:
+    async with client:
+        prompt = await prompt_of(client, type_)
+        await client.send(answer(said, interaction_id=prompt["id"], version=1, id="a1"))
+        ack = await client.reply_to("a1")
+        assert ack["outcome"] == "accepted"
+        await client.ended()
+        assert client.text() == "blue"
+
+
+async def test_several_boxes_are_answered_by_values(client: Conforming) -> None:
+    async with client:
+        prompt = await prompt_of(client, "checkbox")
+        await client.send(
+            {
+                "type": "user_interaction_message",
+                "interaction_id": prompt["id"],
+                "values": ["2", "red"],
+            }
+        )
+        await client.ended()
+        assert client.text() == "red, blue"
+
+
+async def test_consent_can_be_declined(client: Conforming) -> None:
+    async with client:
+        await prompt_of(client, "oauth_consent")
+        await client.send(answer("declined"))
+        await client.ended()
+        assert client.text() == "declined"
+
+
+async def test_another_version_of_a_prompt_is_stale(client: Conforming) -> None:
+    async with client:
+        prompt = await prompt_of(client, "text")
+        await client.send(answer("x", id="a1", interaction_id=prompt["id"], version=2))
+        ack = await client.reply_to("a1")
+        assert ack["outcome"] == "stale"
+        await client.send(answer("y", id="a2", interaction_id=prompt["id"], version=1))
+        await client.ended()
+        assert client.text() == "y"
+
+
+async def test_a_settled_prompt_is_settled_in_every_tab(client: Conforming) -> None:
+    async with client:
+        prompt = await prompt_of(client, "radio")
+        tab = Conforming(client.server, client.conversation_id)
+        async with tab:
+            assert (await tab.until("system_interaction_message"))["id"] == prompt["id"]
+            await tab.send(answer("red", id="a1"))
+            for each in (client, tab):
+                update = await each.until("interaction_update_message")
+                assert update["interaction_id"] == prompt["id"]
+                content = update["content"]
+                assert (content["status"], content["by"]) == ("answered", "ann")
+                assert (content["via"], content["response"]) == ("websocket", {"value": "red"})

@@ -1,0 +1,82 @@
+"""Where a connection comes from."""
+
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from chat_app.identity import metadata, origin_allowed
+from tests.support.hitl import set_hitl
+
+
+def scope(*origins: str, host: str = "chat.example:8000", scheme: str = "ws") -> dict[str, Any]:
+    return {
+        "type": "websocket",
+        "scheme": scheme,
+        "path": "/websocket",
+        "query_string": b"conversation_id=c&session=secret&sesame=secret",
+        "headers": [
+            (b"host", host.encode()),
+            (b"cookie", b"sessionid=secret"),
+            (b"authorization", b"Bearer secret"),
+            (b"x-tenant", b"t1"),
+            *((b"origin", origin.encode()) for origin in origins),
+        ],
+        "client": ["10.0.0.1", 5],
+        "server": ["10.0.0.2", 8000],
+    }
+
+
+@pytest.fixture(autouse=True)
+def _hosts(settings: Settings) -> None:
+    settings.ALLOWED_HOSTS = ["chat.example"]
+    settings.CSRF_TRUSTED_ORIGINS = ["https://ui.example", "https://*.apps.example"]
+    set_hitl(settings, ALLOWED_ORIGINS=["http://peer.example:3000"])
+
+
+@pytest.mark.parametrize(
+    ("origins", "allowed"),
+    [
+        ([], True),
+        (["http://chat.example:8000"], True),
+        (["HTTP://Chat.Example:8000"], True),
+        (["https://chat.example:8000"], False),
+        (["http://chat.example"], False),
+        (["http://chat.example:8001"], False),
+        (["http://chat.example:8000.evil.example"], False),
+        (["http://evilchat.example:8000"], False),
+        (["http://sub.chat.example:8000"], False),
+        (["http://chat.example:8000@evil.example"], False),
+        (["http://chat.example:8000\x0b"], False),
+        (["null"], False),
+        ([""], False),
+        (["http://chat.example:8000", "http://chat.example:8000"], False),
+        (["https://ui.example"], True),
+        (["http://peer.example:3000"], True),
+        (["http://peer.example"], False),
+        (["http://ui.example"], False),
+        (["https://one.apps.example"], True),
+        (["http://one.apps.example"], False),
+        (["https://one.apps.example.evil"], False),
+    ],
+)
+def test_the_origin_is_ours_or_a_trusted_one(origins: list[str], allowed: bool) -> None:
+    assert origin_allowed(scope(*origins)) is allowed
+
+
+def test_a_host_that_is_not_ours_is_no_origin_of_ours() -> None:
+    assert not origin_allowed(scope("http://evil.example", host="evil.example"))
+
+
+def test_behind_tls_the_origin_is_https(settings: Settings) -> None:
+    assert origin_allowed(scope("https://chat.example:8000", scheme="wss"))
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_TENANT", "t1")
+    assert origin_allowed(scope("https://chat.example:8000"))
+
+
+def test_metadata_holds_no_secret() -> None:
+    found = metadata(scope())
+    assert "secret" not in str(found)
+    assert found["headers"]["x-tenant"] == "t1"
+    assert found["query"] == {"conversation_id": "c"}
+    assert found["client"] == {"host": "10.0.0.1", "port": 5}

@@ -1,0 +1,157 @@
+"""A socket ends with the identity that it was opened by, whoever ended that and however."""
+
+import asyncio
+import http.client
+from collections.abc import AsyncIterator, Callable
+from importlib import import_module
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.conf import settings as project
+from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.sessions.models import Session
+from pytest_django import Settings
+
+from chat_app.feed import sweeper
+from chat_app.identity import revocation
+from chat_app.identity.api_keys import issue
+from chat_app.models import ApiKey
+from sessions_app.storage.writer import writer
+from tests.support.server import HOST, Server
+from tests.support.websocket import WsClient
+from tests.wire.local_socket import LocalSocket
+
+
+def sign_out(server: Server, user: str) -> None:
+    """As the page's button does."""
+    token = "x" * 32
+    connection = http.client.HTTPConnection(HOST, server.port, timeout=10)
+    headers = {
+        "Cookie": f"sessionid={server.cookies[user]}; csrftoken={token}",
+        "X-CSRFToken": token,
+        "Content-Length": "0",
+    }
+    connection.request("POST", "/sign-out/", headers=headers)
+    assert connection.getresponse().status == 302
+    connection.close()
+
+
+async def test_signing_out_closes_the_sockets_of_the_session_at_once(server: Server) -> None:
+    async with (
+        WsClient(server, "c") as one,
+        WsClient(server, "d") as two,
+        WsClient(server, "c", user="ben") as other,
+    ):
+        for client in (one, two, other):
+            await client.send({"type": "ping_message"})
+            await client.until("pong_message")
+        await asyncio.to_thread(sign_out, server, "ann")
+        assert await one.closed(timeout=2) == 4401
+        assert await two.closed(timeout=2) == 4401
+        await other.send({"type": "ping_message"})
+        await other.until("pong_message")
+
+
+async def test_a_change_that_nobody_announces_is_found_within_ten_seconds(server: Server) -> None:
+    async with WsClient(server, "c") as client:
+        await client.send({"type": "ping_message"})
+        await client.until("pong_message")
+        server.execute("UPDATE auth_user SET is_active = false WHERE username = 'ann'")
+        assert await client.closed(timeout=12) == 4401
+
+
+async def test_an_answer_in_flight_after_the_end_is_refused(server: Server) -> None:
+    async with WsClient(server, "c", workflow="probe") as client:
+        await client.message("ask")
+        prompt = await client.until("system_interaction_message")
+        server.execute("UPDATE auth_user SET is_active = false WHERE username = 'ann'")
+        await client.answer("approved", prompt)
+        assert await client.closed(timeout=3) == 4401
+        (row,) = server.rows("SELECT status FROM sessions_app_interaction")
+        assert row["status"] == "pending"
+
+
+@pytest.fixture
+async def _writer() -> AsyncIterator[None]:
+    yield
+    await asyncio.to_thread(writer.stop)
+
+
+def store_session(user: User) -> Any:
+    session = import_module(project.SESSION_ENGINE).SessionStore()
+    session["_auth_user_id"] = str(user.pk)
+    session["_auth_user_backend"] = "django.contrib.auth.backends.ModelBackend"
+    session["_auth_user_hash"] = user.get_session_auth_hash()
+    session.create()
+    return session
+
+
+def change_password(user: User) -> None:
+    user.set_password("other")
+    user.save()
+
+
+def deactivate(user: User) -> None:
+    user.is_active = False
+    user.save(update_fields=["is_active"])
+
+
+ENDS: dict[str, Callable[[User], Any]] = {
+    "the session is deleted": lambda user: Session.objects.all().delete(),
+    "the user is deleted": lambda user: user.delete(),
+    "the user is deactivated": deactivate,
+    "the password is changed": change_password,
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_writer")
+@pytest.mark.parametrize("lost", [False, True], ids=["told", "message lost"])
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+async def test_whatever_ends_the_identity_ends_the_socket(
+    end: Callable[[User], Any], lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if lost:
+        monkeypatch.setattr(revocation, "_send", lambda user: None)
+        monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+    else:
+        monkeypatch.setattr(sweeper, "INTERVAL", 60)
+    user = await User.objects.acreate(username="ann")
+    session = await sync_to_async(store_session)(user)
+    socket = LocalSocket(user)
+    socket.scope["session"] = session
+    async with socket:
+        await socket.settled()
+        await sync_to_async(end)(user)
+        assert await socket.until_closed() == 4401
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_writer")
+async def test_a_revoked_key_ends_its_sockets_and_only_those() -> None:
+    user = await User.objects.acreate(username="ann")
+    row = ApiKey(user=user, name="tests")
+    key = issue(row)
+    await row.asave()
+    async with (
+        LocalSocket(AnonymousUser(), headers={"x-api-key": key}) as by_key,
+        LocalSocket(user) as other,
+    ):
+        await by_key.settled()
+        row.revoked_at = row.created_at
+        await row.asave()
+        assert await by_key.until_closed() == 4401
+        await other.settled()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_writer")
+async def test_what_changes_nothing_of_the_identity_ends_nothing(settings: Settings) -> None:
+    user = await User.objects.acreate(username="ann")
+    async with LocalSocket(user) as socket:
+        await socket.settled()
+        user.first_name = "Ann"
+        await user.asave()
+        await user.asave(update_fields=["last_login"])
+        await socket.settled()

@@ -1,0 +1,59 @@
+"""What is wrong with the settings of identities is said at start, in a sentence."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import ROOT, environment
+
+SECRET = "a-secret-that-is-long-enough-for-hs256"
+PEM = "-----BEGIN PUBLIC KEY-----\\nMFkw\\n-----END PUBLIC KEY-----"
+URL = "https://issuer.example/keys"
+
+
+def start(data_dir: Path, env: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    code = (
+        "from django.conf import settings; print(settings.HITL['JWT_KEY'], settings.HITL['GUESTS'])"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment(data_dir, **env),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+@pytest.mark.parametrize(
+    ("env", "says"),
+    [
+        ({"JWT_KEY": SECRET, "JWT_ALGORITHMS": "HS256"}, "JWT_AUDIENCE is missing"),
+        ({"JWT_JWKS_URL": URL}, "JWT_AUDIENCE is missing"),
+        ({"JWT_AUDIENCE": "a"}, "JWT_KEY or JWT_JWKS_URL is missing"),
+        ({"JWT_CREATE_USERS": "true"}, "JWT_KEY or JWT_JWKS_URL is missing"),
+        ({"JWT_KEY": PEM, "JWT_JWKS_URL": URL, "JWT_AUDIENCE": "a"}, "both set"),
+        ({"JWT_KEY": SECRET, "JWT_AUDIENCE": "a"}, "no PEM public key"),
+        ({"JWT_KEY": "s", "JWT_AUDIENCE": "a", "JWT_ALGORITHMS": "HS256"}, "too short"),
+        ({"JWT_KEY": PEM, "JWT_AUDIENCE": "a", "JWT_ALGORITHMS": "HS256"}, "anybody could sign"),
+        ({"JWT_JWKS_URL": URL, "JWT_AUDIENCE": "a", "JWT_ALGORITHMS": "RS256,HS256"}, "anybody"),
+        ({"JWT_ALGORITHMS": "none"}, "none is not offered"),
+        ({"JWT_JWKS_URL": "issuer.example"}, "does not begin with http"),
+        ({"ALLOWED_ORIGINS": "ui.example"}, "does not begin with http"),
+        ({"GUESTS": "maybe"}, "true or false"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_said(tmp_path: Path, env: dict[str, str], says: str) -> None:
+    done = start(tmp_path, env)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert SECRET not in done.stderr
+
+
+def test_a_key_may_stand_in_one_line(tmp_path: Path) -> None:
+    done = start(tmp_path, {"JWT_KEY": PEM, "JWT_AUDIENCE": "a", "GUESTS": "true"})
+    assert done.stdout == PEM.replace("\\n", "\n") + " True\n"

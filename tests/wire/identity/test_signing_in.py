@@ -1,0 +1,145 @@
+"""A socket that says who it is by an `auth_message`."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import jwt
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+from pytest_django import Settings
+
+from chat_app.identity.api_keys import issue
+from chat_app.models import ApiKey
+from chat_app.socket import authentication
+from sessions_app.storage.writer import writer
+from tests.support.hitl import set_hitl
+from tests.wire.conformance.conftest import CLIENT_MESSAGE, SERVER_MESSAGE
+from tests.wire.local_socket import LocalSocket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SECRET = "a-secret-that-is-long-enough-for-hs256"
+
+
+@pytest.fixture(autouse=True)
+async def _writer() -> AsyncIterator[None]:
+    yield
+    await asyncio.to_thread(writer.stop)
+
+
+@pytest.fixture
+def ann() -> User:
+    return User.objects.create_user("ann", password="right")
+
+
+@pytest.fixture
+def payloads(ann: User, settings: Settings) -> dict[str, dict[str, Any]]:
+    """What `ann` may say, by method."""
+    set_hitl(settings, JWT_KEY=SECRET, JWT_ALGORITHMS=["HS256"])
+    set_hitl(settings, JWT_AUDIENCE=["us"])
+    row = ApiKey(user=ann, name="tests")
+    key = issue(row)
+    row.save()
+    token = jwt.encode({"sub": "ann", "aud": "us", "exp": int(time.time()) + 60}, SECRET)
+    return {
+        "api_key": {"method": "api_key", "token": key},
+        "jwt": {"method": "jwt", "token": token},
+        "basic": {"method": "basic", "username": "ann", "password": "right"},
+    }
+
+
+async def say(socket: LocalSocket, payload: dict[str, Any]) -> dict[str, Any]:
+    message = {"type": "auth_message", "id": "a1", "payload": payload}
+    CLIENT_MESSAGE.validate(message)
+    await socket.send(message)
+    answer = await socket.until("auth_response_message")
+    SERVER_MESSAGE.validate(answer)
+    return answer
+
+
+@pytest.mark.parametrize("method", ["jwt", "api_key", "basic"])
+async def test_each_method_lets_in(
+    method: str, payloads: dict[str, dict[str, Any]], ann: User
+) -> None:
+    async with LocalSocket(AnonymousUser()) as socket:
+        answer = await say(socket, payloads[method])
+        assert (answer["status"], answer["user_id"]) == ("success", str(ann.pk))
+        assert (answer["for"], answer["payload"]) == ("a1", None)
+        await socket.settled()
+        assert (await say(socket, payloads[method]))["status"] == "success"
+
+
+@pytest.mark.parametrize("method", ["jwt", "api_key", "basic"])
+async def test_wrong_credentials_are_told_so_and_may_be_corrected(
+    method: str, payloads: dict[str, dict[str, Any]]
+) -> None:
+    async with LocalSocket(AnonymousUser()) as socket:
+        wrong = {**payloads[method], "password" if method == "basic" else "token": "wrong-secret"}
+        answer = await say(socket, wrong)
+        assert (answer["status"], answer["user_id"]) == ("error", None)
+        assert answer["payload"]["code"] == "user_auth_error"
+        assert "wrong-secret" not in str(answer)
+        assert (await say(socket, payloads[method]))["status"] == "success"
+
+
+async def test_tries_are_limited(payloads: dict[str, dict[str, Any]]) -> None:
+    async with LocalSocket(AnonymousUser()) as socket:
+        for _ in range(3):
+            await say(socket, {"method": "api_key", "token": "nak_x_y"})
+        assert await socket.until_closed() == 4401
+        assert not socket.of_type("pong_message")
+
+
+async def test_an_auth_message_that_is_none_counts_as_a_try() -> None:
+    async with LocalSocket(AnonymousUser()) as socket:
+        for _ in range(3):
+            await socket.send({"type": "auth_message", "payload": {"method": "magic"}})
+            error = await socket.until("error_message")
+            SERVER_MESSAGE.validate(error)
+        assert await socket.until_closed() == 4401
+
+
+@pytest.mark.parametrize(
+    "first", [{"type": "ping_message"}, {"type": "user_message", "content": "x"}, "{", b"\0"]
+)
+async def test_nothing_else_may_come_first(first: Any) -> None:
+    async with LocalSocket(AnonymousUser()) as socket:
+        await socket.send(first)
+        assert await socket.until_closed() == 4401
+        assert not socket.frames
+
+
+async def test_who_says_nothing_is_closed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authentication, "PATIENCE", 0.05)
+    async with LocalSocket(AnonymousUser()) as socket:
+        assert await socket.until_closed() == 4401
+
+
+async def test_a_session_that_has_ended_is_told_at_once() -> None:
+    headers = {"cookie": "sessionid=ended"}
+    async with LocalSocket(AnonymousUser(), headers=headers) as socket:
+        assert await socket.until_closed() == 4401
+
+
+async def test_wrong_credentials_in_a_header_end_the_socket() -> None:
+    async with LocalSocket(AnonymousUser(), headers={"x-api-key": "nak_a_b"}) as socket:
+        assert await socket.until_closed() == 4401
+
+
+async def test_who_is_known_and_not_allowed_gets_4403(settings: Settings) -> None:
+    set_hitl(settings, JWT_KEY=SECRET, JWT_ALGORITHMS=["HS256"])
+    set_hitl(settings, JWT_AUDIENCE=["us"])
+    token = jwt.encode({"sub": "nobody", "aud": "us", "exp": int(time.time()) + 60}, SECRET)
+    headers = {"authorization": f"Bearer {token}"}
+    async with LocalSocket(AnonymousUser(), headers=headers) as socket:
+        assert await socket.until_closed() == 4403
+
+
+async def test_somebody_cannot_become_somebody_else(payloads: dict[str, dict[str, Any]]) -> None:
+    ben = await User.objects.acreate(username="ben")
+    async with LocalSocket(ben) as socket:
+        answer = await say(socket, payloads["basic"])
+        assert (answer["status"], answer["user_id"]) == ("error", None)
+        await socket.settled()

@@ -1,0 +1,265 @@
+"""Who a request is from, by each of the ways, and the first that applies."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from django.contrib.auth.models import AnonymousUser, User
+from pytest_django import Settings
+
+from chat_app.identity import (
+    BadCredentials,
+    Identity,
+    NotAllowed,
+    identify,
+    jwt_tokens,
+    sign_in,
+    still_valid,
+)
+from chat_app.identity.api_keys import issue, key_identity
+from chat_app.models import ApiKey
+from chat_app.protocol.client_messages import BasicLogin
+from sessions_app.models.people import Person
+from sessions_app.storage import reads
+from sessions_app.storage.writer import writer
+from tests.support.hitl import set_hitl
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SECRET = "a-secret-that-is-long-enough-for-hs256"
+AUDIENCE = "https://chat.example"
+TOKEN = "6f1c2a52-9d4e-4a57-9d6f-0a2a3b1f0c11"
+
+
+@pytest.fixture(autouse=True)
+async def _writer() -> AsyncIterator[None]:
+    yield
+    await asyncio.to_thread(writer.stop)
+
+
+@pytest.fixture
+def ann() -> User:
+    return User.objects.create_user("ann", password="right")
+
+
+@pytest.fixture
+def key(ann: User) -> str:
+    row = ApiKey(user=ann, name="tests")
+    plain = issue(row)
+    row.save()
+    return plain
+
+
+@pytest.fixture
+def tokens(settings: Settings) -> Settings:
+    set_hitl(settings, JWT_KEY=SECRET, JWT_ALGORITHMS=["HS256"])
+    set_hitl(settings, JWT_AUDIENCE=[AUDIENCE])
+    return settings
+
+
+def token(**claims: Any) -> str:
+    claims = {"sub": "ann", "aud": AUDIENCE, "exp": int(time.time()) + 60, **claims}
+    return jwt.encode({k: v for k, v in claims.items() if v is not None}, SECRET)
+
+
+async def who(
+    user: Any = None,
+    cookies: dict[str, str] | None = None,
+    query: dict[str, str] | None = None,
+    **headers: str,
+) -> Person | None:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await identify(user=user, headers=named, cookies=cookies or {}, query=query or {})
+
+
+async def test_nothing_said_is_nobody() -> None:
+    assert await who() is None
+    assert await who(AnonymousUser(), authorization="Basic eDp5") is None
+
+
+async def test_the_session_comes_first(ann: User) -> None:
+    person = await who(ann, authorization="Bearer nonsense", x_api_key="nonsense")
+    assert person == Person.of(ann)
+
+
+async def test_a_key_in_either_header(ann: User, key: str) -> None:
+    assert await who(x_api_key=key) == Person.of(ann)
+    assert await who(authorization=f"bearer {key}") == Person.of(ann)
+    row = await ApiKey.objects.aget()
+    assert row.last_used_at is not None
+    assert key.split("_", 2)[2] not in row.digest + row.salt
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda key: key[:-1],
+        lambda key: key + "x",
+        lambda key: key.rpartition("_")[0] + "_",
+        lambda key: "nak_",
+        lambda key: "nak_\0_\ud800",
+        lambda key: key.replace("_", "", 1),
+        lambda key: "",
+    ],
+)
+async def test_a_wrong_key_is_told_so(key: str, spoil: Any) -> None:
+    with pytest.raises(BadCredentials, match="API key is not valid"):
+        await who(x_api_key=spoil(key))
+
+
+async def test_a_key_ends_when_it_is_revoked_or_its_user_deactivated(ann: User, key: str) -> None:
+    identity = await key_identity(key)
+    assert await reads.read(still_valid, [identity]) == {identity}
+    await ApiKey.objects.aupdate(revoked_at="2026-01-01T00:00Z")
+    assert await reads.read(still_valid, [identity]) == set()
+    with pytest.raises(BadCredentials):
+        await key_identity(key)
+    await ApiKey.objects.aupdate(revoked_at=None)
+    await User.objects.aupdate(is_active=False)
+    assert await reads.read(still_valid, [identity]) == set()
+    with pytest.raises(BadCredentials):
+        await key_identity(key)
+
+
+async def test_a_token_of_the_issuer(ann: User, tokens: Settings) -> None:
+    assert await who(authorization=f"Bearer {token()}") == Person.of(ann)
+    set_hitl(tokens, JWT_USERNAME_CLAIM="name")
+    assert await who(authorization=f"Bearer {token(sub='x', name='ann')}") == Person.of(ann)
+
+
+@pytest.mark.parametrize(
+    ("claims", "says"),
+    [
+        ({"exp": 1}, "expired"),
+        ({"exp": None}, "not valid"),
+        ({"exp": 10**30}, "not valid"),
+        ({"aud": None}, "not valid"),
+        ({"aud": "https://other.example"}, "audience"),
+        ({"nbf": 2**40}, "not valid"),
+        ({"iss": "https://evil.example"}, "not valid"),
+        ({"sub": None}, "sub"),
+        ({"sub": "a\0b"}, "sub"),
+        ({"sub": "x" * 151}, "sub"),
+    ],
+)
+async def test_a_token_that_is_not_for_us_is_refused(
+    ann: User, tokens: Settings, claims: dict[str, Any], says: str
+) -> None:
+    set_hitl(tokens, JWT_ISSUER="https://issuer.example")
+    claims = {"iss": "https://issuer.example", **claims}
+    with pytest.raises(BadCredentials, match=says):
+        await who(authorization=f"Bearer {token(**claims)}")
+
+
+async def test_a_forged_token_is_refused(ann: User, tokens: Settings) -> None:
+    claims = {"sub": "ann", "aud": AUDIENCE, "exp": int(time.time()) + 60}
+    unsigned = jwt.encode(claims, "", algorithm="none")
+    other = jwt.encode(claims, SECRET + "x")
+    stronger = jwt.encode(claims, SECRET * 2, algorithm="HS512")
+    for forged in (unsigned, other, stronger, token()[:-2], "", "a.b.c", "\ud800"):
+        with pytest.raises(BadCredentials, match="not valid"):
+            await who(authorization=f"Bearer {forged}")
+
+
+async def test_a_token_where_none_are_taken(ann: User) -> None:
+    with pytest.raises(BadCredentials, match="not taken"):
+        await who(authorization=f"Bearer {token()}")
+
+
+async def test_a_token_of_nobody_here_makes_a_user_only_where_it_may(tokens: Settings) -> None:
+    given = f"Bearer {token(sub='new')}"
+    with pytest.raises(NotAllowed):
+        await who(authorization=given)
+    assert not await User.objects.filter(username="new").aexists()
+    set_hitl(tokens, JWT_CREATE_USERS=True)
+    first, second = await asyncio.gather(who(authorization=given), who(authorization=given))
+    assert first == second == Person.of(await User.objects.aget(username="new"))
+    assert not (await User.objects.aget(username="new")).has_usable_password()
+    await User.objects.aupdate(is_active=False)
+    with pytest.raises(NotAllowed):
+        await who(authorization=given)
+
+
+@pytest.fixture
+def jwks(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[rsa.RSAPrivateKey]:
+    """An issuer whose key set is fetched by a URL."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private.public_key()))
+    keys = {"keys": [{**public, "kid": "k1", "use": "sig", "alg": "RS256"}]}
+    monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", lambda self: keys)
+    set_hitl(settings, JWT_JWKS_URL="https://issuer.example/keys")
+    set_hitl(settings, JWT_ALGORITHMS=["RS256"], JWT_AUDIENCE=[AUDIENCE])
+    jwt_tokens._jwks.cache_clear()
+    yield private
+    jwt_tokens._jwks.cache_clear()
+
+
+async def test_a_token_by_a_key_set(ann: User, jwks: rsa.RSAPrivateKey) -> None:
+    claims = {"sub": "ann", "aud": AUDIENCE, "exp": int(time.time()) + 60}
+    good = jwt.encode(claims, jwks, algorithm="RS256", headers={"kid": "k1"})
+    assert await who(authorization=f"Bearer {good}") == Person.of(ann)
+    for forged in (
+        jwt.encode(claims, jwks, algorithm="RS256", headers={"kid": "k2"}),
+        jwt.encode(claims, SECRET, algorithm="HS256", headers={"kid": "k1"}),
+        jwt.encode(claims, jwks, algorithm="RS512", headers={"kid": "k1"}),
+    ):
+        with pytest.raises(BadCredentials, match="not valid"):
+            await who(authorization=f"Bearer {forged}")
+
+
+async def test_a_key_server_that_is_away_is_said(
+    ann: User, jwks: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: Any) -> None:
+        raise jwt.PyJWKClientConnectionError("refused by 10.0.0.1")
+
+    monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", away)
+    with pytest.raises(BadCredentials) as refused:
+        await who(authorization=f"Bearer {token()}")
+    assert "moment" in str(refused.value)
+    assert "10.0.0.1" not in str(refused.value)
+
+
+async def test_guests_only_where_they_are_allowed(settings: Settings) -> None:
+    assert await who(query={"session": TOKEN}) is None
+    set_hitl(settings, GUESTS=True)
+    guest = await who(query={"session": TOKEN})
+    assert guest is not None
+    assert guest.username.startswith("guest-")
+    assert TOKEN not in guest.username
+    assert await who(cookies={"nat-session": TOKEN}) == guest
+    assert await who(query={"session": TOKEN + "x"}) != guest
+    assert not (await User.objects.aget(pk=guest.id)).has_usable_password()
+
+
+@pytest.mark.parametrize("short", ["a", "x" * 7, "x" * 5000])
+async def test_a_token_that_can_be_guessed_is_no_guest(settings: Settings, short: str) -> None:
+    set_hitl(settings, GUESTS=True)
+    with pytest.raises(BadCredentials, match="8"):
+        await who(query={"session": short})
+
+
+async def test_a_password_ends_with_its_change(ann: User) -> None:
+    login = {"method": "basic", "username": "ann", "password": "right"}
+    identity = await sign_in(BasicLogin.model_validate(login))
+    assert identity.person == Person.of(ann)
+    for wrong in ({"password": "wrong"}, {"username": "nobody"}, {"username": ""}):
+        with pytest.raises(BadCredentials, match="user name or the password"):
+            await sign_in(BasicLogin.model_validate({**login, **wrong}))
+    ann.set_password("other")
+    await ann.asave()
+    assert await reads.read(still_valid, [identity]) == set()
+
+
+def test_many_identities_are_looked_at_in_a_few_queries(
+    ann: User, django_assert_num_queries: Any
+) -> None:
+    person = Person.of(ann)
+    identities = [Identity(person, session=f"s{n}", api_key=n + 1) for n in range(400)]
+    with django_assert_num_queries(3):
+        assert still_valid([*identities, Identity(person)]) == {Identity(person)}

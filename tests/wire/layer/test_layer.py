@@ -1,0 +1,33 @@
+"""The channel layer of one process."""
+
+import pytest
+
+from sessions_app.notify.memory_layer import LOST, MemoryLayer
+
+pytestmark = pytest.mark.formless
+MESSAGE = {"type": "conversation.news"}
+
+
+async def test_what_nobody_took_goes_with_the_last_group() -> None:
+    layer = MemoryLayer()
+    channel = await layer.new_channel()
+    for group in ("a", "b"):
+        await layer.group_add(group, channel)
+    await layer.group_send("a", MESSAGE)
+    await layer.group_discard("a", channel)
+    assert list(layer.channels) == [channel]
+    await layer.group_discard("b", channel)
+    assert layer.channels == {}
+    assert layer.groups == {}
+
+
+async def test_a_channel_that_is_full_says_so_and_stays_in_its_groups() -> None:
+    layer = MemoryLayer(capacity=3)
+    channel = await layer.new_channel()
+    await layer.group_add("a", channel)
+    for _ in range(5):
+        await layer.group_send("a", MESSAGE)
+    assert [await layer.receive(channel) for _ in range(3)] == [MESSAGE, MESSAGE, LOST]
+    assert layer.channels == {}
+    await layer.group_send("a", MESSAGE)
+    assert await layer.receive(channel) == MESSAGE

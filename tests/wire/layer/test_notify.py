@@ -1,0 +1,133 @@
+"""News goes out merged, small, and without ever failing a writer."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from channels.layers import InMemoryChannelLayer
+
+from sessions_app.notify import groups, notifier
+from sessions_app.notify.event_copy import MAX_EVENTS, MAX_SIZE, read_copy
+from sessions_app.notify.groups import GroupListener, group_name
+from sessions_app.notify.layer import channel_layer
+from sessions_app.notify.notifier import Notifier
+from sessions_app.storage.records import EventRecord
+
+CONVERSATION = uuid4()
+
+
+class Layer(InMemoryChannelLayer):
+    """Keeps what is sent to groups; fails on demand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.failing = False
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        if self.failing:
+            raise ConnectionError("the layer is down")
+        self.sent.append((group, message))
+
+
+@pytest.fixture
+def layer(monkeypatch: pytest.MonkeyPatch) -> Layer:
+    layer = Layer()
+    for module in (groups, notifier):
+        monkeypatch.setattr(module, "channel_layer", lambda: layer)
+    return layer
+
+
+def event(sequence: int, text: str = "x", conversation: UUID = CONVERSATION) -> EventRecord:
+    now = datetime.now(UTC)
+    payload = {"text": text}
+    return EventRecord(
+        conversation, uuid4(), "m", "chat_stream", sequence, sequence, "text", payload, now
+    )
+
+
+async def publish(*batches: list[EventRecord]) -> None:
+    own = Notifier()
+    await own.start()
+    for batch in batches:
+        await asyncio.to_thread(own.publish, batch)
+    await asyncio.sleep(0.01)
+    await own.stop()
+
+
+async def test_news_has_the_last_sequence_and_a_copy(layer: Layer) -> None:
+    events = [event(1), event(2)]
+    await publish(events)
+    ((group, message),) = layer.sent
+    assert group == group_name(CONVERSATION)
+    assert message["sequence"] == 2
+    assert read_copy(CONVERSATION, message["copy"]) == events
+
+
+async def test_conversations_are_told_apart(layer: Layer) -> None:
+    other = uuid4()
+    await publish([event(1), event(7, conversation=other)])
+    assert {group: message["sequence"] for group, message in layer.sent} == {
+        group_name(CONVERSATION): 1,
+        group_name(other): 7,
+    }
+
+
+async def test_many_or_large_events_are_not_copied(layer: Layer) -> None:
+    await publish([event(n) for n in range(1, MAX_EVENTS + 2)])
+    await publish([event(1, "x" * MAX_SIZE)])
+    assert [message["copy"] for _, message in layer.sent] == [None, None]
+
+
+async def test_what_gathers_is_merged(layer: Layer) -> None:
+    notifier = Notifier()
+    await notifier.start()
+    for number in range(1, 6):
+        notifier.publish([event(number)])
+    await asyncio.sleep(0.01)
+    await notifier.stop()
+    assert [message["sequence"] for _, message in layer.sent] == [5]
+
+
+async def test_a_layer_that_fails_stops_nothing(
+    layer: Layer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "PAUSE", 0.0)
+    layer.failing = True
+    await publish([event(1)], [event(2)])
+    layer.failing = False
+    await publish([event(3)])
+    assert [message["sequence"] for _, message in layer.sent] == [3]
+
+
+async def test_publishing_before_the_start_and_after_the_stop_is_harmless(layer: Layer) -> None:
+    notifier = Notifier()
+    notifier.publish([event(1)])
+    assert not notifier.send("group", {"type": "x"})
+    await notifier.start()
+    notifier.publish([event(2)])
+    await notifier.stop()
+    notifier.publish([event(3)])
+    assert not notifier.send("group", {"type": "x"})
+    await notifier.start()
+    await notifier.stop()
+    # Readers look at the log for the others.
+    assert [message["sequence"] for _, message in layer.sent] == [2]
+
+
+async def test_an_ear_hears_the_groups_that_it_has_joined_and_no_others() -> None:
+    ear = GroupListener()
+    group, other = uuid4().hex, uuid4().hex
+    try:
+        await ear.join(group)
+        await ear.join(other)
+        await ear.leave(other)
+        for number, to in enumerate((other, group)):
+            await groups.send_to_group(to, {"type": "x", "number": number})
+        async with asyncio.timeout(10):
+            assert (await ear.receive())["number"] == 1
+    finally:
+        await ear.close()
+        await channel_layer().close()  # type: ignore[attr-defined] # layers have one

@@ -1,0 +1,281 @@
+"""The layer of many processes, with a Redis that is killed, frozen and started again.
+
+Each layer here stands for a process: they share nothing but Redis.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis as Client
+
+from sessions_app.notify import groups, memory_layer
+from sessions_app.notify.cluster_layer import ClusterLayer
+from sessions_app.operations.local_services.servers import Redis
+
+pytestmark = pytest.mark.formless
+
+BACK = 5.0  # seconds in which all works again, once Redis does
+AT_ONCE = 0.1
+BOUNDED = 1.1
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    with Redis(tmp_path / "redis") as redis:
+        yield redis
+        redis.thaw()
+
+
+@asynccontextmanager
+async def process(redis: Redis, *groups: str) -> AsyncIterator["Process"]:
+    """A process with one channel in these groups."""
+    layer = ClusterLayer(redis.url(3))
+    channel = await layer.new_channel()
+    for group in groups:
+        await layer.group_add(group, channel)
+    try:
+        yield Process(layer, channel)
+    finally:
+        await layer.close()
+
+
+class Process:
+    """A layer and its channel."""
+
+    def __init__(self, layer: ClusterLayer, channel: str) -> None:
+        self.layer = layer
+        self.channel = channel
+
+    async def send(self, text: str = "", group: str = "g") -> None:
+        """Send to a group."""
+        await self.layer.group_send(group, {"type": "test", "text": text})
+
+    async def heard(self) -> str:
+        """The next message."""
+        async with asyncio.timeout(BACK):
+            return str((await self.layer.receive(self.channel))["text"])
+
+    async def hears(self, other: "Process", group: str = "g") -> None:
+        """Wait until it hears the other."""
+        mark = str(time.monotonic())
+        async with asyncio.timeout(BACK):
+            while True:
+                await other.send(mark, group)
+                try:
+                    async with asyncio.timeout(0.1):
+                        while (await self.layer.receive(self.channel)).get("text") != mark:
+                            pass
+                except TimeoutError:
+                    continue
+                break
+        await self.is_quiet()
+
+    async def is_quiet(self) -> None:
+        """Take what comes within a moment."""
+        try:
+            while True:
+                async with asyncio.timeout(0.2):
+                    await self.layer.receive(self.channel)
+        except TimeoutError:
+            pass
+
+
+async def within(seconds: float, *calls: Awaitable[Any]) -> None:
+    """The calls take no longer, together."""
+    began = time.monotonic()
+    for call in calls:
+        await call
+    assert time.monotonic() - began < seconds
+
+
+def full(process: Process) -> bool:
+    """Whether as much waits in its channel as may."""
+    queue = process.layer.channels.get(process.channel)
+    return queue is not None and queue.full()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(BACK):
+        while not condition():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.02)
+
+
+async def test_each_process_hears_the_group_once_and_itself_without_redis(redis: Redis) -> None:
+    async with process(redis, "g") as one, process(redis, "g") as other:
+        for text in "abc":
+            await one.send(text)
+        assert [await one.heard() for _ in range(3)] == ["a", "b", "c"]
+        assert [await other.heard() for _ in range(3)] == ["a", "b", "c"]
+        await other.send("d")
+        assert (await one.heard(), await other.heard()) == ("d", "d")
+        assert one.layer.channels == {}
+
+
+async def test_who_hears_nothing_sends_all_the_same(redis: Redis) -> None:
+    async with process(redis, "g") as one:
+        await ClusterLayer(redis.url(3)).group_send("g", {"type": "test", "text": "a"})
+        assert await one.heard() == "a"
+
+
+async def test_groups_that_are_left_are_forgotten(redis: Redis) -> None:
+    client = Client.from_url(redis.url(3))
+    async with process(redis, "g", "h") as one, process(redis, "g") as other:
+        await one.hears(other, "h")
+        groups = await client.pubsub_channels("*.__group__*")
+        await one.layer.group_discard("h", one.channel)
+        left = await client.pubsub_channels("*.__group__*")
+        assert set(groups) - set(left) == {b"chat3.__group__h"}
+        await other.send("", "h")
+        await one.hears(other)
+    await client.aclose()
+
+
+async def test_a_burst_of_1000_loses_nothing_for_who_reads(redis: Redis) -> None:
+    async with process(redis, "g") as one, process(redis) as other:
+        await one.hears(other)
+        numbers = [str(number) for number in range(1000)]
+        # One after another, as they go over the wire: what waits for its turn wears out its time.
+        sending = asyncio.create_task(send_all(other, numbers))
+        assert [await one.heard() for _ in numbers] == numbers
+        await sending
+
+
+async def send_all(process: Process, texts: list[str]) -> None:
+    for text in texts:
+        await process.send(text)
+
+
+async def test_who_does_not_read_is_told_that_messages_were_lost(redis: Redis) -> None:
+    async with process(redis, "g") as one, process(redis) as other:
+        for _ in range(1000):
+            await other.send()
+        await until(lambda: full(one))
+        messages = [await one.layer.receive(one.channel) for _ in range(one.layer.capacity)]
+        assert messages[-1] == memory_layer.LOST
+
+
+async def test_without_redis_nobody_waits_and_all_comes_back(redis: Redis) -> None:
+    async with process(redis, "g") as one, process(redis, "g") as other:
+        await one.hears(other)
+        redis.kill()
+        await within(
+            AT_ONCE,
+            *(one.send() for _ in range(100)),
+            one.layer.group_add("later", one.channel),
+            one.layer.group_discard("g", one.channel),
+            one.layer.group_add("g", one.channel),
+        )
+        async with process(redis, "first") as new:
+            await within(AT_ONCE, new.layer.group_add("g", new.channel), new.send("own"))
+            assert await new.heard() == "own"
+            redis.start()
+            for group in ("g", "first"):
+                await new.hears(other, group)
+        for group in ("g", "later"):
+            await one.hears(other, group)
+
+
+async def test_a_redis_that_is_back_at_once_is_heard_again(redis: Redis) -> None:
+    async with process(redis, "g") as one, process(redis, "g") as other:
+        for _ in range(3):
+            redis.kill()
+            redis.start()
+            await one.hears(other)
+            await other.hears(one)
+
+
+async def test_a_frozen_redis_holds_each_up_once_and_not_for_long(redis: Redis) -> None:
+    async with process(redis, "g") as one, process(redis, "g") as other:
+        await one.hears(other)
+        redis.freeze()
+        await within(BOUNDED, *(one.send() for _ in range(100)))
+        await within(
+            AT_ONCE,
+            one.layer.group_add("later", one.channel),
+            one.layer.group_discard("g", one.channel),
+            one.layer.group_add("g", one.channel),
+            one.send(),
+        )
+        async with process(redis) as new:
+            await within(BOUNDED, new.layer.group_add("g", new.channel), new.send())
+            await within(AT_ONCE, *(new.layer.group_add(f"g{n}", new.channel) for n in range(99)))
+            await asyncio.sleep(2)  # for what times out
+            redis.thaw()
+            await new.hears(other, "g98")
+        await one.hears(other, "later")
+        await one.hears(other)
+
+
+async def test_a_redis_that_is_frozen_for_a_moment_costs_nothing(redis: Redis) -> None:
+    async with process(redis, "g") as one, process(redis) as other:
+        await one.hears(other)
+        redis.freeze()
+        sending = asyncio.create_task(other.send("a"))
+        await asyncio.sleep(0.3)
+        redis.thaw()
+        await sending
+        assert await one.heard() == "a"
+
+
+async def test_a_listener_that_redis_forgot_is_found_out(redis: Redis) -> None:
+    client = Client.from_url(redis.url(3))
+    async with process(redis, "g") as one, process(redis) as other:
+        await one.hears(other)
+        link: Any = one.layer._link
+        remote: Any = one.layer._remote
+        await (
+            remote._get_layer()
+            ._shards[0]
+            ._pubsub.unsubscribe(f"chat3.__group__{link._name}", "chat3.__group__g")
+        )
+        await other.send("lost")
+        await asyncio.sleep(4)
+        await one.hears(other)
+    await client.aclose()
+
+
+async def test_an_outage_is_said_once_and_its_end_too(
+    redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with process(redis, "g") as one, process(redis, "g") as other:
+        await one.hears(other)
+        await other.layer.close()
+        redis.kill()
+        for _ in range(30):
+            await one.send()
+            await asyncio.sleep(0.1)
+        redis.start()
+        await until(lambda: "works_again" in caplog.text)
+        assert [record.name for record in caplog.records] == ["sessions_app.notify.redis_link"] * 2
+
+
+async def test_listening_goes_on_over_an_outage(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = ClusterLayer(redis.url(3)), ClusterLayer(redis.url(3))
+    heard: list[groups.LayerMessage] = []
+
+    def handle(message: groups.LayerMessage) -> None:
+        heard.append(message)
+        raise ValueError("is logged")
+
+    monkeypatch.setattr(groups, "channel_layer", lambda: mine)
+    listening = asyncio.create_task(groups.listen("worker.one", handle))
+    for _ in range(2):
+        heard.clear()
+        async with asyncio.timeout(BACK):
+            while not heard:
+                await other.group_send("worker.one", {"type": "test"})
+                await asyncio.sleep(0.05)
+        redis.kill()
+        await asyncio.sleep(0.5)
+        redis.start()
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+    assert mine.groups == {}
+    await mine.close()

@@ -1,0 +1,133 @@
+"""Web processes and workers go on without their Redis, slower, and are quick again when it is back.
+
+The Redis of these tests is theirs, to be killed and frozen.
+"""
+
+import asyncio
+import http.client
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from sessions_app.operations.local_services.servers import Redis
+from tests.conftest import NewServer
+from tests.support.received_frames import Frame
+from tests.support.server import HOST, Server
+from tests.support.websocket import WsClient
+
+pytestmark = pytest.mark.cluster_only("the form of one process has no Redis")
+
+LIVE = 1.5  # seconds in which an event arrives by Redis, with all that it takes on a busy machine
+SWEPT = 10.0  # without: several polls and sweeps of seconds each
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    with Redis(tmp_path / "redis") as redis:
+        yield redis
+        redis.thaw()
+
+
+@pytest.fixture
+def server(new_server: NewServer, redis: Redis) -> Server:
+    return new_server(REDIS_URL=redis.url(0))
+
+
+@pytest.fixture
+def second(new_server: NewServer, server: Server, redis: Redis) -> Server:
+    """Another web process of the same deployment."""
+    other = new_server(start=False, workers=0, REDIS_URL=redis.url(0))
+    other.store.drop()
+    other.store, other.cookies = server.store, server.cookies
+    other.start()
+    return other
+
+
+def sign_out(server: Server, user: str) -> float:
+    """As the page's button does; returns the seconds that it took."""
+    token = "x" * 32
+    connection = http.client.HTTPConnection(HOST, server.port, timeout=10)
+    headers = {
+        "Cookie": f"sessionid={server.cookies[user]}; csrftoken={token}",
+        "X-CSRFToken": token,
+        "Content-Length": "0",
+    }
+    began = time.monotonic()
+    connection.request("POST", "/sign-out/", headers=headers)
+    assert connection.getresponse().status == 302
+    connection.close()
+    return time.monotonic() - began
+
+
+async def opened(client: WsClient) -> None:
+    """Wait until it is served."""
+    await client.send({"type": "ping_message"})
+    await client.until("pong_message", timeout=LIVE)
+
+
+async def answered(client: WsClient, timeout: float) -> str:
+    """One answer, and the next prompt; returns its id."""
+    await client.answer("continue")
+    prompt = await client.until("system_interaction_message", timeout=timeout)
+    return str(prompt["id"])
+
+
+def is_frame(frame_id: str, frame: Frame) -> bool:
+    """Whether it has this id."""
+    return bool(frame["id"] == frame_id)
+
+
+async def recovered(server: Server, times: int) -> None:
+    """Wait until its processes have said that Redis works again."""
+    async with asyncio.timeout(SWEPT):
+        while server.log.count("redis.works_again") < times:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("fault", ["kill", "freeze"])
+async def test_a_conversation_goes_on_without_redis_and_is_quick_when_it_is_back(
+    server: Server, redis: Redis, fault: str
+) -> None:
+    async with WsClient(server, "c", workflow="probe") as before:
+        await before.message("approve 9")
+        await before.until("system_interaction_message", timeout=SWEPT)
+        await answered(before, LIVE)
+        getattr(redis, fault)()
+        await answered(before, SWEPT)
+        async with WsClient(server, "c", workflow="probe") as during:
+            await during.until("system_interaction_message", timeout=LIVE)
+            await answered(during, SWEPT)
+            redis.thaw()
+            redis.start()
+            await recovered(server, times=2)
+            for _ in range(3):
+                prompt = await answered(during, LIVE)
+                await before.until(partial(is_frame, prompt), LIVE)
+    assert server.log.count("redis.failed") == 2
+
+
+async def test_signing_out_closes_the_sockets_on_every_process_at_once(
+    server: Server, second: Server
+) -> None:
+    async with WsClient(server, "c") as one, WsClient(second, "c") as other:
+        await opened(one)
+        await opened(other)
+        await asyncio.to_thread(sign_out, server, "ann")
+        assert await one.closed(timeout=LIVE) == 4401
+        assert await other.closed(timeout=LIVE) == 4401
+
+
+@pytest.mark.parametrize("fault", ["kill", "freeze"])
+async def test_without_redis_signing_out_closes_them_within_ten_seconds(
+    server: Server, second: Server, redis: Redis, fault: str
+) -> None:
+    async with WsClient(server, "c") as one, WsClient(second, "c") as other:
+        await opened(one)
+        await opened(other)
+        getattr(redis, fault)()
+        assert await asyncio.to_thread(sign_out, server, "ann") < LIVE
+        assert await one.closed(timeout=LIVE) == 4401
+        assert await other.closed(timeout=10) == 4401

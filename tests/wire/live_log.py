@@ -1,0 +1,147 @@
+"""A conversation whose events a test writes itself."""
+
+import asyncio
+from types import TracebackType
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.utils import timezone
+
+from sessions_app.models import Conversation, Event, Interaction, Run
+from sessions_app.notify.notifier import Notifier
+from sessions_app.storage import reads
+from sessions_app.storage.run_text import fold
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+from tests.support.hosting import make_user
+from tests.wire.local_socket import LocalSocket
+
+
+class LiveLog:
+    """Makes user `ann` and her conversation "c" with a running run, by `async with LiveLog()`."""
+
+    def __init__(self, schema_type: str = "chat_stream") -> None:
+        self.schema_type = schema_type
+        self.notifier = Notifier()
+        self.user: Any = None
+        self.run: Run = Run()
+
+    async def __aenter__(self) -> "LiveLog":
+        """Make the rows and start the notifier."""
+        self.user = await reads.read(make_user, "ann")
+        self.run = await writer.write(self._make_run)
+        await self.notifier.start()
+        writer.on_commit = self.notifier.publish
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop both."""
+        writer.on_commit = None
+        await self.notifier.stop()
+        await asyncio.to_thread(writer.stop)
+
+    @property
+    def conversation(self) -> UUID:
+        """The conversation's own id."""
+        return self.run.conversation_id
+
+    def _make_run(self, tx: Transaction) -> Run:
+        conversation = Conversation.objects.create(
+            owner=self.user,
+            conversation_id="c",
+            workflow="none",
+            created_at=tx.now,
+            updated_at=tx.now,
+        )
+        return Run.objects.create(
+            conversation=conversation,
+            key="none",
+            message_id="m1",
+            text="hello",
+            client_format=self.schema_type,
+            status=Run.Status.RUNNING,
+            created_at=tx.now,
+        )
+
+    async def write(self, *texts: str) -> int:
+        """Append pieces of output in one transaction; return the last sequence."""
+
+        def work(tx: Transaction) -> int:
+            sequences = [tx.append(self.run, "text", {"text": text}) for text in texts]
+            return sequences[-1]
+
+        return await writer.write(work)
+
+    async def append(self, type_: str, payload: dict[str, Any]) -> int:
+        """Append one event."""
+        return await writer.write(lambda tx: tx.append(self.run, type_, payload))
+
+    async def ask(self, text: str = "Go on?") -> str:
+        """Ask a text prompt; return the interaction's id."""
+        interaction_id = uuid4()
+        prompt = {"input_type": "text", "text": text, "timeout": None, "error": "too late"}
+
+        def work(tx: Transaction) -> None:
+            payload = {
+                "interaction_id": str(interaction_id),
+                "prompt": prompt,
+                "expires_at": None,
+                "version": 1,
+            }
+            sequence = tx.append(self.run, "interaction", payload)
+            Interaction.objects.create(
+                id=interaction_id,
+                run=self.run,
+                conversation_id=self.conversation,
+                position=sequence,
+                sequence=sequence,
+                prompt=prompt,
+                created_at=tx.now,
+            )
+
+        await writer.write(work)
+        return str(interaction_id)
+
+    async def settle(self, interaction_id: str) -> None:
+        """Answer a prompt, without a run that would take it."""
+
+        def work(tx: Transaction) -> None:
+            Interaction.objects.filter(pk=interaction_id).update(status="answered")
+            payload = {
+                "interaction_id": interaction_id,
+                "status": "answered",
+                "version": 2,
+                "response": {"value": "yes"},
+                "by": "ann",
+                "at": timezone.now().isoformat(),
+                "via": "websocket",
+            }
+            tx.append(self.run, "interaction_update", payload)
+
+        await writer.write(work)
+
+    async def end(self, status: str = "completed", **payload: Any) -> int:
+        """End the run and fold its text."""
+
+        def work(tx: Transaction) -> int:
+            Run.objects.filter(pk=self.run.pk).update(status=status)
+            sequence = tx.append(self.run, "run", {"status": status, **payload})
+            fold(self.run.id, self.run.conversation_id)
+            return sequence
+
+        return await writer.write(work)
+
+    async def last(self) -> int:
+        """The log's last sequence."""
+        return await reads.read(
+            lambda: Event.objects.order_by("-sequence").values_list("sequence", flat=True)[0]
+        )
+
+    def socket(self, **query: Any) -> LocalSocket:
+        """A socket of `ann` on the conversation."""
+        return LocalSocket(self.user, **{"conversation_id": "c", **query})

@@ -1,0 +1,153 @@
+"""What a socket is told when it opens."""
+
+import pytest
+
+from chat_app.feed import cursors, sweeper
+from sessions_app.storage import reads
+from tests.support.hosting import make_user
+from tests.wire.live_log import LiveLog
+from tests.wire.local_socket import LocalSocket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def test_with_last_sequence_exactly_what_was_missed() -> None:
+    async with LiveLog() as log:
+        await log.write(*(f"{number} " for number in range(500)))
+        for after in (0, 250, 499, 500):
+            async with log.socket(last_sequence=after) as socket:
+                await socket.settled()
+                assert socket.sequences() == list(range(after + 1, 501))
+
+
+async def test_a_cursor_inside_a_folded_message_gets_the_rest_of_it() -> None:
+    async with LiveLog() as log:
+        await log.write("a", "bc", "d")
+        await log.end()
+        async with log.socket(last_sequence=1) as socket:
+            await socket.until_sequence(4)
+            assert socket.text() == "bcd"
+            assert socket.sequences() == [3, 4]
+
+
+async def test_pending_prompts_come_first_also_those_before_last_sequence() -> None:
+    async with LiveLog() as log:
+        first = await log.ask("one?")
+        await log.write("text")
+        second = await log.ask("two?")
+        async with log.socket(last_sequence=2) as socket:
+            await socket.until_sequence(3)
+            assert [frame["id"] for frame in socket.of_type("system_interaction_message")] == [
+                first,
+                second,
+            ]
+
+
+async def test_a_settled_prompt_is_not_asked_again() -> None:
+    async with LiveLog() as log:
+        await log.settle(await log.ask())
+        async with log.socket(last_sequence=0) as socket:
+            await socket.until_sequence(2)
+            assert not socket.of_type("system_interaction_message")
+            assert len(socket.of_type("interaction_update_message")) == 1
+
+
+@pytest.mark.parametrize("wrong", [7, -1, 10**30, "x", ""])
+async def test_a_last_sequence_that_cannot_be_is_said_and_never_a_silent_hole(
+    wrong: object,
+) -> None:
+    async with LiveLog() as log:
+        await log.write("so ", "far")
+        prompt = await log.ask()
+        async with log.socket(last_sequence=wrong) as socket:
+            error = await socket.until("error_message")
+            assert error["content"]["code"] == "invalid_message"
+            assert (await socket.until("system_interaction_message"))["id"] == prompt
+            await socket.settled()
+            await log.write(" on")
+            await socket.until_sequence(4)
+
+
+async def test_a_first_connection_gets_the_message_that_is_being_written() -> None:
+    async with LiveLog() as log:
+        await log.write("before ")
+        await log.append("step", {"step_id": "s", "name": "S", "state": "complete", "payload": ""})
+        await log.write("so ", "far ")
+        async with log.socket() as socket:
+            await socket.settled()
+            assert socket.text() == "so far "
+            await log.write("on")
+            await socket.until_sequence(5)
+            assert socket.text() == "so far on"
+
+
+async def test_a_plain_client_that_comes_back_misses_nothing_and_gets_nothing_twice() -> None:
+    async with LiveLog() as log:
+        async with log.socket() as socket:
+            await socket.settled()
+            await log.write("a")
+            await socket.until_sequence(1)
+        await log.write("b")
+        prompt = await log.ask()
+        async with log.socket() as socket:
+            await socket.until("system_interaction_message")
+            assert socket.sequences() == [2, 3]
+        async with log.socket() as socket:
+            await socket.settled()
+            assert [frame["id"] for frame in socket.of_type("system_interaction_message")] == [
+                prompt
+            ]
+            assert socket.text() == ""
+
+
+async def test_a_second_tab_is_a_first_connection() -> None:
+    async with LiveLog() as log, log.socket() as first:
+        await first.settled()
+        await log.write("so far")
+        async with log.socket() as second:
+            await second.settled()
+            assert second.text() == "so far"
+
+
+async def test_the_kept_cursor_is_the_users_own() -> None:
+    async with LiveLog() as log:
+        async with log.socket() as socket:
+            await socket.settled()
+        await log.write("secret")
+        other = await reads.read(make_user, "ben")
+        async with LocalSocket(other, conversation_id="c") as socket:
+            await socket.settled()
+            assert socket.sequences() == []
+
+
+@pytest.mark.parametrize("by", ["memory", "database"])
+async def test_a_kept_cursor_is_given_once(by: str) -> None:
+    async with LiveLog() as scene:
+        await cursors.keep(scene.conversation, scene.user.pk, 7)
+        if by == "database":
+            cursors._recent.clear()
+        assert await cursors.take(scene.conversation, scene.user.pk) == 7
+        assert await cursors.take(scene.conversation, scene.user.pk) is None
+
+
+async def test_news_arrives_by_the_layer_without_the_sweeper(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweeper, "INTERVAL", 3600)
+    async with LiveLog() as scene, scene.socket() as socket:
+        await socket.settled()
+        await scene.write("heard")
+        await socket.until_sequence(1)
+
+
+@pytest.mark.parametrize("schema_type", ["chat", "generate"])
+async def test_one_result_comes_whole_at_the_end(schema_type: str) -> None:
+    async with LiveLog(schema_type) as log, log.socket() as socket:
+        await socket.settled()
+        await log.write("one ", "two ", "three ")
+        await log.append("restart", {"from_sequence": 2})
+        await log.write("four")
+        await log.end()
+        await socket.until_sequence(6)
+        contents = [frame["content"] for frame in socket.of_type("system_response_message")]
+        assert [next(iter(content.values())) for content in contents] == ["one four", ""]

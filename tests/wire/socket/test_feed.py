@@ -1,0 +1,168 @@
+"""A feed gives each event once and in order, whatever becomes of the news."""
+
+import asyncio
+import json
+import random
+from typing import Any
+
+import pytest
+
+from chat_app.feed import limits, sweeper
+from chat_app.feed.feed import Feed
+from chat_app.feed.selectors import read_opening
+from sessions_app.notify import event_copy
+from sessions_app.storage import event_log, reads, records, writer
+from tests.support.received_frames import Frame
+from tests.wire.live_log import LiveLog
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def test_what_is_written_arrives_live_once_and_in_order() -> None:
+    async with LiveLog() as log, log.socket() as socket:
+        await socket.settled()
+        for number in range(50):
+            await log.write(f"{number} ")
+        await socket.until_sequence(50)
+        assert socket.sequences() == list(range(1, 51))
+        assert socket.text() == "".join(f"{number} " for number in range(50))
+
+
+async def test_every_tab_gets_the_same() -> None:
+    async with LiveLog() as log, log.socket() as one, log.socket() as other:
+        await one.settled()
+        await other.settled()
+        await log.write("a", "b")
+        await log.ask()
+        await log.end()
+        await one.until_sequence(4)
+        await other.until_sequence(4)
+        times = {"server_now"}
+        events = [
+            [{k: v for k, v in f.items() if k not in times} for f in s.frames if "run_id" in f]
+            for s in (one, other)
+        ]
+        assert events[0] == events[1]
+
+
+async def test_a_burst_of_10000_events_arrives_whole() -> None:
+    async with LiveLog() as log, log.socket() as socket:
+        await socket.settled()
+        for start in range(0, 10_000, 500):
+            await log.write(*(f"{number} " for number in range(start, start + 500)))
+        await socket.until_sequence(10_000)
+        assert socket.sequences() == list(range(1, 10_001))
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_lost_doubled_and_reordered_news_changes_nothing(seed: int) -> None:
+    chance = random.Random(seed)
+    frames: list[Frame] = []
+
+    async def send(text: str, *, free: bool = False) -> None:
+        frames.append(json.loads(text))
+
+    async with LiveLog() as log:
+        feed = Feed(log.conversation, "c", send)
+        await feed.start(await opening(log))
+        for number in range(200):
+            await log.write(*(f"{number}.{part} " for part in range(chance.randint(1, 3))))
+            if number % 20 == 0:
+                await log.ask(f"{number}?")
+        last = await log.last()
+        events = await reads.read(event_log.read, log.conversation, after=0, limit=1000)
+        news = [events[at : at + size] for at in range(0, len(events), 3) for size in (1, 3)]
+        news = [part for part in news for _ in range(chance.choice([0, 0, 1, 2]))]
+        chance.shuffle(news)
+        await asyncio.gather(
+            *(feed.news(part[-1].sequence, chance.choice([None, copy(part)])) for part in news)
+        )
+        await feed.news(last, None)  # as the sweeper would
+        assert [frame["sequence"] for frame in frames] == list(range(1, last + 1))
+        whole = "".join(event.payload["text"] for event in events if event.type == "text")
+        texts = [f["content"]["text"] for f in frames if f["type"] == "system_response_message"]
+        assert "".join(texts) == whole
+
+
+async def test_the_sweeper_makes_up_for_lost_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+    async with LiveLog() as log, log.socket() as socket:
+        await socket.settled()
+        writer.writer.on_commit = None
+        await log.write("unheard")
+        await socket.until_sequence(1)
+
+
+async def test_a_copy_beyond_a_hole_waits_for_the_log() -> None:
+    sent: list[Frame] = []
+
+    async def send(text: str, *, free: bool = False) -> None:
+        sent.append(json.loads(text))
+
+    async with LiveLog() as log:
+        feed = Feed(log.conversation, "c", send)
+        await feed.start(await opening(log))
+        await log.write("one", "two")
+        events = await reads.read(event_log.read, log.conversation, after=1, limit=10)
+        await feed.news(2, copy(events))
+        assert [frame["sequence"] for frame in sent] == [1, 2]
+
+
+async def test_a_full_window_pauses_until_it_is_acknowledged() -> None:
+    async with LiveLog() as log, log.socket() as socket:
+        await socket.settled()
+        await socket.send({"type": "ack_message", "sequence": 0})
+        await socket.settled()
+        for _ in range(3):
+            await log.write(*("x" for _ in range(200)))
+        await socket.until_sequence(256)
+        await asyncio.sleep(0.05)
+        assert socket.sequences()[-1] == 256
+        await socket.send({"type": "ack_message", "sequence": 250})
+        await socket.until_sequence(506)
+        await socket.send({"type": "ack_message", "sequence": 506})
+        await socket.until_sequence(600)
+        assert socket.sequences() == list(range(1, 601))
+
+
+async def test_a_window_by_size() -> None:
+    async with LiveLog() as log, log.socket() as socket:
+        await socket.settled()
+        await socket.send({"type": "ack_message", "sequence": 0})
+        await socket.settled()
+        await log.write(*("x" * 100_000 for _ in range(20)))
+        await socket.until_sequence(11)
+        await asyncio.sleep(0.05)
+        assert socket.sequences()[-1] == 11
+
+
+async def test_a_window_that_stays_full_closes_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+    monkeypatch.setattr(limits, "WINDOW_PATIENCE", 0.2)
+    async with LiveLog() as log, log.socket() as socket:
+        await socket.send({"type": "ack_message", "sequence": 0})
+        await socket.settled()
+        await log.write(*("x" for _ in range(300)))
+        assert await socket.until_closed() == 4408
+    async with log.socket(last_sequence=256) as socket:
+        await socket.until_sequence(300)
+
+
+async def test_a_client_that_acknowledges_nothing_is_cut_off_by_size() -> None:
+    async with LiveLog() as log, log.socket() as socket:
+        await socket.settled()
+        for _ in range(12):
+            await log.write(*("x" * 100_000 for _ in range(10)))
+        assert await socket.until_closed() == 4408
+        size = sum(len(json.dumps(frame)) for frame in socket.frames)
+        assert size < limits.BUDGET_BURST + 1024 * 1024
+
+
+async def opening(log: LiveLog) -> Any:
+    return await reads.read(read_opening, log.conversation, after=None, kept=None)
+
+
+def copy(events: list[records.EventRecord]) -> str:
+    text = event_copy.copy_of(events)
+    assert text is not None
+    return text

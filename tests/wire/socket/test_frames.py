@@ -1,0 +1,146 @@
+"""One event → its frames."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from chat_app.protocol.frames import View, event_frames
+from sessions_app.storage.records import EventRecord
+
+NOW = datetime(2026, 1, 13, 10, 0, 3, 250_000, tzinfo=UTC)
+RUN = UUID(int=2)
+
+
+def event(
+    type_: str, schema_type: str = "chat_stream", first: int = 7, **payload: Any
+) -> EventRecord:
+    return EventRecord(UUID(int=1), RUN, "m1", schema_type, first, 7, type_, payload, NOW)
+
+
+def frames(one: EventRecord, **view: Any) -> list[dict[str, Any]]:
+    return event_frames(one, View("c", NOW, **view))
+
+
+def prompt(**fields: Any) -> EventRecord:
+    asked = {"input_type": "text", "text": "Go?", "timeout": 60.0, "error": "late", "details": {}}
+    fields = {"interaction_id": "i1", "prompt": asked, "expires_at": None, "version": 1, **fields}
+    return event("interaction", **fields)
+
+
+def test_text_is_a_response_in_progress_with_the_common_fields() -> None:
+    assert frames(event("text", text="Hi")) == [
+        {
+            "type": "system_response_message",
+            "id": f"{RUN}:7",
+            "thread_id": str(RUN),
+            "parent_id": "m1",
+            "conversation_id": "c",
+            "content": {"text": "Hi"},
+            "status": "in_progress",
+            "timestamp": "2026-01-13T10:00:03.250Z",
+            "run_id": str(RUN),
+            "sequence": 7,
+        }
+    ]
+
+
+def test_a_folded_message_gives_what_the_cursor_has_not_passed() -> None:
+    message = event("message", first=5, text="abcdef", lengths=[1, 2, 3])
+    assert frames(message, after=4)[0]["content"] == {"text": "abcdef"}
+    assert frames(message, after=5)[0]["content"] == {"text": "bcdef"}
+    assert frames(message, after=6)[0]["content"] == {"text": "def"}
+
+
+def test_generate_gives_output_and_value() -> None:
+    (frame,) = frames(event("text", "generate_stream", text="Hi"))
+    assert frame["content"] == {"output": "Hi", "value": "Hi"}
+
+
+@pytest.mark.parametrize("schema_type", ["chat", "generate"])
+def test_single_results_withhold_text_until_the_end(schema_type: str) -> None:
+    assert frames(event("text", schema_type, text="Hi")) == []
+    end = frames(event("run", schema_type, status="completed"), result="Hi all")
+    assert [frame["status"] for frame in end] == ["in_progress", "complete", "complete"]
+    texts = [frame["content"] for frame in end[:2]]
+    if schema_type == "chat":
+        assert texts == [{"text": "Hi all"}, {"text": ""}]
+    else:
+        assert texts == [{"output": "Hi all", "value": "Hi all"}, {"output": "", "value": ""}]
+
+
+def test_only_the_last_frame_of_an_event_has_its_sequence() -> None:
+    error = {"code": "workflow_failed", "message": "It failed."}
+    end = frames(event("run", status="failed", error=error))
+    assert [frame["type"] for frame in end] == [
+        "error_message",
+        "system_response_message",
+        "run_update_message",
+    ]
+    assert ["sequence" in frame for frame in end] == [False, False, True]
+    assert end[0]["content"]["message"] == "It failed."
+    assert end[0]["content"]["code"] == "workflow_error"
+
+
+@pytest.mark.parametrize("status", ["running", "suspended", "queued"])
+def test_a_run_that_is_not_over_gives_an_update_only(status: str) -> None:
+    (frame,) = frames(event("run", status=status, replayed=3))
+    assert frame["type"] == "run_update_message"
+    assert frame["status"] == "in_progress"
+    assert frame["content"]["replayed"] == 3
+
+
+def test_a_prompt_says_what_time_is_left() -> None:
+    expires_at = (NOW + timedelta(seconds=41.5)).isoformat()
+    (frame,) = frames(prompt(expires_at=expires_at))
+    assert frame["type"] == "system_interaction_message"
+    assert frame["id"] == frame["thread_id"] == frame["interaction_id"] == "i1"
+    assert frame["content"]["timeout"] == 42
+    assert frame["expires_at"] == "2026-01-13T10:00:44.750Z"
+    assert frame["server_now"] == "2026-01-13T10:00:03.250Z"
+    assert frame["version"] == 1
+
+
+def test_a_prompt_without_deadline_or_past_it() -> None:
+    assert frames(prompt())[0]["content"]["timeout"] is None
+    past = (NOW - timedelta(seconds=5)).isoformat()
+    assert frames(prompt(expires_at=past))[0]["content"]["timeout"] == 1
+
+
+def test_a_settled_prompt_is_not_shown_again() -> None:
+    assert frames(prompt(), settled={"i1"}) == []
+
+
+def test_an_update_of_an_interaction_says_who_when_and_via() -> None:
+    (frame,) = frames(
+        event(
+            "interaction_update",
+            interaction_id="i1",
+            status="answered",
+            version=2,
+            response={"value": "yes"},
+            by="ann",
+            at=NOW.isoformat(),
+            via="page",
+        )
+    )
+    assert frame["type"] == "interaction_update_message"
+    assert frame["content"]["at"] == "2026-01-13T10:00:03.250Z"
+    assert (frame["content"]["by"], frame["content"]["via"]) == ("ann", "page")
+
+
+def test_a_step_keeps_its_id_from_start_to_end() -> None:
+    step: dict[str, Any] = {"step_id": "s1", "name": "Parse", "payload": ""}
+    (start,) = frames(event("step", state="in_progress", **step))
+    (end,) = frames(event("step", state="failed", **step))
+    assert (start["id"], start["status"]) == ("s1", "in_progress")
+    assert (end["id"], end["status"], end["state"]) == ("s1", "complete", "failed")
+
+
+def test_user_messages_and_restarts_reach_other_tabs() -> None:
+    (said,) = frames(event("user_message", message_id="m1", text="hello"))
+    assert said["type"] == "conversation_message"
+    assert said["content"] == {"role": "user", "id": "m1", "text": "hello"}
+    (cut,) = frames(event("restart", from_sequence=3))
+    assert (cut["type"], cut["content"]) == ("restart_message", {"from_sequence": 3})

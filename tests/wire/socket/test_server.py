@@ -1,0 +1,214 @@
+"""The wire over a real server."""
+
+import asyncio
+import base64
+import json
+import os
+import re
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.support.running_form import UVICORN
+from tests.support.server import HOST, Server
+from tests.support.websocket import WsClient
+
+# The frame that closes the socket of who sends too much; a reason may follow.
+CUT_OFF = re.compile(rb"\x88." + (4429).to_bytes(2), re.DOTALL)
+WRITTEN = "SELECT 1 FROM sessions_app_event WHERE type = 'text'"
+
+
+async def test_dropped_in_the_middle_of_a_stream_nothing_is_missed_or_doubled(
+    server: Server,
+) -> None:
+    async with WsClient(server, "c", workflow="probe") as client:
+        await client.message("slowstream 100 5")
+        for _ in range(20):
+            await client.until("system_response_message")
+        last = max(frame.get("sequence", 0) for frame in client.frames)
+        head = text_until(client, last)
+    async with WsClient(server, "c", last_sequence=last) as client:
+        await client.until(lambda frame: frame["content"].get("status") == "completed")
+        assert head + client.text() == "".join(f"t{number} " for number in range(100))
+
+
+def text_until(client: WsClient, last: int) -> str:
+    frames = client.of_type("system_response_message")
+    return "".join(f["content"]["text"] for f in frames if f.get("sequence", last + 1) <= last)
+
+
+async def test_a_plain_client_gets_the_rest_without_saying_where_it_was(server: Server) -> None:
+    async with WsClient(server, "c", workflow="probe") as client:
+        # A frame on its way when the client leaves counts as sent. So they are far apart.
+        await client.message("slowstream 6 600")
+        for _ in range(2):
+            await client.until("system_response_message")
+    head = client.text()
+    async with asyncio.timeout(10):
+        while len(server.rows(WRITTEN)) < 4:  # noqa: ASYNC110 - the database tells nobody
+            await asyncio.sleep(0.05)
+    async with WsClient(server, "c") as client:
+        await client.until(lambda frame: frame["content"].get("status") == "completed")
+        assert head + client.text() == "".join(f"t{number} " for number in range(6))
+
+
+async def test_an_answer_of_10_mb_is_refused_and_the_socket_lives(server: Server) -> None:
+    async with WsClient(server, "c", workflow="probe") as client:
+        await client.message("ask")
+        prompt = await client.until("system_interaction_message")
+        await client.answer("x" * 10_000_000, prompt)
+        error = await client.until("error_message")
+        assert "at most" in error["content"]["message"]
+        await client.answer("short", prompt)
+        await client.until(lambda frame: frame.get("status") == "complete" and "run_id" in frame)
+        await client.until(lambda frame: frame["content"].get("status") == "completed")
+        assert client.text() == "short"
+
+
+@pytest.mark.parametrize("origin", ["null", "http://evil.example", "http://127.0.0.1:1"])
+async def test_a_foreign_origin_gets_403(server: Server, origin: str) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with WsClient(server, "c", origin=origin):
+            pass
+    assert refused.value.response.status_code == 403
+
+
+async def test_signed_out_is_4401(server: Server) -> None:
+    async with WsClient(server, "c", user=None) as client:
+        await client.message("hello")
+        assert await client.closed() == 4401
+
+
+async def test_a_flood_does_not_disturb_the_neighbours(server: Server) -> None:
+    async with WsClient(server, "c", workflow="probe") as neighbour:
+        flooding = asyncio.create_task(flood(server))
+        slowest = 0.0
+        for number in range(20):
+            start = time.monotonic()
+            await neighbour.message(f"echo {number}")
+            await neighbour.until(lambda frame: frame["content"].get("status") == "completed")
+            slowest = max(slowest, time.monotonic() - start)
+        assert CUT_OFF.search(await flooding)
+        assert slowest < 2
+
+
+async def flood(server: Server) -> bytes:
+    """Send pings as `ben` until the server ends it; return what it said last.
+
+    By hand: its close frame is behind thousands of pongs, and has to be read within a second.
+    """
+    reader, writer = await asyncio.open_connection(sock=upgrade(server, "/websocket", user="ben"))
+    await reader.readuntil(b"\r\n\r\n")
+    pouring = asyncio.create_task(pour(writer))
+    last = b""
+    with suppress(ConnectionError):
+        while not CUT_OFF.search(last) and (read := await reader.read(2**16)):
+            last = (last + read)[-100:]
+    pouring.cancel()
+    await asyncio.gather(pouring, return_exceptions=True)
+    writer.close()
+    return last
+
+
+async def pour(writer: asyncio.StreamWriter) -> None:
+    ping = b'{"type":"ping_message"}'
+    frame = bytes([0x81, 0x80 | len(ping), *bytes(4)]) + ping
+    while True:
+        writer.write(frame * 100)
+        await writer.drain()
+
+
+def test_a_reader_that_stops_is_cut_off_and_costs_little_memory(server: Server) -> None:
+    last = fill_log(server, events=400, size=64 * 1024)
+    before = memory(server)
+    # uvicorn holds the sender back instead, and cuts nobody off.
+    deadline = time.monotonic() + (2 if UVICORN else 20)
+    peak = before
+    with upgrade(server, "/websocket?conversation_id=big&last_sequence=0"):
+        while "socket.closed" not in server.log and time.monotonic() < deadline:
+            peak = max(peak, memory(server))
+            time.sleep(0.05)
+    assert UVICORN or "code=4408" in server.log
+    assert peak - before < 16 * 1024
+
+    async def resume() -> None:
+        async with WsClient(server, "big", last_sequence=last - 3) as client:
+            await client.until(lambda frame: frame.get("sequence") == last)
+
+    asyncio.run(resume())
+
+
+def fill_log(server: Server, *, events: int, size: int) -> int:
+    """Write a conversation "big" of `ann` straight into the database."""
+    (ann,) = server.rows("SELECT id FROM auth_user WHERE username = 'ann'")
+    conversation, run = uuid4().hex, uuid4().hex
+    now = "2026-01-13 10:00:00"
+    insert(
+        server,
+        "sessions_app_conversation",
+        id=conversation,
+        owner_id=ann["id"],
+        conversation_id="big",
+        workflow="probe",
+        title="",
+        last_sequence=events,
+        created_at=now,
+        updated_at=now,
+    )
+    insert(
+        server,
+        "sessions_app_run",
+        id=run,
+        conversation_id=conversation,
+        key="none",
+        message_id="m",
+        text="",
+        client_format="chat_stream",
+        metadata="{}",
+        status="suspended",
+        generation=0,
+        crashes=0,
+        created_at=now,
+    )
+    payload = json.dumps({"text": "x" * size})
+    server.store.execute_many(
+        "INSERT INTO sessions_app_event (conversation_id, run_id, first_sequence, sequence, type,"
+        " payload, created_at) VALUES (?, ?, ?, ?, 'text', ?, ?)",
+        [(conversation, run, number, number, payload, now) for number in range(1, events + 1)],
+    )
+    return events
+
+
+def insert(server: Server, table: str, **values: object) -> None:
+    names, marks = ", ".join(values), ", ".join("?" * len(values))
+    statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - names of this file
+    server.execute(statement, *values.values())
+
+
+def upgrade(server: Server, path: str, user: str = "ann") -> socket.socket:
+    """Open a WebSocket by hand, and read nothing of it."""
+    stream = socket.create_connection((HOST, server.port))
+    key = base64.b64encode(os.urandom(16)).decode()
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {HOST}:{server.port}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {key}",
+        "Sec-WebSocket-Version: 13",
+        f"Cookie: sessionid={server.cookies[user]}",
+    ]
+    stream.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+    return stream
+
+
+def memory(server: Server) -> int:
+    """The web process's resident memory in KiB."""
+    status = Path(f"/proc/{server.web.pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmRSS")]
+    return int(line.split()[1])

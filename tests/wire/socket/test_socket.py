@@ -1,0 +1,322 @@
+"""A socket's conversation with a hosted workflow."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+
+from chat_app.feed import sweeper
+from chat_app.socket import authentication
+from sessions_app.notify.notifier import Notifier
+from sessions_app.storage import reads
+from sessions_app.storage.writer import writer
+from sessions_app.workflows import BinaryPrompt, Context, Message, Option, TextPrompt, workflow
+from tests.support.hosting import Hosting, make_user
+from tests.support.received_frames import Frame
+from tests.wire.local_socket import LocalSocket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@workflow(name="t_wire", title="Wire")
+async def wire(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    word, _, rest = message.text.partition(" ")
+    if word == "ask":
+        yield (await context.ask(TextPrompt(text="name?"))).text
+    elif word == "choose":
+        options = [Option(value="yes"), Option(value="no")]
+        yield (await context.ask(BinaryPrompt(text="sure?", options=options))).value
+    elif word == "two":
+        answers = await context.ask_all([TextPrompt(text="one?"), TextPrompt(text="two?")])
+        yield "|".join(answer.value for answer in answers)
+    elif word == "sleep":
+        yield "sleeping"
+        await asyncio.sleep(60)
+    elif word == "fail":
+        raise ValueError("internal secret")
+    else:
+        yield rest
+
+
+def is_end(frame: Frame) -> bool:
+    return bool(frame["type"] == "run_update_message" and frame["status"] == "complete")
+
+
+class Chat:
+    """Sockets of users on the hosted workflow."""
+
+    def __init__(self, hosting: Hosting) -> None:
+        self.hosting = hosting
+
+    async def socket(self, user: str = "ann", **query: Any) -> LocalSocket:
+        person = await reads.read(make_user, user)
+        return LocalSocket(person, **{"conversation_id": "c", **query})
+
+
+@pytest.fixture
+async def chat() -> AsyncIterator[Chat]:
+    notifier = Notifier()
+    async with Hosting("t_wire") as hosting:
+        await notifier.start()
+        writer.on_commit = notifier.publish
+        yield Chat(hosting)
+        writer.on_commit = None
+        await notifier.stop()
+
+
+async def test_a_message_is_acknowledged_and_answered(chat: Chat) -> None:
+    async with await chat.socket() as socket:
+        await socket.say("echo hello", id="m1")
+        ack = await socket.reply_to("m1")
+        assert (ack["type"], ack["outcome"]) == ("ack_message", "accepted")
+        assert ack["conversation_id"] == "c"
+        await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        assert socket.text() == "hello"
+        (said,) = socket.of_type("conversation_message")
+        assert said["content"] == {"role": "user", "id": "m1", "text": "echo hello"}
+        assert said["run_id"] == ack["content"]["run_id"]
+        assert all(frame["parent_id"] == "m1" for frame in socket.frames)
+
+
+async def test_the_same_message_again_starts_nothing(chat: Chat) -> None:
+    async with await chat.socket() as socket:
+        await socket.say("echo hello", id="m1")
+        assert (await socket.reply_to("m1"))["outcome"] == "accepted"
+        await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        await socket.say("echo hello", id="m1")
+        assert (await socket.reply_to("m1"))["outcome"] == "duplicate"
+        await socket.settled()
+        assert socket.text() == "hello"
+
+
+@pytest.mark.parametrize("schema_type", ["chat", "generate", "generate_stream", "chat_stream"])
+async def test_all_four_schema_types(chat: Chat, schema_type: str) -> None:
+    async with await chat.socket() as socket:
+        await socket.say("echo hello", schema_type=schema_type)
+        await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        contents = [frame["content"] for frame in socket.of_type("system_response_message")]
+        name = "text" if schema_type.startswith("chat") else "output"
+        assert [content[name] for content in contents] == ["hello", ""]
+
+
+async def test_an_answer_goes_on_with_the_run(chat: Chat) -> None:
+    async with await chat.socket() as socket:
+        await socket.say("ask", id="m1")
+        prompt = await socket.until("system_interaction_message")
+        # As a plain client does it: by the prompt's ids, which it sends back.
+        await socket.answer("Ada", id=prompt["id"], thread_id=prompt["thread_id"], parent_id="m1")
+        assert (await socket.reply_to(prompt["id"]))["outcome"] == "accepted"
+        update = await socket.until(is_end)
+        assert update["parent_id"] == "m1"
+        assert socket.text() == "Ada"
+        await socket.answer("Ada", id=prompt["id"], thread_id=prompt["thread_id"])
+        assert (await socket.reply_to(prompt["id"]))["outcome"] == "duplicate"
+        await socket.answer("Eve", id="a2", interaction_id=prompt["id"])
+        stale = await socket.reply_to("a2")
+        assert stale["outcome"] == "stale"
+        assert stale["content"]["response"] == {"value": "Ada"}
+        assert stale["content"]["by"] == "ann"
+
+
+async def test_an_unknown_option_is_refused_and_the_prompt_stays(chat: Chat) -> None:
+    async with await chat.socket() as socket:
+        await socket.say("choose")
+        await socket.until("system_interaction_message")
+        await socket.answer("perhaps", id="a1")
+        error = await socket.until("error_message")
+        assert error["for"] == "a1"
+        assert error["details"] == {"options": ["yes", "no"]}
+        await socket.answer("no")
+        await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        assert socket.text() == "no"
+
+
+async def test_of_several_prompts_one_must_be_named(chat: Chat) -> None:
+    async with await chat.socket() as socket:
+        await socket.say("two")
+        first = await socket.until("system_interaction_message")
+        second = await socket.until("system_interaction_message")
+        await socket.answer("x")
+        error = await socket.until("error_message")
+        listed = [one["interaction_id"] for one in error["details"]["pending"]]
+        assert listed == [first["id"], second["id"]]
+        await socket.answer("b", interaction_id=second["id"])
+        await socket.answer("a", thread_id=first["id"])
+        await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        assert socket.text() == "a|b"
+
+
+async def test_an_answer_to_a_prompt_elsewhere_is_not_applied_to_the_one_here(chat: Chat) -> None:
+    async with await chat.socket() as here, await chat.socket(conversation_id="d") as there:
+        await here.say("ask")
+        await there.say("ask")
+        await here.until("system_interaction_message")
+        elsewhere = await there.until("system_interaction_message")
+        await here.answer("x", id="a1", thread_id=elsewhere["id"])
+        assert (await here.reply_to("a1"))["outcome"] == "not_found"
+        await here.answer("y", id="a2", interaction_id=elsewhere["id"])
+        assert (await here.reply_to("a2"))["outcome"] == "not_found"
+
+
+async def test_an_answer_after_the_end_is_told_so_and_the_next_prompt_stays(chat: Chat) -> None:
+    async with await chat.socket() as socket:
+        await socket.say("ask")
+        old = await socket.until("system_interaction_message")
+        await socket.send({"type": "stop_message"})
+        await socket.until(lambda frame: frame.get("content", {}).get("status") == "cancelled")
+        await socket.say("ask")
+        await socket.until("system_interaction_message")
+        await socket.answer("late", id="a1", thread_id=old["id"])
+        ack = await socket.reply_to("a1")
+        assert (ack["outcome"], ack["content"]["status"]) == ("stale", "cancelled")
+        await socket.answer("right", id="a2")
+        await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        assert socket.text() == "right"
+
+
+async def test_another_users_things_are_as_good_as_missing(chat: Chat) -> None:
+    async with await chat.socket() as mine, await chat.socket("ben") as other:
+        await mine.say("ask")
+        prompt = await mine.until("system_interaction_message")
+        await other.answer("x", id="a1", interaction_id=prompt["id"])
+        theirs = await other.until("ack_message")
+        await other.answer("x", id="a1", interaction_id=str(chat.hosting.user).zfill(32))
+        missing = await other.until("ack_message")
+        for ack in (theirs, missing):
+            for name in ("id", "thread_id", "timestamp"):
+                del ack[name]
+        assert theirs == missing
+        assert theirs["outcome"] == "not_found"
+        await other.send({"type": "stop_message", "id": "s"})
+        assert (await other.until("ack_message"))["outcome"] == "not_found"
+        await other.settled()
+        assert not other.of_type("system_interaction_message", "conversation_message")
+        assert other.sequences() == []
+
+
+async def test_stop_is_acknowledged_when_the_run_has_ended(chat: Chat) -> None:
+    async with await chat.socket() as socket:
+        await socket.say("sleep", id="m1")
+        await socket.until("system_response_message")
+        await socket.send({"type": "stop_message", "id": "s1"})
+        ack = await socket.reply_to("s1")
+        assert ack["outcome"] == "accepted"
+        before = socket.frames[: socket.frames.index(ack)]
+        assert before[-1]["content"]["status"] == "cancelled"
+        await socket.send({"type": "stop_message", "id": "s2"})
+        nothing = await socket.reply_to("s2")
+        assert nothing["content"] == {"runs": []}
+
+
+async def test_a_failure_shows_no_internals(chat: Chat) -> None:
+    async with await chat.socket() as socket:
+        await socket.say("fail")
+        error = await socket.until("error_message")
+        assert error["content"]["code"] == "workflow_error"
+        assert "secret" not in str(socket.frames)
+        await socket.until(is_end)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"text": "  "}, "invalid_user_message_content"),
+        ({"text": "x" * 32_001}, "invalid_user_message_content"),
+        ({"text": "echo", "conversation_id": "new", "workflow": "none"}, "invalid_data_content"),
+    ],
+)
+async def test_what_cannot_be_is_refused_and_the_socket_lives(
+    chat: Chat, fields: dict[str, Any], code: str
+) -> None:
+    async with await chat.socket() as socket:
+        await socket.say(fields.pop("text"), id="m1", **fields)
+        error = await socket.until("error_message")
+        assert (error["content"]["code"], error["for"], error["parent_id"]) == (code, "m1", "m1")
+        await socket.settled()
+
+
+async def test_bad_frames_leave_the_socket_open(chat: Chat) -> None:
+    async with await chat.socket() as socket:
+        for bad in (b"\x00", "{", "[" * 10_000, "x" * 10_000_000, {"type": "ack_message"}):
+            await socket.send(bad)
+            assert (await socket.until("error_message"))["content"]["message"]
+        await socket.settled()
+
+
+async def test_a_failing_server_says_so_and_the_socket_lives(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(**_: Any) -> None:
+        raise RuntimeError("internal secret")
+
+    async with await chat.socket() as socket:
+        monkeypatch.setattr("sessions_app.conversations.messages.submit", broken)
+        await socket.say("echo")
+        error = await socket.until("error_message")
+        assert error["content"]["code"] == "unknown_error"
+        assert "secret" not in str(error)
+        monkeypatch.undo()
+        await socket.say("echo works")
+        await socket.until("ack_message")
+
+
+async def test_busy_is_said_as_such(chat: Chat) -> None:
+    chat.hosting.offer(second_message="reject")
+    async with await chat.socket() as socket:
+        await socket.say("ask")
+        await socket.until("system_interaction_message")
+        await socket.say("echo")
+        error = await socket.until("error_message")
+        assert error["details"] == {"reason": "busy"}
+
+
+async def test_one_socket_on_several_conversations(chat: Chat) -> None:
+    async with await chat.socket(conversation_id=None) as socket:
+        await socket.say("echo one", conversation_id="c1")
+        await socket.say("echo two", conversation_id="c2")
+        await socket.say("echo three")
+        for _ in range(3):
+            await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        texts = {
+            frame["conversation_id"]: frame["content"]["text"]
+            for frame in socket.of_type("system_response_message")
+            if frame["status"] == "in_progress"
+        }
+        assert sorted(texts.values()) == ["one", "three", "two"]
+        assert (texts["c1"], texts["c2"]) == ("one", "two")
+
+
+async def test_a_tab_on_a_conversation_that_begins_elsewhere(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+    async with await chat.socket() as first, await chat.socket() as second:
+        await second.settled()
+        await first.say("echo hello")
+        await second.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        assert second.text() == "hello"
+
+
+async def test_a_socket_without_a_user_is_accepted_and_closed_if_it_does_not_sign_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(authentication, "PATIENCE", 0.05)
+    async with LocalSocket(AnonymousUser()) as socket:
+        assert await socket.until_closed() == 4401
+        assert socket.accepted
+
+
+async def test_a_foreign_origin_is_refused_before_the_socket_opens() -> None:
+    headers = {"host": "localhost", "origin": "http://evil.example"}
+    async with LocalSocket(AnonymousUser(), headers=headers) as socket:
+        await socket.until_closed()
+        assert not socket.accepted
+
+
+async def test_a_flood_is_cut_off(chat: Chat) -> None:
+    async with await chat.socket() as socket:
+        for _ in range(10_000):
+            await socket.send({"type": "ping_message"})
+        assert await socket.until_closed() == 4429
