@@ -162,11 +162,19 @@ class _Thread(threading.Thread):
     def run(self) -> None:
         """Commit what is queued, until the end is."""
         try:
-            while (items := self._gather()) is not None:
-                for together in _transactions(items):
-                    self._commit(together)
+            while self._commit_gathered():
+                pass
         finally:
             connection.close()
+
+    def _commit_gathered(self) -> bool:
+        """Wait for work and commit it; False at the end. Nothing of it is kept meanwhile."""
+        items = self._gather()
+        if items is None:
+            return False
+        for together in _transactions(items):
+            self._commit(together)
+        return True
 
     def _gather(self) -> list[_Item] | None:
         """What is queued by now, at least one item; None at the end."""

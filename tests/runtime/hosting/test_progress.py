@@ -1,6 +1,7 @@
 """What a run remembers of its own writes is what was committed."""
 
 import threading
+import weakref
 
 import pytest
 
@@ -11,7 +12,7 @@ from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, writer
 from tests.support.database.stored_log import log_record
-from tests.support.hosting import Hosting
+from tests.support.hosting import Hosting, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -52,3 +53,18 @@ async def test_progress_is_written_once() -> None:
         await reads.read(lambda: Run.objects.update(crashes=7))
         await writer.write(leased.progressed)
         assert (await reads.read(Run.objects.get)).crashes == 7
+
+
+class Nothing:
+    """Work that writes nothing."""
+
+    def __call__(self, tx: Transaction) -> None:
+        pass
+
+
+async def test_the_writer_keeps_nothing_of_what_it_wrote() -> None:
+    work = Nothing()
+    kept = weakref.ref(work)
+    await writer.write(work)
+    del work
+    await until_true(lambda: kept() is None)

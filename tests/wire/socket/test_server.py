@@ -100,27 +100,33 @@ async def test_a_flood_does_not_disturb_the_neighbours(server: Server) -> None:
 async def flood(server: Server) -> bytes:
     """Send pings as `ben` until the server ends it; return what it said last.
 
-    By hand: its close frame is behind thousands of pongs, and has to be read within a second.
+    In threads: the close frame is behind thousands of pongs and has to be read within a second, and
+    an asyncio stream forgets what it has yet to read once a write fails.
     """
-    reader, writer = await asyncio.open_connection(sock=upgrade(server, "/websocket", user="ben"))
-    await reader.readuntil(b"\r\n\r\n")
-    pouring = asyncio.create_task(pour(writer))
+    with upgrade(server, "/websocket", user="ben") as stream:
+        await asyncio.to_thread(stream.recv, 1024)  # the handshake
+        pouring = asyncio.create_task(asyncio.to_thread(pour, stream))
+        last = await asyncio.to_thread(read_to_the_end, stream)
+        with suppress(OSError):
+            stream.shutdown(socket.SHUT_RDWR)
+        await pouring
+        return last
+
+
+def read_to_the_end(stream: socket.socket) -> bytes:
     last = b""
     with suppress(ConnectionError):
-        while not CUT_OFF.search(last) and (read := await reader.read(2**16)):
+        while not CUT_OFF.search(last) and (read := stream.recv(2**20)):
             last = (last + read)[-100:]
-    pouring.cancel()
-    await asyncio.gather(pouring, return_exceptions=True)
-    writer.close()
     return last
 
 
-async def pour(writer: asyncio.StreamWriter) -> None:
+def pour(stream: socket.socket) -> None:
     ping = b'{"type":"ping_message"}'
     frame = bytes([0x81, 0x80 | len(ping), *bytes(4)]) + ping
-    while True:
-        writer.write(frame * 100)
-        await writer.drain()
+    with suppress(OSError):
+        while True:
+            stream.sendall(frame * 100)
 
 
 def test_a_reader_that_stops_is_cut_off_and_costs_little_memory(server: Server) -> None:
