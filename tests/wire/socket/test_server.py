@@ -86,15 +86,22 @@ async def test_signed_out_is_4401(server: Server) -> None:
 
 async def test_a_flood_does_not_disturb_the_neighbours(server: Server) -> None:
     async with WsClient(server, "c", workflow="probe") as neighbour:
+        calm = await slowest_echo(neighbour)
         flooding = asyncio.create_task(flood(server))
-        slowest = 0.0
-        for number in range(20):
-            start = time.monotonic()
-            await neighbour.message(f"echo {number}")
-            await neighbour.until(lambda frame: frame["content"].get("status") == "completed")
-            slowest = max(slowest, time.monotonic() - start)
+        disturbed = await slowest_echo(neighbour)
         assert CUT_OFF.search(await flooding)
-        assert slowest < 2
+        assert disturbed < 2 + 10 * calm  # as the machine may be slow by itself
+
+
+async def slowest_echo(client: WsClient) -> float:
+    """Seconds, of twenty."""
+    slowest = 0.0
+    for number in range(20):
+        start = time.monotonic()
+        await client.message(f"echo {number}")
+        await client.until(lambda frame: frame["content"].get("status") == "completed")
+        slowest = max(slowest, time.monotonic() - start)
+    return slowest
 
 
 async def flood(server: Server) -> bytes:
