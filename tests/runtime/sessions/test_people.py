@@ -40,12 +40,24 @@ class Person:
         return "Eve"
 
 
-async def test_a_callback_that_waits_for_a_person_frees_the_place() -> None:
+async def sign_in(message: Message, context: Context) -> str:
+    if message.text == "echo":
+        return "echo"
+    return str(await context.user_auth_callback({"provider": "x"}, "oauth"))
+
+
+@pytest.mark.parametrize(
+    ("function", "callback"),
+    [(ask, "user_input_callback"), (sign_in, "user_authentication_callback")],
+)
+async def test_a_callback_that_waits_for_a_person_frees_the_place(
+    function: Any, callback: str
+) -> None:
     person = Person()
-    async with managing(declare(ask), max_concurrency=1) as manager:
+    async with managing(declare(function), max_concurrency=1) as manager:
 
         async def say(text: str) -> Any:
-            async with manager.run(text, user_input_callback=person) as runner:
+            async with manager.run(text, **{callback: person}) as runner:
                 return await runner.result()
 
         waiting = asyncio.create_task(say("ask"))
@@ -54,27 +66,6 @@ async def test_a_callback_that_waits_for_a_person_frees_the_place() -> None:
         person.answered.set()
         assert await waiting == "Eve"
         assert manager.semaphore._value == 1
-
-
-async def test_an_authentication_callback_frees_the_place_too() -> None:
-    person = Person()
-
-    async def sign_in(message: Message, context: Context) -> str:
-        if message.text == "echo":
-            return "echo"
-        return str(await context.user_auth_callback({"provider": "x"}, "oauth"))
-
-    async with managing(declare(sign_in), max_concurrency=1) as manager:
-
-        async def say(text: str) -> Any:
-            async with manager.run(text, user_authentication_callback=person) as runner:
-                return await runner.result()
-
-        waiting = asyncio.create_task(say("ask"))
-        await person.asked.wait()
-        assert await say("echo") == "echo"
-        person.answered.set()
-        assert await waiting == "Eve"
 
 
 async def test_without_a_callback_there_is_nobody_to_ask() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.server import ROOT, environment
+from tests.wire.identity.tokens import SECRET
 
-SECRET = "a-secret-that-is-long-enough-for-hs256"
 PEM = "-----BEGIN PUBLIC KEY-----\\nMFkw\\n-----END PUBLIC KEY-----"
 URL = "https://issuer.example/keys"
 

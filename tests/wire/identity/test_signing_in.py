@@ -1,51 +1,25 @@
 """A socket that says who it is by an `auth_message`."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator
 from typing import Any
 
-import jwt
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from pytest_django import Settings
 
-from chat_app.identity.api_keys import issue
-from chat_app.models import ApiKey
 from chat_app.socket import authentication
-from sessions_app.storage.writer import writer
-from tests.support.hitl import set_hitl
 from tests.wire.conformance.conftest import CLIENT_MESSAGE, SERVER_MESSAGE
+from tests.wire.identity.tokens import token
 from tests.wire.local_socket import LocalSocket
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-SECRET = "a-secret-that-is-long-enough-for-hs256"
-
-
-@pytest.fixture(autouse=True)
-async def _writer() -> AsyncIterator[None]:
-    yield
-    await asyncio.to_thread(writer.stop)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_writer")]
 
 
 @pytest.fixture
-def ann() -> User:
-    return User.objects.create_user("ann", password="right")
-
-
-@pytest.fixture
-def payloads(ann: User, settings: Settings) -> dict[str, dict[str, Any]]:
+def payloads(ann: User, key: str, tokens: Settings) -> dict[str, dict[str, Any]]:
     """What `ann` may say, by method."""
-    set_hitl(settings, JWT_KEY=SECRET, JWT_ALGORITHMS=["HS256"])
-    set_hitl(settings, JWT_AUDIENCE=["us"])
-    row = ApiKey(user=ann, name="tests")
-    key = issue(row)
-    row.save()
-    token = jwt.encode({"sub": "ann", "aud": "us", "exp": int(time.time()) + 60}, SECRET)
     return {
         "api_key": {"method": "api_key", "token": key},
-        "jwt": {"method": "jwt", "token": token},
+        "jwt": {"method": "jwt", "token": token()},
         "basic": {"method": "basic", "username": "ann", "password": "right"},
     }
 
@@ -128,11 +102,8 @@ async def test_wrong_credentials_in_a_header_end_the_socket() -> None:
         assert await socket.until_closed() == 4401
 
 
-async def test_who_is_known_and_not_allowed_gets_4403(settings: Settings) -> None:
-    set_hitl(settings, JWT_KEY=SECRET, JWT_ALGORITHMS=["HS256"])
-    set_hitl(settings, JWT_AUDIENCE=["us"])
-    token = jwt.encode({"sub": "nobody", "aud": "us", "exp": int(time.time()) + 60}, SECRET)
-    headers = {"authorization": f"Bearer {token}"}
+async def test_who_is_known_and_not_allowed_gets_4403(tokens: Settings) -> None:
+    headers = {"authorization": f"Bearer {token(sub='nobody')}"}
     async with LocalSocket(AnonymousUser(), headers=headers) as socket:
         assert await socket.until_closed() == 4403
 

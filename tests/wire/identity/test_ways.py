@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jwt
@@ -21,50 +21,17 @@ from chat_app.identity import (
     sign_in,
     still_valid,
 )
-from chat_app.identity.api_keys import issue, key_identity
+from chat_app.identity.api_keys import key_identity
 from chat_app.models import ApiKey
 from chat_app.protocol.client_messages import BasicLogin
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
-from sessions_app.storage.writer import writer
 from tests.support.hitl import set_hitl
+from tests.wire.identity.tokens import AUDIENCE, SECRET, token
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_writer")]
 
-SECRET = "a-secret-that-is-long-enough-for-hs256"
-AUDIENCE = "https://chat.example"
 TOKEN = "6f1c2a52-9d4e-4a57-9d6f-0a2a3b1f0c11"
-
-
-@pytest.fixture(autouse=True)
-async def _writer() -> AsyncIterator[None]:
-    yield
-    await asyncio.to_thread(writer.stop)
-
-
-@pytest.fixture
-def ann() -> User:
-    return User.objects.create_user("ann", password="right")
-
-
-@pytest.fixture
-def key(ann: User) -> str:
-    row = ApiKey(user=ann, name="tests")
-    plain = issue(row)
-    row.save()
-    return plain
-
-
-@pytest.fixture
-def tokens(settings: Settings) -> Settings:
-    set_hitl(settings, JWT_KEY=SECRET, JWT_ALGORITHMS=["HS256"])
-    set_hitl(settings, JWT_AUDIENCE=[AUDIENCE])
-    return settings
-
-
-def token(**claims: Any) -> str:
-    claims = {"sub": "ann", "aud": AUDIENCE, "exp": int(time.time()) + 60, **claims}
-    return jwt.encode({k: v for k, v in claims.items() if v is not None}, SECRET)
 
 
 async def who(
