@@ -1,7 +1,6 @@
 """What a person is told whose settings of the cluster form are wrong, and what is made of them."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import pytest
 from natproject.settings import env
 from sessions_app.operations.local_services.servers import PostgreSQL, Redis
 from sessions_app.storage import databases
-from tests.support.processes.child import HOST, ROOT, environment
+from tests.support.processes.child import HOST, environment
+from tests.support.processes.command import run
 from tests.support.server import free_port
 
 pytestmark = pytest.mark.formless
@@ -111,15 +111,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]
 
 def start(tmp_path: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Start a process of the cluster that does not get far."""
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=ROOT,
-        env=environment(tmp_path, **variables),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return run(*command, env=environment(tmp_path, **variables))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """`manage.py doctor` sees what is wrong, and says what to do."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
@@ -18,7 +16,7 @@ from sessions_app.operations.doctor import sqlite
 from sessions_app.operations.doctor.examine import examine
 from sessions_app.operations.doctor.findings import Check, Finding, ok, wrong
 from tests.support.database import operator_rows
-from tests.support.processes.child import ROOT
+from tests.support.processes.command import run
 from tests.support.running_form import CLUSTER
 from tests.support.server import Server
 
@@ -173,15 +171,7 @@ def test_a_worker_counts_by_its_heartbeats() -> None:
 
 def test_work_gets_through_from_end_to_end(server: Server) -> None:
     """Also from a program beside the server, and nothing of it is left."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "doctor", "--end-to-end", "--json"],
-        cwd=ROOT,
-        env=server.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
+    done = run("manage.py", "doctor", "--end-to-end", "--json", env=server.environment)
     findings = json.loads(done.stdout)["findings"]
     (line,) = [finding for finding in findings if finding["check"] == "end to end"]
     assert line["level"] == "ok", findings

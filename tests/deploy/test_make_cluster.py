@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from natproject.cluster.run import alone
 from tests.support.database.server_store import SqliteStore
 from tests.support.processes.child import HOST, ROOT, environment
+from tests.support.processes.command import run
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
@@ -224,14 +225,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 
 def refused(data_dir: Path, **env: str) -> str:
     """Start a cluster that does not start; returns why."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "cluster"],
-        cwd=ROOT,
-        env=environment(data_dir, PORT=str(three_free_ports())) | env,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    variables = environment(data_dir, PORT=str(three_free_ports())) | env
+    done = run("manage.py", "cluster", env=variables)
     assert done.returncode == 1, done.stdout
     return done.stderr

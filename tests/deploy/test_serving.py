@@ -16,21 +16,14 @@ from playwright.sync_api import expect
 from natproject.settings import env
 from tests.conftest import NewServer
 from tests.support.browser import Console, OpenPage
+from tests.support.processes.command import run
 from tests.support.server import HOST, ROOT, STOPPED, Server, environment, free_port
 from tests.support.websocket import WsClient
 
 
 def manage(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a management command to its end."""
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return run("manage.py", *arguments, env=env)
 
 
 @contextmanager

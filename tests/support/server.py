@@ -8,8 +8,6 @@ import http.client
 import json
 import signal
 import socket
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 from natproject import serving
 from tests.support.database.server_store import Store, empty_store
 from tests.support.processes.child import HOST, ROOT, Child, environment
+from tests.support.processes.command import run
 from tests.support.running_form import CLUSTER, UVICORN
 
 __all__ = [
@@ -78,15 +77,11 @@ class Template:
 
 def seed(data_dir: Path, store: Store, users: list[str]) -> dict[str, str]:
     """Migrate a store and make users; return their session cookies by name."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.database.migrate_and_seed"],
-        cwd=ROOT,
+    done = run(
+        "-m",
+        "tests.support.database.migrate_and_seed",
         env=environment(data_dir, **store.environment),
-        input=json.dumps(users),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+        stdin=json.dumps(users),
     )
     assert done.returncode == 0, done.stderr
     cookies: dict[str, str] = json.loads(done.stdout)

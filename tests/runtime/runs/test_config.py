@@ -1,8 +1,6 @@
 """The configuration file: what is wrong is named, with its line."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ import pytest
 from natproject.settings.env import ROOT
 from sessions_app.workflows import registry
 from sessions_app.workflows.config import ConfigError, RuntimeConfig
+from tests.support.processes.command import run
 
 GOOD = "default: calculator\nworkflows:\n  calculator:\n"
 
@@ -93,14 +92,8 @@ def test_a_missing_file_is_named_with_the_setting(tmp_path: Path) -> None:
 
 def test_a_mistake_ends_the_start_with_a_sentence_instead_of_a_traceback(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD + "    colour: red\n")
-    done = subprocess.run(
-        [sys.executable, "manage.py", "check"],
-        cwd=ROOT,
-        env={**os.environ, "WORKFLOWS_FILE": str(path), "DATA_DIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    env = {**os.environ, "WORKFLOWS_FILE": str(path), "DATA_DIR": str(tmp_path)}
+    done = run("manage.py", "check", env=env)
     assert done.returncode == 1
     expected = f"{path}, line 4: workflows.calculator.colour: Extra inputs are not permitted"
     assert done.stderr.strip() == expected

@@ -54,10 +54,11 @@ async def test_a_callback_that_waits_for_a_person_frees_the_place(
     function: Any, callback: str
 ) -> None:
     person = Person()
+    callbacks: dict[str, Any] = {callback: person}
     async with managing(declare(function), max_concurrency=1) as manager:
 
         async def say(text: str) -> Any:
-            async with manager.run(text, **{callback: person}) as runner:
+            async with manager.run(text, **callbacks) as runner:
                 return await runner.result()
 
         waiting = asyncio.create_task(say("ask"))

@@ -1,12 +1,12 @@
 """What is wrong with the settings of identities is said at start, in a sentence."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.server import ROOT, environment
+from tests.support.processes.command import run
+from tests.support.server import environment
 from tests.wire.identity.tokens import SECRET
 
 PEM = "-----BEGIN PUBLIC KEY-----\\nMFkw\\n-----END PUBLIC KEY-----"
@@ -17,15 +17,7 @@ def start(data_dir: Path, env: dict[str, str]) -> "subprocess.CompletedProcess[s
     code = (
         "from django.conf import settings; print(settings.HITL['JWT_KEY'], settings.HITL['GUESTS'])"
     )
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=environment(data_dir, **env),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+    return run("-c", code, env=environment(data_dir, **env))
 
 
 @pytest.mark.parametrize(
