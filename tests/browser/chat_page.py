@@ -31,7 +31,7 @@ def connected(page: Page) -> None:
 
 def state(page: Page, name: str) -> None:
     """Wait until the run is in this state."""
-    expect(page.locator("#state .run")).to_have_attribute("data-name", name, timeout=20_000)
+    expect(page.locator("#state .run")).to_have_attribute("data-name", name)
 
 
 def card(page: Page) -> Locator:

@@ -85,7 +85,7 @@ def test_what_is_sent_without_a_connection_is_sent_once_when_it_is_back(
     expect(page.locator("#progress")).to_contain_text("Will be sent when connected")
     expect(page.locator("#text")).to_have_value("echo later")
     server.restart()
-    expect(page.locator("#items .text").last).to_have_text("later", timeout=20_000)
+    expect(page.locator("#items .text").last).to_have_text("later")
     expect(page.locator("#text")).to_have_value("")
     expect(page.locator(".user")).to_have_count(2)
     rows = server.rows("SELECT count(*) AS n FROM sessions_app_run")
@@ -118,7 +118,7 @@ def test_an_answer_given_without_a_connection_arrives(page: Page, server: Server
     card(page).get_by_role("button", name="Answer").click()
     expect(card(page)).to_contain_text("Will be sent when connected")
     server.restart()
-    expect(page.locator("#items .text")).to_have_text("Eve", timeout=20_000)
+    expect(page.locator("#items .text")).to_have_text("Eve")
     assert_page_is_log(page, server)
 
 
@@ -174,7 +174,7 @@ def test_signed_out_keeps_the_draft_and_leads_to_sign_in(page: Page, server: Ser
     page.locator("#text").fill("kept")
     page.context.clear_cookies()
     server.restart()
-    expect(page.locator("#connection")).to_contain_text("Signed out", timeout=20_000)
+    expect(page.locator("#connection")).to_contain_text("Signed out")
     link = page.get_by_role("link", name="Sign in")
     expect(link).to_have_attribute("href", f"/sign-in/?next=/c/{conversation_id(page)}/")
     expect(page.locator("#text")).to_have_value("kept")
@@ -215,4 +215,4 @@ def test_twenty_seconds_without_news_are_said(page: Page) -> None:
 
 
 def connected_after_a_while(page: Page) -> None:
-    expect(page.locator("#connection")).to_have_attribute("data-state", "connected", timeout=20_000)
+    expect(page.locator("#connection")).to_have_attribute("data-state", "connected")

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from tests.support.server import Server
 
@@ -23,6 +30,9 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# Milliseconds for what a page is to show, on a machine that may be busy; tests that pass wait less.
+PATIENCE = 20_000
+expect.set_options(timeout=PATIENCE)
 # What a page cannot help while its server is away.
 SERVER_AWAY = re.compile(
     r"WebSocket connection to|net::ERR_(CONNECTION|EMPTY_RESPONSE|SOCKET)|Failed to fetch"
@@ -117,7 +127,7 @@ def open_page(browser: Browser, server: Server, console: Console) -> Iterator[Op
             cookie = {"name": "sessionid", "value": server.cookies[user], "url": server.url}
             context.add_cookies([cookie])  # type: ignore[list-item] # a TypedDict there
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE)
         if path is not None:
             page.goto(path)
         return page
