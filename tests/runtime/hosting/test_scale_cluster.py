@@ -74,8 +74,6 @@ def multiply(run: UUID) -> None:
     for statement, parameters in copies(waiting, COUNT, owners="copied%"):
         sql.execute(statement.replace("?", "%s"), parameters)
     sql.execute("ANALYZE", ())
-    # What was read for it is counted now, and not once the connection has time to say it.
-    sql.fetch("SELECT pg_stat_force_next_flush()", ())
 
 
 async def park_many(hosting: Hosting) -> None:
@@ -88,8 +86,11 @@ async def park_many(hosting: Hosting) -> None:
 
 def one_of_them() -> Interaction:
     """A pending interaction in the midst of the others."""
-    one = Interaction.objects.select_related("run", "conversation__owner")
-    return one.get(conversation__conversation_id=f"copy{COUNT // 2}")
+    some = Interaction.objects.select_related("run", "conversation__owner")
+    one = some.get(conversation__conversation_id=f"copy{COUNT // 2}")
+    # What this looked through is counted now, and not once the connection has time to say it.
+    sql.fetch("SELECT pg_stat_force_next_flush()", ())
+    return one
 
 
 def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object], int]]:
@@ -160,12 +161,12 @@ async def test_what_is_done_all_the_time_reads_no_rows_of_others() -> None:
 async def test_a_worker_loads_none_of_those_that_wait_and_an_answer_wakes_one() -> None:
     async with Hosting("probe", park_after=0.05) as hosting:
         await park_many(hosting)
+        asked = await reads.read(one_of_them)
         before = await reads.read(examined, EVER)
         await hosting.start()
         await until(lambda: sql.fetch(MAINTAINED, ()))
         assert hosting.hosted() == []
         assert not await reads.read(sql.fetch, HOST_JOBS, ())
-        asked = await reads.read(one_of_them)
         given = answers.IncomingAnswer(uuid4().hex, "test", "yes", interaction=str(asked.id))
         by = Person.of(asked.conversation.owner)
         await answers.answer(by=by, conversation_id=None, answer=given)
