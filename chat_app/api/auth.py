@@ -1,6 +1,5 @@
 """Who a request is from. The order is that of `chat_app.identity`."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +10,7 @@ from ninja.utils import check_csrf
 
 from chat_app.api.problems import Failure
 from chat_app.identity import Identity, find_identity, origin_allowed
-from chat_app.identity.identify import GUEST_COOKIE, GUEST_PARAMETER
+from chat_app.identity.identify import GUEST_PARAMETER
 
 
 class Known(HttpRequest):
@@ -41,30 +40,33 @@ class Session(AuthBase):
                 "With the session's cookie a POST needs a CSRF token (header X-CSRFToken) and must "
                 "come from this site's own pages. Clients that are no page use a token instead.",
             )
-        return await _identify(user=user, session=request.session.session_key)
+        return await find_identity(user=user, session=request.session.session_key)
 
 
-class Bearer(AuthBase):
+class _OfHeader(AuthBase):
+    header: str
+
+    async def __call__(self, request: HttpRequest) -> Identity | None:
+        """The user whom the header names."""
+        value = request.headers.get(self.header)
+        return None if value is None else await find_identity(headers={self.header: value})
+
+
+class Bearer(_OfHeader):
     """`Authorization: Bearer` with a JWT or an API key."""
 
     openapi_type = "http"
     openapi_scheme = "bearer"
-
-    async def __call__(self, request: HttpRequest) -> Identity | None:
-        """The user whom the token names."""
-        return await _of_header(request, "authorization")
+    header = "authorization"
 
 
-class ApiKey(AuthBase):
+class ApiKey(_OfHeader):
     """An API key in `X-API-Key`."""
 
     openapi_type = "apiKey"
     openapi_in = "header"
     openapi_name = "X-API-Key"
-
-    async def __call__(self, request: HttpRequest) -> Identity | None:
-        """The user to whom the key belongs."""
-        return await _of_header(request, "x-api-key")
+    header = "x-api-key"
 
 
 class Guest(AuthBase):
@@ -76,33 +78,7 @@ class Guest(AuthBase):
 
     async def __call__(self, request: HttpRequest) -> Identity | None:
         """The guest."""
-        cookies = {GUEST_COOKIE: request.COOKIES.get(GUEST_COOKIE, "")}
-        query = {GUEST_PARAMETER: request.GET.get(GUEST_PARAMETER, "")}
-        if not any(query.values()) and not origin_allowed(getattr(request, "scope", {})):
+        query = request.GET.dict()
+        if not query.get(GUEST_PARAMETER) and not origin_allowed(getattr(request, "scope", {})):
             return None
-        return await _identify(
-            cookies={name: value for name, value in cookies.items() if value},
-            query={name: value for name, value in query.items() if value},
-        )
-
-
-async def _of_header(request: HttpRequest, name: str) -> Identity | None:
-    value = request.headers.get(name)
-    return None if value is None else await _identify(headers={name: value})
-
-
-async def _identify(
-    *,
-    user: AbstractBaseUser | None = None,
-    headers: Mapping[str, str] | None = None,
-    cookies: Mapping[str, str] | None = None,
-    query: Mapping[str, str] | None = None,
-    session: str | None = None,
-) -> Identity | None:
-    return await find_identity(
-        user=user,
-        headers=headers or {},
-        cookies=cookies or {},
-        query=query or {},
-        session=session,
-    )
+        return await find_identity(cookies=request.COOKIES, query=query)

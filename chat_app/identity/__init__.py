@@ -6,7 +6,7 @@ a guest's token, where guests are allowed; on a socket an `auth_message`.
 
 from chat_app.identity.connection import metadata, origin_allowed
 from chat_app.identity.errors import BadCredentials, NotAllowed
-from chat_app.identity.identify import find_identity, identify, identity_of_scope
+from chat_app.identity.identify import find_identity, identity_of_scope
 from chat_app.identity.identities import Identity, still_valid
 from chat_app.identity.sign_in import sign_in
 
@@ -15,7 +15,6 @@ __all__ = [
     "Identity",
     "NotAllowed",
     "find_identity",
-    "identify",
     "identity_of_scope",
     "metadata",
     "origin_allowed",

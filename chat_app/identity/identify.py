@@ -1,6 +1,7 @@
 """The identity of a request or of a connection, from what came with it."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -16,35 +17,24 @@ from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
 
 GUEST_COOKIE = "nat-session"
 GUEST_PARAMETER = "session"
-
-
-async def identify(
-    *,
-    user: AbstractBaseUser | None,
-    headers: Mapping[str, str],
-    cookies: Mapping[str, str],
-    query: Mapping[str, str],
-) -> Person | None:
-    """The person that a request comes from; None if it says nothing of that.
-
-    `user` is that of the Django session; `headers` have lower-case names.
-
-    Raises:
-        BadCredentials: credentials are there, and they are wrong. Safe to be shown.
-    """
-    found = await find_identity(user=user, headers=headers, cookies=cookies, query=query)
-    return found.person if found else None
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 async def find_identity(
     *,
-    user: AbstractBaseUser | None,
-    headers: Mapping[str, str],
-    cookies: Mapping[str, str],
-    query: Mapping[str, str],
+    user: AbstractBaseUser | None = None,
     session: str | None = None,
+    headers: Mapping[str, str] = NONE,
+    cookies: Mapping[str, str] = NONE,
+    query: Mapping[str, str] = NONE,
 ) -> Identity | None:
-    """As `identify`, with what the identity stands on. `session` is the Django session's key."""
+    """The identity that a request gives; None if it says nothing of that.
+
+    `user` and `session` (its key) are those of the Django session; `headers` have lower-case names.
+
+    Raises:
+        BadCredentials: credentials are there, and they are wrong. Safe to be shown.
+    """
     if user is not None and user.is_authenticated:
         return Identity.of(user, session=session)
     if "x-api-key" in headers:
@@ -63,7 +53,7 @@ async def identity_of_scope(scope: AsgiScope) -> Identity | None:
     """The identity of a socket, from its ASGI scope.
 
     Raises:
-        BadCredentials: as `identify`.
+        BadCredentials: as `find_identity`.
     """
     came = RequestMetadata.of_scope(scope)
     session = scope.get("session")

@@ -16,7 +16,7 @@ from chat_app.identity import (
     BadCredentials,
     Identity,
     NotAllowed,
-    identify,
+    find_identity,
     jwt_tokens,
     sign_in,
     still_valid,
@@ -41,7 +41,8 @@ async def who(
     **headers: str,
 ) -> Person | None:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await identify(user=user, headers=named, cookies=cookies or {}, query=query or {})
+    found = await find_identity(user=user, headers=named, cookies=cookies or {}, query=query or {})
+    return found.person if found else None
 
 
 async def test_nothing_said_is_nobody() -> None:
