@@ -8,9 +8,9 @@ from django.contrib.auth.base_user import AbstractBaseUser
 
 from chat_app.identity.api_keys import MARK, key_identity
 from chat_app.identity.errors import BadCredentials
-from chat_app.identity.guests import guest_user
 from chat_app.identity.identities import Identity
 from chat_app.identity.jwt_tokens import jwt_identity
+from chat_app.identity.users import guest_user
 from chat_app.settings import ChatSettings
 from sessions_app.models.people import Person
 from sessions_app.workflows.request_context import AsgiScope, RequestMetadata

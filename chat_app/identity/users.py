@@ -1,14 +1,18 @@
-"""Django's users, found or made by name."""
+"""Django's users, found or made: by name, or by the token that a guest's client keeps."""
 
+import hashlib
 from typing import Any
 
 from django.contrib.auth.hashers import make_password
 
-from chat_app.identity.errors import NotAllowed
+from chat_app.identity.errors import BadCredentials, NotAllowed
 from sessions_app.models.people import users
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
+
+# Whoever knows a guest's token is that guest, so it must not be one that can be guessed.
+SHORTEST, LONGEST = 8, 4096
 
 
 def longest_name() -> int:
@@ -34,6 +38,18 @@ async def find_or_create(username: str) -> Any:
     """
     user = await reads.read(_find, username)
     return _active(user or await writer.write(lambda tx: _create(tx, username)))
+
+
+async def guest_user(token: str) -> Any:
+    """The user of a guest's token, made at its first use.
+
+    Raises:
+        BadCredentials: the token is too short to be a secret, or far too long.
+    """
+    if not SHORTEST <= len(token) <= LONGEST:
+        raise BadCredentials(f"A guest's session token has {SHORTEST} to {LONGEST} characters.")
+    digest = hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
+    return await find_or_create(f"guest-{digest[:40]}")
 
 
 def _find(username: str) -> Any:
