@@ -46,8 +46,9 @@ async def jwt_identity(token: str) -> Identity:
 async def _verify(token: str, expected: ChatSettings) -> dict[str, Any]:
     try:
         if expected.JWT_JWKS_URL:
+            keys = _jwks(expected.JWT_JWKS_URL)
             # It fetches keys that it does not have.
-            key: Any = await asyncio.to_thread(_signing_key, expected.JWT_JWKS_URL, token)
+            key: Any = (await asyncio.to_thread(keys.get_signing_key_from_jwt, token)).key
         else:
             key = expected.JWT_KEY
         return jwt.decode(
@@ -76,10 +77,6 @@ def _end(claims: dict[str, Any]) -> datetime:
         return datetime.fromtimestamp(int(claims["exp"]) + LEEWAY, UTC)
     except (OverflowError, ValueError, OSError):  # a number, and no time
         raise BadCredentials("The token is not valid.") from None
-
-
-def _signing_key(url: str, token: str) -> Any:
-    return _jwks(url).get_signing_key_from_jwt(token).key
 
 
 @lru_cache(maxsize=4)
