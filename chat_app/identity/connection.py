@@ -1,12 +1,12 @@
 """What a request brings along, and from where it comes."""
 
-from collections.abc import Mapping
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
-from django.http import HttpRequest
+from django.core.handlers.asgi import ASGIRequest
 from django.utils.http import is_same_domain
 
 from chat_app.settings import ChatSettings
@@ -45,19 +45,16 @@ def origin_allowed(scope: AsgiScope) -> bool:
     origin = headers["origin"].lower()
     if "," in origin:  # more than one
         return False
-    return origin == _own_origin(scope, headers) or any(
+    return origin == _own_origin(scope) or any(
         _matches(origin, trusted)
         for trusted in (*ChatSettings.load().ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)
     )
 
 
-def _own_origin(scope: AsgiScope, headers: Mapping[str, str]) -> str | None:
+def _own_origin(scope: AsgiScope) -> str | None:
     """As Django sees it: with ALLOWED_HOSTS and the headers of a trusted proxy."""
-    request = HttpRequest()
-    request.META = {
-        f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()
-    }
-    request.META["SERVER_NAME"], request.META["SERVER_PORT"] = scope.get("server") or ("", 0)
+    # Django takes no handshake: it wants a method, and a query that can be decoded.
+    request = ASGIRequest({**scope, "method": "GET", "query_string": b""}, BytesIO())
     try:
         host = request.get_host()
     except DisallowedHost:
