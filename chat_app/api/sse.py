@@ -4,10 +4,8 @@ Each carries as `id` the sequence up to which a client has everything once it ha
 several that come from one event of the log only the last has its sequence.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from chat_app.api.results import STOPPED, ChatForm, Json, stop_at_frame
 from chat_app.api.run_feed import Followed
@@ -93,7 +91,7 @@ def write(followed: Followed, form: Generate) -> Written:
     event = replace(followed.event, client_format="chat_stream")
     view = View("", datetime.now(UTC), followed.after, followed.settled)
     frames = event_frames(event, view)
-    parts = [part for frame in frames for part in _OF.get(frame["type"], _none)(frame, form)]
+    parts = [part for frame in frames for part in _parts(frame, form)]
     ids = [followed.after] * (len(parts) - 1) + [event.sequence]
     text = "".join(f"id: {id_}\n{part}" for id_, part in zip(ids, parts, strict=False))
     ended = any(frame["type"] == "run_update_message" and _is_end(frame) for frame in frames)
@@ -104,16 +102,31 @@ def _is_end(frame: Frame) -> bool:
     return bool(frame["status"] == "complete")
 
 
-def _none(frame: Frame, form: Generate) -> list[str]:
+def _parts(frame: Frame, form: Generate) -> list[str]:
+    content = frame["content"]
+    match frame["type"]:
+        case "system_response_message":
+            return [] if _is_end(frame) else [form.text(content["text"])]
+        case "system_intermediate_message":
+            return form.beside("intermediate_data", _step(frame))
+        case "observability_trace_message":
+            return form.beside("observability_trace", content)
+        case "system_interaction_message":
+            stop = stop_at_frame(frame["run_id"], frame)
+            return form.event(stop["status"], {"event_type": stop["status"], **stop})
+        case "restart_message":
+            return form.event("restart", content)
+        case "error_message":
+            return [error(content["code"], content["message"])]
+        case "run_update_message" if content["status"] == Run.Status.COMPLETED:
+            return form.end()
+        case "run_update_message" if content["status"] == Run.Status.CANCELLED:
+            return [error("cancelled", STOPPED)]
     return []
 
 
-def _response(frame: Frame, form: Generate) -> list[str]:
-    return [] if _is_end(frame) else [form.text(frame["content"]["text"])]
-
-
-def _step(frame: Frame, form: Generate) -> list[str]:
-    step = {
+def _step(frame: Frame) -> Json:
+    return {
         "id": frame["id"],
         "parent_id": frame["intermediate_parent_id"],
         "type": "markdown",
@@ -121,41 +134,3 @@ def _step(frame: Frame, form: Generate) -> list[str]:
         "payload": frame["content"]["payload"],
         "status": frame["status"],
     }
-    return form.beside("intermediate_data", step)
-
-
-def _trace(frame: Frame, form: Generate) -> list[str]:
-    return form.beside("observability_trace", frame["content"])
-
-
-def _prompt(frame: Frame, form: Generate) -> list[str]:
-    stop = stop_at_frame(frame["run_id"], frame)
-    return form.event(stop["status"], {"event_type": stop["status"], **stop})
-
-
-def _restart(frame: Frame, form: Generate) -> list[str]:
-    return form.event("restart", frame["content"])
-
-
-def _error(frame: Frame, form: Generate) -> list[str]:
-    return [error(frame["content"]["code"], frame["content"]["message"])]
-
-
-def _run(frame: Frame, form: Generate) -> list[str]:
-    match frame["content"]["status"]:
-        case Run.Status.COMPLETED:
-            return form.end()
-        case Run.Status.CANCELLED:
-            return [error("cancelled", STOPPED)]
-    return []
-
-
-_OF: dict[str, Callable[[Frame, Any], list[str]]] = {
-    "system_response_message": _response,
-    "system_intermediate_message": _step,
-    "observability_trace_message": _trace,
-    "system_interaction_message": _prompt,
-    "restart_message": _restart,
-    "error_message": _error,
-    "run_update_message": _run,
-}
