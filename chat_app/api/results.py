@@ -20,11 +20,12 @@ SUSPENDED = "The run is suspended: someone who runs this site has to resume it."
 
 @dataclass(frozen=True, slots=True)
 class ChatForm:
-    """OpenAI's: chat completions, whole or in chunks."""
+    """OpenAI's: chat completions, whole or in chunks. The model is the workflow.
 
-    run: UUID
-    created: datetime
-    model: str
+    `run` has its conversation with it.
+    """
+
+    run: Run
 
     def result(self, text: str) -> Json:
         """A `chat.completion`."""
@@ -40,22 +41,19 @@ class ChatForm:
 
     def _object(self, kind: str, choice: Json) -> Json:
         return {
-            "id": f"chatcmpl-{self.run.hex}",
+            "id": f"chatcmpl-{self.run.id.hex}",
             "object": kind,
-            "created": int(self.created.timestamp()),
-            "model": self.model,
+            "created": int(self.run.created_at.timestamp()),
+            "model": self.run.conversation.workflow,
             "choices": [choice],
         }
 
 
 def result(run: Run, text: str) -> Json:
-    """The result of a run, in the form of the message that started it; the model is the workflow.
-
-    `run` has its conversation with it.
-    """
+    """The result of a run, in the form of the message that started it."""
     if run.client_format.startswith("generate"):
         return {"value": text}
-    return ChatForm(run.id, run.created_at, run.conversation.workflow).result(text)
+    return ChatForm(run).result(text)
 
 
 def stop_at(prompt: EventRecord) -> Json:

@@ -14,7 +14,7 @@ from chat_app.api.auth import Known
 from chat_app.api.problems import Failure
 from chat_app.api.run_feed import Followed, follow
 from chat_app.api.schemas import RunHeaders, StreamHeaders
-from chat_app.api.selectors import read_execution, run_at
+from chat_app.api.selectors import Execution, read_execution, run_at
 from chat_app.feed.limits import BUDGET_BURST, BUDGET_RATE, Bucket
 from chat_app.identity import Identity, metadata
 from chat_app.protocol.frames import is_end
@@ -22,7 +22,6 @@ from sessions_app.conversations import messages
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import Invalid
 from sessions_app.models import Event, Run
-from sessions_app.models.people import UserId
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
 
@@ -57,10 +56,6 @@ class Begun:
             "user-message-id": self.run.message_id,
         }
         return {name: id_ for name, id_ in ids.items() if id_.isascii() and id_.isprintable()}
-
-    def form(self) -> results.ChatForm:
-        """OpenAI's form of it; the model is the workflow."""
-        return results.ChatForm(self.run.id, self.run.created_at, self.run.conversation.workflow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +112,7 @@ async def outcome(begun: Begun) -> tuple[int, results.Json]:
             if _is_pending(followed):
                 return 202, results.stop_at(followed.event)
             if _is_rest(followed.event):
-                execution = await reads.read(read_execution, _owner(begun), begun.run.id)
+                execution = await _execution(begun)
                 if execution.run.status == Run.Status.COMPLETED:
                     return 200, results.result(execution.run, execution.output)
                 _check_alive(execution.run)
@@ -162,12 +157,11 @@ async def _pieces(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]
             if written.ended:
                 return
             if _is_rest(followed.event):
-                execution = await reads.read(read_execution, _owner(begun), begun.run.id)
-                _check_alive(execution.run)
+                _check_alive((await _execution(begun)).run)
 
 
-def _owner(begun: Begun) -> UserId:
-    return begun.identity.person.id
+async def _execution(begun: Begun) -> Execution:
+    return await reads.read(read_execution, begun.identity.person.id, begun.run.id)
 
 
 def _is_pending(followed: Followed) -> bool:

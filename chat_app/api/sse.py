@@ -50,8 +50,8 @@ class Generate:
 class Chat(Generate):
     """OpenAI's chunks, with steps and traces between them."""
 
-    def __init__(self, form: ChatForm, *, begun: bool) -> None:
-        self._form = form
+    def __init__(self, run: Run, *, begun: bool) -> None:
+        self._form = ChatForm(run)
         self._begun = begun
 
     def text(self, text: str) -> str:

@@ -80,7 +80,7 @@ async def chat_stream(
 ) -> StreamingHttpResponse:
     """Say something, and hear the answer as it is written, with its steps."""
     begun = await begin(request, headers, _run_request(body, query, "chat_stream"))
-    return answer_streaming(begun, sse.Chat(begun.form(), begun=begun.continued))
+    return answer_streaming(begun, sse.Chat(begun.run, begun=begun.continued))
 
 
 @post("/v1/chat/completions", result=schemas.Completion)
@@ -98,7 +98,7 @@ async def completions(
             await begin(request, headers, _run_request(body, query, "chat")), response
         )
     begun = await begin(request, headers, _run_request(body, query, "chat_stream"))
-    return answer_streaming(begun, sse.Completions(begun.form(), begun=begun.continued))
+    return answer_streaming(begun, sse.Completions(begun.run, begun=begun.continued))
 
 
 def _run_request(body: schemas.ChatBody, query: schemas.RunQuery, client_format: str) -> RunRequest:
