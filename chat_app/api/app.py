@@ -4,7 +4,7 @@ from ninja import NinjaAPI, Swagger
 
 from chat_app.api import executions, views
 from chat_app.api.auth import ApiKey, Bearer, Guest, Session
-from chat_app.api.problems import handle_errors
+from chat_app.api.problems import HANDLERS
 
 api = NinjaAPI(
     title="Human-in-the-loop workflows",
@@ -19,6 +19,7 @@ api = NinjaAPI(
     # No badge of an outside validator.
     docs=Swagger(settings={"validatorUrl": None}),
 )
-handle_errors(api)
+for error, handler in HANDLERS.items():
+    api.add_exception_handler(error, handler)
 api.add_router("", views.router)
 api.add_router("", executions.router)

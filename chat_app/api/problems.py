@@ -7,7 +7,6 @@ from typing import Any
 import structlog
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from chat_app.api.schemas import Problem
@@ -99,22 +98,10 @@ def _field(location: Sequence[str | int]) -> str:
     return ".".join([kind, *(path[1:] if kind == "body" else path)])
 
 
-def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
-    return response(Failure(error.status_code, "invalid_message", str(error)))
-
-
 def _unknown_person(request: HttpRequest, error: Exception) -> HttpResponse:
     detail = str(error) if isinstance(error, BadCredentials) else "Sign in, or send a token."
     headers = {"WWW-Authenticate": "Bearer"}
     return response(Failure(401, "user_auth_error", detail, headers=headers))
-
-
-def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
-    return response(Failure(404, "invalid_message", "There is no such thing here."))
-
-
-def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
-    return response(Failure(413, "invalid_message", "The request is too large."))
 
 
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
@@ -122,20 +109,17 @@ def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     return response(Failure(500, "unknown_error", "Something went wrong here. Send it again."))
 
 
+# What answers each error of the interface by a problem.
 HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     Exception: _unexpected,
     Failure: lambda _, error: response(error),
     SessionsError: _runtime,
     ValidationError: _invalid,
-    HttpError: _http,
+    HttpError: lambda _, error: response(Failure(error.status_code, "invalid_message", str(error))),
     AuthenticationError: _unknown_person,
     BadCredentials: _unknown_person,
-    Http404: _not_found,
-    RequestDataTooBig: _too_large,
+    Http404: lambda *_: response(Failure(404, "invalid_message", "There is no such thing here.")),
+    RequestDataTooBig: lambda *_: response(
+        Failure(413, "invalid_message", "The request is too large.")
+    ),
 }
-
-
-def handle_errors(api: NinjaAPI) -> None:
-    """Have every error of the interface answered by a problem."""
-    for error, handler in HANDLERS.items():
-        api.add_exception_handler(error, handler)
