@@ -10,11 +10,11 @@ from asgiref.typing import (
     WebSocketCloseEvent,
 )
 from channels.auth import AuthMiddlewareStack
+from daphne.ws_protocol import WebSocketProtocol
 from django.core.handlers.asgi import ASGIHandler
 from django.urls import Resolver404, resolve
 
 from chat_app.feed.sweeper import sweeper
-from chat_app.socket.close_codes import allow_registered_codes
 from chat_app.socket.consumer import ChatConsumer
 from sessions_app.operations import startup
 from sessions_app.operations.server_lifecycle import WithRuntime
@@ -22,7 +22,7 @@ from sessions_app.operations.server_lifecycle import WithRuntime
 
 def serve(application: ASGI3Application) -> ASGI3Application:
     """See `chat_app.asgi.with_chat`."""
-    allow_registered_codes()
+    WebSocketProtocol.serverClose = _server_close
     # Clients are told to come back before the runtime stops.
     startup.before_stop.append(sweeper.close_all)
     return WithRuntime(WithSocket(application))
@@ -56,3 +56,13 @@ def _is_of_chat(scope: Any) -> bool:
     except Resolver404:
         return False
     return match.app_names[-1:] == ["chat"] and match.url_name == "socket"
+
+
+def _server_close(self: WebSocketProtocol, code: int | None = None) -> None:
+    """Let Daphne close a socket with the code that the application gave.
+
+    It closes by a method of Autobahn that takes only 1000 and the codes of applications; 1012, the
+    code of a server that restarts, is registered for servers (RFC 6455, IANA), and tells clients to
+    come back.
+    """
+    self.sendCloseFrame(code=1000 if code is None else code)
