@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -44,13 +43,6 @@ FRAME_COST = 100
 ORDINARY = (1012, 4401)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientFrame:
-    """A client's frame; `text` is None for a binary one."""
-
-    text: str | None
-
-
 class Connection:
     """Tasks take the client's frames, handle them, hear the channel layer, and heed wakes.
 
@@ -67,7 +59,8 @@ class Connection:
         self._wakes = asyncio.Event()
         self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._rate = Bucket(rate=FRAMES_RATE, burst=FRAMES_BURST)
-        self._waiting: asyncio.Queue[ClientFrame | None] = asyncio.Queue()
+        # Texts, None for a binary frame, and last that the client has left.
+        self._waiting: asyncio.Queue[str | CloseSocket | None] = asyncio.Queue()
         self._waiting_size = 0
         self._budget = Bucket(rate=BUDGET_RATE, burst=BUDGET_BURST)
 
@@ -132,10 +125,10 @@ class Connection:
         if self._waiting.qsize():
             await asyncio.sleep(0)  # a client that floods us lets the others have their turn
         frame = await self._waiting.get()
-        if frame is None:
-            raise CloseSocket
-        self._waiting_size -= len(frame.text or "") + FRAME_COST
-        return frame.text
+        if isinstance(frame, CloseSocket):
+            raise frame
+        self._waiting_size -= len(frame or "") + FRAME_COST
+        return frame
 
     async def send(self, frame: Frame) -> None:
         """Send a frame that belongs to no event; raises as `send_text`."""
@@ -183,8 +176,8 @@ class Connection:
             self._waiting_size += len(text or "") + FRAME_COST
             if not self._rate.take() or self._waiting_size > MAX_WAITING:
                 raise CloseSocket(4429, "too many messages")
-            self._waiting.put_nowait(ClientFrame(text))
-        self._waiting.put_nowait(None)  # what was said before the client left still counts
+            self._waiting.put_nowait(text)
+        self._waiting.put_nowait(CloseSocket())  # what was said before the client left still counts
 
     async def _hear_news(self, heard: Heard) -> None:
         while True:

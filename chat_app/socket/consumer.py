@@ -1,5 +1,6 @@
 """The chat socket: a frame in, one call, an acknowledgement. No ORM here."""
 
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -7,7 +8,7 @@ import structlog
 
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
-from chat_app.feed.sweeper import sweeper
+from chat_app.feed.sweeper import hear, sweeper
 from chat_app.protocol import client_messages as client
 from chat_app.protocol.parsing import Refusal, check_query, parse, refusal_of
 from chat_app.protocol.replies import (
@@ -141,7 +142,7 @@ class ChatConsumer:
         sweeper.add(self._subscriptions)
         try:
             reason = await self._connection.live(
-                self._talk, self._subscriptions.heard, self._subscriptions.woken
+                self._talk, partial(hear, self._subscriptions), self._subscriptions.woken
             )
         finally:
             await self._subscriptions.close()

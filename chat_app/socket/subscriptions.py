@@ -6,14 +6,14 @@ from uuid import UUID
 from chat_app.feed import cursors
 from chat_app.feed.feed import Feed
 from chat_app.feed.selectors import find_conversation, read_opening
-from chat_app.feed.sweeper import hear, sweeper
+from chat_app.feed.sweeper import sweeper
 from chat_app.identity import Identity
 from chat_app.protocol.parsing import Refusal
 from chat_app.protocol.replies import refused
 from chat_app.socket.authentication import Authentication
 from chat_app.socket.connection import Connection
 from sessions_app.errors import NotFound
-from sessions_app.notify.groups import LayerMessage, group_name
+from sessions_app.notify.groups import group_name
 from sessions_app.storage import reads
 
 # Conversations that one socket follows; a further one takes the place of the first.
@@ -47,10 +47,6 @@ class Subscriptions:
         await sweeper.remove(self)
         for conversation in list(self.feeds):
             await self._unfollow(conversation)
-
-    async def heard(self, message: LayerMessage) -> None:
-        """A conversation has news, the person may have been signed out, or messages were lost."""
-        await hear(self, message)
 
     async def woken(self) -> None:
         """News was lost, or the conversation that the connection named has come to be."""
