@@ -42,7 +42,6 @@ class Page:
     state: RunState
     cards: list[Card]
     offered: registry.Offered | None
-    enter: str
     now: datetime
 
     @property
@@ -57,10 +56,22 @@ class Page:
             return self.offered.workflow.title
         return self.conversation.workflow if self.conversation else ""
 
-
-def find(owner: UserId, conversation_id: str) -> Conversation | None:
-    """The person's conversation of that name. Blocks: call it in a thread."""
-    return Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id).first()
+    @property
+    def enter(self) -> str:
+        """What sending a message would do now, where that is not plain."""
+        if not self.state.active:
+            return ""
+        what = {
+            "enqueue": gettext(
+                "Enter puts your message in the queue, for when this run has ended."
+            ),
+            "reject": gettext("A new message is taken when this run has ended."),
+            "interrupt": gettext("Enter stops this run and starts with your message."),
+            "parallel": gettext("Enter starts another run beside this one."),
+        }[self.offered.policy if self.offered else "enqueue"]
+        if self.cards:
+            return gettext("The question above waits for its own answer. ") + what
+        return what
 
 
 def read_page(
@@ -75,11 +86,12 @@ def read_page(
 
     Blocks: call it in a thread.
     """
-    conversation = find(owner, conversation_id)
+    mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
+    conversation = mine.first()
     if conversation is None:
         nothing = Transcript([], 0, 0, skipped=False)
         state = RunState("new", "")
-        return Page(conversation_id, None, nothing, state, [], None, "", timezone.now())
+        return Page(conversation_id, None, nothing, state, [], None, timezone.now())
     transcript = read_transcript(conversation, after=after, before=before)
     state = run_state(conversation.id)
     pending = cards(conversation.id, typed)
@@ -87,10 +99,8 @@ def read_page(
         offered = registry.get(conversation.workflow)
     except UnknownWorkflow:
         offered = None
-    enter = enter_words(state, offered.policy if offered else "enqueue", bool(pending))
-    return Page(
-        conversation_id, conversation, transcript, state, pending, offered, enter, timezone.now()
-    )
+    now = timezone.now()
+    return Page(conversation_id, conversation, transcript, state, pending, offered, now)
 
 
 def read_transcript(
@@ -119,16 +129,3 @@ def _add_retries(items: list[Item]) -> None:
     texts = dict(Run.objects.filter(pk__in=ids).values_list("id", "text"))
     for note in notes:
         note.retry = texts.get(note.run, "")
-
-
-def enter_words(state: RunState, policy: str, pending: bool) -> str:
-    """What sending a message would do now, where that is not plain."""
-    if not state.active:
-        return ""
-    what = {
-        "enqueue": gettext("Enter puts your message in the queue, for when this run has ended."),
-        "reject": gettext("A new message is taken when this run has ended."),
-        "interrupt": gettext("Enter stops this run and starts with your message."),
-        "parallel": gettext("Enter starts another run beside this one."),
-    }[policy]
-    return gettext("The question above waits for its own answer. ") + what if pending else what

@@ -3,7 +3,7 @@
 An item keeps its place and its DOM id from its first row to its last; it only grows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
@@ -161,9 +161,8 @@ class _Builder:
             self.items.append(RunNote(**_base(row), status=status, reason=error.get("message", "")))
 
 
-def build(rows: Iterable[EventRecord], interactions: Mapping[UUID, Interaction]) -> list[Item]:
+def build(rows: list[EventRecord], interactions: Mapping[UUID, Interaction]) -> list[Item]:
     """The items of these rows, in the order of their first ones."""
-    rows = list(rows)
     builder = _Builder(interactions, _cuts(rows))
     for row in rows:
         builder.add(row)
