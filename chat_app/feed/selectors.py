@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.models.people import UserId
 from sessions_app.storage import event_log
@@ -27,6 +29,11 @@ class Opening:
     lost: bool
 
 
+def pending_interactions(**which: object) -> QuerySet[Interaction]:
+    """Those that wait for an answer."""
+    return Interaction.objects.filter(status=Interaction.Status.PENDING, **which)
+
+
 def find_conversation(owner: UserId, conversation_id: str) -> UUID | None:
     """The owner's conversation of that name; another's is as good as none."""
     mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
@@ -40,7 +47,7 @@ def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventR
         event.payload["interaction_id"] for event in events if event.type == Event.Type.INTERACTION
     }
     if settled:
-        pending = Interaction.objects.filter(pk__in=settled, status=Interaction.Status.PENDING)
+        pending = pending_interactions(pk__in=settled)
         settled -= {str(pk) for pk in pending.values_list("pk", flat=True)}
     return events, settled
 
@@ -71,7 +78,7 @@ def run_output(run: UUID) -> str:
 
 def pending_prompts(**which: object) -> list[EventRecord]:
     """Pending prompts, as the events that opened them, oldest first."""
-    pending = Interaction.objects.filter(status=Interaction.Status.PENDING, **which)
+    pending = pending_interactions(**which).select_related("run").order_by("sequence")
     return [
         _record(
             row.run,
@@ -85,7 +92,7 @@ def pending_prompts(**which: object) -> list[EventRecord]:
             },
             row.created_at,
         )
-        for row in pending.select_related("run").order_by("sequence")
+        for row in pending
     ]
 
 

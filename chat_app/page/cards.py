@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext
 
+from chat_app.feed.selectors import pending_interactions
 from chat_app.page.outcome_texts import range_words
 from sessions_app.models import Interaction
 from sessions_app.workflows.prompts import AnyPrompt, Option, load_prompt
@@ -56,9 +57,7 @@ class Card:
 
 def cards(conversation: UUID, typed: TypedAnswer | None = None) -> list[Card]:
     """The conversation's pending questions, oldest first. Blocks: call it in a thread."""
-    pending = Interaction.objects.filter(
-        conversation_id=conversation, status=Interaction.Status.PENDING
-    ).order_by("sequence")[:SHOWN]
+    pending = pending_interactions(conversation_id=conversation).order_by("sequence")[:SHOWN]
     return [card(one, typed if typed and typed.interaction == one.id else None) for one in pending]
 
 

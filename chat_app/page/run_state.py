@@ -6,7 +6,8 @@ from uuid import UUID
 
 from django.utils.translation import gettext, ngettext
 
-from sessions_app.models import Event, Interaction, Run
+from chat_app.feed.selectors import pending_interactions
+from sessions_app.models import Event, Run
 
 SHOWN = 20
 
@@ -44,11 +45,8 @@ def run_state(conversation: UUID) -> RunState:
     active = [run for run in runs if run.status != Run.Status.SUSPENDED]
     if not active:
         return _at_rest(conversation, runs)
-    asked = set(
-        Interaction.objects.filter(
-            conversation_id=conversation, status=Interaction.Status.PENDING
-        ).values_list("run_id", flat=True)
-    )
+    pending = pending_interactions(conversation_id=conversation)
+    asked = set(pending.values_list("run_id", flat=True))
     first = min(active, key=lambda run: _rank(run, asked))
     name, words, since, until = _words(first, asked)
     queued = sum(run.status == Run.Status.QUEUED for run in active if run is not first)

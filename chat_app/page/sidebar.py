@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from django.db.models import Exists, OuterRef, Q, Subquery
 from django.utils.translation import gettext
 
-from sessions_app.models import Conversation, Interaction, Run
+from chat_app.feed.selectors import pending_interactions
+from sessions_app.models import Conversation, Run
 from sessions_app.models.people import UserId
 
 PAGE = 30
@@ -39,15 +40,12 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE) -> Sidebar:
     """Those that need the person first, then the newest. Blocks: call it in a thread."""
     limit = min(max(limit, PAGE), MOST)
     runs = Run.objects.filter(conversation=OuterRef("pk"))
-    pending = Interaction.objects.filter(
-        conversation=OuterRef("pk"), status=Interaction.Status.PENDING
-    )
     mine = Conversation.objects.filter(owner_id=owner)
     if query:
         mine = mine.filter(Q(title__icontains=query) | Q(workflow__iexact=query))
     found = (
         mine.annotate(
-            needs_you=Exists(pending),
+            needs_you=Exists(pending_interactions(conversation=OuterRef("pk"))),
             working=Exists(runs.filter(status__in=(Run.Status.QUEUED, Run.Status.RUNNING))),
             last_status=Subquery(runs.order_by("-created_at").values("status")[:1]),
         )
@@ -58,9 +56,7 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE) -> Sidebar:
         Entry(name, title or name, *_state(needs_you, working, last_status))
         for name, title, needs_you, working, last_status in found
     ]
-    waiting = Interaction.objects.filter(
-        conversation__owner_id=owner, status=Interaction.Status.PENDING
-    ).count()
+    waiting = pending_interactions(conversation__owner_id=owner).count()
     more = limit + PAGE if len(entries) > limit and limit < MOST else 0
     return Sidebar(entries[:limit], more, query, waiting)
 
