@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from uuid import UUID
 
 from chat_app.api.problems import Failure
 from chat_app.feed.feed import Feed
@@ -13,6 +12,7 @@ from chat_app.feed.limits import CloseSocket
 from chat_app.feed.selectors import Opening
 from chat_app.feed.sweeper import INTERVAL, hear, look, sweeper
 from chat_app.identity import Identity, revocation
+from sessions_app.models import Run
 from sessions_app.notify.groups import GroupListener, LayerMessage, group_name
 from sessions_app.storage.records import EventRecord
 
@@ -29,7 +29,7 @@ class Followed:
 
 
 async def follow(
-    *, identity: Identity, conversation: UUID, run: UUID, after: int
+    identity: Identity, run: Run, *, after: int
 ) -> AsyncGenerator[Followed | None, None]:
     """The events of a run behind the cursor, in order, and on as they come; None now and then
     while there are none, so that the reader can look after its client.
@@ -40,7 +40,7 @@ async def follow(
     Raises:
         Failure: it goes on no further: the identity has ended, or the conversation, or this server.
     """
-    feed = _RunFeed(conversation, run)
+    feed = _RunFeed(run)
     reader = _Reader(identity, feed)
     try:
         async with reader.listening():
@@ -67,9 +67,9 @@ async def follow(
 class _RunFeed(Feed):
     """Takes the events of one run instead of sending the frames of all."""
 
-    def __init__(self, conversation: UUID, run: UUID) -> None:
-        super().__init__(conversation, "", _send_nothing)
-        self.run = run
+    def __init__(self, run: Run) -> None:
+        super().__init__(run.conversation_id, "", _send_nothing)
+        self.run = run.id
         self.taken: deque[Followed] = deque()
 
     async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:

@@ -40,12 +40,7 @@ class Begun:
 
     def follow(self) -> AsyncGenerator[Followed | None, None]:
         """Its events from there on."""
-        return follow(
-            identity=self.identity,
-            conversation=self.run.conversation_id,
-            run=self.run.id,
-            after=self.after,
-        )
+        return follow(self.identity, self.run, after=self.after)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -60,7 +55,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What a request asks for: as `Message`."""
+    """What a request asks for: as in `IncomingMessage`."""
 
     text: str
     client_format: str
