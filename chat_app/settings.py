@@ -1,8 +1,8 @@
 """What the chat takes from the project's `HITL` settings."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sessions_app.settings import Section
 
@@ -15,13 +15,20 @@ JWT_ALGORITHMS = (
 SHORTEST_SECRET = 32  # bytes
 
 
+def check_origins(value: list[str]) -> list[str]:
+    """Return the origins; raise ValueError if one is none."""
+    if bad := [origin for origin in value if not origin.startswith(("http://", "https://"))]:
+        raise ValueError(f"{bad[0]} does not begin with http:// or https://")
+    return value
+
+
 class ChatSettings(Section):
     """Who may come in beside those whom Django has signed in, and how the page fits into a site."""
 
     secrets = frozenset({"JWT_KEY"})
 
     # Whose pages may open sockets, beside our own; these may not send our forms.
-    ALLOWED_ORIGINS: list[str] = Field(
+    ALLOWED_ORIGINS: Annotated[list[str], AfterValidator(check_origins)] = Field(
         default=[], description="origins with commas between them, such as https://ui.example.org"
     )
     GUESTS: bool = Field(default=False, description=YES_NO)
@@ -44,11 +51,6 @@ class ChatSettings(Section):
     SIGN_OUT_URL: str = Field(
         default="", description="a URL or the name of one, that takes a POST to sign out"
     )
-
-    @field_validator("ALLOWED_ORIGINS")
-    @classmethod
-    def _with_scheme(cls, value: list[str]) -> list[str]:
-        return check_origins(value)
 
     @field_validator("JWT_KEY")
     @classmethod
@@ -83,13 +85,6 @@ class ChatSettings(Section):
     def takes_jwt(self) -> bool:
         """Whether there is something to check tokens with."""
         return bool(self.JWT_KEY or self.JWT_JWKS_URL)
-
-
-def check_origins(value: list[str]) -> list[str]:
-    """Return the origins; raise ValueError if one is none."""
-    if bad := [origin for origin in value if not origin.startswith(("http://", "https://"))]:
-        raise ValueError(f"{bad[0]} does not begin with http:// or https://")
-    return value
 
 
 def _check_jwt(given: ChatSettings) -> None:

@@ -148,11 +148,7 @@ def _about_type(type_: object) -> str:
     known = ", ".join(MESSAGES)
     if type_ is None:
         return f"The message has no type. Known are: {known}."
-    return f"There is no message type {_quoted(type_)}. Known are: {known}."
-
-
-def _quoted(value: object) -> str:
-    return ascii(value)[:80]
+    return f"There is no message type {ascii(type_)[:80]}. Known are: {known}."
 
 
 def _named(frame: dict[str, Any], name: str) -> str | None:
