@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from django.utils.translation import gettext
 from chat_app.feed.selectors import pending_interactions
 from chat_app.page.outcome_texts import range_words
 from sessions_app.models import Interaction
-from sessions_app.workflows.prompts import AnyPrompt, Option, load_prompt
+from sessions_app.workflows.prompts import AnyPrompt, load_prompt
 
 SHOWN = 20
 
@@ -27,31 +26,20 @@ class TypedAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """An option as it is offered."""
-
-    option: Option
-    chosen: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Card:
     """A pending question. `question` is its first line, `more` what follows.
 
-    `details` are rows of name, value and whether the value has structure of its own.
+    `details` are rows of name, value and whether the value has structure of its own. `values` are
+    those of an answer that was refused, because of `error`.
     """
 
-    id: UUID
-    version: int
-    sequence: int
+    interaction: Interaction
     question: str
     more: str
     prompt: AnyPrompt
     details: list[tuple[str, str, bool]]
-    choices: list[Choice]
     how_many: str
-    expires_at: datetime | None
-    text: str
+    values: Sequence[str]
     error: str
 
 
@@ -67,24 +55,17 @@ def card(interaction: Interaction, typed: TypedAnswer | None = None) -> Card:
     question, _, more = prompt.text.strip().partition("\n")
     if prompt.input_type == "oauth_consent":  # its text is the URL
         question = gettext("Sign in at %(host)s, then say so here.") % {"host": prompt.host}
-    values = typed.values if typed else []
     how_many = ""
     if prompt.input_type == "checkbox":
         how_many = range_words(prompt.min_selected, prompt.max_selected, len(prompt.options))
     return Card(
-        id=interaction.id,
-        version=interaction.version,
-        sequence=interaction.sequence,
+        interaction=interaction,
         question=question,
         more=more.strip("\n"),
         prompt=prompt,
         details=detail_rows(prompt.details),
-        choices=[
-            Choice(option, option.value in values) for option in getattr(prompt, "options", [])
-        ],
         how_many=how_many,
-        expires_at=interaction.expires_at,
-        text=values[0] if values and prompt.input_type == "text" else "",
+        values=typed.values if typed else [],
         error=typed.error if typed else "",
     )
 
