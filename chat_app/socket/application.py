@@ -39,11 +39,10 @@ class WithSocket:
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         """Serve one connection."""
-        if scope["type"] != "websocket":
-            await self._application(scope, receive, send)
-        elif _is_of_chat(scope):
+        is_socket = scope["type"] == "websocket"
+        if is_socket and _is_of_chat(scope):
             await self._socket(scope, receive, send)
-        elif isinstance(self._application, ASGIHandler):  # it has no sockets, and would raise
+        elif is_socket and isinstance(self._application, ASGIHandler):  # it would raise
             await receive()
             await send(WebSocketCloseEvent(type="websocket.close", code=1000, reason=None))
         else:
