@@ -4,7 +4,15 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
 
 from chat_app.protocol.client_messages import ChatMessage, Content, OptionalName, Text
 
@@ -173,19 +181,10 @@ Chosen = ChosenOption | list[ChosenOption]
 class InteractionResponse(BaseModel):
     """An answer: `text`, or the option or options chosen. `type` may also be `input_type`."""
 
-    model_config = ConfigDict(populate_by_name=True)
-
-    type: str | None = None
+    type: str | None = Field(None, validation_alias=AliasChoices("type", "input_type"))
     text: Text | None = None
     selected_option: Chosen | None = None
     selected_options: Chosen | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _type(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "input_type" in given:
-            return {"type": given["input_type"], **given}
-        return given
 
     def values(self) -> list[str] | None:
         """The chosen options by name; None if the answer is none of options."""
