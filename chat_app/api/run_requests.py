@@ -144,12 +144,12 @@ async def _pieces(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]
                 if quiet % HEARTBEAT == 0:
                     yield sse.HEARTBEAT
                 continue
-            written = sse.write(followed, form)
+            text = sse.write(followed, form)
             if not fits:  # one piece always does, however large: else nobody would get on
                 raise Failure(429, "unknown_error", "Too much at once; come back for the rest.")
-            fits = budget.take(len(written.text))
-            yield written.text
-            if written.ended:
+            fits = budget.take(len(text))
+            yield text
+            if is_end(followed.event):
                 return
             if _is_rest(followed.event):
                 _check_alive((await _execution(begun)).run)

@@ -4,7 +4,7 @@ Each carries as `id` the sequence up to which a client has everything once it ha
 several that come from one event of the log only the last has its sequence.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from chat_app.api.results import STOPPED, ChatForm, Json, stop_at_frame
@@ -77,36 +77,21 @@ class Completions(Chat):
         return [data({**self._form.chunk({}), name: content})]
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What an event comes to; `ended` after the run's last."""
-
-    text: str
-    ended: bool
-
-
-def write(followed: Followed, form: Generate) -> Written:
+def write(followed: Followed, form: Generate) -> str:
     """The server-sent events of an event of the log."""
     # The form of this stream, whatever the message that started the run asked for.
     event = replace(followed.event, client_format="chat_stream")
     view = View("", datetime.now(UTC), followed.after, followed.settled)
-    frames = event_frames(event, view)
-    parts = [part for frame in frames for part in _parts(frame, form)]
+    parts = [part for frame in event_frames(event, view) for part in _parts(frame, form)]
     ids = [followed.after] * (len(parts) - 1) + [event.sequence]
-    text = "".join(f"id: {id_}\n{part}" for id_, part in zip(ids, parts, strict=False))
-    ended = any(frame["type"] == "run_update_message" and _is_end(frame) for frame in frames)
-    return Written(text, ended)
-
-
-def _is_end(frame: Frame) -> bool:
-    return bool(frame["status"] == "complete")
+    return "".join(f"id: {id_}\n{part}" for id_, part in zip(ids, parts, strict=False))
 
 
 def _parts(frame: Frame, form: Generate) -> list[str]:
     content = frame["content"]
     match frame["type"]:
         case "system_response_message":
-            return [] if _is_end(frame) else [form.text(content["text"])]
+            return [form.text(content["text"])] if frame["status"] == "in_progress" else []
         case "system_intermediate_message":
             return form.beside("intermediate_data", _step(frame))
         case "observability_trace_message":
