@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Collection
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from chat_app.api.problems import Failure
@@ -42,26 +41,31 @@ async def follow(
     """
     feed = _RunFeed(run)
     reader = _Reader(identity, feed)
+    sweeper.add(reader)  # it makes up for what the layer loses, or cannot do
     try:
-        async with reader.listening():
-            await feed.start(Opening(after, after, [], lost=False))
-            await look(reader)
-            while True:
-                if feed.deleted:
-                    raise Failure(404, "invalid_message", "The conversation was deleted.")
-                if feed.behind:
-                    await feed.advance()
-                while feed.taken:
-                    yield feed.taken.popleft()
-                message = await reader.next_message()
-                if message is None:
-                    yield None
-                else:
-                    await hear(reader, message)
+        await reader.listener.join(group_name(feed.conversation))
+        await reader.listener.join(revocation.group_of(identity.person.id))
+        await feed.start(Opening(after, after, [], lost=False))
+        await look(reader)
+        while True:
+            if feed.deleted:
+                raise Failure(404, "invalid_message", "The conversation was deleted.")
+            if feed.behind:
+                await feed.advance()
+            while feed.taken:
+                yield feed.taken.popleft()
+            message = await reader.next_message()
+            if message is None:
+                yield None
+            else:
+                await hear(reader, message)
     except CloseSocket as why:
         if why.code == 1012:
             raise Failure(503, "unknown_error", RESTARTING, reason="restarting") from None
         raise Failure(401, "user_auth_error", "You are not signed in any more.") from None
+    finally:
+        await sweeper.remove(reader)
+        await reader.listener.close()
 
 
 class _RunFeed(Feed):
@@ -92,26 +96,10 @@ class _Reader:
     def __init__(self, identity: Identity, feed: Feed) -> None:
         self.identity = identity
         self.feeds = {feed.conversation: feed}
-        self._listener = GroupListener()
-        self._groups = (group_name(feed.conversation), revocation.group_of(identity.person.id))
+        self.listener = GroupListener()
         self._patience: asyncio.Timeout | None = None
         self._woken = False
         self._why: CloseSocket | None = None
-
-    @asynccontextmanager
-    async def listening(self) -> AsyncGenerator[None]:
-        """Hear the groups of the conversation and of the user.
-
-        What the layer loses, or cannot do, the sweeper makes up for.
-        """
-        sweeper.add(self)
-        try:
-            for group in self._groups:
-                await self._listener.join(group)
-            yield
-        finally:
-            await sweeper.remove(self)
-            await self._listener.close()
 
     async def next_message(self) -> LayerMessage | None:
         """What the groups say next; None if that is nothing for long, or `wake` was called.
@@ -121,7 +109,7 @@ class _Reader:
         """
         try:
             async with asyncio.timeout(0 if self._woken else INTERVAL) as self._patience:
-                message = await self._listener.receive()
+                message = await self.listener.receive()
         except TimeoutError:
             message = None
         finally:
