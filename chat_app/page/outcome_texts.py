@@ -31,7 +31,8 @@ def outcome(interaction: Interaction) -> OutcomeText | None:
     at = interaction.answered_at
     if interaction.status == Interaction.Status.ANSWERED:
         text = answer_text(prompt, interaction.response or {})
-        line, full = (text, "") if _is_short(text) else (text[:LINE].strip() + "…", text)
+        fits = len(text) <= LINE and "\n" not in text.strip()
+        line, full = (text, "") if fits else (text[:LINE].strip() + "…", text)
         by = interaction.answered_by
         name = by.get_username() if by else gettext("someone")
         via = via_words(interaction.answered_via)
@@ -83,7 +84,3 @@ def range_words(least: int, most: int | None, options: int) -> str:
     if most == options:
         return gettext("Choose at least %(n)d.") % {"n": least}
     return gettext("Choose %(least)d to %(most)d.") % {"least": least, "most": most}
-
-
-def _is_short(text: str) -> bool:
-    return len(text) <= LINE and "\n" not in text.strip()

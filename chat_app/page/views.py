@@ -1,5 +1,6 @@
 """The page, its parts for the script, and its forms, which work without the script too."""
 
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -8,10 +9,9 @@ from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -30,14 +30,12 @@ from sessions_app.models.people import Person, UserId
 from sessions_app.storage import reads
 from sessions_app.workflows import registry
 
-UPGRADE_REQUIRED = 426
-
 
 async def socket(request: HttpRequest) -> HttpResponse:
     """Say to a plain request that the socket is here; its handshakes never come to a view."""
     return HttpResponse(
         "Open a WebSocket here.\n",
-        status=UPGRADE_REQUIRED,
+        status=HTTPStatus.UPGRADE_REQUIRED,
         content_type="text/plain; charset=utf-8",
         headers={"Upgrade": "websocket"},
     )
@@ -171,7 +169,7 @@ async def _page(
             "choices": registry.offered(),
             "message_id": uuid4(),
             "before": before,
-            "words": {name: str(text) for name, text in WORDS.items()},
+            "words": WORDS,
             **(extra or {}),
         }
         return render_to_string("chat_app/page.html", context, request)
@@ -209,7 +207,7 @@ def _site_context() -> dict[str, str]:
 
 def _back(conversation_id: str) -> HttpResponse:
     """See other: a reload of the page repeats no form."""
-    response = HttpResponseRedirect(reverse("chat:conversation", args=[conversation_id]))
+    response = redirect("chat:conversation", conversation_id)
     response.status_code = 303
     return response
 
