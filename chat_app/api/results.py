@@ -1,6 +1,5 @@
 """How a run is put for a client over HTTP: results, stops at a prompt, failures. Pure."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,42 +17,34 @@ STOPPED = "The run was stopped."
 SUSPENDED = "The run is suspended: someone who runs this site has to resume it."
 
 
-@dataclass(frozen=True, slots=True)
-class ChatForm:
-    """OpenAI's: chat completions, whole or in chunks. The model is the workflow.
+def completion(run: Run, text: str) -> Json:
+    """OpenAI's `chat.completion`; the model is the workflow. `run` has its conversation with it."""
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return _completion_object(run, "chat.completion", choice)
 
-    `run` has its conversation with it.
-    """
 
-    run: Run
+def chunk(run: Run, delta: Json, *, finish_reason: str | None = None) -> Json:
+    """A `chat.completion.chunk`, of the same kind."""
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return _completion_object(run, "chat.completion.chunk", choice)
 
-    def result(self, text: str) -> Json:
-        """A `chat.completion`."""
-        message = {"role": "assistant", "content": text}
-        return self._object(
-            "chat.completion", {"index": 0, "message": message, "finish_reason": "stop"}
-        )
 
-    def chunk(self, delta: Json, *, finish_reason: str | None = None) -> Json:
-        """A `chat.completion.chunk`."""
-        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-        return self._object("chat.completion.chunk", choice)
-
-    def _object(self, kind: str, choice: Json) -> Json:
-        return {
-            "id": f"chatcmpl-{self.run.id.hex}",
-            "object": kind,
-            "created": int(self.run.created_at.timestamp()),
-            "model": self.run.conversation.workflow,
-            "choices": [choice],
-        }
+def _completion_object(run: Run, kind: str, choice: Json) -> Json:
+    return {
+        "id": f"chatcmpl-{run.id.hex}",
+        "object": kind,
+        "created": int(run.created_at.timestamp()),
+        "model": run.conversation.workflow,
+        "choices": [choice],
+    }
 
 
 def result(run: Run, text: str) -> Json:
     """The result of a run, in the form of the message that started it."""
     if run.client_format.startswith("generate"):
         return {"value": text}
-    return ChatForm(run).result(text)
+    return completion(run, text)
 
 
 def stop_at(prompt: EventRecord) -> Json:

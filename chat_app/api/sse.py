@@ -7,7 +7,7 @@ several that come from one event of the log only the last has its sequence.
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from chat_app.api.results import STOPPED, ChatForm, Json, stop_at_frame
+from chat_app.api.results import STOPPED, Json, chunk, stop_at_frame
 from chat_app.api.run_feed import Followed
 from chat_app.protocol.frames import Frame, View, dump, event_frames
 from sessions_app.models import Run
@@ -51,18 +51,18 @@ class Chat(Generate):
     """OpenAI's chunks, with steps and traces between them."""
 
     def __init__(self, run: Run, *, begun: bool) -> None:
-        self._form = ChatForm(run)
+        self._run = run
         self._begun = begun
 
     def text(self, text: str) -> str:
         """A chunk; the first names the role."""
         role = {} if self._begun else {"role": "assistant"}
         self._begun = True
-        return data(self._form.chunk({**role, "content": text}))
+        return data(chunk(self._run, {**role, "content": text}))
 
     def end(self) -> list[str]:
         """As OpenAI ends a stream."""
-        return [data(self._form.chunk({}, finish_reason="stop")), DONE]
+        return [data(chunk(self._run, {}, finish_reason="stop")), DONE]
 
 
 class Completions(Chat):
@@ -74,7 +74,7 @@ class Completions(Chat):
 
     def event(self, name: str, content: Json) -> list[str]:
         """A chunk that says nothing, with what happened beside it."""
-        return [data({**self._form.chunk({}), name: content})]
+        return [data({**chunk(self._run, {}), name: content})]
 
 
 def write(followed: Followed, form: Generate) -> str:
