@@ -27,6 +27,8 @@ LINE = 120
 
 def outcome(interaction: Interaction) -> OutcomeText | None:
     """The outcome of a settled question; None while it is pending."""
+    if interaction.status == Interaction.Status.PENDING:
+        return None
     prompt = load_prompt(interaction.prompt)
     at = interaction.answered_at
     if interaction.status == Interaction.Status.ANSWERED:
@@ -37,18 +39,14 @@ def outcome(interaction: Interaction) -> OutcomeText | None:
         name = by.get_username() if by else gettext("someone")
         via = via_words(interaction.answered_via)
         return OutcomeText(interaction.status, line, full, by=name, at=at, via=via)
-    if interaction.status == Interaction.Status.EXPIRED:
-        line = prompt.error
-        if interaction.response is not None:
-            default = answer_text(prompt, interaction.response)
-            line = gettext("No answer in time: it went on with “%(default)s”.") % {
-                "default": default[:LINE]
-            }
-        return OutcomeText(interaction.status, line, at=at)
     if interaction.status == Interaction.Status.CANCELLED:
         line = gettext("No longer needed: the run ended first.")
-        return OutcomeText(interaction.status, line, at=at)
-    return None
+    elif interaction.response is None:
+        line = prompt.error
+    else:
+        default = answer_text(prompt, interaction.response)[:LINE]
+        line = gettext("No answer in time: it went on with “%(default)s”.") % {"default": default}
+    return OutcomeText(interaction.status, line, at=at)
 
 
 def answer_text(prompt: AnyPrompt, response: dict[str, Any]) -> str:
