@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,9 +43,9 @@ def new_server(
     """Return a function that makes a server and starts it: `new_server(PARK_AFTER="0.1")`."""
     servers: list[Server] = []
 
-    def new_server(*, start: bool = True, workers: int = 1, **env: str) -> Server:
+    def new_server(*, start: bool = True, **options: Any) -> Server:
         data_dir = tmp_path / f"server{len(servers)}"
-        server = Server.from_template(server_template, data_dir, workers=workers, **env)
+        server = Server.from_template(server_template, data_dir, **options)
         servers.append(server)
         if start:
             server.start()

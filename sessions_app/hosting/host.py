@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 # How long a host without runs and without a builder stays, to spare the next message the lease.
 LINGER = 5.0
+# How often one that is to make room looks whether its runs wait.
+HURRIED_LOOK = 0.5
 # After a write failed: how long until the run is taken up again.
 RETRY_AFTER = 1.0
 
@@ -146,10 +148,14 @@ class Host:
         self._woken.set()
 
     def make_room(self) -> None:
-        """Others need the place: park what waits now, and end if nothing is left."""
-        self._park(since=time.monotonic())
-        self._hurried = True
-        self._woken.set()
+        """Others need the place: from now on park what waits at once, and end if nothing is left.
+
+        Wakes it the first time only: a host that is woken reads, and one that is woken while it
+        reads would read for ever.
+        """
+        if not self._hurried:
+            self._hurried = True
+            self._woken.set()
 
     async def main(self) -> None:
         """Take the lease and drive the runs until there are none."""
@@ -228,7 +234,7 @@ class Host:
             async with asyncio.timeout(self._until_something()):
                 await self._woken.wait()
         except TimeoutError:
-            self._park(since=time.monotonic() - self._terms.park_after)
+            self._park(since=time.monotonic() - self._park_after)
             return bool(self._runs)
         return True
 
@@ -241,10 +247,13 @@ class Host:
             idle = self._manager.idle_until(self._holder.user_id)
             return LINGER if idle is None else max(idle - now, 0)
         rests = [since for run in self._runs.values() if (since := run.rests_since()) is not None]
-        park_after = self._terms.park_after
         if rests:
-            return max(min(rests) + park_after - now, 0) + 0.01
-        return park_after
+            return max(min(rests) + self._park_after - now, 0) + 0.01
+        return HURRIED_LOOK if self._hurried else self._terms.park_after
+
+    @property
+    def _park_after(self) -> float:
+        return 0 if self._hurried else self._terms.park_after
 
     def _park(self, *, since: float) -> None:
         for task in self._runs.values():

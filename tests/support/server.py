@@ -102,6 +102,7 @@ class Server:
     port: int = field(default_factory=free_port)
     was_killed: bool = False
     worker_count: int = 1
+    worker_options: tuple[str, ...] = ()
     web: Child = field(init=False)
     workers: list[Child] = field(init=False)
 
@@ -109,18 +110,27 @@ class Server:
         """Make the processes, not started."""
         self.web = Child(self.data_dir / "web.log", "-m", *_web_command(self.port))
         self.workers = [
-            Child(self.data_dir / f"worker{number}.log", "manage.py", "worker")
+            Child(
+                self.data_dir / f"worker{number}.log", "manage.py", "worker", *self.worker_options
+            )
             for number in range(self.worker_count if CLUSTER else 0)
         ]
 
     @classmethod
     def from_template(
-        cls, template: Template, data_dir: Path, *, workers: int = 1, **env: str
+        cls,
+        template: Template,
+        data_dir: Path,
+        *,
+        workers: int = 1,
+        worker_options: tuple[str, ...] = (),
+        **env: str,
     ) -> "Server":
         """Make a server, not started, that begins with a copy of the template's rows."""
         data_dir.mkdir()
         store = template.store.copy(data_dir)
-        return cls(data_dir, dict(template.cookies), store, env, worker_count=workers)
+        cookies = dict(template.cookies)
+        return cls(data_dir, cookies, store, env, worker_count=workers, worker_options=worker_options)
 
     @classmethod
     def empty(cls, data_dir: Path) -> "Server":
