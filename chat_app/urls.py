@@ -1,10 +1,39 @@
-"""URLs of the chat. A conversation's name is the client's own: any text, also with slashes."""
+"""URLs of the chat."""
 
-from django.urls import path
+import re
+from urllib.parse import unquote
+
+from django.urls import path, register_converter
 
 from chat_app.api.app import api
 from chat_app.api.health import health
 from chat_app.page import views
+
+
+class NameConverter:
+    """A conversation's name, which is the client's own: any text, as one segment of a path.
+
+    What would divide it, or lead elsewhere, is escaped once more than Django does, so that no proxy
+    and no browser sees it: `a/b` is `a%252Fb`.
+    """
+
+    regex = "[^/]+"
+    _escaped = re.compile(r"[%/\x00-\x1f\x7f]|^\.+$")
+
+    def to_python(self, value: str) -> str:
+        """From a segment."""
+        return unquote(value)
+
+    def to_url(self, value: str) -> str:
+        """To a segment."""
+        return self._escaped.sub(_escape, value)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return "".join(f"%{ord(character):02X}" for character in found[0])
+
+
+register_converter(NameConverter, "name")
 
 app_name = "chat"
 urlpatterns = [
@@ -13,14 +42,14 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("conversations/", views.side, name="conversations"),
     path("c/", views.new, name="new"),
-    path("c/<path:conversation_id>/items/", views.items, name="items"),
-    path("c/<path:conversation_id>/messages/", views.send, name="send"),
-    path("c/<path:conversation_id>/stop/", views.stop, name="stop"),
+    path("c/<name:conversation_id>/items/", views.items, name="items"),
+    path("c/<name:conversation_id>/messages/", views.send, name="send"),
+    path("c/<name:conversation_id>/stop/", views.stop, name="stop"),
     path(
-        "c/<path:conversation_id>/prompts/<uuid:interaction>/",
+        "c/<name:conversation_id>/prompts/<uuid:interaction>/",
         views.answer,
         name="answer",
     ),
-    path("c/<path:conversation_id>/", views.conversation, name="conversation"),
+    path("c/<name:conversation_id>/", views.conversation, name="conversation"),
     path("", api.urls),
 ]

@@ -157,6 +157,21 @@ def append_line(line: str, wait: float) -> None:
             log.write(f"{line}\n")
 
 
+async def unstorable(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """Text that no database stores, by the way that is named."""
+    way, text = arguments[0], "a" + {"nul": "\0", "half": "\ud800"}[arguments[1]] + "b"
+    match way:
+        case "show":
+            context.show(text, text)
+        case "raise":
+            raise ValueError(text)
+        case "step":
+            await context.step(str, text)
+        case "titled":
+            await context.step(len, text, title=text)
+    yield text
+
+
 async def exit_(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """What takes its process with it."""
     yield "exit"
@@ -175,5 +190,6 @@ PARTS: dict[str, Part] = {
     "slowask": slowask,
     "slowstream": slowstream,
     "step": step,
+    "unstorable": unstorable,
     "exit": exit_,
 }

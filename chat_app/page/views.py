@@ -219,5 +219,5 @@ def _status(error: Exception) -> int:
 
 
 def _check_name(conversation_id: str) -> None:
-    if len(conversation_id) > MAX_NAME or "\x00" in conversation_id:
+    if len(conversation_id) > MAX_NAME:
         raise Http404

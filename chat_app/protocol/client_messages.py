@@ -13,15 +13,14 @@ from pydantic import (
 )
 
 from sessions_app.conversations.messages import MAX_NAME
+from sessions_app.storage.storable import is_storable
 
 
 def _storable(text: str) -> str:
     if "\0" in text:
         raise ValueError("it holds a NUL character (U+0000); remove it")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("it holds half of a surrogate pair, which is no character") from None
+    if not is_storable(text):
+        raise ValueError("it holds half of a surrogate pair, which is no character")
     return text
 
 

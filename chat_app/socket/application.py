@@ -1,11 +1,14 @@
 """Puts the chat's socket beside a project's application, and the runtime below both."""
 
+import re
 from typing import Any
 
 from asgiref.typing import (
     ASGI3Application,
     ASGIReceiveCallable,
     ASGISendCallable,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
     Scope,
     WebSocketCloseEvent,
 )
@@ -19,13 +22,52 @@ from chat_app.socket.consumer import ChatConsumer
 from sessions_app.operations import startup
 from sessions_app.operations.server_lifecycle import WithRuntime
 
+# As it is, in an address, and in a quoted cookie.
+NUL = re.compile(rb"\0|%00|\\000")
+NUL_REFUSED = b"The address or a cookie holds a NUL (U+0000). Remove it and try again.\n"
+
 
 def serve(application: ASGI3Application) -> ASGI3Application:
     """See `chat_app.asgi.with_chat`."""
     WebSocketProtocol.serverClose = _server_close
     # Clients are told to come back before the runtime stops.
     startup.before_stop.append(sweeper.close_all)
-    return WithRuntime(WithSocket(application))
+    return WithRuntime(RefuseNul(WithSocket(application)))
+
+
+class RefuseNul:
+    """An application that gets no NUL in an address or a cookie: PostgreSQL fails such a lookup.
+
+    A query that opens a socket may have one: the socket says which value it passes over.
+    """
+
+    def __init__(self, application: ASGI3Application) -> None:
+        self._application = application
+
+    async def __call__(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Serve one connection, or refuse it: a request with 400, a handshake with 403."""
+        if scope["type"] not in ("http", "websocket") or not _has_nul(scope):
+            await self._application(scope, receive, send)
+        elif scope["type"] == "http":
+            headers = [(b"content-type", b"text/plain; charset=utf-8")]
+            start = HTTPResponseStartEvent(
+                type="http.response.start", status=400, headers=headers, trailers=False
+            )
+            await send(start)
+            await send(
+                HTTPResponseBodyEvent(type="http.response.body", body=NUL_REFUSED, more_body=False)
+            )
+        else:
+            await receive()
+            await send(WebSocketCloseEvent(type="websocket.close", code=1000, reason=None))
+
+
+def _has_nul(scope: Any) -> bool:
+    cookies = (value for name, value in scope["headers"] if name == b"cookie")
+    query = scope["query_string"] if scope["type"] == "http" else b""
+    return "\0" in scope["path"] or any(NUL.search(part) for part in (query, *cookies))
 
 
 class WithSocket:

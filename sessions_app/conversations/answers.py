@@ -23,6 +23,7 @@ from sessions_app.models import Interaction
 from sessions_app.models.people import Person, UserId, users
 from sessions_app.notify.announce import announce
 from sessions_app.storage.records import InteractionSettled
+from sessions_app.storage.storable import check_storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows.prompts import load_prompt
@@ -77,6 +78,8 @@ async def answer(
         Invalid: the answer is none that the prompt takes (the prompt stays pending), or several
             prompts are pending and none is named.
     """
+    for text in (answer.value, *(answer.values or ()), answer.answer_id):
+        check_storable("The answer", text)
     return await writer.write(lambda tx: _answer(tx, by, conversation_id, answer))
 
 

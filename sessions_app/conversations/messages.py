@@ -13,6 +13,7 @@ from sessions_app.models import Conversation, Event, Run
 from sessions_app.models.people import UserId
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
+from sessions_app.storage.storable import check_storable, storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
@@ -92,6 +93,9 @@ def _check_message(conversation_id: str, message: IncomingMessage) -> None:
     for name, value in (("conversation_id", conversation_id), ("id", message.message_id)):
         if not value or len(value) > MAX_NAME:
             raise Invalid(f"{name} must have 1 to {MAX_NAME} characters.")
+        check_storable(name, value)
+    check_storable("The message", message.text)
+    check_storable("workflow", message.workflow)
 
 
 def _submit(
@@ -156,7 +160,7 @@ def _store(
         message_id=message.message_id,
         text=message.text,
         client_format=message.client_format,
-        metadata=_traced(message.metadata or {}, run.id),
+        metadata=storable(_traced(message.metadata or {}, run.id)),
         status=Run.Status.QUEUED.value,
         generation=0,
         crashes=0,

@@ -13,6 +13,7 @@ from typing import Any
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.run_selection import CutText
 from sessions_app.hosting.run_writes import LeasedRun
+from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work
 
@@ -41,6 +42,7 @@ class Output:
 
     async def emit(self, text: str) -> None:
         """A chunk that the workflow gave and no earlier execution did."""
+        text = storable(text)  # as it is compared with what is stored
         if self._cut is not None:
             text = self._match(self._cut, text)
         if text:

@@ -13,6 +13,7 @@ from sessions_app.models import Event, Interaction, JournalEntry, Run
 from sessions_app.storage import sql
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.run_text import fold
+from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows.journal import Call, CallResult
 from sessions_app.workflows.prompts import AnyPrompt
@@ -82,7 +83,7 @@ def finish_call(tx: Transaction, leased: LeasedRun, call: Call, record: CallResu
         sequence = _last_sequence(run)
     outcome = {
         "result": sql.Json(record.result),
-        "error": record.error,
+        "error": storable(record.error),
         "finished_at": tx.now,
         "sequence": sequence,
     }
@@ -105,7 +106,7 @@ def open_interactions(
     run = leased.check(tx)
     for call, prompt, interaction_id in prompts:
         expires_at = tx.now + timedelta(seconds=prompt.timeout) if prompt.timeout else None
-        stored = prompt.model_dump(mode="json")
+        stored = storable(prompt.model_dump(mode="json"))
         sequence = tx.append(
             run,
             Event.Type.INTERACTION.value,
@@ -198,7 +199,7 @@ def end(
     tx.append(run, Event.Type.RUN.value, payload)
     outcome = {
         "status": status.value,
-        "error": {**error, "detail": detail} if error and detail else error,
+        "error": storable({**error, "detail": detail} if error and detail else error),
         "wake_at": None,
         "finished_at": tx.now if final else None,
     }

@@ -11,6 +11,7 @@ from sessions_app import errors
 from sessions_app.models import Event
 from sessions_app.storage import sql
 from sessions_app.storage.records import EventRecord
+from sessions_app.storage.storable import storable
 
 TAKE_SEQUENCE = """
     UPDATE sessions_app_conversation SET last_sequence = last_sequence + 1, updated_at = %s
@@ -63,7 +64,11 @@ class Transaction:
         self._fences: set[tuple[str, int]] = set()
 
     def append(self, run: RunOfEvent, type_: str, payload: dict[str, Any]) -> int:
-        """Append an event of the run to its conversation's log; returns its sequence."""
+        """Append an event of the run to its conversation's log; returns its sequence.
+
+        What cannot be stored of its text is replaced: see `storable`.
+        """
+        payload = storable(payload)
         conversation = run.conversation_id
         sequence = self._store(conversation, run.id, type_, payload)
         self.events.append(

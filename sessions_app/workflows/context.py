@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from sessions_app.errors import NoRun, NotJson, PromptExpired, RunEnded, StepFailed
 from sessions_app.models import JournalEntry
+from sessions_app.storage.storable import storable
 from sessions_app.workflows.backend import Backend, StoredResponse
 from sessions_app.workflows.journal import Call, CallResult, digest
 from sessions_app.workflows.prompts import Prompt, Response
@@ -190,7 +191,7 @@ class Context:
         if self._ended:
             raise RunEnded
         self._position += 1
-        return Call(self._position, kind.value, name[:200], digest(*arguments))
+        return Call(self._position, kind.value, storable(name[:200]), digest(*arguments))
 
     async def _step(
         self, call: Call, function: "partial[Any]", title: str, retry: Retry | None

@@ -9,6 +9,7 @@ from pydantic_core import to_json
 
 from sessions_app.errors import NonDeterminism
 from sessions_app.models import Interaction, JournalEntry
+from sessions_app.storage.storable import storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,14 @@ def digest(*values: Any) -> str:
 
 
 def _in_order(value: Any) -> Any:
-    """The value with its sets sorted: they have another order in each process."""
+    """The value with its sets sorted: they have another order in each process.
+
+    Half of a surrogate pair has no JSON.
+    """
     if isinstance(value, set | frozenset):
         return sorted((_in_order(one) for one in value), key=repr)
+    if isinstance(value, str):
+        return storable(value)
     if isinstance(value, list | tuple):
         return [_in_order(one) for one in value]
     if isinstance(value, dict):

@@ -17,6 +17,7 @@ from tenacity import (
 )
 
 from sessions_app.errors import NotJson
+from sessions_app.storage.storable import storable
 
 
 class Retry(BaseModel):
@@ -88,6 +89,9 @@ class ResultType:
             self._adapter.validate_python(stored)
         except (PydanticSerializationError, ValueError) as error:
             raise NotJson(f"The result of step {self._name}", str(error)) from None
+        if storable(stored) != stored:
+            problem = "it holds a NUL (U+0000), or half of a surrogate pair, which is not stored"
+            raise NotJson(f"The result of step {self._name}", problem)
         return stored
 
     def load(self, stored: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,6 +86,10 @@ class Http:
         """POST a body as JSON, or a text as it is. Headers: `user_message_id="m1"`."""
         with self._open("POST", path, body, headers) as answer:
             return Response(answer.status, answer.headers, answer.read().decode())
+
+    def form(self, path: str, fields: Mapping[str, str]) -> Response:
+        """POST a form of the page."""
+        return self.post(path, urlencode(fields), content_type="application/x-www-form-urlencoded")
 
     def get(self, path: str, **headers: str | None) -> Response:
         """GET a path."""

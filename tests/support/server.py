@@ -130,7 +130,9 @@ class Server:
         data_dir.mkdir()
         store = template.store.copy(data_dir)
         cookies = dict(template.cookies)
-        return cls(data_dir, cookies, store, env, worker_count=workers, worker_options=worker_options)
+        return cls(
+            data_dir, cookies, store, env, worker_count=workers, worker_options=worker_options
+        )
 
     @classmethod
     def empty(cls, data_dir: Path) -> "Server":
