@@ -24,9 +24,9 @@ class NameConverter:
         """From a segment."""
         return unquote(value)
 
-    def to_url(self, value: str) -> str:
-        """To a segment."""
-        return self._escaped.sub(_escape, value)
+    def to_url(self, value: object) -> str:
+        """To a segment. A new conversation's name is a UUID."""
+        return self._escaped.sub(_escape, str(value))
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from sesame.utils import get_query_string
 from sesame.views import LoginView as SesameLoginView
@@ -28,6 +28,10 @@ class SignInView(LoginView):
 
 class SignInLinkView(SesameLoginView):  # type: ignore[misc] # sesame has no types
     """Signs in who follows a link, once; then the link is used up."""
+
+    def head(self, _request: HttpRequest) -> HttpResponse:
+        """Say that the page is here. Mail scanners and previews ask, and must not use it up."""
+        return HttpResponse()
 
     def login_failed(self) -> HttpResponse:
         """Show the sign-in page, which says how to get another link."""

@@ -126,7 +126,7 @@ def load() -> Env:
         env = Env()
         data_dir = env.DATA_DIR.expanduser().absolute()
         if not env.DATABASE_URL:  # else nothing is kept there
-            data_dir.mkdir(parents=True, exist_ok=True)
+            make_private(data_dir)
         secret_key = env.SECRET_KEY or kept_secret(data_dir)
     except ValidationError as error:
         raise SystemExit(
@@ -140,12 +140,17 @@ def load() -> Env:
     return env.model_copy(update={"DATA_DIR": data_dir, "SECRET_KEY": secret_key})
 
 
+def make_private(directory: Path) -> None:
+    """Make the directory, if it is not there, so that nobody else reads what people have said."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def kept_secret(data_dir: Path) -> str:
     """Return the secret kept in `data_dir`, made at the first call.
 
     It is linked into place whole, so that of two processes that start at once both read one secret.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_private(data_dir)
     path = data_dir / "secret_key"
     if not path.exists():
         with tempfile.NamedTemporaryFile("w", dir=data_dir) as file:  # mode 0600

@@ -23,7 +23,7 @@ from sessions_app.models import Interaction
 from sessions_app.models.people import Person, UserId, users
 from sessions_app.notify.announce import announce
 from sessions_app.storage.records import InteractionSettled
-from sessions_app.storage.storable import check_storable
+from sessions_app.storage.storable import check_storable, is_uuid
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows.prompts import load_prompt
@@ -187,15 +187,6 @@ def _find(
             ],
         )
     return pending[0] if pending else None
-
-
-def is_uuid(text: str) -> bool:
-    """Whether the text is a UUID; the database takes nothing else for one."""
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _too_late(interaction: InteractionRecord, by: Person, given: IncomingAnswer) -> AnswerResult:

@@ -1,16 +1,20 @@
 """What must be there before a process of the application starts: web process or worker."""
 
 import re
+from pathlib import Path
 
 import structlog
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from filelock import FileLock, Timeout
 
 from sessions_app.settings import RuntimeSettings
 
 log = structlog.get_logger(__name__)
+
+_claims: dict[Path, FileLock] = {}
 
 PATIENCE = 2  # seconds that Redis may take to answer
 # What PostgreSQL says, and what to do then. It speaks English before it knows who asks.
@@ -39,7 +43,27 @@ def check_start() -> None:
         check_form()
         check_postgresql()
         check_redis()
+    elif (path := Path(connection.settings_dict["NAME"]).resolve()).is_file():
+        claim_database(path)  # SQLite's
     check_migrated()
+
+
+def claim_database(path: Path) -> None:
+    """Be the only process that hosts runs of this SQLite file, for as long as this one lives.
+
+    The system lets go of the lock when the process ends, however that comes.
+    """
+    # Of the process, not of the thread that takes it.
+    lock = _claims.setdefault(path, FileLock(f"{path}.lock", thread_local=False))
+    try:
+        if not lock.is_locked:
+            lock.acquire(blocking=False)
+    except Timeout:
+        raise ImproperlyConfigured(
+            f"Another server is at work on {path}: two would run everything twice. Stop it, or "
+            "give this one a database of its own (DATA_DIR). Several processes need PostgreSQL "
+            "and Redis; see docs/deployment.md."
+        ) from None
 
 
 def check_form() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from uuid import UUID
 
 from sessions_app.errors import Invalid
 
@@ -36,3 +37,12 @@ def check_storable(name: str, text: str | None) -> None:
             f"{name} holds a character that cannot be stored: a NUL (U+0000), or half of a "
             "surrogate pair. Remove it and send it again."
         )
+
+
+def is_uuid(text: str) -> bool:
+    """Whether the text is a UUID; the database takes nothing else for one."""
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

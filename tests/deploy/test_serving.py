@@ -1,5 +1,6 @@
 """How the application is started, and what a person who starts it is told."""
 
+import http.client
 import re
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from natproject.settings import env
 from tests.conftest import NewServer
 from tests.support.browser import Console, OpenPage
 from tests.support.processes.command import run
-from tests.support.server import HOST, ROOT, STOPPED, Server, environment, free_port
+from tests.support.server import HOST, ROOT, STOPPED, Ended, Server, environment, free_port
 from tests.support.websocket import WsClient
 
 
@@ -129,13 +130,14 @@ def test_a_secret_is_made_once_and_kept_private(
     first = env.load().SECRET_KEY
     assert len(first) >= 50
     assert first == env.load().SECRET_KEY
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "new" / "secret_key").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_link_makes_a_plain_user_or_an_administrator(new_server: NewServer) -> None:
     server = new_server(start=False)
     assert "/sign-in/link/?sesame=" in manage(server.environment, "sign_in_link", "carla").stdout
-    manage(server.environment, "sign_in_link", "dora", "--staff")
+    manage(server.environment, "sign_in_link", "dora", "--superuser")
     users = server.rows("SELECT * FROM auth_user WHERE username IN ('carla', 'dora')")
     assert {(u["username"], u["is_staff"], u["is_superuser"]) for u in users} == {
         ("carla", 0, 0),
@@ -182,3 +184,25 @@ def test_a_stop_ends_the_process_cleanly(server: Server) -> None:
     server.stop()
     assert {process.returncode for process in processes} == {STOPPED}
     assert "Traceback" not in server.log
+
+
+@pytest.mark.local_only("many processes share PostgreSQL")
+def test_a_second_server_on_the_same_data_says_so_and_ends(server: Server) -> None:
+    second = Server(server.data_dir, server.cookies, server.store)
+    with pytest.raises(Ended, match=r"ended with 1:\nAnother server is at work on .*db.sqlite3: "):
+        second.start()
+    server.kill()
+    second.restart()
+    second.kill()
+
+
+def test_asking_for_the_head_of_a_link_does_not_use_it_up(server: Server) -> None:
+    link = manage(server.environment, "sign_in_link", "carla").stdout.strip()
+    path = link.removeprefix(server.url)
+    for method, status in (("HEAD", 200), ("HEAD", 200), ("GET", 302)):
+        connection = http.client.HTTPConnection(HOST, server.port, timeout=10)
+        connection.request(method, path)
+        answer = connection.getresponse()
+        connection.close()
+        assert answer.status == status
+    assert answer.headers["Set-Cookie"]

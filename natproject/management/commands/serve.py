@@ -39,7 +39,7 @@ class Command(BaseCommand):
                 f"Sign in: {link}",
                 "         (works once; each start prints a new one)",
                 f"Admin:   {site_url('/admin/')}",
-                f"Another: {manage} sign_in_link USERNAME [--staff]",
+                f"Another: {manage} sign_in_link USERNAME [--superuser]",
                 "Tests:   make test",
                 "Docs:    README.md and docs/",
                 "Stop:    Ctrl-C (what waits for an answer goes on after the next start)",

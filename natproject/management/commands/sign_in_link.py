@@ -16,16 +16,18 @@ class Command(BaseCommand):
     help = "Prints a link that signs USERNAME in, once, within a day. Makes the user if new."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare USERNAME and --staff."""
+        """Declare USERNAME and --superuser."""
         parser.add_argument("username")
-        parser.add_argument("--staff", action="store_true", help="let the user into the admin")
+        parser.add_argument(
+            "--superuser", action="store_true", help="let the user do everything in the admin"
+        )
 
-    def handle(self, *, username: str, staff: bool, **_options: object) -> None:
+    def handle(self, *, username: str, superuser: bool, **_options: object) -> None:
         """Print the link."""
         user = User.objects.filter(username=username).first() or make_user(username)
         if not user.is_active:
             raise CommandError(f"{username} is deactivated. Activate the user in the admin first.")
-        if staff:
+        if superuser:
             user.is_staff = user.is_superuser = True
             user.save(update_fields=["is_staff", "is_superuser"])
         self.stdout.write(sign_in_url(user))

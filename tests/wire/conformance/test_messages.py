@@ -165,6 +165,15 @@ async def test_stop_is_answered_when_the_run_has_stopped(client: Conforming) -> 
         assert client.of_type("run_update_message")[-1]["content"]["status"] == "cancelled"
 
 
+@pytest.mark.parametrize("run", ["9f0c2a52-9d4e-4a57-9d6f-0a2a3b1f0c11", "no uuid"])
+async def test_a_stop_of_an_unknown_run_is_not_found(client: Conforming, run: str) -> None:
+    async with client:
+        await client.message("ask")
+        await client.until("system_interaction_message")
+        await client.send({"type": "stop_message", "id": "s", "run_id": run})
+        assert (await client.reply_to("s"))["outcome"] == "not_found"
+
+
 async def test_acknowledgements_are_taken_and_not_answered(client: Conforming) -> None:
     async with client:
         sent = await client.message("stream 400")
