@@ -25,9 +25,9 @@ test: $(VENV)/test.stamp chromium
 	@.ci/quietly $(BIN)/lint-imports
 	@.ci/quietly $(BIN)/python manage.py check
 	@.ci/quietly $(BIN)/python manage.py makemigrations --check --dry-run
-	@$(BIN)/python -m pytest -n 2
-	@$(BIN)/python -m tests.services pytest -n 2
-	@WEB_SERVER=uvicorn $(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 3
+	@$(BIN)/python -m tests.services pytest -n 3
+	@WEB_SERVER=uvicorn $(BIN)/python -m pytest -n 3
 
 format: $(VENV)/test.stamp
 	@$(BIN)/ruff check --quiet --fix .
