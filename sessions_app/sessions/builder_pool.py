@@ -13,11 +13,6 @@ from sessions_app.workflows.registry import Offered
 SHUT = "This SessionManager is shut down."
 
 
-def semaphore(max_concurrency: int) -> asyncio.Semaphore:
-    """A limit of so many at once; 0 is none."""
-    return asyncio.Semaphore(max_concurrency or sys.maxsize)
-
-
 @dataclass(frozen=True, slots=True)
 class _Pooled:
     info: PerUserBuilderInfo
@@ -32,7 +27,7 @@ class BuilderPool:
     def __init__(self, offered: Offered) -> None:
         self._workflow = offered.workflow
         self._options = offered.options
-        self._max_concurrency = offered.config.max_concurrency
+        self._max_concurrency = offered.config.max_concurrency or sys.maxsize
         self._pooled: dict[str, _Pooled] = {}
         self._closing: dict[str, Built] = {}
         self._closed = False
@@ -108,7 +103,9 @@ class BuilderPool:
         assert factory is not None  # noqa: S101 - only workflows with one have a pool
         built = Built(factory, person, self._options, after=self._closing.get(user_id))
         info = PerUserBuilderInfo(
-            builder=None, workflow=self._workflow, semaphore=semaphore(self._max_concurrency)
+            builder=None,
+            workflow=self._workflow,
+            semaphore=asyncio.Semaphore(self._max_concurrency),
         )
         return _Pooled(info, built)
 

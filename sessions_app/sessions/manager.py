@@ -1,6 +1,7 @@
 """`SessionManager`: sessions on one workflow, with its builders and its limit."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,12 +13,13 @@ from sessions_app.errors import SessionsError
 from sessions_app.models.people import Person, UserId
 from sessions_app.sessions import schemas
 from sessions_app.sessions.builder import Built, PerUserBuilderInfo
-from sessions_app.sessions.builder_pool import SHUT, BuilderPool, semaphore
+from sessions_app.sessions.builder_pool import SHUT, BuilderPool
 from sessions_app.sessions.runner import Runner
 from sessions_app.sessions.session import OpenSessions, Session
 from sessions_app.sessions.standalone import UserInputCallback
 from sessions_app.storage.periodic import repeat
 from sessions_app.workflows import request_context
+from sessions_app.workflows.concurrency import FairSemaphore
 from sessions_app.workflows.config import WorkflowConfig
 from sessions_app.workflows.registry import Offered, Workflow, resolve
 from sessions_app.workflows.request_context import Connection, ParentTokens, RequestContext
@@ -46,7 +48,10 @@ class SessionManager:
         self.config: WorkflowConfig = offered.config
         self.options = offered.options
         self.runtime_type = runtime_type
-        self.semaphore = semaphore(offered.config.max_concurrency)
+        self.semaphore = FairSemaphore(
+            offered.config.max_concurrency or sys.maxsize,
+            offered.config.max_concurrency_per_user or sys.maxsize,
+        )
         self._pool = BuilderPool(offered)
         self._shared: Built | None = None
         self._shared_value: Any = None

@@ -17,7 +17,7 @@ from sessions_app.sessions.runner import Runner, Stop
 from sessions_app.sessions.standalone import ScriptBackend, UserInputCallback
 from sessions_app.workflows import request_context
 from sessions_app.workflows.backend import Backend
-from sessions_app.workflows.concurrency import Slot
+from sessions_app.workflows.concurrency import FairSemaphore, Slot
 from sessions_app.workflows.context import current_context
 from sessions_app.workflows.context_variables import bound
 from sessions_app.workflows.registry import Workflow
@@ -50,7 +50,7 @@ class Manager(Protocol):
         """What its runs are for."""
 
     @property
-    def semaphore(self) -> asyncio.Semaphore:
+    def semaphore(self) -> FairSemaphore:
         """The limit of all users together."""
 
     @property
@@ -133,8 +133,8 @@ class Session(Generic[M]):
         self._check()
         given = Message(message) if isinstance(message, str) else message
         parents = request_context.parents(parent_id, parent_name)
-        limit = self._manager.semaphore if self.info is None else self.info.semaphore
-        slot = Slot(limit)
+        of_user = self._manager.semaphore.of(self.user_id or "")
+        slot = Slot(of_user if self.info is None else self.info.semaphore)
         began, failed = time.monotonic(), False
         try:
             async with AsyncExitStack() as stack:

@@ -1,19 +1,105 @@
-"""A run's slot under the concurrency limit, given back while it waits for a person."""
+"""The limit of runs at once, shared fairly; and a run's slot, given back while it waits."""
 
 import asyncio
+import sys
 import time
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal, Protocol
+
+
+class FairSemaphore(asyncio.Semaphore):
+    """A semaphore whose next free slot goes to the waiting user who holds the fewest.
+
+    One user alone may hold `value` slots, or `per_user` of them where that is less.
+    """
+
+    def __init__(self, value: int, per_user: int = sys.maxsize) -> None:
+        super().__init__(value)
+        self._per_user = per_user
+        self._held: Counter[str] = Counter()
+        # By user, in the order in which each of them had a slot, or came.
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    def of(self, user: str) -> "UserSlots":
+        """The slots as that user takes them."""
+        return UserSlots(self, user)
+
+    def locked(self) -> bool:
+        """Whether nobody, however few slots he holds, would get one at once."""
+        return self._value == 0
+
+    async def acquire(self, user: str = "") -> Literal[True]:
+        """Wait for a slot, and take it."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(user, deque()).append(turn)
+        self._hand_out()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it has one already
+                self.release(user)
+            raise
+        return True
+
+    def release(self, user: str = "") -> None:
+        """Give a slot back."""
+        self._held[user] -= 1
+        if not self._held[user]:
+            del self._held[user]
+        self._value += 1
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._value:
+            may = [user for user in self._waiting if self._held[user] < self._per_user]
+            if not may:
+                return
+            user = min(may, key=self._held.__getitem__)  # the first of them
+            queue = self._waiting.pop(user)
+            turn = queue.popleft()
+            if queue:
+                self._waiting[user] = queue
+            if not turn.cancelled():
+                self._value -= 1
+                self._held[user] += 1
+                turn.set_result(None)
+
+
+class Slots(Protocol):
+    """Where a run takes its slot: a semaphore, or a user's part of one."""
+
+    async def acquire(self) -> Literal[True]:
+        """Wait for a slot, and take it."""
+
+    def release(self) -> None:
+        """Give it back."""
+
+
+class UserSlots:
+    """A semaphore's slots as one user takes them."""
+
+    def __init__(self, semaphore: FairSemaphore, user: str) -> None:
+        self._semaphore = semaphore
+        self._user = user
+
+    async def acquire(self) -> Literal[True]:
+        """Wait for a slot, and take it."""
+        return await self._semaphore.acquire(self._user)
+
+    def release(self) -> None:
+        """Give it back."""
+        self._semaphore.release(self._user)
 
 
 class Slot:
-    """One run's claim on a semaphore. Several waits of one run may overlap: it holds its slot
+    """One run's claim on a slot. Several waits of one run may overlap: it holds its slot
     again when the last of them is over.
     """
 
-    def __init__(self, semaphore: asyncio.Semaphore) -> None:
-        self._semaphore = semaphore
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
         self._held = False
         self._waits = 0
         self._waiting_since = 0.0
@@ -53,14 +139,14 @@ class Slot:
         return wait
 
     async def _take(self) -> None:
-        await self._semaphore.acquire()
+        await self._slots.acquire()
         # Meanwhile another wait of the run may have begun, or ended and taken the slot.
         if self._waits or self._held:
-            self._semaphore.release()
+            self._slots.release()
         else:
             self._held = True
 
     def _give_back(self) -> None:
         if self._held:
             self._held = False
-            self._semaphore.release()
+            self._slots.release()

@@ -24,6 +24,8 @@ class WorkflowConfig(BaseModel):
 
     # Runs at once: of one user where the workflow has a per-user builder, else of all users.
     max_concurrency: int = Field(default=8, ge=1)
+    # How many of these one user may have, where they are of all users; by default all.
+    max_concurrency_per_user: int | None = Field(default=None, ge=1)
     second_message: Policy | None = None
     # A user's builder that nothing used for so long is closed.
     per_user_idle: float = Field(default=3600, gt=0)

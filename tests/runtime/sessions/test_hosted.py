@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from sessions_app.conversations import messages
+from sessions_app.errors import NotFound
 from sessions_app.hosting.run_task import RunTask
 from sessions_app.models import Event, Run
 from sessions_app.storage import reads
@@ -120,7 +121,8 @@ async def test_steps_of_one_user_are_not_seen_by_another_under_the_same_conversa
         # The only prompt of the conversation "c" that is hers.
         assert (await ann.answer("a")).outcome == "accepted"
         others = str(runs[ben])
-        assert not await messages.stop(owner=ann.user, conversation_id="c", run=others)
+        with pytest.raises(NotFound):
+            await messages.stop(owner=ann.user, conversation_id="c", run=others)
         await ann.ended(runs[ann])
         seen = json.dumps([event.payload for event in await ann.events()])
         assert "Work of ann" in seen

@@ -1,0 +1,134 @@
+"""The limit of runs at once is shared fairly between users."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.workflows import probe
+from sessions_app.models import Run
+from sessions_app.storage import reads
+from sessions_app.workflows import Context, Message
+from sessions_app.workflows.concurrency import FairSemaphore
+from tests.support.hosting import Hosting, make_user
+from tests.support.sessions import declare, managing, turns
+
+assert probe  # importing it declares it
+
+USERS = "abc"
+
+
+class Work:
+    """Runs that end when they are told to, in the order in which they began."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+        self._ends: list[asyncio.Event] = []
+
+    async def run(self, message: Message, context: Context) -> str:
+        self.began.append(message.text)
+        end = asyncio.Event()
+        self._ends.append(end)
+        await end.wait()
+        return message.text
+
+    async def end(self) -> None:
+        """End the oldest, and let what waits begin."""
+        self._ends.pop(0).set()
+        await turns()
+
+
+async def begun(manager: Any, user: str, count: int) -> list["asyncio.Task[Any]"]:
+    """So many runs of the user, begun as far as they may be."""
+
+    async def say(text: str) -> Any:
+        async with manager.run(text, user_id=user) as runner:
+            return await runner.result()
+
+    tasks = [asyncio.create_task(say(f"{user}{number}")) for number in range(count)]
+    await turns()
+    return tasks
+
+
+async def test_the_next_free_place_is_for_the_user_who_has_the_fewest() -> None:
+    work = Work()
+    async with managing(declare(work.run), max_concurrency=3) as manager:
+        tasks = await begun(manager, "ann", 6)
+        assert work.began == ["ann0", "ann1", "ann2"]  # who is alone may have all
+        tasks += await begun(manager, "ben", 2) + await begun(manager, "eve", 1)
+        assert len(work.began) == 3
+        for _ in range(9):
+            await work.end()
+        assert work.began[3:] == ["ben0", "eve0", "ann3", "ben1", "ann4", "ann5"]
+        assert [await task for task in tasks]
+        assert manager.semaphore._value == 3
+
+
+async def test_one_user_may_be_held_to_fewer_than_all() -> None:
+    work = Work()
+    limits = {"max_concurrency": 4, "max_concurrency_per_user": 2}
+    async with managing(declare(work.run), **limits) as manager:
+        tasks = await begun(manager, "ann", 4)
+        assert work.began == ["ann0", "ann1"]
+        tasks += await begun(manager, "ben", 1)
+        assert work.began[2:] == ["ben0"]
+        for _ in range(5):
+            await work.end()
+        assert [await task for task in tasks]
+        assert manager.semaphore._value == 4
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_person_with_many_runs_keeps_nobody_waiting_until_they_end() -> None:
+    async with Hosting("probe", max_concurrency=2) as hosting:
+        runs = [
+            await hosting.submit("slowstream 1 500", conversation=f"c{number}")
+            for number in range(8)
+        ]
+        hosting.user = (await reads.read(make_user, "ben")).pk
+        echo = await hosting.submit("echo hello")
+        await hosting.ended(echo)
+        unfinished = Run.objects.filter(pk__in=runs, status__in=Run.UNFINISHED)
+        assert await reads.read(unfinished.count) > 2
+        for run in runs:
+            await hosting.ended(run)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(USERS), st.integers(0, 3), st.booleans()), min_size=1, max_size=12
+    ),
+    st.integers(1, 3),
+)
+def test_no_place_is_lost_and_none_given_twice(
+    runs: list[tuple[str, int, bool]], per_user: int
+) -> None:
+    held: Counter[str] = Counter()
+
+    async def hold(semaphore: FairSemaphore, user: str, long: int) -> None:
+        await semaphore.acquire(user)
+        try:
+            held[user] += 1
+            assert held.total() <= 3
+            assert held[user] <= per_user
+            for _ in range(long):
+                await asyncio.sleep(0)
+        finally:
+            held[user] -= 1
+            semaphore.release(user)
+
+    async def scene() -> None:
+        semaphore = FairSemaphore(3, per_user)
+        tasks = [asyncio.create_task(hold(semaphore, user, long)) for user, long, _ in runs]
+        for task, (*_, cancelled) in zip(tasks, runs, strict=True):
+            await asyncio.sleep(0)
+            if cancelled:
+                task.cancel()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert not [one for one in done if isinstance(one, Exception)]
+        assert (semaphore._value, semaphore.locked()) == (3, False)
+
+    asyncio.run(scene())
