@@ -25,9 +25,9 @@ test: $(VENV)/test.stamp chromium
 	@.ci/quietly $(BIN)/lint-imports
 	@.ci/quietly $(BIN)/python manage.py check
 	@.ci/quietly $(BIN)/python manage.py makemigrations --check --dry-run
-	@$(BIN)/python -m pytest -n 3
-	@$(BIN)/python -m tests.services pytest -n 3
-	@WEB_SERVER=uvicorn $(BIN)/python -m pytest -n 3
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
+	@$(BIN)/python -m tests.services pytest -n 3 --dist worksteal
+	@WEB_SERVER=uvicorn $(BIN)/python -m pytest -n 3 --dist worksteal
 
 format: $(VENV)/test.stamp
 	@$(BIN)/ruff check --quiet --fix .

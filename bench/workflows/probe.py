@@ -157,6 +157,11 @@ def append_line(line: str, wait: float) -> None:
             log.write(f"{line}\n")
 
 
+async def large(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """So many characters in one chunk, counted off by thousands."""
+    yield "".join(f"{number:<1000}" for number in range(int(arguments[0]) // 1000))
+
+
 async def unstorable(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """Text that no database stores, by the way that is named."""
     way, text = arguments[0], "a" + {"nul": "\0", "half": "\ud800"}[arguments[1]] + "b"
@@ -190,6 +195,7 @@ PARTS: dict[str, Part] = {
     "slowask": slowask,
     "slowstream": slowstream,
     "step": step,
+    "large": large,
     "unstorable": unstorable,
     "exit": exit_,
 }

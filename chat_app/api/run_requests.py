@@ -152,7 +152,9 @@ async def _pieces(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]
             if is_end(followed.event):
                 return
             if _is_rest(followed.event):
-                _check_alive((await _execution(begun)).run)
+                run = (await _execution(begun)).run
+                if run.status == Run.Status.SUSPENDED:  # not resumed since then
+                    _check_alive(run)
 
 
 async def _execution(begun: Begun) -> Execution:

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Protocol
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from chat_app.protocol.frames import SINGLE, Frame, View, dump, event_frames, is
 from sessions_app.notify.event_copy import read_copy
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
+from sessions_app.storage.run_text import parts
 
 log = structlog.get_logger(__name__)
 
@@ -140,10 +142,11 @@ class Feed:
         if not events:  # the conversation was deleted
             self.known = self.cursor
         size = 0
-        for event in events:
+        for event in chain.from_iterable(map(parts, events)):
             if self._window.full:
                 break
-            size += await self._pass(event, settled)
+            if event.sequence > self.cursor:
+                size += await self._pass(event, settled)
         self._page = max(1, self._page // 2) if size > PAGE_BYTES else min(PAGE, self._page * 2)
 
     async def _pass(self, event: EventRecord, settled: Collection[str]) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.run_selection import CutText
 from sessions_app.hosting.run_writes import LeasedRun
+from sessions_app.storage.run_text import PART
 from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work
@@ -86,16 +87,18 @@ class Output:
         if first:
             self._under_way = self._write(self._piece())
 
-    def _piece(self) -> Work[int]:
+    def _piece(self) -> Work[None]:
         """The work that writes what has gathered when its turn comes; the same if it runs twice."""
         taken: list[str] = []
 
-        def work(tx: Transaction) -> int:
+        def work(tx: Transaction) -> None:
             if not taken:
                 with self._lock:
                     taken.append("".join(self._parts))
                     self._parts.clear()
                     self._size = 0
-            return run_writes.append_text(tx, self._leased, taken[0])
+            text = taken[0]
+            for start in range(0, len(text), PART):
+                run_writes.append_text(tx, self._leased, text[start : start + PART])
 
         return work

@@ -1,13 +1,14 @@
 """A run's text in the log: its pieces, what restarts took back, and folding when the run ends."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sessions_app.models import Event
 from sessions_app.storage import sql
+from sessions_app.storage.records import EventRecord
 
 TEXTS = """
     SELECT sequence, payload, created_at FROM sessions_app_event
@@ -18,6 +19,9 @@ RESTARTS = """
     WHERE run_id = %s AND type = 'restart' ORDER BY sequence
 """
 DELETE_TEXTS = "DELETE FROM sessions_app_event WHERE run_id = %s AND type = 'text'"
+
+# Characters of text that readers get at once, so that none gets more than it may leave unread.
+PART = 256 * 1024
 
 # Sequences whose text a restart took back.
 TakenBack = range
@@ -78,6 +82,26 @@ def stretches(pieces: Iterable[Piece]) -> list[list[Piece]]:
         else:
             found.append([piece])
     return found
+
+
+def parts(event: EventRecord) -> list[EventRecord]:
+    """A long `message` as several short ones; any other event as it is."""
+    if event.type != Event.Type.MESSAGE or len(event.payload["text"]) <= PART:
+        return [event]
+    groups: list[list[Piece]] = []
+    size = PART
+    for piece in split(event.first_sequence, event.payload):
+        size += len(piece.text)
+        if size > PART:
+            groups.append([])
+            size = len(piece.text)
+        groups[-1].append(piece)
+    return [
+        replace(
+            event, first_sequence=some[0].sequence, sequence=some[-1].sequence, payload=join(some)
+        )
+        for some in groups
+    ]
 
 
 def fold(run: UUID, conversation: UUID) -> None:

@@ -86,12 +86,14 @@ class Journal:
     @classmethod
     def load(cls, run: UUID) -> "Journal":
         """Read it. Blocks: call it in a transaction or a thread."""
+        # Before the interactions: an entry that has an answer is to say who gave it.
+        rows = list(JournalEntry.objects.filter(run_id=run))
         interactions = {
             interaction.position: interaction
             for interaction in Interaction.objects.filter(run_id=run).select_related("answered_by")
         }
         entries = {}
-        for row in JournalEntry.objects.filter(run_id=run):
+        for row in rows:
             call = Call(row.position, row.kind, row.name, row.fingerprint)
             finished = row.finished_at is not None
             entries[row.position] = Entry(

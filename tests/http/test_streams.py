@@ -12,6 +12,11 @@ from tests.http.client import Event, Http, chat, chunk_text
 from tests.support.server import STOPPED, Server
 from tests.support.websocket import WsClient
 
+SUSPEND = """
+    UPDATE sessions_app_event SET type = 'run', payload = '{"status": "suspended"}'
+    WHERE sequence = (SELECT max(sequence) FROM sessions_app_event WHERE type = 'step')
+"""
+
 
 @pytest.mark.parametrize("path", ["/chat/stream", "/v1/chat/stream", "/v1/chat/completions"])
 def test_chat_streams_chunks_and_ends_as_openai_does(server: Server, path: str) -> None:
@@ -206,3 +211,15 @@ def _next(stream: Any, name: str | None = None) -> Event:
             found: Event = event
             return found
     raise AssertionError("the stream has ended")
+
+
+def test_a_suspension_that_is_over_ends_no_stream(server: Server) -> None:
+    http = Http(server)
+    with http.stream("/chat/stream", chat("step 1"), user_message_id="m1") as stream:
+        whole = chunk_text([event for event in stream.rest() if event.data])
+    # As if the run had been suspended when its first step ended, and resumed since.
+    server.execute(SUSPEND)
+    with http.stream("/chat/stream", chat("step 1"), user_message_id="m1") as stream:
+        events = stream.rest()
+    assert all(event.name == "message" for event in events)
+    assert chunk_text([event for event in events if event.data]) == whole

@@ -1,5 +1,6 @@
 """Code that changes under a parked run, and code that never was the same twice."""
 
+import asyncio
 import os
 import random
 import time
@@ -7,11 +8,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from sessions_app.models import Run
 from sessions_app.operations import operators
+from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, WorkflowError, workflow
-from sessions_app.workflows.journal import digest
+from sessions_app.workflows.journal import Entry, Journal, digest
 from tests.support.hosting import Hosting, problem, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -195,3 +198,31 @@ async def test_a_context_outlives_its_run_to_no_use() -> None:
         await until_true(lambda: kept)
         with pytest.raises(WorkflowError, match="The run has ended"):
             await kept[0].ask(TextPrompt(text="too late"))
+
+
+async def ask_once(context: Context) -> str:
+    return (await context.ask(TextPrompt(text="?"))).text
+
+
+async def test_an_answer_that_comes_while_the_journal_is_read_says_who_gave_it() -> None:
+    body[:] = [ask_once]
+    async with Hosting("t_deployed", park_after=0) as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        loop = asyncio.get_running_loop()
+        given: list[Any] = []
+
+        def answer_after_the_first(execute: Callable[..., Any], *query: Any) -> Any:
+            found = execute(*query)
+            if not given:
+                answering = asyncio.run_coroutine_threadsafe(hosting.answer("yes"), loop)
+                given.append(answering.result(10))
+            return found
+
+        def load() -> list[Entry]:
+            with connection.execute_wrapper(answer_after_the_first):
+                return list(Journal.load(run)._entries.values())
+
+        [entry] = await reads.read(load)
+        assert (entry.finished, entry.by) in ((True, "ann"), (False, "ann"), (False, None))
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED

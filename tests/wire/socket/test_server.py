@@ -20,6 +20,7 @@ from tests.support.websocket import WsClient
 
 # The frame that closes the socket of who sends too much; a reason may follow.
 CUT_OFF = re.compile(rb"\x88." + (4429).to_bytes(2), re.DOTALL)
+COMPLETED = "SELECT 1 FROM sessions_app_run WHERE status = 'completed'"
 WRITTEN = "SELECT 1 FROM sessions_app_event WHERE type = 'text'"
 
 
@@ -134,6 +135,26 @@ def pour(stream: socket.socket) -> None:
     with suppress(OSError):
         while True:
             stream.sendall(frame * 100)
+
+
+async def test_output_of_any_size_arrives_at_a_client_that_comes_back(server: Server) -> None:
+    text = "".join(f"{number:<1000}" for number in range(12_000))
+    async with WsClient(server, "c", workflow="probe") as client:
+        await client.message(f"large {len(text)}")
+    async with asyncio.timeout(30):
+        while not server.rows(COMPLETED):  # noqa: ASYNC110 - the database tells nobody
+            await asyncio.sleep(0.05)
+    got, last, sockets = "", 0, 0
+    while len(got) < len(text):
+        sockets += 1
+        assert sockets <= 4
+        async with WsClient(server, "c", last_sequence=last) as client:
+            with suppress(AssertionError):  # it acknowledges nothing, and is cut off
+                await client.until(lambda frame: frame["content"].get("status") == "completed")
+            assert client.close_code in (None, 4408)
+            got += client.text()
+            last = max(frame.get("sequence", 0) for frame in client.frames)
+    assert got == text
 
 
 def test_a_reader_that_stops_is_cut_off_and_costs_little_memory(server: Server) -> None:
