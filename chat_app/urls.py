@@ -6,7 +6,7 @@ from urllib.parse import unquote
 from django.urls import path, register_converter
 
 from chat_app.api.app import api
-from chat_app.api.health import health
+from chat_app.api.health import health, live
 from chat_app.page import views
 
 
@@ -38,6 +38,7 @@ register_converter(NameConverter, "name")
 app_name = "chat"
 urlpatterns = [
     path("health", health, name="health"),
+    path("live", live, name="live"),
     path("websocket", views.socket, name="socket"),
     path("", views.home, name="home"),
     path("conversations/", views.side, name="conversations"),

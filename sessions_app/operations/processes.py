@@ -1,9 +1,12 @@
 """What the processes of a deployment say of themselves, for operators and `doctor`."""
 
 import hashlib
+import inspect
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -14,6 +17,7 @@ from sessions_app.operations import queues
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.safety_times import STALLED_AFTER
 from sessions_app.storage.transaction import Transaction
+from sessions_app.workflows import registry
 
 # A process reports about every 5 s.
 GONE_AFTER = timedelta(seconds=20)
@@ -56,7 +60,21 @@ def shared_settings() -> dict[str, str]:
     return {
         "SECRET_KEY": salted_hmac("sessions_app.workers", "the same?").hexdigest()[:16],
         "workflows": hashlib.sha256(workflows).hexdigest()[:16],
+        "code": _code_digest(),
     }
+
+
+def _code_digest() -> str:
+    """Of our own files, and of those in which the offered workflows are declared."""
+    packages = [find_spec(name) for name in ("sessions_app", "chat_app")]
+    folders = [Path(spec.origin).parent for spec in packages if spec is not None and spec.origin]
+    files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
+    declared = {inspect.getsourcefile(one.workflow.function) for one in registry.offered()}
+    files += sorted(Path(name) for name in declared if name is not None)
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def processes() -> dict[str, ProcessState]:

@@ -1,6 +1,7 @@
 """What each process reports of itself every few seconds: that it is there, and its builders."""
 
 import asyncio
+import time
 from functools import partial
 from typing import Any
 
@@ -18,23 +19,38 @@ from sessions_app.storage.writer import writer
 log = structlog.get_logger(__name__)
 
 EVERY = 5.0  # seconds
+# What is written so often, and has not been for so long, cannot be written.
+OVERDUE = 3 * EVERY
 
 # By key: `total_requests`, `error_count`, `total_latency_ms`, `ref_count`.
 Metrics = dict[str, dict[str, Any]]
+
+# When this process last stored a report, by the monotonic clock; none where it reports nothing.
+_stored_at: list[float] = []
 
 
 async def report(dispatcher: Dispatcher) -> None:
     """Report until cancelled."""
     known: Metrics = {}
+    _stored_at[:] = [time.monotonic()]
 
     async def once() -> None:
         nonlocal known
         await writer.write(lambda tx: processes.record(tx, dispatcher.report()))
+        _stored_at[:] = [time.monotonic()]
         live = dispatcher.builders()
         await record_builders(live, known)
         known = live
 
-    await repeat(once, every=EVERY, name="reports")
+    try:
+        await repeat(once, every=EVERY, name="reports")
+    finally:
+        _stored_at.clear()
+
+
+def storing() -> bool:
+    """Whether the database takes what this process writes: with a full disk it only reads."""
+    return all(time.monotonic() - at < OVERDUE for at in _stored_at)
 
 
 async def sign_off() -> None:

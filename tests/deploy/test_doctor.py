@@ -83,11 +83,13 @@ def test_it_waits_until_nothing_is_wrong(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.usefixtures("up")
-def test_a_process_with_another_secret_or_another_file_is_named() -> None:
-    operator_rows.process("other:1", "web", settings={"SECRET_KEY": "x", "workflows": "y"})
+def test_a_process_with_another_secret_or_another_code_is_named() -> None:
+    other = {"SECRET_KEY": "x", "workflows": "y", "code": "z"}
+    operator_rows.process("other:1", "web", settings=other)
     assert found("agreement") == [
         "wrong: SECRET_KEY is another one at other:1 than here",
         "wrong: workflows is another one at other:1 than here",
+        "wrong: code is another one at other:1 than here",
     ]
 
 
