@@ -1,16 +1,16 @@
 """What one piece of writing work may use while its transaction is open."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
 from django.utils import timezone
 
 from sessions_app import errors
-from sessions_app.models import Event
+from sessions_app.models import Event, Run
 from sessions_app.storage import sql
-from sessions_app.storage.records import EventRecord
+from sessions_app.storage.records import EventRecord, RunRecord
 from sessions_app.storage.storable import storable
 
 TAKE_SEQUENCE = """
@@ -28,26 +28,6 @@ LOCK = "SELECT 1 FROM sessions_app_conversation WHERE id = %s FOR UPDATE"
 GENERATION = "SELECT generation FROM sessions_app_hostlease WHERE key = %s"
 
 
-class RunOfEvent(Protocol):
-    """What an event needs of its run: a `RunRecord`, or a row that is being written."""
-
-    @property
-    def id(self) -> UUID:
-        """The run."""
-
-    @property
-    def conversation_id(self) -> UUID:
-        """The conversation whose log it writes to."""
-
-    @property
-    def message_id(self) -> str:
-        """The client's id of the user message."""
-
-    @property
-    def client_format(self) -> str:
-        """How the client wants to be told."""
-
-
 class Transaction:
     """Appends events and remembers what to do once it is committed.
 
@@ -63,7 +43,7 @@ class Transaction:
         self.after_commit: list[Callable[[], None]] = []
         self._fences: set[tuple[str, int]] = set()
 
-    def append(self, run: RunOfEvent, type_: str, payload: dict[str, Any]) -> int:
+    def append(self, run: RunRecord | Run, type_: str, payload: dict[str, Any]) -> int:
         """Append an event of the run to its conversation's log; returns its sequence.
 
         What cannot be stored of its text is replaced: see `storable`.
