@@ -83,16 +83,17 @@ def fetch(statement: str, params: Sequence[Any]) -> list[Row]:
         return rows
 
 
-def execute(statement: str, params: Sequence[Any]) -> None:
-    """Run a statement on this thread's connection."""
+def execute(statement: str, params: Sequence[Any]) -> int:
+    """Run a statement on this thread's connection; how many rows it changed."""
     with connection.cursor() as cursor:
         cursor.execute(statement, [adapt(value) for value in params])
+        count: int = cursor.rowcount
+        return count
 
 
 def insert(model: type[models.Model], **values: Any) -> None:
     """Insert a row. Defaults of the model do not apply: name every column."""
-    with connection.cursor() as cursor:
-        cursor.execute(_insert(model, tuple(values)), [adapt(value) for value in values.values()])
+    execute(_insert(model, tuple(values)), tuple(values.values()))
 
 
 def insert_new(model: type[models.Model], **values: Any) -> None:
@@ -103,11 +104,8 @@ def insert_new(model: type[models.Model], **values: Any) -> None:
 
 def update(model: type[models.Model], values: dict[str, Any], **where: Any) -> int:
     """Update the rows whose columns equal `where`; how many there were."""
-    params = [adapt(value) for value in (*values.values(), *where.values())]
-    with connection.cursor() as cursor:
-        cursor.execute(_update(model, tuple(values), tuple(where)), params)
-        count: int = cursor.rowcount
-        return count
+    statement = _update(model, tuple(values), tuple(where))
+    return execute(statement, (*values.values(), *where.values()))
 
 
 @cache
