@@ -130,11 +130,6 @@ class Writer:
         for thread in threads:
             thread.join()
 
-    def committed(self, tx: Transaction) -> None:
-        """Hand on what was appended."""
-        if tx.events and self.on_commit is not None:
-            self.on_commit(tx.events)
-
     def _put(self, item: _Item) -> None:
         if not self._threads:
             with self._lock:
@@ -229,7 +224,8 @@ class _Thread(threading.Thread):
             return True
         for callback in tx.after_commit:
             callback()
-        self._writer.committed(tx)
+        if tx.events and self._writer.on_commit is not None:
+            self._writer.on_commit(tx.events)
         return True
 
 
@@ -268,13 +264,10 @@ def _transact(tx: Transaction, items: list[_Item]) -> None:
             for item in items:
                 item.run(tx)
             tx.committing = True
-    except Error as error:
+    except Exception as error:
         connection.close_if_unusable_or_obsolete()
-        if _passes(error, tx):
+        if isinstance(error, Error) and _passes(error, tx):
             raise _Passing from error
-        raise
-    except Exception:
-        connection.close_if_unusable_or_obsolete()
         raise
 
 
