@@ -83,13 +83,14 @@ def processes() -> dict[str, ProcessState]:
     return {row.name: _process(row, silences) for row in Process.objects.order_by("name")}
 
 
+def alive() -> list[Process]:
+    """Those that are up."""
+    return [process.row for process in processes().values() if process.alive]
+
+
 def hosting() -> list[str]:
-    """The names of those that host runs and are alive."""
-    return [
-        name
-        for name, process in processes().items()
-        if process.alive and process.row.kind != Process.Kind.WEB
-    ]
+    """The names of those that are up and host runs."""
+    return [row.name for row in alive() if row.kind != Process.Kind.WEB]
 
 
 def _process(row: Process, silences: dict[int, float]) -> ProcessState:

@@ -16,7 +16,7 @@ AHEAD = 2.0
 
 
 def _web() -> Iterator[Finding]:
-    alive = [row.name for row in _alive() if row.kind != Kind.WORKER]
+    alive = [row.name for row in processes.alive() if row.kind != Kind.WORKER]
     if alive:
         yield ok(f"{len(alive)} up: {', '.join(alive)}")
     else:
@@ -24,7 +24,7 @@ def _web() -> Iterator[Finding]:
 
 
 def _workers() -> Iterator[Finding]:
-    hosting = [row for row in _alive() if row.kind != Kind.WEB]
+    hosting = [row for row in processes.alive() if row.kind != Kind.WEB]
     if not [row for row in hosting if not row.draining]:
         yield wrong("none is up: runs do not go on", "Start one: manage.py worker")
         return
@@ -36,7 +36,7 @@ def _workers() -> Iterator[Finding]:
 
 def _queues() -> Iterator[Finding]:
     """Each queue that an offered workflow names needs a worker that takes its jobs."""
-    taking = [row for row in _alive() if row.kind != Kind.WEB and not row.draining]
+    taking = [row for row in processes.alive() if row.kind != Kind.WEB and not row.draining]
     served = {name for row in taking for name in row.queues}
     every = any(not row.queues for row in taking)
     wanted: dict[str, list[str]] = {}
@@ -63,7 +63,7 @@ def _gone() -> Iterator[Finding]:
 
 def _agreement() -> Iterator[Finding]:
     ours = processes.shared_settings()
-    alive = _alive()
+    alive = processes.alive()
     for what, digest in ours.items():
         if other := [row.name for row in alive if row.settings.get(what) != digest]:
             yield wrong(
@@ -79,10 +79,6 @@ def _agreement() -> Iterator[Finding]:
                 f"the clock of {row.name} is {ahead:.0f} s ahead of the one here",
                 "Have NTP set the clocks of all machines.",
             )
-
-
-def _alive() -> list[Process]:
-    return [process.row for process in processes.processes().values() if process.alive]
 
 
 OF_WORKERS = (
