@@ -13,6 +13,7 @@ from sessions_app.models import Process
 from sessions_app.operations.doctor.findings import Check, Finding, ok, wrong
 from sessions_app.operations.start_checks import check_postgresql
 from sessions_app.settings import RuntimeSettings
+from sessions_app.storage import sql
 
 NAME = "database"
 CLUSTER = RuntimeSettings.load().cluster
@@ -27,13 +28,10 @@ def _answers() -> Iterator[Finding]:
         yield wrong(*str(error).split(". ", 1))
         return
     except DatabaseError as error:
-        yield wrong(
-            f"it cannot be opened: {_reason(error)}", "Check where its file is, and who may write."
-        )
+        yield wrong(f"it cannot be opened: {error}", "Check where its file is, and who may write.")
         return
     started = time.perf_counter()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    sql.fetch("SELECT 1", ())
     took = (time.perf_counter() - started) * 1000
     version = ".".join(map(str, connection.get_database_version()))
     yield ok(f"{connection.display_name} {version} answers in {took:.1f} ms")
@@ -58,15 +56,11 @@ def _writes() -> Iterator[Finding]:
             transaction.set_rollback(True)
     except DatabaseError as error:
         yield wrong(
-            f"no write gets through: {_reason(error)}",
+            f"no write gets through: {error}",
             "Look for a full disk, locks, or a read-only server.",
         )
     else:
         yield ok(f"one took {(time.perf_counter() - started) * 1000:.1f} ms")
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 CHECKS = (

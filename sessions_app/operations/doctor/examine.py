@@ -51,9 +51,8 @@ def _look(check: Check) -> Iterator[Finding]:
     try:
         yield from check.look()
     except Exception as error:  # noqa: BLE001 - one check must not hide what the others find
-        reason = " ".join(str(error).split())
         yield wrong(
-            f"it could not be looked at: {type(error).__name__}: {reason}",
+            f"it could not be looked at: {type(error).__name__}: {error}",
             "If nothing above explains it, it is a mistake of this check.",
         )
 

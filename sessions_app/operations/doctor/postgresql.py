@@ -2,14 +2,12 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any
-
-from django.db import connection
 
 from sessions_app.hosting.dispatch.connector import CONNECTIONS as QUEUE_POOL_SIZE
 from sessions_app.models import Process
 from sessions_app.operations import processes
 from sessions_app.operations.doctor.findings import Check, Finding, ok, warning, wrong
+from sessions_app.storage import sql
 from sessions_app.storage.databases import POOL_SIZE
 
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
@@ -24,15 +22,8 @@ NEAR = 1.0
 FAR = 5.0
 
 
-def _row(statement: str) -> tuple[Any, ...]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-        row: tuple[Any, ...] = cursor.fetchone()
-        return row
-
-
 def _durability() -> Iterator[Finding]:
-    values = {name: _row(f"SHOW {name}")[0] for name in DURABLE}
+    values = {name: sql.fetch(f"SHOW {name}", ())[0][0] for name in DURABLE}
     off = [f"{name}=off" for name, value in values.items() if value == "off"]
     if off:
         yield wrong(f"{', '.join(off)}: a commit may be lost", "Set them to on in PostgreSQL.")
@@ -41,8 +32,8 @@ def _durability() -> Iterator[Finding]:
 
 
 def _connections() -> Iterator[Finding]:
-    limit, used = _row(CONNECTIONS)
-    alive = [process.row for process in processes.processes().values() if process.alive]
+    [(limit, used)] = sql.fetch(CONNECTIONS, ())
+    alive = processes.alive()
     queued = sum(row.kind == Process.Kind.WORKER for row in alive)
     most = len(alive) * POOL_SIZE + queued * QUEUE_POOL_SIZE
     fact = f"{used} of {limit} in use; the processes that are up may take {most}"
@@ -56,8 +47,8 @@ def _connections() -> Iterator[Finding]:
 
 def _clock() -> Iterator[Finding]:
     before = time.time()
-    theirs = float(_row("SELECT EXTRACT(EPOCH FROM clock_timestamp())")[0])
-    apart = theirs - (before + time.time()) / 2
+    [(theirs,)] = sql.fetch("SELECT EXTRACT(EPOCH FROM clock_timestamp())", ())
+    apart = float(theirs) - (before + time.time()) / 2
     fact = f"{abs(apart):.3f} s {'behind' if apart > 0 else 'ahead of'} the database's"
     if abs(apart) > FAR:
         yield wrong(fact, "Have NTP set the clocks of all machines.")

@@ -7,6 +7,7 @@ from pathlib import Path
 from django.db import connection
 
 from sessions_app.operations.doctor.findings import Check, Finding, ok, warning, wrong
+from sessions_app.storage import sql
 
 MOUNTS = Path("/proc/self/mounts")  # Linux; elsewhere the kind of disk is not known
 NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs", "fuse.glusterfs")
@@ -15,9 +16,8 @@ LOW = 1024**3  # bytes
 
 
 def _durability() -> Iterator[Finding]:
-    with connection.cursor() as cursor:
-        journal = cursor.execute("PRAGMA journal_mode").fetchone()[0]
-        synchronous = cursor.execute("PRAGMA synchronous").fetchone()[0]
+    [(journal,)] = sql.fetch("PRAGMA journal_mode", ())
+    [(synchronous,)] = sql.fetch("PRAGMA synchronous", ())
     if journal != "wal" or synchronous < FULL:
         yield wrong(
             f"journal_mode={journal}, synchronous={synchronous}: a commit may be lost",
