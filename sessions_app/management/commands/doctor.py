@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -63,14 +64,6 @@ def _as_line(check: str, finding: Finding) -> str:
 
 
 def _as_json(lines: list[Line]) -> str:
-    rows = [
-        {
-            "check": line.check,
-            "level": line.finding.level.value,
-            "text": line.finding.text,
-            "todo": line.finding.todo,
-        }
-        for line in lines
-    ]
+    rows = [{"check": line.check, **asdict(line.finding)} for line in lines]
     form = "cluster" if RuntimeSettings.load().cluster else "local"
     return json.dumps({"form": form, "well": _well(lines), "findings": rows}, indent=2)
