@@ -105,11 +105,10 @@ def check_redis() -> None:
     """Warn if Redis does not answer."""
     import redis  # noqa: PLC0415
 
-    client = redis.Redis.from_url(
-        RuntimeSettings.load().REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
-    )
+    limits = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
     try:
-        client.ping()
+        with redis.Redis.from_url(RuntimeSettings.load().REDIS_URL, **limits) as client:
+            client.ping()
     except redis.RedisError as error:
         log.warning(
             "redis.unreachable",
@@ -117,8 +116,6 @@ def check_redis() -> None:
             meaning="Everything works without it, more slowly, and faster once it is there.",
             remedy="Start it, or mend REDIS_URL.",
         )
-    finally:
-        client.close()
 
 
 def check_migrated() -> None:

@@ -6,6 +6,7 @@ would announce its own; whoever takes it looks for runs, finds none and lets go 
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -73,13 +74,12 @@ def _page() -> Iterator[Finding]:
     kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
     connection = kind(url.netloc, timeout=TAKEN)
     try:
-        connection.request("GET", url.path)
-        status = connection.getresponse().status
+        with closing(connection):
+            connection.request("GET", url.path)
+            status = connection.getresponse().status
     except (OSError, HTTPException) as error:
         yield wrong(f"{where} does not answer: {error}", "Start the server.")
         return
-    finally:
-        connection.close()
     if status == HTTPStatus.OK:
         yield ok(f"{where} is well")
     else:

@@ -123,13 +123,11 @@ class Redis(Service):
 
     def answers(self) -> bool:
         """Whether it takes connections now."""
-        client = redis.Redis.from_url(self.url(), socket_timeout=2)
         try:
-            return bool(client.ping())
+            with redis.Redis.from_url(self.url(), socket_timeout=2) as client:
+                return bool(client.ping())
         except redis.RedisError:
             return False
-        finally:
-            client.close()
 
     def prepare(self) -> None:
         """Make the directory of the socket and the log."""
