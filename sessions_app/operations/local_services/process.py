@@ -11,8 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ class Service(ABC):
         self.directory = Path(directory).expanduser().absolute()
         self.port = port
         self.inherited: tuple[int, ...] = ()  # what it keeps open of this process
-        self._sockets: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._thawer: subprocess.Popen[bytes] | None = None
 
@@ -56,21 +55,18 @@ class Service(ABC):
         self.start()
         return self
 
-    def __exit__(
-        self, _type: type[BaseException] | None, _v: BaseException | None, _t: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop."""
         self.stop()
 
-    @property
+    @cached_property
     def sockets(self) -> Path:
         """The directory of the Unix socket: the data's, or one with a shorter path."""
-        if self._sockets is None:
-            self._sockets = self.directory
-            if len(os.fsencode(self.directory)) > SOCKET_PATH:
-                self._sockets = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
-                atexit.register(shutil.rmtree, self._sockets, ignore_errors=True)
-        return self._sockets
+        if len(os.fsencode(self.directory)) <= SOCKET_PATH:
+            return self.directory
+        shorter = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
+        atexit.register(shutil.rmtree, shorter, ignore_errors=True)
+        return shorter
 
     @property
     def log(self) -> Path:
