@@ -37,7 +37,8 @@ class WithRuntime:
         self._application = application
         self._starting: asyncio.Task[None] | None = None
         # Under a server that is not Twisted's the reactor never runs, and neither do these.
-        reactor.callWhenRunning(self._on_reactor_start)
+        # Not at once: the event loop runs only after the reactor has started.
+        reactor.callWhenRunning(reactor.callLater, 0, self._begin)
         reactor.addSystemEventTrigger("before", "shutdown", self._on_reactor_stop)
 
     async def __call__(
@@ -60,22 +61,13 @@ class WithRuntime:
         """Answer a request to its end. Daphne cancels them all when it stops, and Django's handler
         leaves its tasks behind then; those that would not end by themselves are told to.
         """
-        answer = asyncio.create_task(self._connect(scope, receive, send))
+        answer = asyncio.ensure_future(self._application(scope, receive, send))
         try:
             await asyncio.shield(answer)
         except asyncio.CancelledError:
             await asyncio.wait([answer], timeout=startup.GOODBYE)
             answer.cancel()
             raise
-
-    async def _connect(
-        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
-    ) -> None:
-        await self._application(scope, receive, send)
-
-    def _on_reactor_start(self) -> None:
-        # Not at once: the event loop runs only after the reactor has started.
-        reactor.callLater(0, self._begin)
 
     def _begin(self) -> None:
         self._starting = asyncio.get_running_loop().create_task(_start_or_exit())
