@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from natproject.cluster.plan import ROOT, Plan
@@ -126,9 +126,8 @@ def alone(directory: Path) -> Iterator[int]:
 def _serves(host: str, port: int) -> bool:
     client = http.client.HTTPConnection(EVERY_ADDRESS.get(host, host), port, timeout=5)
     try:
-        client.request("GET", "/health")
-        return client.getresponse().status < http.client.INTERNAL_SERVER_ERROR
+        with closing(client):
+            client.request("GET", "/health")
+            return client.getresponse().status < http.client.INTERNAL_SERVER_ERROR
     except (OSError, http.client.HTTPException):
         return False
-    finally:
-        client.close()

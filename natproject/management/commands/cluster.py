@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -45,7 +44,7 @@ class Command(BaseCommand):
         # Only here: it imports packages that were looked for just now.
         from natproject.cluster.run import Cluster, alone  # noqa: PLC0415
 
-        signal.signal(signal.SIGTERM, interrupt)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
         with alone(plan.directory) as lock:
             cluster = Cluster(plan, settings.SECRET_KEY, lock)
             try:
@@ -100,8 +99,3 @@ def check_address(plan: Plan) -> None:
                 f"Port {port} of {plan.host} cannot be used: {error.strerror}. The cluster needs "
                 f"{plan.port} and the two after it. Try PORT={plan.port + 100} make cluster."
             ) from None
-
-
-def interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End as with Ctrl-C."""
-    raise KeyboardInterrupt
