@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.utils import timezone
@@ -13,21 +13,13 @@ from django.utils import timezone
 from sessions_app.errors import NonDeterminism
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.lease_freshness import LeaseFreshness
-from sessions_app.hosting.output import Output
+from sessions_app.hosting.output import Output, Write
 from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.hosting.waiting import Answer, Waiting
 from sessions_app.storage.writer import Work
 from sessions_app.workflows.backend import StoredResponse
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.journal import Call, CallResult, Entry
-
-T = TypeVar("T")
-
-
-class Write(Protocol):
-    """Queues a write of the run, in order. One that fails ends the run, awaited or not."""
-
-    def __call__(self, work: Work[T], /) -> "asyncio.Future[T]": ...
 
 
 class DurableBackend:
@@ -65,20 +57,12 @@ class DurableBackend:
             raise
 
     def check_match(self) -> None:
-        """The workflow has matched its journal so far.
-
-        Raises:
-            NonDeterminism: it has not.
-        """
+        """Raise NonDeterminism if the workflow has not matched its journal so far."""
         if self._mismatch is not None:
             raise self._mismatch
 
     def check_complete(self, position: int) -> None:
-        """The workflow has come to its end at this position, and matched its journal.
-
-        Raises:
-            NonDeterminism: it has not.
-        """
+        """Raise NonDeterminism unless the workflow, which ends here, has matched its journal."""
         self.check_match()
         self._journal.check_complete(position)
 

@@ -6,9 +6,8 @@ that nothing is sent twice.
 
 import asyncio
 import threading
-from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.run_selection import CutText
@@ -23,7 +22,13 @@ HIGH_WATER = 64_000
 # A generator that never awaits lets the others run after so many chunks.
 CHUNKS_A_TURN = 8
 
-Write = Callable[[Work[Any]], "asyncio.Future[Any]"]
+T = TypeVar("T")
+
+
+class Write(Protocol):
+    """Queues a write of the run, in order. One that fails ends the run, awaited or not."""
+
+    def __call__(self, work: Work[T], /) -> "asyncio.Future[T]": ...
 
 
 class Output:
