@@ -89,25 +89,20 @@ def take_lease(tx: Transaction, holder: LeaseHolder, claim: JobClaim | None = No
 
 
 def let_go(tx: Transaction, lease: Lease, run_ids: Iterable[UUID] = ()) -> None:
-    """The host ends in good order, with these runs in hand.
+    """The host ends in good order, with these runs in hand: that is no crash of theirs.
 
     The lease stays as a record of who had the key last. What is left to do is announced: whoever
     announced work for this host did so before the lease is released here, and it is seen.
     """
-    release(tx, lease, run_ids)
+    lease.check(tx)
+    Run.objects.filter(pk__in=list(run_ids), crashes__gt=0).update(crashes=F("crashes") - 1)
     free: dict[str, Any] = {"released_at": tx.now, "evict_requested_at": None, "metrics": {}}
     sql.update(HostLease, free, key=lease.key, generation=lease.generation)
     if needing_host().filter(key=lease.key).exists():
         announce(tx, lease.key)
 
 
-def release(tx: Transaction, lease: Lease, run_ids: Iterable[UUID]) -> None:
-    """The host stops in good order while these run: that is no crash of theirs."""
-    lease.check(tx)
-    Run.objects.filter(pk__in=list(run_ids), crashes__gt=0).update(crashes=F("crashes") - 1)
-
-
-def release_others(tx: Transaction, worker: str) -> None:
-    """Only this worker is left: what others leased is free, and their builders are gone."""
-    others = HostLease.objects.exclude(worker=worker)
+def release_others(tx: Transaction) -> None:
+    """Only this process is left: what others leased is free, and their builders are gone."""
+    others = HostLease.objects.exclude(worker=THIS_PROCESS)
     others.update(metrics={}, released_at=Coalesce("released_at", tx.now))

@@ -6,11 +6,10 @@ from typing import Any
 
 import structlog
 
-from sessions_app.hosting import lease
 from sessions_app.hosting.dispatch.dispatcher import ProcessReport
 from sessions_app.hosting.host import Terms
 from sessions_app.hosting.host_registry import HostRegistry
-from sessions_app.hosting.lease import THIS_PROCESS
+from sessions_app.hosting.lease import release_others
 from sessions_app.hosting.needing_host import keys_needing_host
 from sessions_app.models import Process
 from sessions_app.settings import RuntimeSettings
@@ -43,7 +42,7 @@ class LocalDispatcher:
     async def start(self) -> None:
         """Wake the host of each key that has work; runs that wait for people need none."""
         self._loop = asyncio.get_running_loop()
-        await writer.write(lambda tx: lease.release_others(tx, THIS_PROCESS))
+        await writer.write(release_others)
         keys, suspects = await reads.read(keys_needing_host)
         for key in keys:
             self._wake(key, None)
