@@ -84,11 +84,10 @@ class Host:
 
     def wake(self, settled: InteractionSettled | None = None) -> None:
         """There is work: a run to take up or to stop, or the answer that a run waits for."""
-        task = self._runs.get(settled.run) if settled is not None else None
-        if task is not None and settled is not None:
-            task.settled(settled)
-            return
         if settled is not None:
+            if (task := self._runs.get(settled.run)) is not None:
+                task.settled(settled)
+                return
             self._news.append(settled)
         self._woken.set()
 
