@@ -30,11 +30,8 @@ class ProcrastinateDispatcher:
         """
         worker = jobs.announce(key)
         if worker is not None:
-            tx.after_commit.append(partial(self.wake, worker, key, settled))
-
-    def wake(self, worker: str, key: str, settled: InteractionSettled | None) -> None:
-        """Wake the key's host in that worker. From any thread."""
-        send_from_thread(worker_group(worker), wake_message(key, settled))
+            message = wake_message(key, settled)
+            tx.after_commit.append(partial(send_from_thread, worker_group(worker), message))
 
     def report(self) -> ProcessReport:
         """See `Dispatcher`."""
