@@ -47,15 +47,17 @@ def wake_run(tx: Transaction, run: Run) -> None:
         announce(tx, run.key)
 
 
-async def settle_due() -> int:
-    """Settle all that is due; each in a transaction of its own. Returns how many there were."""
-    works = [
-        partial(expire, interaction=interaction)
-        for interaction in await reads.read(due_interactions)
-    ]
-    works += [partial(wake_run, run=run) for run in await reads.read(due_sleeps)]
-    await asyncio.gather(*(writer.write(work) for work in works))
-    return len(works)
+async def settle_due() -> None:
+    """Settle all that is due; each in a transaction of its own."""
+    found = AT_ONCE
+    while found >= AT_ONCE:  # else that was all
+        works = [
+            partial(expire, interaction=interaction)
+            for interaction in await reads.read(due_interactions)
+        ]
+        works += [partial(wake_run, run=run) for run in await reads.read(due_sleeps)]
+        await asyncio.gather(*(writer.write(work) for work in works))
+        found = len(works)
 
 
 async def maintain() -> None:
@@ -65,8 +67,7 @@ async def maintain() -> None:
     ticks = count()
 
     async def tick() -> None:
-        while await settle_due() >= AT_ONCE:
-            pass
+        await settle_due()
         if next(ticks) % CLEAN_EVERY == 0:
             await retention.clean()
 

@@ -18,8 +18,7 @@ UNSEEN_EVERY = 60  # seconds
 @app.task(name="maintain", queue=MAINTENANCE_QUEUE, queueing_lock="maintain", pass_context=True)
 async def maintain(context: JobContext, timestamp: int) -> None:
     """Settle what falls due, and see to it that what somebody must do is somebody's."""
-    while await due.settle_due() >= due.AT_ONCE:
-        pass
+    await due.settle_due()
     await context.additional_context[DISPATCHER].take_over(timestamp)
     if timestamp % UNSEEN_EVERY == 0:
         await writer.write(processes.forget_unseen)
