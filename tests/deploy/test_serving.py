@@ -189,7 +189,9 @@ def test_a_stop_ends_the_process_cleanly(server: Server) -> None:
 @pytest.mark.local_only("many processes share PostgreSQL")
 def test_a_second_server_on_the_same_data_says_so_and_ends(server: Server) -> None:
     second = Server(server.data_dir, server.cookies, server.store)
-    with pytest.raises(Ended, match=r"ended with \d:\n.*Another server is at work on .*db.sqlite3: "):
+    with pytest.raises(
+        Ended, match=r"ended with \d:\n.*Another server is at work on .*db.sqlite3: "
+    ):
         second.start()
     server.kill()
     second.restart()
