@@ -1,8 +1,8 @@
 """What the chat takes from the project's `HITL` settings."""
 
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sessions_app.settings import Section
 
@@ -28,7 +28,7 @@ class ChatSettings(Section):
     secrets = frozenset({"JWT_KEY"})
 
     # Whose pages may open sockets, beside our own; these may not send our forms.
-    ALLOWED_ORIGINS: Annotated[list[str], AfterValidator(check_origins)] = Field(
+    ALLOWED_ORIGINS: list[str] = Field(
         default=[], description="origins with commas between them, such as https://ui.example.org"
     )
     GUESTS: bool = Field(default=False, description=YES_NO)
@@ -51,6 +51,11 @@ class ChatSettings(Section):
     SIGN_OUT_URL: str = Field(
         default="", description="a URL or the name of one, that takes a POST to sign out"
     )
+
+    @field_validator("ALLOWED_ORIGINS")
+    @classmethod
+    def _with_scheme(cls, value: list[str]) -> list[str]:
+        return check_origins(value)
 
     @field_validator("JWT_KEY")
     @classmethod

@@ -8,16 +8,9 @@ import secrets
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chat_app.settings import YES_NO, ChatSettings, check_origins
@@ -27,7 +20,6 @@ from sessions_app.storage.databases import check_postgresql_url
 ROOT = Path(__file__).resolve().parents[2]
 # The URLs have passwords in them.
 SECRETS = RuntimeSettings.secrets | ChatSettings.secrets | {"SECRET_KEY", "DATABASE_URL"}
-LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
 class Env(BaseSettings, RuntimeSettings, ChatSettings):
@@ -48,7 +40,7 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
         description="a long random text (one process may leave it out and have one made)",
     )
     DATA_DIR: Path = Field(default=ROOT / "var", description="a directory that can be written")
-    DATABASE_URL: Annotated[str, AfterValidator(check_postgresql_url)] = Field(
+    DATABASE_URL: str = Field(
         default="",
         description="a PostgreSQL URL, such as postgresql://chat:secret@db.example:5432/chat",
     )
@@ -60,14 +52,14 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
     )
     HTTPS: bool = Field(default=False, description=YES_NO)
     ALLOWED_HOSTS: list[str] = Field(default=[], description="host names with commas between them")
-    CSRF_TRUSTED_ORIGINS: Annotated[list[str], AfterValidator(check_origins)] = Field(
+    CSRF_TRUSTED_ORIGINS: list[str] = Field(
         default=[], description="origins with commas between them, such as https://chat.example.org"
     )
     WORKFLOWS_FILE: Path = Field(
         default=ROOT / "natproject" / "workflows.yaml", description="the path of a YAML file"
     )
     PROBE_WORKFLOW: bool = Field(default=False, description=YES_NO)
-    LOG_LEVEL: Annotated[LogLevel, BeforeValidator(str.upper)] = Field(
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         default="WARNING", description="DEBUG, INFO, WARNING, ERROR or CRITICAL"
     )
 
@@ -84,6 +76,23 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
         if isinstance(value, str):
             return [item for part in value.split(",") if (item := part.strip())]
         return value
+
+    @field_validator("CSRF_TRUSTED_ORIGINS")
+    @classmethod
+    def _origins(cls, value: list[str]) -> list[str]:
+        return check_origins(value)
+
+    @field_validator("DATABASE_URL")
+    @classmethod
+    def _of_postgresql(cls, value: str) -> str:
+        if value:
+            check_postgresql_url(value)
+        return value
+
+    @field_validator("LOG_LEVEL", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _cluster_is_complete(self) -> Self:

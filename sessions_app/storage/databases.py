@@ -59,8 +59,8 @@ def postgresql(url: str) -> dict[str, Any]:
     }
 
 
-def check_postgresql_url(url: str) -> str:
-    """Return the URL; raise ValueError, which quotes nothing of it, if it names no database."""
+def check_postgresql_url(url: str) -> None:
+    """Raise ValueError, which quotes nothing of the URL, if it names no database."""
     if not url.startswith(("postgresql://", "postgres://")):
         raise ValueError("it does not begin with postgresql://")
     # Only where it is used: psycopg looks for libpq when it is imported.
@@ -77,7 +77,6 @@ def check_postgresql_url(url: str) -> str:
         raise ValueError("it names no database: add /NAME after the host")
     if any(port and not port.isdecimal() for port in str(given.get("port", "")).split(",")):
         raise ValueError("its port is no number")
-    return url
 
 
 def _libpq_parameters(url: str) -> dict[str, Any]:
