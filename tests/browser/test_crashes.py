@@ -99,7 +99,7 @@ def test_a_stream_that_is_cut_goes_on_on_the_page(page: Page, server: Server) ->
 def test_a_report_that_is_cut_becomes_what_it_would_have_been(page: Page, server: Server) -> None:
     text = "200 a month at 3.5 % for 5 years"
     begin(page, text, workflow="report")
-    expect(page.locator("#items table")).to_have_count(1)
+    expect(page.locator("#items table")).not_to_have_count(0)
     server.restart()
     state(page, "completed")
     expect(page.get_by_role("heading", name="In short")).to_have_count(1)
