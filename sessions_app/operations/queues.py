@@ -30,13 +30,20 @@ FIGURES = """
         COUNT(*) FILTER (
             WHERE job.status = 'doing' AND (beats.id IS NULL OR beats.silent > %s)
         ),
-        COUNT(*) FILTER (WHERE job.status = 'failed')
+        COUNT(*) FILTER (WHERE job.status = 'failed' AND NOT EXISTS (
+            SELECT 1 FROM procrastinate_periodic_defers later
+            WHERE later.task_name = job.task_name
+            AND later.defer_timestamp > (job.args->>'timestamp')::bigint + %s
+        ))
     FROM procrastinate_jobs job
     LEFT JOIN waiting ON waiting.id = job.id
     LEFT JOIN beats ON beats.id = job.worker_id
     WHERE job.status IN ('todo', 'doing', 'failed')
     GROUP BY job.queue_name ORDER BY job.queue_name
 """
+# A job that comes again and again has failed for so many seconds: then its next one has been taken,
+# and has failed by itself or mended what this one left. Procrastinate keeps the last time of each.
+PERIODIC_FAILED = 10
 SILENCES = "SELECT id, EXTRACT(EPOCH FROM now() - last_heartbeat) FROM procrastinate_workers"
 
 
@@ -58,7 +65,7 @@ def figures() -> list[Queue]:
         return []
     return [
         Queue(name, queued, float(oldest), *rest)
-        for name, queued, oldest, *rest in sql.fetch(FIGURES, (STALLED_AFTER,))
+        for name, queued, oldest, *rest in sql.fetch(FIGURES, (STALLED_AFTER, PERIODIC_FAILED))
     ]
 
 

@@ -1,6 +1,11 @@
 """`manage.py doctor` sees what is wrong, and says what to do."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
@@ -9,16 +14,19 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 
 from sessions_app.models import HostLease
-from sessions_app.operations.doctor import sqlite
+from sessions_app.operations.doctor import disk, sqlite
 from sessions_app.operations.doctor.examine import examine
 from sessions_app.operations.doctor.findings import Check, Finding, ok, wrong
+from tests.conftest import NewServer
 from tests.support.database import operator_rows
 from tests.support.processes.command import run
 from tests.support.running_form import CLUSTER
 from tests.support.server import Server
+from tests.support.websocket import WsClient
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -94,10 +102,64 @@ def test_a_process_with_another_secret_or_another_code_is_named() -> None:
 
 
 @pytest.mark.usefixtures("up")
-def test_a_process_that_fell_silent_is_named() -> None:
-    operator_rows.process("silent:1", "web", silent=60)
-    (line,) = found("gone")
-    assert "silent:1" in line
+def test_a_process_that_fell_silent_is_wrong() -> None:
+    """Frozen, or on a machine that nobody can look at from here."""
+    frozen = f"{socket.gethostname()}:{os.getpid()}"
+    operator_rows.process("elsewhere:1", "web", silent=60)
+    operator_rows.process(frozen, "web", silent=60)
+    elsewhere, here = sorted(found("silent"))
+    assert elsewhere.startswith("wrong: elsewhere:1 has been silent for 60 s: it is frozen")
+    assert here.startswith(f"wrong: {frozen} has been silent")
+
+
+@pytest.mark.usefixtures("up")
+def test_a_process_that_was_killed_here_is_only_told() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    name = f"{socket.gethostname()}:{ended.pid}"
+    operator_rows.process(name, "web", silent=60)
+    assert found("silent") == [f"warning: {name} ended without a word"]
+
+
+@pytest.mark.formless
+@pytest.mark.parametrize(
+    ("bound", "level"), [("LOW", "warning"), ("SHARE", "warning"), ("FULL", "wrong")]
+)
+def test_a_disk_with_little_room_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, level: str
+) -> None:
+    size = 1024**2
+    assert disk.room(tmp_path, size).level == "ok"
+    monkeypatch.setattr(disk, bound, 1024**6)
+    found = disk.room(tmp_path, size)
+    assert (found.level, "a database of 1 MiB" in found.text) == (level, True)
+
+
+def test_the_disk_of_a_database_on_this_machine_is_looked_at() -> None:
+    (line,) = found("disk")
+    assert "free beside a database of" in line
+
+
+@cluster_only
+def test_a_disk_that_cannot_be_seen_is_told() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET ROLE pg_signal_backend")  # one that may not see where the data is
+        (line,) = found("disk")
+        cursor.execute("RESET ROLE")
+    assert line.startswith("warning: the database has ")
+    assert line.endswith("what is free on its disk cannot be seen from here")
+
+
+@cluster_only
+def test_maintenance_that_failed_and_works_again_is_no_news() -> None:
+    now = int(time.time())
+    operator_rows.failed("maintain", at=now - 60)
+    operator_rows.deferred("maintain", at=now)
+    operator_rows.failed("clean", at=now - 60)
+    operator_rows.deferred("clean", at=now - 60)
+    assert [line for line in found("jobs") if "failed" in line] == [
+        "warning: maintenance: 1 failed"
+    ]
 
 
 @pytest.mark.usefixtures("up")
@@ -178,3 +240,16 @@ def test_work_gets_through_from_end_to_end(server: Server) -> None:
     (line,) = [finding for finding in findings if finding["check"] == "end to end"]
     assert line["level"] == "ok", findings
     assert server.rows("SELECT * FROM sessions_app_hostlease") == []
+
+
+@cluster_only
+async def test_a_worker_that_is_full_of_waiting_runs_takes_new_work(new_server: NewServer) -> None:
+    server = new_server(worker_options=("--concurrency", "2"), PARK_AFTER="3600")
+    for name in "abc":
+        async with WsClient(server, name, workflow="probe") as client:
+            await client.message("ask")
+            await client.until("system_interaction_message")
+    done = run("manage.py", "doctor", "--end-to-end", "--json", env=server.environment)
+    found = {line["check"]: line for line in json.loads(done.stdout)["findings"]}
+    assert found["end to end"]["level"] == "ok", done.stdout
+    assert "of 2" in found["workers"]["text"]

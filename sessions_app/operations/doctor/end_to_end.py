@@ -22,6 +22,8 @@ from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
 
 TAKEN = 10.0  # seconds
+# Where all places are those of runs that wait, one of them is given up within a second or two.
+SLOW = 5.0
 # A host without runs stays for some seconds.
 RELEASED = 15.0
 LOOK = 0.02
@@ -48,7 +50,10 @@ def _announce(key: str, queue: str) -> Finding:
         )
     if _wait(key, RELEASED, released_at__isnull=False) is None:
         return wrong(f"{queue}: {taken.worker} does not let go", "Look into its log.")
-    return ok(f"{queue}: {taken.worker} took the work after {took * 1000:.0f} ms")
+    fact = f"{queue}: {taken.worker} took the work after {took * 1000:.0f} ms"
+    if took > SLOW:
+        return warning(fact, "A new run waits for a place as long: start more workers.")
+    return ok(fact)
 
 
 def _wait(key: str, seconds: float, **wanted: object) -> HostLease | None:

@@ -1,5 +1,7 @@
 """Checks of the processes: they are up, agree in their settings, and serve every queue."""
 
+import os
+import socket
 from collections.abc import Iterator
 
 from django.utils import timezone
@@ -24,14 +26,20 @@ def _web() -> Iterator[Finding]:
 
 
 def _workers() -> Iterator[Finding]:
-    hosting = [row for row in processes.alive() if row.kind != Kind.WEB]
-    if not [row for row in hosting if not row.draining]:
+    taking = [row for row in processes.alive() if row.kind != Kind.WEB and not row.draining]
+    if not taking:
         yield wrong("none is up: runs do not go on", "Start one: manage.py worker")
         return
-    yield ok(f"{len(hosting)} up; keys hosted: {sum(row.hosts for row in hosting)}")
-    full = [row.name for row in hosting if row.concurrency and row.hosts >= row.concurrency]
-    if len(full) == len(hosting):
-        yield warning("all host as much as they may", "Start more, or raise --concurrency.")
+    free = {row.name: max(row.concurrency - row.hosts, 0) for row in taking}
+    places = ", ".join(f"{row.name} {free[row.name]} of {row.concurrency}" for row in taking)
+    fact = f"{len(taking)} up; free places: {places}"
+    if any(free.values()):
+        yield ok(fact)
+    else:
+        yield warning(
+            f"{fact}: the next run has to wait until one that only waits makes room",
+            "See for how long with --end-to-end; start more, or raise --concurrency.",
+        )
 
 
 def _queues() -> Iterator[Finding]:
@@ -52,13 +60,38 @@ def _queues() -> Iterator[Finding]:
             )
 
 
-def _gone() -> Iterator[Finding]:
-    known = processes.processes().values()
-    if gone := [process.row.name for process in known if not process.alive]:
-        yield warning(
-            f"silent, and gone without a word: {', '.join(gone)}",
-            "Look into their logs. They are forgotten in an hour.",
-        )
+def _silent() -> Iterator[Finding]:
+    """Those that neither report any more nor have signed off."""
+    for process in processes.processes().values():
+        name = process.row.name
+        if process.alive:
+            continue
+        if _ended(name):
+            yield warning(
+                f"{name} ended without a word",
+                "Look into its log, and whether it was killed. It is forgotten in an hour.",
+            )
+        else:
+            yield wrong(
+                f"{name} has been silent for {process.silent:.0f} s: it is frozen, cut off from "
+                "the database, or was killed on its machine",
+                "Look into its log there, and start it anew. One that is gone for good is "
+                "forgotten in an hour.",
+            )
+
+
+def _ended(name: str) -> bool:
+    """Whether a process is gone for certain; of those on other machines nobody here knows."""
+    host, _, pid = name.rpartition(":")
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(pid), 0)  # sends nothing
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # it is somebody else's
+        pass
+    return False
 
 
 def _agreement() -> Iterator[Finding]:
@@ -88,6 +121,6 @@ OF_WORKERS = (
 CHECKS = (
     Check("web", _web, needs="migrations"),
     *(OF_WORKERS if RuntimeSettings.load().cluster else ()),
-    Check("gone", _gone, needs="migrations"),
+    Check("silent", _silent, needs="migrations"),
     Check("agreement", _agreement, needs="migrations"),
 )

@@ -59,7 +59,7 @@ async def _round_trip() -> float:
                 await receiver.receive(channel)
             return time.perf_counter() - started
     finally:
-        await receiver.close()
+        await asyncio.gather(sender.close(), receiver.close())
 
 
 CHECKS = (Check("redis", _answers), Check("layer", _layer, needs="redis"))

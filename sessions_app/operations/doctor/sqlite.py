@@ -1,18 +1,24 @@
-"""Checks of SQLite's file: commits last, and nothing below it breaks its locks."""
+"""Checks of SQLite's file: commits last, it is whole, and nothing below it breaks its locks."""
 
-import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from django.db import connection
+from django.db import DatabaseError, connection
 
+from sessions_app.operations.doctor import disk
 from sessions_app.operations.doctor.findings import Check, Finding, ok, warning, wrong
 from sessions_app.storage import sql
 
 MOUNTS = Path("/proc/self/mounts")  # Linux; elsewhere the kind of disk is not known
 NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs", "fuse.glusterfs")
 FULL = 2  # PRAGMA synchronous
-LOW = 1024**3  # bytes
+# Seconds for the look at the file; a look at SQLite's clock after so many of its instructions.
+INTEGRITY = 20.0
+INSTRUCTIONS = 100_000
+RESTORE = (
+    "Stop the server, keep a copy of the file, and restore a backup; without one: sqlite3 .recover"
+)
 
 
 def _durability() -> Iterator[Finding]:
@@ -27,16 +33,36 @@ def _durability() -> Iterator[Finding]:
         yield ok("WAL, synchronous=FULL: a commit is on the disk")
 
 
+def _integrity() -> Iterator[Finding]:
+    """SQLite reads all of the file. Nobody waits for that."""
+    until = time.monotonic() + INTEGRITY
+    connection.ensure_connection()
+    connection.connection.set_progress_handler(lambda: time.monotonic() > until, INSTRUCTIONS)
+    try:
+        problems = [row[0] for row in sql.fetch("PRAGMA quick_check(3)", ())]
+    except DatabaseError as error:
+        if "interrupted" in str(error):
+            yield warning(
+                f"the file could not be read whole in {INTEGRITY:.0f} s",
+                "Run by hand: sqlite3 FILE 'PRAGMA quick_check'",
+            )
+            return
+        problems = [str(error)]
+    finally:
+        connection.connection.set_progress_handler(None, 0)
+    if problems == ["ok"]:
+        yield ok("quick_check finds nothing wrong")
+    else:
+        yield wrong(f"the file is damaged: {'; '.join(problems)}", RESTORE)
+
+
 def _disk() -> Iterator[Finding]:
-    directory = Path(connection.settings_dict["NAME"]).absolute().parent
-    free = shutil.disk_usage(directory).free
-    kind = kind_of_disk(directory)
+    file = Path(connection.settings_dict["NAME"]).absolute()
+    kind = kind_of_disk(file.parent)
     if kind.startswith(NETWORK):
         yield wrong(f"the database is on a network disk ({kind})", "Put it on a local one.")
-    elif free < LOW:
-        yield warning(f"{free / 1024**2:.0f} MiB are free beside the database", "Make room.")
-    else:
-        yield ok(f"local, {free / 1024**3:.0f} GiB free")
+    size = sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*"))
+    yield disk.room(file.parent, size)
 
 
 def kind_of_disk(path: Path) -> str:
@@ -51,5 +77,6 @@ def kind_of_disk(path: Path) -> str:
 
 CHECKS = (
     Check("durability", _durability, needs="database"),
+    Check("integrity", _integrity, needs="database"),
     Check("disk", _disk),
 )

@@ -16,6 +16,14 @@ QUEUE_JOB = """
     INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status, worker_id)
     VALUES (%s, 'host', %s, '{}', %s, %s) RETURNING id
 """
+FAILED = """
+    INSERT INTO procrastinate_jobs (queue_name, task_name, args, status)
+    VALUES ('maintenance', %s, jsonb_build_object('timestamp', %s::bigint), 'failed') RETURNING id
+"""
+DEFERRED = """
+    INSERT INTO procrastinate_periodic_defers (task_name, defer_timestamp)
+    VALUES (%s, %s) RETURNING id
+"""
 REGISTER = """
     INSERT INTO procrastinate_workers (last_heartbeat)
     VALUES (now() - %s * interval '1 second') RETURNING id
@@ -59,6 +67,16 @@ def taker(*, silent: float = 0) -> int:
 def job(key: str, status: str = "todo", *, queue: str = "default", by: int | None = None) -> int:
     """A job of the key; its id."""
     return _insert(QUEUE_JOB, queue, key, status, by)
+
+
+def failed(task: str, *, at: int) -> int:
+    """A job of maintenance that was due then, and failed; its id."""
+    return _insert(FAILED, task, at)
+
+
+def deferred(task: str, *, at: int) -> None:
+    """What maintenance does was last due then."""
+    _insert(DEFERRED, task, at)
 
 
 def _insert(statement: str, *values: Any) -> int:

@@ -1,0 +1,99 @@
+"""What `doctor` and /health say of a database that is damaged, is locked or has no room."""
+
+import json
+import resource
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.conftest import NewServer
+from tests.support.database.damage import overwrite
+from tests.support.database.server_store import PostgresStore
+from tests.support.processes.command import run
+from tests.support.running_form import CLUSTER
+from tests.support.server import Server, Template
+from tests.support.websocket import WsClient
+
+EVENTS = "sessions_app_event"
+
+
+@pytest.fixture
+async def damaged(server: Server, tmp_path: Path) -> AsyncIterator[Server]:
+    """A server, not started, with a conversation whose events cannot be read any more."""
+    async with WsClient(server, "c", workflow="probe") as client:
+        await client.message("echo hello")
+        await client.until(lambda frame: frame["content"].get("status") == "completed")
+    server.stop()
+    damaged = Server.from_template(Template(server.store, server.cookies), tmp_path / "damaged")
+    overwrite(damaged, EVENTS)
+    yield damaged
+    damaged.drop()
+
+
+async def test_doctor_finds_a_damaged_page(damaged: Server) -> None:
+    done = run("manage.py", "doctor", "--json", env=damaged.environment)
+    found = {line["check"]: line for line in json.loads(done.stdout)["findings"]}
+    assert (done.returncode, found["integrity"]["level"]) == (1, "wrong"), done.stdout
+    assert "damaged" in found["integrity"]["text"]
+    assert "backup" in found["integrity"]["todo"]
+
+
+async def test_health_says_that_the_database_is_damaged(damaged: Server) -> None:
+    for child in damaged.children:
+        child.start(damaged.environment)
+    assert "damaged" in status_of(damaged, 503)
+    assert damaged.get("/live").status == 200
+
+
+def test_a_database_that_takes_no_writes_is_said_until_it_does(new_server: NewServer) -> None:
+    """Somebody has locked it, or its disk is full."""
+    faults = [(new_server(), locked)] + ([] if CLUSTER else [(new_server(), full)])
+    with ExitStack() as stack:
+        for server, fault in faults:
+            stack.enter_context(fault(server))
+        for server, _ in faults:
+            assert "takes no writes" in status_of(server, 503)
+            assert server.get("/live").status == 200
+    for server, _ in faults:
+        status_of(server, 200)
+
+
+@contextmanager
+def locked(server: Server) -> Iterator[None]:
+    """Somebody else writes."""
+    if isinstance(server.store, PostgresStore):
+        with psycopg.connect(server.store.url) as other:
+            other.execute("LOCK TABLE sessions_app_process IN EXCLUSIVE MODE")
+            yield
+    else:
+        with closing(sqlite3.connect(server.data_dir / "db.sqlite3")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+
+
+@contextmanager
+def full(server: Server) -> Iterator[None]:
+    """No file of the server may grow beyond what it is given here, as on a full disk."""
+    none = resource.RLIM_INFINITY
+    resource.prlimit(server.web.pid, resource.RLIMIT_FSIZE, (1, none))
+    yield
+    resource.prlimit(server.web.pid, resource.RLIMIT_FSIZE, (none, none))
+
+
+def status_of(server: Server, wanted: int) -> str:
+    """Wait until /health answers with the status; return what it says."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            answer = server.get("/health")
+        except OSError:
+            answer = None
+        if answer is not None and answer.status == wanted:
+            return answer.text
+        assert time.monotonic() < deadline, (answer, server.log_tail())
+        time.sleep(0.1)

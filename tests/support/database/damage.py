@@ -1,0 +1,27 @@
+"""A database with a page that was overwritten on its disk."""
+
+from pathlib import Path
+
+from tests.support.running_form import CLUSTER
+from tests.support.server import Server
+
+POSTGRESQL_PAGE = 8192
+FILE = "SELECT current_setting('data_directory') AS data, pg_relation_filepath(?) AS path"
+ROOT = "SELECT rootpage AS number, page_size AS size FROM sqlite_master, pragma_page_size"
+
+
+def overwrite(server: Server, table: str) -> None:
+    """Overwrite the first page of a table with rows, which nobody may have in memory."""
+    if CLUSTER:
+        [row] = server.rows(FILE, table)
+        _overwrite(Path(row["data"], row["path"]), 0, POSTGRESQL_PAGE)
+    else:
+        [root] = server.rows(f"{ROOT} WHERE name = ?", table)
+        start = (root["number"] - 1) * root["size"]
+        _overwrite(server.data_dir / "db.sqlite3", start, root["size"])
+
+
+def _overwrite(file: Path, start: int, length: int) -> None:
+    with file.open("r+b") as written:
+        written.seek(start)
+        written.write(b"\xa5" * length)
