@@ -5,6 +5,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass
 
+from asgiref.sync import SyncToAsync, sync_to_async
+from django.db import connections
+
 from chat_app.api.problems import Failure
 from chat_app.feed.feed import Feed
 from chat_app.feed.limits import CloseSocket
@@ -39,6 +42,7 @@ async def follow(
     Raises:
         Failure: it goes on no further: the identity has ended, or the conversation, or this server.
     """
+    await _give_back_thread()
     feed = _RunFeed(run)
     reader = _Reader(identity, feed)
     sweeper.add(reader)  # it makes up for what the layer loses, or cannot do
@@ -66,6 +70,16 @@ async def follow(
     finally:
         await sweeper.remove(reader)
         await reader.listener.close()
+
+
+async def _give_back_thread() -> None:
+    """End the thread that Django has for each request, which would stand idle until the response is
+    complete. What needs one after that gets another.
+    """
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    if context is not None and context in SyncToAsync.context_to_thread_executor:
+        await sync_to_async(connections.close_all)()
+        del SyncToAsync.context_to_thread_executor[context]  # its thread ends with it
 
 
 class _RunFeed(Feed):

@@ -5,8 +5,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from asgiref.sync import sync_to_async
-from django.db import close_old_connections
 from django.http import StreamingHttpResponse
 
 from chat_app.api import results, sse
@@ -86,8 +84,6 @@ async def begin(request: Known, headers: RunHeaders, wanted: RunRequest) -> Begu
         )
         run_id, after = submitted.run, max(submitted.sequence, last or 0)
     run = (await reads.read(read_execution, owner, run_id)).run
-    # Not to be kept open, by this request's own thread, for as long as the run takes.
-    await sync_to_async(close_old_connections)()
     end = run.conversation.last_sequence
     if after > end:
         raise Invalid(f"The log ends at {end}: there is no event {after}.", last_sequence=end)

@@ -1,0 +1,44 @@
+"""Requests that go on for long: what each of them keeps of the process."""
+
+import http.client
+import json
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from tests.http.client import Http, chat
+from tests.support.server import HOST, USERS, Server
+
+EACH = 50  # of both kinds
+# Those of the process: readers, writers, what the event loop and a page have for a moment.
+OWN = 20
+
+
+def threads(server: Server) -> int:
+    """How many the web process has."""
+    status = Path(f"/proc/{server.web.pid}/status").read_text()
+    return int(status.partition("Threads:")[2].split()[0])
+
+
+def wait_for_result(server: Server, user: str) -> http.client.HTTPConnection:
+    """Send a request whose run takes long; its response has not come."""
+    body = json.dumps({"input_message": "slowask 600000"})
+    sender = Http(server, user)
+    connection = http.client.HTTPConnection(HOST, server.port, timeout=20)
+    connection.request("POST", "/generate?workflow=probe", body, sender._headers)
+    return connection
+
+
+def test_what_waits_keeps_no_thread(server: Server) -> None:
+    with ExitStack() as opened:
+        for number in range(EACH):
+            user = USERS[number % len(USERS)]
+            stream = opened.enter_context(Http(server, user).stream("/chat/stream", chat("ask")))
+            assert stream.status == 200
+            opened.enter_context(closing(wait_for_result(server, user)))
+        deadline = time.monotonic() + 30
+        while (runs := len(server.rows("SELECT 1 FROM sessions_app_run"))) < 2 * EACH or (
+            many := threads(server)
+        ) > OWN:
+            assert time.monotonic() < deadline, (runs, many)
+            time.sleep(0.05)
