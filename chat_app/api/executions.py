@@ -8,7 +8,12 @@ from ninja import Header, Router, Status
 from chat_app.api import problems, results, schemas
 from chat_app.api.auth import Known
 from chat_app.api.problems import Failure
-from chat_app.api.selectors import check_interaction, is_staff, read_execution, read_monitor
+from chat_app.api.selectors import (
+    check_interaction,
+    may_view_hosts,
+    read_execution,
+    read_monitor,
+)
 from chat_app.protocol.frames import timestamp
 from sessions_app.conversations import answers
 from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome
@@ -89,9 +94,9 @@ async def answer(
     "/monitor/users", response=schemas.Monitor, openapi_extra=DOCUMENTED, tags=["Monitoring"]
 )
 async def monitor(request: Known, user_id: str | None = None) -> Any:
-    """The users' live builders on all workers, or those of one user. For staff."""
-    if not await reads.read(is_staff, request.auth.person.id):
-        raise Failure(403, "user_auth_error", "This is for the staff of this site.")
+    """The users' live builders, or those of one user. For staff who may view host leases."""
+    if not await reads.read(may_view_hosts, request.auth.person.id):
+        raise Failure(403, "user_auth_error", "This is for staff who may view host leases.")
     return await reads.read(read_monitor, user_id)
 
 

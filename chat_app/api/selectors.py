@@ -74,10 +74,15 @@ def check_interaction(owner: UserId, run_id: UUID, interaction: UUID) -> None:
         raise NotFound("There is no such interaction.")
 
 
-def is_staff(user: UserId) -> bool:
-    """Whether the user belongs to those who run this site."""
-    found = users().filter(pk=user).first()
-    return found is not None and found.is_active and getattr(found, "is_staff", False)
+def may_view_hosts(user_id: UserId) -> bool:
+    """Whether the user may see in the admin what the monitor shows."""
+    user: Any = users().filter(pk=user_id).first()
+    return (
+        user is not None
+        and user.is_active
+        and getattr(user, "is_staff", False)
+        and any(user.has_perm(f"sessions_app.{verb}_hostlease") for verb in ("view", "change"))
+    )
 
 
 def read_monitor(user_id: str | None) -> dict[str, Any]:

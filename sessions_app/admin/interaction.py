@@ -4,6 +4,7 @@ from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -84,11 +85,11 @@ class InteractionAdmin(_Columns, ReadOnlyAdmin):
 
     def answer_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Ask for the answer, and give it in the operator's name."""
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
         interaction = get_object_or_404(Interaction, pk=pk)
         form = AnswerForm(request.POST or None, prompt=interaction.prompt)
-        if not self.has_operate_permission(request):
-            self.message_user(request, "You may not answer here.", messages.ERROR)
-        elif request.method == "POST" and form.is_valid():
+        if request.method == "POST" and form.is_valid():
             if self._give(request, interaction, form):
                 page = "admin:sessions_app_interaction_change"
                 return HttpResponseRedirect(reverse(page, args=[interaction.pk]))

@@ -1,0 +1,113 @@
+"""The admin by Django's permissions: each page, button and action, for each kind of staff."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db.models import Model
+from django.test import Client
+from django.utils import timezone
+
+from chat_app.models import ApiKey
+from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
+from sessions_app.workflows.prompts import TextPrompt
+from tests.security import doors
+from tests.support.database import operator_rows
+from tests.support.database.stored_log import StoredLog
+
+pytestmark = pytest.mark.django_db
+
+SECRET = "PLUM-7431"
+ROLES = ("nobody", "staff", "view", "add", "change", "delete", "superuser")
+# Whom each word of the document's table lets in.
+MAY = {
+    "–": set(),
+    "view": {"view", "change", "superuser"},
+    "add": {"add", "superuser"},
+    "change": {"change", "superuser"},
+    "delete": {"delete", "superuser"},
+    "superuser": {"superuser"},
+}
+
+
+@pytest.fixture
+def rows() -> dict[str, Model]:
+    """A row of each model, with what ann has said in those of hers."""
+    ann = User.objects.create_user("ann")
+    log = StoredLog(ann, title=SECRET)
+    run = log.message(SECRET)
+    now = timezone.now()
+    interaction = log.ask(run, TextPrompt(text=SECRET))
+    entry = JournalEntry.objects.create(
+        run=run, position=9, kind="step", name=SECRET, fingerprint="f", sequence=9, started_at=now
+    )
+    lease = HostLease.objects.create(
+        key=f"user:{SECRET}",
+        generation=1,
+        worker="w",
+        workflow="probe",
+        started_at=now,
+        last_activity=now,
+    )
+    key = ApiKey.objects.create(user=ann, name=SECRET, prefix="p", salt="", digest="")
+    return {
+        "Conversation": log.conversation,
+        "Run": run,
+        "Interaction": interaction,
+        "Event": Event.objects.earliest("sequence"),
+        "JournalEntry": entry,
+        "HostLease": lease,
+        "Process": operator_rows.process(SECRET, "web"),
+        "ApiKey": key,
+    }
+
+
+def client_of(role: str, model: str) -> Client:
+    """A signed-in client whose user has the role, for that model alone."""
+    client = Client()
+    if role == "nobody":
+        return client
+    user = User.objects.create_user(role, is_staff=True, is_superuser=role == "superuser")
+    user.user_permissions.set(Permission.objects.filter(codename=f"{role}_{model.lower()}"))
+    client.force_login(user)
+    return client
+
+
+def everything() -> list[Any]:
+    """All that an action could change."""
+    models = (Run, Interaction, HostLease, ApiKey)
+    return [list(model._default_manager.order_by("pk").values()) for model in models]
+
+
+@pytest.mark.parametrize("row", doors.table("The admin"), ids=lambda row: row[0])
+def test_pages_and_actions_are_for_whom_the_document_says(
+    rows: dict[str, Model], row: list[str]
+) -> None:
+    name, read, actions, add, delete = row
+    model = type(rows[name])
+    base = f"/admin/{model._meta.app_label}/{name.lower()}/"
+    own = f"{base}{rows[name].pk}/"
+    pages = {base: MAY[read], f"{own}change/": MAY[read], f"{own}history/": MAY[read]}
+    pages |= {f"{base}add/": MAY[add], f"{own}delete/": MAY[delete]}
+    if name == "Interaction":
+        pages[f"{own}answer/"] = MAY["change"]
+    codes, _, needed = actions.partition(": ")
+    wrong = []
+    for role in ROLES:
+        client = client_of(role, name)
+        for page, roles in pages.items():
+            answer = client.get(page)
+            opened = answer.status_code == 200
+            if opened != (role in roles) or (SECRET in answer.content.decode()) > opened:
+                wrong.append((role, page, answer.status_code))
+        for action in codes.split(", ") if needed else ():
+            offered = f'value="{action}"' in client.get(base).content.decode()
+            if offered != (role in MAY[needed]):
+                wrong.append((role, action, offered))
+            if role not in MAY[needed]:
+                before = everything()
+                client.post(base, {"action": action, "_selected_action": rows[name].pk})
+                if name == "Interaction":
+                    client.post(f"{own}answer/", {"answer": "mine"})
+                assert everything() == before, (role, action)
+    assert wrong == []

@@ -1,0 +1,158 @@
+"""At each door as each person: who is let in, and that nobody is sent what is another's."""
+
+import asyncio
+import re
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from chat_app.protocol.client_messages import MESSAGES
+from tests.conftest import NewServer
+from tests.http.client import chat
+from tests.security import doors
+from tests.security.doors import Door
+from tests.security.people import CONVERSATION, SECRET, Scene, set_the_scene
+from tests.support.server import Response
+from tests.support.websocket import WsClient
+
+IN = frozenset({"owner", "other", "superuser", "staff", "viewer", "operator"})
+KNOWN = IN | {"guest", "key of ann", "key of ben"}
+OWNER = frozenset({"owner", "key of ann"})
+STAFF = frozenset({"superuser", "staff", "viewer", "operator"})
+VIEWERS = STAFF - {"staff"}
+WITH_SESSION_ONLY = re.compile(r"^/(c/.*)?$|^/conversations/|^/admin|^/sign-out/")
+# Where everybody changes something of their own, which would change what the next door says.
+LAST = ("/c/<conversation_id>/messages/", "/sign-out/", "/admin/logout/")
+# Refusals of Django and of ours: sign in, or it is not for you, or it is not there.
+REFUSED = (401, 403, 404)
+BODY: dict[str, Any] = {"input_message": "echo 1", "response": {"type": "text", "text": "mine"}}
+BODY |= chat("echo 1")
+FORM = "text=echo+1&value=mine&version=1"
+
+
+def let_in(who: str, people: set[str]) -> set[str]:
+    """Whom the words of the document let in."""
+    return (
+        people
+        & {
+            "everyone": people,
+            "signed in": IN,
+            "known": KNOWN,
+            "owner": OWNER,
+            "staff": STAFF,
+            "staff who may view hosts": VIEWERS,
+            "staff who may view something of it": VIEWERS,
+            "staff who may view what is searched": VIEWERS,
+        }[who]
+    )
+
+
+def knock(scene: Scene, person: str, door: Door, method: str) -> Response:
+    """Ask for what is ann's."""
+    path = re.sub(r"<(\w+)>", lambda found: scene.names.get(found[1], "0"), door.path)
+    http = scene.http(person)
+    if method == "GET":
+        return http.get(path)
+    if WITH_SESSION_ONLY.match(door.path) or door.path.endswith("/login/"):
+        return http.post(path, FORM, content_type="application/x-www-form-urlencoded")
+    return http.post(path, BODY, conversation_id=CONVERSATION)
+
+
+def was_let_in(answer: Response) -> bool:
+    """Whether the door opened, whatever was behind it."""
+    to = answer.headers.get("location", "")
+    return answer.status not in REFUSED and "/sign-in/?next=" not in to and "/login/?next" not in to
+
+
+@pytest.fixture
+def scene(new_server: NewServer) -> Scene:
+    """Everybody, on a server that lets guests in."""
+    return set_the_scene(new_server(GUESTS="true"))
+
+
+def test_each_door_opens_to_whom_the_document_says_and_shows_nothing_of_others(
+    scene: Scene,
+) -> None:
+    before = scene.hers()
+    wrong, shown = [], set()
+    strangers = [person for person in scene.people if person not in OWNER]
+    rows = sorted(doors.documented(), key=lambda door: door.path in LAST)
+    assert len(rows) > 30
+    for door in rows:
+        if "<object_id>" in door.path or "autocomplete" in door.path:
+            continue  # they take what only the admin's own pages say
+        for method in door.methods:
+            for person in strangers:
+                answer = knock(scene, person, door, method)
+                expected = person in let_in(door.who, set(scene.people))
+                if was_let_in(answer) != expected:
+                    wrong.append((person, method, door.path, answer.status))
+                if SECRET in answer.text or scene.stop["prompt"]["text"] in answer.text:
+                    shown.add((person, method, door.path))
+    assert wrong == []
+    assert shown == set()
+    assert scene.hers() == before
+
+    for door in rows:
+        if door.who in ("owner", "signed in") and "GET" in door.methods:
+            for person in OWNER & let_in(door.who, set(scene.people)):
+                answer = knock(scene, person, door, "GET")
+                assert was_let_in(answer), door.path
+    page = scene.http("owner").get(f"/c/{CONVERSATION}/")
+    assert SECRET in page.text
+    assert scene.http("key of ann").get(scene.stop["status_url"]).json()["prompt"]
+
+
+def test_a_place_in_anothers_log_is_as_good_as_none(scene: Scene) -> None:
+    for path in ("/generate/stream", "/chat/stream", "/v1/chat/completions"):
+        body = BODY | {"stream": True}
+        headers: dict[str, Any] = {"conversation_id": CONVERSATION, "last_event_id": "1"}
+        for person in KNOWN - OWNER:
+            answer = scene.http(person).post(path, body, **headers)
+            assert (answer.status, SECRET in answer.text) == (404, False), person
+
+
+def frames(scene: Scene) -> list[dict[str, Any]]:
+    """A message of each type, with all that is ann's named in it."""
+    asked, run = scene.stop["interaction_id"], scene.stop["execution_id"]
+    common = {"conversation_id": CONVERSATION, "interaction_id": asked, "run_id": run}
+    common |= {"thread_id": asked, "parent_id": asked, "sequence": 1, "schema_type": "chat"}
+    payload = {"method": "basic", "username": "ann", "password": ""}
+    return [
+        {**common, "id": name, "type": name, "content": chat("echo 1"), "payload": payload}
+        for name in MESSAGES
+    ]
+
+
+async def test_no_message_of_a_socket_reaches_what_is_anothers(scene: Scene) -> None:
+    before = await asyncio.to_thread(scene.hers)
+    for person in scene.people.keys() - OWNER:
+        headers = {name: v for name, v in scene.people[person].items() if name != "x-csrftoken"}
+        for query in ({"last_sequence": 0}, {}) if person in KNOWN else ({"last_sequence": 0},):
+            client = WsClient(scene.server, CONVERSATION, user=None, headers=headers, **query)
+            async with client:
+                if person in KNOWN:
+                    for frame in frames(scene):
+                        await client.send(frame)
+                    await client.send({"type": "ping_message", "id": "last"})
+                    await client.until(lambda frame: frame.get("for") == "last")
+                else:
+                    with suppress(ConnectionClosed):  # at once, for wrong credentials
+                        await client.send(frames(scene)[0])
+                    assert await client.closed() in (4401, 4403), person
+                said = str(client.frames)
+                assert SECRET not in said, person
+                assert scene.stop["prompt"]["text"] not in said, person
+                outcomes = {ack["for"]: ack["outcome"] for ack in client.of_type("ack_message")}
+                for name in ("user_interaction_message", "stop_message"):
+                    assert outcomes.get(name, "not_found") == "not_found", person
+    assert await asyncio.to_thread(scene.hers) == before
+
+    owner = {"cookie": scene.people["owner"]["cookie"]}
+    async with WsClient(
+        scene.server, CONVERSATION, user=None, headers=owner, last_sequence=0
+    ) as client:
+        await client.until("system_interaction_message")
+        assert SECRET in str(client.frames)

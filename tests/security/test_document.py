@@ -1,0 +1,35 @@
+"""docs/security.md names each door."""
+
+import pytest
+from django.core.management import get_commands
+
+from chat_app.protocol.client_messages import MESSAGES
+from tests.security import doors
+
+pytestmark = pytest.mark.formless
+
+
+def test_each_address_is_in_the_table() -> None:
+    code = {path for path in doors.addresses() if not doors.OF_A_MODEL.match(path)}
+    assert {door.path for door in doors.documented()} == code
+
+
+def test_each_message_of_the_socket_is_in_the_table() -> None:
+    names = [name for row in doors.table("The socket") for name in doors.named(row[0])]
+    assert sorted(names) == sorted(MESSAGES)
+
+
+def test_each_page_of_the_admin_is_in_the_table() -> None:
+    for row, pages in zip(
+        sorted(doors.table("The admin")),
+        sorted(doors.model_admins(), key=lambda pages: pages.model.__name__),
+        strict=True,
+    ):
+        actions = row[2].partition(":")[0].split(", ") if row[2] != "–" else []
+        assert (row[0], actions) == (pages.model.__name__, list(pages.actions))
+
+
+def test_each_command_is_in_the_table() -> None:
+    names = [name for row in doors.table("Commands") for name in doors.named(row[0])]
+    ours = ("natproject", "chat_app", "sessions_app")
+    assert sorted(names) == sorted(name for name, app in get_commands().items() if app in ours)
