@@ -14,6 +14,7 @@ SessionsError
 └── WorkflowError            raised into workflow code
     ├── NonDeterminism       suspends the run
     ├── NotJson
+    ├── TooLarge
     ├── StepFailed
     ├── PromptExpired
     ├── RunEnded
@@ -104,6 +105,13 @@ class NotJson(WorkflowError):
             f"{what} cannot be stored as JSON: {reason}. Return plain values, dataclasses or "
             "pydantic models, and keep clients and handles in the builder."
         )
+
+
+class TooLarge(WorkflowError):
+    """What a workflow hands over is larger than a setting allows."""
+
+    def __init__(self, what: str, limit: str, setting: str) -> None:
+        super().__init__(f"{what} has more than {limit}, which is what {setting} in HITL allows.")
 
 
 class StepFailed(WorkflowError):

@@ -14,6 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+CHARACTERS = "a number of characters, such as 262144"
+
 
 class Section(BaseModel):
     """Names of `HITL` that one application takes. A field's description says what to write."""
@@ -46,6 +48,11 @@ class RuntimeSettings(Section):
     EXTRA_WORKFLOWS: dict[str, dict[str, Any]] = Field(default={}, description="a dict by name")
     PARK_AFTER: float = Field(default=60, ge=0, description="seconds, 0 or more, such as 60")
     KEEP_DAYS: int = Field(default=0, ge=0, description="days, or 0 to keep all conversations")
+    # In characters, as JSON has them without its marks.
+    MAX_STEP_RESULT: int = Field(default=4 * 1024**2, ge=1, description=CHARACTERS)
+    MAX_SHOWN: int = Field(default=256 * 1024, ge=1, description=CHARACTERS)
+    MAX_PROMPT: int = Field(default=256 * 1024, ge=1, description=CHARACTERS)
+    MAX_PROMPTS_AT_ONCE: int = Field(default=100, ge=1, description="a number, such as 100")
     HEALTH_URL: str = Field(
         default="",
         description="where this site answers /health, such as http://127.0.0.1:8000/health",

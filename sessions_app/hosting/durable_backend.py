@@ -10,16 +10,19 @@ from uuid import UUID, uuid4
 
 from django.utils import timezone
 
-from sessions_app.errors import NonDeterminism
+from sessions_app.errors import NonDeterminism, TooLarge
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.lease_freshness import LeaseFreshness
 from sessions_app.hosting.output import Output, Write
 from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.hosting.waiting import Answer, Waiting
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage.storable import check_size
 from sessions_app.storage.writer import Work
 from sessions_app.workflows.backend import StoredResponse
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.journal import Call, CallResult, Entry
+from sessions_app.workflows.prompts import AnyPrompt
 
 
 class DurableBackend:
@@ -95,6 +98,7 @@ class DurableBackend:
 
     async def ask(self, prompts: list[tuple[Call, Any]]) -> list[StoredResponse]:
         """See `Backend`."""
+        _check_sizes([prompt for call, prompt in prompts if self.recall(call) is None])
         responses: dict[int, StoredResponse] = {}
         waiting: dict[int, Answer] = {}
         new: list[tuple[Call, Any, UUID]] = []
@@ -160,3 +164,17 @@ class DurableBackend:
     def _finished(self, call: Call, record: CallResult) -> Work[None]:
         self.output.settle()
         return lambda tx: run_writes.finish_call(tx, self._leased, call, record)
+
+
+def _check_sizes(new: list[AnyPrompt]) -> None:
+    """Take prompts that are asked at once.
+
+    Raises:
+        TooLarge: there are too many, or one of them is too long.
+    """
+    most = RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
+    if len(new) > most:
+        raise TooLarge("What is asked at once", f"{most:,} prompts", "MAX_PROMPTS_AT_ONCE")
+    for prompt in new:
+        what = f"The {type(prompt).__name__} {prompt.text[:50]!r}"
+        check_size(what, prompt.model_dump(mode="json"), "MAX_PROMPT")

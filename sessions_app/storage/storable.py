@@ -1,10 +1,11 @@
-"""Text that both databases store: no NUL, and no half of a surrogate pair."""
+"""What both databases store: no NUL, no half of a surrogate pair, and nothing without bounds."""
 
 import re
 from typing import Any
 from uuid import UUID
 
-from sessions_app.errors import Invalid
+from sessions_app.errors import Invalid, TooLarge
+from sessions_app.settings import RuntimeSettings
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 REPLACEMENT = "\ufffd"
@@ -37,6 +38,28 @@ def check_storable(name: str, text: str | None) -> None:
             f"{name} holds a character that cannot be stored: a NUL (U+0000), or half of a "
             "surrogate pair. Remove it and send it again."
         )
+
+
+def check_size(what: str, value: Any, setting: str) -> None:
+    """Take a JSON value from a workflow.
+
+    It is looked at no further than up to the limit, and never copied.
+
+    Raises:
+        TooLarge: its texts and the number of its other values are more than the setting allows.
+    """
+    limit: int = getattr(RuntimeSettings.load(), setting)
+    size, left = 0, [value]
+    while left:
+        one = left.pop()
+        size += len(one) if isinstance(one, str | list | dict) else 1
+        if size > limit:
+            raise TooLarge(what, f"{limit:,} characters", setting)
+        if isinstance(one, dict):
+            left += one
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
 
 
 def is_uuid(text: str) -> bool:

@@ -1,6 +1,6 @@
 """All that the author of a workflow imports."""
 
-from sessions_app.errors import PromptExpired, StepFailed, WorkflowError
+from sessions_app.errors import PromptExpired, StepFailed, TooLarge, WorkflowError
 from sessions_app.models.people import Person
 from sessions_app.workflows.context import Context
 from sessions_app.workflows.prompts import (
@@ -42,6 +42,7 @@ __all__ = [
     "StepFailed",
     "TextPrompt",
     "TextResponse",
+    "TooLarge",
     "WorkflowError",
     "workflow",
 ]

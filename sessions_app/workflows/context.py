@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from sessions_app.errors import NoRun, NotJson, PromptExpired, RunEnded, StepFailed
 from sessions_app.models import JournalEntry
-from sessions_app.storage.storable import storable
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage.storable import check_size, storable
 from sessions_app.workflows.backend import Backend, StoredResponse
 from sessions_app.workflows.journal import Call, CallResult, digest
 from sessions_app.workflows.prompts import Prompt, Response
@@ -122,7 +123,8 @@ class Context:
             retry: tries again when it raises.
 
         Raises:
-            StepFailed: it raised, after all retries; recorded, so replay raises it too.
+            StepFailed: it raised, after all retries, or its result is longer than MAX_STEP_RESULT
+                (`TooLarge`); recorded, so replay raises it too.
             NotJson: its result cannot be stored.
         """
         name = getattr(function, "__qualname__", type(function).__qualname__)
@@ -134,6 +136,7 @@ class Context:
 
         Raises:
             PromptExpired: its deadline passed and it declares no default.
+            TooLarge: it is longer than MAX_PROMPT.
         """
         return (await self.ask_all([prompt]))[0]
 
@@ -142,6 +145,7 @@ class Context:
 
         Raises:
             PromptExpired: one of them expired without a default; the others are settled by then.
+            TooLarge: one is longer than MAX_PROMPT, or they are more than MAX_PROMPTS_AT_ONCE.
         """
         calls = [
             (self._call(Kind.ASK, type(prompt).__name__, prompt), prompt) for prompt in prompts
@@ -173,9 +177,14 @@ class Context:
         return number
 
     def show(self, name: str, payload: str = "") -> None:
-        """Show a step on the page that has happened; `payload` is markdown."""
+        """Show a step on the page that has happened; `payload` is markdown.
+
+        Raises:
+            TooLarge: it is longer than MAX_SHOWN.
+        """
         call = self._call(Kind.SHOW, name, payload)
         if self._backend.recall(call) is None:
+            check_size("What is to be shown", [name, payload], "MAX_SHOWN")
             self._backend.note(call, CallResult(title=name, payload=payload))
 
     def _noted(self, kind: Kind, draw: Callable[[], Any]) -> Any:
@@ -215,7 +224,7 @@ class Context:
                 record = CallResult(error=failed, title=title, payload=failed["message"])
                 await self._backend.finish(call, record)
                 raise _failure(call, failed) from error
-            payload = stored if isinstance(stored, str) else ""
+            payload = _shown(stored) if isinstance(stored, str) else ""
             await self._backend.finish(call, CallResult(stored, title=title, payload=payload))
         return returns.load(stored)
 
@@ -238,6 +247,14 @@ class UserInteractionManager:
             NoPerson: the session has nobody to ask.
         """
         return await self._context.ask(content)
+
+
+def _shown(text: str) -> str:
+    """As much of a step's result as people are shown; all of it is in the journal."""
+    most = RuntimeSettings.load().MAX_SHOWN
+    if len(text) <= most:
+        return text
+    return f"{text[:most]}\n\n… and {len(text) - most:,} characters more."
 
 
 def _failure(call: Call, error: dict[str, Any]) -> StepFailed:

@@ -17,7 +17,7 @@ from tenacity import (
 )
 
 from sessions_app.errors import NotJson
-from sessions_app.storage.storable import storable
+from sessions_app.storage.storable import check_size, storable
 
 
 class Retry(BaseModel):
@@ -83,9 +83,11 @@ class ResultType:
 
         Raises:
             NotJson: it has none.
+            TooLarge: it is longer than MAX_STEP_RESULT.
         """
         try:
             stored = self._adapter.dump_python(result, mode="json", warnings="error")
+            check_size("The result", stored, "MAX_STEP_RESULT")
             self._adapter.validate_python(stored)
         except (PydanticSerializationError, ValueError) as error:
             raise NotJson(f"The result of step {self._name}", str(error)) from None
