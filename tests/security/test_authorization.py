@@ -130,9 +130,10 @@ async def test_no_message_of_a_socket_reaches_what_is_anothers(scene: Scene) -> 
     before = await asyncio.to_thread(scene.hers)
     for person in scene.people.keys() - OWNER:
         headers = {name: v for name, v in scene.people[person].items() if name != "x-csrftoken"}
-        for query in ({"last_sequence": 0}, {}) if person in KNOWN else ({"last_sequence": 0},):
-            client = WsClient(scene.server, CONVERSATION, user=None, headers=headers, **query)
-            async with client:
+        for after in (0, None) if person in KNOWN else (0,):
+            async with WsClient(
+                scene.server, CONVERSATION, user=None, headers=headers, last_sequence=after
+            ) as client:
                 if person in KNOWN:
                     for frame in frames(scene):
                         await client.send(frame)
