@@ -31,6 +31,12 @@ class ChatSettings(Section):
     ALLOWED_ORIGINS: list[str] = Field(
         default=[], description="origins with commas between them, such as https://ui.example.org"
     )
+    SESSION_IDLE_TIMEOUT: float = Field(
+        default=12 * 3600, ge=0, description="seconds, or 0 for no such end"
+    )
+    SESSION_ABSOLUTE_TIMEOUT: float = Field(
+        default=7 * 24 * 3600, ge=0, description="seconds, or 0 for no such end"
+    )
     GUESTS: bool = Field(default=False, description=YES_NO)
     JWT_KEY: str = Field(default="", description="the key that signs tokens: PEM or a secret")
     JWT_JWKS_URL: str = Field(default="", description="the URL of a JSON Web Key Set")

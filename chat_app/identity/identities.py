@@ -75,4 +75,4 @@ def _live_sessions(keys: set[str], now: datetime) -> set[str]:
     store = import_module(settings.SESSION_ENGINE).SessionStore
     if issubclass(store, signed_cookies.SessionStore):
         return keys  # such a session is nowhere but in its cookie
-    return {key for key in keys if store().exists(key)}
+    return {key for key in keys if store(key).load()}

@@ -6,7 +6,7 @@ import time
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
 from chat_app.feed.sweeper import check
-from chat_app.identity import BadCredentials, Identity, revocation
+from chat_app.identity import BadCredentials, Identity, revocation, session_timeouts
 from chat_app.protocol.client_messages import AuthMessage
 from chat_app.protocol.parsing import Refusal, parse
 from chat_app.protocol.replies import auth_error, auth_success, refused
@@ -55,6 +55,11 @@ class Authentication:
         if time.monotonic() - self._authorised_at >= within:
             await check(self.identity)
             self._authorised_at = time.monotonic()
+
+    async def put_off_timeout(self) -> None:
+        """The person did something, which a session that the identity stands on counts."""
+        if self.identity is not None and self.identity.session is not None:
+            await session_timeouts.put_off(self._scope["session"])
 
     async def authenticate(self, message: AuthMessage) -> None:
         """Answer an `auth_message`. Who is somebody already can only be told that it is the same.

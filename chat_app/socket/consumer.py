@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 # Seconds for which a look whether the identity still holds is good.
 AUTHORISED = 1.0
+# What clients do not send by themselves.
+BY_A_PERSON = (client.UserMessage, client.InteractionMessage, client.StopMessage)
 
 
 class ChatConsumer:
@@ -47,6 +49,8 @@ class ChatConsumer:
 
     async def handle(self, message: client.ClientMessage) -> None:
         """Do what a message of the client asks for."""
+        if isinstance(message, BY_A_PERSON):
+            await self._authentication.put_off_timeout()
         match message:
             case client.UserMessage():
                 await self._submit(message)

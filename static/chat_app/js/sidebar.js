@@ -46,7 +46,9 @@ export class Sidebar extends EventTarget {
       current: main.dataset.conversation,
     });
     try {
-      const response = await fetch(`${main.dataset.list}?${query}`);
+      const response = await fetch(`${main.dataset.list}?${query}`, {
+        headers: { "X-Background": "1" },
+      });
       if (!response.ok || response.redirected) return;
       this.#replace(await response.text());
     } catch {

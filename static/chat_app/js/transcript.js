@@ -145,7 +145,9 @@ export class Transcript extends EventTarget {
   }
 
   async #fetch(query) {
-    const response = await fetch(`${main.dataset.items}?${query}`);
+    const response = await fetch(`${main.dataset.items}?${query}`, {
+      headers: { "X-Background": "1" },
+    });
     if (response.redirected) this.dispatchEvent(new Event("signedOut"));
     if (response.redirected || !response.ok) throw new Error(`items: ${response.status}`);
     const parsed = new DOMParser().parseFromString(await response.text(), "text/html");

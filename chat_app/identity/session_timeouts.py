@@ -1,0 +1,78 @@
+"""When a person who has signed in must do so again: after being idle, and at the latest.
+
+Django's sessions have one end. The middleware puts it off when the person does something, up to the
+latest end, which is set once; what a person does on a socket puts it off too.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.http import HttpRequest, HttpResponseBase
+from django.utils import timezone
+from django.utils.decorators import async_only_middleware
+
+from chat_app.settings import ChatSettings
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+
+# In the data of the session.
+LATEST = "signed_in_until"
+# Of requests that no person has made: a page that keeps itself up to date.
+BACKGROUND = "X-Background"
+# Seconds by which an end may be put off too little, so that not every request writes the session.
+PRECISION = 60.0
+
+GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
+
+@async_only_middleware
+def session_timeouts(get_response: GetResponse) -> GetResponse:
+    """Middleware below Django's for sessions, which stores what this one changes."""
+
+    async def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = await get_response(request)
+        # Who has not looked at the session has not acted for its person either.
+        if request.session.accessed and BACKGROUND not in request.headers:
+            _put_off(request.session)
+        return response
+
+    return middleware
+
+
+async def put_off(session: SessionBase) -> None:
+    """The person of a socket did something. `session` is as the socket has it, read before."""
+    if LATEST not in session or not _put_off(session):  # the middleware is not in use, or not yet
+        return
+
+    def store(tx: Transaction) -> None:
+        fresh = import_module(settings.SESSION_ENGINE).SessionStore(session.session_key)
+        if _put_off(fresh):
+            with suppress(UpdateError):  # it has ended meanwhile
+                fresh.save()
+
+    await writer.write(store)
+
+
+def _put_off(session: SessionBase) -> bool:
+    """Put the end off in the data of a signed-in session; False if that would change little."""
+    chat = ChatSettings.load()
+    idle, absolute = chat.SESSION_IDLE_TIMEOUT, chat.SESSION_ABSOLUTE_TIMEOUT
+    if SESSION_KEY not in session or not (idle or absolute):
+        return False
+    now = timezone.now()
+    if LATEST not in session:
+        session[LATEST] = (now + timedelta(seconds=absolute)).timestamp() if absolute else None
+    ends = [datetime.fromtimestamp(latest, UTC)] if (latest := session[LATEST]) else []
+    if idle:
+        ends.append(now + timedelta(seconds=idle))
+    end = min(ends)
+    shift = abs(end - session.get_expiry_date())
+    if "_session_expiry" in session and shift.total_seconds() <= min(PRECISION, idle / 10):
+        return False
+    session.set_expiry(end)
+    return True

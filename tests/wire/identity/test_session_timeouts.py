@@ -1,0 +1,145 @@
+"""A session ends when its person was idle for long, and at the latest; what stands on it, too."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
+from django.test import AsyncClient
+from django.utils import timezone
+from pytest_django import Settings
+
+from chat_app.feed import sweeper
+from chat_app.identity.session_timeouts import LATEST
+from sessions_app.storage.writer import writer
+from tests.support.hitl import set_hitl
+from tests.wire.local_socket import LocalSocket
+
+IDLE, ABSOLUTE = 1000, 5000
+PAGE = "/c/c1/"
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+async def _timeouts(settings: Settings) -> AsyncIterator[None]:
+    set_hitl(settings, SESSION_IDLE_TIMEOUT=IDLE, SESSION_ABSOLUTE_TIMEOUT=ABSOLUTE)
+    yield
+    writer.stop()
+
+
+@pytest.fixture
+async def ann(async_client: AsyncClient) -> User:
+    """A user who has signed in and looked at a page."""
+    user = await User.objects.acreate(username="ann")
+    await async_client.aforce_login(user)
+    await async_client.get(PAGE)
+    return user
+
+
+async def seconds_left() -> float:
+    """Until the only session ends."""
+    row = await Session.objects.aget()
+    return (row.expire_date - timezone.now()).total_seconds()
+
+
+async def loaded() -> SessionStore:
+    """The only session, with its data."""
+    store = SessionStore((await Session.objects.aget()).session_key)
+    await store.ahas_key(LATEST)
+    return store
+
+
+async def change(what: Callable[[SessionBase], Any]) -> None:
+    """Change the only session."""
+    store = await loaded()
+    what(store)
+    await store.asave()
+
+
+def ending_in(seconds: float) -> Callable[[SessionBase], Any]:
+    """That of a person who did something a while ago."""
+    return lambda session: session.set_expiry(timedelta(seconds=seconds))
+
+
+@pytest.mark.usefixtures("ann")
+async def test_a_session_ends_when_its_person_is_idle(async_client: AsyncClient) -> None:
+    assert await seconds_left() == pytest.approx(IDLE, abs=30)
+    cookie = async_client.cookies["sessionid"]
+    assert int(cookie["max-age"]) == pytest.approx(IDLE, abs=30)
+    await change(ending_in(-1))
+    assert (await async_client.get(PAGE)).status_code == 302
+
+
+@pytest.mark.usefixtures("ann")
+async def test_who_does_something_stays_signed_in(async_client: AsyncClient) -> None:
+    await change(ending_in(100))
+    await async_client.get(PAGE)
+    assert await seconds_left() == pytest.approx(IDLE, abs=30)
+
+
+@pytest.mark.usefixtures("ann")
+async def test_an_open_page_is_nobody_who_does_something(async_client: AsyncClient) -> None:
+    await change(ending_in(100))
+    for path in (f"{PAGE}items/", "/conversations/"):
+        answer = await async_client.get(path, headers={"x-background": "1"})
+        assert answer.status_code == 200
+    assert await seconds_left() <= 100
+
+
+@pytest.mark.usefixtures("ann")
+async def test_nobody_stays_signed_in_for_ever(async_client: AsyncClient) -> None:
+    latest = (await Session.objects.aget()).get_decoded()[LATEST]
+    assert latest - datetime.now(UTC).timestamp() == pytest.approx(ABSOLUTE, abs=30)
+
+    def signed_in_long_ago(session: SessionBase) -> None:
+        session[LATEST] = datetime.now(UTC).timestamp() + 200
+        session.set_expiry(timedelta(seconds=100))
+
+    await change(signed_in_long_ago)
+    await async_client.get(PAGE)
+    assert await seconds_left() == pytest.approx(200, abs=30)
+
+
+async def socket_of(user: User) -> LocalSocket:
+    """A socket that the only session opens."""
+    socket = LocalSocket(user)
+    socket.scope["session"] = await loaded()
+    return socket
+
+
+async def test_a_message_on_a_socket_is_something_that_a_person_does(ann: User) -> None:
+    await change(ending_in(100))
+    async with await socket_of(ann) as socket:
+        await socket.settled()
+        assert await seconds_left() <= 100
+        await socket.send({"type": "stop_message", "conversation_id": "c1", "id": "s"})
+        await socket.until("ack_message")
+    assert await seconds_left() == pytest.approx(IDLE, abs=30)
+
+
+async def test_a_socket_ends_with_the_session(ann: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+    async with await socket_of(ann) as socket:
+        await socket.settled()
+        await change(ending_in(-1))
+        assert await socket.until_closed() == 4401
+
+
+@pytest.mark.usefixtures("ann")
+async def test_requests_in_a_row_store_the_session_once(async_client: AsyncClient) -> None:
+    before = (await Session.objects.aget()).expire_date
+    await async_client.get(PAGE)
+    assert (await Session.objects.aget()).expire_date == before
+
+
+@pytest.mark.usefixtures("ann")
+async def test_both_ends_can_be_switched_off(async_client: AsyncClient, settings: Settings) -> None:
+    set_hitl(settings, SESSION_IDLE_TIMEOUT=0, SESSION_ABSOLUTE_TIMEOUT=0)
+    await change(ending_in(100))
+    await async_client.get(PAGE)
+    assert await seconds_left() <= 100
