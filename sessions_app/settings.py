@@ -47,6 +47,10 @@ class RuntimeSettings(Section):
     # Offered beside those of the file, in its form.
     EXTRA_WORKFLOWS: dict[str, dict[str, Any]] = Field(default={}, description="a dict by name")
     PARK_AFTER: float = Field(default=60, ge=0, description="seconds, 0 or more, such as 60")
+    # How long the code of a run may hold up the event loop, before the run is suspended.
+    MAX_BLOCKING: float = Field(
+        default=3, ge=0, description="seconds, such as 3, or 0 for any time"
+    )
     KEEP_DAYS: int = Field(default=0, ge=0, description="days, or 0 to keep all conversations")
     # In characters, as JSON has them without its marks.
     MAX_STEP_RESULT: int = Field(default=4 * 1024**2, ge=1, description=CHARACTERS)

@@ -13,13 +13,20 @@ PROBE_WORKFLOW is set.
     slowstream N MS   as stream, with so many milliseconds before each chunk
     step N [MS]       N journaled steps; each waits so many milliseconds, then appends a line to the
                       file named by PROBE_LOG, and two to that named by PROBE_DIARY
+    block HOW S       holds up the event loop for so many seconds: by a `loop`, a `sleep`, a `task`
+                      of its own, a `match` of a regular expression (for ever), `caught` (a loop
+                      that waits then, also if it is interrupted), or `deaf` (one call of C)
     exit              ends the process at once, as a crash does
 """
 
 import asyncio
 import os
+import re
+import sqlite3
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from bench.workflows.probe_diary import note
@@ -40,6 +47,7 @@ from sessions_app.workflows.prompts import AnyPrompt
 
 Part = Callable[[Context, list[str]], AsyncGenerator[str, None]]
 
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
 COLOURS = [
     Option(id="1", label="Red", value="red", description="as a rose"),
     Option(id="2", label="Blue", value="blue"),
@@ -177,6 +185,43 @@ async def unstorable(context: Context, arguments: list[str]) -> AsyncGenerator[s
     yield text
 
 
+def spin(seconds: float) -> None:
+    """Loop in Python."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+async def block(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """What a workflow must not do."""
+    how, seconds = arguments[0], float(arguments[1]) if len(arguments) > 1 else 0.0
+    yield "block "
+    await asyncio.sleep(0.1)
+    match how:
+        case "loop":
+            spin(seconds)
+        case "sleep":
+            time.sleep(seconds)  # noqa: ASYNC251 - just this
+        case "task":
+            await asyncio.gather(asyncio.to_thread(time.sleep, 0), spin_async(seconds))
+        case "match":
+            re.match("(a+)+$", "a" * 60 + "b")
+        case "caught":
+            with suppress(BaseException):
+                spin(seconds)
+            await asyncio.sleep(seconds)
+        case "deaf":
+            with sqlite3.connect(":memory:") as database, suppress(sqlite3.OperationalError):
+                threading.Timer(seconds, database.interrupt).start()
+                database.execute(ENDLESS)
+    yield "and on"
+
+
+async def spin_async(seconds: float) -> None:
+    """Loop as a coroutine."""
+    spin(seconds)
+
+
 async def exit_(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """What takes its process with it."""
     yield "exit"
@@ -197,5 +242,6 @@ PARTS: dict[str, Part] = {
     "step": step,
     "large": large,
     "unstorable": unstorable,
+    "block": block,
     "exit": exit_,
 }

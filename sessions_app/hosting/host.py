@@ -102,6 +102,11 @@ class Host:
         return self._lease.generation
 
     @property
+    def runs(self) -> list[RunTask]:
+        """Those in memory."""
+        return list(self._runs.values())
+
+    @property
     def awaited(self) -> set[UUID]:
         """The interactions that its runs wait for."""
         return set().union(*(run.awaited for run in self._runs.values()))

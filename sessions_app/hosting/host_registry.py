@@ -12,6 +12,7 @@ from sessions_app.errors import BuilderFailed, SessionsError, UnknownWorkflow
 from sessions_app.hosting.host import RETRY_AFTER, Host, Terms
 from sessions_app.hosting.lease import THIS_PROCESS, JobClaim, LeaseHolder, let_go, take_lease
 from sessions_app.hosting.run_selection import suspend_all
+from sessions_app.hosting.run_task import RunTask
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.writer import writer
@@ -39,6 +40,10 @@ class HostRegistry:
     def get(self, key: str) -> Host | None:
         """The host of the key, if it is here."""
         return self._hosts.get(key)
+
+    def run(self, run_id: str) -> RunTask | None:
+        """The run of that id, if it is in memory here."""
+        return next((run for host in self for run in host.runs if str(run.id) == run_id), None)
 
     def wake(self, key: str, settled: InteractionSettled | None = None) -> bool:
         """Wake the key's host. False if it is not here."""

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import aclosing
 from enum import Enum
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -44,10 +45,18 @@ class Leaving(Enum):
     DRAIN = "its process stops"
     BROKEN = "a write of it failed"
     LOST = "its host has lost the key"
+    BLOCKED = "it held up the event loop"
+
+
+class BlockedLoop(BaseException):
+    """Raised in the code of a run that holds up the event loop. No `Exception`, to get out."""
 
 
 class RunTask:
     """Executes the workflow from the top, with the journal in its hand."""
+
+    # Of its task, before its id.
+    NAME = "run "
 
     def __init__(
         self,
@@ -69,7 +78,7 @@ class RunTask:
 
     def start(self, left: Callable[["RunTask"], None]) -> None:
         """Begin to execute; `left` is called when it is out of memory."""
-        self.task = asyncio.create_task(self._drive(), name=f"run {self.id}")
+        self.task = asyncio.create_task(self._drive(), name=f"{self.NAME}{self.id}")
         self.task.add_done_callback(lambda _: left(self))
 
     def leave(self, why: Leaving) -> None:
@@ -85,6 +94,27 @@ class RunTask:
         """Take it out of memory until an answer, or the end of a sleep, brings it back."""
         self._backend.rest()
         self.leave(Leaving.PARK)
+
+    def block(self, stack: str) -> None:
+        """It holds up the event loop: suspend it. Called from outside of the loop, which stands
+        still, and perhaps within its own code.
+
+        Who calls ends it there. Should it get away, it is cancelled, and can write nothing.
+        """
+        self._leaving = Leaving.BLOCKED
+        self._lane.failed = True
+        if self._runner is not None:
+            self._runner.context.end()
+        block = partial(run_writes.block, leased=self._started.leased, stack=stack)
+        # In the host's order: it looks at its runs after this.
+        written = writer.submit(block, Lane(beside=self._lane))
+        written.add_done_callback(lambda future: self._blocked(future.exception(), stack))
+        if self.task is not None:
+            self.task.get_loop().call_soon_threadsafe(self.task.cancel)
+
+    def _blocked(self, error: BaseException | None, stack: str) -> None:
+        # By the writer: what is being executed may hold a lock that the log needs.
+        log.error("run.blocked", run=str(self.id), at=stack.splitlines()[-2:], exc_info=error)
 
     def settled(self, news: InteractionSettled) -> None:
         """One of its interactions has its final status."""
@@ -110,6 +140,9 @@ class RunTask:
             await self._end(Run.Status.SUSPENDED, type(error).__name__, str(error))
         except Exception as error:  # noqa: BLE001 - workflow code may raise anything
             await self._failed(error)
+        except BaseException:
+            if self._leaving is not Leaving.BLOCKED:
+                raise
         else:
             if self._leaving is Leaving.STOP:
                 await self._end(Run.Status.CANCELLED)

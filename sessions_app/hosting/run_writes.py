@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from sessions_app.conversations.settlement import Settlement, find_interactions, set_running, settle
-from sessions_app.hosting.lease import Lease
-from sessions_app.models import Event, Interaction, JournalEntry, Run
+from sessions_app.hosting.lease import THIS_PROCESS, Lease
+from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.storage import sql
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.run_text import fold
@@ -206,6 +206,34 @@ def end(
     sql.update(Run, outcome, id=run.id)
     if final:
         fold(run.id, run.conversation_id)
+
+
+def block(tx: Transaction, leased: LeasedRun, *, stack: str) -> None:
+    """The run holds up its process, which others may find dead: it is suspended, and to the others
+    in that process nothing is charged.
+    """
+    run = leased.check(tx)
+    tx.lock(run.conversation_id)
+    if not Run.objects.filter(pk=run.id, status__in=Run.UNFINISHED).exists():
+        return
+    message = (
+        "It stood in the way of everything else in its process. "
+        "Once that is mended, an operator can resume it."
+    )
+    detail = (
+        "It held up the event loop for longer than MAX_BLOCKING. Have a step do what takes long: "
+        f"a plain function is called in a thread there. This was being executed:\n{stack[-7500:]}"
+    )
+    end(
+        tx,
+        leased,
+        Run.Status.SUSPENDED,
+        error={"code": "blocked", "message": message},
+        detail=detail,
+    )
+    hosted = HostLease.objects.filter(worker=THIS_PROCESS, released_at=None)
+    beside = Run.objects.filter(key__in=hosted.values("key"), status=Run.Status.RUNNING)
+    beside.filter(crashes__gt=0).update(crashes=0)
 
 
 def _begin(tx: Transaction, run: RunRecord, call: Call, **columns: Any) -> None:

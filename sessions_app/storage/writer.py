@@ -117,9 +117,13 @@ class Writer:
 
     def write_now(self, work: Work[T]) -> T:
         """Queue the work from a thread without an event loop, and wait for the commit."""
+        return self.submit(work).result()
+
+    def submit(self, work: Work[T], lane: Lane | None = None) -> "Future[T]":
+        """Queue the work from anywhere; the future's callbacks are called by the writer."""
         future: Future[T] = Future()
-        self._put(_Item(work, future))
-        return future.result()
+        self._put(_Item(work, future, lane))
+        return future
 
     def stop(self) -> None:
         """Write what is queued, then end the threads. A later write starts new ones."""

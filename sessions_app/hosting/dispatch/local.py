@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from sessions_app.hosting.dispatch.dispatcher import ProcessReport
+from sessions_app.hosting.dispatch.watchdog import Watchdog
 from sessions_app.hosting.host import Terms
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import release_others
@@ -42,6 +43,8 @@ class LocalDispatcher:
     async def start(self) -> None:
         """Wake the host of each key that has work; runs that wait for people need none."""
         self._loop = asyncio.get_running_loop()
+        self._watchdog = Watchdog(self.hosts)
+        self._watchdog.start()
         await writer.write(release_others)
         keys, suspects = await reads.read(keys_needing_host)
         for key in keys:
@@ -57,6 +60,7 @@ class LocalDispatcher:
         if self._tasks:
             await asyncio.wait(self._tasks.values())
         await self.hosts.close()
+        self._watchdog.stop()
         self._loop = None
 
     def announce(

@@ -14,6 +14,7 @@ from sessions_app.hosting.dispatch.dispatcher import Duty, ProcessReport
 from sessions_app.hosting.dispatch.host_lookup import look_up
 from sessions_app.hosting.dispatch.job_workers import JobWorkers
 from sessions_app.hosting.dispatch.procrastinate import ProcrastinateDispatcher
+from sessions_app.hosting.dispatch.watchdog import Watchdog
 from sessions_app.hosting.host import Terms
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import THIS_PROCESS
@@ -49,6 +50,8 @@ class WorkerDispatcher(ProcrastinateDispatcher):
     async def start(self) -> None:
         """Begin to take jobs."""
         self._freshness.confirm(time.monotonic())
+        self._watchdog = Watchdog(self.hosts)
+        self._watchdog.start()
         self._job_workers.start()
         self._tasks = [
             asyncio.create_task(self._look_often(), name="look"),
@@ -63,6 +66,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.hosts.close()
+        self._watchdog.stop()
 
     def report(self) -> ProcessReport:
         """See `Dispatcher`."""

@@ -1,0 +1,114 @@
+"""Finds the run whose code holds up the event loop of its process, and takes it out.
+
+All else of the process stands still meanwhile: its other runs, its heartbeats, SIGTERM. The alarm
+clock of the system is put off for as long as the loop turns. When it goes off, Python calls its
+handler within the very code that is being executed, also within a regular expression, which lets no
+thread run; so the handler knows which run that code is of, and ends it there. One long call of
+other C code cannot be ended. If it lets threads run, a thread suspends its run all the same.
+"""
+
+import asyncio
+import signal
+import sys
+import threading
+import traceback
+
+from sessions_app.hosting.host_registry import HostRegistry
+from sessions_app.hosting.run_task import BlockedLoop, RunTask
+from sessions_app.settings import RuntimeSettings
+from sessions_app.workflows.context import current_context
+
+LOOK_EVERY = 0.5  # seconds
+# So many looks must find the same run: one alone finds any, after the whole process was stopped.
+LOOKS = 3
+
+
+class Watchdog:
+    """Watches the running event loop, for the hosts of this process."""
+
+    def __init__(self, hosts: HostRegistry) -> None:
+        self._hosts = hosts
+        self._limit = RuntimeSettings.load().MAX_BLOCKING
+        self._loop = asyncio.get_running_loop()
+        self._watched = threading.get_ident()
+        self._turned = threading.Event()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        # What the last looks of the handler found, and how many of them.
+        self._suspect: RunTask | None = None
+        self._looks = 0
+        self._condemned: RunTask | None = None
+        # Elsewhere no handler can be installed (`runserver`), or somebody else has the clock.
+        main = threading.current_thread() is threading.main_thread()
+        self._has_alarm = main and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+
+    def start(self) -> None:
+        """Begin to watch, unless `MAX_BLOCKING` is 0."""
+        if self._limit:
+            if self._has_alarm:
+                signal.signal(signal.SIGALRM, self._look)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._over.set()
+        if self._limit:
+            self._thread.join()
+        if self._has_alarm:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    def _watch(self) -> None:
+        """Put the alarm off while the loop turns; where it does not, see to what hears none."""
+        silent = 0
+        self._await_turn()
+        while not self._over.wait(LOOK_EVERY):
+            if self._turned.is_set():
+                silent = 0
+                self._await_turn()
+                continue
+            silent += 1
+            unheard = silent * LOOK_EVERY > self._limit + 1 and not self._looks
+            if unheard and self._condemned is None:
+                self._condemn(self._current())
+
+    def _await_turn(self) -> None:
+        self._turned.clear()
+        self._suspect, self._looks, self._condemned = None, 0, None
+        if self._has_alarm:
+            first = max(self._limit - (LOOKS - 1) * LOOK_EVERY, LOOK_EVERY)
+            signal.setitimer(signal.ITIMER_REAL, first, LOOK_EVERY)
+        try:
+            self._loop.call_soon_threadsafe(self._turned.set)
+        except RuntimeError:  # the loop is closed
+            self._over.set()
+
+    def _look(self, *_: object) -> None:
+        """The alarm goes off: called in the loop's thread, within what is being executed."""
+        run = self._current()
+        self._looks = self._looks + 1 if run is self._suspect else 1
+        self._suspect = run
+        if run is None or self._turned.is_set():
+            return
+        if self._looks == LOOKS:
+            self._condemn(run)
+        if run is self._condemned:
+            raise BlockedLoop
+
+    def _current(self) -> RunTask | None:
+        """The run whose code is executed: by its context, if this is called within it; else, or if
+        that is a builder's, by the task.
+        """
+        context = current_context.get()
+        task = asyncio.current_task(self._loop)
+        ids = (
+            "" if context is None else context.run_id,
+            "" if task is None else task.get_name().removeprefix(RunTask.NAME),
+        )
+        return next((run for run in map(self._hosts.run, ids) if run is not None), None)
+
+    def _condemn(self, run: RunTask | None) -> None:
+        if run is not None:
+            self._condemned = run
+            frame = sys._current_frames().get(self._watched)  # noqa: SLF001 - a documented name
+            run.block("".join(traceback.format_stack(frame)))

@@ -1,0 +1,85 @@
+"""A run whose code holds up the event loop is found and suspended alone; its neighbours go on."""
+
+import json
+import signal
+from typing import Any
+
+from tests.conftest import NewServer
+from tests.support.received_frames import Frame
+from tests.support.server import Server
+from tests.support.websocket import WsClient
+
+NEIGHBOURS = 7
+TEXTS = """
+    select run_id, payload from sessions_app_event
+    where type = 'message' order by conversation_id, sequence
+"""
+WHOLE = "".join(f"t{number} " for number in range(40))
+
+
+def completed(frame: Frame) -> bool:
+    return (frame["type"], frame["status"]) == ("system_response_message", "complete")
+
+
+def blocked(server: Server) -> list[dict[str, Any]]:
+    """The errors of the runs that blocked, which are suspended."""
+    rows = server.rows("select status, error from sessions_app_run where text like 'block%'")
+    assert {row["status"] for row in rows} == {"suspended"}
+    errors = [row["error"] for row in rows]
+    return [dict(json.loads(one) if isinstance(one, str) else one) for one in errors]
+
+
+async def beside_runs(server: Server, how: str) -> None:
+    """Have a run block while others are at work, and wait until these are over."""
+    async with WsClient(server, workflow="probe") as ann:
+        for number in range(NEIGHBOURS):
+            await ann.message("slowstream 40 50", conversation_id=f"{how}{number}")
+        begun: set[str] = set()
+        while len(begun) < NEIGHBOURS:
+            frame = await ann.until("system_response_message")
+            begun.add(frame["conversation_id"])
+        await ann.message(f"block {how}", conversation_id=how)
+        ended: set[str] = set()
+        while len(ended) < NEIGHBOURS:
+            ended.add((await ann.until(completed, 60))["conversation_id"])
+
+
+def assert_unhurt(server: Server, neighbours: int) -> None:
+    texts: dict[str, str] = {}
+    for row in server.rows(TEXTS):
+        payload = row["payload"]
+        text = (json.loads(payload) if isinstance(payload, str) else payload)["text"]
+        texts[str(row["run_id"])] = texts.get(str(row["run_id"]), "") + text
+    assert list(texts.values()) == [WHOLE] * neighbours
+    # One is counted where a run is taken up; with two it would be a suspect.
+    assert not server.rows("select 1 from sessions_app_run where crashes > 1")
+
+
+async def test_a_run_that_blocks_its_process_is_suspended_and_no_other_is_charged(
+    new_server: NewServer,
+) -> None:
+    server = new_server(MAX_BLOCKING="1")
+    hows = ["loop 60", "sleep 60", "task 60", "match", "caught 60"]
+    for how in hows:
+        await beside_runs(server, how)
+    errors = blocked(server)
+    assert [error["code"] for error in errors] == ["blocked"] * len(hows)
+    assert all("bench/workflows/probe.py" in error["detail"] for error in errors)
+    assert_unhurt(server, len(hows) * NEIGHBOURS)
+
+
+async def test_a_run_that_cannot_be_interrupted_is_charged_alone_and_writes_nothing_more(
+    new_server: NewServer,
+) -> None:
+    server = new_server(workers=2, MAX_BLOCKING="1")
+    await beside_runs(server, "deaf 10")
+    assert [error["code"] for error in blocked(server)] == ["blocked"]
+    assert_unhurt(server, NEIGHBOURS)
+
+
+async def test_sigterm_ends_a_process_that_a_workflow_holds_up(server: Server) -> None:
+    async with WsClient(server, workflow="probe") as ann:
+        await ann.message("block loop 600", conversation_id="blocker")
+        await ann.until("system_response_message")
+        server.host.process.send_signal(signal.SIGTERM)
+        assert server.host.process.wait(30) == 0
