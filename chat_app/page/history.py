@@ -9,9 +9,11 @@ the rows that may be folded from them, and what has been read twice is dropped.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import accumulate, islice
 from uuid import UUID
 
-from django.db.models import Max, Min, QuerySet
+from django.db.models import Max, Min, QuerySet, TextField
+from django.db.models.functions import Cast, Length
 from django.utils import timezone
 
 from sessions_app.models import Event
@@ -19,8 +21,9 @@ from sessions_app.storage.event_log import read_records
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.run_text import Piece, join, stretches
 
-# Each item takes one of these rows at least, so this bounds what a look shows.
+# Each item takes one of these rows at least, so these bound what a look shows.
 ROWS = 50
+SIZE = 1024 * 1024  # characters; the row that passes it is the last
 
 TEXTS = (Event.Type.TEXT, Event.Type.MESSAGE)
 # These end the stretch of a run's text before them.
@@ -50,15 +53,22 @@ def read(conversation: UUID, *, after: int = 0, before: int | None = None) -> Hi
     counted = list(
         events.exclude(type__in=UNCOUNTED)
         .order_by("-sequence")
-        .values_list("first_sequence", flat=True)[: ROWS + 1]
+        .values_list("first_sequence", Length(Cast("payload", TextField())))[: ROWS + 1]
     )
-    skipped = len(counted) > ROWS
-    start = counted[ROWS - 1] if skipped else after + 1
+    fitting = _fitting([size for _, size in counted])
+    skipped = len(counted) > fitting
+    start = counted[fitting - 1][0] if skipped else after + 1
     events = events.filter(sequence__gte=start)
     pieces = list(_pieces(events))
     rows = [*pieces, *read_records(events.exclude(type=Event.Type.TEXT))]
     missing = [*_rest_of_texts(rows, before), *_rest_of_steps(rows), *_restarts(rows)]
     return History(_in_order([*rows, *missing]), start, skipped)
+
+
+def _fitting(sizes: list[int]) -> int:
+    """How many of the rows, of which the newest is the first, one look shows."""
+    before = accumulate(sizes[:ROWS], initial=0)
+    return sum(size < SIZE for size in islice(before, ROWS))
 
 
 def _pieces(events: QuerySet[Event]) -> Iterator[EventRecord]:

@@ -13,6 +13,7 @@ from chat_app.page.cards import detail_rows
 from chat_app.page.history import BREAKS
 from chat_app.page.outcome_texts import OutcomeText, outcome
 from sessions_app.models import Event, Interaction, Run
+from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.run_text import TakenBack, split, taken_back, undo
 
@@ -51,6 +52,16 @@ class TextSegment(Item):
     template = "chat_app/items/text.html"
 
     text: str = ""
+
+    @property
+    def shown(self) -> str:
+        """As much as the page takes."""
+        return self.text[: RuntimeSettings.load().MAX_SHOWN]
+
+    @property
+    def hidden(self) -> int:
+        """How many characters it does not show."""
+        return len(self.text) - len(self.shown)
 
     @property
     def ends_in_space(self) -> bool:

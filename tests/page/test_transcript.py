@@ -163,6 +163,28 @@ def test_a_long_conversation_is_read_part_by_part_without_a_gap(log: StoredLog) 
     assert answers == [f"a{number} x" for number in range(60)]
 
 
+def test_a_part_of_large_items_has_few_of_them_and_none_is_left_out(
+    log: StoredLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "SIZE", 10_000)
+    for number in range(12):
+        run = log.message()
+        size = 25_000 if number == 6 else 3000
+        log.text(run, str(number) * size)
+        log.end(run)
+    found: list[str] = []
+    part = read_transcript(log.conversation)
+    while part.items:
+        shown = [item.text for item in part.items if isinstance(item, TextSegment)]
+        assert sum(map(len, shown[1:])) <= 10_000
+        assert shown
+        found = [*shown, *found]
+        if not part.older:
+            break
+        part = read_transcript(log.conversation, before=part.older)
+    assert [text[:2] for text in found] == [(str(number) * 2)[:2] for number in range(12)]
+
+
 def test_a_question_settled_late_hides_nothing_between(log: StoredLog, ann: User) -> None:
     asked = log.ask(log.message("asks"), TextPrompt(text="Name?"))
     for number in range(60):

@@ -297,6 +297,25 @@ async def test_a_page_shows_a_bounded_part(client: AsyncClient, ann: User) -> No
     assert await reads.read(lambda: Conversation.objects.get().last_sequence) == 203
 
 
+async def test_of_a_huge_text_a_page_shows_the_beginning_and_where_the_rest_is(
+    client: AsyncClient, log: StoredLog
+) -> None:
+    size = 5_000_000
+
+    def write() -> Run:
+        run = log.message()
+        log.text(run, "x" * size)
+        log.end(run)
+        return run
+
+    run = await reads.read(write)
+    shown = await page(client)
+    assert len(shown) < 500_000
+    assert "… and 4737856 characters more." in shown
+    rest = await client.get(reverse("chat:chat_api:execution", args=[run.pk]))
+    assert len(rest.json()["result"]["choices"][0]["message"]["content"]) == size
+
+
 async def test_a_message_that_comes_while_the_state_is_read_breaks_nothing(log: StoredLog) -> None:
     def looked_at_before() -> str:
         log.message()
