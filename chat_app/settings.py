@@ -54,6 +54,9 @@ class ChatSettings(Section):
     BASE_TEMPLATE: str = Field(
         default="chat_app/base.html", description="the name of a template with the page's blocks"
     )
+    PASSWORD_URL: str = Field(
+        default="", description="a URL or the name of one, where people change their password"
+    )
     SIGN_OUT_URL: str = Field(
         default="", description="a URL or the name of one, that takes a POST to sign out"
     )

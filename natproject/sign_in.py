@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.contrib.auth.views import LoginView
+from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from sesame.utils import get_query_string
@@ -36,6 +36,23 @@ class SignInLinkView(SesameLoginView):  # type: ignore[misc] # sesame has no typ
     def login_failed(self) -> HttpResponse:
         """Show the sign-in page, which says how to get another link."""
         return HttpResponseRedirect(reverse("sign-in") + "?link=failed")
+
+
+class SignOutView(LogoutView):
+    """Ends the session, and has the browser forget what was typed and not yet sent."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Sign out."""
+        response = super().post(request, *args, **kwargs)
+        response["Clear-Site-Data"] = '"storage"'
+        return response
+
+
+class PasswordView(PasswordChangeView):
+    """Changes one's own password, and ends one's other sessions."""
+
+    template_name = "registration/password.html"
+    success_url = settings.LOGIN_REDIRECT_URL
 
 
 def site_url(path: str = "/") -> str:

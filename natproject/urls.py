@@ -1,18 +1,18 @@
 """URLs of the project; those of the chat are in `chat_app.urls`."""
 
 from django.contrib import admin
-from django.contrib.auth.views import LogoutView
 from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from natproject.sign_in import SignInLinkView, SignInView
+from natproject.sign_in import PasswordView, SignInLinkView, SignInView, SignOutView
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("sign-in/", SignInView.as_view(), name="sign-in"),
     path("sign-in/link/", SignInLinkView.as_view(), name="sign-in-link"),
-    path("sign-out/", LogoutView.as_view(), name="sign-out"),
+    path("sign-out/", SignOutView.as_view(), name="sign-out"),
+    path("password/", PasswordView.as_view(), name="password"),
     # Asked for by browsers on pages that name no icon, as the admin's.
     path("favicon.ico", RedirectView.as_view(url=static("chat_app/icon.svg"))),
     path("", include("chat_app.urls")),

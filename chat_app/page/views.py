@@ -201,6 +201,7 @@ def _site_context() -> dict[str, str]:
     return {
         "base_template": chat.BASE_TEMPLATE,
         "sign_in_url": resolve_url(settings.LOGIN_URL),
+        "password_url": resolve_url(chat.PASSWORD_URL) if chat.PASSWORD_URL else "",
         "sign_out_url": resolve_url(chat.SIGN_OUT_URL) if chat.SIGN_OUT_URL else "",
     }
 

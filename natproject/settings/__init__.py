@@ -22,6 +22,7 @@ HITL = {
     "EXTRA_WORKFLOWS": {"probe": {}} if given.PROBE_WORKFLOW else {},
     "HEALTH_URL": f"http://{HOST}:{PORT}/health",
     "SIGN_OUT_URL": "sign-out",
+    "PASSWORD_URL": "password",
     **given.hitl,
 }
 
@@ -104,7 +105,6 @@ AUTH_PASSWORD_VALIDATORS = [
         "UserAttributeSimilarityValidator",
         "MinimumLengthValidator",
         "CommonPasswordValidator",
-        "NumericPasswordValidator",
     )
 ]
 SESAME_ONE_TIME = True
@@ -139,7 +139,12 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = given.HTTPS
+CSRF_COOKIE_HTTPONLY = True  # the forms have the token
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no cookie of its own
 if given.HTTPS:
+    # By this prefix browsers know that no other host of the domain may set it.
+    SESSION_COOKIE_NAME = "__Host-sessionid"
+    CSRF_COOKIE_NAME = "__Host-csrftoken"
     # The proxy that ends TLS says so in this header, and must overwrite what a client sends in it.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 

@@ -5,6 +5,22 @@ from typing import Any
 import structlog
 
 
+def in_one_line(_: Any, __: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Show by its code what could begin a line of its own, or what a terminal would obey."""
+    return {
+        name: escape(value) if isinstance(value, str) else value for name, value in entry.items()
+    }
+
+
+def escape(text: str) -> str:
+    """The text in one line that can be printed; other alphabets stay as they are."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def configure_logging(level: str) -> dict[str, Any]:
     """Configure structlog and return Django's LOGGING for the same output.
 
@@ -34,6 +50,7 @@ def configure_logging(level: str) -> dict[str, Any]:
         "foreign_pre_chain": shared,
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            in_one_line,
             structlog.dev.ConsoleRenderer(
                 colors=False, exception_formatter=structlog.dev.plain_traceback
             ),

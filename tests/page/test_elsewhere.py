@@ -26,7 +26,7 @@ KNOWN = ("/assistant/", "/static/chat_app/", "/accounts/login/?next=/assistant/"
 def _elsewhere(settings: Settings) -> None:
     settings.ROOT_URLCONF = "tests.support.prefixed_urls"
     settings.LOGIN_URL = "/accounts/login/"
-    set_hitl(settings, SIGN_OUT_URL="")
+    set_hitl(settings, SIGN_OUT_URL="", PASSWORD_URL="")
 
 
 @pytest.fixture

@@ -1,0 +1,28 @@
+"""The cookies of a site behind HTTPS."""
+
+from http.cookies import Morsel, SimpleCookie
+
+from tests.conftest import NewServer
+from tests.http.client import Http
+from tests.support.processes.command import run
+
+HTTPS = {"x_forwarded_proto": "https"}
+
+
+def test_behind_https_each_cookie_is_this_hosts_alone_and_no_scripts(new_server: NewServer) -> None:
+    server = new_server(HTTPS="true")
+    link = run("manage.py", "sign_in_link", "carla", env=server.environment).stdout.strip()
+    http = Http(server, None, workflow=None)
+    answers = [http.get("/sign-in/", **HTTPS)]
+    answers.append(http.get("/sign-in/link/?" + link.partition("?")[2], **HTTPS))
+    given: list[Morsel[str]] = []
+    for answer in answers:
+        for header in answer.headers.get_all("set-cookie", []):
+            given += SimpleCookie(header).values()
+    assert {cookie.key for cookie in given} == {"__Host-sessionid", "__Host-csrftoken"}
+    for cookie in given:
+        assert (cookie["secure"], cookie["httponly"], cookie["samesite"]) == (True, True, "Lax")
+        assert (cookie["path"], cookie["domain"]) == ("/", "")
+    (session,) = [cookie.value for cookie in given if cookie.key == "__Host-sessionid"]
+    signed_in = http.get("/c/", cookie=f"__Host-sessionid={session}", **HTTPS)
+    assert "/sign-in/" not in signed_in.headers["location"]

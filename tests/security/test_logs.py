@@ -1,0 +1,36 @@
+"""What strangers send makes no line of the log, and no secret gets there."""
+
+import logging
+
+import pytest
+
+from natproject.settings.logs import configure_logging
+
+pytestmark = pytest.mark.formless
+
+HOSTILE = "/a\nsign_in user=admin\r\x1b[31m\u2028\u202e"
+SHOWN = r"/a\nsign_in user=admin\r\x1b[31m\u2028\u202e"
+
+
+@pytest.fixture
+def formatter() -> logging.Formatter:
+    config = configure_logging("INFO")["formatters"]["console"]
+    made: logging.Formatter = config.pop("()")(**config)
+    return made
+
+
+def test_an_entry_is_one_line_whatever_is_in_it(formatter: logging.Formatter) -> None:
+    record = logging.LogRecord("x", logging.WARNING, "", 0, "Forbidden: %s", (HOSTILE,), None)
+    record.__dict__["user"] = HOSTILE + " ann"
+    line = formatter.format(record)
+    assert line.isprintable()
+    assert SHOWN in line
+
+
+def test_an_entry_says_when_in_utc_how_grave_and_from_where(formatter: logging.Formatter) -> None:
+    record = logging.LogRecord("chat_app.x", logging.WARNING, "", 0, "Grüße", (), None)
+    line = formatter.format(record)
+    assert line[:4].isdigit()
+    assert line.split()[0].endswith("Z")
+    for part in ("warning", "Grüße", "chat_app.x"):
+        assert part in line

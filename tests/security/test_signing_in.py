@@ -1,0 +1,140 @@
+"""Signing in and out: sessions, passwords, and where it leads."""
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.test import Client
+from sesame.utils import get_query_string
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "correct horse battery"
+ELSEWHERE = ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+
+
+@pytest.fixture
+def ann() -> User:
+    return User.objects.create_user("ann", password=PASSWORD)
+
+
+def sign_in(client: Client, username: str = "ann", password: str = PASSWORD, **more: str) -> Any:
+    return client.post("/sign-in/", {"username": username, "password": password, **more})
+
+
+@pytest.mark.parametrize("way", ["password", "link"])
+def test_signing_in_begins_a_new_session(ann: User, way: str) -> None:
+    client = Client()
+    session = client.session
+    session["seen"] = True
+    session.save()
+    before = session.session_key
+    if way == "password":
+        sign_in(client)
+    else:
+        client.get("/sign-in/link/" + get_query_string(ann))
+    after = client.session.session_key
+    assert after not in (None, before)
+    assert list(Session.objects.values_list("session_key", flat=True)) == [after]
+    assert client.get("/c/").status_code == 302
+    assert "/c/" in client.get("/c/")["Location"]
+
+
+@pytest.mark.parametrize("to", ELSEWHERE)
+def test_nothing_leads_to_another_site(ann: User, to: str) -> None:
+    link = "/sign-in/link/" + get_query_string(ann)
+    answers = [
+        Client().get(link, {"next": to}, follow=False),
+        Client().get(link + "&next=" + to),
+        sign_in(Client(), next=to),
+        Client().post("/sign-in/?next=" + to, {"username": "ann", "password": PASSWORD}),
+    ]
+    client = Client()
+    client.force_login(ann)
+    answers += [client.get("/sign-in/", {"next": to}), client.post("/sign-out/", {"next": to})]
+    for answer in answers:
+        assert answer.status_code == 302
+        assert re.match(r"/(?![/\\])", answer["Location"]), answer["Location"]
+        assert "evil" not in answer["Location"]
+
+
+def test_a_session_that_was_signed_out_is_of_no_use(ann: User) -> None:
+    client = Client()
+    sign_in(client)
+    kept = client.cookies["sessionid"].value
+    answer = client.post("/sign-out/")
+    assert answer["Clear-Site-Data"] == '"storage"'
+    client.cookies["sessionid"] = kept
+    assert client.get("/c/")["Location"].startswith("/sign-in/")
+    assert not Session.objects.exists()
+
+
+def test_nobody_learns_who_has_an_account(ann: User) -> None:
+    User.objects.create_user("gone", password=PASSWORD, is_active=False)
+    User.objects.create_user("link-only")
+    tries = [("ann", "wrong"), ("nobody", "wrong"), ("gone", PASSWORD), ("link-only", "")]
+    tries += [("link-only", "wrong")]
+    said = set()
+    for name, password in tries:
+        answer = sign_in(Client(), name, password or " ")
+        text = re.sub(r'name="csrfmiddlewaretoken"[^>]*', "", answer.content.decode())
+        said.add((answer.status_code, text.replace(f'value="{name}"', "")))
+    assert len(said) == 1
+
+
+NEW = ("old_password", "new_password1", "new_password2")
+
+
+@pytest.mark.parametrize(
+    ("password", "taken"),
+    [
+        ("seven77", False),
+        ("password1", False),
+        ("ann-marie", False),
+        ("only letters", True),
+        ("739184620573", True),
+        ("пароль из слов", True),
+        (" spaces count ", True),
+        ("x" * 63 + "Y", True),
+        ("one word after the other " * 10, True),
+    ],
+)
+def test_a_password_is_long_and_not_well_known_and_else_what_one_likes(
+    ann: User, password: str, taken: bool
+) -> None:
+    ann.username = "ann-marie"
+    ann.save()
+    client = Client()
+    client.force_login(ann)
+    answer = client.post("/password/", dict(zip(NEW, (PASSWORD, password, password), strict=True)))
+    assert (answer.status_code == 302) == taken
+    assert (sign_in(Client(), "ann-marie", password).status_code == 302) == taken
+    for other in {password.upper(), password[:-1]} - {password}:
+        assert sign_in(Client(), "ann-marie", other).status_code == 200
+
+
+def test_a_change_of_the_password_needs_the_old_one_and_ends_the_other_sessions(ann: User) -> None:
+    here, there = Client(), Client()
+    for client in (here, there):
+        sign_in(client)
+    new = "another horse battery"
+    refused = here.post("/password/", dict(zip(NEW, ("wrong", new, new), strict=True)))
+    assert "incorrect" in refused.content.decode()
+    here.post("/password/", dict(zip(NEW, (PASSWORD, new, new), strict=True)))
+    assert "sign-in" not in here.get("/c/")["Location"]
+    assert "sign-in" in there.get("/c/")["Location"]
+
+
+def test_password_fields_are_masked_and_known_to_password_managers(ann: User) -> None:
+    client = Client()
+    pages = [client.get("/sign-in/").content.decode()]
+    client.force_login(ann)
+    pages.append(client.get("/password/").content.decode())
+    fields = [field for page in pages for field in re.findall(r"<input[^>]*password[^>]*>", page)]
+    assert len(fields) == 4
+    for field in fields:
+        assert 'type="password"' in field
+        assert re.search(r'autocomplete="(current|new)-password"', field)
+        assert "onpaste" not in field
