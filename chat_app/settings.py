@@ -60,6 +60,9 @@ class ChatSettings(Section):
     SIGN_OUT_URL: str = Field(
         default="", description="a URL or the name of one, that takes a POST to sign out"
     )
+    # What one process keeps for sockets whose clients do not read.
+    UNREAD_MB: int = Field(default=128, ge=1, description="MiB, 1 or more, such as 128")
+    UNREAD_MB_PER_USER: int = Field(default=32, ge=1, description="MiB, 1 or more, such as 32")
 
     @field_validator("ALLOWED_ORIGINS")
     @classmethod

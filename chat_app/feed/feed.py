@@ -6,10 +6,8 @@ is read. So news that is lost, doubled or out of order costs a read, and never a
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import UTC, datetime
-from itertools import chain
-from typing import Protocol
 from uuid import UUID
 
 import structlog
@@ -21,22 +19,18 @@ from chat_app.protocol.frames import SINGLE, Frame, View, dump, event_frames, is
 from sessions_app.notify.event_copy import read_copy
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
-from sessions_app.storage.run_text import parts
 
 log = structlog.get_logger(__name__)
 
 # Events read from the log at once. The first reads are small, as events may be large.
 FIRST_PAGE = 16
 PAGE = 200
-PAGE_BYTES = 256 * 1024
 # Runs whose end is remembered, for a stop that is acknowledged when they have ended.
 ENDED = 64
 
 
-class Send(Protocol):
-    """Sends a text frame. `free`: it is not charged to the budget of the socket."""
-
-    async def __call__(self, text: str, *, free: bool = False) -> None: ...
+# Sends a text frame; waits while the client does not read.
+Send = Callable[[str], Awaitable[None]]
 
 
 class Feed:
@@ -116,7 +110,7 @@ class Feed:
         for frame in event_frames(event, view):
             text = dump(frame)
             size += len(text)
-            await self._send(text, free=self._window.acknowledging)
+            await self._send(text)
         return size
 
     async def _catch_up(self, copy: str | None = None) -> None:
@@ -141,22 +135,21 @@ class Feed:
         events, settled = await reads.read(read_events, self.conversation, self.cursor, self._page)
         if not events:  # the conversation was deleted
             self.known = self.cursor
-        size = 0
-        for event in chain.from_iterable(map(parts, events)):
+        for event in events:
             if self._window.full:
                 break
             if event.sequence > self.cursor:
-                size += await self._pass(event, settled)
-        self._page = max(1, self._page // 2) if size > PAGE_BYTES else min(PAGE, self._page * 2)
+                await self._pass(event, settled)
+        cut = self.behind and len(events) < self._page  # they are large
+        self._page = max(1, len(events)) if cut else min(PAGE, self._page * 2)
 
-    async def _pass(self, event: EventRecord, settled: Collection[str]) -> int:
-        """Send an event and move the cursor behind it; returns the bytes."""
+    async def _pass(self, event: EventRecord, settled: Collection[str]) -> None:
+        """Send an event and move the cursor behind it."""
         size = await self.give(event, after=self.cursor, settled=settled)
         self.cursor = event.sequence
         self._window.sent(event.sequence, size)
         if is_end(event):
             await self._note_end(event.run)
-        return size
 
     async def _note_end(self, run: UUID) -> None:
         self._ended.append(run)

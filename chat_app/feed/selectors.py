@@ -1,7 +1,9 @@
 """What a feed reads. Everything here blocks: call it by `sessions_app.storage.reads.read`."""
 
+from bisect import bisect
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -13,8 +15,12 @@ from sessions_app.storage.records import EventRecord
 from sessions_app.storage.run_text import kept, split
 
 TEXT = (Event.Type.TEXT, Event.Type.MESSAGE)
-# Of a message that is being written, a first connection gets at most this many of the last pieces.
+# Of a message that is being written, a first connection gets at most this many of the last pieces,
+# and not more than so many characters.
 PIECES = 2000
+SO_FAR = 256 * 1024
+# Bytes, about, that a feed takes from the log at once, and keeps while its client does not read.
+PAGE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +47,10 @@ def find_conversation(owner: UserId, conversation_id: str) -> UUID | None:
 
 
 def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventRecord], set[str]]:
-    """Events after the cursor, and which of the prompts among them are settled by now."""
-    events = event_log.read(conversation, after=after, limit=limit)
+    """Events after the cursor, as many as a page takes, and which of the prompts among them are
+    settled by now.
+    """
+    events = _page(event_log.read(conversation, after=after, limit=limit))
     settled = {
         event.payload["interaction_id"] for event in events if event.type == Event.Type.INTERACTION
     }
@@ -50,6 +58,17 @@ def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventR
         pending = pending_interactions(pk__in=settled)
         settled -= {str(pk) for pk in pending.values_list("pk", flat=True)}
     return events, settled
+
+
+def _page(events: list[EventRecord]) -> list[EventRecord]:
+    """The first of them; at least one, however large it is."""
+    sizes = accumulate(_size(event) for event in events)
+    return events[: max(1, bisect(list(sizes), PAGE_BYTES))]
+
+
+def _size(event: EventRecord) -> int:
+    """Of its texts: nothing else in an event is large."""
+    return sum(len(value) for value in event.payload.values() if isinstance(value, str))
 
 
 def read_opening(conversation: UUID, *, after: int | None, kept: int | None) -> Opening:
@@ -105,9 +124,9 @@ def _output_so_far(conversation: UUID, last: int) -> list[EventRecord]:
     for run in Run.objects.filter(conversation=conversation, status=Run.Status.RUNNING):
         events = Event.objects.filter(conversation=conversation, run=run, first_sequence__lte=last)
         other = events.exclude(type__in=TEXT).order_by("-sequence").first()
-        rows = events.filter(
-            type__in=TEXT, first_sequence__gt=other.sequence if other else 0
-        ).order_by("-sequence")[:PIECES]
+        rows = _newest(
+            events.filter(type__in=TEXT, first_sequence__gt=other.sequence if other else 0)
+        )
         pieces = [
             piece
             for row in reversed(rows)
@@ -118,6 +137,18 @@ def _output_so_far(conversation: UUID, last: int) -> list[EventRecord]:
             text = "".join(piece.text for piece in pieces)
             span = (pieces[0].sequence, pieces[-1].sequence)
             found.append(_record(run, Event.Type.TEXT, span, {"text": text}, rows[0].created_at))
+    return found
+
+
+def _newest(texts: QuerySet[Event]) -> list[Event]:
+    """The last of them, the newest first."""
+    found: list[Event] = []
+    size = 0
+    for row in texts.order_by("-sequence")[:PIECES].iterator(chunk_size=16):
+        size += len(row.payload["text"])
+        if found and size > SO_FAR:
+            break
+        found.append(row)
     return found
 
 

@@ -13,11 +13,11 @@ from asgiref.typing import (
     WebSocketCloseEvent,
 )
 from channels.auth import AuthMiddlewareStack
-from daphne.ws_protocol import WebSocketProtocol
 from django.core.handlers.asgi import ASGIHandler
 from django.urls import Resolver404, resolve
 
 from chat_app.feed.sweeper import sweeper
+from chat_app.socket import flow_control
 from chat_app.socket.consumer import ChatConsumer
 from sessions_app.operations import startup
 from sessions_app.operations.server_lifecycle import WithRuntime
@@ -29,7 +29,7 @@ NUL_REFUSED = b"The address or a cookie holds a NUL (U+0000). Remove it and try 
 
 def serve(application: ASGI3Application) -> ASGI3Application:
     """See `chat_app.asgi.with_chat`."""
-    WebSocketProtocol.serverClose = _server_close
+    flow_control.install()
     # Clients are told to come back before the runtime stops.
     startup.before_stop.append(sweeper.close_all)
     return WithRuntime(RefuseNul(WithSocket(application)))
@@ -97,13 +97,3 @@ def _is_of_chat(scope: Any) -> bool:
     except Resolver404:
         return False
     return match.app_names[-1:] == ["chat"] and match.url_name == "socket"
-
-
-def _server_close(self: WebSocketProtocol, code: int | None = None) -> None:
-    """Let Daphne close a socket with the code that the application gave.
-
-    It closes by a method of Autobahn that takes only 1000 and the codes of applications; 1012, the
-    code of a server that restarts, is registered for servers (RFC 6455, IANA), and tells clients to
-    come back.
-    """
-    self.sendCloseFrame(code=1000 if code is None else code)

@@ -83,6 +83,7 @@ class Authentication:
 
     async def _be(self, found: Identity) -> None:
         self.identity, self.person = found, found.person
+        self._connection.share.belong_to(found.person.id)
         await self._connection.listener.join(revocation.group_of(found.person.id))
 
     async def _await_credentials(self) -> None:

@@ -9,14 +9,8 @@ from typing import Any
 
 import structlog
 
-from chat_app.feed.limits import (
-    BUDGET_BURST,
-    BUDGET_RATE,
-    FRAMES_BURST,
-    FRAMES_RATE,
-    Bucket,
-    CloseSocket,
-)
+from chat_app.feed.backlog import Share
+from chat_app.feed.limits import FRAMES_BURST, FRAMES_RATE, Bucket, CloseSocket
 from chat_app.protocol.frames import Frame, dump
 from chat_app.protocol.parsing import MAX_FRAME
 from sessions_app.notify.groups import GroupListener, LayerMessage
@@ -29,8 +23,10 @@ Woken = Callable[[], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
-# Seconds that one frame may wait for the client to read, where the server waits at all.
-STALLED = 10.0
+# Seconds that one frame may wait for the client to read.
+STALLED = 30.0
+# Bytes that wait with it: the rest of the page it is of, and what the server has in its buffer.
+BESIDE_A_FRAME = 128 * 1024
 # Seconds that a client has to hear that the socket is closed.
 CLOSING = 5.0
 # Bytes of frames that were taken and not yet handled; each counts with what it costs to keep it.
@@ -62,7 +58,7 @@ class Connection:
         # Texts, None for a binary frame, and last that the client has left.
         self._waiting: asyncio.Queue[str | CloseSocket | None] = asyncio.Queue()
         self._waiting_size = 0
-        self._budget = Bucket(rate=BUDGET_RATE, burst=BUDGET_BURST)
+        self.share = Share(self.end)
 
     async def accept(self) -> None:
         """Take the connection."""
@@ -127,29 +123,30 @@ class Connection:
         frame = await self._waiting.get()
         if isinstance(frame, CloseSocket):
             raise frame
-        self._waiting_size -= len(frame or "") + FRAME_COST
+        self._count_waiting(-len(frame or "") - FRAME_COST)
         return frame
 
     async def send(self, frame: Frame) -> None:
         """Send a frame that belongs to no event; raises as `send_text`."""
         await self.send_text(dump(frame))
 
-    async def send_text(self, text: str, *, free: bool = False) -> None:
-        """Send a text frame; unless it is free, at the cost of the budget for unread bytes.
+    async def send_text(self, text: str) -> None:
+        """Send a text frame. This waits while the client does not read.
 
         Raises:
-            CloseSocket: the budget is spent, or the client is gone.
+            CloseSocket: the client is gone.
         """
-        if not free and not self._budget.take(len(text)):
-            raise CloseSocket(4408, "too much unread; come back")
         if not self._sending:
             self._moved_at = time.monotonic()
         self._sending += 1
+        size = len(text) + BESIDE_A_FRAME
+        self.share.grow(size)
         try:
             await self._send({"type": "websocket.send", "text": text})
         except OSError:  # what servers with backpressure raise for a client that is gone
             raise CloseSocket from None
         finally:
+            self.share.grow(-size)
             self._sending -= 1
             self._moved_at = time.monotonic()
 
@@ -173,11 +170,15 @@ class Connection:
                 raise CloseSocket(4413, "message too large")
             # Of one that is too large, enough to see that it is.
             text = text and text[: MAX_FRAME + 1]
-            self._waiting_size += len(text or "") + FRAME_COST
+            self._count_waiting(len(text or "") + FRAME_COST)
             if not self._rate.take() or self._waiting_size > MAX_WAITING:
                 raise CloseSocket(4429, "too many messages")
             self._waiting.put_nowait(text)
         self._waiting.put_nowait(CloseSocket())  # what was said before the client left still counts
+
+    def _count_waiting(self, size: int) -> None:
+        self._waiting_size += size
+        self.share.grow(size)
 
     async def _hear_news(self, heard: Heard) -> None:
         while True:

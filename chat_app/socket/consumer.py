@@ -151,6 +151,7 @@ class ChatConsumer:
         finally:
             await self._subscriptions.close()
             await self._connection.listener.close()
+            self._connection.share.release()
         await self._connection.close(reason)
 
     async def _talk(self) -> None:

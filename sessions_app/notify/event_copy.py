@@ -7,9 +7,10 @@ from uuid import UUID
 
 from sessions_app.storage.records import EventRecord
 
-# A copy larger than this is left out: its readers take the events from the log, in pages.
+# A copy larger than this is left out: its readers take the events from the log, in pages. A hundred
+# may wait for a socket whose client does not read.
 MAX_EVENTS = 20
-MAX_SIZE = 16 * 1024
+MAX_SIZE = 4 * 1024
 
 
 def copy_of(events: list[EventRecord] | None) -> str | None:

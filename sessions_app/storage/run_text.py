@@ -1,14 +1,13 @@
 """A run's text in the log: its pieces, what restarts took back, and folding when the run ends."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sessions_app.models import Event
 from sessions_app.storage import sql
-from sessions_app.storage.records import EventRecord
 
 TEXTS = """
     SELECT sequence, payload, created_at FROM sessions_app_event
@@ -20,8 +19,9 @@ RESTARTS = """
 """
 DELETE_TEXTS = "DELETE FROM sessions_app_event WHERE run_id = %s AND type = 'text'"
 
-# Characters of text that readers get at once, so that none gets more than it may leave unread.
-PART = 256 * 1024
+# Characters of text that are stored in one event, and so sent at once: what a client that does not
+# read costs.
+PART = 64 * 1024
 
 # Sequences whose text a restart took back.
 TakenBack = range
@@ -84,28 +84,22 @@ def stretches(pieces: Iterable[Piece]) -> list[list[Piece]]:
     return found
 
 
-def parts(event: EventRecord) -> list[EventRecord]:
-    """A long `message` as several short ones; any other event as it is."""
-    if event.type != Event.Type.MESSAGE or len(event.payload["text"]) <= PART:
-        return [event]
-    groups: list[list[Piece]] = []
-    size = PART
-    for piece in split(event.first_sequence, event.payload):
-        size += len(piece.text)
-        if size > PART:
-            groups.append([])
-            size = len(piece.text)
-        groups[-1].append(piece)
-    return [
-        replace(
-            event, first_sequence=some[0].sequence, sequence=some[-1].sequence, payload=join(some)
-        )
-        for some in groups
-    ]
+def parts(pieces: Iterable[Piece]) -> list[list[Piece]]:
+    """Stretches of at most `PART` characters, where no piece has more."""
+    found: list[list[Piece]] = []
+    for stretch in stretches(pieces):
+        size = PART
+        for piece in stretch:
+            size += len(piece.text)
+            if size > PART:
+                found.append([])
+                size = len(piece.text)
+            found[-1].append(piece)
+    return found
 
 
 def fold(run: UUID, conversation: UUID) -> None:
-    """Put the run's text events together into a message event for each unbroken stretch.
+    """Put the run's text events together into message events, each an unbroken stretch.
 
     Inside the transaction that ends the run. A message spans the sequences of its texts. Text that
     was taken back is left out of it: whoever reads the log from now on is not to see it.
@@ -120,9 +114,9 @@ def fold(run: UUID, conversation: UUID) -> None:
     ]
     standing = undo(pieces, restarts)
     gone = sorted(set(pieces) - set(standing), key=lambda piece: piece.sequence)
-    messages = [(part, join(part)) for part in stretches(standing)] + [
+    messages = [(part, join(part)) for part in parts(standing)] + [
         (part, {"text": "", "lengths": [0] * len(part), "taken_back": join(part)["text"]})
-        for part in stretches(gone)
+        for part in parts(gone)
     ]
     sql.execute(DELETE_TEXTS, (run,))
     for part, payload in messages:

@@ -2,19 +2,23 @@
 
 import asyncio
 import base64
+import fcntl
 import json
 import os
 import re
 import socket
+import struct
+import termios
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.support.running_form import UVICORN
+from tests.conftest import NewServer
 from tests.support.server import HOST, Server
 from tests.support.websocket import WsClient
 
@@ -137,44 +141,85 @@ def pour(stream: socket.socket) -> None:
             stream.sendall(frame * 100)
 
 
-async def test_output_of_any_size_arrives_at_a_client_that_comes_back(server: Server) -> None:
+async def test_output_of_any_size_arrives(server: Server) -> None:
     text = "".join(f"{number:<1000}" for number in range(12_000))
     async with WsClient(server, "c", workflow="probe") as client:
         await client.message(f"large {len(text)}")
     async with asyncio.timeout(30):
         while not server.rows(COMPLETED):  # noqa: ASYNC110 - the database tells nobody
             await asyncio.sleep(0.05)
-    got, last, sockets = "", 0, 0
-    while len(got) < len(text):
-        sockets += 1
-        assert sockets <= 4
-        async with WsClient(server, "c", last_sequence=last) as client:
-            with suppress(AssertionError):  # it acknowledges nothing, and is cut off
-                await client.until(lambda frame: frame["content"].get("status") == "completed")
-            assert client.close_code in (None, 4408)
-            got += client.text()
-            last = max(frame.get("sequence", 0) for frame in client.frames)
-    assert got == text
+    async with WsClient(server, "c", last_sequence=0) as client:
+        await client.until(lambda frame: frame["content"].get("status") == "completed")
+        assert client.text() == text
 
 
-def test_a_reader_that_stops_is_cut_off_and_costs_little_memory(server: Server) -> None:
-    last = fill_log(server, events=400, size=64 * 1024)
+def test_readers_that_stop_cost_little_and_go_on_where_they_were(server: Server) -> None:
+    last = fill_log(server, events=120, size=64 * 1024)
     before = memory(server)
-    # uvicorn holds the sender back instead, and cuts nobody off.
-    deadline = time.monotonic() + (2 if UVICORN else 20)
-    peak = before
-    with upgrade(server, "/websocket?conversation_id=big&last_sequence=0"):
-        while "socket.closed" not in server.log and time.monotonic() < deadline:
-            peak = max(peak, memory(server))
-            time.sleep(0.05)
-    assert UVICORN or "code=4408" in server.log
-    assert peak - before < 16 * 1024
+    with ExitStack() as stack:
+        readers = [
+            stack.enter_context(upgrade(server, "/websocket?conversation_id=big&last_sequence=0"))
+            for _ in range(60)
+        ]
+        until_full(readers)
+        assert memory(server) - before < 40 * 1024
+        assert sequences(readers[7], last) == list(range(1, last + 1))
+
+
+def test_beyond_the_budget_of_a_user_some_are_closed(new_server: NewServer) -> None:
+    server = new_server(UNREAD_MB_PER_USER="2")
+    last = fill_log(server, events=120, size=64 * 1024)
+    with ExitStack() as stack:
+        readers = [
+            stack.enter_context(upgrade(server, "/websocket?conversation_id=big&last_sequence=0"))
+            for _ in range(20)
+        ]
+        until_full(readers)
+        closed = server.log.count("code=4408")
+        assert 8 <= closed < 20
+        deadline = time.monotonic() + 30
+        while open_sockets(server) > len(readers) - closed:  # what they had is let go
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
     async def resume() -> None:
         async with WsClient(server, "big", last_sequence=last - 3) as client:
             await client.until(lambda frame: frame.get("sequence") == last)
 
     asyncio.run(resume())
+
+
+def open_sockets(server: Server) -> int:
+    """Those that clients have to the web process."""
+    found = psutil.Process(server.web.pid).net_connections("tcp")
+    return sum(one.laddr.port == server.port and bool(one.raddr) for one in found)
+
+
+def until_full(readers: list[socket.socket]) -> None:
+    """Wait until the server can send no more to any of them."""
+    waiting: list[int] = []
+    deadline = time.monotonic() + 30
+    while (now := [unread(reader) for reader in readers]) != waiting or not all(now):
+        waiting = now
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+def unread(reader: socket.socket) -> int:
+    """The bytes that a client has been sent and has not taken."""
+    (size,) = struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, bytes(4)))
+    return int(size)
+
+
+def sequences(reader: socket.socket, last: int) -> list[int]:
+    """Those of all frames, up to the last."""
+    got = b""
+    reader.settimeout(30)
+    while not got.endswith(b'"sequence":%d}' % last):
+        read = reader.recv(2**20)
+        assert read, "closed"
+        got += read
+    return [int(number) for number in re.findall(rb'"sequence":(\d+)}', got)]
 
 
 def fill_log(server: Server, *, events: int, size: int) -> int:
@@ -226,7 +271,9 @@ def insert(server: Server, table: str, **values: object) -> None:
 
 def upgrade(server: Server, path: str, user: str = "ann") -> socket.socket:
     """Open a WebSocket by hand, and read nothing of it."""
-    stream = socket.create_connection((HOST, server.port))
+    stream = socket.socket()
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)  # little is on the way
+    stream.connect((HOST, server.port))
     key = base64.b64encode(os.urandom(16)).decode()
     lines = [
         f"GET {path} HTTP/1.1",

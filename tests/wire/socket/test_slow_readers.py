@@ -1,13 +1,17 @@
-"""A client that does not read, behind a server that has its sender wait: it costs nobody else."""
+"""Clients that do not read: they cost nobody else, and little."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
+from chat_app.feed.backlog import Share
 from chat_app.feed.sweeper import sweeper
 from chat_app.socket import connection
 from sessions_app.notify.groups import group_name, send_to_group
+from tests.support.hitl import Settings, set_hitl
+from tests.support.hosting import until_true
 from tests.support.received_frames import Frame
 from tests.wire.live_log import LiveLog
 from tests.wire.local_socket import LocalSocket
@@ -33,6 +37,11 @@ class SlowSocket(LocalSocket):
         """Wait until the server waits for it to read."""
         async with asyncio.timeout(10):
             await self.holds_up.wait()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has ended it."""
+        return self._task is not None and self._task.done()
 
     async def _sent(self, message: Frame) -> None:
         if not self.reads.is_set():
@@ -99,3 +108,50 @@ async def test_it_is_closed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
             assert slow._task is not None
             await slow._task
         sweeper._closing = None
+
+
+async def test_beyond_the_budget_of_a_user_some_are_closed_and_miss_nothing(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setattr(connection, "CLOSING", 0.1)
+    set_hitl(settings, UNREAD_MB_PER_USER=1)
+    async with AsyncExitStack() as stack:
+        log = await stack.enter_async_context(LiveLog())
+        reader = await stack.enter_async_context(log.socket())
+        slow = [
+            await stack.enter_async_context(SlowSocket(log.user, conversation_id="c"))
+            for _ in range(6)
+        ]
+        for socket in (reader, *slow):
+            await socket.settled()
+        for socket in slow:
+            socket.reads.clear()
+        await log.write("x" * 200_000)
+        await reader.until_sequence(1)
+        # Each costs 320 KiB, so three of them fit, or two beside the reader.
+        await until_true(lambda: sum(socket.ended for socket in slow) >= 3)
+        assert sum(socket.ended for socket in slow) <= 4
+        for socket in slow:
+            socket.reads.set()
+        for socket in slow:
+            if not socket.ended:
+                await socket.until_sequence(1)
+        await reader.settled()
+    async with log.socket(last_sequence=0) as back:
+        await back.until_sequence(1)
+
+
+def test_beyond_that_of_the_process_the_user_with_most_gives_way(settings: Settings) -> None:
+    set_hitl(settings, UNREAD_MB=1, UNREAD_MB_PER_USER=1)
+    closed: list[str] = []
+    shares = {name: Share(lambda _, name=name: closed.append(name)) for name in ("a", "b", "c")}
+    for name, owner in {"a": 1, "b": 1, "c": 2}.items():
+        shares[name].belong_to(owner)
+    shares["a"].grow(400_000)
+    shares["b"].grow(300_000)
+    shares["c"].grow(390_000)
+    assert closed == ["a"]
+    shares["c"].grow(300_000)
+    assert closed == ["a"]  # all are within it again
+    for share in shares.values():
+        share.release()

@@ -1,0 +1,109 @@
+"""What the web servers lack for clients that do not read.
+
+Daphne keeps all that it is given in memory, however much that becomes. uvicorn has the sender wait,
+but keeps for ever what such a client has not read when its socket ends. And under both, the kernel
+takes up to 4 MiB for each.
+"""
+
+import asyncio
+import socket
+from contextlib import suppress
+from typing import Any
+
+from daphne.server import Server
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+
+try:
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+except ImportError:  # it is the other server
+    WebSocketsSansIOProtocol = None  # type: ignore[assignment, misc] # there or not
+
+# Bytes that the kernel takes beyond what is on its way.
+UNSENT = 64 * 1024
+# Seconds that a client has to read what is left when its socket has ended.
+LAST_READ = 1.0
+
+_handle_reply = Server.handle_reply
+_connection_made = WebSocketsSansIOProtocol and WebSocketsSansIOProtocol.connection_made
+
+
+def install() -> None:
+    """Have both do better."""
+    WebSocketFactory.protocol = FlowControlledProtocol
+    Server.handle_reply = _handle_reply_in_turn
+    if WebSocketsSansIOProtocol is not None:
+        WebSocketsSansIOProtocol.connection_made = _made_to_keep_little
+        WebSocketsSansIOProtocol.on_task_complete = _aborted_in_a_moment
+
+
+def _keep_little(connection: socket.socket) -> None:
+    # It may be a Unix socket, or TLS; and not all systems have the option.
+    with suppress(OSError, AttributeError):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+
+
+class _Room:
+    """Whether a transport has room: it says so to what Twisted calls a push producer."""
+
+    def __init__(self) -> None:
+        self.is_there = asyncio.Event()
+        self.is_there.set()
+
+    def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name
+        """More than 64 KiB wait in the transport."""
+        self.is_there.clear()
+
+    def resumeProducing(self) -> None:  # noqa: N802 - Twisted's name
+        """Nothing does any more."""
+        self.is_there.set()
+
+    stopProducing = resumeProducing  # noqa: N815 - Twisted's name; the connection is lost
+
+
+class FlowControlledProtocol(WebSocketProtocol):
+    """Daphne's side of a WebSocket, which knows whether its transport has room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.room = _Room()
+
+    def onOpen(self) -> None:  # noqa: N802 - Autobahn's name
+        """The handshake is done."""
+        super().onOpen()
+        self.unregisterProducer()  # the HTTP channel's, which was here before
+        self.registerProducer(self.room, True)
+        _keep_little(self.transport.getHandle())
+
+    def unregisterProducer(self) -> None:  # noqa: N802 - Autobahn's name
+        """Nobody is told any more. So Autobahn does before it drops a connection."""
+        super().unregisterProducer()
+        self.room.resumeProducing()
+
+    def serverClose(self, code: int | None = None) -> None:  # noqa: N802 - Daphne's name
+        """Close with the code that the application gave.
+
+        Daphne does so by a method of Autobahn that takes only 1000 and the codes of applications;
+        1012, the code of a server that restarts, is registered for servers (RFC 6455, IANA), and
+        tells clients to come back.
+        """
+        self.sendCloseFrame(code=1000 if code is None else code)
+
+
+async def _handle_reply_in_turn(self: Server, protocol: Any, message: Any) -> None:
+    """What an application calls as `send`: it returns when there is room for more."""
+    await _handle_reply(self, protocol, message)
+    if isinstance(protocol, FlowControlledProtocol) and message["type"] == "websocket.send":
+        await protocol.room.is_there.wait()
+
+
+def _made_to_keep_little(self: Any, transport: Any) -> None:
+    _connection_made(self, transport)
+    _keep_little(transport.get_extra_info("socket"))
+
+
+def _aborted_in_a_moment(self: Any, task: asyncio.Task[None]) -> None:
+    """The application has ended. uvicorn has closed its transport, which may wait for its client to
+    read.
+    """
+    self.tasks.discard(task)
+    self.loop.call_later(LAST_READ, self.transport.abort)
