@@ -15,6 +15,7 @@ SessionsError
     ├── NonDeterminism       suspends the run
     ├── NotJson
     ├── TooLarge
+    ├── TookTooLong
     ├── StepFailed
     ├── PromptExpired
     ├── RunEnded
@@ -112,6 +113,10 @@ class TooLarge(WorkflowError):
 
     def __init__(self, what: str, limit: str, setting: str) -> None:
         super().__init__(f"{what} has more than {limit}, which is what {setting} in HITL allows.")
+
+
+class TookTooLong(WorkflowError):
+    """A run worked for longer than MAX_RUN_SECONDS in HITL allows; waiting is not counted."""
 
 
 class StepFailed(WorkflowError):

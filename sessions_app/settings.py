@@ -51,6 +51,9 @@ class RuntimeSettings(Section):
     MAX_BLOCKING: float = Field(
         default=3, ge=0, description="seconds, such as 3, or 0 for any time"
     )
+    # Of one run: how long it may work without people and sleeps, and how much it may put out.
+    MAX_RUN_SECONDS: float = Field(default=86400, gt=0, description="seconds, such as 86400")
+    MAX_OUTPUT: int = Field(default=16 * 2**20, ge=1, description="characters, such as 16777216")
     KEEP_DAYS: int = Field(default=0, ge=0, description="days, or 0 to keep all conversations")
     # In characters, as JSON has them without its marks.
     MAX_STEP_RESULT: int = Field(default=4 * 1024**2, ge=1, description=CHARACTERS)

@@ -8,6 +8,8 @@ PROBE_WORKFLOW is set.
     textask N         as stream, then as ask
     fail              raises
     approve N         N binary prompts one after another, then the answers joined by "|"
+    slowapprove N MS  as approve, with so many milliseconds before each prompt
+    caught MS         waits so many milliseconds, and goes on if it is cancelled meanwhile
     stream N          N chunks "t0 ", "t1 ", … without delay
     slowask MS        as ask, after so many milliseconds
     slowstream N MS   as stream, with so many milliseconds before each chunk
@@ -114,9 +116,17 @@ async def approve(context: Context, arguments: list[str]) -> AsyncGenerator[str,
     options = [Option(value="continue"), Option(value="cancel")]
     answers = []
     for number in range(1, int(arguments[0]) + 1):
+        await asyncio.sleep(int(arguments[1]) / 1000 if len(arguments) > 1 else 0)
         prompt = BinaryPrompt(text=f"prompt-{number}", options=options)
         answers.append((await context.ask(prompt)).value)
     yield "|".join(answers)
+
+
+async def caught(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """What does not want to end."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(int(arguments[0]) / 1000)
+    yield "so there"
 
 
 async def stream(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
@@ -236,6 +246,8 @@ PARTS: dict[str, Part] = {
     "textask": textask,
     "fail": fail,
     "approve": approve,
+    "slowapprove": approve,
+    "caught": caught,
     "stream": stream,
     "slowask": slowask,
     "slowstream": slowstream,

@@ -28,7 +28,8 @@ from sessions_app.workflows.prompts import AnyPrompt
 class DurableBackend:
     """What the context of one run in memory stands on; see `Backend`.
 
-    `step_ended` is called when a step is over, and stored.
+    `step_ended` is called when a step is over, and stored; `overdue` when the run has worked for as
+    long as it may.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class DurableBackend:
         write: Write,
         freshness: LeaseFreshness,
         step_ended: Callable[[], None],
+        overdue: Callable[[], None],
     ) -> None:
         self._leased = started.leased
         self._journal = started.journal
         self._write = write
         self._freshness = freshness
         self._step_ended = step_ended
+        self._overdue = overdue
         self._mismatch: NonDeterminism | None = None
         self.output = Output(started.leased, started.cut, write)
         self.waiting = Waiting()
@@ -50,6 +53,7 @@ class DurableBackend:
     def attach(self, slot: Slot) -> None:
         """The slot that is given back while it waits."""
         self._released = slot.released
+        slot.limit(RuntimeSettings.load().MAX_RUN_SECONDS, self._overdue)
 
     def recall(self, call: Call) -> Entry | None:
         """What the journal has; a mismatch suspends the run even if the workflow catches it."""

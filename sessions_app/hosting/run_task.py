@@ -19,6 +19,8 @@ from sessions_app.errors import (
     NotJson,
     SessionsError,
     StorageUnavailable,
+    TookTooLong,
+    TooLarge,
 )
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.durable_backend import DurableBackend
@@ -27,6 +29,7 @@ from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.models import Run
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.sessions.runner import Runner
+from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.writer import Lane, Work, writer
 from sessions_app.workflows.request_context import RequestMetadata
@@ -45,6 +48,7 @@ class Leaving(Enum):
     DRAIN = "its process stops"
     BROKEN = "a write of it failed"
     LOST = "its host has lost the key"
+    OVERDUE = "it has worked for too long"
     BLOCKED = "it held up the event loop"
 
 
@@ -70,9 +74,11 @@ class RunTask:
         self._manager = manager
         self._lane = lane
         self._freshness = freshness
-        self._backend = DurableBackend(started, self._write, freshness, self._step_ended)
+        overdue = partial(self.leave, Leaving.OVERDUE)
+        self._backend = DurableBackend(started, self._write, freshness, self._step_ended, overdue)
         self._runner: Runner | None = None
         self._leaving: Leaving | None = None
+        self._size, self._limit = 0, RuntimeSettings.load().MAX_OUTPUT
         self.failure: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -144,10 +150,10 @@ class RunTask:
             if self._leaving is not Leaving.BLOCKED:
                 raise
         else:
-            if self._leaving is Leaving.STOP:
-                await self._end(Run.Status.CANCELLED)
-            elif self._leaving is None:
+            if self._leaving is None:
                 await self._end(Run.Status.COMPLETED)
+            else:
+                await self._left()
 
     async def _execute(self) -> None:
         await self._freshness.wait_fresh()  # a builder may be built now
@@ -165,14 +171,23 @@ class RunTask:
             self._runner = runner
             async with aclosing(runner.result_stream()) as chunks:
                 async for chunk in chunks:
+                    self._count(chunk)
                     if not self._backend.is_replayed(runner.context.position):
                         await self._backend.output.emit(chunk)
             self._backend.check_complete(runner.context.position)
             self._backend.output.settle()
 
+    def _count(self, chunk: str) -> None:
+        # All that the run puts out, also what an earlier execution of it did.
+        self._size += len(chunk)
+        if self._size > self._limit:
+            raise TooLarge("The output of the run", f"{self._limit:,} characters", "MAX_OUTPUT")
+
     async def _left(self) -> None:
         if self._leaving is Leaving.STOP:
             await self._end(Run.Status.CANCELLED)
+        elif self._leaving is Leaving.OVERDUE:
+            await self._report(TookTooLong())
         elif self._leaving is Leaving.BROKEN and not isinstance(self.failure, SessionsError):
             # Not that the database is away: it does not take what the run gives it.
             self._lane = Lane(beside=self._lane)
@@ -181,7 +196,7 @@ class RunTask:
             raise asyncio.CancelledError
 
     async def _failed(self, error: Exception) -> None:
-        if self._leaving in (Leaving.STOP, Leaving.BROKEN):
+        if self._leaving in (Leaving.STOP, Leaving.OVERDUE, Leaving.BROKEN):
             await self._left()
             return
         try:

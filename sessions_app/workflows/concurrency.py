@@ -1,6 +1,7 @@
 """The limit of runs at once, shared fairly; and a run's slot, given back while it waits."""
 
 import asyncio
+import math
 import sys
 import time
 from collections import Counter, deque
@@ -105,6 +106,9 @@ class Slot:
         self._waiting_since = 0.0
         # Seconds (monotonic) that the run spent waiting; metrics leave them out.
         self.waited = 0.0
+        self._left = math.inf
+        self._overdue: Callable[[], None] | None = None
+        self._clock: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> "Slot":
         await self._take()
@@ -129,6 +133,12 @@ class Slot:
         if self._waits == 0 and not self._held:
             await self._take()
 
+    def limit(self, seconds: float, overdue: Callable[[], None]) -> None:
+        """Have `overdue` called once the slot was held for so many seconds more, in all."""
+        self._left, self._overdue = seconds, overdue
+        if self._held:
+            self._start_clock()
+
     def waiting(self, callback: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         """The callback, with no slot held while it waits for a person."""
 
@@ -145,8 +155,20 @@ class Slot:
             self._slots.release()
         else:
             self._held = True
+            self._start_clock()
 
     def _give_back(self) -> None:
         if self._held:
             self._held = False
+            self._stop_clock()
             self._slots.release()
+
+    def _start_clock(self) -> None:
+        if self._overdue is not None:
+            self._clock = asyncio.get_running_loop().call_later(self._left, self._overdue)
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._left = self._clock.when() - asyncio.get_running_loop().time()
+            self._clock.cancel()
+            self._clock = None
