@@ -13,10 +13,11 @@ from typing import Any
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
-try:
-    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-except ImportError:  # it is the other server
-    WebSocketsSansIOProtocol = None  # type: ignore[assignment, misc] # there or not
+Uvicorn: Any = None
+with suppress(ImportError):  # it is the other server
+    from uvicorn.protocols.websockets import websockets_sansio_impl
+
+    Uvicorn = websockets_sansio_impl.WebSocketsSansIOProtocol
 
 # Bytes that the kernel takes beyond what is on its way.
 UNSENT = 64 * 1024
@@ -24,16 +25,16 @@ UNSENT = 64 * 1024
 LAST_READ = 1.0
 
 _handle_reply = Server.handle_reply
-_connection_made = WebSocketsSansIOProtocol and WebSocketsSansIOProtocol.connection_made
+_connection_made = Uvicorn and Uvicorn.connection_made
 
 
 def install() -> None:
     """Have both do better."""
     WebSocketFactory.protocol = FlowControlledProtocol
     Server.handle_reply = _handle_reply_in_turn
-    if WebSocketsSansIOProtocol is not None:
-        WebSocketsSansIOProtocol.connection_made = _made_to_keep_little
-        WebSocketsSansIOProtocol.on_task_complete = _aborted_in_a_moment
+    if Uvicorn is not None:
+        Uvicorn.connection_made = _made_to_keep_little
+        Uvicorn.on_task_complete = _aborted_in_a_moment
 
 
 def _keep_little(connection: socket.socket) -> None:
@@ -60,7 +61,7 @@ class _Room:
     stopProducing = resumeProducing  # noqa: N815 - Twisted's name; the connection is lost
 
 
-class FlowControlledProtocol(WebSocketProtocol):
+class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne has no types
     """Daphne's side of a WebSocket, which knows whether its transport has room."""
 
     def __init__(self) -> None:

@@ -5,12 +5,13 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from chat_app.feed.backlog import Share
 from chat_app.feed.sweeper import sweeper
 from chat_app.socket import connection
 from sessions_app.notify.groups import group_name, send_to_group
-from tests.support.hitl import Settings, set_hitl
+from tests.support.hitl import set_hitl
 from tests.support.hosting import until_true
 from tests.support.received_frames import Frame
 from tests.wire.live_log import LiveLog
@@ -144,7 +145,11 @@ async def test_beyond_the_budget_of_a_user_some_are_closed_and_miss_nothing(
 def test_beyond_that_of_the_process_the_user_with_most_gives_way(settings: Settings) -> None:
     set_hitl(settings, UNREAD_MB=1, UNREAD_MB_PER_USER=1)
     closed: list[str] = []
-    shares = {name: Share(lambda _, name=name: closed.append(name)) for name in ("a", "b", "c")}
+
+    def share(name: str) -> Share:
+        return Share(lambda _: closed.append(name))
+
+    shares = {name: share(name) for name in ("a", "b", "c")}
     for name, owner in {"a": 1, "b": 1, "c": 2}.items():
         shares[name].belong_to(owner)
     shares["a"].grow(400_000)
@@ -153,5 +158,5 @@ def test_beyond_that_of_the_process_the_user_with_most_gives_way(settings: Setti
     assert closed == ["a"]
     shares["c"].grow(300_000)
     assert closed == ["a"]  # all are within it again
-    for share in shares.values():
-        share.release()
+    for each in shares.values():
+        each.release()
