@@ -40,9 +40,10 @@ format: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp
 	@$(BIN)/python -m bench
 
-# Three minutes in which everything goes wrong: make chaos ARGS="--seed 7 --minutes 1 --users 20"
+# Everything goes wrong, three minutes in the cluster and three in one process:
+# make chaos ARGS="--form local --seed 7 --minutes 1 --users 20"
 chaos: $(VENV)/test.stamp
-	@$(BIN)/python -m tests.cluster.chaos $(ARGS)
+	@$(BIN)/python -m tests.chaos.chaos $(ARGS)
 
 $(BIN)/pip:
 	@command -v "$(PYTHON)" >/dev/null || { \

@@ -66,6 +66,8 @@ class _Named:
 class Cluster:
     """`with Cluster(template, directory) as cluster:`; all answer inside."""
 
+    audited = True
+
     def __init__(
         self,
         template: Template,
@@ -77,6 +79,7 @@ class Cluster:
         build: int = 2000,
     ) -> None:
         self.directory = directory
+        self.env: dict[str, str] = {}
         self.cookies = template.cookies
         template.copy(directory / "postgresql")
         self.postgresql = PostgreSQL(directory / "postgresql")
@@ -149,6 +152,10 @@ class Cluster:
         with psycopg.connect(self.url, row_factory=dict_row, connect_timeout=5) as connection:
             return connection.execute(statement.encode(), parameters or None).fetchall()
 
+    def true_time(self, at: float) -> float:
+        """The processes have the machine's clock."""
+        return at
+
     def until(self, what: str, condition: Callable[[], object], timeout: float = 60) -> None:
         """Wait for a condition. Blocks."""
         deadline = time.monotonic() + timeout
@@ -166,7 +173,7 @@ class Cluster:
         )
 
     def _served(self) -> bool:
-        return all(_answers(port) for port in self.ports)
+        return all(answers(port) for port in self.ports)
 
     def _worked(self) -> bool:
         names = {row["name"] for row in self.rows(READY)}
@@ -179,6 +186,7 @@ class Cluster:
             REDIS_URL=self.redis.url(),
             WORKFLOWS_FILE=str(self.workflows),
             PROBE_DIARY=str(self.diary),
+            **self.env,
         )
 
     def _web(self, number: int, port: int) -> Node:
@@ -190,7 +198,8 @@ class Cluster:
         return Node(f"worker{number}", self.directory, worker, self.environment)
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether a web process serves there."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
         connection.request("GET", "/health")

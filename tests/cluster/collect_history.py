@@ -1,51 +1,57 @@
-"""Reads the history of a cluster: its rows, its diary, its processes, and its people's clients."""
+"""Reads the history of a form: its rows, its diary, its processes, and its people's clients."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
+from uuid import UUID
 
 from tests.cluster.checker.history import Audit, Entry, Event, History, Interaction, Note, Run
-from tests.cluster.cluster import Cluster
+from tests.cluster.form import Form
 from tests.cluster.people import Person
 
 T = TypeVar("T")
 
 CONVERSATIONS = """
-    SELECT c.id::text, u.username || '/' || c.conversation_id AS name, c.last_sequence
+    SELECT c.id, u.username || '/' || c.conversation_id AS name, c.last_sequence
     FROM sessions_app_conversation c JOIN auth_user u ON u.id = c.owner_id
-    WHERE u.username = ANY(%s)
+    WHERE u.username IN {}
 """
 EVENTS = """
-    SELECT conversation_id::text AS conversation, run_id::text AS run, first_sequence AS first,
+    SELECT conversation_id AS conversation, run_id AS run, first_sequence AS first,
         sequence, type, payload
-    FROM sessions_app_event WHERE conversation_id::text = ANY(%s) ORDER BY sequence, id
+    FROM sessions_app_event WHERE conversation_id IN {} ORDER BY sequence, id
 """
 RUNS = """
-    SELECT id::text, conversation_id::text AS conversation, key, message_id, status
-    FROM sessions_app_run WHERE conversation_id::text = ANY(%s)
+    SELECT id, conversation_id AS conversation, key, message_id, status
+    FROM sessions_app_run WHERE conversation_id IN {}
 """
 INTERACTIONS = """
-    SELECT id::text, run_id::text AS run, position, status, response, answer_id
-    FROM sessions_app_interaction WHERE conversation_id::text = ANY(%s)
+    SELECT id, run_id AS run, position, status, response, answer_id
+    FROM sessions_app_interaction WHERE conversation_id IN {}
 """
 JOURNAL = """
-    SELECT entry.run_id::text AS run, position, entry.kind, entry.result,
-        EXTRACT(EPOCH FROM entry.finished_at)::float AS finished_at
+    SELECT entry.run_id AS run, position, entry.kind, entry.result, entry.finished_at
     FROM sessions_app_journalentry entry JOIN sessions_app_run run ON run.id = entry.run_id
-    WHERE run.conversation_id::text = ANY(%s)
+    WHERE run.conversation_id IN {}
 """
 AUDIT = """
-    SELECT conversation::text, sequence, type, key, generation, holder, writer
-    FROM audit WHERE conversation::text = ANY(%s) ORDER BY id
+    SELECT conversation, sequence, type, key, generation, holder, writer
+    FROM audit WHERE conversation IN {} ORDER BY id
 """
+IDS = ("id", "conversation", "run")
 
 
-def history(cluster: Cluster, people: Sequence[Person], faults: int) -> History:
+def history(form: Form, people: Sequence[Person], faults: int) -> History:
     """All that concerns these people."""
-    found = cluster.rows(CONVERSATIONS, sorted({person.user for person in people}))
+    found = _rows(form, CONVERSATIONS, {person.user for person in people})
     names = {row["id"]: row["name"] for row in found}
 
+    def entry(finished_at: datetime | None, **fields: Any) -> Entry:
+        at = form.true_time(finished_at.timestamp()) if finished_at else None
+        return Entry(finished_at=at, **fields)
+
     def read(statement: str, make: Callable[..., T]) -> list[T]:
-        rows = cluster.rows(statement, list(names))
+        rows = _rows(form, statement, [UUID(key).hex for key in names])
         return [make(**_named(row, names)) for row in rows]
 
     return History(
@@ -53,26 +59,35 @@ def history(cluster: Cluster, people: Sequence[Person], faults: int) -> History:
         events=read(EVENTS, Event),
         runs=read(RUNS, Run),
         interactions=read(INTERACTIONS, Interaction),
-        journal=read(JOURNAL, Entry),
-        audit=read(AUDIT, Audit),
-        diary=diary(cluster),
-        lives=[life for node in cluster.nodes for life in node.lives],
+        journal=read(JOURNAL, entry),
+        audit=read(AUDIT, Audit) if form.audited else [],
+        diary=diary(form),
+        lives=[life for node in form.nodes for life in node.lives],
         sent=[sent for person in people for sent in person.sent],
         views=[view for person in people for view in person.views],
         faults=faults,
     )
 
 
-def diary(cluster: Cluster) -> list[Note]:
+def diary(form: Form) -> list[Note]:
     """What the probes have noted so far."""
-    lines = cluster.diary.read_text().splitlines() if cluster.diary.exists() else []
-    return list(_notes(lines))
+    lines = form.diary.read_text().splitlines() if form.diary.exists() else []
+    return list(_notes(form, lines))
 
 
-def _notes(lines: Iterable[str]) -> Iterable[Note]:
+def _notes(form: Form, lines: Iterable[str]) -> Iterable[Note]:
     for line in lines:
         what, subject, pid, at = line.split()
-        yield Note(what, subject, int(pid), float(at))
+        yield Note(what, subject, int(pid), form.true_time(float(at)))
+
+
+def _rows(form: Form, statement: str, among: Collection[str]) -> list[dict[str, Any]]:
+    """What it reads, with ids as clients see them."""
+    marks = f"({', '.join(['%s'] * len(among)) or 'NULL'})"
+    return [
+        {name: str(UUID(str(value))) if name in IDS else value for name, value in row.items()}
+        for row in form.rows(statement.format(marks), *among)
+    ]
 
 
 def _named(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tests.cluster.checker.history import Frame, Sent, View
 from tests.cluster.checker.model import answer_to, output_of
-from tests.cluster.cluster import Cluster
+from tests.cluster.form import Form
 
 # Seconds after which what was not acknowledged is sent again.
 AGAIN = 2.0
@@ -31,12 +31,12 @@ FINAL = ("accepted", "duplicate", "stale", "expired", "not_found")
 
 
 class Person:
-    """`async with Person(cluster, "user1") as person:`. Answers only while `answering` is set."""
+    """`async with Person(form, "user1") as person:`. Answers only while `answering` is set."""
 
     def __init__(
-        self, cluster: Cluster, user: str, *, workflow: str = "probe", conversation: str = "c"
+        self, form: Form, user: str, *, workflow: str = "probe", conversation: str = "c"
     ) -> None:
-        self.cluster = cluster
+        self.form = form
         self.user = user
         self.workflow = workflow
         self.name = conversation
@@ -176,10 +176,10 @@ class Person:
             "workflow": self.workflow,
             "last_sequence": view.last,
         }
-        origin = self.cluster.origin(web)
+        origin = self.form.origin(web)
         async with connect(
             f"ws{origin.removeprefix('http')}/websocket?{urlencode(query)}",
-            additional_headers={"Cookie": f"sessionid={self.cluster.cookies[self.user]}"},
+            additional_headers={"Cookie": f"sessionid={self.form.cookies[self.user]}"},
             origin=origin,  # type: ignore[arg-type] # a NewType of str there
             max_size=None,
             compression=None,

@@ -5,7 +5,8 @@ import random
 from contextlib import AsyncExitStack
 from typing import Self
 
-from tests.cluster.cluster import USERS, Cluster
+from tests.cluster.cluster import USERS
+from tests.cluster.form import Form
 from tests.cluster.people import Person
 
 WORDS = (
@@ -29,16 +30,16 @@ KINDS = (("probe", "c"), ("probe_own", "c"), ("probe_own", "d"))
 
 
 class Workload:
-    """`async with Workload(cluster, 30, seed) as workload:`; they go on until `finish`."""
+    """`async with Workload(form, 30, seed) as workload:`; they go on until `finish`."""
 
-    def __init__(self, cluster: Cluster, count: int, seed: int, *, first: int = 0) -> None:
-        self.cluster = cluster
+    def __init__(self, form: Form, count: int, seed: int, *, first: int = 0) -> None:
+        self.form = form
         self.people: list[Person] = []
         for number in range(count):
             user = USERS[first + number // 2]
             workflow, name = KINDS[0] if number % 4 < 2 else KINDS[1 + number % 2]
             name = f"{name}{number % 2}"
-            self.people.append(Person(cluster, user, workflow=workflow, conversation=name))
+            self.people.append(Person(form, user, workflow=workflow, conversation=name))
         self._random = random.Random(seed)
         self._stack = AsyncExitStack()
         self._finishing = asyncio.Event()

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 from tests.cluster.cluster import USERS, Cluster
 from tests.cluster.collect_history import diary
+from tests.cluster.form import Form
 from tests.cluster.people import Person
 
 # People in each situation.
@@ -59,13 +60,13 @@ async def inside_a_step(person: Person) -> None:
         for frame in person.view.frames
         if frame["parent_id"] == sent.message_id and "run_id" in frame
     )
-    await person.until("inside", lambda: _noted(person.cluster, "step.begin", f"{run}:2"))
+    await person.until("inside", lambda: _noted(person.form, "step.begin", f"{run}:2"))
 
 
 async def building(person: Person) -> None:
     """The user's builder is being built."""
     await person.say("step 2 50")
-    await person.until("a builder", lambda: _noted(person.cluster, "builder.begin", person.user))
+    await person.until("a builder", lambda: _noted(person.form, "builder.begin", person.user))
 
 
 async def queued_behind(person: Person) -> None:
@@ -101,8 +102,8 @@ BRIEF: dict[str, Situation] = {"building": building}
 STILL: dict[str, Situation] = {"answered": answered, "not taken": not_taken}
 
 
-def _noted(cluster: Cluster, what: str, subject: str) -> bool:
-    return any(note.what == what and note.subject == subject for note in diary(cluster))
+def _noted(form: Form, what: str, subject: str) -> bool:
+    return any(note.what == what and note.subject == subject for note in diary(form))
 
 
 class Missed(Exception):

@@ -1,0 +1,167 @@
+"""`python -m tests.chaos.chaos --seed N --minutes M --users K`: everything goes wrong at random.
+
+People use a cluster whose processes, Redis and PostgreSQL are killed, frozen and restarted, and
+then one process that is killed and frozen, has a full, a slow and a locked disk, a clock that
+jumps, and messages that get lost. Then all heals, and what happened is held against what is
+allowed. The seed fixes what is struck and what people do, not the order in which the machine runs
+it. `--form` has it be one of the two.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.chaos.cluster_nemesis import ClusterNemesis
+from tests.chaos.interference import interfered
+from tests.chaos.local_nemesis import LocalNemesis
+from tests.chaos.nemesis import Nemesis
+from tests.chaos.one_process import OneProcess
+from tests.cluster.checker.checker import violations
+from tests.cluster.checker.history import History
+from tests.cluster.cluster import Cluster, Template
+from tests.cluster.collect_history import history
+from tests.cluster.workload import Workload
+from tests.support.processes import fork_server
+from tests.support.processes.child import ROOT
+
+AnyForm = Cluster | OneProcess
+FORMS = ("cluster", "local")
+# Of which an operator resumes runs that were under way at too many crashes.
+RESUME = """
+from sessions_app import operators
+from sessions_app.models import Run
+for run in Run.objects.filter(status="suspended", error__code="crashed"):
+    operators.resume(run.pk, by="chaos")
+"""
+SUSPENDED = "SELECT count(*) AS count FROM sessions_app_run WHERE status = 'suspended'"
+SHOWN = 60
+QUIET = 120.0
+
+
+def main() -> int:
+    """Run; 0 if all was allowed."""
+    options = _options()
+    try:
+        return max(_hurt(form, options) for form in options.form or FORMS)
+    finally:
+        fork_server.close()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--form", action="append", choices=FORMS)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
+    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--users", type=int, default=40)
+    return parser.parse_args()
+
+
+def _hurt(form: str, options: argparse.Namespace) -> int:
+    lines = f"{form}: seed {options.seed}, {options.minutes} minutes, {options.users} people\n"
+    sys.stdout.write(lines)
+    sys.stdout.flush()
+    directory = Path(tempfile.mkdtemp(prefix="chaos-"))
+    with started(form, directory) as running:
+        wrong = asyncio.run(run(running, options.seed, options.minutes * 60, options.users))
+    if wrong:
+        sys.stdout.write(f"\nAll logs and the database are in {directory}\n")
+    else:
+        shutil.rmtree(directory)
+    return bool(wrong)
+
+
+@contextmanager
+def started(form: str, directory: Path) -> Iterator[AnyForm]:
+    """Such a form, which is up."""
+    made = OneProcess(directory / "p") if form == "local" else _cluster(directory)
+    with made:
+        yield made
+
+
+def _cluster(directory: Path) -> Cluster:
+    made = Cluster(
+        Template(directory / "template"), directory / "c", workers=3, idle=3.0, build=300
+    )
+    made.env |= interfered(made.directory / "orders.json")
+    return made
+
+
+async def run(form: AnyForm, seed: int, seconds: float, users: int) -> list[str]:
+    """Hurt it for so long while so many use it; say what came of it, and return what is wrong."""
+    nemesis: Nemesis
+    nemesis = ClusterNemesis(form, seed) if isinstance(form, Cluster) else LocalNemesis(form, seed)
+    async with Workload(form, users, seed) as workload:
+        stuck = []
+        try:
+            await nemesis.strike_until(time.monotonic() + seconds)
+            await asyncio.to_thread(form.heal)
+            await asyncio.to_thread(_resume, form)
+            await workload.finish(QUIET)
+        except AssertionError as error:
+            stuck = [str(error)]
+    found = history(form, workload.people, faults=nemesis.struck.total())
+    wrong = [*stuck, *violations(found)]
+    _report(nemesis, found, wrong)
+    if wrong:
+        sys.stdout.write("\n".join(["", *nemesis.story, *_dump(found, wrong), form.tails(60)]))
+    return wrong
+
+
+def _resume(form: AnyForm) -> None:
+    """What an operator does about runs that are set aside."""
+    if form.rows(SUSPENDED)[0]["count"]:
+        subprocess.run(
+            [sys.executable, "manage.py", "shell", "--no-imports", "-c", RESUME],
+            cwd=ROOT,
+            env=dict(form.environment("operator")),
+            check=True,
+        )
+
+
+def _report(nemesis: Nemesis, found: History, wrong: list[str]) -> None:
+    struck = ", ".join(f"{what} {count}" for what, count in sorted(nemesis.struck.items()))
+    cut_off = sum(len(view.close_codes) for view in found.views)
+    lines = [
+        f"{nemesis.struck.total()} faults: {struck}",
+        f"{len(found.runs)} runs, {len(found.interactions)} answers, {len(found.events)} events, "
+        f"{cut_off} reconnects",
+        f"{len(wrong)} violations" if wrong else "all as it must be",
+        *wrong[:SHOWN],
+    ]
+    if nemesis.left_out:
+        lines.insert(1, f"left out, as this machine cannot do them: {', '.join(nemesis.left_out)}")
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _dump(found: History, wrong: list[str]) -> list[str]:
+    """The histories of the conversations that the violations are about."""
+    text = "\n".join(wrong)
+    names = {run.id: run.conversation for run in found.runs}
+    names |= {asked.id: names[asked.run] for asked in found.interactions}
+    blamed = {name for key, name in names.items() if key in text or name in text}
+    lines = []
+    for name in sorted(blamed)[:3]:
+        runs = {key for key, of in names.items() if of == name}
+        lines.append(f"===== {name}")
+        lines += [str(event) for event in found.events if event.conversation == name]
+        lines += [str(row) for row in found.audit if row.conversation == name]
+        lines += [str(note) for note in found.diary if note.subject.split(":")[0] in runs]
+        for view in found.views:
+            if view.conversation == name:
+                lines += [f"----- {view.name} {view.close_codes}"]
+                lines += [json.dumps(frame)[:300] for frame in view.frames]
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""What tests do to a server from inside: they set its clock, and lose and double its messages.
+
+The server reads its orders from the file that INTERFERENCE names. libfaketime would set the clock
+from outside, but has Python's `time.sleep` fail where it leaves the monotonic clock as it is.
+"""
+
+import json
+import os
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, timedelta
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import time_machine
+from django.apps import AppConfig
+
+from sessions_app.notify.memory_layer import MemoryLayer
+
+LOOK = 0.05  # seconds between two looks at the orders
+
+
+@dataclass(frozen=True)
+class Orders:
+    """By how many hours the clock is wrong, and the shares of messages to lose and to double."""
+
+    hours: int = 0
+    lost: float = 0.0
+    doubled: float = 0.0
+
+    def write(self, path: Path) -> None:
+        """Give them; they are read whole or not at all."""
+        unfinished = path.with_suffix(".new")
+        unfinished.write_text(json.dumps(asdict(self)))
+        unfinished.replace(path)
+
+
+def interfered(orders: Path) -> dict[str, str]:
+    """What has a process obey the orders in that file."""
+    return {"DJANGO_SETTINGS_MODULE": "tests.chaos.settings", "INTERFERENCE": str(orders)}
+
+
+class Interference(AppConfig):
+    """An application without models."""
+
+    name = "tests.chaos.interference"
+
+    def ready(self) -> None:
+        """Obey from the start, and from now on."""
+        if path := os.environ.get("INTERFERENCE"):
+            obedient = _Obedient(Path(path))
+            obedient.look()
+            Thread(target=obedient.keep_looking, daemon=True).start()
+
+
+class _Obedient:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._orders = Orders()
+        self._clock: Any = None
+        MemoryLayer.deliver = self._unreliable(MemoryLayer.deliver)  # type: ignore[method-assign] # also `group_send` and what comes over Redis go through it
+
+    def keep_looking(self) -> None:
+        while True:
+            time.sleep(LOOK)
+            self.look()
+
+    def look(self) -> None:
+        with suppress(FileNotFoundError):
+            orders = Orders(**json.loads(self._path.read_text()))
+            if orders.hours != self._orders.hours:
+                self._set_clock(orders.hours)
+            self._orders = orders
+
+    def _set_clock(self, hours: int) -> None:
+        right = time_machine.escape_hatch.datetime.datetime.now(tz=UTC)
+        wanted = right + timedelta(hours=hours)
+        if self._clock is None:
+            self._clock = time_machine.travel(wanted, tick=True).start()
+        else:
+            self._clock.move_to(wanted)
+
+    def _unreliable(self, deliver: Callable[..., None]) -> Callable[..., None]:
+        def delivered(layer: MemoryLayer, group: str, message: dict[str, Any]) -> None:
+            chance = random.random() - self._orders.lost
+            for _ in range(0 if chance < 0 else 2 if chance < self._orders.doubled else 1):
+                deliver(layer, group, message)
+
+        return delivered

@@ -1,0 +1,190 @@
+"""One process on SQLite, with a disk of its own where this machine lets us make one."""
+
+import json
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.interference import Orders, interfered
+from tests.cluster.cluster import USERS, WORKFLOWS, answers
+from tests.cluster.node import Node
+from tests.support.database.server_store import SqliteStore
+from tests.support.processes.child import HOST, environment
+from tests.support.server import free_port, seed
+
+DISK = "128m"
+HOUR = 3600.0
+# What SQLite has as text.
+READ: dict[str, Callable[[str], object]] = {
+    "payload": json.loads,
+    "response": json.loads,
+    "result": json.loads,
+    "finished_at": lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC),
+}
+
+
+class OneProcess:
+    """`with OneProcess(directory) as form:`; it answers inside.
+
+    Its notes and its log lie beside its disk, and can be written when that is full.
+    """
+
+    audited = False
+
+    def __init__(self, directory: Path, *, idle: float = 3.0, build: int = 300, **env: str) -> None:
+        self.directory = directory
+        self.data_dir = directory / "disk"
+        self.orders = directory / "orders.json"
+        self.workflows = directory / "workflows.yaml"
+        self.port = free_port()
+        self.node = Node("server", directory, ["manage.py", "serve"], self.environment)
+        self.nodes = [self.node]
+        self.cookies: dict[str, str] = {}
+        self._env = env
+        self._began = time.time()
+        self._mounted = False
+        self._store = SqliteStore(self.data_dir)
+        self.data_dir.mkdir(parents=True)
+        self.workflows.write_text(WORKFLOWS.format(idle=idle, build=build))
+
+    def __enter__(self) -> "OneProcess":
+        """Make the disk, tables and users, and start."""
+        self._mounted = mounted(self.data_dir)
+        try:
+            self.cookies = seed(self.data_dir, self._store, USERS)
+            self.heal()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End it."""
+        self.close()
+
+    @property
+    def diary(self) -> Path:
+        """What the probes note."""
+        return self.directory / "diary.log"
+
+    @property
+    def has_disk(self) -> bool:
+        """Whether its disk is its own, and may be filled."""
+        return self._mounted
+
+    def environment(self, _name: str) -> Mapping[str, str]:
+        """The whole environment of the process."""
+        return environment(
+            self.data_dir,
+            **interfered(self.orders),
+            WORKFLOWS_FILE=str(self.workflows),
+            PROBE_DIARY=str(self.diary),
+            PROBE_LOG=str(self.directory / "probe.log"),
+            PORT=str(self.port),
+            **self._env,
+        )
+
+    def origin(self, _number: int) -> str:
+        """Its URL, without a slash at its end."""
+        return f"http://{HOST}:{self.port}"
+
+    def true_time(self, at: float) -> float:
+        """What the machine's clock showed when the process noted a time: its own is wrong by whole
+        hours, and no run takes one.
+        """
+        return self._began + (at - self._began) % HOUR
+
+    def rows(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
+        """What a query reads; `%s` are the parameters."""
+        found = self._store.rows(statement.replace("%s", "?"), *parameters)
+        return [
+            {
+                name: READ[name](value) if name in READ and value is not None else value
+                for name, value in row.items()
+            }
+            for row in found
+        ]
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Its disk has no room."""
+        ballast = self.data_dir / "ballast"
+        try:
+            with ballast.open("wb", buffering=0) as file:
+                try:
+                    while True:
+                        file.write(bytes(4096))
+                except OSError:  # no space left: that is what we want
+                    pass
+            yield
+        finally:
+            ballast.unlink()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Another program has locked its database. Blocks until that gets the lock."""
+        with closing(self.connect()) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            yield
+
+    @contextmanager
+    def slow(self, milliseconds: int) -> Iterator[None]:
+        """Each commit waits so long for the disk."""
+        calls = "fsync,fdatasync"
+        inject = ["-e", f"trace={calls}", "-e", f"inject={calls}:delay_enter={milliseconds}ms"]
+        strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-p", str(self.node.pid), *inject]
+        with subprocess.Popen(strace, stderr=subprocess.DEVNULL) as tracer:
+            try:
+                yield
+            finally:
+                tracer.terminate()
+
+    def connect(self) -> sqlite3.Connection:
+        """Another connection, which may be used in any thread."""
+        return sqlite3.connect(
+            self.data_dir / "db.sqlite3", timeout=60, isolation_level=None, check_same_thread=False
+        )
+
+    def heal(self) -> None:
+        """Have it run at the right time, and wait until it answers."""
+        Orders().write(self.orders)
+        self.node.thaw()
+        self.until_up()
+
+    def until_up(self, timeout: float = 90) -> None:
+        """Start it, as often as it takes, and wait until it answers. Blocks."""
+        deadline = time.monotonic() + timeout
+        while True:
+            self.node.start()
+            if answers(self.port):
+                return
+            assert time.monotonic() < deadline, f"no answer in {timeout} s\n{self.tails()}"
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """Kill it, and give its disk back; what it stored lies beside."""
+        self.node.thaw()
+        self.node.kill()
+        if self._mounted:
+            kept = self.directory / "kept"
+            subprocess.run(["cp", "-a", self.data_dir, kept], check=True)
+            subprocess.run(["umount", self.data_dir], check=True)
+            self._mounted = False
+
+    def tails(self, lines: int = 25) -> str:
+        """The end of its log."""
+        return "\n".join(["----- server", *self.node.log.splitlines()[-lines:]])
+
+
+def mounted(directory: Path) -> bool:
+    """Make the directory a small disk in memory; False where we may not."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=0700", "tmpfs", str(directory)]
+    try:
+        return subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False

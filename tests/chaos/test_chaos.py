@@ -1,0 +1,22 @@
+"""A short run of what `make chaos` does for long, with a seed that strikes in many ways."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.chaos import run
+from tests.chaos.one_process import OneProcess
+
+pytestmark = [
+    pytest.mark.local_only(reason="the crash matrix has the faults of several processes"),
+    pytest.mark.timeout(150),
+]
+SEED, SECONDS, USERS = 52, 12, 8
+
+
+async def test_one_process_comes_through_it_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OneProcess(tmp_path / "p") as form:
+        wrong = await run(form, SEED, SECONDS, USERS)
+    assert not wrong, capsys.readouterr().out
