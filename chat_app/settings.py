@@ -51,6 +51,7 @@ class ChatSettings(Section):
         default="sub", description="the claim of a token that is the user's name, such as sub"
     )
     JWT_CREATE_USERS: bool = Field(default=False, description=YES_NO)
+    API_DOCS_PUBLIC: bool = Field(default=False, description=YES_NO)
     BASE_TEMPLATE: str = Field(
         default="chat_app/base.html", description="the name of a template with the page's blocks"
     )

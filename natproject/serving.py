@@ -11,6 +11,8 @@ from django.conf import settings
 # Well above what the application accepts, so that an answer that is too long is refused by the
 # application with a reason instead of by the server, which just drops the connection.
 WEBSOCKET_MAX_SIZE = 16 * 1024 * 1024
+# What a server listens at, and where to reach it then.
+EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - names them, binds nothing
 
 
 def daphne_arguments(host: str, port: int | str) -> list[str]:

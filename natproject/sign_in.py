@@ -10,8 +10,6 @@ from django.urls import reverse
 from sesame.utils import get_query_string
 from sesame.views import LoginView as SesameLoginView
 
-EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - names them, binds nothing
-
 
 class SignInView(LoginView):
     """The sign-in page.
@@ -56,9 +54,8 @@ class PasswordView(PasswordChangeView):
 
 
 def site_url(path: str = "/") -> str:
-    """Return the URL of `path` on the server that HOST and PORT describe."""
-    host = EVERY_ADDRESS.get(settings.HOST, settings.HOST)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}{path}"
+    """Return the URL of `path`, as people reach it."""
+    return f"{settings.PUBLIC_URL}{path}"
 
 
 def sign_in_url(user: User) -> str:

@@ -1,10 +1,24 @@
 """The HTTP interface put together, with its OpenAPI document and page."""
 
+from collections.abc import Callable
+
+from django.contrib.auth.decorators import user_passes_test
+from django.http import HttpResponse
+from django.views.decorators.cache import never_cache
 from ninja import NinjaAPI, Swagger
 
 from chat_app.api import executions, views
 from chat_app.api.auth import ApiKey, Bearer, Guest, Session
 from chat_app.api.problems import HANDLERS
+from chat_app.settings import ChatSettings
+
+
+def _may_read_docs(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """The description of the interface is for whom the site has signed in, or for everybody."""
+    return user_passes_test(
+        lambda user: user.is_authenticated or ChatSettings.load().API_DOCS_PUBLIC
+    )(never_cache(view))
+
 
 api = NinjaAPI(
     title="Human-in-the-loop workflows",
@@ -18,8 +32,10 @@ api = NinjaAPI(
     auth=[Session(), Bearer(), ApiKey(), Guest()],
     # No badge of an outside validator.
     docs=Swagger(settings={"validatorUrl": None}),
+    docs_decorator=_may_read_docs,
 )
 for error, handler in HANDLERS.items():
     api.add_exception_handler(error, handler)
+api.add_decorator(never_cache, mode="view")
 api.add_router("", views.router)
 api.add_router("", executions.router)

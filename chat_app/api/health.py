@@ -4,6 +4,7 @@ import asyncio
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
 
 from sessions_app.models import Conversation, Event, Run
 from sessions_app.operations import reports
@@ -12,11 +13,13 @@ from sessions_app.storage import reads
 TIMEOUT = 5.0  # seconds
 
 
+@never_cache
 async def live(request: HttpRequest) -> JsonResponse:
     """Answer 200: this process is not stuck, and to restart it mends nothing."""
     return JsonResponse({"status": "ok"})
 
 
+@never_cache
 async def health(request: HttpRequest) -> JsonResponse:
     """Answer 200 if the database answers and takes writes, else 503 with the reason."""
     try:

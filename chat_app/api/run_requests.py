@@ -115,7 +115,7 @@ def answer_streaming(begun: Begun, form: sse.Generate) -> StreamingHttpResponse:
     return StreamingHttpResponse(
         _stream(begun, form),
         content_type="text/event-stream",
-        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **begun.headers},
+        headers={"X-Accel-Buffering": "no", **begun.headers},
     )
 
 

@@ -4,7 +4,7 @@ The first that applies: the Django session; `Authorization: Bearer` (JWT or API 
 a guest's token, where guests are allowed; on a socket an `auth_message`.
 """
 
-from chat_app.identity.connection import metadata, origin_allowed
+from chat_app.identity.connection import encrypted_enough, metadata, origin_allowed
 from chat_app.identity.errors import BadCredentials, NotAllowed
 from chat_app.identity.identify import find_identity, identity_of_scope
 from chat_app.identity.identities import Identity, still_valid
@@ -14,6 +14,7 @@ __all__ = [
     "BadCredentials",
     "Identity",
     "NotAllowed",
+    "encrypted_enough",
     "find_identity",
     "identity_of_scope",
     "metadata",

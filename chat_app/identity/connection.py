@@ -51,16 +51,27 @@ def origin_allowed(scope: AsgiScope) -> bool:
     )
 
 
+def encrypted_enough(scope: AsgiScope) -> bool:
+    """Whether a socket came over TLS, if that is wanted: a handshake cannot be redirected to it."""
+    return not settings.SECURE_SSL_REDIRECT or _is_secure(scope)
+
+
 def _own_origin(scope: AsgiScope) -> str | None:
     """As Django sees it: with ALLOWED_HOSTS and the headers of a trusted proxy."""
-    # Django takes no handshake: it wants a method, and a query that can be decoded.
-    request = ASGIRequest({**scope, "method": "GET", "query_string": b""}, BytesIO())
     try:
-        host = request.get_host()
+        host = _as_request(scope).get_host()
     except DisallowedHost:
         return None
-    secure = request.is_secure() or scope.get("scheme") in ("wss", "https")
-    return f"{'https' if secure else 'http'}://{host}".lower()
+    return f"{'https' if _is_secure(scope) else 'http'}://{host}".lower()
+
+
+def _is_secure(scope: AsgiScope) -> bool:
+    return _as_request(scope).is_secure() or scope.get("scheme") in ("wss", "https")
+
+
+def _as_request(scope: AsgiScope) -> ASGIRequest:
+    """Django takes no handshake: it wants a method, and a query that can be decoded."""
+    return ASGIRequest({**scope, "method": "GET", "query_string": b""}, BytesIO())
 
 
 def _matches(origin: str, trusted: str) -> bool:

@@ -42,6 +42,7 @@ async def socket(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
+@never_cache
 @login_required
 async def home(request: HttpRequest) -> HttpResponse:
     """Go to the newest conversation, or begin the first."""
@@ -51,6 +52,7 @@ async def home(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
+@never_cache
 @login_required
 async def new(request: HttpRequest) -> HttpResponse:
     """Begin another conversation. Nothing is stored before its first message."""
@@ -101,6 +103,7 @@ async def side(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@never_cache
 @login_required
 async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Send a message; refused, it stays in its field."""
@@ -116,6 +119,7 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
 
 
 @require_POST
+@never_cache
 @login_required
 async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Ask the active runs to stop; the page says when they have."""
@@ -128,6 +132,7 @@ async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
 
 
 @require_POST
+@never_cache
 @login_required
 async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) -> HttpResponse:
     """Answer a question; refused, the answer stays in its field."""

@@ -51,7 +51,11 @@ class RefuseNul:
         if scope["type"] not in ("http", "websocket") or not _has_nul(scope):
             await self._application(scope, receive, send)
         elif scope["type"] == "http":
-            headers = [(b"content-type", b"text/plain; charset=utf-8")]
+            headers = [
+                (b"content-type", b"text/plain; charset=utf-8"),
+                (b"x-content-type-options", b"nosniff"),
+                (b"cache-control", b"no-store"),
+            ]
             start = HTTPResponseStartEvent(
                 type="http.response.start", status=400, headers=headers, trailers=False
             )

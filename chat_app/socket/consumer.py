@@ -139,7 +139,8 @@ class ChatConsumer:
 
     async def serve(self) -> None:
         """Serve the socket until it is closed."""
-        if not identity.origin_allowed(self._scope):  # it may not use the cookies of this site
+        # Another's page may not use the cookies of this site.
+        if not (identity.encrypted_enough(self._scope) and identity.origin_allowed(self._scope)):
             await self._connection.reject()
             return
         await self._connection.accept()

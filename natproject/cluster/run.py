@@ -12,7 +12,7 @@ from pathlib import Path
 
 from natproject.cluster.plan import ROOT, Plan
 from natproject.cluster.supervisor import Supervisor, Unreachable
-from natproject.sign_in import EVERY_ADDRESS
+from natproject.serving import EVERY_ADDRESS
 from sessions_app.operations.local_services.servers import PostgreSQL, Redis, ServiceFailed
 
 Say = Callable[[str], None]

@@ -14,6 +14,7 @@ SECRET_KEY = given.SECRET_KEY
 DATA_DIR = given.DATA_DIR
 HOST = given.HOST
 PORT = given.PORT
+PUBLIC_URL = given.public_url
 ALLOWED_HOSTS = given.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]", HOST]
 CSRF_TRUSTED_ORIGINS = given.CSRF_TRUSTED_ORIGINS
 
@@ -49,6 +50,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "natproject.cache_control.no_store",
     "csp.middleware.CSPMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -147,5 +149,10 @@ if given.HTTPS:
     CSRF_COOKIE_NAME = "__Host-csrftoken"
     # The proxy that ends TLS says so in this header, and must overwrite what a client sends in it.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    # Probes come past the proxy.
+    SECURE_REDIRECT_EXEMPT = ["^health$", "^live$"]
+    SECURE_HSTS_SECONDS = given.HSTS_SECONDS
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 
 LOGGING = configure_logging(given.LOG_LEVEL)

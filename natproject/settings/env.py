@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chat_app.settings import YES_NO, ChatSettings, check_origins
+from natproject.serving import EVERY_ADDRESS
 from sessions_app.settings import RuntimeSettings, sentence
 from sessions_app.storage.databases import check_postgresql_url
 
@@ -51,6 +52,12 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
         default=8000, ge=1, le=65535, description="a number from 1 to 65535, such as 8000"
     )
     HTTPS: bool = Field(default=False, description=YES_NO)
+    HSTS_SECONDS: int = Field(
+        default=365 * 24 * 3600, ge=0, description="seconds, or 0 for no such header"
+    )
+    PUBLIC_URL: str = Field(
+        default="", description="the address that people type, such as https://chat.example.org"
+    )
     ALLOWED_HOSTS: list[str] = Field(default=[], description="host names with commas between them")
     CSRF_TRUSTED_ORIGINS: list[str] = Field(
         default=[], description="origins with commas between them, such as https://chat.example.org"
@@ -82,6 +89,11 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
     def _origins(cls, value: list[str]) -> list[str]:
         return check_origins(value)
 
+    @field_validator("PUBLIC_URL")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        return check_origins([value])[0].rstrip("/") if value else value
+
     @field_validator("DATABASE_URL")
     @classmethod
     def _of_postgresql(cls, value: str) -> str:
@@ -111,6 +123,17 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
                 "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
             )
         return self
+
+    @property
+    def public_url(self) -> str:
+        """Where people reach the site, without a slash at its end."""
+        if self.PUBLIC_URL:
+            return self.PUBLIC_URL
+        names = [name for name in self.ALLOWED_HOSTS if not name.startswith(("*", "."))]
+        if self.HTTPS and names:
+            return f"https://{names[0]}"
+        host = EVERY_ADDRESS.get(self.HOST, self.HOST)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.PORT}"
 
     @property
     def hitl(self) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows import registry
 
 HERE = {"localhost", "127.0.0.1", "[::1]", "::1"}
-# What the proxy that ends TLS does: HSTS and the redirect to HTTPS.
-OF_THE_PROXY = {"security.W004", "security.W008"}
+# What the proxy that ends TLS may do: HSTS and the redirect to HTTPS. Whether browsers come with a
+# list that has the host is for who owns the domain.
+OF_THE_PROXY = {"security.W004", "security.W008", "security.W021"}
 # Said in our words below.
 OF_HTTPS = {"security.W012", "security.W016"}
 OF_DEBUG = "security.W018"

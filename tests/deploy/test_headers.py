@@ -1,0 +1,93 @@
+"""What each kind of response tells browsers and proxies, whatever it is a response to."""
+
+import http.client
+
+from tests.conftest import NewServer
+from tests.http.client import CSRF
+from tests.support.server import HOST, Server
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+STREAM = '{"input_message": "echo 1"}'
+# What is sent, by whom; and the status of what comes back.
+RESPONSES = {
+    "a page": ("GET", "/c/c1/", "ann", 200),
+    "part of a page": ("GET", "/c/c1/items/", "ann", 200),
+    "the list": ("GET", "/conversations/", "ann", 200),
+    "a redirect": ("GET", "/", "ann", 302),
+    "a redirect to the sign-in": ("GET", "/", None, 302),
+    "the sign-in": ("GET", "/sign-in/", None, 200),
+    "a link that does not work": ("GET", "/sign-in/link/?sesame=x", None, 302),
+    "a refused form": ("POST", "/c/c1/messages/", "ann", 422),
+    "a form of another site": ("POST", "/c/c1/messages/", None, 403),
+    "the admin": ("GET", "/admin/", "admin", 200),
+    "JSON": ("GET", "/monitor/users", "admin", 200),
+    "a problem": ("GET", f"/executions/{UNKNOWN}", "ann", 404),
+    "a stream": ("POST", "/generate/stream?workflow=probe", "ann", 200),
+    "the API's page": ("GET", "/docs", "ann", 200),
+    "health": ("GET", "/health", None, 200),
+    "nothing": ("GET", "/nothing", "ann", 404),
+    "a NUL": ("GET", "/c/%00/", "ann", 400),
+    "a static file": ("GET", "/static/chat_app/css/base.css", None, 200),
+}
+# What all of them say.
+ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+POLICY = {
+    "default-src 'self'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "object-src 'none'",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+    "form-action 'self'",
+}
+# It comes before Django, and is plain text.
+BARE = "a NUL"
+
+
+def ask(server: Server, method: str, path: str, user: str | None) -> http.client.HTTPResponse:
+    """The response to a request, without its body."""
+    connection = http.client.HTTPConnection(HOST, server.port, timeout=20)
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    if user is not None:
+        cookie = f"sessionid={server.cookies[user]}; csrftoken={CSRF}"
+        headers |= {"Cookie": cookie, "X-CSRFToken": CSRF}
+    if path.startswith("/generate"):
+        headers["Content-Type"] = "application/json"
+    connection.request(method, path, STREAM if method == "POST" else None, headers)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer
+
+
+def test_each_response_has_the_headers_that_keep_it_safe(server: Server) -> None:
+    for name, (method, path, user, status) in RESPONSES.items():
+        answer = ask(server, method, path, user)
+        told = answer.headers
+        assert answer.status == status, name
+        kept = told["Cache-Control"].split(", ")
+        assert ("public" if name == "a static file" else "no-store") in kept, name
+        assert "Server" not in told, name
+        if name == BARE:
+            assert told["X-Content-Type-Options"] == "nosniff"
+            continue
+        assert {each: told[each] for each in ALWAYS} == ALWAYS, name
+        assert set(told["Content-Security-Policy"].split("; ")) == POLICY, name
+        for cookie in told.get_all("Set-Cookie") or []:
+            assert "SameSite=Lax" in cookie, name
+            assert "HttpOnly" in cookie or cookie.startswith("csrftoken="), name
+
+
+def test_the_api_is_described_to_whom_the_site_knows(new_server: NewServer) -> None:
+    server = new_server()
+    for path in ("/docs", "/openapi.json"):
+        assert server.get(path).headers["location"] == f"/sign-in/?next={path}"
+        assert server.get(path, "ann").status == 200
+    server.restart(API_DOCS_PUBLIC="true")
+    assert {server.get(path).status for path in ("/docs", "/openapi.json")} == {200}

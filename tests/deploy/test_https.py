@@ -1,0 +1,79 @@
+"""A site behind a proxy that ends TLS: nothing but HTTPS and `wss`."""
+
+import http.client
+from http.cookies import SimpleCookie
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from natproject.settings import env
+from tests.conftest import NewServer
+from tests.support.processes.command import run
+from tests.support.server import HOST, Response, Server
+from tests.support.websocket import WsClient
+
+NAME = "chat.example.org"
+OF_PROXY = {"Host": NAME, "X-Forwarded-Proto": "https"}
+COOKIES = {"__Host-sessionid", "__Host-csrftoken"}
+
+
+@pytest.fixture
+def server(new_server: NewServer) -> Server:
+    """A server with HTTPS."""
+    return new_server(HTTPS="true", ALLOWED_HOSTS=f"{NAME},{HOST}")
+
+
+def get(server: Server, path: str, **headers: str) -> Response:
+    """GET a path, as the proxy does or as who comes past it."""
+    connection = http.client.HTTPConnection(HOST, server.port, timeout=10)
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    found = Response(answer.status, answer.headers, answer.read().decode())
+    connection.close()
+    return found
+
+
+async def test_https_is_all_there_is(server: Server) -> None:
+    plain = get(server, "/sign-in/?next=/c/x/", Host=NAME)
+    assert plain.status == 301
+    assert plain.headers["location"] == f"https://{NAME}/sign-in/?next=/c/x/"
+    assert [get(server, path).status for path in ("/health", "/live")] == [200, 200]
+    hsts = get(server, "/sign-in/", **OF_PROXY).headers["strict-transport-security"]
+    assert hsts == "max-age=31536000; includeSubDomains"
+
+    link = run("manage.py", "sign_in_link", "ann", env=server.environment).stdout.strip()
+    assert link.startswith(f"https://{NAME}/sign-in/link/?sesame=")
+    signed_in = get(server, link.removeprefix(f"https://{NAME}"), **OF_PROXY)
+    cookies = SimpleCookie("; ".join(signed_in.headers.get_all("set-cookie") or []))
+    assert set(cookies) == COOKIES
+    assert all(each["secure"] and each["path"] == "/" for each in cookies.values())
+
+    session = {"Cookie": f"__Host-sessionid={cookies['__Host-sessionid'].value}"}
+    origin = server.url.replace("http:", "https:")
+    headers = {"X-Forwarded-Proto": "https"} | session
+    async with WsClient(server, "c", user=None, origin=origin, headers=headers) as socket:
+        await socket.send({"type": "ping_message"})
+        await socket.until("pong_message")
+    for plainly in (origin, server.url, None):
+        with pytest.raises(InvalidStatus):
+            async with WsClient(server, "c", user=None, origin=plainly, headers=session):
+                pass
+
+
+@pytest.mark.formless
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"HOST": "::", "PORT": "9000"}, "http://[::1]:9000"),
+        ({"HTTPS": "true", "ALLOWED_HOSTS": f".other.org,{NAME}"}, f"https://{NAME}"),
+        ({"HTTPS": "true"}, "http://127.0.0.1:8000"),
+        ({"HTTPS": "true", "PUBLIC_URL": f"https://{NAME}:8443/"}, f"https://{NAME}:8443"),
+    ],
+)
+def test_links_lead_where_people_reach_the_site(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], url: str
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert env.load().public_url == url
