@@ -35,6 +35,12 @@ class Plan:
         """The ports of one web process each."""
         return [self.port + 1 + number for number in range(WEB)]
 
+    @property
+    def alive_files(self) -> dict[str, Path]:
+        """By the names of workers: what each of them touches while it takes work."""
+        names = [f"worker-{number}" for number in range(1, WORKERS + 1)]
+        return {name: self.directory / f"{name}.alive" for name in names}
+
     def configuration(self, services: list[Service], socket: Path) -> RawConfigParser:
         """Return what supervisord reads. It listens at `socket`."""
         parser = RawConfigParser()
@@ -72,7 +78,8 @@ class Plan:
         }
 
     def _worker(self) -> dict[str, str]:
-        arguments = ["manage.py", "worker", "--drain", str(DRAIN)]
+        alive = str(self.directory / f"worker-{NUMBER}.alive")
+        arguments = ["manage.py", "worker", "--drain", str(DRAIN), "--alive-file", alive]
         return {
             **self._program(f"worker-{NUMBER}", _python(*arguments)),
             **LATER,

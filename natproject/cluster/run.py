@@ -8,7 +8,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from threading import Event
 
 from natproject.cluster.plan import ROOT, Plan
 from natproject.cluster.supervisor import Supervisor, Unreachable
@@ -65,16 +67,44 @@ class Cluster:
         # One after the other, for few cores: the link works once web processes serve, and by the
         # time somebody has asked something, workers are there too.
         self.supervisor.start_group("web")
-        self._wait_served()
+        for port in self.plan.own_ports:
+            self._wait(f"web-{port}", partial(_serves, self.plan.host, port))
         self.supervisor.start_group("worker")
         return link.strip()
 
-    def watch(self, say: Say) -> None:
-        """Tell what is started again, for as long as the process manager lives."""
+    def restart(self) -> None:
+        """Start all that is ours anew: one process after another, each when the last is ready.
+
+        Raises:
+            ServiceFailed: one did not get ready; those after it go on as they were.
+        """
+        for port in self.plan.own_ports:
+            self.supervisor.restart_process("web", f"web-{port}")
+            self._wait(f"web-{port}", partial(_serves, self.plan.host, port))
+        for name, alive in self.plan.alive_files.items():
+            alive.unlink(missing_ok=True)
+            self.supervisor.restart_process("worker", name)
+            self._wait(name, alive.exists)
+
+    def _restarted(self) -> str:
+        try:
+            self.restart()
+        except ServiceFailed as error:
+            return f"{error} Those after it go on as they were."
+        return "All web processes and workers were restarted."
+
+    def watch(self, say: Say, restarts: Event) -> None:
+        """Tell what is started again, for as long as the process manager lives.
+
+        `restarts` is set by who wants a rolling restart.
+        """
         known: dict[str, int] = {}
         told: set[str] = set()
         while self.supervisor.running:
             with suppress(Unreachable):
+                if restarts.is_set():
+                    restarts.clear()
+                    say(self._restarted())
                 for name, pid in self.supervisor.pids().items():
                     if known.setdefault(name, pid) != pid:
                         say(f"{name} ended, and was started again as {pid}.")
@@ -94,14 +124,13 @@ class Cluster:
             return bool(self.supervisor.given_up())
         return not self.supervisor.running
 
-    def _wait_served(self) -> None:
+    def _wait(self, name: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_TIMEOUT
-        for port in self.plan.own_ports:
-            while not _serves(self.plan.host, port):
-                if time.monotonic() > deadline or self._ended():
-                    log = self.plan.directory / f"web-{port}.log"
-                    raise ServiceFailed(f"web-{port} did not start. See {log}.")
-                time.sleep(0.05)
+        while not ready():
+            if time.monotonic() > deadline or self._ended():
+                log = self.plan.directory / f"{name}.log"
+                raise ServiceFailed(f"{name} did not start. See {log}.")
+            time.sleep(0.05)
 
 
 @contextmanager

@@ -61,6 +61,11 @@ class Supervisor(Service):
         """Start the processes of this name, without waiting for them."""
         self._call("startProcessGroup", name, False)
 
+    def restart_process(self, group: str, name: str) -> None:
+        """Stop a process in its own time, and start it, without waiting for that."""
+        self._call("stopProcess", f"{group}:{name}")
+        self._call("startProcess", f"{group}:{name}", False)
+
     def pids(self) -> dict[str, int]:
         """Return the ids of the processes that run, by name."""
         return {each["name"]: each["pid"] for each in self._processes() if each["pid"]}

@@ -19,6 +19,7 @@ import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from natproject.cluster.plan import WORKERS
 from natproject.cluster.run import alone
 from tests.support.database.server_store import SqliteStore
 from tests.support.processes.child import HOST, ROOT, environment
@@ -143,7 +144,7 @@ async def ask(made: Made, name: str, first: int, second: int) -> None:
                 assert client.text() == f"from {second}"
 
 
-async def test_any_process_may_die(made: Made) -> None:
+async def test_any_process_may_die_and_all_may_be_restarted(made: Made) -> None:
     first, second = made.port + 1, made.port + 2
     await asyncio.to_thread(made.says, "(Stop: )")
     await ask(made, "before", first, second)
@@ -153,6 +154,7 @@ async def test_any_process_may_die(made: Made) -> None:
     await ask(made, "after", first, second)
     await asyncio.to_thread(kill, made, "postgresql")
     await recovered(made)
+    await restarted(made)
 
 
 async def recovered(made: Made) -> None:
@@ -164,6 +166,43 @@ async def recovered(made: Made) -> None:
             return
         await asyncio.sleep(0.1)
     pytest.fail("it does not recover")
+
+
+async def restarted(made: Made) -> None:
+    """Have all restarted, one by one: somebody can be reached at any time; nothing is lost."""
+    name = f"at {time.monotonic()}"
+    async with WsClient(made.signed_in(made.port), name, user="admin", workflow="probe") as client:
+        await client.message("ask")
+        await client.until("system_interaction_message", PATIENCE)
+    old = [process for process in made.family() if {"daphne", "worker"} & {*process.cmdline()}]
+    assert len(old) == 2 + WORKERS
+    made.process.send_signal(signal.SIGUSR1)
+    await asyncio.to_thread(always_reached, made, until="All web processes and workers were")
+    wait_gone(old)
+    async with WsClient(made.signed_in(made.port), name, user="admin") as client:
+        prompt = await client.until("system_interaction_message", PATIENCE)
+        await client.answer("still here", prompt)
+        await client.until(lambda frame: frame["content"].get("status") == "completed", PATIENCE)
+
+
+def always_reached(made: Made, until: str) -> None:
+    """Look all the time, until it says so, that one of the web processes listens."""
+    first, second = made.port + 1, made.port + 2
+    deadline = time.monotonic() + 2 * PATIENCE
+    while until not in made.output:
+        assert time.monotonic() < deadline, made.output
+        # The first once more: it may have come back before the second went.
+        assert any(map(listens, (first, second, first))), made.output
+        time.sleep(0.005)
+
+
+def listens(port: int) -> bool:
+    """Whether a connection is taken there."""
+    try:
+        socket.create_connection((HOST, port), timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def kill(made: Made, name: str) -> None:

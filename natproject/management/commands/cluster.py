@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from threading import Event
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -45,12 +46,14 @@ class Command(BaseCommand):
         from natproject.cluster.run import Cluster, alone  # noqa: PLC0415
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+        restarts = Event()
+        signal.signal(signal.SIGUSR1, lambda *_: restarts.set())
         with alone(plan.directory) as lock:
             cluster = Cluster(plan, settings.SECRET_KEY, lock)
             try:
                 link = cluster.start()
                 self._say(self._welcome(cluster, link))
-                cluster.watch(self._say)
+                cluster.watch(self._say, restarts)
             except KeyboardInterrupt:
                 self._say("Stopping …")
             finally:
@@ -71,6 +74,7 @@ class Command(BaseCommand):
                 "each",
                 f"Pids:    {'  '.join(f'{name} {pid}' for name, pid in sorted(pids.items()))}",
                 "Try:     ask something, then kill -9 or kill -STOP any of them: nothing is lost",
+                f"         or restart them one by one, as deployments do: kill -USR1 {os.getpid()}",
                 f"Logs:    {logs}",
                 "Docs:    docs/deployment.md",
                 "Stop:    Ctrl-C (what waits for an answer goes on after the next start)",

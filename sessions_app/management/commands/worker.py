@@ -54,7 +54,7 @@ class Command(BaseCommand):
             "--alive-file",
             type=Path,
             metavar="PATH",
-            help="is touched every second: for a probe that restarts a worker which hangs",
+            help="is touched every second while work is taken: for probes",
         )
 
     def handle(self, *_args: object, **options: Any) -> None:
@@ -68,6 +68,8 @@ class Command(BaseCommand):
             check_start()
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
+        if options["alive_file"] is not None:
+            options["alive_file"].unlink(missing_ok=True)  # that of the last one here
         duty = Duty(options["queues"], options["concurrency"], options["drain"])
         asyncio.run(self._work(duty, options["alive_file"]))
 
@@ -77,12 +79,13 @@ class Command(BaseCommand):
             asyncio.get_running_loop().add_signal_handler(number, _stop, stop)
         # Only where it is used: in the local form there is no queue to take jobs from.
         dispatcher = import_string("sessions_app.hosting.dispatch.worker.WorkerDispatcher")
-        await startup.start(dispatcher(duty, park_after=RuntimeSettings.load().PARK_AFTER))
+        dispatcher = dispatcher(duty, park_after=RuntimeSettings.load().PARK_AFTER)
+        await startup.start(dispatcher)
         queues = ", ".join(duty.queues) or "all queues"
         self.stdout.write(f"Worker {lease.THIS_PROCESS} takes jobs of {queues}.")
         self.stdout.flush()
         while not stop.is_set():
-            if alive_file is not None:
+            if alive_file is not None and dispatcher.report().job_worker is not None:
                 # In the loop, for it is the loop that is to show that it lives.
                 alive_file.touch()  # noqa: ASYNC240 - of no length
             with suppress(TimeoutError):
