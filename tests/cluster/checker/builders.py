@@ -39,17 +39,16 @@ def overlapping_builders(history: History) -> Iterator[str]:
 
 def _builders(history: History) -> Iterator[_Alive]:
     last = max((note.at for note in history.diary), default=0.0)
-    open_: dict[tuple[str, int], float] = {}
+    open_: dict[tuple[str, int], list[float]] = defaultdict(list)
     for note in history.diary:
         place = (note.subject, note.pid)
         if note.what == "builder.begin":
-            if place in open_:  # two in one process
-                yield _Alive(*place, [(open_[place], note.at)])
-            open_[place] = note.at
-        elif note.what == "builder.closed" and place in open_:
-            yield _alive(history, place, open_.pop(place), note.at)
-    for place, began in open_.items():
-        yield _alive(history, place, began, last)
+            open_[place].append(note.at)
+        elif note.what == "builder.closed" and open_[place]:
+            yield _alive(history, place, open_[place].pop(0), note.at)
+    for place, begun in open_.items():
+        for began in begun:
+            yield _alive(history, place, began, last)
 
 
 def _alive(history: History, place: tuple[str, int], began: float, ended: float) -> _Alive:
