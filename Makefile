@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
-.PHONY: run cluster test format bench chaos chromium
+.PHONY: run cluster test format bench chaos soak chromium
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -44,6 +44,10 @@ bench: $(VENV)/test.stamp
 # make chaos ARGS="--form local --seed 7 --minutes 1 --users 20"
 chaos: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.chaos.chaos $(ARGS)
+
+# Half an hour in each form in which nothing may grow: make soak ARGS="--form local --minutes 10"
+soak: $(VENV)/test.stamp
+	@$(BIN)/python -m tests.chaos.soak $(ARGS)
 
 $(BIN)/pip:
 	@command -v "$(PYTHON)" >/dev/null || { \

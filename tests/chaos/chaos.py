@@ -10,31 +10,25 @@ it. `--form` has it be one of the two.
 import argparse
 import asyncio
 import json
-import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tests.chaos.cluster_nemesis import ClusterNemesis
-from tests.chaos.interference import interfered
+from tests.chaos.forms import FORMS, AnyForm, options, started
 from tests.chaos.local_nemesis import LocalNemesis
 from tests.chaos.nemesis import Nemesis
-from tests.chaos.one_process import OneProcess
 from tests.cluster.checker.checker import violations
 from tests.cluster.checker.history import History
-from tests.cluster.cluster import Cluster, Template
+from tests.cluster.cluster import Cluster
 from tests.cluster.collect_history import history
 from tests.cluster.workload import Workload
 from tests.support.processes import fork_server
 from tests.support.processes.child import ROOT
 
-AnyForm = Cluster | OneProcess
-FORMS = ("cluster", "local")
 # Of which an operator resumes runs that were under way at too many crashes.
 RESUME = """
 from sessions_app import operators
@@ -49,50 +43,25 @@ QUIET = 120.0
 
 def main() -> int:
     """Run; 0 if all was allowed."""
-    options = _options()
+    given = options(__doc__, minutes=3.0, users=40).parse_args()
     try:
-        return max(_hurt(form, options) for form in options.form or FORMS)
+        return max(_hurt(form, given) for form in given.form or FORMS)
     finally:
         fork_server.close()
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--form", action="append", choices=FORMS)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
-    parser.add_argument("--minutes", type=float, default=3.0)
-    parser.add_argument("--users", type=int, default=40)
-    return parser.parse_args()
-
-
-def _hurt(form: str, options: argparse.Namespace) -> int:
-    lines = f"{form}: seed {options.seed}, {options.minutes} minutes, {options.users} people\n"
+def _hurt(form: str, given: argparse.Namespace) -> int:
+    lines = f"{form}: seed {given.seed}, {given.minutes} minutes, {given.users} people\n"
     sys.stdout.write(lines)
     sys.stdout.flush()
     directory = Path(tempfile.mkdtemp(prefix="chaos-"))
     with started(form, directory) as running:
-        wrong = asyncio.run(run(running, options.seed, options.minutes * 60, options.users))
+        wrong = asyncio.run(run(running, given.seed, given.minutes * 60, given.users))
     if wrong:
         sys.stdout.write(f"\nAll logs and the database are in {directory}\n")
     else:
         shutil.rmtree(directory)
     return bool(wrong)
-
-
-@contextmanager
-def started(form: str, directory: Path) -> Iterator[AnyForm]:
-    """Such a form, which is up."""
-    made = OneProcess(directory / "p") if form == "local" else _cluster(directory)
-    with made:
-        yield made
-
-
-def _cluster(directory: Path) -> Cluster:
-    made = Cluster(
-        Template(directory / "template"), directory / "c", workers=3, idle=3.0, build=300
-    )
-    made.env |= interfered(made.directory / "orders.json")
-    return made
 
 
 async def run(form: AnyForm, seed: int, seconds: float, users: int) -> list[str]:

@@ -20,7 +20,7 @@ class ClusterNemesis(Nemesis):
     """Of a cluster."""
 
     def __init__(self, cluster: Cluster, seed: int) -> None:
-        super().__init__(seed, cluster.directory / "orders.json")
+        super().__init__(seed, cluster.orders)
         self._cluster = cluster
 
     async def strike(self) -> None:

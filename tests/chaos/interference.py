@@ -4,13 +4,13 @@ The server reads its orders from the file that INTERFERENCE names. libfaketime w
 from outside, but has Python's `time.sleep` fail where it leaves the monotonic clock as it is.
 """
 
+import asyncio
 import json
 import os
 import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from datetime import UTC, timedelta
 from pathlib import Path
 from threading import Thread
@@ -18,30 +18,14 @@ from typing import Any
 
 import time_machine
 from django.apps import AppConfig
+from django.utils.module_loading import import_string
 
 from sessions_app.notify.memory_layer import MemoryLayer
+from tests.chaos.orders import Orders
 
 LOOK = 0.05  # seconds between two looks at the orders
-
-
-@dataclass(frozen=True)
-class Orders:
-    """By how many hours the clock is wrong, and the shares of messages to lose and to double."""
-
-    hours: int = 0
-    lost: float = 0.0
-    doubled: float = 0.0
-
-    def write(self, path: Path) -> None:
-        """Give them; they are read whole or not at all."""
-        unfinished = path.with_suffix(".new")
-        unfinished.write_text(json.dumps(asdict(self)))
-        unfinished.replace(path)
-
-
-def interfered(orders: Path) -> dict[str, str]:
-    """What has a process obey the orders in that file."""
-    return {"DJANGO_SETTINGS_MODULE": "tests.chaos.settings", "INTERFERENCE": str(orders)}
+# It needs models, which are not there yet when this is imported.
+CLEAN = "sessions_app.operations.retention.clean"
 
 
 class Interference(AppConfig):
@@ -62,6 +46,7 @@ class _Obedient:
         self._path = path
         self._orders = Orders()
         self._clock: Any = None
+        self._leak: list[bytes] = []
         MemoryLayer.deliver = self._unreliable(MemoryLayer.deliver)  # type: ignore[method-assign] # also `group_send` and what comes over Redis go through it
 
     def keep_looking(self) -> None:
@@ -74,6 +59,8 @@ class _Obedient:
             orders = Orders(**json.loads(self._path.read_text()))
             if orders.hours != self._orders.hours:
                 self._set_clock(orders.hours)
+            if orders.cleanings != self._orders.cleanings:
+                asyncio.run(import_string(CLEAN)())
             self._orders = orders
 
     def _set_clock(self, hours: int) -> None:
@@ -86,6 +73,8 @@ class _Obedient:
 
     def _unreliable(self, deliver: Callable[..., None]) -> Callable[..., None]:
         def delivered(layer: MemoryLayer, group: str, message: dict[str, Any]) -> None:
+            if self._orders.leaked:
+                self._leak.append(os.urandom(1024 * self._orders.leaked))
             chance = random.random() - self._orders.lost
             for _ in range(0 if chance < 0 else 2 if chance < self._orders.doubled else 1):
                 deliver(layer, group, message)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.interference import Orders
+from tests.chaos.orders import Orders
 
 # Seconds between two strokes, and for how long something stands still or is away.
 PAUSES = (0.5, 6.0)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.interference import Orders, interfered
+from tests.chaos.orders import Orders, interfered
 from tests.cluster.cluster import USERS, WORKFLOWS, answers
 from tests.cluster.node import Node
 from tests.support.database.server_store import SqliteStore
@@ -36,7 +36,7 @@ class OneProcess:
 
     audited = False
 
-    def __init__(self, directory: Path, *, idle: float = 3.0, build: int = 300, **env: str) -> None:
+    def __init__(self, directory: Path, *, idle: float = 3.0, build: int = 300) -> None:
         self.directory = directory
         self.data_dir = directory / "disk"
         self.orders = directory / "orders.json"
@@ -45,7 +45,7 @@ class OneProcess:
         self.node = Node("server", directory, ["manage.py", "serve"], self.environment)
         self.nodes = [self.node]
         self.cookies: dict[str, str] = {}
-        self._env = env
+        self.env: dict[str, str] = {}
         self._began = time.time()
         self._mounted = False
         self._store = SqliteStore(self.data_dir)
@@ -86,7 +86,7 @@ class OneProcess:
             PROBE_DIARY=str(self.diary),
             PROBE_LOG=str(self.directory / "probe.log"),
             PORT=str(self.port),
-            **self._env,
+            **self.env,
         )
 
     def origin(self, _number: int) -> str:
@@ -109,6 +109,14 @@ class OneProcess:
             }
             for row in found
         ]
+
+    def execute(self, statement: str, *parameters: object) -> None:
+        """Change it, as somebody else's hand would."""
+        given = [
+            str(one.replace(tzinfo=None)) if isinstance(one, datetime) else one
+            for one in parameters
+        ]
+        self._store.execute(statement.replace("%s", "?"), *given)
 
     @contextmanager
     def full(self) -> Iterator[None]:

@@ -111,6 +111,11 @@ class Cluster:
         return [*self.webs, *self.workers]
 
     @property
+    def orders(self) -> Path:
+        """What those who interfere want of the processes (`tests.chaos`)."""
+        return self.directory / "orders.json"
+
+    @property
     def diary(self) -> Path:
         """What the probes note."""
         return self.directory / "diary.log"
@@ -151,6 +156,11 @@ class Cluster:
         """What a query reads."""
         with psycopg.connect(self.url, row_factory=dict_row, connect_timeout=5) as connection:
             return connection.execute(statement.encode(), parameters or None).fetchall()
+
+    def execute(self, statement: str, *parameters: object) -> None:
+        """Change the database, as somebody else's hand would."""
+        with psycopg.connect(self.url, connect_timeout=5) as connection:
+            connection.execute(statement.encode(), parameters)
 
     def true_time(self, at: float) -> float:
         """The processes have the machine's clock."""

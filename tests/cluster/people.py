@@ -106,6 +106,11 @@ class Person:
         for prompt in list(self._asked.values()):
             await self._answer(prompt)
 
+    async def hang_up(self) -> None:
+        """Cut the client that sends off; it comes back."""
+        if self._socket is not None:
+            await self._socket.close()
+
     def pending(self) -> int:
         """How many questions it sees unanswered."""
         return len(self._asked)

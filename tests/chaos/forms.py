@@ -1,0 +1,39 @@
+"""The two forms, as `make chaos` and `make soak` start them."""
+
+import argparse
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.chaos.one_process import OneProcess
+from tests.chaos.orders import interfered
+from tests.cluster.cluster import Cluster, Template
+
+AnyForm = Cluster | OneProcess
+FORMS = ("cluster", "local")
+
+
+def options(description: str | None, *, minutes: float, users: int) -> argparse.ArgumentParser:
+    """What both take on their command lines, with these defaults."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--form", action="append", choices=FORMS)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
+    parser.add_argument("--minutes", type=float, default=minutes)
+    parser.add_argument("--users", type=int, default=users)
+    return parser
+
+
+@contextmanager
+def started(form: str, directory: Path, **env: str) -> Iterator[AnyForm]:
+    """Such a form, which is up."""
+    made: AnyForm
+    if form == "local":
+        made = OneProcess(directory / "p")
+    else:
+        template = Template(directory / "template")
+        made = Cluster(template, directory / "c", workers=3, idle=3.0, build=300)
+        made.env |= interfered(made.orders)
+    made.env |= env
+    with made:
+        yield made
