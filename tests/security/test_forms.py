@@ -1,4 +1,4 @@
-"""What every address has in common."""
+"""What every address has in common: forms, methods and headers."""
 
 import re
 
@@ -40,3 +40,26 @@ def test_no_address_sends_back_what_a_trace_brings(admin: User) -> None:
     client.force_login(admin)
     said = {path: client.generic("TRACE", path).content for path in paths()}
     assert [path for path, content in said.items() if b"PLUM-7431" in content] == []
+
+
+def test_each_answer_says_what_it_is_and_what_a_browser_may_do_with_it(admin: User) -> None:
+    client = Client()
+    client.force_login(admin)
+    wrong = []
+    for path in [*paths(), "/nothing/here", "/static/nothing.js"]:
+        answer = client.get(path)
+        kind = answer.headers.get("Content-Type", "")
+        policy = answer.headers.get("Content-Security-Policy", "")
+        rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";") if rule.strip())
+        none = [rules.get(name) for name in ("object-src", "base-uri", "frame-ancestors")]
+        if (
+            none != ["'none'"] * 3
+            or "unsafe" in policy
+            or answer.headers.get("X-Content-Type-Options") != "nosniff"
+            or answer.headers.get("Referrer-Policy") != "same-origin"
+            or (kind.startswith("text/") and "utf-8" not in kind)
+            or (not kind and answer.status_code not in (301, 302))
+            or "Access-Control-Allow-Origin" in answer.headers
+        ):
+            wrong.append((path, answer.status_code, kind, policy))
+    assert wrong == []

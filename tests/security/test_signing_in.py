@@ -9,6 +9,8 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from sesame.utils import get_query_string
 
+from natproject.management.commands.serve import first_user
+
 pytestmark = pytest.mark.django_db
 
 PASSWORD = "correct horse battery"
@@ -138,3 +140,11 @@ def test_password_fields_are_masked_and_known_to_password_managers(ann: User) ->
         assert 'type="password"' in field
         assert re.search(r'autocomplete="(current|new)-password"', field)
         assert "onpaste" not in field
+
+
+def test_the_first_administrator_has_no_password() -> None:
+    made = first_user()
+    assert made is not None
+    assert not made.has_usable_password()
+    for password in ("", " ", "admin", made.password):
+        assert sign_in(Client(), "admin", password).status_code == 200

@@ -167,6 +167,14 @@ def jwks(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[rsa.RS
     jwt_tokens._jwks.cache_clear()
 
 
+def _with_a_key_of_its_own(claims: dict[str, Any]) -> str:
+    """A token that says by which key, and by which key server, it is to be checked."""
+    own = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(own.public_key()))
+    headers = {"kid": "k1", "jwk": public, "jku": "https://evil.example/keys", "x5u": "https://e"}
+    return jwt.encode(claims, own, algorithm="RS256", headers=headers)
+
+
 async def test_a_token_by_a_key_set(ann: User, jwks: rsa.RSAPrivateKey) -> None:
     claims = {"sub": "ann", "aud": AUDIENCE, "exp": int(time.time()) + 60}
     good = jwt.encode(claims, jwks, algorithm="RS256", headers={"kid": "k1"})
@@ -175,6 +183,7 @@ async def test_a_token_by_a_key_set(ann: User, jwks: rsa.RSAPrivateKey) -> None:
         jwt.encode(claims, jwks, algorithm="RS256", headers={"kid": "k2"}),
         jwt.encode(claims, SECRET, algorithm="HS256", headers={"kid": "k1"}),
         jwt.encode(claims, jwks, algorithm="RS512", headers={"kid": "k1"}),
+        _with_a_key_of_its_own(claims),
     ):
         with pytest.raises(BadCredentials, match="not valid"):
             await who(authorization=f"Bearer {forged}")
