@@ -13,7 +13,6 @@ def ask(server: Server, head: str, body: bytes) -> list[bytes]:
     """The first lines of the answers to raw bytes."""
     with socket.create_connection((HOST, server.port), timeout=10) as connection:
         connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
-        connection.shutdown(socket.SHUT_WR)
         answered = b""
         while piece := connection.recv(65536):
             answered += piece
@@ -23,11 +22,13 @@ def ask(server: Server, head: str, body: bytes) -> list[bytes]:
 HEAD = "POST /sign-in/ HTTP/1.1\nHost: 127.0.0.1\n"
 
 
-def test_a_request_with_two_lengths_is_refused_or_read_by_its_chunks(server: Server) -> None:
+def test_a_request_with_two_lengths_is_not_read_by_the_length_that_hides(server: Server) -> None:
+    """By its chunks the body is empty. What follows is then answered, or refused by a close.
+
+    Read by the length, all would be the body, and the connection would stay open.
+    """
     both = f"{HEAD}Content-Length: {5 + len(HIDDEN)}\nTransfer-Encoding: chunked\n"
-    refused, *rest = ask(server, both, b"0\r\n\r\n" + HIDDEN)
-    # By its chunks the body is empty, and what follows is a request that was not hidden.
-    assert refused.split()[1] == b"400" or rest
+    assert ask(server, both, b"0\r\n\r\n" + HIDDEN)
 
 
 @pytest.mark.parametrize(
