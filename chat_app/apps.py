@@ -16,6 +16,7 @@ class ChatAppConfig(AppConfig):
     settings_section: type[Section] = ChatSettings
 
     def ready(self) -> None:
-        """Listen for what ends an identity."""
-        # It needs the models, which can be imported from here on only.
-        import_string("chat_app.identity.revocation.connect")()
+        """Listen for what ends an identity, and for who comes in or is not let in."""
+        # They need the models, which can be imported from here on only.
+        for module in ("revocation", "audit", "sign_in"):
+            import_string(f"chat_app.identity.{module}.connect")()

@@ -1,6 +1,8 @@
 """What the chat takes from the project's `HITL` settings."""
 
-from typing import Self
+import re
+from functools import cache
+from typing import NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,6 +15,22 @@ JWT_ALGORITHMS = (
     *("ES256", "ES384", "ES512", "EdDSA", *SHARED_SECRET),
 )
 SHORTEST_SECRET = 32  # bytes
+
+SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+RATE = re.compile(rf"([1-9][0-9]{{0,8}})/({'|'.join(SECONDS)})")
+A_RATE = "a number and a time, such as 300/minute, or none"
+
+
+class PerTime(NamedTuple):
+    """How many in so many seconds."""
+
+    amount: int
+    seconds: int
+
+
+def _rate(default: str) -> str:
+    field: str = Field(default=default, pattern=rf"^({RATE.pattern}|none)$", description=A_RATE)
+    return field
 
 
 def check_origins(value: list[str]) -> list[str]:
@@ -65,6 +83,20 @@ class ChatSettings(Section):
     UNREAD_MB: int = Field(default=128, ge=1, description="MiB, 1 or more, such as 128")
     UNREAD_MB_PER_USER: int = Field(default=32, ge=1, description="MiB, 1 or more, such as 32")
 
+    PROXIES: int = Field(
+        default=0, ge=0, le=10, description="how many proxies a request comes through, such as 1"
+    )
+    RATE_PASSWORDS: str = _rate("20/hour")
+    RATE_PASSWORDS_USER: str = _rate("100/hour")
+    RATE_PASSWORDS_ADDRESS: str = _rate("200/hour")
+    RATE_GUESTS_ADDRESS: str = _rate("60/hour")
+    RATE_MESSAGES_USER: str = _rate("300/minute")
+    RATE_MESSAGES_ADDRESS: str = _rate("3000/minute")
+    RATE_CONVERSATIONS_USER: str = _rate("1000/hour")
+    RATE_CONVERSATIONS_ADDRESS: str = _rate("10000/hour")
+    RATE_API_USER: str = _rate("600/minute")
+    RATE_API_ADDRESS: str = _rate("6000/minute")
+
     @field_validator("ALLOWED_ORIGINS")
     @classmethod
     def _with_scheme(cls, value: list[str]) -> list[str]:
@@ -99,10 +131,20 @@ class ChatSettings(Section):
             )
         return self
 
+    def per_time(self, name: str) -> PerTime | None:
+        """A rate by the name of its setting; None if it is not limited."""
+        return _per_time(getattr(self, name))
+
     @property
     def takes_jwt(self) -> bool:
         """Whether there is something to check tokens with."""
         return bool(self.JWT_KEY or self.JWT_JWKS_URL)
+
+
+@cache
+def _per_time(value: str) -> PerTime | None:
+    found = RATE.fullmatch(value)
+    return PerTime(int(found[1]), SECONDS[found[2]]) if found else None
 
 
 def _check_jwt(given: ChatSettings) -> None:

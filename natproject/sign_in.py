@@ -1,14 +1,30 @@
 """Signing in: the page, and links that work once."""
 
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from sesame.utils import get_query_string
 from sesame.views import LoginView as SesameLoginView
+
+from chat_app.identity.sign_in import refused_sign_in
+
+
+class SignInForm(AuthenticationForm):
+    """Says when to come back, where too many wrong passwords have come."""
+
+    def get_invalid_login_error(self) -> ValidationError:
+        """Why nobody was let in."""
+        refused = self.request and refused_sign_in(self.request)
+        if refused:
+            return ValidationError(str(refused), code="too_many")
+        return super().get_invalid_login_error()
 
 
 class SignInView(LoginView):
@@ -17,7 +33,16 @@ class SignInView(LoginView):
     Its template's `link_failed` is true for a person whose link did not work.
     """
 
+    authentication_form = SignInForm
     redirect_authenticated_user = True
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        """Show the form again, with what was typed but the password."""
+        response = super().form_invalid(form)
+        if refused := refused_sign_in(self.request):
+            response.status_code = HTTPStatus.TOO_MANY_REQUESTS
+            response["Retry-After"] = str(refused.seconds)
+        return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add `link_failed` to the context."""

@@ -1,11 +1,15 @@
 """URLs of the project; those of the chat are in `chat_app.urls`."""
 
 from django.contrib import admin
+from django.contrib.auth.decorators import login_required
 from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
 from natproject.sign_in import PasswordView, SignInLinkView, SignInView, SignOutView
+
+# Passwords are typed on one page, which says why one is not taken.
+admin.site.login = login_required(admin.site.login)  # type: ignore[method-assign] # Django's way
 
 urlpatterns = [
     path("admin/", admin.site.urls),

@@ -5,6 +5,7 @@ SessionsError
 │   ├── Invalid
 │   ├── UnknownWorkflow
 │   ├── Busy
+│   ├── TooMany
 │   ├── NotFound
 │   └── Fenced
 ├── StorageUnavailable
@@ -57,6 +58,15 @@ class UnknownWorkflow(Refused):
 
 class Busy(Refused):
     """This workflow takes one message at a time. Wait for the run to end, or stop it first."""
+
+
+class TooMany(Refused):
+    """There are too many of something. `seconds` says when to come back."""
+
+    def __init__(self, what: str, seconds: int) -> None:
+        when = f"{seconds} s" if seconds < 120 else f"{-(-seconds // 60)} minutes"
+        super().__init__(f"Too many {what}. Try again in {when}.")
+        self.seconds = seconds
 
 
 class NotFound(Refused):

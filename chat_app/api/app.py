@@ -8,7 +8,7 @@ from django.views.decorators.cache import never_cache
 from ninja import NinjaAPI, Swagger
 
 from chat_app.api import executions, views
-from chat_app.api.auth import ApiKey, Bearer, Guest, Session
+from chat_app.api.auth import ApiKey, Bearer, Guest, Rates, Session
 from chat_app.api.problems import HANDLERS
 from chat_app.settings import ChatSettings
 
@@ -30,6 +30,7 @@ api = NinjaAPI(
     # Its own is the last part; the first is that of `chat_app.urls`, which includes it.
     urls_namespace="chat:chat_api",
     auth=[Session(), Bearer(), ApiKey(), Guest()],
+    throttle=[Rates()],
     # No badge of an outside validator.
     docs=Swagger(settings={"validatorUrl": None}),
     docs_decorator=_may_read_docs,

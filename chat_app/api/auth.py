@@ -6,11 +6,15 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 from ninja.security.base import AuthBase
+from ninja.throttling import BaseThrottle
 from ninja.utils import check_csrf
 
 from chat_app.api.problems import Failure
-from chat_app.identity import Identity, find_identity, origin_allowed
-from chat_app.identity.identify import GUEST_PARAMETER
+from chat_app.identity import Identity, audit, find_identity, origin_allowed
+from chat_app.identity.connection import address_of
+from chat_app.identity.identify import GUEST_COOKIE, GUEST_PARAMETER
+from chat_app.identity.rates import Rate, rate_limits
+from sessions_app.errors import TooMany
 
 
 class Known(HttpRequest):
@@ -49,7 +53,9 @@ class _OfHeader(AuthBase):
     async def __call__(self, request: HttpRequest) -> Identity | None:
         """The user whom the header names."""
         value = request.headers.get(self.header)
-        return None if value is None else await find_identity(headers={self.header: value})
+        if value is None:
+            return None
+        return await find_identity(headers={self.header: value}, request=request)
 
 
 class Bearer(_OfHeader):
@@ -80,5 +86,28 @@ class Guest(AuthBase):
         """The guest."""
         query = request.GET.dict()
         if not query.get(GUEST_PARAMETER) and not origin_allowed(getattr(request, "scope", {})):
+            if GUEST_COOKIE in request.COOKIES:
+                audit.refused_origin(request)
             return None
-        return await find_identity(cookies=request.COOKIES, query=query)
+        return await find_identity(cookies=request.COOKIES, query=query, request=request)
+
+
+class Rates(BaseThrottle):
+    """How many requests a user makes, and an address."""
+
+    def __init__(self) -> None:
+        self._seconds = 0
+
+    def allow_request(self, request: Any) -> bool:
+        """Count one, if there may be one more."""
+        user = request.auth.person.id
+        try:
+            rate_limits.take((Rate.API_USER, user), (Rate.API_ADDRESS, address_of(request)))
+        except TooMany as error:
+            self._seconds = error.seconds
+            return False
+        return True
+
+    def wait(self) -> float:
+        """Seconds to the next one; asked for at once when a request is not allowed."""
+        return self._seconds

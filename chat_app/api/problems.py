@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
 
 from chat_app.api.schemas import Problem
 from chat_app.identity import BadCredentials
@@ -18,6 +18,7 @@ from sessions_app.errors import (
     NotFound,
     SessionsError,
     StorageUnavailable,
+    TooMany,
     UnknownWorkflow,
 )
 
@@ -28,6 +29,7 @@ STATUS: dict[type[Exception], int] = {
     Invalid: 422,
     UnknownWorkflow: 422,
     Busy: 409,
+    TooMany: 429,
     NotFound: 404,
     StorageUnavailable: 503,
 }
@@ -80,7 +82,8 @@ def _runtime(request: HttpRequest, error: SessionsError) -> HttpResponse:
     if told is None:
         return _unexpected(request, error)
     status = STATUS[type(error)]
-    return response(Failure(status, told.code, str(told), **told.details))
+    headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooMany) else None
+    return response(Failure(status, told.code, str(told), headers=headers, **told.details))
 
 
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
@@ -115,6 +118,7 @@ HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     Failure: lambda _, error: response(error),
     SessionsError: _runtime,
     ValidationError: _invalid,
+    Throttled: lambda request, error: _runtime(request, TooMany("requests", error.wait)),
     HttpError: lambda _, error: response(Failure(error.status_code, "invalid_message", str(error))),
     AuthenticationError: _unknown_person,
     BadCredentials: _unknown_person,

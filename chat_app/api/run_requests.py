@@ -15,8 +15,9 @@ from chat_app.api.schemas import RunHeaders, StreamHeaders
 from chat_app.api.selectors import Execution, read_execution, run_at
 from chat_app.feed.limits import BUDGET_BURST, BUDGET_RATE, Bucket
 from chat_app.identity import Identity, metadata
+from chat_app.identity.connection import address_of
+from chat_app.identity.rates import submit
 from chat_app.protocol.frames import is_end
-from sessions_app.conversations import messages
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import Invalid
 from sessions_app.models import Event, Run
@@ -71,8 +72,9 @@ async def begin(request: Known, headers: RunHeaders, wanted: RunRequest) -> Begu
         run_id = await reads.read(run_at, owner, conversation_id, last)
         after = last
     else:
-        submitted = await messages.submit(
+        submitted = await submit(
             owner=owner,
+            address=address_of(request),
             conversation_id=conversation_id,
             message=IncomingMessage(
                 message_id,

@@ -1,12 +1,14 @@
 """What a request brings along, and from where it comes."""
 
 from io import BytesIO
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest
 from django.utils.http import is_same_domain
 
 from chat_app.settings import ChatSettings
@@ -31,6 +33,33 @@ def metadata(scope: AsgiScope) -> dict[str, Any]:
         },
         "client": found.client._asdict() if found.client else None,
     }
+
+
+def request_of(scope: AsgiScope) -> ASGIRequest:
+    """A socket's handshake as a request. Django takes none: it wants a method, and a query that can
+    be decoded.
+    """
+    return ASGIRequest({**scope, "method": "GET", "query_string": b""}, BytesIO())
+
+
+def address_of(request: HttpRequest) -> str:
+    """Where a request comes from, as its limits count it; "" if it does not say.
+
+    Behind PROXIES each of which adds to X-Forwarded-For, that is what the first of them saw: what
+    stands before it is the client's own. Of IPv6 it is the network (/64), as people get whole ones.
+    """
+    found: str = request.META.get("REMOTE_ADDR") or ""
+    proxies = ChatSettings.load().PROXIES
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    if 0 < proxies <= len(forwarded):
+        found = forwarded[-proxies].strip() or found
+    try:
+        address = ip_address(found)
+    except ValueError:
+        return found
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
 
 
 def origin_allowed(scope: AsgiScope) -> bool:
@@ -59,19 +88,14 @@ def encrypted_enough(scope: AsgiScope) -> bool:
 def _own_origin(scope: AsgiScope) -> str | None:
     """As Django sees it: with ALLOWED_HOSTS and the headers of a trusted proxy."""
     try:
-        host = _as_request(scope).get_host()
+        host = request_of(scope).get_host()
     except DisallowedHost:
         return None
     return f"{'https' if _is_secure(scope) else 'http'}://{host}".lower()
 
 
 def _is_secure(scope: AsgiScope) -> bool:
-    return _as_request(scope).is_secure() or scope.get("scheme") in ("wss", "https")
-
-
-def _as_request(scope: AsgiScope) -> ASGIRequest:
-    """Django takes no handshake: it wants a method, and a query that can be decoded."""
-    return ASGIRequest({**scope, "method": "GET", "query_string": b""}, BytesIO())
+    return request_of(scope).is_secure() or scope.get("scheme") in ("wss", "https")
 
 
 def _matches(origin: str, trusted: str) -> bool:

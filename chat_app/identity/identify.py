@@ -5,8 +5,11 @@ from types import MappingProxyType
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.http import HttpRequest
 
+from chat_app.identity import audit
 from chat_app.identity.api_keys import MARK, key_identity
+from chat_app.identity.connection import address_of, request_of
 from chat_app.identity.errors import BadCredentials
 from chat_app.identity.identities import Identity
 from chat_app.identity.jwt_tokens import jwt_identity
@@ -27,33 +30,55 @@ async def find_identity(
     headers: Mapping[str, str] = NONE,
     cookies: Mapping[str, str] = NONE,
     query: Mapping[str, str] = NONE,
+    request: HttpRequest | None = None,
 ) -> Identity | None:
     """The identity that a request gives; None if it says nothing of that.
 
     `user` and `session` (its key) are those of the Django session; `headers` have lower-case names.
+    `request` is what all that came with: it says from where.
 
     Raises:
         BadCredentials: credentials are there, and they are wrong. Safe to be shown.
+        TooMany: new guests come from that address.
     """
     if user is not None and user.is_authenticated:
         return Identity.of(user, session=session)
+    given = _given(headers, cookies, query)
+    if given is None:
+        return None
+    method, secret = given
+    try:
+        match method:
+            case "api_key":
+                return await key_identity(secret)
+            case "jwt":
+                return await jwt_identity(secret)
+        address = address_of(request) if request is not None else ""
+        return Identity(Person.of(await guest_user(secret, address=address)))
+    except BadCredentials as error:
+        audit.refused_credentials(request, method, str(error))
+        raise
+
+
+def _given(
+    headers: Mapping[str, str], cookies: Mapping[str, str], query: Mapping[str, str]
+) -> tuple[str, str] | None:
+    """The first credentials that are there: what they are, and the secret."""
     if "x-api-key" in headers:
-        return await key_identity(headers["x-api-key"].strip())
+        return "api_key", headers["x-api-key"].strip()
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         token = token.strip()
-        return await (key_identity(token) if token.startswith(MARK) else jwt_identity(token))
+        return ("api_key" if token.startswith(MARK) else "jwt"), token
     guest = cookies.get(GUEST_COOKIE) or query.get(GUEST_PARAMETER)
-    if guest and ChatSettings.load().GUESTS:
-        return Identity(Person.of(await guest_user(guest)))
-    return None
+    return ("guest", guest) if guest and ChatSettings.load().GUESTS else None
 
 
 async def identity_of_scope(scope: AsgiScope) -> Identity | None:
     """The identity of a socket, from its ASGI scope.
 
     Raises:
-        BadCredentials: as `find_identity`.
+        BadCredentials, TooMany: as `find_identity`.
     """
     came = RequestMetadata.of_scope(scope)
     session = scope.get("session")
@@ -63,6 +88,7 @@ async def identity_of_scope(scope: AsgiScope) -> Identity | None:
         cookies=came.cookies,
         query=came.query,
         session=session.session_key if session is not None else None,
+        request=request_of(scope),
     )
     if found is None and settings.SESSION_COOKIE_NAME in came.cookies:
         raise BadCredentials("not signed in any more")

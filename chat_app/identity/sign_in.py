@@ -1,48 +1,147 @@
-"""Signing in by what an `auth_message` says."""
+"""Signing in by what an `auth_message` says; and how often passwords are guessed, at any door."""
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from django.contrib.auth import authenticate
+from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth.signals import user_login_failed
+from django.core.exceptions import PermissionDenied
 from django.db import connection
+from django.http import HttpRequest
 
+from chat_app.identity import audit
 from chat_app.identity.api_keys import key_identity
+from chat_app.identity.connection import address_of
 from chat_app.identity.errors import BadCredentials
 from chat_app.identity.identities import Identity
 from chat_app.identity.jwt_tokens import jwt_identity
+from chat_app.identity.rates import Rate, rate_limits
 from chat_app.protocol.client_messages import ApiKeyLogin, BasicLogin, JwtLogin, Login
+from sessions_app.errors import TooMany
 
 # Hashing a password is slow on purpose. One thread: guesses wait for each other, and leave the
 # rest of the machine to everybody else.
 _hashing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="password")
+# Where a request keeps why its password was not looked at.
+REFUSED = "refused_sign_in"
 
 
-async def sign_in(login: Login) -> Identity:
-    """The identity that the credentials give.
+async def sign_in(login: Login, request: HttpRequest) -> Identity:
+    """The identity that the credentials give. `request` is that of the socket.
 
     Raises:
         BadCredentials: they are wrong, or of nobody who is let in.
+        TooMany: passwords were guessed at.
     """
+    try:
+        found = await _identity(login, request)
+    except BadCredentials as error:
+        if not isinstance(login, BasicLogin):  # else Django has said so
+            audit.refused_credentials(request, login.method, str(error))
+        raise
+    audit.signed_in(request, found.person.username, login.method)
+    return found
+
+
+async def _identity(login: Login, request: HttpRequest) -> Identity:
     match login:
         case JwtLogin():
             return await jwt_identity(login.token.get_secret_value())
         case ApiKeyLogin():
             return await key_identity(login.token.get_secret_value())
         case BasicLogin():
-            return await _password_identity(login)
+            return await _password_identity(login, request)
 
 
-async def _password_identity(login: BasicLogin) -> Identity:
+async def _password_identity(login: BasicLogin, request: HttpRequest) -> Identity:
     loop = asyncio.get_running_loop()
-    user = await loop.run_in_executor(_hashing, _authenticate, login)
+    user = await loop.run_in_executor(_hashing, _authenticate, login, request)
     if user is None:
         raise BadCredentials("The user name or the password is wrong.")
     return Identity.of(user)
 
 
-def _authenticate(login: BasicLogin) -> Any:
+def _authenticate(login: BasicLogin, request: HttpRequest) -> Any:
+    _check_tries(request, login.username)  # whatever backends the project has
     try:
-        return authenticate(username=login.username, password=login.password.get_secret_value())
+        password = login.password.get_secret_value()
+        return authenticate(request, username=login.username, password=password)
     finally:
         connection.close()
+
+
+class PasswordThrottle:
+    """The first of AUTHENTICATION_BACKENDS: after too many wrong passwords it refuses to look.
+
+    Wrong ones are counted for a user from one address, for a user, and for an address. It knows no
+    users, and has no more of a backend than this.
+    """
+
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **credentials: Any,
+    ) -> None:
+        """Nobody.
+
+        Raises:
+            PermissionDenied: no other backend is to be asked.
+        """
+        username = username or _name_in(credentials)
+        if username is None or password is None:
+            return
+        try:
+            _check_tries(request, username)
+        except TooMany as error:
+            raise PermissionDenied from error
+
+    async def aauthenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
+        """As `authenticate`, which waits for nothing."""
+        self.authenticate(request, **credentials)
+
+
+def refused_sign_in(request: HttpRequest) -> TooMany | None:
+    """Why this request's password was not looked at; None if it was."""
+    return getattr(request, REFUSED, None)
+
+
+def connect() -> None:
+    """Hear of wrong passwords, whoever asks Django for them."""
+    user_login_failed.connect(_failed, dispatch_uid="sign_in.failed")
+
+
+def _failed(credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
+    username = _name_in(credentials)
+    refused = refused_sign_in(request) if request is not None else None
+    audit.failed(request, username, str(refused) if refused else "wrong")
+    if refused is None and username is not None and "password" in credentials:
+        rate_limits.count(*_tries(request, username))
+
+
+def _name_in(credentials: Mapping[str, Any]) -> str | None:
+    """The user name in what a backend is asked about."""
+    return credentials.get("username") or credentials.get(get_user_model().USERNAME_FIELD)
+
+
+def _check_tries(request: HttpRequest | None, username: str) -> None:
+    """Raises TooMany, and leaves it with the request."""
+    try:
+        rate_limits.check(*_tries(request, username))
+    except TooMany as error:
+        if request is not None:
+            setattr(request, REFUSED, error)
+        raise
+
+
+def _tries(request: HttpRequest | None, username: str) -> list[tuple[Rate, str]]:
+    name = username.casefold()
+    address = address_of(request) if request is not None else ""
+    return [
+        (Rate.PASSWORDS, f"{address} {name}"),
+        (Rate.PASSWORDS_USER, name),
+        (Rate.PASSWORDS_ADDRESS, address),
+    ]

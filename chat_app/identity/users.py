@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth.hashers import make_password
 
 from chat_app.identity.errors import BadCredentials, NotAllowed
+from chat_app.identity.rates import Rate, rate_limits
 from sessions_app.models.people import users
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
@@ -30,26 +31,30 @@ async def find(username: str) -> Any:
     return _active(await reads.read(_find, username))
 
 
-async def find_or_create(username: str) -> Any:
+async def find_or_create(username: str, *of: tuple[Rate, object]) -> Any:
     """The active user of that name, made without a usable password if there is none.
 
     Raises:
         NotAllowed: the user was deactivated.
+        TooMany: there is none, and the rates let no further one be made.
     """
     user = await reads.read(_find, username)
+    if user is None:
+        rate_limits.take(*of)
     return _active(user or await writer.write(lambda tx: _create(tx, username)))
 
 
-async def guest_user(token: str) -> Any:
+async def guest_user(token: str, *, address: str) -> Any:
     """The user of a guest's token, made at its first use.
 
     Raises:
+        TooMany: new guests come from that address.
         BadCredentials: the token is too short to be a secret, or far too long.
     """
     if not SHORTEST <= len(token) <= LONGEST:
         raise BadCredentials(f"A guest's session token has {SHORTEST} to {LONGEST} characters.")
     digest = hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
-    return await find_or_create(f"guest-{digest[:40]}")
+    return await find_or_create(f"guest-{digest[:40]}", (Rate.GUESTS_ADDRESS, address))
 
 
 def _find(username: str) -> Any:

@@ -15,6 +15,8 @@ from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from chat_app.identity.connection import address_of
+from chat_app.identity.rates import submit
 from chat_app.page import forms
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.conversation_page import Page, read_page
@@ -23,9 +25,9 @@ from chat_app.page.sidebar import Sidebar, newest, sidebar
 from chat_app.settings import ChatSettings
 from sessions_app.conversations import answers
 from sessions_app.conversations.answers import Outcome
-from sessions_app.conversations.messages import MAX_NAME, submit
+from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.conversations.messages import stop as stop_runs
-from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable
+from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable, TooMany
 from sessions_app.models.people import Person, UserId
 from sessions_app.storage import reads
 from sessions_app.workflows import registry
@@ -111,10 +113,18 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
     person = await _person(request)
     message = forms.message(request)
     try:
-        await submit(owner=person.id, conversation_id=conversation_id, message=message)
+        await submit(
+            owner=person.id,
+            address=address_of(request),
+            conversation_id=conversation_id,
+            message=message,
+        )
     except (Refused, StorageUnavailable) as error:
         kept = {"draft": message.text, "draft_error": str(error), "picked": message.workflow}
-        return await _page(request, conversation_id, status=_status(error), extra=kept)
+        page = await _page(request, conversation_id, status=_status(error), extra=kept)
+        if isinstance(error, TooMany):
+            page["Retry-After"] = str(error.seconds)
+        return page
     return _back(conversation_id)
 
 
@@ -221,6 +231,8 @@ def _back(conversation_id: str) -> HttpResponse:
 def _status(error: Exception) -> int:
     if isinstance(error, StorageUnavailable):
         return 503
+    if isinstance(error, TooMany):
+        return 429
     return 422 if isinstance(error, Invalid) else 409
 
 

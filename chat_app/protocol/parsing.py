@@ -13,6 +13,7 @@ from sessions_app.errors import (
     Invalid,
     NotFound,
     StorageUnavailable,
+    TooMany,
     UnknownWorkflow,
 )
 
@@ -80,6 +81,10 @@ def refusal_of(error: Exception, *, answer: bool = False) -> Refusal | None:
             return Refusal("invalid_data_content", str(error), workflows=error.offered)
         case Busy():
             return Refusal("workflow_error", str(error), reason="busy")
+        case TooMany():
+            return Refusal(
+                "workflow_error", str(error), reason="too_many", retry_after=error.seconds
+            )
         case NotFound():
             return Refusal("invalid_message", str(error))
         case StorageUnavailable():

@@ -32,9 +32,9 @@ def auth_success(message: AuthMessage, person: Person) -> Frame:
     return {**reply, "status": "success", "user_id": str(person.id), "payload": None}
 
 
-def auth_error(message: AuthMessage, reason: str) -> Frame:
-    """The credentials are wrong."""
-    payload = {"code": "user_auth_error", "message": reason, "details": ""}
+def auth_error(message: AuthMessage, reason: str, details: Frame | None = None) -> Frame:
+    """The credentials are wrong, or not looked at."""
+    payload = error_content("user_auth_error", reason, details or {})["content"]
     reply = _answer_to("auth_response_message", message)
     return {**reply, "status": "error", "user_id": None, "payload": payload}
 

@@ -7,15 +7,20 @@ from chat_app import identity
 from chat_app.feed.limits import CloseSocket
 from chat_app.feed.sweeper import check
 from chat_app.identity import BadCredentials, Identity, revocation, session_timeouts
-from chat_app.protocol.client_messages import AuthMessage
+from chat_app.identity.connection import request_of
+from chat_app.protocol.client_messages import AuthMessage, ClientMessage
 from chat_app.protocol.parsing import Refusal, parse
 from chat_app.protocol.replies import auth_error, auth_success, refused
 from chat_app.socket.connection import Connection
+from sessions_app.errors import TooMany
 from sessions_app.models.people import Person
 from sessions_app.workflows.request_context import AsgiScope
 
 # Seconds that a socket of nobody may take to say who it is.
 PATIENCE = 5.0
+# Seconds for which a look whether the identity still holds is good. Who was signed out says and
+# approves nothing any more, also where the hint of it was lost.
+AUTHORISED = 1.0
 # Wrong credentials of one socket.
 TRIES = 3
 
@@ -29,7 +34,7 @@ class Authentication:
         self._scope = scope
         self._connection = connection
         self._failures = 0
-        self._authorised_at = float("-inf")
+        self._authorised_at: dict[type[ClientMessage], float] = {}
 
     async def establish(self) -> None:
         """Find out who it is: by the scope, else by what the client says first.
@@ -41,20 +46,24 @@ class Authentication:
             found = await identity.identity_of_scope(self._scope)
         except BadCredentials as error:
             raise CloseSocket(error.close_code, str(error)) from None
+        except TooMany as error:
+            raise CloseSocket(4429, str(error)) from None
         if found is not None:
             await self._be(found)
         else:
             await self._await_credentials()
 
-    async def authorise(self, *, within: float) -> None:
-        """Look whether the identity still holds, unless that was done `within` so many seconds.
+    async def authorise(self, what: type[ClientMessage]) -> None:
+        """Look whether the identity still holds, unless that was done a moment ago for the like.
+
+        A look for messages is none for answers: what is approved counts for more.
 
         Raises:
             CloseSocket: it does not.
         """
-        if time.monotonic() - self._authorised_at >= within:
+        if time.monotonic() - self._authorised_at.get(what, float("-inf")) >= AUTHORISED:
             await check(self.identity)
-            self._authorised_at = time.monotonic()
+            self._authorised_at[what] = time.monotonic()
 
     async def put_off_timeout(self) -> None:
         """The person did something, which a session that the identity stands on counts."""
@@ -68,9 +77,14 @@ class Authentication:
             CloseSocket: too many wrong tries.
         """
         try:
-            found = await identity.sign_in(message.payload)
+            found = await identity.sign_in(message.payload, request_of(self._scope))
         except BadCredentials as error:
             await self._connection.send(auth_error(message, str(error)))
+            self._fail()
+            return
+        except TooMany as error:
+            details = {"retry_after": error.seconds}
+            await self._connection.send(auth_error(message, str(error), details))
             self._fail()
             return
         if self.identity is not None and found.person.id != self.person.id:

@@ -9,6 +9,9 @@ import structlog
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
 from chat_app.feed.sweeper import hear, sweeper
+from chat_app.identity import audit
+from chat_app.identity.connection import address_of, request_of
+from chat_app.identity.rates import submit
 from chat_app.protocol import client_messages as client
 from chat_app.protocol.parsing import Refusal, check_query, parse, refusal_of
 from chat_app.protocol.replies import (
@@ -29,8 +32,6 @@ from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
 
 log = structlog.get_logger(__name__)
 
-# Seconds for which a look whether the identity still holds is good.
-AUTHORISED = 1.0
 # What clients do not send by themselves.
 BY_A_PERSON = (client.UserMessage, client.InteractionMessage, client.StopMessage)
 
@@ -46,10 +47,12 @@ class ChatConsumer:
         self._query = client.Query()
         self._conversation_id: str | None = None
         self._metadata: dict[str, Any] = {}
+        self._address = ""
 
     async def handle(self, message: client.ClientMessage) -> None:
         """Do what a message of the client asks for."""
         if isinstance(message, BY_A_PERSON):
+            await self._authentication.authorise(type(message))
             await self._authentication.put_off_timeout()
         match message:
             case client.UserMessage():
@@ -73,8 +76,9 @@ class ChatConsumer:
         if message.conversation_id is None:
             message.conversation_id = self._conversation_id = str(uuid4())
         feed = await self._subscriptions.follow(message.conversation_id)
-        submitted = await messages.submit(
+        submitted = await submit(
             owner=self._authentication.person.id,
+            address=self._address,
             conversation_id=message.conversation_id,
             message=IncomingMessage(
                 message_id=message.id,
@@ -94,8 +98,6 @@ class ChatConsumer:
         text = message.content.text if message.content else None
         if text is None and message.values is None:
             raise Invalid("The answer has neither a text nor values.")
-        # Who was signed out approves nothing any more, also where the message of it was lost.
-        await self._authentication.authorise(within=AUTHORISED)
         if message.conversation_id is not None:
             await self._subscriptions.follow(message.conversation_id)
         settled = await answers.answer(
@@ -139,8 +141,11 @@ class ChatConsumer:
 
     async def serve(self) -> None:
         """Serve the socket until it is closed."""
-        # Another's page may not use the cookies of this site.
-        if not (identity.encrypted_enough(self._scope) and identity.origin_allowed(self._scope)):
+        if not identity.encrypted_enough(self._scope):
+            await self._connection.reject()
+            return
+        if not identity.origin_allowed(self._scope):  # it may not use the cookies of this site
+            audit.refused_origin(request_of(self._scope))
             await self._connection.reject()
             return
         await self._connection.accept()
@@ -164,6 +169,7 @@ class ChatConsumer:
     async def _begin(self) -> None:
         """Follow the conversation that the query names."""
         self._metadata = identity.metadata(self._scope)
+        self._address = address_of(request_of(self._scope))
         self._query, refusals = check_query(RequestMetadata.of_scope(self._scope).query)
         self._conversation_id = self._query.conversation_id
         for refusal in refusals:

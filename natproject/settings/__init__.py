@@ -24,6 +24,7 @@ HITL = {
     "HEALTH_URL": f"http://{HOST}:{PORT}/health",
     "SIGN_OUT_URL": "sign-out",
     "PASSWORD_URL": "password",
+    "PROXIES": 1 if given.HTTPS else 0,
     **given.hitl,
 }
 
@@ -98,6 +99,7 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTHENTICATION_BACKENDS = [
+    "chat_app.identity.sign_in.PasswordThrottle",
     "django.contrib.auth.backends.ModelBackend",
     "sesame.backends.ModelBackend",
 ]

@@ -65,6 +65,8 @@ def configure_logging(level: str) -> dict[str, Any]:
         "loggers": {
             # Without its default handlers, which would print every line twice in DEBUG.
             "django": {"handlers": [], "level": "NOTSET"},
+            # Who came in is always shown, and who was not let in.
+            "hitl.audit": {"level": "INFO"},
             # Each 404 is a warning there.
             "django.request": {"level": "ERROR"},
         },

@@ -70,6 +70,13 @@ async def submit(
     return await writer.write(lambda tx: _submit(tx, owner, conversation_id, message))
 
 
+def known(owner: UserId, conversation_id: str, message_id: str) -> tuple[bool, bool]:
+    """Whether there is such a conversation, and such a message in it. Reads."""
+    for conversation, _ in sql.fetch(CONVERSATION, (owner, conversation_id)):
+        return True, bool(sql.fetch(SUBMITTED, (conversation, message_id)))
+    return False, False
+
+
 async def stop(*, owner: UserId, conversation_id: str, run: str | None = None) -> list[UUID]:
     """Ask the active runs of a conversation to stop, or the one named; returns those asked.
 

@@ -4,11 +4,13 @@ import os
 import signal
 from pathlib import Path
 
+from chat_app.settings import ChatSettings
 from tests.support.processes.fork_server import ROOT, Forked
 
 __all__ = ["HOST", "ROOT", "Child", "environment"]
 
 HOST = "127.0.0.1"
+NO_RATES = {name: "none" for name in ChatSettings.model_fields if name.startswith("RATE_")}
 
 
 def environment(data_dir: Path, **extra: str) -> dict[str, str]:
@@ -23,6 +25,8 @@ def environment(data_dir: Path, **extra: str) -> dict[str, str]:
         "SECRET_KEY": "only-for-tests-" + "x" * 50,
         "PROBE_WORKFLOW": "1",
         "PROBE_LOG": str(data_dir / "probe.log"),
+        # All clients of a test have one address, and a test's user does more than people do.
+        **NO_RATES,
         **extra,
     }
 

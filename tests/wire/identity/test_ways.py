@@ -10,6 +10,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.contrib.auth.models import AnonymousUser, User
+from django.http import HttpRequest
 from pytest_django import Settings
 
 from chat_app.identity import (
@@ -223,11 +224,11 @@ async def test_a_token_that_can_be_guessed_is_no_guest(settings: Settings, short
 
 async def test_a_password_ends_with_its_change(ann: User) -> None:
     login = {"method": "basic", "username": "ann", "password": "right"}
-    identity = await sign_in(BasicLogin.model_validate(login))
+    identity = await sign_in(BasicLogin.model_validate(login), HttpRequest())
     assert identity.person == Person.of(ann)
     for wrong in ({"password": "wrong"}, {"username": "nobody"}, {"username": ""}):
         with pytest.raises(BadCredentials, match="user name or the password"):
-            await sign_in(BasicLogin.model_validate({**login, **wrong}))
+            await sign_in(BasicLogin.model_validate({**login, **wrong}), HttpRequest())
     ann.set_password("other")
     await ann.asave()
     assert await reads.read(still_valid, [identity]) == set()

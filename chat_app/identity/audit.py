@@ -1,0 +1,64 @@
+"""The audit log, `hitl.audit`: who came in, who was not let in, from where and why. No secrets.
+
+What comes in by Django's own sign-in is heard by its signals, so all doors of a project are in it.
+"""
+
+from typing import Any
+
+import structlog
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.http import HttpRequest
+
+from chat_app.identity.connection import address_of
+
+log = structlog.get_logger("hitl.audit")
+
+LONGEST = 150  # of what somebody typed
+
+
+def connect() -> None:
+    """Listen to Django's signals."""
+    user_logged_in.connect(_signed_in, dispatch_uid="audit.signed_in")
+    user_logged_out.connect(_signed_out, dispatch_uid="audit.signed_out")
+
+
+def signed_in(request: HttpRequest, username: str, method: str) -> None:
+    """Somebody is known now; `method` says by what."""
+    log.info("sign_in", user=username, method=method, **_where(request))
+
+
+def failed(request: HttpRequest | None, username: str | None, reason: str) -> None:
+    """A user name and a password, or a sign-in link, were not taken."""
+    log.warning("sign_in.failed", user=_shown(username or ""), reason=reason, **_where(request))
+
+
+def refused_credentials(request: HttpRequest | None, method: str, reason: str) -> None:
+    """A token, a key or a guest's secret was not taken."""
+    log.warning("credentials.refused", method=method, reason=reason, **_where(request))
+
+
+def refused_origin(request: HttpRequest) -> None:
+    """A page of another site wanted to use what the browser sends along."""
+    origin = request.headers.get("Origin", "")
+    log.warning("origin.refused", origin=_shown(origin), **_where(request))
+
+
+def _signed_in(request: HttpRequest, user: AbstractBaseUser, **_: Any) -> None:
+    signed_in(request, user.get_username(), getattr(user, "backend", ""))
+
+
+def _signed_out(request: HttpRequest, user: AbstractBaseUser | None, **_: Any) -> None:
+    if user is not None:
+        log.info("sign_out", user=user.get_username(), **_where(request))
+
+
+def _shown(text: str) -> str:
+    """What a stranger has sent: short, in one line, and nothing that a terminal obeys."""
+    return "".join(each if each.isprintable() else "?" for each in text[:LONGEST])
+
+
+def _where(request: HttpRequest | None) -> dict[str, str]:
+    if request is None:
+        return {}
+    return {"address": address_of(request), "path": _shown(request.path)}

@@ -1,0 +1,146 @@
+"""Rate limits, decided in this process's memory: to ask costs no statement and nobody waits.
+
+In the cluster what was taken is counted in Redis too, behind the caller's back. What Redis knows of
+other processes comes back as a refusal of the next ones. Without Redis each process counts alone.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from hashlib import sha256
+
+from django.utils.module_loading import import_string
+
+from chat_app.settings import ChatSettings, PerTime
+from sessions_app.errors import TooMany
+from sessions_app.settings import RuntimeSettings
+
+# Who has had nothing for long is forgotten, at the latest when there are so many more.
+MOST = 10_000
+ROUNDING = 1e-3  # seconds
+
+
+Counting = Callable[["Rate", str, PerTime], None]
+
+
+class Rate(StrEnum):
+    """What is limited; the value is the name of its setting."""
+
+    PASSWORDS = "RATE_PASSWORDS"
+    PASSWORDS_USER = "RATE_PASSWORDS_USER"
+    PASSWORDS_ADDRESS = "RATE_PASSWORDS_ADDRESS"
+    GUESTS_ADDRESS = "RATE_GUESTS_ADDRESS"
+    MESSAGES_USER = "RATE_MESSAGES_USER"
+    MESSAGES_ADDRESS = "RATE_MESSAGES_ADDRESS"
+    CONVERSATIONS_USER = "RATE_CONVERSATIONS_USER"
+    CONVERSATIONS_ADDRESS = "RATE_CONVERSATIONS_ADDRESS"
+    API_USER = "RATE_API_USER"
+    API_ADDRESS = "RATE_API_ADDRESS"
+
+    @property
+    def what(self) -> str:
+        """What there are too many of."""
+        return WHAT[self.value.split("_")[1]]
+
+
+WHAT = {
+    "PASSWORDS": "wrong passwords",
+    "GUESTS": "new guests",
+    "MESSAGES": "messages",
+    "CONVERSATIONS": "new conversations",
+    "API": "requests",
+}
+
+
+class RateLimits:
+    """Counts by rate and by who: a user's id, a name, an address. Nobody ("") is not counted.
+
+    Each is a bucket (GCRA): a rate of 300/minute lets 300 through at once, then one each 0.2 s.
+    """
+
+    def __init__(self) -> None:
+        # When each would be as good as new: all that is kept of a bucket.
+        self._full_at: dict[tuple[Rate, str], float] = {}
+        self._lock = threading.Lock()
+        self._most = MOST
+
+    def check(self, *of: tuple[Rate, object]) -> None:
+        """Look whether all of these have something left.
+
+        Raises:
+            TooMany: one has not; says when to come back.
+        """
+        with self._lock:
+            for rate, key, per in _limited(of):
+                if (wait := self._wait(rate, key, per)) > ROUNDING:
+                    raise TooMany(rate.what, math.ceil(wait))
+
+    def take(self, *of: tuple[Rate, object]) -> None:
+        """Count one for all of these, or for none.
+
+        Raises:
+            TooMany: as `check`.
+        """
+        self.check(*of)
+        self.count(*of)
+
+    def count(self, *of: tuple[Rate, object]) -> None:
+        """Count one for all of these, which was done whatever is left."""
+        now = time.monotonic()
+        tell = _shared()
+        with self._lock:
+            for rate, key, per in _limited(of):
+                before = max(now, self._full_at.get((rate, key), now))
+                after = min(before + per.seconds / per.amount, now + per.seconds)
+                self._full_at[rate, key] = max(before, after)
+                if tell is not None:
+                    tell(rate, key, per)
+            self._forget(now)
+
+    def refuse(self, rate: Rate, key: str, seconds: float) -> None:
+        """Let nothing through for so long: other processes have."""
+        per = _per_time(rate)
+        if per is not None:
+            with self._lock:
+                empty = time.monotonic() + per.seconds - per.seconds / per.amount
+                self._full_at[rate, key] = empty + seconds
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._full_at.clear()
+
+    def _wait(self, rate: Rate, key: str, per: PerTime) -> float:
+        now = time.monotonic()
+        until_full = max(0, self._full_at.get((rate, key), now) - now)
+        return until_full + per.seconds / per.amount - per.seconds
+
+    def _forget(self, now: float) -> None:
+        if len(self._full_at) > self._most:
+            self._full_at = {key: at for key, at in self._full_at.items() if at > now}
+            self._most = max(MOST, 2 * len(self._full_at))
+
+
+def _limited(of: tuple[tuple[Rate, object], ...]) -> list[tuple[Rate, str, PerTime]]:
+    """Those that have a limit. A name is not kept, also not in Redis: it may be a password."""
+    return [
+        (rate, sha256(str(who).encode(errors="surrogatepass")).hexdigest()[:32], per)
+        for rate, who in of
+        if who != "" and (per := _per_time(rate)) is not None
+    ]
+
+
+def _per_time(rate: Rate) -> PerTime | None:
+    return ChatSettings.load().per_time(rate.value)
+
+
+def _shared() -> Counting | None:
+    """Counts for all processes; None where there is one."""
+    url = RuntimeSettings.load().REDIS_URL
+    # Only where it is used: it imports a client of Redis.
+    return import_string("chat_app.identity.rates.shared_counts.counting")(url) if url else None
+
+
+rate_limits = RateLimits()

@@ -1,0 +1,41 @@
+"""Messages, within the rates of their user and of the address that they come from."""
+
+from chat_app.identity.rates.rate_limits import Rate, rate_limits
+from sessions_app.conversations import messages
+from sessions_app.conversations.messages import IncomingMessage, SubmittedMessage
+from sessions_app.errors import TooMany
+from sessions_app.models.people import UserId
+from sessions_app.storage import reads
+
+
+async def submit(
+    *, owner: UserId, address: str, conversation_id: str, message: IncomingMessage
+) -> SubmittedMessage:
+    """Store a message and start its run: `messages.submit`.
+
+    What is stored already is never refused, so that a client which repeats a message learns of it.
+    That is looked up only where a rate is used up.
+
+    Raises:
+        TooMany: messages, or new conversations.
+        Refused: as `messages.submit`.
+    """
+
+    async def known() -> tuple[bool, bool]:
+        return await reads.read(messages.known, owner, conversation_id, message.message_id)
+
+    try:
+        rate_limits.take((Rate.MESSAGES_USER, owner), (Rate.MESSAGES_ADDRESS, address))
+    except TooMany:
+        if not (await known())[1]:
+            raise
+    new = (Rate.CONVERSATIONS_USER, owner), (Rate.CONVERSATIONS_ADDRESS, address)
+    try:
+        rate_limits.check(*new)
+    except TooMany:
+        if not (await known())[0]:
+            raise
+    submitted = await messages.submit(owner=owner, conversation_id=conversation_id, message=message)
+    if submitted.sequence == 1 and not submitted.duplicate:
+        rate_limits.count(*new)
+    return submitted

@@ -1,0 +1,161 @@
+"""Messages, conversations, requests and guests by user and by address, at every door."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+from django.test import AsyncClient
+from django.urls import reverse
+from pytest_django import Settings
+
+from chat_app.identity.rates import rate_limits
+from sessions_app.models import Conversation, Run
+from tests.support.hitl import set_hitl
+from tests.wire.local_socket import LocalSocket
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_writer")]
+
+
+@pytest.fixture(autouse=True)
+async def _none_counted() -> AsyncIterator[None]:
+    rate_limits.clear()
+    yield
+    rate_limits.clear()
+
+
+@pytest.fixture
+def user() -> User:
+    """A user whose number Redis has not heard of."""
+    return User.objects.create_user("ann", pk=uuid4().int % 2**31)
+
+
+@pytest.fixture
+def page(user: User) -> AsyncClient:
+    client = AsyncClient()
+    client.force_login(user)
+    return client
+
+
+async def send(
+    page: AsyncClient, name: str = "c", message_id: str = "", text: str = "Hello"
+) -> Any:
+    form = {"text": text, "message_id": message_id or uuid4().hex}
+    return await page.post(reverse("chat:send", args=[name]), form)
+
+
+async def messages() -> int:
+    return await Run.objects.acount()
+
+
+async def test_a_socket_is_told_when_to_come_back(settings: Settings, user: User) -> None:
+    set_hitl(settings, RATE_MESSAGES_USER="2/hour")
+    async with LocalSocket(user, conversation_id="c") as socket:
+        for number in range(2):
+            await socket.say("Hello", id=f"m{number}")
+            await socket.until("ack_message")
+        await socket.say("Too much", id="m2")
+        refused = await socket.until("error_message")
+        assert (refused["for"], refused["content"]["code"]) == ("m2", "workflow_error")
+        assert "Too many messages. Try again in 30 minutes." in refused["content"]["message"]
+        assert refused["details"]["reason"] == "too_many"
+        assert 1700 < refused["details"]["retry_after"] <= 1800
+        # What was taken is acknowledged again, however often it is sent.
+        await socket.say("Hello", id="m1")
+        again = await socket.until(lambda frame: frame.get("outcome") == "duplicate")
+        assert again["for"] == "m1"
+        await socket.settled()
+    assert await messages() == 2
+
+
+async def test_on_the_page_nothing_typed_is_lost(settings: Settings, page: AsyncClient) -> None:
+    set_hitl(settings, RATE_MESSAGES_USER="1/hour")
+    assert (await send(page, message_id="m0")).status_code == 303
+    refused = await send(page, text="My long letter")
+    assert refused.status_code == 429
+    assert 3500 < int(refused["Retry-After"]) <= 3600
+    html = refused.content.decode()
+    assert "My long letter" in html
+    assert "Too many messages. Try again in 60 minutes." in html
+    assert (await send(page, message_id="m0")).status_code == 303
+    assert await messages() == 1
+
+
+async def test_an_address_has_a_share_of_its_own(
+    settings: Settings, page: AsyncClient, user: User
+) -> None:
+    set_hitl(settings, RATE_MESSAGES_ADDRESS="1/hour", PROXIES=1)
+    form = {"text": "Hello"}
+    url = reverse("chat:send", args=["c"])
+    here, there = ({"x-forwarded-for": uuid4().hex} for _ in range(2))
+    assert (await page.post(url, form, headers=here)).status_code == 303
+    assert (await page.post(url, form, headers=here)).status_code == 429
+    assert (await page.post(url, form, headers=there)).status_code == 303
+
+
+async def test_new_conversations_are_limited_and_old_ones_go_on(
+    settings: Settings, page: AsyncClient
+) -> None:
+    set_hitl(settings, RATE_CONVERSATIONS_USER="2/hour")
+    for name in ("c0", "c1", "c1"):
+        assert (await send(page, name)).status_code == 303
+    refused = await send(page, "c2")
+    assert refused.status_code == 429
+    assert "Too many new conversations." in refused.content.decode()
+    assert (await send(page, "c0")).status_code == 303
+    assert await Conversation.objects.acount() == 2
+
+
+async def test_a_request_over_http_is_told_when_to_come_back(
+    settings: Settings, page: AsyncClient
+) -> None:
+    set_hitl(settings, RATE_API_USER="1/hour")
+    unknown = f"/executions/{uuid4()}"
+    assert (await page.get(unknown)).status_code == 404
+    refused = await page.get(unknown)
+    assert refused.status_code == 429
+    assert 3500 < int(refused["Retry-After"]) <= 3600
+    assert refused["Content-Type"] == "application/problem+json"
+    problem = refused.json()
+    assert (problem["code"], problem["reason"]) == ("workflow_error", "too_many")
+    assert str(problem["retry_after"]) == refused["Retry-After"]
+    assert problem["detail"] == "Too many requests. Try again in 60 minutes."
+
+
+async def test_an_address_makes_so_many_guests(settings: Settings) -> None:
+    address = {"x-forwarded-for": uuid4().hex}
+    set_hitl(settings, GUESTS=True, RATE_GUESTS_ADDRESS="3/hour", PROXIES=1)
+    guests = [f"guest-{uuid4()}" for _ in range(6)]
+    unknown = f"/executions/{uuid4()}"
+    answers = [
+        await AsyncClient().get(unknown, {"session": guest}, headers=address) for guest in guests
+    ]
+    assert [answer.status_code for answer in answers] == [404, 404, 404, 429, 429, 429]
+    assert 1100 < int(answers[-1]["Retry-After"]) <= 1200
+    assert answers[-1].json()["detail"] == "Too many new guests. Try again in 20 minutes."
+    assert await User.objects.acount() == 3
+    known = await AsyncClient().get(unknown, {"session": guests[0]}, headers=address)
+    assert known.status_code == 404
+    async with LocalSocket(AnonymousUser(), headers=address, session=guests[-1]) as socket:
+        assert await socket.until_closed() == 4429
+
+
+async def test_who_was_deactivated_says_nothing_more(user: User) -> None:
+    async with LocalSocket(user, conversation_id="c") as socket:
+        await socket.say("Hello", id="m0")
+        await socket.until("ack_message")
+        # Without a signal, as by SQL: no hint comes.
+        await User.objects.filter(pk=user.pk).aupdate(is_active=False)
+        code = None
+        async with asyncio.timeout(10):
+            while code is None:
+                await socket.say("Hello?", id=uuid4().hex)
+                try:
+                    code = await socket.until_closed(timeout=0.05)
+                except TimeoutError:
+                    continue
+        assert code == 4401
+    before = await messages()
+    assert before < 35

@@ -1,0 +1,201 @@
+"""Wrong passwords: counted by user and by address at every door, and told when to come back."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+from django.test import AsyncClient
+from django.urls import reverse
+from pytest_django import Settings
+from structlog.testing import capture_logs
+
+from chat_app.identity.rates import rate_limits
+from tests.support.hitl import set_hitl
+from tests.wire.identity.tokens import SECRET, token
+from tests.wire.local_socket import LocalSocket
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_writer")]
+
+SIGN_IN = "/sign-in/"
+
+
+@pytest.fixture(autouse=True)
+def _none_counted(settings: Settings) -> Iterator[None]:
+    """Nothing yet; and a proxy says where pages are asked for from."""
+    set_hitl(settings, PROXIES=1)
+    rate_limits.clear()
+    yield
+    rate_limits.clear()
+
+
+@pytest.fixture
+def name() -> str:
+    """A user of hers alone: Redis remembers over the tests."""
+    return f"ann-{uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def user(name: str) -> User:
+    return User.objects.create_user(name, password="right")
+
+
+@pytest.fixture
+def three(settings: Settings) -> None:
+    """Three tries an hour."""
+    set_hitl(settings, RATE_PASSWORDS="3/hour")
+
+
+async def on_page(
+    name: str, password: str, *, address: str = "10.0.0.1", path: str = SIGN_IN
+) -> Any:
+    form = {"username": name, "password": password}
+    return await AsyncClient().post(path, form, headers={"x-forwarded-for": address})
+
+
+async def by_socket(name: str, password: str) -> dict[str, Any]:
+    payload = {"method": "basic", "username": name, "password": password}
+    async with LocalSocket(AnonymousUser()) as socket:
+        await socket.send({"type": "auth_message", "payload": payload})
+        answer: dict[str, Any] = await socket.until("auth_response_message")
+        return answer
+
+
+@pytest.mark.usefixtures("three")
+async def test_the_page_says_when_to_come_back_and_keeps_the_name(user: User) -> None:
+    for _ in range(3):
+        assert (await on_page(user.username, "wrong")).status_code == 200
+    refused = await on_page(user.username, "right")
+    assert refused.status_code == 429
+    assert 1 <= int(refused["Retry-After"]) <= 1200
+    html = refused.content.decode()
+    assert "Too many wrong passwords. Try again in 20 minutes." in html
+    assert f'value="{user.username}"' in html
+    assert "right" not in html
+
+
+@pytest.mark.usefixtures("three")
+async def test_another_address_and_another_user_go_on(user: User) -> None:
+    await asyncio.to_thread(User.objects.create_user, "ben", password="right")
+    for _ in range(3):
+        await on_page(user.username, "wrong")
+    assert (await on_page("ben", "right")).status_code == 302
+    assert (await on_page(user.username, "right", address="10.0.0.2")).status_code == 302
+
+
+@pytest.mark.usefixtures("three")
+async def test_the_socket_counts_with_the_page(user: User) -> None:
+    assert (await by_socket(user.username, "wrong"))["payload"]["details"] == ""
+    for _ in range(2):
+        await on_page(user.username, "wrong", address="127.0.0.1")
+    answer = await by_socket(user.username, "right")
+    assert (answer["status"], answer["payload"]["code"]) == ("error", "user_auth_error")
+    assert "Try again in 20 minutes." in answer["payload"]["message"]
+    assert '"retry_after":1' in answer["payload"]["details"]
+
+
+@pytest.mark.usefixtures("three")
+async def test_the_admin_sends_to_the_same_page(user: User) -> None:
+    answer = await on_page(user.username, "wrong", path=reverse("admin:login"))
+    assert (answer.status_code, answer["Location"][:9]) == (302, "/sign-in/")
+
+
+async def test_one_address_may_guess_at_so_many_users(settings: Settings, user: User) -> None:
+    set_hitl(settings, RATE_PASSWORDS_ADDRESS="3/hour")
+    address = "2001:db8::1"
+    for _ in range(3):
+        await on_page(uuid4().hex, "wrong", address=address)
+    # Whoever has one address of a network has all.
+    assert (await on_page(user.username, "right", address="2001:db8::2")).status_code == 429
+    assert (await on_page(user.username, "right", address="2001:db8:1::1")).status_code == 302
+
+
+async def test_one_user_may_be_guessed_at_from_so_many_addresses(
+    settings: Settings, user: User
+) -> None:
+    set_hitl(settings, RATE_PASSWORDS_USER="3/hour")
+    for number in range(3):
+        await on_page(user.username.upper(), "wrong", address=f"10.1.0.{number}")
+    assert (await on_page(user.username, "right")).status_code == 429
+
+
+@pytest.mark.usefixtures("three")
+async def test_the_right_password_counts_for_nothing(user: User) -> None:
+    for _ in range(5):
+        assert (await on_page(user.username, "right")).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("proxies", "status"), [(0, 429), (1, 302), (2, 429)], ids=["none", "one", "two"]
+)
+async def test_behind_a_proxy_the_address_is_what_that_saw(
+    settings: Settings, user: User, proxies: int, status: int
+) -> None:
+    set_hitl(settings, RATE_PASSWORDS="1/hour", PROXIES=proxies)
+
+    async def from_client(seen: str, password: str) -> int:
+        answer = await on_page(user.username, password, address=f"1.2.3.4, {seen}")
+        return int(answer.status_code)
+
+    await from_client("10.2.0.1", "wrong")
+    assert await from_client("10.2.0.2", "right") == status
+
+
+async def test_sign_ins_and_failures_are_in_the_audit(user: User) -> None:
+    with capture_logs() as logs:
+        await on_page(f"{user.username}\x1b[2J", "hush-hush")
+        await on_page(user.username, "right")
+        await by_socket(user.username, "right")
+    said = [entry for entry in logs if entry["event"].startswith("sign_in")]
+    page = {"address": "10.0.0.1", "path": SIGN_IN}
+    socket = {"address": "127.0.0.1", "path": "/websocket"}
+    assert said == [
+        {
+            "event": "sign_in.failed",
+            "log_level": "warning",
+            "user": f"{user.username}?[2J",
+            "reason": "wrong",
+            **page,
+        },
+        {
+            "event": "sign_in",
+            "log_level": "info",
+            "user": user.username,
+            "method": "django.contrib.auth.backends.ModelBackend",
+            **page,
+        },
+        {
+            "event": "sign_in",
+            "log_level": "info",
+            "user": user.username,
+            "method": "basic",
+            **socket,
+        },
+    ]
+    assert "hush-hush" not in str(logs)
+    assert "right" not in str(logs)
+
+
+async def test_refused_tokens_and_origins_are_in_the_audit(tokens: Settings) -> None:
+    late = token(exp=1)
+    headers = {"authorization": f"Bearer {late}"}
+    with capture_logs() as logs:
+        async with LocalSocket(AnonymousUser(), headers=headers) as socket:
+            assert await socket.until_closed() == 4401
+        await AsyncClient().post("/generate", headers={"x-api-key": "nak_hush_hush"})
+        async with LocalSocket(None, headers={"origin": "https://evil.example"}) as socket:
+            await socket.until_closed()
+    said = [
+        (entry["event"], entry.get("method") or entry.get("origin"), entry["address"])
+        for entry in logs
+        if entry["event"] in ("credentials.refused", "origin.refused")
+    ]
+    assert said == [
+        ("credentials.refused", "jwt", "127.0.0.1"),
+        ("credentials.refused", "api_key", "127.0.0.1"),
+        ("origin.refused", "https://evil.example", "127.0.0.1"),
+    ]
+    for secret in (late, "hush", SECRET):
+        assert secret not in str(logs)

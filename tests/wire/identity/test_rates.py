@@ -1,0 +1,100 @@
+"""Rates as such: what they let through, and what processes tell each other over Redis."""
+
+import asyncio
+import math
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from pytest_django import Settings
+
+from chat_app.identity.rates import Rate, rate_limits
+from chat_app.settings import ChatSettings
+from sessions_app.errors import TooMany
+from tests.support.hitl import set_hitl
+
+RATE = Rate.MESSAGES_USER
+
+
+@pytest.fixture(autouse=True)
+def _three(settings: Settings) -> Iterator[None]:
+    set_hitl(settings, RATE_MESSAGES_USER="3/hour")
+    rate_limits.clear()
+    yield
+    rate_limits.clear()
+
+
+@pytest.fixture
+def who() -> str:
+    """Somebody of whom Redis has heard nothing."""
+    return uuid4().hex
+
+
+async def until_refused(who: str) -> TooMany:
+    """Wait until nothing is let through."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                rate_limits.check((RATE, who))
+            except TooMany as error:
+                return error
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("amount", [1, 3, 7, 300])
+def test_so_many_at_once_and_then_one_by_one(settings: Settings, who: str, amount: int) -> None:
+    set_hitl(settings, RATE_MESSAGES_USER=f"{amount}/hour")
+    for _ in range(amount):
+        rate_limits.take((RATE, who))
+    with pytest.raises(TooMany) as refused:
+        rate_limits.take((RATE, who))
+    assert refused.value.seconds == math.ceil(3600 / amount)
+    when = {1: "60 minutes", 3: "20 minutes", 7: "9 minutes", 300: "12 s"}[amount]
+    assert str(refused.value) == f"Too many messages. Try again in {when}."
+    rate_limits.take((RATE, uuid4().hex))
+
+
+def test_what_one_limit_refuses_no_other_counts(settings: Settings, who: str) -> None:
+    set_hitl(settings, RATE_MESSAGES_ADDRESS="4/hour")
+    of = (Rate.MESSAGES_USER, who), (Rate.MESSAGES_ADDRESS, "10.0.0.1")
+    for _ in range(3):
+        rate_limits.take(*of)
+    for _ in range(3):
+        with pytest.raises(TooMany):
+            rate_limits.take(*of)
+    rate_limits.take((Rate.MESSAGES_ADDRESS, "10.0.0.1"))
+
+
+@pytest.mark.formless
+def test_nobody_and_none_are_not_limited(settings: Settings, who: str) -> None:
+    for _ in range(10):
+        rate_limits.take((RATE, ""))
+    set_hitl(settings, RATE_MESSAGES_USER="none")
+    for _ in range(10):
+        rate_limits.take((RATE, who))
+
+
+@pytest.mark.formless
+def test_each_has_a_setting_and_a_word() -> None:
+    rates = {name for name in ChatSettings.model_fields if name.startswith("RATE_")}
+    assert rates == set(Rate)
+    assert all(rate.what for rate in Rate)
+
+
+@pytest.mark.cluster_only("one process has nobody to tell")
+async def test_what_another_process_let_through_counts(who: str) -> None:
+    for _ in range(3):
+        rate_limits.take((RATE, who))
+    rate_limits.clear()  # as another process, which knows nothing of it
+    rate_limits.take((RATE, who))
+    refused = await until_refused(who)
+    assert 1 <= refused.seconds <= 3600
+
+
+@pytest.mark.formless
+async def test_without_redis_each_process_counts_alone(settings: Settings, who: str) -> None:
+    set_hitl(settings, REDIS_URL="redis://127.0.0.1:1/0")
+    for _ in range(3):
+        rate_limits.take((RATE, who))
+    with pytest.raises(TooMany):
+        rate_limits.take((RATE, who))
