@@ -18,9 +18,11 @@ import time
 from pathlib import Path
 
 from tests.chaos.cluster_nemesis import ClusterNemesis
+from tests.chaos.damage import wrong_under_damage
 from tests.chaos.forms import FORMS, AnyForm, options, started
 from tests.chaos.local_nemesis import LocalNemesis
 from tests.chaos.nemesis import Nemesis
+from tests.chaos.one_process import OneProcess
 from tests.cluster.checker.checker import violations
 from tests.cluster.checker.history import History
 from tests.cluster.cluster import Cluster
@@ -79,6 +81,8 @@ async def run(form: AnyForm, seed: int, seconds: float, users: int) -> list[str]
             stuck = [str(error)]
     found = history(form, workload.people, faults=nemesis.struck.total())
     wrong = [*stuck, *violations(found)]
+    if not wrong and isinstance(form, OneProcess):
+        wrong = await asyncio.to_thread(wrong_under_damage, form)
     _report(nemesis, found, wrong)
     if wrong:
         sys.stdout.write("\n".join(["", *nemesis.story, *_dump(found, wrong), form.tails(60)]))

@@ -2,6 +2,7 @@
 
 import argparse
 import random
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,5 +36,7 @@ def started(form: str, directory: Path, **env: str) -> Iterator[AnyForm]:
         made = Cluster(template, directory / "c", workers=3, idle=3.0, build=300)
         made.env |= interfered(made.orders)
     made.env |= env
+    # However this program is ended, it ends what it has started, and gives the disk back.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with made:
         yield made

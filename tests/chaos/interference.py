@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -64,12 +64,11 @@ class _Obedient:
             self._orders = orders
 
     def _set_clock(self, hours: int) -> None:
-        right = time_machine.escape_hatch.datetime.datetime.now(tz=UTC)
-        wanted = right + timedelta(hours=hours)
+        wrong_by = timedelta(hours=hours)
         if self._clock is None:
-            self._clock = time_machine.travel(wanted, tick=True).start()
+            self._clock = time_machine.travel(datetime.now(UTC) + wrong_by, tick=True).start()
         else:
-            self._clock.move_to(wanted)
+            self._clock.move_to(time_machine.escape_hatch.datetime.datetime.now(tz=UTC) + wrong_by)
 
     def _unreliable(self, deliver: Callable[..., None]) -> Callable[..., None]:
         def delivered(layer: MemoryLayer, group: str, message: dict[str, Any]) -> None:

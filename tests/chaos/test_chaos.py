@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.chaos import run
-from tests.chaos.one_process import OneProcess
+from tests.chaos.one_process import HOUR, OneProcess
 
 pytestmark = [
     pytest.mark.local_only(reason="the crash matrix has the faults of several processes"),
@@ -20,3 +20,5 @@ async def test_one_process_comes_through_it_all(
     with OneProcess(tmp_path / "p") as form:
         wrong = await run(form, SEED, SECONDS, USERS)
     assert not wrong, capsys.readouterr().out
+    noted = [float(line.split()[-1]) for line in form.diary.read_text().splitlines()]
+    assert max(noted) - min(noted) > HOUR, "its clock did not jump"

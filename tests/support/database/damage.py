@@ -1,16 +1,27 @@
 """A database with a page that was overwritten on its disk."""
 
 from pathlib import Path
+from typing import Any, Protocol
 
 from tests.support.running_form import CLUSTER
-from tests.support.server import Server
 
 POSTGRESQL_PAGE = 8192
 FILE = "SELECT current_setting('data_directory') AS data, pg_relation_filepath(?) AS path"
 ROOT = "SELECT rootpage AS number, page_size AS size FROM sqlite_master, pragma_page_size"
 
 
-def overwrite(server: Server, table: str) -> None:
+class Stored(Protocol):
+    """A server, as far as it is needed here."""
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the file of SQLite is."""
+
+    def rows(self, sql: str, *parameters: object) -> list[dict[str, Any]]:
+        """What a query reads."""
+
+
+def overwrite(server: Stored, table: str) -> None:
     """Overwrite the first page of a table with rows, which nobody may have in memory."""
     if CLUSTER:
         [row] = server.rows(FILE, table)
