@@ -1,16 +1,18 @@
-"""100,000 pending interactions: what a worker holds of them, and an answer to one, against few.
+"""100,000 pending interactions against few: what a worker holds of them, and what an answer and a
+newcomer take; the latter also where a worker has no place left, as all that it hosts waits.
 
-Both servers have one worker; they are asked in turn, so that what else the machine does is shared.
+Each server has one worker; they are asked in turn, so that what else the machine does is shared.
 """
 
 import asyncio
 import statistics
+import time
 from pathlib import Path
 from uuid import UUID
 
 import psutil
 
-from bench.trips import UNTIL_NO_HOST, answer_to_end, socket
+from bench.trips import UNTIL_NO_HOST, answer_to_end, is_end, socket
 from tests.support.database.copied_conversations import copies
 from tests.support.server import Server, Template
 
@@ -18,6 +20,10 @@ FEW = 60
 MANY = 100_000
 ANSWERS = 50
 OWNERS = 50
+ECHOES = 20
+# Hosts that the worker takes which is full, and runs that ask it at once.
+PLACES = 300
+CROWD = 2 * PLACES
 WAITING = """
     SELECT run_id AS run, conversation_id AS conversation, id AS interaction
     FROM sessions_app_interaction
@@ -67,6 +73,28 @@ async def answers(servers: dict[str, Server]) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in spent.items()}
 
 
+async def crowd(server: Server) -> None:
+    """More runs than the worker has places for begin to wait."""
+    async with socket(server, "crowd") as client:
+        for number in range(CROWD):
+            await client.message("ask", conversation_id=f"crowd{number}")
+        for _ in range(CROWD):
+            await client.until("system_interaction_message", timeout=120)
+
+
+async def echoes(servers: dict[str, Server]) -> dict[str, float]:
+    """The median time of a message in a new conversation, to its run's end."""
+    spent: dict[str, list[float]] = {name: [] for name in servers}
+    for number in range(ECHOES):
+        for name, server in servers.items():
+            async with socket(server, f"echo{number}") as client:
+                began = time.perf_counter()
+                await client.message("echo hello")
+                await client.until(is_end, timeout=60)
+                spent[name].append((time.perf_counter() - began) * 1000)
+    return {name: statistics.median(times) for name, times in spent.items()}
+
+
 def report(template: Template, directory: Path) -> None:
     """Make both, compare, print."""
     directory.mkdir()
@@ -85,6 +113,17 @@ def report(template: Template, directory: Path) -> None:
             print(f"an answer takes {times[name]:6.1f} ms")
         few, many = times.values()
         print(f"  ratio of the answers {many / few:.2f}")
+        full = Server.from_template(
+            template, directory / "full", worker_options=("--concurrency", str(PLACES))
+        )
+        servers[f"{MANY:,}, full"] = full
+        full.start()
+        fill(full, MANY)
+        asyncio.run(crowd(full))
+        quiet = asyncio.run(echoes(servers))
+        least = min(quiet.values())
+        for name, spent in quiet.items():
+            print(f"  {name:>13} pending: an echo takes {spent:6.1f} ms, {spent / least:.2f}")
     finally:
         for server in servers.values():
             server.drop()
