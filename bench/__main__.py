@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import trips
+from bench import neighbours, trips
 from bench.trips import is_end, milliseconds, socket
 from sessions_app.operations.local_services.servers import PostgreSQL, Redis
 from tests.support.server import Server, Template
@@ -42,8 +42,9 @@ def local() -> None:
     with tempfile.TemporaryDirectory() as directory:
         seeded = Path(directory, "template")
         seeded.mkdir()
-        template = Template.make(seeded, ["ann"])
-        trips.report(template, Path(directory, "trips"))
+        template = Template.make(seeded, ["ann", "ben"])
+        for benchmark in (trips, neighbours):
+            benchmark.report(template, Path(directory, benchmark.__name__))
         server = Server.from_template(template, Path(directory, "server"))
         server.start()
         try:

@@ -5,7 +5,7 @@ of which it may drop and make databases. `make bench` runs it with a pair of its
 import tempfile
 from pathlib import Path
 
-from bench import pending, trips, workers
+from bench import neighbours, pending, trips, workers
 from tests.support.running_form import CLUSTER
 from tests.support.server import Template
 
@@ -16,9 +16,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         seeded = Path(directory, "template")
         seeded.mkdir()
-        template = Template.make(seeded, ["ann"])
+        template = Template.make(seeded, ["ann", "ben"])
         try:
-            for benchmark in (trips, workers, pending):
+            for benchmark in (trips, workers, pending, neighbours):
                 print(f"\n{benchmark.__name__}, on PostgreSQL and Redis")
                 benchmark.report(template, Path(directory, benchmark.__name__))
         finally:

@@ -7,13 +7,14 @@ is read. So news that is lost, doubled or out of order costs a read, and never a
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
 from django.db import DatabaseError
 
-from chat_app.feed.limits import CloseSocket, Window
+from chat_app.feed.limits import ClientGone, CloseSocket, Window
 from chat_app.feed.selectors import Opening, read_events, run_output
 from chat_app.protocol.frames import SINGLE, Frame, View, dump, event_frames, is_end
 from sessions_app.notify.event_copy import read_copy
@@ -29,7 +30,7 @@ PAGE = 200
 ENDED = 64
 
 
-# Sends a text frame; waits while the client does not read.
+# Sends a text frame; waits while the client does not read; raises `ClientGone`.
 Send = Callable[[str], Awaitable[None]]
 
 
@@ -59,10 +60,11 @@ class Feed:
         """Send what comes first, then all after the cursor. News is only noted until then."""
         async with self._lock:
             self.cursor = opening.cursor
-            for event in opening.shown:
-                await self.give(event, after=0)
             self.known = max(self.known, opening.last)
             self.started = True
+            with suppress(ClientGone):
+                for event in opening.shown:
+                    await self.give(event, after=0)
             await self._catch_up()
 
     async def news(self, sequence: int, copy: str | None) -> None:
@@ -95,12 +97,16 @@ class Feed:
         if waiting:
             self._stops.append((waiting, frame))
         else:
-            await self._send(dump(frame))
+            with suppress(ClientGone):
+                await self._send(dump(frame))
 
     async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:
         """Give an event to the client, who has all up to `after`; returns the bytes.
 
         A feed whose client takes no frames has another way to do it.
+
+        Raises:
+            ClientGone: nobody has taken it.
         """
         result = ""
         if event.client_format in SINGLE and is_end(event):
@@ -121,6 +127,8 @@ class Feed:
                 await self._send_page()
         except DatabaseError as error:  # the sweeper comes back to it
             log.warning("feed.read_failed", error=str(error))
+        except ClientGone:
+            log.debug("feed.client_gone", cursor=self.cursor)
 
     async def _send_copy(self, events: list[EventRecord]) -> None:
         """Those that continue the cursor without a gap."""

@@ -23,6 +23,10 @@ class CloseSocket(Exception):
         self.reason = reason
 
 
+class ClientGone(Exception):
+    """The client is there no more, so nothing can be sent."""
+
+
 class Bucket:
     """A token bucket: `burst` at once, refilled by `rate` a second."""
 

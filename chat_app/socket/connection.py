@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from chat_app.feed.backlog import Share
-from chat_app.feed.limits import FRAMES_BURST, FRAMES_RATE, Bucket, CloseSocket
+from chat_app.feed.limits import FRAMES_BURST, FRAMES_RATE, Bucket, ClientGone, CloseSocket
 from chat_app.protocol.frames import Frame, dump
 from chat_app.protocol.parsing import MAX_FRAME
 from sessions_app.notify.groups import GroupListener, LayerMessage
@@ -50,6 +50,7 @@ class Connection:
         self.listener = GroupListener()
         self._receive = receive
         self._send = send
+        self._gone = False
         self._sending = 0
         self._moved_at = 0.0
         self._wakes = asyncio.Event()
@@ -127,15 +128,18 @@ class Connection:
         return frame
 
     async def send(self, frame: Frame) -> None:
-        """Send a frame that belongs to no event; raises as `send_text`."""
-        await self.send_text(dump(frame))
+        """Send a frame that belongs to no event. What a client said before it left is done too."""
+        with suppress(ClientGone):
+            await self.send_text(dump(frame))
 
     async def send_text(self, text: str) -> None:
         """Send a text frame. This waits while the client does not read.
 
         Raises:
-            CloseSocket: the client is gone.
+            ClientGone: it will never read this.
         """
+        if self._gone:
+            raise ClientGone
         if not self._sending:
             self._moved_at = time.monotonic()
         self._sending += 1
@@ -143,8 +147,9 @@ class Connection:
         self.share.grow(size)
         try:
             await self._send({"type": "websocket.send", "text": text})
-        except OSError:  # what servers with backpressure raise for a client that is gone
-            raise CloseSocket from None
+        except OSError:
+            self._gone = True
+            raise ClientGone from None
         finally:
             self.share.grow(-size)
             self._sending -= 1
@@ -174,6 +179,7 @@ class Connection:
             if not self._rate.take() or self._waiting_size > MAX_WAITING:
                 raise CloseSocket(4429, "too many messages")
             self._waiting.put_nowait(text)
+        self._gone = True
         self._waiting.put_nowait(CloseSocket())  # what was said before the client left still counts
 
     def _count_waiting(self, size: int) -> None:

@@ -91,10 +91,18 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
 
 
 async def _handle_reply_in_turn(self: Server, protocol: Any, message: Any) -> None:
-    """What an application calls as `send`: it returns when there is room for more."""
+    """What an application calls as `send`: it returns when there is room for more.
+
+    Raises:
+        ConnectionResetError: there will be none, as the client is gone.
+    """
     await _handle_reply(self, protocol, message)
     if isinstance(protocol, FlowControlledProtocol) and message["type"] == "websocket.send":
+        if protocol.room.is_there.is_set():
+            return
         await protocol.room.is_there.wait()
+        if protocol.state != protocol.STATE_OPEN:
+            raise ConnectionResetError("The client is gone.")
 
 
 def _made_to_keep_little(self: Any, transport: Any) -> None:

@@ -211,6 +211,8 @@ class Host:
         self.blameless.clear()
         self._seen = found.seen
         self._evicting = found.evict
+        if found.more:
+            self._woken.set()
         self._conversations = found.conversations
         for started in found.started:
             task = self._task(started)

@@ -23,12 +23,20 @@ from sessions_app.workflows.journal import Journal
 MAX_CRASHES = 3
 
 EVICT = "SELECT evict_requested_at FROM sessions_app_hostlease WHERE key = %s"
+# Of the queued runs of a conversation, those that a look reads; there may be a thousand.
+QUEUED_AT_ONCE = 16
 UNFINISHED = """
-    SELECT * FROM sessions_app_run
-    WHERE key = %s AND (
-        status IN ('queued', 'running', 'waiting')
-        OR status = 'suspended' AND stop_requested_at IS NOT NULL
-    )
+    SELECT * FROM (
+        SELECT run.*, ROW_NUMBER() OVER (
+            PARTITION BY conversation_id, status, stop_requested_at IS NULL ORDER BY created_at, id
+        ) AS place
+        FROM sessions_app_run run
+        WHERE key = %s AND (
+            status IN ('queued', 'running', 'waiting')
+            OR status = 'suspended' AND stop_requested_at IS NOT NULL
+        )
+    ) AS unfinished
+    WHERE status <> 'queued' OR stop_requested_at IS NOT NULL OR place <= %s
     ORDER BY conversation_id, created_at, id
 """
 
@@ -78,6 +86,8 @@ class Selection:
     started: list[StartedRun] = field(default_factory=list)
     stopping: list[UUID] = field(default_factory=list)
     seen: frozenset[RunSighting] = frozenset()
+    # There may be more to start: look again.
+    more: bool = False
     # An operator wants the builder closed.
     evict: bool = False
     conversations: dict[UUID, ConversationRecord] = field(default_factory=dict)
@@ -108,11 +118,12 @@ def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
     """Look at the unfinished runs of the key, and start those whose turn it is."""
     lease.check(tx)
     [(evict,)] = sql.fetch(EVICT, (lease.key,))
-    unfinished = list(Run.objects.raw(UNFINISHED, [lease.key]))
+    unfinished = list(Run.objects.raw(UNFINISHED, [lease.key, QUEUED_AT_ONCE]))
     seen = frozenset((run.id, run.status, run.stop_requested_at is not None) for run in unfinished)
     found = Selection(seen=seen, evict=evict is not None, conversations=dict(driven.conversations))
     for _, group in groupby(unfinished, key=lambda run: run.conversation_id):
         _take_up_conversation(tx, lease, driven, list(group), found)
+    found.more = len(found.started) >= QUEUED_AT_ONCE
     return found
 
 

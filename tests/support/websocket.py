@@ -1,7 +1,10 @@
 """A client of the wire protocol, for tests."""
 
 import asyncio
+import base64
 import json
+import os
+import socket
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -12,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.received_frames import Frame, ReceivedFrames
-from tests.support.server import Server
+from tests.support.server import HOST, Server
 
 SAME_ORIGIN = "same"
 
@@ -121,3 +124,22 @@ class WsClient(ReceivedFrames):
         except ConnectionClosed:
             pass
         await self._closed(self._socket.close_code or 1006)
+
+
+def upgrade(server: Server, path: str, user: str = "ann") -> socket.socket:
+    """Open a WebSocket by hand, and read nothing of it."""
+    stream = socket.socket()
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)  # little is on the way
+    stream.connect((HOST, server.port))
+    key = base64.b64encode(os.urandom(16)).decode()
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {HOST}:{server.port}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {key}",
+        "Sec-WebSocket-Version: 13",
+        f"Cookie: sessionid={server.cookies[user]}",
+    ]
+    stream.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+    return stream

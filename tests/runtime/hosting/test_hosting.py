@@ -9,7 +9,9 @@ from pydantic import BaseModel
 
 from sessions_app.conversations import messages
 from sessions_app.errors import Busy, Fenced, Invalid, StorageUnavailable, UnknownWorkflow
+from sessions_app.hosting import host, run_selection
 from sessions_app.hosting.lease import Lease
+from sessions_app.hosting.run_selection import Selection
 from sessions_app.hosting.run_writes import LeasedRun, append_text
 from sessions_app.models import HostLease, Run
 from sessions_app.storage.transaction import Transaction
@@ -83,6 +85,38 @@ async def test_parallel_runs_go_side_by_side() -> None:
         await hosting.answer("1", one)
         await hosting.ended(first)
         assert await hosting.output(first) == "one=1"
+
+
+async def test_of_many_that_are_queued_a_look_reads_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_selection, "QUEUED_AT_ONCE", 2)
+    queued: list[int] = []
+
+    def select(tx: Transaction, lease: Lease, driven: run_selection.DrivenRuns) -> Selection:
+        found = run_selection.select_runs(tx, lease, driven)
+        queued.append(sum(status == Run.Status.QUEUED for _, status, _ in found.seen))
+        return found
+
+    monkeypatch.setattr(host, "select_runs", select)
+    async with Hosting("t_ask") as hosting:
+        first = await hosting.submit("one")
+        await hosting.prompts(first)
+        echoes = [await hosting.submit("echo") for _ in range(7)]
+        await hosting.answer("x")
+        for run in echoes:
+            await hosting.ended(run)
+    assert max(queued) == 2
+
+
+async def test_parallel_runs_start_all_however_few_a_look_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run_selection, "QUEUED_AT_ONCE", 2)
+    async with Hosting("t_ask", second_message="parallel") as hosting:
+        await hosting.stop()
+        runs = [await hosting.submit(f"{number}") for number in range(7)]
+        await hosting.start()
+        for run in runs:
+            await hosting.prompts(run)
 
 
 async def test_the_same_message_again_starts_nothing_new() -> None:

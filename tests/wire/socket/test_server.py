@@ -1,10 +1,8 @@
 """The wire over a real server."""
 
 import asyncio
-import base64
 import fcntl
 import json
-import os
 import re
 import socket
 import struct
@@ -19,8 +17,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.conftest import NewServer
-from tests.support.server import HOST, Server
-from tests.support.websocket import WsClient
+from tests.support.server import Server
+from tests.support.websocket import WsClient, upgrade
 
 # The frame that closes the socket of who sends too much; a reason may follow.
 CUT_OFF = re.compile(rb"\x88." + (4429).to_bytes(2), re.DOTALL)
@@ -267,25 +265,6 @@ def insert(server: Server, table: str, **values: object) -> None:
     names, marks = ", ".join(values), ", ".join("?" * len(values))
     statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - names of this file
     server.execute(statement, *values.values())
-
-
-def upgrade(server: Server, path: str, user: str = "ann") -> socket.socket:
-    """Open a WebSocket by hand, and read nothing of it."""
-    stream = socket.socket()
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)  # little is on the way
-    stream.connect((HOST, server.port))
-    key = base64.b64encode(os.urandom(16)).decode()
-    lines = [
-        f"GET {path} HTTP/1.1",
-        f"Host: {HOST}:{server.port}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Key: {key}",
-        "Sec-WebSocket-Version: 13",
-        f"Cookie: sessionid={server.cookies[user]}",
-    ]
-    stream.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
-    return stream
 
 
 def memory(server: Server) -> int:

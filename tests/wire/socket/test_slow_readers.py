@@ -39,6 +39,14 @@ class SlowSocket(LocalSocket):
         async with asyncio.timeout(10):
             await self.holds_up.wait()
 
+    async def leave(self) -> None:
+        """Disconnect while the server waits."""
+        assert self._task is not None
+        self._inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
+        await until_true(self._inbox.empty)
+        self.reads.set()
+        await self._task
+
     @property
     def ended(self) -> bool:
         """Whether the server has ended it."""
@@ -109,6 +117,21 @@ async def test_it_is_closed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
             assert slow._task is not None
             await slow._task
         sweeper._closing = None
+
+
+async def test_when_it_leaves_nothing_more_is_read_for_it_and_the_rest_is_kept() -> None:
+    async with LiveLog() as log:
+        async with SlowSocket(log.user, conversation_id="c") as slow:
+            await slow.settled()
+            slow.reads.clear()
+            last = await log.write(*("x" * 10_000 for _ in range(40)))
+            await slow.until_it_holds_up()
+            await slow.leave()
+        had = slow.sequences()
+        assert len(had) <= 1
+        async with log.socket() as back:
+            await back.until_sequence(last)
+            assert [*had, *back.sequences()] == list(range(1, last + 1))
 
 
 async def test_beyond_the_budget_of_a_user_some_are_closed_and_miss_nothing(

@@ -1,0 +1,134 @@
+"""Ben's `echo` alone, and beside ann's 100 sockets that do not read, 100 slow runs and a flood.
+
+Ann's clients are a process of their own, or ben's would wait for them.
+"""
+
+import asyncio
+import multiprocessing
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import psutil
+
+from bench.trips import is_end, socket
+from tests.support.received_frames import Frame
+from tests.support.server import Server, Template
+from tests.support.websocket import upgrade
+
+ECHOES = 60
+SOCKETS = 100
+RUNS = 100
+FLOODS = 4
+# Messages of a flood that are sent before the reply to the last is waited for.
+AT_ONCE = 50
+WARM_UP = 3.0
+LARGE = 7_000_000
+WORKFLOWS = """
+default: probe
+workflows:
+  probe:
+    max_concurrency: 8
+    max_concurrency_per_user: 6
+"""
+
+
+async def echoes(server: Server) -> list[float]:
+    """Milliseconds of each of ben's echoes."""
+    spent = []
+    async with socket(server, "mine", "ben") as client:
+        for number in range(ECHOES):
+            began = time.perf_counter()
+            await client.message(f"echo {number}")
+            await client.until(is_end, timeout=60)
+            spent.append(1000 * (time.perf_counter() - began))
+    return sorted(spent)
+
+
+async def prepare(server: Server) -> None:
+    """A conversation with much output."""
+    async with socket(server, "large") as client:
+        await client.message(f"large {LARGE}")
+        await client.until(is_end, timeout=60)
+
+
+async def start_slow_runs(server: Server) -> None:
+    """Begin them; they take longer than this benchmark."""
+    async with socket(server, "slow") as client:
+        for number in range(RUNS):
+            sent = await client.message("slowstream 600 100", conversation_id=f"slow{number}")
+            await client.reply_to(sent)
+
+
+async def flood(server: Server, name: str) -> None:
+    """Messages, as fast as they are taken, for ever."""
+    while True:
+        async with socket(server, name) as client:
+            while client.close_code is None:
+                for _ in range(AT_ONCE):
+                    sent = await client.message("echo x")
+                await client.until(partial(is_reply, sent), timeout=60)
+
+
+def is_reply(message_id: str, frame: Frame) -> bool:
+    """Whether it is the reply to that message."""
+    return frame.get("for") == message_id
+
+
+async def attack(server: Server, begun: Event) -> None:
+    """What ann does."""
+    with ExitStack() as stack:
+        for _ in range(SOCKETS):
+            path = "/websocket?conversation_id=large&last_sequence=0"
+            stack.enter_context(upgrade(server, path))
+        await start_slow_runs(server)
+        begun.set()
+        await asyncio.gather(*(flood(server, f"flood{number}") for number in range(FLOODS)))
+
+
+@contextmanager
+def attacked(server: Server) -> Iterator[None]:
+    """Ann does it meanwhile."""
+    fork = multiprocessing.get_context("fork")
+    begun = fork.Event()
+    process = fork.Process(target=lambda: asyncio.run(attack(server, begun)), daemon=True)
+    process.start()
+    try:
+        assert begun.wait(60), "ann's runs have not begun"
+        time.sleep(WARM_UP)
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+def megabytes(server: Server) -> float:
+    """What the web process has in memory."""
+    size: int = psutil.Process(server.web.pid).memory_info().rss
+    return size / 2**20
+
+
+def report(template: Template, directory: Path) -> None:
+    """Measure ben alone and beside ann; print both, and the ratio."""
+    directory.mkdir()
+    offered = directory / "workflows.yaml"
+    offered.write_text(WORKFLOWS)
+    server = Server.from_template(template, directory / "server", WORKFLOWS_FILE=str(offered))
+    server.start()
+    try:
+        print(__doc__.partition("\n")[0])
+        asyncio.run(prepare(server))
+        asyncio.run(echoes(server))
+        quiet, before = asyncio.run(echoes(server)), megabytes(server)
+        with attacked(server):
+            beside, during = asyncio.run(echoes(server)), megabytes(server)
+        for name, times, size in (("alone", quiet, before), ("beside ann", beside, during)):
+            print(f"  {name:<12} p50 {statistics.median(times):7.1f} ms", end="; ")
+            print(f"slowest {times[-1]:7.1f} ms; the process has {size:5.0f} MB")
+        print(f"  ratio of the medians {statistics.median(beside) / statistics.median(quiet):.2f}")
+    finally:
+        server.drop()
