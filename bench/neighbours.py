@@ -84,7 +84,7 @@ async def attack(server: Server, begun: Event) -> None:
     with ExitStack() as stack:
         for _ in range(SOCKETS):
             path = "/websocket?conversation_id=large&last_sequence=0"
-            stack.enter_context(upgrade(server, path))
+            stack.enter_context(upgrade(server, path, on_the_way=64 * 1024))
         await start_slow_runs(server)
         begun.set()
         await asyncio.gather(*(flood(server, f"flood{number}") for number in range(FLOODS)))

@@ -126,10 +126,14 @@ class WsClient(ReceivedFrames):
         await self._closed(self._socket.close_code or 1006)
 
 
-def upgrade(server: Server, path: str, user: str = "ann") -> socket.socket:
-    """Open a WebSocket by hand, and read nothing of it."""
+def upgrade(server: Server, path: str, user: str = "ann", *, on_the_way: int = 0) -> socket.socket:
+    """Open a WebSocket by hand, and read nothing of it.
+
+    `on_the_way`: bytes that the client's kernel takes, in the place of what it likes.
+    """
     stream = socket.socket()
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)  # little is on the way
+    if on_the_way:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, on_the_way)
     stream.connect((HOST, server.port))
     key = base64.b64encode(os.urandom(16)).decode()
     lines = [

@@ -23,6 +23,7 @@ from tests.support.websocket import WsClient, upgrade
 # The frame that closes the socket of who sends too much; a reason may follow.
 CUT_OFF = re.compile(rb"\x88." + (4429).to_bytes(2), re.DOTALL)
 COMPLETED = "SELECT 1 FROM sessions_app_run WHERE status = 'completed'"
+BIG = "/websocket?conversation_id=big&last_sequence=0"
 WRITTEN = "SELECT 1 FROM sessions_app_event WHERE type = 'text'"
 
 
@@ -156,8 +157,7 @@ def test_readers_that_stop_cost_little_and_go_on_where_they_were(server: Server)
     before = memory(server)
     with ExitStack() as stack:
         readers = [
-            stack.enter_context(upgrade(server, "/websocket?conversation_id=big&last_sequence=0"))
-            for _ in range(60)
+            stack.enter_context(upgrade(server, BIG, on_the_way=64 * 1024)) for _ in range(60)
         ]
         until_full(readers)
         assert memory(server) - before < 40 * 1024
@@ -169,8 +169,7 @@ def test_beyond_the_budget_of_a_user_some_are_closed(new_server: NewServer) -> N
     last = fill_log(server, events=120, size=64 * 1024)
     with ExitStack() as stack:
         readers = [
-            stack.enter_context(upgrade(server, "/websocket?conversation_id=big&last_sequence=0"))
-            for _ in range(20)
+            stack.enter_context(upgrade(server, BIG, on_the_way=64 * 1024)) for _ in range(20)
         ]
         until_full(readers)
         closed = server.log.count("code=4408")
