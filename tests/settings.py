@@ -16,11 +16,11 @@ os.environ["ENV_FILE"] = os.devnull
 os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 50)
 
 from natproject.settings import *  # noqa: E402, F403 - the environment first
-from tests.support.processes.child import NO_RATES  # noqa: E402 - as above
+from tests.support.processes.child import NO_LIMITS  # noqa: E402 - as above
 
 # Hashing is slow on purpose; tests need none of it.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-HITL |= NO_RATES  # noqa: F405
+HITL |= NO_LIMITS  # noqa: F405
 # Django's test client keeps the connections of its threads, which would take all that a pool has.
 options: dict[str, object] = DATABASES["default"].get("OPTIONS", {})  # type: ignore[assignment]  # noqa: F405
 options.pop("pool", None)

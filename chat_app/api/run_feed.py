@@ -14,6 +14,7 @@ from chat_app.feed.limits import CloseSocket
 from chat_app.feed.selectors import Opening
 from chat_app.feed.sweeper import INTERVAL, hear, look, sweeper
 from chat_app.identity import Identity, revocation
+from chat_app.identity.rates import Place
 from sessions_app.models import Run
 from sessions_app.notify.groups import GroupListener, LayerMessage, group_name
 from sessions_app.storage.records import EventRecord
@@ -31,7 +32,7 @@ class Followed:
 
 
 async def follow(
-    identity: Identity, run: Run, *, after: int
+    identity: Identity, run: Run, *, after: int, place: Place
 ) -> AsyncGenerator[Followed | None, None]:
     """The events of a run behind the cursor, in order, and on as they come; None now and then
     while there are none, so that the reader can look after its client.
@@ -68,8 +69,13 @@ async def follow(
             raise Failure(503, "unknown_error", RESTARTING, reason="restarting") from None
         raise Failure(401, "user_auth_error", "You are not signed in any more.") from None
     finally:
-        await sweeper.remove(reader)
-        await reader.listener.close()
+        await _leave(reader, place)
+
+
+async def _leave(reader: "_Reader", place: Place) -> None:
+    place.leave()
+    await sweeper.remove(reader)
+    await reader.listener.close()
 
 
 async def _give_back_thread() -> None:

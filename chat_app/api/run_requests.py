@@ -16,7 +16,7 @@ from chat_app.api.selectors import Execution, read_execution, run_at
 from chat_app.feed.limits import BUDGET_BURST, BUDGET_RATE, Bucket
 from chat_app.identity import Identity, metadata
 from chat_app.identity.connection import address_of
-from chat_app.identity.rates import submit
+from chat_app.identity.rates import Place, submit, take_stream
 from chat_app.protocol.frames import is_end
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import Invalid
@@ -36,10 +36,11 @@ class Begun:
     run: Run
     after: int
     continued: bool
+    place: Place
 
     def follow(self) -> AsyncGenerator[Followed | None, None]:
         """Its events from there on."""
-        return follow(self.identity, self.run, after=self.after)
+        return follow(self.identity, self.run, after=self.after, place=self.place)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -62,8 +63,13 @@ class RunRequest:
 
 
 async def begin(request: Known, headers: RunHeaders, wanted: RunRequest) -> Begun:
-    """Submit the message of a request, or find the run that the same request began before."""
-    owner = request.auth.person.id
+    """Submit the message of a request, or find the run that the same request began before.
+
+    Raises:
+        TooMany: too many requests of that user, or from that address, wait already.
+    """
+    owner, address = request.auth.person.id, address_of(request)
+    place = take_stream(user=owner, address=address)
     message_id = headers.user_message_id or str(uuid4())
     # A message of a new conversation names that too, so that its repeat finds it.
     conversation_id = headers.conversation_id or str(uuid5(NAMESPACE_URL, message_id))
@@ -74,7 +80,7 @@ async def begin(request: Known, headers: RunHeaders, wanted: RunRequest) -> Begu
     else:
         submitted = await submit(
             owner=owner,
-            address=address_of(request),
+            address=address,
             conversation_id=conversation_id,
             message=IncomingMessage(
                 message_id,
@@ -89,7 +95,7 @@ async def begin(request: Known, headers: RunHeaders, wanted: RunRequest) -> Begu
     end = run.conversation.last_sequence
     if after > end:
         raise Invalid(f"The log ends at {end}: there is no event {after}.", last_sequence=end)
-    return Begun(request.auth, run, after, continued=last is not None)
+    return Begun(request.auth, run, after, continued=last is not None, place=place)
 
 
 async def outcome(begun: Begun) -> tuple[int, results.Json]:

@@ -1,9 +1,10 @@
-"""How much one user, or one address, may do in a time. Imported by the folders of the chat.
+"""How much one user, or one address, may do in a time, and at once.
 
-What is counted: `Rate`. Who asks: the way in (passwords, guests), messages, the HTTP interface.
+Who asks: the ways in (passwords, guests), messages by all doors, the HTTP interface.
 """
 
+from chat_app.identity.rates.at_once import Place, take_stream
 from chat_app.identity.rates.rate_limits import Rate, rate_limits
 from chat_app.identity.rates.submission import submit
 
-__all__ = ["Rate", "rate_limits", "submit"]
+__all__ = ["Place", "Rate", "rate_limits", "submit", "take_stream"]

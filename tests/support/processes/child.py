@@ -10,7 +10,10 @@ from tests.support.processes.fork_server import ROOT, Forked
 __all__ = ["HOST", "ROOT", "Child", "environment"]
 
 HOST = "127.0.0.1"
-NO_RATES = {name: "none" for name in ChatSettings.model_fields if name.startswith("RATE_")}
+NO_LIMITS = {
+    **{name: "none" for name in ChatSettings.model_fields if name.startswith("RATE_")},
+    **{name: "1000000" for name in ChatSettings.model_fields if name.startswith("STREAMS_")},
+}
 
 
 def environment(data_dir: Path, **extra: str) -> dict[str, str]:
@@ -26,7 +29,7 @@ def environment(data_dir: Path, **extra: str) -> dict[str, str]:
         "PROBE_WORKFLOW": "1",
         "PROBE_LOG": str(data_dir / "probe.log"),
         # All clients of a test have one address, and a test's user does more than people do.
-        **NO_RATES,
+        **NO_LIMITS,
         **extra,
     }
 

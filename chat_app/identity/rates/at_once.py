@@ -1,0 +1,49 @@
+"""How much of something goes on at once in this process, for one user or one address."""
+
+import threading
+import weakref
+from collections import Counter
+
+from chat_app.settings import ChatSettings
+from sessions_app.errors import TooMany
+
+RETRY = 5  # seconds: nobody knows when something ends
+
+Key = tuple[str, object]
+
+
+class Place:
+    """One that goes on. It is given back by `leave`, or when nobody has it any more."""
+
+    def __init__(self, keys: tuple[Key, ...]) -> None:
+        self.leave = weakref.finalize(self, _give_back, keys)
+
+
+_taken: Counter[Key] = Counter()
+# What is collected as garbage may be so while this thread has the lock.
+_lock = threading.RLock()
+
+
+def take_stream(*, user: object, address: str) -> Place:
+    """A place for a request that waits for a run, or streams what it says.
+
+    Raises:
+        TooMany: the user or the address has all that it may.
+    """
+    settings = ChatSettings.load()
+    limits: dict[Key, int] = {("user", user): settings.STREAMS_PER_USER}
+    if address:
+        limits["address", address] = settings.STREAMS_PER_ADDRESS
+    with _lock:
+        if any(_taken.get(key, 0) >= limit for key, limit in limits.items()):
+            raise TooMany("requests that wait at once", RETRY)
+        _taken.update(limits.keys())
+    return Place(tuple(limits))
+
+
+def _give_back(keys: tuple[Key, ...]) -> None:
+    with _lock:
+        for key in keys:
+            _taken[key] -= 1
+            if not _taken[key]:
+                del _taken[key]

@@ -1,0 +1,45 @@
+"""What one user, or one address, may do over HTTP at once and in a time."""
+
+import time
+from contextlib import ExitStack
+
+from tests.conftest import NewServer
+from tests.http.client import Http, Stream
+from tests.support.server import Response
+
+BODY = {"input_message": "approve 1"}
+
+
+def check_refused(answer: Response | Stream, what: str) -> None:
+    assert answer.status == 429
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert 1 <= int(answer.headers["Retry-After"]) <= 3600
+    if isinstance(answer, Response):
+        assert f"Too many {what}. Try again in " in answer.json()["detail"]
+
+
+def test_streams_and_messages_have_limits(new_server: NewServer) -> None:
+    server = new_server(STREAMS_PER_USER="2", STREAMS_PER_ADDRESS="3", RATE_MESSAGES_USER="6/hour")
+    ann, ben = Http(server, "ann"), Http(server, "ben")
+    with ExitStack() as streams:
+        for http in (ann, ann, ben):
+            stream = streams.enter_context(http.stream("/generate/stream", BODY))
+            assert stream.status == 200
+            assert stream.next() is not None  # it goes on
+        check_refused(ann.generate("echo 1"), "requests that wait at once")  # of the user
+        check_refused(ben.generate("echo 1"), "requests that wait at once")  # from the address
+        with ann.stream("/generate/stream", BODY) as stream:
+            check_refused(stream, "requests that wait at once")
+    # Once they have left there are places; nothing was begun by what was refused.
+    deadline = time.monotonic() + 10
+    while (answer := ann.generate("echo 1")).status == 429:
+        assert time.monotonic() < deadline
+    assert answer.status == 200
+    runs = "SELECT 1 FROM sessions_app_run"
+    assert len(server.rows(runs)) == 4
+    same = {"user_message_id": "m1", "conversation_id": "c1"}
+    answers = [ann.generate("echo 1", **same).status for _ in range(3)]
+    assert answers == [200, 200, 200]  # of which one was a message
+    check_refused(ann.generate("echo 1"), "messages")
+    assert ann.generate("echo 1", **same).status == 200
+    assert len(server.rows(runs)) == 5
