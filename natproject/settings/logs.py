@@ -1,5 +1,7 @@
 """Logs: structlog and the standard library through one renderer, to stderr."""
 
+import logging
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -67,7 +69,18 @@ def configure_logging(level: str) -> dict[str, Any]:
             "django": {"handlers": [], "level": "NOTSET"},
             # Who came in is always shown, and who was not let in.
             "hitl.audit": {"level": "INFO"},
-            # Each 404 is a warning there.
-            "django.request": {"level": "ERROR"},
+            "django.request": {"filters": ["failures_and_refusals"]},
+        },
+        "filters": {
+            "failures_and_refusals": {
+                "()": "django.utils.log.CallbackFilter",
+                "callback": is_failure_or_refusal,
+            },
         },
     }
+
+
+def is_failure_or_refusal(record: logging.LogRecord) -> bool:
+    """Whether an answer is worth a line: there each 404 is a warning too."""
+    status: int = getattr(record, "status_code", HTTPStatus.INTERNAL_SERVER_ERROR)
+    return status == HTTPStatus.FORBIDDEN or status >= HTTPStatus.INTERNAL_SERVER_ERROR

@@ -3,10 +3,10 @@
 import logging
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 
 from natproject.settings.logs import configure_logging
-
-pytestmark = pytest.mark.formless
 
 HOSTILE = "/a\nsign_in user=admin\r\x1b[31m\u2028\u202e"
 SHOWN = r"/a\nsign_in user=admin\r\x1b[31m\u2028\u202e"
@@ -34,3 +34,16 @@ def test_an_entry_says_when_in_utc_how_grave_and_from_where(formatter: logging.F
     assert line.split()[0].endswith("Z")
     for part in ("warning", "Grüße", "chat_app.x"):
         assert part in line
+
+
+@pytest.mark.django_db
+def test_who_is_refused_is_in_the_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    client.force_login(User.objects.create_user("staff", is_staff=True))
+    caplog.clear()
+    client.get("/nothing/here")
+    assert caplog.records == []
+    client.get("/admin/sessions_app/run/")
+    assert caplog.messages == ["Forbidden (Permission denied): /admin/sessions_app/run/"]
+    caplog.clear()
+    Client(enforce_csrf_checks=True).post("/sign-in/")
+    assert any("CSRF" in said and "/sign-in/" in said for said in caplog.messages)

@@ -4,11 +4,14 @@ import re
 from typing import Any
 
 import pytest
+from django.conf import global_settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.test import Client
 from sesame.utils import get_query_string
 
+import natproject.settings
 from natproject.management.commands.serve import first_user
 
 pytestmark = pytest.mark.django_db
@@ -148,3 +151,10 @@ def test_the_first_administrator_has_no_password() -> None:
     assert not made.has_usable_password()
     for password in ("", " ", "admin", made.password):
         assert sign_in(Client(), "admin", password).status_code == 200
+
+
+def test_passwords_are_kept_by_a_slow_function() -> None:
+    """The settings of the tests have a quick one."""
+    assert not hasattr(natproject.settings, "PASSWORD_HASHERS")
+    assert global_settings.PASSWORD_HASHERS[0].endswith(".PBKDF2PasswordHasher")
+    assert PBKDF2PasswordHasher.iterations >= 600_000
