@@ -9,9 +9,11 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
+import structlog
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from django.utils.decorators import async_only_middleware
@@ -19,6 +21,8 @@ from django.utils.decorators import async_only_middleware
 from chat_app.settings import ChatSettings
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
+
+log = structlog.get_logger(__name__)
 
 # In the data of the session.
 LATEST = "signed_in_until"
@@ -37,11 +41,24 @@ def session_timeouts(get_response: GetResponse) -> GetResponse:
     async def middleware(request: HttpRequest) -> HttpResponseBase:
         response = await get_response(request)
         # Who has not looked at the session has not acted for its person either.
-        if request.session.accessed and BACKGROUND not in request.headers:
-            _put_off(request.session)
+        session = request.session
+        if session.accessed and BACKGROUND not in request.headers:
+            changed = session.modified
+            if _put_off(session) and not changed:
+                session.modified = await _stored(session)
         return response
 
     return middleware
+
+
+async def _stored(session: SessionBase) -> bool:
+    """Store it before Django does, which would fail the request; a full disk can still be read."""
+    try:
+        await session.asave()
+    except (UpdateError, DatabaseError) as error:  # it has ended meanwhile, or cannot be stored
+        log.warning("session.not_put_off", error=str(error))
+        return False
+    return True
 
 
 async def put_off(session: SessionBase) -> None:

@@ -157,8 +157,8 @@ def load() -> Env:
         ) from None
     except OSError as error:
         raise SystemExit(
-            f"DATA_DIR: {error.strerror}: {error.filename}. "
-            f"Write {Env.model_fields['DATA_DIR'].description}."
+            f"DATA_DIR: {error.strerror}: {error.filename or env.DATA_DIR}. "
+            f"Write {Env.model_fields['DATA_DIR'].description}, and has room on its disk."
         ) from None
     return env.model_copy(update={"DATA_DIR": data_dir, "SECRET_KEY": secret_key})
 

@@ -1,12 +1,14 @@
 """What must be there before a process of the application starts: web process or worker."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from filelock import FileLock, Timeout
 
@@ -39,6 +41,24 @@ def check_start() -> None:
     Raises:
         ImproperlyConfigured: it cannot work like this; the message says what to do.
     """
+    with usable_database():
+        _check_start()
+
+
+@contextmanager
+def usable_database() -> Iterator[None]:
+    """Raise ImproperlyConfigured, which says what to do, where the database fails."""
+    try:
+        yield
+    except (OperationalError, OSError) as error:
+        name = connection.settings_dict["NAME"]
+        raise ImproperlyConfigured(
+            f"The database {name} cannot be used: {error}. Look whether its disk is full, and "
+            "whether this user may write to its directory."
+        ) from None
+
+
+def _check_start() -> None:
     if RuntimeSettings.load().cluster:
         check_form()
         check_postgresql()

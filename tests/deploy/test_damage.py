@@ -3,6 +3,8 @@
 import json
 import resource
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -12,11 +14,12 @@ import psycopg
 import pytest
 
 from tests.conftest import NewServer
+from tests.http.client import Http
 from tests.support.database.damage import overwrite
 from tests.support.database.server_store import PostgresStore
 from tests.support.processes.command import run
 from tests.support.running_form import CLUSTER
-from tests.support.server import Server, Template
+from tests.support.server import ROOT, Server, Template
 from tests.support.websocket import WsClient
 
 EVENTS = "sessions_app_event"
@@ -61,6 +64,44 @@ def test_a_database_that_takes_no_writes_is_said_until_it_does(new_server: NewSe
             assert server.get("/live").status == 200
     for server, _ in faults:
         status_of(server, 200)
+
+
+@pytest.mark.local_only("SQLite's own file")
+def test_a_full_disk_is_said_on_pages_and_what_can_be_read_is_read(new_server: NewServer) -> None:
+    server = new_server()
+    link = run("manage.py", "sign_in_link", "ann", env=server.environment).stdout.strip()
+    path = link.removeprefix(server.url)
+    ann = Http(server)
+    assert ann.generate("echo stored", conversation_id="c1").status == 200
+    with full(server):
+        answer = server.get(path)
+        assert (answer.status, "disk may be full" in answer.text) == (503, True)
+        page = ann.get("/c/c1/")
+        assert (page.status, "stored" in page.text) == (200, True)
+        # Whose session has no time-out yet.
+        assert server.get("/c/c1/", "ben").status == 200
+        kept = ann.form("/c/c1/messages/", {"text": "keep me", "workflow": "probe"})
+        assert (kept.status, "keep me" in kept.text) == (503, True)
+    assert server.get(path).status == 302
+    assert ann.generate("echo more", conversation_id="c1").status == 200
+
+
+@pytest.mark.local_only("SQLite's own file")
+def test_a_start_on_a_full_disk_says_what_to_do(new_server: NewServer) -> None:
+    server = new_server(start=False)
+    for command in (["manage.py", "serve"], ["-m", "natproject.serving"]):
+        done = subprocess.run(
+            ["prlimit", "--fsize=1", sys.executable, *command],
+            cwd=ROOT,
+            env=server.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert "Look whether its disk is full" in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 @contextmanager

@@ -8,12 +8,14 @@ import sys
 from daphne.cli import CommandLineInterface
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from twisted.internet import reactor
 
 from natproject.serving import daphne_arguments
 from natproject.sign_in import sign_in_url, site_url
+from sessions_app.operations.start_checks import usable_database
 
 
 class Command(BaseCommand):
@@ -24,8 +26,12 @@ class Command(BaseCommand):
     def handle(self, *_args: object, **_options: object) -> None:
         """Serve until stopped."""
         check_free(settings.HOST, settings.PORT)
-        call_command("migrate", verbosity=0, interactive=False)
-        welcome = self._welcome()
+        try:
+            with usable_database():
+                call_command("migrate", verbosity=0, interactive=False)
+                welcome = self._welcome()
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from None
         # Printed when the port is open, so that who follows the link at once is not refused.
         reactor.callWhenRunning(lambda: (self.stdout.write(welcome), self.stdout.flush()))
         CommandLineInterface().run(daphne_arguments(settings.HOST, settings.PORT))
