@@ -30,7 +30,8 @@ class LocalNemesis(Nemesis):
         """One thing; what it did before may not be over."""
         assert self._form.node.up or "process" in self._busy, "the server ended by itself"
         kind = self._random.choice(self._kinds)
-        seconds = self._random.uniform(*self._random.choice((SHORT, LONG)))
+        # Mostly short: while the one process cannot work, nothing happens that could go wrong.
+        seconds = self._random.uniform(*self._random.choice((SHORT, SHORT, SHORT, LONG)))
         if kind == "locked" and self._random.random() < 0.2:
             seconds = self._random.uniform(*LOCKED_FOR_LONG)
         target = "process" if kind in PROCESS else kind

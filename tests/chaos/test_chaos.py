@@ -9,7 +9,7 @@ from tests.chaos.one_process import HOUR, OneProcess
 
 pytestmark = [
     pytest.mark.local_only(reason="the crash matrix has the faults of several processes"),
-    pytest.mark.timeout(150),
+    pytest.mark.timeout(240),
 ]
 SEED, SECONDS, USERS = 52, 12, 8
 
