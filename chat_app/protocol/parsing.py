@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from chat_app.protocol.client_messages import MESSAGES, ClientMessage, Query
+from chat_app.protocol.client_messages import MESSAGES, ClientMessage, PingMessage, Query
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.errors import (
     Busy,
@@ -18,6 +18,7 @@ from sessions_app.errors import (
 )
 
 MAX_FRAME = 64 * 1024  # bytes
+LONGEST_PING = 1024
 
 
 class Refusal(Exception):
@@ -55,6 +56,16 @@ def parse(text: str | None) -> ClientMessage:
         refusal.conversation_id = _named(frame, "conversation_id")
         refusal.type = _named(frame, "type")
         raise
+
+
+def is_ping(text: str) -> bool:
+    """Whether the frame is a `ping_message`."""
+    if len(text) > LONGEST_PING or "ping_message" not in text:  # nearly all
+        return False
+    try:
+        return isinstance(parse(text), PingMessage)
+    except Refusal:
+        return False
 
 
 def check_query(parameters: Mapping[str, str]) -> tuple[Query, list[Refusal]]:

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -12,12 +14,13 @@ import structlog
 from chat_app.feed.backlog import Share
 from chat_app.feed.limits import FRAMES_BURST, FRAMES_RATE, Bucket, ClientGone, CloseSocket
 from chat_app.protocol.frames import Frame, dump
-from chat_app.protocol.parsing import MAX_FRAME
+from chat_app.protocol.parsing import MAX_FRAME, is_ping
 from sessions_app.notify.groups import GroupListener, LayerMessage
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Talk = Callable[[], Coroutine[Any, Any, None]]
+Late = Callable[[str], Coroutine[Any, Any, None]]
 Heard = Callable[[LayerMessage], Awaitable[None]]
 Woken = Callable[[], Awaitable[None]]
 
@@ -35,6 +38,8 @@ MAX_WAITING = 2 * 1024 * 1024
 # message, gets an error, and the socket stays.) Daphne takes 16 MiB.
 LARGEST = 12 * 1024 * 1024
 FRAME_COST = 100
+# Seconds that a ping waits for its turn. Other messages keep their order.
+LATE = 1.0
 # Closing codes of every day.
 ORDINARY = (1012, 4401)
 
@@ -57,7 +62,8 @@ class Connection:
         self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._rate = Bucket(rate=FRAMES_RATE, burst=FRAMES_BURST)
         # Texts, None for a binary frame, and last that the client has left.
-        self._waiting: asyncio.Queue[str | CloseSocket | None] = asyncio.Queue()
+        self._waiting: deque[str | CloseSocket | None] = deque()
+        self._arrived = asyncio.Event()
         self._waiting_size = 0
         self.share = Share(self.end)
 
@@ -71,14 +77,14 @@ class Connection:
         await self._receive()
         await self._send({"type": "websocket.close"})  # before accept: HTTP 403
 
-    async def live(self, talk: Talk, heard: Heard, woken: Woken) -> CloseSocket:
+    async def live(self, talk: Talk, late: Late, heard: Heard, woken: Woken) -> CloseSocket:
         """Take frames and news until either side ends it; return why.
 
-        `talk` goes on with frame after frame; `heard` gets each message of the channel layer;
-        `woken` is called after `wake`.
+        `talk` goes on with frame after frame; `late` gets a ping for which it had no time;
+        `heard` gets each message of the channel layer; `woken` is called after `wake`.
         """
         try:
-            return await self._until_ended(talk, heard, woken)
+            return await self._until_ended(talk, late, heard, woken)
         except asyncio.CancelledError:  # as Daphne does when it stops
             with suppress(OSError):
                 await self._send({"type": "websocket.close", "code": 1012, "reason": "restarting"})
@@ -119,9 +125,12 @@ class Connection:
         Raises:
             CloseSocket: the client is gone.
         """
-        if self._waiting.qsize():
+        if self._waiting:
             await asyncio.sleep(0)  # a client that floods us lets the others have their turn
-        frame = await self._waiting.get()
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        frame = self._waiting.popleft()
         if isinstance(frame, CloseSocket):
             raise frame
         self._count_waiting(-len(frame or "") - FRAME_COST)
@@ -155,20 +164,21 @@ class Connection:
             self._sending -= 1
             self._moved_at = time.monotonic()
 
-    async def _until_ended(self, talk: Talk, heard: Heard, woken: Woken) -> CloseSocket:
+    async def _until_ended(self, talk: Talk, late: Late, heard: Heard, woken: Woken) -> CloseSocket:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._hear_news(heard))
                 tasks.create_task(self._heed_wakes(woken))
                 tasks.create_task(self._await_ending())
                 tasks.create_task(talk())
-                await self._take_frames()
+                await self._take_frames(partial(self._answer_late, tasks, late))
         except* CloseSocket as group:
             reason = _first(group)
         return reason
 
-    async def _take_frames(self) -> None:
+    async def _take_frames(self, answer_late: Callable[[str], None]) -> None:
         """Take frames as they arrive, since servers queue without bound what is not taken."""
+        loop = asyncio.get_running_loop()
         while (message := await self._receive())["type"] != "websocket.disconnect":
             text = message.get("text")
             if len(text or message.get("bytes") or "") > LARGEST:
@@ -178,9 +188,22 @@ class Connection:
             self._count_waiting(len(text or "") + FRAME_COST)
             if not self._rate.take() or self._waiting_size > MAX_WAITING:
                 raise CloseSocket(4429, "too many messages")
-            self._waiting.put_nowait(text)
+            self._queue(text)
+            if text and is_ping(text):
+                loop.call_later(LATE, answer_late, text)
         self._gone = True
-        self._waiting.put_nowait(CloseSocket())  # what was said before the client left still counts
+        self._queue(CloseSocket())  # what was said before the client left still counts
+
+    def _queue(self, frame: str | CloseSocket | None) -> None:
+        self._waiting.append(frame)
+        self._arrived.set()
+
+    def _answer_late(self, tasks: asyncio.TaskGroup, late: Late, ping: str) -> None:
+        """Should it still wait for the message before it, which waits for a write."""
+        if ping in self._waiting and not (self._gone or self._ending.done()):
+            self._waiting.remove(ping)
+            self._count_waiting(-len(ping) - FRAME_COST)
+            tasks.create_task(late(ping))
 
     def _count_waiting(self, size: int) -> None:
         self._waiting_size += size

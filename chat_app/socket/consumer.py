@@ -152,7 +152,10 @@ class ChatConsumer:
         sweeper.add(self._subscriptions)
         try:
             reason = await self._connection.live(
-                self._talk, partial(hear, self._subscriptions), self._subscriptions.woken
+                self._talk,
+                self._received,
+                partial(hear, self._subscriptions),
+                self._subscriptions.woken,
             )
         finally:
             await self._subscriptions.close()

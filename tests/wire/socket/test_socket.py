@@ -1,6 +1,7 @@
 """A socket's conversation with a hosted workflow."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
@@ -8,10 +9,10 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 
 from chat_app.feed import sweeper
-from chat_app.socket import authentication
+from chat_app.socket import authentication, connection
 from sessions_app.notify.notifier import Notifier
 from sessions_app.storage import reads
-from sessions_app.storage.writer import writer
+from sessions_app.storage.writer import THREADS, writer
 from sessions_app.workflows import BinaryPrompt, Context, Message, Option, TextPrompt, workflow
 from tests.support.hosting import Hosting, make_user
 from tests.support.received_frames import Frame
@@ -320,3 +321,24 @@ async def test_a_flood_is_cut_off(chat: Chat) -> None:
         for _ in range(10_000):
             await socket.send({"type": "ping_message"})
         assert await socket.until_closed() == 4429
+
+
+async def test_a_ping_is_answered_while_the_message_before_it_waits_for_a_write(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "LATE", 0.05)
+    written = threading.Event()
+    async with await chat.socket() as socket:
+        await socket.settled()
+        try:
+            for _ in range(THREADS):
+                writer.submit(lambda tx: written.wait(30))
+            await socket.say("echo 1", id="m1")
+            await socket.send({"type": "ping_message", "id": "p"})
+            await socket.say("echo 2", id="m2")
+            assert (await socket.reply_to("p"))["type"] == "pong_message"
+            assert not socket.of_type("ack_message")
+        finally:
+            written.set()
+        await socket.reply_to("m2")
+        assert [frame["for"] for frame in socket.of_type("ack_message")] == ["m1", "m2"]
