@@ -23,6 +23,12 @@ from tests.support.server import ROOT, Server, Template
 from tests.support.websocket import WsClient
 
 EVENTS = "sessions_app_event"
+# Bytes that a file may have, as on a full disk; nobody but root could raise the second one again.
+NO_GROWTH = (1, resource.RLIM_INFINITY)
+DOCTOR = """
+from django.core.management import execute_from_command_line
+execute_from_command_line(["manage.py", "doctor", "--json"])
+"""
 
 
 @pytest.fixture
@@ -40,7 +46,7 @@ async def damaged(server: Server, tmp_path: Path) -> AsyncIterator[Server]:
 
 async def test_doctor_finds_a_damaged_page(damaged: Server) -> None:
     done = run("manage.py", "doctor", "--json", env=damaged.environment)
-    found = {line["check"]: line for line in json.loads(done.stdout)["findings"]}
+    found = findings(done)
     assert (done.returncode, found["integrity"]["level"]) == (1, "wrong"), done.stdout
     assert "damaged" in found["integrity"]["text"]
     assert "backup" in found["integrity"]["todo"]
@@ -51,6 +57,13 @@ async def test_health_says_that_the_database_is_damaged(damaged: Server) -> None
         child.start(damaged.environment)
     assert "damaged" in status_of(damaged, 503)
     assert damaged.get("/live").status == 200
+
+
+@pytest.mark.local_only("nothing here fills the disk of PostgreSQL")
+def test_doctor_finds_that_the_disk_takes_nothing(server: Server) -> None:
+    code = f"import resource as r; r.setrlimit(r.RLIMIT_FSIZE, {NO_GROWTH})\n{DOCTOR}"
+    found = findings(run("-c", code, env=server.environment))
+    assert found["writes"]["level"] == "wrong", found["writes"]
 
 
 def test_a_database_that_takes_no_writes_is_said_until_it_does(new_server: NewServer) -> None:
@@ -119,11 +132,15 @@ def locked(server: Server) -> Iterator[None]:
 
 @contextmanager
 def full(server: Server) -> Iterator[None]:
-    """No file of the server may grow beyond what it is given here, as on a full disk."""
-    none = resource.RLIM_INFINITY
-    resource.prlimit(server.web.pid, resource.RLIMIT_FSIZE, (1, none))
+    """No file of the server may grow."""
+    before = resource.prlimit(server.web.pid, resource.RLIMIT_FSIZE, NO_GROWTH)
     yield
-    resource.prlimit(server.web.pid, resource.RLIMIT_FSIZE, (none, none))
+    resource.prlimit(server.web.pid, resource.RLIMIT_FSIZE, before)
+
+
+def findings(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, str]]:
+    """What `doctor --json` has found, by check."""
+    return {line["check"]: line for line in json.loads(done.stdout)["findings"]}
 
 
 def status_of(server: Server, wanted: int) -> str:
