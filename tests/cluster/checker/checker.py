@@ -62,7 +62,7 @@ def gaps(history: History) -> Iterator[str]:
 
 
 def repeated_steps(history: History) -> Iterator[str]:
-    """A finished step ran; once it was finished it was not begun again."""
+    """A finished step ran; once it was finished it was not begun again, nor finished."""
     finished: dict[str, list[float]] = defaultdict(list)
     cancelled = _cancelled(history)
     for entry in sorted(history.journal, key=lambda entry: entry.position):
@@ -70,6 +70,7 @@ def repeated_steps(history: History) -> Iterator[str]:
             finished[entry.run].append(entry.finished_at)
         elif entry.kind == "step" and entry.run not in cancelled:
             yield f"{entry.run}: a step at {entry.position} has no end"
+    yield from _finished_again(history)
     begun, ended = (_by_step(history, f"step.{what}") for what in ("begin", "end"))
     for run, times in finished.items():
         for number, at in enumerate(times, 1):
@@ -80,6 +81,18 @@ def repeated_steps(history: History) -> Iterator[str]:
                 yield f"{name} was begun {late[0] - at:.3f} s after it was finished"
             if len(begun[name]) > 1 + history.faults:
                 yield f"{name} was begun {len(begun[name])} times by {history.faults} faults"
+
+
+def _finished_again(history: History) -> Iterator[str]:
+    """The journal has the last time alone."""
+    finished = Counter(
+        (event.run, event.payload["step_id"])
+        for event in history.events
+        if event.type == "step" and event.payload["state"] == "complete"
+    )
+    for (run, step), count in finished.items():
+        if count > 1:
+            yield f"{run}: step {step} was finished {count} times"
 
 
 def _cancelled(history: History) -> set[str]:

@@ -22,8 +22,8 @@ UPDATE = {"interaction_id": "i-0"}
 PAYLOADS: list[tuple[str, int, dict[str, Any]]] = [
     ("user_message", 1, {}),
     ("run", 2, {"status": "running"}),
-    ("step", 3, {"state": "in_progress"}),
-    ("step", 4, {"state": "complete"}),
+    ("step", 3, {"step_id": "s-1", "state": "in_progress"}),
+    ("step", 4, {"step_id": "s-1", "state": "complete"}),
     ("interaction", 5, UPDATE),
     ("interaction_update", 6, UPDATE),
     ("message", 8, {"text": "yes no"}),

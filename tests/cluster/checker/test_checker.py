@@ -67,7 +67,7 @@ def swap_frames(history: History) -> None:
 # The bug: the rule that must find it, and no other may; and how it shows in a history.
 PLANTED: dict[str, tuple[str, Callable[[History], object]]] = {
     "an event is lost": ("gaps", lose_event),
-    "a sequence is given twice": ("gaps", lambda h: h.events.append(h.events[3])),
+    "a sequence is given twice": ("gaps", lambda h: h.events.append(h.events[4])),
     "the last event is lost": ("gaps", lose_end),
     "a run fails": ("wrong_ends", lambda h: end_otherwise(h, "failed")),
     "a run hangs": ("wrong_ends", lambda h: end_otherwise(h, "running")),
@@ -90,6 +90,10 @@ PLANTED: dict[str, tuple[str, Callable[[History], object]]] = {
     "a finished step runs again": (
         "repeated_steps",
         lambda h: h.diary.append(Note("step.begin", f"{RUN}:1", NEW.pid, 5.5)),
+    ),
+    "a finished step runs and is finished again": (
+        "repeated_steps",
+        lambda h: change(h.events, 2, payload=h.events[3].payload),
     ),
     "a step is recorded and never ran": ("repeated_steps", never_run_step),
     "a step is begun and never ends": (
