@@ -1,6 +1,7 @@
 """Messages, within the rates of their user and of the address that they come from."""
 
 from chat_app.identity.rates.rate_limits import Rate, rate_limits
+from chat_app.identity.rates.unfinished import check_unfinished
 from sessions_app.conversations import messages
 from sessions_app.conversations.messages import IncomingMessage, SubmittedMessage
 from sessions_app.errors import TooMany
@@ -14,10 +15,10 @@ async def submit(
     """Store a message and start its run: `messages.submit`.
 
     What is stored already is never refused, so that a client which repeats a message learns of it.
-    That is looked up only where a rate is used up.
+    That is looked up only where a limit is reached.
 
     Raises:
-        TooMany: messages, or new conversations.
+        TooMany: messages, new conversations, or runs that are unfinished.
         Refused: as `messages.submit`.
     """
 
@@ -26,6 +27,7 @@ async def submit(
 
     try:
         rate_limits.take((Rate.MESSAGES_USER, owner), (Rate.MESSAGES_ADDRESS, address))
+        await check_unfinished(owner)
     except TooMany:
         if not (await known())[1]:
             raise

@@ -13,6 +13,7 @@ HOST = "127.0.0.1"
 NO_LIMITS = {
     **{name: "none" for name in ChatSettings.model_fields if name.startswith("RATE_")},
     **{name: "1000000" for name in ChatSettings.model_fields if name.startswith("STREAMS_")},
+    "RUNS_PER_USER": "0",
 }
 
 

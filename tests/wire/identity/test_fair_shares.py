@@ -159,3 +159,18 @@ async def test_who_was_deactivated_says_nothing_more(user: User) -> None:
         assert code == 4401
     before = await messages()
     assert before < 35
+
+
+async def test_unfinished_runs_are_limited(settings: Settings, page: AsyncClient) -> None:
+    set_hitl(settings, RUNS_PER_USER=2)
+    for number in range(2):
+        assert (await send(page, message_id=f"m{number}")).status_code == 303
+    refused = await send(page, "another", text="My long letter")
+    assert (refused.status_code, refused["Retry-After"]) == (429, "60")
+    assert "Too many unfinished runs." in refused.content.decode()
+    assert "My long letter" in refused.content.decode()
+    assert (await send(page, message_id="m0")).status_code == 303
+    await Run.objects.filter(message_id="m0").aupdate(status=Run.Status.COMPLETED)
+    assert (await send(page)).status_code == 303
+    assert (await send(page)).status_code == 429
+    assert await messages() == 3

@@ -56,7 +56,7 @@ def test_so_many_at_once_and_then_one_by_one(settings: Settings, who: str, amoun
 
 def test_what_one_limit_refuses_no_other_counts(settings: Settings, who: str) -> None:
     set_hitl(settings, RATE_MESSAGES_ADDRESS="4/hour")
-    of = (Rate.MESSAGES_USER, who), (Rate.MESSAGES_ADDRESS, "10.0.0.1")
+    of = (Rate.MESSAGES_ADDRESS, "10.0.0.1"), (Rate.MESSAGES_USER, who)
     for _ in range(3):
         rate_limits.take(*of)
     for _ in range(3):
