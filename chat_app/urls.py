@@ -8,6 +8,7 @@ from django.urls import path, register_converter
 from chat_app.api.app import api
 from chat_app.api.health import health, live
 from chat_app.page import views
+from sessions_app.storage.storable import is_storable
 
 
 class NameConverter:
@@ -21,8 +22,11 @@ class NameConverter:
     _escaped = re.compile(r"[%/\x00-\x1f\x7f]|^\.+$")
 
     def to_python(self, value: str) -> str:
-        """From a segment."""
-        return unquote(value)
+        """From a segment; a name that no conversation can have is none."""
+        name = unquote(value)
+        if not is_storable(name):
+            raise ValueError
+        return name
 
     def to_url(self, value: object) -> str:
         """To a segment. A new conversation's name is a UUID."""

@@ -50,7 +50,8 @@ async def execution(request: Known, execution_id: UUID) -> Any:
     if run.status in Run.UNFINISHED:
         return standing | {"status": "running"}
     if run.status == Run.Status.COMPLETED:
-        return standing | {"status": "completed", "result": results.result(run, found.output)}
+        result = results.result(run, found.output, run.client_format)
+        return standing | {"status": "completed", "result": result}
     _, reason = results.failure(run)
     return standing | {"status": "failed", "error": reason}
 

@@ -40,9 +40,9 @@ def _completion_object(run: Run, kind: str, choice: Json) -> Json:
     }
 
 
-def result(run: Run, text: str) -> Json:
-    """The result of a run, in the form of the message that started it."""
-    if run.client_format.startswith("generate"):
+def result(run: Run, text: str, client_format: str) -> Json:
+    """The result of a run, in the form of a message of that `client_format`."""
+    if client_format.startswith("generate"):
         return {"value": text}
     return completion(run, text)
 

@@ -30,10 +30,14 @@ HEARTBEAT = 5
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A run that was started, now or by the same request before; its reader has all to `after`."""
+    """A run that was started, now or by the same message before; its reader has all to `after`.
+
+    `client_format` is that of this request: the message may have come by another path before.
+    """
 
     identity: Identity
     run: Run
+    client_format: str
     after: int
     continued: bool
     place: Place
@@ -95,7 +99,14 @@ async def begin(request: Known, headers: RunHeaders, wanted: RunRequest) -> Begu
     end = run.conversation.last_sequence
     if after > end:
         raise Invalid(f"The log ends at {end}: there is no event {after}.", last_sequence=end)
-    return Begun(request.auth, run, after, continued=last is not None, place=place)
+    return Begun(
+        request.auth,
+        run,
+        wanted.client_format,
+        after,
+        continued=last is not None,
+        place=place,
+    )
 
 
 async def outcome(begun: Begun) -> tuple[int, results.Json]:
@@ -113,7 +124,8 @@ async def outcome(begun: Begun) -> tuple[int, results.Json]:
             if _is_rest(followed.event):
                 execution = await _execution(begun)
                 if execution.run.status == Run.Status.COMPLETED:
-                    return 200, results.result(execution.run, execution.output)
+                    result = results.result(execution.run, execution.output, begun.client_format)
+                    return 200, result
                 _check_alive(execution.run)
     raise AssertionError("following a run has no end of its own")
 

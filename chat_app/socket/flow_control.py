@@ -10,6 +10,8 @@ import socket
 from contextlib import suppress
 from typing import Any
 
+from autobahn.exception import Disconnected
+from autobahn.websocket.types import ConnectionDeny
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
@@ -68,6 +70,15 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         super().__init__()
         self.room = _Room()
 
+    def onConnect(self, request: Any) -> Any:  # noqa: N802 - Autobahn's name
+        """Refuse a handshake that is not ASCII where it has to be: Daphne would fail at it."""
+        names = (request.path, request.headers.get("sec-websocket-protocol", ""), *request.headers)
+        if not all(name.isascii() for name in names):
+            raise ConnectionDeny(  # type: ignore[no-untyped-call] # Autobahn's classes have no types
+                ConnectionDeny.BAD_REQUEST, "The handshake is not ASCII."
+            )
+        return super().onConnect(request)
+
     def onOpen(self) -> None:  # noqa: N802 - Autobahn's name
         """The handshake is done."""
         super().onOpen()
@@ -96,7 +107,10 @@ async def _handle_reply_in_turn(self: Server, protocol: Any, message: Any) -> No
     Raises:
         ConnectionResetError: there will be none, as the client is gone.
     """
-    await _handle_reply(self, protocol, message)
+    try:
+        await _handle_reply(self, protocol, message)
+    except Disconnected:
+        raise ConnectionResetError("The client is gone.") from None
     if isinstance(protocol, FlowControlledProtocol) and message["type"] == "websocket.send":
         if protocol.room.is_there.is_set():
             return

@@ -33,7 +33,7 @@ INSTALLED_APPS = [
     "servestatic",
     # Installs Twisted's asyncio reactor, so it precedes all that might import Twisted.
     "daphne",
-    "django.contrib.admin",
+    "natproject.admin_site.Config",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -1,10 +1,13 @@
 """Logs: structlog and the standard library through one renderer, to stderr."""
 
+import io
 import logging
+import textwrap
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
+from structlog.typing import EventDict, ExcInfo
 
 
 def in_one_line(_: Any, __: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -33,6 +36,7 @@ def configure_logging(level: str) -> dict[str, Any]:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
+        _without_trace_of_refusals,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
@@ -53,9 +57,7 @@ def configure_logging(level: str) -> dict[str, Any]:
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             in_one_line,
-            structlog.dev.ConsoleRenderer(
-                colors=False, exception_formatter=structlog.dev.plain_traceback
-            ),
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=_indented_traceback),
         ],
     }
     return {
@@ -84,3 +86,17 @@ def is_failure_or_refusal(record: logging.LogRecord) -> bool:
     """Whether an answer is worth a line: there each 404 is a warning too."""
     status: int = getattr(record, "status_code", HTTPStatus.INTERNAL_SERVER_ERROR)
     return status == HTTPStatus.FORBIDDEN or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _without_trace_of_refusals(_logger: Any, _method: str, entry: EventDict) -> EventDict:
+    """What Django refuses (a wrong Host, a field that is none) is no error of ours to be traced."""
+    if str(entry.get("logger")).startswith("django.security."):
+        entry.pop("exc_info", None)
+    return entry
+
+
+def _indented_traceback(out: TextIO, error: ExcInfo) -> None:
+    """No line of a trace begins as an entry does, whatever the error says."""
+    trace = io.StringIO()
+    structlog.dev.plain_traceback(trace, error)
+    out.write(textwrap.indent(trace.getvalue(), "  "))

@@ -4,17 +4,13 @@ import json
 from html import unescape
 from typing import Any
 
+from tests.hostile.entries import entries
 from tests.http.client import Http
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
 NUL = "a\0b"
 STORED = "a\ufffdb"
-# Names of conversations that a client may choose.
-NAMES = [
-    *("a\nb", "a\tb", "\x7f", "a/b", "//x", "x/items", "x/items/", "x/stop", "x/messages", "../x"),
-    *(".", "..", "%2F", "50%", " a ", "a\\b", "a?b#c", "a;b&c=d", "a\u2028b", "\u202eb", "🙂"),
-]
 
 
 def ended(frame: dict[str, Any]) -> bool:
@@ -23,7 +19,7 @@ def ended(frame: dict[str, Any]) -> bool:
 
 async def test_a_conversation_of_any_name_has_its_pages(server: Server) -> None:
     http = Http(server, workflow=None)
-    for name in NAMES:
+    for name in entries("names").values():
         async with WsClient(server, name, workflow="probe") as client:
             await client.message("ask")
             await client.until("system_interaction_message")

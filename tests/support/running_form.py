@@ -11,7 +11,7 @@ import pytest
 CLUSTER = bool(os.environ.get("DATABASE_URL"))
 UVICORN = os.environ.get("WEB_SERVER") == "uvicorn"
 # Fixtures that start a server, and those that look at it with a browser.
-SERVED = {"server", "new_server", "shared", "backend"}
+SERVED = {"server", "new_server", "shared", "attacked", "backend"}
 BROWSED = {"page", "open_page"}
 
 

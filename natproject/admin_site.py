@@ -1,0 +1,48 @@
+"""The admin of the project: Django's, with a reason where the address asks for what cannot be."""
+
+from functools import wraps
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.contrib.admin.apps import AdminConfig
+from django.db import DataError, OperationalError
+from django.http import HttpRequest, HttpResponse
+
+# Characters of a query. Each word of a search is a level of the database's expression.
+MAX_QUERY = 1000
+TEXT = "text/plain; charset=utf-8"
+TOO_LONG = f"The address is too long: at most {MAX_QUERY:,} characters may follow its path.\n"
+REFUSED = "The database cannot look that up: a value is too large, or no valid pattern.\n"
+
+
+class Site(AdminSite):
+    """Staff may write any lookup into an address; what no database answers is a 400, not a 500."""
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Django's checks, and those of the query around them."""
+        inner = super().admin_view(view, cacheable)
+
+        @wraps(inner)
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if len(request.META.get("QUERY_STRING", "")) > MAX_QUERY:
+                return HttpResponse(TOO_LONG, status=414, content_type=TEXT)
+            try:
+                answer: HttpResponse = inner(request, *args, **kwargs)
+            except (DataError, OverflowError, OperationalError) as error:
+                if not _is_of_the_query(error):
+                    raise
+                return HttpResponse(REFUSED, status=400, content_type=TEXT)
+            return answer
+
+        return checked
+
+
+class Config(AdminConfig):
+    """In the place of `django.contrib.admin`."""
+
+    default_site = "natproject.admin_site.Site"
+
+
+def _is_of_the_query(error: Exception) -> bool:
+    """SQLite has patterns by a function of Python's, whose errors have no type of their own."""
+    return not isinstance(error, OperationalError) or "user-defined function" in str(error)

@@ -1,0 +1,44 @@
+"""The corpus: what is in `corpus/`, by name.
+
+An entry is a text, or `{"repeat": [piece, times, …]}`. In headers, frames and bodies a character is
+a byte (Latin-1, or hexadecimal); elsewhere it may be half of a surrogate pair.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+CORPUS = Path(__file__).parent / "corpus"
+
+Entries = dict[str, str]
+
+
+@cache
+def entries(file: str, section: str = "") -> Entries:
+    """The entries of a file, or of a section of it."""
+    found = json.loads((CORPUS / f"{file}.json").read_text())
+    return {name: _text(entry) for name, entry in (found[section] if section else found).items()}
+
+
+def texts() -> Entries:
+    """For wherever a text may be given: ids and names of conversations are texts as well."""
+    return entries("texts") | entries("names") | entries("markdown")
+
+
+def hostile_json() -> list[tuple[str, str]]:
+    """For wherever JSON has a value, as it is written there."""
+    written = {name: json.dumps(text) for name, text in texts().items()}
+    return [*(written | entries("json", "values")).items()]
+
+
+def frames() -> dict[str, bytes]:
+    """What comes after a handshake, as it is on the wire."""
+    return {name: bytes.fromhex(entry) for name, entry in entries("frames").items()}
+
+
+def _text(entry: Any) -> str:
+    if isinstance(entry, str):
+        return entry
+    pieces, times = entry["repeat"][::2], entry["repeat"][1::2]
+    return "".join(piece * number for piece, number in zip(pieces, times, strict=True))

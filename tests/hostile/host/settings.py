@@ -1,0 +1,9 @@
+"""Settings of the server under attack: every door is open, and what would slow it down is off."""
+
+from natproject.settings import *  # noqa: F403 - the project's, and what is changed here
+from natproject.settings import HITL, INSTALLED_APPS
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.hostile.host"]
+HITL = {**HITL, "EXTRA_WORKFLOWS": {"probe": {}, "hostile": {"max_concurrency": 64}}}
+# Hashing is slow on purpose.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

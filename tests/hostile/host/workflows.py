@@ -1,0 +1,62 @@
+"""What a workflow may do with text that it did not choose, by the first word of the message."""
+
+from collections.abc import AsyncGenerator
+from urllib.parse import quote
+
+from pydantic import JsonValue
+
+from sessions_app.workflows import (
+    BinaryPrompt,
+    CheckboxPrompt,
+    Context,
+    DropdownPrompt,
+    Message,
+    NotificationPrompt,
+    OAuthPrompt,
+    Option,
+    RadioPrompt,
+    TextPrompt,
+    workflow,
+)
+from sessions_app.workflows.prompts import AnyPrompt
+from tests.hostile.entries import texts
+
+
+@workflow(name="hostile", title="Hostile", second_message="parallel")
+async def hostile(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    """`prompts N` opens so many; else `WAY ENTRY` does that with the entry of the corpus."""
+    way, _, rest = message.text.partition(" ")
+    if way == "prompts":
+        await context.ask_all([TextPrompt(text=f"prompt {n}") for n in range(int(rest))])
+        return
+    text = texts()[rest]
+    match way:
+        case "say":
+            yield text
+            context.show(text, text)
+            yield str(await context.step(len, text, title=text))
+        case "return":
+            yield str(len(await context.step(str, text)))
+        case "raise":
+            raise ValueError(text)
+        case "ask":
+            answers = await context.ask_all(prompts(text))
+            yield "|".join(answer.value for answer in answers)
+
+
+def prompts(text: str) -> list[AnyPrompt]:
+    """A prompt of each type, with the text wherever it takes one."""
+    said = text or " "
+    choice = Option(value="yes", label=text, id=text, description=text)
+    named = [choice, Option(value="no", destructive=True)]
+    quoted = quote(text, safe="<>\"'&()[]", errors="surrogatepass")
+    details: dict[str, JsonValue] = {text: text, "list": [text], "object": {text: [text]}}
+    return [
+        TextPrompt(text=said, placeholder=text, error=text, details=details),
+        NotificationPrompt(text=said, details=details),
+        *(
+            kind(text=said, options=named, error=text, details=details)
+            for kind in (BinaryPrompt, RadioPrompt, DropdownPrompt, CheckboxPrompt)
+        ),
+        OAuthPrompt(text=f"https://login.example/?x={quoted}", details=details),
+    ]

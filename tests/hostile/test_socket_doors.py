@@ -1,0 +1,131 @@
+"""The corpus at the socket: its handshake, the fields of its messages, and frames that are none."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+from chat_app.protocol.client_messages import Query
+from tests.hostile.doors import Message, messages
+from tests.hostile.entries import entries, frames, hostile_json, texts
+from tests.hostile.examples import MARK, replaced
+from tests.hostile.raw_http import Request, escaped
+from tests.hostile.raw_socket import PING, UPGRADE, RawSocket, knock, message_frame, text_frame
+from tests.hostile.throwing import check_log, in_order, spread
+from tests.support.server import Server
+from tests.support.websocket import WsClient
+
+# What a handshake is asked for beside its query.
+HEADERS = (
+    *("Host", "Cookie", "Origin", "Authorization", "X-API-Key", "User-Agent", "X-Forwarded-For"),
+    "Daphne-Root-Path",
+    *("Sec-WebSocket-Protocol", "Sec-WebSocket-Key", "Sec-WebSocket-Version"),
+    *("Sec-WebSocket-Extensions", "Upgrade", "Connection"),
+)
+# The codes with which a server may answer a handshake or a frame that is hostile.
+CODES = {"", "1002", "1007", "1009", "4401"}
+REFUSED = {101, 400, 403, 404, 426, 0}
+
+# A message that is taken.
+GOOD: dict[str, Any] = {
+    "conversation_id": "socket",
+    "id": "m1",
+    "workflow": "probe",
+    "text": "echo x",
+    "content": "echo x",
+    "role": "user",
+    "username": "ann",
+}
+
+
+async def test_a_handshake_may_hold_anything(attacked: Server) -> None:
+    names = [*Query.model_fields, "session", "nothing\ud800"]
+    asked = [
+        Request(f"{name}: {entry}", f"/websocket?{escaped(name)}={escaped(text)}", headers=UPGRADE)
+        for name, (entry, text) in spread(names, [*texts().items()], 4)
+    ]
+    asked += [
+        Request(f"{name}: {entry}", "/websocket", headers={**UPGRADE, name: text}, user=user)
+        for user in ("ann", None)
+        for name, (entry, text) in spread(HEADERS, [*entries("headers").items()], 6)
+    ]
+    answers = in_order(knock, attacked, asked)
+    wrong = [
+        (request.door, answer.status, answer.text)
+        for request, answer in zip(asked, answers, strict=True)
+        if answer.status not in REFUSED or answer.text not in CODES
+    ]
+    assert not wrong
+    check_log(attacked)
+
+
+def hostile_frames(message: Message) -> Iterator[tuple[str, str]]:
+    """A message with something else in one place, as JSON."""
+    for place, (entry, text) in spread([*message.places, ("odd",)], hostile_json(), 12):
+        fresh = {**message.frame, "id": uuid4().hex}
+        frame = json.dumps(replaced(fresh, place, MARK)).replace(json.dumps(MARK), text)
+        yield f"{message.type} {place}: {entry}", frame
+
+
+async def test_a_field_of_a_message_may_hold_anything(attacked: Server) -> None:
+    async with WsClient(attacked, "bystander", workflow="probe") as bystander:
+        await bystander.message("ask")
+        prompt = await bystander.until("system_interaction_message")
+        for message in messages(GOOD):
+            await throw_frames(attacked, message)
+        await bystander.answer("well", prompt)
+        await bystander.until(ended)
+        assert bystander.text() == "well"
+    check_log(attacked)
+
+
+async def throw_frames(server: Server, message: Message) -> None:
+    """Send each, and ask whether the socket lives; only wrong credentials may end it."""
+    signs_in = message.type == "auth_message"
+    thrown = [*hostile_frames(message)]
+    while thrown:
+        some = 2 if signs_in else len(thrown)
+        async with WsClient(server, "socket", workflow="probe") as client:
+            for door, frame in thrown[:some]:
+                await client.send(frame)
+                await client.send({"type": "ping_message", "id": "ping"})
+                await client.reply_to("ping")
+                failed = [one for one in client.frames if is_failure(one)]
+                assert not failed, (door, failed)
+                client.frames.clear()
+        thrown = thrown[some:]
+
+
+def is_failure(frame: dict[str, Any]) -> bool:
+    """Whether the server says that something went wrong with it."""
+    code = frame["content"].get("code") if frame["type"] == "error_message" else None
+    return code == "unknown_error"
+
+
+def ended(frame: dict[str, Any]) -> bool:
+    """Whether a run has come to its end."""
+    return frame["content"].get("status") in ("completed", "failed", "suspended")
+
+
+async def test_frames_may_be_anything(attacked: Server) -> None:
+    thrown = frames()
+    for entry, text in entries("json", "bodies").items():
+        thrown[f"text: {entry}"] = text_frame(text.encode("latin-1"))
+    said = {entry: f"echo {number};" for number, entry in enumerate(thrown)}
+    path = "/websocket?conversation_id=frames&workflow=probe"
+    for entry, data in thrown.items():
+        with RawSocket(attacked, Request(entry, path, headers=UPGRADE)) as raw:
+            raw.send(message_frame({"type": "user_message", "id": entry, "content": said[entry]}))
+            raw.send(data)
+            with suppress(OSError):  # closed by now
+                raw.send(message_frame(PING))
+                raw.end()
+            assert str(raw.until_pong() or "") in {*CODES, "1000", "1005", "1006"}, entry
+    async with WsClient(attacked, "frames", last_sequence=0) as client:
+        await client.message("echo end")
+        while not client.text().endswith("end"):
+            await client.until("system_response_message")
+        for text in said.values():
+            assert text.removeprefix("echo ") in client.text()
+    check_log(attacked)

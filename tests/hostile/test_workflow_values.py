@@ -1,0 +1,111 @@
+"""A workflow that says, asks, returns and raises the corpus: its runs end, and pages show them."""
+
+import pytest
+from playwright.sync_api import expect
+
+from sessions_app.storage.storable import is_storable
+from tests.hostile.entries import entries, texts
+from tests.hostile.raw_http import Request
+from tests.hostile.throwing import check_log, spread, throw
+from tests.http.client import Http
+from tests.support.browser import OpenPage
+from tests.support.received_frames import Frame
+from tests.support.server import Server
+from tests.support.websocket import WsClient
+
+# How a run comes to rest, by what the workflow does with an entry.
+RESTS = {"say": {"completed"}, "raise": {"failed"}, "return": {"completed"}, "ask": {"waiting"}}
+# A trace of the log that is the workflow's own doing.
+ASKED_FOR = "tests/hostile/host/workflows.py"
+# Runs of a conversation: as many as a page shows at once.
+MANY = 20
+
+
+@pytest.fixture
+def server(attacked: Server) -> Server:
+    """That of the browser."""
+    return attacked
+
+
+@pytest.mark.parametrize("way", RESTS)
+async def test_every_run_comes_to_rest_and_every_page_shows_it(attacked: Server, way: str) -> None:
+    chosen = [entry for _, entry in spread([way], [*texts()], 3)]
+    for number, start in enumerate(range(0, len(chosen), MANY)):
+        some = chosen[start : start + MANY]
+        async with WsClient(attacked, f"{way} {number}", workflow="hostile") as client:
+            for entry in some:
+                await client.message(f"{way} {entry}", message_id=entry)
+            rests: dict[str, str] = {}
+            while len(rests) < len(some):
+                frame = await client.until(rests_now, timeout=60)
+                rests[frame["parent_id"]] = frame["content"].get("status", "waiting")
+            wrong = {
+                entry: rest
+                for entry, rest in rests.items()
+                if rest not in RESTS[way] and rest != exception(way, texts()[entry])
+            }
+            assert not wrong
+            look(attacked, client)
+            await answer_all(client)
+        async with WsClient(attacked, f"{way} {number}", last_sequence=0) as again:
+            await again.message("say a number")
+            await again.until(completed, timeout=60)
+    check_log(attacked, but=ASKED_FOR)
+
+
+def rests_now(frame: Frame) -> bool:
+    """Whether a run has ended, or waits."""
+    if frame["type"] == "run_update_message":
+        return str(frame["content"]["status"]) not in ("queued", "running")
+    return bool(frame["type"] == "system_interaction_message")
+
+
+def completed(frame: Frame) -> bool:
+    """Whether a run has completed."""
+    return str(frame["content"].get("status")) == "completed"
+
+
+def exception(way: str, text: str) -> str:
+    """How else a run may come to rest: a result is not stored, or a prompt is refused."""
+    if way == "return" and not is_storable(text):
+        return "suspended"
+    refused = len(text) > 10_000 or not is_storable(text)
+    return "failed" if way == "ask" and refused else ""
+
+
+def look(server: Server, client: WsClient) -> None:
+    """Open each page that shows the conversation or one of its runs."""
+    assert client.conversation_id is not None
+    path = "/c/" + client.conversation_id.replace(" ", "%20")
+    runs = {frame["run_id"] for frame in client.frames if frame.get("run_id")}
+    wanted = [Request("", f"{path}/"), Request("", f"{path}/items/?from=1")]
+    for number, run in enumerate(sorted(runs)):
+        wanted.append(Request("", f"/executions/{run}"))
+        lists = [f"{name}/?run__id__exact={run}" for name in ("event", "journalentry")]
+        one = [f"run/{run}/change/", "interaction/?q=" + run, *lists][number % 4]
+        wanted.append(Request("", f"/admin/sessions_app/{one}", user="admin"))
+    answers = throw(server, wanted, but=ASKED_FOR)
+    assert {answer.status for answer in answers} == {200}
+
+
+async def answer_all(client: WsClient) -> None:
+    """Answer what waits; all of it ends."""
+    prompts = client.of_type("system_interaction_message")
+    waiting = {prompt["run_id"] for prompt in prompts}
+    for prompt in prompts:
+        await client.answer("yes", prompt)
+    for _ in waiting:
+        await client.until(completed, timeout=60)
+
+
+def test_nothing_of_it_runs_in_a_browser(attacked: Server, open_page: OpenPage) -> None:
+    http = Http(attacked, workflow="hostile")
+    for entry in entries("markdown"):
+        http.post("/generate", {"input_message": f"say {entry}"}, conversation_id="browser")
+    http.post("/generate", {"input_message": "ask a false card"}, conversation_id="browser")
+    page = open_page(None)
+    page.on("dialog", lambda dialog: pytest.fail(f"a dialog: {dialog.message}"))
+    page.goto("/c/browser/")
+    expect(page.locator("#items")).to_contain_text("ask a false card")
+    assert page.locator("#items").locator("script, iframe, img, style, base, meta").count() == 0
+    assert page.url.endswith("/c/browser/")
