@@ -18,6 +18,9 @@ from tests.hostile.throwing import spread, throw
 from tests.http.client import Http
 from tests.support.server import Server
 
+# Thousands of requests, in a run of all tests beside others.
+pytestmark = pytest.mark.timeout(400)
+
 JSON = "application/json"
 # Fields of the interface with values that it takes.
 GOOD = {"input_message": "echo x", "content": "echo x", "text": "none of these", "role": "user"}
