@@ -7,7 +7,7 @@ other processes comes back as a refusal of the next ones. Without Redis each pro
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from hashlib import sha256
 
@@ -23,6 +23,7 @@ ROUNDING = 1e-3  # seconds
 
 
 Counting = Callable[["Rate", str, PerTime], None]
+Limited = tuple["Rate", str, PerTime]
 
 
 class Rate(StrEnum):
@@ -72,10 +73,7 @@ class RateLimits:
         Raises:
             TooMany: one has not; says when to come back.
         """
-        with self._lock:
-            for rate, key, per in _limited(of):
-                if (wait := self._wait(rate, key, per)) > ROUNDING:
-                    raise TooMany(rate.what, math.ceil(wait))
+        self._check(_limited(of))
 
     def take(self, *of: tuple[Rate, object]) -> None:
         """Count one for all of these, or for none.
@@ -83,21 +81,13 @@ class RateLimits:
         Raises:
             TooMany: as `check`.
         """
-        self.check(*of)
-        self.count(*of)
+        limited = _limited(of)
+        self._check(limited)
+        self._count(limited)
 
     def count(self, *of: tuple[Rate, object]) -> None:
         """Count one for all of these, which was done whatever is left."""
-        now = time.monotonic()
-        tell = _shared()
-        with self._lock:
-            for rate, key, per in _limited(of):
-                before = max(now, self._full_at.get((rate, key), now))
-                after = min(before + per.seconds / per.amount, now + per.seconds)
-                self._full_at[rate, key] = max(before, after)
-                if tell is not None:
-                    tell(rate, key, per)
-            self._forget(now)
+        self._count(_limited(of))
 
     def refuse(self, rate: Rate, key: str, seconds: float) -> None:
         """Let nothing through for so long: other processes have."""
@@ -112,6 +102,24 @@ class RateLimits:
         with self._lock:
             self._full_at.clear()
 
+    def _check(self, limited: list[Limited]) -> None:
+        with self._lock:
+            for rate, key, per in limited:
+                if (wait := self._wait(rate, key, per)) > ROUNDING:
+                    raise TooMany(rate.what, math.ceil(wait))
+
+    def _count(self, limited: list[Limited]) -> None:
+        now = time.monotonic()
+        tell = _shared()
+        with self._lock:
+            for rate, key, per in limited:
+                before = max(now, self._full_at.get((rate, key), now))
+                after = min(before + per.seconds / per.amount, now + per.seconds)
+                self._full_at[rate, key] = max(before, after)
+                if tell is not None:
+                    tell(rate, key, per)
+            self._forget(now)
+
     def _wait(self, rate: Rate, key: str, per: PerTime) -> float:
         now = time.monotonic()
         until_full = max(0, self._full_at.get((rate, key), now) - now)
@@ -123,13 +131,20 @@ class RateLimits:
             self._most = max(MOST, 2 * len(self._full_at))
 
 
-def _limited(of: tuple[tuple[Rate, object], ...]) -> list[tuple[Rate, str, PerTime]]:
-    """Those that have a limit. A name is not kept, also not in Redis: it may be a password."""
+def _limited(of: Iterable[tuple[Rate, object]]) -> list[Limited]:
+    """Those that have a limit."""
     return [
-        (rate, sha256(str(who).encode(errors="surrogatepass")).hexdigest()[:32], per)
+        (rate, _key(who), per)
         for rate, who in of
         if who != "" and (per := _per_time(rate)) is not None
     ]
+
+
+def _key(who: object) -> str:
+    """A text is not kept, also not in Redis: a name that was typed may be a password."""
+    if not isinstance(who, str):
+        return str(who)
+    return sha256(who.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def _per_time(rate: Rate) -> PerTime | None:
