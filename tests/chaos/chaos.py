@@ -33,7 +33,7 @@ from tests.support.processes.child import ROOT
 
 # Of which an operator resumes runs that were under way at too many crashes.
 RESUME = """
-from sessions_app import operators
+from sessions_app.operations import operators
 from sessions_app.models import Run
 for run in Run.objects.filter(status="suspended", error__code="crashed"):
     operators.resume(run.pk, by="chaos")
@@ -91,13 +91,17 @@ async def run(form: AnyForm, seed: int, seconds: float, users: int) -> list[str]
 
 def _resume(form: AnyForm) -> None:
     """What an operator does about runs that are set aside."""
-    if form.rows(SUSPENDED)[0]["count"]:
-        subprocess.run(
-            [sys.executable, "manage.py", "shell", "--no-imports", "-c", RESUME],
-            cwd=ROOT,
-            env=dict(form.environment("operator")),
-            check=True,
-        )
+    if not form.rows(SUSPENDED)[0]["count"]:
+        return
+    subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", RESUME],
+        cwd=ROOT,
+        env=dict(form.environment("operator")),
+        check=True,
+    )
+    if isinstance(form, OneProcess):  # it looks for what others have resumed when it starts
+        form.node.kill()
+        form.until_up()
 
 
 def _report(nemesis: Nemesis, found: History, wrong: list[str]) -> None:
