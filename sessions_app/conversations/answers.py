@@ -22,8 +22,9 @@ from sessions_app.errors import Invalid
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person, UserId, users
 from sessions_app.notify.announce import announce
+from sessions_app.storage import sql
 from sessions_app.storage.records import InteractionSettled
-from sessions_app.storage.storable import check_storable, is_uuid
+from sessions_app.storage.storable import check_storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows.prompts import load_prompt
@@ -169,11 +170,11 @@ def _find(
     """
     mine = partial(find_interactions, owner=user, conversation_id=conversation_id)
     if given.interaction is not None:
-        found = mine(interaction=UUID(given.interaction)) if is_uuid(given.interaction) else []
+        found = mine(interaction=UUID(given.interaction)) if sql.is_uuid(given.interaction) else []
         return found[0] if found else None
     if conversation_id is None:
         return None
-    for name in filter(is_uuid, given.names):
+    for name in filter(sql.is_uuid, given.names):
         if found := mine(interaction=UUID(name)):
             return found[0]
         if find_interactions(owner=user, interaction=UUID(name)):

@@ -13,7 +13,7 @@ from sessions_app.models import Conversation, Event, Run
 from sessions_app.models.people import UserId
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
-from sessions_app.storage.storable import check_storable, is_uuid, storable
+from sessions_app.storage.storable import check_storable, storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
@@ -226,7 +226,7 @@ def _stop(tx: Transaction, owner: UserId, conversation_id: str, run_id: str | No
         mine.filter(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED]).order_by("created_at")
     )
     if run_id is not None:
-        if not (is_uuid(run_id) and mine.filter(pk=run_id).exists()):
+        if not (sql.is_uuid(run_id) and mine.filter(pk=run_id).exists()):
             raise NotFound("There is no such run in this conversation.")
         stoppable = [run for run in stoppable if str(run.id) == run_id]
     for run in stoppable:

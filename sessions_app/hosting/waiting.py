@@ -65,7 +65,7 @@ class Waiting:
         return answer
 
     def settled(self, news: InteractionSettled) -> None:
-        """A interaction has its final status."""
+        """An interaction has its final status."""
         is_default = news.status == Interaction.Status.EXPIRED
         answered = StoredResponse(news.response, news.by, news.at, is_default=is_default)
         answer = self._interactions.get(news.interaction)

@@ -220,9 +220,6 @@ class OpenSessions:
         self._none = asyncio.Event()
         self._none.set()
 
-    def __len__(self) -> int:
-        return len(self._open)
-
     @contextmanager
     def opened(self, session: Session[Any]) -> Iterator[None]:
         """The session is open inside of the block."""

@@ -61,6 +61,15 @@ def read_uuid(value: Any) -> UUID:
     return value if isinstance(value, UUID) else UUID(value)
 
 
+def is_uuid(text: str) -> bool:
+    """Whether the text is a UUID; the database takes nothing else for one."""
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
 def read_time(value: Any) -> datetime | None:
     """An aware datetime from its column."""
     if isinstance(value, str):

@@ -2,7 +2,6 @@
 
 import re
 from typing import Any
-from uuid import UUID
 
 from sessions_app.errors import Invalid, TooLarge
 from sessions_app.settings import RuntimeSettings
@@ -60,12 +59,3 @@ def check_size(what: str, value: Any, setting: str) -> None:
             left += one.values()
         elif isinstance(one, list):
             left += one
-
-
-def is_uuid(text: str) -> bool:
-    """Whether the text is a UUID; the database takes nothing else for one."""
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True

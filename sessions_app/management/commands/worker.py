@@ -19,6 +19,7 @@ from sessions_app.operations.start_checks import check_start
 from sessions_app.settings import RuntimeSettings
 
 ALIVE_EVERY = 1.0  # seconds
+DUTY = Duty()
 
 
 class Command(BaseCommand):
@@ -31,25 +32,24 @@ class Command(BaseCommand):
         parser.add_argument(
             "--queues",
             type=_names,
-            default=(),
+            default=DUTY.queues,
             metavar="NAME,NAME",
             help="only workflows of these queues (`queue` in the workflows file); else of all",
         )
         parser.add_argument(
             "--concurrency",
             type=_positive,
-            default=1000,
+            default=DUTY.concurrency,
             metavar="N",
-            help="hosts at once: users of per-user workflows, and conversations (1000)",
+            help="hosts at once: users of per-user workflows, and conversations (%(default)s)",
         )
         parser.add_argument(
             "--drain",
             type=float,
-            default=30.0,
+            default=DUTY.drain,
             metavar="SECONDS",
-            help="how long a step that is under way at SIGTERM may take to end (30)",
+            help="how long a step that is under way at SIGTERM may take to end (%(default)s)",
         )
-
         parser.add_argument(
             "--alive-file",
             type=Path,
@@ -61,8 +61,9 @@ class Command(BaseCommand):
         """Work until told to stop."""
         if not RuntimeSettings.load().cluster:
             raise CommandError(
-                "One process hosts its runs itself and needs no workers. For several write "
-                "DATABASE_URL and REDIS_URL; see docs/deployment.md."
+                "One process hosts its runs itself and needs no workers. For several, name a "
+                "PostgreSQL in DATABASES and a Redis in HITL (in the example project: DATABASE_URL "
+                "and REDIS_URL); see docs/deployment.md."
             )
         try:
             check_start()

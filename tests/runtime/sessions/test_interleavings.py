@@ -188,7 +188,7 @@ class Interleavings(RuleBasedStateMachine):
     @invariant()
     def references_are_of_sessions(self) -> None:
         held = sum(info.ref_count for info in self.manager.builders.values())
-        assert held <= len(self.manager._sessions)
+        assert held <= len(self.manager._sessions._open)
 
     def teardown(self) -> None:
         """Let everything come to its end: nothing is left."""

@@ -1,7 +1,6 @@
 """A socket ends with the identity that it was opened by, whoever ended that and however."""
 
 import asyncio
-import http.client
 from collections.abc import AsyncIterator, Callable
 from importlib import import_module
 from typing import Any
@@ -18,23 +17,9 @@ from chat_app.identity import revocation
 from chat_app.identity.api_keys import issue
 from chat_app.models import ApiKey
 from sessions_app.storage.writer import writer
-from tests.support.server import HOST, Server
+from tests.support.server import Server
 from tests.support.websocket import WsClient
 from tests.wire.local_socket import LocalSocket
-
-
-def sign_out(server: Server, user: str) -> None:
-    """As the page's button does."""
-    token = "x" * 32
-    connection = http.client.HTTPConnection(HOST, server.port, timeout=10)
-    headers = {
-        "Cookie": f"sessionid={server.cookies[user]}; csrftoken={token}",
-        "X-CSRFToken": token,
-        "Content-Length": "0",
-    }
-    connection.request("POST", "/sign-out/", headers=headers)
-    assert connection.getresponse().status == 302
-    connection.close()
 
 
 async def test_signing_out_closes_the_sockets_of_the_session_at_once(server: Server) -> None:
@@ -46,7 +31,7 @@ async def test_signing_out_closes_the_sockets_of_the_session_at_once(server: Ser
         for client in (one, two, other):
             await client.send({"type": "ping_message"})
             await client.until("pong_message")
-        await asyncio.to_thread(sign_out, server, "ann")
+        await asyncio.to_thread(server.sign_out, "ann")
         assert await one.closed(timeout=2) == 4401
         assert await two.closed(timeout=2) == 4401
         await other.send({"type": "ping_message"})

@@ -4,8 +4,6 @@ The Redis of these tests is theirs, to be killed and frozen.
 """
 
 import asyncio
-import http.client
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,7 +13,7 @@ import pytest
 from sessions_app.operations.local_services.servers import Redis
 from tests.conftest import NewServer
 from tests.support.received_frames import Frame
-from tests.support.server import HOST, Server
+from tests.support.server import Server
 from tests.support.websocket import WsClient
 
 pytestmark = pytest.mark.cluster_only("the form of one process has no Redis")
@@ -44,22 +42,6 @@ def second(new_server: NewServer, server: Server, redis: Redis) -> Server:
     other.store, other.cookies = server.store, server.cookies
     other.start()
     return other
-
-
-def sign_out(server: Server, user: str) -> float:
-    """As the page's button does; returns the seconds that it took."""
-    token = "x" * 32
-    connection = http.client.HTTPConnection(HOST, server.port, timeout=10)
-    headers = {
-        "Cookie": f"sessionid={server.cookies[user]}; csrftoken={token}",
-        "X-CSRFToken": token,
-        "Content-Length": "0",
-    }
-    began = time.monotonic()
-    connection.request("POST", "/sign-out/", headers=headers)
-    assert connection.getresponse().status == 302
-    connection.close()
-    return time.monotonic() - began
 
 
 async def opened(client: WsClient) -> None:
@@ -115,7 +97,7 @@ async def test_signing_out_closes_the_sockets_on_every_process_at_once(
     async with WsClient(server, "c") as one, WsClient(second, "c") as other:
         await opened(one)
         await opened(other)
-        await asyncio.to_thread(sign_out, server, "ann")
+        await asyncio.to_thread(server.sign_out, "ann")
         assert await one.closed(timeout=LIVE) == 4401
         assert await other.closed(timeout=LIVE) == 4401
 
@@ -128,6 +110,6 @@ async def test_without_redis_signing_out_closes_them_within_ten_seconds(
         await opened(one)
         await opened(other)
         getattr(redis, fault)()
-        assert await asyncio.to_thread(sign_out, server, "ann") < LIVE
+        assert await asyncio.to_thread(server.sign_out, "ann") < LIVE
         assert await one.closed(timeout=LIVE) == 4401
         assert await other.closed(timeout=10) == 4401
