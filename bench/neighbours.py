@@ -117,9 +117,7 @@ def report(template: Template, directory: Path) -> None:
     directory.mkdir()
     offered = directory / "workflows.yaml"
     offered.write_text(WORKFLOWS)
-    server = Server.from_template(
-        template, directory / "server", WORKFLOWS_FILE=str(offered), RATE_MESSAGES_USER="none"
-    )
+    server = Server.from_template(template, directory / "server", WORKFLOWS_FILE=str(offered))
     server.start()
     try:
         print(__doc__.partition("\n")[0])

@@ -97,6 +97,8 @@ class ChatSettings(Section):
     RATE_API_USER: str = _rate("600/minute")
     RATE_API_ADDRESS: str = _rate("6000/minute")
     RUNS_PER_USER: int = Field(default=1000, ge=0, description="a number, or 0 for no limit")
+    SOCKETS_PER_USER: int = Field(default=100, ge=1, description="a number, such as 100")
+    SOCKETS_PER_ADDRESS: int = Field(default=1000, ge=1, description="a number, such as 1000")
     STREAMS_PER_USER: int = Field(default=50, ge=1, description="a number, such as 50")
     STREAMS_PER_ADDRESS: int = Field(default=500, ge=1, description="a number, such as 500")
 

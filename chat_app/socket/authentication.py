@@ -2,14 +2,17 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from functools import partial
 
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
 from chat_app.feed.sweeper import check
 from chat_app.identity import BadCredentials, Identity, revocation, session_timeouts
-from chat_app.identity.connection import request_of
+from chat_app.identity.connection import address_of, request_of
+from chat_app.identity.rates import Place, take_socket_from, take_socket_of
 from chat_app.protocol.client_messages import AuthMessage, ClientMessage
-from chat_app.protocol.parsing import Refusal, parse
+from chat_app.protocol.parsing import Refusal, parse, refusal_of
 from chat_app.protocol.replies import auth_error, auth_success, refused
 from chat_app.socket.connection import Connection
 from sessions_app.errors import TooMany
@@ -33,6 +36,7 @@ class Authentication:
         self.person = Person(0, "")
         self._scope = scope
         self._connection = connection
+        self._places: list[Place] = []
         self._failures = 0
         self._authorised_at: dict[type[ClientMessage], float] = {}
 
@@ -40,8 +44,10 @@ class Authentication:
         """Find out who it is: by the scope, else by what the client says first.
 
         Raises:
-            CloseSocket: nobody who may be here.
+            CloseSocket: nobody who may be here, or one too many.
         """
+        address = address_of(request_of(self._scope))
+        await self._take_place(partial(take_socket_from, address))
         try:
             found = await identity.identity_of_scope(self._scope)
         except BadCredentials as error:
@@ -95,7 +101,21 @@ class Authentication:
             await self._be(found)
         await self._connection.send(auth_success(message, found.person))
 
+    def leave(self) -> None:
+        """The socket has ended."""
+        for place in self._places:
+            place.leave()
+
+    async def _take_place(self, take: Callable[[], Place]) -> None:
+        try:
+            self._places.append(take())
+        except TooMany as error:
+            if refusal := refusal_of(error):
+                await self._connection.send(refused(refusal))
+            raise CloseSocket(4429, str(error)) from None
+
     async def _be(self, found: Identity) -> None:
+        await self._take_place(partial(take_socket_of, found.person.id))
         self.identity, self.person = found, found.person
         self._connection.share.belong_to(found.person.id)
         await self._connection.listener.join(revocation.group_of(found.person.id))

@@ -161,6 +161,7 @@ class ChatConsumer:
             await self._subscriptions.close()
             await self._connection.listener.close()
             self._connection.share.release()
+            self._authentication.leave()
         await self._connection.close(reason)
 
     async def _talk(self) -> None:

@@ -1,10 +1,18 @@
 """How much one user, or one address, may do in a time, and at once.
 
-Who asks: the ways in (passwords, guests), messages by all doors, the HTTP interface.
+Who asks: the ways in (passwords, guests), messages by all doors, the HTTP interface, sockets.
 """
 
-from chat_app.identity.rates.at_once import Place, take_stream
+from chat_app.identity.rates.at_once import Place, take_socket_from, take_socket_of, take_stream
 from chat_app.identity.rates.rate_limits import Rate, rate_limits
 from chat_app.identity.rates.submission import submit
 
-__all__ = ["Place", "Rate", "rate_limits", "submit", "take_stream"]
+__all__ = [
+    "Place",
+    "Rate",
+    "rate_limits",
+    "submit",
+    "take_socket_from",
+    "take_socket_of",
+    "take_stream",
+]

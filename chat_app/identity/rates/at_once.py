@@ -34,9 +34,33 @@ def take_stream(*, user: object, address: str) -> Place:
     limits: dict[Key, int] = {("user", user): settings.STREAMS_PER_USER}
     if address:
         limits["address", address] = settings.STREAMS_PER_ADDRESS
+    return _take("requests that wait at once", limits)
+
+
+def take_socket_of(user: object) -> Place:
+    """A place for a socket of the user.
+
+    Raises:
+        TooMany: the user has all that it may.
+    """
+    limit = ChatSettings.load().SOCKETS_PER_USER
+    return _take("sockets at once", {("socket of a user", user): limit})
+
+
+def take_socket_from(address: str) -> Place:
+    """A place for a socket from the address, whosever it will be.
+
+    Raises:
+        TooMany: the address has all that it may.
+    """
+    limit = ChatSettings.load().SOCKETS_PER_ADDRESS
+    return _take("sockets at once", {("socket from", address): limit} if address else {})
+
+
+def _take(what: str, limits: dict[Key, int]) -> Place:
     with _lock:
         if any(_taken.get(key, 0) >= limit for key, limit in limits.items()):
-            raise TooMany("requests that wait at once", RETRY)
+            raise TooMany(what, RETRY)
         _taken.update(limits.keys())
     return Place(tuple(limits))
 
