@@ -11,28 +11,12 @@ from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationEr
 
 from chat_app.api.schemas import Problem
 from chat_app.identity import BadCredentials
-from chat_app.protocol.parsing import refusal_of
-from sessions_app.errors import (
-    Busy,
-    Invalid,
-    NotFound,
-    SessionsError,
-    StorageUnavailable,
-    TooMany,
-    UnknownWorkflow,
-)
+from chat_app.protocol.parsing import STATUS, refusal_of
+from sessions_app.errors import SessionsError, TooMany
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-STATUS: dict[type[Exception], int] = {
-    Invalid: 422,
-    UnknownWorkflow: 422,
-    Busy: 409,
-    TooMany: 429,
-    NotFound: 404,
-    StorageUnavailable: 503,
-}
 # Of every operation in the OpenAPI document.
 DOCUMENTED: dict[str, Any] = {
     "default": {

@@ -22,12 +22,13 @@ from chat_app.page.cards import TypedAnswer
 from chat_app.page.conversation_page import Page, read_page
 from chat_app.page.script_texts import WORDS
 from chat_app.page.sidebar import Sidebar, newest, sidebar
+from chat_app.protocol.parsing import STATUS
 from chat_app.settings import ChatSettings
 from sessions_app.conversations import answers
 from sessions_app.conversations.answers import Outcome
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.conversations.messages import stop as stop_runs
-from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable, TooMany
+from sessions_app.errors import NotFound, Refused, StorageUnavailable, TooMany
 from sessions_app.models.people import Person, UserId
 from sessions_app.storage import reads
 from sessions_app.workflows import registry
@@ -121,7 +122,7 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
         )
     except (Refused, StorageUnavailable) as error:
         kept = {"draft": message.text, "draft_error": str(error), "picked": message.workflow}
-        page = await _page(request, conversation_id, status=_status(error), extra=kept)
+        page = await _page(request, conversation_id, status=STATUS[type(error)], extra=kept)
         if isinstance(error, TooMany):
             page["Retry-After"] = str(error.seconds)
         return page
@@ -153,7 +154,7 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
         settled = await answers.answer(by=person, conversation_id=conversation_id, answer=given)
     except (Refused, StorageUnavailable) as error:
         typed = TypedAnswer(interaction, forms.values(given), str(error))
-        return await _page(request, conversation_id, typed=typed, status=_status(error))
+        return await _page(request, conversation_id, typed=typed, status=STATUS[type(error)])
     if settled.outcome == Outcome.NOT_FOUND:
         raise Http404
     if settled.outcome in (Outcome.STALE, Outcome.EXPIRED):
@@ -226,14 +227,6 @@ def _back(conversation_id: str) -> HttpResponse:
     response = redirect("chat:conversation", conversation_id)
     response.status_code = 303
     return response
-
-
-def _status(error: Exception) -> int:
-    if isinstance(error, StorageUnavailable):
-        return 503
-    if isinstance(error, TooMany):
-        return 429
-    return 422 if isinstance(error, Invalid) else 409
 
 
 def _check_name(conversation_id: str) -> None:

@@ -20,6 +20,16 @@ from sessions_app.errors import (
 MAX_FRAME = 64 * 1024  # bytes
 LONGEST_PING = 1024
 
+# What each error is over HTTP, on pages too.
+STATUS: dict[type[Exception], int] = {
+    Invalid: 422,
+    UnknownWorkflow: 422,
+    Busy: 409,
+    TooMany: 429,
+    NotFound: 404,
+    StorageUnavailable: 503,
+}
+
 
 class Refusal(Exception):
     """A frame is not taken. `about`, `parent`, `conversation_id` and `type` are its own, if any."""

@@ -56,14 +56,19 @@ class RuntimeConfig(BaseModel):
             ConfigError: it is missing, is not YAML, or does not fit.
         """
         try:
-            text = path.read_text()
+            text = path.read_text(encoding="utf-8")
             node = yaml.compose(text, yaml.SafeLoader)
             content = yaml.safe_load(text)
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}. WORKFLOWS_FILE names it.") from None
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            raise ConfigError(f"{path}, line {line}: it is not UTF-8. Save it as that.") from None
         except yaml.YAMLError as error:
             raise ConfigError(f"{path} is not YAML: {error}") from None
         entries = content.get("workflows") if isinstance(content, dict) else None
+        if extra and entries is None and isinstance(content, dict):
+            entries = {}
         if isinstance(entries, dict):  # `name:` alone is short for `name: {}`
             entries = {**(extra or {}), **entries}
             content["workflows"] = {name: entry or {} for name, entry in entries.items()}

@@ -1,5 +1,6 @@
 """What a session knows of the request that it serves, and of who made it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
@@ -15,6 +16,9 @@ from sessions_app.workflows.context_variables import bound
 from sessions_app.workflows.trace import Trace
 
 AsgiScope = Mapping[str, Any]
+
+# A text that a number has: 007 is another's name.
+NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 class Client(NamedTuple):
@@ -195,7 +199,7 @@ async def identify(
         get = getattr(user_manager, "get_user_id", None)
         user_id = get() if get is not None else user_manager.user_id
     text = "" if user_id is None else str(user_id)
-    return text, Person(int(text) if text.isdecimal() else text or 0, text)
+    return text, Person(int(text) if NUMBER.fullmatch(text) else text or 0, text)
 
 
 async def _user(connection: Connection) -> Any:

@@ -130,6 +130,14 @@ async def test_a_message_that_is_refused_stays_in_its_field(client: AsyncClient)
     assert "at most 32,000" in response.content.decode()
 
 
+async def test_what_is_not_there_has_the_status_that_it_has_over_http(client: AsyncClient) -> None:
+    form = {"text": "hi", "workflow": "nothing"}
+    response = await client.post(reverse("chat:send", args=["new"]), form)
+    assert (response.status_code, b"no workflow" in response.content) == (422, True)
+    response = await client.post(reverse("chat:answer", args=["new", uuid4()]), {"value": "x"})
+    assert response.status_code == 404
+
+
 @pytest.mark.parametrize(
     ("prompt", "form", "stored"),
     [

@@ -1,5 +1,6 @@
 """What strangers send makes no line of the log, and no secret gets there."""
 
+import http.client
 import logging
 
 import pytest
@@ -7,6 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from natproject.settings.logs import configure_logging
+from tests.support.server import HOST, Server
 
 HOSTILE = "/a\nsign_in user=admin\r\x1b[31m\u2028\u202e"
 SHOWN = r"/a\nsign_in user=admin\r\x1b[31m\u2028\u202e"
@@ -47,3 +49,18 @@ def test_who_is_refused_is_in_the_log(client: Client, caplog: pytest.LogCaptureF
     caplog.clear()
     Client(enforce_csrf_checks=True).post("/sign-in/")
     assert any("CSRF" in said and "/sign-in/" in said for said in caplog.messages)
+
+
+def test_a_wrong_host_and_an_unknown_socket_are_a_line_at_most(server: Server) -> None:
+    before = server.web.log
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    requests = [("/", {"Host": "evil.example"}, 400), ("/nothing/here", upgrade | key, 403)]
+    for path, headers, status in requests:
+        connection = http.client.HTTPConnection(HOST, server.port, timeout=20)
+        connection.request("GET", path, headers=headers)
+        assert connection.getresponse().status == status
+        connection.close()
+    lines = server.web.log.removeprefix(before).splitlines()
+    assert len(lines) <= len(requests)
+    assert "evil.example" in "".join(lines)

@@ -43,6 +43,11 @@ def test_extra_workflows_are_offered_beside_those_of_the_file(tmp_path: Path) ->
     assert set(config.workflows) == {"calculator", "probe"}
 
 
+def test_extra_workflows_are_offered_where_the_file_has_none(tmp_path: Path) -> None:
+    path = write(tmp_path, "default: probe\nworkflows:\n")
+    assert set(RuntimeConfig.load(path, extra={"probe": {}}).workflows) == {"probe"}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -88,6 +93,13 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
 def test_a_missing_file_is_named_with_the_setting(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nothing\.yaml: No such file.*WORKFLOWS_FILE"):
         RuntimeConfig.load(tmp_path / "nothing.yaml")
+
+
+def test_a_file_that_is_not_utf_8_is_named_with_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "workflows.yaml"
+    path.write_bytes(GOOD.encode() + "    title: Gr\u00fc\u00dfe\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"workflows\.yaml, line 4: it is not UTF-8"):
+        RuntimeConfig.load(path)
 
 
 def test_a_mistake_ends_the_start_with_a_sentence_instead_of_a_traceback(tmp_path: Path) -> None:

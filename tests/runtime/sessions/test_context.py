@@ -62,6 +62,10 @@ async def tell(message: Message, context: Context) -> dict[str, Any]:
     }
 
 
+async def tell_person(message: Message, context: Context) -> dict[str, Any]:
+    return {"person": context.user.id}
+
+
 async def told(manager: SessionManager, **session: Any) -> dict[str, Any]:
     async with manager.run("x", **session) as runner:
         found: dict[str, Any] = await runner.result()
@@ -150,6 +154,12 @@ async def test_a_user_id_stands_before_a_user_manager_and_that_before_the_reques
         assert (await told(manager, **who))["user"] == "4"
         manager_of_nobody = {**who, "user_manager": AnonymousUser()}
         assert (await told(manager, **manager_of_nobody))["user"] == ""
+
+
+async def test_a_user_id_is_whose_it_says_and_nobody_else_s() -> None:
+    async with managing(declare(tell_person)) as manager:
+        for user_id, person in (("7", 7), (7, 7), ("007", "007"), ("\u0667",) * 2, ("ann", "ann")):
+            assert (await told(manager, user_id=user_id))["person"] == person
 
 
 class ByMethod:
