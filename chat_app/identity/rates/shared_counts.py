@@ -4,26 +4,20 @@ A thread of its own adds up what was let through here, and tells Redis every 0.1
 that somebody did in that time, and none of them waits for it.
 """
 
-import math
 import threading
 import time
 from collections import Counter
 from functools import cache
 
 import structlog
-from limits import RateLimitItemPerSecond
-from limits.storage import RedisStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from django.utils.module_loading import import_string
 
-from chat_app.identity.rates.rate_limits import Counting, Rate, rate_limits
+from chat_app.identity.rates.rate_limits import Counting, Rate
 from chat_app.settings import PerTime
 
 log = structlog.get_logger(__name__)
 
 GATHERING = 0.1  # seconds
-TIMEOUT = 1.0  # seconds for one call
 PAUSE = 1.0  # seconds without a call, once Redis has failed
 
 Key = tuple[Rate, str, PerTime]
@@ -35,15 +29,7 @@ class SharedCounts:
     """
 
     def __init__(self, url: str) -> None:
-        # Its connections are made when they are used.
-        storage = RedisStorage(
-            url,
-            key_prefix="chat.rates",
-            socket_timeout=TIMEOUT,
-            socket_connect_timeout=TIMEOUT,
-            retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type] # it hands on what redis-py takes
-        )
-        self._limiter = SlidingWindowCounterRateLimiter(storage)
+        self._url = url
         self._counts: Counter[Key] = Counter()
         self._lock = threading.Lock()
         self._there = threading.Event()
@@ -56,6 +42,8 @@ class SharedCounts:
         self._there.set()
 
     def _run(self) -> None:
+        # Here, as importing it takes 0.1 s, for which the event loop would stand still.
+        redis_counts = import_string("chat_app.identity.rates.redis_counts.RedisCounts")(self._url)
         while True:
             self._there.wait()
             time.sleep(GATHERING)
@@ -64,21 +52,10 @@ class SharedCounts:
                 counts, self._counts = self._counts, Counter()
             try:
                 for (rate, key, per), amount in counts.items():
-                    self._tell(rate, key, per, amount)
+                    redis_counts.tell(rate, key, per, amount)
             except Exception as error:  # noqa: BLE001 - whatever Redis raises: each counts alone
                 log.info("rates.not_shared", error=repr(error))
                 time.sleep(PAUSE)
-
-    def _tell(self, rate: Rate, key: str, per: PerTime, amount: int) -> None:
-        item = RateLimitItemPerSecond(per.amount, per.seconds, namespace=rate.value)
-        if self._limiter.hit(item, key, cost=amount):
-            return
-        reset, left = self._limiter.get_window_stats(item, key)
-        if left:
-            self._limiter.hit(item, key, cost=min(left, amount))
-        # Until one more may come, or until what was too much has been made up for.
-        owed = (amount - left) * per.seconds / per.amount
-        rate_limits.refuse(rate, key, math.ceil(max(reset - time.time(), owed, 1)))
 
 
 @cache
