@@ -196,7 +196,7 @@ class Interleavings(RuleBasedStateMachine):
         try:
             assert not any(info.ref_count for info in self.infos)
             assert not self.manager.builders
-            assert not self.manager._sessions
+            assert not self.manager._sessions._open
             assert not self.manager._pool._closing
             assert not [thing for thing in self.things if thing.alive], "leaked"
             assert not asyncio.all_tasks(self.loop)
