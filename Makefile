@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
-.PHONY: run cluster test format bench chaos soak chromium
+.PHONY: run cluster test format bench chaos soak fuzz chromium
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -44,6 +44,10 @@ bench: $(VENV)/test.stamp
 # make chaos ARGS="--form local --seed 7 --minutes 1 --users 20"
 chaos: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.chaos.chaos $(ARGS)
+
+# Ten minutes of hostile input that nobody has thought of: make fuzz ARGS="--minutes 1 --seed 7"
+fuzz: $(VENV)/test.stamp
+	@$(BIN)/python -m tests.hostile.fuzz $(ARGS)
 
 # Half an hour in each form in which nothing may grow: make soak ARGS="--form local --minutes 10"
 soak: $(VENV)/test.stamp

@@ -24,7 +24,12 @@ from sessions_app.operations.server_lifecycle import WithRuntime
 
 # As it is, in an address, and in a quoted cookie.
 NUL = re.compile(rb"\0|%00|\\000")
-NUL_REFUSED = b"The address or a cookie holds a NUL (U+0000). Remove it and try again.\n"
+# The prefix of all paths and links; Daphne takes it from a header of the client too.
+PREFIX = re.compile(r"(/[\w.~-]+)*/?", re.ASCII)
+REFUSED = (
+    b"The address or a cookie holds a NUL (U+0000), or the prefix that a header names is no path. "
+    b"Remove it and try again.\n"
+)
 
 
 def serve(application: ASGI3Application) -> ASGI3Application:
@@ -32,11 +37,12 @@ def serve(application: ASGI3Application) -> ASGI3Application:
     flow_control.install()
     # Clients are told to come back before the runtime stops.
     startup.before_stop.append(sweeper.close_all)
-    return WithRuntime(RefuseNul(WithSocket(application)))
+    return WithRuntime(RefuseHostile(WithSocket(application)))
 
 
-class RefuseNul:
-    """An application that gets no NUL in an address or a cookie: PostgreSQL fails such a lookup.
+class RefuseHostile:
+    """An application that gets no NUL in an address or a cookie: PostgreSQL fails such a lookup;
+    and no prefix of its paths that leads elsewhere.
 
     A query that opens a socket may have one: the socket says which value it passes over.
     """
@@ -48,7 +54,7 @@ class RefuseNul:
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         """Serve one connection, or refuse it: a request with 400, a handshake with 403."""
-        if scope["type"] not in ("http", "websocket") or not _has_nul(scope):
+        if scope["type"] not in ("http", "websocket") or not _is_hostile(scope):
             await self._application(scope, receive, send)
         elif scope["type"] == "http":
             headers = [
@@ -61,17 +67,21 @@ class RefuseNul:
             )
             await send(start)
             await send(
-                HTTPResponseBodyEvent(type="http.response.body", body=NUL_REFUSED, more_body=False)
+                HTTPResponseBodyEvent(type="http.response.body", body=REFUSED, more_body=False)
             )
         else:
             await receive()
             await send(WebSocketCloseEvent(type="websocket.close", code=1000, reason=None))
 
 
-def _has_nul(scope: Any) -> bool:
+def _is_hostile(scope: Any) -> bool:
     cookies = (value for name, value in scope["headers"] if name == b"cookie")
     query = scope["query_string"] if scope["type"] == "http" else b""
-    return "\0" in scope["path"] or any(NUL.search(part) for part in (query, *cookies))
+    return (
+        "\0" in scope["path"]
+        or any(NUL.search(part) for part in (query, *cookies))
+        or PREFIX.fullmatch(scope.get("root_path") or "") is None
+    )
 
 
 class WithSocket:

@@ -10,11 +10,11 @@ from django.contrib import admin
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.test import RequestFactory
 
-from tests.hostile.doors import Page, list_parameters, looked_up, model_pages, pages
-from tests.hostile.entries import entries, hostile_json, texts
-from tests.hostile.examples import MARK, examples, places, replaced
-from tests.hostile.raw_http import FORM, Request, escaped, form, send
-from tests.hostile.throwing import spread, throw
+from tests.hostile.attack.doors import Page, list_parameters, looked_up, model_pages, pages
+from tests.hostile.attack.entries import entries, hostile_json, texts
+from tests.hostile.attack.examples import MARK, examples, places, replaced
+from tests.hostile.attack.raw_http import FORM, Request, escaped, form, send
+from tests.hostile.attack.throwing import spread, throw
 from tests.http.client import Http
 from tests.support.server import Server
 

@@ -7,12 +7,19 @@ from typing import Any
 from uuid import uuid4
 
 from chat_app.protocol.client_messages import Query
-from tests.hostile.doors import Message, messages
-from tests.hostile.entries import entries, frames, hostile_json, texts
-from tests.hostile.examples import MARK, replaced
-from tests.hostile.raw_http import Request, escaped
-from tests.hostile.raw_socket import PING, UPGRADE, RawSocket, knock, message_frame, text_frame
-from tests.hostile.throwing import check_log, in_order, spread
+from tests.hostile.attack.doors import Message, messages
+from tests.hostile.attack.entries import entries, frames, hostile_json, texts
+from tests.hostile.attack.examples import MARK, replaced
+from tests.hostile.attack.raw_http import Request, escaped
+from tests.hostile.attack.raw_socket import (
+    PING,
+    UPGRADE,
+    RawSocket,
+    knock,
+    message_frame,
+    text_frame,
+)
+from tests.hostile.attack.throwing import check_log, in_order, spread
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 

@@ -4,9 +4,9 @@ import pytest
 from playwright.sync_api import expect
 
 from sessions_app.storage.storable import is_storable
-from tests.hostile.entries import entries, texts
-from tests.hostile.raw_http import Request
-from tests.hostile.throwing import check_log, spread, throw
+from tests.hostile.attack.entries import entries, texts
+from tests.hostile.attack.raw_http import Request
+from tests.hostile.attack.throwing import check_log, spread, throw
 from tests.http.client import Http
 from tests.support.browser import OpenPage
 from tests.support.received_frames import Frame

@@ -4,7 +4,7 @@ import json
 from html import unescape
 from typing import Any
 
-from tests.hostile.entries import entries
+from tests.hostile.attack.entries import entries
 from tests.http.client import Http
 from tests.support.server import Server
 from tests.support.websocket import WsClient

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from chat_app.page.markdown import ATTRIBUTES, TAGS, render, visible
 from sessions_app.storage.storable import storable
-from tests.hostile.entries import entries, texts
-from tests.hostile.throwing import executable
+from tests.hostile.attack.entries import entries, texts
+from tests.hostile.attack.throwing import executable
 
 ATTACKS = [text for text in entries("markdown").values() if len(text) < 200]
 

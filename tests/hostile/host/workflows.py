@@ -19,7 +19,7 @@ from sessions_app.workflows import (
     workflow,
 )
 from sessions_app.workflows.prompts import AnyPrompt
-from tests.hostile.entries import texts
+from tests.hostile.attack.entries import texts
 
 
 @workflow(name="hostile", title="Hostile", second_message="parallel")

@@ -11,7 +11,7 @@ from django.db.models import Model
 from django.urls import URLResolver, get_resolver
 
 from chat_app.protocol.schema import protocol_schema
-from tests.hostile.examples import Place, examples, places
+from tests.hostile.attack.examples import Place, examples, places
 from tests.support.server import ROOT
 
 PACKAGES = ("chat_app", "natproject", "sessions_app")

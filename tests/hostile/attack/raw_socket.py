@@ -5,7 +5,7 @@ import socket
 from types import TracebackType
 from typing import Any, Self
 
-from tests.hostile.raw_http import Answer, Request
+from tests.hostile.attack.raw_http import Answer, Request
 from tests.support.server import HOST, Server
 
 UPGRADE = {

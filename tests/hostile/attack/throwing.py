@@ -7,7 +7,7 @@ from functools import partial
 from html.parser import HTMLParser
 from typing import TypeVar
 
-from tests.hostile.raw_http import Answer, Request, send
+from tests.hostile.attack.raw_http import Answer, Request, send
 from tests.support.server import Server
 
 D = TypeVar("D")

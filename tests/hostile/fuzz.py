@@ -1,0 +1,37 @@
+"""`make fuzz`: rounds of test_fuzz.py, each with other input, until the time is over."""
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import time
+
+EXAMPLES = 300
+
+
+def main() -> int:
+    """Fuzz; return 1 once something does harm."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=random.randrange(2**32))
+    given = parser.parse_args()
+    until = time.monotonic() + given.minutes * 60
+    seed = given.seed
+    while time.monotonic() < until:
+        sys.stdout.write(f"seed {seed}\n")
+        sys.stdout.flush()
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly"]
+        command += [f"--hypothesis-seed={seed}", "tests/hostile/test_fuzz.py"]
+        done = subprocess.run(
+            command, env=os.environ | {"FUZZ_EXAMPLES": str(EXAMPLES)}, check=False
+        )
+        if done.returncode:
+            sys.stdout.write(f'make fuzz ARGS="--seed {seed}" shows it again.\n')
+            return 1
+        seed += 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
