@@ -137,8 +137,7 @@ class Cluster:
         self.redis.start()
         for node in self.nodes:
             node.thaw()
-            node.start()
-        self.until_up()
+        self.until("all are up", self._kept_up)
 
     def until_up(self) -> None:
         """Wait until all processes serve."""
@@ -181,6 +180,12 @@ class Cluster:
         return "\n".join(
             "\n".join([f"----- {name}", *log.splitlines()[-lines:]]) for name, log in logs.items()
         )
+
+    def _kept_up(self) -> bool:
+        """Whether all serve. One that ended, as PostgreSQL was not up yet, is started again."""
+        for node in self.nodes:
+            node.start()
+        return self._served() and self._worked()
 
     def _served(self) -> bool:
         return all(answers(port) for port in self.ports)
