@@ -57,7 +57,11 @@ def _soak(form: str, given: argparse.Namespace) -> int:
     directory = Path(tempfile.mkdtemp(prefix="soak-"))
     with started(form, directory, PARK_AFTER=str(PARK_AFTER), KEEP_DAYS="1") as running:
         soak = Soak(running, given.seed, given.users, given.leak)
-        samples = asyncio.run(soak.run(given.minutes * 60))
+        try:
+            samples = asyncio.run(soak.run(given.minutes * 60))
+        except ExceptionGroup as failed:
+            sys.stdout.write(f"cut short: {failed.exceptions}; all logs are in {directory}\n")
+            return 1
     found = courses(samples)
     grows = [course.name for course in found if not course.flat]
     sys.stdout.write("\n".join([*table(found), soak.summary(), ""]))
@@ -94,7 +98,7 @@ class Soak:
         """Keep it busy for so long; return what was measured.
 
         Raises:
-            AssertionError: somebody waited too long for something.
+            ExceptionGroup: somebody waited too long for something.
         """
         samples = []
         deadline = time.monotonic() + seconds
