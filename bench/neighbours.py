@@ -35,6 +35,8 @@ workflows:
     max_concurrency: 8
     max_concurrency_per_user: 6
 """
+# Those of the product, which servers of tests have none of; and room for the sockets.
+LIMITS = {"RATE_MESSAGES_USER": "300/minute", "RUNS_PER_USER": "1000", "SOCKETS_PER_USER": "200"}
 
 
 async def echoes(server: Server) -> list[float]:
@@ -118,6 +120,7 @@ def report(template: Template, directory: Path) -> None:
     offered = directory / "workflows.yaml"
     offered.write_text(WORKFLOWS)
     server = Server.from_template(template, directory / "server", WORKFLOWS_FILE=str(offered))
+    server.env |= LIMITS
     server.start()
     try:
         print(__doc__.partition("\n")[0])

@@ -55,7 +55,7 @@ class Connection:
         self.listener = GroupListener()
         self._receive = receive
         self._send = send
-        self._gone = False
+        self._gone = asyncio.Event()
         self._sending = 0
         self._moved_at = 0.0
         self._wakes = asyncio.Event()
@@ -136,6 +136,12 @@ class Connection:
         self._count_waiting(-len(frame or "") - FRAME_COST)
         return frame
 
+    async def pause(self, seconds: float) -> None:
+        """Take no further frame for so long, or until the client leaves."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._gone.wait()
+
     async def send(self, frame: Frame) -> None:
         """Send a frame that belongs to no event. What a client said before it left is done too."""
         with suppress(ClientGone):
@@ -147,7 +153,7 @@ class Connection:
         Raises:
             ClientGone: it will never read this.
         """
-        if self._gone:
+        if self._gone.is_set():
             raise ClientGone
         if not self._sending:
             self._moved_at = time.monotonic()
@@ -157,7 +163,7 @@ class Connection:
         try:
             await self._send({"type": "websocket.send", "text": text})
         except OSError:
-            self._gone = True
+            self._gone.set()
             raise ClientGone from None
         finally:
             self.share.grow(-size)
@@ -191,7 +197,7 @@ class Connection:
             self._queue(text)
             if text and is_ping(text):
                 loop.call_later(LATE, answer_late, text)
-        self._gone = True
+        self._gone.set()
         self._queue(CloseSocket())  # what was said before the client left still counts
 
     def _queue(self, frame: str | CloseSocket | None) -> None:
@@ -200,7 +206,7 @@ class Connection:
 
     def _answer_late(self, tasks: asyncio.TaskGroup, late: Late, ping: str) -> None:
         """Should it still wait for the message before it, which waits for a write."""
-        if ping in self._waiting and not (self._gone or self._ending.done()):
+        if ping in self._waiting and not (self._gone.is_set() or self._ending.done()):
             self._waiting.remove(ping)
             self._count_waiting(-len(ping) - FRAME_COST)
             tasks.create_task(late(ping))

@@ -27,13 +27,16 @@ from chat_app.socket.subscriptions import Subscriptions
 from sessions_app.conversations import answers, messages
 from sessions_app.conversations.answers import IncomingAnswer
 from sessions_app.conversations.messages import IncomingMessage
-from sessions_app.errors import Invalid, NotFound
+from sessions_app.errors import Invalid, NotFound, TooMany
 from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
 
 log = structlog.get_logger(__name__)
 
 # What clients do not send by themselves.
 BY_A_PERSON = (client.UserMessage, client.InteractionMessage, client.StopMessage)
+
+# Seconds until the next frame of who is over a limit: a flood that is refused costs others nothing.
+OVER_A_LIMIT = 0.1
 
 
 class ChatConsumer:
@@ -200,6 +203,8 @@ class ChatConsumer:
                 told = Refusal("unknown_error", "Something went wrong here. Send it again.")
             told.about_message(message)
             await self._refuse(told)
+            if isinstance(error, TooMany):
+                await self._connection.pause(OVER_A_LIMIT)
 
     async def _refuse(self, refusal: Refusal) -> None:
         refusal.conversation_id = refusal.conversation_id or self._conversation_id

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from pytest_django import Settings
 
 from chat_app.feed import sweeper
-from chat_app.socket import authentication, connection
+from chat_app.socket import authentication, connection, consumer
 from sessions_app.notify.notifier import Notifier
 from sessions_app.storage import reads
 from sessions_app.storage.writer import THREADS, writer
 from sessions_app.workflows import BinaryPrompt, Context, Message, Option, TextPrompt, workflow
+from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, make_user
 from tests.support.received_frames import Frame
 from tests.wire.local_socket import LocalSocket
@@ -342,3 +344,19 @@ async def test_a_ping_is_answered_while_the_message_before_it_waits_for_a_write(
             written.set()
         await socket.reply_to("m2")
         assert [frame["for"] for frame in socket.of_type("ack_message")] == ["m1", "m2"]
+
+
+async def test_who_is_over_a_limit_is_taken_slowly_and_still_has_pongs(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setattr(connection, "LATE", 0.05)
+    monkeypatch.setattr(consumer, "OVER_A_LIMIT", 60)
+    set_hitl(settings, RATE_MESSAGES_USER="1/hour")
+    async with await chat.socket() as socket:
+        for number in range(5):
+            await socket.say("echo 1", id=f"m{number}")
+        await socket.reply_to("m1")
+        await socket.send({"type": "ping_message", "id": "p"})
+        await socket.reply_to("p")
+        [refused] = socket.of_type("error_message")
+        assert refused["details"]["reason"] == "too_many"
