@@ -89,8 +89,11 @@ def is_failure_or_refusal(record: logging.LogRecord) -> bool:
 
 
 def _without_trace_of_refusals(_logger: Any, _method: str, entry: EventDict) -> EventDict:
-    """What Django refuses (a wrong Host, a field that is none) is no error of ours to be traced."""
-    if str(entry.get("logger")).startswith("django.security."):
+    """What Django refuses (a wrong Host, what one may not do) is no error of ours to be traced."""
+    if (
+        entry.get("status_code", HTTPStatus.INTERNAL_SERVER_ERROR)
+        < HTTPStatus.INTERNAL_SERVER_ERROR
+    ):
         entry.pop("exc_info", None)
     return entry
 
