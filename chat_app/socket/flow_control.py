@@ -1,4 +1,4 @@
-"""What the web servers lack for clients that do not read.
+"""What the web servers lack for clients that do not read, or send what no client sends.
 
 Daphne keeps all that it is given in memory, however much that becomes. uvicorn has the sender wait,
 but keeps for ever what such a client has not read when its socket ends. And under both, the kernel
@@ -12,6 +12,7 @@ from typing import Any
 
 from autobahn.exception import Disconnected
 from autobahn.websocket.types import ConnectionDeny
+from daphne.http_protocol import WebRequest
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
@@ -21,12 +22,14 @@ with suppress(ImportError):  # it is the other server
 
     Uvicorn = websockets_sansio_impl.WebSocketsSansIOProtocol
 
+PREFIX = b"daphne-root-path"
 # Bytes that the kernel takes beyond what is on its way.
 UNSENT = 64 * 1024
 # Seconds that a client has to read what is left when its socket has ended.
 LAST_READ = 1.0
 
 _handle_reply = Server.handle_reply
+_process = WebRequest.process
 _connection_made = Uvicorn and Uvicorn.connection_made
 
 
@@ -34,6 +37,7 @@ def install() -> None:
     """Have both do better."""
     WebSocketFactory.protocol = FlowControlledProtocol
     Server.handle_reply = _handle_reply_in_turn
+    WebRequest.process = _process_with_ascii_prefix
     if Uvicorn is not None:
         Uvicorn.connection_made = _made_to_keep_little
         Uvicorn.on_task_complete = _aborted_in_a_moment
@@ -117,6 +121,13 @@ async def _handle_reply_in_turn(self: Server, protocol: Any, message: Any) -> No
         await protocol.room.is_there.wait()
         if protocol.state != protocol.STATE_OPEN:
             raise ConnectionResetError("The client is gone.")
+
+
+def _process_with_ascii_prefix(self: Any) -> Any:
+    """Pass a prefix over that is not ASCII, as the one of a WebSocket: Daphne would fail at it."""
+    if not all(value.isascii() for value in self.requestHeaders.getRawHeaders(PREFIX, [])):
+        self.requestHeaders.removeHeader(PREFIX)
+    return _process(self)
 
 
 def _made_to_keep_little(self: Any, transport: Any) -> None:

@@ -255,5 +255,7 @@ def test_a_header_may_hold_anything(attacked: Server, known: dict[str, str]) -> 
                 base.user,
             )
             for (base, name), (entry, text) in spread(doors, [*entries("headers").items()], 24)
+            # With a number the server waits for so much of a body, as it should.
+            if not (name == "Content-Length" and text.isdigit())
         ),
     )

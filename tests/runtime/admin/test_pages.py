@@ -98,7 +98,8 @@ def page(client: Client, model: str, row: Any = None) -> str:
 def test_every_list_is_read_in_few_queries(
     admin_client: Client, run: Run, model: str, django_assert_max_num_queries: Any
 ) -> None:
-    with django_assert_max_num_queries(15):
+    page(admin_client, model)  # stores when the session ends, once in a while
+    with django_assert_max_num_queries(12):
         page(admin_client, model)
 
 
