@@ -9,9 +9,8 @@ import sys
 from django.conf import settings
 
 # Well above what the application accepts, so that an answer that is too long is refused by the
-# application with a reason instead of by the server, which just drops the connection. Not more, as
-# so much of a frame that is never finished is kept for each socket.
-WEBSOCKET_MAX_SIZE = 1024 * 1024
+# application with a reason instead of by the server, which just drops the connection.
+WEBSOCKET_MAX_SIZE = 16 * 1024 * 1024
 # What a server listens at, and where to reach it then.
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - names them, binds nothing
 

@@ -35,8 +35,8 @@ CLOSING = 5.0
 # Bytes of frames that were taken and not yet handled; each counts with what it costs to keep it.
 MAX_WAITING = 2 * 1024 * 1024
 # Characters of one frame with which the socket ends. (One that is smaller, and still too large as a
-# message, gets an error, and the socket stays.) The servers take twice that.
-LARGEST = 512 * 1024
+# message, gets an error, and the socket stays.) Daphne takes 16 MiB.
+LARGEST = 12 * 1024 * 1024
 FRAME_COST = 100
 # Seconds that a ping waits for its turn. Other messages keep their order.
 LATE = 1.0
