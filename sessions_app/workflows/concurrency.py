@@ -1,6 +1,7 @@
 """The limit of runs at once, shared fairly; and a run's slot, given back while it waits."""
 
 import asyncio
+import contextvars
 import math
 import sys
 import time
@@ -8,6 +9,10 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal, Protocol
+
+
+# The loop keeps a timer that was cancelled until its time, and the variables with it.
+NO_VARIABLES = contextvars.Context()
 
 
 class FairSemaphore(asyncio.Semaphore):
@@ -165,7 +170,8 @@ class Slot:
 
     def _start_clock(self) -> None:
         if self._overdue is not None:
-            self._clock = asyncio.get_running_loop().call_later(self._left, self._overdue)
+            loop = asyncio.get_running_loop()
+            self._clock = loop.call_later(self._left, self._overdue, context=NO_VARIABLES)
 
     def _stop_clock(self) -> None:
         if self._clock is not None:
