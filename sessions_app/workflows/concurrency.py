@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal, Protocol
 
-
 # The loop keeps a timer that was cancelled until its time, and the variables with it.
 NO_VARIABLES = contextvars.Context()
 

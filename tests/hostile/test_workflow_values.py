@@ -89,13 +89,22 @@ def look(server: Server, client: WsClient) -> None:
 
 
 async def answer_all(client: WsClient) -> None:
-    """Answer what waits; all of it ends."""
-    prompts = client.of_type("system_interaction_message")
-    waiting = {prompt["run_id"] for prompt in prompts}
-    for prompt in prompts:
-        await client.answer("yes", prompt)
-    for _ in waiting:
-        await client.until(completed, timeout=60)
+    """Answer what waits, also the prompts that are still to come; all of it ends."""
+    waiting = {prompt["run_id"] for prompt in client.of_type("system_interaction_message")}
+    answered: set[str] = set()
+    while waiting:
+        for prompt in client.of_type("system_interaction_message"):
+            if prompt["id"] not in answered:
+                answered.add(prompt["id"])
+                await client.answer("yes", prompt)
+        frame = await client.until(prompted_or_completed, timeout=60)
+        if completed(frame):
+            waiting.discard(frame["run_id"])
+
+
+def prompted_or_completed(frame: Frame) -> bool:
+    """Whether a run asks, or has completed."""
+    return frame["type"] == "system_interaction_message" or completed(frame)
 
 
 def test_nothing_of_it_runs_in_a_browser(attacked: Server, open_page: OpenPage) -> None:

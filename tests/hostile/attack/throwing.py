@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from typing import TypeVar
 
 from tests.hostile.attack.raw_http import Answer, Request, send
+from tests.support.running_form import CLUSTER
 from tests.support.server import Server
 
 D = TypeVar("D")
@@ -29,11 +30,13 @@ _looked_at: dict[tuple[str, int], int] = {}
 
 
 def spread(doors: Sequence[D], entries: Sequence[E], share: int) -> Iterator[tuple[D, E]]:
-    """Pairs of a door and an entry: one in `share` of all, every door and every entry alike."""
-    share = min(SHARE or share, len(entries))
+    """Pairs of a door and an entry: one in twice `share` of all, every door and every entry alike;
+    in the form of many processes others than in that of one.
+    """
+    share = min(SHARE or 2 * share, len(entries))
     for number, door in enumerate(doors):
         for place, entry in enumerate(entries):
-            if (number + place) % share == 0:
+            if (number + place) % share == (share // 2 if CLUSTER else 0):
                 yield door, entry
 
 

@@ -12,12 +12,10 @@ import pytest
 
 from tests.conftest import NewServer
 from tests.support.received_frames import Frame
-from tests.support.running_form import CLUSTER
 from tests.support.server import ROOT, Ended, Server
 from tests.support.websocket import WsClient
 
-# In the form of many processes each costs a job, and on a small machine the tests would take long.
-PENDING = 200 if CLUSTER else 1000
+PENDING = 200
 SETTLE = """
 import sys
 from django.contrib.auth import get_user_model
