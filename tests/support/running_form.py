@@ -23,7 +23,8 @@ def belongs(item: pytest.Item) -> bool:
     """
     fixtures = set(getattr(item, "fixturenames", ()))
     marks = {mark.name for mark in item.iter_markers()}
-    if UVICORN and (not fixtures & SERVED or fixtures & BROWSED or "formless" in marks):
+    of_daphne = not fixtures & SERVED or fixtures & BROWSED or marks & {"formless", "daphne_only"}
+    if UVICORN and of_daphne:
         return False
     if not CLUSTER:
         return "cluster_only" not in marks
