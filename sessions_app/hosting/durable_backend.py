@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from django.utils import timezone
 
@@ -17,7 +17,7 @@ from sessions_app.hosting.output import Output, Write
 from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.hosting.waiting import Answer, Waiting
 from sessions_app.settings import RuntimeSettings
-from sessions_app.storage.storable import check_size
+from sessions_app.storage.storable import check_size, storable
 from sessions_app.storage.writer import Work
 from sessions_app.workflows.backend import StoredResponse
 from sessions_app.workflows.concurrency import Slot
@@ -102,22 +102,20 @@ class DurableBackend:
 
     async def ask(self, prompts: list[tuple[Call, Any]]) -> list[StoredResponse]:
         """See `Backend`."""
-        _check_sizes([prompt for call, prompt in prompts if self.recall(call) is None])
+        entries = [self.recall(call) for call, _ in prompts]
+        pairs = zip(prompts, entries, strict=True)
+        new = _new_prompts([asked for asked, entry in pairs if _is_new(entry)])
+        ids = {call.position: interaction for call, _, interaction in new}
         responses: dict[int, StoredResponse] = {}
         waiting: dict[int, Answer] = {}
-        new: list[tuple[Call, Any, UUID]] = []
-        for call, prompt in prompts:
-            entry = self.recall(call)
+        for (call, _), entry in zip(prompts, entries, strict=True):
             if entry is not None and entry.finished:
                 responses[call.position] = StoredResponse(
                     entry.result, entry.by, entry.settled_at, is_default=entry.is_default
                 )
             else:
                 interaction = entry.interaction if entry is not None else None
-                if interaction is None:
-                    interaction = uuid4()
-                    new.append((call, prompt, interaction))
-                waiting[call.position] = self.waiting.expect(interaction)
+                waiting[call.position] = self.waiting.expect(interaction or ids[call.position])
         if waiting:
             await self._wait_for_people(set(waiting.values()), new)
             responses |= {position: future.result() for position, future in waiting.items()}
@@ -152,9 +150,7 @@ class DurableBackend:
             )
         )
 
-    async def _wait_for_people(
-        self, answers: set[Answer], new: list[tuple[Call, Any, UUID]]
-    ) -> None:
+    async def _wait_for_people(self, answers: set[Answer], new: list[run_writes.NewPrompt]) -> None:
         alone = self.waiting.nothing
         if new:
             self.output.settle()
@@ -170,15 +166,23 @@ class DurableBackend:
         return lambda tx: run_writes.finish_call(tx, self._leased, call, record)
 
 
-def _check_sizes(new: list[AnyPrompt]) -> None:
-    """Take prompts that are asked at once.
+def _is_new(entry: Entry | None) -> bool:
+    """Whether what is asked there was asked by no earlier execution."""
+    return entry is None or not (entry.finished or entry.interaction)
+
+
+def _new_prompts(asked: list[tuple[Call, AnyPrompt]]) -> list[run_writes.NewPrompt]:
+    """Prompts that are asked at once, as they are stored.
 
     Raises:
         TooLarge: there are too many, or one of them is too long.
     """
     most = RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
-    if len(new) > most:
+    if len(asked) > most:
         raise TooLarge("What is asked at once", f"{most:,} prompts", "MAX_PROMPTS_AT_ONCE")
-    for prompt in new:
-        what = f"The {type(prompt).__name__} {prompt.text[:50]!r}"
-        check_size(what, prompt.model_dump(mode="json"), "MAX_PROMPT")
+    new = []
+    for call, prompt in asked:
+        stored = prompt.model_dump(mode="json")
+        check_size(f"The {type(prompt).__name__} {prompt.text[:50]!r}", stored, "MAX_PROMPT")
+        new.append((call, storable(stored), uuid4()))
+    return new

@@ -16,7 +16,9 @@ from sessions_app.storage.run_text import fold
 from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows.journal import Call, CallResult
-from sessions_app.workflows.prompts import AnyPrompt
+
+# A call of `ask`, its prompt as it is stored, and the id of its interaction.
+NewPrompt = tuple[Call, dict[str, Any], UUID]
 
 PENDING = "SELECT id FROM sessions_app_interaction WHERE run_id = %s AND status = 'pending'"
 LAST_SEQUENCE = "SELECT last_sequence FROM sessions_app_conversation WHERE id = %s"
@@ -95,7 +97,7 @@ def finish_call(tx: Transaction, leased: LeasedRun, call: Call, record: CallResu
 def open_interactions(
     tx: Transaction,
     leased: LeasedRun,
-    prompts: list[tuple[Call, AnyPrompt, UUID]],
+    prompts: list[NewPrompt],
     *,
     alone: bool,
 ) -> None:
@@ -104,9 +106,9 @@ def open_interactions(
     `alone`: the run does nothing else meanwhile, so it is a person's turn.
     """
     run = leased.check(tx)
-    for call, prompt, interaction_id in prompts:
-        expires_at = tx.now + timedelta(seconds=prompt.timeout) if prompt.timeout else None
-        stored = storable(prompt.model_dump(mode="json"))
+    for call, stored, interaction_id in prompts:
+        timeout = stored["timeout"]
+        expires_at = tx.now + timedelta(seconds=timeout) if timeout else None
         sequence = tx.append(
             run,
             Event.Type.INTERACTION.value,

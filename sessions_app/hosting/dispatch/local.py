@@ -34,6 +34,7 @@ class LocalDispatcher:
         self.hosts = HostRegistry(
             Terms(RuntimeSettings.load().PARK_AFTER if park_after is None else park_after, DRAIN)
         )
+        self._watchdog = Watchdog(self.hosts)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         # Keys for which work came while their task was at its beginning or its end.
         self._again: set[str] = set()
@@ -43,7 +44,6 @@ class LocalDispatcher:
     async def start(self) -> None:
         """Wake the host of each key that has work; runs that wait for people need none."""
         self._loop = asyncio.get_running_loop()
-        self._watchdog = Watchdog(self.hosts)
         self._watchdog.start()
         await writer.write(release_others)
         keys, suspects = await reads.read(keys_needing_host)

@@ -24,13 +24,11 @@ LOOKS = 3
 
 
 class Watchdog:
-    """Watches the running event loop, for the hosts of this process."""
+    """Watches the event loop in which it is started, for the hosts of this process."""
 
     def __init__(self, hosts: HostRegistry) -> None:
         self._hosts = hosts
         self._limit = RuntimeSettings.load().MAX_BLOCKING
-        self._loop = asyncio.get_running_loop()
-        self._watched = threading.get_ident()
         self._turned = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -38,21 +36,25 @@ class Watchdog:
         self._suspect: RunTask | None = None
         self._looks = 0
         self._condemned: RunTask | None = None
-        # Elsewhere no handler can be installed (`runserver`), or somebody else has the clock.
-        main = threading.current_thread() is threading.main_thread()
-        self._has_alarm = main and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+        self._has_alarm = False
 
     def start(self) -> None:
         """Begin to watch, unless `MAX_BLOCKING` is 0."""
-        if self._limit:
-            if self._has_alarm:
-                signal.signal(signal.SIGALRM, self._look)
-            self._thread.start()
+        if not self._limit:
+            return
+        self._loop = asyncio.get_running_loop()
+        self._watched = threading.get_ident()
+        # Elsewhere no handler can be installed (`runserver`), or somebody else has the clock.
+        main = threading.current_thread() is threading.main_thread()
+        self._has_alarm = main and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+        if self._has_alarm:
+            signal.signal(signal.SIGALRM, self._look)
+        self._thread.start()
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Watch no more, if it does."""
         self._over.set()
-        if self._limit:
+        if self._thread.is_alive():
             self._thread.join()
         if self._has_alarm:
             signal.setitimer(signal.ITIMER_REAL, 0)

@@ -38,6 +38,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
     def __init__(self, duty: Duty, *, park_after: float) -> None:
         self._freshness = LeaseFreshness(SILENCE)
         self.hosts = HostRegistry(Terms(park_after, duty.drain, self._freshness))
+        self._watchdog = Watchdog(self.hosts)
         self._duty = duty
         self._job_workers = JobWorkers(duty, self)
         self._tasks: list[asyncio.Task[None]] = []
@@ -50,7 +51,6 @@ class WorkerDispatcher(ProcrastinateDispatcher):
     async def start(self) -> None:
         """Begin to take jobs."""
         self._freshness.confirm(time.monotonic())
-        self._watchdog = Watchdog(self.hosts)
         self._watchdog.start()
         self._job_workers.start()
         self._tasks = [

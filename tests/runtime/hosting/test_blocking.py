@@ -4,6 +4,7 @@ import json
 import signal
 from typing import Any
 
+from sessions_app.hosting.dispatch.local import LocalDispatcher
 from tests.conftest import NewServer
 from tests.support.received_frames import Frame
 from tests.support.server import Server
@@ -84,3 +85,8 @@ async def test_sigterm_ends_a_process_that_a_workflow_holds_up(server: Server) -
         server.host.process.send_signal(signal.SIGTERM)
         # uvicorn lets go in good order too, and then ends by the signal.
         assert server.host.process.wait(30) in (0, -signal.SIGTERM)
+
+
+async def test_a_dispatcher_that_was_not_started_can_be_stopped() -> None:
+    """As one is that gets SIGTERM while its process starts."""
+    await LocalDispatcher(park_after=60).stop()
