@@ -24,14 +24,19 @@ def metadata(scope: AsgiScope) -> dict[str, Any]:
     found = RequestMetadata.of_scope(scope)
     return {
         "method": found.method,
-        "path": found.path,
+        "url_path": found.url_path,
+        "url_port": found.url_port,
+        "url_scheme": found.url_scheme,
         "headers": {
             name: value for name, value in found.headers.items() if name not in SECRET_HEADERS
         },
-        "query": {
-            name: value for name, value in found.query.items() if name not in SECRET_PARAMETERS
+        "query_params": {
+            name: value
+            for name, value in found.query_params.items()
+            if name not in SECRET_PARAMETERS
         },
-        "client": found.client._asdict() if found.client else None,
+        "client_host": found.client_host,
+        "client_port": found.client_port,
     }
 
 

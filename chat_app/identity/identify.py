@@ -86,7 +86,7 @@ async def identity_of_scope(scope: AsgiScope) -> Identity | None:
         user=scope.get("user"),
         headers=came.headers,
         cookies=came.cookies,
-        query=came.query,
+        query=came.query_params,
         session=session.session_key if session is not None else None,
         request=request_of(scope),
     )

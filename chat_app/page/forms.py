@@ -33,7 +33,7 @@ def message(request: HttpRequest) -> IncomingMessage:
         message_id=request.POST.get("message_id") or str(uuid4()),
         text=text.replace("\r\n", "\n"),
         workflow=workflow,
-        metadata={"via": "page", "method": request.method, "path": request.path},
+        metadata={"via": "page", "method": request.method, "url_path": request.path},
     )
 
 

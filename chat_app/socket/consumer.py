@@ -177,7 +177,7 @@ class ChatConsumer:
         """Follow the conversation that the query names."""
         self._metadata = identity.metadata(self._scope)
         self._address = address_of(request_of(self._scope))
-        self._query, refusals = check_query(RequestMetadata.of_scope(self._scope).query)
+        self._query, refusals = check_query(RequestMetadata.of_scope(self._scope).query_params)
         self._conversation_id = self._query.conversation_id
         for refusal in refusals:
             await self._refuse(refusal)

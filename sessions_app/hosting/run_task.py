@@ -169,7 +169,7 @@ class RunTask:
             session.run(message, run_id=str(run.id), backend=self._backend) as runner,
         ):
             self._runner = runner
-            async with aclosing(runner.result_stream()) as chunks:
+            async with aclosing(runner.result_stream(to_type=str)) as chunks:
                 async for chunk in chunks:
                     self._count(chunk)
                     if not self._backend.is_replayed(runner.context.position):

@@ -6,12 +6,15 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from contextvars import Context
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field
+from django.utils import timezone
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from sessions_app.errors import BuilderFailed
+from sessions_app.workflows.concurrency import Limit
 
 log = structlog.get_logger(__name__)
 
@@ -27,12 +30,11 @@ class PerUserBuilderInfo(BaseModel):
     Attributes:
         builder: what the workflow's `per_user_builder` made; None until it is ready.
         workflow: the workflow that it is for.
-        semaphore: the user's own limit of runs at once.
-        last_activity: when a session last took or gave it back; seconds of the monotonic clock.
+        semaphore: the user's own limit of runs at once; a null context is none.
         ref_count: the sessions that hold it, or wait for it to be built; never evicted above 0.
         lock: for what the runs of one user must not do at once. The runtime itself needs none: it
             changes the count without awaiting anything.
-        created_at: seconds of the monotonic clock.
+        created_at: when it was asked for first.
         total_requests: how many runs have ended.
         error_count: how many of them by an error; a cancelled one is none.
         total_latency_ms: milliseconds of all of them, without the time that people took.
@@ -42,14 +44,40 @@ class PerUserBuilderInfo(BaseModel):
 
     builder: Any
     workflow: Any
-    semaphore: asyncio.Semaphore
-    last_activity: float = Field(default_factory=time.monotonic)
+    semaphore: Limit
     ref_count: int = Field(default=0, ge=0)
     lock: asyncio.Lock = Field(default_factory=asyncio.Lock)
-    created_at: float = Field(default_factory=time.monotonic)
+    created_at: datetime = Field(default_factory=timezone.now)
     total_requests: int = Field(default=0, ge=0)
     error_count: int = Field(default=0, ge=0)
     total_latency_ms: float = Field(default=0, ge=0)
+    # Monotonic: a clock that is set must evict nobody.
+    _active_at: float = PrivateAttr(default_factory=time.monotonic)
+
+    def __init__(self, *, last_activity: datetime | None = None, **fields: Any) -> None:
+        super().__init__(**fields)
+        if last_activity is not None:
+            self.last_activity = last_activity
+
+    @property
+    def active_at(self) -> float:
+        """When a session last took or gave it back, in seconds of the monotonic clock."""
+        return self._active_at
+
+    @property
+    def last_activity(self) -> datetime:
+        """The same as a time, by the clock as it stands now; one that is set without a zone is
+        local.
+        """
+        return timezone.now() - timedelta(seconds=time.monotonic() - self._active_at)
+
+    @last_activity.setter
+    def last_activity(self, at: datetime) -> None:
+        self._active_at = time.monotonic() - (timezone.now() - at.astimezone()).total_seconds()
+
+    def touch(self) -> None:
+        """A session takes it or gives it back now."""
+        self._active_at = time.monotonic()
 
     def record_request(self, latency_ms: float, success: bool) -> None:
         """Count a finished run; `latency_ms` is its milliseconds."""

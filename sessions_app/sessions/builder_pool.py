@@ -1,13 +1,13 @@
 """The builders of a workflow's users: built once for each, closed when idle."""
 
 import asyncio
-import sys
 import time
 from dataclasses import dataclass
 
 from sessions_app.errors import SessionsError
 from sessions_app.models.people import Person
 from sessions_app.sessions.builder import Built, PerUserBuilderInfo, closed
+from sessions_app.workflows.concurrency import limit_of
 from sessions_app.workflows.registry import Offered
 
 SHUT = "This SessionManager is shut down."
@@ -27,7 +27,7 @@ class BuilderPool:
     def __init__(self, offered: Offered) -> None:
         self._workflow = offered.workflow
         self._options = offered.options
-        self._max_concurrency = offered.config.max_concurrency or sys.maxsize
+        self._max_concurrency = offered.config.max_concurrency
         self._pooled: dict[str, _Pooled] = {}
         self._closing: dict[str, Built] = {}
         self._closed = False
@@ -62,13 +62,13 @@ class BuilderPool:
             if (given_up or pooled.built.failed) and self._pooled.get(user_id) is pooled:
                 self._let_go(user_id).end()
             raise
-        pooled.info.last_activity = time.monotonic()
+        pooled.info.touch()
         return pooled.info
 
     def release(self, info: PerUserBuilderInfo) -> None:
         """Give the reference back."""
         info.ref_count -= 1
-        info.last_activity = time.monotonic()
+        info.touch()
 
     async def evict(self, user_id: str) -> bool:
         """Close the user's builder unless it is in use. False if it is, or if there is none."""
@@ -84,7 +84,7 @@ class BuilderPool:
         idle = [
             user_id
             for user_id, pooled in self._pooled.items()
-            if not pooled.info.ref_count and pooled.info.last_activity < limit
+            if not pooled.info.ref_count and pooled.info.active_at <= limit
         ]
         return sum(await asyncio.gather(*(self.evict(user_id) for user_id in idle)))
 
@@ -105,7 +105,7 @@ class BuilderPool:
         info = PerUserBuilderInfo(
             builder=None,
             workflow=self._workflow,
-            semaphore=asyncio.Semaphore(self._max_concurrency),
+            semaphore=limit_of(self._max_concurrency),
         )
         return _Pooled(info, built)
 

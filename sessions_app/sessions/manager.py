@@ -1,32 +1,34 @@
 """`SessionManager`: sessions on one workflow, with its builders and its limit."""
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from django.http import HttpRequest
 from pydantic import BaseModel
 
 from sessions_app.errors import SessionsError
-from sessions_app.models.people import Person, UserId
-from sessions_app.sessions import schemas
+from sessions_app.models.people import UserId
+from sessions_app.sessions import schemas, standalone
 from sessions_app.sessions.builder import Built, PerUserBuilderInfo
 from sessions_app.sessions.builder_pool import SHUT, BuilderPool
 from sessions_app.sessions.runner import Runner
 from sessions_app.sessions.session import OpenSessions, Session
 from sessions_app.sessions.standalone import UserInputCallback
 from sessions_app.storage.periodic import repeat
-from sessions_app.workflows import request_context
-from sessions_app.workflows.concurrency import FairSemaphore
+from sessions_app.workflows import request_context, run_info
+from sessions_app.workflows.concurrency import limit_of
 from sessions_app.workflows.config import WorkflowConfig
+from sessions_app.workflows.context_variables import bound
 from sessions_app.workflows.registry import Offered, Workflow, resolve
 from sessions_app.workflows.request_context import Connection, ParentTokens, RequestContext
-from sessions_app.workflows.run_info import AuthCallback, Message, RuntimeTypeEnum
+from sessions_app.workflows.run_info import AuthCallback, RuntimeTypeEnum
 
 # Seconds between two looks for idle builders, and for open sessions at a shutdown.
 CLEANUP_EVERY = 30.0
+CLEANUP_AT_MOST_EVERY = 1.0
 SHUTDOWN_WAIT = 10.0
 
 WHO = (
@@ -38,24 +40,42 @@ WHO = (
 class SessionManager:
     """Sessions on one workflow: its builders, its limit, and the clean-up of idle builders.
 
-    Use `create` to make one and `shutdown` to end it.
+    Use `create` to make one and `shutdown` to end it. One that is made without `create` has no
+    clean-up, and of shared builders only what it is given.
     """
 
     def __init__(
-        self, offered: Offered, runtime_type: RuntimeTypeEnum = RuntimeTypeEnum.RUN_OR_SERVE
+        self,
+        config: WorkflowConfig | None = None,
+        shared_builder: Any = None,
+        entry_function: Workflow | Offered | str | None = None,
+        shared_workflow: Workflow | None = None,
+        max_concurrency: int | None = None,
+        runtime_type: RuntimeTypeEnum = RuntimeTypeEnum.RUN_OR_SERVE,
     ) -> None:
-        self.entry = offered.workflow
-        self.config: WorkflowConfig = offered.config
+        """Without building anything: `shared_builder` is what all users share, ready to use;
+        `shared_workflow` is the workflow itself, where it need not be found by `entry_function`.
+        All else is as `create` has it.
+
+        Raises:
+            UnknownWorkflow, pydantic.ValidationError: as `create` does.
+        """
+        offered = resolve(shared_workflow or entry_function, config, max_concurrency)
         self.options = offered.options
-        self.runtime_type = runtime_type
-        self.semaphore = FairSemaphore(
-            offered.config.max_concurrency or sys.maxsize,
-            offered.config.max_concurrency_per_user or sys.maxsize,
-        )
-        self._pool = BuilderPool(offered)
+        self.runtime_type = self._runtime_type = runtime_type
+        self._config = offered.config
+        self._entry_function = entry_function
+        self._workflow = offered.workflow
+        self._max_concurrency = self._config.max_concurrency
+        self._semaphore = limit_of(self._max_concurrency, self._config.max_concurrency_per_user)
+        self._shared_builder = shared_builder
         self._shared: Built | None = None
-        self._shared_value: Any = None
-        self._cleanup: asyncio.Task[None] | None = None
+        self._pool = BuilderPool(offered)
+        self._per_user_session_timeout = timedelta(seconds=self._config.per_user_idle)
+        self._per_user_session_cleanup_interval = timedelta(
+            seconds=max(min(CLEANUP_EVERY, self._config.per_user_idle), CLEANUP_AT_MOST_EVERY)
+        )
+        self._per_user_builders_cleanup_task: asyncio.Task[None] | None = None
         self._shutdown: asyncio.Task[None] | None = None
         self._sessions = OpenSessions()
 
@@ -85,9 +105,8 @@ class SessionManager:
             UnknownWorkflow: there is none of that name.
             pydantic.ValidationError: the configured options are not the workflow's.
         """
-        offered = resolve(entry_function, config, max_concurrency)
-        manager = cls(offered, runtime_type)
-        factory = shared_builder if shared_builder is not None else manager.entry.shared_builder
+        manager = cls(config, None, entry_function, None, max_concurrency, runtime_type)
+        factory = manager._workflow.shared_builder if shared_builder is None else shared_builder
         if callable(factory):
             manager._shared = Built(factory, manager.options)
             try:
@@ -95,15 +114,23 @@ class SessionManager:
             except BaseException:
                 manager._shared.end()
                 raise
-        manager._shared_value = factory
+        manager._shared_builder = factory
         if manager.is_workflow_per_user:
-            manager._cleanup = asyncio.create_task(manager._run_periodic_cleanup())
+            cleanup = asyncio.create_task(manager._run_periodic_cleanup())
+            manager._per_user_builders_cleanup_task = cleanup
         return manager
+
+    @property
+    def config(self) -> WorkflowConfig:
+        """How the workflow is offered."""
+        return self._config
 
     @property
     def is_workflow_per_user(self) -> bool:
         """Whether each user has a builder of their own."""
-        return self.entry.per_user_builder is not None
+        return self._workflow.per_user_builder is not None
+
+    _is_workflow_per_user = is_workflow_per_user
 
     @property
     def workflow(self) -> Workflow:
@@ -112,40 +139,45 @@ class SessionManager:
         Raises:
             ValueError: it is per user; `session(user_id=…).workflow` has it.
         """
-        if self.is_workflow_per_user:
+        if self._shared_workflow is None:
             raise ValueError(
-                "This workflow is per user: open a session(user_id=…) and use its workflow."
+                "Workflow is per-user: open a session(user_id=…) and use its workflow."
             )
-        return self.entry
+        return self._shared_workflow
+
+    @property
+    def _shared_workflow(self) -> Workflow | None:
+        return None if self.is_workflow_per_user else self._workflow
 
     @property
     def shared_builder(self) -> Any:
         """What all users share, ready to use; None if there is nothing."""
-        return self._shared_value
+        return self._shared_builder
 
     @property
     def builders(self) -> dict[str, PerUserBuilderInfo]:
         """The per-user builders, live or being built, by user id."""
         return self._pool.infos
 
+    _per_user_builders = builders
+
     def get_workflow_input_schema(self) -> type[BaseModel]:
-        """What the workflow takes."""
-        return schemas.WorkflowInput
+        """What the workflow takes: its own model, or one with it as `input_message`."""
+        return schemas.workflow_input(self._workflow)
 
     def get_workflow_single_output_schema(self) -> type[BaseModel]:
         """What it gives as a whole: its own model, or one with the result as `value`."""
-        return schemas.single_output(self.entry)
+        return schemas.single_output(self._workflow)
 
     def get_workflow_streaming_output_schema(self) -> type[BaseModel]:
         """What one chunk of its output is: its own model, or one with the chunk as `value`."""
-        return schemas.streaming_output(self.entry)
+        return schemas.streaming_output(self._workflow)
 
     @asynccontextmanager
     async def session(  # noqa: PLR0913 - the toolkit's names
         self,
         user_id: UserId | None = None,
         user_manager: Any = None,
-        *,
         http_connection: Connection | None = None,
         user_message_id: str | None = None,
         conversation_id: str | None = None,
@@ -156,15 +188,17 @@ class SessionManager:
         on every way out.
 
         Args:
-            user_id: who the user is; else what `user_manager` says, else `http_connection`.
+            user_id: who the user is; else what `user_manager` says, else `http_connection`, else
+                the session that is open here, else the request of `set_metadata_from_…`.
             user_manager: a Django user, a `Person`, or any object with `get_user_id()` or
                 `user_id`.
             http_connection: the request that the session serves: Django's `HttpRequest`, an ASGI
-                scope (`http` or `websocket`), or the metadata of a stored run.
+                scope (`http` or `websocket`), what has one (`scope`), or the metadata of a
+                stored run.
             user_message_id: else that of the request's header; `conversation_id` likewise.
             user_input_callback: is given a prompt and answers it: a text, an option's value, or
-                a list of values. The run's slot is free meanwhile, and its latency leaves the
-                time out.
+                a list of values; else that of the session that is open here. The run's slot is
+                free meanwhile, and its latency leaves the time out.
             user_authentication_callback: what `context.user_auth_callback` calls, in the same way.
 
         Raises:
@@ -173,39 +207,40 @@ class SessionManager:
                 tries anew.
             SessionsError: the manager is shut down.
         """
-        name, person = await request_context.identify(user_id, user_manager, http_connection)
-        request = request_context.open_request(
+        request = await request_context.open_request(
             http_connection,
-            user_id=name,
+            user_id,
+            user_manager,
             user_message_id=user_message_id,
             conversation_id=conversation_id,
         )
         if self._shutdown is not None:
             raise SessionsError(SHUT)
-        if self.is_workflow_per_user and not name:
+        if self.is_workflow_per_user and not request.user_id:
             raise ValueError(WHO)
-        session = Session(
-            self,
-            person,
-            request,
-            ask=user_input_callback,
-            authenticate=user_authentication_callback,
-        )
-        with self._sessions.opened(session), request_context.serving(request, http_connection):
-            if not self.is_workflow_per_user:
-                yield session
-                return
-            acquired = self._get_or_create_per_user_builder(name, person)
-            session.info = await session.guard(acquired)
-            try:
-                yield session
-            finally:
-                self._pool.release(session.info)
+        variables = request_context.of_session(request, http_connection)
+        if user_input_callback is not None:
+            variables[standalone.user_input_callback] = user_input_callback
+        if user_authentication_callback is not None:
+            variables[run_info.user_auth_callback] = user_authentication_callback
+        with bound(variables):
+            session = Session(self, self._workflow, self._semaphore, request.user_id)
+            with self._sessions.opened(session):
+                if not self.is_workflow_per_user:
+                    yield session
+                    return
+                acquired = self._pool.acquire(request.user_id, request.user)
+                info = await session.guard(acquired)
+                session.use(info)
+                try:
+                    yield session
+                finally:
+                    self._pool.release(info)
 
     @asynccontextmanager
     async def run(
         self,
-        message: Message | str,
+        message: Any,
         runtime_type: RuntimeTypeEnum | None = None,
         **session: Any,
     ) -> AsyncIterator[Runner]:
@@ -226,7 +261,7 @@ class SessionManager:
         there is none.
         """
         info = self._pool.infos.get(user_id)
-        return None if info is None else info.last_activity + self.config.per_user_idle
+        return None if info is None else info.active_at + self._config.per_user_idle
 
     async def shutdown(self, wait: float = SHUTDOWN_WAIT) -> None:
         """Let no session begin, wait for open ones up to `wait` seconds, and end those that are
@@ -244,46 +279,52 @@ class SessionManager:
         Returns the tokens of `workflow-parent-id` and `-name`, None without the header; the caller
         resets them (`workflow_parent_id.reset(token)`). Asynchronous only as the toolkit's is.
         """
-        request_context.current_request.set(RequestContext.of(request))
-        return request_context.set_parents(request.headers)
+        found = RequestContext.of(request)
+        request_context.set_request(found, await request_context.user_of(request))
+        return request_context.set_parents(found.metadata.headers)
 
     def set_metadata_from_websocket(
         self,
-        websocket: request_context.AsgiScope,
+        websocket: Connection,
         user_message_id: str | None = None,
         conversation_id: str | None = None,
-    ) -> ParentTokens:
-        """The same for a WebSocket's ASGI scope; ids that are given stand before its headers'."""
-        request = RequestContext.of(websocket).named(
-            user_message_id=user_message_id, conversation_id=conversation_id
-        )
-        request_context.current_request.set(request)
-        return request_context.set_parents(request.metadata.headers)
+        pre_parsed_cookies: Mapping[str, str] | None = None,
+    ) -> None:
+        """The same for a WebSocket: its ASGI scope, or a consumer, which has one.
+
+        Ids that are given stand before those of its headers, `pre_parsed_cookies` before its
+        cookies. It sets no parent.
+        """
+        cookies = {} if pre_parsed_cookies is None else {"cookies": pre_parsed_cookies}
+        found = RequestContext.of(websocket, **cookies)
+        named = found.named(user_message_id=user_message_id, conversation_id=conversation_id)
+        request_context.set_request(named, request_context.scope_of(websocket).get("user"))
 
     async def _shut_down(self, wait: float) -> None:
-        if self._cleanup is not None:
-            self._cleanup.cancel()
-            await asyncio.wait([self._cleanup])
+        cleanup = self._per_user_builders_cleanup_task
+        if cleanup is not None:
+            cleanup.cancel()
+            await asyncio.wait([cleanup])
         await self._sessions.end(wait, SHUT)
         await self._pool.close()
         if self._shared is not None:
             await self._shared.close()
 
     def _get_user_id_from_context(self) -> str | None:
-        """The user of the session that the current task serves; None if there is none."""
-        request = request_context.current_request.get()
-        return (request.user_id or None) if request is not None else None
+        """The user of the session that is open here, else of the request; None if there is none."""
+        return request_context.user_in_context()[0] or None
 
-    async def _get_or_create_per_user_builder(
-        self, user_id: str, person: Person | None = None
-    ) -> PerUserBuilderInfo:
-        """The user's builder with a reference taken, which the caller gives back."""
-        return await self._pool.acquire(user_id, person or Person(0, user_id))
+    async def _get_or_create_per_user_builder(self, user_id: UserId) -> tuple[Any, Workflow]:
+        """The user's builder, and the workflow. Nothing keeps it: a session does."""
+        name, person = request_context.by_id(user_id)
+        info = await self._pool.acquire(name, person)
+        self._pool.release(info)
+        return info.builder, info.workflow
 
     async def _run_periodic_cleanup(self) -> None:
-        every = min(CLEANUP_EVERY, self.config.per_user_idle)
+        every = self._per_user_session_cleanup_interval.total_seconds()
         await repeat(self._cleanup_inactive_per_user_builders, every=every, name="session.cleanup")
 
     async def _cleanup_inactive_per_user_builders(self) -> int:
         """Close the builders that nothing used for `per_user_idle` seconds; returns how many."""
-        return await self._pool.evict_idle(self.config.per_user_idle)
+        return await self._pool.evict_idle(self._per_user_session_timeout.total_seconds())

@@ -7,10 +7,8 @@ from contextlib import aclosing
 from types import AsyncGeneratorType
 from typing import Any, TypeVar, cast, overload
 
-from pydantic import TypeAdapter
-from pydantic_core import to_json
-
 from sessions_app.errors import SessionsError
+from sessions_app.sessions import schemas
 from sessions_app.workflows.backend import Backend
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.context import Context, current_context
@@ -19,6 +17,7 @@ from sessions_app.workflows.registry import Workflow
 from sessions_app.workflows.request_context import (
     RequestContext,
     current_request,
+    session_user,
     workflow_parent_id,
     workflow_parent_name,
 )
@@ -88,17 +87,25 @@ class Runner:
         self._values: AsyncGeneratorType[Any, None] | None = None
         backend.attach(slot)
 
-    async def result_stream(self) -> AsyncGenerator[str, None]:
-        """The output as text, in chunks as the workflow yields them; one that does not stream
-        gives one chunk.
+    @overload
+    def result_stream(self) -> AsyncGenerator[Any, None]: ...
+    @overload
+    def result_stream(self, to_type: type[T]) -> AsyncGenerator[T, None]: ...
+    async def result_stream(self, to_type: Any = None) -> AsyncGenerator[Any, None]:
+        """The output in chunks, as the workflow yields them; one that does not stream gives one.
+
+        Args:
+            to_type: have each converted to this type, as `convert` does; as `str`, None gives no
+                chunk.
 
         Raises:
             SessionsError: the result was taken before, or the manager was shut down.
+            pydantic.ValidationError: a chunk is not of `to_type`.
         """
         try:
             async for value in self._begin():
-                if value is not None:
-                    yield _as_text(value)
+                if value is not None or to_type is not str:
+                    yield value if to_type is None else self.convert(value, to_type)
                     self._stop.check()  # it may be closed, or is just being closed
         finally:
             await self._close()
@@ -111,8 +118,7 @@ class Runner:
         """What the workflow returns; of one that streams, its chunks joined as text.
 
         Args:
-            to_type: have it converted to this type, as pydantic does; `str` gives JSON for what
-                is no text.
+            to_type: have it converted to this type, as `convert` does.
 
         Raises:
             SessionsError: the result was taken before, or the manager was shut down.
@@ -121,12 +127,21 @@ class Runner:
         async with aclosing(self._begin()) as values:
             found = [value async for value in values]
         if self._workflow.streams:
-            result: Any = "".join(_as_text(value) for value in found)
+            result: Any = "".join(self.convert(value, str) for value in found)
         else:
             [result] = found
-        if to_type is None:
-            return result
-        return _as_text(result) if to_type is str else TypeAdapter(to_type).validate_python(result)
+        return result if to_type is None else self.convert(result, to_type)
+
+    @staticmethod
+    def convert(value: Any, to_type: type[T]) -> T:
+        """The value as `to_type`: itself if it is one, text for `str` (JSON of what is no text),
+        else what pydantic makes of it.
+
+        Raises:
+            pydantic.ValidationError: it makes none.
+        """
+        converted: T = schemas.convert(value, to_type)
+        return converted
 
     async def close(self) -> None:
         """The run is over, one way or the other: what is left of the workflow is closed, and its
@@ -162,7 +177,8 @@ class Runner:
     async def _execute(self) -> AsyncGenerator[Any, None]:
         function: Callable[..., Any] = self._workflow.function
         try:
-            given = function(self.context.message, self.context)
+            message = schemas.given(self._workflow, self.context.message)
+            given = function(message, self.context)
             if not self._workflow.streams:
                 yield await self._stop.guard(within(self._own, given))
                 return
@@ -188,10 +204,7 @@ def _enter(context: Context) -> None:
     all else of the request, and the parent, is this run's and no other's.
     """
     current_context.set(context)
-    current_request.set(RequestContext(user_id=context.user_id, trace=context.trace))
+    current_request.set(RequestContext(trace=context.trace))
+    session_user.set((context.user_id, context.user))
     workflow_parent_id.set(None)
     workflow_parent_name.set(None)
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else to_json(value).decode()

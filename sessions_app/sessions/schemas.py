@@ -1,47 +1,127 @@
 """What a workflow takes and gives, as pydantic models made from its annotations."""
 
+import inspect
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic_core import from_json, to_json
 
+from sessions_app.errors import Invalid
 from sessions_app.workflows.registry import Workflow
+from sessions_app.workflows.run_info import Message
 
 
 class WorkflowInput(BaseModel):
-    """What every workflow takes: the text that a person wrote."""
+    """What a workflow takes whose first argument is a `Message`: the text that a person wrote."""
 
     input_message: str = Field(min_length=1)
 
 
 @cache
+def workflow_input(workflow: Workflow) -> type[BaseModel]:
+    """What it takes: the model that its first argument is annotated with, or one with a value of
+    that type as `input_message`.
+    """
+    annotation = _takes(workflow)
+    if annotation is Message:
+        return WorkflowInput
+    return _model(workflow, "Input", annotation, "input_message")
+
+
+@cache
 def single_output(workflow: Workflow) -> type[BaseModel]:
     """The whole result: the workflow's own model, or one with the result as `value`."""
-    annotation = str if workflow.streams else _returns(workflow)
+    annotation = str if workflow.streams else _hints(workflow).get("return", Any)
     return _model(workflow, "Output", annotation)
 
 
 @cache
 def streaming_output(workflow: Workflow) -> type[BaseModel]:
-    """One chunk: the workflow's own model, or one with the chunk as `value`.
-
-    A workflow that does not stream gives its result as one chunk of text.
+    """One chunk: the workflow's own model, or one with the chunk as `value`; of one that does not
+    stream that is its result.
     """
     if not workflow.streams:
-        return _model(workflow, "Chunk", str)
-    arguments = get_args(_returns(workflow))  # of AsyncGenerator[…], AsyncIterator[…]
+        return single_output(workflow)
+    arguments = get_args(_hints(workflow).get("return"))  # of AsyncGenerator[…], AsyncIterator[…]
     return _model(workflow, "Chunk", arguments[0] if arguments else str)
 
 
-def _returns(workflow: Workflow) -> Any:
+def given(workflow: Workflow, message: Any) -> Any:
+    """The first argument of the workflow function, from what a run was given: a value of its type,
+    or what pydantic makes one of; the same as JSON text; or a dict or model in the form of its
+    input schema.
+
+    Raises:
+        Invalid: the workflow does not take it; says why.
+    """
+    annotation, schema = _takes(workflow), workflow_input(workflow)
+    if annotation is Message and isinstance(message, Message | str):
+        return message if isinstance(message, Message) else Message(message)
+    problem: ValidationError | None = None
+    message = message.text if isinstance(message, Message) else message
+    for value in _readings(message, wraps="input_message" in schema.model_fields):
+        try:
+            taken: Any = schema.model_validate(value)
+        except ValidationError as error:
+            problem = error
+        else:
+            if schema is annotation:
+                return taken
+            return Message(taken.input_message) if annotation is Message else taken.input_message
+    raise Invalid(f"The workflow does not take this message: {_reason(problem)}") from problem
+
+
+def convert(value: Any, to_type: Any) -> Any:
+    """The value as `to_type`: itself if it is one, text for `str` (JSON of what is no text), else
+    what pydantic makes of it.
+
+    Raises:
+        pydantic.ValidationError: it makes none.
+    """
+    if isinstance(to_type, type) and isinstance(value, to_type):
+        return value
+    if to_type is str:
+        return to_json(value).decode()
+    return TypeAdapter(to_type).validate_python(value, from_attributes=True)
+
+
+def _readings(message: Any, *, wraps: bool) -> Iterator[Any]:
+    """What it may mean: something in the form of the input schema, or just its `input_message`."""
+    values = [message]
+    if isinstance(message, str):
+        with suppress(ValueError):
+            values.append(from_json(message))
+    for value in values:
+        yield value
+        if wraps:
+            yield {"input_message": value}
+
+
+def _reason(problem: ValidationError | None) -> str:
+    errors = problem.errors(include_url=False, include_context=False) if problem else []
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in errors)
+
+
+@cache
+def _takes(workflow: Workflow) -> Any:
+    first = next(iter(inspect.signature(workflow.function).parameters))
+    return _hints(workflow).get(first, Message)
+
+
+def _hints(workflow: Workflow) -> dict[str, Any]:
     try:
-        return get_type_hints(workflow.function).get("return", Any)
+        return get_type_hints(workflow.function)
     except (NameError, TypeError):  # a name that only type checkers see
-        return Any
+        return {}
 
 
-def _model(workflow: Workflow, kind: str, annotation: Any) -> type[BaseModel]:
+def _model(workflow: Workflow, kind: str, annotation: Any, field: str = "value") -> type[BaseModel]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     name = "".join(part.capitalize() for part in workflow.name.replace("-", "_").split("_"))
-    return create_model(f"{name}{kind}", value=(annotation, ...))
+    fields: dict[str, Any] = {field: (annotation, ...)}
+    config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+    return create_model(f"{name}{kind}", __config__=config, **fields)

@@ -11,18 +11,18 @@ import structlog
 from pydantic import BaseModel
 
 from sessions_app.errors import NoPerson, SessionsError
-from sessions_app.models.people import Person
+from sessions_app.models.people import UserId
 from sessions_app.sessions.builder import PerUserBuilderInfo
 from sessions_app.sessions.runner import Runner, Stop
-from sessions_app.sessions.standalone import ScriptBackend, UserInputCallback
+from sessions_app.sessions.standalone import ScriptBackend, user_input_callback
 from sessions_app.workflows import request_context
 from sessions_app.workflows.backend import Backend
-from sessions_app.workflows.concurrency import FairSemaphore, Slot
+from sessions_app.workflows.concurrency import Limit, Slot
 from sessions_app.workflows.context import current_context
 from sessions_app.workflows.context_variables import bound
 from sessions_app.workflows.registry import Workflow
-from sessions_app.workflows.request_context import RequestContext
-from sessions_app.workflows.run_info import AuthCallback, Message, RunInfo, RuntimeTypeEnum
+from sessions_app.workflows.request_context import workflow_parent_id, workflow_parent_name
+from sessions_app.workflows.run_info import Message, RunInfo, RuntimeTypeEnum, user_auth_callback
 
 log = structlog.get_logger(__name__)
 
@@ -38,20 +38,12 @@ class Manager(Protocol):
     """What a session needs of the manager that gave it."""
 
     @property
-    def entry(self) -> Workflow:
-        """The workflow that it runs."""
-
-    @property
     def options(self) -> BaseModel:
         """The workflow's options."""
 
     @property
     def runtime_type(self) -> RuntimeTypeEnum:
         """What its runs are for."""
-
-    @property
-    def semaphore(self) -> FairSemaphore:
-        """The limit of all users together."""
 
     @property
     def shared_builder(self) -> Any:
@@ -63,52 +55,59 @@ T = TypeVar("T")
 
 
 class Session(Generic[M]):
-    """One request's use of a workflow and its builder. Made by `SessionManager.session`."""
+    """One request's use of a workflow and its builder. Made by `SessionManager.session`.
+
+    Whom it serves, and who answers its prompts, it has from the context in which it is made. A
+    `semaphore` that is a null context is no limit.
+    """
 
     def __init__(
         self,
-        manager: M,
-        user: Person,
-        request: RequestContext,
-        *,
-        ask: UserInputCallback | None = None,
-        authenticate: AuthCallback | None = None,
+        session_manager: M,
+        workflow: Workflow,
+        semaphore: Limit,
+        user_id: UserId | None = None,
     ) -> None:
-        self._manager = manager
-        self._user = user
-        self._request = request
-        self._ask = ask or _nobody
-        self._authenticate = authenticate or _nobody
+        self._session_manager = session_manager
+        self._workflow = workflow
+        self._semaphore = semaphore
+        self._request = request_context.request_of(user_id)
+        self._user_id = self._request.user_id or None
+        self._ask = user_input_callback.get()
+        self._authenticate = user_auth_callback.get()
         self._runners: set[Runner] = set()
         self._ended = False
         self._stop = Stop()
-        # The user's builder and its metrics, where the workflow is per user.
-        self.info: PerUserBuilderInfo | None = None
+        self._info: PerUserBuilderInfo | None = None
 
     @property
     def user_id(self) -> str | None:
         """The user's id as text; None where nobody is identified."""
-        return self._request.user_id or None
+        return self._user_id
 
     @property
     def workflow(self) -> Workflow:
         """The workflow that this session runs."""
-        return self._manager.entry
+        return self._workflow
 
     @property
     def session_manager(self) -> M:
         """The manager that gave it."""
-        return self._manager
+        return self._session_manager
 
     @property
     def conversation_id(self) -> str:
         """The conversation's id, given or of the request's header; may be empty."""
         return self._request.conversation_id
 
+    def use(self, info: PerUserBuilderInfo) -> None:
+        """It runs with the user's own builder and limit, and its runs are recorded there."""
+        self._info, self._semaphore = info, info.semaphore
+
     @asynccontextmanager
     async def run(
         self,
-        message: Message | str,
+        message: Any,
         runtime_type: RuntimeTypeEnum | None = None,
         parent_id: str | None = None,
         parent_name: str | None = None,
@@ -119,7 +118,8 @@ class Session(Generic[M]):
         """Take a slot under the concurrency limit, and run the workflow for one message.
 
         Args:
-            message: what the person wrote.
+            message: what the person wrote, or another value that the workflow takes
+                (`SessionManager.get_workflow_input_schema`).
             runtime_type: what the run is for; else the manager's.
             parent_id: the step of another workflow that calls this one; `parent_name` its name.
                 Else those of the request's headers.
@@ -131,30 +131,29 @@ class Session(Generic[M]):
             SessionsError: the session has ended, or its manager is shut down.
         """
         self._check()
-        given = Message(message) if isinstance(message, str) else message
-        parents = request_context.parents(parent_id, parent_name)
-        of_user = self._manager.semaphore.of(self.user_id or "")
-        slot = Slot(of_user if self.info is None else self.info.semaphore)
+        parent = {workflow_parent_id: parent_id, workflow_parent_name: parent_name}
+        given = {variable: name for variable, name in parent.items() if name is not None}
+        slot = Slot(self._semaphore, self.user_id or "")
         began, failed = time.monotonic(), False
         try:
             async with AsyncExitStack() as stack:
                 await self._stop.guard(stack.enter_async_context(slot))
                 self._check()
+                stack.enter_context(bound(given))
                 info = RunInfo(
-                    message=given,
-                    user=self._user,
+                    message=Message(message) if isinstance(message, str) else message,
                     request=self._request,
                     run_id=run_id or str(uuid4()),
                     builder=self._builder(),
-                    options=self._manager.options,
-                    authenticate=slot.waiting(self._authenticate),
-                    parent=parents,
-                    runtime_type=runtime_type or self._manager.runtime_type,
+                    options=self._session_manager.options,
+                    authenticate=slot.waiting(self._authenticate or _nobody),
+                    parent=(workflow_parent_id.get(), workflow_parent_name.get()),
+                    runtime_type=runtime_type or self._session_manager.runtime_type,
                 )
-                stands_on = backend or ScriptBackend(self._ask)
+                stands_on = backend or ScriptBackend(self._ask or _nobody)
                 runner = Runner(self.workflow, info, stands_on, slot, self._stop)
                 try:
-                    with bound(current_context, runner.context), self._driven(runner):
+                    with bound({current_context: runner.context}), self._driven(runner):
                         yield runner
                 finally:
                     await runner.close()
@@ -205,11 +204,11 @@ class Session(Generic[M]):
             self._runners.discard(runner)
 
     def _record(self, seconds: float, *, failed: bool) -> None:
-        if self.info is not None:
-            self.info.record_request(max(seconds, 0) * 1000, success=not failed)
+        if self._info is not None:
+            self._info.record_request(max(seconds, 0) * 1000, success=not failed)
 
     def _builder(self) -> Any:
-        return self._manager.shared_builder if self.info is None else self.info.builder
+        return self._session_manager.shared_builder if self._info is None else self._info.builder
 
 
 class OpenSessions:

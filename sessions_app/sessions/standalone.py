@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,11 @@ from sessions_app.workflows.prompts import AnyPrompt
 
 # Answers a prompt: a text, an option's value, or a list of values.
 UserInputCallback = Callable[[AnyPrompt], Awaitable[str | list[str]]]
+
+# That of the session that is open here; sessions within it ask by the same.
+user_input_callback: ContextVar[UserInputCallback | None] = ContextVar(
+    "user_input_callback", default=None
+)
 
 
 class ScriptBackend:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Literal, Protocol
 
 # The loop keeps a timer that was cancelled until its time, and the variables with it.
@@ -72,6 +72,17 @@ class FairSemaphore(asyncio.Semaphore):
                 turn.set_result(None)
 
 
+# A limit of runs at once, or that there is none.
+Limit = asyncio.Semaphore | nullcontext[None]
+
+
+def limit_of(runs: int, per_user: int | None = None) -> Limit:
+    """At most so many runs at once, and so many of each user; 0 is no limit."""
+    if not runs and per_user is None:
+        return nullcontext()
+    return FairSemaphore(runs or sys.maxsize, per_user or sys.maxsize)
+
+
 class Slots(Protocol):
     """Where a run takes its slot: a semaphore, or a user's part of one."""
 
@@ -80,6 +91,17 @@ class Slots(Protocol):
 
     def release(self) -> None:
         """Give it back."""
+
+
+class _NoLimit:
+    async def acquire(self) -> Literal[True]:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
+NO_LIMIT = _NoLimit()
 
 
 class UserSlots:
@@ -103,8 +125,10 @@ class Slot:
     again when the last of them is over.
     """
 
-    def __init__(self, slots: Slots) -> None:
-        self._slots = slots
+    def __init__(self, limit: Limit, user: str = "") -> None:
+        self._slots: Slots = NO_LIMIT
+        if not isinstance(limit, nullcontext):
+            self._slots = limit.of(user) if isinstance(limit, FairSemaphore) else limit
         self._held = False
         self._waits = 0
         self._waiting_since = 0.0

@@ -28,7 +28,7 @@ class WorkflowConfig(BaseModel):
     max_concurrency_per_user: int | None = Field(default=None, ge=1)
     second_message: Policy | None = None
     # A user's builder that nothing used for so long is closed.
-    per_user_idle: float = Field(default=3600, gt=0)
+    per_user_idle: float = Field(default=3600, ge=0)
     # Which workers host it, where there are several: those that take jobs of this queue.
     queue: str = Field(default=DEFAULT_QUEUE, pattern=r"^[A-Za-z0-9_-]{1,50}$")
     options: dict[str, Any] = Field(default_factory=dict)

@@ -17,7 +17,7 @@ from sessions_app.workflows.backend import Backend, StoredResponse
 from sessions_app.workflows.journal import Call, CallResult, digest
 from sessions_app.workflows.prompts import Prompt, Response
 from sessions_app.workflows.request_context import RequestMetadata
-from sessions_app.workflows.run_info import AuthCallback, RunInfo
+from sessions_app.workflows.run_info import AuthCallback, Message, RunInfo
 from sessions_app.workflows.steps import Retry, execute, result_type
 from sessions_app.workflows.trace import Trace
 
@@ -34,10 +34,12 @@ class Context:
     """
 
     def __init__(self, info: RunInfo, backend: Backend) -> None:
-        self.message = info.message
-        self.user = info.user
+        # A `Message` where it is a text, else as it was given to the run.
+        self.message: Any = info.message
+        self.user = info.request.user
         self.conversation_id = info.request.conversation_id
-        self.user_message_id = info.request.user_message_id or info.message.id
+        message_id = info.message.id if isinstance(info.message, Message) else ""
+        self.user_message_id = info.request.user_message_id or message_id
         self.run_id = info.run_id
         self.metadata: RequestMetadata = info.request.metadata
         self.options: Any = info.options
@@ -64,6 +66,11 @@ class Context:
         if context is None:
             raise NoRun
         return context
+
+    @property
+    def input_message(self) -> Any:
+        """What the run was given: a text, or another value that the workflow takes."""
+        return self.message.text if isinstance(self.message, Message) else self.message
 
     @property
     def user_id(self) -> str:

@@ -1,9 +1,9 @@
 """Context variables that are set and reset exactly."""
 
 import types
-from collections.abc import Awaitable, Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
-from contextvars import Context, ContextVar
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import Context, ContextVar, Token
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -11,16 +11,19 @@ T = TypeVar("T")
 
 
 @contextmanager
-def bound(variable: ContextVar[T], value: T) -> Iterator[None]:
-    """The variable has the value inside of the block."""
-    token = variable.set(value)
-    try:
+def bound(values: Mapping[ContextVar[Any], Any]) -> Iterator[None]:
+    """The variables have the values inside of the block."""
+    with ExitStack() as stack:
+        for variable, value in values.items():
+            stack.callback(_reset, variable, variable.set(value))
         yield
-    finally:
-        # ValueError: an async generator around the block was closed by another task. The context
-        # that had the value went with its task, and the one here never had it.
-        with suppress(ValueError):
-            variable.reset(token)
+
+
+def _reset(variable: ContextVar[Any], token: Token[Any]) -> None:
+    # ValueError: an async generator around the block was closed by another task. The context that
+    # had the value went with its task, and the one here never had it.
+    with suppress(ValueError):
+        variable.reset(token)
 
 
 @types.coroutine

@@ -1,95 +1,113 @@
 """What a session knows of the request that it serves, and of who made it."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Self
-from urllib.parse import parse_qsl
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
 
-from django.http import HttpRequest, parse_cookie
+from django.core.exceptions import SuspiciousOperation
+from django.http import HttpRequest, RawPostDataException, parse_cookie
 from django.utils.datastructures import CaseInsensitiveMapping
 
 from sessions_app.models.people import Person, UserId, name_of
-from sessions_app.workflows.context_variables import bound
 from sessions_app.workflows.trace import Trace
 
 AsgiScope = Mapping[str, Any]
 
 # A text that a number has: 007 is another's name.
 NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
-
-
-class Client(NamedTuple):
-    """Where a request came from, as the server sees it."""
-
-    host: str
-    port: int | None
+NOBODY = Person(0, "")
 
 
 @dataclass(frozen=True, slots=True)
 class RequestMetadata:
-    """A request. Header names are found in any case; of a query name the last value counts.
+    """A request. Header names are found in any case; of a query name the last value counts. What
+    it does not say is None, or an empty mapping.
 
     Of a live request it holds everything, secrets too; of a stored run only what its front end
-    found fit to store.
+    found fit to store. `url_port` is what the Host header names; `payload` is the body, if it is
+    JSON.
     """
 
-    method: str = ""
-    path: str = ""
+    method: str | None = None
+    url_path: str | None = None
+    url_port: int | None = None
+    url_scheme: str | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: CaseInsensitiveMapping({}))
+    query_params: Mapping[str, str] = field(default_factory=dict)
+    path_params: Mapping[str, Any] = field(default_factory=dict)
+    client_host: str | None = None
+    client_port: int | None = None
     cookies: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, str] = field(default_factory=dict)
-    client: Client | None = None
+    payload: Any = None
 
     @classmethod
     def of_request(cls, request: HttpRequest) -> Self:
         """That of a Django request."""
-        host, port = request.META.get("REMOTE_ADDR"), request.META.get("REMOTE_PORT")
+        port = request.META.get("REMOTE_PORT")
         return cls(
-            method=request.method or "",
-            path=request.path,
+            method=request.method,
+            url_path=request.path,
+            url_port=_port(request.headers),
+            url_scheme=request.scheme,
             headers=request.headers,
+            query_params=request.GET.dict(),
+            path_params=request.resolver_match.kwargs if request.resolver_match else {},
+            client_host=request.META.get("REMOTE_ADDR") or None,
+            client_port=int(port) if port else None,
             cookies=request.COOKIES,
-            query=request.GET.dict(),
-            client=Client(host, int(port) if port else None) if host else None,
+            payload=_payload(request),
         )
 
     @classmethod
     def of_scope(cls, scope: AsgiScope) -> Self:
-        """That of an ASGI scope, `http` or `websocket`."""
+        """That of an ASGI scope, `http` or `websocket`; a socket has no method."""
         headers: dict[str, str] = {}
         for raw_name, raw_value in scope.get("headers", ()):
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
             between = "; " if name == "cookie" else ", "
             headers[name] = headers[name] + between + value if name in headers else value
         query = scope.get("query_string", b"").decode("latin-1")
-        client = scope.get("client")
+        client_host, client_port = scope.get("client") or (None, None)
         return cls(
-            method=scope.get("method", "GET"),
-            path=scope.get("path", ""),
+            method=scope.get("method"),
+            url_path=scope.get("path"),
+            url_port=_port(headers),
+            url_scheme=scope.get("scheme"),
             headers=CaseInsensitiveMapping(headers),
+            query_params=dict(parse_qsl(query, keep_blank_values=True)),
+            path_params=scope.get("url_route", {}).get("kwargs") or scope.get("path_params") or {},
+            client_host=client_host,
+            client_port=client_port,
             cookies=parse_cookie(headers.get("cookie", "")),
-            query=dict(parse_qsl(query, keep_blank_values=True)),
-            client=Client(client[0], client[1]) if client else None,
         )
 
     @classmethod
     def of_stored(cls, stored: Mapping[str, Any]) -> Self:
-        """That of a run, from `Run.metadata`; what is missing there is empty."""
-        client = stored.get("client")
-        return cls(
-            method=stored.get("method") or "",
-            path=stored.get("path") or "",
-            headers=CaseInsensitiveMapping(dict(stored.get("headers") or {})),
-            cookies=dict(stored.get("cookies") or {}),
-            query=dict(stored.get("query") or {}),
-            client=Client(client["host"], client["port"]) if client else None,
-        )
+        """That of a run, from `Run.metadata`: these fields by name, as far as they were stored."""
+        known = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
+        return cls(**{**known, "headers": CaseInsensitiveMapping(stored.get("headers") or {})})
 
 
-Connection = HttpRequest | AsgiScope | RequestMetadata
+def _port(headers: Mapping[str, str]) -> int | None:
+    try:
+        return urlsplit(f"//{headers.get('host', '')}").port
+    except ValueError:
+        return None
+
+
+def _payload(request: HttpRequest) -> Any:
+    try:
+        return json.loads(request.body)
+    except (ValueError, RecursionError, OSError, RawPostDataException, SuspiciousOperation):
+        return None  # it is no JSON, too long, cut off, or was read by somebody else as a stream
+
+
+# A socket is given as its scope, or as what has one: a consumer, or a framework's own request.
+Connection = HttpRequest | AsgiScope | RequestMetadata | Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +115,7 @@ class RequestContext:
     """What a session is about. An empty text, or None, is what nobody named."""
 
     user_id: str = ""
+    user: Person = NOBODY
     conversation_id: str = ""
     user_message_id: str = ""
     workflow_run_id: str = ""
@@ -104,31 +123,40 @@ class RequestContext:
     metadata: RequestMetadata = field(default_factory=RequestMetadata)
 
     @classmethod
-    def of(cls, connection: Connection) -> Self:
-        """That of a request, with the ids that its headers name."""
-        metadata = _metadata(connection)
-        headers = metadata.headers
+    def of(cls, connection: Connection, **metadata: Any) -> Self:
+        """That of a request, with the ids that its headers name; `metadata` stands before its
+        own.
+        """
+        found = _metadata(connection)
+        found = replace(found, **metadata) if metadata else found
+        headers = found.headers
         return cls(
             conversation_id=headers.get("conversation-id", ""),
             user_message_id=headers.get("user-message-id", ""),
             workflow_run_id=headers.get("workflow-run-id", ""),
             trace=Trace.of_headers(headers),
-            metadata=metadata,
+            metadata=found,
         )
 
-    def named(self, **names: str | None) -> Self:
+    def named(self, **names: Any) -> Self:
         """The same, with the names that are given."""
-        given: dict[str, Any] = {name: text for name, text in names.items() if text is not None}
-        return replace(self, **given)
+        return replace(self, **{name: one for name, one in names.items() if one is not None})
 
 
-# The session's request, in whatever task serves it; and the parent of its runs: the step of
-# another workflow that called this one.
+# The request that the current task serves; the user of the innermost session that is open in it;
+# and the parent of its runs: the step of another workflow that called this one.
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
+session_user: ContextVar[tuple[str, Person]] = ContextVar("session_user", default=("", NOBODY))
 workflow_parent_id: ContextVar[str | None] = ContextVar("workflow_parent_id", default=None)
 workflow_parent_name: ContextVar[str | None] = ContextVar("workflow_parent_name", default=None)
 
 ParentTokens = tuple[Token[str | None] | None, Token[str | None] | None]
+
+
+def set_request(request: RequestContext, user: Any) -> None:
+    """The current task serves this request from here on, of that user, if any."""
+    user_id, person = ("", NOBODY) if user is None else _by_manager(user)
+    current_request.set(replace(request, user_id=user_id, user=person))
 
 
 def set_parents(headers: Mapping[str, str]) -> ParentTokens:
@@ -143,71 +171,103 @@ def set_parents(headers: Mapping[str, str]) -> ParentTokens:
     )
 
 
-def parents(parent_id: str | None, name: str | None) -> tuple[str | None, str | None]:
-    """The parent's id and name: those given, else those that are set."""
-    return (
-        parent_id if parent_id is not None else workflow_parent_id.get(),
-        name if name is not None else workflow_parent_name.get(),
-    )
+def user_in_context() -> tuple[str, Person]:
+    """The user of the session that is open here, else of the request that is served here; an
+    empty id where there is none.
+    """
+    user_id, user = session_user.get()
+    if user_id:
+        return user_id, user
+    request = current_request.get() or RequestContext()
+    return request.user_id, request.user
 
 
-def open_request(connection: Connection | None, **names: str | None) -> RequestContext:
-    """What a session is about: the connection, else the request that the task serves already;
-    the names that are given stand before the request's own.
+async def open_request(
+    connection: Connection | None, user_id: UserId | None, user_manager: Any, **names: str | None
+) -> RequestContext:
+    """What a session is about: the connection, else the request that the task serves already; its
+    user, as `identify` says, else the one in the context; the names given stand before its own.
     """
     if connection is not None:
-        found = RequestContext.of(connection)
+        request = RequestContext.of(connection)
     else:
-        found = current_request.get() or RequestContext()
-    return found.named(**names)
+        request = current_request.get() or RequestContext()
+    who = await identify(user_id, user_manager, connection) or user_in_context()
+    return replace(request, user_id=who[0], user=who[1]).named(**names)
 
 
-@contextmanager
-def serving(request: RequestContext, connection: Connection | None) -> Iterator[None]:
-    """The current task serves the request; all is as before after the block."""
-    if connection is None:
-        with bound(current_request, request):
-            yield
-        return
-    headers = request.metadata.headers
-    with (
-        bound(current_request, request),
-        bound(workflow_parent_id, headers.get("workflow-parent-id")),
-        bound(workflow_parent_name, headers.get("workflow-parent-name")),
-    ):
-        yield
+def request_of(user_id: UserId | None) -> RequestContext:
+    """The request that the current task serves, for that user; else for the one in the context."""
+    request = current_request.get() or RequestContext()
+    who = user_in_context()
+    if user_id is not None and str(user_id) != who[0]:
+        who = by_id(user_id)
+    return replace(request, user_id=who[0], user=who[1])
+
+
+def of_session(
+    request: RequestContext, connection: Connection | None
+) -> dict[ContextVar[Any], Any]:
+    """The variables of a session that serves the request."""
+    variables: dict[ContextVar[Any], Any] = {
+        current_request: request,
+        session_user: (request.user_id, request.user),
+    }
+    if connection is not None:
+        headers = request.metadata.headers
+        variables[workflow_parent_id] = headers.get("workflow-parent-id")
+        variables[workflow_parent_name] = headers.get("workflow-parent-name")
+    return variables
 
 
 async def identify(
     user_id: UserId | None, user_manager: Any, connection: Connection | None
-) -> tuple[str, Person]:
-    """Who the user is, by the first that says so; an empty id where none does.
+) -> tuple[str, Person] | None:
+    """Who the user is, by the first that says so; an empty id where that says that it is nobody,
+    None where none says anything.
 
     `user_manager` is a `Person`, a Django user, or has `get_user_id()` or `user_id`. A connection
     has the user whom Django's authentication (or that of channels) found.
     """
     if user_id is None and user_manager is None and connection is not None:
-        user_manager = await _user(connection)
-    if user_id is None and user_manager is not None:
-        if isinstance(user_manager, Person):
-            return name_of(user_manager.id) if user_manager.id else "", user_manager
-        if hasattr(user_manager, "is_authenticated"):
-            if not user_manager.is_authenticated:
-                return "", Person(0, "")
-            person = Person.of(user_manager)
-            return name_of(person.id), person
-        get = getattr(user_manager, "get_user_id", None)
-        user_id = get() if get is not None else user_manager.user_id
-    text = "" if user_id is None else str(user_id)
+        user_manager = await user_of(connection)
+    if user_id is not None:
+        return by_id(user_id)
+    return None if user_manager is None else _by_manager(user_manager)
+
+
+def by_id(user_id: UserId) -> tuple[str, Person]:
+    """The user of that id, of whom nothing else is known."""
+    text = str(user_id)
     return text, Person(int(text) if NUMBER.fullmatch(text) else text or 0, text)
 
 
-async def _user(connection: Connection) -> Any:
+def _by_manager(user_manager: Any) -> tuple[str, Person]:
+    if isinstance(user_manager, Person):
+        return name_of(user_manager.id) if user_manager.id else "", user_manager
+    if hasattr(user_manager, "is_authenticated"):
+        if not user_manager.is_authenticated:
+            return "", NOBODY
+        person = Person.of(user_manager)
+        return name_of(person.id), person
+    get = getattr(user_manager, "get_user_id", None)
+    user_id = get() if get is not None else user_manager.user_id
+    return ("", NOBODY) if user_id is None else by_id(user_id)
+
+
+async def user_of(connection: Connection) -> Any:
+    """The user whom the authentication in front found; None where there was none."""
     if isinstance(connection, HttpRequest):
         # `request.user` may ask the database; `auser` does so without blocking.
         auser = getattr(connection, "auser", None)
         return await auser() if auser is not None else getattr(connection, "user", None)
-    return None if isinstance(connection, RequestMetadata) else connection.get("user")
+    return None if isinstance(connection, RequestMetadata) else scope_of(connection).get("user")
+
+
+def scope_of(connection: Any) -> AsgiScope:
+    """The scope of a socket or request: itself, or what a consumer or a framework's object has."""
+    scope: AsgiScope = getattr(connection, "scope", connection)
+    return scope
 
 
 def _metadata(connection: Connection) -> RequestMetadata:
@@ -215,4 +275,4 @@ def _metadata(connection: Connection) -> RequestMetadata:
         return connection
     if isinstance(connection, HttpRequest):
         return RequestMetadata.of_request(connection)
-    return RequestMetadata.of_scope(connection)
+    return RequestMetadata.of_scope(scope_of(connection))

@@ -1,13 +1,13 @@
 """Who and what a run is about: what its context is made of."""
 
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel
 
-from sessions_app.models.people import Person
 from sessions_app.workflows.request_context import RequestContext
 
 
@@ -30,13 +30,19 @@ class RuntimeTypeEnum(StrEnum):
 
 AuthCallback = Callable[..., Awaitable[Any]]
 
+# That of the session that is open here, and of those within it.
+user_auth_callback: ContextVar[AuthCallback | None] = ContextVar("user_auth_callback", default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """Who and what a run is about. `parent` is the id and name of the step that called it."""
+    """Who and what a run is about.
 
-    message: Message
-    user: Person
+    `message` is as it was given to the run, of any type that the workflow takes; `parent` is the
+    id and name of the step that called it.
+    """
+
+    message: Any
     request: RequestContext
     run_id: str
     builder: Any

@@ -117,10 +117,10 @@ def test_a_run_knows_the_request_but_no_secret_of_it(server: Server) -> None:
     Http(server).generate("echo 1", traceparent="00-1", x_tenant="t1")
     (row,) = server.rows("SELECT metadata FROM sessions_app_run")
     metadata = json.loads(row["metadata"])
-    assert (metadata["method"], metadata["path"]) == ("POST", "/generate")
+    assert (metadata["method"], metadata["url_path"]) == ("POST", "/generate")
     assert metadata["headers"]["x-tenant"] == "t1"
     assert metadata["headers"]["traceparent"] == "00-1"
-    assert metadata["query"] == {"workflow": "probe"}
+    assert metadata["query_params"] == {"workflow": "probe"}
     assert server.cookies["ann"] not in row["metadata"]
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Person
+from sessions_app.workflows.concurrency import Limit
 from sessions_app.workflows.config import WorkflowConfig
 from sessions_app.workflows.registry import NoOptions, Workflow
 
@@ -120,3 +121,9 @@ async def turns(count: int = 100) -> None:
     """Let the loop turn so often: more than what waits for nothing needs to come to its end."""
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+def free(limit: Limit) -> int:
+    """How many slots are free under the limit."""
+    assert isinstance(limit, asyncio.Semaphore)
+    return limit._value

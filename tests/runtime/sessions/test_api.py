@@ -56,7 +56,6 @@ UNITS = {
     r"seconds?$": "second",
     r"wait(ed)?$": "second",
     r"timeout$": "second",
-    r"last_activity$|created_at$": "second",
     r"trace_id$|span_id$": "bits",
 }
 
@@ -167,11 +166,11 @@ async def untyped(message, context):  # type: ignore[no-untyped-def]  # authors 
     ("function", "single", "chunk"),
     [
         (text, {"value": "string"}, {"value": "string"}),
-        (numbers, {"value": "array"}, {"value": "string"}),
-        (model, {"title": "string"}, {"value": "string"}),
+        (numbers, {"value": "array"}, {"value": "array"}),
+        (model, {"title": "string"}, {"title": "string"}),
         (chunks, {"value": "string"}, {"value": "string"}),
         (models, {"value": "string"}, {"title": "string"}),
-        (untyped, {"value": None}, {"value": "string"}),
+        (untyped, {"value": None}, {"value": None}),
     ],
 )
 async def test_schemas_are_of_the_workflows_annotations(

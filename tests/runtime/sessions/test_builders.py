@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -103,11 +104,11 @@ async def test_eviction_during_a_request_waits_for_its_end() -> None:
     log = Log()
     async with managing(declare(own, per_user_builder=log.build), per_user_idle=0.001) as manager:
         async with manager.session("ann") as session, session.run("x") as runner:
-            manager.builders["ann"].last_activity -= 1000
+            manager.builders["ann"].last_activity -= timedelta(seconds=1000)
             assert not await manager.evict("ann")
             assert await manager._cleanup_inactive_per_user_builders() == 0
             assert await runner.result() == "ann has ann#1"
-        manager.builders["ann"].last_activity -= 1000
+        manager.builders["ann"].last_activity -= timedelta(seconds=1000)
         # The clean-up in the background may be first.
         await manager._cleanup_inactive_per_user_builders()
         await log.until("ann closed")

@@ -14,7 +14,7 @@ from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Context, Message, Person, TextPrompt
 from sessions_app.workflows.config import WorkflowConfig
 from tests.support.hosting import until_true
-from tests.support.sessions import Log, Made, declare, managing, turns
+from tests.support.sessions import Log, Made, declare, free, managing, turns
 
 SHUT = pytest.raises(SessionsError, match="shut down")
 
@@ -267,10 +267,10 @@ async def test_who_waits_for_a_place_or_a_builder_is_told_of_the_shutdown() -> N
         for task in waiting:
             with SHUT:
                 await task
-        assert session.info is not None
-        assert session.info.semaphore._value == 0
-    assert session.info.semaphore._value == 1
-    assert session.info.ref_count == 0
+        assert session._info is not None
+        assert free(session._info.semaphore) == 0
+    assert free(session._info.semaphore) == 1
+    assert session._info.ref_count == 0
 
 
 async def test_a_run_that_does_not_end_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,14 +15,14 @@ from sessions_app.models import Event, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hosting import Hosting, make_user, output, until_true
-from tests.support.sessions import Log
+from tests.support.sessions import Log, free
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 METADATA = {
     "method": "POST",
-    "path": "/chat",
+    "url_path": "/chat",
     "headers": {
         "traceparent": f"00-{TRACE_ID}-00f067aa0ba902b7-01",
         "workflow-run-id": "r7",
@@ -31,8 +31,9 @@ METADATA = {
         "conversation-id": "not this one",
         "user-message-id": "nor this",
     },
-    "query": {"a": "1"},
-    "client": {"host": "10.0.0.1", "port": 1234},
+    "query_params": {"a": "1"},
+    "client_host": "10.0.0.1",
+    "client_port": 1234,
 }
 
 
@@ -50,8 +51,8 @@ async def tell(message: Message, context: Context) -> AsyncGenerator[str, None]:
             "trace": f"{here.workflow_trace_id:032x}",
             "span": here.trace.headers["traceparent"],
             "parent": [here.workflow_parent_id, here.workflow_parent_name],
-            "path": here.metadata.path,
-            "client": here.metadata.client,
+            "path": here.metadata.url_path,
+            "client": [here.metadata.client_host, here.metadata.client_port],
         }
     )
 
@@ -139,7 +140,7 @@ async def test_nothing_is_kept_in_memory_after_a_run_ended() -> None:
         await until_true(lambda: not host._runs)
         manager = hosting.hosts._managers["t_context"]
         assert not manager._sessions._open
-        assert manager.semaphore._value == manager.config.max_concurrency
+        assert free(manager._semaphore) == manager.config.max_concurrency
         await until_true(lambda: not kept(row.id))  # the writer's thread may be at its end
         assert await reads.read(output, row.id)
 

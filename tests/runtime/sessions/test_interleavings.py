@@ -63,7 +63,7 @@ class Interleavings(RuleBasedStateMachine):
         self.manager = self.loop.run_until_complete(
             SessionManager.create(config, entry_function=workflow)
         )
-        cleanup = self.manager._cleanup
+        cleanup = self.manager._per_user_builders_cleanup_task
         assert cleanup is not None
         cleanup.cancel()  # it is a rule here
 
@@ -94,8 +94,8 @@ class Interleavings(RuleBasedStateMachine):
 
     async def visit(self, user: str, number: int) -> None:
         async with self.manager.session(user) as session:
-            assert session.info is not None
-            self.infos.append(session.info)
+            assert session._info is not None
+            self.infos.append(session._info)
             self.held[number] = session
             try:
                 async with session.run(Message("x", id=str(number))) as runner:
@@ -176,8 +176,8 @@ class Interleavings(RuleBasedStateMachine):
     @invariant()
     def what_a_session_holds_is_there(self) -> None:
         for session in self.held.values():
-            assert session.info is not None
-            thing = session.info.builder
+            assert session._info is not None
+            thing = session._info.builder
             assert thing.ready, "not ready"
             assert not thing.closed or (self.shutting and session._ended), "evicted in use"
 

@@ -17,7 +17,7 @@ from natproject.settings.env import ROOT
 from sessions_app.errors import NoPerson
 from sessions_app.workflows import BinaryPrompt, Context, Message, TextPrompt
 from sessions_app.workflows.concurrency import Slot
-from tests.support.sessions import Log, declare, managing, turns
+from tests.support.sessions import Log, declare, free, managing, turns
 
 
 async def ask(message: Message, context: Context) -> str:
@@ -66,7 +66,7 @@ async def test_a_callback_that_waits_for_a_person_frees_the_place(
         assert await say("echo") == "echo"
         person.answered.set()
         assert await waiting == "Eve"
-        assert manager.semaphore._value == 1
+        assert free(manager._semaphore) == 1
 
 
 async def test_without_a_callback_there_is_nobody_to_ask() -> None:
@@ -81,13 +81,13 @@ async def test_a_run_holds_its_place_again_after_an_answer() -> None:
     person.answered.set()
 
     async def look(message: Message, context: Context) -> None:
-        values.append(manager.semaphore._value)
+        values.append(free(manager._semaphore))
         await context.ask(TextPrompt(text="?"))
-        values.append(manager.semaphore._value)
+        values.append(free(manager._semaphore))
         await context.user_auth_callback()
-        values.append(manager.semaphore._value)
+        values.append(free(manager._semaphore))
         await context.sleep(0)
-        values.append(manager.semaphore._value)
+        values.append(free(manager._semaphore))
 
     async with (
         managing(declare(look), max_concurrency=1) as manager,
@@ -116,7 +116,7 @@ async def test_an_answered_run_waits_for_a_place_before_it_goes_on() -> None:
         await person.asked.wait()
         staying = asyncio.create_task(say("stay"))
         await turns()
-        assert manager.semaphore.locked()
+        assert free(manager._semaphore) == 0
         person.answered.set()
         await turns()
         assert not asking.done()
@@ -164,7 +164,7 @@ async def test_a_run_gives_its_place_back_on_every_way_out(cancelled: bool) -> N
         else:
             person.answered.set()
         await asyncio.wait([waiting])
-        assert manager.semaphore._value == 1
+        assert free(manager._semaphore) == 1
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans()), max_size=6))

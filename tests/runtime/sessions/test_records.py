@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -101,13 +102,13 @@ async def test_a_session_is_activity_when_it_begins_and_when_it_ends() -> None:
     async with managing(declare(act, per_user_builder=Log().build)) as manager:
         await visit(manager, "well")
         info = manager.builders["ann"]
-        info.last_activity = long_ago = info.last_activity - 1000
+        info.last_activity = long_ago = info.last_activity - timedelta(seconds=1000)
         before = time.monotonic()
         async with manager.session("ann"):
-            assert info.last_activity >= before
+            assert info.active_at >= before
             info.last_activity = long_ago
             before = time.monotonic()
-        assert info.last_activity >= before
+        assert info.active_at >= before
 
 
 async def test_the_end_of_a_build_is_activity() -> None:
@@ -117,11 +118,11 @@ async def test_the_end_of_a_build_is_activity() -> None:
         visiting = asyncio.create_task(visit(manager, "hang"))
         await log.until("ann building")
         info = manager.builders["ann"]
-        info.last_activity -= 1000
+        info.last_activity -= timedelta(seconds=1000)
         before = time.monotonic()
         gate.set()
         await until_true(lambda: info.builder is not None)
-        assert info.last_activity >= before
+        assert info.active_at >= before
         visiting.cancel()
         await asyncio.wait([visiting])
 
@@ -140,8 +141,8 @@ async def test_a_clean_up_closes_what_is_idle_and_nothing_else() -> None:
         for user in ("ann", "ben"):
             async with manager.session(user):
                 pass
-        manager.builders["ann"].last_activity -= 61
-        manager.builders["ben"].last_activity -= 30
+        manager.builders["ann"].last_activity -= timedelta(seconds=61)
+        manager.builders["ben"].last_activity -= timedelta(seconds=30)
         assert await manager._cleanup_inactive_per_user_builders() == 1
         assert list(manager.builders) == ["ben"]
         assert log.entries.count("ben closed") == 0

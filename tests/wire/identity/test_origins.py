@@ -78,5 +78,5 @@ def test_metadata_holds_no_secret() -> None:
     found = metadata(scope())
     assert "secret" not in str(found)
     assert found["headers"]["x-tenant"] == "t1"
-    assert found["query"] == {"conversation_id": "c"}
+    assert found["query_params"] == {"conversation_id": "c"}
     assert found["client"] == {"host": "10.0.0.1", "port": 5}
