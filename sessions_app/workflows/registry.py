@@ -14,7 +14,7 @@ from sessions_app.models.people import UserId, name_of
 from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows.config import Policy, RuntimeConfig, WorkflowConfig
 
-WorkflowFunction = Callable[..., AsyncGenerator[str, None] | Awaitable[Any]]
+WorkflowFunction = Callable[..., AsyncGenerator[Any, None] | Awaitable[Any]]
 BuilderFactory = Callable[..., Any]
 F = TypeVar("F", bound=WorkflowFunction)
 

@@ -79,4 +79,4 @@ def test_metadata_holds_no_secret() -> None:
     assert "secret" not in str(found)
     assert found["headers"]["x-tenant"] == "t1"
     assert found["query_params"] == {"conversation_id": "c"}
-    assert found["client"] == {"host": "10.0.0.1", "port": 5}
+    assert (found["client_host"], found["client_port"]) == ("10.0.0.1", 5)
