@@ -10,8 +10,8 @@ from django.db import connections
 
 from chat_app.api.problems import Failure
 from chat_app.feed.feed import Feed
-from chat_app.feed.limits import CloseSocket
-from chat_app.feed.selectors import Opening
+from chat_app.feed.limits import CloseSocket, Window
+from chat_app.feed.selectors import PAGE_BYTES, Opening, size_of
 from chat_app.feed.sweeper import INTERVAL, hear, look, sweeper
 from chat_app.identity import Identity, revocation
 from chat_app.identity.rates import Place
@@ -50,6 +50,7 @@ async def follow(
     try:
         await reader.listener.join(group_name(feed.conversation))
         await reader.listener.join(revocation.group_of(identity.person.id))
+        await feed.acknowledge(after)  # so that it waits for its reader
         await feed.start(Opening(after, after, [], lost=False))
         await look(reader)
         while True:
@@ -59,17 +60,23 @@ async def follow(
                 await feed.advance()
             while feed.taken:
                 yield feed.taken.popleft()
+                if not feed.taken:
+                    await feed.acknowledge(feed.cursor)
             message = await reader.next_message()
             if message is None:
                 yield None
             else:
                 await hear(reader, message)
     except CloseSocket as why:
-        if why.code == 1012:
-            raise Failure(503, "unknown_error", RESTARTING, reason="restarting") from None
-        raise Failure(401, "user_auth_error", "You are not signed in any more.") from None
+        raise _failure(why) from None
     finally:
         await _leave(reader, place)
+
+
+def _failure(why: CloseSocket) -> Failure:
+    if why.code == 1012:
+        return Failure(503, "unknown_error", RESTARTING, reason="restarting")
+    return Failure(401, "user_auth_error", "You are not signed in any more.")
 
 
 async def _leave(reader: "_Reader", place: Place) -> None:
@@ -92,15 +99,16 @@ class _RunFeed(Feed):
     """Takes the events of one run instead of sending the frames of all."""
 
     def __init__(self, run: Run) -> None:
-        super().__init__(run.conversation_id, "", _send_nothing)
+        super().__init__(run.conversation_id, "", _send_nothing, Window(PAGE_BYTES))
         self.run = run.id
         self.taken: deque[Followed] = deque()
 
     async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:
         """Keep it, for who asks the generator."""
-        if event.run == self.run:
-            self.taken.append(Followed(event, after, settled))
-        return 0
+        if event.run != self.run:
+            return 0
+        self.taken.append(Followed(event, after, settled))
+        return size_of(event)
 
 
 async def _send_nothing(text: str, *, free: bool = False) -> None:

@@ -13,7 +13,6 @@ from chat_app.api.problems import Failure
 from chat_app.api.run_feed import Followed, follow
 from chat_app.api.schemas import RunHeaders, StreamHeaders
 from chat_app.api.selectors import Execution, read_execution, run_at
-from chat_app.feed.limits import BUDGET_BURST, BUDGET_RATE, Bucket
 from chat_app.identity import Identity, metadata
 from chat_app.identity.connection import address_of
 from chat_app.identity.rates import Place, submit, take_stream
@@ -151,8 +150,6 @@ async def _stream(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]
 
 async def _pieces(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]:
     quiet = 0
-    fits = True
-    budget = Bucket(rate=BUDGET_RATE, burst=BUDGET_BURST)
     async with aclosing(begun.follow()) as events:
         async for followed in events:
             if followed is None:
@@ -160,11 +157,7 @@ async def _pieces(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]
                 if quiet % HEARTBEAT == 0:
                     yield sse.HEARTBEAT
                 continue
-            text = sse.write(followed, form)
-            if not fits:  # one piece always does, however large: else nobody would get on
-                raise Failure(429, "unknown_error", "Too much at once; come back for the rest.")
-            fits = budget.take(len(text))
-            yield text
+            yield sse.write(followed, form)
             if is_end(followed.event):
                 return
             if _is_rest(followed.event):

@@ -37,14 +37,16 @@ Send = Callable[[str], Awaitable[None]]
 class Feed:
     """News, acknowledgements and the sweeper may move it; one at a time."""
 
-    def __init__(self, conversation: UUID, conversation_id: str, send: Send) -> None:
+    def __init__(
+        self, conversation: UUID, conversation_id: str, send: Send, window: Window | None = None
+    ) -> None:
         self.conversation = conversation
         self.conversation_id = conversation_id
         self.cursor = 0
         self.known = 0  # the highest sequence heard of
         self.deleted = False  # the conversation, when the sweeper last looked
         self._send = send
-        self._window = Window()
+        self._window = window or Window()
         self._lock = asyncio.Lock()
         self.started = False
         self._page = FIRST_PAGE

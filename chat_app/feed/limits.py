@@ -3,10 +3,6 @@
 import time
 from collections import deque
 
-# Daphne buffers without bound what a client does not read, so these are what bounds it. It drops a
-# client that answers no ping for 30 s, which a client that reads nothing cannot.
-BUDGET_BURST = 8 * 1024 * 1024  # bytes to a client that acknowledges nothing
-BUDGET_RATE = 512 * 1024  # bytes/s
 WINDOW_EVENTS = 256  # beyond the last acknowledgement of a client that acknowledges
 WINDOW_BYTES = 1024 * 1024
 WINDOW_PATIENCE = 30.0  # seconds that a full window may wait for an acknowledgement
@@ -47,12 +43,15 @@ class Bucket:
 
 
 class Window:
-    """How far a feed runs ahead of the client's acknowledgements; unlimited before the first."""
+    """How far a feed runs ahead of the client's acknowledgements: `most` bytes at a time. Unlimited
+    before the first.
+    """
 
-    __slots__ = ("_full_since", "_size", "_unacknowledged", "acknowledging")
+    __slots__ = ("_full_since", "_most", "_size", "_unacknowledged", "acknowledging")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = WINDOW_BYTES) -> None:
         self.acknowledging = False
+        self._most = most
         self._unacknowledged: deque[tuple[int, int]] = deque()
         self._size = 0
         self._full_since: float | None = None
@@ -85,7 +84,7 @@ class Window:
         self._look()
 
     def _look(self) -> None:
-        if len(self._unacknowledged) >= WINDOW_EVENTS or self._size >= WINDOW_BYTES:
+        if len(self._unacknowledged) >= WINDOW_EVENTS or self._size >= self._most:
             if self._full_since is None:
                 self._full_since = time.monotonic()
         else:

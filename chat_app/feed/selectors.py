@@ -62,11 +62,11 @@ def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventR
 
 def _page(events: list[EventRecord]) -> list[EventRecord]:
     """The first of them; at least one, however large it is."""
-    sizes = accumulate(_size(event) for event in events)
+    sizes = accumulate(size_of(event) for event in events)
     return events[: max(1, bisect(list(sizes), PAGE_BYTES))]
 
 
-def _size(event: EventRecord) -> int:
+def size_of(event: EventRecord) -> int:
     """Of its texts: nothing else in an event is large."""
     return sum(len(value) for value in event.payload.values() if isinstance(value, str))
 

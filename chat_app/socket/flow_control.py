@@ -1,8 +1,8 @@
 """What the web servers lack for clients that do not read, or send what no client sends.
 
-Daphne keeps all that it is given in memory, however much that becomes. uvicorn has the sender wait,
-but keeps for ever what such a client has not read when its socket ends. And under both, the kernel
-takes up to 4 MiB for each.
+Daphne keeps all that it is given in memory, however much that becomes, for a socket and for a
+response that is sent in parts. uvicorn has the sender wait, but keeps for ever what such a client
+has not read when its socket ends. And under both, the kernel takes up to 4 MiB for each.
 """
 
 import asyncio
@@ -16,6 +16,9 @@ from daphne.http_protocol import WebRequest
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
+from chat_app.protocol.parsing import MAX_FRAME
+from chat_app.socket.connection import LARGEST
+
 Uvicorn: Any = None
 with suppress(ImportError):  # it is the other server
     from uvicorn.protocols.websockets import websockets_sansio_impl
@@ -23,10 +26,14 @@ with suppress(ImportError):  # it is the other server
     Uvicorn = websockets_sansio_impl.WebSocketsSansIOProtocol
 
 PREFIX = b"daphne-root-path"
+# Bytes of a message with which it is too large, whatever its characters are.
+ENOUGH = 4 * (MAX_FRAME + 2)
 # Bytes that the kernel takes beyond what is on its way.
 UNSENT = 64 * 1024
 # Seconds that a client has to read what is left when its socket has ended.
 LAST_READ = 1.0
+# Seconds in which the client of a response has to take what waits in the transport.
+PATIENCE = 60.0
 
 _handle_reply = Server.handle_reply
 _process = WebRequest.process
@@ -73,6 +80,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
     def __init__(self) -> None:
         super().__init__()
         self.room = _Room()
+        self._size = 0
 
     def onConnect(self, request: Any) -> Any:  # noqa: N802 - Autobahn's name
         """Refuse a handshake that is not ASCII where it has to be: Daphne would fail at it."""
@@ -89,6 +97,25 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         self.unregisterProducer()  # the HTTP channel's, which was here before
         self.registerProducer(self.room, True)
         _keep_little(self.transport.getHandle())
+
+    def onMessageBegin(self, isBinary: bool) -> None:  # noqa: N802, N803 - Autobahn's names
+        """Another message begins."""
+        super().onMessageBegin(isBinary)
+        self._size = 0
+
+    def onMessageFrameData(self, payload: bytes) -> None:  # noqa: N802 - Autobahn's name
+        """Keep of a message no more than shows that it is too large: the rest may never come."""
+        super().onMessageFrameData(payload[: max(0, ENOUGH - self._size)])
+        self._size += len(payload)
+        if self._size > LARGEST:
+            self.serverClose(4413)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803 - as above
+        """Hand it on, without a character that was cut in two."""
+        if self._size > ENOUGH:
+            payload = payload.decode(errors="ignore").encode()
+        if self._size <= LARGEST:
+            super().onMessage(payload, isBinary)
 
     def unregisterProducer(self) -> None:  # noqa: N802 - Autobahn's name
         """Nobody is told any more. So Autobahn does before it drops a connection."""
@@ -111,16 +138,33 @@ async def _handle_reply_in_turn(self: Server, protocol: Any, message: Any) -> No
     Raises:
         ConnectionResetError: there will be none, as the client is gone.
     """
+    if isinstance(protocol, WebRequest) and protocol.producer and not message.get("more_body"):
+        protocol.unregisterProducer()
     try:
         await _handle_reply(self, protocol, message)
     except Disconnected:
         raise ConnectionResetError("The client is gone.") from None
-    if isinstance(protocol, FlowControlledProtocol) and message["type"] == "websocket.send":
-        if protocol.room.is_there.is_set():
-            return
+    if isinstance(protocol, WebRequest):
+        await _take_turn(protocol, message)
+    elif message["type"] == "websocket.send" and not protocol.room.is_there.is_set():
         await protocol.room.is_there.wait()
         if protocol.state != protocol.STATE_OPEN:
             raise ConnectionResetError("The client is gone.")
+
+
+async def _take_turn(request: Any, message: Any) -> None:
+    """Wait for room, where a part of a body was written and another follows. It is there, too, when
+    the client is gone: then the rest goes nowhere.
+    """
+    if not message.get("more_body") or request.finished or request.channel is None:
+        return
+    if request.producer is None:
+        request.registerProducer(_Room(), True)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await request.producer.is_there.wait()
+    except TimeoutError:
+        request.transport.abortConnection()
 
 
 def _process_with_ascii_prefix(self: Any) -> Any:

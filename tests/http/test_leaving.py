@@ -3,8 +3,9 @@
 import asyncio
 import json
 import re
+import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -12,15 +13,18 @@ from django.contrib.auth.models import User
 from django.core.asgi import get_asgi_application
 from pytest_django import Settings
 
-from chat_app.api import run_feed, run_requests
+from chat_app.api import run_feed
 from chat_app.feed import sweeper
 from sessions_app.models import Conversation
 from sessions_app.notify import layer as layers
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, workflow
+from tests.http.client import Http
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, until_true
+from tests.support.server import HOST, Server
+from tests.wire.slow_readers import fill_log, memory, until_full
 
 
 @workflow(name="http-ticks", title="Ticks")
@@ -153,30 +157,32 @@ async def test_a_request_that_waits_ends_with_what_it_waits_for(
     assert request.status == status
 
 
-@pytest.mark.django_db(transaction=True)
-async def test_a_client_that_reads_too_little_gets_the_rest_in_parts(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    set_hitl(settings, GUESTS=True)
-    monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
-    monkeypatch.setattr(run_requests, "BUDGET_BURST", 10)
-    monkeypatch.setattr(run_requests, "BUDGET_RATE", 0)
-    body = {"input_message": "3"}
-    values: list[str] = []
-    last, parts = "0", 0
-    async with Hosting("http-ticks"):
-        for _ in range(100):
-            parts += 1
-            headers = {"user-message-id": "m1", "last-event-id": last}
-            request = Request("/generate/stream", body, **headers)
-            await request.task
-            text = "".join(request.texts)
-            values += re.findall(r'"value":"(.*?)"', text)
-            last = (re.findall(r"^id: (\d+)", text, re.MULTILINE) or [last])[-1]
-            if "error" not in text:
-                break
-    assert "".join(values) == "0 1 2 "
-    assert parts > 1
+def test_streams_that_nobody_reads_cost_little_and_go_on_where_they_were(server: Server) -> None:
+    last = fill_log(server, events=120, size=64 * 1024)
+    before = memory(server)
+    with ExitStack() as stack:
+        readers = [stack.enter_context(_unread_stream(server)) for _ in range(60)]
+        until_full(readers)
+        assert memory(server) - before < 64 * 1024  # all of it has 470 MiB
+        readers[7].settimeout(30)
+        got = b""
+        while b"id: %d\n" % last not in got:
+            got = got[-100:] + readers[7].recv(2**20)
+
+
+def _unread_stream(server: Server) -> socket.socket:
+    """Ask for all of the conversation, and take nothing of it."""
+    reader = socket.socket()
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    reader.connect((HOST, server.port))
+    body = json.dumps({"input_message": "x"})
+    fields = {**Http(server)._headers, "conversation-id": "big", "last-event-id": "0"}
+    fields |= {"user-message-id": "m"}
+    fields |= {"host": f"{HOST}:{server.port}", "content-length": str(len(body))}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    request = f"POST /generate/stream?workflow=probe HTTP/1.1\r\n{head}\r\n{body}"
+    reader.sendall(request.encode())
+    return reader
 
 
 def _groups(layer: Any) -> list[str]:

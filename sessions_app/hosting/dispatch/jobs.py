@@ -20,10 +20,21 @@ MAINTENANCE_QUEUE = "maintenance"
 
 HOLDER = "SELECT worker, released_at FROM sessions_app_hostlease WHERE key = %s FOR SHARE"
 # Where one is queued already, its row is locked: nobody takes it before this transaction commits.
+# A place that becomes free goes to who has fewest of the newest runs that wait for one: so one user
+# may have all places, and a second one still gets the next. (So many are read, whatever waits.)
 PUT = """
-    INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, scheduled_at)
-    VALUES (%s, %s, %s, %s, jsonb_build_object('key', %s::text),
-            now() + %s * interval '1 second')
+    INSERT INTO procrastinate_jobs
+        (queue_name, task_name, lock, queueing_lock, args, scheduled_at, priority)
+    VALUES (%s, %s, %s, %s, jsonb_build_object('key', %s::text), now() + %s * interval '1 second', (
+        SELECT -COUNT(*) FROM (
+            SELECT conversation_id FROM sessions_app_run
+            WHERE status = 'queued' ORDER BY created_at DESC LIMIT 100
+        ) newest JOIN sessions_app_conversation c ON c.id = newest.conversation_id
+        WHERE c.owner_id = (
+            SELECT owner_id FROM sessions_app_conversation c
+            JOIN sessions_app_run r ON r.conversation_id = c.id WHERE r.key = %s LIMIT 1
+        )
+    ))
     ON CONFLICT (queueing_lock) WHERE status = 'todo'
     DO UPDATE SET queueing_lock = excluded.queueing_lock
 """
@@ -63,7 +74,7 @@ def announce(key: str) -> str | None:
 
 def put(key: str, *, delay: float = 0) -> None:
     """Queue a job of the key's host, unless one is queued."""
-    sql.execute(PUT, (_queue(key), HOST, key, key, key, delay or None))
+    sql.execute(PUT, (_queue(key), HOST, key, key, key, delay or None, key))
 
 
 def put_if_needed(key: str) -> None:
