@@ -66,6 +66,7 @@ PROMPTS: dict[str, AnyPrompt] = {
         OAuthPrompt(text="https://login.example/authorize?state=s1"),
     )
 }
+PROMPTS["values"] = RadioPrompt(text="Which?", options=[True, 3, 0.5])
 
 
 @workflow(

@@ -10,11 +10,10 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
-    field_validator,
     model_validator,
 )
 
-from chat_app.protocol.client_messages import ChatMessage, Content, OptionalName, Text
+from chat_app.protocol.client_messages import AnswerText, ChatMessage, Content, OptionalName, Text
 
 
 class RunQuery(BaseModel):
@@ -160,14 +159,9 @@ class WaitingForConsent(_Execution, OAuthRequired):
 class ChosenOption(BaseModel):
     """An option of the prompt, by any of its names."""
 
-    id: Text | None = None
-    label: Text | None = None
-    value: Text | None = None
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _as_text(cls, given: Any) -> Any:
-        return str(given) if isinstance(given, int | float) else given
+    id: AnswerText | None = None
+    label: AnswerText | None = None
+    value: AnswerText | None = None
 
     @property
     def name(self) -> str | None:
@@ -182,7 +176,7 @@ class InteractionResponse(BaseModel):
     """An answer: `text`, or the option or options chosen. `type` may also be `input_type`."""
 
     type: str | None = Field(None, validation_alias=AliasChoices("type", "input_type"))
-    text: Text | None = None
+    text: AnswerText | None = None
     selected_option: Chosen | None = None
     selected_options: Chosen | None = None
 

@@ -57,8 +57,8 @@ def answer_text(prompt: AnyPrompt, response: dict[str, Any]) -> str:
         return str(response.get("value", "")) or gettext("(empty)")
     if prompt.input_type == "oauth_consent":
         return gettext("Declined") if response.get("value") == "declined" else gettext("Done")
-    values = response["values"] if "values" in response else [response.get("value")]
-    labels = [option.label for option in prompt.choices if option.value in values]
+    values = response["values"] if "values" in response else [response["value"]]
+    labels = [prompt.find(value).label for value in values]
     return ", ".join(labels) or gettext("(nothing chosen)")
 
 

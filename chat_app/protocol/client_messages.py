@@ -14,6 +14,7 @@ from pydantic import (
 
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.storage.storable import is_storable
+from sessions_app.workflows.prompts import as_text
 
 
 def _storable(text: str) -> str:
@@ -26,6 +27,16 @@ def _storable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[Text, Field(min_length=1, max_length=MAX_NAME)]
+
+
+def _answer(given: Any) -> Any:
+    return as_text(given) if isinstance(given, bool | int | float) else given
+
+
+# An answer may be the value of an option as it was sent, which need not be a text.
+AnswerText = Annotated[
+    Text, BeforeValidator(_answer, json_schema_input_type=str | bool | int | float)
+]
 
 
 class Part(BaseModel):
@@ -76,6 +87,27 @@ def _messages(given: Any) -> Any:
 AnyContent = Annotated[Content, BeforeValidator(_messages, json_schema_input_type=str | Content)]
 
 
+class AnswerPart(Part):
+    """A part of an answer's content."""
+
+    text: AnswerText | None = None
+
+
+class AnswerMessage(ChatMessage):
+    """A message of an answer's content."""
+
+    content: Annotated[  # type: ignore[assignment] # only ever read: a narrower list
+        list[AnswerPart],
+        BeforeValidator(_parts, json_schema_input_type=str | list[AnswerPart]),
+    ]
+
+
+class AnswerContent(Content):
+    """What the person answers."""
+
+    messages: list[AnswerMessage]  # type: ignore[assignment] # only ever read: a narrower list
+
+
 def _given(value: Any) -> Any:
     """The peer's clients send "default" for an id that they did not set, and some an empty one."""
     return None if value in ("default", "") else value
@@ -106,9 +138,14 @@ class InteractionMessage(ClientMessage):
 
     thread_id: Text | None = None
     parent_id: Text | None = None
-    content: AnyContent | None = None
+    content: (
+        Annotated[
+            AnswerContent, BeforeValidator(_messages, json_schema_input_type=str | AnswerContent)
+        ]
+        | None
+    ) = None
     interaction_id: Text | None = None
-    values: list[Text] | None = None
+    values: list[AnswerText] | None = None
     version: int | None = None
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from django import forms
 
+from sessions_app.workflows.prompts import as_text
+
 ONE = {"binary_choice", "radio", "dropdown"}
 
 
@@ -19,7 +21,7 @@ class AnswerForm(forms.Form):
 
 
 def _field(prompt: dict[str, Any]) -> forms.Field:
-    options = [(option["value"], option["label"]) for option in prompt.get("options", ())]
+    options = [(as_text(one["value"]), one["label"]) for one in prompt.get("options", ())]
     if prompt["input_type"] in ONE:
         return forms.ChoiceField(choices=options, widget=forms.RadioSelect)
     if prompt["input_type"] == "checkbox":

@@ -37,7 +37,7 @@ class Interaction(models.Model):
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)
-    # {"value": str} or, for a checkbox, {"values": [str]}.
+    # {"value": a value} or, for a checkbox, {"values": [values]}.
     response = models.JSONField(null=True, blank=True)
     answered_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,

@@ -12,10 +12,10 @@ from django.utils import timezone
 from sessions_app.workflows.backend import StoredResponse
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.journal import Call, CallResult, Entry
-from sessions_app.workflows.prompts import AnyPrompt
+from sessions_app.workflows.prompts import AnyPrompt, Given
 
 # Answers a prompt: a text, an option's value, or a list of values.
-UserInputCallback = Callable[[AnyPrompt], Awaitable[str | list[str]]]
+UserInputCallback = Callable[[AnyPrompt], Awaitable[Given | list[Given]]]
 
 # That of the session that is open here; sessions within it ask by the same.
 user_input_callback: ContextVar[UserInputCallback | None] = ContextVar(

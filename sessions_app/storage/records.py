@@ -35,7 +35,7 @@ class EventRecord:
 class InteractionSettled:
     """News for a host: an interaction of one of its runs has its final status.
 
-    `response` is `{"value": str}` or `{"values": [str]}`, None where there is no response.
+    `response` is `{"value": a value}` or `{"values": [values]}`, None where there is no response.
     """
 
     run: UUID

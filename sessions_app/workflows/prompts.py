@@ -3,6 +3,7 @@
 `input_type` and the field names are those of the wire (docs/protocol.md).
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    StrictBool,
     TypeAdapter,
     field_validator,
     model_validator,
@@ -21,15 +23,35 @@ from pydantic import (
 
 from sessions_app.errors import Invalid
 
+# What every client reads as the same: from there on JavaScript has no exact integers.
+MOST = 2**53
+Number = (
+    Annotated[int, Field(strict=True, gt=-MOST, lt=MOST)]
+    | Annotated[float, Field(strict=True, gt=-MOST, lt=MOST)]
+)
+Value = Annotated[str, Field(min_length=1, max_length=200)] | StrictBool | Number
+# An answer as it is given: a text, or an option's value itself.
+Given = str | bool | int | float
+
+
+def as_text(value: Given) -> str:
+    """The value as clients that know only texts send it: true, false, 3, 0.5."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, str) else json.dumps(value)
+
 
 class Option(BaseModel):
-    """One choice. Without a label or an id its value stands in."""
+    """One choice. Without a label or an id its value stands in, as text.
+
+    An answer means it by its value, or by that as text: `true` and `3` are found by "true" and "3".
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = ""
     label: str = ""
-    value: str = Field(min_length=1, max_length=200)
+    value: Value
     description: str = ""
     # A destructive choice is never focused by default and looks like one.
     destructive: bool = False
@@ -37,9 +59,15 @@ class Option(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "value" in given:
-            given = {"id": given["value"], "label": given["value"], **given}
+        if isinstance(given, dict) and isinstance(given.get("value"), Given):
+            text = as_text(given["value"])
+            given = {"id": text, "label": text, **given}
         return given
+
+    @property
+    def text(self) -> str:
+        """Its value as text: what a form sends for it."""
+        return as_text(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +76,7 @@ class Response:
     prompt's declared default stands in.
     """
 
-    value: str
+    value: Any
     by: str | None
     at: datetime | None
     is_default: bool
@@ -61,12 +89,12 @@ class TextResponse(Response):
     @property
     def text(self) -> str:
         """The text as typed."""
-        return self.value
+        return str(self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class ChoiceResponse(Response):
-    """`value` is the chosen option's value."""
+    """`value` is the chosen option's value, of the type that the prompt gave it."""
 
     option: Option
 
@@ -78,8 +106,8 @@ class CheckboxResponse(Response):
     options: tuple[Option, ...]
 
     @property
-    def values(self) -> list[str]:
-        """The chosen values."""
+    def values(self) -> list[Any]:
+        """The chosen values, of the types that the prompt gave them."""
         return [option.value for option in self.options]
 
 
@@ -95,7 +123,7 @@ class ConsentResponse(Response):
     @property
     def granted(self) -> bool:
         """Whether they say that they have signed in and agreed."""
-        return self.value == "done"
+        return bool(self.value == "done")
 
 
 R = TypeVar("R", bound=Response, covariant=True)
@@ -116,7 +144,7 @@ class Prompt(BaseModel, Generic[R]):
     error: str = "The time for an answer is over."
     details: dict[str, JsonValue] = Field(default_factory=dict)
 
-    def check(self, value: str | None, values: list[str] | None) -> dict[str, Any]:
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
         """The answer as it is stored.
 
         Raises:
@@ -155,8 +183,8 @@ class TextPrompt(Prompt[TextResponse]):
     max_length: int = Field(default=10_000, ge=1, le=100_000)
     default: str | None = None
 
-    def check(self, value: str | None, values: list[str] | None) -> dict[str, Any]:
-        text = value if value is not None else "\n".join(values or [])
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
+        text = "\n".join(map(as_text, (values or []) if value is None else [value]))
         if self.required and not text.strip():
             raise Invalid("This prompt needs an answer; it is empty.")
         if len(text) > self.max_length:
@@ -176,7 +204,7 @@ class NotificationPrompt(Prompt[NotificationResponse]):
     input_type: Literal["notification"] = "notification"
     default: Literal["ok"] | None = None
 
-    def check(self, value: str | None, values: list[str] | None) -> dict[str, Any]:
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
         return {"value": "ok"}
 
     def respond(self, stored: dict[str, Any], **who: Any) -> NotificationResponse:
@@ -206,7 +234,7 @@ class OAuthPrompt(Prompt[ConsentResponse]):
             raise ValueError("the URL has a user name, or characters that must be encoded")
         return url
 
-    def check(self, value: str | None, values: list[str] | None) -> dict[str, Any]:
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
         return {"value": "declined" if value == "declined" else "done"}
 
     def respond(self, stored: dict[str, Any], **who: Any) -> ConsentResponse:
@@ -219,8 +247,8 @@ class _WithOptions(Prompt[R]):
     min_options: ClassVar[int] = 1
     max_options: ClassVar[int] = 100
 
-    # A plain string is short for an option with that value.
-    options: Sequence[Option | str]
+    # A plain value is short for an option with that value.
+    options: Sequence[Option | Value]
 
     @property
     def choices(self) -> list[Option]:
@@ -229,8 +257,8 @@ class _WithOptions(Prompt[R]):
 
     @field_validator("options")
     @classmethod
-    def _distinct(cls, given: Sequence[Option | str]) -> list[Option]:
-        options = [Option(value=one) if isinstance(one, str) else one for one in given]
+    def _distinct(cls, given: Sequence[Option | Given]) -> list[Option]:
+        options = [one if isinstance(one, Option) else Option(value=one) for one in given]
         if not cls.min_options <= len(options) <= cls.max_options:
             wanted = (
                 f"exactly {cls.min_options}"
@@ -238,23 +266,24 @@ class _WithOptions(Prompt[R]):
                 else f"{cls.min_options} to {cls.max_options}"
             )
             raise ValueError(f"{cls.__name__} takes {wanted} options, not {len(options)}")
-        if len({option.value for option in options}) != len(options):
+        if len({option.text for option in options}) != len(options):
             raise ValueError("two options have the same value")
         return options
 
-    def find(self, answer: str) -> Option:
+    def find(self, answer: Given) -> Option:
         """The option meant by its value, else its id, else its label.
 
         Raises:
             Invalid: there is none; lists those there are.
         """
-        for name in ("value", "id", "label"):
+        text = as_text(answer)
+        for name in ("text", "id", "label"):
             for option in self.choices:
-                if getattr(option, name) == answer:
+                if getattr(option, name) == text:
                     return option
-        offered = [option.value for option in self.choices]
+        offered = [option.text for option in self.choices]
         raise Invalid(
-            f"{answer[:100]!r} is not an option. Choose one of: {', '.join(offered)}.",
+            f"{text[:100]!r} is not an option. Choose one of: {', '.join(offered)}.",
             options=offered,
         )
 
@@ -262,16 +291,17 @@ class _WithOptions(Prompt[R]):
 class _OneOption(_WithOptions[ChoiceResponse]):
     """A prompt whose answer is one option."""
 
-    default: str | None = None
+    default: Value | None = None
 
-    def check(self, value: str | None, values: list[str] | None) -> dict[str, Any]:
-        given = [value] if value is not None else values or []
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
+        given = [value] if value is not None else list(values or [])
         if len(given) != 1:
             raise Invalid(f"Choose exactly one option, not {len(given)}.")
         return {"value": self.find(given[0]).value}
 
     def respond(self, stored: dict[str, Any], **who: Any) -> ChoiceResponse:
-        return ChoiceResponse(value=stored["value"], option=self.find(stored["value"]), **who)
+        option = self.find(stored["value"])
+        return ChoiceResponse(value=option.value, option=option, **who)
 
 
 class BinaryPrompt(_OneOption):
@@ -299,20 +329,21 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
     input_type: Literal["checkbox"] = "checkbox"
     min_selected: int = Field(default=0, ge=0)
     max_selected: int | None = Field(default=None, ge=1)
-    default: list[str] | None = None
+    default: list[Value] | None = None
 
-    def check(self, value: str | None, values: list[str] | None) -> dict[str, Any]:
-        given = values if values is not None else [value] if value else []
-        chosen = {self.find(item).value for item in given}
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
+        given = values if values is not None else [] if value in (None, "") else [value]
+        chosen = {self.find(item).text for item in given}
         if len(chosen) < self.min_selected:
             raise Invalid(f"Choose at least {self.min_selected}; {len(chosen)} are chosen.")
         if self.max_selected is not None and len(chosen) > self.max_selected:
             raise Invalid(f"Choose at most {self.max_selected}; {len(chosen)} are chosen.")
-        return {"values": [option.value for option in self.choices if option.value in chosen]}
+        return {"values": [option.value for option in self.choices if option.text in chosen]}
 
     def respond(self, stored: dict[str, Any], **who: Any) -> CheckboxResponse:
-        chosen = tuple(option for option in self.choices if option.value in stored["values"])
-        return CheckboxResponse(value=", ".join(stored["values"]), options=chosen, **who)
+        chosen = tuple(map(self.find, stored["values"]))
+        value = ", ".join(option.text for option in chosen)
+        return CheckboxResponse(value=value, options=chosen, **who)
 
 
 AnyPrompt = Annotated[

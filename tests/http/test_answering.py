@@ -28,6 +28,10 @@ BLUE = {"id": "2"}
         ("checkbox", {"type": "checkbox", "selected_option": [RED, BLUE]}, "red, blue"),
         ("checkbox", {"input_type": "checkbox", "selected_options": [BLUE]}, "blue"),
         ("oauth_consent", {"type": "oauth_consent"}, "done"),
+        ("values", {"type": "radio", "selected_option": {"value": True}}, "true"),
+        ("values", {"type": "radio", "selected_option": {"value": 3}}, "3"),
+        ("values", {"type": "radio", "selected_option": {"value": "0.5"}}, "0.5"),
+        ("values", {"type": "text", "text": True}, "true"),
     ],
 )
 def test_every_type_of_prompt_is_answered(

@@ -20,6 +20,7 @@ from sessions_app.workflows.prompts import (
     BinaryPrompt,
     CheckboxPrompt,
     Option,
+    RadioPrompt,
     TextPrompt,
 )
 from tests.support.database.stored_log import StoredLog
@@ -152,6 +153,12 @@ async def test_what_is_not_there_has_the_status_that_it_has_over_http(client: As
             {"several": "1", "value": ["c", "a"]},
             {"values": ["a", "c"]},
         ),
+        (RadioPrompt(text="Q", options=[True, 3]), {"value": "true"}, {"value": True}),
+        (
+            CheckboxPrompt(text="Q", options=[True, 1, 0.5]),
+            {"several": "1", "value": ["1", "0.5"]},
+            {"values": [1, 0.5]},
+        ),
         (
             CheckboxPrompt(text="Q", options=[Option(value=value) for value in "ab"]),
             {"several": "1"},
@@ -168,7 +175,12 @@ async def test_a_prompt_is_answered_by_its_form(
 ) -> None:
     run = await asyncio.to_thread(log.message)
     asked = await asyncio.to_thread(log.ask, run, prompt)
-    assert f'action="{answer_url(asked)}"' in await page(client)
+    shown = await page(client)
+    assert f'action="{answer_url(asked)}"' in shown
+    if not isinstance(prompt, TextPrompt):
+        chosen = form.get("value", [])
+        for one in chosen if isinstance(chosen, list) else [chosen]:
+            assert f'value="{one}"' in shown
     response = await client.post(answer_url(asked), {**form, "version": 1, "answer_id": "a"})
     assert response.status_code == 303
     settled = await fresh(asked)

@@ -119,6 +119,19 @@ async def test_several_choices_are_given_at_once() -> None:
         assert settled.response == {"values": ["receipt", "guests"]}
 
 
+async def test_a_choice_that_is_no_text_is_given_as_it_is() -> None:
+    async with Hosting("probe") as hosting:
+        boss = await Operator().signed_in()
+        run = await hosting.submit("prompt values")
+        (prompt,) = await hosting.prompts(run)
+        assert 'value="true"' in await boss.act("interaction", "answer", prompt)
+        assert "Answered." in await boss.post(answer_page(prompt.pk), {"answer": "true"})
+        await hosting.ended(run)
+        assert await hosting.output(run) == "true"
+        settled = await reads.read(lambda: Interaction.objects.get(pk=prompt.pk))
+        assert settled.response == {"value": True}
+
+
 async def test_expire_brings_the_declared_outcome_early() -> None:
     async with Hosting("parallel_review", options={"reviewers": ["One"]}) as hosting:
         boss = await Operator().signed_in()

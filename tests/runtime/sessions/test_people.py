@@ -274,7 +274,7 @@ def test_a_plain_script_needs_no_server_and_no_database(tmp_path: Path) -> None:
 async def test_a_choice_is_answered_by_its_value() -> None:
     async def choose(message: Message, context: Context) -> str:
         prompt = BinaryPrompt(text="Go?", options=["yes", "no"])
-        return (await context.user_interaction_manager.prompt_user_input(prompt)).value
+        return str((await context.user_interaction_manager.prompt_user_input(prompt)).value)
 
     async def answer(prompt: Any) -> str:
         return str(prompt.choices[1].value)

@@ -92,6 +92,20 @@ async def test_an_option_is_named_by_its_value_id_or_label(
         assert client.text() == "blue"
 
 
+@pytest.mark.parametrize(
+    ("said", "value"), [(True, "true"), ("true", "true"), (3, "3"), ("3", "3"), ("0.5", "0.5")]
+)
+async def test_an_option_that_is_no_text_is_named_by_itself_or_as_text(
+    client: Conforming, said: Any, value: str
+) -> None:
+    async with client:
+        prompt = await prompt_of(client, "values")
+        assert [option["value"] for option in prompt["content"]["options"]] == [True, 3, 0.5]
+        await client.send(answer(said))
+        await client.ended()
+        assert client.text() == value
+
+
 async def test_several_boxes_are_answered_by_values(client: Conforming) -> None:
     async with client:
         prompt = await prompt_of(client, "checkbox")
