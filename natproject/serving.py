@@ -11,6 +11,8 @@ from django.conf import settings
 # Well above what the application accepts, so that an answer that is too long is refused by the
 # application with a reason instead of by the server, which just drops the connection.
 WEBSOCKET_MAX_SIZE = 16 * 1024 * 1024
+# uvicorn keeps all that has come of a message, which may never end.
+UVICORN_MAX_SIZE = 1024 * 1024
 # What a server listens at, and where to reach it then.
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - names them, binds nothing
 
@@ -37,7 +39,7 @@ def daphne_arguments(host: str, port: int | str) -> list[str]:
 
 
 def uvicorn_arguments(host: str, port: int) -> list[str]:
-    """Return the arguments of `uvicorn`, without the program's name; the same limits as above.
+    """Return the arguments of `uvicorn`, without the program's name; as above, but for large messages.
 
     No compression: it takes up to 300 KB a socket, and helps who guesses at secrets in it.
     """
@@ -47,7 +49,7 @@ def uvicorn_arguments(host: str, port: int) -> list[str]:
         "--log-level": "warning",
         "--lifespan": "on",
         "--ws": "websockets-sansio",
-        "--ws-max-size": WEBSOCKET_MAX_SIZE,
+        "--ws-max-size": UVICORN_MAX_SIZE,
         "--ws-ping-interval": 15,
         "--ws-ping-timeout": 15,
         "--ws-per-message-deflate": "false",

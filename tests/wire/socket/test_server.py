@@ -57,6 +57,7 @@ async def test_a_plain_client_gets_the_rest_without_saying_where_it_was(server: 
         assert head + client.text() == "".join(f"t{number} " for number in range(6))
 
 
+@pytest.mark.daphne_only(reason="uvicorn closes a socket with 1009 at a message of 1 MiB")
 async def test_an_answer_of_10_mb_is_refused_and_the_socket_lives(server: Server) -> None:
     async with WsClient(server, "c", workflow="probe") as client:
         await client.message("ask")
@@ -182,7 +183,7 @@ def test_beyond_the_budget_of_a_user_some_are_closed(new_server: NewServer) -> N
     asyncio.run(resume())
 
 
-@pytest.mark.daphne_only(reason="uvicorn keeps what has come of a frame, up to 16 MiB of it")
+@pytest.mark.daphne_only(reason="uvicorn keeps what has come of a message, up to 1 MiB")
 def test_messages_that_never_end_cost_little(server: Server) -> None:
     before = memory(server)
     part = b"x" * 2**20
