@@ -39,7 +39,7 @@ def daphne_arguments(host: str, port: int | str) -> list[str]:
 
 
 def uvicorn_arguments(host: str, port: int) -> list[str]:
-    """Return the arguments of `uvicorn`, without the program's name; as above, but for large messages.
+    """Return the arguments of `uvicorn`, without the program's name; but for one limit the same.
 
     No compression: it takes up to 300 KB a socket, and helps who guesses at secrets in it.
     """
