@@ -66,6 +66,7 @@ class SessionManager:
         self._config = offered.config
         self._entry_function = entry_function
         self._workflow = offered.workflow
+        self._shared_workflow = None if self.is_workflow_per_user else self._workflow
         self._max_concurrency = self._config.max_concurrency
         self._semaphore = limit_of(self._max_concurrency, self._config.max_concurrency_per_user)
         self._shared_builder = shared_builder
@@ -144,10 +145,6 @@ class SessionManager:
                 "Workflow is per-user: open a session(user_id=…) and use its workflow."
             )
         return self._shared_workflow
-
-    @property
-    def _shared_workflow(self) -> Workflow | None:
-        return None if self.is_workflow_per_user else self._workflow
 
     @property
     def shared_builder(self) -> Any:

@@ -203,9 +203,10 @@ async def test_a_users_runs_share_one_builder_which_is_closed_at_the_end() -> No
     assert built == ["+ann", "-ann"]
 
 
-async def test_an_idle_builder_is_closed_and_built_anew() -> None:
+@pytest.mark.parametrize("idle", [0, 0.05])
+async def test_an_idle_builder_is_closed_and_built_anew(idle: float) -> None:
     built.clear()
-    async with Hosting("t_built", per_user_idle=0.05) as hosting:
+    async with Hosting("t_built", per_user_idle=idle) as hosting:
         await hosting.ended(await hosting.submit())
         await until_true(lambda: built == ["+ann", "-ann"])
         run = await hosting.submit()
