@@ -15,7 +15,7 @@ from chat_app.api.selectors import (
     read_monitor,
 )
 from chat_app.protocol.frames import timestamp
-from sessions_app.conversations import answers
+from sessions_app.conversations import answers, messages
 from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome
 from sessions_app.errors import NotFound
 from sessions_app.models import Run
@@ -45,8 +45,8 @@ async def execution(request: Known, execution_id: UUID) -> Any:
     found = await reads.read(read_execution, request.auth.person.id, execution_id)
     run = found.run
     standing: results.Json = {"execution_id": str(run.id), "run_status": run.status}
-    if found.prompt is not None:
-        return standing | results.stop_at(found.prompt)
+    if found.prompts:
+        return standing | results.stop_at(found.prompts)
     if run.status in Run.UNFINISHED:
         return standing | {"status": "running"}
     if run.status == Run.Status.COMPLETED:
@@ -54,6 +54,22 @@ async def execution(request: Known, execution_id: UUID) -> Any:
         return standing | {"status": "completed", "result": result}
     _, reason = results.failure(run)
     return standing | {"status": "failed", "error": reason}
+
+
+@router.delete(
+    "/executions/{uuid:execution_id}",
+    response={202: None},
+    url_name="cancel",
+    openapi_extra=DOCUMENTED,
+    tags=["Runs"],
+)
+async def cancel(request: Known, execution_id: UUID) -> Status[None]:
+    """Ask a run to stop; its status says when it has. One that has ended stays as it is."""
+    owner = request.auth.person.id
+    run = (await reads.read(read_execution, owner, execution_id)).run
+    conversation_id = run.conversation.conversation_id
+    await messages.stop(owner=owner, conversation_id=conversation_id, run=str(run.id))
+    return Status(202, None)
 
 
 @router.post(

@@ -11,6 +11,7 @@ from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationEr
 
 from chat_app.api.schemas import Problem
 from chat_app.identity import BadCredentials
+from chat_app.protocol.frames import Frame, error_content
 from chat_app.protocol.parsing import STATUS, refusal_of
 from sessions_app.errors import SessionsError, TooMany
 
@@ -44,14 +45,20 @@ class Failure(Exception):
         self.headers = headers
         self.details = details
 
+    @property
+    def error(self) -> Frame:
+        """The error as the peer puts it: `code`, `message`, and `details` as a text."""
+        content: Frame = error_content(self.code, str(self), self.details)["content"]
+        return content
+
 
 def response(failure: Failure) -> HttpResponse:
-    """The failure as problem details."""
+    """The failure as problem details, with the peer's three fields beside them."""
     content = Problem(
         title=HTTPStatus(failure.status).phrase,
         status=failure.status,
         detail=str(failure),
-        code=failure.code,
+        **failure.error,
     ).model_dump()
     return JsonResponse(
         failure.details | content,

@@ -1,5 +1,6 @@
 """How a run is put for a client over HTTP: results, stops at a prompt, failures. Pure."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +15,7 @@ from sessions_app.storage.records import EventRecord
 Json = dict[str, Any]
 
 STOPPED = "The run was stopped."
+ASKED = "The workflow waits for an answer, on the chat page or over a WebSocket:"
 SUSPENDED = "The run is suspended: someone who runs this site has to resume it."
 
 
@@ -47,30 +49,42 @@ def result(run: Run, text: str, client_format: str) -> Json:
     return completion(run, text)
 
 
-def stop_at(prompt: EventRecord) -> Json:
-    """What a client gets of a run that stops at a prompt: the event that opened it."""
-    frame = event_frames(prompt, View("", datetime.now(UTC)))[0]
-    return stop_at_frame(prompt.run, frame)
+def stop_at(prompts: Sequence[EventRecord]) -> Json:
+    """What a client gets of a run that stops at prompts: the events that opened them, oldest first.
+
+    The peer's fields are those of the first one; all are in `interactions`.
+    """
+    view = View("", datetime.now(UTC))
+    return _stop(prompts[0].run, [event_frames(prompt, view)[0] for prompt in prompts])
 
 
 def stop_at_frame(run: UUID, frame: Frame) -> Json:
-    """The same, from the frame of the prompt."""
-    prompt = frame["content"]
-    stop = {
+    """The same, from the frame of one prompt."""
+    return _stop(run, [frame])
+
+
+def _stop(run: UUID, frames: list[Frame]) -> Json:
+    interactions = [_interaction(run, frame) for frame in frames]
+    return {
         "execution_id": str(run),
         "status_url": reverse("chat:chat_api:execution", args=[run]),
-        "interaction_id": frame["interaction_id"],
-        "response_url": reverse("chat:chat_api:answer", args=[run, frame["interaction_id"]]),
+        **interactions[0],
+        "message": f"{ASKED} {frames[0]['content']['text']}",
+        "interactions": interactions,
+    }
+
+
+def _interaction(run: UUID, frame: Frame) -> Json:
+    prompt, interaction = frame["content"], frame["interaction_id"]
+    asked = {
+        "interaction_id": interaction,
+        "response_url": reverse("chat:chat_api:answer", args=[run, interaction]),
     }
     if prompt["input_type"] == "oauth_consent":
         state = parse_qs(urlsplit(prompt["text"]).query).get("state", [""])[0]
-        return {
-            **stop,
-            "status": "oauth_required",
-            "auth_url": prompt["text"],
-            "oauth_state": state,
-        }
-    return {**stop, "status": "interaction_required", "prompt": prompt}
+        consent = {"auth_url": prompt["text"], "oauth_state": state}
+        return {**asked, "status": "oauth_required", **consent}
+    return {**asked, "status": "interaction_required", "prompt": prompt}
 
 
 def failure(run: Run) -> tuple[str, str]:

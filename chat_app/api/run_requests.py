@@ -52,6 +52,8 @@ class Begun:
             "execution-id": str(self.run.id),
             "conversation-id": self.run.conversation.conversation_id,
             "user-message-id": self.run.message_id,
+            # By which feedback on the answer names its run.
+            "observability-trace-id": self.run.metadata.get("trace_id", ""),
         }
         return {name: id_ for name, id_ in ids.items() if id_.isascii() and id_.isprintable()}
 
@@ -118,8 +120,8 @@ async def outcome(begun: Begun) -> tuple[int, results.Json]:
         async for followed in events:
             if followed is None:
                 continue
-            if _is_pending(followed):
-                return 202, results.stop_at(followed.event)
+            if _is_pending(followed) and (prompts := (await _execution(begun)).prompts):
+                return 202, results.stop_at(prompts)
             if _is_rest(followed.event):
                 execution = await _execution(begun)
                 if execution.run.status == Run.Status.COMPLETED:
@@ -145,7 +147,7 @@ async def _stream(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]
             async for piece in pieces:
                 yield piece
     except Failure as failure:  # after the headers there is no other place to say it
-        yield sse.error(failure.code, str(failure))
+        yield form.error(failure.error)
 
 
 async def _pieces(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]:
@@ -188,5 +190,5 @@ def _is_rest(event: EventRecord) -> bool:
 def _check_alive(run: Run) -> None:
     if run.status not in Run.UNFINISHED:
         code, reason = results.failure(run)
-        status = 409 if run.status == Run.Status.CANCELLED else 500
+        status = 409 if run.status == Run.Status.CANCELLED else 422
         raise Failure(status, code, reason, execution_id=str(run.id))

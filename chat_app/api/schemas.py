@@ -10,10 +10,16 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
     model_validator,
 )
 
 from chat_app.protocol.client_messages import AnswerText, ChatMessage, Content, OptionalName, Text
+
+Number = StrictInt | StrictFloat
 
 
 class RunQuery(BaseModel):
@@ -49,6 +55,8 @@ class GenerateBody(BaseModel):
 class OpenAIMessage(ChatMessage):
     """A message in OpenAI's form; one that only calls tools has no content."""
 
+    role: StrictStr
+
     @model_validator(mode="before")
     @classmethod
     def _without_content(cls, given: Any) -> Any:
@@ -58,16 +66,23 @@ class OpenAIMessage(ChatMessage):
 
 
 class ChatBody(Content):
-    """A chat in OpenAI's form; the last text of its last user message is what is sent."""
+    """A chat in OpenAI's form; the last text of its last user message is what is sent.
+
+    What only a language model could use is checked and passed over, as are fields not named here.
+    """
 
     messages: list[OpenAIMessage]  # type: ignore[assignment] # only ever read: a narrower list
     model: Text | None = None
-
-
-class CompletionsBody(ChatBody):
-    """As OpenAI's chat completions. Fields that are not named here are passed over."""
-
-    stream: bool = False
+    stream: StrictBool | None = None
+    temperature: Number | None = None
+    top_p: Number | None = None
+    frequency_penalty: Number | None = None
+    presence_penalty: Number | None = None
+    max_tokens: StrictInt | None = None
+    max_completion_tokens: StrictInt | None = None
+    n: StrictInt | None = None
+    seed: StrictInt | None = None
+    user: StrictStr | None = None
 
 
 class Result(BaseModel):
@@ -101,26 +116,41 @@ class Completion(BaseModel):
     choices: list[Choice]
 
 
-class _Stopped(BaseModel):
-    execution_id: UUID
-    status_url: str
+class _Asked(BaseModel):
     interaction_id: UUID
     response_url: str
 
 
-class InteractionRequired(_Stopped):
+class AskedInteraction(_Asked):
     """The run waits for an answer to `prompt` at `response_url`."""
 
     status: Literal["interaction_required"] = "interaction_required"
     prompt: dict[str, JsonValue]
 
 
-class OAuthRequired(_Stopped):
+class AskedOAuth(_Asked):
     """The run waits for a consent that is given at `auth_url`."""
 
     status: Literal["oauth_required"] = "oauth_required"
     auth_url: str
     oauth_state: str
+
+
+class _Stopped(BaseModel):
+    """The fields beside `interactions` are those of the first of them; `message` is for people."""
+
+    execution_id: UUID
+    status_url: str
+    message: str
+    interactions: list[AskedInteraction | AskedOAuth]
+
+
+class InteractionRequired(_Stopped, AskedInteraction):
+    """The run waits for answers; `interactions` has all of its open prompts."""
+
+
+class OAuthRequired(_Stopped, AskedOAuth):
+    """The run waits for a consent; `interactions` has all of its open prompts."""
 
 
 class _Execution(BaseModel):
@@ -163,10 +193,15 @@ class ChosenOption(BaseModel):
     label: AnswerText | None = None
     value: AnswerText | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _by_its_name(cls, given: Any) -> Any:
+        return {"value": given} if isinstance(given, str | int | float) else given
+
     @property
     def name(self) -> str | None:
         """What it is found by."""
-        return self.value or self.id or self.label
+        return next((name for name in (self.value, self.id, self.label) if name), None)
 
 
 Chosen = ChosenOption | list[ChosenOption]
@@ -232,7 +267,10 @@ class Monitor(BaseModel):
 
 
 class Problem(BaseModel):
-    """Problem details (RFC 9457). `code` is one of the socket's error codes."""
+    """Problem details (RFC 9457), and an error as the peer has it: `code`, `message`, `details`.
+
+    `code` is one of the socket's error codes; `details` is JSON, or empty.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -241,3 +279,5 @@ class Problem(BaseModel):
     status: int
     detail: str
     code: str
+    message: str
+    details: str

@@ -14,10 +14,10 @@ from sessions_app.storage.records import EventRecord
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """A run with its conversation, the oldest prompt it waits for, and its output if complete."""
+    """A run with its conversation, the prompts it waits for, and its output if complete."""
 
     run: Run
-    prompt: EventRecord | None
+    prompts: list[EventRecord]  # oldest first
     output: str
 
 
@@ -33,7 +33,7 @@ def read_execution(owner: UserId, run_id: UUID) -> Execution:
         raise NotFound("There is no such execution.")
     prompts = pending_prompts(run=run_id) if run.status in Run.UNFINISHED else []
     output = run_output(run_id) if run.status == Run.Status.COMPLETED else ""
-    return Execution(run, prompts[0] if prompts else None, output)
+    return Execution(run, prompts, output)
 
 
 def run_at(owner: UserId, conversation_id: str, sequence: int) -> UUID:

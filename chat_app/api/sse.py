@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from chat_app.api.results import STOPPED, Json, chunk, stop_at_frame
 from chat_app.api.run_feed import Followed
-from chat_app.protocol.frames import Frame, View, dump, event_frames
+from chat_app.protocol.frames import Frame, View, dump, error_content, event_frames
 from sessions_app.models import Run
 
 # A comment without an empty line behind it: some clients take every empty line for an event.
@@ -20,11 +20,6 @@ DONE = "data: [DONE]\n\n"
 def data(content: Json) -> str:
     """A plain event."""
     return f"data: {dump(content)}\n\n"
-
-
-def error(code: str, message: str) -> str:
-    """An error, in the form that OpenAI's clients raise."""
-    return data({"error": {"code": code, "message": message, "type": "workflow_error"}})
 
 
 class Generate:
@@ -42,9 +37,21 @@ class Generate:
         """What is no output: a line of another name than `data`."""
         return [f"{name}: {dump(content)}\n\n"]
 
-    def event(self, name: str, content: Json) -> list[str]:
-        """A named event."""
-        return [f"event: {name}\n{data(content)}"]
+    def stop(self, content: Json) -> list[str]:
+        """It stops at a prompt: an event, and for who can show only text a line as of an error."""
+        told = {"code": content["status"], "message": content["message"], "details": ""}
+        return [f"event: {content['status']}\n{dump(told)}\n{data(content)}"]
+
+    def restart(self, content: Json) -> list[str]:
+        """The output is cut, and begun anew."""
+        return [f"event: restart\n{data(content)}"]
+
+    def error(self, content: Json) -> str:
+        """An error: a line as the peer's clients read it, and the data that OpenAI's raise.
+
+        What reads server-sent events passes over a line that is no field.
+        """
+        return f"{dump(content)}\n{_openai_error(content)}"
 
 
 class Chat(Generate):
@@ -72,9 +79,22 @@ class Completions(Chat):
         """Nothing beside the chunks."""
         return []
 
-    def event(self, name: str, content: Json) -> list[str]:
-        """A chunk that says nothing, with what happened beside it."""
-        return [data({**chunk(self._run, {}), name: content})]
+    def stop(self, content: Json) -> list[str]:
+        """A chunk that says nothing, with the prompt beside it."""
+        return [data({**chunk(self._run, {}), content["status"]: content})]
+
+    def restart(self, content: Json) -> list[str]:
+        """A chunk that says nothing, with from where on the output is begun anew."""
+        return [data({**chunk(self._run, {}), "restart": content})]
+
+    def error(self, content: Json) -> str:
+        """The data that OpenAI's clients raise, alone."""
+        return _openai_error(content)
+
+
+def _openai_error(content: Json) -> str:
+    told = {"code": content["code"], "message": content["message"], "type": "workflow_error"}
+    return data({"error": told})
 
 
 def write(followed: Followed, form: Generate) -> str:
@@ -98,15 +118,15 @@ def _parts(frame: Frame, form: Generate) -> list[str]:
             return form.beside("observability_trace", content)
         case "system_interaction_message":
             stop = stop_at_frame(frame["run_id"], frame)
-            return form.event(stop["status"], {"event_type": stop["status"], **stop})
+            return form.stop({"event_type": stop["status"], **stop})
         case "restart_message":
-            return form.event("restart", content)
+            return form.restart(content)
         case "error_message":
-            return [error(content["code"], content["message"])]
+            return [form.error(content)]
         case "run_update_message" if content["status"] == Run.Status.COMPLETED:
             return form.end()
         case "run_update_message" if content["status"] == Run.Status.CANCELLED:
-            return [error("cancelled", STOPPED)]
+            return [form.error(error_content("cancelled", STOPPED, {})["content"])]
     return []
 
 

@@ -87,7 +87,7 @@ async def chat_stream(
 async def completions(
     request: Known,
     response: HttpResponse,
-    body: schemas.CompletionsBody,
+    body: schemas.ChatBody,
     headers: StreamHeaders,
     query: RunQuery,
 ) -> Any:

@@ -18,7 +18,8 @@ from chat_app.settings import ChatSettings
 from sessions_app.models.people import Person
 from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
 
-GUEST_COOKIE = "nat-session"
+# Ours, and that of the peer's web UI, which sends the same token as the parameter on its socket.
+GUEST_COOKIES = ("nat-session", "nemo-agent-toolkit-session")
 GUEST_PARAMETER = "session"
 NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -70,8 +71,14 @@ def _given(
     if scheme.lower() == "bearer":
         token = token.strip()
         return ("api_key" if token.startswith(MARK) else "jwt"), token
-    guest = cookies.get(GUEST_COOKIE) or query.get(GUEST_PARAMETER)
+    guest = guest_token(cookies, query)
     return ("guest", guest) if guest and ChatSettings.load().GUESTS else None
+
+
+def guest_token(cookies: Mapping[str, str], query: Mapping[str, str]) -> str | None:
+    """The token that a guest's client sends along, if any."""
+    sent = [*(cookies.get(name) for name in GUEST_COOKIES), query.get(GUEST_PARAMETER)]
+    return next(filter(None, sent), None)
 
 
 async def identity_of_scope(scope: AsgiScope) -> Identity | None:

@@ -16,7 +16,9 @@ CSRF = "c" * 32
 
 @dataclass
 class Event:
-    """A server-sent event. `lines` has the lines of other names than those of the standard."""
+    """A server-sent event. `lines` has the lines of other names than those of the standard; under
+    "" an object alone on its line.
+    """
 
     id: int | None = None
     name: str = "message"
@@ -43,6 +45,9 @@ class Stream:
             name, _, value = line.rstrip("\n").partition(": ")
             if line == "\n":
                 return event
+            if line.startswith("{"):
+                event.lines[""] = json.loads(line)
+                continue
             match name:
                 case "id":
                     event.id = int(value)
@@ -53,6 +58,11 @@ class Stream:
                 case _ if not line.startswith(":"):
                     event.lines[name] = json.loads(value)
         return None
+
+    def lines(self) -> Iterator[str]:
+        """All lines as they come, without their ends."""
+        for line in self._answer:
+            yield line.decode().removesuffix("\n")
 
     def rest(self) -> list[Event]:
         """Return all events up to the end."""
@@ -94,6 +104,11 @@ class Http:
     def get(self, path: str, **headers: str | None) -> Response:
         """GET a path."""
         with self._open("GET", path, None, headers) as answer:
+            return Response(answer.status, answer.headers, answer.read().decode())
+
+    def delete(self, path: str, **headers: str | None) -> Response:
+        """DELETE what a path names."""
+        with self._open("DELETE", path, None, headers) as answer:
             return Response(answer.status, answer.headers, answer.read().decode())
 
     @contextmanager

@@ -84,7 +84,7 @@ def test_a_prompt_in_its_stream_is_in_the_extra_fields(server: Server, openai: O
 def test_a_failed_run_is_an_error_and_not_tried_again(server: Server, openai: OpenAI) -> None:
     with pytest.raises(APIStatusError) as raised:
         openai.chat.completions.create(model="probe", messages=say("fail"))
-    assert raised.value.status_code == 500
+    assert raised.value.status_code == 422
     assert "internal secret" not in str(raised.value)
     assert len(server.rows("SELECT 1 FROM sessions_app_run")) == 1
 

@@ -138,9 +138,11 @@ def test_a_stopped_run_is_a_conflict(server: Server) -> None:
 
 def test_a_failed_run_says_so_without_internals(server: Server) -> None:
     answer = Http(server).generate("stream many")
-    assert answer.status == 500
+    assert answer.status == 422
     problem = answer.json()
     assert problem["code"] == "workflow_error"
+    assert problem["message"] == problem["detail"]
+    assert problem["execution_id"] in problem["details"]
     assert "invalid literal" not in answer.text
     assert answer.headers["x-should-retry"] == "false"
     assert answer.headers["content-type"] == "application/problem+json"
@@ -183,6 +185,67 @@ def test_a_bad_body_is_a_problem_that_says_why(
     assert answer.headers["content-type"] == "application/problem+json"
     assert problem["detail"]
     assert not server.rows("SELECT 1 FROM sessions_app_run")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("temperature", "hot"),
+        ("temperature", "0.7"),
+        ("top_p", []),
+        ("max_tokens", 1.5),
+        ("max_tokens", "many"),
+        ("stream", "yes"),
+        ("stream", 1),
+        ("n", "two"),
+        ("user", 5),
+        ("messages", [{"content": "echo 1"}]),
+        ("messages", [{"role": None, "content": "echo 1"}]),
+        ("messages", "echo 1"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/v1/chat/completions"])
+def test_a_field_of_the_wrong_type_is_named(
+    server: Server, path: str, field: str, value: Any
+) -> None:
+    answer = Http(server).post(path, {**chat("echo 1"), field: value})
+    problem = answer.json()
+    assert (answer.status, problem["code"]) == (422, "invalid_message")
+    assert all(each["field"].startswith(f"body.{field}") for each in problem["fields"])
+    assert f"body.{field}" in problem["message"]
+    assert not server.rows("SELECT 1 FROM sessions_app_run")
+
+
+def test_what_only_a_model_could_use_is_passed_over(server: Server) -> None:
+    body = chat("echo 1", temperature=0.7, top_p=1, max_tokens=5, stream=None, n=1, seed=3, x=[])
+    assert Http(server).post("/chat", body).status == 200
+
+
+def test_all_open_prompts_are_in_the_answer_and_in_the_status(server: Server) -> None:
+    http = Http(server)
+    stop = http.generate("two").json()
+    assert [each["prompt"]["text"] for each in stop["interactions"]] == ["one?", "two?"]
+    first, second = stop["interactions"]
+    assert stop["interaction_id"] == first["interaction_id"]
+    assert http.answer(second, {"type": "text", "text": "2"}).status == 204
+    standing = http.get(stop["status_url"]).json()
+    assert [each["interaction_id"] for each in standing["interactions"]] == [
+        first["interaction_id"]
+    ]
+    assert http.answer(first, {"type": "text", "text": "1"}).status == 204
+    assert _until(http, stop["status_url"], "completed")["result"] == {"value": "1|2"}
+
+
+def test_an_execution_can_be_stopped_by_its_owner(server: Server) -> None:
+    ann, ben = Http(server, "ann"), Http(server, "ben")
+    stop = ann.generate("ask").json()
+    assert ben.delete(stop["status_url"]).status == 404
+    assert ann.get(stop["status_url"]).json()["status"] == "interaction_required"
+    assert [ann.delete(stop["status_url"]).status for _ in range(2)] == [202, 202]
+    standing = _until(ann, stop["status_url"], "failed")
+    assert standing["run_status"] == "cancelled"
+    assert ann.delete(stop["status_url"]).status == 202
+    assert ann.get(stop["status_url"]).json() == standing
 
 
 def test_an_unknown_workflow_is_a_problem_that_lists_the_known(server: Server) -> None:

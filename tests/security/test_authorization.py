@@ -55,6 +55,8 @@ def knock(scene: Scene, person: str, door: Door, method: str) -> Response:
     http = scene.http(person)
     if method == "GET":
         return http.get(path)
+    if method == "DELETE":
+        return http.delete(path)
     if WITH_SESSION_ONLY.match(door.path) or door.path.endswith("/login/"):
         return http.post(path, FORM, content_type="application/x-www-form-urlencoded")
     return http.post(path, BODY, conversation_id=CONVERSATION)
