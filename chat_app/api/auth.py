@@ -10,9 +10,8 @@ from ninja.throttling import BaseThrottle
 from ninja.utils import check_csrf
 
 from chat_app.api.problems import Failure
-from chat_app.identity import Identity, audit, find_identity, origin_allowed
-from chat_app.identity.connection import address_of
-from chat_app.identity.identify import GUEST_COOKIES, GUEST_PARAMETER
+from chat_app.identity import Identity, find_identity, origin_allowed
+from chat_app.identity.connection import GUEST_PARAMETER, address_of
 from chat_app.identity.rates import Rate, rate_limits
 from sessions_app.errors import TooMany
 
@@ -86,8 +85,6 @@ class Guest(AuthBase):
         """The guest."""
         query = request.GET.dict()
         if not query.get(GUEST_PARAMETER) and not origin_allowed(getattr(request, "scope", {})):
-            if any(name in request.COOKIES for name in GUEST_COOKIES):
-                audit.refused_origin(request)
             return None
         return await find_identity(cookies=request.COOKIES, query=query, request=request)
 

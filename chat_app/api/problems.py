@@ -10,7 +10,8 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
 
 from chat_app.api.schemas import Problem
-from chat_app.identity import BadCredentials
+from chat_app.identity import BadCredentials, audit
+from chat_app.identity.connection import guest_token
 from chat_app.protocol.frames import Frame, error_content
 from chat_app.protocol.parsing import STATUS, refusal_of
 from sessions_app.errors import SessionsError, TooMany
@@ -93,7 +94,12 @@ def _field(location: Sequence[str | int]) -> str:
 
 
 def _unknown_person(request: HttpRequest, error: Exception) -> HttpResponse:
-    detail = str(error) if isinstance(error, BadCredentials) else "Sign in, or send a token."
+    if isinstance(error, BadCredentials):  # in the log already
+        detail = str(error)
+    else:
+        guest = guest_token(request.COOKIES, request.GET.dict())
+        audit.missing_identity(request, guest=guest is not None)
+        detail = "Sign in, or send a token."
     headers = {"WWW-Authenticate": "Bearer"}
     return response(Failure(401, "user_auth_error", detail, headers=headers))
 

@@ -93,6 +93,8 @@ async def begin(request: Known, headers: RunHeaders, wanted: RunRequest) -> Begu
                 wanted.client_format,
                 wanted.workflow,
                 metadata(request.scope),
+                # No HTTP client need know how to answer, and the run would hold up all after it.
+                second_message="interrupt_asking",
             ),
         )
         run_id, after = submitted.run, max(submitted.sequence, last or 0)

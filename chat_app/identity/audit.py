@@ -4,13 +4,16 @@ What comes in by Django's own sign-in is heard by its signals, so all doors of a
 """
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 
 from chat_app.identity.connection import address_of
+from chat_app.settings import ChatSettings
 
 log = structlog.get_logger("hitl.audit")
 
@@ -39,9 +42,29 @@ def refused_credentials(request: HttpRequest | None, method: str, reason: str) -
 
 
 def refused_origin(request: HttpRequest) -> None:
-    """A page of another site wanted to use what the browser sends along."""
+    """A page of another site wanted to use what the browser sends along. `setting` would let it."""
     origin = request.headers.get("Origin", "")
-    log.warning("origin.refused", origin=_shown(origin), **_where(request))
+    setting = _setting_of_origin(origin, request)
+    log.warning("origin.refused", origin=_shown(origin), setting=setting, **_where(request))
+
+
+def missing_identity(request: HttpRequest, *, guest: bool) -> None:
+    """Nothing that came says who it is, or a guest does. `setting` would let such a client in."""
+    if guest and ChatSettings.load().GUESTS:  # so it was the origin
+        refused_origin(request)
+        return
+    setting = "GUESTS" if guest else "none: it must sign in, or send a token or a key"
+    log.warning("identity.missing", setting=setting, **_where(request))
+
+
+def _setting_of_origin(origin: str, request: HttpRequest) -> str:
+    try:
+        host = request.get_host()
+    except DisallowedHost:
+        return "ALLOWED_HOSTS"
+    if urlsplit(origin).netloc == host:
+        return "HTTPS"  # the scheme is another: a proxy ends TLS
+    return "ALLOWED_ORIGINS"
 
 
 def _signed_in(request: HttpRequest, user: AbstractBaseUser, **_: Any) -> None:

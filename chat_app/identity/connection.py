@@ -1,5 +1,6 @@
 """What a request brings along, and from where it comes."""
 
+from collections.abc import Mapping
 from io import BytesIO
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
@@ -14,9 +15,12 @@ from django.utils.http import is_same_domain
 from chat_app.settings import ChatSettings
 from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
 
+# Ours, and that of the peer's web UI, which sends the same token as the parameter on its socket.
+GUEST_COOKIES = ("nat-session", "nemo-agent-toolkit-session")
+GUEST_PARAMETER = "session"
 # What would let a reader of a run's metadata act for its user.
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
-SECRET_PARAMETERS = frozenset({"session", "sesame"})
+SECRET_PARAMETERS = frozenset({GUEST_PARAMETER, "sesame"})
 
 
 def metadata(scope: AsgiScope) -> dict[str, Any]:
@@ -38,6 +42,12 @@ def metadata(scope: AsgiScope) -> dict[str, Any]:
         "client_host": found.client_host,
         "client_port": found.client_port,
     }
+
+
+def guest_token(cookies: Mapping[str, str], query: Mapping[str, str]) -> str | None:
+    """The token that a guest's client sends along, if any."""
+    sent = [*(cookies.get(name) for name in GUEST_COOKIES), query.get(GUEST_PARAMETER)]
+    return next(filter(None, sent), None)
 
 
 def request_of(scope: AsgiScope) -> ASGIRequest:
@@ -71,7 +81,7 @@ def origin_allowed(scope: AsgiScope) -> bool:
     """Whether the page that opens the socket, if it is one, is ours or a trusted one.
 
     Same scheme, host and port as this request, or listed in ALLOWED_ORIGINS or
-    CSRF_TRUSTED_ORIGINS. What is not a browser sends no Origin.
+    CSRF_TRUSTED_ORIGINS; or a guest's of this machine. What is not a browser sends no Origin.
     """
     headers = RequestMetadata.of_scope(scope).headers
     if "origin" not in headers:
@@ -79,9 +89,11 @@ def origin_allowed(scope: AsgiScope) -> bool:
     origin = headers["origin"].lower()
     if "," in origin:  # more than one
         return False
-    return origin == _own_origin(scope) or any(
-        _matches(origin, trusted)
-        for trusted in (*ChatSettings.load().ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)
+    trusted = (*ChatSettings.load().ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)
+    return (
+        origin == _own_origin(scope)
+        or any(_matches(origin, each) for each in trusted)
+        or _is_guests_of_this_machine(origin, scope)
     )
 
 
@@ -97,6 +109,29 @@ def _own_origin(scope: AsgiScope) -> str | None:
     except DisallowedHost:
         return None
     return f"{'https' if _is_secure(scope) else 'http'}://{host}".lower()
+
+
+def _is_guests_of_this_machine(origin: str, scope: AsgiScope) -> bool:
+    """Whether page, browser and server are all on the loopback host, with no proxy between.
+
+    Such a page may be a guest; it gets nothing of who is signed in here.
+    """
+    given = ChatSettings.load()
+    own = _own_origin(scope)
+    if not given.GUESTS or given.PROXIES or own is None:
+        return False
+    if settings.SESSION_COOKIE_NAME in RequestMetadata.of_scope(scope).cookies:
+        return False
+    browser, _ = scope.get("client") or ("", 0)
+    hosts = (browser, urlsplit(origin).hostname, urlsplit(own).hostname)
+    return all(map(_is_loopback, hosts))
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _is_secure(scope: AsgiScope) -> bool:

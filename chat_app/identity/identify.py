@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from chat_app.identity import audit
 from chat_app.identity.api_keys import MARK, key_identity
-from chat_app.identity.connection import address_of, request_of
+from chat_app.identity.connection import address_of, guest_token, request_of
 from chat_app.identity.errors import BadCredentials
 from chat_app.identity.identities import Identity
 from chat_app.identity.jwt_tokens import jwt_identity
@@ -18,9 +18,6 @@ from chat_app.settings import ChatSettings
 from sessions_app.models.people import Person
 from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
 
-# Ours, and that of the peer's web UI, which sends the same token as the parameter on its socket.
-GUEST_COOKIES = ("nat-session", "nemo-agent-toolkit-session")
-GUEST_PARAMETER = "session"
 NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -75,12 +72,6 @@ def _given(
     return ("guest", guest) if guest and ChatSettings.load().GUESTS else None
 
 
-def guest_token(cookies: Mapping[str, str], query: Mapping[str, str]) -> str | None:
-    """The token that a guest's client sends along, if any."""
-    sent = [*(cookies.get(name) for name in GUEST_COOKIES), query.get(GUEST_PARAMETER)]
-    return next(filter(None, sent), None)
-
-
 async def identity_of_scope(scope: AsgiScope) -> Identity | None:
     """The identity of a socket, from its ASGI scope.
 
@@ -98,5 +89,6 @@ async def identity_of_scope(scope: AsgiScope) -> Identity | None:
         request=request_of(scope),
     )
     if found is None and settings.SESSION_COOKIE_NAME in came.cookies:
+        audit.missing_identity(request_of(scope), guest=False)
         raise BadCredentials("not signed in any more")
     return found

@@ -68,7 +68,7 @@ class Page:
             "reject": gettext("A new message is taken when this run has ended."),
             "interrupt": gettext("Enter stops this run and starts with your message."),
             "parallel": gettext("Enter starts another run beside this one."),
-        }[self.offered.policy if self.offered else "enqueue"]
+        }[(self.offered and self.offered.policy) or "enqueue"]
         if self.cards:
             return gettext("The question above waits for its own answer. ") + what
         return what

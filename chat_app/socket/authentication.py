@@ -8,8 +8,8 @@ from functools import partial
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
 from chat_app.feed.sweeper import check
-from chat_app.identity import BadCredentials, Identity, revocation, session_timeouts
-from chat_app.identity.connection import address_of, request_of
+from chat_app.identity import BadCredentials, Identity, audit, revocation, session_timeouts
+from chat_app.identity.connection import address_of, guest_token, request_of
 from chat_app.identity.rates import Place, take_socket_from, take_socket_of
 from chat_app.protocol.client_messages import AuthMessage, ClientMessage
 from chat_app.protocol.parsing import Refusal, parse, refusal_of
@@ -17,7 +17,7 @@ from chat_app.protocol.replies import auth_error, auth_success, refused
 from chat_app.socket.connection import Connection
 from sessions_app.errors import TooMany
 from sessions_app.models.people import Person
-from sessions_app.workflows.request_context import AsgiScope
+from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
 
 # Seconds that a socket of nobody may take to say who it is.
 PATIENCE = 5.0
@@ -126,7 +126,7 @@ class Authentication:
                 while self.identity is None:
                     await self._take_credentials(await self._connection.next_frame())
         except TimeoutError:
-            raise CloseSocket(4401, "not signed in") from None
+            raise self._nobody() from None
 
     async def _take_credentials(self, text: str | None) -> None:
         """Whatever else comes before the identity ends the socket."""
@@ -134,13 +134,19 @@ class Authentication:
             message = parse(text)
         except Refusal as refusal:
             if refusal.type != "auth_message":
-                raise CloseSocket(4401, "not signed in") from None
+                raise self._nobody() from None
             await self._connection.send(refused(refusal))
             self._fail()
             return
         if not isinstance(message, AuthMessage):
-            raise CloseSocket(4401, "not signed in")
+            raise self._nobody()
         await self.authenticate(message)
+
+    def _nobody(self) -> CloseSocket:
+        came = RequestMetadata.of_scope(self._scope)
+        guest = guest_token(came.cookies, came.query) is not None
+        audit.missing_identity(request_of(self._scope), guest=guest)
+        return CloseSocket(4401, "not signed in")
 
     def _fail(self) -> None:
         self._failures += 1

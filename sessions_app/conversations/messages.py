@@ -5,11 +5,11 @@ A crash before it leaves nothing, one after it leaves work that the next start t
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from sessions_app.errors import Busy, Invalid, NotFound
-from sessions_app.models import Conversation, Event, Run
+from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.models.people import UserId
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
@@ -23,6 +23,9 @@ from sessions_app.workflows.trace import Trace
 MAX_MESSAGE = 32_000
 MAX_NAME = 200
 TITLE = 80
+
+# What a front end may wish beside a policy: only a run that waits for a person makes way.
+OnlyAsking = Literal["interrupt_asking"]
 
 CONVERSATION = """
     SELECT id, workflow FROM sessions_app_conversation
@@ -44,13 +47,17 @@ UNFINISHED = """
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
-    """A user message as it comes in. `message_id` is the client's: its repeat starts nothing."""
+    """A user message as it comes in. `message_id` is the client's: its repeat starts nothing.
+
+    `second_message` is what it does to active runs where the workflow leaves that open.
+    """
 
     message_id: str
     text: str
     client_format: str = ""
     workflow: str | None = None
     metadata: dict[str, Any] | None = None
+    second_message: Policy | OnlyAsking = "enqueue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +140,7 @@ def _submit(
     tx.lock(conversation)
     for run, sequence in sql.fetch(SUBMITTED, (conversation, message.message_id)):
         return SubmittedMessage(conversation, sql.read_uuid(run), sequence, duplicate=True)
-    _make_way(tx, conversation, offered.policy)
+    _make_way(tx, conversation, offered.policy or message.second_message)
     return _store(tx, conversation, offered.key(conversation=conversation, owner=owner), message)
 
 
@@ -153,13 +160,16 @@ def _create(
     )
 
 
-def _make_way(tx: Transaction, conversation: UUID, policy: Policy) -> None:
+def _make_way(tx: Transaction, conversation: UUID, policy: Policy | OnlyAsking) -> None:
     """What a further message does to the runs that are active."""
     if policy in ("enqueue", "parallel"):
         return
     active = Run.objects.filter(conversation=conversation, status__in=Run.UNFINISHED)
     if policy == "reject" and active.exists():
         raise Busy
+    if policy == "interrupt_asking":
+        pending = Interaction.Status.PENDING
+        active = active.filter(interactions__status=pending).distinct()
     for run in active:
         request_stop(tx, run)
 

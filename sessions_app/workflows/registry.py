@@ -34,7 +34,7 @@ class Workflow:
     per_user_builder: BuilderFactory | None
     shared_builder: BuilderFactory | None
     options: type[BaseModel]
-    second_message: Policy
+    second_message: Policy | None
     starters: tuple[str, ...]
 
     @property
@@ -52,8 +52,8 @@ class Offered:
     options: BaseModel
 
     @property
-    def policy(self) -> Policy:
-        """What a second message does while a run is active."""
+    def policy(self) -> Policy | None:
+        """What a second message does while a run is active; None leaves it to who sends it."""
         return self.config.second_message or self.workflow.second_message
 
     def key(self, *, conversation: UUID, owner: UserId) -> str:
@@ -74,7 +74,7 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
     title: str,
     description: str = "",
     starters: tuple[str, ...] = (),
-    second_message: Policy = "enqueue",
+    second_message: Policy | None = None,
     options: type[BaseModel] = NoOptions,
     per_user_builder: BuilderFactory | None = None,
     shared_builder: BuilderFactory | None = None,
@@ -85,7 +85,9 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
         name: what configuration and clients call it; letters, digits, `_` and `-`.
         title: what people see; `description` and `starters` (messages to try) help them begin.
         second_message: what a message does while a run of the conversation is active: `enqueue`,
-            `reject`, `interrupt` or `parallel`. Configuration may override it.
+            `reject`, `interrupt` or `parallel`. Configuration may override it. Where neither says
+            so, it is `enqueue`, or `interrupt` for a plain client of the socket; over
+            HTTP `enqueue`, and a run that waits for an answer is stopped.
         options: a pydantic model of what configuration may set; given as `context.options`.
         per_user_builder: builds what one user's runs share: an async function or async context
             manager `(user, options)`; the result is `context.builder`. Closed when idle.

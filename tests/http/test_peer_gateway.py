@@ -3,18 +3,24 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from tests.conftest import NewServer
 from tests.http.client import Http
 from tests.support.peer_gateway import CHAT, CHAT_STREAM, GENERATE, MODES, PeerGateway
 from tests.support.peer_ui import PeerUi
 from tests.support.server import Server, Template
+from tests.support.websocket import WsClient
 
 ORIGIN = "http://ui.example:3000"
 STREAMS = [mode for mode in MODES if mode.endswith("/stream")]
+RUNS = """
+    SELECT r.id FROM sessions_app_run r JOIN sessions_app_conversation c ON c.id = r.conversation_id
+    WHERE c.conversation_id = ?
+"""
 every_mode = pytest.mark.parametrize("mode", MODES)
 
 
@@ -96,9 +102,45 @@ def test_a_prompt_in_a_stream_is_a_line_that_is_shown(
         assert list(looks)[-1].text.endswith("yes")
 
 
-def test_who_is_not_let_in_is_told(new_server: NewServer) -> None:
-    shown = PeerGateway(new_server(), origin=ORIGIN, session=new_session()).say("echo 1", CHAT)
-    assert shown.toast == "401"
+async def test_who_is_not_let_in_is_told_and_the_log_says_by_which_setting(
+    new_server: NewServer,
+) -> None:
+    server = new_server()
+    gateway = PeerGateway(server, origin=ORIGIN, session=new_session())
+    assert gateway.say("echo 1", CHAT).toast == "401"
+    async with WsClient(server, "c1", user=None, session=gateway.session) as socket:
+        await socket.message("echo 1")
+        assert await socket.closed() == 4401
+    with pytest.raises(InvalidStatus):
+        await WsClient(server, "c1", user=None, origin=ORIGIN).__aenter__()
+    lines = [line for line in server.web.log.splitlines() if "hitl.audit" in line]
+    settings = [line.partition("setting=")[2].partition(" ")[0] for line in lines]
+    assert settings == ["GUESTS", "GUESTS", "ALLOWED_ORIGINS"]
+
+
+def test_guests_are_enough_for_a_ui_on_the_same_machine(new_server: NewServer) -> None:
+    server = new_server(GUESTS="true", ALLOWED_ORIGINS="")
+    gateway = PeerGateway(server, origin="http://localhost:3000", session=new_session())
+    assert "waits for an answer" in gateway.say("Taxi, 20 EUR", CHAT).text
+    other = PeerGateway(server, origin=ORIGIN, session=new_session())
+    assert other.say("hello", CHAT).toast == "401"
+    assert "setting=ALLOWED_ORIGINS" in server.web.log
+
+
+@every_mode
+def test_a_prompt_that_nobody_answers_makes_way_for_the_next_message(
+    backend: Server, ui: PeerGateway, mode: str
+) -> None:
+    if mode in STREAMS:
+        with ui.stream("ask", mode) as (run, looks):
+            assert next(look for look in looks if look.text)
+    else:
+        ui.say("ask", mode)
+        [row] = backend.rows(RUNS, ui.conversation_id)
+        run = str(UUID(str(row["id"])))
+    assert "hello" in ui.say("echo hello", mode).text
+    guest = Http(backend, None, workflow=None, session=ui.session)
+    assert guest.get(f"/executions/{run}").json()["run_status"] == "cancelled"
 
 
 async def test_it_is_the_same_guest_on_its_socket(backend: Server) -> None:

@@ -64,6 +64,52 @@ def test_the_origin_is_ours_or_a_trusted_one(origins: list[str], allowed: bool) 
     assert origin_allowed(scope(*origins)) is allowed
 
 
+@pytest.mark.parametrize(
+    ("origin", "host", "browser"),
+    [
+        ("http://localhost:3000", "127.0.0.1:8000", "127.0.0.1"),
+        ("http://[::1]:3000", "localhost:8000", "::1"),
+    ],
+)
+def test_where_guests_may_come_a_page_of_this_machine_may_be_one(
+    settings: Settings, origin: str, host: str, browser: str
+) -> None:
+    came = on_this_machine(settings, origin, host, browser)
+    assert origin_allowed(came)
+    came["headers"].append((b"cookie", b"sessionid=x"))  # but not whoever is signed in here
+    assert not origin_allowed(came)
+    came["headers"].pop()
+    set_hitl(settings, GUESTS=True, PROXIES=1)  # where all seem to be of this machine
+    assert not origin_allowed(came)
+    set_hitl(settings, GUESTS=False)
+    assert not origin_allowed(came)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "browser"),
+    [
+        ("http://evil.example", "127.0.0.1:8000", "127.0.0.1"),
+        ("http://localhost.evil.example", "127.0.0.1:8000", "127.0.0.1"),
+        ("http://localhost:3000", "chat.example:8000", "127.0.0.1"),
+        ("http://localhost:3000", "127.0.0.1:8000", "10.0.0.1"),
+        ("http://localhost:3000", "evil.example", "127.0.0.1"),
+        ("null", "127.0.0.1:8000", "127.0.0.1"),
+    ],
+)
+def test_a_page_of_another_machine_is_none_of_this_one(
+    settings: Settings, origin: str, host: str, browser: str
+) -> None:
+    assert not origin_allowed(on_this_machine(settings, origin, host, browser))
+
+
+def on_this_machine(settings: Settings, origin: str, host: str, browser: str) -> dict[str, Any]:
+    """A guest's handshake, where guests are let in."""
+    settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1", "chat.example"]
+    set_hitl(settings, GUESTS=True)
+    headers = [(b"host", host.encode()), (b"origin", origin.encode())]
+    return scope() | {"client": [browser, 5], "headers": headers}
+
+
 def test_a_host_that_is_not_ours_is_no_origin_of_ours() -> None:
     assert not origin_allowed(scope("http://evil.example", host="evil.example"))
 
