@@ -1,4 +1,4 @@
-"""Runs that were started before: how they stand, and the answers that they wait for."""
+"""Runs that were started before: how they stand, the answers that they wait for, and feedback."""
 
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -15,7 +15,7 @@ from chat_app.api.selectors import (
     read_monitor,
 )
 from chat_app.protocol.frames import timestamp
-from sessions_app.conversations import answers, messages
+from sessions_app.conversations import answers, feedback, messages
 from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome
 from sessions_app.errors import NotFound
 from sessions_app.models import Run
@@ -115,6 +115,34 @@ async def monitor(request: Known, user_id: str | None = None) -> Any:
     if not await reads.read(may_view_hosts, request.auth.person.id):
         raise Failure(403, "user_auth_error", "This is for staff who may view host leases.")
     return await reads.read(read_monitor, user_id)
+
+
+@router.post(
+    "/feedback",
+    response=schemas.Thanks,
+    openapi_extra=DOCUMENTED,
+    tags=["Runs"],
+)
+async def give_feedback(request: Known, body: schemas.FeedbackBody) -> Any:
+    """Say what one thinks of an answer, named by its trace."""
+    await feedback.give(
+        owner=request.auth.person.id, trace_id=body.observability_trace_id, feedback=body.given
+    )
+    return {"message": "The feedback is kept."}
+
+
+@router.get(
+    "/mcp/client/tool/list",
+    response=schemas.McpClients,
+    openapi_extra=DOCUMENTED,
+    # The UI asks from its server, which has nobody's cookies. There is nothing to protect.
+    auth=None,
+    throttle=[],
+    tags=["Monitoring"],
+)
+async def mcp_clients(request: Known) -> Any:
+    """The MCP clients of the workflows: none."""
+    return {"mcp_clients": []}
 
 
 def _too_late(settled: AnswerResult) -> Failure:

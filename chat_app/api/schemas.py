@@ -1,7 +1,7 @@
 """What the HTTP interface takes and gives; the source of its OpenAPI document."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import (
@@ -17,7 +17,14 @@ from pydantic import (
     model_validator,
 )
 
-from chat_app.protocol.client_messages import AnswerText, ChatMessage, Content, OptionalName, Text
+from chat_app.protocol.client_messages import (
+    AnswerText,
+    ChatMessage,
+    Content,
+    Name,
+    OptionalName,
+    Text,
+)
 
 Number = StrictInt | StrictFloat
 
@@ -228,6 +235,38 @@ class AnswerBody(BaseModel):
     """The answer to a prompt."""
 
     response: InteractionResponse
+
+
+class FeedbackBody(BaseModel):
+    """What a person thinks of the answer whose run has that trace."""
+
+    observability_trace_id: Name
+    reaction_type: Annotated[Text, Field(min_length=1, max_length=20)] | None = None
+    comment: Annotated[Text, Field(min_length=1, max_length=1024)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.given:
+            raise ValueError("reaction_type or comment is missing")
+        return self
+
+    @property
+    def given(self) -> dict[str, str]:
+        """As it is kept."""
+        both = {"reaction": self.reaction_type, "comment": self.comment}
+        return {name: text for name, text in both.items() if text}
+
+
+class Thanks(BaseModel):
+    """The feedback is kept."""
+
+    message: str
+
+
+class McpClients(BaseModel):
+    """What the peer's web UI lists; no workflow here has MCP clients."""
+
+    mcp_clients: list[JsonValue]
 
 
 class BuilderSession(BaseModel):

@@ -108,7 +108,7 @@ def read_transcript(
 ) -> Transcript:
     """Part of the transcript; bounded. Blocks: call it in a thread."""
     found = history.read(conversation.id, after=after, before=before)
-    items = build(found.rows, _interactions(found.rows))
+    items = build(found.rows, _interactions(found.rows), _feedback(found.rows))
     _add_retries(items)
     older = found.start if found.start > 1 else 0
     return Transcript(items, conversation.last_sequence, older, found.skipped)
@@ -118,6 +118,13 @@ def _interactions(rows: list[EventRecord]) -> dict[UUID, Interaction]:
     types = (Event.Type.INTERACTION, Event.Type.INTERACTION_UPDATE)
     ids = {row.payload["interaction_id"] for row in rows if row.type in types}
     return Interaction.objects.select_related("answered_by").in_bulk(ids) if ids else {}
+
+
+def _feedback(rows: list[EventRecord]) -> dict[UUID, str]:
+    """Of the runs that end here, by run, as a line."""
+    ends = {row.run for row in rows if row.type == Event.Type.RUN}
+    given = Run.objects.filter(pk__in=ends).values_list("id", "feedback")
+    return {run: " ".join(feedback.values()) for run, feedback in given if feedback}
 
 
 def _add_retries(items: list[Item]) -> None:

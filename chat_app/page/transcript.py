@@ -106,11 +106,26 @@ class RunNote(Item):
     retry: str = ""
 
 
+@dataclass(slots=True, kw_only=True)
+class FeedbackNote(Item):
+    """What the person thinks of what a run came to."""
+
+    template = "chat_app/items/feedback.html"
+
+    text: str
+
+    @property
+    def dom_id(self) -> str:
+        """Its own: at the run's end there may be a note too."""
+        return f"f{self.first}"
+
+
 @dataclass(slots=True)
 class _Builder:
     """Goes over the rows in the order of the log."""
 
     interactions: Mapping[UUID, Interaction]
+    feedback: Mapping[UUID, str]
     cuts: Mapping[UUID, list[TakenBack]]
     items: list[Item] = field(default_factory=list)
     open_text: dict[UUID, TextSegment] = field(default_factory=dict)
@@ -170,11 +185,17 @@ class _Builder:
         status, error = row.payload["status"], row.payload.get("error") or {}
         if status in (Run.Status.FAILED, Run.Status.CANCELLED, Run.Status.SUSPENDED):
             self.items.append(RunNote(**_base(row), status=status, reason=error.get("message", "")))
+        if status in Run.FINISHED and row.run in self.feedback:
+            self.items.append(FeedbackNote(**_base(row), text=self.feedback[row.run]))
 
 
-def build(rows: list[EventRecord], interactions: Mapping[UUID, Interaction]) -> list[Item]:
-    """The items of these rows, in the order of their first ones."""
-    builder = _Builder(interactions, _cuts(rows))
+def build(
+    rows: list[EventRecord],
+    interactions: Mapping[UUID, Interaction],
+    feedback: Mapping[UUID, str],
+) -> list[Item]:
+    """The items of these rows, in the order of their first ones; `feedback` is by run."""
+    builder = _Builder(interactions, feedback, _cuts(rows))
     for row in rows:
         builder.add(row)
     shown = (

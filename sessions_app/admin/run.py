@@ -34,10 +34,11 @@ class RunAdmin(ReadOnlyAdmin):
         ("generation", "crashes"),
         "problem",
         "detail",
+        "opinion",
         ("message_id", "client_format"),
         "metadata",
     )
-    readonly_fields = ("everything", "problem", "detail")
+    readonly_fields = ("everything", "problem", "detail", "opinion")
     inlines = (InteractionsInline, JournalInline, EventsInline)
     actions = ("cancel", "resume")
 
@@ -93,6 +94,11 @@ class RunAdmin(ReadOnlyAdmin):
     def detail(self, run: Run) -> Any:
         """What only operators see."""
         return format_html("<pre>{}</pre>", (run.error or {}).get("detail", ""))
+
+    @admin.display(description="feedback")
+    def opinion(self, run: Run) -> str:
+        """What its owner thinks of it."""
+        return " ".join((run.feedback or {}).values())
 
     @admin.display(description="all of it")
     def everything(self, run: Run) -> Any:

@@ -116,6 +116,7 @@ class Migration(migrations.Migration):
                 ("stop_requested_at", models.DateTimeField(blank=True, null=True)),
                 ("wake_at", models.DateTimeField(blank=True, null=True)),
                 ("error", models.JSONField(blank=True, null=True)),
+                ("feedback", models.JSONField(blank=True, null=True)),
                 ("created_at", models.DateTimeField()),
                 ("started_at", models.DateTimeField(blank=True, null=True)),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),

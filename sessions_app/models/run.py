@@ -44,6 +44,8 @@ class Run(models.Model):
     # Earliest end of the durable sleeps that the run is in.
     wake_at = models.DateTimeField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
+    # What its owner thinks of what came of it: {"reaction": str, "comment": str}, one or both.
+    feedback = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from sessions_app.storage.sql import read_json
 from tests.conftest import NewServer
 from tests.http.client import Http
 from tests.support.peer_gateway import CHAT, CHAT_STREAM, GENERATE, MODES, PeerGateway
@@ -18,8 +19,8 @@ from tests.support.websocket import WsClient
 ORIGIN = "http://ui.example:3000"
 STREAMS = [mode for mode in MODES if mode.endswith("/stream")]
 RUNS = """
-    SELECT r.id FROM sessions_app_run r JOIN sessions_app_conversation c ON c.id = r.conversation_id
-    WHERE c.conversation_id = ?
+    SELECT r.id, r.feedback FROM sessions_app_run r
+    JOIN sessions_app_conversation c ON c.id = r.conversation_id WHERE c.conversation_id = ?
 """
 every_mode = pytest.mark.parametrize("mode", MODES)
 
@@ -100,6 +101,37 @@ def test_a_prompt_in_a_stream_is_a_line_that_is_shown(
         stop = guest.get(f"/executions/{run}").json()
         assert guest.answer(stop, {"type": "text", "text": "yes"}).status == 204
         assert list(looks)[-1].text.endswith("yes")
+
+
+def test_thumbs_and_comments_are_kept_with_the_run(backend: Server, ui: PeerGateway) -> None:
+    shown = ui.say("echo hello", CHAT)
+    assert ui.rate(shown.trace, reaction_type="👎").status == 200
+    assert ui.rate(shown.trace, comment="too short").status == 200
+    assert ui.rate(shown.trace, reaction_type="👍").json()["message"]
+    [row] = backend.rows(RUNS, ui.conversation_id)
+    assert read_json(row["feedback"]) == {"reaction": "👍", "comment": "too short"}
+
+    stranger = PeerGateway(backend, origin=ORIGIN, session=new_session())
+    assert stranger.rate(shown.trace, reaction_type="👎").status == 404
+    for wrong in ({}, {"comment": "x" * 1025}, {"reaction_type": "x" * 21}, {"comment": "\0"}):
+        assert ui.rate(shown.trace, **wrong).status == 422
+    [row] = backend.rows(RUNS, ui.conversation_id)
+    assert read_json(row["feedback"]) == {"reaction": "👍", "comment": "too short"}
+
+
+def test_feedback_is_shown_on_the_page_and_in_the_admin(server: Server) -> None:
+    ann = Http(server)
+    trace = ann.generate("echo hello", conversation_id="c1").headers["observability-trace-id"]
+    body = {"observability_trace_id": trace, "reaction_type": "👍", "comment": "<b>good</b>"}
+    assert ann.post("/feedback", body).status == 200
+    assert "Your feedback: 👍 &lt;b&gt;good&lt;/b&gt;" in ann.get("/c/c1/").text
+    [run] = server.rows("SELECT id FROM sessions_app_run")
+    page = Http(server, "admin").get(f"/admin/sessions_app/run/{UUID(str(run['id']))}/change/")
+    assert "👍 &lt;b&gt;good&lt;/b&gt;" in page.text
+
+
+def test_there_are_no_tools_to_list(ui: PeerGateway) -> None:
+    assert ui.tools() == {"mcp_clients": []}
 
 
 async def test_who_is_not_let_in_is_told_and_the_log_says_by_which_setting(
