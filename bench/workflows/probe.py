@@ -18,6 +18,7 @@ PROBE_WORKFLOW is set.
     block HOW S       holds up the event loop for so many seconds: by a `loop`, a `sleep`, a `task`
                       of its own, a `match` of a regular expression (for ever), `caught` (a loop
                       that waits then, also if it is interrupted), or `deaf` (one call of C)
+    usage N M         reports N tokens taken and M given, asks, and reports them again
     exit              ends the process at once, as a crash does
 """
 
@@ -233,6 +234,14 @@ async def spin_async(seconds: float) -> None:
     spin(seconds)
 
 
+async def usage(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """Tokens of two calls of a model, with a prompt between them."""
+    taken, given = map(int, arguments)
+    context.add_usage(prompt_tokens=taken, completion_tokens=given)
+    yield (await context.ask(TextPrompt(text="prompt-1"))).text
+    context.add_usage(prompt_tokens=taken, completion_tokens=given)
+
+
 async def exit_(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """What takes its process with it."""
     yield "exit"
@@ -256,5 +265,6 @@ PARTS: dict[str, Part] = {
     "large": large,
     "unstorable": unstorable,
     "block": block,
+    "usage": usage,
     "exit": exit_,
 }

@@ -36,6 +36,7 @@ Standing = (
 @router.get(
     "/executions/{uuid:execution_id}",
     response=Standing,
+    exclude_unset=True,
     url_name="execution",
     openapi_extra=DOCUMENTED,
     tags=["Runs"],
@@ -50,7 +51,7 @@ async def execution(request: Known, execution_id: UUID) -> Any:
     if run.status in Run.UNFINISHED:
         return standing | {"status": "running"}
     if run.status == Run.Status.COMPLETED:
-        result = results.result(run, found.output, run.client_format)
+        result = results.result(run, found.output, found.usage, run.client_format)
         return standing | {"status": "completed", "result": result}
     _, reason = results.failure(run)
     return standing | {"status": "failed", "error": reason}

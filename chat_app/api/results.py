@@ -19,11 +19,12 @@ ASKED = "The workflow waits for an answer, on the chat page or over a WebSocket:
 SUSPENDED = "The run is suspended: someone who runs this site has to resume it."
 
 
-def completion(run: Run, text: str) -> Json:
+def completion(run: Run, text: str, usage: dict[str, int]) -> Json:
     """OpenAI's `chat.completion`; the model is the workflow. `run` has its conversation with it."""
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    return _completion_object(run, "chat.completion", choice)
+    made = _completion_object(run, "chat.completion", choice)
+    return {**made, "usage": usage} if usage else made
 
 
 def chunk(run: Run, delta: Json, *, finish_reason: str | None = None) -> Json:
@@ -32,21 +33,27 @@ def chunk(run: Run, delta: Json, *, finish_reason: str | None = None) -> Json:
     return _completion_object(run, "chat.completion.chunk", choice)
 
 
-def _completion_object(run: Run, kind: str, choice: Json) -> Json:
+def usage_chunk(run: Run, usage: dict[str, int]) -> Json:
+    """The chunk that OpenAI's streams end with for who asked for it."""
+    made = _completion_object(run, "chat.completion.chunk")
+    return {**made, "usage": usage}
+
+
+def _completion_object(run: Run, kind: str, *choices: Json) -> Json:
     return {
         "id": f"chatcmpl-{run.id.hex}",
         "object": kind,
         "created": int(run.created_at.timestamp()),
         "model": run.conversation.workflow,
-        "choices": [choice],
+        "choices": list(choices),
     }
 
 
-def result(run: Run, text: str, client_format: str) -> Json:
+def result(run: Run, text: str, usage: dict[str, int], client_format: str) -> Json:
     """The result of a run, in the form of a message of that `client_format`."""
     if client_format.startswith("generate"):
         return {"value": text}
-    return completion(run, text)
+    return completion(run, text, usage)
 
 
 def stop_at(prompts: Sequence[EventRecord]) -> Json:

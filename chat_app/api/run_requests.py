@@ -127,8 +127,8 @@ async def outcome(begun: Begun) -> tuple[int, results.Json]:
             if _is_rest(followed.event):
                 execution = await _execution(begun)
                 if execution.run.status == Run.Status.COMPLETED:
-                    result = results.result(execution.run, execution.output, begun.client_format)
-                    return 200, result
+                    run, output, usage = execution.run, execution.output, execution.usage
+                    return 200, results.result(run, output, usage, begun.client_format)
                 _check_alive(execution.run)
     raise AssertionError("following a run has no end of its own")
 
@@ -161,6 +161,8 @@ async def _pieces(begun: Begun, form: sse.Generate) -> AsyncGenerator[str, None]
                 if quiet % HEARTBEAT == 0:
                     yield sse.HEARTBEAT
                 continue
+            if form.tells_usage and is_end(followed.event):
+                form.usage = (await _execution(begun)).usage
             yield sse.write(followed, form)
             if is_end(followed.event):
                 return

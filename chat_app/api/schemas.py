@@ -72,6 +72,12 @@ class OpenAIMessage(ChatMessage):
         return given
 
 
+class StreamOptions(BaseModel):
+    """With `include_usage` a stream ends with the tokens, if the workflow reports them."""
+
+    include_usage: StrictBool = False
+
+
 class ChatBody(Content):
     """A chat in OpenAI's form; the last text of its last user message is what is sent.
 
@@ -81,6 +87,7 @@ class ChatBody(Content):
     messages: list[OpenAIMessage]  # type: ignore[assignment] # only ever read: a narrower list
     model: Text | None = None
     stream: StrictBool | None = None
+    stream_options: StreamOptions | None = None
     temperature: Number | None = None
     top_p: Number | None = None
     frequency_penalty: Number | None = None
@@ -90,6 +97,11 @@ class ChatBody(Content):
     n: StrictInt | None = None
     seed: StrictInt | None = None
     user: StrictStr | None = None
+
+    @property
+    def tells_usage(self) -> bool:
+        """Whether a stream is to end with the tokens."""
+        return self.stream_options is not None and self.stream_options.include_usage
 
 
 class Result(BaseModel):
@@ -113,14 +125,26 @@ class Choice(BaseModel):
     finish_reason: Literal["stop"] = "stop"
 
 
+class Usage(BaseModel):
+    """The tokens of a run, as its workflow reported them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
 class Completion(BaseModel):
-    """A run's result as OpenAI's chat completion. `created` is in seconds since 1970."""
+    """A run's result as OpenAI's chat completion. `created` is in seconds since 1970.
+
+    `usage` is left out where the workflow reports none.
+    """
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
     created: int
     model: str
     choices: list[Choice]
+    usage: Usage | None = None
 
 
 class _Asked(BaseModel):

@@ -1,5 +1,6 @@
 """What the HTTP interface reads. All of it blocks: call it by `sessions_app.storage.reads.read`."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -7,7 +8,7 @@ from uuid import UUID
 
 from chat_app.feed.selectors import pending_prompts, run_output
 from sessions_app.errors import NotFound
-from sessions_app.models import Event, HostLease, Interaction, Run
+from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.models.people import UserId, users
 from sessions_app.storage.records import EventRecord
 
@@ -19,6 +20,7 @@ class Execution:
     run: Run
     prompts: list[EventRecord]  # oldest first
     output: str
+    usage: dict[str, int]  # tokens, as OpenAI names them; empty if the workflow reported none
 
 
 def read_execution(owner: UserId, run_id: UUID) -> Execution:
@@ -33,7 +35,18 @@ def read_execution(owner: UserId, run_id: UUID) -> Execution:
         raise NotFound("There is no such execution.")
     prompts = pending_prompts(run=run_id) if run.status in Run.UNFINISHED else []
     output = run_output(run_id) if run.status == Run.Status.COMPLETED else ""
-    return Execution(run, prompts, output)
+    return Execution(run, prompts, output, _usage(run))
+
+
+def _usage(run: Run) -> dict[str, int]:
+    """The tokens that a completed run reported, added up."""
+    if run.status != Run.Status.COMPLETED:
+        return {}
+    reported = JournalEntry.objects.filter(run=run, kind=JournalEntry.Kind.USAGE)
+    used: Counter[str] = Counter()
+    for one in reported.values_list("result", flat=True):
+        used.update(one)
+    return {**used, "total_tokens": used.total()} if used else {}
 
 
 def run_at(owner: UserId, conversation_id: str, sequence: int) -> UUID:

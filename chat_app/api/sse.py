@@ -4,10 +4,12 @@ Each carries as `id` the sequence up to which a client has everything once it ha
 several that come from one event of the log only the last has its sequence.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
-from chat_app.api.results import STOPPED, Json, chunk, stop_at_frame
+from chat_app.api.results import STOPPED, Json, chunk, stop_at_frame, usage_chunk
 from chat_app.api.run_feed import Followed
 from chat_app.protocol.frames import Frame, View, dump, error_content, event_frames
 from sessions_app.models import Run
@@ -24,6 +26,10 @@ def data(content: Json) -> str:
 
 class Generate:
     """Values, with steps and traces between them."""
+
+    # Whether the stream is to end with the tokens that the workflow reported; and these.
+    tells_usage = False
+    usage: Mapping[str, int] = MappingProxyType({})
 
     def text(self, text: str) -> str:
         """A piece of output."""
@@ -57,9 +63,10 @@ class Generate:
 class Chat(Generate):
     """OpenAI's chunks, with steps and traces between them."""
 
-    def __init__(self, run: Run, *, begun: bool) -> None:
+    def __init__(self, run: Run, *, begun: bool, tells_usage: bool) -> None:
         self._run = run
         self._begun = begun
+        self.tells_usage = tells_usage
 
     def text(self, text: str) -> str:
         """A chunk; the first names the role."""
@@ -69,7 +76,8 @@ class Chat(Generate):
 
     def end(self) -> list[str]:
         """As OpenAI ends a stream."""
-        return [data(chunk(self._run, {}, finish_reason="stop")), DONE]
+        told = [data(usage_chunk(self._run, dict(self.usage)))] if self.usage else []
+        return [data(chunk(self._run, {}, finish_reason="stop")), *told, DONE]
 
 
 class Completions(Chat):

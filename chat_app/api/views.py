@@ -30,6 +30,7 @@ def post(*paths: str, result: Any = None, streams: bool = False) -> Callable[[An
             router.post(
                 path,
                 response={200: result, 202: Accepted} if result else None,
+                exclude_unset=True,
                 operation_id=path.strip("/").replace("/", "_"),
                 summary=view.__doc__.splitlines()[0],
                 openapi_extra={"responses": problems.DOCUMENTED | (STREAM if streams else {})},
@@ -80,7 +81,9 @@ async def chat_stream(
 ) -> StreamingHttpResponse:
     """Say something, and hear the answer as it is written, with its steps."""
     begun = await begin(request, headers, _run_request(body, query, "chat_stream"))
-    return answer_streaming(begun, sse.Chat(begun.run, begun=begun.continued))
+    return answer_streaming(
+        begun, sse.Chat(begun.run, begun=begun.continued, tells_usage=body.tells_usage)
+    )
 
 
 @post("/v1/chat/completions", result=schemas.Completion)
@@ -98,7 +101,9 @@ async def completions(
             await begin(request, headers, _run_request(body, query, "chat")), response
         )
     begun = await begin(request, headers, _run_request(body, query, "chat_stream"))
-    return answer_streaming(begun, sse.Completions(begun.run, begun=begun.continued))
+    return answer_streaming(
+        begun, sse.Completions(begun.run, begun=begun.continued, tells_usage=body.tells_usage)
+    )
 
 
 def _run_request(body: schemas.ChatBody, query: schemas.RunQuery, client_format: str) -> RunRequest:

@@ -151,6 +151,7 @@ class Migration(migrations.Migration):
                             ("now", "Now"),
                             ("random", "Random"),
                             ("show", "Show"),
+                            ("usage", "Usage"),
                         ],
                         max_length=10,
                     ),

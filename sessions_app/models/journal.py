@@ -15,6 +15,7 @@ class JournalEntry(models.Model):
         NOW = "now"
         RANDOM = "random"
         SHOW = "show"
+        USAGE = "usage"
 
     # No index of its own: the unique constraint's begins with it.
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="journal", db_index=False)

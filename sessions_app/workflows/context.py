@@ -194,6 +194,16 @@ class Context:
             check_size("What is to be shown", [name, payload], "MAX_SHOWN")
             self._backend.note(call, CallResult(title=name, payload=payload))
 
+    def add_usage(self, *, prompt_tokens: int, completion_tokens: int) -> None:
+        """Report tokens that a language model took and gave, as its answer says; calls add up.
+
+        OpenAI's clients get the sums as `usage`. A replay does not count them again.
+        """
+        if prompt_tokens < 0 or completion_tokens < 0:
+            raise ValueError("a number of tokens is negative")
+        used = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+        self._noted(Kind.USAGE, lambda: used)
+
     def _noted(self, kind: Kind, draw: Callable[[], Any]) -> Any:
         call = self._call(kind, kind.value)
         recorded = self._backend.recall(call)

@@ -8,7 +8,7 @@ from openai import APIError, APIStatusError, AsyncOpenAI, OpenAI
 
 from tests.conftest import NewServer
 from tests.http.api_keys import make_key
-from tests.http.client import Http
+from tests.http.client import Http, chat
 from tests.support.server import Server
 
 
@@ -79,6 +79,44 @@ def test_a_prompt_in_its_stream_is_in_the_extra_fields(server: Server, openai: O
             stop = chunk.model_extra["interaction_required"]
             Http(server).answer(stop, {"type": "text", "text": "yes"})
     assert text == "yes"
+
+
+def test_the_tokens_that_a_workflow_reports_are_its_usage_also_after_a_crash(
+    new_server: NewServer,
+) -> None:
+    server = new_server(PARK_AFTER="0.1")
+    key = make_key(server, "ann")
+    asked: Any = {"model": "probe", "messages": say("usage 10 3")}
+    asked["extra_headers"] = {"user-message-id": "m1"}
+    with OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0) as client:
+        stop = client.chat.completions.create(**asked).model_extra or {}
+        server.kill()
+        server.start()
+        Http(server).answer(stop, {"type": "text", "text": "yes"})
+        done = client.chat.completions.create(**asked)
+        assert done.usage is not None
+        used = (done.usage.prompt_tokens, done.usage.completion_tokens, done.usage.total_tokens)
+        assert used == (20, 6, 26)
+        asked |= {"stream": True, "extra_headers": {"user-message-id": "m1", "last-event-id": "0"}}
+        chunks = list(
+            client.chat.completions.create(**asked, stream_options={"include_usage": True})
+        )
+        assert (chunks[-1].choices, chunks[-1].usage) == ([], done.usage)
+        assert [
+            chunk.usage for chunk in client.chat.completions.create(**asked) if chunk.usage
+        ] == []
+
+
+def test_where_none_are_reported_there_is_no_usage(server: Server, openai: OpenAI) -> None:
+    answer = Http(server).post("/chat", chat("echo 1", stream_options={"include_usage": True}))
+    assert "usage" not in answer.json()
+    stream = openai.chat.completions.create(
+        model="probe",
+        messages=say("echo 1"),
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    assert all(chunk.choices and chunk.usage is None for chunk in stream)
 
 
 def test_a_failed_run_is_an_error_and_not_tried_again(server: Server, openai: OpenAI) -> None:
