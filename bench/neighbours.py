@@ -85,7 +85,7 @@ async def attack(server: Server, begun: Event) -> None:
     """What ann does."""
     with ExitStack() as stack:
         for _ in range(SOCKETS):
-            path = "/websocket?conversation_id=large&last_sequence=0"
+            path = "/websocket?extended=true&conversation_id=large&last_sequence=0"
             stack.enter_context(upgrade(server, path, on_the_way=64 * 1024))
         await start_slow_runs(server)
         begun.set()

@@ -16,7 +16,17 @@ from django.db import DatabaseError
 
 from chat_app.feed.limits import ClientGone, CloseSocket, Window
 from chat_app.feed.selectors import Opening, read_events, run_output
-from chat_app.protocol.frames import SINGLE, Frame, View, dump, event_frames, is_end
+from chat_app.protocol.frames import (
+    EXTENDED,
+    SINGLE,
+    Frame,
+    Makers,
+    View,
+    dump,
+    event_frames,
+    is_end,
+)
+from sessions_app.errors import StorageUnavailable
 from sessions_app.notify.event_copy import read_copy
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
@@ -110,16 +120,31 @@ class Feed:
         Raises:
             ClientGone: nobody has taken it.
         """
+        return await self._send_all(await self._frames(event, after, settled))
+
+    async def _frames(
+        self,
+        event: EventRecord,
+        after: int,
+        settled: Collection[str] = (),
+        makers: Makers = EXTENDED,
+    ) -> list[Frame]:
         result = ""
         if event.client_format in SINGLE and is_end(event):
             result = await reads.read(run_output, event.run)
         view = View(self.conversation_id, datetime.now(UTC), after, settled, result)
+        return event_frames(event, view, makers)
+
+    async def _send_all(self, frames: Iterable[Frame]) -> int:
         size = 0
-        for frame in event_frames(event, view):
+        for frame in frames:
             text = dump(frame)
             size += len(text)
             await self._send(text)
         return size
+
+    def _foresee(self, events: Iterable[EventRecord]) -> None:
+        """These come next."""
 
     async def _catch_up(self, copy: str | None = None) -> None:
         try:
@@ -127,13 +152,14 @@ class Feed:
                 await self._send_copy(read_copy(self.conversation, copy))
             while self.behind and not self._window.full:
                 await self._send_page()
-        except DatabaseError as error:  # the sweeper comes back to it
+        except (DatabaseError, StorageUnavailable) as error:  # the sweeper comes back to it
             log.warning("feed.read_failed", error=str(error))
         except ClientGone:
             log.debug("feed.client_gone", cursor=self.cursor)
 
     async def _send_copy(self, events: list[EventRecord]) -> None:
         """Those that continue the cursor without a gap."""
+        self._foresee(events)
         for event in events:
             if event.first_sequence > self.cursor + 1 or self._window.full:
                 break
@@ -145,6 +171,7 @@ class Feed:
         events, settled = await reads.read(read_events, self.conversation, self.cursor, self._page)
         if not events:  # the conversation was deleted
             self.known = self.cursor
+        self._foresee(events)
         for event in events:
             if self._window.full:
                 break

@@ -98,21 +98,27 @@ def run_output(run: UUID) -> str:
 def pending_prompts(**which: object) -> list[EventRecord]:
     """Pending prompts, as the events that opened them, oldest first."""
     pending = pending_interactions(**which).select_related("run").order_by("sequence")
-    return [
-        _record(
-            row.run,
-            Event.Type.INTERACTION,
-            (row.sequence, row.sequence),
-            {
-                "interaction_id": str(row.pk),
-                "prompt": row.prompt,
-                "expires_at": row.expires_at.isoformat() if row.expires_at else None,
-                "version": row.version,
-            },
-            row.created_at,
-        )
-        for row in pending
-    ]
+    return [_prompt(row) for row in pending]
+
+
+def next_prompt(conversation: UUID, up_to: int) -> EventRecord | None:
+    """The oldest pending prompt up to there, of a run that nobody has asked to stop."""
+    pending = pending_interactions(
+        conversation=conversation, sequence__lte=up_to, run__stop_requested_at__isnull=True
+    )
+    row = pending.select_related("run").order_by("sequence").first()
+    return None if row is None else _prompt(row)
+
+
+def _prompt(row: Interaction) -> EventRecord:
+    payload = {
+        "interaction_id": str(row.pk),
+        "prompt": row.prompt,
+        "expires_at": row.expires_at.isoformat() if row.expires_at else None,
+        "version": row.version,
+    }
+    span = (row.sequence, row.sequence)
+    return _record(row.run, Event.Type.INTERACTION, span, payload, row.created_at)
 
 
 def _output_so_far(conversation: UUID, last: int) -> list[EventRecord]:

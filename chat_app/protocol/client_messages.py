@@ -201,9 +201,10 @@ class AuthMessage(ClientMessage):
 
 
 class Query(BaseModel):
-    """What the query of a connection may name."""
+    """What the query of a connection may name. Who is not `extended` is a plain client."""
 
     conversation_id: Name | None = None
+    extended: bool = False
     last_sequence: int | None = None
     workflow: Name | None = None
 

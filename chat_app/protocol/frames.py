@@ -6,7 +6,7 @@ the whole event.
 
 import json
 import math
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -37,6 +37,9 @@ class View:
     result: str = ""
 
 
+# What makes the frames of each type of event, for one kind of client.
+Makers = Mapping[str, Callable[[EventRecord, View], list[Frame]]]
+
 # Made once: `json.dumps` makes one per call where it is given options.
 _encoder = json.JSONEncoder(separators=(",", ":"))
 
@@ -63,18 +66,6 @@ def error_content(code: str, message: str, details: dict[str, Any]) -> Frame:
     return {"content": content, "details": details}
 
 
-def event_frames(event: EventRecord, view: View) -> list[Frame]:
-    """The frames of an event, in order; none where it has nothing to show."""
-    frames = _OF[event.type](event, view)
-    for frame in frames:
-        frame["conversation_id"] = view.conversation_id
-        frame["timestamp"] = timestamp(event.created_at)
-        frame["run_id"] = str(event.run)
-    if frames:
-        frames[-1]["sequence"] = event.sequence
-    return frames
-
-
 def _frame(
     event: EventRecord, type_: str, content: Any, *, done: bool = True, id_: str = ""
 ) -> Frame:
@@ -88,9 +79,11 @@ def _frame(
     }
 
 
-def _response(event: EventRecord, text: str, *, done: bool = False) -> Frame:
-    generate = event.client_format.startswith("generate")
-    content = {"output": text, "value": text} if generate else {"text": text}
+def response(event: EventRecord, text: str, *, done: bool = False) -> Frame:
+    """A piece of output of the event's run, not stamped yet; `done` is its end."""
+    content = {"text": text}
+    if event.client_format.startswith("generate"):
+        content |= {"output": text, "value": text}
     return _frame(event, "system_response_message", content, done=done)
 
 
@@ -101,7 +94,7 @@ def _user_message(event: EventRecord, view: View) -> list[Frame]:
 
 def _text(event: EventRecord, view: View) -> list[Frame]:
     text = "" if event.client_format in SINGLE else trim(event, after=view.after)
-    return [_response(event, text)] if text else []
+    return [response(event, text)] if text else []
 
 
 def _restart(event: EventRecord, view: View) -> list[Frame]:
@@ -153,17 +146,17 @@ def _run(event: EventRecord, view: View) -> list[Frame]:
         frames.insert(0, _frame(event, "observability_trace_message", trace))
     if not end:
         return frames
-    frames.insert(0, _response(event, "", done=True))
+    frames.insert(0, response(event, "", done=True))
     if update.get("error"):
         error = update["error"]
         told = error_content("workflow_error", error["message"], {"code": error["code"]})
         frames.insert(0, {**_frame(event, "error_message", None), **told})
     if event.client_format in SINGLE and view.result:
-        frames.insert(0, _response(event, view.result))
+        frames.insert(0, response(event, view.result))
     return frames
 
 
-_OF: dict[str, Callable[[EventRecord, View], list[Frame]]] = {
+EXTENDED: Makers = {
     Event.Type.USER_MESSAGE: _user_message,
     Event.Type.RUN: _run,
     Event.Type.TEXT: _text,
@@ -173,3 +166,15 @@ _OF: dict[str, Callable[[EventRecord, View], list[Frame]]] = {
     Event.Type.INTERACTION: _interaction,
     Event.Type.INTERACTION_UPDATE: _interaction_update,
 }
+
+
+def event_frames(event: EventRecord, view: View, makers: Makers = EXTENDED) -> list[Frame]:
+    """The frames of an event, in order; none where it has nothing to show."""
+    frames = makers[event.type](event, view)
+    for frame in frames:
+        frame["conversation_id"] = view.conversation_id
+        frame["timestamp"] = timestamp(event.created_at)
+        frame["run_id"] = str(event.run)
+    if frames:
+        frames[-1]["sequence"] = event.sequence
+    return frames

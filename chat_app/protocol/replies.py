@@ -7,8 +7,9 @@ from uuid import uuid4
 from chat_app.protocol.client_messages import AuthMessage, ClientMessage
 from chat_app.protocol.frames import Frame, error_content, timestamp
 from chat_app.protocol.parsing import Refusal
-from sessions_app.conversations.answers import AnswerResult
+from sessions_app.conversations.answers import AnswerResult, Outcome
 from sessions_app.conversations.messages import SubmittedMessage
+from sessions_app.models import Interaction
 from sessions_app.models.people import Person
 
 # Ids need only be unique; a random one for each frame costs more than the frame.
@@ -46,6 +47,26 @@ def refused(refusal: Refusal) -> Frame:
         "for": refusal.about,
         **error_content(refusal.code, str(refusal), refusal.details),
     }
+
+
+def not_accepted(message: ClientMessage, settled: AnswerResult) -> Refusal:
+    """Why an answer is none, for a client that knows no acknowledgements."""
+    told = Refusal(*_why_not(settled), **settled_content(settled))
+    told.about_message(message)
+    return told
+
+
+def _why_not(settled: AnswerResult) -> tuple[str, str]:
+    if settled.outcome == Outcome.NOT_FOUND:
+        return "invalid_message", "There is no question that waits for this answer."
+    what = (settled.response or {}).get("value") or (settled.response or {}).get("values")
+    why = {
+        Interaction.Status.PENDING: "the question is another now",
+        Interaction.Status.ANSWERED: f"{settled.by or 'somebody'} has answered already: {what}",
+        Interaction.Status.EXPIRED: "the time for an answer was over",
+        Interaction.Status.CANCELLED: "the question was withdrawn",
+    }[Interaction.Status(settled.status)]
+    return "invalid_data_content", f"The answer came too late: {why}."
 
 
 def submitted_content(submitted: SubmittedMessage) -> Frame:

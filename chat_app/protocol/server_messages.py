@@ -56,6 +56,7 @@ class TextContent(_Strict):
 class OutputContent(_Strict):
     """A piece of text, for `generate` and `generate_stream`."""
 
+    text: str
     output: str
     value: str
 

@@ -13,8 +13,9 @@ from chat_app.identity.connection import address_of, guest_token, request_of
 from chat_app.identity.rates import Place, take_socket_from, take_socket_of
 from chat_app.protocol.client_messages import AuthMessage, ClientMessage
 from chat_app.protocol.parsing import Refusal, parse, refusal_of
-from chat_app.protocol.replies import auth_error, auth_success, refused
+from chat_app.protocol.replies import auth_error, auth_success
 from chat_app.socket.connection import Connection
+from chat_app.socket.refusals import Refusals
 from sessions_app.errors import TooMany
 from sessions_app.models.people import Person
 from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
@@ -31,11 +32,12 @@ TRIES = 3
 class Authentication:
     """Knows the person before anything is done, and what the identity stands on."""
 
-    def __init__(self, scope: AsgiScope, connection: Connection) -> None:
+    def __init__(self, scope: AsgiScope, connection: Connection, refusals: Refusals) -> None:
         self.identity: Identity | None = None
         self.person = Person(0, "")
         self._scope = scope
         self._connection = connection
+        self._refusals = refusals
         self._places: list[Place] = []
         self._failures = 0
         self._authorised_at: dict[type[ClientMessage], float] = {}
@@ -111,7 +113,7 @@ class Authentication:
             self._places.append(take())
         except TooMany as error:
             if refusal := refusal_of(error):
-                await self._connection.send(refused(refusal))
+                await self._refusals.tell(refusal)
             raise CloseSocket(4429, str(error)) from None
 
     async def _be(self, found: Identity) -> None:
@@ -135,7 +137,7 @@ class Authentication:
         except Refusal as refusal:
             if refusal.type != "auth_message":
                 raise self._nobody() from None
-            await self._connection.send(refused(refusal))
+            await self._refusals.tell(refusal)
             self._fail()
             return
         if not isinstance(message, AuthMessage):

@@ -8,6 +8,7 @@ import structlog
 
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
+from chat_app.feed.plain_feed import PlainFeed
 from chat_app.feed.sweeper import hear, sweeper
 from chat_app.identity import audit
 from chat_app.identity.connection import address_of, request_of
@@ -16,16 +17,17 @@ from chat_app.protocol import client_messages as client
 from chat_app.protocol.parsing import Refusal, check_query, parse, refusal_of
 from chat_app.protocol.replies import (
     acknowledged,
+    not_accepted,
     pong,
-    refused,
     settled_content,
     submitted_content,
 )
 from chat_app.socket.authentication import Authentication
 from chat_app.socket.connection import Connection, Receive, Send
+from chat_app.socket.refusals import Refusals
 from chat_app.socket.subscriptions import Subscriptions
 from sessions_app.conversations import answers, messages
-from sessions_app.conversations.answers import IncomingAnswer
+from sessions_app.conversations.answers import TAKEN, IncomingAnswer
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import Invalid, NotFound, TooMany
 from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
@@ -45,10 +47,16 @@ class ChatConsumer:
     def __init__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         self._scope = scope
         self._connection = Connection(receive, send)
-        self._authentication = Authentication(scope, self._connection)
-        self._subscriptions = Subscriptions(self._connection, self._authentication)
-        self._query = client.Query()
-        self._conversation_id: str | None = None
+        self._query, self._wrong = check_query(RequestMetadata.of_scope(scope).query_params)
+        self._refusals = Refusals(self._connection, self._query)
+        self._authentication = Authentication(scope, self._connection, self._refusals)
+        self._subscriptions = Subscriptions(
+            self._connection,
+            self._authentication,
+            self._refusals,
+            extended=self._query.extended,
+        )
+        self._conversation_id = self._query.conversation_id
         self._metadata: dict[str, Any] = {}
         self._address = ""
 
@@ -79,7 +87,8 @@ class ChatConsumer:
         if message.conversation_id is None:
             message.conversation_id = self._conversation_id = str(uuid4())
         feed = await self._subscriptions.follow(message.conversation_id)
-        submitted = await submit(
+        store = partial(
+            submit,
             owner=self._authentication.person.id,
             address=self._address,
             conversation_id=message.conversation_id,
@@ -89,36 +98,47 @@ class ChatConsumer:
                 client_format=message.schema_type,
                 workflow=message.workflow or self._query.workflow,
                 metadata=self._metadata,
+                second_message="enqueue" if self._query.extended else "interrupt",
             ),
         )
+        submitted = await (feed.submit(store) if isinstance(feed, PlainFeed) else store())
         if feed is None:
             after = submitted.sequence - 1
             await self._subscriptions.follow(message.conversation_id, after=after)
-        outcome = "duplicate" if submitted.duplicate else "accepted"
-        await self._connection.send(acknowledged(message, outcome, submitted_content(submitted)))
+        if self._query.extended:
+            outcome = "duplicate" if submitted.duplicate else "accepted"
+            ack = acknowledged(message, outcome, submitted_content(submitted))
+            await self._connection.send(ack)
 
     async def _answer(self, message: client.InteractionMessage) -> None:
         text = message.content.text if message.content else None
         if text is None and message.values is None:
             raise Invalid("The answer has neither a text nor values.")
+        feed = None
         if message.conversation_id is not None:
-            await self._subscriptions.follow(message.conversation_id)
-        settled = await answers.answer(
-            by=self._authentication.person,
-            conversation_id=message.conversation_id,
-            answer=IncomingAnswer(
-                answer_id=message.id or str(uuid4()),
-                via="websocket",
-                value=text,
-                values=message.values,
-                interaction=message.interaction_id,
-                names=[name for name in (message.id, message.thread_id) if name],
-                version=message.version,
-            ),
+            feed = await self._subscriptions.follow(message.conversation_id)
+        given = IncomingAnswer(
+            answer_id=message.id or str(uuid4()),
+            via="websocket",
+            value=text,
+            values=message.values,
+            interaction=message.interaction_id,
+            names=[name for name in (message.id, message.thread_id) if name],
+            version=message.version,
         )
-        await self._connection.send(
-            acknowledged(message, settled.outcome, settled_content(settled))
-        )
+        if isinstance(feed, PlainFeed):
+            settled = await feed.answer(given)
+        else:
+            settled = await answers.answer(
+                by=self._authentication.person,
+                conversation_id=message.conversation_id,
+                answer=given,
+            )
+        if self._query.extended:
+            ack = acknowledged(message, settled.outcome, settled_content(settled))
+            await self._connection.send(ack)
+        elif settled.outcome not in TAKEN:
+            raise not_accepted(message, settled)
 
     async def _stop(self, message: client.StopMessage) -> None:
         """Acknowledged when the runs have really ended."""
@@ -177,9 +197,7 @@ class ChatConsumer:
         """Follow the conversation that the query names."""
         self._metadata = identity.metadata(self._scope)
         self._address = address_of(request_of(self._scope))
-        self._query, refusals = check_query(RequestMetadata.of_scope(self._scope).query_params)
-        self._conversation_id = self._query.conversation_id
-        for refusal in refusals:
+        for refusal in self._wrong:
             await self._refuse(refusal)
         if self._conversation_id is not None:
             self._subscriptions.awaited.add(self._conversation_id)
@@ -208,4 +226,4 @@ class ChatConsumer:
 
     async def _refuse(self, refusal: Refusal) -> None:
         refusal.conversation_id = refusal.conversation_id or self._conversation_id
-        await self._connection.send(refused(refusal))
+        await self._refusals.tell(refusal)

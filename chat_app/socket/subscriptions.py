@@ -5,13 +5,14 @@ from uuid import UUID
 
 from chat_app.feed import cursors
 from chat_app.feed.feed import Feed
+from chat_app.feed.plain_feed import PlainFeed
 from chat_app.feed.selectors import find_conversation, read_opening
 from chat_app.feed.sweeper import sweeper
 from chat_app.identity import Identity
 from chat_app.protocol.parsing import Refusal
-from chat_app.protocol.replies import refused
 from chat_app.socket.authentication import Authentication
 from chat_app.socket.connection import Connection
+from chat_app.socket.refusals import Refusals
 from sessions_app.errors import NotFound
 from sessions_app.notify.groups import group_name
 from sessions_app.storage import reads
@@ -23,7 +24,14 @@ MAX_FEEDS = 64
 class Subscriptions:
     """Opens and leaves feeds, and moves them by news. The sweeper sees the socket by it."""
 
-    def __init__(self, connection: Connection, authentication: Authentication) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        authentication: Authentication,
+        refusals: Refusals,
+        *,
+        extended: bool,
+    ) -> None:
         self.feeds: dict[UUID, Feed] = {}
         self.awaited: set[str] = set()
         self.wake, self.end = connection.wake, connection.end
@@ -31,6 +39,8 @@ class Subscriptions:
         self._following = asyncio.Lock()
         self._connection = connection
         self._authentication = authentication
+        self._refusals = refusals
+        self._extended = extended
 
     @property
     def identity(self) -> Identity | None:
@@ -88,7 +98,8 @@ class Subscriptions:
     async def _open(self, conversation: UUID, conversation_id: str, after: int | None) -> Feed:
         user = self._authentication.person.id
         first = cursors.follow(conversation, user)
-        feed = Feed(conversation, conversation_id, self._connection.send_text)
+        of_log = (conversation, conversation_id, self._connection.send_text)
+        feed = Feed(*of_log) if self._extended else PlainFeed(*of_log, self._authentication.person)
         self.feeds[conversation] = feed
         self._ids[conversation_id] = conversation
         try:
@@ -124,4 +135,4 @@ class Subscriptions:
             recovered=False,
         )
         refusal.conversation_id = conversation_id
-        await self._connection.send(refused(refusal))
+        await self._refusals.tell(refusal)

@@ -40,6 +40,9 @@ class Outcome(StrEnum):
     NOT_FOUND = "not_found"  # there is no such interaction for this person
 
 
+TAKEN = (Outcome.ACCEPTED, Outcome.DUPLICATE)
+
+
 @dataclass(frozen=True, slots=True)
 class IncomingAnswer:
     """An answer as it comes in: `value`, or `values` for a checkbox. `via` says by what door.

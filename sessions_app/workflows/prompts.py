@@ -332,13 +332,26 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
     default: list[Value] | None = None
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
-        given = values if values is not None else [] if value in (None, "") else [value]
+        given = values
+        if given is None:
+            given = [] if value is None else self._listed(as_text(value))
         chosen = {self.find(item).text for item in given}
         if len(chosen) < self.min_selected:
             raise Invalid(f"Choose at least {self.min_selected}; {len(chosen)} are chosen.")
         if self.max_selected is not None and len(chosen) > self.max_selected:
             raise Invalid(f"Choose at most {self.max_selected}; {len(chosen)} are chosen.")
         return {"values": [option.value for option in self.choices if option.text in chosen]}
+
+    def _listed(self, text: str) -> list[str]:
+        """What a text names: one option, or several with commas between. Case does not matter."""
+        names = {
+            name.strip().casefold(): option.text
+            for option in reversed(self.choices)
+            for name in (option.label, option.id, option.text)
+        }
+        whole = [text] if text.strip().casefold() in names else text.split(",")
+        items = filter(None, (item.strip() for item in whole))
+        return [names.get(item.casefold(), item) for item in items]
 
     def respond(self, stored: dict[str, Any], **who: Any) -> CheckboxResponse:
         chosen = tuple(map(self.find, stored["values"]))

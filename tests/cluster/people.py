@@ -177,6 +177,7 @@ class Person:
     async def _listen(self, view: View, web: int, met: Met) -> None:
         """One socket, to its end."""
         query = {
+            "extended": "true",
             "conversation_id": self.name,
             "workflow": self.workflow,
             "last_sequence": view.last,

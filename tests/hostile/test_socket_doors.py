@@ -124,7 +124,7 @@ async def test_frames_may_be_anything(attacked: Server) -> None:
     for entry, text in entries("json", "bodies").items():
         thrown[f"text: {entry}"] = text_frame(text.encode("latin-1"))
     said = {entry: f"echo {number};" for number, entry in enumerate(thrown)}
-    path = "/websocket?conversation_id=frames&workflow=probe"
+    path = "/websocket?extended=true&conversation_id=frames&workflow=probe"
     for entry, data in thrown.items():
         with RawSocket(attacked, Request(entry, path, headers=UPGRADE)) as raw:
             raw.send(message_frame({"type": "user_message", "id": entry, "content": said[entry]}))

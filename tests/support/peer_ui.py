@@ -1,47 +1,90 @@
-"""A client that behaves as the peer's web UI does (docs/protocol.md says how)."""
+"""A stand-in for the peer's web UI: it does with each message what the real one was seen to do.
+
+It knows five types of message; any other, or one without a conversation, is a red toast. It has
+controls for three types of prompt, one place for them, and takes nothing of a conversation unless a
+message of its own is being answered.
+"""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from tests.support.received_frames import Frame
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
-# The types for which the UI has a modal.
-MODAL = ("text", "binary_choice", "radio", "notification")
-TRIES = 3
+TYPES = (
+    "system_response_message",
+    "system_intermediate_message",
+    "system_interaction_message",
+    "observability_trace_message",
+    "error_message",
+)
+CONTROLS = ("text", "binary_choice", "radio")
+TRIES = 3  # for as long as a page is loaded
+DROPS_AFTER = 0.2  # seconds after the end of an answer
+
+
+@dataclass
+class Shown:
+    """A message of the conversation as the page shows it."""
+
+    role: str
+    text: str = ""
+    steps: dict[str, Frame] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    trace: str = ""
+
+
+@dataclass
+class Storage:
+    """What a tab keeps over a reload, and a copied tab begins with."""
+
+    conversation_id: str = field(default_factory=lambda: str(uuid4()))
+    active: str | None = None
+    messages: list[Shown] = field(default_factory=list)
+
+    def copy(self) -> "Storage":
+        """For another tab."""
+        messages = [Shown(one.role, one.text, dict(one.steps)) for one in self.messages]
+        return Storage(self.conversation_id, self.active, messages)
 
 
 class PeerUi:
-    """One browser tab: `text` is the answer that it shows, `steps` its tree, `modal` its prompt.
+    """One browser tab. `query`: `session`, `origin` (which its gateway sends) and what a person has
+    put into its settings, such as `workflow`.
 
-    It speaks through its gateway: the origin is the UI's, the guest's token a parameter.
+    `modal` is the open prompt, `note` the text of a notification, `popups` the addresses of windows
+    that were opened, `toasts` what went wrong in red. `offline` lets no connection come about.
     """
 
-    def __init__(self, server: Server, *, origin: str, session: str, pause: float = 1.0) -> None:
-        self.conversation_id = str(uuid4())
-        self.text = ""
-        self.finished = False
-        self.errors: list[Frame] = []
-        self.steps: dict[str, Frame] = {}
+    def __init__(self, server: Server, storage: Storage | None = None, **query: Any) -> None:
+        self.toasts: list[str] = []
+        self.popups: list[str] = []
+        self.note = ""
         self.modal: Frame | None = None
+        self.gave_up = False
+        self.offline = False
         self.connections = 0
+        self.received: list[Frame] = []
+        self.pause = 1.0
+        self.storage = storage or Storage()
+        self._query = query
         self._server = server
-        self._origin = origin
-        self._session = session
-        self._pause = pause
-        self._parent = ""
+        self._active: str | None = None
+        self._tries = 0
         self._socket: WsClient | None = None
         self._news = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> "PeerUi":
-        """Open the conversation."""
+    async def __aenter__(self) -> Self:
+        """Open the page."""
         await self._connect()
         return self
 
@@ -54,72 +97,128 @@ class PeerUi:
         """Close the tab."""
         await self._leave()
 
+    @property
+    def answer_shown(self) -> Shown:
+        """What is shown below the last message of the person."""
+        messages = self.storage.messages
+        return messages[-1] if messages and messages[-1].role == "assistant" else Shown("assistant")
+
+    @property
+    def text(self) -> str:
+        """Its text."""
+        return self.answer_shown.text
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is being answered."""
+        return self._active is None
+
+    @property
+    def errors(self) -> list[str]:
+        """Those that are seen: only below a text, or steps."""
+        shown = self.answer_shown
+        return shown.errors if shown.text.strip() or shown.steps else []
+
+    def copied_tab(self) -> "PeerUi":
+        """The same page in another tab, as the browser copies it."""
+        return PeerUi(self._server, self.storage.copy(), **self._query)
+
     async def say(self, text: str, schema_type: str = "chat_stream") -> None:
         """Send what was typed."""
-        self._parent = str(uuid4())
-        self.text, self.finished, self.steps = "", False, {}
-        await self._send("user_message", text, id=self._parent, schema_type=schema_type)
+        assert self.modal is None, "the modal covers the page"
+        if self.gave_up:
+            self._tries = 0
+            await self._connect()
+        self.note = ""
+        self._active = self.storage.active = str(uuid4())
+        self.storage.messages.append(Shown("user", text))
+        await self._send("user_message", text, id=self._active, schema_type=schema_type)
+
+    def stop(self) -> None:
+        """Press Stop, which tells the server nothing."""
+        self._active = self.storage.active = None
 
     async def answer(self, text: str) -> None:
-        """Answer the modal, which closes: by the thread and parent of the prompt."""
+        """Answer the modal, which closes, by the thread and parent of its prompt."""
         assert self.modal is not None
+        content = self.modal["content"]
+        assert content["input_type"] in CONTROLS, f"no controls for {content['input_type']}"
+        if content["input_type"] != "text":
+            assert text in [option["value"] for option in content["options"]], content["options"]
+        assert text.strip() or not content.get("required"), "this field is required"
         prompt, self.modal = self.modal, None
         names = {"thread_id": prompt["thread_id"], "parent_id": prompt["parent_id"]}
         await self._send("user_interaction_message", text, id=str(uuid4()), **names)
 
-    async def refresh(self) -> None:
-        """Reload the page: what is shown stays (the browser keeps it), a modal does not."""
+    async def reload(self) -> None:
+        """Load the page anew: what is shown stays, a modal does not."""
         await self._leave()
-        self.modal = None
+        self.modal, self.note, self._tries, self._active = None, "", 0, None
         await self._connect()
 
     async def drop(self) -> None:
-        """Lose the connection; it comes back by itself, a second later, thrice at most."""
+        """Lose the connection. It comes back by itself, a second later, thrice at most."""
         assert self._socket is not None
         await self._socket._socket.close(code=1001)
+
+    async def dropped(self) -> None:
+        """Lose the connection, and wait until it is back."""
         connections = self.connections
+        await self.drop()
         await self.until(lambda: self.connections > connections)
 
-    async def until(self, holds: Any, timeout: float = 15) -> None:
+    async def until(self, holds: Callable[[], Any], timeout: float = 20) -> None:
         """Wait until what is shown is such."""
         try:
             async with asyncio.timeout(timeout), self._news:
                 await self._news.wait_for(holds)
         except TimeoutError:
-            raise AssertionError(f"shown: {self.text!r}, {self.modal}, {self.errors}") from None
+            story = f"{self.storage.messages[-2:]}, {self.modal}, {self.received[-8:]}"
+            raise AssertionError(f"shown: {story}") from None
 
-    async def asked(self) -> Frame:
-        """Wait for a modal; return its prompt."""
-        await self.until(lambda: self.modal)
+    async def ended(self) -> str:
+        """Wait for the end of the answer; return it."""
+        await self.until(lambda: self.finished)
+        return self.text
+
+    async def asked(self, text: str = "") -> str:
+        """Wait for a modal with this text in it; return its type."""
+        await self.until(lambda: self.modal and text in self.modal["content"]["text"])
         assert self.modal is not None
-        return self.modal
+        return str(self.modal["content"]["input_type"])
 
     async def _send(self, type_: str, text: str, **fields: Any) -> None:
         assert self._socket is not None
         content = {"messages": [{"role": "user", "content": [{"type": "text", "text": text}]}]}
-        await self._socket.send(
-            {
-                "type": type_,
-                "conversation_id": self.conversation_id,
-                "content": content,
-                "timestamp": "2026-01-13T10:00:03Z",
-                "user": {"name": "", "email": ""},
-                **fields,
-            }
-        )
+        frame = {
+            "type": type_,
+            "conversation_id": self.storage.conversation_id,
+            "content": content,
+            "timestamp": "2026-01-13T10:00:03.000Z",
+            **fields,
+        }
+        with suppress(ConnectionClosed):  # then it is lost, and nobody is told
+            await self._socket.send(frame)
 
     async def _connect(self) -> None:
+        if self.offline:
+            raise OSError("The network is away.")
         self._socket = WsClient(
             self._server,
-            self.conversation_id,
+            self.storage.conversation_id,
             user=None,
-            origin=self._origin,
-            session=self._session,
+            extended=None,
             transport="ws",
+            **self._query,
         )
         await self._socket.__aenter__()
         self.connections += 1
-        self._task = asyncio.create_task(self._show(self._socket))
+        self.gave_up = False
+        self._active = self.storage.active
+        self._task = asyncio.create_task(self._live(self._socket))
+        await self._tell()
+
+    async def _tell(self) -> None:
         async with self._news:
             self._news.notify_all()
 
@@ -132,7 +231,7 @@ class PeerUi:
         if self._socket is not None:
             await self._socket.__aexit__(None, None, None)
 
-    async def _show(self, socket: WsClient) -> None:
+    async def _live(self, socket: WsClient) -> None:
         shown = 0
         while socket.close_code is None or shown < len(socket.frames):
             async with socket._news:
@@ -140,32 +239,63 @@ class PeerUi:
                     await socket._news.wait()
             for frame in socket.frames[shown:]:
                 shown += 1
+                self.received.append(frame)
                 self._take(frame)
-            async with self._news:
-                self._news.notify_all()
-        for _ in range(TRIES):
-            await asyncio.sleep(self._pause)
+            await self._tell()
+        while self._tries < TRIES:
+            self._tries += 1
+            await asyncio.sleep(self.pause)
             with suppress(OSError, WebSocketException):
                 await self._connect()
                 return
+        self.gave_up = True
+        self._active = None
+        await self._tell()
 
     def _take(self, frame: Frame) -> None:
-        """Only what is of the open conversation and of the last message is shown."""
-        if frame.get("conversation_id") != self.conversation_id:
+        content = frame.get("content") or {}
+        if content.get("input_type") == "oauth_consent":
+            self.popups.append(content["text"])
             return
-        if frame["type"] == "error_message":
-            self.errors.append(frame)
-        if frame.get("parent_id") != self._parent:
+        if frame["type"] not in TYPES or not (frame.get("conversation_id") or "").strip():
+            self.toasts.append(f"{frame['type']} of {frame.get('conversation_id')!r}")
             return
-        if frame["type"] == "system_response_message":
-            if frame["status"] == "in_progress":
-                content = frame["content"]
-                self.text += content["text"] if "text" in content else content["value"]
-            else:
-                self.finished = True
-        elif frame["type"] == "system_intermediate_message":
-            self.steps[frame["id"]] = frame
-        elif frame["type"] == "system_interaction_message" and (
-            frame["content"]["input_type"] in MODAL
-        ):
-            self.modal = frame
+        if self._active is None or frame["conversation_id"] != self.storage.conversation_id:
+            return
+        match frame["type"]:
+            case "system_interaction_message":
+                self._open(frame)
+            case "system_response_message" if frame["status"] == "complete":
+                asyncio.get_running_loop().call_later(DROPS_AFTER, self._end)
+            case "observability_trace_message":
+                self.storage.messages[-1].trace = content["observability_trace_id"]
+            case "system_response_message" if content.get("text"):
+                self._last().text += content["text"]
+            case "system_intermediate_message":
+                self._last().steps[frame["id"]] = frame
+            case "error_message":
+                error = f"{content['message']} {content['details']}".strip()
+                self._last().errors.append(error)
+
+    def _open(self, frame: Frame) -> None:
+        """There is one place: what was open there is gone."""
+        content = frame["content"]
+        self.modal = frame
+        if content["input_type"] == "notification":
+            self.modal, self.note = None, content["text"]
+        elif content["timeout"]:
+            asyncio.get_running_loop().call_later(content["timeout"], self._time_out, frame)
+
+    def _time_out(self, frame: Frame) -> None:
+        if self.modal is frame:
+            self.modal = None
+            self.toasts.append(frame["content"].get("error") or "This prompt is not available.")
+
+    def _end(self) -> None:
+        self._active = self.storage.active = None
+        self._told = asyncio.create_task(self._tell())
+
+    def _last(self) -> Shown:
+        if self.storage.messages[-1].role != "assistant":
+            self.storage.messages.append(Shown("assistant"))
+        return self.storage.messages[-1]

@@ -24,7 +24,8 @@ class WsClient(ReceivedFrames):
     """One socket of a user on a conversation: `async with WsClient(server, "c1") as client:`.
 
     `frames` holds all that has arrived, in order. `user=None` is signed out; `origin=None` sends
-    no Origin, as a client that is not a browser. `query`: `last_sequence`, `workflow`, `session`, …
+    no Origin, as a client that is not a browser. `extended=None` is a plain client. `query`:
+    `last_sequence`, `workflow`, `session`, …
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class WsClient(ReceivedFrames):
         headers: Mapping[str, str] | None = None,
         **query: Any,
     ) -> None:
-        query["conversation_id"] = conversation_id
+        query = {"extended": "true", "conversation_id": conversation_id, **query}
         query = {name: value for name, value in query.items() if value is not None}
         self.server = server
         self.conversation_id = conversation_id

@@ -11,11 +11,12 @@ from tests.support.received_frames import Frame, ReceivedFrames
 
 
 class LocalSocket(ReceivedFrames):
-    """A socket without a server: `frames` has all that it was sent."""
+    """A socket without a server: `frames` has all that it was sent. `extended=None`: plain."""
 
     def __init__(self, user: Any, *, headers: dict[str, str] | None = None, **query: Any) -> None:
         super().__init__("the local socket")
         headers = headers or {}
+        query = {"extended": "true", **query}
         self.scope = {
             "type": "websocket",
             "path": "/websocket",

@@ -23,6 +23,7 @@ function socketUrl() {
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   url.search = new URLSearchParams({
     conversation_id: conversation,
+    extended: true,
     last_sequence: transcript.last,
   });
   return url;

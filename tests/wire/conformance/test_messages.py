@@ -32,8 +32,11 @@ def answers(client: Conforming) -> list[dict[str, Any]]:
     [
         ("chat_stream", [{"text": "t0 "}, {"text": "t1 "}, {"text": "t2 "}, {"text": ""}]),
         ("chat", [{"text": "t0 t1 t2 "}, {"text": ""}]),
-        ("generate", [{"output": t, "value": t} for t in ("t0 t1 t2 ", "")]),
-        ("generate_stream", [{"output": t, "value": t} for t in ("t0 ", "t1 ", "t2 ", "")]),
+        ("generate", [{"text": t, "output": t, "value": t} for t in ("t0 t1 t2 ", "")]),
+        (
+            "generate_stream",
+            [{"text": t, "output": t, "value": t} for t in ("t0 ", "t1 ", "t2 ", "")],
+        ),
     ],
 )
 async def test_each_schema_type_gets_its_form_of_output(

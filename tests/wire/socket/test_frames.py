@@ -53,9 +53,9 @@ def test_a_folded_message_gives_what_the_cursor_has_not_passed() -> None:
     assert frames(message, after=6)[0]["content"] == {"text": "def"}
 
 
-def test_generate_gives_output_and_value() -> None:
+def test_generate_gives_output_and_value_beside_the_text() -> None:
     (frame,) = frames(event("text", "generate_stream", text="Hi"))
-    assert frame["content"] == {"output": "Hi", "value": "Hi"}
+    assert frame["content"] == {"text": "Hi", "output": "Hi", "value": "Hi"}
 
 
 @pytest.mark.parametrize("schema_type", ["chat", "generate"])
@@ -67,7 +67,7 @@ def test_single_results_withhold_text_until_the_end(schema_type: str) -> None:
     if schema_type == "chat":
         assert texts == [{"text": "Hi all"}, {"text": ""}]
     else:
-        assert texts == [{"output": "Hi all", "value": "Hi all"}, {"output": "", "value": ""}]
+        assert texts == [{"text": t, "output": t, "value": t} for t in ("Hi all", "")]
 
 
 def test_only_the_last_frame_of_an_event_has_its_sequence() -> None:

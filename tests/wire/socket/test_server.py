@@ -19,7 +19,7 @@ from tests.wire.slow_readers import fill_log, memory, until_full
 # The frame that closes the socket of who sends too much; a reason may follow.
 CUT_OFF = re.compile(rb"\x88." + (4429).to_bytes(2), re.DOTALL)
 COMPLETED = "SELECT 1 FROM sessions_app_run WHERE status = 'completed'"
-BIG = "/websocket?conversation_id=big&last_sequence=0"
+BIG = "/websocket?extended=true&conversation_id=big&last_sequence=0"
 WRITTEN = "SELECT 1 FROM sessions_app_event WHERE type = 'text'"
 
 

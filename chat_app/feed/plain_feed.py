@@ -1,0 +1,176 @@
+"""The feed of a plain client, which has one place for prompts and shows one answer at a time."""
+
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import structlog
+from django.db import DatabaseError
+
+from chat_app.feed.feed import Feed, Send
+from chat_app.feed.limits import ClientGone
+from chat_app.feed.selectors import Opening, next_prompt
+from chat_app.feed.shown_runs import ShownRuns, read_shown_runs
+from chat_app.protocol import plain_frames
+from chat_app.protocol.frames import Frame, is_end
+from chat_app.protocol.plain_frames import AGAIN, PLAIN, TRACE, with_trace
+from sessions_app.conversations import answers
+from sessions_app.conversations.answers import TAKEN, AnswerResult, IncomingAnswer
+from sessions_app.conversations.messages import SubmittedMessage
+from sessions_app.errors import Invalid, StorageUnavailable
+from sessions_app.models import Event
+from sessions_app.models.people import Person
+from sessions_app.storage import reads
+from sessions_app.storage.records import EventRecord
+
+log = structlog.get_logger(__name__)
+
+
+class PlainFeed(Feed):
+    """Sends prompts one at a time, and nothing of a run once there is a newer message."""
+
+    def __init__(
+        self, conversation: UUID, conversation_id: str, send: Send, person: Person
+    ) -> None:
+        super().__init__(conversation, conversation_id, send)
+        # The interaction whose prompt the client was sent, and whether it still shows it.
+        self.shown: str | None = None
+        self._is_open = False
+        self._person = person
+        self._runs = ShownRuns()
+        self._traces: dict[UUID, Frame] = {}
+
+    async def start(self, opening: Opening) -> None:
+        """As every feed; output that the client may have had already begins with a note."""
+        self._runs = await reads.read(read_shown_runs, self.conversation, opening.cursor)
+        shown = [
+            replace(event, payload={"text": AGAIN + event.payload["text"]})
+            if event.type == Event.Type.TEXT
+            else event
+            for event in opening.shown
+        ]
+        await super().start(replace(opening, shown=shown))
+
+    async def submit(self, submit: Callable[[], Awaitable[SubmittedMessage]]) -> SubmittedMessage:
+        """Store what the client says. It is sent nothing meanwhile, as it takes all that comes
+        from now on for the answer. A prompt that is open it may have dropped: it gets it again.
+        """
+        async with self._lock:
+            try:
+                submitted = await submit()
+                if not submitted.duplicate:
+                    self._runs.add(submitted.run)
+            finally:
+                await self._offer_again()
+        return submitted
+
+    async def answer(self, given: IncomingAnswer) -> AnswerResult:
+        """Settle what the client answers: the prompt that it shows, if it names none. That is
+        closed there. If it was no answer, the client gets the prompt again, with the reason.
+
+        Raises:
+            Invalid: as `answers.answer`.
+        """
+        names = [*given.names, self.shown] if self.shown else given.names
+        async with self._lock:
+            try:
+                settled = await answers.answer(
+                    by=self._person,
+                    conversation_id=self.conversation_id,
+                    answer=replace(given, names=names),
+                )
+            except Invalid as error:
+                await self._offer_again(str(error))
+                raise
+            if settled.outcome not in TAKEN:
+                await self._offer_again()
+            elif str(settled.interaction) == self.shown:
+                self._is_open = False
+        return settled
+
+    async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:
+        """As every feed."""
+        self._runs.follow(event)
+        if event.type == Event.Type.INTERACTION:
+            return await self._asked(event, settled)
+        if event.type == Event.Type.INTERACTION_UPDATE:
+            return await self._settled(event)
+        if not self._runs.has(event.run):
+            return 0
+        frames = await self._frames(event, after, settled, PLAIN)
+        if not self._runs.may_end(event.run):
+            frames = [frame for frame in frames if not plain_frames.is_end(frame)]
+        return await self._send_all(self._traced(event, frames))
+
+    def _foresee(self, events: Iterable[EventRecord]) -> None:
+        for event in events:
+            if event.type == Event.Type.USER_MESSAGE:
+                self._runs.add(event.run)
+
+    def _traced(self, event: EventRecord, frames: list[Frame]) -> list[Frame]:
+        """A run's trace comes with the first that is shown of it."""
+        if frames and frames[0]["type"] == TRACE:
+            trace = frames.pop(0)
+            trace.pop("sequence", None)
+            self._traces[event.run] = trace
+        if frames and event.run in self._traces:
+            frames = with_trace(frames, self._traces.pop(event.run))
+        if is_end(event):
+            self._traces.pop(event.run, None)
+        return frames
+
+    async def _asked(self, event: EventRecord, settled: Collection[str]) -> int:
+        interaction = event.payload["interaction_id"]
+        if interaction in settled or self.shown not in (None, interaction):
+            return 0
+        if self._runs.has(event.run):
+            return await self._offer(event)
+        return await self._offer_next(event.sequence)
+
+    async def _settled(self, event: EventRecord) -> int:
+        if self.shown not in (None, event.payload["interaction_id"]):
+            return 0
+        was_open, self.shown, self._is_open = self._is_open, None, False
+        size = await self._offer_next(event.sequence)
+        if not size and was_open:
+            size = await self._send_all(await self._frames(event, 0, (), PLAIN))
+        return size
+
+    async def _offer_again(self, problem: str = "") -> None:
+        self.shown, self._is_open = None, False
+        try:
+            await self._offer_next(self.cursor, problem)
+        except (DatabaseError, StorageUnavailable) as error:  # the client comes back to it
+            log.warning("feed.not_offered", error=str(error))
+        except ClientGone:
+            log.debug("feed.client_gone", cursor=self.cursor)
+
+    async def _offer_next(self, up_to: int, problem: str = "") -> int:
+        """The oldest that waits for a person, of those that the log has up to there."""
+        event = await reads.read(next_prompt, self.conversation, up_to)
+        if event is None:
+            return 0
+        if problem:
+            prompt = event.payload["prompt"]
+            asked = {**prompt, "text": f"{problem}\n\n{prompt['text']}"}
+            event = replace(event, payload={**event.payload, "prompt": asked})
+        return await self._offer(event)
+
+    async def _offer(self, event: EventRecord) -> int:
+        size = await self._send_all(await self._frames(event, 0, (), PLAIN))
+        if event.payload["prompt"]["input_type"] == "notification":
+            await self._see(event)
+            self.shown = event.payload["interaction_id"]
+        else:
+            self.shown, self._is_open = event.payload["interaction_id"], True
+        return size
+
+    async def _see(self, event: EventRecord) -> None:
+        """The client answers no notification: it counts as seen when it was sent."""
+        seen = IncomingAnswer(
+            answer_id=str(uuid4()),
+            via="websocket",
+            value="ok",
+            interaction=event.payload["interaction_id"],
+        )
+        await answers.answer(by=self._person, conversation_id=self.conversation_id, answer=seen)

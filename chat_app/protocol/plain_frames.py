@@ -1,0 +1,158 @@
+"""One event → the frames that a plain client gets of it: those that the peer's web UI knows and can
+show (docs/protocol.md, "Plain clients"). Pure.
+"""
+
+from urllib.parse import urlsplit
+
+from chat_app.protocol.frames import EXTENDED, SINGLE, Frame, Makers, View, response, timestamp
+from sessions_app.models import Event, Interaction, Run
+from sessions_app.storage.records import EventRecord
+
+RESPONSE = "system_response_message"
+TRACE = "observability_trace_message"
+TYPES = frozenset(
+    {
+        RESPONSE,
+        "system_intermediate_message",
+        "system_interaction_message",
+        TRACE,
+        "error_message",
+    }
+)
+# The notes stand between pieces of a text that nothing can be taken back from. They are markdown.
+FAILED = "\n\n**This run failed.**\n\n"
+RESTARTED = (
+    "\n\n*The server was interrupted. The last part of the answer is written anew from here.*\n\n"
+)
+AGAIN = "\n\n*Connected anew. Some of what follows may stand above already.*\n\n"
+SIGNED_IN = {"id": "done", "label": "I have signed in", "value": "done"}
+DECLINED = {"id": "declined", "label": "Decline", "value": "declined"}
+
+
+def is_end(frame: Frame) -> bool:
+    """Whether the client takes nothing more for its message behind this frame."""
+    return (frame["type"], frame["status"]) == (RESPONSE, "complete")
+
+
+def plain_error(frame: Frame) -> Frame:
+    """An error whose `details` are no text, since people are shown that as it is."""
+    return {**frame, "content": {**frame["content"], "details": ""}}
+
+
+def with_trace(frames: list[Frame], trace: Frame) -> list[Frame]:
+    """The frames, with the trace behind the first: it is put to the last message that is there,
+    which has to be the answer by then. An end stays behind it.
+    """
+    place = 0 if is_end(frames[0]) else 1
+    return [*frames[:place], trace, *frames[place:]]
+
+
+def _nothing(event: EventRecord, view: View) -> list[Frame]:
+    return []
+
+
+def _run(event: EventRecord, view: View) -> list[Frame]:
+    status, error = event.payload["status"], event.payload.get("error") or {}
+    frames = []
+    for frame in EXTENDED[Event.Type.RUN](event, view):
+        if frame["type"] == "error_message":
+            # By itself it is shown to nobody; below a text it is.
+            frames += [response(event, FAILED), plain_error(frame)]
+        elif frame["type"] in TYPES:
+            frames.append(frame)
+    if status == Run.Status.SUSPENDED:
+        frames.append(response(event, f"\n\n*It cannot go on now. {error.get('message', '')}*\n\n"))
+    return frames
+
+
+def _restart(event: EventRecord, view: View) -> list[Frame]:
+    return [] if event.client_format in SINGLE else [response(event, RESTARTED)]
+
+
+def _interaction(event: EventRecord, view: View) -> list[Frame]:
+    return [
+        {**frame, "content": content}
+        for frame in EXTENDED[Event.Type.INTERACTION](event, view)
+        for content in offered(frame["content"])
+    ]
+
+
+def offered(prompt: Frame) -> list[Frame]:
+    """A prompt's content as one or more whose type has controls."""
+    details = "; ".join(f"{name}: {value}" for name, value in prompt.get("details", {}).items())
+    text = f"{prompt['text']}\n\n({details})" if details else prompt["text"]
+    match prompt["input_type"]:
+        case "dropdown":
+            return [{**prompt, "text": text, "input_type": "radio"}]
+        case "checkbox":
+            return [_as_text(prompt, text)]
+        case "oauth_consent":
+            return [prompt, _as_choice(prompt, details)]
+    return [{**prompt, "text": text}]
+
+
+def _as_text(prompt: Frame, text: str) -> Frame:
+    least, most = prompt.get("min_selected", 0), prompt.get("max_selected")
+    how_many = f"{least} to {most or len(prompt['options'])}"
+    names = ", ".join(_typable(option) for option in prompt["options"])
+    return {
+        **_common(prompt),
+        "input_type": "text",
+        "text": f"{text}\n\nName {how_many} of these, with commas between: {names}",
+        "placeholder": names[:100],
+        "required": least > 0,
+    }
+
+
+def _typable(option: dict[str, str]) -> str:
+    """A name of the option that can stand in a list with commas."""
+    names = [option["label"], option["value"], option["id"]]
+    return next((name for name in names if "," not in name), option["label"])
+
+
+def _as_choice(prompt: Frame, details: str) -> Frame:
+    url = prompt["text"]
+    what = f" ({details})" if details else ""
+    return {
+        **_common(prompt),
+        "input_type": "binary_choice",
+        "text": f"Sign in at {urlsplit(url).netloc}{what}, in the window that opened. If there is "
+        f"none, go to: {url}",
+        "options": [SIGNED_IN, DECLINED],
+    }
+
+
+def _common(prompt: Frame) -> Frame:
+    return {name: prompt[name] for name in ("timeout", "error") if name in prompt}
+
+
+def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
+    """A note that takes the prompt's place. It has the prompt's names, so that an answer to it is
+    no answer to another.
+    """
+    settlement = event.payload
+    texts = {
+        Interaction.Status.ANSWERED: f"{settlement['by'] or 'Somebody'} has answered the question.",
+        Interaction.Status.EXPIRED: "The time for an answer is over.",
+        Interaction.Status.CANCELLED: "The question was withdrawn.",
+    }
+    content = {
+        "input_type": "notification",
+        "text": texts[settlement["status"]],
+        "timeout": None,
+        "error": "",
+    }
+    [frame] = EXTENDED[Event.Type.INTERACTION_UPDATE](event, view)
+    frame |= {"type": "system_interaction_message", "content": content, "status": "in_progress"}
+    frame |= {"version": settlement["version"], "expires_at": None}
+    return [{**frame, "server_now": timestamp(view.now)}]
+
+
+PLAIN: Makers = {
+    **EXTENDED,
+    Event.Type.USER_MESSAGE: _nothing,
+    Event.Type.RUN: _run,
+    Event.Type.RESTART: _restart,
+    Event.Type.INTERACTION: _interaction,
+    Event.Type.INTERACTION_UPDATE: _interaction_update,
+}

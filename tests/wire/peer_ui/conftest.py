@@ -1,0 +1,66 @@
+"""A server for all tests of a module, and tabs of the peer's UI; none may show an error."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.support.peer_ui import PeerUi
+from tests.support.server import Server, Template
+
+ORIGIN = "http://ui.example:3000"
+OFFERED = """\
+default: probe
+workflows:
+  probe: {}
+  probe_own: {second_message: parallel}
+  calculator: {options: {max_operations: 3}, second_message: enqueue}
+  expense_approval: {}
+  parallel_review: {second_message: reject}
+"""
+
+NewTab = Callable[..., PeerUi]
+
+
+@pytest.fixture(scope="module")
+def backend(
+    server_template: Template, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """It lets guests in, from the origin of the UI."""
+    offered = tmp_path_factory.mktemp("config") / "workflows.yaml"
+    offered.write_text(OFFERED)
+    env: dict[str, Any] = {
+        "GUESTS": "true",
+        "ALLOWED_ORIGINS": ORIGIN,
+        "WORKFLOWS_FILE": str(offered),
+        "PARK_AFTER": "0.2",
+    }
+    data = tmp_path_factory.mktemp("peer") / "data"
+    server = Server.from_template(server_template, data, **env)
+    server.start()
+    yield server
+    server.drop()
+
+
+@pytest.fixture
+def new_tab(backend: Server) -> Iterator[NewTab]:
+    """Return a function that makes the tab of a new guest, or of one with `session`."""
+    tabs: list[PeerUi] = []
+
+    def new_tab(copy_of: PeerUi | None = None, **query: Any) -> PeerUi:
+        query = {"origin": ORIGIN, "session": str(uuid4()), **query}
+        tab = copy_of.copied_tab() if copy_of else PeerUi(backend, **query)
+        tab.pause = 0.2
+        tabs.append(tab)
+        return tab
+
+    yield new_tab
+    for tab in tabs:
+        assert not tab.toasts
+
+
+@pytest.fixture
+def ui(new_tab: NewTab) -> PeerUi:
+    """The tab of a new guest."""
+    return new_tab()

@@ -1,0 +1,122 @@
+"""Messages and answers in the peer's web UI."""
+
+import pytest
+
+from tests.support.peer_ui import PeerUi
+from tests.wire.peer_ui.conftest import NewTab
+
+COMPLETE = {"type": "system_response_message", "status": "complete"}
+
+
+@pytest.mark.parametrize("schema_type", ["chat_stream", "generate_stream", "chat", "generate"])
+async def test_chat_and_streaming(ui: PeerUi, schema_type: str) -> None:
+    async with ui:
+        for _ in range(2):
+            await ui.say("stream 20", schema_type)
+            assert await ui.ended() == "".join(f"t{number} " for number in range(20))
+            # Feedback is given on it, and so it must not be the person's message that has it.
+            assert ui.answer_shown.trace
+            assert ui.received[-1].items() >= COMPLETE.items()
+
+
+async def test_steps_are_nested(ui: PeerUi) -> None:
+    async with ui:
+        await ui.say("step 2")
+        await ui.ended()
+        steps = ui.answer_shown.steps.values()
+        assert [step["content"]["name"] for step in steps] == ["step 1", "step 2"]
+        assert {step["status"] for step in steps} == {"complete"}
+        assert {step["intermediate_parent_id"] for step in steps} == {"default"}
+
+
+@pytest.mark.parametrize("schema_type", ["chat_stream", "chat", "generate"])
+async def test_a_failure_after_text_is_seen_once(ui: PeerUi, schema_type: str) -> None:
+    async with ui:
+        await ui.say("fail", schema_type)
+        text = await ui.ended()
+        assert text.startswith("so far ")
+        assert "This run failed." in text
+        assert ui.errors == ["The workflow failed (ValueError)."]
+
+
+async def test_a_failure_before_the_first_text_is_seen_too(ui: PeerUi) -> None:
+    async with ui:
+        await ui.say("unstorable raise half")
+        assert "This run failed." in await ui.ended()
+        assert ui.errors == ["The workflow failed (ValueError)."]
+        await ui.say("echo on")
+        assert await ui.ended() == "on"
+
+
+@pytest.mark.parametrize("first", ["slowstream 100 50", "ask", "slowask 1500"])
+async def test_after_stop_the_next_message_gets_its_own_answer(ui: PeerUi, first: str) -> None:
+    async with ui:
+        await ui.say(first)
+        if first == "ask":
+            await ui.asked()
+            ui.modal = None  # nothing covers the page, as after a reload
+        elif first.startswith("slowstream"):
+            await ui.until(lambda: "t1 " in ui.text)
+        ui.stop()
+        await ui.say("slowstream 5 100")
+        assert await ui.ended() == "t0 t1 t2 t3 t4 "
+        assert ui.modal is None
+
+
+async def test_a_run_that_goes_on_first_asks_again_and_gives_no_text(new_tab: NewTab) -> None:
+    """Where messages wait for their turn, what they wait for can be done."""
+    ui = new_tab(workflow="calculator")
+    async with ui:
+        await ui.say("1+2+3+4+5+6")
+        await ui.asked()
+        ui.modal = None
+        ui.stop()
+        await ui.say("1+1")
+        assert await ui.asked("Try with up to 6?") == "binary_choice"
+        await ui.answer("stop")
+        assert await ui.ended() == "`1+1` = **2**"
+
+
+async def test_where_one_message_is_taken_at_a_time_the_first_asks_again(new_tab: NewTab) -> None:
+    ui = new_tab(workflow="parallel_review")
+    async with ui:
+        await ui.say("first")
+        await ui.asked("Legal")
+        ui.modal = None
+        ui.stop()
+        await ui.say("second")
+        for reviewer in ("Legal", "Security", "Editorial"):
+            await ui.asked(reviewer)
+            await ui.answer("approve")
+        assert (await ui.ended()).endswith("**Approved.**")
+
+
+async def test_messages_in_parallel_end_together(new_tab: NewTab) -> None:
+    ui = new_tab(workflow="probe_own")
+    async with ui:
+        await ui.say("slowstream 4 300")
+        await ui.until(lambda: "t0 " in ui.text)
+        ui.stop()
+        await ui.say("ask")
+        assert await ui.asked() == "text"
+        await ui.until(lambda: "t3 " in ui.text)
+        await ui.answer("yes")
+        assert (await ui.ended()).endswith("yes")
+        ends = [frame for frame in ui.received if frame.items() >= COMPLETE.items()]
+        assert len(ends) == 1
+
+
+async def test_guests_do_not_see_each_other(new_tab: NewTab) -> None:
+    ui, other = new_tab(), new_tab()
+    async with ui:
+        await ui.say("prompt text")
+        await ui.asked()
+        other.storage.conversation_id = ui.storage.conversation_id
+        async with other:
+            await other.say("echo mine")
+            assert await other.ended() == "mine"
+            other.modal = ui.modal
+            await other.answer("mine")
+            await other.until(lambda: other.received[-1]["type"] == "error_message")
+        await ui.answer("Ada")
+        assert await ui.ended() == "Ada"

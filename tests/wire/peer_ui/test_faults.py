@@ -1,0 +1,128 @@
+"""Connections that drop, servers that die, and tabs that are copied, in the peer's web UI."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from chat_app.protocol.plain_frames import AGAIN
+from tests.support.peer_ui import PeerUi
+from tests.support.server import Server
+from tests.support.websocket import WsClient
+from tests.wire.peer_ui.conftest import ORIGIN, NewTab
+
+SIX = "".join(f"t{number} " for number in range(6))
+
+
+@pytest.mark.parametrize("come_back", ["reload", "dropped"])
+async def test_a_prompt_that_is_pending_is_there_again(ui: PeerUi, come_back: str) -> None:
+    async with ui:
+        await ui.say("approve 2")
+        for number in (1, 2):
+            await ui.asked(f"prompt-{number}")
+            ui.modal = None
+            await getattr(ui, come_back)()
+            await ui.asked(f"prompt-{number}")
+            await ui.answer("continue")
+        assert await ui.ended() == "continue|continue"
+
+
+@pytest.mark.parametrize("come_back", ["reload", "dropped"])
+async def test_a_stream_goes_on_where_it_was(ui: PeerUi, come_back: str) -> None:
+    ui.pause = 1.0
+    async with ui:
+        # A frame on its way when the connection drops counts as sent. So they are far apart.
+        await ui.say("slowstream 6 600")
+        await ui.until(lambda: "t1 " in ui.text)
+        await getattr(ui, come_back)()
+        assert await ui.ended() == SIX
+
+
+async def test_after_an_outage_of_ten_seconds_a_reload_shows_the_rest(ui: PeerUi) -> None:
+    ui.pause = 1.0
+    async with ui:
+        await ui.say("slowstream 6 600")
+        await ui.until(lambda: "t1 " in ui.text)
+        ui.offline = True
+        await ui.drop()
+        await ui.until(lambda: ui.gave_up)
+        await asyncio.sleep(6)  # the outage itself
+        ui.offline = False
+        await ui.reload()
+        assert await ui.ended() == SIX
+
+
+async def test_after_an_outage_a_message_is_enough(ui: PeerUi) -> None:
+    async with ui:
+        await ui.say("echo one")
+        await ui.ended()
+        ui.offline = True
+        await ui.drop()
+        await ui.until(lambda: ui.gave_up)
+        ui.offline = False
+        await ui.say("echo two")
+        assert await ui.ended() == "two"
+
+
+async def test_a_restart_of_the_server_is_survived_by_a_prompt(ui: PeerUi, backend: Server) -> None:
+    ui.pause = 1.0
+    async with ui:
+        await ui.say("approve 1")
+        await ui.asked()
+        ui.modal = None
+        backend.kill()
+        backend.start()
+        await ui.asked()
+        await ui.answer("cancel")
+        assert await ui.ended() == "cancel"
+
+
+async def test_a_server_that_is_killed_in_a_stream_repeats_no_text_without_a_word(
+    ui: PeerUi, backend: Server
+) -> None:
+    ui.pause = 1.0
+    async with ui:
+        await ui.say("slowstream 12 500")
+        await ui.until(lambda: "t2 " in ui.text)
+        backend.kill()
+        backend.start()
+        text = await ui.ended()
+    tokens = [f"t{number} " for number in range(12)]
+    parts = text.split(AGAIN)
+    for part in parts:  # each is in order, without a gap
+        assert part in "".join(tokens)
+    assert parts[0].startswith("t0 t1 t2 ")
+    assert parts[-1].endswith("t11 ")
+    assert {token for token in tokens if token in text} == {*tokens}
+
+
+async def test_a_copied_tab_shows_the_same_answer(new_tab: NewTab) -> None:
+    ui = new_tab()
+    async with ui:
+        await ui.say("slowstream 6 400")
+        await ui.until(lambda: "t1 " in ui.text)
+        copy = new_tab(copy_of=ui)
+        async with copy:
+            assert await ui.ended() == SIX
+            before, after = (await copy.ended()).split(AGAIN)
+            assert SIX.startswith(before)
+            assert after == SIX
+
+
+async def test_the_token_may_come_as_the_backends_cookie(backend: Server) -> None:
+    token = str(uuid4())
+    cookie = {"Cookie": f"nat-session={token}"}
+    async with WsClient(backend, "c1", user=None, origin=ORIGIN, headers=cookie) as client:
+        await client.message("prompt text")
+        prompt = await client.until("system_interaction_message")
+    async with WsClient(backend, "c1", user=None, origin=ORIGIN, session=token) as client:
+        assert (await client.until("system_interaction_message"))["id"] == prompt["id"]
+
+
+@pytest.mark.parametrize("origin", ["http://ui.example", "https://ui.example:3000", "null"])
+async def test_other_origins_stay_out(backend: Server, origin: str) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with WsClient(backend, "c", user=None, origin=origin, session=str(uuid4())):
+            pass
+    assert refused.value.response.status_code == 403

@@ -1,0 +1,136 @@
+"""Prompts in the peer's web UI: it has controls for three types, and one place for all."""
+
+import pytest
+
+from tests.support.peer_ui import PeerUi
+from tests.support.server import Server
+from tests.wire.peer_ui.conftest import NewTab
+
+
+@pytest.mark.parametrize(
+    ("type_", "shown_as", "said", "shown"),
+    [
+        ("text", "text", "Ada", "Ada"),
+        ("binary_choice", "binary_choice", "blue", "blue"),
+        ("radio", "radio", "red", "red"),
+        ("dropdown", "radio", "red", "red"),
+        ("checkbox", "text", "blue, RED", "red, blue"),
+        ("checkbox", "text", "", ""),
+        ("oauth_consent", "binary_choice", "done", "done"),
+        ("oauth_consent", "binary_choice", "declined", "declined"),
+    ],
+)
+async def test_each_type_can_be_answered(
+    ui: PeerUi, type_: str, shown_as: str, said: str, shown: str
+) -> None:
+    async with ui:
+        await ui.say(f"prompt {type_}")
+        assert await ui.asked() == shown_as
+        await ui.answer(said)
+        assert await ui.ended() == shown
+        assert ui.popups == ["https://login.example/authorize?state=s1"] * (
+            type_ == "oauth_consent"
+        )
+
+
+async def test_the_modal_of_a_consent_has_the_address(ui: PeerUi) -> None:
+    async with ui:
+        await ui.say("prompt oauth_consent")
+        await ui.asked("https://login.example/authorize?state=s1")
+
+
+async def test_a_notification_goes_on_by_itself(ui: PeerUi, backend: Server) -> None:
+    async with ui:
+        await ui.say("prompt notification")
+        assert await ui.ended() == "ok"
+        assert ui.note == "Look."
+    [row] = backend.rows(
+        "SELECT status, answered_via FROM sessions_app_interaction"
+        " WHERE response IS NOT NULL ORDER BY answered_at DESC LIMIT 1"
+    )
+    assert (row["status"], row["answered_via"]) == ("answered", "websocket")
+
+
+async def test_an_answer_that_the_prompt_does_not_take_is_asked_for_again(ui: PeerUi) -> None:
+    async with ui:
+        await ui.say("prompt checkbox")
+        await ui.asked("Red, Blue")
+        await ui.answer("red, green")
+        assert await ui.asked("'green' is not an option. Choose one of: red, blue.") == "text"
+        await ui.answer("Blue")
+        assert (await ui.ended()).endswith("blue")
+
+
+async def test_several_prompts_come_one_at_a_time(ui: PeerUi) -> None:
+    async with ui:
+        await ui.say("two")
+        await ui.asked("one?")
+        await ui.reload()
+        await ui.asked("one?")
+        await ui.answer("1")
+        await ui.asked("two?")
+        await ui.answer("2")
+        assert await ui.ended() == "1|2"
+
+
+async def test_the_prompts_of_two_runs_come_one_at_a_time(new_tab: NewTab) -> None:
+    ui = new_tab(workflow="probe_own")
+    async with ui:
+        await ui.say("two")
+        await ui.asked("one?")
+        await ui.reload()
+        ui.modal = None
+        ui.stop()
+        await ui.say("ask")
+        for question in ("one?", "two?", "prompt-1"):
+            await ui.asked(question)
+            await ui.answer(question)
+        text = await ui.ended()
+        assert "one?|two?" in text
+        assert "prompt-1" in text
+
+
+async def test_a_prompt_that_was_answered_in_another_tab_does_not_stay(new_tab: NewTab) -> None:
+    ui = new_tab()
+    async with ui:
+        await ui.say("two")
+        await ui.asked("one?")
+        copy = new_tab(copy_of=ui)
+        async with copy:
+            await copy.asked("one?")
+            await copy.answer("1")
+            await ui.asked("two?")
+            await copy.asked("two?")
+            await ui.answer("2")
+            assert await ui.ended() == await copy.ended() == "1|2"
+            assert copy.modal is None
+            assert "has answered" in copy.note
+            assert ui.note == ""
+
+
+async def test_who_is_too_late_is_told_what_stands(new_tab: NewTab) -> None:
+    ui = new_tab()
+    async with ui:
+        await ui.say("textask 1")
+        await ui.asked()
+        copy = new_tab(copy_of=ui)
+        async with copy:
+            await copy.asked()
+            late = copy.modal
+            await ui.answer("first")
+            await copy.until(lambda: copy.modal is None)
+            copy.modal = late
+            await copy.answer("second")
+            await copy.until(lambda: copy.errors)
+            assert "has answered already: first" in copy.errors[0]
+
+
+async def test_a_script_answers_the_prompt_that_it_was_sent(ui: PeerUi) -> None:
+    """Without a name in the answer, while several prompts are pending."""
+    async with ui:
+        await ui.say("two")
+        for question in ("one?", "two?"):
+            await ui.asked(question)
+            await ui._send("user_interaction_message", question, id="a")
+            ui.modal = None
+        assert await ui.ended() == "one?|two?"
