@@ -132,7 +132,8 @@ class PlainFeed(Feed):
             return 0
         was_open, self.shown, self._is_open = self._is_open, None, False
         size = await self._offer_next(event.sequence)
-        if not size and was_open:
+        # At its deadline the client closes it by itself.
+        if not size and was_open and event.payload["via"] != "deadline":
             size = await self._send_all(await self._frames(event, 0, (), PLAIN))
         return size
 

@@ -289,7 +289,7 @@ class PeerUi:
     def _time_out(self, frame: Frame) -> None:
         if self.modal is frame:
             self.modal = None
-            self.toasts.append(frame["content"].get("error") or "This prompt is not available.")
+            self.note = frame["content"].get("error") or "This prompt is no longer available."
 
     def _end(self) -> None:
         self._active = self.storage.active = None

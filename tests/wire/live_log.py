@@ -81,10 +81,10 @@ class LiveLog:
         """Append one event."""
         return await writer.write(lambda tx: tx.append(self.run, type_, payload))
 
-    async def ask(self, text: str = "Go on?") -> str:
-        """Ask a text prompt; return the interaction's id."""
+    async def ask(self, text: str = "Go on?", input_type: str = "text") -> str:
+        """Ask a prompt without options; return the interaction's id."""
         interaction_id = uuid4()
-        prompt = {"input_type": "text", "text": text, "timeout": None, "error": "too late"}
+        prompt = {"input_type": input_type, "text": text, "timeout": None, "error": "too late"}
 
         def work(tx: Transaction) -> None:
             payload = {
@@ -107,19 +107,21 @@ class LiveLog:
         await writer.write(work)
         return str(interaction_id)
 
-    async def settle(self, interaction_id: str) -> None:
-        """Answer a prompt, without a run that would take it."""
+    async def settle(
+        self, interaction_id: str, status: str = "answered", via: str = "websocket"
+    ) -> None:
+        """Settle a prompt, without a run that would take it."""
 
         def work(tx: Transaction) -> None:
-            Interaction.objects.filter(pk=interaction_id).update(status="answered")
+            Interaction.objects.filter(pk=interaction_id).update(status=status)
             payload = {
                 "interaction_id": interaction_id,
-                "status": "answered",
+                "status": status,
                 "version": 2,
                 "response": {"value": "yes"},
                 "by": "ann",
                 "at": timezone.now().isoformat(),
-                "via": "websocket",
+                "via": via,
             }
             tx.append(self.run, "interaction_update", payload)
 

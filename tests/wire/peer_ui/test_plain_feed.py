@@ -1,0 +1,191 @@
+"""What a plain client is sent of a log, and when."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from chat_app.protocol.plain_frames import AGAIN, RESTARTED, TYPES
+from sessions_app.conversations import answers
+from sessions_app.errors import StorageUnavailable
+from sessions_app.models import Run
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+from tests.support.received_frames import Frame
+from tests.wire.live_log import LiveLog
+from tests.wire.local_socket import LocalSocket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def said(log: LiveLog) -> None:
+    """The message of the run."""
+    payload = {"message_id": log.run.message_id, "text": "hello", "client_format": "chat_stream"}
+    await log.append("user_message", payload)
+
+
+def next_run(log: LiveLog) -> Run:
+    """A run of a second message, which is not stored."""
+    return Run(
+        id=uuid4(),
+        conversation_id=log.conversation,
+        key="none",
+        message_id="m2",
+        text="hello",
+        status=Run.Status.RUNNING,
+    )
+
+
+def plain(log: LiveLog, **query: Any) -> LocalSocket:
+    return log.socket(extended=None, **query)
+
+
+async def until_text(socket: LocalSocket, text: str) -> Frame:
+    return await socket.until(
+        lambda frame: (
+            frame["type"] == "system_response_message" and text in frame["content"]["text"]
+        )
+    )
+
+
+async def test_only_the_types_of_the_peer_are_sent_with_the_end_last() -> None:
+    async with LiveLog() as log:
+        await said(log)
+        async with plain(log, last_sequence=0) as socket:
+            await log.append("run", {"status": "running", "trace_id": "0" * 32})
+            await log.write("a", "b")
+            await log.append("run", {"status": "waiting"})
+            await log.append("run", {"status": "running", "reason": "stopping"})
+            await log.end("failed", error={"code": "workflow_error", "message": "It failed."})
+            await socket.until(lambda frame: frame["status"] == "complete" and "run_id" in frame)
+            await socket.until(lambda frame: frame.get("sequence") == 7)
+            types = [frame["type"] for frame in socket.frames]
+            assert {*types} <= TYPES
+            assert types[:2] == ["system_response_message", "observability_trace_message"]
+            assert types[-2:] == ["error_message", "system_response_message"]
+            assert {frame["conversation_id"] for frame in socket.frames} == {"c"}
+            assert socket.frames[-2]["content"]["details"] == ""
+            assert socket.frames[-2]["details"] == {"code": "workflow_error"}
+
+
+@pytest.mark.parametrize("schema_type", ["chat_stream", "chat"])
+async def test_text_that_is_begun_anew_says_so(schema_type: str) -> None:
+    async with LiveLog(schema_type) as log:
+        await said(log)
+        async with plain(log, last_sequence=0) as socket:
+            await log.write("one ", "two ")
+            await log.append("restart", {"from_sequence": 3})
+            await log.write("three")
+            await log.end()
+            await socket.until(lambda frame: frame["status"] == "complete")
+            shown = f"one two {RESTARTED}three" if schema_type == "chat_stream" else "one three"
+            assert socket.text() == shown
+
+
+async def test_output_that_may_be_there_already_says_so_and_is_whole_for_others() -> None:
+    async with LiveLog() as log:
+        await said(log)
+        await log.write("so ", "far ")
+        async with plain(log) as socket:
+            await until_text(socket, "so far ")
+            assert socket.text() == f"{AGAIN}so far "
+        async with plain(log) as socket:  # it had all of that
+            await log.write("on")
+            await until_text(socket, "on")
+            assert socket.text() == "on"
+
+
+async def test_of_an_older_run_nothing_comes_not_even_what_was_written_before() -> None:
+    async with LiveLog() as log:
+        await said(log)
+        await log.write("old ")
+
+        def newer(tx: Transaction) -> None:
+            run = next_run(log)
+            run.created_at = tx.now
+            run.save(force_insert=True)
+            payload = {"message_id": "m2", "text": "hello", "client_format": "chat_stream"}
+            tx.append(run, "user_message", payload)
+            tx.append(run, "text", {"text": "new "})
+
+        await log.end()
+        await writer.write(newer)
+        async with plain(log, last_sequence=0) as socket:
+            await until_text(socket, "new ")
+            assert socket.text() == "new "
+            assert {frame["parent_id"] for frame in socket.frames} == {"m2"}
+
+
+async def test_an_end_and_the_next_message_in_one_read_withhold_the_end() -> None:
+    async with LiveLog() as log:
+        await said(log)
+        await log.write("old ")
+        async with plain(log, last_sequence=0) as socket:
+            await until_text(socket, "old ")
+
+            def both(tx: Transaction) -> None:
+                tx.append(log.run, "run", {"status": "completed"})
+                run = next_run(log)
+                run.created_at = tx.now
+                run.save(force_insert=True)
+                payload = {"message_id": "m2", "text": "", "client_format": "chat_stream"}
+                tx.append(run, "user_message", payload)
+                tx.append(run, "text", {"text": "new "})
+
+            await writer.write(both)
+            await until_text(socket, "new ")
+            assert {frame["status"] for frame in socket.frames} == {"in_progress"}
+
+
+async def test_a_notification_that_could_not_be_settled_is_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries = []
+    answer = answers.answer
+
+    async def failing(**given: Any) -> Any:
+        tries.append(given["answer"])
+        if len(tries) == 1:
+            raise StorageUnavailable
+        return await answer(**given)
+
+    monkeypatch.setattr(answers, "answer", failing)
+    async with LiveLog() as log:
+        await said(log)
+        async with plain(log, last_sequence=0) as socket:
+            first = await log.ask("Look.", input_type="notification")
+            for _ in range(2):
+                sent = await socket.until("system_interaction_message")
+                assert (sent["id"], sent["content"]["text"]) == (first, "Look.")
+            question = await log.ask("And?")
+            assert (await socket.until("system_interaction_message"))["id"] == question
+        assert [given.interaction for given in tries] == [first, first]
+
+
+async def test_at_the_deadline_nothing_takes_the_place_of_the_prompt() -> None:
+    async with LiveLog() as log:
+        await said(log)
+        async with plain(log, last_sequence=0) as socket:
+            for via in ("deadline", "admin"):
+                await socket.settled()
+                interaction = await log.ask()
+                await socket.until("system_interaction_message")
+                await log.settle(interaction, status="expired", via=via)
+            note = await socket.until("system_interaction_message")
+            assert (note["id"], note["content"]["input_type"]) == (interaction, "notification")
+            assert len(socket.of_type("system_interaction_message")) == 3
+
+
+async def test_errors_name_a_conversation_also_where_there_is_none() -> None:
+    async with LiveLog() as log, LocalSocket(log.user, extended=None) as socket:
+        await socket.send("{")
+        error = await socket.until("error_message")
+        assert (error["conversation_id"], error["content"]["details"]) == ("default", "")
+        await socket.say("", id="m1", conversation_id="c2")
+        assert (await socket.reply_to("m1"))["conversation_id"] == "c2"
+
+
+async def test_a_plain_client_still_hears_what_it_asks_for() -> None:
+    async with LiveLog() as log, plain(log) as socket:
+        await socket.settled()
+        assert [frame["type"] for frame in socket.frames] == ["pong_message"]
