@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from chat_app.protocol.frames import EXTENDED, SINGLE, Frame, Makers, View, response, timestamp
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.storage.records import EventRecord
+from sessions_app.workflows.prompts import as_text
 
 RESPONSE = "system_response_message"
 TRACE = "observability_trace_message"
@@ -81,6 +82,9 @@ def offered(prompt: Frame) -> list[Frame]:
     """A prompt's content as one or more whose type has controls."""
     details = "; ".join(f"{name}: {value}" for name, value in prompt.get("details", {}).items())
     text = f"{prompt['text']}\n\n({details})" if details else prompt["text"]
+    if "options" in prompt:  # values that are no texts would break its buttons
+        options = [{**one, "value": as_text(one["value"])} for one in prompt["options"]]
+        prompt = {**prompt, "options": options}
     match prompt["input_type"]:
         case "dropdown":
             return [{**prompt, "text": text, "input_type": "radio"}]

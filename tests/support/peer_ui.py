@@ -280,6 +280,8 @@ class PeerUi:
     def _open(self, frame: Frame) -> None:
         """There is one place: what was open there is gone."""
         content = frame["content"]
+        if not all(isinstance(option["value"], str) for option in content.get("options", ())):
+            self.toasts.append("The page fails: it calls a method of texts on each value.")
         self.modal = frame
         if content["input_type"] == "notification":
             self.modal, self.note = None, content["text"]

@@ -14,6 +14,7 @@ from tests.wire.peer_ui.conftest import NewTab
         ("binary_choice", "binary_choice", "blue", "blue"),
         ("radio", "radio", "red", "red"),
         ("dropdown", "radio", "red", "red"),
+        ("values", "radio", "3", "3"),
         ("checkbox", "text", "blue, RED", "red, blue"),
         ("checkbox", "text", "", ""),
         ("oauth_consent", "binary_choice", "done", "done"),
