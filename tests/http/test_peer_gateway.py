@@ -179,14 +179,14 @@ async def test_it_is_the_same_guest_on_its_socket(backend: Server) -> None:
     session = new_session()
     gateway = PeerGateway(backend, origin=ORIGIN, session=session)
     gateway.say("echo over http", CHAT_STREAM)
-    async with PeerUi(backend, origin=ORIGIN, session=session, pause=0.2) as socket:
+    async with PeerUi(backend, origin=ORIGIN, session=session) as socket:
         await socket.say("echo over the socket")
-        await socket.until(lambda: socket.finished)
+        assert await socket.ended() == "over the socket"
     rows = backend.rows(
         "SELECT DISTINCT c.owner_id FROM sessions_app_conversation c"
         " WHERE c.conversation_id IN (?, ?)",
         gateway.conversation_id,
-        socket.conversation_id,
+        socket.storage.conversation_id,
     )
     assert len(rows) == 1
 
