@@ -60,7 +60,7 @@ class LiveLog:
         )
         return Run.objects.create(
             conversation=conversation,
-            key="none",
+            key="conversation:c:none",
             message_id="m1",
             text="hello",
             client_format=self.schema_type,
