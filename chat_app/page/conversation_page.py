@@ -11,6 +11,7 @@ from chat_app.page import history
 from chat_app.page.cards import Card, TypedAnswer, cards
 from chat_app.page.run_state import RunState, run_state
 from chat_app.page.transcript import Item, RunNote, build
+from sessions_app.conversations.feedback import as_line
 from sessions_app.errors import UnknownWorkflow
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.models.people import UserId
@@ -124,7 +125,7 @@ def _feedback(rows: list[EventRecord]) -> dict[UUID, str]:
     """Of the runs that end here, by run, as a line."""
     ends = {row.run for row in rows if row.type == Event.Type.RUN}
     given = Run.objects.filter(pk__in=ends).values_list("id", "feedback")
-    return {run: " ".join(feedback.values()) for run, feedback in given if feedback}
+    return {run: as_line(feedback) for run, feedback in given if feedback}
 
 
 def _add_retries(items: list[Item]) -> None:

@@ -12,6 +12,7 @@ from django.utils.text import Truncator
 from sessions_app.admin.events import EventsInline, JournalInline
 from sessions_app.admin.interaction import InteractionsInline
 from sessions_app.admin.read_only import USERNAME, ReadOnlyAdmin, seconds
+from sessions_app.conversations.feedback import as_line
 from sessions_app.models import Run
 from sessions_app.operations import operators
 
@@ -98,7 +99,7 @@ class RunAdmin(ReadOnlyAdmin):
     @admin.display(description="feedback")
     def opinion(self, run: Run) -> str:
         """What its owner thinks of it."""
-        return " ".join((run.feedback or {}).values())
+        return as_line(run.feedback)
 
     @admin.display(description="all of it")
     def everything(self, run: Run) -> Any:

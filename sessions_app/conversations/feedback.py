@@ -9,6 +9,12 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
 
+def as_line(feedback: dict[str, str] | None) -> str:
+    """The reaction, and the comment behind it; whatever order the database keeps them in."""
+    kept = feedback or {}
+    return " ".join(kept[name] for name in ("reaction", "comment") if name in kept)
+
+
 async def give(*, owner: UserId, trace_id: str, feedback: dict[str, str]) -> None:
     """Keep feedback on the owner's newest run of that trace.
 
