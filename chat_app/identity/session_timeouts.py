@@ -42,13 +42,23 @@ def session_timeouts(get_response: GetResponse) -> GetResponse:
         response = await get_response(request)
         # Who has not looked at the session has not acted for its person either.
         session = request.session
-        if session.accessed and BACKGROUND not in request.headers:
+        acted = session.accessed and BACKGROUND not in request.headers
+        if acted and await _is_read(session):
             changed = session.modified
             if _put_off(session) and not changed:
                 session.modified = await _stored(session)
         return response
 
     return middleware
+
+
+async def _is_read(session: SessionBase) -> bool:
+    """Whether the request could read it: it counts as accessed too where the database failed."""
+    try:
+        await session.aget(SESSION_KEY)
+    except DatabaseError:
+        return False
+    return True
 
 
 async def _stored(session: SessionBase) -> bool:

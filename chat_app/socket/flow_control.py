@@ -138,7 +138,7 @@ async def _handle_reply_in_turn(self: Server, protocol: Any, message: Any) -> No
     Raises:
         ConnectionResetError: there will be none, as the client is gone.
     """
-    if isinstance(protocol, WebRequest) and protocol.producer and not message.get("more_body"):
+    if isinstance(protocol, WebRequest) and not message.get("more_body") and _has_turns(protocol):
         protocol.unregisterProducer()
     try:
         await _handle_reply(self, protocol, message)
@@ -152,11 +152,20 @@ async def _handle_reply_in_turn(self: Server, protocol: Any, message: Any) -> No
             raise ConnectionResetError("The client is gone.")
 
 
+def _has_turns(request: Any) -> bool:
+    return request.producer is not None and not _is_over(request)
+
+
+def _is_over(request: Any) -> bool:
+    """Whether the response is complete, or nobody is there to have it."""
+    return bool(request.finished) or request.channel is None
+
+
 async def _take_turn(request: Any, message: Any) -> None:
     """Wait for room, where a part of a body was written and another follows. It is there, too, when
     the client is gone: then the rest goes nowhere.
     """
-    if not message.get("more_body") or request.finished or request.channel is None:
+    if not message.get("more_body") or _is_over(request):
         return
     if request.producer is None:
         request.registerProducer(_Room(), True)

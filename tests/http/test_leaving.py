@@ -182,6 +182,7 @@ def _unread_stream(server: Server) -> socket.socket:
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     request = f"POST /generate/stream?workflow=probe HTTP/1.1\r\n{head}\r\n{body}"
     reader.sendall(request.encode())
+    assert reader.recv(15, socket.MSG_PEEK) == b"HTTP/1.1 200 OK"
     return reader
 
 

@@ -9,8 +9,10 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
+from django.db import OperationalError
 from django.test import AsyncClient
 from django.utils import timezone
+from django.utils.asyncio import async_unsafe
 from pytest_django import Settings
 
 from chat_app.feed import sweeper
@@ -143,3 +145,15 @@ async def test_both_ends_can_be_switched_off(async_client: AsyncClient, settings
     await change(ending_in(100))
     await async_client.get(PAGE)
     assert await seconds_left() <= 100
+
+
+async def test_a_session_that_cannot_be_read_is_not_read_again_in_the_event_loop(
+    ann: User, async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: SessionStore) -> None:
+        raise OperationalError("too many connections")
+
+    monkeypatch.setattr(SessionStore, "_get_session_from_db", async_unsafe(fails))
+    monkeypatch.setattr(SessionStore, "_aget_session_from_db", fails)
+    with pytest.raises(OperationalError):  # as the test's client has it, in the place of a page
+        await async_client.get(PAGE)
