@@ -198,6 +198,9 @@ class Context:
         """Report tokens that a language model took and gave, as its answer says; calls add up.
 
         OpenAI's clients get the sums as `usage`. A replay does not count them again.
+
+        Raises:
+            ValueError: a number is negative.
         """
         if prompt_tokens < 0 or completion_tokens < 0:
             raise ValueError("a number of tokens is negative")

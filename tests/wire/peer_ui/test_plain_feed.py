@@ -74,6 +74,8 @@ async def test_text_that_is_begun_anew_says_so(schema_type: str) -> None:
         await said(log)
         async with plain(log, last_sequence=0) as socket:
             await log.write("one ", "two ")
+            if schema_type == "chat_stream":
+                await until_text(socket, "two ")
             await log.append("restart", {"from_sequence": 3})
             await log.write("three")
             await log.end()
