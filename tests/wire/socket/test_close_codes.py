@@ -4,12 +4,15 @@ a flood in test_server.py.
 
 import asyncio
 
+import pytest
+
 from chat_app.socket.connection import LARGEST
 from tests.conftest import NewServer
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
 
+@pytest.mark.daphne_only(reason="uvicorn closes a socket with 1009 at a message of 1 MiB")
 async def test_a_message_beyond_all_measure_is_4413(server: Server) -> None:
     async with WsClient(server, "c") as client:
         await client.send("x" * (LARGEST + 1))
