@@ -209,7 +209,11 @@ class Connection:
         if ping in self._waiting and not (self._gone.is_set() or self._ending.done()):
             self._waiting.remove(ping)
             self._count_waiting(-len(ping) - FRAME_COST)
-            tasks.create_task(late(ping))
+            answering = late(ping)
+            try:
+                tasks.create_task(answering)
+            except RuntimeError:  # the socket is ending
+                answering.close()
 
     def _count_waiting(self, size: int) -> None:
         self._waiting_size += size

@@ -1,6 +1,7 @@
 """What people do on the page of a conversation, and what the log says they must see."""
 
 import json
+import time
 from urllib.parse import unquote
 
 from playwright.sync_api import Locator, Page, expect
@@ -81,6 +82,9 @@ def assert_page_is_log(page: Page, server: Server) -> None:
     text = logged(server, conversation_id(page))
     expect(page.locator("#items [data-temporary]")).to_have_count(0)
     expect(page.locator("#items .tail")).to_have_count(0)
-    assert shown(page) == text
+    deadline = time.monotonic() + 5  # the page may just be putting in what the server rendered
+    while shown(page) != text and time.monotonic() < deadline:
+        page.wait_for_timeout(50)
+    assert shown(page) == text, f"{shown(page)!r}\nis not\n{text!r}"
     firsts = page.eval_on_selector_all("#items > *", "all => all.map(e => Number(e.dataset.first))")
     assert firsts == sorted(set(firsts))
