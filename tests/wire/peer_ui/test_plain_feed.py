@@ -97,21 +97,23 @@ async def test_output_that_may_be_there_already_says_so_and_is_whole_for_others(
             assert socket.text() == "on"
 
 
+def append_next(tx: Transaction, log: LiveLog, text: str) -> None:
+    """The next message of the conversation, and the first piece of its answer."""
+    run = next_run(log)
+    run.created_at = tx.now
+    run.save(force_insert=True)
+    payload = {"message_id": "m2", "text": text, "client_format": "chat_stream"}
+    tx.append(run, "user_message", payload)
+    tx.append(run, "text", {"text": "new "})
+
+
 async def test_of_an_older_run_nothing_comes_not_even_what_was_written_before() -> None:
     async with LiveLog() as log:
         await said(log)
         await log.write("old ")
 
-        def newer(tx: Transaction) -> None:
-            run = next_run(log)
-            run.created_at = tx.now
-            run.save(force_insert=True)
-            payload = {"message_id": "m2", "text": "hello", "client_format": "chat_stream"}
-            tx.append(run, "user_message", payload)
-            tx.append(run, "text", {"text": "new "})
-
         await log.end()
-        await writer.write(newer)
+        await writer.write(lambda tx: append_next(tx, log, "hello"))
         async with plain(log, last_sequence=0) as socket:
             await until_text(socket, "new ")
             assert socket.text() == "new "
@@ -127,12 +129,7 @@ async def test_an_end_and_the_next_message_in_one_read_withhold_the_end() -> Non
 
             def both(tx: Transaction) -> None:
                 tx.append(log.run, "run", {"status": "completed"})
-                run = next_run(log)
-                run.created_at = tx.now
-                run.save(force_insert=True)
-                payload = {"message_id": "m2", "text": "", "client_format": "chat_stream"}
-                tx.append(run, "user_message", payload)
-                tx.append(run, "text", {"text": "new "})
+                append_next(tx, log, "")
 
             await writer.write(both)
             await until_text(socket, "new ")
