@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Of those that `make bench` compares with.
+PEERS ?= .venv-peers
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
 .PHONY: run cluster test format bench chaos soak fuzz chromium
@@ -37,8 +39,8 @@ format: $(VENV)/test.stamp
 	@.ci/quietly $(BIN)/oxlint --fix .
 	@.ci/quietly $(BIN)/oxfmt '**/*.js'
 
-bench: $(VENV)/test.stamp
-	@$(BIN)/python -m bench
+bench: $(VENV)/test.stamp $(PEERS)/peers.stamp
+	@PEERS=$(PEERS) $(BIN)/python -m bench
 
 # Everything goes wrong, three minutes in the cluster and three in one process:
 # make chaos ARGS="--form local --seed 7 --minutes 1 --users 20"
@@ -74,6 +76,12 @@ $(VENV)/test.stamp: requirements.txt requirements-cluster.txt requirements-dev.t
 	@echo "Installing what tests need into $(VENV) …"
 	@$(PIP) -r requirements-dev.txt
 	@touch $@ $(VENV)/run.stamp $(VENV)/cluster.stamp
+
+$(PEERS)/peers.stamp: bench/requirements-peers.txt
+	@echo "Installing what is compared with into $(PEERS) …"
+	@"$(PYTHON)" -m venv "$(PEERS)"
+	@$(PEERS)/bin/pip install -qq --disable-pip-version-check -r $<
+	@touch $@
 
 chromium:
 	@command -v "$${CHROMIUM:-chromium}" >/dev/null || { \

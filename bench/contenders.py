@@ -1,0 +1,176 @@
+"""Those that are compared: ours in both forms and under both web servers, and the peers.
+
+Each is started as people start it, as processes of its own, and runs until the block is left.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+import psutil
+
+from bench.load import Target
+from natproject import serving
+from natproject.cluster.plan import WEB, WORKERS
+from sessions_app.operations.local_services.servers import PostgreSQL, Redis
+from tests.support.processes.child import HOST, ROOT, environment
+from tests.support.server import free_port
+
+PEOPLE = [f"person{number}" for number in range(64)]
+PEERS = ROOT / "bench" / "peers"
+# The peers' environment may be another checkout's.
+PEERS_PYTHON = Path(os.environ.get("PEERS", ROOT / ".venv-peers"), "bin", "python")
+START = 60.0
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A server that runs: where people reach it, and its processes."""
+
+    target: Target
+    pids: list[int]
+
+    def busy(self) -> float:
+        """Seconds of processor time so far."""
+        return sum(processor_time(pid) for pid in self.pids)
+
+
+def processor_time(pid: int) -> float:
+    """Seconds of processor time of a process and all children that it has had."""
+    spent = sum(psutil.Process(pid).cpu_times()[:4])
+    for child in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            spent += sum(child.cpu_times()[:2])
+    return float(spent)
+
+
+@contextmanager
+def program(command: list[str], log: Path, env: dict[str, str], cwd: Path = ROOT) -> Iterator[int]:
+    """Run it; its process id."""
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, env=env, cwd=cwd)
+    try:
+        yield process.pid
+        if process.poll() is not None:
+            raise RuntimeError(f"{log.stem} has ended: {log.read_text()[-2000:]}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until_healthy(port: int, log: Path) -> None:
+    """Wait until a server answers."""
+    deadline = time.monotonic() + START
+    while True:
+        with suppress(OSError, HTTPException), closing(HTTPConnection(HOST, port)) as connection:
+            connection.request("GET", "/health")
+            if connection.getresponse().status == 200:
+                return
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{log.stem} does not answer: {log.read_text()[-2000:]}")
+        time.sleep(0.05)
+
+
+def seeded(env: dict[str, str], root: Path = ROOT) -> list[str]:
+    """Migrate, make people; a cookie of each."""
+    command = [sys.executable, "-m", "tests.support.database.migrate_and_seed"]
+    names = json.dumps(PEOPLE)
+    made = subprocess.check_output(command, env=env, cwd=root, input=names, text=True)
+    return [f"sessionid={cookie}" for cookie in json.loads(made).values()]
+
+
+def ours_target(ports: list[int], cookies: list[str]) -> Target:
+    """The probe on servers of ours."""
+    return Target([f"ws://{HOST}:{port}" for port in ports], cookies, "&workflow=probe")
+
+
+@contextmanager
+def local(directory: Path, server: str = "daphne", root: Path = ROOT) -> Iterator[Contender]:
+    """Ours in one process, on SQLite."""
+    port = free_port()
+    env = environment(directory, PORT=str(port))
+    cookies = seeded(env, root)
+    command = [sys.executable, "-m", server, *serving.SERVERS[server](HOST, port)]
+    log = directory / "web.log"
+    with program(command, log, env, root) as pid:
+        until_healthy(port, log)
+        yield Contender(ours_target([port], cookies), [pid])
+
+
+@contextmanager
+def cluster(directory: Path) -> Iterator[Contender]:
+    """Ours in as many processes as `make cluster` starts, on PostgreSQL and Redis."""
+    with ExitStack() as stack:
+        postgresql = stack.enter_context(PostgreSQL(directory / "postgresql"))
+        redis = stack.enter_context(Redis(directory / "redis"))
+        env = environment(directory, DATABASE_URL=postgresql.url(), REDIS_URL=redis.url())
+        cookies = seeded(env)
+        ports = [free_port() for _ in range(WEB)]
+        webs = [["daphne", *serving.daphne_arguments(HOST, port)] for port in ports]
+        commands = [["-m", *web] for web in webs] + [["manage.py", "worker"]] * WORKERS
+        logs = [directory / f"process{number}.log" for number in range(len(commands))]
+        pids = [
+            stack.enter_context(program([sys.executable, *command], log, env))
+            for command, log in zip(commands, logs, strict=True)
+        ]
+        for port, log in zip(ports, logs, strict=False):
+            until_healthy(port, log)
+        time.sleep(3)  # the workers take work as well then
+        yield Contender(ours_target(ports, cookies), [*pids, postgresql.pid, redis.pid])
+
+
+@contextmanager
+def nat(directory: Path) -> Iterator[Contender]:
+    """`nat serve` as it is by default."""
+    port = free_port()
+    options = ["--config_file", "nat.yaml", "--host", HOST, "--port", str(port)]
+    command = [str(PEERS_PYTHON), "nat_serve.py", "serve", *options]
+    log = directory / "nat.log"
+    with program(command, log, dict(os.environ), PEERS) as pid:
+        until_healthy(port, log)
+        yield Contender(
+            Target([f"ws://{HOST}:{port}"], [f"nat-session={name}" for name in PEOPLE]), [pid]
+        )
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """A peer without a server: a script that answers its own prompts."""
+
+    script: str
+    postgresql: bool = False
+
+    def measure(self, directory: Path, people: int, seconds: float) -> dict[str, float]:
+        """Run it on a new database; its figures."""
+        with ExitStack() as stack:
+            database = str(directory / "db.sqlite3")
+            if self.postgresql:
+                database = stack.enter_context(PostgreSQL(directory / "postgresql")).url()
+            command = [str(PEERS_PYTHON), self.script, database, str(people), str(seconds)]
+            done = subprocess.run(command, cwd=PEERS, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr[-2000:]
+        figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        return figures
+
+
+Served = Callable[[Path], AbstractContextManager[Contender]]
+SERVERS: dict[str, Served] = {
+    "ours": local,
+    "ours-uvicorn": partial(local, server="uvicorn"),
+    "ours-cluster": cluster,
+    "nat": nat,
+}
+IN_PROCESS = {
+    "langgraph-sqlite": InProcess("langgraph_prompts.py"),
+    "langgraph-postgresql": InProcess("langgraph_prompts.py", postgresql=True),
+    "dbos-sqlite": InProcess("dbos_prompts.py"),
+    "dbos-postgresql": InProcess("dbos_prompts.py", postgresql=True),
+}

@@ -1,0 +1,179 @@
+"""People who talk to a server over the wire protocol, each on a conversation of their own.
+
+They answer at once and say the next thing at once, so what is measured is what the server can do.
+It speaks to our server and to the peer's alike, as a plain client.
+"""
+
+import asyncio
+import json
+import statistics
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from websockets.asyncio.client import ClientConnection, connect
+
+Frame = dict[str, Any]
+# Prompts of one run, and tokens of one stream.
+PROMPTS = 10
+TOKENS = 2000
+PATIENCE = 60
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where people connect: to these servers in turn, each with a cookie of their own."""
+
+    urls: list[str]
+    cookies: list[str]
+    query: str = ""
+
+
+@dataclass
+class Tally:
+    """The units of work that were done, and the milliseconds that each took."""
+
+    units: int = 0
+    spent: list[float] = field(default_factory=list)
+
+    def add(self, units: int, began: float) -> float:
+        """Count what is done now; return now."""
+        now = time.perf_counter()
+        self.units += units
+        self.spent.append(1000 * (now - began))
+        return now
+
+    def figures(self, seconds: float) -> dict[str, float]:
+        """The rate, and the times."""
+        self.spent.sort()
+        return {
+            "per_s": self.units / seconds,
+            "p50_ms": statistics.median(self.spent),
+            "p99_ms": self.spent[len(self.spent) * 99 // 100],
+        }
+
+
+class Person:
+    """One who talks to a server: `async with Person(target, 0) as person:`."""
+
+    def __init__(self, target: Target, number: int) -> None:
+        self.conversation_id = uuid4().hex
+        url = target.urls[number % len(target.urls)]
+        self._url = f"{url}/websocket?conversation_id={self.conversation_id}{target.query}"
+        self._headers = {"Cookie": target.cookies[number % len(target.cookies)]}
+
+    async def __aenter__(self) -> "Person":
+        """Connect. Compression is offered, as browsers do."""
+        self._socket: ClientConnection = await connect(
+            self._url, additional_headers=self._headers, max_size=None, proxy=None
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close."""
+        await self._socket.close()
+
+    async def say(self, text: str) -> AsyncIterator[Frame]:
+        """Send a message; what comes of it, up to the last frame of its run."""
+        await self._send("user_message", text, id=uuid4().hex, schema_type="chat_stream")
+        async with asyncio.timeout(PATIENCE):
+            async for received in self._socket:
+                frame = json.loads(received)
+                if frame["type"] == "error_message":
+                    raise RuntimeError(f"{text!r} was answered by {frame}")
+                if frame["type"] == "system_response_message" and frame["status"] == "complete":
+                    return
+                yield frame
+        raise RuntimeError(f"{text!r}: the server closed the socket")
+
+    async def answer(self, prompt: Frame, text: str) -> None:
+        """Answer a prompt."""
+        names = {name: prompt.get(name) for name in ("id", "thread_id", "parent_id")}
+        await self._send("user_interaction_message", text, **names)
+
+    async def _send(self, kind: str, text: str, **fields: Any) -> None:
+        content = {"messages": [{"role": "user", "content": [{"type": "text", "text": text}]}]}
+        frame = {"type": kind, "conversation_id": self.conversation_id, "content": content}
+        await self._socket.send(json.dumps(frame | fields))
+
+
+Work = Callable[[Person, Tally], Awaitable[None]]
+
+
+async def prompts(person: Person, tally: Tally) -> None:
+    """A run that asks ten times: from message or answer to the next prompt, and to the end."""
+    asked = 0
+    began = time.perf_counter()
+    async for frame in person.say(f"approve {PROMPTS}"):
+        if frame["type"] == "system_interaction_message":
+            asked += 1
+            if asked > 1:
+                began = tally.add(1, began)
+            await person.answer(frame, "continue")
+    tally.add(1, began)
+    if asked != PROMPTS:
+        raise RuntimeError(f"{asked} prompts of {PROMPTS} came")
+
+
+async def echo(person: Person, tally: Tally) -> None:
+    """A message and its echo, to the run's end."""
+    sent, began = uuid4().hex, time.perf_counter()
+    text = await _text(person, f"echo {sent}", lambda text: None)
+    tally.add(1, began)
+    if text != sent:
+        raise RuntimeError(f"the echo of {sent} is {text!r}")
+
+
+async def stream(person: Person, tally: Tally) -> None:
+    """A stream of tokens, to the run's end."""
+    began = time.perf_counter()
+    text = await _text(person, f"stream {TOKENS}", lambda text: tally.add(text.count(" "), began))
+    if text != "".join(f"t{number} " for number in range(TOKENS)):
+        raise RuntimeError(f"of a stream came {text[:100]!r} …")
+
+
+async def _text(person: Person, message: str, came: Callable[[str], object]) -> str:
+    parts = []
+    async for frame in person.say(message):
+        if frame["type"] == "system_response_message":
+            parts.append(frame["content"]["text"] or "")
+            came(parts[-1])
+    return "".join(parts)
+
+
+WORK: dict[str, Work] = {"prompts": prompts, "echo": echo, "stream": stream}
+
+
+async def load(
+    target: Target, work: str, people: int, *, seconds: float, busy: Callable[[], float]
+) -> dict[str, float]:
+    """So many people at work for so long, and until the last has ended what it has begun.
+
+    `busy` tells the server's processor time.
+    """
+    tally, clock = Tally(), time.perf_counter
+    warm = asyncio.Barrier(people + 1)
+    enough = asyncio.Event()
+
+    async def person(number: int) -> None:
+        async with Person(target, number) as one:
+            await echo(one, Tally())
+            await warm.wait()
+            while not enough.is_set():
+                await WORK[work](one, tally)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(people):
+            group.create_task(person(number))
+        await warm.wait()
+        begin, before, own = clock(), busy(), time.process_time()
+        await asyncio.sleep(seconds)
+        enough.set()
+    took, spent, client = clock() - begin, busy() - before, time.process_time() - own
+    return tally.figures(took) | {
+        "cpu_ms": 1000 * spent / tally.units,
+        "server_cores": spent / took,
+        "client_cores": client / took,
+    }

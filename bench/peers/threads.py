@@ -1,0 +1,55 @@
+"""What the peers that run in process share: so many people answer until the time is up.
+
+Standard output is one JSON object with the figures that `bench.load` gives for a server.
+"""
+
+import asyncio
+import json
+import statistics
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Awaitable, Callable
+
+PROMPTS = 10
+
+
+def arguments() -> Namespace:
+    """What the benchmark says."""
+    parser = ArgumentParser()
+    parser.add_argument("database", help="a path of SQLite or a URL of PostgreSQL")
+    parser.add_argument("people", type=int)
+    parser.add_argument("seconds", type=float)
+    return parser.parse_args()
+
+
+async def measure(
+    given: Namespace, thread: Callable[[Callable[[], None]], Awaitable[None]]
+) -> None:
+    """Run `thread`, which has ten prompts and calls back at each that is answered; print."""
+    spent: list[float] = []
+    clock = time.perf_counter
+    await thread(lambda: None)
+    begin, busy = clock(), time.process_time()
+
+    async def person() -> None:
+        while clock() < begin + given.seconds:
+            began = clock()
+
+            def answered() -> None:
+                nonlocal began
+                spent.append(1000 * (clock() - began))
+                began = clock()
+
+            await thread(answered)
+
+    await asyncio.gather(*(person() for _ in range(given.people)))
+    took, busy = clock() - begin, time.process_time() - busy
+    spent.sort()
+    figures = {
+        "per_s": len(spent) / took,
+        "p50_ms": statistics.median(spent),
+        "p99_ms": spent[len(spent) * 99 // 100],
+        "cpu_ms": 1000 * busy / len(spent),
+        "server_cores": busy / took,
+    }
+    print(json.dumps(figures), flush=True)
