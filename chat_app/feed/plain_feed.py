@@ -37,6 +37,8 @@ class PlainFeed(Feed):
         self.shown: str | None = None
         self._is_open = False
         self._person = person
+        # The interactions that wait for a person, as the log has it at the cursor.
+        self._pending: set[str] = set()
         self._runs = ShownRuns()
         self._traces: dict[UUID, Frame] = {}
 
@@ -121,6 +123,7 @@ class PlainFeed(Feed):
 
     async def _asked(self, event: EventRecord, settled: Collection[str]) -> int:
         interaction = event.payload["interaction_id"]
+        self._pending.add(interaction)
         if interaction in settled or self.shown not in (None, interaction):
             return 0
         if self._runs.has(event.run):
@@ -128,6 +131,7 @@ class PlainFeed(Feed):
         return await self._offer_next(event.sequence)
 
     async def _settled(self, event: EventRecord) -> int:
+        self._pending.discard(event.payload["interaction_id"])
         if self.shown not in (None, event.payload["interaction_id"]):
             return 0
         was_open, self.shown, self._is_open = self._is_open, None, False
@@ -148,6 +152,8 @@ class PlainFeed(Feed):
 
     async def _offer_next(self, up_to: int, problem: str = "") -> int:
         """The oldest that waits for a person, of those that the log has up to there."""
+        if not self._pending:  # nearly always: then nobody has to look
+            return 0
         event = await reads.read(next_prompt, self.conversation, up_to)
         if event is None:
             return 0

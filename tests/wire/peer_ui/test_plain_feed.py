@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from chat_app.feed import plain_feed
 from chat_app.protocol.plain_frames import AGAIN, RESTARTED, TYPES
 from sessions_app.conversations import answers
 from sessions_app.errors import StorageUnavailable
@@ -44,6 +45,14 @@ async def until_text(socket: LocalSocket, text: str) -> Frame:
     return await socket.until(
         lambda frame: (
             frame["type"] == "system_response_message" and text in frame["content"]["text"]
+        )
+    )
+
+
+async def until_prompt(socket: LocalSocket, interaction_id: str, text: str) -> Frame:
+    return await socket.until(
+        lambda frame: (
+            frame.get("interaction_id") == interaction_id and frame["content"]["text"] == text
         )
     )
 
@@ -188,3 +197,19 @@ async def test_a_plain_client_still_hears_what_it_asks_for() -> None:
     async with LiveLog() as log, plain(log) as socket:
         await socket.settled()
         assert [frame["type"] for frame in socket.frames] == ["pong_message"]
+
+
+async def test_nobody_looks_for_another_prompt_where_none_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[object] = []
+    monkeypatch.setattr(plain_feed, "next_prompt", lambda *given: looks.append(given))
+    async with LiveLog() as log:
+        await said(log)
+        async with plain(log, last_sequence=0) as socket:
+            for text in ("One?", "Two?"):
+                asked = await log.ask(text)
+                await until_prompt(socket, asked, text)
+                await log.settle(asked)
+                await until_prompt(socket, asked, "ann has answered the question.")
+    assert not looks
