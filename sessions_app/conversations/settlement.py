@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from sessions_app.models import Event, Interaction, JournalEntry, Run
 from sessions_app.models.people import Person, UserId, read_user_id
 from sessions_app.storage import sql
@@ -111,7 +109,7 @@ def find_interactions(
     }
     given = {column: value for column, value in conditions.items() if value is not None}
     where = " AND ".join(f"{column} = %s" for column in given)
-    locked = " FOR UPDATE OF c" if connection.features.has_select_for_update else ""
+    locked = " FOR UPDATE OF c" if sql.is_postgresql() else ""
     rows = sql.fetch(f"{SELECT} {where} ORDER BY i.sequence{locked}", tuple(given.values()))
     return [InteractionRecord(*_converted(row)) for row in rows]
 

@@ -1,19 +1,32 @@
 """Plain SQL for the writes that every message, event and answer costs.
 
-The ORM builds each statement anew, which takes ten times what the database needs to execute it.
-These are portable between SQLite and PostgreSQL; column names are those of the models.
+The ORM builds each statement anew, which takes ten times what the database needs to execute it; and
+Django's cursors take as long as the database. So these are executed by the driver, on the thread's
+connection of Django's. They are portable between SQLite and PostgreSQL; column names are those of
+the models.
 """
 
-import json
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from pydantic_core import from_json, to_json
 
 Row = tuple[Any, ...]
+
+
+class _Thread(threading.local):
+    """The thread's connection. To ask Django for it at each use takes longer than a statement."""
+
+    connection: BaseDatabaseWrapper | None = None
+
+
+_thread = _Thread()
 
 
 class Json:
@@ -32,27 +45,34 @@ def adapt(value: Any) -> Any:
 
 
 @cache
-def _has_own_types() -> bool:
-    """Whether the database has types for UUIDs and aware datetimes; SQLite stores text."""
-    return connection.vendor == "postgresql"
+def is_postgresql() -> bool:
+    """Whether the database is PostgreSQL, which has types for UUIDs and aware datetimes and takes
+    several writers; else it is SQLite, which stores these as text.
+    """
+    return connections[DEFAULT_DB_ALIAS].vendor == "postgresql"
 
 
 def _uuid(value: UUID) -> UUID | str:
-    return value if _has_own_types() else value.hex
+    return value if is_postgresql() else value.hex
 
 
+@lru_cache(maxsize=16)  # all that a transaction writes is of one time
 def _time(value: datetime) -> datetime | str:
-    if _has_own_types():
+    if is_postgresql():
         return value
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
+
+
+def _json(value: Any) -> str:
+    return to_json(value).decode()
 
 
 _ADAPTERS: dict[type, Callable[[Any], Any]] = {
     UUID: _uuid,
     datetime: _time,
-    dict: json.dumps,
-    list: json.dumps,
-    Json: lambda json_value: json.dumps(json_value.value),
+    dict: _json,
+    list: _json,
+    Json: lambda json_value: _json(json_value.value),
 }
 
 
@@ -81,23 +101,52 @@ def read_time(value: Any) -> datetime | None:
 
 def read_json(value: Any) -> Any:
     """JSON from its column."""
-    return json.loads(value) if isinstance(value, str) else value
+    return from_json(value) if isinstance(value, str) else value
 
 
 def fetch(statement: str, params: Sequence[Any]) -> list[Row]:
     """Run a query on this thread's connection; all its rows."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [adapt(value) for value in params])
-        rows: list[Row] = cursor.fetchall()
+    connection = _connected()
+    with connection.wrap_database_errors:
+        rows: list[Row] = _execute(connection.connection, statement, params).fetchall()
         return rows
 
 
 def execute(statement: str, params: Sequence[Any]) -> int:
     """Run a statement on this thread's connection; how many rows it changed."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [adapt(value) for value in params])
-        count: int = cursor.rowcount
+    connection = _connected()
+    with connection.wrap_database_errors:
+        count: int = _execute(connection.connection, statement, params).rowcount
         return count
+
+
+def _connected() -> BaseDatabaseWrapper:
+    connection = _thread.connection
+    if connection is None:
+        connection = _thread.connection = connections[DEFAULT_DB_ALIAS]
+    if connection.connection is None:
+        connection.ensure_connection()
+    return connection
+
+
+def _execute(driver: Any, statement: str, params: Sequence[Any]) -> Any:
+    values = [adapt(value) for value in params]
+    if is_postgresql():
+        return _cursor_type()(driver).execute(statement, values)
+    return driver.execute(_for_sqlite(statement), values)
+
+
+@cache
+def _cursor_type() -> Any:
+    # Only where it is used: psycopg looks for libpq when it is imported.
+    from psycopg import Cursor  # noqa: PLC0415
+
+    return Cursor
+
+
+@cache
+def _for_sqlite(statement: str) -> str:
+    return statement.replace("%s", "?")
 
 
 def insert(model: type[models.Model], **values: Any) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.utils import timezone
 
 from sessions_app import errors
@@ -22,7 +21,8 @@ APPEND = f"""
     WITH taken AS ({TAKE_SEQUENCE})
     INSERT INTO sessions_app_event
         (conversation_id, run_id, first_sequence, sequence, type, payload, created_at)
-    SELECT %s, %s, last_sequence, last_sequence, %s, %s, %s FROM taken RETURNING sequence
+    SELECT %s::uuid, %s::uuid, last_sequence, last_sequence, %s, %s::jsonb, %s::timestamptz
+    FROM taken RETURNING sequence
 """  # noqa: S608 - no value in it
 LOCK = "SELECT 1 FROM sessions_app_conversation WHERE id = %s FOR UPDATE"
 GENERATION = "SELECT generation FROM sessions_app_hostlease WHERE key = %s"
@@ -68,7 +68,7 @@ class Transaction:
 
     def _store(self, conversation: UUID, run: UUID, type_: str, payload: dict[str, Any]) -> int:
         taking = (self.now, conversation)
-        if connection.vendor == "postgresql":
+        if sql.is_postgresql():
             taken = sql.fetch(APPEND, (*taking, conversation, run, type_, payload, self.now))
         elif taken := sql.fetch(TAKE_SEQUENCE, taking):
             sql.insert(
@@ -91,7 +91,7 @@ class Transaction:
         Whoever writes to rows of a conversation's runs takes this first, or appends first: in one
         order, so that none waits for another in a circle. (SQLite has one writer anyway.)
         """
-        if connection.features.has_select_for_update:
+        if sql.is_postgresql():
             sql.fetch(LOCK, (conversation,))
 
     def check_fence(self, key: str, generation: int) -> None:
@@ -105,7 +105,7 @@ class Transaction:
         if (key, generation) in self._fences:
             return
         # Shared: a new host must wait for this commit, and nobody else.
-        locked = " FOR SHARE" if connection.features.has_select_for_update else ""
+        locked = " FOR SHARE" if sql.is_postgresql() else ""
         rows = sql.fetch(GENERATION + locked, (key,))
         current = rows[0][0] if rows else 0
         if current != generation:
