@@ -5,7 +5,6 @@ several that come from one event of the log only the last has its sequence.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -108,7 +107,7 @@ def _openai_error(content: Json) -> str:
 def write(followed: Followed, form: Generate) -> str:
     """The server-sent events of an event of the log."""
     # The form of this stream, whatever the message that started the run asked for.
-    event = replace(followed.event, client_format="chat_stream")
+    event = followed.event._replace(client_format="chat_stream")
     view = View("", datetime.now(UTC), followed.after, followed.settled)
     parts = [part for frame in event_frames(event, view) for part in _parts(frame, form)]
     ids = [followed.after] * (len(parts) - 1) + [event.sequence]

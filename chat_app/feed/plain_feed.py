@@ -46,7 +46,7 @@ class PlainFeed(Feed):
         """As every feed; output that the client may have had already begins with a note."""
         self._runs = await reads.read(read_shown_runs, self.conversation, opening.cursor)
         shown = [
-            replace(event, payload={"text": AGAIN + event.payload["text"]})
+            event._replace(payload={"text": AGAIN + event.payload["text"]})
             if event.type == Event.Type.TEXT
             else event
             for event in opening.shown
@@ -160,7 +160,7 @@ class PlainFeed(Feed):
         if problem:
             prompt = event.payload["prompt"]
             asked = {**prompt, "text": f"{problem}\n\n{prompt['text']}"}
-            event = replace(event, payload={**event.payload, "prompt": asked})
+            event = event._replace(payload={**event.payload, "prompt": asked})
         return await self._offer(event)
 
     async def _offer(self, event: EventRecord) -> int:

@@ -8,7 +8,7 @@ the rows that may be folded from them, and what has been read twice is dropped.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate, islice
 from uuid import UUID
 
@@ -87,8 +87,7 @@ def _pieces(events: QuerySet[Event]) -> Iterator[EventRecord]:
 
 
 def _folded(model: EventRecord, stretch: list[Piece]) -> EventRecord:
-    return replace(
-        model,
+    return model._replace(
         first_sequence=stretch[0].sequence,
         sequence=stretch[-1].sequence,
         type=Event.Type.MESSAGE,

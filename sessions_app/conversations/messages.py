@@ -9,10 +9,11 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from sessions_app.errors import Busy, Invalid, NotFound
-from sessions_app.models import Conversation, Event, Interaction, Run
+from sessions_app.models import Conversation, Event, Run
 from sessions_app.models.people import UserId
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
+from sessions_app.storage.records import RunRecord
 from sessions_app.storage.storable import check_storable, storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -30,6 +31,13 @@ OnlyAsking = Literal["interrupt_asking"]
 CONVERSATION = """
     SELECT id, workflow FROM sessions_app_conversation
     WHERE owner_id = %s AND conversation_id = %s
+"""
+ACTIVE = """
+    SELECT id, EXISTS (
+        SELECT 1 FROM sessions_app_interaction i WHERE i.run_id = r.id AND i.status = 'pending'
+    )
+    FROM sessions_app_run r
+    WHERE conversation_id = %s AND status IN ('queued', 'running', 'waiting')
 """
 SUBMITTED = """
     SELECT r.id, e.sequence FROM sessions_app_run r
@@ -128,20 +136,35 @@ def _check_message(conversation_id: str, message: IncomingMessage) -> None:
 def _submit(
     tx: Transaction, owner: UserId, conversation_id: str, message: IncomingMessage
 ) -> SubmittedMessage:
-    known = sql.fetch(CONVERSATION, (owner, conversation_id))
+    # Locked, as by `Transaction.lock`.
+    locked = " FOR UPDATE" if sql.is_postgresql() else ""
+    known = sql.fetch(CONVERSATION + locked, (owner, conversation_id))
     if not known:
         workflow = registry.get(message.workflow).workflow.name
         _create(tx, owner, conversation_id, workflow, message)
         # Another process may have been faster: then it is theirs.
-        known = sql.fetch(CONVERSATION, (owner, conversation_id))
-    [(key, workflow)] = known
-    conversation = sql.read_uuid(key)
+        known = sql.fetch(CONVERSATION + locked, (owner, conversation_id))
+    [(row_id, workflow)] = known
+    conversation = sql.read_uuid(row_id)
     offered = registry.get(workflow)
-    tx.lock(conversation)
-    for run, sequence in sql.fetch(SUBMITTED, (conversation, message.message_id)):
-        return SubmittedMessage(conversation, sql.read_uuid(run), sequence, duplicate=True)
-    _make_way(tx, conversation, offered.policy or message.second_message)
-    return _store(tx, conversation, offered.key(conversation=conversation, owner=owner), message)
+    policy = offered.policy or message.second_message
+    if policy == "reject":
+        _check_free(conversation, message)
+    run = RunRecord(uuid4(), conversation, message.message_id, message.client_format)
+    key = offered.key(conversation=conversation, owner=owner)
+    if not _insert(tx, run, key, message):
+        [(stored, sequence)] = sql.fetch(SUBMITTED, (conversation, message.message_id))
+        return SubmittedMessage(conversation, sql.read_uuid(stored), sequence, duplicate=True)
+    if policy in ("interrupt", "interrupt_asking"):
+        _interrupt(tx, run, only_asking=policy == "interrupt_asking")
+    payload = {
+        "message_id": message.message_id,
+        "text": message.text,
+        "client_format": message.client_format,
+    }
+    sequence = tx.append(run, Event.Type.USER_MESSAGE.value, payload)
+    announce(tx, key)
+    return SubmittedMessage(conversation, run.id, sequence, duplicate=False)
 
 
 def _create(
@@ -160,32 +183,31 @@ def _create(
     )
 
 
-def _make_way(tx: Transaction, conversation: UUID, policy: Policy | OnlyAsking) -> None:
-    """What a further message does to the runs that are active."""
-    if policy in ("enqueue", "parallel"):
-        return
-    active = Run.objects.filter(conversation=conversation, status__in=Run.UNFINISHED)
-    if policy == "reject" and active.exists():
+def _check_free(conversation: UUID, message: IncomingMessage) -> None:
+    """Before anything is written: no run is active, or the message is stored already.
+
+    Raises:
+        Busy: it is not, and one is.
+    """
+    if sql.fetch(ACTIVE, (conversation,)) and not sql.fetch(
+        SUBMITTED, (conversation, message.message_id)
+    ):
         raise Busy
-    if policy == "interrupt_asking":
-        pending = Interaction.Status.PENDING
-        active = active.filter(interactions__status=pending).distinct()
-    for run in active:
-        request_stop(tx, run)
 
 
-def _store(
-    tx: Transaction, conversation: UUID, key: str, message: IncomingMessage
-) -> SubmittedMessage:
-    run = Run(
-        conversation_id=conversation,
-        message_id=message.message_id,
-        client_format=message.client_format,
-    )
-    sql.insert(
+def _interrupt(tx: Transaction, by: RunRecord, *, only_asking: bool) -> None:
+    """Have the other active runs of the conversation make way."""
+    for run, asks in sql.fetch(ACTIVE, (by.conversation_id,)):
+        if sql.read_uuid(run) != by.id and (asks or not only_asking):
+            request_stop(tx, Run.objects.get(pk=run))
+
+
+def _insert(tx: Transaction, run: RunRecord, key: str, message: IncomingMessage) -> bool:
+    """Insert the run; False if there is one of this message."""
+    return sql.insert_new(
         Run,
         id=run.id,
-        conversation_id=conversation,
+        conversation_id=run.conversation_id,
         key=key,
         message_id=message.message_id,
         text=message.text,
@@ -196,14 +218,6 @@ def _store(
         crashes=0,
         created_at=tx.now,
     )
-    payload = {
-        "message_id": message.message_id,
-        "text": message.text,
-        "client_format": message.client_format,
-    }
-    sequence = tx.append(run, Event.Type.USER_MESSAGE.value, payload)
-    announce(tx, key)
-    return SubmittedMessage(conversation, run.id, sequence, duplicate=False)
 
 
 def _traced(metadata: dict[str, Any], run: UUID) -> dict[str, Any]:

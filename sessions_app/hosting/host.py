@@ -70,7 +70,11 @@ class Host:
         self._runs: dict[UUID, RunTask] = {}
         self._news: list[InteractionSettled] = []
         self._seen: frozenset[RunSighting] = frozenset()
-        self._woken = asyncio.Event()
+        # Whether the last look left a run where it was that may have its turn later.
+        self._left_some = False
+        # Something has changed; and whether that is anything to look at in the database.
+        self._changed = asyncio.Event()
+        self._to_look = False
         self._stopping = False
         self._evicting = False
         self._hurried = False
@@ -89,12 +93,12 @@ class Host:
                 task.settled(settled)
                 return
             self._news.append(settled)
-        self._woken.set()
+        self._look_again()
 
     @property
     def woken(self) -> bool:
         """Whether work came that it has not looked at."""
-        return self._woken.is_set()
+        return self._to_look
 
     @property
     def generation(self) -> int:
@@ -118,18 +122,18 @@ class Host:
         if lease.generation > self.generation:
             self.lose()
         elif lease.evict and not self._evicting:
-            self._woken.set()
+            self._look_again()
 
     def noticed(self, seen: RunSighting) -> None:
         """What a look at the database found of its key: wakes it if that is news."""
         run, _, stop = seen
         if seen not in self._seen and (stop or run not in self._runs):
-            self._woken.set()
+            self._look_again()
 
     def stop(self) -> None:
         """Let go of all runs, in good order."""
         self._stopping = True
-        self._woken.set()
+        self._changed.set()
 
     def lose(self) -> None:
         """Another host has the key: nothing of this one is to go on."""
@@ -149,17 +153,16 @@ class Host:
         # At once: what waits for a fresh look must not go on after it.
         for task in self._runs.values():
             task.leave(Leaving.LOST)
-        self._woken.set()
+        self._changed.set()
 
     def make_room(self) -> None:
-        """Others need the place: from now on park what waits at once, and end if nothing is left.
+        """Others need the place: park what waits at once from now on, and end with the last."""
+        self._hurried = True
+        self._changed.set()
 
-        Wakes it the first time only: a host that is woken reads, and one that is woken while it
-        reads would read for ever.
-        """
-        if not self._hurried:
-            self._hurried = True
-            self._woken.set()
+    def _look_again(self) -> None:
+        self._to_look = True
+        self._changed.set()
 
     async def main(self) -> None:
         """Take the lease and drive the runs until there are none."""
@@ -167,10 +170,9 @@ class Host:
             return
         try:
             await self._take_up()
-            while not self._ending:
-                if not await self._wait():
-                    break
-                await self._take_up()
+            while not self._ending and await self._wait():
+                if self._to_look:
+                    await self._take_up()
         finally:
             await self._let_go()
 
@@ -197,7 +199,7 @@ class Host:
         await asyncio.sleep(max(self._not_before - time.monotonic(), 0))
         if self._ending:
             return
-        self._woken.clear()
+        self._to_look = False
         driven = DrivenRuns(frozenset(self._runs), frozenset(self.blameless), self._conversations)
         try:
             found = await self._write(partial(select_runs, lease=self._lease, driven=driven))
@@ -206,18 +208,19 @@ class Host:
             return
         except (StorageUnavailable, ConversationGone):  # one that is gone is not seen again
             self._not_before = time.monotonic() + RETRY_AFTER
-            self._woken.set()
+            self._look_again()
             return
         self.blameless.clear()
         self._seen = found.seen
         self._evicting = found.evict
         if found.more:
-            self._woken.set()
+            self._look_again()
         self._conversations = found.conversations
         for started in found.started:
             task = self._task(started)
             self._runs[started.run.id] = task
             task.start(self._left)
+        self._left_some = any(run not in self._runs for run, _, _ in found.seen)
         self._pass_on(found)
 
     def _task(self, started: StartedRun) -> RunTask:
@@ -238,7 +241,8 @@ class Host:
         """Wait for work; park what rests. False if there is none, and none came for a while."""
         try:
             async with asyncio.timeout(self._until_something()):
-                await self._woken.wait()
+                await self._changed.wait()
+            self._changed.clear()
         except TimeoutError:
             self._park(since=time.monotonic() - self._park_after)
             return bool(self._runs)
@@ -276,8 +280,10 @@ class Host:
         if isinstance(task.failure, StorageUnavailable):
             self.blameless.add(task.id)
             self._not_before = time.monotonic() + RETRY_AFTER
-        # What waits behind it has its turn, and an answer that it did not get to see.
-        self._woken.set()
+        if self._left_some or not task.ended:
+            # What waits behind it has its turn, and an answer that it did not get to see.
+            self._to_look = True
+        self._changed.set()
 
     async def _let_go(self) -> None:
         """Take the runs out of memory, close the builder, and only then let others have the key."""
@@ -289,7 +295,7 @@ class Host:
         self.blameless.update(ids)
         if self.fenced or self.dropped:
             return
-        self._woken.clear()
+        self._to_look = False
         try:
             await self._write(partial(let_go, lease=self._lease, run_ids=ids))
         except Fenced:

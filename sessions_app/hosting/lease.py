@@ -32,9 +32,9 @@ class Lease:
     key: str
     generation: int
 
-    def check(self, tx: Transaction) -> None:
-        """Raise `Fenced` where another host has the key now."""
-        tx.check_fence(self.key, self.generation)
+    def check(self, tx: Transaction) -> bool:
+        """Raise `Fenced` where another host has the key now; see `Transaction.check_fence`."""
+        return tx.check_fence(self.key, self.generation)
 
 
 @dataclass(frozen=True, slots=True)

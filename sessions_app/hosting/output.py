@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.run_selection import CutText
 from sessions_app.hosting.run_writes import LeasedRun
-from sessions_app.storage.run_text import PART
+from sessions_app.storage.run_text import pieces_of
 from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work
@@ -43,6 +43,7 @@ class Output:
         self._lock = threading.Lock()
         self._parts: list[str] = []
         self._size = 0
+        self._begun: asyncio.Handle | None = None
         self._under_way: asyncio.Future[Any] | None = None
         self._chunks = 0
 
@@ -54,15 +55,37 @@ class Output:
         if text:
             self._gather(text)
         self._chunks += 1
-        if self._size > HIGH_WATER and self._under_way is not None:
-            await asyncio.wait([self._under_way])
+        if self._size > HIGH_WATER:
+            self.put()
+            if self._under_way is not None:
+                await asyncio.wait([self._under_way])
         elif self._chunks % CHUNKS_A_TURN == 0:
             await asyncio.sleep(0)
 
-    def settle(self) -> None:
+    def complete(self) -> None:
         """The text up to here is complete: if it is shorter than what was cut, it differs."""
         if self._cut is not None:
             self._begin_anew(self._cut, self._cut.text[: self._matched])
+
+    def settle(self) -> None:
+        """The text up to here is complete, and comes before what is written next."""
+        self.complete()
+        self.put()
+
+    def put(self) -> None:
+        """Queue the write of what has gathered."""
+        if self._begun is not None:
+            self._begun.cancel()
+            self._begun = None
+            self._under_way = self._write(self._piece())
+
+    def last(self) -> str:
+        """The last piece, for the write that ends the run; empty if a write has it already."""
+        if self._begun is None:
+            return ""
+        self._begun.cancel()
+        self._begun = None
+        return self._take()
 
     def _match(self, cut: CutText, text: str) -> str:
         """What of the chunk is new; begins anew where it differs from what was cut."""
@@ -89,8 +112,15 @@ class Output:
             self._parts.append(text)
             self._size += len(text)
             first = len(self._parts) == 1
-        if first:
-            self._under_way = self._write(self._piece())
+        if first:  # in a moment: a run that ends by then stores it with its end
+            self._begun = asyncio.get_running_loop().call_soon(self.put)
+
+    def _take(self) -> str:
+        with self._lock:
+            text = "".join(self._parts)
+            self._parts.clear()
+            self._size = 0
+        return text
 
     def _piece(self) -> Work[None]:
         """The work that writes what has gathered when its turn comes; the same if it runs twice."""
@@ -98,12 +128,8 @@ class Output:
 
         def work(tx: Transaction) -> None:
             if not taken:
-                with self._lock:
-                    taken.append("".join(self._parts))
-                    self._parts.clear()
-                    self._size = 0
-            text = taken[0]
-            for start in range(0, len(text), PART):
-                run_writes.append_text(tx, self._leased, text[start : start + PART])
+                taken.append(self._take())
+            for piece in pieces_of(taken[0]):
+                run_writes.append_text(tx, self._leased, piece)
 
         return work

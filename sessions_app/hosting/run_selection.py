@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sessions_app.errors import UnknownWorkflow
@@ -22,11 +23,12 @@ from sessions_app.workflows.journal import Journal
 # A run during which its process died so often, without getting on in between, is set aside.
 MAX_CRASHES = 3
 
-EVICT = "SELECT evict_requested_at FROM sessions_app_hostlease WHERE key = %s"
 # Of the queued runs of a conversation, those that a look reads; there may be a thousand.
 QUEUED_AT_ONCE = 16
 UNFINISHED = """
-    SELECT * FROM (
+    SELECT id, conversation_id, message_id, client_format, status, stop_requested_at IS NOT NULL,
+           crashes, started_at, text, metadata
+    FROM (
         SELECT run.*, ROW_NUMBER() OVER (
             PARTITION BY conversation_id, status, stop_requested_at IS NULL ORDER BY created_at, id
         ) AS place
@@ -39,6 +41,23 @@ UNFINISHED = """
     WHERE status <> 'queued' OR stop_requested_at IS NOT NULL OR place <= %s
     ORDER BY conversation_id, created_at, id
 """
+
+
+class UnfinishedRun(NamedTuple):
+    """A run as a look finds it; `stop`: it was asked to."""
+
+    record: RunRecord
+    status: str
+    stop: bool
+    crashes: int
+    started_at: datetime | None
+    text: str
+    metadata: dict[str, Any]
+
+    @property
+    def id(self) -> UUID:
+        """Of its row."""
+        return self.record.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +135,29 @@ class DrivenRuns:
 
 def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
     """Look at the unfinished runs of the key, and start those whose turn it is."""
-    lease.check(tx)
-    [(evict,)] = sql.fetch(EVICT, (lease.key,))
-    unfinished = list(Run.objects.raw(UNFINISHED, [lease.key, QUEUED_AT_ONCE]))
-    seen = frozenset((run.id, run.status, run.stop_requested_at is not None) for run in unfinished)
-    found = Selection(seen=seen, evict=evict is not None, conversations=dict(driven.conversations))
-    for _, group in groupby(unfinished, key=lambda run: run.conversation_id):
+    evict = lease.check(tx)
+    unfinished = [_read(*row) for row in sql.fetch(UNFINISHED, (lease.key, QUEUED_AT_ONCE))]
+    seen = frozenset((run.id, run.status, run.stop) for run in unfinished)
+    found = Selection(seen=seen, evict=evict, conversations=dict(driven.conversations))
+    for _, group in groupby(unfinished, key=lambda run: run.record.conversation_id):
         _take_up_conversation(tx, lease, driven, list(group), found)
     found.more = len(found.started) >= QUEUED_AT_ONCE
     return found
+
+
+def _read(
+    run: Any, conversation: Any, message_id: str, client_format: str, *row: Any
+) -> UnfinishedRun:
+    status, stop, crashes, started_at, text, metadata = row
+    return UnfinishedRun(
+        RunRecord(sql.read_uuid(run), sql.read_uuid(conversation), message_id, client_format),
+        status,
+        bool(stop),
+        crashes,
+        sql.read_time(started_at),
+        text,
+        sql.read_json(metadata),
+    )
 
 
 def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail: str) -> None:
@@ -137,20 +170,24 @@ def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail:
 
 
 def _take_up_conversation(
-    tx: Transaction, lease: Lease, driven: DrivenRuns, unfinished: list[Run], found: Selection
+    tx: Transaction,
+    lease: Lease,
+    driven: DrivenRuns,
+    unfinished: list[UnfinishedRun],
+    found: Selection,
 ) -> None:
     """In the order of the messages; one at a time unless the workflow takes them in parallel."""
     active = False
     for run in unfinished:
-        if run.stop_requested_at is not None:
+        if run.stop:
             if run.id in driven.runs:
                 found.stopping.append(run.id)
                 active = True
             else:
-                run_writes.end(tx, LeasedRun(lease, _record(run)), Run.Status.CANCELLED)
+                run_writes.end(tx, LeasedRun(lease, run.record), Run.Status.CANCELLED)
         elif run.id in driven.runs or run.status == Run.Status.WAITING:
             active = True
-        elif not active or _in_parallel(found.conversation(run.conversation_id)):
+        elif not active or _in_parallel(found.conversation(run.record.conversation_id)):
             active = _start(tx, lease, driven, run, found) or active
 
 
@@ -161,7 +198,9 @@ def _in_parallel(conversation: ConversationRecord) -> bool:
         return False
 
 
-def _start(tx: Transaction, lease: Lease, driven: DrivenRuns, run: Run, found: Selection) -> bool:
+def _start(
+    tx: Transaction, lease: Lease, driven: DrivenRuns, run: UnfinishedRun, found: Selection
+) -> bool:
     if run.crashes >= MAX_CRASHES:
         message = (
             f"Its process died {run.crashes} times while it ran, without getting on in between. "
@@ -169,7 +208,7 @@ def _start(tx: Transaction, lease: Lease, driven: DrivenRuns, run: Run, found: S
         )
         run_writes.end(
             tx,
-            LeasedRun(lease, _record(run)),
+            LeasedRun(lease, run.record),
             Run.Status.SUSPENDED,
             error={"code": "crashed", "message": message},
         )
@@ -184,16 +223,16 @@ def _start(tx: Transaction, lease: Lease, driven: DrivenRuns, run: Run, found: S
         "started_at": run.started_at or tx.now,
         "wake_at": None,
     }
-    cut = None if fresh else _cut_text(run, journal)
+    cut = None if fresh else _cut_text(run.id, journal)
     payload: dict[str, object] = {"status": Run.Status.RUNNING.value}
     if fresh:
         payload["trace_id"] = run.metadata.get("trace_id", "")
     else:
         payload["replayed"] = journal.finished
-    tx.append(run, Event.Type.RUN, payload)
+    tx.append(run.record, Event.Type.RUN.value, payload)
     sql.update(Run, taken, id=run.id)
-    leased = LeasedRun(lease, _record(run), crashes=crashes)
-    conversation = found.conversation(run.conversation_id)
+    leased = LeasedRun(lease, run.record, crashes=crashes, fresh=fresh)
+    conversation = found.conversation(run.record.conversation_id)
     found.started.append(StartedRun(leased, conversation, run.text, run.metadata, journal, cut))
     return True
 
@@ -202,7 +241,7 @@ def _record(run: Run) -> RunRecord:
     return RunRecord(run.id, run.conversation_id, run.message_id, run.client_format)
 
 
-def _cut_text(run: Run, journal: Journal) -> CutText | None:
+def _cut_text(run: UUID, journal: Journal) -> CutText | None:
     rows = Event.objects.filter(
         run=run,
         sequence__gt=journal.last_sequence,

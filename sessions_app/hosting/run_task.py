@@ -80,6 +80,8 @@ class RunTask:
         self._leaving: Leaving | None = None
         self._size, self._limit = 0, RuntimeSettings.load().MAX_OUTPUT
         self.failure: BaseException | None = None
+        # Its end is stored.
+        self.ended = False
         self.task: asyncio.Task[None] | None = None
 
     def start(self, left: Callable[["RunTask"], None]) -> None:
@@ -91,6 +93,7 @@ class RunTask:
         """Take the run out of memory. What it did is stored; what it does now is cancelled."""
         if self._leaving is None and self.task is not None:
             self._leaving = why
+            self._backend.output.put()
             if self._runner is not None:
                 self._runner.context.end()
             if not (self._backend.waiting.in_a_step and why is Leaving.DRAIN):
@@ -175,7 +178,7 @@ class RunTask:
                     if not self._backend.is_replayed(runner.context.position):
                         await self._backend.output.emit(chunk)
             self._backend.check_complete(runner.context.position)
-            self._backend.output.settle()
+            self._backend.output.complete()
 
     def _count(self, chunk: str) -> None:
         # All that the run puts out, also what an earlier execution of it did.
@@ -222,14 +225,20 @@ class RunTask:
         self, status: Run.Status, code: str = "", message: str = "", detail: str = ""
     ) -> None:
         error = {"code": code, "message": message} if code else None
-        leased = self._started.leased
+        end = partial(
+            run_writes.end,
+            leased=self._started.leased,
+            status=status,
+            text=self._backend.output.last(),
+            error=error,
+            detail=detail,
+        )
         try:
-            await writer.write(
-                lambda tx: run_writes.end(tx, leased, status, error=error, detail=detail),
-                self._lane,
-            )
+            await writer.write(end, self._lane)
         except SessionsError as failure:
             self.failure = failure
+        else:
+            self.ended = True
 
     def _step_ended(self) -> None:
         if self._leaving is Leaving.DRAIN and self.task is not None:

@@ -12,7 +12,7 @@ from sessions_app.hosting.lease import THIS_PROCESS, Lease
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.storage import sql
 from sessions_app.storage.records import RunRecord
-from sessions_app.storage.run_text import fold
+from sessions_app.storage.run_text import fold, pieces_of
 from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows.journal import Call, CallResult
@@ -25,11 +25,16 @@ LAST_SEQUENCE = "SELECT last_sequence FROM sessions_app_conversation WHERE id = 
 
 
 class LeasedRun:
-    """A run in the hands of its host. Only a commit changes what it remembers."""
+    """A run in the hands of its host. `fresh`: it has never been in another's."""
 
-    def __init__(self, lease: Lease, run: RunRecord, *, crashes: int = 0) -> None:
+    def __init__(
+        self, lease: Lease, run: RunRecord, *, crashes: int = 0, fresh: bool = False
+    ) -> None:
         self.lease = lease
         self.run = run
+        # Whether the log may have text of it, and pending interactions. (A write that sets these
+        # may fail: then its end looks in vain.)
+        self.has_text = self.has_asked = not fresh
         # Whether the row counts crashes, which the run's first progress clears.
         self._suspect = crashes > 0
 
@@ -58,6 +63,7 @@ class LeasedRun:
 def append_text(tx: Transaction, leased: LeasedRun, text: str) -> int:
     """A piece of output."""
     run = leased.check(tx)
+    leased.has_text = True
     return tx.append(run, Event.Type.TEXT.value, {"text": text})
 
 
@@ -106,6 +112,7 @@ def open_interactions(
     `alone`: the run does nothing else meanwhile, so it is a person's turn.
     """
     run = leased.check(tx)
+    leased.has_asked = True
     for call, stored, interaction_id in prompts:
         timeout = stored["timeout"]
         expires_at = tx.now + timedelta(seconds=timeout) if timeout else None
@@ -182,19 +189,27 @@ def end(
     leased: LeasedRun,
     status: Run.Status,
     *,
+    text: str = "",
     error: dict[str, str] | None = None,
     detail: str = "",
 ) -> None:
-    """The run is over (or suspended): its open interactions are cancelled and its text folded.
+    """The run is over (or suspended), with the last piece of its output: its open interactions are
+    cancelled and its text folded.
 
     A suspended run keeps both: it may go on. People see `error`; operators also `detail`.
     """
     run = leased.check(tx)
     final = status in Run.FINISHED
-    if final:
+    if final and leased.has_asked:
         for (pending,) in sql.fetch(PENDING, (run.id,)):
             for interaction in find_interactions(interaction=sql.read_uuid(pending)):
                 settle(tx, interaction, Settlement(Interaction.Status.CANCELLED, via="run"))
+    folded = final and not leased.has_text
+    for piece in pieces_of(text):
+        if folded:  # it is all of its text, so nothing is to be folded
+            tx.append(run, Event.Type.MESSAGE.value, {"text": piece, "lengths": [len(piece)]})
+        else:
+            append_text(tx, leased, piece)
     payload: dict[str, Any] = {"status": status.value}
     if error is not None:
         payload["error"] = error
@@ -206,7 +221,7 @@ def end(
         "finished_at": tx.now if final else None,
     }
     sql.update(Run, outcome, id=run.id)
-    if final:
+    if final and not folded:
         fold(run.id, run.conversation_id)
 
 

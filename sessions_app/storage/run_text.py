@@ -35,6 +35,11 @@ class Piece:
     text: str
 
 
+def pieces_of(text: str) -> list[str]:
+    """A text in pieces that one event holds; none, where it is empty."""
+    return [text[start : start + PART] for start in range(0, len(text), PART)]
+
+
 def split(first_sequence: int, payload: dict[str, Any]) -> list[Piece]:
     """The pieces of a `text` or `message` event."""
     text: str = payload["text"]

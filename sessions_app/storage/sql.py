@@ -154,10 +154,10 @@ def insert(model: type[models.Model], **values: Any) -> None:
     execute(_insert(model, tuple(values)), tuple(values.values()))
 
 
-def insert_new(model: type[models.Model], **values: Any) -> None:
-    """Insert a row, unless there is one that it may not stand beside."""
+def insert_new(model: type[models.Model], **values: Any) -> bool:
+    """Insert a row. False if there is one that it may not stand beside."""
     statement = f"{_insert(model, tuple(values))} ON CONFLICT DO NOTHING"
-    execute(statement, tuple(values.values()))
+    return bool(execute(statement, tuple(values.values())))
 
 
 def update(model: type[models.Model], values: dict[str, Any], **where: Any) -> int:

@@ -1,16 +1,15 @@
 """What one piece of writing work may use while its transaction is open."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
-
-from django.utils import timezone
 
 from sessions_app import errors
 from sessions_app.models import Event, Run
 from sessions_app.storage import sql
 from sessions_app.storage.records import EventRecord, RunRecord
-from sessions_app.storage.storable import storable
+from sessions_app.storage.storable import encode
 
 TAKE_SEQUENCE = """
     UPDATE sessions_app_conversation SET last_sequence = last_sequence + 1, updated_at = %s
@@ -25,7 +24,7 @@ APPEND = f"""
     FROM taken RETURNING sequence
 """  # noqa: S608 - no value in it
 LOCK = "SELECT 1 FROM sessions_app_conversation WHERE id = %s FOR UPDATE"
-GENERATION = "SELECT generation FROM sessions_app_hostlease WHERE key = %s"
+LEASE = "SELECT generation, evict_requested_at FROM sessions_app_hostlease WHERE key = %s"
 
 
 class Transaction:
@@ -35,25 +34,25 @@ class Transaction:
     """
 
     def __init__(self) -> None:
-        self.now = timezone.now()
+        self.now = datetime.now(UTC)
         self.begun = False
         # Nothing of it can have come into the database before this.
         self.committing = False
         self.events: list[EventRecord] = []
         self.after_commit: list[Callable[[], None]] = []
-        self._fences: set[tuple[str, int]] = set()
+        # The leases that were looked up: whether their builders are to be closed.
+        self._fences: dict[tuple[str, int], bool] = {}
 
     def append(self, run: RunRecord | Run, type_: str, payload: dict[str, Any]) -> int:
         """Append an event of the run to its conversation's log; returns its sequence.
 
         What cannot be stored of its text is replaced: see `storable`.
         """
-        payload = storable(payload)
-        conversation = run.conversation_id
-        sequence = self._store(conversation, run.id, type_, payload)
+        payload, text = encode(payload)
+        sequence = self._store(run.conversation_id, run.id, type_, text)
         self.events.append(
             EventRecord(
-                conversation,
+                run.conversation_id,
                 run.id,
                 run.message_id,
                 run.client_format,
@@ -66,7 +65,7 @@ class Transaction:
         )
         return sequence
 
-    def _store(self, conversation: UUID, run: UUID, type_: str, payload: dict[str, Any]) -> int:
+    def _store(self, conversation: UUID, run: UUID, type_: str, payload: str) -> int:
         taking = (self.now, conversation)
         if sql.is_postgresql():
             taken = sql.fetch(APPEND, (*taking, conversation, run, type_, payload, self.now))
@@ -94,24 +93,26 @@ class Transaction:
         if sql.is_postgresql():
             sql.fetch(LOCK, (conversation,))
 
-    def check_fence(self, key: str, generation: int) -> None:
-        """Refuse the write of a host that another has replaced.
+    def check_fence(self, key: str, generation: int) -> bool:
+        """Refuse the write of a host that another has replaced. Returns whether an operator wants
+        its builder closed.
 
         Looked up once a transaction: the lease is locked until the commit.
 
         Raises:
             Fenced: the key's generation is another one now.
         """
-        if (key, generation) in self._fences:
-            return
-        # Shared: a new host must wait for this commit, and nobody else.
-        locked = " FOR SHARE" if sql.is_postgresql() else ""
-        rows = sql.fetch(GENERATION + locked, (key,))
-        current = rows[0][0] if rows else 0
-        if current != generation:
-            raise errors.Fenced(key, generation, current)
-        self._fences.add((key, generation))
+        evict = self._fences.get((key, generation))
+        if evict is None:
+            # Shared: a new host must wait for this commit, and nobody else.
+            locked = " FOR SHARE" if sql.is_postgresql() else ""
+            rows = sql.fetch(LEASE + locked, (key,))
+            current, requested_at = rows[0] if rows else (0, None)
+            if current != generation:
+                raise errors.Fenced(key, generation, current)
+            evict = self._fences[key, generation] = requested_at is not None
+        return evict
 
     def forget_fence(self, key: str) -> None:
         """The key's generation was raised in this transaction."""
-        self._fences = {fence for fence in self._fences if fence[0] != key}
+        self._fences = {fence: evict for fence, evict in self._fences.items() if fence[0] != key}

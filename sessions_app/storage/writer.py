@@ -27,6 +27,7 @@ from sessions_app.errors import Refused, StorageUnavailable
 from sessions_app.storage.connections import connect_to_write
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.safety_times import WRITE_PATIENCE
+from sessions_app.storage.sql import is_postgresql
 from sessions_app.storage.transaction import Transaction
 
 log = structlog.get_logger(__name__)
@@ -138,7 +139,7 @@ class Writer:
         if not self._threads:
             with self._lock:
                 if not self._threads:
-                    threads = [_Thread(self) for _ in range(THREADS if _side_by_side() else 1)]
+                    threads = [_Thread(self) for _ in range(THREADS if is_postgresql() else 1)]
                     for thread in threads:
                         thread.start()
                     self._threads = threads
@@ -213,10 +214,13 @@ class _Thread(threading.Thread):
         """One transaction. False if it is to be tried again, one by one."""
         tx = Transaction()
         try:
-            for attempt in _attempts():
-                with attempt:
-                    tx = Transaction()
-                    _transact(tx, items)
+            try:
+                _transact(tx, items)
+            except _Passing:
+                for attempt in _attempts():
+                    with attempt:
+                        tx = Transaction()
+                        _transact(tx, items)
         except Exception as error:  # noqa: BLE001 - it goes to whoever waits for the work
             cause = error.__cause__ if isinstance(error, _Passing) else error
             assert isinstance(cause, Exception)  # noqa: S101 - for the type
@@ -233,14 +237,9 @@ class _Thread(threading.Thread):
         return True
 
 
-def _side_by_side() -> bool:
-    """Whether the database takes several writers."""
-    return connection.features.has_select_for_update
-
-
 def _transactions(items: list[_Item]) -> Iterable[list[_Item]]:
     """Which of them may share a transaction; the order within a lane stays."""
-    if not _side_by_side():
+    if not is_postgresql():
         return [items]
     by_lane = sorted(items, key=lambda item: item.lane.number)  # stable
     return (list(group) for _, group in groupby(by_lane, key=lambda item: item.lane.number))
@@ -281,7 +280,7 @@ def _passes(error: Error, tx: Transaction) -> bool:
     Not when the connection was lost while it committed: it may be committed. Whoever waits for it
     looks. SQLite waits by itself.
     """
-    if not _side_by_side():
+    if not is_postgresql():
         return False
     if getattr(error.__cause__, "sqlstate", None) in COLLISIONS:
         return True
