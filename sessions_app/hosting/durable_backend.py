@@ -5,24 +5,23 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
-from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.utils import timezone
+from pydantic_core import from_json
 
 from sessions_app.errors import NonDeterminism, TooLarge
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.lease_freshness import LeaseFreshness
 from sessions_app.hosting.output import Output, Write
 from sessions_app.hosting.run_selection import StartedRun
-from sessions_app.hosting.waiting import Answer, Waiting
+from sessions_app.hosting.waiting import Waiting
 from sessions_app.settings import RuntimeSettings
-from sessions_app.storage.storable import check_size, storable
+from sessions_app.storage.storable import check_size
 from sessions_app.storage.writer import Work
-from sessions_app.workflows.backend import StoredResponse
+from sessions_app.workflows.backend import Asked, StoredResponse
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.journal import Call, CallResult, Entry
-from sessions_app.workflows.prompts import AnyPrompt
 
 
 class DurableBackend:
@@ -100,26 +99,26 @@ class DurableBackend:
         """See `Backend`."""
         await self._write(self._finished(call, record))
 
-    async def ask(self, prompts: list[tuple[Call, Any]]) -> list[StoredResponse]:
+    async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
         """See `Backend`."""
-        entries = [self.recall(call) for call, _ in prompts]
-        pairs = zip(prompts, entries, strict=True)
-        new = _new_prompts([asked for asked, entry in pairs if _is_new(entry)])
-        ids = {call.position: interaction for call, _, interaction in new}
         responses: dict[int, StoredResponse] = {}
-        waiting: dict[int, Answer] = {}
-        for (call, _), entry in zip(prompts, entries, strict=True):
+        interactions: dict[int, UUID] = {}
+        new: list[tuple[Asked, UUID]] = []
+        for one in asked:
+            position, entry = one.call.position, self.recall(one.call)
             if entry is not None and entry.finished:
-                responses[call.position] = StoredResponse(
+                responses[position] = StoredResponse(
                     entry.result, entry.by, entry.settled_at, is_default=entry.is_default
                 )
+            elif entry is not None and entry.interaction is not None:
+                interactions[position] = entry.interaction
             else:
-                interaction = entry.interaction if entry is not None else None
-                waiting[call.position] = self.waiting.expect(interaction or ids[call.position])
-        if waiting:
-            await self._wait_for_people(set(waiting.values()), new)
-            responses |= {position: future.result() for position, future in waiting.items()}
-        return [responses[call.position] for call, _ in prompts]
+                interactions[position] = uuid4()
+                new.append((one, interactions[position]))
+        if interactions:
+            answers = await self._wait_for_people(set(interactions.values()), _new_prompts(new))
+            responses |= {position: answers[one] for position, one in interactions.items()}
+        return [responses[one.call.position] for one in asked]
 
     async def sleep(self, call: Call, until: datetime) -> None:
         """See `Backend`."""
@@ -150,39 +149,42 @@ class DurableBackend:
             )
         )
 
-    async def _wait_for_people(self, answers: set[Answer], new: list[run_writes.NewPrompt]) -> None:
+    async def _wait_for_people(
+        self, interactions: set[UUID], new: list[run_writes.NewPrompt]
+    ) -> dict[UUID, StoredResponse]:
         alone = self.waiting.nothing
-        if new:
-            self.output.settle()
-            await self._write(
-                partial(run_writes.open_interactions, leased=self._leased, prompts=new, alone=alone)
-            )
-        with self.waiting.ask(answers):
+        with self.waiting.ask(interactions) as answers:
+            if new:
+                self.output.settle()
+                # Not awaited: an answer comes after it, and without it the run ends.
+                self._write(
+                    partial(
+                        run_writes.open_interactions, leased=self._leased, prompts=new, alone=alone
+                    )
+                )
             async with self._released():
-                await asyncio.wait(answers)
+                return await answers
 
     def _finished(self, call: Call, record: CallResult) -> Work[None]:
         self.output.settle()
         return lambda tx: run_writes.finish_call(tx, self._leased, call, record)
 
 
-def _is_new(entry: Entry | None) -> bool:
-    """Whether what is asked there was asked by no earlier execution."""
-    return entry is None or not (entry.finished or entry.interaction)
-
-
-def _new_prompts(asked: list[tuple[Call, AnyPrompt]]) -> list[run_writes.NewPrompt]:
+def _new_prompts(asked: list[tuple[Asked, UUID]]) -> list[run_writes.NewPrompt]:
     """Prompts that are asked at once, as they are stored.
 
     Raises:
         TooLarge: there are too many, or one of them is too long.
     """
-    most = RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
-    if len(asked) > most:
-        raise TooLarge("What is asked at once", f"{most:,} prompts", "MAX_PROMPTS_AT_ONCE")
+    limits = RuntimeSettings.load()
+    if len(asked) > limits.MAX_PROMPTS_AT_ONCE:
+        most = f"{limits.MAX_PROMPTS_AT_ONCE:,} prompts"
+        raise TooLarge("What is asked at once", most, "MAX_PROMPTS_AT_ONCE")
     new = []
-    for call, prompt in asked:
-        stored = prompt.model_dump(mode="json")
-        check_size(f"The {type(prompt).__name__} {prompt.text[:50]!r}", stored, "MAX_PROMPT")
-        new.append((call, storable(stored), uuid4()))
+    for one, interaction in asked:
+        stored = from_json(one.json)
+        if len(one.json) > limits.MAX_PROMPT:  # with the marks, which do not count
+            what = f"The {type(one.prompt).__name__} {one.prompt.text[:50]!r}"
+            check_size(what, stored, "MAX_PROMPT")
+        new.append((one.call, stored, interaction))
     return new

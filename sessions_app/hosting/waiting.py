@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -11,18 +12,24 @@ from sessions_app.models import Interaction
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.workflows.backend import StoredResponse
 
-Answer = asyncio.Future[StoredResponse]
+Answers = dict[UUID, StoredResponse]
+
+
+@dataclass(slots=True, eq=False)
+class _Ask:
+    """An `ask` that waits. `answers` is done once each interaction has its answer."""
+
+    interactions: set[UUID]
+    answers: asyncio.Future[Answers]
 
 
 class Waiting:
     """Counts what is under way, and takes the answers as they come."""
 
     def __init__(self) -> None:
-        self._interactions: dict[UUID, Answer] = {}
-        # Answers that came before the execution reached their interaction.
-        self._early: dict[UUID, StoredResponse] = {}
-        # The interactions of each `ask` that waits.
-        self._asks: list[set[Answer]] = []
+        # Also those that came before the execution reached their interaction.
+        self._answers: Answers = {}
+        self._asks: list[_Ask] = []
         self._sleeps: dict[int, datetime] = {}
         self._steps = 0
         self._since = 0.0
@@ -40,7 +47,8 @@ class Waiting:
     @property
     def unanswered(self) -> set[UUID]:
         """The interactions without an answer."""
-        return {one for one, answer in self._interactions.items() if not answer.done()}
+        waiting = (ask.interactions for ask in self._asks if not ask.answers.done())
+        return set().union(*waiting) - self._answers.keys()
 
     @property
     def wake_at(self) -> datetime | None:
@@ -52,27 +60,22 @@ class Waiting:
 
         An `ask` whose answers are all there is about to go on, or waits for a place to do so.
         """
-        about_to = any(all(answer.done() for answer in asked) for asked in self._asks)
+        about_to = any(ask.answers.done() for ask in self._asks)
         rests = (self._asks or self._sleeps) and not (self._steps or about_to)
         return self._since if rests else None
-
-    def expect(self, interaction: UUID) -> Answer:
-        """The answer to the interaction, now or later."""
-        answer: Answer = asyncio.get_running_loop().create_future()
-        self._interactions[interaction] = answer
-        if (early := self._early.pop(interaction, None)) is not None:
-            answer.set_result(early)
-        return answer
 
     def settled(self, news: InteractionSettled) -> None:
         """An interaction has its final status."""
         is_default = news.status == Interaction.Status.EXPIRED
-        answered = StoredResponse(news.response, news.by, news.at, is_default=is_default)
-        answer = self._interactions.get(news.interaction)
-        if answer is None:
-            self._early[news.interaction] = answered
-        elif not answer.done():
-            answer.set_result(answered)
+        self._answers[news.interaction] = StoredResponse(
+            news.response, news.by, news.at, is_default=is_default
+        )
+        for ask in self._asks:
+            self._look(ask)
+
+    def _look(self, ask: _Ask) -> None:
+        if not ask.answers.done() and ask.interactions <= self._answers.keys():
+            ask.answers.set_result({one: self._answers.pop(one) for one in ask.interactions})
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -85,14 +88,16 @@ class Waiting:
             self._since = time.monotonic()
 
     @contextmanager
-    def ask(self, answers: set[Answer]) -> Iterator[None]:
-        """Waiting for people."""
+    def ask(self, interactions: set[UUID]) -> Iterator[asyncio.Future[Answers]]:
+        """Waiting for people: for the answers to all of the interactions."""
         self._since = time.monotonic()
-        self._asks.append(answers)
+        ask = _Ask(interactions, asyncio.get_running_loop().create_future())
+        self._look(ask)
+        self._asks.append(ask)
         try:
-            yield
+            yield ask.answers
         finally:
-            self._asks.remove(answers)
+            self._asks.remove(ask)
 
     @contextmanager
     def sleep(self, position: int, until: datetime) -> Iterator[None]:

@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
 
 from django.utils import timezone
 
-from sessions_app.workflows.backend import StoredResponse
+from sessions_app.workflows.backend import Asked, StoredResponse
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.journal import Call, CallResult, Entry
 from sessions_app.workflows.prompts import AnyPrompt, Given
@@ -50,11 +49,11 @@ class ScriptBackend:
     async def finish(self, call: Call, record: CallResult) -> None:
         """Nothing is recorded."""
 
-    async def ask(self, prompts: list[tuple[Call, Any]]) -> list[StoredResponse]:
+    async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
         """Ask the callback, all prompts at once."""
         try:
             async with self._released(), asyncio.TaskGroup() as tasks:
-                answers = [tasks.create_task(self._ask(prompt)) for _, prompt in prompts]
+                answers = [tasks.create_task(self._ask(one.prompt)) for one in asked]
         except BaseExceptionGroup as failed:  # the others were cancelled
             raise failed.exceptions[0] from None
         return [answer.result() for answer in answers]
@@ -64,7 +63,7 @@ class ScriptBackend:
         async with self._released():
             await asyncio.sleep(max((until - timezone.now()).total_seconds(), 0))
 
-    async def _ask(self, prompt: Any) -> StoredResponse:
+    async def _ask(self, prompt: AnyPrompt) -> StoredResponse:
         try:
             async with asyncio.timeout(prompt.timeout) as deadline:
                 given = await self._callback(prompt)
@@ -72,6 +71,5 @@ class ScriptBackend:
             if not deadline.expired():  # it is the callback's own
                 raise
             return StoredResponse(prompt.default_answer(), None, timezone.now(), is_default=True)
-        many = given if isinstance(given, list) else None
-        one = None if many is not None else given
-        return StoredResponse(prompt.check(one, many), "", timezone.now(), is_default=False)
+        answer = prompt.check(None, given) if isinstance(given, list) else prompt.check(given, None)
+        return StoredResponse(answer, "", timezone.now(), is_default=False)

@@ -7,6 +7,16 @@ from typing import Any, Protocol
 
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.journal import Call, CallResult, Entry
+from sessions_app.workflows.prompts import AnyPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A prompt on its way to a person. `json` is the prompt as `dump_prompt` gives it."""
+
+    call: Call
+    prompt: AnyPrompt
+    json: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +50,7 @@ class Backend(Protocol):
     async def finish(self, call: Call, record: CallResult) -> None:
         """Record what a step came to; stored when this returns."""
 
-    async def ask(self, prompts: list[tuple[Call, Any]]) -> list[StoredResponse]:
+    async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
         """Open the interactions that are not open yet, and wait for all of them."""
 
     async def sleep(self, call: Call, until: datetime) -> None:

@@ -13,9 +13,9 @@ from sessions_app.errors import NoRun, NotJson, PromptExpired, RunEnded, StepFai
 from sessions_app.models import JournalEntry
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import check_size, storable
-from sessions_app.workflows.backend import Backend, StoredResponse
-from sessions_app.workflows.journal import Call, CallResult, digest
-from sessions_app.workflows.prompts import Prompt, Response
+from sessions_app.workflows.backend import Asked, Backend, StoredResponse
+from sessions_app.workflows.journal import Call, CallResult, digest, fingerprint
+from sessions_app.workflows.prompts import Prompt, Response, dump_prompt
 from sessions_app.workflows.request_context import RequestMetadata
 from sessions_app.workflows.run_info import AuthCallback, Message, RunInfo
 from sessions_app.workflows.steps import Retry, execute, result_type
@@ -154,13 +154,8 @@ class Context:
             PromptExpired: one of them expired without a default; the others are settled by then.
             TooLarge: one is longer than MAX_PROMPT, or they are more than MAX_PROMPTS_AT_ONCE.
         """
-        calls = [
-            (self._call(Kind.ASK, type(prompt).__name__, prompt), prompt) for prompt in prompts
-        ]
-        return [
-            _respond(prompt, answered)
-            for prompt, answered in zip(prompts, await self._backend.ask(calls), strict=True)
-        ]
+        asked = [self._asked(prompt) for prompt in prompts]
+        return list(map(_respond, prompts, await self._backend.ask(asked)))
 
     async def sleep(self, seconds: float) -> None:
         """Wait, durably: a restart does not begin it anew, and a long one holds no memory."""
@@ -216,11 +211,18 @@ class Context:
         self._backend.note(call, CallResult(value))
         return value
 
+    def _asked(self, prompt: Any) -> Asked:
+        json = dump_prompt(prompt)
+        return Asked(self._next(Kind.ASK, type(prompt).__name__, fingerprint(json)), prompt, json)
+
     def _call(self, kind: Kind, name: str, *arguments: Any) -> Call:
+        return self._next(kind, name, digest(*arguments))
+
+    def _next(self, kind: Kind, name: str, of_arguments: str) -> Call:
         if self._ended:
             raise RunEnded
         self._position += 1
-        return Call(self._position, kind.value, storable(name[:200]), digest(*arguments))
+        return Call(self._position, kind.value, storable(name[:200]), of_arguments)
 
     async def _step(
         self, call: Call, function: "partial[Any]", title: str, retry: Retry | None

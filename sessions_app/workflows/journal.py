@@ -52,13 +52,19 @@ class CallResult:
 
 def digest(*values: Any) -> str:
     """A fingerprint of arguments: of their JSON, and of the class where a value has none."""
-    blob = to_json(
-        _in_order(values),
-        fallback=lambda value: type(value).__qualname__,
-        inf_nan_mode="strings",
-        bytes_mode="base64",
+    return fingerprint(
+        to_json(
+            _in_order(values),
+            fallback=lambda value: type(value).__qualname__,
+            inf_nan_mode="strings",
+            bytes_mode="base64",
+        )
     )
-    return blake2b(blob, digest_size=16).hexdigest()
+
+
+def fingerprint(json: bytes) -> str:
+    """That of what is JSON already."""
+    return blake2b(json, digest_size=16).hexdigest()
 
 
 def _in_order(value: Any) -> Any:

@@ -5,24 +5,30 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetPydanticSchema,
     JsonValue,
     StrictBool,
     TypeAdapter,
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticSerializationError, to_json
 
 from sessions_app.errors import Invalid
+from sessions_app.storage.storable import storable
 
+# As JSON has a NUL; a backslash before "u0000" looks the same.
+ESCAPED_NUL = b"\\u0000"
 # What every client reads as the same: from there on JavaScript has no exact integers.
 MOST = 2**53
 Number = (
@@ -59,7 +65,11 @@ class Option(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, given: Any) -> Any:
-        if isinstance(given, dict) and isinstance(given.get("value"), Given):
+        if isinstance(given, Given):
+            given = {"value": given}
+        if not isinstance(given, dict) or ("id" in given and "label" in given):
+            return given
+        if isinstance(given.get("value"), Given):
             text = as_text(given["value"])
             given = {"id": text, "label": text, **given}
         return given
@@ -247,18 +257,28 @@ class _WithOptions(Prompt[R]):
     min_options: ClassVar[int] = 1
     max_options: ClassVar[int] = 100
 
-    # A plain value is short for an option with that value.
-    options: Sequence[Option | Value]
+    # A plain value is short for an option with that value, which is what becomes of it. Type
+    # checkers take a list of either where a sequence of both is wanted; a list is quick to dump.
+    options: Annotated[
+        Sequence[Option | Value],
+        GetPydanticSchema(lambda _, handler: handler(list[Option])),
+    ]
 
     @property
     def choices(self) -> list[Option]:
         """The options, none of them short."""
-        return [option for option in self.options if isinstance(option, Option)]
+        return cast("list[Option]", self.options)
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _ordered(cls, given: Any) -> Any:
+        if isinstance(given, set | frozenset):
+            raise ValueError("a set has another order in each process; give a list")  # noqa: TRY004
+        return given
 
     @field_validator("options")
     @classmethod
-    def _distinct(cls, given: Sequence[Option | Given]) -> list[Option]:
-        options = [one if isinstance(one, Option) else Option(value=one) for one in given]
+    def _distinct(cls, options: list[Option]) -> list[Option]:
         if not cls.min_options <= len(options) <= cls.max_options:
             wanted = (
                 f"exactly {cls.min_options}"
@@ -371,6 +391,15 @@ AnyPrompt = Annotated[
 ]
 
 _adapter: TypeAdapter[AnyPrompt] = TypeAdapter(AnyPrompt)
+
+
+def dump_prompt(prompt: BaseModel) -> bytes:
+    """The prompt as it is stored: JSON, without the characters that `storable` replaces."""
+    with suppress(PydanticSerializationError):  # half of a surrogate pair
+        json = to_json(prompt)
+        if ESCAPED_NUL not in json:
+            return json
+    return to_json(storable(prompt.model_dump(mode="json")))
 
 
 def load_prompt(stored: dict[str, Any]) -> AnyPrompt:

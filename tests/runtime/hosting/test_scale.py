@@ -10,7 +10,8 @@ from bench.workflows import probe
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, TextPrompt
-from sessions_app.workflows.journal import digest
+from sessions_app.workflows.journal import fingerprint
+from sessions_app.workflows.prompts import dump_prompt
 from tests.support.hosting import Hosting, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,7 +53,7 @@ def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: ob
                 position=1,
                 kind="ask",
                 name=type(prompt).__name__,
-                fingerprint=digest(prompt),
+                fingerprint=fingerprint(dump_prompt(prompt)),
                 sequence=2,
                 started_at=now,
             )

@@ -18,7 +18,7 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from sessions_app.workflows.prompts import load_prompt
+from sessions_app.workflows.prompts import dump_prompt, load_prompt
 from tests.support.hosting import Hosting
 from tests.support.sessions import declare, managing
 
@@ -83,8 +83,7 @@ async def test_a_callback_may_answer_with_the_value(given: Any) -> None:
 
 def test_a_prompt_with_such_options_is_stored_and_read_again() -> None:
     for prompt in (VALUES, BOXES):
-        stored = json.loads(json.dumps(prompt.model_dump(mode="json")))
-        read = load_prompt(stored)
+        read = load_prompt(json.loads(dump_prompt(prompt)))
         assert repr(read) == repr(prompt)
     assert BOXES.default_answer() == {"values": [False]}
     assert Option(value=False).label == Option(value=False).id == "false"
@@ -95,9 +94,29 @@ def test_what_is_no_option_is_refused_with_those_there_are() -> None:
         VALUES.check("True", None)
 
 
+def test_a_prompt_is_stored_without_what_a_database_does_not_take() -> None:
+    prompt = TextPrompt(text="a\0b", placeholder="\ud800", details={"of": "\udfff"})
+    read = load_prompt(json.loads(dump_prompt(prompt)))
+    assert isinstance(read, TextPrompt)
+    assert (read.text, read.placeholder) == ("a\ufffdb", "\ufffd")
+    assert read.details == {"of": "\ufffd"}
+    escaped = TextPrompt(text=r"a\u0000b")
+    assert load_prompt(json.loads(dump_prompt(escaped))) == escaped
+
+
 @pytest.mark.parametrize(
-    "options", [[True, "true"], [3, 3.0], [float("nan"), 1], [2**53 + 1, 1], [None, 1], ["", "a"]]
+    "options",
+    [
+        [True, "true"],
+        [3, 3.0],
+        [float("nan"), 1],
+        [2**53 + 1, 1],
+        [None, 1],
+        ["", "a"],
+        {"no", "order"},
+        "ab",
+    ],
 )
-def test_options_that_no_answer_could_tell_apart_or_store_are_refused(options: list[Any]) -> None:
+def test_options_that_no_answer_could_tell_apart_or_store_are_refused(options: Any) -> None:
     with pytest.raises(ValidationError):
         BinaryPrompt(text="?", options=options)
