@@ -89,7 +89,6 @@ class WithSocket:
 
     def __init__(self, application: ASGI3Application) -> None:
         self._application = application
-        self._socket: Any = AuthMiddlewareStack(ChatConsumer.application)
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -97,12 +96,24 @@ class WithSocket:
         """Serve one connection."""
         is_socket = scope["type"] == "websocket"
         if is_socket and _is_of_chat(scope):
-            await self._socket(scope, receive, send)
+            await _serve_socket(scope, receive, send)
         elif is_socket and isinstance(self._application, ASGIHandler):  # it would raise
             await receive()
             await send(WebSocketCloseEvent(type="websocket.close", code=1000, reason=None))
         else:
             await self._application(scope, receive, send)
+
+
+async def _serve_socket(scope: Any, receive: Any, send: Any) -> None:
+    """With the session and the user in the scope. The `send` stays the server's: that of the
+    session's middleware looks for cookies, which a socket does not set, at each frame.
+    """
+
+    async def serve(scope: Any, receive: Any, _: Any) -> None:
+        await ChatConsumer.application(scope, receive, send)
+
+    socket: Any = AuthMiddlewareStack(serve)
+    await socket(scope, receive, send)
 
 
 def _is_of_chat(scope: Any) -> bool:

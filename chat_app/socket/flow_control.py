@@ -10,7 +10,6 @@ import socket
 from contextlib import suppress
 from typing import Any
 
-from autobahn.exception import Disconnected
 from autobahn.websocket.types import ConnectionDeny
 from daphne.http_protocol import WebRequest
 from daphne.server import Server
@@ -80,6 +79,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
     def __init__(self) -> None:
         super().__init__()
         self.room = _Room()
+        self.message_data: list[bytes] = []
         self._size = 0
 
     def onConnect(self, request: Any) -> Any:  # noqa: N802 - Autobahn's name
@@ -98,6 +98,10 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         self.registerProducer(self.room, True)
         _keep_little(self.transport.getHandle())
 
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Take it. Autobahn would first make a line for a log that is not kept."""
+        self._dataReceived(data)
+
     def onMessageBegin(self, isBinary: bool) -> None:  # noqa: N802, N803 - Autobahn's names
         """Another message begins."""
         super().onMessageBegin(isBinary)
@@ -110,12 +114,32 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         if self._size > LARGEST:
             self.serverClose(4413)
 
+    def onMessageEnd(self) -> None:  # noqa: N802 - Autobahn's name
+        """It is complete. Autobahn would tell listeners too, of which there are none."""
+        if not self.failedByMe:
+            self.onMessage(b"".join(self.message_data), self.message_is_binary)
+        self.message_data = []
+
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803 - as above
         """Hand it on, without a character that was cut in two."""
         if self._size > ENOUGH:
             payload = payload.decode(errors="ignore").encode()
         if self._size <= LARGEST:
             super().onMessage(payload, isBinary)
+
+    def serverSend(self, content: Any, binary: bool = False) -> None:  # noqa: N802 - Daphne's name
+        """Send a message: one frame, not compressed, so without the rest of Autobahn's way to it.
+
+        Raises:
+            ConnectionResetError: the client is gone.
+        """
+        if self.state != self.STATE_OPEN:
+            raise ConnectionResetError("The client is gone.")
+        self.sendFrame(2 if binary else 1, content if binary else content.encode())
+
+    def sendData(self, data: bytes, *_: Any) -> None:  # noqa: N802 - Autobahn's name
+        """Write it, without such a line."""
+        self.transport.write(data)
 
     def unregisterProducer(self) -> None:  # noqa: N802 - Autobahn's name
         """Nobody is told any more. So Autobahn does before it drops a connection."""
@@ -138,18 +162,19 @@ async def _handle_reply_in_turn(self: Server, protocol: Any, message: Any) -> No
     Raises:
         ConnectionResetError: there will be none, as the client is gone.
     """
-    if isinstance(protocol, WebRequest) and not message.get("more_body") and _has_turns(protocol):
+    if message["type"] == "websocket.send":
+        protocol.handle_reply(message)
+        if not protocol.room.is_there.is_set():
+            await protocol.room.is_there.wait()
+            if protocol.state != protocol.STATE_OPEN:
+                raise ConnectionResetError("The client is gone.")
+        return
+    is_request = isinstance(protocol, WebRequest)
+    if is_request and not message.get("more_body") and _has_turns(protocol):
         protocol.unregisterProducer()
-    try:
-        await _handle_reply(self, protocol, message)
-    except Disconnected:
-        raise ConnectionResetError("The client is gone.") from None
-    if isinstance(protocol, WebRequest):
+    await _handle_reply(self, protocol, message)
+    if is_request:
         await _take_turn(protocol, message)
-    elif message["type"] == "websocket.send" and not protocol.room.is_there.is_set():
-        await protocol.room.is_there.wait()
-        if protocol.state != protocol.STATE_OPEN:
-            raise ConnectionResetError("The client is gone.")
 
 
 def _has_turns(request: Any) -> bool:
