@@ -51,7 +51,7 @@ class DurableBackend:
 
     def attach(self, slot: Slot) -> None:
         """The slot that is given back while it waits."""
-        self._released = slot.released
+        self._slot = slot
         slot.limit(RuntimeSettings.load().MAX_RUN_SECONDS, self._overdue)
 
     def recall(self, call: Call) -> Entry | None:
@@ -134,8 +134,7 @@ class DurableBackend:
                     run_writes.begin_sleep, leased=self._leased, call=call, until=until, alone=alone
                 )
                 await self._write(begin)
-            async with self._released():
-                await asyncio.sleep(max(left, 0))
+            await self._slot.release_for(asyncio.sleep(max(left, 0)))
         await self._write(lambda tx: run_writes.awake(tx, self._leased))
 
     def rest(self) -> None:
@@ -162,8 +161,7 @@ class DurableBackend:
                         run_writes.open_interactions, leased=self._leased, prompts=new, alone=alone
                     )
                 )
-            async with self._released():
-                return await answers
+            return await self._slot.release_for(answers)
 
     def _finished(self, call: Call, record: CallResult) -> Work[None]:
         self.output.settle()

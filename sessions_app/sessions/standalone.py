@@ -30,7 +30,7 @@ class ScriptBackend:
 
     def attach(self, slot: Slot) -> None:
         """Where to give the slot back while a person is asked."""
-        self._released = slot.released
+        self._slot = slot
 
     def recall(self, call: Call) -> Entry | None:
         """Nothing is recorded."""
@@ -52,16 +52,19 @@ class ScriptBackend:
     async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
         """Ask the callback, all prompts at once."""
         try:
-            async with self._released(), asyncio.TaskGroup() as tasks:
-                answers = [tasks.create_task(self._ask(one.prompt)) for one in asked]
+            return await self._slot.release_for(self._ask_all(asked))
         except BaseExceptionGroup as failed:  # the others were cancelled
             raise failed.exceptions[0] from None
-        return [answer.result() for answer in answers]
 
     async def sleep(self, call: Call, until: datetime) -> None:
         """Sleep."""
-        async with self._released():
-            await asyncio.sleep(max((until - timezone.now()).total_seconds(), 0))
+        left = (until - timezone.now()).total_seconds()
+        await self._slot.release_for(asyncio.sleep(max(left, 0)))
+
+    async def _ask_all(self, asked: list[Asked]) -> list[StoredResponse]:
+        async with asyncio.TaskGroup() as tasks:
+            answers = [tasks.create_task(self._ask(one.prompt)) for one in asked]
+        return [answer.result() for answer in answers]
 
     async def _ask(self, prompt: AnyPrompt) -> StoredResponse:
         try:

@@ -6,9 +6,11 @@ import math
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
-from typing import Any, Literal, Protocol
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from typing import Any, Literal, Protocol, TypeVar
+
+T = TypeVar("T")
 
 # The loop keeps a timer that was cancelled until its time, and the variables with it.
 NO_VARIABLES = contextvars.Context()
@@ -37,6 +39,10 @@ class FairSemaphore(asyncio.Semaphore):
 
     async def acquire(self, user: str = "") -> Literal[True]:
         """Wait for a slot, and take it."""
+        if not self._waiting and self._value and self._held[user] < self._per_user:
+            self._value -= 1
+            self._held[user] += 1
+            return True
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(user, deque()).append(turn)
         self._hand_out()
@@ -134,7 +140,9 @@ class Slot:
         self._waiting_since = 0.0
         # Seconds (monotonic) that the run spent waiting; metrics leave them out.
         self.waited = 0.0
+        # Seconds for which it may be held still, until `_taken_at` (monotonic).
         self._left = math.inf
+        self._taken_at = 0.0
         self._overdue: Callable[[], None] | None = None
         self._clock: asyncio.TimerHandle | None = None
 
@@ -144,35 +152,36 @@ class Slot:
 
     async def __aexit__(self, *_: object) -> None:
         self._give_back()
+        if self._clock is not None:
+            self._clock.cancel()
 
-    @asynccontextmanager
-    async def released(self) -> AsyncIterator[None]:
-        """Hold no slot inside of the block. Cancelled at its end, it holds none either."""
+    async def release_for(self, work: Awaitable[T]) -> T:
+        """Await it, and hold no slot meanwhile. Where it raises, it holds none after it either."""
         if self._waits == 0:
             self._waiting_since = time.monotonic()
             self._give_back()
         self._waits += 1
         try:
-            yield
+            result = await work
         finally:
             self._waits -= 1
             if self._waits == 0:
                 self.waited += time.monotonic() - self._waiting_since
         if self._waits == 0 and not self._held:
             await self._take()
+        return result
 
     def limit(self, seconds: float, overdue: Callable[[], None]) -> None:
         """Have `overdue` called once the slot was held for so many seconds more, in all."""
         self._left, self._overdue = seconds, overdue
-        if self._held:
-            self._start_clock()
+        self._taken_at = time.monotonic()
+        self._look()
 
     def waiting(self, callback: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         """The callback, with no slot held while it waits for a person."""
 
         async def wait(*arguments: Any) -> Any:
-            async with self.released():
-                return await callback(*arguments)
+            return await self.release_for(callback(*arguments))
 
         return wait
 
@@ -183,21 +192,26 @@ class Slot:
             self._slots.release()
         else:
             self._held = True
-            self._start_clock()
+            self._taken_at = time.monotonic()
+            if self._clock is None:
+                self._look()
 
     def _give_back(self) -> None:
         if self._held:
             self._held = False
-            self._stop_clock()
+            self._left -= time.monotonic() - self._taken_at
             self._slots.release()
 
-    def _start_clock(self) -> None:
-        if self._overdue is not None:
+    def _look(self) -> None:
+        """Look whether it was held for too long, and again when that may be so."""
+        self._clock = None
+        if self._overdue is None or not self._held:
+            return
+        now = time.monotonic()
+        self._left -= now - self._taken_at
+        self._taken_at = now
+        if self._left <= 0:
+            self._overdue()
+        else:
             loop = asyncio.get_running_loop()
-            self._clock = loop.call_later(self._left, self._overdue, context=NO_VARIABLES)
-
-    def _stop_clock(self) -> None:
-        if self._clock is not None:
-            self._left = self._clock.when() - asyncio.get_running_loop().time()
-            self._clock.cancel()
-            self._clock = None
+            self._clock = loop.call_later(self._left, self._look, context=NO_VARIABLES)

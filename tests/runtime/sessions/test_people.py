@@ -175,11 +175,8 @@ def test_overlapping_waits_of_a_run_leak_no_place(waits: list[tuple[int, int, bo
         slot = Slot(semaphore)
 
         async def wait(before: int, during: int, cancel: bool) -> None:
-            for _ in range(before):
-                await asyncio.sleep(0)
-            async with slot.released():
-                for _ in range(during):
-                    await asyncio.sleep(0)
+            await turns(before)
+            await slot.release_for(turns(during))
 
         async with slot, other:
             tasks = [asyncio.create_task(wait(*one)) for one in waits]
