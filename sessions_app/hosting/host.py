@@ -156,9 +156,13 @@ class Host:
         self._changed.set()
 
     def make_room(self) -> None:
-        """Others need the place: park what waits at once from now on, and end with the last."""
-        self._hurried = True
-        self._changed.set()
+        """Others need the place: park what waits at once from now on, and end with the last.
+
+        Wakes it the first time only: one that is woken all the time would never park.
+        """
+        if not self._hurried:
+            self._hurried = True
+            self._changed.set()
 
     def _look_again(self) -> None:
         self._to_look = True
