@@ -1,9 +1,8 @@
 """Interactions as far as settling them goes, without the cost of their models."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sessions_app.models import Event, Interaction, JournalEntry, Run
@@ -23,8 +22,7 @@ SELECT = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class InteractionRecord:
+class InteractionRecord(NamedTuple):
     """An interaction as far as settling it needs, and what stands of its answer."""
 
     id: UUID
@@ -65,31 +63,6 @@ class Settlement:
     answer_id: str = ""
 
 
-def _as_is(value: Any) -> Any:
-    return value
-
-
-# How each field of an `InteractionRecord` is read from its column.
-CONVERT: tuple[Callable[[Any], Any], ...] = (
-    sql.read_uuid,  # id
-    sql.read_uuid,  # run_id
-    _as_is,  # key
-    sql.read_uuid,  # conversation_id
-    _as_is,  # message_id
-    _as_is,  # client_format
-    _as_is,  # position
-    _as_is,  # version
-    _as_is,  # status
-    sql.read_json,  # prompt
-    sql.read_time,  # expires_at
-    sql.read_json,  # response
-    read_user_id,  # by
-    sql.read_time,  # at
-    _as_is,  # via
-    _as_is,  # answer_id
-)
-
-
 def find_interactions(
     *,
     interaction: UUID | None = None,
@@ -108,10 +81,10 @@ def find_interactions(
         "i.status": Interaction.Status.PENDING.value if pending else None,
     }
     given = {column: value for column, value in conditions.items() if value is not None}
-    where = " AND ".join(f"{column} = %s" for column in given)
+    where = " AND ".join([f"{column} = %s" for column in given])
     locked = " FOR UPDATE OF c" if sql.is_postgresql() else ""
     rows = sql.fetch(f"{SELECT} {where} ORDER BY i.sequence{locked}", tuple(given.values()))
-    return [InteractionRecord(*_converted(row)) for row in rows]
+    return [_read(row) for row in rows]
 
 
 def set_running(run: UUID, **where: Any) -> bool:
@@ -166,5 +139,15 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
     return True
 
 
-def _converted(row: sql.Row) -> Iterator[Any]:
-    return (convert(value) for convert, value in zip(CONVERT, row, strict=True))
+def _read(row: sql.Row) -> InteractionRecord:
+    found = InteractionRecord(*row)
+    return found._replace(
+        id=sql.read_uuid(found.id),
+        run_id=sql.read_uuid(found.run_id),
+        conversation_id=sql.read_uuid(found.conversation_id),
+        prompt=sql.read_json(found.prompt),
+        expires_at=sql.read_time(found.expires_at),
+        response=sql.read_json(found.response),
+        by=read_user_id(found.by),
+        at=sql.read_time(found.at),
+    )

@@ -44,6 +44,8 @@ def name_of(user: UserId) -> str:
 
 def read_user_id(value: Any) -> Any:
     """A primary key of a user from its column, or from a text; None stays None."""
+    if value is None:
+        return None
     return get_user_model()._meta.pk.to_python(value)  # noqa: SLF001 - Django's documented _meta
 
 

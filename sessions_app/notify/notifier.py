@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from sessions_app.notify.event_copy import MAX_EVENTS, copy_of
 from sessions_app.notify.groups import LayerMessage, group_name, send_to_group
 from sessions_app.notify.layer import channel_layer
 from sessions_app.storage.records import EventRecord
+from sessions_app.storage.transaction import Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -69,11 +71,10 @@ class Notifier:
             layer: Any = channel_layer()
             await layer.close()
 
-    def publish(self, events: list[EventRecord]) -> None:
-        """Hand over committed events, in the order of commits. From any thread; never raises."""
-        if not self._call(self._gather, events) and self._task is not None:
-            # The loop has ended, and its sockets with it.
-            log.info("notifier.loop_closed", events=len(events))
+    def publish(self, tx: Transaction) -> None:
+        """Take the events of a transaction that was committed. From any thread."""
+        if self._loop is not None:
+            tx.call_in(self._loop, partial(self._gather, tx.events))
 
     def send(self, group: str, message: LayerMessage) -> bool:
         """Hand over a message to a group, from any thread. False if this does not run."""

@@ -78,7 +78,12 @@ _ADAPTERS: dict[type, Callable[[Any], Any]] = {
 
 def read_uuid(value: Any) -> UUID:
     """A UUID from its column."""
-    return value if isinstance(value, UUID) else UUID(value)
+    return value if isinstance(value, UUID) else _uuid_of(value)
+
+
+@lru_cache(maxsize=1024)  # to make one takes as long as the statement that gave its text
+def _uuid_of(text: str) -> UUID:
+    return UUID(text)
 
 
 def is_uuid(text: str) -> bool:

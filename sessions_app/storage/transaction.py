@@ -1,15 +1,20 @@
 """What one piece of writing work may use while its transaction is open."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
+
+import structlog
 
 from sessions_app import errors
 from sessions_app.models import Event, Run
 from sessions_app.storage import sql
 from sessions_app.storage.records import EventRecord, RunRecord
 from sessions_app.storage.storable import encode
+
+log = structlog.get_logger(__name__)
 
 TAKE_SEQUENCE = """
     UPDATE sessions_app_conversation SET last_sequence = last_sequence + 1, updated_at = %s
@@ -40,6 +45,7 @@ class Transaction:
         self.committing = False
         self.events: list[EventRecord] = []
         self.after_commit: list[Callable[[], None]] = []
+        self._calls: dict[asyncio.AbstractEventLoop, list[Callable[[], None]]] = {}
         # The leases that were looked up: whether their builders are to be closed.
         self._fences: dict[tuple[str, int], bool] = {}
 
@@ -84,6 +90,20 @@ class Transaction:
             raise errors.ConversationGone(conversation)
         return int(taken[0][0])
 
+    def call_in(self, loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+        """Once it is committed, call this in the event loop, unless that is closed by then."""
+        self._calls.setdefault(loop, []).append(call)
+
+    def wake_loops(self) -> None:
+        """It is committed: make the calls. Each loop is woken once, as that takes a system call and
+        has the thread wait for the interpreter.
+        """
+        for loop, calls in self._calls.items():
+            try:
+                loop.call_soon_threadsafe(_call_all, calls)
+            except RuntimeError:  # nobody waits for these any more; the database has the work
+                log.warning("storage.loop_closed", calls=len(calls))
+
     def lock(self, conversation: UUID) -> None:
         """Let no other transaction write to the conversation before this one commits.
 
@@ -116,3 +136,11 @@ class Transaction:
     def forget_fence(self, key: str) -> None:
         """The key's generation was raised in this transaction."""
         self._fences = {fence: evict for fence, evict in self._fences.items() if fence[0] != key}
+
+
+def _call_all(calls: list[Callable[[], None]]) -> None:
+    for call in calls:
+        try:
+            call()
+        except Exception:
+            log.exception("storage.call_failed")

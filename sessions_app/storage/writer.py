@@ -25,7 +25,6 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from sessions_app.errors import Refused, StorageUnavailable
 from sessions_app.storage.connections import connect_to_write
-from sessions_app.storage.records import EventRecord
 from sessions_app.storage.safety_times import WRITE_PATIENCE
 from sessions_app.storage.sql import is_postgresql
 from sessions_app.storage.transaction import Transaction
@@ -107,8 +106,8 @@ class Writer:
     def __init__(self) -> None:
         self._threads: list[_Thread] = []
         self._lock = threading.Lock()
-        # Called in the writing thread, after each commit, what was appended.
-        self.on_commit: Callable[[list[EventRecord]], None] | None = None
+        # Called in the writing thread after each commit that appended events.
+        self.on_commit: Callable[[Transaction], None] | None = None
 
     def write(self, work: Work[T], lane: Lane | None = None) -> "asyncio.Future[T]":
         """Queue the work from a coroutine; the future has its result once it is committed."""
@@ -198,17 +197,6 @@ class _Thread(threading.Thread):
         if not self._try(items):
             for item in items:
                 self._try([item])
-        by_loop: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
-        for item in items:
-            if isinstance(item.future, asyncio.Future):
-                by_loop.setdefault(item.future.get_loop(), []).append(item)
-            else:
-                item.settle()
-        for loop, settled in by_loop.items():
-            try:
-                loop.call_soon_threadsafe(_settle_all, settled)
-            except RuntimeError:  # the loop is closed: nobody waits for these any more
-                log.warning("writer.loop_closed", items=len(settled))
 
     def _try(self, items: list[_Item]) -> bool:
         """One transaction. False if it is to be tried again, one by one."""
@@ -227,14 +215,24 @@ class _Thread(threading.Thread):
             log.warning("writer.rolled_back", items=len(items), error=repr(cause))
             if tx.begun and len(items) > 1:
                 return False
+            tx = Transaction()
             for item in items:
                 item.fail(cause)
-            return True
+        self._tell(tx, items)
+        return True
+
+    def _tell(self, tx: Transaction, items: list[_Item]) -> None:
+        """Pass on what came of the items, those last that wait for them."""
         for callback in tx.after_commit:
             callback()
         if tx.events and self._writer.on_commit is not None:
-            self._writer.on_commit(tx.events)
-        return True
+            self._writer.on_commit(tx)
+        for item in items:
+            if isinstance(item.future, asyncio.Future):
+                tx.call_in(item.future.get_loop(), item.settle)
+            else:
+                item.settle()
+        tx.wake_loops()
 
 
 def _transactions(items: list[_Item]) -> Iterable[list[_Item]]:
@@ -285,11 +283,6 @@ def _passes(error: Error, tx: Transaction) -> bool:
     if getattr(error.__cause__, "sqlstate", None) in COLLISIONS:
         return True
     return isinstance(error, (OperationalError, InterfaceError)) and not tx.committing
-
-
-def _settle_all(items: list[_Item]) -> None:
-    for item in items:
-        item.settle()
 
 
 writer = Writer()

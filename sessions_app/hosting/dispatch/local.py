@@ -67,7 +67,8 @@ class LocalDispatcher:
         self, tx: Transaction, key: str, settled: InteractionSettled | None = None
     ) -> None:
         """Wake the host after the commit; before `start` the work waits in the database."""
-        tx.after_commit.append(partial(self._wake_from_thread, key, settled))
+        if self._loop is not None:
+            tx.call_in(self._loop, partial(self._wake, key, settled))
 
     def report(self) -> ProcessReport:
         """See `Dispatcher`."""
@@ -76,14 +77,6 @@ class LocalDispatcher:
     def builders(self) -> dict[str, dict[str, Any]]:
         """See `Dispatcher`."""
         return self.hosts.builders()
-
-    def _wake_from_thread(self, key: str, settled: InteractionSettled | None) -> None:
-        if self._loop is None:
-            return
-        try:
-            self._loop.call_soon_threadsafe(self._wake, key, settled)
-        except RuntimeError:  # the loop is closed; the next start finds the work
-            log.info("dispatch.closed", key=key)
 
     def _wake(self, key: str, settled: InteractionSettled | None) -> None:
         if self.hosts.wake(key, settled) or self.hosts.stopping:

@@ -14,6 +14,7 @@ from sessions_app.notify.groups import GroupListener, group_name
 from sessions_app.notify.layer import channel_layer
 from sessions_app.notify.notifier import Notifier
 from sessions_app.storage.records import EventRecord
+from sessions_app.storage.transaction import Transaction
 
 CONVERSATION = uuid4()
 
@@ -48,11 +49,19 @@ def event(sequence: int, text: str = "x", conversation: UUID = CONVERSATION) -> 
     )
 
 
+def commit(notifier: Notifier, *events: EventRecord) -> None:
+    """As the writer does after a commit."""
+    tx = Transaction()
+    tx.events += events
+    notifier.publish(tx)
+    tx.wake_loops()
+
+
 async def publish(*batches: list[EventRecord]) -> None:
     own = Notifier()
     await own.start()
     for batch in batches:
-        await asyncio.to_thread(own.publish, batch)
+        await asyncio.to_thread(commit, own, *batch)
     await asyncio.sleep(0.01)
     await own.stop()
 
@@ -85,7 +94,7 @@ async def test_what_gathers_is_merged(layer: Layer) -> None:
     notifier = Notifier()
     await notifier.start()
     for number in range(1, 6):
-        notifier.publish([event(number)])
+        commit(notifier, event(number))
     await asyncio.sleep(0.01)
     await notifier.stop()
     assert [message["sequence"] for _, message in layer.sent] == [5]
@@ -104,12 +113,12 @@ async def test_a_layer_that_fails_stops_nothing(
 
 async def test_publishing_before_the_start_and_after_the_stop_is_harmless(layer: Layer) -> None:
     notifier = Notifier()
-    notifier.publish([event(1)])
+    commit(notifier, event(1))
     assert not notifier.send("group", {"type": "x"})
     await notifier.start()
-    notifier.publish([event(2)])
+    commit(notifier, event(2))
     await notifier.stop()
-    notifier.publish([event(3)])
+    commit(notifier, event(3))
     assert not notifier.send("group", {"type": "x"})
     await notifier.start()
     await notifier.stop()
