@@ -222,17 +222,18 @@ class SessionManager:
             variables[run_info.user_auth_callback] = user_authentication_callback
         with bound(variables):
             session = Session(self, self._workflow, self._semaphore, request.user_id)
-            with self._sessions.opened(session):
-                if not self.is_workflow_per_user:
-                    yield session
-                    return
-                acquired = self._pool.acquire(request.user_id, request.user)
-                info = await session.guard(acquired)
-                session.use(info)
-                try:
-                    yield session
-                finally:
+            self._sessions.add(session)
+            info: PerUserBuilderInfo | None = None
+            try:
+                if self.is_workflow_per_user:
+                    acquired = self._pool.acquire(request.user_id, request.user)
+                    info = await session.guard(acquired)
+                    session.use(info)
+                yield session
+            finally:
+                if info is not None:
                     self._pool.release(info)
+                self._sessions.end(session)
 
     @asynccontextmanager
     async def run(
@@ -302,7 +303,7 @@ class SessionManager:
         if cleanup is not None:
             cleanup.cancel()
             await asyncio.wait([cleanup])
-        await self._sessions.end(wait, SHUT)
+        await self._sessions.end_all(wait, SHUT)
         await self._pool.close()
         if self._shared is not None:
             await self._shared.close()

@@ -179,7 +179,7 @@ class Runner:
         try:
             message = schemas.given(self._workflow, self.context.message)
             given = function(message, self.context)
-            if not self._workflow.streams:
+            if not isinstance(given, AsyncGeneratorType):
                 yield await self._stop.guard(within(self._own, given))
                 return
             try:

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import uuid4
 
@@ -131,37 +132,37 @@ class Session(Generic[M]):
             SessionsError: the session has ended, or its manager is shut down.
         """
         self._check()
-        parent = {workflow_parent_id: parent_id, workflow_parent_name: parent_name}
-        given = {variable: name for variable, name in parent.items() if name is not None}
         slot = Slot(self._semaphore, self.user_id or "")
         began, failed = time.monotonic(), False
         try:
-            async with AsyncExitStack() as stack:
-                await self._stop.guard(stack.enter_async_context(slot))
-                self._check()
-                stack.enter_context(bound(given))
-                info = RunInfo(
-                    message=Message(message) if isinstance(message, str) else message,
-                    request=self._request,
-                    run_id=run_id or str(uuid4()),
-                    builder=self._builder(),
-                    options=self._session_manager.options,
-                    authenticate=slot.waiting(self._authenticate or _nobody),
-                    parent=(workflow_parent_id.get(), workflow_parent_name.get()),
-                    runtime_type=runtime_type or self._session_manager.runtime_type,
-                )
-                stands_on = backend or ScriptBackend(self._ask or _nobody)
-                runner = Runner(self.workflow, info, stands_on, slot, self._stop)
-                try:
-                    with bound({current_context: runner.context}), self._driven(runner):
-                        yield runner
-                finally:
-                    await runner.close()
-                    failed = runner.failed
+            await self._stop.guard(slot.take())
+            self._check()
+            parent = _parent(parent_id, parent_name)
+            info = RunInfo(
+                message=Message(message) if isinstance(message, str) else message,
+                request=self._request,
+                run_id=run_id or str(uuid4()),
+                builder=self._builder(),
+                options=self._session_manager.options,
+                authenticate=slot.waiting(self._authenticate or _nobody),
+                parent=(parent[workflow_parent_id], parent[workflow_parent_name]),
+                runtime_type=runtime_type or self._session_manager.runtime_type,
+            )
+            stands_on = backend or ScriptBackend(self._ask or _nobody)
+            runner = Runner(self.workflow, info, stands_on, slot, self._stop)
+            self._runners.add(runner)
+            try:
+                with bound({current_context: runner.context, **parent}):
+                    yield runner
+            finally:
+                self._runners.discard(runner)
+                await runner.close()
+                failed = runner.failed
         except Exception:
             failed = True
             raise
         finally:
+            slot.end()
             self._record(time.monotonic() - began - slot.waited, failed=failed)
 
     def end(self) -> None:
@@ -195,20 +196,21 @@ class Session(Generic[M]):
         if self._ended:
             raise SessionsError("This session has ended; open another one.")
 
-    @contextmanager
-    def _driven(self, runner: Runner) -> Iterator[None]:
-        self._runners.add(runner)
-        try:
-            yield
-        finally:
-            self._runners.discard(runner)
-
     def _record(self, seconds: float, *, failed: bool) -> None:
         if self._info is not None:
             self._info.record_request(max(seconds, 0) * 1000, success=not failed)
 
     def _builder(self) -> Any:
         return self._session_manager.shared_builder if self._info is None else self._info.builder
+
+
+def _parent(*given: str | None) -> dict[ContextVar[str | None], str | None]:
+    """The id and name of the step that calls a run: as given, else those that stand here."""
+    variables = (workflow_parent_id, workflow_parent_name)
+    return {
+        variable: variable.get() if one is None else one
+        for variable, one in zip(variables, given, strict=True)
+    }
 
 
 class OpenSessions:
@@ -219,20 +221,19 @@ class OpenSessions:
         self._none = asyncio.Event()
         self._none.set()
 
-    @contextmanager
-    def opened(self, session: Session[Any]) -> Iterator[None]:
-        """The session is open inside of the block."""
+    def add(self, session: Session[Any]) -> None:
+        """The session is open, until `end`."""
         self._open.add(session)
         self._none.clear()
-        try:
-            yield
-        finally:
-            session.end()
-            self._open.discard(session)
-            if not self._open:
-                self._none.set()
 
-    async def end(self, wait: float, reason: str) -> None:
+    def end(self, session: Session[Any]) -> None:
+        """The session is over."""
+        session.end()
+        self._open.discard(session)
+        if not self._open:
+            self._none.set()
+
+    async def end_all(self, wait: float, reason: str) -> None:
         """Wait for their end up to `wait` seconds, then stop those that are left: until they use
         nothing any more, or `END_WAIT` seconds have passed.
         """

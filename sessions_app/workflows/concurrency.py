@@ -146,11 +146,20 @@ class Slot:
         self._overdue: Callable[[], None] | None = None
         self._clock: asyncio.TimerHandle | None = None
 
-    async def __aenter__(self) -> "Slot":
-        await self._take()
-        return self
+    async def take(self) -> None:
+        """Wait for a slot, and hold it until `end`, or while nothing is waited for."""
+        await self._slots.acquire()
+        # Meanwhile a wait of the run may have begun, or another one ended and taken the slot.
+        if self._waits or self._held:
+            self._slots.release()
+        else:
+            self._held = True
+            self._taken_at = time.monotonic()
+            if self._clock is None:
+                self._look()
 
-    async def __aexit__(self, *_: object) -> None:
+    def end(self) -> None:
+        """The run is over, and needs no slot any more."""
         self._give_back()
         if self._clock is not None:
             self._clock.cancel()
@@ -168,7 +177,7 @@ class Slot:
             if self._waits == 0:
                 self.waited += time.monotonic() - self._waiting_since
         if self._waits == 0 and not self._held:
-            await self._take()
+            await self.take()
         return result
 
     def limit(self, seconds: float, overdue: Callable[[], None]) -> None:
@@ -184,17 +193,6 @@ class Slot:
             return await self.release_for(callback(*arguments))
 
         return wait
-
-    async def _take(self) -> None:
-        await self._slots.acquire()
-        # Meanwhile another wait of the run may have begun, or ended and taken the slot.
-        if self._waits or self._held:
-            self._slots.release()
-        else:
-            self._held = True
-            self._taken_at = time.monotonic()
-            if self._clock is None:
-                self._look()
 
     def _give_back(self) -> None:
         if self._held:

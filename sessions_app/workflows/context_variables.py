@@ -2,8 +2,8 @@
 
 import types
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from contextvars import Context, ContextVar, Token
+from contextlib import contextmanager, suppress
+from contextvars import Context, ContextVar
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -13,17 +13,15 @@ T = TypeVar("T")
 @contextmanager
 def bound(values: Mapping[ContextVar[Any], Any]) -> Iterator[None]:
     """The variables have the values inside of the block."""
-    with ExitStack() as stack:
-        for variable, value in values.items():
-            stack.callback(_reset, variable, variable.set(value))
+    tokens = [(variable, variable.set(value)) for variable, value in values.items()]
+    try:
         yield
-
-
-def _reset(variable: ContextVar[Any], token: Token[Any]) -> None:
-    # ValueError: an async generator around the block was closed by another task. The context that
-    # had the value went with its task, and the one here never had it.
-    with suppress(ValueError):
-        variable.reset(token)
+    finally:
+        # ValueError: an async generator around the block was closed by another task. The context
+        # that had the values went with its task, and the one here never had them.
+        with suppress(ValueError):
+            for variable, token in tokens:
+                variable.reset(token)
 
 
 @types.coroutine

@@ -193,7 +193,7 @@ async def open_request(
     else:
         request = current_request.get() or RequestContext()
     who = await identify(user_id, user_manager, connection) or user_in_context()
-    return replace(request, user_id=who[0], user=who[1]).named(**names)
+    return request.named(user_id=who[0], user=who[1], **names)
 
 
 def request_of(user_id: UserId | None) -> RequestContext:
@@ -202,6 +202,8 @@ def request_of(user_id: UserId | None) -> RequestContext:
     who = user_in_context()
     if user_id is not None and str(user_id) != who[0]:
         who = by_id(user_id)
+    if who == (request.user_id, request.user):
+        return request
     return replace(request, user_id=who[0], user=who[1])
 
 

@@ -178,7 +178,9 @@ def test_overlapping_waits_of_a_run_leak_no_place(waits: list[tuple[int, int, bo
             await turns(before)
             await slot.release_for(turns(during))
 
-        async with slot, other:
+        await slot.take()
+        await other.take()
+        try:
             tasks = [asyncio.create_task(wait(*one)) for one in waits]
             await asyncio.sleep(0)
             for task, (_, _, cancel) in zip(tasks, waits, strict=True):
@@ -186,6 +188,9 @@ def test_overlapping_waits_of_a_run_leak_no_place(waits: list[tuple[int, int, bo
                     task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             assert semaphore._value in (0, 1)
+        finally:
+            slot.end()
+            other.end()
         return semaphore._value
 
     assert asyncio.run(scene()) == 2
