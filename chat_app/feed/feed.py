@@ -1,12 +1,12 @@
 """A feed: a cursor over one conversation's log, and the one way from there to a client.
 
-News with a copy that continues the cursor goes out at once; after a gap, or without a copy, the log
-is read. So news that is lost, doubled or out of order costs a read, and never an event.
+News with events that continue the cursor goes out at once; after a gap, or without them, the log is
+read. So news that is lost, doubled or out of order costs a read, and never an event.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID
@@ -27,7 +27,7 @@ from chat_app.protocol.frames import (
     is_end,
 )
 from sessions_app.errors import StorageUnavailable
-from sessions_app.notify.event_copy import read_copy
+from sessions_app.notify.news import News
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
 
@@ -79,12 +79,12 @@ class Feed:
                     await self.give(event, after=0)
             await self._catch_up()
 
-    async def news(self, sequence: int, copy: str | None) -> None:
-        """There are events up to `sequence`; `copy` may hold the last of them."""
-        self.known = max(self.known, sequence)
+    async def news(self, news: News) -> None:
+        """There are more events."""
+        self.known = max(self.known, news.sequence)
         if self.behind:
             async with self._lock:
-                await self._catch_up(copy)
+                await self._catch_up(news.events)
 
     async def advance(self) -> None:
         """Send what there is and the window lets out.
@@ -146,10 +146,10 @@ class Feed:
     def _foresee(self, events: Iterable[EventRecord]) -> None:
         """These come next."""
 
-    async def _catch_up(self, copy: str | None = None) -> None:
+    async def _catch_up(self, heard: Sequence[EventRecord] = ()) -> None:
         try:
-            if copy is not None and self.behind:
-                await self._send_copy(read_copy(self.conversation, copy))
+            if self.behind:
+                await self._send_heard(heard)
             while self.behind and not self._window.full:
                 await self._send_page()
         except (DatabaseError, StorageUnavailable) as error:  # the sweeper comes back to it
@@ -157,7 +157,7 @@ class Feed:
         except ClientGone:
             log.debug("feed.client_gone", cursor=self.cursor)
 
-    async def _send_copy(self, events: list[EventRecord]) -> None:
+    async def _send_heard(self, events: Sequence[EventRecord]) -> None:
         """Those that continue the cursor without a gap."""
         self._foresee(events)
         for event in events:

@@ -17,7 +17,7 @@ from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
 from sessions_app.notify.groups import LayerMessage
 from sessions_app.notify.memory_layer import LOST
-from sessions_app.notify.notifier import NEWS
+from sessions_app.notify.news import NEWS, News
 from sessions_app.operations.startup import GOODBYE
 from sessions_app.storage import reads
 
@@ -117,9 +117,10 @@ async def hear(follower: Follower, message: LayerMessage) -> None:
         CloseSocket: the identity has ended.
     """
     if message["type"] == NEWS:
-        feed = follower.feeds.get(UUID(hex=message["conversation"]))
+        news: News = message["news"]
+        feed = follower.feeds.get(news.conversation)
         if feed is not None:
-            await feed.news(message["sequence"], message["copy"])
+            await feed.news(news)
         return
     try:
         await check(follower.identity)

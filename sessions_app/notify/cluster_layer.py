@@ -7,6 +7,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer  # type: ignore[import
 from redis.asyncio.connection import parse_url
 
 from sessions_app.notify.memory_layer import MemoryLayer
+from sessions_app.notify.news import packed, unpacked
 from sessions_app.notify.redis_link import RedisLink, sealed
 
 # All calls have a time limit where they are made. A `socket_timeout` on top would have redis-py use
@@ -22,6 +23,8 @@ class ClusterLayer(MemoryLayer):
     until Redis works again, and then has this process's groups joined once more.
     """
 
+    alone = False
+
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(**options)
         # Redis keeps no subscriptions apart by database, as it does keys.
@@ -33,7 +36,7 @@ class ClusterLayer(MemoryLayer):
     async def new_channel(self, prefix: str = "specific.") -> str:
         """A channel of this process, which is linked from the first one on."""
         if self._linked() is None:
-            self._link = RedisLink(self._remote, self.groups, self.deliver)
+            self._link = RedisLink(self._remote, self.groups, self._hear)
         return await super().new_channel(prefix)
 
     async def group_add(self, group: str, channel: str) -> None:
@@ -59,12 +62,20 @@ class ClusterLayer(MemoryLayer):
             redis.RedisError: it went nowhere. Only where nothing in this event loop listens;
                 otherwise the link looks after Redis, and logs what becomes of it.
         """
+        if self._linked() is not None:
+            self.deliver(group, message)
+        await self.send_elsewhere(group, message)
+
+    async def send_elsewhere(self, group: str, message: dict[str, Any]) -> None:
+        """See `group_send`."""
         link = self._linked()
         if link is None:
-            await self._remote.group_send(group, sealed("", group, message))
-            return
-        self.deliver(group, message)
-        await link.send(group, message)
+            await self._remote.group_send(group, sealed("", group, packed(message)))
+        else:
+            await link.send(group, packed(message))
+
+    def _hear(self, group: str, message: dict[str, Any]) -> None:
+        self.deliver(group, unpacked(message))
 
     async def close(self) -> None:
         """End the link. A new channel begins another."""

@@ -1,7 +1,7 @@
 """The channel layer of one process."""
 
 import asyncio
-import time
+import math
 from typing import Any
 
 from channels.layers import InMemoryChannelLayer
@@ -16,7 +16,10 @@ class MemoryLayer(InMemoryChannelLayer):
     The original walks over all channels and groups at each message to expire old ones, and a
     channel that has one leaves its groups for good, though its socket lives. Here nothing expires:
     a channel's capacity bounds what waits in it, and the last place is for a message that says so.
+    Messages are not copied: nobody may change one.
     """
+
+    alone = True  # there are no other processes
 
     def _clean_expired(self) -> None:
         """Nothing expires."""
@@ -34,10 +37,22 @@ class MemoryLayer(InMemoryChannelLayer):
     def deliver(self, group: str, message: dict[str, Any]) -> None:
         """The same, for callers that are no coroutines."""
         for channel in self.groups.get(group, {}):
-            queue = self.channels.setdefault(
-                channel, asyncio.Queue(maxsize=self.get_capacity(channel))
-            )
+            queue = self._queue(channel)
             room = queue.maxsize - queue.qsize()
             if room:
-                last = room == 1
-                queue.put_nowait((time.time() + self.expiry, dict(LOST if last else message)))
+                queue.put_nowait((math.inf, LOST if room == 1 else message))
+
+    async def receive(self, channel: str) -> dict[str, Any]:
+        """The channel's next message. Its queue stays; the original makes one for each message."""
+        message: dict[str, Any]
+        _, message = await self._queue(channel).get()
+        return message
+
+    def _queue(self, channel: str) -> asyncio.Queue[Any]:
+        queue: asyncio.Queue[Any] | None = self.channels.get(channel)
+        if queue is None:
+            queue = self.channels[channel] = asyncio.Queue(self.get_capacity(channel))
+        return queue
+
+    async def send_elsewhere(self, group: str, message: dict[str, Any]) -> None:
+        """Send to the group's channels in other processes."""

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -11,40 +10,24 @@ from uuid import UUID
 import structlog
 from asgiref.sync import async_to_sync
 
-from sessions_app.notify.event_copy import MAX_EVENTS, copy_of
-from sessions_app.notify.groups import LayerMessage, group_name, send_to_group
+from sessions_app.notify.groups import LayerMessage, group_name, send_elsewhere, send_to_group
 from sessions_app.notify.layer import channel_layer
+from sessions_app.notify.news import MAX_EVENTS, news_message
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.transaction import Transaction
 
 log = structlog.get_logger(__name__)
 
-NEWS = "conversation.news"
-
-
-@dataclass(slots=True)
-class _News:
-    """What has gathered for one conversation. `events` is None once they are too many to copy."""
-
-    sequence: int = 0
-    events: list[EventRecord] | None = field(default_factory=list)
-
-    def add(self, event: EventRecord) -> None:
-        self.sequence = event.sequence
-        if self.events is not None:
-            self.events.append(event)
-            if len(self.events) > MAX_EVENTS:
-                self.events = None
-
 
 class Notifier:
-    """Takes committed events from the writer's thread and sends news of them in its own task.
+    """Takes committed events from the writer's thread, and has their readers hear of them: those of
+    this process at once, those of others, if there are any, by its own task.
 
-    What is committed while a message is on its way is merged into the next one.
+    What is committed while a message to these is on its way is merged into the next one.
     """
 
     def __init__(self) -> None:
-        self._gathered: dict[UUID, _News] = {}
+        self._gathered: dict[UUID, list[EventRecord]] = {}
         self._messages: list[tuple[str, LayerMessage]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
@@ -74,7 +57,7 @@ class Notifier:
     def publish(self, tx: Transaction) -> None:
         """Take the events of a transaction that was committed. From any thread."""
         if self._loop is not None:
-            tx.call_in(self._loop, partial(self._gather, tx.events))
+            tx.call_in(self._loop, partial(self._tell, tx.events))
 
     def send(self, group: str, message: LayerMessage) -> bool:
         """Hand over a message to a group, from any thread. False if this does not run."""
@@ -90,14 +73,22 @@ class Notifier:
             return False
         return True
 
-    def _gather(self, events: list[EventRecord]) -> None:
-        for event in events:
-            self._gathered.setdefault(event.conversation, _News()).add(event)
-        self._wake.set()
+    def _tell(self, events: list[EventRecord]) -> None:
+        layer = channel_layer()
+        for conversation, own in _by_conversation(events).items():
+            layer.deliver(group_name(conversation), news_message(conversation, own))
+            if not layer.alone:
+                gathered = self._gathered.get(conversation, []) + own
+                # One that is too many shows that they are.
+                self._gathered[conversation] = gathered[-MAX_EVENTS - 1 :]
+                self._wake.set()
 
     def _take(self, group: str, message: LayerMessage) -> None:
-        self._messages.append((group, message))
-        self._wake.set()
+        layer = channel_layer()
+        layer.deliver(group, message)
+        if not layer.alone:
+            self._messages.append((group, message))
+            self._wake.set()
 
     async def _run(self) -> None:
         while self._loop is not None:  # a layer may swallow the cancellation
@@ -109,15 +100,16 @@ class Notifier:
         messages, self._messages = self._messages, []
         gathered, self._gathered = self._gathered, {}
         for group, message in messages:
-            await send_to_group(group, message)
-        for conversation, news in gathered.items():
-            message = {
-                "type": NEWS,
-                "conversation": conversation.hex,
-                "sequence": news.sequence,
-                "copy": copy_of(news.events),
-            }
-            await send_to_group(group_name(conversation), message)
+            await send_elsewhere(group, message)
+        for conversation, events in gathered.items():
+            await send_elsewhere(group_name(conversation), news_message(conversation, events))
+
+
+def _by_conversation(events: list[EventRecord]) -> dict[UUID, list[EventRecord]]:
+    found: dict[UUID, list[EventRecord]] = {}
+    for event in events:
+        found.setdefault(event.conversation, []).append(event)
+    return found
 
 
 _started: list[Notifier] = []

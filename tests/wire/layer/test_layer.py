@@ -28,6 +28,5 @@ async def test_a_channel_that_is_full_says_so_and_stays_in_its_groups() -> None:
     for _ in range(5):
         await layer.group_send("a", MESSAGE)
     assert [await layer.receive(channel) for _ in range(3)] == [MESSAGE, MESSAGE, LOST]
-    assert layer.channels == {}
     await layer.group_send("a", MESSAGE)
     assert await layer.receive(channel) == MESSAGE

@@ -1,17 +1,18 @@
 """News goes out merged, small, and without ever failing a writer."""
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from channels.layers import InMemoryChannelLayer
 
 from sessions_app.notify import groups, notifier
-from sessions_app.notify.event_copy import MAX_EVENTS, MAX_SIZE, read_copy
 from sessions_app.notify.groups import GroupListener, group_name
 from sessions_app.notify.layer import channel_layer
+from sessions_app.notify.memory_layer import MemoryLayer
+from sessions_app.notify.news import MAX_EVENTS, MAX_SIZE, News, packed, unpacked
 from sessions_app.notify.notifier import Notifier
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.transaction import Transaction
@@ -19,18 +20,29 @@ from sessions_app.storage.transaction import Transaction
 CONVERSATION = uuid4()
 
 
-class Layer(InMemoryChannelLayer):
-    """Keeps what is sent to groups; fails on demand."""
+class Layer(MemoryLayer):
+    """Keeps what is sent to groups, here and elsewhere; the latter fails on demand."""
+
+    alone = False
 
     def __init__(self) -> None:
         super().__init__()
+        self.heard: list[tuple[str, dict[str, Any]]] = []
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.failing = False
 
-    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+    def deliver(self, group: str, message: dict[str, Any]) -> None:
+        self.heard.append((group, message))
+
+    async def send_elsewhere(self, group: str, message: dict[str, Any]) -> None:
         if self.failing:
             raise ConnectionError("the layer is down")
         self.sent.append((group, message))
+
+    @property
+    def sequences(self) -> list[int]:
+        """That were sent elsewhere."""
+        return [message["news"].sequence for _, message in self.sent]
 
 
 @pytest.fixture
@@ -66,38 +78,45 @@ async def publish(*batches: list[EventRecord]) -> None:
     await own.stop()
 
 
-async def test_news_has_the_last_sequence_and_a_copy(layer: Layer) -> None:
+async def test_news_has_the_last_sequence_and_the_events(layer: Layer) -> None:
     events = [event(1), event(2)]
     await publish(events)
+    ((group, message),) = layer.heard
+    assert group == group_name(CONVERSATION)
+    assert message["news"] == News(CONVERSATION, 2, events)
     ((group, message),) = layer.sent
     assert group == group_name(CONVERSATION)
-    assert message["sequence"] == 2
-    assert read_copy(CONVERSATION, message["copy"]) == events
+    assert unpacked(json.loads(json.dumps(packed(message))))["news"] == News(
+        CONVERSATION, 2, events
+    )
 
 
 async def test_conversations_are_told_apart(layer: Layer) -> None:
     other = uuid4()
     await publish([event(1), event(7, conversation=other)])
-    assert {group: message["sequence"] for group, message in layer.sent} == {
-        group_name(CONVERSATION): 1,
-        group_name(other): 7,
-    }
+    for told in (layer.heard, layer.sent):
+        assert {group: message["news"].sequence for group, message in told} == {
+            group_name(CONVERSATION): 1,
+            group_name(other): 7,
+        }
 
 
-async def test_many_or_large_events_are_not_copied(layer: Layer) -> None:
+async def test_many_or_large_events_are_left_out(layer: Layer) -> None:
     await publish([event(n) for n in range(1, MAX_EVENTS + 2)])
     await publish([event(1, "x" * MAX_SIZE)])
-    assert [message["copy"] for _, message in layer.sent] == [None, None]
+    for told in (layer.heard, layer.sent):
+        assert [message["news"].events for _, message in told] == [[], []]
 
 
-async def test_what_gathers_is_merged(layer: Layer) -> None:
+async def test_what_gathers_for_elsewhere_is_merged(layer: Layer) -> None:
     notifier = Notifier()
     await notifier.start()
     for number in range(1, 6):
         commit(notifier, event(number))
     await asyncio.sleep(0.01)
     await notifier.stop()
-    assert [message["sequence"] for _, message in layer.sent] == [5]
+    assert [message["news"].sequence for _, message in layer.heard] == [1, 2, 3, 4, 5]
+    assert layer.sequences == [5]
 
 
 async def test_a_layer_that_fails_stops_nothing(
@@ -108,7 +127,8 @@ async def test_a_layer_that_fails_stops_nothing(
     await publish([event(1)], [event(2)])
     layer.failing = False
     await publish([event(3)])
-    assert [message["sequence"] for _, message in layer.sent] == [3]
+    assert layer.sequences == [3]
+    assert [message["news"].sequence for _, message in layer.heard] == [1, 2, 3]
 
 
 async def test_publishing_before_the_start_and_after_the_stop_is_harmless(layer: Layer) -> None:
@@ -123,7 +143,7 @@ async def test_publishing_before_the_start_and_after_the_stop_is_harmless(layer:
     await notifier.start()
     await notifier.stop()
     # Readers look at the log for the others.
-    assert [message["sequence"] for _, message in layer.sent] == [2]
+    assert layer.sequences == [2]
 
 
 async def test_an_ear_hears_the_groups_that_it_has_joined_and_no_others() -> None:
@@ -139,4 +159,4 @@ async def test_an_ear_hears_the_groups_that_it_has_joined_and_no_others() -> Non
             assert (await ear.receive())["number"] == 1
     finally:
         await ear.close()
-        await channel_layer().close()  # type: ignore[attr-defined] # layers have one
+        await channel_layer().close()

@@ -10,8 +10,8 @@ import pytest
 from chat_app.feed import limits, sweeper
 from chat_app.feed.feed import Feed
 from chat_app.feed.selectors import read_opening
-from sessions_app.notify import event_copy
-from sessions_app.storage import event_log, reads, records, writer
+from sessions_app.notify.news import News
+from sessions_app.storage import event_log, reads, writer
 from tests.support.received_frames import Frame
 from tests.wire.live_log import LiveLog
 
@@ -75,9 +75,12 @@ async def test_lost_doubled_and_reordered_news_changes_nothing(seed: int) -> Non
         news = [part for part in news for _ in range(chance.choice([0, 0, 1, 2]))]
         chance.shuffle(news)
         await asyncio.gather(
-            *(feed.news(part[-1].sequence, chance.choice([None, copy(part)])) for part in news)
+            *(
+                feed.news(News(log.conversation, part[-1].sequence, chance.choice([[], part])))
+                for part in news
+            )
         )
-        await feed.news(last, None)  # as the sweeper would
+        await feed.news(News(log.conversation, last, []))  # as the sweeper would
         assert [frame["sequence"] for frame in frames] == list(range(1, last + 1))
         whole = "".join(event.payload["text"] for event in events if event.type == "text")
         texts = [f["content"]["text"] for f in frames if f["type"] == "system_response_message"]
@@ -104,7 +107,7 @@ async def test_a_copy_beyond_a_hole_waits_for_the_log() -> None:
         await feed.start(await opening(log))
         await log.write("one", "two")
         events = await reads.read(event_log.read, log.conversation, after=1, limit=10)
-        await feed.news(2, copy(events))
+        await feed.news(News(log.conversation, 2, events))
         assert [frame["sequence"] for frame in sent] == [1, 2]
 
 
@@ -150,9 +153,3 @@ async def test_a_window_that_stays_full_closes_the_socket(monkeypatch: pytest.Mo
 
 async def opening(log: LiveLog) -> Any:
     return await reads.read(read_opening, log.conversation, after=None, kept=None)
-
-
-def copy(events: list[records.EventRecord]) -> str:
-    text = event_copy.copy_of(events)
-    assert text is not None
-    return text

@@ -11,6 +11,7 @@ from chat_app.feed.backlog import Share
 from chat_app.feed.sweeper import sweeper
 from chat_app.socket import connection
 from sessions_app.notify.groups import group_name, send_to_group
+from sessions_app.notify.news import NEWS, News
 from tests.support.hitl import set_hitl
 from tests.support.hosting import until_true
 from tests.support.received_frames import Frame
@@ -83,11 +84,9 @@ async def test_what_found_no_room_meanwhile_is_looked_up_at_once() -> None:
         slow.reads.clear()
         await log.write("first")
         await slow.until_it_holds_up()
-        message = {"type": "conversation.news", "conversation": log.conversation.hex}
+        message = {"type": NEWS, "news": News(log.conversation, 1, [])}
         for _ in range(200):
-            await send_to_group(
-                group_name(log.conversation), {**message, "sequence": 1, "copy": None}
-            )
+            await send_to_group(group_name(log.conversation), message)
         await log.write("last")
         slow.reads.set()
         await slow.until_sequence(2, timeout=2.0)  # sooner than the sweeper

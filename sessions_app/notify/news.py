@@ -1,0 +1,88 @@
+"""News of a conversation: how far its log goes, and its last events, where they are few and small.
+
+Within a process these are the records themselves, which all readers share; between processes goes a
+copy of them.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sessions_app.storage.records import EventRecord
+
+NEWS = "conversation.news"
+
+# Events that are more than this are left out: their readers take them from the log, in pages. A
+# hundred messages may wait for a socket whose client does not read.
+MAX_EVENTS = 20
+MAX_SIZE = 4 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """The conversation's log goes up to `sequence`; `events` are the last of it, or none."""
+
+    conversation: UUID
+    sequence: int
+    events: list[EventRecord]
+
+
+def news_message(conversation: UUID, events: list[EventRecord]) -> dict[str, Any]:
+    """What the readers in this process hear of events that were committed."""
+    few = len(events) <= MAX_EVENTS and sum(_size(event.payload) for event in events) < MAX_SIZE
+    return {
+        "type": NEWS,
+        "news": News(conversation, events[-1].sequence, events if few else []),
+    }
+
+
+def packed(message: dict[str, Any]) -> dict[str, Any]:
+    """A message of any type for other processes. The events as one string: that packs best."""
+    if message["type"] != NEWS:
+        return message
+    news: News = message["news"]
+    return {
+        "type": NEWS,
+        "conversation": news.conversation.hex,
+        "sequence": news.sequence,
+        "copy": json.dumps([_pack(event) for event in news.events]),
+    }
+
+
+def unpacked(message: dict[str, Any]) -> dict[str, Any]:
+    """A message that another process has packed."""
+    if message["type"] != NEWS:
+        return message
+    conversation = UUID(hex=message["conversation"])
+    events = [_unpack(conversation, *fields) for fields in json.loads(message["copy"])]
+    return {"type": NEWS, "news": News(conversation, message["sequence"], events)}
+
+
+def _size(value: Any) -> int:
+    """Of the texts in a payload, nearly: nothing else in it is large."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_size, value.values()))
+    return sum(map(_size, value)) if isinstance(value, list) else 1
+
+
+def _pack(event: EventRecord) -> list[Any]:
+    return [
+        event.run.hex,
+        event.message_id,
+        event.client_format,
+        event.first_sequence,
+        event.sequence,
+        event.type,
+        event.payload,
+        event.created_at.isoformat(),
+    ]
+
+
+def _unpack(conversation: UUID, run: str, *fields: Any) -> EventRecord:
+    *rest, created_at = fields
+    values = [conversation, UUID(hex=run), *rest, datetime.fromisoformat(created_at)]
+    return EventRecord(*values)
