@@ -42,6 +42,8 @@ def connect_to_write() -> None:
         return
     connection.ensure_connection()
     if connection.vendor == "postgresql":
+        # The same few statements over and over: planned once. (Django switches this off.)
+        connection.connection.prepare_threshold = 1
         with connection.cursor() as cursor:
             for statement in POSTGRESQL:
                 cursor.execute(statement)
