@@ -24,6 +24,7 @@ from sessions_app.hosting.run_selection import (
 from sessions_app.hosting.run_task import Leaving, RunTask
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.storage.records import InteractionSettled
+from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, Work, writer
 
 log = structlog.get_logger(__name__)
@@ -68,6 +69,8 @@ class Host:
         self._lease = Lease(holder.key, 0)
         self._lane = Lane()
         self._runs: dict[UUID, RunTask] = {}
+        # Those that it has taken up, as transactions see it: before their tasks are there.
+        self._taken: set[UUID] = set()
         self._news: list[InteractionSettled] = []
         self._seen: frozenset[RunSighting] = frozenset()
         # Whether the last look left a run where it was that may have its turn later.
@@ -198,21 +201,49 @@ class Host:
                 return True
         return False
 
+    def take_up_in(self, tx: Transaction, settled: InteractionSettled | None) -> Selection | None:
+        """Look within a transaction that announces work for it, which so needs none of its own.
+
+        In the writer's thread, of which there is one. What comes of it goes to `found`, after the
+        commit. None where that is not for the transaction to do.
+        """
+        if self._ending or not self.generation or self._not_before > time.monotonic():
+            return None
+        if settled is not None and settled.run in self._taken:
+            return None  # it waits for the answer in memory
+        try:
+            return self._look(tx)
+        except Fenced:  # it will find out
+            return None
+
+    def _look(self, tx: Transaction) -> Selection:
+        taken = frozenset(self._taken | tx.taken_up)
+        driven = DrivenRuns(taken, frozenset(self.blameless), self._conversations)
+        found = select_runs(tx, self._lease, driven)
+        started = {one.run.id for one in found.started}
+        tx.taken_up |= started
+        tx.after_commit.append(partial(self._taken.update, started))
+        return found
+
     async def _take_up(self) -> None:
         # The database was away a moment ago: do not press it.
         await asyncio.sleep(max(self._not_before - time.monotonic(), 0))
         if self._ending:
             return
         self._to_look = False
-        driven = DrivenRuns(frozenset(self._runs), frozenset(self.blameless), self._conversations)
         try:
-            found = await self._write(partial(select_runs, lease=self._lease, driven=driven))
+            found = await self._write(self._look)
         except Fenced:
             self.lose()
-            return
         except (StorageUnavailable, ConversationGone):  # one that is gone is not seen again
             self._not_before = time.monotonic() + RETRY_AFTER
             self._look_again()
+        else:
+            self.found(found)
+
+    def found(self, found: Selection) -> None:
+        """A look is committed: start what it has taken up, and stop what is to be stopped."""
+        if self._ending:  # what was taken up is let go with the rest
             return
         self.blameless.clear()
         self._seen = found.seen
@@ -226,6 +257,7 @@ class Host:
             task.start(self._left)
         self._left_some = any(run not in self._runs for run, _, _ in found.seen)
         self._pass_on(found)
+        self._changed.set()
 
     def _task(self, started: StartedRun) -> RunTask:
         lane = Lane(beside=self._lane)
@@ -277,6 +309,7 @@ class Host:
 
     def _left(self, task: RunTask) -> None:
         del self._runs[task.id]
+        self._taken.discard(task.id)
         if isinstance(task.failure, Fenced):
             self.lose()
         if self.dropped:
@@ -291,17 +324,22 @@ class Host:
 
     async def _let_go(self) -> None:
         """Take the runs out of memory, close the builder, and only then let others have the key."""
+        self._stopping = True  # nothing is taken up any more
         left = list(self._runs.values())
         await self._leave(left)
         if self._holder.user_id:
             await self._manager.evict(self._holder.user_id)
-        ids = [task.id for task in left]
-        self.blameless.update(ids)
+        ids = {task.id for task in left}
+
+        def release(tx: Transaction) -> None:
+            let_go(tx, self._lease, ids | self._taken | tx.taken_up)
+
+        self.blameless |= ids | self._taken
         if self.fenced or self.dropped:
             return
         self._to_look = False
         try:
-            await self._write(partial(let_go, lease=self._lease, run_ids=ids))
+            await self._write(release)
         except Fenced:
             self.lose()
         except StorageUnavailable:

@@ -43,7 +43,8 @@ def connect_to_write() -> None:
     connection.ensure_connection()
     if connection.vendor == "postgresql":
         # The same few statements over and over: planned once. (Django switches this off.)
-        connection.connection.prepare_threshold = 1
+        driver: Any = connection.connection
+        driver.prepare_threshold = 1
         with connection.cursor() as cursor:
             for statement in POSTGRESQL:
                 cursor.execute(statement)

@@ -44,6 +44,8 @@ class Transaction:
         # Nothing of it can have come into the database before this.
         self.committing = False
         self.events: list[EventRecord] = []
+        # Runs that hosts have taken up in it.
+        self.taken_up: set[UUID] = set()
         self.after_commit: list[Callable[[], None]] = []
         self._calls: dict[asyncio.AbstractEventLoop, list[Callable[[], None]]] = {}
         # The leases that were looked up: whether their builders are to be closed.

@@ -66,8 +66,16 @@ class LocalDispatcher:
     def announce(
         self, tx: Transaction, key: str, settled: InteractionSettled | None = None
     ) -> None:
-        """Wake the host after the commit; before `start` the work waits in the database."""
-        if self._loop is not None:
+        """Have the host take it up at once, or look after the commit; before `start` the work waits
+        in the database.
+        """
+        if self._loop is None:
+            return
+        host = self.hosts.get(key)
+        found = host and host.take_up_in(tx, settled)
+        if host and found:
+            tx.call_in(self._loop, partial(host.found, found))
+        else:
             tx.call_in(self._loop, partial(self._wake, key, settled))
 
     def report(self) -> ProcessReport:
