@@ -111,7 +111,7 @@ class _RunFeed(Feed):
         return size_of(event)
 
 
-async def _send_nothing(text: str, *, free: bool = False) -> None:
+async def _send_nothing(data: bytes) -> None:
     """A run's feed has no socket."""
 
 

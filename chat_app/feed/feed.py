@@ -22,7 +22,7 @@ from chat_app.protocol.frames import (
     Frame,
     Makers,
     View,
-    dump,
+    encode,
     event_frames,
     is_end,
 )
@@ -40,8 +40,8 @@ PAGE = 200
 ENDED = 64
 
 
-# Sends a text frame; waits while the client does not read; raises `ClientGone`.
-Send = Callable[[str], Awaitable[None]]
+# Sends a frame; waits while the client does not read; raises `ClientGone`.
+Send = Callable[[bytes], Awaitable[None]]
 
 
 class Feed:
@@ -110,7 +110,7 @@ class Feed:
             self._stops.append((waiting, frame))
         else:
             with suppress(ClientGone):
-                await self._send(dump(frame))
+                await self._send(encode(frame))
 
     async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:
         """Give an event to the client, who has all up to `after`; returns the bytes.
@@ -138,9 +138,9 @@ class Feed:
     async def _send_all(self, frames: Iterable[Frame]) -> int:
         size = 0
         for frame in frames:
-            text = dump(frame)
-            size += len(text)
-            await self._send(text)
+            data = encode(frame)
+            size += len(data)
+            await self._send(data)
         return size
 
     def _foresee(self, events: Iterable[EventRecord]) -> None:
@@ -193,5 +193,5 @@ class Feed:
         for waiting, frame in self._stops:
             waiting.discard(run)
             if not waiting:
-                await self._send(dump(frame))
+                await self._send(encode(frame))
         self._stops = [stop for stop in self._stops if stop[0]]

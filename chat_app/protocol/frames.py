@@ -7,9 +7,10 @@ the whole event.
 import json
 import math
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
 
 from sessions_app.models import Event, Run
 from sessions_app.storage.event_log import trim
@@ -22,8 +23,7 @@ SINGLE = frozenset({"chat", "generate"})
 FINISHED = frozenset(status.value for status in Run.FINISHED)
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """From where an event is looked at.
 
     `conversation_id` is the client's; `after` the cursor; `settled` the ids of interactions that
@@ -40,18 +40,26 @@ class View:
 # What makes the frames of each type of event, for one kind of client.
 Makers = Mapping[str, Callable[[EventRecord, View], list[Frame]]]
 
-# Made once: `json.dumps` makes one per call where it is given options.
-_encoder = json.JSONEncoder(separators=(",", ":"))
+_encoder = msgspec.json.Encoder()
+
+
+def encode(frame: Frame) -> bytes:
+    """A frame as it goes out."""
+    try:
+        return _encoder.encode(frame)
+    except (TypeError, UnicodeEncodeError):
+        # Half of a surrogate pair, which only an escape can show, or a text of a subclass.
+        return json.dumps(frame, separators=(",", ":")).encode()
 
 
 def dump(frame: Frame) -> str:
-    """A frame as it goes out; ASCII, so that its length is its size in bytes."""
-    return _encoder.encode(frame)
+    """The same as a text."""
+    return encode(frame).decode()
 
 
 def timestamp(at: datetime) -> str:
     """ISO 8601 in UTC, with Z."""
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def is_end(event: EventRecord) -> bool:
@@ -67,45 +75,53 @@ def error_content(code: str, message: str, details: dict[str, Any]) -> Frame:
 
 
 def _frame(
-    event: EventRecord, type_: str, content: Any, *, done: bool = True, id_: str = ""
+    event: EventRecord, view: View, type_: str, content: Any, *, done: bool = True, id_: str = ""
 ) -> Frame:
+    run = str(event.run)
     return {
         "type": type_,
-        "id": id_ or f"{event.run}:{event.sequence}",
-        "thread_id": id_ or str(event.run),
+        "id": id_ or f"{run}:{event.sequence}",
+        "thread_id": id_ or run,
         "parent_id": event.message_id,
         "content": content,
         "status": "complete" if done else "in_progress",
+        "conversation_id": view.conversation_id,
+        "timestamp": timestamp(event.created_at),
+        "run_id": run,
     }
 
 
-def response(event: EventRecord, text: str, *, done: bool = False) -> Frame:
-    """A piece of output of the event's run, not stamped yet; `done` is its end."""
+def response(event: EventRecord, view: View, text: str, *, done: bool = False) -> Frame:
+    """A piece of output of the event's run; `done` is its end."""
     content = {"text": text}
     if event.client_format.startswith("generate"):
         content |= {"output": text, "value": text}
-    return _frame(event, "system_response_message", content, done=done)
+    return _frame(event, view, "system_response_message", content, done=done)
 
 
 def _user_message(event: EventRecord, view: View) -> list[Frame]:
     content = {"role": "user", "id": event.message_id, "text": event.payload["text"]}
-    return [_frame(event, "conversation_message", content)]
+    return [_frame(event, view, "conversation_message", content)]
 
 
 def _text(event: EventRecord, view: View) -> list[Frame]:
     text = "" if event.client_format in SINGLE else trim(event, after=view.after)
-    return [response(event, text)] if text else []
+    return [response(event, view, text)] if text else []
 
 
 def _restart(event: EventRecord, view: View) -> list[Frame]:
-    return [_frame(event, "restart_message", {"from_sequence": event.payload["from_sequence"]})]
+    return [
+        _frame(event, view, "restart_message", {"from_sequence": event.payload["from_sequence"]})
+    ]
 
 
 def _step(event: EventRecord, view: View) -> list[Frame]:
     step = event.payload
     content = {"name": step["name"], "payload": step["payload"]}
     done = step["state"] != "in_progress"
-    frame = _frame(event, "system_intermediate_message", content, done=done, id_=step["step_id"])
+    frame = _frame(
+        event, view, "system_intermediate_message", content, done=done, id_=step["step_id"]
+    )
     frame["intermediate_parent_id"] = "default"
     frame["state"] = step["state"]
     return [frame]
@@ -120,7 +136,9 @@ def _interaction(event: EventRecord, view: View) -> list[Frame]:
     expires_at = payload["expires_at"] and datetime.fromisoformat(payload["expires_at"])
     if expires_at:
         content["timeout"] = max(1, math.ceil((expires_at - view.now).total_seconds()))
-    frame = _frame(event, "system_interaction_message", content, done=False, id_=interaction_id)
+    frame = _frame(
+        event, view, "system_interaction_message", content, done=False, id_=interaction_id
+    )
     frame["interaction_id"] = interaction_id
     frame["version"] = payload["version"]
     frame["expires_at"] = timestamp(expires_at) if expires_at else None
@@ -131,7 +149,9 @@ def _interaction(event: EventRecord, view: View) -> list[Frame]:
 def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
     content = dict(event.payload)
     content["at"] = timestamp(datetime.fromisoformat(content["at"]))
-    frame = _frame(event, "interaction_update_message", content, id_=content["interaction_id"])
+    frame = _frame(
+        event, view, "interaction_update_message", content, id_=content["interaction_id"]
+    )
     frame["interaction_id"] = content["interaction_id"]
     return [frame]
 
@@ -140,19 +160,19 @@ def _run(event: EventRecord, view: View) -> list[Frame]:
     update = event.payload
     end = is_end(event)
     content = {name: update.get(name) for name in ("status", "reason", "error", "replayed")}
-    frames = [_frame(event, "run_update_message", content, done=end)]
+    frames = [_frame(event, view, "run_update_message", content, done=end)]
     if update.get("trace_id"):
         trace = {"observability_trace_id": update["trace_id"]}
-        frames.insert(0, _frame(event, "observability_trace_message", trace))
+        frames.insert(0, _frame(event, view, "observability_trace_message", trace))
     if not end:
         return frames
-    frames.insert(0, response(event, "", done=True))
+    frames.insert(0, response(event, view, "", done=True))
     if update.get("error"):
         error = update["error"]
         told = error_content("workflow_error", error["message"], {"code": error["code"]})
-        frames.insert(0, {**_frame(event, "error_message", None), **told})
+        frames.insert(0, {**_frame(event, view, "error_message", None), **told})
     if event.client_format in SINGLE and view.result:
-        frames.insert(0, response(event, view.result))
+        frames.insert(0, response(event, view, view.result))
     return frames
 
 
@@ -171,10 +191,6 @@ EXTENDED: Makers = {
 def event_frames(event: EventRecord, view: View, makers: Makers = EXTENDED) -> list[Frame]:
     """The frames of an event, in order; none where it has nothing to show."""
     frames = makers[event.type](event, view)
-    for frame in frames:
-        frame["conversation_id"] = view.conversation_id
-        frame["timestamp"] = timestamp(event.created_at)
-        frame["run_id"] = str(event.run)
     if frames:
         frames[-1]["sequence"] = event.sequence
     return frames

@@ -128,7 +128,7 @@ def _load(text: str | None) -> dict[str, Any]:
             max_bytes=MAX_FRAME,
         )
     try:
-        frame = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        frame = _decoder.decode(text)
     except RecursionError:
         raise Refusal("invalid_message", "The message is nested too deeply.") from None
     except ValueError as error:
@@ -147,6 +147,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON value")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 
 def _check(frame: dict[str, Any]) -> ClientMessage:

@@ -58,16 +58,18 @@ def _run(event: EventRecord, view: View) -> list[Frame]:
     for frame in EXTENDED[Event.Type.RUN](event, view):
         if frame["type"] == "error_message":
             # By itself it is shown to nobody; below a text it is.
-            frames += [response(event, FAILED), plain_error(frame)]
+            frames += [response(event, view, FAILED), plain_error(frame)]
         elif frame["type"] in TYPES:
             frames.append(frame)
     if status == Run.Status.SUSPENDED:
-        frames.append(response(event, f"\n\n*It cannot go on now. {error.get('message', '')}*\n\n"))
+        frames.append(
+            response(event, view, f"\n\n*It cannot go on now. {error.get('message', '')}*\n\n")
+        )
     return frames
 
 
 def _restart(event: EventRecord, view: View) -> list[Frame]:
-    return [] if event.client_format in SINGLE else [response(event, RESTARTED)]
+    return [] if event.client_format in SINGLE else [response(event, view, RESTARTED)]
 
 
 def _interaction(event: EventRecord, view: View) -> list[Frame]:

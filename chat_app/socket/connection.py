@@ -13,7 +13,7 @@ import structlog
 
 from chat_app.feed.backlog import Share
 from chat_app.feed.limits import FRAMES_BURST, FRAMES_RATE, Bucket, ClientGone, CloseSocket
-from chat_app.protocol.frames import Frame, dump
+from chat_app.protocol.frames import Frame, encode
 from chat_app.protocol.parsing import MAX_FRAME, is_ping
 from sessions_app.notify.groups import GroupListener, LayerMessage
 
@@ -145,10 +145,10 @@ class Connection:
     async def send(self, frame: Frame) -> None:
         """Send a frame that belongs to no event. What a client said before it left is done too."""
         with suppress(ClientGone):
-            await self.send_text(dump(frame))
+            await self.send_encoded(encode(frame))
 
-    async def send_text(self, text: str) -> None:
-        """Send a text frame. This waits while the client does not read.
+    async def send_encoded(self, data: bytes) -> None:
+        """Send a frame. This waits while the client does not read.
 
         Raises:
             ClientGone: it will never read this.
@@ -158,10 +158,10 @@ class Connection:
         if not self._sending:
             self._moved_at = time.monotonic()
         self._sending += 1
-        size = len(text) + BESIDE_A_FRAME
+        size = len(data) + BESIDE_A_FRAME
         self.share.grow(size)
         try:
-            await self._send({"type": "websocket.send", "text": text})
+            await self._send({"type": "websocket.send", "text": data.decode()})
         except OSError:
             self._gone.set()
             raise ClientGone from None

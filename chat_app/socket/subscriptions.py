@@ -98,7 +98,7 @@ class Subscriptions:
     async def _open(self, conversation: UUID, conversation_id: str, after: int | None) -> Feed:
         user = self._authentication.person.id
         first = cursors.follow(conversation, user)
-        of_log = (conversation, conversation_id, self._connection.send_text)
+        of_log = (conversation, conversation_id, self._connection.send_encoded)
         feed = Feed(*of_log) if self._extended else PlainFeed(*of_log, self._authentication.person)
         self.feeds[conversation] = feed
         self._ids[conversation_id] = conversation

@@ -59,8 +59,8 @@ async def test_lost_doubled_and_reordered_news_changes_nothing(seed: int) -> Non
     chance = random.Random(seed)
     frames: list[Frame] = []
 
-    async def send(text: str) -> None:
-        frames.append(json.loads(text))
+    async def send(data: bytes) -> None:
+        frames.append(json.loads(data))
 
     async with LiveLog() as log:
         feed = Feed(log.conversation, "c", send)
@@ -99,8 +99,8 @@ async def test_the_sweeper_makes_up_for_lost_news(monkeypatch: pytest.MonkeyPatc
 async def test_a_copy_beyond_a_hole_waits_for_the_log() -> None:
     sent: list[Frame] = []
 
-    async def send(text: str) -> None:
-        sent.append(json.loads(text))
+    async def send(data: bytes) -> None:
+        sent.append(json.loads(data))
 
     async with LiveLog() as log:
         feed = Feed(log.conversation, "c", send)
