@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PEERS ?= .venv-peers
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
-.PHONY: run cluster test format bench chaos soak fuzz chromium
+.PHONY: run cluster test format bench bench-quick chaos soak fuzz chromium
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -39,8 +39,12 @@ format: $(VENV)/test.stamp
 	@.ci/quietly $(BIN)/oxlint --fix .
 	@.ci/quietly $(BIN)/oxfmt '**/*.js'
 
+# All that docs/performance.md has, and into it; the quick one prints some of the table.
 bench: $(VENV)/test.stamp $(PEERS)/peers.stamp
-	@PEERS=$(PEERS) $(BIN)/python -m bench
+	@PEERS=$(PEERS) $(BIN)/python -m bench --all --seconds 3
+
+bench-quick: $(VENV)/test.stamp $(PEERS)/peers.stamp
+	@PEERS=$(PEERS) $(BIN)/python -m bench $(ARGS)
 
 # Everything goes wrong, three minutes in the cluster and three in one process:
 # make chaos ARGS="--form local --seed 7 --minutes 1 --users 20"

@@ -1,10 +1,11 @@
 """`python -m bench --help` says what can be measured."""
 
+import time
 from argparse import ArgumentParser
 from functools import partial
 from pathlib import Path
 
-from bench import table
+from bench import report, table
 from bench.contenders import IN_PROCESS, SERVERS, local
 
 QUICK = ["ours", "nat", "langgraph-sqlite"]
@@ -12,18 +13,30 @@ QUICK = ["ours", "nat", "langgraph-sqlite"]
 
 def main() -> None:
     """Run what was asked for."""
-    parser = ArgumentParser(description=__doc__)
+    parser = ArgumentParser(prog="python -m bench")
     parser.add_argument("--works", nargs="+", choices=table.PEOPLE, default=list(table.PEOPLE))
     parser.add_argument("--contenders", nargs="+", choices=[*SERVERS, *IN_PROCESS], default=QUICK)
     parser.add_argument("--beside", type=Path, help="another checkout of ours, to compare with")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--seconds", type=float, default=0.7)
+    parser.add_argument("--all", action="store_true", help="everything, written into docs/")
     given = parser.parse_args()
-    names = list(given.contenders)
+    names = [*SERVERS, *IN_PROCESS] if given.all else list(given.contenders)
     if given.beside:
-        names.insert(1, "beside")
         SERVERS["beside"] = partial(local, root=given.beside.absolute())
-    table.show(table.measure(table.Plan(names, given.works, given.rounds, given.seconds)))
+        names.insert(1, "beside")
+    results = table.measure(table.Plan(names, given.works, given.rounds, given.seconds))
+    data = {
+        "machine": report.machine(),
+        "date": time.strftime("%Y-%m-%d"),
+        "rounds": given.rounds,
+        "seconds": given.seconds,
+        "table": results,
+    }
+    if given.all:
+        report.write(data)
+    print("\n".join(report.tables(data)))
+    table.show(results)
 
 
 if __name__ == "__main__":

@@ -20,14 +20,15 @@ import psutil
 from bench.load import Target
 from natproject import serving
 from natproject.cluster.plan import WEB, WORKERS
+from natproject.settings.env import ROOT
 from sessions_app.operations.local_services.servers import PostgreSQL, Redis
-from tests.support.processes.child import HOST, ROOT, environment
+from tests.support.processes.child import HOST, environment
 from tests.support.server import free_port
 
 PEOPLE = [f"person{number}" for number in range(64)]
 PEERS = ROOT / "bench" / "peers"
 # The peers' environment may be another checkout's.
-PEERS_PYTHON = Path(os.environ.get("PEERS", ROOT / ".venv-peers"), "bin", "python")
+PEERS_PYTHON = ROOT / os.environ.get("PEERS", ".venv-peers") / "bin" / "python"
 START = 60.0
 
 
@@ -146,19 +147,33 @@ class InProcess:
     """A peer without a server: a script that answers its own prompts."""
 
     script: str
+    options: tuple[str, ...] = ()
     postgresql: bool = False
+    people: tuple[int, ...] = (1, 16, 64)
 
     def measure(self, directory: Path, people: int, seconds: float) -> dict[str, float]:
         """Run it on a new database; its figures."""
         with ExitStack() as stack:
-            database = str(directory / "db.sqlite3")
+            database, pids = str(directory / "db.sqlite3"), []
             if self.postgresql:
-                database = stack.enter_context(PostgreSQL(directory / "postgresql")).url()
-            command = [str(PEERS_PYTHON), self.script, database, str(people), str(seconds)]
-            done = subprocess.run(command, cwd=PEERS, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr[-2000:]
-        figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-        return figures
+                service = stack.enter_context(PostgreSQL(directory / "postgresql"))
+                database, pids = service.url(), [service.pid]
+            given = [database, str(people), str(seconds), *self.options]
+            command = [str(PEERS_PYTHON), self.script, *given]
+            log = stack.enter_context((directory / "peer.log").open("w+"))
+            process = stack.enter_context(
+                subprocess.Popen(command, cwd=PEERS, stdout=subprocess.PIPE, stderr=log, text=True)
+            )
+            assert process.stdout
+            pids.append(process.pid)
+            before = after = 0.0
+            # One line as they begin, and one with the figures.
+            for line in process.stdout:
+                said = line
+                before, after = after, sum(processor_time(pid) for pid in pids)
+        assert process.returncode == 0, Path(log.name).read_text()[-2000:]
+        figures: dict[str, float] = json.loads(said)
+        return figures | {"cpu_ms": 1000 * (after - before) / figures["units"]}
 
 
 Served = Callable[[Path], AbstractContextManager[Contender]]
@@ -168,9 +183,13 @@ SERVERS: dict[str, Served] = {
     "ours-cluster": cluster,
     "nat": nat,
 }
+ONE_NODE = ("--one-node",)
 IN_PROCESS = {
     "langgraph-sqlite": InProcess("langgraph_prompts.py"),
     "langgraph-postgresql": InProcess("langgraph_prompts.py", postgresql=True),
-    "dbos-sqlite": InProcess("dbos_prompts.py"),
+    "langgraph-sqlite-one": InProcess("langgraph_prompts.py", ONE_NODE),
+    "langgraph-postgresql-one": InProcess("langgraph_prompts.py", ONE_NODE, postgresql=True),
+    # It waits two seconds for each answer, whatever the machine.
+    "dbos-sqlite": InProcess("dbos_prompts.py", people=(16,)),
     "dbos-postgresql": InProcess("dbos_prompts.py", postgresql=True),
 }

@@ -49,6 +49,8 @@ class Tally:
         """The rate, and the times."""
         self.spent.sort()
         return {
+            "units": self.units,
+            "seconds": seconds,
             "per_s": self.units / seconds,
             "p50_ms": statistics.median(self.spent),
             "p99_ms": self.spent[len(self.spent) * 99 // 100],

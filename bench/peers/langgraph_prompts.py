@@ -1,15 +1,16 @@
 """`python langgraph_prompts.py DATABASE PEOPLE SECONDS`: a graph that interrupts, in process."""
 
 import asyncio
+import operator
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TypedDict
+from typing import Annotated, TypedDict
 from uuid import uuid4
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-from langgraph.graph import START, StateGraph
+from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
@@ -17,14 +18,24 @@ from threads import PROMPTS, arguments, measure
 
 
 class State(TypedDict):
-    """The answers."""
+    """The answers so far."""
 
-    answers: list[str]
+    answers: Annotated[list[str], operator.add]
 
 
 def ask(state: State) -> State:
-    """All prompts in one node: one for each writes more checkpoints, and does half the rate."""
+    """One prompt, and the graph comes back for the next: a checkpoint for each answer."""
+    return {"answers": [interrupt(f"prompt-{len(state['answers']) + 1}")]}
+
+
+def ask_all(state: State) -> State:
+    """All prompts in one node, which is run again from its top for each answer."""
     return {"answers": [interrupt(f"prompt-{number}") for number in range(1, PROMPTS + 1)]}
+
+
+def further(state: State) -> str:
+    """Whether there is another."""
+    return "ask" if len(state["answers"]) < PROMPTS else END
 
 
 @asynccontextmanager
@@ -45,8 +56,9 @@ async def main() -> None:
     """Measure."""
     given = arguments()
     builder = StateGraph(State)
-    builder.add_node("ask", ask)
+    builder.add_node("ask", ask_all if given.one_node else ask)
     builder.add_edge(START, "ask")
+    builder.add_conditional_edges("ask", further)
     async with saver(given.database) as made:
         graph = builder.compile(checkpointer=made)
 

@@ -1,0 +1,127 @@
+"""What was measured, in words: tables for the terminal and for docs/performance.md."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.contenders import PEERS, PEERS_PYTHON
+from bench.goals import GOALS
+from bench.table import CASES, UNITS, Results
+from natproject.settings.env import ROOT
+
+DOCS = ROOT / "docs"
+PAGE, DATA, CHART = (DOCS / f"performance.{kind}" for kind in ("md", "json", "svg"))
+BEGIN, END = "<!-- make bench writes from here -->\n", "<!-- to here -->\n"
+LABELS = {
+    "ours": "ours",
+    "beside": "the other checkout",
+    "ours-uvicorn": "ours, uvicorn",
+    "ours-cluster": "ours, cluster",
+    "nat": "`nat serve`",
+    "langgraph-sqlite": "LangGraph, SQLite",
+    "langgraph-sqlite-one": "… in one node",
+    "langgraph-postgresql": "LangGraph, PostgreSQL",
+    "langgraph-postgresql-one": "… in one node",
+    "dbos-sqlite": "DBOS, SQLite",
+    "dbos-postgresql": "DBOS, PostgreSQL",
+}
+
+
+def number(value: float) -> str:
+    """Three digits that count, or all before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def spread(values: list[float]) -> str:
+    """The median, and the least and the greatest."""
+    if not values:
+        return ""
+    return f"{number(statistics.median(values))} ({number(min(values))}–{number(max(values))})"
+
+
+def rows(*cells: object) -> str:
+    """One row of a table."""
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def head(*cells: str) -> Iterator[str]:
+    """The first two rows of a table."""
+    yield rows(*cells)
+    yield rows(*["---"] * len(cells))
+
+
+def rates(results: Results, what: str) -> Iterator[str]:
+    """By case and contender: a figure of `load`."""
+    names = [name for name in LABELS if any(name in case for case in results.values())]
+    yield from head("case", *(LABELS[name] for name in names))
+    for work, people in CASES:
+        if case := results.get(f"{work} {people}"):
+            values = [spread([one[what] for one in case.get(name, [])]) for name in names]
+            yield rows(f"{UNITS[work]}, {people}", *values)
+
+
+def ratios(results: Results) -> Iterator[str]:
+    """By goal: what was reached."""
+    yield from head("case", "against", "goal", "reached", "", "ours, uvicorn")
+    for goal in GOALS:
+        reached = goal.reached(results, goal.who)
+        if reached:
+            met = "met" if statistics.median(reached) >= goal.times else "**not met**"
+            uvicorn = goal.reached(results, "ours-uvicorn") if goal.who == "ours" else []
+            against = LABELS[goal.against] if goal.against else "a number a second"
+            who = "" if goal.who == "ours" else ", cluster"
+            case = f"{UNITS[goal.work]}, {goal.people}{who}"
+            yield rows(case, against, f"≥ {goal.times:g}", spread(reached), met, spread(uvicorn))
+
+
+def beside(figures: dict[str, dict[str, float]]) -> Iterator[str]:
+    """By case and form: a figure."""
+    yield from head("", *figures)
+    for name in dict.fromkeys(name for form in figures.values() for name in form):
+        found = [form.get(name) for form in figures.values()]
+        yield rows(name, *("" if value is None else number(value) for value in found))
+
+
+def machine() -> str:
+    """What it was measured on."""
+    model = subprocess.run(["lscpu"], capture_output=True, text=True, check=False).stdout
+    names = [line.partition(":")[2].strip() for line in model.splitlines() if "Model name" in line]
+    python = f"Python {platform.python_version()}"
+    return f"{os.cpu_count()} × {names[0] if names else platform.machine()}, {python}"
+
+
+def tables(data: dict[str, Any]) -> Iterator[str]:
+    """All of it."""
+    results = data["table"]
+    rounds = f"{data['rounds']} rounds of {data['seconds']:g} s a case"
+    yield f"{data['machine']}, {data['date']}; {rounds}.\n"
+    yield "A second, median and spread of the rounds:\n"
+    yield from rates(results, "per_s")
+    yield "\nMilliseconds of processor time for each, of all processes of the server:\n"
+    yield from rates(results, "cpu_ms")
+    yield "\nThe ratio within a round, and the goal:\n"
+    yield from ratios(results)
+    if data.get("beside"):
+        yield "\nBeside it:\n"
+        yield from beside(data["beside"])
+
+
+def write(data: dict[str, Any]) -> None:
+    """The data, the page's tables, and the chart."""
+    DATA.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    PAGE.write_text("".join([before, BEGIN, "\n", "\n".join(tables(data)), "\n\n", END, after]))
+    chart = [str(PEERS_PYTHON), "chart.py", str(DATA), str(CHART)]
+    subprocess.run(chart, cwd=PEERS, check=True)
+
+
+def load(path: Path = DATA) -> dict[str, Any]:
+    """What was measured last."""
+    data: dict[str, Any] = json.loads(path.read_text())
+    return data
