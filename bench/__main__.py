@@ -1,5 +1,10 @@
 """`python -m bench --help` says what can be measured."""
 
+import json
+import os
+import subprocess
+import sys
+import tempfile
 import time
 from argparse import ArgumentParser
 from functools import partial
@@ -7,8 +12,34 @@ from pathlib import Path
 
 from bench import report, table
 from bench.contenders import IN_PROCESS, SERVERS, local
+from sessions_app.operations.local_services.servers import PostgreSQL, Redis
 
 QUICK = ["ours", "nat", "langgraph-sqlite"]
+
+
+def beside_the_table() -> dict[str, dict[str, float]]:
+    """The cases of both forms. Each is a process, since tests' servers ask the environment."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as directory,
+        PostgreSQL(Path(directory, "postgresql")) as postgresql,
+        Redis(Path(directory, "redis")) as redis,
+    ):
+        services = {"DATABASE_URL": postgresql.url(), "REDIS_URL": redis.url()}
+        return {"local": cases({}), "cluster": cases(services)}
+
+
+def cases(form: dict[str, str]) -> dict[str, float]:
+    """All figures of one form."""
+    figures: dict[str, float] = {}
+    command = [sys.executable, "-m", "bench.beside"]
+    env = {**os.environ, **form}
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            figures |= json.loads(line)
+    assert process.returncode == 0
+    return figures
 
 
 def main() -> None:
@@ -34,7 +65,7 @@ def main() -> None:
         "table": results,
     }
     if given.all:
-        report.write(data)
+        report.write(data | {"beside": beside_the_table()})
     print("\n".join(report.tables(data)))
     table.show(results)
 

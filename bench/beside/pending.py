@@ -10,9 +10,15 @@ import time
 from pathlib import Path
 from uuid import UUID
 
-import psutil
-
-from bench.trips import UNTIL_NO_HOST, answer_to_end, is_end, socket
+from bench.beside.clients import (
+    UNTIL_NO_HOST,
+    Figures,
+    answer_to_end,
+    ask,
+    is_end,
+    kibibytes,
+    socket,
+)
 from tests.support.database.copied_conversations import copies
 from tests.support.server import Server, Template
 
@@ -47,8 +53,7 @@ def fill(server: Server, count: int) -> None:
 
 async def _ask(server: Server) -> None:
     async with socket(server, "one") as client:
-        await client.message("ask")
-        await client.until("system_interaction_message")
+        await ask(client)
     await asyncio.sleep(UNTIL_NO_HOST)
 
 
@@ -58,8 +63,7 @@ def resident(server: Server) -> float:
     server.host.start(server.environment)
     server.until_workers()
     asyncio.run(asyncio.sleep(UNTIL_NO_HOST))
-    size: int = psutil.Process(server.host.pid).memory_info().rss
-    return size / 2**20
+    return kibibytes(server.host.pid) / 1024
 
 
 async def answers(servers: dict[str, Server]) -> dict[str, float]:
@@ -95,35 +99,31 @@ async def echoes(servers: dict[str, Server]) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in spent.items()}
 
 
-def report(template: Template, directory: Path) -> None:
-    """Make both, compare, print."""
+def measure(template: Template, directory: Path) -> Figures:
+    """Make both, compare."""
     directory.mkdir()
     servers = {}
     try:
-        print(__doc__.partition("\n")[0])
         for count in (FEW, MANY):
             server = Server.from_template(template, directory / f"{count}", PARK_AFTER="0.3")
             servers[f"{count:,}"] = server
             server.start()
             fill(server, count)
         sizes = {name: resident(server) for name, server in servers.items()}
-        times = asyncio.run(answers(servers))
-        for name in servers:
-            print(f"  {name:>8} pending: a worker has {sizes[name]:6.1f} MB", end="; ")
-            print(f"an answer takes {times[name]:6.1f} ms")
-        few, many = times.values()
-        print(f"  ratio of the answers {many / few:.2f}")
+        answered = asyncio.run(answers(servers))
         full = Server.from_template(
             template, directory / "full", worker_options=("--concurrency", str(PLACES))
         )
-        servers[f"{MANY:,}, full"] = full
+        servers[f"{MANY:,}, and a full worker"] = full
         full.start()
         fill(full, MANY)
         asyncio.run(crowd(full))
-        quiet = asyncio.run(echoes(servers))
-        least = min(quiet.values())
-        for name, spent in quiet.items():
-            print(f"  {name:>13} pending: an echo takes {spent:6.1f} ms, {spent / least:.2f}")
+        echoed = asyncio.run(echoes(servers))
     finally:
         for server in servers.values():
             server.drop()
+    return {
+        **{f"{name} pending: a worker has MiB": size for name, size in sizes.items()},
+        **{f"{name} pending: answer to end, ms": took for name, took in answered.items()},
+        **{f"{name} pending: a newcomer's echo, ms": took for name, took in echoed.items()},
+    }

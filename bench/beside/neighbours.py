@@ -13,9 +13,7 @@ from functools import partial
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-import psutil
-
-from bench.trips import is_end, socket
+from bench.beside.clients import Figures, is_end, kibibytes, running, socket
 from tests.support.received_frames import Frame
 from tests.support.server import Server, Template
 from tests.support.websocket import upgrade
@@ -108,30 +106,20 @@ def attacked(server: Server) -> Iterator[None]:
         process.join()
 
 
-def megabytes(server: Server) -> float:
-    """What the web process has in memory."""
-    size: int = psutil.Process(server.web.pid).memory_info().rss
-    return size / 2**20
-
-
-def report(template: Template, directory: Path) -> None:
-    """Measure ben alone and beside ann; print both, and the ratio."""
+def measure(template: Template, directory: Path) -> Figures:
+    """Ben alone and beside ann."""
     directory.mkdir()
     offered = directory / "workflows.yaml"
     offered.write_text(WORKFLOWS)
-    server = Server.from_template(template, directory / "server", WORKFLOWS_FILE=str(offered))
-    server.env |= LIMITS
-    server.start()
-    try:
-        print(__doc__.partition("\n")[0])
+    env = {"WORKFLOWS_FILE": str(offered), **LIMITS}
+    with running(template, directory / "server", **env) as server:
         asyncio.run(prepare(server))
         asyncio.run(echoes(server))
-        quiet, before = asyncio.run(echoes(server)), megabytes(server)
+        quiet, before = asyncio.run(echoes(server)), kibibytes(server.web.pid)
         with attacked(server):
-            beside, during = asyncio.run(echoes(server)), megabytes(server)
-        for name, times, size in (("alone", quiet, before), ("beside ann", beside, during)):
-            print(f"  {name:<12} p50 {statistics.median(times):7.1f} ms", end="; ")
-            print(f"slowest {times[-1]:7.1f} ms; the process has {size:5.0f} MB")
-        print(f"  ratio of the medians {statistics.median(beside) / statistics.median(quiet):.2f}")
-    finally:
-        server.drop()
+            beside, during = asyncio.run(echoes(server)), kibibytes(server.web.pid)
+    return {
+        "ben's echo alone, p50 ms": statistics.median(quiet),
+        "ben's echo beside ann, ratio": statistics.median(beside) / statistics.median(quiet),
+        "beside ann the web process has more, MiB": (during - before) / 1024,
+    }

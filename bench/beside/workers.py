@@ -7,13 +7,11 @@ while its processor is idle, and more workers help where more processors are not
 
 import asyncio
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
-from bench.trips import answer_to_end, socket
+from bench.beside.clients import Figures, answer_to_end, percentile, socket
+from bench.contenders import processor_time
 from tests.support.server import Server, Template
 
 COUNTS = (1, 2, 4)
@@ -51,15 +49,6 @@ async def person(server: Server, number: int, load: Load, until: float) -> None:
             load.runs.append((ended, 1000 * (ended - began), answer))
 
 
-def processor_time(pid: int) -> float:
-    """Seconds of processor time of a process and all children that it has had."""
-    spent = sum(psutil.Process(pid).cpu_times()[:4])
-    for child in psutil.Process(pid).children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            spent += sum(child.cpu_times()[:2])
-    return spent
-
-
 def busy(server: Server) -> dict[str, float]:
     """Seconds of processor time so far, of all that may bound it."""
     postmaster = server.rows(POSTMASTER)[0]["pid"]
@@ -71,8 +60,7 @@ def busy(server: Server) -> dict[str, float]:
     }
 
 
-async def measure(server: Server) -> dict[str, float]:
-    """Load the server, and look at it once it is warm."""
+async def _load(server: Server) -> Figures:
     load = Load()
     begin = time.perf_counter() + WARM_UP
     end = begin + SECONDS
@@ -83,30 +71,19 @@ async def measure(server: Server) -> dict[str, float]:
     spent = {name: seconds - before[name] for name, seconds in busy(server).items()}
     await asyncio.gather(*people)
     ended = load.between(begin, end)
-    runs, answers = ([one[which] for one in ended] for which in (0, 1))
     return {
         "runs/s": len(ended) / SECONDS,
-        "run p50": percentile(runs, 50),
-        "run p99": percentile(runs, 99),
-        "answer p50": percentile(answers, 50),
-        "answer p99": percentile(answers, 99),
-        **{f"{name} %": 100 * seconds / SECONDS for name, seconds in spent.items()},
+        "answer to end, p50 ms": percentile([answer for _, answer in ended], 50),
+        **{f"{name}, % of a core": 100 * seconds / SECONDS for name, seconds in spent.items()},
     }
 
 
-def percentile(values: list[float], percent: int) -> float:
-    """Of so many per cent of the values the greatest."""
-    return sorted(values)[max(0, len(values) * percent // 100 - 1)]
-
-
-def report(template: Template, directory: Path) -> None:
-    """Run the load on each number of workers; print a table, with the ratio to one worker."""
+def measure(template: Template, directory: Path) -> Figures:
+    """The load on each number of workers."""
     directory.mkdir()
     offered = directory / "workflows.yaml"
     offered.write_text(WORKFLOWS)
-    print(__doc__.partition("\n")[0])
-    print("(runs and answers: milliseconds; processes: per cent of one processor)")
-    first = 0.0
+    figures: Figures = {}
     for count in COUNTS:
         server = Server.from_template(
             template, directory / f"{count}", workers=count, WORKFLOWS_FILE=str(offered)
@@ -114,10 +91,8 @@ def report(template: Template, directory: Path) -> None:
         server.start()
         try:
             server.until_workers()
-            row = {"workers": float(count), **asyncio.run(measure(server))}
+            loaded = asyncio.run(_load(server))
         finally:
             server.drop()
-        if not first:
-            first = row["runs/s"]
-            print("".join(f"{name:>13}" for name in (*row, "ratio")))
-        print("".join(f"{value:>13.1f}" for value in (*row.values(), row["runs/s"] / first)))
+        figures |= {f"{count} worker{'s'[: count - 1]}: {name}": it for name, it in loaded.items()}
+    return figures

@@ -1,0 +1,46 @@
+"""`python -m bench.beside [CASE …]`: the cases of the form that the environment names, each with a
+line of JSON at its end. DATABASE_URL and REDIS_URL name services of which it may drop and make
+databases; without them it is the form of one process.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.beside import (
+    connecting,
+    growth,
+    memory,
+    neighbours,
+    pending,
+    producers,
+    restarting,
+    resumed,
+    workers,
+)
+from tests.support.running_form import CLUSTER
+from tests.support.server import Template
+
+BOTH = (connecting, resumed, restarting, producers, memory, neighbours)
+CASES = (*BOTH, workers, pending) if CLUSTER else (*BOTH, growth)
+
+
+def main(names: list[str]) -> None:
+    """Run all, or those that are named."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        seeded = Path(directory, "template")
+        seeded.mkdir()
+        template = Template.make(seeded, ["ann", "ben"])
+        try:
+            for case in CASES:
+                name = case.__name__.rpartition(".")[2]
+                if not names or name in names:
+                    figures = case.measure(template, Path(directory, name))
+                    print(json.dumps(figures, ensure_ascii=False), flush=True)
+        finally:
+            template.store.drop()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,107 @@
+"""Clients of the cases, and how long something takes them."""
+
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.support.received_frames import Frame
+from tests.support.server import Server, Template
+from tests.support.websocket import WsClient
+
+Figures = dict[str, float]
+# Longer than a host stays that has no run left in memory.
+UNTIL_NO_HOST = 6.5
+
+
+@contextmanager
+def running(template: Template, directory: Path, **env: str) -> Iterator[Server]:
+    """A server of the form, with a new store."""
+    server = Server.from_template(template, directory)
+    server.env |= env
+    server.start()
+    try:
+        server.until_workers()
+        yield server
+    finally:
+        server.drop()
+
+
+def is_end(frame: Frame) -> bool:
+    """The last frame of a run's output."""
+    return (frame["type"], frame.get("status")) == ("system_response_message", "complete")
+
+
+def last_sequence(client: WsClient) -> int:
+    """The number of the last event that has come."""
+    return max((int(frame.get("sequence") or 0) for frame in client.frames), default=0)
+
+
+def socket(
+    server: Server, name: str, user: str = "ann", workflow: str = "probe", **query: Any
+) -> WsClient:
+    """A socket on a conversation with the probe."""
+    return WsClient(server, name, user=user, workflow=workflow, **query)
+
+
+async def ask(client: WsClient) -> None:
+    """Have a run begin that waits for an answer."""
+    await client.message("ask")
+    await client.until("system_interaction_message", timeout=60)
+
+
+async def echo(client: WsClient) -> None:
+    """A message and its echo, to the run's end."""
+    await client.message("echo hello")
+    await client.until(is_end, timeout=60)
+
+
+async def trip(client: WsClient) -> None:
+    """One answer, stored, to the next prompt, stored."""
+    await client.answer("continue")
+    await client.until("system_interaction_message", timeout=60)
+
+
+async def lengthen(client: WsClient, events: int) -> None:
+    """Have the conversation get so many events."""
+    while (missing := events - last_sequence(client)) > 0:
+        await client.message(f"step {min(100, missing)}")
+        await client.until(is_end, timeout=60)
+
+
+async def answer_to_end(client: WsClient) -> float:
+    """Milliseconds from the answer to the pending prompt to the end of the run."""
+    prompt = await client.until("system_interaction_message")
+    began = time.perf_counter()
+    await client.answer("yes", prompt)
+    await client.until(is_end)
+    return 1000 * (time.perf_counter() - began)
+
+
+async def times(count: int, work: Callable[[], Awaitable[object]]) -> list[float]:
+    """The milliseconds that the work takes, each time."""
+    spent = []
+    for _ in range(count):
+        began = time.perf_counter()
+        await work()
+        spent.append(1000 * (time.perf_counter() - began))
+    return spent
+
+
+async def milliseconds(count: int, work: Callable[[], Awaitable[object]]) -> float:
+    """The median time that the work takes."""
+    return statistics.median(await times(count, work))
+
+
+def percentile(values: list[float], percent: int) -> float:
+    """Of so many per cent of the values the greatest."""
+    return sorted(values)[max(0, len(values) * percent // 100 - 1)]
+
+
+def kibibytes(*pids: int) -> float:
+    """What processes have in memory."""
+    return sum(float(psutil.Process(pid).memory_info().rss) for pid in pids) / 1024

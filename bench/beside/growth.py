@@ -1,0 +1,160 @@
+"""What is stored must not slow down who comes: 10 conversations against 100,000, and a conversation
+of 10 events against one of 10,000. Two servers, or two conversations, asked in turn.
+"""
+
+import asyncio
+import statistics
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from bench.beside.clients import Figures, echo, is_end, lengthen, running, socket, times, trip
+from tests.support.server import Server, Template
+
+CONVERSATIONS = (10, 100_000)
+EVENTS = (10, 10_000)
+# Of the many, those of each person.
+OWNERS = 100
+ROUNDS = 20
+TIMES = 10
+ONE = "SELECT id FROM sessions_app_conversation WHERE conversation_id = 'one'"
+RUN = f"SELECT id FROM sessions_app_run WHERE conversation_id = ({ONE})"  # noqa: S608 - ours
+ROWS = {
+    "conversation": "conversation_id = 'one'",
+    "run": f"conversation_id = ({ONE})",
+    "event": f"conversation_id = ({ONE})",
+    "interaction": f"conversation_id = ({ONE})",
+    "journalentry": f"run_id = ({RUN})",
+}
+Row = dict[str, Any]
+Measured = Callable[[], Awaitable[list[float]]]
+
+
+def measure(template: Template, directory: Path) -> Figures:
+    """See the module."""
+    directory.mkdir()
+    with (
+        running(template, directory / "few") as few,
+        running(template, directory / "many") as many,
+    ):
+        for server, count in zip((few, many), CONVERSATIONS, strict=True):
+            fill(server, count)
+        return asyncio.run(_conversations(few, many)) | asyncio.run(_events(few))
+
+
+def fill(server: Server, count: int) -> None:
+    """Copies of a conversation that has ended, row by row, whatever the tables have; not ann's."""
+    server.create_users(OWNERS)
+    asyncio.run(_end_one(server))
+    users = server.rows("SELECT id FROM auth_user WHERE username LIKE 'many%'")
+    rows = of_one(server)
+    own = [row["id"] for table in ("conversation", "run", "interaction") for row in rows[table]]
+    made: dict[str, list[Row]] = defaultdict(list)
+    for number in range(count):
+        ids = {old: uuid4().hex for old in own}
+        owner = {"conversation_id": f"copy{number}", "owner_id": users[number % OWNERS]["id"]}
+        for table, found in rows.items():
+            changed = owner if table == "conversation" else {}
+            made[table] += [renamed(row, ids) | changed for row in found]
+    for table, copies in made.items():
+        names, marks = ", ".join(copies[0]), ", ".join("?" * len(copies[0]))
+        insert = f"INSERT INTO sessions_app_{table} ({names}) VALUES ({marks})"  # noqa: S608 - ours
+        server.store.execute_many(insert, (tuple(copy.values()) for copy in copies))
+    server.execute("ANALYZE")
+
+
+def of_one(server: Server) -> dict[str, list[Row]]:
+    """All rows of the conversation `one`, by table; without the numbers that the database gives."""
+    rows = {}
+    for table, which in ROWS.items():
+        query = f"SELECT * FROM sessions_app_{table} WHERE {which}"  # noqa: S608 - ours
+        rows[table] = [
+            {
+                name: value
+                for name, value in row.items()
+                if not isinstance(value, int) or name != "id"
+            }
+            for row in server.rows(query)
+        ]
+    return rows
+
+
+def renamed(row: Row, ids: dict[str, str]) -> Row:
+    """The row with the new ids, also inside of texts."""
+
+    def new(value: object) -> object:
+        if isinstance(value, str):
+            for old, one in ids.items():
+                value = value.replace(old, one)
+        return value
+
+    return {name: new(value) for name, value in row.items()}
+
+
+async def _end_one(server: Server) -> None:
+    async with socket(server, "one") as client:
+        await client.message("approve 1")
+        await client.until("system_interaction_message")
+        await client.answer("continue")
+        await client.until(is_end)
+
+
+async def _conversations(few: Server, many: Server) -> Figures:
+    trips = await _alternate(partial(_trips, few), partial(_trips, many))
+    new = await _alternate(partial(_new, few), partial(_new, many))
+    pages = await _alternate(partial(_page, few, "/", "many0"), partial(_page, many, "/", "many0"))
+    what = f"{CONVERSATIONS[1]:,} conversations against {CONVERSATIONS[0]}"
+    own = CONVERSATIONS[1] // OWNERS
+    return {
+        f"{what}: a trip, ratio": trips,
+        f"{what}: an echo in a new one, ratio": new,
+        f"{what}: the page of one who has {own:,} of them, ratio": pages,
+    }
+
+
+async def _events(server: Server) -> Figures:
+    for name, events in zip(("short", "long"), EVENTS, strict=True):
+        async with socket(server, name) as client:
+            await lengthen(client, events)
+    trips = await _alternate(partial(_trips, server), partial(_trips, server, "long"))
+    short, long = (partial(_page, server, f"/c/{name}/", "ann") for name in ("short", "long"))
+    what = f"{EVENTS[1]:,} events against {EVENTS[0]}"
+    return {
+        f"{what}: a trip, ratio": trips,
+        f"{what}: the page, ratio": await _alternate(short, long),
+    }
+
+
+async def _trips(server: Server, name: str = "") -> list[float]:
+    """Trips in a conversation, or in a new one."""
+    async with socket(server, name or uuid4().hex) as client:
+        await client.message(f"approve {TIMES + 1}")
+        await client.until("system_interaction_message", timeout=60)
+        spent = await times(TIMES, lambda: trip(client))
+        await client.answer("continue")
+        await client.until(is_end)
+    return spent
+
+
+async def _new(server: Server) -> list[float]:
+    async def begin() -> None:
+        async with socket(server, uuid4().hex) as client:
+            await echo(client)
+
+    return await times(TIMES, begin)
+
+
+async def _page(server: Server, path: str, user: str) -> list[float]:
+    return await times(TIMES, lambda: asyncio.to_thread(server.get, path, user))
+
+
+async def _alternate(few: Measured, many: Measured) -> float:
+    """How much longer it takes with many; in rounds, to share what else the machine does."""
+    spent: tuple[list[float], list[float]] = ([], [])
+    for _ in range(ROUNDS):
+        for its, work in zip(spent, (few, many), strict=True):
+            its.extend(await work())
+    return statistics.median(spent[1]) / statistics.median(spent[0])

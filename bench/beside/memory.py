@@ -1,0 +1,86 @@
+"""What an idle socket, a conversation that waits, and a user's builder take of the processes."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from bench.beside.clients import UNTIL_NO_HOST, Figures, echo, kibibytes, running, socket
+from tests.support.server import Server, Template
+
+COUNT = 1000
+AT_ONCE = 50
+WORKFLOWS = "default: probe\nworkflows:\n  probe: {}\n  probe_own: {}\n"
+
+
+def measure(template: Template, directory: Path) -> Figures:
+    """See the module."""
+    directory.mkdir()
+    offered = directory / "workflows.yaml"
+    offered.write_text(WORKFLOWS)
+    with running(template, directory / "hosted", WORKFLOWS_FILE=str(offered)) as server:
+        server.create_users(COUNT)
+        figures = asyncio.run(_hosted(server))
+    with running(template, directory / "parked", PARK_AFTER="0.3") as server:
+        return figures | asyncio.run(_parked(server))
+
+
+async def _hosted(server: Server) -> Figures:
+    async with socket(server, "first") as client:
+        for _ in range(20):
+            await echo(client)
+    before = resident(server)
+    async with AsyncExitStack() as stack:
+        for number in range(COUNT):
+            await stack.enter_async_context(socket(server, f"idle{number}"))
+        idle = each(server, before)
+    before = resident(server)
+    await _ask(server, "ask")
+    waiting = each(server, before)
+    return {
+        "an idle socket, KiB": idle,
+        "a conversation that waits in memory, KiB": waiting,
+        **await _builders(server),
+    }
+
+
+async def _parked(server: Server) -> Figures:
+    # What has been parked leaves room behind, which the next thousand take.
+    for name in ("first", "next"):
+        before = resident(server)
+        await _ask(server, name)
+        await asyncio.sleep(UNTIL_NO_HOST)
+    return {"a conversation that is parked, KiB": each(server, before)}
+
+
+async def _ask(server: Server, name: str) -> None:
+    async with socket(server, name) as client:
+        for number in range(COUNT):
+            await client.message("ask", conversation_id=f"{name}{number}")
+            await client.until("system_interaction_message", timeout=60)
+
+
+def each(server: Server, before: float) -> float:
+    """KiB for each of the thousand."""
+    return (resident(server) - before) / COUNT
+
+
+def resident(server: Server) -> float:
+    """KiB of all processes."""
+    return kibibytes(*(child.pid for child in server.children))
+
+
+async def _builders(server: Server) -> Figures:
+    before, began = resident(server), time.perf_counter()
+    limit = asyncio.Semaphore(AT_ONCE)
+
+    async def person(number: int) -> None:
+        async with limit, socket(server, "own", f"many{number}", workflow="probe_own") as client:
+            await echo(client)
+
+    await asyncio.gather(*(person(number) for number in range(COUNT)))
+    took = time.perf_counter() - began
+    return {
+        "1,000 users, each with a builder: connects and echoes a second": COUNT / took,
+        "a user's builder and host, KiB": each(server, before),
+    }
