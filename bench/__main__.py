@@ -65,7 +65,9 @@ def main() -> None:
         "table": results,
     }
     if given.all:
-        report.write(data | {"beside": beside_the_table()})
+        report.write(data)
+        data["beside"] = beside_the_table()
+        report.write(data)
     print("\n".join(report.tables(data)))
     table.show(results)
 

@@ -16,6 +16,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import psutil
+import psycopg
 
 from bench.load import Target
 from natproject import serving
@@ -23,7 +24,7 @@ from natproject.cluster.plan import WEB, WORKERS
 from natproject.settings.env import ROOT
 from sessions_app.operations.local_services.servers import PostgreSQL, Redis
 from tests.support.processes.child import HOST, environment
-from tests.support.server import free_port
+from tests.support.server import ALIVE, free_port
 
 PEOPLE = [f"person{number}" for number in range(64)]
 PEERS = ROOT / "bench" / "peers"
@@ -80,6 +81,15 @@ def until_healthy(port: int, log: Path) -> None:
         time.sleep(0.05)
 
 
+def until_workers(url: str) -> None:
+    """Wait until all workers take work, so that each gets its share."""
+    deadline = time.monotonic() + START
+    with psycopg.connect(url, autocommit=True) as connection:
+        while len(connection.execute(ALIVE).fetchall()) < WORKERS:
+            assert time.monotonic() < deadline, "the workers do not come"
+            time.sleep(0.05)
+
+
 def seeded(env: dict[str, str], root: Path = ROOT) -> list[str]:
     """Migrate, make people; a cookie of each."""
     command = [sys.executable, "-m", "tests.support.database.migrate_and_seed"]
@@ -124,7 +134,7 @@ def cluster(directory: Path) -> Iterator[Contender]:
         ]
         for port, log in zip(ports, logs, strict=False):
             until_healthy(port, log)
-        time.sleep(3)  # the workers take work as well then
+        until_workers(postgresql.url())
         yield Contender(ours_target(ports, cookies), [*pids, postgresql.pid, redis.pid])
 
 

@@ -18,7 +18,9 @@ def measure(template: Template, directory: Path) -> Figures:
     directory.mkdir()
     offered = directory / "workflows.yaml"
     offered.write_text(WORKFLOWS)
-    with running(template, directory / "hosted", WORKFLOWS_FILE=str(offered)) as server:
+    many = {f"SOCKETS_PER_{whose}": str(2 * COUNT) for whose in ("USER", "ADDRESS")}
+    env = {"WORKFLOWS_FILE": str(offered), "PARK_AFTER": "600", **many}
+    with running(template, directory / "hosted", **env) as server:
         server.create_users(COUNT)
         figures = asyncio.run(_hosted(server))
     with running(template, directory / "parked", PARK_AFTER="0.3") as server:
@@ -29,18 +31,21 @@ async def _hosted(server: Server) -> Figures:
     async with socket(server, "first") as client:
         for _ in range(20):
             await echo(client)
-    before = resident(server)
-    async with AsyncExitStack() as stack:
-        for number in range(COUNT):
-            await stack.enter_async_context(socket(server, f"idle{number}"))
-        idle = each(server, before)
+    # In this order, so that nothing takes what another has left behind.
     before = resident(server)
     await _ask(server, "ask")
     waiting = each(server, before)
+    builders = await _builders(server)
+    before = resident(server)
+    async with AsyncExitStack() as stack:
+        names = [f"idle{number}" for number in range(COUNT)]
+        sockets = [await stack.enter_async_context(socket(server, name)) for name in names]
+        idle = each(server, before)
+        assert all(client.close_code is None for client in sockets)
     return {
         "an idle socket, KiB": idle,
         "a conversation that waits in memory, KiB": waiting,
-        **await _builders(server),
+        **builders,
     }
 
 

@@ -15,27 +15,34 @@ COLOURS = {
     "ours-cluster": ("ours, cluster", "#a9c7f0"),
     "nat": ("nat serve (stores nothing)", "#76a532"),
     "langgraph-sqlite": ("LangGraph, SQLite", "#d9822b"),
-    "langgraph-sqlite-one": ("… in one node", "#b3561a"),
+    "langgraph-sqlite-one": ("LangGraph, SQLite, one node", "#b3561a"),
     "langgraph-postgresql": ("LangGraph, PostgreSQL", "#f0b679"),
+    "langgraph-postgresql-one": ("LangGraph, PostgreSQL, one node", "#e8cfa8"),
     "dbos-postgresql": ("DBOS, PostgreSQL", "#8c5a8f"),
     "dbos-sqlite": ("DBOS, SQLite", "#c9a6cb"),
 }
+ABOVE = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": 6.5}
 PARTS = {"prompts": "prompts a second", "echo": "echoes a second", "stream": "tokens a second"}
 
 
 def main(data: Path, chart: Path) -> None:
     """Draw."""
     results = json.loads(data.read_text())["table"]
-    mpl.rcParams |= {"svg.hashsalt": "bench", "font.size": 9, "axes.spines.top": False}
-    figure, axes = pyplot.subplots(1, len(PARTS), figsize=(12, 4.2), width_ratios=(3, 2, 1.5))
+    mpl.rcParams |= {
+        "svg.hashsalt": "bench",
+        "svg.fonttype": "none",
+        "font.size": 9,
+        "axes.spines.top": False,
+    }
+    figure, axes = pyplot.subplots(1, len(PARTS), figsize=(12, 4.6), width_ratios=(3, 2, 1.5))
     for part, (work, title) in zip(axes, PARTS.items(), strict=True):
         draw(part, {case: by for case, by in results.items() if case.split()[0] == work})
         part.set_title(title)
         part.spines["right"].set_visible(False)
     # The prompts have all contenders.
     bars, labels = axes[0].get_legend_handles_labels()
-    figure.legend(bars, labels, loc="lower center", ncols=4, frameon=False)
-    figure.tight_layout(rect=(0, 0.12, 1, 1))
+    figure.legend(bars, labels, loc="lower center", ncols=5, frameon=False)
+    figure.tight_layout(rect=(0, 0.11, 1, 1))
     figure.savefig(chart, metadata={"Date": None})
 
 
@@ -52,10 +59,11 @@ def draw(part: pyplot.Axes, cases: dict[str, dict[str, list[dict[str, float]]]])
                 spread = [[middle - min(rates)], [max(rates) - middle]]
                 at = group + (place - (len(names) - 1) / 2) * width
                 part.bar(at, middle, width, color=colour, label=label, yerr=spread, ecolor="#333")
+                part.text(at, max(rates), f" {middle:,.0f}", **ABOVE)
                 label = None
-    part.set_yscale("log")
     part.set_xticks(range(len(cases)), [f"{case.split()[1]} at once" for case in cases])
     part.yaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,.0f}"))
+    part.margins(y=0.12)
     part.grid(axis="y", alpha=0.3)
     part.set_axisbelow(True)
 
