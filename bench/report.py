@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.contenders import PEERS, PEERS_PYTHON
 from bench.table import CASES, UNITS, Results
-from natproject.settings.env import ROOT
+from tests.support.processes.fork_server import ROOT
 
 DOCS = ROOT / "docs"
 PAGE, DATA, CHART = (DOCS / f"performance.{kind}" for kind in ("md", "json", "svg"))
@@ -154,7 +154,11 @@ def write(data: dict[str, Any]) -> None:
     DATA.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     before, _, rest = PAGE.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
-    PAGE.write_text("".join([before, BEGIN, "\n", "\n".join(tables(data)), "\n\n", END, after]))
+    drawn = (
+        f"![Prompts, echoes and tokens a second]({CHART.name})\n\nData: [{DATA.name}]({DATA.name})."
+    )
+    made = "\n".join(["", drawn, *tables(data), "", ""])
+    PAGE.write_text("".join([before, BEGIN, made, END, after]))
     chart = [str(PEERS_PYTHON), "chart.py", str(DATA), str(CHART)]
     subprocess.run(chart, cwd=PEERS, check=True)
 

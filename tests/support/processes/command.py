@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from natproject.settings.env import ROOT
+from tests.support.processes.fork_server import ROOT
 
 
 def run(
