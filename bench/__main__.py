@@ -68,7 +68,7 @@ def main() -> None:
         report.write(data)
         data["beside"] = beside_the_table()
         report.write(data)
-    print("\n".join(report.tables(data)))
+    print("\n".join(report.ratios(results)))
     table.show(results)
 
 

@@ -13,7 +13,6 @@ from bench.load import load
 
 # By case: how many people are at work at once.
 PEOPLE = {"prompts": (1, 16, 64), "echo": (1, 16, 64), "stream": (1, 16)}
-UNITS = {"prompts": "prompts/s", "echo": "echoes/s", "stream": "tokens/s"}
 CASES = [(work, people) for work, several in PEOPLE.items() for people in several]
 Figures = dict[str, float]
 # By case, such as "prompts 16", and contender: the figures of each round.
