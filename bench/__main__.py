@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--contenders", nargs="+", choices=[*SERVERS, *IN_PROCESS], default=QUICK)
     parser.add_argument("--beside", type=Path, help="another checkout of ours, to compare with")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=0.7)
+    parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--all", action="store_true", help="everything, written into docs/")
     given = parser.parse_args()
     names = [*SERVERS, *IN_PROCESS] if given.all else list(given.contenders)

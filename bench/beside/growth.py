@@ -18,6 +18,7 @@ CONVERSATIONS = (10, 100_000)
 EVENTS = (10, 10_000)
 # Of the many, those of each person.
 OWNERS = 100
+BATCH = 5000
 ROUNDS = 20
 TIMES = 10
 ONE = "SELECT id FROM sessions_app_conversation WHERE conversation_id = 'one'"
@@ -51,19 +52,28 @@ def fill(server: Server, count: int) -> None:
     asyncio.run(_end_one(server))
     users = server.rows("SELECT id FROM auth_user WHERE username LIKE 'many%'")
     rows = of_one(server)
+    owners = [user["id"] for user in users]
+    for first in range(0, count, BATCH):
+        for table, copies in copied(rows, range(first, min(first + BATCH, count)), owners).items():
+            names, marks = ", ".join(copies[0]), ", ".join("?" * len(copies[0]))
+            insert = f"INSERT INTO sessions_app_{table} ({names}) VALUES ({marks})"  # noqa: S608 - ours
+            server.store.execute_many(insert, (tuple(copy.values()) for copy in copies))
+    server.execute("ANALYZE")
+
+
+def copied(
+    rows: dict[str, list[Row]], numbers: range, owners: list[object]
+) -> dict[str, list[Row]]:
+    """Rows of so many copies, by table."""
     own = [row["id"] for table in ("conversation", "run", "interaction") for row in rows[table]]
     made: dict[str, list[Row]] = defaultdict(list)
-    for number in range(count):
+    for number in numbers:
         ids = {old: uuid4().hex for old in own}
-        owner = {"conversation_id": f"copy{number}", "owner_id": users[number % OWNERS]["id"]}
+        owned = {"conversation_id": f"copy{number}", "owner_id": owners[number % len(owners)]}
         for table, found in rows.items():
-            changed = owner if table == "conversation" else {}
+            changed = owned if table == "conversation" else {}
             made[table] += [renamed(row, ids) | changed for row in found]
-    for table, copies in made.items():
-        names, marks = ", ".join(copies[0]), ", ".join("?" * len(copies[0]))
-        insert = f"INSERT INTO sessions_app_{table} ({names}) VALUES ({marks})"  # noqa: S608 - ours
-        server.store.execute_many(insert, (tuple(copy.values()) for copy in copies))
-    server.execute("ANALYZE")
+    return made
 
 
 def of_one(server: Server) -> dict[str, list[Row]]:
