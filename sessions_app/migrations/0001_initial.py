@@ -311,6 +311,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="run",
             index=models.Index(
+                condition=models.Q(("status__in", ["queued", "running", "waiting"])),
+                fields=["conversation"],
+                name="run_unfinished",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(
                 condition=models.Q(("stop_requested_at__isnull", False)),
                 fields=["status"],
                 name="run_stop_requested",

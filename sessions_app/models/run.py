@@ -62,6 +62,12 @@ class Run(models.Model):
             models.Index(
                 fields=["wake_at"], name="run_wake_at", condition=models.Q(wake_at__isnull=False)
             ),
+            # Else who counts a user's unfinished runs would read all that he ever had.
+            models.Index(
+                fields=["conversation"],
+                name="run_unfinished",
+                condition=models.Q(status__in=["queued", "running", "waiting"]),
+            ),
             # Else who looks for runs to stop would read all that wait.
             models.Index(
                 fields=["status"],

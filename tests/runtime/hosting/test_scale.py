@@ -4,9 +4,11 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from bench.workflows import probe
+from sessions_app.conversations.messages import count_unfinished
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, TextPrompt
@@ -119,3 +121,32 @@ async def test_deadlines_that_passed_together_are_each_settled_once() -> None:
         assert expired == [({"value": "no"},)] * count
         updates = Event.objects.filter(type=Event.Type.INTERACTION_UPDATE)
         assert await reads.read(updates.count) == count
+
+
+def finish(owner: int, count: int) -> None:
+    """Give him a conversation with so many runs that have ended."""
+    now = timezone.now()
+    conversation = Conversation.objects.create(
+        owner_id=owner, conversation_id=f"{count}", workflow="probe", created_at=now, updated_at=now
+    )
+    ended = {"key": "k", "text": "x", "status": Run.Status.COMPLETED, "created_at": now}
+    Run.objects.bulk_create(
+        Run(conversation=conversation, message_id=f"m{number}", **ended) for number in range(count)
+    )
+
+
+def steps_to_count(owner: int) -> int:
+    """How many steps (of a hundred instructions) SQLite takes to count his unfinished runs."""
+    taken: list[None] = []
+    connection.ensure_connection()
+    connection.connection.set_progress_handler(lambda: taken.append(None), 100)
+    assert count_unfinished(owner, 100) == 0
+    connection.connection.set_progress_handler(None, 0)
+    return len(taken)
+
+
+@pytest.mark.local_only(reason="SQLite tells how many steps a read takes")
+async def test_runs_that_have_ended_are_not_read_to_count_those_that_have_not() -> None:
+    async with Hosting("probe") as hosting:
+        await reads.read(finish, hosting.user, 1000)
+        assert await reads.read(steps_to_count, hosting.user) < 10
