@@ -62,19 +62,18 @@ class Authentication:
             await self._await_credentials()
 
     async def authorise(self, what: type[ClientMessage]) -> None:
-        """Look whether the identity still holds, unless that was done a moment ago for the like.
+        """The person does something: look whether the identity still holds, and put the end of the
+        session off that it stands on; unless that was done a moment ago for the like.
 
         A look for messages is none for answers: what is approved counts for more.
 
         Raises:
             CloseSocket: it does not.
         """
-        if time.monotonic() - self._authorised_at.get(what, float("-inf")) >= AUTHORISED:
-            await check(self.identity)
-            self._authorised_at[what] = time.monotonic()
-
-    async def put_off_timeout(self) -> None:
-        """The person did something, which a session that the identity stands on counts."""
+        if time.monotonic() - self._authorised_at.get(what, float("-inf")) < AUTHORISED:
+            return
+        await check(self.identity)
+        self._authorised_at[what] = time.monotonic()
         if self.identity is not None and self.identity.session is not None:
             await session_timeouts.put_off(self._scope["session"])
 

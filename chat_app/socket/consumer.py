@@ -64,7 +64,6 @@ class ChatConsumer:
         """Do what a message of the client asks for."""
         if isinstance(message, BY_A_PERSON):
             await self._authentication.authorise(type(message))
-            await self._authentication.put_off_timeout()
         match message:
             case client.UserMessage():
                 await self._submit(message)
