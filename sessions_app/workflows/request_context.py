@@ -110,6 +110,9 @@ def _payload(request: HttpRequest) -> Any:
 Connection = HttpRequest | AsgiScope | RequestMetadata | Any
 
 
+NOTHING = RequestMetadata()
+
+
 @dataclass(frozen=True, slots=True)
 class RequestContext:
     """What a session is about. An empty text, or None, is what nobody named."""
@@ -120,7 +123,7 @@ class RequestContext:
     user_message_id: str = ""
     workflow_run_id: str = ""
     trace: Trace | None = None
-    metadata: RequestMetadata = field(default_factory=RequestMetadata)
+    metadata: RequestMetadata = NOTHING
 
     @classmethod
     def of(cls, connection: Connection, **metadata: Any) -> Self:
