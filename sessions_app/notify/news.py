@@ -47,7 +47,7 @@ def packed(message: dict[str, Any]) -> dict[str, Any]:
         "type": NEWS,
         "conversation": news.conversation.hex,
         "sequence": news.sequence,
-        "copy": json.dumps([_pack(event) for event in news.events]),
+        "copy": json.dumps([_pack(event) for event in news.events]) if news.events else None,
     }
 
 
@@ -56,7 +56,7 @@ def unpacked(message: dict[str, Any]) -> dict[str, Any]:
     if message["type"] != NEWS:
         return message
     conversation = UUID(hex=message["conversation"])
-    events = [_unpack(conversation, *fields) for fields in json.loads(message["copy"])]
+    events = [_unpack(conversation, *fields) for fields in json.loads(message["copy"] or "[]")]
     return {"type": NEWS, "news": News(conversation, message["sequence"], events)}
 
 

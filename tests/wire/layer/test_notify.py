@@ -106,6 +106,7 @@ async def test_many_or_large_events_are_left_out(layer: Layer) -> None:
     await publish([event(1, "x" * MAX_SIZE)])
     for told in (layer.heard, layer.sent):
         assert [message["news"].events for _, message in told] == [[], []]
+        assert [unpacked(packed(message)) for _, message in told] == [each for _, each in told]
 
 
 async def test_what_gathers_for_elsewhere_is_merged(layer: Layer) -> None:
