@@ -37,7 +37,7 @@ class Identity:
 
 
 def still_valid(identities: Collection[Identity]) -> set[Identity]:
-    """Those that hold now: three queries for up to 500 of them. Blocks: call it in a thread."""
+    """Those that hold now: three queries at most for 500 of them. Blocks: call it in a thread."""
     valid: set[Identity] = set()
     every = list(identities)
     for start in range(0, len(every), IDS):
@@ -51,11 +51,7 @@ def _still_valid(identities: list[Identity]) -> set[Identity]:
     found = users().filter(pk__in={each.person.id for each in identities})
     passwords = {user.pk: user.password for user in found if user.is_active}
     sessions = _live_sessions({each.session for each in identities if each.session}, now)
-    keys = set(
-        ApiKey.objects.filter(
-            pk__in={each.api_key for each in identities if each.api_key}, revoked_at=None
-        ).values_list("pk", flat=True)
-    )
+    keys = _live_keys({each.api_key for each in identities if each.api_key})
     return {
         each
         for each in identities
@@ -67,8 +63,16 @@ def _still_valid(identities: list[Identity]) -> set[Identity]:
     }
 
 
+def _live_keys(keys: set[int]) -> set[int]:
+    if not keys:  # nearly always: Django would take its time to find that there is nothing to ask
+        return set()
+    return set(ApiKey.objects.filter(pk__in=keys, revoked_at=None).values_list("pk", flat=True))
+
+
 def _live_sessions(keys: set[str], now: datetime) -> set[str]:
     """Those of the keys whose sessions have not ended, wherever the project keeps its sessions."""
+    if not keys:
+        return set()
     if rows := session_model():
         live = rows.objects.filter(session_key__in=keys, expire_date__gt=now)
         return set(live.values_list("session_key", flat=True))
