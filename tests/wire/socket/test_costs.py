@@ -1,0 +1,104 @@
+"""What a message and an answer cost: counted, as timings differ from machine to machine."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+
+from sessions_app.notify.notifier import Notifier
+from sessions_app.storage import reads, sql
+from sessions_app.storage.writer import Writer, writer
+from sessions_app.workflows import BinaryPrompt, Context, Message, workflow
+from tests.support.hosting import Hosting, make_user
+from tests.support.received_frames import Frame
+from tests.wire.local_socket import LocalSocket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@workflow(name="t_costs", title="Costs", description="Is counted.")
+async def costs(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    if message.text == "approve":
+        for number in range(10):
+            await context.ask(BinaryPrompt(text=f"prompt {number}", options=["yes", "no"]))
+    yield message.text
+
+
+class Costs(Counter[str]):
+    """Counts from `begin` on."""
+
+    def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have calls counted."""
+        loop = asyncio.get_running_loop()
+        for owner, name, what in (
+            (sql, "_execute", "statements"),
+            (CursorWrapper, "execute", "statements"),
+            (BaseDatabaseWrapper, "_commit", "commits"),
+            (reads, "read", "reads"),
+            (Writer, "_put", "to the writer"),
+            (loop, "call_soon_threadsafe", "to the loop"),
+        ):
+            counted = self._counted(getattr(owner, name), what)
+            monkeypatch.setattr(owner, name, counted)
+
+    def _counted(self, function: Callable[..., Any], what: str) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if what == "statements": print("   ", " ".join(str(args[1]).split())[:100])
+            self[what] += 1
+            return function(*args, **kwargs)
+
+        return call
+
+
+@pytest.fixture
+async def socket() -> AsyncIterator[LocalSocket]:
+    notifier = Notifier()
+    async with Hosting("t_costs"):
+        await notifier.start()
+        writer.on_commit = notifier.publish
+        user = await reads.read(make_user, "ann")
+        async with LocalSocket(user, conversation_id="c") as socket:
+            yield socket
+        writer.on_commit = None
+        await notifier.stop()
+
+
+def is_end(frame: Frame) -> bool:
+    return bool(frame["type"] == "run_update_message" and frame["status"] == "complete")
+
+
+async def cost(
+    socket: LocalSocket, work: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> Costs:
+    """Of the second time: the first one finds nothing ready."""
+    await work()
+    await socket.settled()
+    counted, before = Costs(), len(socket.frames)
+    with monkeypatch.context() as patch:
+        counted.watch(patch)
+        await work()
+        await asyncio.sleep(0.1)
+    counted["frames"] = len(socket.frames) - before
+    return counted
+
+
+async def test_what_an_echo_costs(socket: LocalSocket, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def echo() -> None:
+        await socket.say("echo")
+        await socket.until(is_end)
+
+    print(await cost(socket, echo, monkeypatch))
+
+
+async def test_what_an_answer_costs(socket: LocalSocket, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer() -> None:
+        await socket.answer("yes")
+        await socket.until("system_interaction_message")
+
+    await socket.say("approve")
+    await socket.until("system_interaction_message")
+    print(await cost(socket, answer, monkeypatch))
