@@ -71,6 +71,8 @@ class Host:
         self._runs: dict[UUID, RunTask] = {}
         # Those that it has taken up, as transactions see it: before their tasks are there.
         self._taken: set[UUID] = set()
+        # It has let go of its lease: set in the transaction that does.
+        self._released = False
         self._news: list[InteractionSettled] = []
         self._seen: frozenset[RunSighting] = frozenset()
         # Whether the last look left a run where it was that may have its turn later.
@@ -177,11 +179,12 @@ class Host:
             return
         try:
             await self._take_up()
-            while not self._ending and await self._wait():
+            while not self._ending and (await self._wait() or not await self._let_go()):
                 if self._to_look:
                     await self._take_up()
         finally:
-            await self._let_go()
+            if not self._released:
+                await self._let_go()
 
     @property
     def _ending(self) -> bool:
@@ -207,7 +210,9 @@ class Host:
         In the writer's thread, of which there is one. What comes of it goes to `found`, after the
         commit. None where that is not for the transaction to do.
         """
-        if self._ending or not self.generation or self._not_before > time.monotonic():
+        if not self.generation or self._ending or self._released:
+            return None
+        if self._not_before > time.monotonic():  # the database was away a moment ago
             return None
         if settled is not None and settled.run in self._taken:
             return None  # it waits for the answer in memory
@@ -322,28 +327,35 @@ class Host:
             self._to_look = True
         self._changed.set()
 
-    async def _let_go(self) -> None:
-        """Take the runs out of memory, close the builder, and only then let others have the key."""
-        self._stopping = True  # nothing is taken up any more
+    async def _let_go(self) -> bool:
+        """Take the runs out of memory, close the builder, and only then let others have the key.
+
+        False if it may stay, and the transaction of a message has taken up a run meanwhile.
+        """
         left = list(self._runs.values())
         await self._leave(left)
         if self._holder.user_id:
             await self._manager.evict(self._holder.user_id)
         ids = {task.id for task in left}
-
-        def release(tx: Transaction) -> None:
-            let_go(tx, self._lease, ids | self._taken | tx.taken_up)
-
         self.blameless |= ids | self._taken
+
+        def release(tx: Transaction) -> bool:
+            taken = self._taken | tx.taken_up
+            self._released = self._ending or not taken
+            if self._released:
+                let_go(tx, self._lease, ids | taken)
+            return self._released
+
         if self.fenced or self.dropped:
-            return
+            return True
         self._to_look = False
         try:
-            await self._write(release)
+            return await self._write(release)
         except Fenced:
             self.lose()
         except StorageUnavailable:
             self.drop()
+        return True
 
     async def _leave(self, left: list[RunTask]) -> None:
         for task in left:

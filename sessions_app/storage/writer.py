@@ -15,6 +15,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from itertools import count, groupby
 from typing import Any, TypeVar
 
@@ -73,6 +74,7 @@ class _Item:
         if self.lane.failed:
             self.error = StorageUnavailable()
             return
+        tx.now = datetime.now(UTC)  # of each its own: messages have their turns by it
         try:
             self.result = self.work(tx)
         except Refused as refusal:

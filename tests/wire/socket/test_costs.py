@@ -17,7 +17,12 @@ from tests.support.hosting import Hosting, make_user
 from tests.support.received_frames import Frame
 from tests.wire.local_socket import LocalSocket
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.local_only(
+        "in a cluster several processes share the work, and Redis is between them"
+    ),
+]
 
 
 @workflow(name="t_costs", title="Costs", description="Is counted.")
@@ -47,7 +52,6 @@ class Costs(Counter[str]):
 
     def _counted(self, function: Callable[..., Any], what: str) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            if what == "statements": print("   ", " ".join(str(args[1]).split())[:100])
             self[what] += 1
             return function(*args, **kwargs)
 
@@ -87,18 +91,34 @@ async def cost(
 
 
 async def test_what_an_echo_costs(socket: LocalSocket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One transaction stores the message and takes it up, one stores the text and the end."""
+
     async def echo() -> None:
         await socket.say("echo")
         await socket.until(is_end)
 
-    print(await cost(socket, echo, monkeypatch))
+    assert await cost(socket, echo, monkeypatch) == {
+        "to the writer": 2,
+        "commits": 2,
+        "statements": 17,
+        "to the loop": 2,
+        "frames": 7,
+    }
 
 
 async def test_what_an_answer_costs(socket: LocalSocket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One transaction stores it, one stores the next question."""
+
     async def answer() -> None:
         await socket.answer("yes")
         await socket.until("system_interaction_message")
 
     await socket.say("approve")
     await socket.until("system_interaction_message")
-    print(await cost(socket, answer, monkeypatch))
+    assert await cost(socket, answer, monkeypatch) == {
+        "to the writer": 2,
+        "commits": 2,
+        "statements": 14,
+        "to the loop": 2,
+        "frames": 3,
+    }

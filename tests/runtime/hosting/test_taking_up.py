@@ -1,0 +1,67 @@
+"""A message is taken up by the transaction that stores it, where its host is up in the process."""
+
+import asyncio
+import random
+from collections import Counter
+
+import pytest
+
+from sessions_app.hosting import host
+from sessions_app.models import Run
+from sessions_app.workflows import Context, Message, workflow
+from tests.support.hosting import Hosting, until_true
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.local_only("several processes")]
+
+executed: Counter[str] = Counter()
+
+
+@workflow(name="t_taken", title="Taken", description="Says what it is told.")
+async def taken(message: Message, context: Context) -> str:
+    executed[context.run_id] += 1
+    if message.text == "pause":
+        await asyncio.sleep(0.01)
+    return message.text
+
+
+async def test_each_message_is_executed_once_while_its_host_comes_and_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever the host is doing: looking by itself, driving another run, or letting go."""
+    monkeypatch.setattr(host, "LINGER", 0.002)
+    chance = random.Random(1)
+    async with Hosting("t_taken") as hosting:
+        runs = []
+        for number in range(150):
+            text = "pause" if chance.random() < 0.3 else "go"
+            runs.append(await hosting.submit(text, conversation=f"c{number % 2}"))
+            await asyncio.sleep(chance.choice([0, 0, 0.001, 0.002, 0.003, 0.006]))
+        for run in runs:
+            assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert {str(run): executed[str(run)] for run in runs} == {str(run): 1 for run in runs}
+        for name in ("c0", "c1"):
+            events = await hosting.events(name)
+            begun = [event.run for event in events if event.payload.get("status") == "running"]
+            assert len(begun) == len(set(begun)), "a run was taken up twice"
+
+
+async def test_a_burst_of_messages_in_one_transaction_is_executed_in_order() -> None:
+    async with Hosting("t_taken") as hosting:
+        await hosting.ended(await hosting.submit())
+        runs = await asyncio.gather(*(hosting.submit(f"say {number}") for number in range(30)))
+        for run in runs:
+            await hosting.ended(run)
+        said = [e.payload["text"] for e in await hosting.events() if e.type == "message"]
+        assert said == ["go", *(f"say {number}" for number in range(30))]
+
+
+async def test_what_was_taken_up_as_the_process_stops_goes_on_at_the_next_start() -> None:
+    async with Hosting("t_taken") as hosting:
+        await hosting.ended(await hosting.submit())
+        submitting = [asyncio.create_task(hosting.submit("pause")) for _ in range(10)]
+        await until_true(lambda: any(task.done() for task in submitting))
+        await hosting.stop()
+        runs = await asyncio.gather(*submitting)
+        await hosting.start()
+        for run in runs:
+            assert (await hosting.ended(run)).status == Run.Status.COMPLETED
