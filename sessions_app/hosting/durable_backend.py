@@ -12,7 +12,7 @@ from pydantic_core import from_json
 
 from sessions_app.errors import NonDeterminism, TooLarge
 from sessions_app.hosting import run_writes
-from sessions_app.hosting.lease_freshness import LeaseFreshness
+from sessions_app.hosting.lease import LeaseFreshness
 from sessions_app.hosting.output import Output, Write
 from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.hosting.waiting import Waiting

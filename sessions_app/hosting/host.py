@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -11,17 +10,21 @@ from uuid import UUID
 import structlog
 
 from sessions_app.errors import ConversationGone, Fenced, StorageUnavailable
-from sessions_app.hosting.lease import JobClaim, Lease, LeaseHolder, LeaseState, let_go, take_lease
-from sessions_app.hosting.lease_freshness import LeaseFreshness
+from sessions_app.hosting.lease import (
+    JobClaim,
+    Lease,
+    LeaseFreshness,
+    LeaseHolder,
+    LeaseState,
+    take_lease,
+)
 from sessions_app.hosting.run_selection import (
-    ConversationRecord,
-    DrivenRuns,
     RunSighting,
     Selection,
     StartedRun,
-    select_runs,
 )
 from sessions_app.hosting.run_task import Leaving, RunTask
+from sessions_app.hosting.taken_runs import TakenRuns
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.transaction import Transaction
@@ -69,10 +72,7 @@ class Host:
         self._lease = Lease(holder.key, 0)
         self._lane = Lane()
         self._runs: dict[UUID, RunTask] = {}
-        # Those that it has taken up, as transactions see it: before their tasks are there.
-        self._taken: set[UUID] = set()
-        # It has let go of its lease: set in the transaction that does.
-        self._released = False
+        self.taken = TakenRuns()
         self._news: list[InteractionSettled] = []
         self._seen: frozenset[RunSighting] = frozenset()
         # Whether the last look left a run where it was that may have its turn later.
@@ -87,9 +87,6 @@ class Host:
         # The database was away for so long that another may have the key.
         self.dropped = False
         self._not_before = 0.0
-        # Runs that the database let down: to take them up again is no crash of theirs.
-        self.blameless: set[UUID] = set()
-        self._conversations: Mapping[UUID, ConversationRecord] = {}
 
     def wake(self, settled: InteractionSettled | None = None) -> None:
         """There is work: a run to take up or to stop, or the answer that a run waits for."""
@@ -183,7 +180,7 @@ class Host:
                 if self._to_look:
                     await self._take_up()
         finally:
-            if not self._released:
+            if not self.taken.released:
                 await self._let_go()
 
     @property
@@ -210,25 +207,16 @@ class Host:
         In the writer's thread, of which there is one. What comes of it goes to `found`, after the
         commit. None where that is not for the transaction to do.
         """
-        if not self.generation or self._ending or self._released:
+        if not self.generation or self._ending or self.taken.released:
             return None
         if self._not_before > time.monotonic():  # the database was away a moment ago
             return None
-        if settled is not None and settled.run in self._taken:
+        if settled is not None and settled.run in self.taken:
             return None  # it waits for the answer in memory
         try:
-            return self._look(tx)
+            return self.taken.look(tx, self._lease)
         except Fenced:  # it will find out
             return None
-
-    def _look(self, tx: Transaction) -> Selection:
-        taken = frozenset(self._taken | tx.taken_up)
-        driven = DrivenRuns(taken, frozenset(self.blameless), self._conversations)
-        found = select_runs(tx, self._lease, driven)
-        started = {one.run.id for one in found.started}
-        tx.taken_up |= started
-        tx.after_commit.append(partial(self._taken.update, started))
-        return found
 
     async def _take_up(self) -> None:
         # The database was away a moment ago: do not press it.
@@ -237,7 +225,7 @@ class Host:
             return
         self._to_look = False
         try:
-            found = await self._write(self._look)
+            found = await self._write(partial(self.taken.look, lease=self._lease))
         except Fenced:
             self.lose()
         except (StorageUnavailable, ConversationGone):  # one that is gone is not seen again
@@ -250,12 +238,11 @@ class Host:
         """A look is committed: start what it has taken up, and stop what is to be stopped."""
         if self._ending:  # what was taken up is let go with the rest
             return
-        self.blameless.clear()
+        self.taken.found(found)
         self._seen = found.seen
         self._evicting = found.evict
         if found.more:
             self._look_again()
-        self._conversations = found.conversations
         for started in found.started:
             task = self._task(started)
             self._runs[started.run.id] = task
@@ -314,13 +301,13 @@ class Host:
 
     def _left(self, task: RunTask) -> None:
         del self._runs[task.id]
-        self._taken.discard(task.id)
+        self.taken.left(task.id)
         if isinstance(task.failure, Fenced):
             self.lose()
         if self.dropped:
-            self.blameless.add(task.id)
+            self.taken.blameless.add(task.id)
         if isinstance(task.failure, StorageUnavailable):
-            self.blameless.add(task.id)
+            self.taken.blameless.add(task.id)
             self._not_before = time.monotonic() + RETRY_AFTER
         if self._left_some or not task.ended:
             # What waits behind it has its turn, and an answer that it did not get to see.
@@ -332,23 +319,16 @@ class Host:
 
         False if it may stay, and the transaction of a message has taken up a run meanwhile.
         """
-        left = list(self._runs.values())
-        await self._leave(left)
+        in_memory = list(self._runs.values())
+        ids = {task.id for task in in_memory}
+        await self._leave(in_memory)
         if self._holder.user_id:
             await self._manager.evict(self._holder.user_id)
-        ids = {task.id for task in left}
-        self.blameless |= ids | self._taken
-
-        def release(tx: Transaction) -> bool:
-            taken = self._taken | tx.taken_up
-            self._released = self._ending or not taken
-            if self._released:
-                let_go(tx, self._lease, ids | taken)
-            return self._released
-
+        self.taken.absolve(ids)
         if self.fenced or self.dropped:
             return True
         self._to_look = False
+        release = partial(self.taken.release, lease=self._lease, ids=ids, stays=not self._ending)
         try:
             return await self._write(release)
         except Fenced:

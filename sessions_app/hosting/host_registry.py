@@ -77,10 +77,10 @@ class HostRegistry:
         try:
             while not self.stopping:
                 host = self._hosts[key] = Host(holder, manager, self._terms, claim)
-                host.blameless |= blameless
+                host.taken.blameless |= blameless
                 await host.main()
                 if host.dropped:
-                    blameless = host.blameless
+                    blameless = host.taken.blameless
                     await asyncio.sleep(RETRY_AFTER)
                 elif host.fenced or not host.woken:
                     break

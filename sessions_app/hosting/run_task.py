@@ -24,7 +24,7 @@ from sessions_app.errors import (
 )
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.durable_backend import DurableBackend
-from sessions_app.hosting.lease_freshness import LeaseFreshness
+from sessions_app.hosting.lease import LeaseFreshness
 from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.models import Run
 from sessions_app.sessions.manager import SessionManager

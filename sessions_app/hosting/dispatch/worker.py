@@ -17,8 +17,7 @@ from sessions_app.hosting.dispatch.procrastinate import ProcrastinateDispatcher
 from sessions_app.hosting.dispatch.watchdog import Watchdog
 from sessions_app.hosting.host import Terms
 from sessions_app.hosting.host_registry import HostRegistry
-from sessions_app.hosting.lease import THIS_PROCESS
-from sessions_app.hosting.lease_freshness import LeaseFreshness
+from sessions_app.hosting.lease import THIS_PROCESS, LeaseFreshness
 from sessions_app.models import Process
 from sessions_app.notify.groups import LayerMessage, listen
 from sessions_app.notify.host_messages import read_wake, worker_group

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from sessions_app.conversations import messages
 from sessions_app.errors import Busy, Fenced, Invalid, StorageUnavailable, UnknownWorkflow
-from sessions_app.hosting import host, run_selection
+from sessions_app.hosting import run_selection, taken_runs
 from sessions_app.hosting.lease import Lease
 from sessions_app.hosting.run_selection import Selection
 from sessions_app.hosting.run_writes import LeasedRun, append_text
@@ -96,7 +96,7 @@ async def test_of_many_that_are_queued_a_look_reads_few(monkeypatch: pytest.Monk
         queued.append(sum(status == Run.Status.QUEUED for _, status, _ in found.seen))
         return found
 
-    monkeypatch.setattr(host, "select_runs", select)
+    monkeypatch.setattr(taken_runs, "select_runs", select)
     async with Hosting("t_ask") as hosting:
         first = await hosting.submit("one")
         await hosting.prompts(first)
