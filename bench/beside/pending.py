@@ -34,6 +34,11 @@ WAITING = """
     SELECT run_id AS run, conversation_id AS conversation, id AS interaction
     FROM sessions_app_interaction
 """
+CROWDED = """
+    SELECT count(*) AS waiting FROM sessions_app_interaction one
+    JOIN sessions_app_conversation its ON its.id = one.conversation_id
+    WHERE its.conversation_id LIKE 'crowd%'
+"""
 OWNER = """
     SELECT username FROM auth_user JOIN sessions_app_conversation ON owner_id = auth_user.id
     WHERE conversation_id = ?
@@ -77,13 +82,17 @@ async def answers(servers: dict[str, Server]) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in spent.items()}
 
 
-async def crowd(server: Server) -> None:
-    """More runs than the worker has places for begin to wait."""
+def crowd(server: Server) -> None:
+    """More runs than the worker has places for begin to wait: more than one socket follows, too."""
+    asyncio.run(_send(server))
+    while server.rows(CROWDED)[0]["waiting"] < CROWD:
+        time.sleep(0.5)
+
+
+async def _send(server: Server) -> None:
     async with socket(server, "crowd") as client:
         for number in range(CROWD):
-            await client.message("ask", conversation_id=f"crowd{number}")
-        for _ in range(CROWD):
-            await client.until("system_interaction_message", timeout=120)
+            await client.reply_to(await client.message("ask", conversation_id=f"crowd{number}"))
 
 
 async def echoes(servers: dict[str, Server]) -> dict[str, float]:
@@ -106,7 +115,7 @@ def measure(template: Template, directory: Path) -> Figures:
     try:
         for count in (FEW, MANY):
             server = Server.from_template(template, directory / f"{count}", PARK_AFTER="0.3")
-            servers[f"{count:,}"] = server
+            servers[f"{count:,} pending"] = server
             server.start()
             fill(server, count)
         sizes = {name: resident(server) for name, server in servers.items()}
@@ -114,16 +123,16 @@ def measure(template: Template, directory: Path) -> Figures:
         full = Server.from_template(
             template, directory / "full", worker_options=("--concurrency", str(PLACES))
         )
-        servers[f"{MANY:,}, and a full worker"] = full
+        servers[f"{MANY:,} pending, a full worker"] = full
         full.start()
         fill(full, MANY)
-        asyncio.run(crowd(full))
+        crowd(full)
         echoed = asyncio.run(echoes(servers))
     finally:
         for server in servers.values():
             server.drop()
     return {
-        **{f"{name} pending: a worker has MiB": size for name, size in sizes.items()},
-        **{f"{name} pending: answer to end, ms": took for name, took in answered.items()},
-        **{f"{name} pending: a newcomer's echo, ms": took for name, took in echoed.items()},
+        **{f"{name}: a worker has MiB": size for name, size in sizes.items()},
+        **{f"{name}: answer to end, ms": took for name, took in answered.items()},
+        **{f"{name}: a newcomer's echo, ms": took for name, took in echoed.items()},
     }
