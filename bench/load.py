@@ -163,6 +163,7 @@ async def load(
         async with Person(target, number) as one:
             await echo(one, Tally())
             await warm.wait()
+            await WORK[work](one, tally)
             while not enough.is_set():
                 await WORK[work](one, tally)
 
