@@ -69,7 +69,7 @@ class Migration(migrations.Migration):
                 ("title", models.CharField(max_length=200)),
                 ("last_sequence", models.BigIntegerField(default=0)),
                 ("created_at", models.DateTimeField()),
-                ("updated_at", models.DateTimeField(db_index=True)),
+                ("updated_at", models.DateTimeField()),
                 (
                     "owner",
                     models.ForeignKey(
