@@ -24,7 +24,7 @@ class Conversation(models.Model):
     # writes the event, so that the log has no gaps and no reader can pass one.
     last_sequence = models.BigIntegerField(default=0)
     created_at = models.DateTimeField()
-    # No index: each event sets it, and PostgreSQL rewrites all indexes of a row where one of them changes.
+    # No index: each event sets it, and PostgreSQL writes to all indexes of a row where one changes.
     updated_at = models.DateTimeField()
 
     class Meta:

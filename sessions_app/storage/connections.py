@@ -14,7 +14,7 @@ SQLITE = (
     "PRAGMA busy_timeout=20000",
     "PRAGMA journal_size_limit=67108864",
     "PRAGMA cache_size=-2000",
-    # Pages are written to the database once in 40 MB, not in 4: that has all writes wait for the disk.
+    # Its log goes into the database after 40 MB, not after 4: all writes wait meanwhile.
     "PRAGMA wal_autocheckpoint=10000",
     "PRAGMA temp_store=MEMORY",
 )
