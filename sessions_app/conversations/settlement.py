@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sessions_app.models import Event, Interaction, JournalEntry, Run
+from sessions_app.models import Event, Interaction, Run
 from sessions_app.models.people import Person, UserId, read_user_id
 from sessions_app.storage import sql
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.transaction import Transaction
 
 SELECT = """
-    SELECT i.id, i.run_id, r.key, i.conversation_id, r.message_id, r.client_format, i.position,
+    SELECT i.id, i.run_id, r.key, i.conversation_id, r.message_id, r.client_format,
            i.version, i.status, i.prompt, i.expires_at, i.response, i.answered_by_id,
            i.answered_at, i.answered_via, i.answer_id
     FROM sessions_app_interaction i
@@ -31,7 +31,6 @@ class InteractionRecord(NamedTuple):
     conversation_id: UUID
     message_id: str
     client_format: str
-    position: int
     version: int
     status: str
     prompt: dict[str, Any]
@@ -129,12 +128,6 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
     }
     tx.append(interaction.run, Event.Type.INTERACTION_UPDATE.value, payload)
     if settlement.status != Interaction.Status.CANCELLED:
-        sql.update(
-            JournalEntry,
-            {"result": settlement.response, "finished_at": tx.now},
-            run_id=interaction.run_id,
-            position=interaction.position,
-        )
         set_running(interaction.run_id)
     return True
 

@@ -107,7 +107,7 @@ def open_interactions(
     *,
     alone: bool,
 ) -> None:
-    """Ask: interaction, journal entry and event of each prompt.
+    """Ask: interaction and event of each prompt.
 
     `alone`: the run does nothing else meanwhile, so it is a person's turn.
     """
@@ -126,7 +126,6 @@ def open_interactions(
                 "version": 1,
             },
         )
-        _begin(tx, run, call, sequence=sequence)
         sql.insert(
             Interaction,
             id=interaction_id,
@@ -135,6 +134,8 @@ def open_interactions(
             position=call.position,
             sequence=sequence,
             prompt=stored,
+            name=call.name,
+            fingerprint=call.fingerprint,
             status=Interaction.Status.PENDING.value,
             version=1,
             created_at=tx.now,

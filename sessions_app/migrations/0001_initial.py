@@ -146,7 +146,6 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("step", "Step"),
-                            ("ask", "Ask"),
                             ("sleep", "Sleep"),
                             ("now", "Now"),
                             ("random", "Random"),
@@ -189,6 +188,8 @@ class Migration(migrations.Migration):
                 ("position", models.PositiveIntegerField()),
                 ("sequence", models.BigIntegerField()),
                 ("prompt", models.JSONField()),
+                ("name", models.CharField(max_length=200)),
+                ("fingerprint", models.CharField(max_length=32)),
                 (
                     "status",
                     models.CharField(

@@ -10,7 +10,10 @@ from sessions_app.models.run import Run
 
 
 class Interaction(models.Model):
-    """Goes from `pending` to exactly one final status, by one conditional UPDATE."""
+    """Goes from `pending` to exactly one final status, by one conditional UPDATE.
+
+    It is what the run's journal has of the call at its position.
+    """
 
     class Status(models.TextChoices):
         PENDING = "pending"  # waits for its answer
@@ -31,6 +34,9 @@ class Interaction(models.Model):
     # Its place in the conversation's log.
     sequence = models.BigIntegerField()
     prompt = models.JSONField()
+    # The prompt's class, and a digest of the prompt: replay compares both.
+    name = models.CharField(max_length=200)
+    fingerprint = models.CharField(max_length=32)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     # 1 when opened, 2 when settled. An answer that names another version was given to a card that
     # no longer stands.

@@ -6,11 +6,10 @@ from sessions_app.models.run import Run
 
 
 class JournalEntry(models.Model):
-    """What replay reads, so that it repeats nothing."""
+    """What replay reads, so that it repeats nothing. What was asked is an interaction instead."""
 
     class Kind(models.TextChoices):
         STEP = "step"
-        ASK = "ask"
         SLEEP = "sleep"
         NOW = "now"
         RANDOM = "random"

@@ -14,7 +14,7 @@ from sessions_app.models import JournalEntry
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import check_size, storable
 from sessions_app.workflows.backend import Asked, Backend, StoredResponse
-from sessions_app.workflows.journal import Call, CallResult, digest, fingerprint
+from sessions_app.workflows.journal import ASK, Call, CallResult, digest, fingerprint
 from sessions_app.workflows.prompts import Prompt, Response, dump_prompt
 from sessions_app.workflows.request_context import RequestMetadata
 from sessions_app.workflows.run_info import AuthCallback, Message, RunInfo
@@ -213,16 +213,16 @@ class Context:
 
     def _asked(self, prompt: Any) -> Asked:
         json = dump_prompt(prompt)
-        return Asked(self._next(Kind.ASK, type(prompt).__name__, fingerprint(json)), prompt, json)
+        return Asked(self._next(ASK, type(prompt).__name__, fingerprint(json)), prompt, json)
 
     def _call(self, kind: Kind, name: str, *arguments: Any) -> Call:
-        return self._next(kind, name, digest(*arguments))
+        return self._next(kind.value, name, digest(*arguments))
 
-    def _next(self, kind: Kind, name: str, of_arguments: str) -> Call:
+    def _next(self, kind: str, name: str, of_arguments: str) -> Call:
         if self._ended:
             raise RunEnded
         self._position += 1
-        return Call(self._position, kind.value, storable(name[:200]), of_arguments)
+        return Call(self._position, kind, storable(name[:200]), of_arguments)
 
     async def _step(
         self, call: Call, function: "partial[Any]", title: str, retry: Retry | None

@@ -11,6 +11,9 @@ from sessions_app.errors import NonDeterminism
 from sessions_app.models import Interaction, JournalEntry
 from sessions_app.storage.storable import storable
 
+# The kind of a call that asks; the others are those of `JournalEntry`.
+ASK = "ask"
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -92,25 +95,12 @@ class Journal:
     @classmethod
     def load(cls, run: UUID) -> "Journal":
         """Read it. Blocks: call it in a transaction or a thread."""
-        # Before the interactions: an entry that has an answer is to say who gave it.
-        rows = list(JournalEntry.objects.filter(run_id=run))
-        interactions = {
-            interaction.position: interaction
-            for interaction in Interaction.objects.filter(run_id=run).select_related("answered_by")
-        }
-        entries = {}
-        for row in rows:
-            call = Call(row.position, row.kind, row.name, row.fingerprint)
-            finished = row.finished_at is not None
-            entries[row.position] = Entry(
-                call,
-                row.result,
-                row.error,
-                row.sequence,
-                finished,
-                **_answer(interactions, row.position),
-            )
-        return cls(entries)
+        asked = Interaction.objects.filter(run_id=run).select_related("answered_by")
+        entries = [
+            *map(_of_row, JournalEntry.objects.filter(run_id=run)),
+            *map(_of_interaction, asked),
+        ]
+        return cls({entry.call.position: entry for entry in entries})
 
     @property
     def last_sequence(self) -> int:
@@ -151,14 +141,20 @@ class Journal:
             raise NonDeterminism(entry.call.position, recorded=str(entry.call), called="the end")
 
 
-def _answer(interactions: dict[int, Interaction], position: int) -> dict[str, Any]:
-    interaction = interactions.get(position)
-    if interaction is None:
-        return {}
-    by = interaction.answered_by.get_username() if interaction.answered_by else None
-    return {
-        "interaction": interaction.id,
-        "by": by,
-        "is_default": interaction.status == Interaction.Status.EXPIRED,
-        "settled_at": interaction.answered_at,
-    }
+def _of_row(row: JournalEntry) -> Entry:
+    call = Call(row.position, row.kind, row.name, row.fingerprint)
+    return Entry(call, row.result, row.error, row.sequence, row.finished_at is not None)
+
+
+def _of_interaction(row: Interaction) -> Entry:
+    return Entry(
+        Call(row.position, ASK, row.name, row.fingerprint),
+        row.response,
+        None,
+        row.sequence,
+        finished=row.status in (Interaction.Status.ANSWERED, Interaction.Status.EXPIRED),
+        interaction=row.id,
+        by=row.answered_by.get_username() if row.answered_by else None,
+        is_default=row.status == Interaction.Status.EXPIRED,
+        settled_at=row.answered_at,
+    )

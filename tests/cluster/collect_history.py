@@ -34,6 +34,10 @@ JOURNAL = """
     FROM sessions_app_journalentry entry JOIN sessions_app_run run ON run.id = entry.run_id
     WHERE run.conversation_id IN {}
 """
+ASKED = """
+    SELECT run_id AS run, position, 'ask' AS kind, response AS result, answered_at AS finished_at
+    FROM sessions_app_interaction WHERE status <> 'cancelled' AND conversation_id IN {}
+"""
 AUDIT = """
     SELECT conversation, sequence, type, key, generation, holder, writer
     FROM audit WHERE conversation IN {} ORDER BY id
@@ -59,7 +63,7 @@ def history(form: Form, people: Sequence[Person], faults: int) -> History:
         events=read(EVENTS, Event),
         runs=read(RUNS, Run),
         interactions=read(INTERACTIONS, Interaction),
-        journal=read(JOURNAL, entry),
+        journal=read(JOURNAL, entry) + read(ASKED, entry),
         audit=read(AUDIT, Audit) if form.audited else [],
         diary=diary(form),
         lives=[life for node in form.nodes for life in node.lives],

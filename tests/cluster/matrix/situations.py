@@ -22,7 +22,8 @@ RUNS = """
     SELECT run.status,
         (SELECT count(*) FROM sessions_app_interaction i
             WHERE i.run_id = run.id AND i.status = 'pending') AS pending,
-        (SELECT count(*) FROM sessions_app_journalentry j WHERE j.run_id = run.id) AS begun
+        (SELECT count(*) FROM sessions_app_journalentry j WHERE j.run_id = run.id)
+            + (SELECT count(*) FROM sessions_app_interaction i WHERE i.run_id = run.id) AS begun
     FROM sessions_app_run run JOIN sessions_app_conversation c ON c.id = run.conversation_id
     JOIN auth_user u ON u.id = c.owner_id WHERE u.username = %s ORDER BY run.created_at
 """

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from bench.workflows import probe
 from sessions_app.conversations.messages import count_unfinished
-from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
+from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, TextPrompt
 from sessions_app.workflows.journal import fingerprint
@@ -26,7 +26,7 @@ COUNT = 10_000
 def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: object) -> None:
     """Rows as so many runs of `ask` leave them when they are parked."""
     now = timezone.now()
-    conversations, runs, journal, asked, events = [], [], [], [], []
+    conversations, runs, asked, events = [], [], [], []
     for number in range(count):
         conversation = Conversation(
             owner_id=owner,
@@ -49,17 +49,6 @@ def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: ob
         )
         conversations.append(conversation)
         runs.append(run)
-        journal.append(
-            JournalEntry(
-                run=run,
-                position=1,
-                kind="ask",
-                name=type(prompt).__name__,
-                fingerprint=fingerprint(dump_prompt(prompt)),
-                sequence=2,
-                started_at=now,
-            )
-        )
         asked.append(
             Interaction(
                 id=uuid4(),
@@ -68,6 +57,8 @@ def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: ob
                 position=1,
                 sequence=2,
                 prompt=prompt.model_dump(mode="json"),
+                name=type(prompt).__name__,
+                fingerprint=fingerprint(dump_prompt(prompt)),
                 created_at=now,
                 **fields,
             )
@@ -86,7 +77,6 @@ def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: ob
         ]
     Conversation.objects.bulk_create(conversations, batch_size=500)
     Run.objects.bulk_create(runs, batch_size=500)
-    JournalEntry.objects.bulk_create(journal, batch_size=500)
     Interaction.objects.bulk_create(asked, batch_size=500)
     Event.objects.bulk_create(events, batch_size=500)
 

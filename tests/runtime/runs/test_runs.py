@@ -70,7 +70,7 @@ async def test_text_steps_and_answers_come_in_order_and_the_log_has_no_gap() -> 
             assert event.first_sequence == at
             at = event.sequence + 1
         assert events[-1].payload["status"] == "completed"
-        assert [e.kind for e in await hosting.journal(run)] == ["step", "ask", "step"]
+        assert [e.kind for e in await hosting.journal(run)] == ["step", "step"]
 
 
 async def test_a_waiting_run_comes_back_after_a_restart_and_repeats_nothing() -> None:

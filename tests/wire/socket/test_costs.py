@@ -123,7 +123,7 @@ async def test_what_an_answer_costs(socket: LocalSocket, monkeypatch: pytest.Mon
     assert await cost(socket, answer, monkeypatch) == {
         "to the writer": 2,
         "commits": 2,
-        "statements": 14,
+        "statements": 12,
         "to the loop": 2,
         "frames": 3,
     }
