@@ -75,8 +75,6 @@ class Host:
         self.taken = TakenRuns()
         self._news: list[InteractionSettled] = []
         self._seen: frozenset[RunSighting] = frozenset()
-        # Whether the last look left a run where it was that may have its turn later.
-        self._left_some = False
         # Something has changed; and whether that is anything to look at in the database.
         self._changed = asyncio.Event()
         self._to_look = False
@@ -209,6 +207,8 @@ class Host:
         """
         if not self.generation or self._ending or self.taken.released:
             return None
+        if self.taken.left_some:  # it waits behind others, of which there may be a thousand
+            return None
         if self._not_before > time.monotonic():  # the database was away a moment ago
             return None
         if settled is not None and settled.run in self.taken:
@@ -247,7 +247,6 @@ class Host:
             task = self._task(started)
             self._runs[started.run.id] = task
             task.start(self._left)
-        self._left_some = any(run not in self._runs for run, _, _ in found.seen)
         self._pass_on(found)
         self._changed.set()
 
@@ -309,7 +308,7 @@ class Host:
         if isinstance(task.failure, StorageUnavailable):
             self.taken.blameless.add(task.id)
             self._not_before = time.monotonic() + RETRY_AFTER
-        if self._left_some or not task.ended:
+        if self.taken.left_some or not task.ended:
             # What waits behind it has its turn, and an answer that it did not get to see.
             self._to_look = True
         self._changed.set()

@@ -11,6 +11,7 @@ from sessions_app.hosting.run_selection import (
     Selection,
     select_runs,
 )
+from sessions_app.models import Run
 from sessions_app.storage.transaction import Transaction
 
 
@@ -24,6 +25,8 @@ class TakenRuns:
         self.blameless: set[UUID] = set()
         # It has let go of its lease: set in the transaction that does.
         self.released = False
+        # The last look left a run where it was that has its turn later.
+        self.left_some = False
         self._ids: set[UUID] = set()
         self._conversations: Mapping[UUID, ConversationRecord] = {}
 
@@ -34,6 +37,10 @@ class TakenRuns:
         found = select_runs(tx, lease, driven)
         started = {one.run.id for one in found.started}
         tx.taken_up |= started
+        self.left_some = any(
+            run not in ids | started and status != Run.Status.WAITING
+            for run, status, _ in found.seen
+        )
         tx.after_commit.append(partial(self._ids.update, started))
         return found
 

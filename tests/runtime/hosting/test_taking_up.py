@@ -6,14 +6,18 @@ from collections import Counter
 
 import pytest
 
-from sessions_app.hosting import host
+from sessions_app.hosting import host, taken_runs
+from sessions_app.hosting.lease import Lease
+from sessions_app.hosting.run_selection import DrivenRuns, Selection, select_runs
 from sessions_app.models import Run
+from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import Context, Message, workflow
 from tests.support.hosting import Hosting, until_true
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.local_only("several processes")]
 
 executed: Counter[str] = Counter()
+running = asyncio.Event()
 
 
 @workflow(name="t_taken", title="Taken", description="Says what it is told.")
@@ -21,6 +25,8 @@ async def taken(message: Message, context: Context) -> str:
     executed[context.run_id] += 1
     if message.text == "pause":
         await asyncio.sleep(0.01)
+    if message.text == "long":
+        await running.wait()
     return message.text
 
 
@@ -65,3 +71,25 @@ async def test_what_was_taken_up_as_the_process_stops_goes_on_at_the_next_start(
         await hosting.start()
         for run in runs:
             assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+
+
+async def test_a_message_behind_many_others_does_not_look_at_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = []
+
+    def select(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
+        found = select_runs(tx, lease, driven)
+        looks.append(len(found.seen))
+        return found
+
+    async with Hosting("t_taken") as hosting:
+        await hosting.ended(await hosting.submit())
+        await hosting.status(await hosting.submit("long"), Run.Status.RUNNING)
+        monkeypatch.setattr(taken_runs, "select_runs", select)
+        async with asyncio.TaskGroup() as submitting:
+            tasks = [submitting.create_task(hosting.submit(f"say {n}")) for n in range(100)]
+        assert len(looks) < 10, "each message looked at those before it"
+        running.set()
+        for task in tasks:
+            assert (await hosting.ended(task.result())).status == Run.Status.COMPLETED
