@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -29,6 +30,9 @@ class HostRegistry:
         self._hosts: dict[str, Host] = {}
         self._managers: dict[str, SessionManager] = {}
         self._manager_lock = asyncio.Lock()
+        # One for each key that is served. A job that was taken over while this process stood still
+        # may come back to it before it has let go of the key.
+        self._served: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.stopping = False
 
     def __len__(self) -> int:
@@ -73,20 +77,26 @@ class HostRegistry:
         except (UnknownWorkflow, BuilderFailed) as error:
             await self._refuse(holder, claim, error)
             return
+        async with self._served.setdefault(key, asyncio.Lock()):
+            try:
+                await self._serve(holder, manager, claim)
+            finally:
+                # Nothing awaits between the last look at `woken` and this.
+                self._hosts.pop(key, None)
+
+    async def _serve(
+        self, holder: LeaseHolder, manager: SessionManager, claim: JobClaim | None
+    ) -> None:
         blameless: set[UUID] = set()
-        try:
-            while not self.stopping:
-                host = self._hosts[key] = Host(holder, manager, self._terms, claim)
-                host.taken.blameless |= blameless
-                await host.main()
-                if host.dropped:
-                    blameless = host.taken.blameless
-                    await asyncio.sleep(RETRY_AFTER)
-                elif host.fenced or not host.woken:
-                    break
-        finally:
-            # Nothing awaits between the last look at `woken` and this.
-            self._hosts.pop(key, None)
+        while not self.stopping:
+            host = self._hosts[holder.key] = Host(holder, manager, self._terms, claim)
+            host.taken.blameless |= blameless
+            await host.main()
+            if host.dropped:
+                blameless = host.taken.blameless
+                await asyncio.sleep(RETRY_AFTER)
+            elif host.fenced or not host.woken:
+                break
 
     def stop(self) -> None:
         """Have all hosts let go in good order."""

@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from sessions_app.conversations import messages
 from sessions_app.errors import Busy, Fenced, Invalid, StorageUnavailable, UnknownWorkflow
 from sessions_app.hosting import run_selection, taken_runs
+from sessions_app.hosting.host import Terms
+from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import Lease
 from sessions_app.hosting.run_selection import Selection
 from sessions_app.hosting.run_writes import LeasedRun, append_text
@@ -372,3 +374,32 @@ async def test_stop_answers_for_queued_and_waiting_runs() -> None:
         assert stopped == [first, second]
         for run in stopped:
             assert (await hosting.ended(run)).status == Run.Status.CANCELLED
+
+
+async def test_a_key_that_comes_back_before_its_host_has_let_go_is_served() -> None:
+    """So it is where its process stood still: its job was taken over, and taken by it again."""
+    taken_over = False
+
+    def claim(tx: Transaction) -> None:
+        if taken_over:
+            raise Fenced(key, 0, 0)
+
+    async with Hosting("t_ask") as hosting:
+        await hosting.stop()
+        run = await hosting.submit()
+        key = (await hosting.status(run, Run.Status.QUEUED)).key
+        registry = HostRegistry(Terms(park_after=60, drain=10))
+        first = asyncio.create_task(registry.serve(key, claim))
+        await hosting.prompts(run)
+        host = registry.get(key)
+        assert host is not None
+        taken_over = True
+        host.drop()
+        second = asyncio.create_task(registry.serve(key))
+        await first
+        await until_true(lambda: (again := registry.get(key)) and again.generation == 2)
+        await hosting.answer("yes")
+        assert registry.wake(key), "its host is not to be found"
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        registry.stop()
+        await second
