@@ -116,7 +116,8 @@ def _texts(events: QuerySet[Event]) -> list[EventRecord]:
 
 
 def _before(run: UUID, sequence: int) -> QuerySet[Event]:
-    earlier = Event.objects.filter(run_id=run, sequence__lt=sequence)
+    # By now it may be folded into a row that spans the sequence, so by where the rows begin.
+    earlier = Event.objects.filter(run_id=run, first_sequence__lt=sequence)
     border = earlier.filter(type__in=BREAKS).aggregate(at=Max("sequence"))["at"] or 0
     return earlier.filter(sequence__gt=border)
 

@@ -1,9 +1,11 @@
 """From the log to the items of the page, however the log is cut for reading."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, transaction
 
 from chat_app.page import history
 from chat_app.page.conversation_page import read_transcript
@@ -59,6 +61,40 @@ def test_folding_changes_no_item(log: StoredLog) -> None:
     fold(run.id, run.conversation_id)
     assert [(i.dom_id, i.last) for i in items(log)] == [(i.dom_id, i.last) for i in before]
     assert texts(log) == ["one two ", "three"]
+
+
+@pytest.mark.parametrize("where", [{}, {"after": 4}, {"after": 7}, {"before": 6}])
+def test_a_run_that_ends_while_a_part_is_read_leaves_no_half_of_its_text(
+    log: StoredLog, where: dict[str, int]
+) -> None:
+    run = log.message()
+    log.text(run, "one ", "two ", "three ")
+    log.step(run, "look")
+    log.text(run, "four ", "five")
+    reads = 0
+
+    def ended_before(number: int) -> list[tuple[str, str]]:
+        nonlocal reads
+        reads = 0
+
+        def execute(proceed: Callable[..., Any], *query: Any) -> Any:
+            nonlocal reads
+            reads += 1
+            if reads == number:
+                fold(run.id, run.conversation_id)
+            return proceed(*query)
+
+        with connection.execute_wrapper(execute):
+            found = items(log, **where)
+        return [(item.dom_id, item.text) for item in found if isinstance(item, TextSegment)]
+
+    whole = ended_before(0)
+    assert whole
+    assert set(whole) <= {("i3", "one two three "), ("i7", "four five")}
+    for number in range(1, reads + 1):
+        with transaction.atomic():
+            assert ended_before(number) == whole, f"before read {number}"
+            transaction.set_rollback(True)
 
 
 def test_the_texts_of_two_runs_do_not_cut_each_other(log: StoredLog) -> None:
