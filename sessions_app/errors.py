@@ -98,12 +98,13 @@ class WorkflowError(SessionsError):
 class NonDeterminism(WorkflowError):
     """The workflow does not match its journal."""
 
-    def __init__(self, position: int, *, recorded: str, called: str) -> None:
+    def __init__(self, position: int, change: str, *, recorded: str, called: str) -> None:
         super().__init__(
-            f"The workflow no longer matches its journal at position {position}: recorded there is "
-            f"{recorded}, the code now calls {called}. Deploy the code that recorded it and "
-            "resume the run, or cancel it. What must differ between two executions (time, random "
-            "numbers, outside data) belongs into context.now(), context.random() or a step."
+            f"The workflow no longer matches its journal at position {position}: {change} "
+            f"(recorded there is {recorded}, the code now calls {called}). Give a renamed step its "
+            "recorded name by name=, or deploy the code that recorded it; then resume the run. "
+            "What must differ between two executions (time, random numbers, outside data) belongs "
+            "into context.now(), context.random() or a step."
         )
         self.position = position
 

@@ -4,12 +4,25 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.text import Truncator
 
 from sessions_app.admin.read_only import LastRows, ReadOnlyAdmin, seconds, short
 from sessions_app.models import Event, JournalEntry
+from sessions_app.workflows.journal import MAX_ARGUMENTS
 
 EVENT = ("span", "type", "content", "created_at")
-ENTRY = ("position", "kind", "name", "outcome", "duration", "sequence", "started_at", "finished_at")
+ENTRY = (
+    "position",
+    "kind",
+    "name",
+    "called_with",
+    "outcome",
+    "difference",
+    "duration",
+    "sequence",
+    "started_at",
+    "finished_at",
+)
 
 
 class _EventColumns:
@@ -27,6 +40,11 @@ class _EventColumns:
 
 
 class _EntryColumns:
+    @admin.display(description="arguments")
+    def called_with(self, entry: JournalEntry) -> str:
+        """What it was called with."""
+        return Truncator(entry.arguments).chars(MAX_ARGUMENTS)
+
     @admin.display(description="result or error")
     def outcome(self, entry: JournalEntry) -> str:
         """What it came to, or that it is not over."""

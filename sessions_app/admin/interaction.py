@@ -41,7 +41,7 @@ class InteractionsInline(_Columns, LastRows):
     model = Interaction
     fk_name = "run"
     verbose_name_plural = "interactions (the last 100, in order)"
-    fields = readonly_fields = ("position", *COLUMNS, "expires_at")
+    fields = readonly_fields = ("position", *COLUMNS, "expires_at", "difference")
 
 
 @admin.register(Interaction)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from uuid import UUID, uuid4
@@ -21,7 +22,14 @@ from sessions_app.storage.storable import check_size
 from sessions_app.storage.writer import Work
 from sessions_app.workflows.backend import Asked, StoredResponse
 from sessions_app.workflows.concurrency import Slot
-from sessions_app.workflows.journal import Call, CallResult, Entry
+from sessions_app.workflows.journal import (
+    Call,
+    CallResult,
+    Entry,
+    difference,
+    prompt_difference,
+)
+from sessions_app.workflows.prompts import AnyPrompt, load_prompt
 
 
 class DurableBackend:
@@ -57,10 +65,13 @@ class DurableBackend:
     def recall(self, call: Call) -> Entry | None:
         """What the journal has; a mismatch suspends the run even if the workflow catches it."""
         try:
-            return self._journal.recall(call)
+            entry = self._journal.recall(call)
         except NonDeterminism as error:
             self._mismatch = error
             raise
+        if entry is not None:
+            self._note(entry, difference(entry.call.arguments, call.arguments))
+        return entry
 
     def check_match(self) -> None:
         """Raise NonDeterminism if the workflow has not matched its journal so far."""
@@ -102,10 +113,13 @@ class DurableBackend:
     async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
         """See `Backend`."""
         responses: dict[int, StoredResponse] = {}
+        recorded: dict[int, AnyPrompt] = {}
         interactions: dict[int, UUID] = {}
         new: list[tuple[Asked, UUID]] = []
         for one in asked:
             position, entry = one.call.position, self.recall(one.call)
+            if entry is not None and (before := self._asked_before(entry, one)) is not None:
+                recorded[position] = before
             if entry is not None and entry.finished:
                 responses[position] = StoredResponse(
                     entry.result, entry.by, entry.settled_at, is_default=entry.is_default
@@ -118,12 +132,14 @@ class DurableBackend:
         if interactions:
             answers = await self._wait_for_people(set(interactions.values()), _new_prompts(new))
             responses |= {position: answers[one] for position, one in interactions.items()}
+        for position, prompt in recorded.items():
+            responses[position] = replace(responses[position], prompt=prompt)
         return [responses[one.call.position] for one in asked]
 
     async def sleep(self, call: Call, until: datetime) -> None:
         """See `Backend`."""
         left = (until - timezone.now()).total_seconds()
-        recorded = self.recall(call) is not None
+        recorded = self._journal.recall(call) is not None
         if recorded and left <= 0:
             return
         alone = self.waiting.nothing
@@ -147,6 +163,19 @@ class DurableBackend:
                 wake_at=self.waiting.wake_at,
             )
         )
+
+    def _asked_before(self, entry: Entry, asked: Asked) -> AnyPrompt | None:
+        """What is recorded, unless it is what is asked now."""
+        now = from_json(asked.json)
+        if entry.prompt is None or entry.prompt == now:
+            return None
+        before = load_prompt(entry.prompt)
+        self._note(entry, prompt_difference(before.model_dump(mode="json"), now))
+        return before
+
+    def _note(self, entry: Entry, found: str) -> None:
+        if found not in ("", entry.difference):
+            self._write(lambda tx: run_writes.note_difference(tx, self._leased, entry.call, found))
 
     async def _wait_for_people(
         self, interactions: set[UUID], new: list[run_writes.NewPrompt]

@@ -21,6 +21,7 @@ from sessions_app.errors import (
     StorageUnavailable,
     TookTooLong,
     TooLarge,
+    WorkflowError,
 )
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.durable_backend import DurableBackend
@@ -32,12 +33,19 @@ from sessions_app.sessions.runner import Runner
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.writer import Lane, Work, writer
+from sessions_app.workflows.journal import line_of
 from sessions_app.workflows.request_context import RequestMetadata
 from sessions_app.workflows.run_info import Message
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+
+# What people read of a run that does not fit its code.
+SUSPENDED = (
+    "This is paused, as the program behind it was changed or has an error. Nothing is lost: it "
+    "goes on once that is mended."
+)
 
 
 class Leaving(Enum):
@@ -146,7 +154,7 @@ class RunTask:
         except (Fenced, ConversationGone, StorageUnavailable) as error:
             self.failure = error
         except (NonDeterminism, NotJson) as error:
-            await self._end(Run.Status.SUSPENDED, type(error).__name__, str(error))
+            await self._suspend(error)
         except Exception as error:  # noqa: BLE001 - workflow code may raise anything
             await self._failed(error)
         except BaseException:
@@ -205,10 +213,17 @@ class RunTask:
         try:
             self._backend.check_match()  # the workflow may have made another error of it
         except NonDeterminism as mismatch:
-            await self._end(Run.Status.SUSPENDED, "NonDeterminism", str(mismatch))
+            await self._suspend(mismatch)
         else:
             if self._leaving is None:
                 await self._report(error)
+
+    async def _suspend(self, error: WorkflowError) -> None:
+        """People learn that it is not over; operators what is to be mended, and where."""
+        line = line_of(error)
+        detail = f"{error}\nIt came up at {line}." if line else str(error)
+        log.error("run.suspended", run=str(self.id), error=detail)
+        await self._end(Run.Status.SUSPENDED, type(error).__name__, SUSPENDED, detail)
 
     async def _report(self, error: BaseException | None) -> None:
         """Fail. Our own errors are written for people; those of other code may hold internals."""

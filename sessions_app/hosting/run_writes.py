@@ -15,7 +15,7 @@ from sessions_app.storage.records import RunRecord
 from sessions_app.storage.run_text import fold, pieces_of
 from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction
-from sessions_app.workflows.journal import Call, CallResult
+from sessions_app.workflows.journal import ASK, Call, CallResult
 
 # A call of `ask`, its prompt as it is stored, and the id of its interaction.
 NewPrompt = tuple[Call, dict[str, Any], UUID]
@@ -135,7 +135,6 @@ def open_interactions(
             sequence=sequence,
             prompt=stored,
             name=call.name,
-            fingerprint=call.fingerprint,
             status=Interaction.Status.PENDING.value,
             version=1,
             created_at=tx.now,
@@ -147,6 +146,13 @@ def open_interactions(
         leased.wait(tx)
     else:
         leased.progressed(tx)
+
+
+def note_difference(tx: Transaction, leased: LeasedRun, call: Call, difference: str) -> None:
+    """Replay made a recorded call in another way: for operators to see."""
+    run = leased.check(tx)
+    model = Interaction if call.kind == ASK else JournalEntry
+    sql.update(model, {"difference": difference}, run_id=run.id, position=call.position)
 
 
 def begin_sleep(
@@ -261,7 +267,7 @@ def _begin(tx: Transaction, run: RunRecord, call: Call, **columns: Any) -> None:
         position=call.position,
         kind=call.kind,
         name=call.name,
-        fingerprint=call.fingerprint,
+        arguments=call.arguments,
         started_at=tx.now,
         **columns,
     )

@@ -34,9 +34,10 @@ class Interaction(models.Model):
     # Its place in the conversation's log.
     sequence = models.BigIntegerField()
     prompt = models.JSONField()
-    # The prompt's class, and a digest of the prompt: replay compares both.
+    # What kind of answer it takes: replay compares it. In what a later replay asked otherwise,
+    # which changes nothing: the answer is one to the prompt that is recorded.
     name = models.CharField(max_length=200)
-    fingerprint = models.CharField(max_length=32)
+    difference = models.TextField(blank=True, db_default="")
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     # 1 when opened, 2 when settled. An answer that names another version was given to a card that
     # no longer stands.

@@ -20,9 +20,12 @@ class JournalEntry(models.Model):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="journal", db_index=False)
     position = models.PositiveIntegerField()
     kind = models.CharField(max_length=10, choices=Kind.choices)
-    # What was called, and a digest of what it was called with: replay compares both.
+    # What was called: replay compares kind and name.
     name = models.CharField(max_length=200)
-    fingerprint = models.CharField(max_length=32)
+    # The beginning of what it was called with, as JSON; and in what a later replay called it
+    # with something else, which ends nothing.
+    arguments = models.TextField(blank=True)
+    difference = models.TextField(blank=True, db_default="")
     result = models.JSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
     # The conversation's last sequence when this was recorded. Text of the run after the last

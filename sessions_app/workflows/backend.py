@@ -21,12 +21,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """How an interaction was settled; without a response nobody answered in time."""
+    """How an interaction was settled; without a response nobody answered in time.
+
+    `prompt`: what was asked, where the code asks otherwise by now.
+    """
 
     response: dict[str, Any] | None
     by: str | None
     at: datetime | None
     is_default: bool
+    prompt: AnyPrompt | None = None
 
 
 class Backend(Protocol):

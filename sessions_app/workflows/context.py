@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.utils import timezone
 
@@ -14,11 +14,11 @@ from sessions_app.models import JournalEntry
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import check_size, storable
 from sessions_app.workflows.backend import Asked, Backend, StoredResponse
-from sessions_app.workflows.journal import ASK, Call, CallResult, digest, fingerprint
-from sessions_app.workflows.prompts import Prompt, Response, dump_prompt
+from sessions_app.workflows.journal import ASK, Call, CallResult, described
+from sessions_app.workflows.prompts import Prompt, Response, dump_prompt, kind_of
 from sessions_app.workflows.request_context import RequestMetadata
 from sessions_app.workflows.run_info import AuthCallback, Message, RunInfo
-from sessions_app.workflows.steps import Retry, execute, result_type
+from sessions_app.workflows.steps import Retry, execute, name_of, result_type
 from sessions_app.workflows.trace import Trace
 
 T = TypeVar("T")
@@ -117,6 +117,7 @@ class Context:
         function: Callable[..., Awaitable[T]] | Callable[..., T],
         *args: Any,
         title: str | None = None,
+        name: str | None = None,
         retry: Retry | None = None,
         **kwargs: Any,
     ) -> Awaitable[T]:
@@ -127,6 +128,7 @@ class Context:
 
         Args:
             title: shows the step on the page, with its result.
+            name: what replay knows it by; else the function's own name.
             retry: tries again when it raises.
 
         Raises:
@@ -134,8 +136,9 @@ class Context:
                 (`TooLarge`); recorded, so replay raises it too.
             NotJson: its result cannot be stored.
         """
-        name = getattr(function, "__qualname__", type(function).__qualname__)
-        call = self._call(Kind.STEP, name, args, kwargs)
+        call = self._call(
+            Kind.STEP, name or name_of(function), *args, *([kwargs] if kwargs else ())
+        )
         return self._step(call, partial(function, *args, **kwargs), title or "", retry)
 
     async def ask(self, prompt: Prompt[R]) -> R:
@@ -184,7 +187,7 @@ class Context:
         Raises:
             TooLarge: it is longer than MAX_SHOWN.
         """
-        call = self._call(Kind.SHOW, name, payload)
+        call = self._call(Kind.SHOW, Kind.SHOW.value, name, payload)
         if self._backend.recall(call) is None:
             check_size("What is to be shown", [name, payload], "MAX_SHOWN")
             self._backend.note(call, CallResult(title=name, payload=payload))
@@ -212,17 +215,16 @@ class Context:
         return value
 
     def _asked(self, prompt: Any) -> Asked:
-        json = dump_prompt(prompt)
-        return Asked(self._next(ASK, type(prompt).__name__, fingerprint(json)), prompt, json)
+        return Asked(self._next(ASK, kind_of(prompt)), prompt, dump_prompt(prompt))
 
     def _call(self, kind: Kind, name: str, *arguments: Any) -> Call:
-        return self._next(kind.value, name, digest(*arguments))
+        return self._next(kind.value, name, described(*arguments) if arguments else "")
 
-    def _next(self, kind: str, name: str, of_arguments: str) -> Call:
+    def _next(self, kind: str, name: str, arguments: str = "") -> Call:
         if self._ended:
             raise RunEnded
         self._position += 1
-        return Call(self._position, kind, storable(name[:200]), of_arguments)
+        return Call(self._position, kind, storable(name[:200]), arguments)
 
     async def _step(
         self, call: Call, function: "partial[Any]", title: str, retry: Retry | None
@@ -283,7 +285,9 @@ def _failure(call: Call, error: dict[str, Any]) -> StepFailed:
     return StepFailed(call.name, error["type"], error["message"])
 
 
-def _respond(prompt: Prompt[R], answered: StoredResponse) -> R:
+def _respond(asked: Prompt[R], answered: StoredResponse) -> R:
+    # An answer is one to the prompt that the person saw.
+    prompt = cast("Prompt[R]", answered.prompt or asked)
     if answered.response is None:
         raise PromptExpired(prompt.text)
     return prompt.respond(

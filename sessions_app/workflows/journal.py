@@ -1,5 +1,6 @@
 """The journal of a run: recall what is recorded, or find out that the code no longer matches."""
 
+import traceback
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -13,24 +14,33 @@ from sessions_app.storage.storable import storable
 
 # The kind of a call that asks; the others are those of `JournalEntry`.
 ASK = "ask"
+# So much of a call's arguments is recorded, and of a value that has changed is said.
+MAX_ARGUMENTS = 500
+MAX_SAID = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What the workflow asks for at a position."""
+    """What the workflow asks for at a position. Replay compares kind and name.
+
+    `arguments` are JSON, see `described`; those of an `ask` are its prompt.
+    """
 
     position: int
     kind: str
     name: str
-    fingerprint: str
+    arguments: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name} ({self.fingerprint[:8]})"
+        return f"{self.kind} {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is recorded at a position. For an `ask`, `interaction` is its row."""
+    """What is recorded at a position. For an `ask`, `interaction` is its row.
+
+    `difference`: in what a replay before found the call to differ from what is recorded.
+    """
 
     call: Call
     result: Any
@@ -41,6 +51,8 @@ class Entry:
     by: str | None = None
     is_default: bool = False
     settled_at: Any = None
+    prompt: dict[str, Any] | None = None
+    difference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +65,60 @@ class CallResult:
     payload: str = ""
 
 
-def digest(*values: Any) -> str:
-    """A fingerprint of arguments: of their JSON, and of the class where a value has none."""
-    return fingerprint(
-        to_json(
-            _in_order(values),
-            fallback=lambda value: type(value).__qualname__,
-            inf_nan_mode="strings",
-            bytes_mode="base64",
-        )
+def described(*values: Any) -> str:
+    """Arguments as they are recorded: their JSON, with the class where a value has none.
+
+    Of a long one the beginning, and a digest by which a difference behind it is found out.
+    """
+    json = to_json(
+        _in_order(values),
+        fallback=lambda value: type(value).__qualname__,
+        inf_nan_mode="strings",
+        bytes_mode="base64",
     )
+    text = json.decode()
+    if len(text) <= MAX_ARGUMENTS:
+        return text
+    return f"{text[:MAX_ARGUMENTS]}…{blake2b(json, digest_size=16).hexdigest()}"
 
 
-def fingerprint(json: bytes) -> str:
-    """That of what is JSON already."""
-    return blake2b(json, digest_size=16).hexdigest()
+def difference(recorded: str, called: str) -> str:
+    """In what the arguments of a call differ from those that are recorded; empty if in nothing."""
+    if recorded == called:
+        return ""
+    if len(recorded) > MAX_ARGUMENTS and recorded[:MAX_ARGUMENTS] == called[:MAX_ARGUMENTS]:
+        return f"the arguments differ behind their first {MAX_ARGUMENTS} characters"
+    return _change("the arguments", recorded[:MAX_ARGUMENTS], called[:MAX_ARGUMENTS])
+
+
+def prompt_difference(recorded: dict[str, Any], asked: dict[str, Any]) -> str:
+    """The same of a prompt, field by field."""
+    fields = [name for name in recorded | asked if recorded.get(name) != asked.get(name)]
+    return "; ".join(_change(name, *map(_said, (recorded, asked), [name] * 2)) for name in fields)
+
+
+def _said(prompt: dict[str, Any], field: str) -> str:
+    return to_json(prompt[field]).decode() if field in prompt else "nothing"
+
+
+def _change(what: str, recorded: str, called: str) -> str:
+    # From shortly before the place where they part.
+    same = next((n for n, (a, b) in enumerate(zip(recorded, called, strict=False)) if a != b), 0)
+    start = same - MAX_SAID // 4 if same > MAX_SAID // 2 else 0
+    was, now = (
+        f"{'…' * (start > 0)}{text[start:][:MAX_SAID]}{'…' * (len(text) > start + MAX_SAID)}"
+        for text in (recorded, called)
+    )
+    return f"{what}: {was} became {now}"
+
+
+def line_of(error: BaseException) -> str:
+    """The line of the workflow's own code at which an error came up; empty if at none."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        module = str(frame.f_globals.get("__name__"))
+        if module.partition(".")[0] not in ("sessions_app", "asyncio"):
+            return f"line {line} of {module}, in {frame.f_code.co_name}"
+    return ""
 
 
 def _in_order(value: Any) -> Any:
@@ -126,8 +177,16 @@ class Journal:
         entry = self._entries.get(call.position)
         if entry is None:
             return None
-        if entry.call != call:
-            raise NonDeterminism(call.position, recorded=str(entry.call), called=str(call))
+        recorded = entry.call
+        for field, was, now in (
+            ("kind", recorded.kind, call.kind),
+            ("name", recorded.name, call.name),
+        ):
+            if was != now:
+                change = f"the {field} was {was!r} and is {now!r} now"
+                raise NonDeterminism(
+                    call.position, change, recorded=str(recorded), called=str(call)
+                )
         return entry
 
     def check_complete(self, position: int) -> None:
@@ -137,18 +196,26 @@ class Journal:
             NonDeterminism: the journal goes on behind it.
         """
         if self.last_position > position:
-            entry = self._entries[self.last_position]
-            raise NonDeterminism(entry.call.position, recorded=str(entry.call), called="the end")
+            first = min(one for one in self._entries if one > position)
+            recorded = str(self._entries[first].call)
+            change = "the workflow comes to its end before it"
+            raise NonDeterminism(first, change, recorded=recorded, called="the end")
 
 
 def _of_row(row: JournalEntry) -> Entry:
-    call = Call(row.position, row.kind, row.name, row.fingerprint)
-    return Entry(call, row.result, row.error, row.sequence, row.finished_at is not None)
+    return Entry(
+        Call(row.position, row.kind, row.name, row.arguments),
+        row.result,
+        row.error,
+        row.sequence,
+        finished=row.finished_at is not None,
+        difference=row.difference,
+    )
 
 
 def _of_interaction(row: Interaction) -> Entry:
     return Entry(
-        Call(row.position, ASK, row.name, row.fingerprint),
+        Call(row.position, ASK, row.name),
         row.response,
         None,
         row.sequence,
@@ -157,4 +224,6 @@ def _of_interaction(row: Interaction) -> Entry:
         by=row.answered_by.get_username() if row.answered_by else None,
         is_default=row.status == Interaction.Status.EXPIRED,
         settled_at=row.answered_at,
+        prompt=row.prompt,
+        difference=row.difference,
     )

@@ -393,6 +393,11 @@ AnyPrompt = Annotated[
 _adapter: TypeAdapter[AnyPrompt] = TypeAdapter(AnyPrompt)
 
 
+def kind_of(prompt: Any) -> str:
+    """What an answer to it is. Where that is one of several options, the controls may change."""
+    return "choice" if isinstance(prompt, _OneOption) else str(prompt.input_type)
+
+
 def dump_prompt(prompt: BaseModel) -> bytes:
     """The prompt as it is stored: JSON, without the characters that `storable` replaces."""
     with suppress(PydanticSerializationError):  # half of a surrogate pair

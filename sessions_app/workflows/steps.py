@@ -31,6 +31,12 @@ class Retry(BaseModel):
     on: tuple[type[Exception], ...] = (Exception,)
 
 
+def name_of(function: Callable[..., Any]) -> str:
+    """What a function is called where it is defined, wherever that is moved to."""
+    plain = function.func if isinstance(function, partial) else function
+    return str(getattr(plain, "__name__", type(plain).__name__))
+
+
 async def execute(function: Callable[[], Any], retry: Retry | None) -> Any:
     """Call it, and again as `retry` says; raises what the last try raised."""
     if retry is None:

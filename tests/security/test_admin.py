@@ -39,7 +39,7 @@ def rows() -> dict[str, Model]:
     now = timezone.now()
     interaction = log.ask(run, TextPrompt(text=SECRET))
     entry = JournalEntry.objects.create(
-        run=run, position=9, kind="step", name=SECRET, fingerprint="f", sequence=9, started_at=now
+        run=run, position=9, kind="step", name=SECRET, sequence=9, started_at=now
     )
     lease = HostLease.objects.create(
         key=f"user:{SECRET}",

@@ -12,8 +12,7 @@ from sessions_app.conversations.messages import count_unfinished
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, TextPrompt
-from sessions_app.workflows.journal import fingerprint
-from sessions_app.workflows.prompts import dump_prompt
+from sessions_app.workflows.prompts import kind_of
 from tests.support.hosting import Hosting, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,8 +56,7 @@ def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: ob
                 position=1,
                 sequence=2,
                 prompt=prompt.model_dump(mode="json"),
-                name=type(prompt).__name__,
-                fingerprint=fingerprint(dump_prompt(prompt)),
+                name=kind_of(prompt),
                 created_at=now,
                 **fields,
             )

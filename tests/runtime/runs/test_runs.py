@@ -251,9 +251,13 @@ async def test_a_durable_sleep_time_and_chance_replay_the_same() -> None:
         assert await hosting.output(run) == f"x True {number}"
 
 
+def make_note(text: str) -> str:
+    return text
+
+
 @workflow(name="t_changed", title="Changed")
 async def changed(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    await context.step(note, executed[0] if executed else "x")
+    await context.step(note if executed else make_note, "x")
     await context.ask(TextPrompt(text="?"))
     yield "done"
 
@@ -267,8 +271,8 @@ async def test_a_workflow_that_does_not_match_its_journal_is_suspended_and_can_g
         await hosting.answer("x")
         row = await hosting.ended(run)
         assert row.status == Run.Status.SUSPENDED
-        assert "position 1" in problem(row)["message"]
-        assert "step note" in problem(row)["message"]
+        assert "position 1" in problem(row)["detail"]
+        assert "step note" in problem(row)["detail"]
 
 
 async def test_a_run_is_stopped_while_it_waits_and_its_prompt_is_cancelled() -> None:

@@ -1,10 +1,7 @@
 """Code that changes under a parked run, and code that never was the same twice."""
 
 import asyncio
-import os
-import random
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,29 +10,12 @@ from django.db import connection
 from sessions_app.models import Run
 from sessions_app.operations import operators
 from sessions_app.storage import reads
-from sessions_app.workflows import Context, Message, TextPrompt, WorkflowError, workflow
-from sessions_app.workflows.journal import Entry, Journal, digest
+from sessions_app.workflows import Context, RadioPrompt, TextPrompt, WorkflowError
+from sessions_app.workflows.journal import Entry, Journal
+from tests.runtime.replay.deployed import Body, deploy, executed, other, work
 from tests.support.hosting import Hosting, problem, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-executed: list[str] = []
-Body = Callable[[Context], Awaitable[str]]
-body: list[Body] = []
-
-
-def work(name: str) -> str:
-    executed.append(name)
-    return name
-
-
-def other(name: str) -> str:
-    return work(name)
-
-
-@workflow(name="t_deployed", title="Whatever is deployed")
-async def deployed(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    yield await body[0](context)
 
 
 def handle() -> Any:
@@ -75,7 +55,12 @@ async def shortened(context: Context) -> str:
 async def asks_another(context: Context) -> str:
     await context.step(work, "a")
     await context.step(other, "b")
-    return (await context.ask(TextPrompt(text="Delete it all?"))).text
+    return str((await context.ask(RadioPrompt(text="Go on?", options=["yes", "no"]))).value)
+
+
+async def asks_in_tasks(context: Context) -> str:
+    await asyncio.gather(reordered(context), context.ask(TextPrompt(text="Go on?")))
+    return "both"
 
 
 async def swallows(context: Context) -> str:
@@ -86,103 +71,53 @@ async def swallows(context: Context) -> str:
 
 
 @pytest.mark.parametrize(
-    ("changed", "position", "said"),
+    ("changed", "position", "said", "where"),
     [
-        (added, 1, "step work"),
-        (removed, 2, "step other"),
-        (reordered, 1, "step work"),
-        (shortened, 3, "the end"),
-        (asks_another, 3, "ask TextPrompt"),
-        (swallows, 2, "step other"),
+        (added, 2, "the name was 'other' and is 'work' now", "recorded"),
+        (removed, 2, "the kind was 'step' and is 'ask' now", "removed"),
+        (reordered, 1, "the name was 'work' and is 'other' now", "reordered"),
+        (shortened, 2, "the workflow comes to its end before it", ""),
+        (asks_another, 3, "the name was 'text' and is 'choice' now", "asks_another"),
+        (asks_in_tasks, 1, "the name was 'work' and is 'other' now", "reordered"),
+        (swallows, 2, "the kind was 'step' and is 'ask' now", "removed"),
     ],
 )
 async def test_changed_code_suspends_a_parked_run_and_the_old_code_resumes_it(
-    changed: Body, position: int, said: str
+    changed: Body, position: int, said: str, where: str
 ) -> None:
     executed.clear()
-    body[:] = [recorded]
+    deploy(recorded)
     async with Hosting("t_deployed") as hosting:
         run = await hosting.submit()
         [prompt] = await hosting.prompts(run)
-        body[:] = [changed]
+        deploy(changed)
         await hosting.restart()
         await hosting.answer("yes", prompt)
         row = await hosting.ended(run)
         assert row.status == Run.Status.SUSPENDED
-        assert f"at position {position}" in problem(row)["message"]
-        assert said in problem(row)["message"]
+        assert problem(row)["message"].startswith("This is paused")
+        assert f"at position {position}: {said}" in problem(row)["detail"]
+        assert ("It came up at line" in problem(row)["detail"]) == bool(where)
+        assert problem(row)["detail"].endswith(f", in {where}." if where else " or a step.")
         assert executed == ["a", "b"]
-        body[:] = [recorded]
+        deploy(recorded)
         assert await hosting.in_thread(operators.resume, run, by="an operator")
         assert (await hosting.ended(run)).status == Run.Status.COMPLETED
         assert await hosting.output(run) == "yes c"
         assert executed == ["a", "b", "c"]
 
 
-async def _by(context: Context, value: Any) -> str:
-    await context.step(work, str(value))
-    return (await context.ask(TextPrompt(text="?"))).text
-
-
-@pytest.mark.parametrize(
-    "draw",
-    [
-        pytest.param(lambda: random.random(), id="chance"),
-        pytest.param(lambda: time.time_ns(), id="time"),
-        pytest.param(lambda: os.environ["T_REPLAY"], id="environment"),
-        pytest.param(lambda: len(executed), id="state of the process"),
-    ],
-)
-async def test_what_differs_from_execution_to_execution_is_found_out(
-    draw: Callable[[], object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    executed.clear()
-    body[:] = [lambda context: _by(context, draw())]
-    monkeypatch.setenv("T_REPLAY", "before")
-    async with Hosting("t_deployed") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
-        monkeypatch.setenv("T_REPLAY", "after")
-        await hosting.restart()
-        await hosting.answer("x")
-        row = await hosting.ended(run)
-        assert row.status == Run.Status.SUSPENDED
-        assert "context.now(), context.random() or a step" in problem(row)["message"]
-
-
-def test_the_order_of_a_set_is_no_difference() -> None:
-    # They collide in a small table: who came first is first.
-    one, other = {0}, {8}
-    one.add(8)
-    other.add(0)
-    assert list(one) != list(other)
-    assert digest({"ids": [one]}) == digest({"ids": [other]})
-    assert digest({0, 8}) != digest({0, 9})
-
-
-async def test_what_the_context_draws_may_differ() -> None:
-    async def drawn(context: Context) -> str:
-        return await _by(context, f"{context.now()} {context.random()}")
-
-    body[:] = [drawn]
-    async with Hosting("t_deployed") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
-        await hosting.restart()
-        await hosting.answer("x")
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-
-
 async def test_a_result_that_is_not_json_suspends_with_what_to_return() -> None:
     async def returns_a_handle(context: Context) -> str:
         return str(await context.step(handle))
 
-    body[:] = [returns_a_handle]
+    deploy(returns_a_handle)
     async with Hosting("t_deployed") as hosting:
         row = await hosting.ended(await hosting.submit())
         assert row.status == Run.Status.SUSPENDED
-        assert "cannot be stored as JSON" in problem(row)["message"]
-        assert "Return plain values" in problem(row)["message"]
+        assert "cannot be stored as JSON" in problem(row)["detail"]
+        assert "Return plain values" in problem(row)["detail"]
+        assert problem(row)["detail"].endswith(", in returns_a_handle.")
 
 
 async def test_a_context_outlives_its_run_to_no_use() -> None:
@@ -192,7 +127,7 @@ async def test_a_context_outlives_its_run_to_no_use() -> None:
         kept.append(context)
         return "done"
 
-    body[:] = [keep]
+    deploy(keep)
     async with Hosting("t_deployed") as hosting:
         await hosting.ended(await hosting.submit())
         await until_true(lambda: kept)
@@ -205,7 +140,7 @@ async def ask_once(context: Context) -> str:
 
 
 async def test_an_answer_that_comes_while_the_journal_is_read_says_who_gave_it() -> None:
-    body[:] = [ask_once]
+    deploy(ask_once)
     async with Hosting("t_deployed", park_after=0) as hosting:
         run = await hosting.submit()
         await hosting.prompts(run)

@@ -1,0 +1,32 @@
+"""A workflow whose code is changed while its runs wait."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+from sessions_app.workflows import Context, Message, workflow
+
+Body = Callable[[Context], Awaitable[str]]
+# The code that is deployed; and what its steps were executed with.
+body: list[Body] = []
+executed: list[str] = []
+
+
+def deploy(code: Body) -> None:
+    """From now on each execution is one of this code."""
+    body[:] = [code]
+
+
+def work(name: str) -> str:
+    """A step."""
+    executed.append(name)
+    return name
+
+
+def other(name: str) -> str:
+    """Another."""
+    return work(name)
+
+
+@workflow(name="t_deployed", title="Whatever is deployed")
+async def deployed(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    """Execute what is deployed."""
+    yield await body[0](context)

@@ -1,0 +1,255 @@
+"""Code that changes under a run that waits, in ways that do not harm it: noted, and no end."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sessions_app.models import Interaction, JournalEntry, Run
+from sessions_app.storage import reads
+from sessions_app.workflows import (
+    BinaryPrompt,
+    CheckboxPrompt,
+    Context,
+    Option,
+    RadioPrompt,
+    TextPrompt,
+)
+from sessions_app.workflows.journal import described
+from tests.runtime.replay.deployed import Body, deploy, executed, work
+from tests.support.hosting import Hosting
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROOMS = ["red", "blue"]
+
+
+async def changed_while_it_waits(before: Body, after: Body, answer: Any) -> tuple[Run, str, str]:
+    """The run, what it said, and what was noted."""
+    executed.clear()
+    deploy(before)
+    async with Hosting("t_deployed") as hosting:
+        run = await hosting.submit()
+        [prompt] = await hosting.prompts(run)
+        deploy(after)
+        await hosting.restart()
+        if isinstance(answer, list):
+            await hosting.answer(None, prompt, values=answer)
+        else:
+            await hosting.answer(answer, prompt)
+        row = await hosting.ended(run)
+        return row, await hosting.output(run), await reads.read(noted, row)
+
+
+def noted(run: Run) -> str:
+    found = [
+        *JournalEntry.objects.filter(run=run).values_list("difference", flat=True),
+        *Interaction.objects.filter(run=run).values_list("difference", flat=True),
+    ]
+    return "".join(found)
+
+
+def asks(prompt: Any) -> Body:
+    async def code(context: Context) -> str:
+        answer = await context.ask(prompt)
+        return f"{answer.value} by {answer.by}"
+
+    return code
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "answer", "said", "note"),
+    [
+        (
+            TextPrompt(text="Go on?"),
+            TextPrompt(text="Shall I go on?"),
+            "yes",
+            "yes by ann",
+            'text: "Go on?" became "Shall I go on?"',
+        ),
+        (
+            TextPrompt(text="?", timeout=60),
+            TextPrompt(text="?", timeout=120),
+            "yes",
+            "yes by ann",
+            "timeout: 60.0 became 120.0",
+        ),
+        (
+            TextPrompt(text="?", details={"Sum": 1}),
+            TextPrompt(text="?", details={"Sum": 2}),
+            "yes",
+            "yes by ann",
+            'details: {"Sum":1} became {"Sum":2}',
+        ),
+        (
+            RadioPrompt(text="Where?", options=ROOMS),
+            RadioPrompt(text="Where?", options=[*ROOMS, "green"]),
+            "blue",
+            "blue by ann",
+            '"value":"green"',
+        ),
+        (  # an option less: the answer is one to the prompt that was shown
+            RadioPrompt(text="Where?", options=ROOMS),
+            RadioPrompt(text="Where?", options=["red"]),
+            "blue",
+            "blue by ann",
+            "options: ",
+        ),
+        (  # other controls for a choice of one
+            BinaryPrompt(text="Where?", options=ROOMS),
+            RadioPrompt(text="Where?", options=[*ROOMS, "green"]),
+            "red",
+            "red by ann",
+            'input_type: "binary_choice" became "radio"',
+        ),
+        (
+            CheckboxPrompt(text="Which?", options=[Option(value=1, label="One"), Option(value=2)]),
+            CheckboxPrompt(text="Which?", options=[2, 3], min_selected=2),
+            ["1"],
+            "1 by ann",
+            "min_selected: 0 became 2",
+        ),
+    ],
+)
+async def test_a_prompt_may_change_while_it_waits(
+    before: Any, after: Any, answer: Any, said: str, note: str
+) -> None:
+    run, output, found = await changed_while_it_waits(asks(before), asks(after), answer)
+    assert run.status == Run.Status.COMPLETED
+    assert output == said
+    assert note in found
+
+
+async def test_an_answer_that_is_recorded_is_read_by_the_prompt_that_was_answered() -> None:
+    """Also by a replay that finds it settled, and of several prompts at once."""
+
+    def both(options: list[str]) -> Body:
+        async def code(context: Context) -> str:
+            first, second = await context.ask_all(
+                [RadioPrompt(text="Where?", options=options), TextPrompt(text="Who?")]
+            )
+            await context.ask(TextPrompt(text="Sure?"))
+            return f"{first.value} {second.value}"
+
+        return code
+
+    deploy(both(ROOMS))
+    async with Hosting("t_deployed") as hosting:
+        run = await hosting.submit()
+        where, who = await hosting.prompts(run, 2)
+        await hosting.answer("blue", where)
+        await hosting.answer("eve", who)
+        await hosting.prompts(run)
+        deploy(both(["green"]))
+        await hosting.restart()
+        await hosting.answer("yes")
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run) == "blue eve"
+
+
+def works(argument: Callable[[], Any], **how: Any) -> Body:
+    async def code(context: Context) -> str:
+        await context.step(work, argument(), **how)
+        context.show("What I found", str(argument()))
+        return (await context.ask(TextPrompt(text="?"))).text
+
+    return code
+
+
+async def test_what_steps_and_shown_things_are_given_may_change() -> None:
+    run, output, note = await changed_while_it_waits(
+        works(lambda: "room 5"), works(lambda: "room 6", title="Booking"), "yes"
+    )
+    assert (run.status, output, executed) == (Run.Status.COMPLETED, "yes", ["room 5"])
+    assert 'the arguments: ["room 5"] became ["room 6"]' in note
+    assert '["What I found","room 5"] became ["What I found","room 6"]' in note
+
+
+async def test_what_differs_by_chance_is_noted() -> None:
+    code = works(lambda: str(random.random()))
+    run, _, note = await changed_while_it_waits(code, code, "yes")
+    assert run.status == Run.Status.COMPLETED
+    assert "the arguments: " in note
+
+
+async def test_a_long_argument_that_differs_behind_what_is_recorded_is_noted() -> None:
+    run, _, note = await changed_while_it_waits(
+        works(lambda: "x" * 900 + "5"), works(lambda: "x" * 900 + "6"), "yes"
+    )
+    assert run.status == Run.Status.COMPLETED
+    assert "the arguments differ behind their first 500 characters" in note
+
+
+def join(*given: Any) -> str:
+    return work(str(given))
+
+
+async def test_nothing_is_noted_of_what_is_the_same() -> None:
+    async def drawn(context: Context) -> str:
+        await context.step(join, context.now(), context.random(), {3, 1, 2})
+        return (await context.ask(TextPrompt(text="?", timeout=60))).text
+
+    code = works(lambda: "a")
+    assert (await changed_while_it_waits(code, code, "yes"))[2] == ""
+    run, _, note = await changed_while_it_waits(drawn, drawn, "yes")
+    assert (run.status, note) == (Run.Status.COMPLETED, "")
+
+
+class Booking:
+    def work(self, name: str) -> str:
+        return work(f"moved {name}")
+
+
+async def test_a_step_is_known_by_its_plain_name_or_by_the_one_it_is_given() -> None:
+    async def before(context: Context) -> str:
+        await context.step(work, "a")
+        await context.step(work, "b")
+        return (await context.ask(TextPrompt(text="?"))).text
+
+    def renamed(name: str) -> str:
+        return work(f"renamed {name}")
+
+    async def after(context: Context) -> str:
+        await context.step(Booking().work, "a")  # moved into a class
+        await context.step(renamed, "b", name="work")
+        return (
+            f"{(await context.ask(TextPrompt(text='?'))).text} {await context.step(renamed, 'c')}"
+        )
+
+    run, output, note = await changed_while_it_waits(before, after, "yes")
+    assert (run.status, output) == (Run.Status.COMPLETED, "yes renamed c")
+    assert executed == ["a", "b", "renamed c"]
+    assert note == ""
+
+
+async def test_a_difference_is_noted_once_however_often_it_is_replayed() -> None:
+    async def twice(context: Context) -> str:
+        await asyncio.gather(context.step(work, str(len(executed))), context.sleep(0))
+        await context.ask(TextPrompt(text="first"))
+        return (await context.ask(TextPrompt(text="second"))).text
+
+    executed.clear()
+    deploy(twice)
+    async with Hosting("t_deployed") as hosting:
+        run = await hosting.submit()
+        [first] = await hosting.prompts(run)
+        await hosting.restart()
+        await hosting.answer("x", first)
+        await hosting.prompts(run)
+        await hosting.restart()
+        await hosting.answer("x")
+        row = await hosting.ended(run)
+        assert row.status == Run.Status.COMPLETED
+        assert await reads.read(noted, row) == 'the arguments: ["0"] became ["1"]'
+
+
+def test_the_order_of_a_set_is_no_difference() -> None:
+    # They collide in a small table: who came first is first.
+    one, other = {0}, {8}
+    one.add(8)
+    other.add(0)
+    assert list(one) != list(other)
+    assert described({"ids": [one]}) == described({"ids": [other]})
+    assert described({0, 8}) != described({0, 9})
