@@ -4,6 +4,7 @@ It knows no WebSocket and none of the chat's HTML. Imports go one way, from the 
 the last (a contract in pyproject.toml holds it):
 
     admin, management    operators' pages and commands
+    runs                 what a Django project's own code calls
     operations           what runs beside the runs: start and stop, what falls due, reports, doctor
     hosting              drives runs: hosts, leases, and `dispatch`, which gives keys to processes
     conversations        what front ends may do: messages in, answers in
@@ -14,7 +15,7 @@ the last (a contract in pyproject.toml holds it):
     models               rows
     settings, errors
 
-Authors of workflows enter by `workflows`, users of the session API by `sessions`, front ends and
-projects by `conversations`, `storage`, `notify`, `models`, `errors` and `operations`; `hosting` is
-nobody else's.
+Authors of workflows enter by `workflows`, users of the session API by `sessions`, a project's own
+code by `runs`, front ends by `conversations`, `storage`, `notify`, `models`, `errors` and
+`operations`; `hosting` is nobody else's.
 """

@@ -69,6 +69,7 @@ def via_words(via: str) -> str:
         "page": gettext("from the page"),
         "admin": gettext("from the admin"),
         "http": gettext("over the HTTP interface"),
+        "python": gettext("by this site"),
     }.get(via, "")
 
 

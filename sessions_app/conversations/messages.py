@@ -88,8 +88,8 @@ async def submit(
         UnknownWorkflow: a new conversation names a workflow that is not offered.
         Busy: a run is active and the workflow takes one at a time.
     """
-    _check_message(conversation_id, message)
-    return await writer.write(lambda tx: _submit(tx, owner, conversation_id, message))
+    check_message(conversation_id, message)
+    return await writer.write(lambda tx: submit_in(tx, owner, conversation_id, message))
 
 
 def known(owner: UserId, conversation_id: str, message_id: str) -> tuple[bool, bool]:
@@ -116,7 +116,12 @@ async def stop(*, owner: UserId, conversation_id: str, run: str | None = None) -
     return await writer.write(lambda tx: _stop(tx, owner, conversation_id, run))
 
 
-def _check_message(conversation_id: str, message: IncomingMessage) -> None:
+def check_message(conversation_id: str, message: IncomingMessage) -> None:
+    """What `submit` asks of a message before it is written.
+
+    Raises:
+        Invalid: the text is empty or too long, or an id is.
+    """
     if not message.text.strip():
         raise Invalid("The message is empty. Write something and send it again.")
     if len(message.text) > MAX_MESSAGE:
@@ -133,9 +138,10 @@ def _check_message(conversation_id: str, message: IncomingMessage) -> None:
     check_storable("workflow", message.workflow)
 
 
-def _submit(
+def submit_in(
     tx: Transaction, owner: UserId, conversation_id: str, message: IncomingMessage
 ) -> SubmittedMessage:
+    """What `submit` does, within a transaction, once the message is checked."""
     # Locked, as by `Transaction.lock`.
     locked = " FOR UPDATE" if sql.is_postgresql() else ""
     known = sql.fetch(CONVERSATION + locked, (owner, conversation_id))
@@ -238,6 +244,21 @@ def request_stop(tx: Transaction, run: Run) -> None:
         return
     tx.append(run, Event.Type.RUN, {"status": run.status, "reason": "stopping"})
     announce(tx, run.key)
+
+
+def stop_run(tx: Transaction, run_id: UUID) -> bool:
+    """Ask a run to stop, whoever owns it. False if it has ended.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    run = Run.objects.filter(pk=run_id).first()
+    if run is None:
+        raise NotFound("There is no such run.")
+    if run.status in Run.FINISHED:
+        return False
+    request_stop(tx, run)
+    return True
 
 
 def _stop(tx: Transaction, owner: UserId, conversation_id: str, run_id: str | None) -> list[UUID]:

@@ -1,5 +1,6 @@
 """The rows of the runtime: one noun per file."""
 
+from sessions_app.models.announcement import Announcement
 from sessions_app.models.conversation import Conversation
 from sessions_app.models.event import Event
 from sessions_app.models.interaction import Interaction
@@ -8,4 +9,13 @@ from sessions_app.models.lease import HostLease
 from sessions_app.models.process import Process
 from sessions_app.models.run import Run
 
-__all__ = ["Conversation", "Event", "HostLease", "Interaction", "JournalEntry", "Process", "Run"]
+__all__ = [
+    "Announcement",
+    "Conversation",
+    "Event",
+    "HostLease",
+    "Interaction",
+    "JournalEntry",
+    "Process",
+    "Run",
+]

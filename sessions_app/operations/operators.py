@@ -26,7 +26,7 @@ VIA = "admin"
 
 def cancel(run: UUID) -> bool:
     """Ask a run to stop. False if it has ended."""
-    return writer.write_now(lambda tx: _cancel(tx, run))
+    return writer.write_now(lambda tx: messages.stop_run(tx, run))
 
 
 def resume(run: UUID, *, by: str) -> bool:
@@ -60,14 +60,6 @@ def evict(key: str) -> bool:
 def take_over(key: str) -> bool:
     """Have another worker host the key. False if no host has it, or its worker is alive."""
     return writer.write_now(lambda tx: _take_over(tx, key))
-
-
-def _cancel(tx: Transaction, run_id: UUID) -> bool:
-    run = Run.objects.get(pk=run_id)
-    if run.status in Run.FINISHED:
-        return False
-    messages.request_stop(tx, run)
-    return True
 
 
 def _resume(tx: Transaction, run_id: UUID, by: str) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
+from sessions_app.hosting.dispatch import announcements
 from sessions_app.hosting.dispatch.dispatcher import Dispatcher
 from sessions_app.hosting.dispatch.local import LocalDispatcher
 from sessions_app.hosting.dispatch.procrastinate import ProcrastinateDispatcher
@@ -39,6 +40,7 @@ class _Runtime:
         self.tasks = [asyncio.create_task(report(self.dispatcher), name="reports")]
         if not RuntimeSettings.load().cluster:  # there the workers take turns
             self.tasks.append(asyncio.create_task(maintain(), name="maintenance"))
+            self.tasks.append(asyncio.create_task(announcements.hear(), name="announcements"))
 
     async def stop(self) -> None:
         for task in self.tasks:

@@ -38,8 +38,10 @@ class Transaction:
     Several pieces of work may share one transaction (group commit), one after another.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_caller: bool = False) -> None:
         self.now = datetime.now(UTC)
+        # It is a caller's, in its own thread; else the writer's.
+        self.of_caller = of_caller
         self.begun = False
         # Nothing of it can have come into the database before this.
         self.committing = False

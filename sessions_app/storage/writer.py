@@ -108,7 +108,7 @@ class Writer:
     def __init__(self) -> None:
         self._threads: list[_Thread] = []
         self._lock = threading.Lock()
-        # Called in the writing thread after each commit that appended events.
+        # Called in the thread that wrote, after each commit that appended events.
         self.on_commit: Callable[[Transaction], None] | None = None
 
     def write(self, work: Work[T], lane: Lane | None = None) -> "asyncio.Future[T]":
@@ -126,6 +126,28 @@ class Writer:
         future: Future[T] = Future()
         self._put(_Item(work, future, lane))
         return future
+
+    def write_within(self, work: Work[T]) -> T:
+        """Do the work at once, in the transaction that this thread is in, or in one of its own: it
+        is committed, and told, with what else the caller writes, or rolled back with it. Blocks.
+        """
+        tx = Transaction(of_caller=True)
+
+        def committed() -> None:
+            self.tell(tx)
+            tx.wake_loops()
+
+        with transaction.atomic():
+            result = work(tx)
+            transaction.on_commit(committed)
+        return result
+
+    def tell(self, tx: Transaction) -> None:
+        """It is committed: make its calls, and have the readers of its events hear of them."""
+        for callback in tx.after_commit:
+            callback()
+        if tx.events and self.on_commit is not None:
+            self.on_commit(tx)
 
     def stop(self) -> None:
         """Write what is queued, then end the threads. A later write starts new ones."""
@@ -225,10 +247,7 @@ class _Thread(threading.Thread):
 
     def _tell(self, tx: Transaction, items: list[_Item]) -> None:
         """Pass on what came of the items, those last that wait for them."""
-        for callback in tx.after_commit:
-            callback()
-        if tx.events and self._writer.on_commit is not None:
-            self._writer.on_commit(tx)
+        self._writer.tell(tx)
         for item in items:
             if isinstance(item.future, asyncio.Future):
                 tx.call_in(item.future.get_loop(), item.settle)

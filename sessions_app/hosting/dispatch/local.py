@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from sessions_app.hosting.dispatch import announcements
 from sessions_app.hosting.dispatch.dispatcher import ProcessReport
 from sessions_app.hosting.dispatch.watchdog import Watchdog
 from sessions_app.hosting.host import Terms
@@ -45,7 +46,7 @@ class LocalDispatcher:
         """Wake the host of each key that has work; runs that wait for people need none."""
         self._loop = asyncio.get_running_loop()
         self._watchdog.start()
-        await writer.write(release_others)
+        await writer.write(_take_possession)
         keys, suspects = await reads.read(keys_needing_host)
         for key in keys:
             self._wake(key, None)
@@ -66,12 +67,13 @@ class LocalDispatcher:
     def announce(
         self, tx: Transaction, key: str, settled: InteractionSettled | None = None
     ) -> None:
-        """Have the host take it up at once, or look after the commit; before `start` the work waits
-        in the database.
+        """Have the host take it up at once, or look after the commit. Where it does not run, as in
+        a command beside the server, the process that hosts is told.
         """
         if self._loop is None:
+            announcements.leave(key, settled)
             return
-        host = self.hosts.get(key)
+        host = None if tx.of_caller else self.hosts.get(key)
         found = host and host.take_up_in(tx, settled)
         if host and found:
             tx.call_in(self._loop, partial(host.found, found))
@@ -108,3 +110,8 @@ class LocalDispatcher:
         if key in self._again:
             self._again.discard(key)
             self._wake(key, None)
+
+
+def _take_possession(tx: Transaction) -> None:
+    release_others(tx)
+    announcements.drop()  # all that needs a host is looked for now

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from natproject.settings.env import ROOT
+from sessions_app import runs
 from sessions_app.workflows import registry
-from tests.support.hosting import Hosting
+from tests.support.hosting import Hosting, make_user
 from tests.support.scripted_conversation import Answers, converse
 
 
@@ -112,3 +113,21 @@ def test_every_folder_is_on_the_map() -> None:
     folders = {path.parent.relative_to(ROOT).as_posix() for path in SOURCES}
     folders -= {f for f in folders if f.endswith(("/migrations", "/templatetags", "/management"))}
     assert [folder for folder in sorted(folders) if f"`{folder}/`" not in text] == []
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_leave_that_is_asked_for_from_django_is_asked_for_once() -> None:
+    load_named("vacation")
+    names: dict[str, Any] = {}
+    for code in blocks("docs/from-django.md"):
+        names |= load(code)
+    async with Hosting("vacation") as hosting:
+        ann = await hosting.in_thread(make_user, "ann")
+        asked = [
+            await hosting.in_thread(names["ask_for_leave"], ann, 3, request_number=7)
+            for _ in range(2)
+        ]
+        assert len(set(asked)) == 1
+        await hosting.prompts(asked[0])
+        assert await hosting.in_thread(names["approve_all"], asked[0], by=ann) == ["accepted"]
+        assert "Enjoy it!" in (await runs.aresult(asked[0], timeout=10)).text

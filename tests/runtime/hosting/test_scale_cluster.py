@@ -117,7 +117,7 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
     return {
         "an answer by its id": (partial(answered, answer=given(str(asked.id))), FEW),
         "an answer without": (partial(answered, answer=given()), FEW),
-        "a message": (lambda tx: messages._submit(tx, owner.pk, name, message), FEW),
+        "a message": (lambda tx: messages.submit_in(tx, owner.pk, name, message), FEW),
         "a stop": (lambda tx: messages._stop(tx, owner.pk, name, None), FEW),
         "a worker's look": (lambda tx: look_up([run.key], [asked.id]), FEW),
         "keys at start": (lambda tx: keys_needing_host(), FEW),

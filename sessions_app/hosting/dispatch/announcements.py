@@ -1,0 +1,53 @@
+"""What processes beside the one that hosts announce, where one process hosts: a management command,
+a cron job. They leave it in the database, and the process that hosts looks there.
+
+Nothing is left by the process that hosts itself, so its messages and answers do not pay for it.
+"""
+
+from functools import partial
+
+from sessions_app.models import Announcement
+from sessions_app.notify.announce import announce
+from sessions_app.notify.host_messages import read_wake, wake_message
+from sessions_app.storage import reads, sql
+from sessions_app.storage.periodic import repeat
+from sessions_app.storage.records import InteractionSettled
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+
+EVERY = 0.5
+AT_ONCE = 200
+
+
+def leave(key: str, settled: InteractionSettled | None) -> None:
+    """There is work for the key: within the transaction of the work."""
+    sql.insert(Announcement, message=wake_message(key, settled))
+
+
+def drop() -> None:
+    """Who hosts begins, and looks for all that needs it."""
+    Announcement.objects.all().delete()
+
+
+async def hear() -> None:
+    """Announce here what others have left; until cancelled."""
+    await repeat(hear_once, every=EVERY, name="announcements")
+
+
+async def hear_once() -> None:
+    """Announce here what others have left by now."""
+    left = await reads.read(_left)
+    if left:
+        await writer.write(partial(_announce, left=left))
+    if len(left) == AT_ONCE:
+        await hear_once()
+
+
+def _left() -> list[Announcement]:
+    return list(Announcement.objects.order_by("id")[:AT_ONCE])
+
+
+def _announce(tx: Transaction, left: list[Announcement]) -> None:
+    Announcement.objects.filter(pk__in=[one.pk for one in left]).delete()
+    for one in left:
+        announce(tx, *read_wake(one.message))

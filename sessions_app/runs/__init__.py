@@ -1,0 +1,36 @@
+"""Runs for the code of a Django project: start one, answer it, stop it, follow it.
+
+    from sessions_app import runs
+
+    with transaction.atomic():
+        order.save()
+        runs.start("check_order", f"Order {order.pk}", user=order.buyer, key=f"order-{order.pk}")
+
+Each function works in any process that has the project's settings: a view, a signal's receiver, a
+management command, a cron job. What it writes belongs to the caller's transaction.
+
+Each has a twin for coroutines, with Django's `a` before its name (`astart`). Django has no
+transactions there, so a twin's write is a transaction of its own. See docs/from-django.md.
+"""
+
+from sessions_app.conversations.answers import AnswerResult, Outcome
+from sessions_app.runs.following import RunResult, aevents, aresult, events, result
+from sessions_app.runs.requests import aanswer, acancel, answer, astart, cancel, start
+from sessions_app.storage.records import EventRecord
+
+__all__ = [
+    "AnswerResult",
+    "EventRecord",
+    "Outcome",
+    "RunResult",
+    "aanswer",
+    "acancel",
+    "aevents",
+    "answer",
+    "aresult",
+    "astart",
+    "cancel",
+    "events",
+    "result",
+    "start",
+]

@@ -1,0 +1,185 @@
+"""Following a run: its events as they come, and what came of it.
+
+Both look into the database, at first often and then twice a second: so they work in any process.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from math import inf
+from uuid import UUID
+
+from django.db import connection
+
+from sessions_app.errors import NotFound
+from sessions_app.models import Event, Run
+from sessions_app.storage import reads
+from sessions_app.storage.event_log import read_records, trim
+from sessions_app.storage.records import EventRecord
+from sessions_app.storage.run_text import join, kept
+
+SHORTEST, LONGEST = 0.02, 0.5  # seconds between two looks
+PAGE = 100
+TEXTS = (Event.Type.TEXT, Event.Type.MESSAGE, Event.Type.RESTART)
+RESULTS = (*Run.FINISHED, Run.Status.SUSPENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What came of a run: its status and all of its text.
+
+    `error` has a `code` and a `message` where it failed, or is suspended: then an operator can
+    resume it, and another result comes.
+    """
+
+    run: UUID
+    status: Run.Status
+    text: str
+    error: dict[str, str] | None
+
+
+def result(run: UUID, timeout: float | None = None) -> RunResult:
+    """Wait until the run has ended or is suspended. Call it outside of transactions.
+
+    Raises:
+        TimeoutError: it did not within so many seconds.
+        NotFound: there is no such run.
+        RuntimeError: it is called in a transaction, which may be what the run waits for.
+    """
+    pauses = _Pauses(run, timeout)
+    while (found := _result(run)) is None:
+        _check_outside()
+        time.sleep(pauses.next())
+    return found
+
+
+async def aresult(run: UUID, timeout: float | None = None) -> RunResult:  # noqa: ASYNC109 - as `result`
+    """See `result`: from a coroutine."""
+    pauses = _Pauses(run, timeout)
+    while True:
+        if (found := await reads.read(_result, run)) is not None:
+            return found
+        await asyncio.sleep(pauses.next())
+
+
+def events(run: UUID, *, after: int = 0, timeout: float | None = None) -> Iterator[EventRecord]:
+    """The events of the run behind a sequence, and on as they come, up to its end.
+
+    Types and payloads are in `sessions_app.storage`. Text comes as events of the type `text` only.
+    Call it outside of transactions.
+
+    Args:
+        after: the sequence of the last event that the caller has had.
+        timeout: seconds that may pass until the next event.
+
+    Raises:
+        TimeoutError: no event came in that time.
+        NotFound: there is no such run.
+        RuntimeError: it is called in a transaction, which may be what the run waits for.
+    """
+    cursor = _Cursor(run, after)
+    pauses = _Pauses(run, timeout)
+    while not cursor.ended:
+        if page := cursor.read():
+            yield from page
+            pauses = _Pauses(run, timeout)
+        else:
+            _check_outside()
+            time.sleep(pauses.next())
+
+
+async def aevents(
+    run: UUID,
+    *,
+    after: int = 0,
+    timeout: float | None = None,  # noqa: ASYNC109 - as `events`
+) -> AsyncIterator[EventRecord]:
+    """See `events`: from a coroutine."""
+    cursor = _Cursor(run, after)
+    pauses = _Pauses(run, timeout)
+    while not cursor.ended:
+        page = await reads.read(cursor.read)
+        for event in page:
+            yield event
+        if page:
+            pauses = _Pauses(run, timeout)
+        else:
+            await asyncio.sleep(pauses.next())
+
+
+class _Pauses:
+    """The time between two looks: longer and longer, until it is all over."""
+
+    def __init__(self, run: UUID, timeout: float | None) -> None:
+        self._run, self._timeout = run, timeout
+        self._until = inf if timeout is None else time.monotonic() + timeout
+        self._pause = SHORTEST / 2
+
+    def next(self) -> float:
+        """Seconds until the next look.
+
+        Raises:
+            TimeoutError: there is none.
+        """
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"Nothing came of run {self._run} in {self._timeout:g} s.")
+        self._pause = min(self._pause * 2, LONGEST)
+        return min(self._pause, left)
+
+
+class _Cursor:
+    """How far the reader has had the events of the run."""
+
+    def __init__(self, run: UUID, after: int) -> None:
+        self._run, self._after = run, after
+        self.ended = False
+
+    def read(self) -> list[EventRecord]:
+        """The next events; none while there are none. Blocks."""
+        later = Event.objects.filter(run_id=self._run, sequence__gt=self._after)
+        found = read_records(later, limit=PAGE)
+        if not found:
+            # Its end was had before, if it has ended.
+            self.ended = _status(self._run) in Run.FINISHED and not later.exists()
+        page = [event for record in found if (event := _had(record, self._after)) is not None]
+        for last in found[-1:]:
+            self._after = last.sequence
+            self.ended = last.type == Event.Type.RUN and last.payload["status"] in Run.FINISHED
+        return page
+
+
+def _had(event: EventRecord, after: int) -> EventRecord | None:
+    """The event for a reader at that sequence: folded text is text; None where all was had."""
+    if event.type != Event.Type.MESSAGE:
+        return event
+    text = trim(event, after=after)
+    return event._replace(type=Event.Type.TEXT.value, payload={"text": text}) if text else None
+
+
+def _result(run: UUID) -> RunResult | None:
+    """What came of it by now. Blocks."""
+    if (status := _status(run)) not in RESULTS:
+        return None
+    rows = Event.objects.filter(run_id=run, type__in=TEXTS).order_by("sequence")
+    pieces = kept(rows.values_list("type", "first_sequence", "sequence", "payload"))
+    error = Run.objects.values_list("error", flat=True).get(pk=run)
+    shown = error and {name: error[name] for name in ("code", "message")}
+    return RunResult(run, status, join(pieces)["text"], shown)
+
+
+def _status(run: UUID) -> Run.Status:
+    """Raise NotFound where there is no such run."""
+    status = Run.objects.filter(pk=run).values_list("status", flat=True).first()
+    if status is None:
+        raise NotFound("There is no such run.")
+    return Run.Status(status)
+
+
+def _check_outside() -> None:
+    if connection.in_atomic_block:
+        raise RuntimeError(
+            "The run has not ended, and in a transaction nobody can wait for it: others may see "
+            "nothing of what is written there. Call this after it."
+        )

@@ -1,0 +1,153 @@
+"""What is asked of runs: to start, to go on with an answer, to stop."""
+
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from pydantic_core import to_json
+
+from sessions_app.conversations import messages
+from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, settle_by
+from sessions_app.conversations.messages import IncomingMessage
+from sessions_app.conversations.settlement import find_interactions
+from sessions_app.errors import Invalid, NotFound
+from sessions_app.models import Conversation
+from sessions_app.models.people import Person, UserId
+from sessions_app.storage.storable import check_storable
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import Work, writer
+from sessions_app.workflows.prompts import Given, as_text
+
+# As events and admin say it of an answer.
+VIA = "python"
+
+
+def start(
+    workflow: str,
+    message: Any,
+    *,
+    user: AbstractBaseUser,
+    conversation: str | None = None,
+    key: str | None = None,
+) -> UUID:
+    """Start a run in the caller's transaction, and return its id: with a rollback it never was.
+
+    Args:
+        workflow: the name of an offered workflow.
+        message: a text, or what else the workflow takes and has a JSON form.
+        user: whose conversation it is: who sees it, and is asked.
+        conversation: goes on with that conversation of the user's, or begins it; by default the run
+            has one of its own.
+        key: makes a repeat harmless: a start with the same key gives the run of the first one, and
+            nothing happens. Of one user, one workflow and, if it is named, one conversation.
+
+    Raises:
+        UnknownWorkflow: it is not offered.
+        Invalid: the message is empty or too long, or the conversation is another workflow's.
+        Busy: a run is active in the conversation, and the workflow takes one at a time.
+    """
+    return writer.write_within(_start(workflow, message, user, conversation, key))
+
+
+async def astart(
+    workflow: str,
+    message: Any,
+    *,
+    user: AbstractBaseUser,
+    conversation: str | None = None,
+    key: str | None = None,
+) -> UUID:
+    """See `start`: from a coroutine, in a transaction of its own."""
+    return await writer.write(_start(workflow, message, user, conversation, key))
+
+
+def answer(
+    interaction: UUID,
+    value: Given | list[Given],
+    *,
+    by: AbstractBaseUser,
+    answer_id: str | None = None,
+) -> AnswerResult:
+    """Answer an interaction in the name of a user, of any; the result says what came of it.
+
+    Args:
+        interaction: its id, of the rows `Interaction.objects.filter(run=…, status="pending")`.
+        value: that of an option, or a text; for a checkbox a list.
+        by: who answers.
+        answer_id: makes a repeat harmless: the same answer under the same id is a `duplicate`.
+
+    Raises:
+        NotFound: there is no such interaction.
+        Invalid: the answer is none that the prompt takes; the prompt stays open.
+    """
+    return writer.write_within(_answer(interaction, value, by, answer_id))
+
+
+async def aanswer(
+    interaction: UUID,
+    value: Given | list[Given],
+    *,
+    by: AbstractBaseUser,
+    answer_id: str | None = None,
+) -> AnswerResult:
+    """See `answer`: from a coroutine, in a transaction of its own."""
+    return await writer.write(_answer(interaction, value, by, answer_id))
+
+
+def cancel(run: UUID) -> bool:
+    """Ask a run to stop; its last event says when it has. False if it has ended.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    return writer.write_within(partial(messages.stop_run, run_id=run))
+
+
+async def acancel(run: UUID) -> bool:
+    """See `cancel`: from a coroutine, in a transaction of its own."""
+    return await writer.write(partial(messages.stop_run, run_id=run))
+
+
+def _start(
+    workflow: str, message: Any, user: AbstractBaseUser, conversation: str | None, key: str | None
+) -> Work[UUID]:
+    if key is not None and not key:
+        raise Invalid("The key is empty: leave it out, or give one.")
+    if user.pk is None:
+        raise Invalid("The user is not saved, or not signed in: a run needs one to belong to.")
+    text = message if isinstance(message, str) else to_json(message).decode()
+    incoming = IncomingMessage(key or uuid4().hex, text, workflow=workflow)
+    named = conversation or (f"{workflow}:{key}" if key else uuid4().hex)
+    messages.check_message(named, incoming)
+    return partial(_submit, owner=user.pk, conversation_id=named, message=incoming)
+
+
+def _submit(tx: Transaction, owner: UserId, conversation_id: str, message: IncomingMessage) -> UUID:
+    theirs = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
+    other = theirs.exclude(workflow=message.workflow).values_list("workflow", flat=True).first()
+    if other is not None:
+        raise Invalid(f"The conversation {conversation_id!r} is one of the workflow {other!r}.")
+    return messages.submit_in(tx, owner, conversation_id, message).run
+
+
+def _answer(
+    interaction: UUID,
+    value: Given | list[Given],
+    by: AbstractBaseUser,
+    answer_id: str | None,
+) -> Work[AnswerResult]:
+    incoming = partial(IncomingAnswer, answer_id or str(uuid4()), VIA)
+    if isinstance(value, list):
+        given = incoming(values=[as_text(one) for one in value])
+    else:
+        given = incoming(as_text(value))
+    for text in (given.value, *(given.values or ()), given.answer_id):
+        check_storable("The answer", text)
+    return partial(_settle, interaction=interaction, by=Person.of(by), given=given)
+
+
+def _settle(tx: Transaction, interaction: UUID, by: Person, given: IncomingAnswer) -> AnswerResult:
+    for found in find_interactions(interaction=interaction):
+        return settle_by(tx, found, by, given)
+    raise NotFound("There is no such interaction.")

@@ -1,0 +1,78 @@
+"""Run as a program with a server's environment, beside it: does with runs what each line says that
+it reads, and answers with a line.
+
+    start MESSAGE [KEY]      the run
+    start_all COUNT KEYS     starts so many, with so many keys in an order of chance; the runs by
+                             key, as JSON
+    undone MESSAGE           starts one in a transaction that is rolled back
+    asked RUN                waits for its question
+    answer RUN VALUE         answers it
+    cancel RUN
+    result RUN …             waits for their ends; their texts
+"""
+
+import json
+import random
+import sys
+from uuid import UUID
+
+import django
+
+django.setup()
+
+from django.contrib.auth import get_user_model  # noqa: E402 - models come after the set-up
+from django.db import transaction  # noqa: E402
+
+from sessions_app import runs  # noqa: E402
+from sessions_app.models import Interaction  # noqa: E402
+
+
+def start(message: str, key: str | None = None) -> UUID:
+    """Start a run of ann's."""
+    user = get_user_model().objects.get(username="ann")
+    return runs.start("probe", message, user=user, key=key)
+
+
+def start_all(count: int, keys: int) -> str:
+    """Start many; see above."""
+    names = [f"key{number % keys}" for number in range(count)]
+    random.shuffle(names)
+    return json.dumps({name: str(start(f"echo {name}", name)) for name in names})
+
+
+def undone(message: str) -> str:
+    """Start one, as if not."""
+    with transaction.atomic():
+        start(message)
+        transaction.set_rollback(True)
+    return ""
+
+
+def answer(run: UUID, value: str) -> str:
+    """Answer the question of the run."""
+    asked = Interaction.objects.get(run=run, status="pending")
+    by = get_user_model().objects.get(username="ben")
+    return runs.answer(asked.id, value, by=by).outcome
+
+
+def do(what: str, *arguments: str) -> str:
+    """Do it; what is to be answered."""
+    if what == "start":
+        return str(start(*arguments))
+    if what == "start_all":
+        return start_all(*map(int, arguments))
+    if what == "undone":
+        return undone(*arguments)
+    if what == "asked":
+        events = runs.events(UUID(arguments[0]), timeout=60)
+        return next(event.type for event in events if event.type == "interaction")
+    if what == "answer":
+        return answer(UUID(arguments[0]), *arguments[1:])
+    if what == "cancel":
+        return str(runs.cancel(UUID(arguments[0])))
+    return " ".join(runs.result(UUID(one), timeout=60).text for one in arguments)
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        print(do(*json.loads(line)), flush=True)  # noqa: T201 - it is what the program is for

@@ -1,0 +1,134 @@
+"""Processes beside those that host: management commands, cron jobs."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.conftest import NewServer
+from tests.support.server import ROOT, Server
+
+# A run that nobody tells of its answer looks for it when it is parked, after a minute; it is to
+# hear of it long before that.
+PARK_AFTER = "100"
+
+Beside = Callable[..., str]
+
+
+class Program:
+    """The program `beside`, with the environment of a server."""
+
+    def __init__(self, server: Server) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.runtime.from_django.beside"],
+            cwd=ROOT,
+            env=server.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, *words: str) -> None:
+        """Have it do something."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(words) + "\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> str:
+        """What came of it."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "the program has ended"
+        return line.rstrip("\n")
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate()
+
+
+@contextmanager
+def program(server: Server) -> Iterator[Beside]:
+    """A process beside the server that does what it is asked."""
+    started = Program(server)
+
+    def do(*words: str) -> str:
+        started.ask(*words)
+        return started.answer()
+
+    try:
+        yield do
+    finally:
+        started.close()
+
+
+@pytest.fixture
+def server(new_server: NewServer) -> Server:
+    return new_server(PARK_AFTER=PARK_AFTER)
+
+
+@pytest.fixture
+def beside(server: Server) -> Iterator[Beside]:
+    with program(server) as do:
+        yield do
+
+
+def statuses(server: Server) -> Counter[str]:
+    return Counter(row["status"] for row in server.rows("SELECT status FROM sessions_app_run"))
+
+
+def test_what_is_started_answered_and_stopped_beside_the_server_is_taken_up(
+    server: Server, beside: Beside
+) -> None:
+    run = beside("start", "ask")
+    assert beside("asked", run) == "interaction"
+    assert beside("answer", run, "Eve") == "accepted"
+    assert "Eve" in beside("result", run)
+    other = beside("start", "ask")
+    beside("asked", other)
+    assert beside("cancel", other) == "True"
+    beside("result", other)
+    assert statuses(server) == {"completed": 1, "cancelled": 1}
+
+
+def test_what_is_rolled_back_beside_the_server_was_never_there(
+    server: Server, beside: Beside
+) -> None:
+    beside("undone", "echo undone")
+    run = beside("start", "echo done")
+    assert "done" in beside("result", run)
+    assert statuses(server) == {"completed": 1}
+
+
+def test_what_is_written_while_no_server_runs_waits_for_the_next(
+    server: Server, beside: Beside
+) -> None:
+    run = beside("start", "ask")
+    beside("asked", run)
+    server.kill()
+    beside("answer", run, "Eve")
+    other = beside("start", "echo later")
+    server.start()
+    assert "Eve" in beside("result", run)
+    assert "later" in beside("result", other)
+    assert not server.rows("SELECT * FROM sessions_app_announcement")
+
+
+def test_a_thousand_starts_of_eight_processes_with_a_hundred_keys_are_a_hundred_runs(
+    server: Server,
+) -> None:
+    with ExitStack() as stack:
+        programs = [Program(server) for _ in range(8)]
+        for one in programs:
+            stack.callback(one.close)
+            one.ask("start_all", "125", "100")
+        started = [json.loads(one.answer()) for one in programs]
+        runs = started[0].values()
+        assert len(set(runs)) == 100
+        assert all(one == started[0] for one in started)
+        programs[0].ask("result", *runs)
+        assert len(programs[0].answer().split()) == 100
+    assert statuses(server) == {"completed": 100}

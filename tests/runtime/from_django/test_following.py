@@ -1,0 +1,115 @@
+"""Following runs from Python: what came of them, and their events."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import transaction
+
+from sessions_app import runs
+from sessions_app.errors import NotFound
+from sessions_app.models import Run
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.support.hosting import Hosting
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@workflow(name="t_told", title="Told")
+async def told(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    yield "one "
+    answer = await context.ask(TextPrompt(text="Name?"))
+    yield "two "
+    if answer.text == "fail":
+        raise ValueError("on purpose")
+    yield answer.text
+
+
+def types(events: list[Any]) -> list[str]:
+    return [event.type for event in events]
+
+
+def text(events: list[Any]) -> str:
+    return "".join(event.payload["text"] for event in events if event.type == "text")
+
+
+def all_events(run: UUID, after: int = 0) -> list[Any]:
+    return list(runs.events(run, after=after, timeout=10))
+
+
+async def test_events_come_as_they_are_stored_up_to_the_end_of_the_run() -> None:
+    async with Hosting("t_told") as hosting:
+        run = await hosting.submit()
+        seen = []
+        async for event in runs.aevents(run, timeout=10):
+            seen.append(event)
+            if event.type == "interaction":
+                await hosting.answer("Eve")
+        assert types(seen)[0] == "user_message"
+        assert types(seen)[-1] == "run"
+        assert text(seen) == "one two Eve"
+        again = await hosting.in_thread(all_events, run)
+    assert text(again) == "one two Eve"
+    assert again[-1] == seen[-1]
+
+
+async def test_whoever_had_a_part_gets_the_rest() -> None:
+    async with Hosting("t_told") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        first = await _until(run, "interaction")
+        await hosting.answer("Eve")
+        await hosting.ended(run)
+        rest = await hosting.in_thread(all_events, run, first[-1].sequence)
+        assert text(first) + text(rest) == "one two Eve"
+        assert not await hosting.in_thread(all_events, run, rest[-1].sequence)
+
+
+async def _until(run: UUID, type_: str) -> list[Any]:
+    seen = []
+    async for event in runs.aevents(run, timeout=10):
+        seen.append(event)
+        if event.type == type_:
+            break
+    return seen
+
+
+async def test_a_run_that_failed_says_so() -> None:
+    async with Hosting("t_told") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        await hosting.answer("fail")
+        found = await runs.aresult(run, timeout=10)
+    assert (found.status, found.text) == (Run.Status.FAILED, "one two ")
+    assert found.error is not None
+    assert found.error.keys() == {"code", "message"}
+
+
+async def test_who_waits_may_give_up() -> None:
+    async with Hosting("t_told") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        with pytest.raises(TimeoutError):
+            await runs.aresult(run, timeout=0.01)
+        with pytest.raises(TimeoutError):
+            await hosting.in_thread(runs.result, run, timeout=0)
+        with pytest.raises(TimeoutError):
+            await hosting.in_thread(lambda: list(runs.events(run, timeout=0)))
+        with pytest.raises(NotFound):
+            await runs.aresult(uuid4())
+        with pytest.raises(NotFound):
+            await hosting.in_thread(all_events, uuid4())
+
+
+async def test_nobody_waits_in_a_transaction() -> None:
+    def in_transaction(run: UUID) -> None:
+        with transaction.atomic(), pytest.raises(RuntimeError, match="transaction"):
+            runs.result(run)
+        with transaction.atomic(), pytest.raises(RuntimeError, match="transaction"):
+            all_events(run)
+
+    async with Hosting("t_told") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        await hosting.in_thread(in_transaction, run)

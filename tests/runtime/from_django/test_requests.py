@@ -1,0 +1,179 @@
+"""Starting, answering and stopping runs from Python, in the transactions of who calls."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.db import transaction
+
+from sessions_app import runs
+from sessions_app.errors import Busy, Invalid, NotFound, UnknownWorkflow
+from sessions_app.models import Announcement, Conversation, Event, Interaction, Run
+from sessions_app.workflows import CheckboxPrompt, Context, Message, TextPrompt, workflow
+from tests.support.hosting import Hosting, make_user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@workflow(name="t_greet", title="Greet")
+async def greet(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    yield f"{context.user.username}: "
+    if message.text == "ask":
+        yield (await context.ask(TextPrompt(text="Name?"))).text
+    elif message.text == "choose":
+        chosen = await context.ask(CheckboxPrompt(text="Which?", options=["a", "b", "c"]))
+        yield " ".join(map(str, chosen.values))
+    else:
+        yield message.text
+
+
+def start(*args: Any, **kwargs: Any) -> Any:
+    return runs.start("t_greet", *args, user=make_user("ann"), **kwargs)
+
+
+async def test_a_start_is_committed_with_what_the_caller_writes() -> None:
+    def in_transaction() -> tuple[Any, int]:
+        with transaction.atomic():
+            make_user("customer")
+            run = start("hello")
+            return run, Event.objects.filter(run=run, type="run").count()
+
+    async with Hosting("t_greet") as hosting:
+        run, taken_up = await hosting.in_thread(in_transaction)
+        assert not taken_up
+        found = await hosting.in_thread(runs.result, run, timeout=10)
+    assert found == runs.RunResult(run, Run.Status.COMPLETED, "ann: hello", None)
+
+
+async def test_a_start_is_rolled_back_with_what_the_caller_writes() -> None:
+    def undone() -> None:
+        with transaction.atomic():
+            start("hello")
+            transaction.set_rollback(True)
+
+    async with Hosting("t_greet") as hosting:
+        await hosting.in_thread(undone)
+        for model in (Conversation, Run, Event, Announcement):
+            assert not await hosting.in_thread(model.objects.count)
+        assert not hosting.hosted()
+
+
+async def test_of_a_transaction_a_part_may_be_rolled_back() -> None:
+    def partly() -> tuple[Any, Any]:
+        with transaction.atomic():
+            kept = start("kept", conversation="kept")
+            with transaction.atomic():
+                undone = start("undone", conversation="undone")
+                transaction.set_rollback(True)
+        return kept, undone
+
+    async with Hosting("t_greet") as hosting:
+        kept, undone = await hosting.in_thread(partly)
+        assert (await hosting.in_thread(runs.result, kept, 10)).text == "ann: kept"
+        with pytest.raises(NotFound):
+            await hosting.in_thread(runs.result, undone)
+
+
+async def test_a_start_with_the_same_key_gives_the_same_run() -> None:
+    async with Hosting("t_greet") as hosting:
+        first = await hosting.in_thread(start, "hello", key="order-1")
+        await hosting.ended(first)
+        assert await hosting.in_thread(start, "hello again", key="order-1") == first
+        user = await hosting.in_thread(make_user, "ann")
+        assert await runs.astart("t_greet", "hello", user=user, key="order-1") == first
+        assert await hosting.in_thread(start, "hello", key="order-2") != first
+        assert await hosting.in_thread(start, "hello", key="order-1", conversation="c") != first
+        ben = await hosting.in_thread(make_user, "ben")
+        assert await runs.astart("t_greet", "hello", user=ben, key="order-1") != first
+
+
+async def test_a_run_may_go_on_with_a_conversation() -> None:
+    async with Hosting("t_greet") as hosting:
+        first = await hosting.submit("one")
+        second = await hosting.in_thread(start, "two", conversation="c")
+        await hosting.in_thread(runs.result, second, 10)
+        assert {event.run for event in await hosting.events()} == {first, second}
+
+
+async def test_a_message_may_be_what_has_a_json_form() -> None:
+    async with Hosting("t_greet") as hosting:
+        run = await hosting.in_thread(start, {"order": 7})
+        assert (await hosting.in_thread(runs.result, run, 10)).text == 'ann: {"order":7}'
+
+
+async def test_what_cannot_be_started_leaves_nothing() -> None:
+    async with Hosting("t_greet", second_message="reject") as hosting:
+        user = await hosting.in_thread(make_user, "ann")
+        with pytest.raises(UnknownWorkflow):
+            await runs.astart("t_other", "hello", user=user)
+        with pytest.raises(Invalid, match="empty"):
+            await hosting.in_thread(start, " ")
+        with pytest.raises(Invalid, match="key"):
+            await hosting.in_thread(start, "hello", key="")
+        with pytest.raises(Invalid, match="signed in"):
+            await runs.astart("t_greet", "hello", user=AnonymousUser())  # type: ignore[arg-type]  # a view's mistake
+        assert not await hosting.in_thread(Conversation.objects.count)
+        await hosting.in_thread(start, "ask", conversation="c")
+        with pytest.raises(Busy):
+            await hosting.in_thread(start, "hello", conversation="c")
+        await hosting.in_thread(Conversation.objects.update, workflow="t_another")
+        with pytest.raises(Invalid, match="t_another"):
+            await hosting.in_thread(start, "hello", conversation="c")
+        assert await hosting.in_thread(Run.objects.count) == 1
+
+
+async def test_an_answer_goes_on_with_the_run_and_is_given_once() -> None:
+    async with Hosting("t_greet") as hosting:
+        run = await hosting.in_thread(start, "ask")
+        [asked] = await hosting.prompts(run)
+        ben = await hosting.in_thread(make_user, "ben")
+
+        def answer(text: str, answer_id: str) -> Any:
+            return runs.answer(asked.id, text, by=ben, answer_id=answer_id).outcome
+
+        with pytest.raises(Invalid):
+            await hosting.in_thread(answer, "", "a")
+        assert await hosting.in_thread(answer, "Eve", "a") == runs.Outcome.ACCEPTED
+        assert await hosting.in_thread(answer, "Eve", "a") == runs.Outcome.DUPLICATE
+        assert await hosting.in_thread(answer, "Eva", "b") == runs.Outcome.STALE
+        assert (await runs.aanswer(asked.id, "Eva", by=ben)).outcome == runs.Outcome.STALE
+        with pytest.raises(NotFound):
+            await runs.aanswer(uuid4(), "Eva", by=ben)
+        assert (await hosting.in_thread(runs.result, run, 10)).text == "ann: Eve"
+        settled = await hosting.in_thread(Interaction.objects.get, run=run)
+        assert (settled.answered_by_id, settled.answered_via) == (ben.pk, "python")
+
+
+async def test_a_checkbox_is_answered_with_a_list() -> None:
+    async with Hosting("t_greet") as hosting:
+        run = await hosting.in_thread(start, "choose")
+        [asked] = await hosting.prompts(run)
+        await runs.aanswer(asked.id, ["a", "c"], by=await hosting.in_thread(make_user, "ann"))
+        assert (await runs.aresult(run, 10)).text == "ann: a c"
+
+
+async def test_an_answer_that_is_rolled_back_was_never_given() -> None:
+    async with Hosting("t_greet") as hosting:
+        run = await hosting.in_thread(start, "ask")
+        [asked] = await hosting.prompts(run)
+
+        def undone() -> None:
+            with transaction.atomic():
+                runs.answer(asked.id, "Eve", by=make_user("ann"))
+                transaction.set_rollback(True)
+
+        await hosting.in_thread(undone)
+        assert [one.id for one in await hosting.prompts(run)] == [asked.id]
+
+
+async def test_a_run_is_stopped() -> None:
+    async with Hosting("t_greet") as hosting:
+        run = await hosting.in_thread(start, "ask")
+        await hosting.prompts(run)
+        assert await hosting.in_thread(runs.cancel, run)
+        assert (await runs.aresult(run, 10)).status == Run.Status.CANCELLED
+        assert not await runs.acancel(run)
+        with pytest.raises(NotFound):
+            await runs.acancel(uuid4())
