@@ -4,6 +4,7 @@ It knows no WebSocket and none of the chat's HTML. Imports go one way, from the 
 the last (a contract in pyproject.toml holds it):
 
     admin, management    operators' pages and commands
+    testing              what projects test their workflows with; nothing else imports it
     runs                 what a Django project's own code calls
     operations           what runs beside the runs: start and stop, what falls due, reports, doctor
     hosting              drives runs: hosts, leases, and `dispatch`, which gives keys to processes

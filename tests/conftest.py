@@ -10,7 +10,11 @@ from tests.support import running_form
 from tests.support.processes import fork_server
 from tests.support.server import USERS, Server, Template
 
-pytest_plugins = ["tests.support.browser", "tests.support.database.cleanup"]
+pytest_plugins = [
+    "sessions_app.testing.plugin",
+    "tests.support.browser",
+    "tests.support.database.cleanup",
+]
 
 NewServer = Callable[..., Server]
 

@@ -56,6 +56,8 @@ class DurableBackend:
         self._mismatch: NonDeterminism | None = None
         self.output = Output(started.leased, started.cut, write)
         self.waiting = Waiting()
+        # A step came to its end in this execution, and is stored.
+        self.stored_step = False
 
     def attach(self, slot: Slot) -> None:
         """The slot that is given back while it waits."""
@@ -87,6 +89,10 @@ class DurableBackend:
         """Whether what is put out behind this position was put out before."""
         return position < self._journal.last_position
 
+    def has_news(self, position: int) -> bool:
+        """Whether this execution, which is at the position, has recorded anything."""
+        return self.stored_step or position > self._journal.last_position
+
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """In a step."""
@@ -109,6 +115,7 @@ class DurableBackend:
     async def finish(self, call: Call, record: CallResult) -> None:
         """See `Backend`."""
         await self._write(self._finished(call, record))
+        self.stored_step = True
 
     async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
         """See `Backend`."""

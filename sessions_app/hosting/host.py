@@ -38,6 +38,8 @@ T = TypeVar("T")
 LINGER = 5.0
 # How often one that is to make room looks whether its runs wait.
 HURRIED_LOOK = 0.5
+# No look follows another sooner.
+MOMENT = 0.01
 # After a write failed: how long until the run is taken up again.
 RETRY_AFTER = 1.0
 
@@ -47,11 +49,13 @@ class Terms:
     """On what terms a process hosts.
 
     Seconds until a run that waits is parked, and for a run to stop in good order.
+    `replay_everywhere`: each run is parked after each of its steps, and before it ends.
     """
 
     park_after: float
     drain: float
     freshness: LeaseFreshness = field(default_factory=LeaseFreshness)
+    replay_everywhere: bool = False
 
 
 class Host:
@@ -252,7 +256,10 @@ class Host:
 
     def _task(self, started: StartedRun) -> RunTask:
         lane = Lane(beside=self._lane)
-        return RunTask(started, self._manager, lane, self._terms.freshness)
+        terms = self._terms
+        return RunTask(
+            started, self._manager, lane, terms.freshness, replay_everywhere=terms.replay_everywhere
+        )
 
     def _pass_on(self, found: Selection) -> None:
         # Answers that came between the look and here.
@@ -272,7 +279,8 @@ class Host:
             self._changed.clear()
         except TimeoutError:
             self._park(since=time.monotonic() - self._park_after)
-            return bool(self._runs)
+            # What came with the end of the time is seen next.
+            return bool(self._runs) or self._changed.is_set()
         return True
 
     def _until_something(self) -> float:
@@ -285,8 +293,8 @@ class Host:
             return LINGER if idle is None else max(idle - now, 0)
         rests = [since for run in self._runs.values() if (since := run.rests_since()) is not None]
         if rests:
-            return max(min(rests) + self._park_after - now, 0) + 0.01
-        return HURRIED_LOOK if self._hurried else self._terms.park_after
+            return max(min(rests) + self._park_after - now, 0) + MOMENT
+        return HURRIED_LOOK if self._hurried else max(self._terms.park_after, MOMENT)
 
     @property
     def _park_after(self) -> float:

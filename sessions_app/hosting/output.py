@@ -71,6 +71,8 @@ class Output:
         """The text up to here is complete, and comes before what is written next."""
         self.complete()
         self.put()
+        # What comes from here on is not to be taken by a write before it.
+        self._parts, self._size = [], 0
 
     def put(self) -> None:
         """Queue the write of what has gathered."""
@@ -85,7 +87,7 @@ class Output:
             return ""
         self._begun.cancel()
         self._begun = None
-        return self._take()
+        return self._take(self._parts)
 
     def _match(self, cut: CutText, text: str) -> str:
         """What of the chunk is new; begins anew where it differs from what was cut."""
@@ -115,20 +117,22 @@ class Output:
         if first:  # in a moment: a run that ends by then stores it with its end
             self._begun = asyncio.get_running_loop().call_soon(self.put)
 
-    def _take(self) -> str:
+    def _take(self, parts: list[str]) -> str:
         with self._lock:
-            text = "".join(self._parts)
-            self._parts.clear()
-            self._size = 0
+            text = "".join(parts)
+            parts.clear()
+            if parts is self._parts:
+                self._size = 0
         return text
 
     def _piece(self) -> Work[None]:
         """The work that writes what has gathered when its turn comes; the same if it runs twice."""
         taken: list[str] = []
+        parts = self._parts
 
         def work(tx: Transaction) -> None:
             if not taken:
-                taken.append(self._take())
+                taken.append(self._take(parts))
             for piece in pieces_of(taken[0]):
                 run_writes.append_text(tx, self._leased, piece)
 

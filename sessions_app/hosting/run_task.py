@@ -76,12 +76,15 @@ class RunTask:
         manager: SessionManager,
         lane: Lane,
         freshness: LeaseFreshness,
+        *,
+        replay_everywhere: bool = False,
     ) -> None:
         self.id = started.run.id
         self._started = started
         self._manager = manager
         self._lane = lane
         self._freshness = freshness
+        self._replay_everywhere = replay_everywhere
         overdue = partial(self.leave, Leaving.OVERDUE)
         self._backend = DurableBackend(started, self._write, freshness, self._step_ended, overdue)
         self._runner: Runner | None = None
@@ -161,7 +164,7 @@ class RunTask:
             if self._leaving is not Leaving.BLOCKED:
                 raise
         else:
-            if self._leaving is None:
+            if self._leaving is None and not self._to_replay():
                 await self._end(Run.Status.COMPLETED)
             else:
                 await self._left()
@@ -215,7 +218,7 @@ class RunTask:
         except NonDeterminism as mismatch:
             await self._suspend(mismatch)
         else:
-            if self._leaving is None:
+            if self._leaving is None and not self._to_replay():
                 await self._report(error)
 
     async def _suspend(self, error: WorkflowError) -> None:
@@ -258,6 +261,17 @@ class RunTask:
     def _step_ended(self) -> None:
         if self._leaving is Leaving.DRAIN and self.task is not None:
             self.task.cancel()  # the step is stored; it need not run again
+        elif self._backend.stored_step and not self._backend.waiting.in_a_step:
+            self._to_replay()
+
+    def _to_replay(self) -> bool:
+        """Where it is to replay everywhere: park it if it has recorded anything new."""
+        if not self._replay_everywhere or self._leaving is not None or self._runner is None:
+            return False
+        if not self._backend.has_news(self._runner.context.position):
+            return False
+        self.leave(Leaving.PARK)
+        return True
 
     def _write(self, work: Work[T]) -> "asyncio.Future[T]":
         """Write in the run's lane. A write that fails ends the execution, awaited or not."""

@@ -154,6 +154,11 @@ class Journal:
         return cls({entry.call.position: entry for entry in entries})
 
     @property
+    def entries(self) -> list[Entry]:
+        """All that is recorded, by position."""
+        return [self._entries[position] for position in sorted(self._entries)]
+
+    @property
     def last_sequence(self) -> int:
         """The log's sequence at the last entry: output up to there is replayed silently."""
         return max((entry.sequence for entry in self._entries.values()), default=0)

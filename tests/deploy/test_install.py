@@ -111,6 +111,16 @@ def looks_as_chosen(page: Page, chosen: bool) -> None:
     expect(page.get_by_role("button", name="Sign out")).to_have_count(int(chosen))
 
 
+@pytest.mark.parametrize("name", ["TEST_DATABASE", "PYTEST"])
+def test_the_page_on_testing_says_what_the_tests_do(name: str) -> None:
+    assert getattr(files, name).strip() in (ROOT / "docs" / "testing-workflows.md").read_text()
+
+
+def test_the_project_tests_its_workflow_with_the_plugin_of_the_wheel(project: Project) -> None:
+    done = project.run("-m", "pytest", "-q", "--replay-everywhere", "desk/tests.py")
+    assert "1 passed" in done
+
+
 def test_a_wrong_setting_ends_a_command_with_a_sentence(project: Project) -> None:
     with pytest.raises(AssertionError, match=r"^HITL has no setting 'PARK'\.") as ended:
         project.run("manage.py", "check", HITL='{"PARK": 1}')

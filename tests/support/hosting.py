@@ -1,74 +1,40 @@
-"""The runtime without a server: hosts in the test's event loop over the real database.
+"""The kit for projects, with what our own tests need beside it: rows, keys and hosts.
 
-In the form of many processes that loop is a worker's, which takes its keys from the queue.
+In the form of many processes the test's event loop is a worker's, which takes its keys from the
+queue.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.contrib.auth import get_user_model
-
 from sessions_app.conversations import answers, messages
-from sessions_app.hosting.dispatch.local import LocalDispatcher
-from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
-from sessions_app.models.people import Person
-from sessions_app.notify.announce import announce, install
+from sessions_app.notify.announce import announce
 from sessions_app.operations.due import settle_due
 from sessions_app.operations.reports import Metrics
 from sessions_app.storage import reads
 from sessions_app.storage.event_log import read
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.writer import writer
-from sessions_app.workflows import registry
-from sessions_app.workflows.config import RuntimeConfig
-from tests.support.running_form import CLUSTER
+from sessions_app.testing import hosting
+from sessions_app.testing.hosting import make_user
+from sessions_app.testing.polling import until, until_true
 
-if CLUSTER:
-    # It imports Procrastinate, which only the form of many processes installs as an application.
-    from sessions_app.hosting.dispatch.dispatcher import Duty
-    from sessions_app.hosting.dispatch.worker import WorkerDispatcher
-
-DRAIN = 10.0  # seconds
+__all__ = ["Hosting", "make_user", "output", "problem", "until", "until_true"]
 
 
-class Hosting:
-    """`async with Hosting("name of a workflow") as hosting:`; `restart()` is a stop and a start."""
+class Hosting(hosting.Hosting):
+    """`async with Hosting("name of a workflow") as hosting:`; runs stay in memory for a minute."""
 
     def __init__(self, workflow: str, *, park_after: float = 60, **config: Any) -> None:
-        self.workflow = workflow
-        self.park_after = park_after
-        self._config = config
-        self._dispatcher: LocalDispatcher | WorkerDispatcher | None = None
-        self.user = 0
-
-    async def __aenter__(self) -> "Hosting":
-        """Offer the one workflow and start hosting."""
-        self.user = (await reads.read(make_user, "ann")).pk
-        self.offer(**self._config)
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop hosting, with all that is written, and offer what the project offers."""
-        await self.stop()
-        await asyncio.to_thread(writer.stop)
-        registry.offer_configured()
+        super().__init__(workflow, park_after=park_after, **config)
 
     @property
-    def hosts(self) -> HostRegistry:
-        """The hosts, while it is started."""
-        assert self._dispatcher is not None
-        return self._dispatcher.hosts
+    def user(self) -> Any:
+        """The primary key of the user who sends and answers."""
+        return self.person.id
 
     def hosted(self) -> list[str]:
         """The keys that have a host now."""
@@ -81,39 +47,6 @@ class Hosting:
     async def announce(self, key: str) -> None:
         """Say that there is work for the key."""
         await writer.write(lambda tx: announce(tx, key))
-
-    @property
-    def person(self) -> Person:
-        """The user who answers."""
-        return Person(self.user, "ann")
-
-    def offer(self, **config: Any) -> None:
-        """Offer the workflow with this configuration."""
-        entry = {"workflows": {self.workflow: config}, "default": self.workflow}
-        registry.offer(RuntimeConfig.model_validate(entry))
-
-    async def start(self) -> None:
-        """Start a dispatcher; it takes up what is unfinished."""
-        self._dispatcher = self._new_dispatcher()
-        install(self._dispatcher)
-        await self._dispatcher.start()
-
-    def _new_dispatcher(self) -> "LocalDispatcher | WorkerDispatcher":
-        if CLUSTER:
-            return WorkerDispatcher(Duty(drain=DRAIN), park_after=self.park_after)
-        return LocalDispatcher(park_after=self.park_after)
-
-    async def stop(self) -> None:
-        """Stop in good order."""
-        if self._dispatcher is not None:
-            await self._dispatcher.stop()
-            self._dispatcher = None
-        install(None)
-
-    async def restart(self) -> None:
-        """Stop and start."""
-        await self.stop()
-        await self.start()
 
     async def submit(self, text: str = "go", *, conversation: str = "c", **fields: Any) -> UUID:
         """Send a user message; return the run."""
@@ -203,11 +136,6 @@ def problem(run: Run) -> dict[str, str]:
     return error
 
 
-def make_user(username: str) -> Any:
-    """Make or find a user."""
-    return get_user_model().objects.get_or_create(username=username)[0]
-
-
 def output(run: UUID) -> str:
     """What the run has said, less what it took back by a restart."""
     pieces: list[tuple[int, str]] = []
@@ -218,21 +146,3 @@ def output(run: UUID) -> str:
         elif event.type in (Event.Type.TEXT, Event.Type.MESSAGE):
             pieces.append((event.first_sequence, event.payload["text"]))
     return "".join(text for _, text in pieces)
-
-
-async def until_true(condition: Callable[[], Any], timeout: float = 10) -> Any:
-    """Try in the loop until what comes is true; return it."""
-    deadline = time.monotonic() + timeout
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not true in {timeout} s"
-        await asyncio.sleep(0.005)
-    return found
-
-
-async def until(look: Callable[[], Any], timeout: float = 10) -> Any:
-    """Look at the database until what is found is true; return it."""
-    deadline = time.monotonic() + timeout
-    while not (found := await reads.read(look)):
-        assert time.monotonic() < deadline, f"nothing in {timeout} s"
-        await asyncio.sleep(0.005)
-    return found

@@ -30,5 +30,5 @@ def belongs(item: pytest.Item) -> bool:
         return "cluster_only" not in marks
     if "cluster_only" in marks:
         return True
-    stored = bool(fixtures & SERVED) or "django_db" in marks
+    stored = bool(fixtures & (SERVED | {"transactional_db"})) or "django_db" in marks
     return stored and not marks & {"formless", "local_only"}

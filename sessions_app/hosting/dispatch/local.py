@@ -31,10 +31,10 @@ DRAIN = 10.0
 class LocalDispatcher:
     """One process, nothing to install. At start it takes up every unfinished run."""
 
-    def __init__(self, *, park_after: float | None = None) -> None:
-        self.hosts = HostRegistry(
-            Terms(RuntimeSettings.load().PARK_AFTER if park_after is None else park_after, DRAIN)
-        )
+    def __init__(self, *, park_after: float | None = None, replay_everywhere: bool = False) -> None:
+        if park_after is None:
+            park_after = RuntimeSettings.load().PARK_AFTER
+        self.hosts = HostRegistry(Terms(park_after, DRAIN, replay_everywhere=replay_everywhere))
         self._watchdog = Watchdog(self.hosts)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         # Keys for which work came while their task was at its beginning or its end.

@@ -34,9 +34,11 @@ FORGOTTEN_EVERY = 5  # seconds
 class WorkerDispatcher(ProcrastinateDispatcher):
     """Takes jobs until it is stopped, and looks after its hosts every second."""
 
-    def __init__(self, duty: Duty, *, park_after: float) -> None:
+    def __init__(self, duty: Duty, *, park_after: float, replay_everywhere: bool = False) -> None:
         self._freshness = LeaseFreshness(SILENCE)
-        self.hosts = HostRegistry(Terms(park_after, duty.drain, self._freshness))
+        self.hosts = HostRegistry(
+            Terms(park_after, duty.drain, self._freshness, replay_everywhere=replay_everywhere)
+        )
         self._watchdog = Watchdog(self.hosts)
         self._duty = duty
         self._job_workers = JobWorkers(duty, self)

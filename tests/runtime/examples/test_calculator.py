@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from natproject.workflows.calculator import Attempt, evaluate, find_expression, plain
-from tests.support.hosting import Hosting
-from tests.support.scripted_conversation import converse, prompts_asked
+from sessions_app.testing.hosting import NewHosting
 
 LONG = "1+2+3+4+5+6+7+8+9+10+11+12"
 
@@ -81,24 +80,24 @@ def test_the_calculation_is_found_in_a_sentence(text: str, expression: str) -> N
     assert find_expression(text) == expression
 
 
-@pytest.mark.django_db(transaction=True)
 class TestConversation:
-    async def test_a_short_calculation_asks_nothing(self) -> None:
-        async with Hosting("calculator") as hosting:
-            assert await converse(hosting, "2 * (3 + 4)") == "`2 * (3 + 4)` = **14**"
+    async def test_a_short_calculation_asks_nothing(self, host_workflow: NewHosting) -> None:
+        async with host_workflow("calculator") as hosting:
+            assert await hosting.converse("2 * (3 + 4)") == "`2 * (3 + 4)` = **14**"
 
-    async def test_it_asks_before_it_goes_beyond_its_limit(self) -> None:
-        async with Hosting("calculator", park_after=0) as hosting:
-            assert await converse(hosting, LONG, {"up to 16": "retry"}) == f"`{LONG}` = **78**"
+    async def test_it_asks_before_it_goes_beyond_its_limit(self, host_workflow: NewHosting) -> None:
+        async with host_workflow("calculator") as hosting:
+            assert await hosting.converse(LONG, {"up to 16": "retry"}) == f"`{LONG}` = **78**"
 
-    async def test_stop_means_stop(self) -> None:
-        async with Hosting("calculator") as hosting:
-            text = await converse(hosting, LONG, {"Try": "stop"})
+    async def test_stop_means_stop(self, host_workflow: NewHosting) -> None:
+        async with host_workflow("calculator") as hosting:
+            text = await hosting.converse(LONG, {"Try": "stop"})
             assert "more than 8 operations" in text
 
-    async def test_after_the_last_retry_it_gives_up(self) -> None:
+    async def test_after_the_last_retry_it_gives_up(self, host_workflow: NewHosting) -> None:
         options = {"max_operations": 1, "max_retries": 2}
-        async with Hosting("calculator", options=options) as hosting:
-            text = await converse(hosting, LONG, {"Try": "retry"})
-            assert "more than 4 operations" in text
-            assert len(await prompts_asked(hosting)) == 2
+        async with host_workflow("calculator", options=options) as hosting:
+            run = await hosting.send(LONG)
+            await run.answer_all({"Try": "retry"})
+            assert "more than 4 operations" in await run.result()
+            assert len(await run.asked()) == 2

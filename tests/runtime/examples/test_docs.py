@@ -8,9 +8,10 @@ import pytest
 
 from natproject.settings.env import ROOT
 from sessions_app import runs
+from sessions_app.testing.hosted_run import Answer
+from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import registry
 from tests.support.hosting import Hosting, make_user
-from tests.support.scripted_conversation import Answers, converse
 
 
 def blocks(name: str) -> list[str]:
@@ -47,7 +48,7 @@ def test_every_block_declares_a_workflow(code: str) -> None:
     assert set(registry.declared()) - known
 
 
-PARTY: Answers = {
+PARTY: dict[str, Answer] = {
     "Whose": "Eve",
     "day": "sun",
     "Where": "room 3",
@@ -57,7 +58,6 @@ PARTY: Answers = {
 }
 
 
-@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("name", "text", "answers", "output"),
     [
@@ -69,11 +69,21 @@ PARTY: Answers = {
     ],
 )
 async def test_it_runs_as_the_document_says(
-    name: str, text: str, answers: Answers, output: str
+    host_workflow: NewHosting, name: str, text: str, answers: dict[str, Answer], output: str
 ) -> None:
     load_named(name)
-    async with Hosting(name, park_after=0) as hosting:
-        assert re.search(output, await converse(hosting, text, answers), re.S)
+    async with host_workflow(name) as hosting:
+        assert re.search(output, await hosting.converse(text, answers), re.S)
+
+
+TESTS = blocks("docs/testing-workflows.md")
+
+
+@pytest.mark.parametrize("code", TESTS, ids=lambda code: code.split("test_")[1].split("(")[0])
+async def test_the_tests_in_the_document_pass(code: str, host_workflow: NewHosting) -> None:
+    load_named("vacation")
+    [test] = [value for name, value in load(code).items() if name.startswith("test_")]
+    await test(host_workflow)
 
 
 async def test_the_test_in_the_document_passes() -> None:

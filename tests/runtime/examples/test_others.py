@@ -8,8 +8,7 @@ import pytest
 
 from bench.workflows import probe
 from natproject.workflows.report import Terms, compute, read_terms
-from tests.support.hosting import Hosting, output, until
-from tests.support.scripted_conversation import converse
+from sessions_app.testing.hosting import NewHosting
 
 assert probe  # importing it declares it
 
@@ -36,65 +35,62 @@ def test_the_plan_adds_up() -> None:
     assert float(plan[-1].balance) == pytest.approx(200 * ((1 + rate) ** 240 - 1) / rate, abs=0.2)
 
 
-@pytest.mark.django_db(transaction=True)
 class TestReport:
-    async def test_it_streams_a_long_text_with_steps(self) -> None:
-        async with Hosting("report", options={"pause": 0}) as hosting:
-            text = await converse(hosting, "200 at 3.5 % for 20 years")
+    async def test_it_streams_a_long_text_with_steps(self, host_workflow: NewHosting) -> None:
+        async with host_workflow("report", options={"pause": 0}) as hosting:
+            run = await hosting.send("200 at 3.5 % for 20 years")
+            text = await run.result()
             assert 1200 < len(text.split()) < 2000
             assert len(re.findall(r"^#+ ", text, re.MULTILINE)) > 20
             for markdown in ("```python", "| ---: |", "- **Interest:**", "1. "):
                 assert markdown in text
-            events = await hosting.events()
-            steps = [event.payload for event in events if event.type == "step"]
-            assert [step["name"] for step in steps if step["state"] == "complete"] == [
+            assert await run.shown() == [
                 "What I read",
                 "Compute the plan",
                 "Compare with 2.5 %",
                 "Compare with 4.5 %",
             ]
 
-    async def test_cut_in_the_middle_it_goes_on_with_the_same_text(self) -> None:
-        async with Hosting("report", options={"pause": 0}) as hosting:
-            whole = await converse(hosting, "10 at 1 for 40")
+    async def test_cut_in_the_middle_it_goes_on_with_the_same_text(
+        self, host_workflow: NewHosting
+    ) -> None:
+        async with host_workflow("report", options={"pause": 0}) as hosting:
+            whole = await hosting.converse("10 at 1 for 40")
             hosting.offer(options={"pause": 0.001})
             await hosting.restart()
-            run = await hosting.submit("10 at 1 for 40")
-            await until(lambda: len(output(run)) > 1000)
-            await hosting.restart()
-            await hosting.ended(run)
-            assert await hosting.output(run) == whole
+            run = await hosting.send("10 at 1 for 40")
+            await run.until_said("Year by year")
+            await hosting.crash()
+            assert await run.result() == whole
 
 
-@pytest.mark.django_db(transaction=True)
 class TestParallelReview:
-    async def test_all_are_asked_at_once_and_answered_in_any_order(self) -> None:
-        async with Hosting("parallel_review", park_after=0) as hosting:
-            run = await hosting.submit("The list")
-            prompts = await hosting.prompts(run, 3)
-            for prompt, verdict in zip(
-                reversed(prompts), ["approve", "abstain", "approve"], strict=True
-            ):
-                await hosting.answer(verdict, prompt)
-            await hosting.ended(run)
-            text = await hosting.output(run)
+    async def test_all_are_asked_at_once_and_answered_in_any_order(
+        self, host_workflow: NewHosting
+    ) -> None:
+        async with host_workflow("parallel_review") as hosting:
+            run = await hosting.send("The list")
+            for reviewer, verdict in [
+                ("Editorial", "approve"), ("Security", "abstain"), ("Legal", "approve"),
+            ]:  # fmt: skip
+                await run.answer(verdict, to=reviewer)
+            text = await run.result()
             assert "| Legal | approved | ann |\n| Security | abstained | ann |" in text
             assert text.endswith("**Approved.**")
 
-    async def test_changes_are_asked_for(self) -> None:
-        async with Hosting("parallel_review") as hosting:
+    async def test_changes_are_asked_for(self, host_workflow: NewHosting) -> None:
+        async with host_workflow("parallel_review") as hosting:
             answers = {"verdict": "change", "Which changes": "shorter"}
-            text = await converse(hosting, "The list", answers)
+            text = await hosting.converse("The list", answers)
             assert text.endswith("**To be changed:** shorter")
 
-    async def test_one_rejection_is_enough(self) -> None:
-        async with Hosting("parallel_review") as hosting:
+    async def test_one_rejection_is_enough(self, host_workflow: NewHosting) -> None:
+        async with host_workflow("parallel_review") as hosting:
             answers = {"Security": "reject", "verdict": "approve"}
-            text = await converse(hosting, "The list", answers)
+            text = await hosting.converse("The list", answers)
             assert "**Rejected.**" in text
 
 
-@pytest.mark.django_db(transaction=True)
 class TestProbe:
     @pytest.mark.parametrize(
         ("text", "output"),
@@ -108,22 +104,22 @@ class TestProbe:
             ("step 2", "s1 s2 "),
         ],
     )
-    async def test_each_word(self, text: str, output: str) -> None:
+    async def test_each_word(self, host_workflow: NewHosting, text: str, output: str) -> None:
         answer = "continue" if text.startswith("approve") else "yes"
-        async with Hosting("probe") as hosting:
-            assert await converse(hosting, text, {"prompt-": answer}) == output
+        async with host_workflow("probe") as hosting:
+            assert await hosting.converse(text, {"prompt-": answer}) == output
 
     async def test_steps_leave_a_line_each(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, host_workflow: NewHosting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         log = tmp_path / "log"
         monkeypatch.setenv("PROBE_LOG", str(log))
-        async with Hosting("probe") as hosting:
-            run = await hosting.submit("step 2")
-            await hosting.ended(run)
-        assert log.read_text() == f"{run} 1\n{run} 2\n"
+        async with host_workflow("probe") as hosting:
+            run = await hosting.send("step 2")
+            await run.result()
+        assert log.read_text() == f"{run.id} 1\n{run.id} 2\n"
 
-    async def test_an_unknown_word_is_told_the_known_ones(self) -> None:
-        async with Hosting("probe") as hosting:
-            said = await converse(hosting, "what")
+    async def test_an_unknown_word_is_told_the_known_ones(self, host_workflow: NewHosting) -> None:
+        async with host_workflow("probe") as hosting:
+            said = await hosting.converse("what")
             assert {"echo", "ask", "approve", "step"} <= set(re.findall(r"\w+", said))

@@ -218,7 +218,7 @@ async def test_an_idle_builder_is_closed_and_built_anew(idle: float) -> None:
 
 async def test_a_builder_that_fails_says_so_without_internals() -> None:
     async with Hosting("t_built") as hosting:
-        hosting.user = (await until(lambda: make_user("nobody"))).pk
+        hosting.person = Person.of(await until(lambda: make_user("nobody")))
         run = await hosting.submit()
         row = await hosting.ended(run)
         assert row.status == Run.Status.FAILED

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bench.workflows import probe
 from sessions_app.models import Run
+from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message
 from sessions_app.workflows.concurrency import FairSemaphore
@@ -88,7 +89,7 @@ async def test_a_person_with_many_runs_keeps_nobody_waiting_until_they_end() -> 
             await hosting.submit("slowstream 1 500", conversation=f"c{number}")
             for number in range(8)
         ]
-        hosting.user = (await reads.read(make_user, "ben")).pk
+        hosting.person = Person.of(await reads.read(make_user, "ben"))
         echo = await hosting.submit("echo hello")
         await hosting.ended(echo)
         unfinished = Run.objects.filter(pk__in=runs, status__in=Run.UNFINISHED)

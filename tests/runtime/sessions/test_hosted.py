@@ -13,7 +13,7 @@ from sessions_app.errors import NotFound
 from sessions_app.hosting.run_task import RunTask
 from sessions_app.models import Event, Run
 from sessions_app.storage import reads
-from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from sessions_app.workflows import Context, Message, Person, TextPrompt, workflow
 from tests.support.hosting import Hosting, make_user, output, until_true
 from tests.support.sessions import Log, free
 
@@ -114,7 +114,7 @@ def shout(text: str) -> str:
 async def test_steps_of_one_user_are_not_seen_by_another_under_the_same_conversation_id() -> None:
     async with Hosting("t_private") as ann:
         ben = Hosting("t_private")
-        ben.user = (await reads.read(make_user, "ben")).pk
+        ben.person = Person.of(await reads.read(make_user, "ben"))
         runs = {one: await one.submit("go", message_id="same") for one in (ann, ben)}
         assert len(set(runs.values())) == 2
         await ben.prompts(runs[ben])

@@ -45,14 +45,15 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     mark = request.node.get_closest_marker("django_db")
-    if not CLUSTER or mark is None:
+    committed = "transactional_db" in request.fixturenames
+    if not CLUSTER or not (mark or committed):
         yield
         return
     # Before Django empties its tables, for which nobody may hold any of them.
     request.getfixturevalue("_django_db_helper")
     yield
     close_orphans()
-    if mark.kwargs.get("transaction"):
+    if committed or mark.kwargs.get("transaction"):
         with connection.cursor() as cursor:
             for table in QUEUE:
                 cursor.execute(f"DELETE FROM procrastinate_{table}")  # noqa: S608 - names above

@@ -10,6 +10,15 @@ INSTALLED_APPS = [
 ]
 ASGI_APPLICATION = "host.asgi.application"
 """
+# docs/testing-workflows.md has these two.
+TEST_DATABASE = """
+DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}
+"""
+PYTEST = """
+[pytest]
+DJANGO_SETTINGS_MODULE = host.settings
+asyncio_mode = auto
+"""
 # What projects have of their own.
 OWN = """
 LOGIN_URL = "login"
@@ -62,6 +71,19 @@ async def greeting(message: Message, context: Context):
     answer = await context.ask(TextPrompt(text="What is your name?"))
     yield f"Hello, {answer.value}, {context.user.username}!"
 """
+TESTS = """
+from desk.models import Employee
+from sessions_app.testing.hosting import NewHosting
+
+
+async def test_greeting(host_workflow: NewHosting) -> None:
+    eve = await Employee.people.acreate(email="eve@host.example")
+    async with host_workflow("greeting", user=eve) as hosting:
+        run = await hosting.send("Good morning")
+        await hosting.crash()
+        await run.answer("Eve")
+        assert await run.result() == "Hello, Eve, eve@host.example!"
+"""
 LOGIN = """
 <!DOCTYPE html>
 <link rel="icon" href="data:,">
@@ -87,6 +109,8 @@ FILES = {
     "desk/migrations/__init__.py": "",
     "desk/models.py": MODELS,
     "desk/workflows.py": WORKFLOWS,
+    "desk/tests.py": TESTS,
+    "pytest.ini": PYTEST,
     "templates/registration/login.html": LOGIN,
     "templates/chat_app/parts/help.html": HELP,
     "templates/host.html": BASE,

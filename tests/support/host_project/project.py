@@ -65,7 +65,7 @@ class Project:
 
     def install(self) -> None:
         """Take the steps of docs/install.md."""
-        form = files.CLUSTER if CLUSTER else ""
+        form = files.CLUSTER if CLUSTER else files.TEST_DATABASE
         self._edit("settings.py", append=files.APPLICATIONS + files.OWN + form + files.CHOSEN)
         self._edit("urls.py", append=files.URLS + files.OWN_URLS)
         self._edit("asgi.py", replace=("django.core.asgi", "chat_app.asgi"))

@@ -1,0 +1,151 @@
+"""One run of a workflow under test: what it asks, what it is answered, what it comes to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from sessions_app.conversations import answers
+from sessions_app.hosting.needing_host import needing_host
+from sessions_app.models import Event, Interaction, Run
+from sessions_app.models.people import Person
+from sessions_app.storage import reads
+from sessions_app.storage.run_text import kept
+from sessions_app.testing.polling import until
+from sessions_app.workflows.journal import Entry, Journal
+from sessions_app.workflows.prompts import AnyPrompt, Given, as_text, load_prompt
+
+# What is given to a prompt: a text, an option's value, or a list of values.
+Answer = Given | list[Given]
+
+
+@dataclass(frozen=True, slots=True)
+class HostedRun:
+    """A run of `Hosting`. All waits until the run can do nothing more by itself."""
+
+    id: UUID
+    # Who answers: the owner of the conversation.
+    person: Person = field(repr=False)
+    # Seconds that it may take to come to rest.
+    patience: float = field(default=10, repr=False)
+
+    async def prompts(self) -> list[AnyPrompt]:
+        """What it asks now, in the order of asking."""
+        await self.rest()
+        return [load_prompt(one.prompt) for one in await reads.read(self._pending)]
+
+    async def asked(self) -> list[AnyPrompt]:
+        """All that it has asked so far, answered or not."""
+        await self.rest()
+        rows = Interaction.objects.filter(run=self.id).order_by("position")
+        return [load_prompt(one.prompt) for one in await reads.read(lambda: list(rows))]
+
+    async def answer(self, value: Answer, to: str = "") -> None:
+        """Answer the only prompt, or the first one whose text has `to` in it.
+
+        Raises:
+            Invalid: the prompt does not take this answer.
+            AssertionError: it asks nothing, or nothing of the kind.
+        """
+        await self.rest()
+        pending = await reads.read(self._pending)
+        fitting = [one for one in pending if to in one.prompt["text"]]
+        if not fitting or (len(fitting) > 1 and not to):
+            asked = [one.prompt["text"] for one in pending]
+            raise AssertionError(f"which prompt is {value!r} for? {await self._state()}: {asked}")
+        await self._answer(fitting[0], value)
+
+    async def answer_all(self, script: Mapping[str, Answer]) -> None:
+        """Answer what it asks until it asks nothing more: each prompt by a word of its text.
+
+        Raises:
+            AssertionError: no key of the script is in the text of a prompt.
+        """
+        await self.rest()
+        while pending := await reads.read(self._pending):
+            text = pending[0].prompt["text"]
+            fitting = [value for word, value in script.items() if word in text]
+            if not fitting:
+                raise AssertionError(f"the script has no answer to {text!r}")
+            await self._answer(pending[0], fitting[0])
+            await self.rest()
+
+    async def output(self) -> str:
+        """The text so far, as a reader of the log puts it together."""
+        await self.rest()
+        return await reads.read(self._text)
+
+    async def until_said(self, text: str) -> None:
+        """Wait until its output has the text; it may go on."""
+        await until(lambda: text in self._text(), self.patience)
+
+    async def shown(self) -> list[str]:
+        """The titles of the steps that people have seen come to their end, in that order."""
+        await self.rest()
+        steps = Event.objects.filter(run=self.id, type=Event.Type.STEP).order_by("sequence")
+        payloads = await reads.read(lambda: list(steps.values_list("payload", flat=True)))
+        return [payload["name"] for payload in payloads if payload["state"] == "complete"]
+
+    async def result(self) -> str:
+        """The text of a run that has completed.
+
+        Raises:
+            AssertionError: it has not; says what it waits for, or what became of it.
+        """
+        run = await self.rest()
+        if run.status != Run.Status.COMPLETED:
+            raise AssertionError(f"the run has not completed: {await self._state()}")
+        return await self.output()
+
+    async def status(self) -> str:
+        """Such as `waiting`, `completed`, `failed` or `suspended`."""
+        run = await self.rest()
+        return str(run.status)
+
+    async def journal(self) -> list[Entry]:
+        """What is recorded of it, in the order of its calls."""
+        await self.rest()
+        return await reads.read(lambda: Journal.load(self.id).entries)
+
+    async def rest(self) -> Run:
+        """Wait until it is over, or waits for people, the clock, or another run."""
+
+        def resting() -> Run | None:
+            if needing_host().filter(pk=self.id).exists():
+                return None
+            return Run.objects.get(pk=self.id)
+
+        found: Run = await until(resting, self.patience)
+        return found
+
+    def _text(self) -> str:
+        types = [Event.Type.TEXT, Event.Type.MESSAGE, Event.Type.RESTART]
+        rows = Event.objects.filter(run=self.id, type__in=types).order_by("sequence")
+        columns = rows.values_list("type", "first_sequence", "sequence", "payload")
+        return "".join(piece.text for piece in kept(columns))
+
+    def _pending(self) -> list[Interaction]:
+        rows = Interaction.objects.filter(run=self.id, status=Interaction.Status.PENDING)
+        return list(rows.order_by("position"))
+
+    async def _answer(self, interaction: Interaction, value: Answer) -> None:
+        several = [as_text(one) for one in value] if isinstance(value, list) else None
+        given = answers.IncomingAnswer(
+            answer_id=uuid4().hex,
+            via="test",
+            value=None if isinstance(value, list) else as_text(value),
+            values=several,
+            interaction=str(interaction.id),
+        )
+        came = await answers.answer(by=self.person, conversation_id=None, answer=given)
+        if came.outcome is not answers.Outcome.ACCEPTED:
+            raise AssertionError(f"{interaction.prompt['text']!r}: the answer came {came.outcome}")
+
+    async def _state(self) -> str:
+        """Where it is, for people."""
+        run = await reads.read(lambda: Run.objects.get(pk=self.id))
+        error = run.error or {}
+        asked = [repr(one.prompt["text"]) for one in await reads.read(self._pending)]
+        parts = [f"it is {run.status}", error.get("message", ""), *asked]
+        if run.wake_at is not None:
+            parts.append(f"it sleeps until {run.wake_at:%Y-%m-%d %H:%M:%S} UTC: move the clock")
+        return ", ".join(filter(None, parts)) + f"\n{error.get('detail', '')}"

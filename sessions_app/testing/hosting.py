@@ -1,0 +1,235 @@
+"""A workflow, hosted in the event loop of a test on the test's database."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Protocol, Self
+from uuid import uuid4
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import connection
+from django.db.models import Min
+from django.utils.module_loading import import_string
+
+from sessions_app.conversations import messages
+from sessions_app.hosting.dispatch.dispatcher import Dispatcher, Duty
+from sessions_app.hosting.dispatch.local import LocalDispatcher
+from sessions_app.hosting.host_registry import HostRegistry
+from sessions_app.hosting.needing_host import needing_host
+from sessions_app.models import Interaction, Run
+from sessions_app.models.people import Person, users
+from sessions_app.notify.announce import install
+from sessions_app.operations.due import settle_due
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage import reads
+from sessions_app.storage.writer import writer
+from sessions_app.testing.clock import Clock
+from sessions_app.testing.hosted_run import Answer, HostedRun
+from sessions_app.testing.polling import until, until_true
+from sessions_app.workflows import registry
+from sessions_app.workflows.config import RuntimeConfig
+
+# Seconds that runs have to stop in good order.
+DRAIN = 10.0
+
+
+class HostingDispatcher(Dispatcher, Protocol):
+    """A dispatcher that hosts in this process."""
+
+    hosts: HostRegistry
+
+
+class Hosting:
+    """`async with Hosting("vacation") as hosting:` offers the workflow and hosts it.
+
+    Each run is parked as soon as it waits, and replayed when it goes on. In a deployment of many
+    processes this is a worker, which takes its keys from the queue.
+
+    Args:
+        workflow: its name; `config` is what `workflows.yaml` would say of it, such as `options`.
+        user: who sends and answers; by default a user `ann` is made.
+        beside: other workflows that are offered.
+        park_after: seconds that a run waits in memory.
+        replay_everywhere: park and replay each run also after each of its steps, and once more
+            before it ends, so that one run shows that its code is deterministic.
+        patience: seconds that a run may take to come to rest.
+    """
+
+    def __init__(
+        self,
+        workflow: str,
+        *,
+        user: AbstractBaseUser | None = None,
+        beside: tuple[str, ...] = (),
+        park_after: float = 0,
+        replay_everywhere: bool = False,
+        patience: float = 10,
+        **config: Any,
+    ) -> None:
+        self.workflow = workflow
+        self.person = Person.of(user) if user is not None else Person(0, "")
+        self._beside = beside
+        self._park_after = park_after
+        self._replay_everywhere = replay_everywhere
+        self._patience = patience
+        self._config = config
+        self._dispatcher: HostingDispatcher | None = None
+        self._clock = Clock()
+
+    async def __aenter__(self) -> Self:
+        """Offer the workflow and start hosting."""
+        _check_database()
+        if not self.person.id:
+            self.person = Person.of(await reads.read(make_user, "ann"))
+        self.offer(**self._config)
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop hosting, with all that is written, and offer what the project offers."""
+        try:
+            await self.stop()
+            await asyncio.to_thread(writer.stop)
+        finally:
+            self._clock.stop()
+            registry.offer_configured()
+
+    def offer(self, **config: Any) -> None:
+        """Offer the workflow with this configuration from now on."""
+        workflows: dict[str, Any] = {name: {} for name in self._beside}
+        entry = {"workflows": {**workflows, self.workflow: config}, "default": self.workflow}
+        registry.offer(RuntimeConfig.model_validate(entry))
+
+    async def send(
+        self, text: str, *, workflow: str | None = None, conversation: str = "c"
+    ) -> HostedRun:
+        """Send a message to the workflow, or to one beside it: its run."""
+        message = messages.IncomingMessage(uuid4().hex, text, workflow=workflow)
+        sent = await messages.submit(
+            owner=self.person.id, conversation_id=conversation, message=message
+        )
+        return HostedRun(sent.run, self.person, self._patience)
+
+    async def converse(self, text: str, script: Mapping[str, Answer] | None = None) -> str:
+        """Send a message and answer each prompt by a word of its text: what comes of it.
+
+        Raises:
+            AssertionError: a prompt has no answer in the script, or the run does not complete.
+        """
+        run = await self.send(text)
+        await run.answer_all(script or {})
+        return await run.result()
+
+    async def restart(self) -> None:
+        """Stop the process in good order, as a deploy does, and start it again."""
+        await self.stop()
+        await self.start()
+
+    async def crash(self) -> None:
+        """Kill the process, and start it again: what is in memory is gone, no host lets go.
+
+        As far as a process can do this to itself. What the runs have handed to the database up to
+        here is stored, nothing after it. But other than by SIGKILL `finally` blocks of the workflow
+        run, functions of steps that are in a thread come to their end, though nobody takes their
+        results, and what modules keep in memory stays.
+        """
+        hosts = self.hosts
+        hosts.stopping = True
+        for host in hosts:
+            host.drop()
+        await self.stop()
+        await self.start()
+
+    async def advance(self, **time: float) -> None:
+        """Move the clock: `advance(days=3)`, as `timedelta` takes it.
+
+        What falls due up to then does so at its time, one after the other: a run that sleeps a day
+        and asks with a deadline of a day is woken, asks, and learns that nobody has answered.
+        """
+        await self.rest()
+        then = self._clock.now() + timedelta(**time)
+        while (due := await reads.read(_next_due)) is not None and due <= then:
+            self._clock.move_to(due + timedelta(milliseconds=1))
+            await settle_due()
+            await self.rest()
+        self._clock.move_to(then)
+
+    async def rest(self) -> None:
+        """Wait until no run can do anything more by itself, and none is in memory."""
+        for host in self.hosts:
+            host.make_room()
+        await until(lambda: not needing_host().exists(), self._patience)
+        await until_true(lambda: not any(host.runs for host in self.hosts), self._patience)
+
+    @property
+    def hosts(self) -> HostRegistry:
+        """The hosts, while it is started."""
+        if self._dispatcher is None:
+            raise AssertionError("the hosting is stopped")
+        return self._dispatcher.hosts
+
+    async def start(self) -> None:
+        """Start; what is unfinished is taken up."""
+        self._dispatcher = self._new_dispatcher()
+        install(self._dispatcher)
+        await self._dispatcher.start()
+
+    async def stop(self) -> None:
+        """Stop in good order."""
+        if self._dispatcher is not None:
+            await self._dispatcher.stop()
+            self._dispatcher = None
+        install(None)
+
+    def _new_dispatcher(self) -> HostingDispatcher:
+        how: dict[str, Any] = {
+            "park_after": self._park_after,
+            "replay_everywhere": self._replay_everywhere,
+        }
+        if not RuntimeSettings.load().cluster:
+            return LocalDispatcher(**how)
+        # It imports Procrastinate, which only the form of many processes installs.
+        worker = import_string("sessions_app.hosting.dispatch.worker.WorkerDispatcher")
+        dispatcher: HostingDispatcher = worker(Duty(drain=DRAIN), **how)
+        return dispatcher
+
+
+# What the fixture `host_workflow` is, for annotations.
+NewHosting = Callable[..., Hosting]
+
+
+def make_user(username: str) -> Any:
+    """Make or find a user."""
+    named: dict[str, Any] = {get_user_model().USERNAME_FIELD: username}
+    return users().get_or_create(**named)[0]
+
+
+def _next_due() -> datetime | None:
+    """When the clock next makes a run go on."""
+    pending = Interaction.objects.filter(status=Interaction.Status.PENDING)
+    found = (
+        pending.aggregate(at=Min("expires_at"))["at"],
+        Run.objects.filter(status=Run.Status.WAITING).aggregate(at=Min("wake_at"))["at"],
+    )
+    return min((at for at in found if at is not None), default=None)
+
+
+def _check_database() -> None:
+    """The writer and the readers have connections of their own, so it must be a file.
+
+    Raises:
+        AssertionError: it is in memory.
+    """
+    name = str(connection.settings_dict["NAME"])
+    if connection.vendor == "sqlite" and ("mode=memory" in name or ":memory:" in name):
+        raise AssertionError(
+            "the test database is in memory, where threads cannot share it; give it a file: "
+            'DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}'
+        )
