@@ -11,12 +11,13 @@ the last (a contract in pyproject.toml holds it):
     conversations        what front ends may do: messages in, answers in
     sessions             the session API: SessionManager, Session, builders
     workflows            what authors write with: workflow, Context, prompts, steps, journal
+    signals              what a project's own code may connect receivers to
     notify               hints to other tasks and processes, over the channel layer
     storage              the event log: the writer, its transactions, reads
     models               rows
     settings, errors
 
 Authors of workflows enter by `workflows`, users of the session API by `sessions`, a project's own
-code by `runs`, front ends by `conversations`, `storage`, `notify`, `models`, `errors` and
-`operations`; `hosting` is nobody else's.
+code by `runs` and `signals`, front ends by `conversations`, `storage`, `notify`, `models`, `errors`
+and `operations`; `hosting` is nobody else's.
 """

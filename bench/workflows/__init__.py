@@ -3,6 +3,6 @@
 PROBE_WORKFLOW=true offers them: `bench` is an installed application then.
 """
 
-from bench.workflows import probe, probe_own
+from bench.workflows import probe, probe_own, probe_signals
 
-__all__ = ["probe", "probe_own"]
+__all__ = ["probe", "probe_own", "probe_signals"]

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.models.people import Person, UserId, read_user_id
+from sessions_app.signals import pending_signals
 from sessions_app.storage import sql
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.transaction import Transaction
@@ -127,6 +128,7 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
         "via": settlement.via,
     }
     tx.append(interaction.run, Event.Type.INTERACTION_UPDATE.value, payload)
+    pending_signals.add(tx, "interaction_settled", interaction.run_id, interaction.id)
     if settlement.status != Interaction.Status.CANCELLED:
         set_running(interaction.run_id)
     return True

@@ -10,6 +10,7 @@ from uuid import UUID
 from sessions_app.conversations.settlement import Settlement, find_interactions, set_running, settle
 from sessions_app.hosting.lease import THIS_PROCESS, Lease
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
+from sessions_app.signals import pending_signals
 from sessions_app.storage import sql
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.run_text import fold, pieces_of
@@ -142,6 +143,7 @@ def open_interactions(
             answered_via="",
             answer_id="",
         )
+        pending_signals.add(tx, "interaction_opened", run.id, interaction_id)
     if alone:
         leased.wait(tx)
     else:
@@ -228,6 +230,8 @@ def end(
         "finished_at": tx.now if final else None,
     }
     sql.update(Run, outcome, id=run.id)
+    if final:
+        pending_signals.add(tx, "run_finished", run.id)
     if final and not folded:
         fold(run.id, run.conversation_id)
 

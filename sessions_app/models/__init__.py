@@ -6,6 +6,7 @@ from sessions_app.models.event import Event
 from sessions_app.models.interaction import Interaction
 from sessions_app.models.journal import JournalEntry
 from sessions_app.models.lease import HostLease
+from sessions_app.models.pending_signal import PendingSignal
 from sessions_app.models.process import Process
 from sessions_app.models.run import Run
 
@@ -16,6 +17,7 @@ __all__ = [
     "HostLease",
     "Interaction",
     "JournalEntry",
+    "PendingSignal",
     "Process",
     "Run",
 ]

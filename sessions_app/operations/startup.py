@@ -8,11 +8,13 @@ from sessions_app.hosting.dispatch import announcements
 from sessions_app.hosting.dispatch.dispatcher import Dispatcher
 from sessions_app.hosting.dispatch.local import LocalDispatcher
 from sessions_app.hosting.dispatch.procrastinate import ProcrastinateDispatcher
+from sessions_app.models import Process
 from sessions_app.notify.announce import install
 from sessions_app.notify.notifier import Notifier
 from sessions_app.operations.due import maintain
 from sessions_app.operations.reports import report, sign_off
 from sessions_app.settings import RuntimeSettings
+from sessions_app.signals.delivery import Delivery
 from sessions_app.storage.writer import writer
 
 # Seconds that sockets and streams have to end before the runtime stops.
@@ -38,9 +40,13 @@ class _Runtime:
         writer.on_commit = self.notifier.publish
         await self.dispatcher.start()
         self.tasks = [asyncio.create_task(report(self.dispatcher), name="reports")]
-        if not RuntimeSettings.load().cluster:  # there the workers take turns
+        cluster = RuntimeSettings.load().cluster
+        if not cluster:  # there the workers take turns
             self.tasks.append(asyncio.create_task(maintain(), name="maintenance"))
             self.tasks.append(asyncio.create_task(announcements.hear(), name="announcements"))
+        if self.dispatcher.report().kind != Process.Kind.WEB:  # it hosts
+            delivery = Delivery(alone=not cluster)
+            self.tasks.append(asyncio.create_task(delivery.main(), name="signals"))
 
     async def stop(self) -> None:
         for task in self.tasks:

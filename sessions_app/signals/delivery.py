@@ -1,0 +1,124 @@
+"""Sends the signals that are pending, in the processes that host runs."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from itertools import groupby
+
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import close_old_connections
+from django.db.models import F
+from django.dispatch import Signal
+from django.utils import timezone
+
+from sessions_app.models import PendingSignal
+from sessions_app.signals import SIGNALS, pending_signals
+from sessions_app.storage import reads
+from sessions_app.storage.periodic import repeat
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+
+# Where others write what is to be sent, it is found by looking.
+EVERY = 1.0
+AT_ONCE = 50
+# Whoever has taken them has so long; then others send them.
+PATIENCE = timedelta(seconds=30)
+# After a receiver has raised, twice as long each time.
+LONGEST = timedelta(hours=1)
+
+
+class Delivery:
+    """Sends them until it is cancelled. `alone`: no other process does, so what was taken before
+    it began was taken by one that is dead, and is due.
+    """
+
+    def __init__(self, *, alone: bool) -> None:
+        self._alone = alone
+        self._woken = asyncio.Event()
+
+    async def main(self) -> None:
+        """Send what is due, and what becomes due."""
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop is closed: the next process sends it
+                loop.call_soon_threadsafe(self._woken.set)
+
+        pending_signals.told.append(wake)
+        try:
+            await repeat(self._round, every=0, name="signals")
+        finally:
+            pending_signals.told.remove(wake)
+
+    async def _round(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EVERY):
+                await self._woken.wait()
+        self._woken.clear()
+        if not any(signal.has_listeners() for signal in SIGNALS.values()):
+            return
+        if self._alone:
+            await writer.write(_give_back)
+            self._alone = False
+        while await send_due():
+            pass
+
+
+async def send_due() -> bool:
+    """Send some of what is due; False if nothing is. Of one run in the order of what happened."""
+    if not await reads.read(_due):
+        return False
+    taken = await writer.write(_take)
+    by_run = groupby(sorted(taken, key=lambda one: (one.run_id, one.pk)), lambda one: one.run_id)
+    sent = await asyncio.gather(
+        *(asyncio.to_thread(_send_all, list(signals)) for _, signals in by_run)
+    )
+    done = [one for some in sent for one in some]
+    failed = [one for one in taken if one.pk not in done]
+    await writer.write(partial(_settle, done=done, failed=failed))
+    return True
+
+
+def _due() -> bool:
+    return PendingSignal.objects.filter(due_at__lte=timezone.now()).exists()
+
+
+def _take(tx: Transaction) -> list[PendingSignal]:
+    due = PendingSignal.objects.filter(due_at__lte=tx.now).order_by("pk")
+    taken = list(due.select_for_update(skip_locked=True)[:AT_ONCE])
+    mine = PendingSignal.objects.filter(pk__in=[one.pk for one in taken])
+    mine.update(due_at=tx.now + PATIENCE, attempts=F("attempts") + 1)
+    return taken
+
+
+def _send_all(signals: Iterable[PendingSignal]) -> list[int]:
+    """Send them one after another; those that all receivers have taken. In a thread."""
+    close_old_connections()
+    try:
+        return [one.pk for one in signals if _send(one)]
+    finally:
+        close_old_connections()
+
+
+def _send(one: PendingSignal) -> bool:
+    signal: Signal = SIGNALS[one.name]
+    try:
+        row = {"run": one.run} if one.interaction is None else {"interaction": one.interaction}
+    except ObjectDoesNotExist:  # deleted a moment ago
+        return True
+    [sender] = map(type, row.values())
+    results = signal.send_robust(sender, **row)  # Django logs what a receiver raises
+    return not any(isinstance(result, Exception) for _, result in results)
+
+
+def _settle(tx: Transaction, done: list[int], failed: list[PendingSignal]) -> None:
+    PendingSignal.objects.filter(pk__in=done).delete()
+    for one in failed:
+        pause = min(timedelta(seconds=2 ** min(one.attempts, 20)), LONGEST)
+        PendingSignal.objects.filter(pk=one.pk).update(due_at=tx.now + pause)
+
+
+def _give_back(tx: Transaction) -> None:
+    PendingSignal.objects.filter(due_at__gt=tx.now).update(due_at=tx.now)

@@ -1,0 +1,165 @@
+"""Signals: after the commit, at least once, and no row where nobody receives them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from sessions_app import runs, signals
+from sessions_app.models import Interaction, PendingSignal, Run
+from sessions_app.signals.delivery import Delivery
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.support.hosting import Hosting, make_user, until, until_true
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@workflow(name="t_signals", title="Signals")
+async def asks(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    yield (await context.ask(TextPrompt(text="Name?"))).text
+
+
+@asynccontextmanager
+async def delivering() -> Any:
+    """As a process that hosts does."""
+    task = asyncio.create_task(Delivery(alone=True).main())
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def received() -> Iterator[list[tuple[str, Any]]]:
+    """What receivers of all signals get."""
+    received: list[tuple[str, Any]] = []
+
+    def of(name: str) -> Any:
+        def receive(sender: Any, **row: Any) -> None:
+            row.pop("signal")
+            [value] = row.values()
+            assert type(value) is sender
+            assert not connection.in_atomic_block
+            received.append((name, value))
+
+        return receive
+
+    connected = {name: of(name) for name in signals.SIGNALS}
+    for name, receiver in connected.items():
+        signals.SIGNALS[name].connect(receiver)
+    yield received
+    for name, receiver in connected.items():
+        signals.SIGNALS[name].disconnect(receiver)
+
+
+async def none_pending() -> None:
+    await until(lambda: not PendingSignal.objects.exists())
+
+
+async def test_a_run_is_told_from_its_question_to_its_end(
+    received: list[tuple[str, Any]],
+) -> None:
+    async with Hosting("t_signals") as hosting, delivering():
+        run = await hosting.submit()
+        [asked] = await hosting.prompts(run)
+        await until_true(lambda: received)
+        assert received == [("interaction_opened", asked)]
+        await hosting.answer("Eve")
+        await hosting.ended(run)
+        await none_pending()
+    names, rows = zip(*received, strict=True)
+    assert names == ("interaction_opened", "interaction_settled", "run_finished")
+    assert isinstance(rows[1], Interaction)
+    assert rows[1].response == {"value": "Eve"}
+    assert isinstance(rows[2], Run)
+    assert (rows[2].pk, rows[2].status) == (run, "completed")
+
+
+async def test_a_question_that_its_run_takes_along_is_settled(
+    received: list[tuple[str, Any]],
+) -> None:
+    async with Hosting("t_signals") as hosting, delivering():
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        await runs.acancel(run)
+        await hosting.ended(run)
+        await none_pending()
+    assert [(name, row.status) for name, row in received[-2:]] == [
+        ("interaction_settled", "cancelled"),
+        ("run_finished", "cancelled"),
+    ]
+
+
+async def test_nothing_is_written_where_nobody_receives() -> None:
+    async with Hosting("t_signals") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        await hosting.answer("Eve")
+        await hosting.ended(run)
+        assert not await hosting.in_thread(PendingSignal.objects.count)
+
+
+async def test_of_what_is_rolled_back_nothing_is_told(received: list[tuple[str, Any]]) -> None:
+    async with Hosting("t_signals") as hosting, delivering():
+        run = await hosting.submit()
+        [asked] = await hosting.prompts(run)
+        await none_pending()
+
+        def undone() -> None:
+            with transaction.atomic():
+                runs.answer(asked.pk, "Eve", by=make_user("ann"))
+                transaction.set_rollback(True)
+
+        await hosting.in_thread(undone)
+        assert not await hosting.in_thread(PendingSignal.objects.count)
+    assert [name for name, _ in received] == ["interaction_opened"]
+
+
+async def test_a_receiver_that_raises_is_called_again(received: list[tuple[str, Any]]) -> None:
+    failures = [ValueError("on purpose"), ValueError("on purpose, again")]
+
+    def receive(**_: Any) -> None:
+        if failures:
+            raise failures.pop()
+
+    signals.run_finished.connect(receive)
+    try:
+        async with Hosting("t_signals") as hosting, delivering():
+            run = await hosting.submit()
+            await hosting.prompts(run)
+            await hosting.answer("Eve")
+            await hosting.ended(run)
+            await until_true(lambda: not failures)
+            await none_pending()
+    finally:
+        signals.run_finished.disconnect(receive)
+    assert [name for name, _ in received].count("run_finished") == 3
+
+
+async def test_what_a_dead_process_has_taken_is_sent(received: list[tuple[str, Any]]) -> None:
+    async with Hosting("t_signals") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+
+        def taken_by_another() -> None:
+            PendingSignal.objects.update(due_at="2100-01-01T00:00:00Z", attempts=1)
+
+        await hosting.in_thread(taken_by_another)
+        async with delivering():
+            await none_pending()
+    assert [name for name, _ in received] == ["interaction_opened"]
+
+
+async def test_a_conversation_is_deleted_with_its_signals(received: list[tuple[str, Any]]) -> None:
+    async with Hosting("t_signals") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        await hosting.answer("Eve")
+        await hosting.ended(run)
+        deleted = await hosting.in_thread(Run.objects.get, pk=run)
+        await hosting.in_thread(deleted.delete)
+        async with delivering():
+            await none_pending()
+    assert not received

@@ -1,0 +1,62 @@
+"""Signals of a process that is killed after the commit, before its receivers have returned."""
+
+import signal as signal_module
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import NewServer
+from tests.runtime.from_django.test_beside import program
+from tests.support.running_form import CLUSTER
+from tests.support.server import Server
+
+# For the worker that is dead: how long it might have taken is no matter of this test.
+LATER = "UPDATE sessions_app_pendingsignal SET due_at = CURRENT_TIMESTAMP"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "signals.log"
+
+
+@pytest.fixture
+def server(new_server: NewServer, log: Path) -> Server:
+    return new_server(PROBE_SIGNALS=str(log))
+
+
+def until(condition: Callable[[], object], timeout: float = 60) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {timeout} s"
+        time.sleep(0.05)
+
+
+def test_each_signal_is_sent_though_its_process_is_killed(server: Server, log: Path) -> None:
+    def sent() -> list[str]:
+        return log.read_text().splitlines() if log.exists() else []
+
+    def is_sent_by_the_next(signal: str) -> None:
+        """The host is killed as the receiver is called, and the next one sends the signal."""
+        assert server.host.wait(60) == -signal_module.SIGKILL
+        assert signal not in sent()
+        server.kill()
+        if CLUSTER:
+            server.execute(LATER)
+        server.start()
+        until(lambda: signal in sent())
+
+    kill = log.with_name(f"{log.name}.kill")
+    with program(server) as beside:
+        kill.touch()
+        run = beside("start", "ask")
+        is_sent_by_the_next(f"interaction_opened {run}")
+        kill.touch()
+        assert beside("answer", run, "Eve") == "accepted"
+        is_sent_by_the_next(f"interaction_settled {run}")
+        until(lambda: f"run_finished {run}" in sent())
+        kill.touch()
+        other = beside("start", "echo other")
+        is_sent_by_the_next(f"run_finished {other}")
+    until(lambda: not server.rows("SELECT * FROM sessions_app_pendingsignal"))
