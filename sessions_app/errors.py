@@ -18,6 +18,7 @@ SessionsError
     ├── TooLarge
     ├── TookTooLong
     ├── StepFailed
+    ├── StreamUnread
     ├── PromptExpired
     ├── RunEnded
     └── NoPerson
@@ -137,6 +138,22 @@ class StepFailed(WorkflowError):
         super().__init__(f"Step {step} failed: {error_type}: {message}")
         self.step = step
         self.error_type = error_type
+
+    @classmethod
+    def of(cls, step: str, error: dict[str, Any]) -> "StepFailed":
+        """From what the journal has of it."""
+        return cls(step, error["type"], error["message"])
+
+
+class StreamUnread(WorkflowError):
+    """A workflow called its context while it was reading a stream."""
+
+    def __init__(self, step: str) -> None:
+        super().__init__(
+            f"The context was called while the stream {step} was being read. Its pieces are "
+            "recorded when it ends, so what depends on them comes after the loop: gather there "
+            "what you need of them, or leave the loop first."
+        )
 
 
 class PromptExpired(WorkflowError):

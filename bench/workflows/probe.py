@@ -15,6 +15,9 @@ PROBE_WORKFLOW is set.
     slowstream N MS   as stream, with so many milliseconds before each chunk
     step N [MS]       N journaled steps; each waits so many milliseconds, then appends a line to the
                       file named by PROBE_LOG, and two to that named by PROBE_DIARY
+    model N MS        as stream, by one streamed step that yields nothing itself, with so many
+                      milliseconds before each chunk "EXECUTION:0 ", …; then as ask. Each execution
+                      of the step appends a line to the file named by PROBE_LOG
     block HOW S       holds up the event loop for so many seconds: by a `loop`, a `sleep`, a `task`
                       of its own, a `match` of a regular expression (for ever), `caught` (a loop
                       that waits then, also if it is interrupted), or `deaf` (one call of C)
@@ -177,6 +180,28 @@ def append_line(line: str, wait: float) -> None:
             log.write(f"{line}\n")
 
 
+async def model(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """A model's answer, which is another one each time it is asked."""
+    async for _ in context.stream(words, context.run_id, *map(int, arguments)):
+        pass
+    yield (await context.ask(TextPrompt(text="prompt-1"))).text
+
+
+async def words(run: str, count: int, wait: int) -> AsyncGenerator[str, None]:
+    """What the model says."""
+    append_line(f"{run} model", 0)
+    execution = executions(f"{run} model")
+    for number in range(count):
+        await asyncio.sleep(wait / 1000)
+        yield f"{execution}:{number} "
+
+
+def executions(line: str) -> int:
+    """How often the line was appended."""
+    path = os.environ.get("PROBE_LOG")
+    return Path(path).read_text().count(line) if path else 0
+
+
 async def large(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """So many characters in one chunk, counted off by thousands."""
     yield "".join(f"{number:<1000}" for number in range(int(arguments[0]) // 1000))
@@ -262,6 +287,7 @@ PARTS: dict[str, Part] = {
     "slowask": slowask,
     "slowstream": slowstream,
     "step": step,
+    "model": model,
     "large": large,
     "unstorable": unstorable,
     "block": block,

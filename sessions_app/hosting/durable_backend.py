@@ -18,10 +18,12 @@ from sessions_app.hosting.output import Output, Write
 from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.hosting.waiting import Waiting
 from sessions_app.settings import RuntimeSettings
+from sessions_app.storage import reads
 from sessions_app.storage.storable import check_size
 from sessions_app.storage.writer import Work
 from sessions_app.workflows.backend import Asked, StoredResponse
 from sessions_app.workflows.concurrency import Slot
+from sessions_app.workflows.history import PastMessage, ended_runs, said_in
 from sessions_app.workflows.journal import (
     Call,
     CallResult,
@@ -54,6 +56,7 @@ class DurableBackend:
         self._step_ended = step_ended
         self._overdue = overdue
         self._mismatch: NonDeterminism | None = None
+        self._size, self._limit = 0, RuntimeSettings.load().MAX_OUTPUT
         self.output = Output(started.leased, started.cut, write)
         self.waiting = Waiting()
         # A step came to its end in this execution, and is stored.
@@ -87,7 +90,27 @@ class DurableBackend:
 
     def is_replayed(self, position: int) -> bool:
         """Whether what is put out behind this position was put out before."""
-        return position < self._journal.last_position
+        return position < self._journal.known_to
+
+    def count(self, text: str) -> None:
+        """Take note of what the run puts out, also of what an earlier execution of it did.
+
+        Raises:
+            TooLarge: it is more than MAX_OUTPUT in all.
+        """
+        self._size += len(text)
+        if self._size > self._limit:
+            raise TooLarge("The output of the run", f"{self._limit:,} characters", "MAX_OUTPUT")
+
+    async def put_out(self, text: str, *, again: bool) -> None:
+        """See `Backend`."""
+        self.count(text)
+        if not again:
+            await self.output.emit(text)
+
+    def untold(self) -> list[str]:
+        """The log has it all."""
+        return []
 
     def has_news(self, position: int) -> bool:
         """Whether this execution, which is at the position, has recorded anything."""
@@ -107,6 +130,19 @@ class DurableBackend:
         """See `Backend`."""
         self.output.settle()
         self._write(lambda tx: run_writes.begin_step(tx, self._leased, call, title))
+
+    def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
+        """See `Backend`."""
+        self.output.put()  # the text goes on: it is not complete up to here
+        show = partial(
+            run_writes.show_part,
+            leased=self._leased,
+            call=call,
+            number=number,
+            title=title,
+            payload=payload,
+        )
+        self._write(show)
 
     def note(self, call: Call, record: CallResult) -> None:
         """See `Backend`."""
@@ -142,6 +178,16 @@ class DurableBackend:
         for position, prompt in recorded.items():
             responses[position] = replace(responses[position], prompt=prompt)
         return [responses[one.call.position] for one in asked]
+
+    async def history(self, call: Call, limit: int) -> list[PastMessage]:
+        """See `Backend`."""
+        recorded, run = self.recall(call), self._leased.run
+        if recorded is None:
+            runs = await reads.read(ended_runs, run.id, run.conversation_id, limit)
+            self.note(call, CallResult(runs))
+        else:
+            runs = recorded.result
+        return await reads.read(said_in, runs, limit)
 
     async def sleep(self, call: Call, until: datetime) -> None:
         """See `Backend`."""

@@ -20,7 +20,6 @@ from sessions_app.errors import (
     SessionsError,
     StorageUnavailable,
     TookTooLong,
-    TooLarge,
     WorkflowError,
 )
 from sessions_app.hosting import run_writes
@@ -30,7 +29,6 @@ from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.models import Run
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.sessions.runner import Runner
-from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.writer import Lane, Work, writer
 from sessions_app.workflows.journal import line_of
@@ -89,7 +87,6 @@ class RunTask:
         self._backend = DurableBackend(started, self._write, freshness, self._step_ended, overdue)
         self._runner: Runner | None = None
         self._leaving: Leaving | None = None
-        self._size, self._limit = 0, RuntimeSettings.load().MAX_OUTPUT
         self.failure: BaseException | None = None
         # Its end is stored.
         self.ended = False
@@ -185,17 +182,11 @@ class RunTask:
             self._runner = runner
             async with aclosing(runner.result_stream(to_type=str)) as chunks:
                 async for chunk in chunks:
-                    self._count(chunk)
+                    self._backend.count(chunk)
                     if not self._backend.is_replayed(runner.context.position):
                         await self._backend.output.emit(chunk)
             self._backend.check_complete(runner.context.position)
             self._backend.output.complete()
-
-    def _count(self, chunk: str) -> None:
-        # All that the run puts out, also what an earlier execution of it did.
-        self._size += len(chunk)
-        if self._size > self._limit:
-            raise TooLarge("The output of the run", f"{self._limit:,} characters", "MAX_OUTPUT")
 
     async def _left(self) -> None:
         if self._leaving is Leaving.STOP:

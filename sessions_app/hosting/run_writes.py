@@ -75,10 +75,29 @@ def restart_text(tx: Transaction, leased: LeasedRun, *, from_sequence: int) -> i
 
 
 def begin_step(tx: Transaction, leased: LeasedRun, call: Call, title: str) -> None:
-    """A step that people see has begun. Only seen ones are recorded before they end."""
+    """A step has begun that people see, or that streams. Others are recorded when they end."""
     run = leased.check(tx)
-    sequence = tx.append(run, Event.Type.STEP.value, _step(run, call, title, "in_progress", ""))
+    if title:
+        step = _step(run, call, title, "in_progress", "")
+        sequence = tx.append(run, Event.Type.STEP.value, step)
+    else:
+        sequence = _last_sequence(run)
     _begin(tx, run, call, sequence=sequence)
+
+
+def show_part(
+    tx: Transaction,
+    leased: LeasedRun,
+    call: Call,
+    *,
+    number: int,
+    title: str,
+    payload: str | None,
+) -> None:
+    """A part of a call, as a step of its own: it begins, or with a payload it is complete."""
+    run = leased.check(tx)
+    step = _step(run, call, title, "in_progress" if payload is None else "complete", payload or "")
+    tx.append(run, Event.Type.STEP.value, {**step, "step_id": f"{step['step_id']}:{number}"})
 
 
 def finish_call(tx: Transaction, leased: LeasedRun, call: Call, record: CallResult) -> None:

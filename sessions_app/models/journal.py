@@ -10,11 +10,13 @@ class JournalEntry(models.Model):
 
     class Kind(models.TextChoices):
         STEP = "step"
+        STREAM = "stream"
         SLEEP = "sleep"
         NOW = "now"
         RANDOM = "random"
         SHOW = "show"
         USAGE = "usage"
+        HISTORY = "history"
 
     # No index of its own: the unique constraint's begins with it.
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="journal", db_index=False)

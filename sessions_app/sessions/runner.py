@@ -22,6 +22,7 @@ from sessions_app.workflows.request_context import (
     workflow_parent_name,
 )
 from sessions_app.workflows.run_info import RunInfo
+from sessions_app.workflows.streams import StreamedText
 
 T = TypeVar("T")
 
@@ -85,6 +86,8 @@ class Runner:
         self._own = contextvars.copy_context()
         self._own.run(_enter, self.context)
         self._values: AsyncGeneratorType[Any, None] | None = None
+        self._returned: Any = None
+        self._backend = backend
         backend.attach(slot)
 
     @overload
@@ -126,10 +129,9 @@ class Runner:
         """
         async with aclosing(self._begin()) as values:
             found = [value async for value in values]
+        result = self._returned
         if self._workflow.streams:
-            result: Any = "".join(self.convert(value, str) for value in found)
-        else:
-            [result] = found
+            result = "".join(self.convert(value, str) for value in found)
         return result if to_type is None else self.convert(result, to_type)
 
     @staticmethod
@@ -180,7 +182,8 @@ class Runner:
             message = schemas.given(self._workflow, self.context.message)
             given = function(message, self.context)
             if not isinstance(given, AsyncGeneratorType):
-                yield await self._stop.guard(within(self._own, given))
+                async for value in self._whole(given):
+                    yield value
                 return
             try:
                 while True:
@@ -189,7 +192,12 @@ class Runner:
                     except StopAsyncIteration:
                         break
                     self._stop.check()  # it may have caught its cancellation
-                    yield chunk
+                    for text in self._backend.untold():
+                        yield text
+                    if not isinstance(chunk, StreamedText):
+                        yield chunk
+                for text in self._backend.untold():
+                    yield text
             finally:
                 await within(self._own, given.aclose())
         except Exception:
@@ -197,6 +205,14 @@ class Runner:
             raise
         finally:
             self._out.set()
+
+    async def _whole(self, given: Awaitable[Any]) -> AsyncGenerator[Any, None]:
+        """What the workflow returns, unless streams have put that out already."""
+        self._returned = await self._stop.guard(within(self._own, given))
+        for text in self._backend.untold():
+            yield text
+        if not self.context.has_put_out(self._returned):
+            yield self._returned
 
 
 def _enter(context: Context) -> None:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from sessions_app.workflows.backend import Asked, StoredResponse
 from sessions_app.workflows.concurrency import Slot
+from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.journal import Call, CallResult, Entry
 from sessions_app.workflows.prompts import AnyPrompt, Given
 
@@ -27,6 +28,7 @@ class ScriptBackend:
 
     def __init__(self, callback: UserInputCallback) -> None:
         self._callback = callback
+        self._untold: list[str] = []
 
     def attach(self, slot: Slot) -> None:
         """Where to give the slot back while a person is asked."""
@@ -43,6 +45,18 @@ class ScriptBackend:
     def begin(self, call: Call, title: str) -> None:
         """Nobody watches."""
 
+    def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
+        """Nobody watches."""
+
+    async def put_out(self, text: str, *, again: bool) -> None:
+        """Keep it for the runner's next chunk."""
+        self._untold.append(text)
+
+    def untold(self) -> list[str]:
+        """What came since the last look."""
+        untold, self._untold = self._untold, []
+        return untold
+
     def note(self, call: Call, record: CallResult) -> None:
         """Nothing is recorded."""
 
@@ -55,6 +69,10 @@ class ScriptBackend:
             return await self._slot.release_for(self._ask_all(asked))
         except BaseExceptionGroup as failed:  # the others were cancelled
             raise failed.exceptions[0] from None
+
+    async def history(self, call: Call, limit: int) -> list[PastMessage]:
+        """Nothing is stored."""
+        return []
 
     async def sleep(self, call: Call, until: datetime) -> None:
         """Sleep."""

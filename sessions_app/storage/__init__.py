@@ -14,7 +14,7 @@ Payloads by event type:
   finds it in `"taken_back": str`
 - `restart`: `{"from_sequence": int}`: the run's text from there on was cut, and is begun anew
 - `step`: `{"step_id": str, "name": str, "state": "in_progress" | "complete" | "failed",
-  "payload": str (markdown)}`
+  "payload": str (markdown)}`; the id is `RUN:POSITION`, of a part of a stream `RUN:POSITION:NUMBER`
 - `interaction`: `{"interaction_id": str, "prompt": dict, "expires_at": str | None, "version": 1}`
 - `interaction_update`: `{"interaction_id": str, "status": Interaction.Status, "version": 2,
   "response": dict | None, "by": str | None, "at": str, "via": str}`

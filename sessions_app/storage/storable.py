@@ -57,20 +57,26 @@ def check_storable(name: str, text: str | None) -> None:
 def check_size(what: str, value: Any, setting: str) -> None:
     """Take a JSON value from a workflow.
 
-    It is looked at no further than up to the limit, and never copied.
-
     Raises:
         TooLarge: its texts and the number of its other values are more than the setting allows.
     """
     limit: int = getattr(RuntimeSettings.load(), setting)
+    if measure(value, limit) > limit:
+        raise TooLarge(what, f"{limit:,} characters", setting)
+
+
+def measure(value: Any, most: int) -> int:
+    """How large a JSON value is: its texts, and the number of its other values.
+
+    It is looked at no further than up to `most`, and never copied.
+    """
     size, left = 0, [value]
-    while left:
+    while left and size <= most:
         one = left.pop()
         size += len(one) if isinstance(one, str | list | dict) else 1
-        if size > limit:
-            raise TooLarge(what, f"{limit:,} characters", setting)
         if isinstance(one, dict):
             left += one
             left += one.values()
         elif isinstance(one, list):
             left += one
+    return size

@@ -3,6 +3,7 @@
 from sessions_app.errors import PromptExpired, StepFailed, TooLarge, WorkflowError
 from sessions_app.models.people import Person
 from sessions_app.workflows.context import Context
+from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.prompts import (
     BinaryPrompt,
     CheckboxPrompt,
@@ -21,6 +22,7 @@ from sessions_app.workflows.prompts import (
 from sessions_app.workflows.registry import workflow
 from sessions_app.workflows.run_info import Message
 from sessions_app.workflows.steps import Retry
+from sessions_app.workflows.streams import Reasoning, Stream
 
 __all__ = [
     "BinaryPrompt",
@@ -35,11 +37,14 @@ __all__ = [
     "NotificationResponse",
     "OAuthPrompt",
     "Option",
+    "PastMessage",
     "Person",
     "PromptExpired",
     "RadioPrompt",
+    "Reasoning",
     "Retry",
     "StepFailed",
+    "Stream",
     "TextPrompt",
     "TextResponse",
     "TooLarge",

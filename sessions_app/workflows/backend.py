@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from sessions_app.workflows.concurrency import Slot
+from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.journal import Call, CallResult, Entry
 from sessions_app.workflows.prompts import AnyPrompt
 
@@ -46,7 +47,18 @@ class Backend(Protocol):
         """The run is in a step: it is not to be parked. Waits until the step may begin."""
 
     def begin(self, call: Call, title: str) -> None:
-        """A step that people see begins. Ordered before all that follows, not awaited."""
+        """A step begins that is to be known before it ends: people see it, or it streams. Ordered
+        before all that follows, not awaited.
+        """
+
+    def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
+        """Show a part of a call as a step of its own: its beginning, or with a payload its end."""
+
+    async def put_out(self, text: str, *, again: bool) -> None:
+        """Text for people. `again`: an earlier execution has put it out."""
+
+    def untold(self) -> list[str]:
+        """What was put out and is for who reads the runner's results: all of it in a script."""
 
     def note(self, call: Call, record: CallResult) -> None:
         """Record a finished call. Ordered before all that follows, not awaited."""
@@ -56,6 +68,9 @@ class Backend(Protocol):
 
     async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
         """Open the interactions that are not open yet, and wait for all of them."""
+
+    async def history(self, call: Call, limit: int) -> list[PastMessage]:
+        """What was said in the conversation before the run."""
 
     async def sleep(self, call: Call, until: datetime) -> None:
         """Record the end of the sleep, and wait for it."""

@@ -1,11 +1,12 @@
 """What a workflow may call: everything that must survive a crash goes through its context."""
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar, cast
+from weakref import WeakSet
 
 from django.utils import timezone
 
@@ -14,11 +15,13 @@ from sessions_app.models import JournalEntry
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import check_size, storable
 from sessions_app.workflows.backend import Asked, Backend, StoredResponse
+from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.journal import ASK, Call, CallResult, described
 from sessions_app.workflows.prompts import Prompt, Response, dump_prompt, kind_of
 from sessions_app.workflows.request_context import RequestMetadata
 from sessions_app.workflows.run_info import AuthCallback, Message, RunInfo
-from sessions_app.workflows.steps import Retry, execute, name_of, result_type
+from sessions_app.workflows.steps import Retry, execute, name_of, piece_type, result_type
+from sessions_app.workflows.streams import Stream, StreamedStep, StreamOptions
 from sessions_app.workflows.trace import Trace
 
 T = TypeVar("T")
@@ -54,6 +57,8 @@ class Context:
         self._backend = backend
         self._position = 0
         self._ended = self._closed = False
+        self._streams: WeakSet[StreamedStep] = WeakSet()
+        self._put_out_texts: list[str] = []
 
     @staticmethod
     def get() -> "Context":
@@ -103,13 +108,23 @@ class Context:
         """How many calls the workflow has made so far."""
         return self._position
 
+    def has_put_out(self, result: Any) -> bool:
+        """Whether this is the end of what streams have put out, so that people have it."""
+        texts = self._put_out_texts
+        return bool(texts and isinstance(result, str) and result) and "".join(texts).endswith(
+            result
+        )
+
     def end(self) -> None:
         """The run is over; later calls raise `RunEnded`. A step under way may come to its end."""
         self._ended = True
+        for stream in self._streams:
+            stream.abandon()
 
     def close(self) -> None:
         """Nothing of the run is under way any more; its builder is given back."""
-        self._ended = self._closed = True
+        self.end()
+        self._closed = True
         self._builder = None
 
     def step(
@@ -141,6 +156,45 @@ class Context:
         )
         return self._step(call, partial(function, *args, **kwargs), title or "", retry)
 
+    def stream(
+        self,
+        function: Callable[..., AsyncIterable[T] | Iterable[T] | Awaitable[AsyncIterable[T]]],
+        *args: Any,
+        name: str | None = None,
+        title: str | None = None,
+        show: bool = True,
+        reasoning: str = "Reasoning",
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> "Stream[T]":
+        """Run the function once, and have its pieces as they come; ever after from the journal.
+
+        Texts are put out as text of the run, so the workflow need not yield them; where it does,
+        nothing is shown twice. All else that has a JSON form is given to the workflow only. A crash
+        before its end runs it again, and takes the cut text back. What is called in the loop must
+        not be the context: it comes after the loop. Who leaves the loop ends the step.
+
+        Args:
+            name: what the journal calls it, as of a step.
+            title: shows the step on the page too.
+            show: whether the texts are put out.
+            reasoning: the title of the steps that show its `Reasoning`; empty shows none.
+            timeout: seconds that it may take in all.
+
+        Raises:
+            StepFailed: it raised, it took too long (`TimeoutError`), or it gave more than
+                MAX_STEP_RESULT (`TooLarge`). Recorded with the pieces up to there.
+            NotJson: a piece cannot be stored.
+        """
+        call = self._call(
+            Kind.STREAM, name or name_of(function), *args, *([kwargs] if kwargs else ())
+        )
+        options = StreamOptions(title or "", show, reasoning, timeout)
+        called = partial(function, *args, **kwargs)
+        step = StreamedStep(self._backend, call, called, options, self._put_out)
+        self._streams.add(step)
+        return Stream(step, piece_type(_plain(function), call.name))
+
     async def ask(self, prompt: Prompt[R]) -> R:
         """Ask a person, and wait for the answer: minutes or weeks, it costs nothing.
 
@@ -159,6 +213,14 @@ class Context:
         """
         asked = [self._asked(prompt) for prompt in prompts]
         return list(map(_respond, prompts, await self._backend.ask(asked)))
+
+    async def history(self, limit: int = 20) -> list[PastMessage]:
+        """The conversation before this run's message, oldest first: the last `limit` messages.
+
+        Those of people, and what runs that are over have said. Replay has the same. In a script
+        there are none. As many as have MAX_STEP_RESULT characters together.
+        """
+        return await self._backend.history(self._call(Kind.HISTORY, "history", limit), limit)
 
     async def sleep(self, seconds: float) -> None:
         """Wait, durably: a restart does not begin it anew, and a long one holds no memory."""
@@ -223,18 +285,23 @@ class Context:
     def _next(self, kind: str, name: str, arguments: str = "") -> Call:
         if self._ended:
             raise RunEnded
+        for stream in self._streams:
+            stream.check_reader()
         self._position += 1
         return Call(self._position, kind, storable(name[:200]), arguments)
+
+    async def _put_out(self, text: str, *, again: bool) -> None:
+        self._put_out_texts.append(text)
+        await self._backend.put_out(text, again=again)
 
     async def _step(
         self, call: Call, function: "partial[Any]", title: str, retry: Retry | None
     ) -> Any:
-        # Of a method the plain function: the cache must not keep a builder alive.
-        returns = result_type(getattr(function.func, "__func__", function.func), call.name)
+        returns = result_type(_plain(function.func), call.name)
         recorded = self._backend.recall(call)
         if recorded is not None and recorded.finished:
             if recorded.error is not None:
-                raise _failure(call, recorded.error)
+                raise StepFailed.of(call.name, recorded.error)
             return returns.load(recorded.result)
         if title and recorded is None:
             self._backend.begin(call, title)
@@ -247,7 +314,7 @@ class Context:
                 failed = {"type": type(error).__name__, "message": str(error)[:2000]}
                 record = CallResult(error=failed, title=title, payload=failed["message"])
                 await self._backend.finish(call, record)
-                raise _failure(call, failed) from error
+                raise StepFailed.of(call.name, failed) from error
             payload = _shown(stored) if isinstance(stored, str) else ""
             await self._backend.finish(call, CallResult(stored, title=title, payload=payload))
         return returns.load(stored)
@@ -281,8 +348,10 @@ def _shown(text: str) -> str:
     return f"{text[:most]}\n\n… and {len(text) - most:,} characters more."
 
 
-def _failure(call: Call, error: dict[str, Any]) -> StepFailed:
-    return StepFailed(call.name, error["type"], error["message"])
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Of a method the plain function: a cache of them must not keep a builder alive."""
+    plain: Callable[..., Any] = getattr(function, "__func__", function)
+    return plain
 
 
 def _respond(asked: Prompt[R], answered: StoredResponse) -> R:

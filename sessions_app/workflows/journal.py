@@ -2,6 +2,7 @@
 
 import traceback
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from sessions_app.storage.storable import storable
 
 # The kind of a call that asks; the others are those of `JournalEntry`.
 ASK = "ask"
+STREAM = JournalEntry.Kind.STREAM.value
 # So much of a call's arguments is recorded, and of a value that has changed is said.
 MAX_ARGUMENTS = 500
 MAX_SAID = 100
@@ -142,6 +144,8 @@ class Journal:
 
     def __init__(self, entries: dict[int, Entry]) -> None:
         self._entries = entries
+        cut = [e for e in entries.values() if e.call.kind == STREAM and not e.finished]
+        self._cut_stream = min(cut, key=lambda entry: entry.call.position, default=None)
 
     @classmethod
     def load(cls, run: UUID) -> "Journal":
@@ -160,8 +164,18 @@ class Journal:
 
     @property
     def last_sequence(self) -> int:
-        """The log's sequence at the last entry: output up to there is replayed silently."""
+        """The log's sequence at the last entry: output up to there is replayed silently.
+
+        Where a stream was cut, its beginning: its text came among the entries behind it.
+        """
+        if self._cut_stream is not None:
+            return self._cut_stream.sequence
         return max((entry.sequence for entry in self._entries.values()), default=0)
+
+    @cached_property
+    def known_to(self) -> int:
+        """Text that comes before this position was put out before."""
+        return self.last_position if self._cut_stream is None else self._cut_stream.call.position
 
     @property
     def last_position(self) -> int:

@@ -2,9 +2,9 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from functools import lru_cache, partial
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from django.db import close_old_connections
 from pydantic import BaseModel, ConfigDict, Field, PydanticSchemaGenerationError, TypeAdapter
@@ -18,6 +18,8 @@ from tenacity import (
 
 from sessions_app.errors import NotJson
 from sessions_app.storage.storable import check_size, storable
+
+_END = object()
 
 
 class Retry(BaseModel):
@@ -68,17 +70,41 @@ def _in_thread(function: Callable[[], Any]) -> Any:
         close_old_connections()
 
 
+async def iterate(function: Callable[[], Any], seconds: float | None) -> AsyncGenerator[Any, None]:
+    """What a function streams. A plain one is called in a thread, and iterated in threads.
+
+    Raises:
+        TimeoutError: it takes more than so many seconds in all.
+    """
+    until = None if seconds is None else asyncio.get_running_loop().time() + seconds
+    plain = function.func if isinstance(function, partial) else function
+    async with asyncio.timeout_at(until):
+        source = function() if inspect.isasyncgenfunction(plain) else await _call(function)
+    pieces = aiter(source) if hasattr(source, "__aiter__") else _in_threads(iter(source))
+    try:
+        while True:
+            async with asyncio.timeout_at(until):
+                piece = await anext(pieces, _END)
+            if piece is _END:
+                return
+            yield piece
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
+
+
+async def _in_threads(source: Iterator[Any]) -> AsyncGenerator[Any, None]:
+    while (piece := await asyncio.to_thread(_in_thread, partial(next, source, _END))) is not _END:
+        yield piece
+
+
 class ResultType:
-    """The JSON form of what a function returns, by its annotation. A step gives the workflow the
+    """The JSON form of what a function gives, by its annotation. A step gives the workflow the
     same value whether it just ran or is replayed.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str) -> None:
+    def __init__(self, annotation: Any, name: str) -> None:
         self._name = name
-        try:
-            annotation = get_type_hints(function).get("return", Any)
-        except (NameError, TypeError, AttributeError):
-            annotation = Any
         try:
             self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
         except PydanticSchemaGenerationError as error:
@@ -110,4 +136,18 @@ class ResultType:
 @lru_cache(maxsize=1024)
 def result_type(function: Callable[..., Any], name: str) -> ResultType:
     """The result type of a function; making one costs more than many a step."""
-    return ResultType(function, name)
+    return ResultType(_returns(function), name)
+
+
+@lru_cache(maxsize=1024)
+def piece_type(function: Callable[..., Any], name: str) -> ResultType:
+    """The type of what a function streams: the `T` of its `AsyncIterator[T]` or the like."""
+    arguments = get_args(_returns(function))
+    return ResultType(arguments[0] if arguments else Any, name)
+
+
+def _returns(function: Callable[..., Any]) -> Any:
+    try:
+        return get_type_hints(function).get("return", Any)
+    except (NameError, TypeError, AttributeError):
+        return Any

@@ -146,6 +146,33 @@ async def test_no_finished_step_runs_twice_and_the_journal_says_what_was_replaye
     assert_gap_free(server)
 
 
+async def test_a_streamed_step_that_was_cut_is_made_again_and_its_text_is_taken_back(
+    server: Server,
+) -> None:
+    async with socket(server, "c") as client:
+        await client.message("model 40 25")
+        await client.until(lambda frame: len(client.text().split()) >= 5)
+        server.kill()
+    server.restart()
+    whole = "".join(f"2:{n} " for n in range(40))
+    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
+        asked = await back.until("system_interaction_message")
+        assert back.text().endswith(whole)  # what was committed and not sent comes first
+        server.kill()  # it ended: from here on nothing makes the call again
+        server.restart()
+    async with socket(server, "c", last_sequence=last_sequence(back)) as answering:
+        await answering.answer("yes", asked)
+        await answering.until(completed)
+        assert answering.text() == "yes"
+    async with socket(server, "c", last_sequence=0) as reader:
+        await reader.until(completed)
+        assert reader.text() == f"{whole}yes"
+    assert (server.data_dir / "probe.log").read_text().count("model") == 2
+    [restart] = [event for event in events(server) if event["type"] == "restart"]
+    assert restart["sequence"] > 1
+    assert_gap_free(server)
+
+
 async def test_runs_go_on_by_themselves_after_a_kill_without_any_client(server: Server) -> None:
     async with socket(server, "c") as client:
         await client.message("slowstream 50 10")

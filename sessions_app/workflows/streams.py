@@ -1,0 +1,192 @@
+"""Streamed steps: what they give is passed on as it comes, and recorded when they end."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
+
+from sessions_app.errors import NotJson, StepFailed, StreamUnread, TooLarge
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage.storable import measure, storable
+from sessions_app.workflows.backend import Backend
+from sessions_app.workflows.journal import Call, CallResult
+from sessions_app.workflows.steps import ResultType, iterate
+
+T = TypeVar("T")
+
+
+class StreamedText(str):
+    """A text that people have already: a workflow that yields it too shows it no second time."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A piece of a stream that people see in a step of its own, not in the text."""
+
+    reasoning: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """See `Context.stream`."""
+
+    title: str = ""
+    show: bool = True
+    reasoning: str = "Reasoning"
+    timeout: float | None = None
+
+
+class PutOut(Protocol):
+    """Takes a piece of text for people. `again`: an earlier execution has put it out."""
+
+    def __call__(self, text: str, *, again: bool) -> Awaitable[None]: ...
+
+
+class StreamedStep:
+    """One call of `Context.stream`. It knows nothing of the `Stream` that reads it."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        call: Call,
+        function: "partial[Any]",
+        options: StreamOptions,
+        put_out: PutOut,
+    ) -> None:
+        # The task that reads it, while it is read.
+        self.reader: asyncio.Task[Any] | None = None
+        self._backend = backend
+        self._call = call
+        self._function = function
+        self._options = options
+        self._put_out = put_out
+        self._stored: list[Any] = []
+        self._size, self._limit = 0, RuntimeSettings.load().MAX_STEP_RESULT
+        self._thoughts: list[str] = []
+        self._thought = 0
+
+    def check_reader(self) -> None:
+        """Raise StreamUnread if the current task is reading it: what it calls now depends on pieces
+        that are not recorded.
+        """
+        if self.reader is not None and self.reader is asyncio.current_task():
+            raise StreamUnread(self._call.name)
+
+    async def read(self, pieces: ResultType) -> AsyncGenerator[Any, None]:
+        """The pieces: of the journal, else of the function."""
+        recorded = self._backend.recall(self._call)
+        if recorded is not None and recorded.finished:
+            for stored in recorded.result:
+                yield await self._given_again(stored, pieces)
+            if recorded.error is not None:
+                raise StepFailed.of(self._call.name, recorded.error)
+            return
+        if recorded is None:
+            self._backend.begin(self._call, self._options.title)
+        self.reader = asyncio.current_task()
+        failed: Exception | None = None
+        try:
+            async with self._backend.working():
+                try:
+                    source = iterate(self._function, self._options.timeout)
+                    async with aclosing(source):
+                        async for piece in source:
+                            yield await self._give(piece, pieces)
+                except NotJson:
+                    raise
+                except Exception as error:  # noqa: BLE001 - recorded, as that of any step
+                    failed = error
+                record = self._record(failed)
+                await self._backend.finish(self._call, record)
+        finally:
+            self.reader = None
+        if record.error is not None:
+            raise StepFailed.of(self._call.name, record.error) from failed
+
+    def leave(self) -> None:
+        """It is not read to its end: what it gave so far is all that it ever gives."""
+        if self.reader is not None:
+            self.reader = None
+            self._backend.note(self._call, self._record(None))
+
+    def abandon(self) -> None:
+        """The run is over, or leaves the memory: leaving it says nothing any more."""
+        self.reader = None
+
+    async def _give(self, piece: Any, pieces: ResultType) -> Any:
+        """Show the piece, keep it for the journal, and give it as replay will."""
+        if isinstance(piece, str):
+            self._end_reasoning()
+            text = storable(piece)
+            self._keep(text, len(text))
+            if not self._options.show:
+                return text
+            await self._put_out(text, again=False)
+            return StreamedText(text)
+        if isinstance(piece, Reasoning):
+            self._think(piece.reasoning)
+        else:
+            self._end_reasoning()
+        stored = pieces.dump(piece)
+        self._keep(stored, measure(stored, self._limit))
+        return pieces.load(stored)
+
+    async def _given_again(self, stored: Any, pieces: ResultType) -> Any:
+        if not isinstance(stored, str):
+            return pieces.load(stored)
+        if not self._options.show:
+            return stored
+        await self._put_out(stored, again=True)
+        return StreamedText(stored)
+
+    def _keep(self, stored: Any, size: int) -> None:
+        self._size += size
+        if self._size > self._limit:
+            raise TooLarge("The stream", f"{self._limit:,} characters", "MAX_STEP_RESULT")
+        self._stored.append(stored)
+
+    def _think(self, text: str) -> None:
+        if self._options.reasoning and not self._thoughts:
+            self._thought += 1
+            self._backend.show_part(self._call, self._thought, self._options.reasoning, None)
+        self._thoughts.append(text)
+
+    def _end_reasoning(self) -> None:
+        if self._options.reasoning and self._thoughts:
+            text = storable("".join(self._thoughts))
+            self._backend.show_part(self._call, self._thought, self._options.reasoning, text)
+        self._thoughts.clear()
+
+    def _record(self, failed: Exception | None) -> CallResult:
+        self._end_reasoning()
+        texts = [] if self._options.show else [one for one in self._stored if isinstance(one, str)]
+        payload, error = "".join(texts), None
+        if failed is not None:
+            error = {"type": type(failed).__name__, "message": str(failed)[:2000]}
+            payload = error["message"]
+        return CallResult(self._stored, error, self._options.title, payload)
+
+
+class Stream(Generic[T], AsyncIterator[T]):
+    """The pieces of a streamed step, to be read once. Leaving the loop ends the step."""
+
+    def __init__(self, step: StreamedStep, pieces: ResultType) -> None:
+        self._step = step
+        self._values = step.read(pieces)
+
+    def __anext__(self) -> Awaitable[T]:
+        """The next piece."""
+        return self._values.__anext__()
+
+    async def aclose(self) -> None:
+        """Leave it: what it gave so far is all that it ever gives."""
+        self._step.leave()
+        await self._values.aclose()
+
+    def __del__(self) -> None:
+        """The loop was left. Python says so here, before the workflow's next call."""
+        self._step.leave()

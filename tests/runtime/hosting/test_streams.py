@@ -1,0 +1,225 @@
+"""Streamed steps: shown as they come, recorded when they end, and never shown twice."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from sessions_app.models import Run
+from sessions_app.sessions import SessionManager
+from sessions_app.workflows import (
+    Context,
+    Message,
+    Reasoning,
+    StepFailed,
+    TextPrompt,
+    workflow,
+)
+from sessions_app.workflows.registry import declared
+from tests.support.hitl import set_hitl
+from tests.support.hosting import Hosting, problem
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Body = Callable[[Context], AsyncGenerator[Any, None]]
+body: list[Body] = []
+calls: list[str] = []
+
+
+@dataclass
+class ToolCall:
+    tool: str
+
+
+async def answer(*words: str) -> AsyncIterator[str]:
+    calls.append("answer")
+    for word in words:
+        yield word
+
+
+async def answer_and_call(tool: str) -> AsyncIterator[Reasoning | str | ToolCall]:
+    calls.append("call")
+    yield Reasoning("First ")
+    yield Reasoning("think.")
+    yield "Looking."
+    yield ToolCall(tool)
+
+
+def in_a_thread(*words: str) -> Iterator[str]:
+    yield from words
+
+
+async def breaks(word: str) -> AsyncIterator[str]:
+    yield word
+    raise OSError("the line is dead")
+
+
+@workflow(name="t_streams", title="Whatever streams")
+async def streams(message: Message, context: Context) -> AsyncGenerator[Any, None]:
+    async with aclosing(body[0](context)) as chunks:
+        async for chunk in chunks:
+            yield chunk
+
+
+@workflow(name="t_streams_whole", title="Streams, and returns")
+async def whole(message: Message, context: Context) -> str:
+    await _end([piece async for piece in context.stream(answer, "a ", "b ")], context)
+    return "".join([piece async for piece in context.stream(answer, "c ", "d")])
+
+
+async def _end(pieces: list[str], context: Context) -> None:
+    assert (await context.ask(TextPrompt(text="Go on?"))).text == "yes"
+
+
+async def shown(context: Context) -> AsyncGenerator[str, None]:
+    async for _ in context.stream(answer, "a ", "b "):
+        pass
+    yield (await context.ask(TextPrompt(text="Go on?"))).text
+
+
+async def yielded(context: Context) -> AsyncGenerator[str, None]:
+    async for piece in context.stream(answer, "a ", "b "):
+        yield piece
+    yield (await context.ask(TextPrompt(text="Go on?"))).text
+
+
+async def changed(context: Context) -> AsyncGenerator[str, None]:
+    async for piece in context.stream(answer, "A ", "B ", show=False):
+        yield piece.lower()
+    yield (await context.ask(TextPrompt(text="Go on?"))).text
+
+
+async def left(context: Context) -> AsyncGenerator[str, None]:
+    async for piece in context.stream(answer, "a ", "b ", "c "):
+        if piece.startswith("b"):
+            break
+    yield (await context.ask(TextPrompt(text="Go on?"))).text
+
+
+async def threaded(context: Context) -> AsyncGenerator[str, None]:
+    async for _ in context.stream(in_a_thread, "a ", "b "):
+        pass
+    yield (await context.ask(TextPrompt(text="Go on?"))).text
+
+
+async def failing(context: Context) -> AsyncGenerator[str, None]:
+    try:
+        async for _ in context.stream(breaks, "a "):
+            pass
+    except StepFailed as error:
+        yield "b " if error.error_type == "OSError" else str(error)
+    yield (await context.ask(TextPrompt(text="Go on?"))).text
+
+
+@pytest.mark.parametrize("form", [shown, yielded, changed, left, threaded, failing])
+async def test_a_stream_is_shown_once_however_it_is_read_and_replayed(form: Body) -> None:
+    body[:], calls[:] = [form], []
+    async with Hosting("t_streams") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        assert await hosting.output(run) == "a b "
+        await hosting.restart()
+        await hosting.answer("yes")
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run) == "a b yes"
+        assert len(calls) <= 1
+
+
+async def test_what_a_workflow_returns_is_not_shown_again_if_it_was_streamed() -> None:
+    async with Hosting("t_streams_whole") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        await hosting.restart()
+        await hosting.answer("yes")
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run) == "a b c d"
+
+
+async def test_pieces_that_are_no_text_are_the_workflows_alone_and_keep_their_type() -> None:
+    given: list[list[Any]] = []
+
+    async def agent(context: Context) -> AsyncGenerator[str, None]:
+        given.append([piece async for piece in context.stream(answer_and_call, "search")])
+        yield (await context.ask(TextPrompt(text="Go on?"))).text
+
+    body[:], calls[:] = [agent], []
+    async with Hosting("t_streams") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        await hosting.restart()
+        await hosting.answer(" Done.")
+        await hosting.ended(run)
+        assert await hosting.output(run) == "Looking. Done."
+        steps = [e.payload for e in await hosting.events() if e.type == "step"]
+    first, again = given
+    assert first == again
+    assert first == [Reasoning("First "), Reasoning("think."), "Looking.", ToolCall("search")]
+    assert [(s["name"], s["state"], s["payload"]) for s in steps] == [
+        ("Reasoning", "in_progress", ""),
+        ("Reasoning", "complete", "First think."),
+    ]
+    assert steps[0]["step_id"] == steps[1]["step_id"]
+    assert calls == ["call"]
+
+
+async def _steps_in_the_loop(context: Context) -> None:
+    async for _ in context.stream(answer, "a"):
+        await context.step(str, 1)
+
+
+async def _shows_in_the_loop(context: Context) -> None:
+    async for _ in context.stream(answer, "a"):
+        context.show("seen")
+
+
+@pytest.mark.parametrize("call", [_steps_in_the_loop, _shows_in_the_loop])
+async def test_a_call_of_the_context_in_the_loop_is_refused(
+    call: Callable[[Context], Awaitable[None]],
+) -> None:
+    async def calling(context: Context) -> AsyncGenerator[str, None]:
+        await call(context)
+        yield "never"
+
+    body[:] = [calling]
+    async with Hosting("t_streams") as hosting:
+        run = await hosting.ended(await hosting.submit())
+        assert run.status == Run.Status.FAILED
+        assert "while the stream answer was being read" in problem(run)["message"]
+
+
+async def endless() -> AsyncIterator[str]:
+    while True:
+        yield "x" * 100
+
+
+async def test_a_stream_that_is_too_large_names_the_step(settings: Settings) -> None:
+    async def much(context: Context) -> AsyncGenerator[str, None]:
+        async for piece in context.stream(endless):
+            yield piece
+
+    set_hitl(settings, MAX_STEP_RESULT=1000)
+    body[:] = [much]
+    async with Hosting("t_streams") as hosting:
+        run = await hosting.ended(await hosting.submit())
+        assert problem(run)["message"] == (
+            "Step endless failed: TooLarge: The stream has more than 1,000 characters, "
+            "which is what MAX_STEP_RESULT in HITL allows."
+        )
+
+
+async def _nobody(prompt: object) -> str:
+    return " yes"
+
+
+@pytest.mark.parametrize("form", [shown, yielded, changed])
+async def test_a_script_reads_what_a_workflow_streams(form: Body) -> None:
+    body[:] = [form]
+    manager = await SessionManager.create(entry_function=declared()["t_streams"])
+    try:
+        async with manager.run("hi", user_input_callback=_nobody) as runner:
+            assert "".join([chunk async for chunk in runner.result_stream()]) == "a b  yes"
+    finally:
+        await manager.shutdown()
