@@ -14,6 +14,7 @@ from autobahn.websocket.types import ConnectionDeny
 from daphne.http_protocol import WebRequest
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+from twisted.internet.tcp import Connection
 
 from chat_app.protocol.parsing import MAX_FRAME
 from chat_app.socket.connection import LARGEST
@@ -81,6 +82,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         self.room = _Room()
         self.message_data: list[bytes] = []
         self._size = 0
+        self._is_socket = False
 
     def onConnect(self, request: Any) -> Any:  # noqa: N802 - Autobahn's name
         """Refuse a handshake that is not ASCII where it has to be: Daphne would fail at it."""
@@ -97,6 +99,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         self.unregisterProducer()  # the HTTP channel's, which was here before
         self.registerProducer(self.room, True)
         _keep_little(self.transport.getHandle())
+        self._is_socket = isinstance(self.transport, Connection) and not self.transport.TLS
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
         """Take it. Autobahn would first make a line for a log that is not kept."""
@@ -138,8 +141,17 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         self.sendFrame(2 if binary else 1, content if binary else content.encode())
 
     def sendData(self, data: bytes, *_: Any) -> None:  # noqa: N802 - Autobahn's name
-        """Write it, without such a line."""
-        self.transport.write(data)
+        """Write it, without such a line; at once, if nothing waits in the transport. Twisted would
+        have epoll tell when it may, and then take that back: it takes longer than to write.
+        """
+        to = self.transport
+        waiting = not self._is_socket or to.dataBuffer or to._tempDataLen  # noqa: SLF001 - no public name
+        if not waiting and to.connected:
+            sent = to.writeSomeData(data)
+            if isinstance(sent, int):  # else it is an exception, which the transport will find too
+                data = data[sent:]
+        if data:
+            to.write(data)
 
     def unregisterProducer(self) -> None:  # noqa: N802 - Autobahn's name
         """Nobody is told any more. So Autobahn does before it drops a connection."""
