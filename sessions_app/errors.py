@@ -11,6 +11,7 @@ SessionsError
 ├── StorageUnavailable
 ├── ConversationGone
 ├── BuilderFailed
+├── UnknownVersion           suspends the run
 ├── NoRun
 └── WorkflowError            raised into workflow code
     ├── NonDeterminism       suspends the run
@@ -169,6 +170,17 @@ class RunEnded(WorkflowError):
 
 class NoPerson(WorkflowError):
     """This session has nobody to ask: give session() a user_input_callback."""
+
+
+class UnknownVersion(SessionsError):
+    """No installed application declares the version of the workflow that began a run."""
+
+    def __init__(self, name: str, version: int, declared: list[int]) -> None:
+        super().__init__(
+            f"The run was begun by version {version} of the workflow {name!r}, which is no longer "
+            f"declared; declared are: {', '.join(map(str, declared))}. Declare it again beside "
+            f"them (@workflow(name={name!r}, version={version})) and resume the run, or stop it."
+        )
 
 
 class BuilderFailed(SessionsError):

@@ -8,8 +8,19 @@ from django.urls import NoReverseMatch, reverse
 from sessions_app.models import HostLease, Process, Run
 from sessions_app.operations import processes, queues
 from sessions_app.operations.queues import Queue
+from sessions_app.workflows import registry
 
 SHOWN = (Run.Status.QUEUED, Run.Status.RUNNING, Run.Status.WAITING, Run.Status.SUSPENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class RunsOfVersion:
+    """How many unfinished runs a version of a workflow still has; `declared`: and can finish."""
+
+    workflow: str
+    version: int
+    count: int
+    declared: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +31,7 @@ class Overview:
     workers: int
     gone: int
     runs: list[tuple[str, int]]
+    versions: list["RunsOfVersion"]
     held: int
     orphaned: int
     queues: list[Queue]
@@ -40,10 +52,28 @@ def overview() -> Overview:
         workers=len(hosting),
         gone=len(known) - len(alive),
         runs=[(status.value, counts.get(status.value, 0)) for status in SHOWN],
+        versions=_versions(),
         **leases.aggregate(held=Count("pk"), orphaned=orphaned),
         queues=queues.figures(),
         jobs=_jobs(),
     )
+
+
+def _versions() -> list[RunsOfVersion]:
+    """Where there is more than the newest version."""
+    begun = Run.objects.filter(status__in=SHOWN, version__isnull=False).order_by()
+    rows = begun.values_list("conversation__workflow", "version").annotate(Count("pk"))
+    known = {
+        (name, one.version): one is newest
+        for name, newest in registry.declared().items()
+        for one in newest.versions
+    }
+    several = {name for name, version, _ in rows if not known.get((name, version))}
+    return [
+        RunsOfVersion(name, version, count, (name, version) in known)
+        for name, version, count in sorted(rows)
+        if name in several
+    ]
 
 
 def _jobs() -> str:

@@ -22,14 +22,14 @@ class RunAdmin(ReadOnlyAdmin):
     """A run with its interactions, journal and events."""
 
     list_display = ("created_at", "status", "workflow", "owner", "said", "duration")
-    list_filter = ("status", "conversation__workflow")
+    list_filter = ("status", "conversation__workflow", "version")
     list_select_related = ("conversation__owner",)
     search_fields = ("id__exact", "conversation__title", f"conversation__owner__{USERNAME}")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
     fields = (
         ("status", "everything"),
-        ("conversation", "key"),
+        ("conversation", "key", "version"),
         "text",
         ("created_at", "started_at", "finished_at", "wake_at", "stop_requested_at"),
         ("generation", "crashes"),
@@ -37,7 +37,7 @@ class RunAdmin(ReadOnlyAdmin):
         "detail",
         "opinion",
         ("message_id", "client_format"),
-        "metadata",
+        ("metadata", "patches"),
     )
     readonly_fields = ("everything", "problem", "detail", "opinion")
     inlines = (InteractionsInline, JournalInline, EventsInline)

@@ -78,6 +78,14 @@ class DurableBackend:
             self._note(entry, difference(entry.call.arguments, call.arguments))
         return entry
 
+    def patched(self, why: str, position: int) -> bool:
+        """See `Backend`."""
+        found = self._journal.patched(why, position)
+        if found is None:
+            patches = self._journal.patches = {**self._journal.patches, why: position}
+            self._write(lambda tx: run_writes.patch(tx, self._leased, patches))
+        return found is not False
+
     def check_match(self) -> None:
         """Raise NonDeterminism if the workflow has not matched its journal so far."""
         if self._mismatch is not None:

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sessions_app.errors import UnknownWorkflow
+import structlog
+
+from sessions_app.errors import UnknownVersion, UnknownWorkflow
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.lease import Lease
 from sessions_app.hosting.run_writes import LeasedRun
@@ -20,6 +23,8 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
 from sessions_app.workflows.journal import Journal
 
+log = structlog.get_logger(__name__)
+
 # A run during which its process died so often, without getting on in between, is set aside.
 MAX_CRASHES = 3
 
@@ -27,7 +32,7 @@ MAX_CRASHES = 3
 QUEUED_AT_ONCE = 16
 UNFINISHED = """
     SELECT id, conversation_id, message_id, client_format, status, stop_requested_at IS NOT NULL,
-           crashes, started_at, text, metadata
+           crashes, started_at, text, metadata, version, patches
     FROM (
         SELECT run.*, ROW_NUMBER() OVER (
             PARTITION BY conversation_id, status, stop_requested_at IS NULL ORDER BY created_at, id
@@ -53,6 +58,8 @@ class UnfinishedRun(NamedTuple):
     started_at: datetime | None
     text: str
     metadata: dict[str, Any]
+    version: int | None
+    patches: dict[str, int] | None
 
     @property
     def id(self) -> UUID:
@@ -85,6 +92,7 @@ class StartedRun:
     conversation: ConversationRecord
     text: str
     metadata: dict[str, Any]
+    version: int
     journal: Journal
     cut: CutText | None
 
@@ -148,7 +156,7 @@ def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
 def _read(
     run: Any, conversation: Any, message_id: str, client_format: str, *row: Any
 ) -> UnfinishedRun:
-    status, stop, crashes, started_at, text, metadata = row
+    status, stop, crashes, started_at, text, metadata, version, patches = row
     return UnfinishedRun(
         RunRecord(sql.read_uuid(run), sql.read_uuid(conversation), message_id, client_format),
         status,
@@ -157,6 +165,8 @@ def _read(
         sql.read_time(started_at),
         text,
         sql.read_json(metadata),
+        version,
+        sql.read_json(patches),
     )
 
 
@@ -214,7 +224,17 @@ def _start(
         )
         return False
     fresh = run.started_at is None
-    journal = Journal({}) if fresh else Journal.load(run.id)
+    conversation = found.conversation(run.record.conversation_id)
+    try:
+        version = _version(conversation.workflow, run)
+    except UnknownVersion as unknown:
+        error = {"code": type(unknown).__name__, "message": run_writes.PAUSED}
+        leased = LeasedRun(lease, run.record)
+        run_writes.end(tx, leased, Run.Status.SUSPENDED, error=error, detail=str(unknown))
+        tell = partial(log.error, "run.suspended", run=str(run.id), error=str(unknown))
+        tx.after_commit.append(tell)
+        return False
+    journal = Journal({}) if fresh else Journal.load(run.id, run.patches)
     crashes = run.crashes + (run.id not in driven.blameless)
     taken = {
         "status": Run.Status.RUNNING.value,
@@ -222,6 +242,7 @@ def _start(
         "generation": lease.generation,
         "started_at": run.started_at or tx.now,
         "wake_at": None,
+        "version": version,
     }
     cut = None if fresh else _cut_text(run.id, journal)
     payload: dict[str, object] = {"status": Run.Status.RUNNING.value}
@@ -232,9 +253,16 @@ def _start(
     tx.append(run.record, Event.Type.RUN.value, payload)
     sql.update(Run, taken, id=run.id)
     leased = LeasedRun(lease, run.record, crashes=crashes, fresh=fresh)
-    conversation = found.conversation(run.record.conversation_id)
-    found.started.append(StartedRun(leased, conversation, run.text, run.metadata, journal, cut))
+    started = StartedRun(leased, conversation, run.text, run.metadata, version, journal, cut)
+    found.started.append(started)
     return True
+
+
+def _version(workflow: str, run: UnfinishedRun) -> int:
+    declared = registry.get(workflow).workflow
+    if run.started_at is None:
+        return declared.version
+    return declared.of_version(run.version or 1).version
 
 
 def _record(run: Run) -> RunRecord:

@@ -39,12 +39,6 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-# What people read of a run that does not fit its code.
-SUSPENDED = (
-    "This is paused, as the program behind it was changed or has an error. Nothing is lost: it "
-    "goes on once that is mended."
-)
-
 
 class Leaving(Enum):
     """Why a run is taken out of memory before it ends."""
@@ -177,7 +171,9 @@ class RunTask:
                 user_message_id=run.message_id,
                 conversation_id=started.conversation.conversation_id,
             ) as session,
-            session.run(message, run_id=str(run.id), backend=self._backend) as runner,
+            session.run(
+                message, run_id=str(run.id), backend=self._backend, version=started.version
+            ) as runner,
         ):
             self._runner = runner
             async with aclosing(runner.result_stream(to_type=str)) as chunks:
@@ -217,7 +213,7 @@ class RunTask:
         line = line_of(error)
         detail = f"{error}\nIt came up at {line}." if line else str(error)
         log.error("run.suspended", run=str(self.id), error=detail)
-        await self._end(Run.Status.SUSPENDED, type(error).__name__, SUSPENDED, detail)
+        await self._end(Run.Status.SUSPENDED, type(error).__name__, run_writes.PAUSED, detail)
 
     async def _report(self, error: BaseException | None) -> None:
         """Fail. Our own errors are written for people; those of other code may hold internals."""

@@ -21,6 +21,12 @@ from sessions_app.workflows.journal import ASK, Call, CallResult
 # A call of `ask`, its prompt as it is stored, and the id of its interaction.
 NewPrompt = tuple[Call, dict[str, Any], UUID]
 
+# What people read of a run that does not fit its code.
+PAUSED = (
+    "This is paused, as the program behind it was changed or has an error. Nothing is lost: it "
+    "goes on once that is mended."
+)
+
 PENDING = "SELECT id FROM sessions_app_interaction WHERE run_id = %s AND status = 'pending'"
 LAST_SEQUENCE = "SELECT last_sequence FROM sessions_app_conversation WHERE id = %s"
 
@@ -174,6 +180,13 @@ def note_difference(tx: Transaction, leased: LeasedRun, call: Call, difference: 
     run = leased.check(tx)
     model = Interaction if call.kind == ASK else JournalEntry
     sql.update(model, {"difference": difference}, run_id=run.id, position=call.position)
+
+
+def patch(tx: Transaction, leased: LeasedRun, patches: dict[str, int]) -> None:
+    """The run has these changes of its code, each from a position on."""
+    run = leased.check(tx)
+    tx.lock(run.conversation_id)
+    sql.update(Run, {"patches": patches}, id=run.id)
 
 
 def begin_sleep(

@@ -35,6 +35,10 @@ class Run(models.Model):
     # How the client wants to be told, in a word of its front end's; nothing here reads it.
     client_format = models.CharField(max_length=20, blank=True)
     metadata = models.JSONField(default=dict)
+    # The version of the workflow that began it, and finishes it; None until then.
+    version = models.PositiveIntegerField(null=True, blank=True)
+    # The changes of the code that it has from a position on: {why: position}.
+    patches = models.JSONField(null=True, blank=True)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     # The generation of the host that took it up last.
     generation = models.BigIntegerField(default=0)

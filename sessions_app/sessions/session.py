@@ -106,7 +106,7 @@ class Session(Generic[M]):
         self._info, self._semaphore = info, info.semaphore
 
     @asynccontextmanager
-    async def run(
+    async def run(  # noqa: PLR0913 - the toolkit's names, and what a host adds
         self,
         message: Any,
         runtime_type: RuntimeTypeEnum | None = None,
@@ -115,6 +115,7 @@ class Session(Generic[M]):
         *,
         run_id: str = "",
         backend: Backend | None = None,
+        version: int | None = None,
     ) -> AsyncIterator[Runner]:
         """Take a slot under the concurrency limit, and run the workflow for one message.
 
@@ -127,8 +128,10 @@ class Session(Generic[M]):
             run_id: the run's id as text; else a new one.
             backend: what the context stands on; without one, a script's: nothing is stored and
                 prompts go to the session's `user_input_callback`.
+            version: of the workflow; else the newest.
 
         Raises:
+            UnknownVersion: the workflow is not declared in that version.
             SessionsError: the session has ended, or its manager is shut down.
         """
         self._check()
@@ -149,7 +152,8 @@ class Session(Generic[M]):
                 runtime_type=runtime_type or self._session_manager.runtime_type,
             )
             stands_on = backend or ScriptBackend(self._ask or _nobody)
-            runner = Runner(self.workflow, info, stands_on, slot, self._stop)
+            code = self.workflow if version is None else self.workflow.of_version(version)
+            runner = Runner(code, info, stands_on, slot, self._stop)
             self._runners.add(runner)
             try:
                 with bound({current_context: runner.context, **parent}):

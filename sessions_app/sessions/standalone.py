@@ -37,6 +37,10 @@ class ScriptBackend:
     def recall(self, call: Call) -> Entry | None:
         """Nothing is recorded."""
 
+    def patched(self, why: str, position: int) -> bool:
+        """It runs the code as it is."""
+        return True
+
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Scripts are not parked."""

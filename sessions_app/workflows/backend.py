@@ -43,6 +43,9 @@ class Backend(Protocol):
     def recall(self, call: Call) -> Entry | None:
         """What the journal has for the call, if anything."""
 
+    def patched(self, why: str, position: int) -> bool:
+        """Whether the run has a change of the code. See `Context.patched`."""
+
     def working(self) -> AbstractAsyncContextManager[None]:
         """The run is in a step: it is not to be parked. Waits until the step may begin."""
 

@@ -243,6 +243,26 @@ class Context:
         number: float = self._noted(Kind.RANDOM, random.random)
         return number
 
+    def patched(self, why: str) -> bool:
+        """Whether this run has a change of the workflow's code.
+
+        Runs that come here for the first time have it, those that went by here before do not. So
+        old runs go on with the old code:
+
+            if context.patched("book before paying"):
+                await context.step(book)
+
+        Args:
+            why: names the change; a constant. Where several calls have it, a run has all of it or
+                nothing.
+
+        Raises:
+            RunEnded: the run is over.
+        """
+        if self._ended:
+            raise RunEnded
+        return self._backend.patched(why, self._position)
+
     def show(self, name: str, payload: str = "") -> None:
         """Show a step on the page that has happened; `payload` is markdown.
 

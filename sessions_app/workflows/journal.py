@@ -1,6 +1,7 @@
 """The journal of a run: recall what is recorded, or find out that the code no longer matches."""
 
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -142,20 +143,22 @@ def _in_order(value: Any) -> Any:
 class Journal:
     """The recorded past of one run, as it was when its host took it up."""
 
-    def __init__(self, entries: dict[int, Entry]) -> None:
+    def __init__(self, entries: dict[int, Entry], patches: Mapping[str, int] | None = None) -> None:
         self._entries = entries
         cut = [e for e in entries.values() if e.call.kind == STREAM and not e.finished]
         self._cut_stream = min(cut, key=lambda entry: entry.call.position, default=None)
+        self.patches = dict(patches or {})
+        self._unpatched: set[str] = set()
 
     @classmethod
-    def load(cls, run: UUID) -> "Journal":
+    def load(cls, run: UUID, patches: Mapping[str, int] | None = None) -> "Journal":
         """Read it. Blocks: call it in a transaction or a thread."""
         asked = Interaction.objects.filter(run_id=run).select_related("answered_by")
         entries = [
             *map(_of_row, JournalEntry.objects.filter(run_id=run)),
             *map(_of_interaction, asked),
         ]
-        return cls({entry.call.position: entry for entry in entries})
+        return cls({entry.call.position: entry for entry in entries}, patches)
 
     @property
     def entries(self) -> list[Entry]:
@@ -207,6 +210,17 @@ class Journal:
                     call.position, change, recorded=str(recorded), called=str(call)
                 )
         return entry
+
+    def patched(self, why: str, position: int) -> bool | None:
+        """Whether the run, which has come to this position, has a change of the code; None if that
+        is to be recorded now: it has it from here on.
+        """
+        since = self.patches.get(why)
+        if since is not None:
+            return position >= since
+        if position < self.last_position:
+            self._unpatched.add(why)
+        return False if why in self._unpatched else None
 
     def check_complete(self, position: int) -> None:
         """The workflow came to its end at this position.

@@ -1,15 +1,15 @@
 """The workflows that the installed applications declare, and which of them are offered here."""
 
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import BaseModel
 
-from sessions_app.errors import UnknownWorkflow
+from sessions_app.errors import UnknownVersion, UnknownWorkflow
 from sessions_app.models.people import UserId, name_of
 from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows.config import Policy, RuntimeConfig, WorkflowConfig
@@ -17,6 +17,8 @@ from sessions_app.workflows.config import Policy, RuntimeConfig, WorkflowConfig
 WorkflowFunction = Callable[..., AsyncGenerator[Any, None] | Awaitable[Any]]
 BuilderFactory = Callable[..., Any]
 F = TypeVar("F", bound=WorkflowFunction)
+
+MAX_VERSION = 1_000_000
 
 
 class NoOptions(BaseModel, extra="forbid"):
@@ -36,6 +38,25 @@ class Workflow:
     options: type[BaseModel]
     second_message: Policy | None
     starters: tuple[str, ...]
+    version: int = 1
+    # The versions before this, the newest.
+    earlier: tuple["Workflow", ...] = ()
+
+    @property
+    def versions(self) -> "tuple[Workflow, ...]":
+        """All that are declared; the newest, which begins runs, is the last."""
+        return (*self.earlier, self)
+
+    def of_version(self, version: int) -> "Workflow":
+        """The version that finishes the runs that it began.
+
+        Raises:
+            UnknownVersion: it is declared no longer.
+        """
+        for one in self.versions:
+            if one.version == version:
+                return one
+        raise UnknownVersion(self.name, version, [one.version for one in self.versions])
 
     @property
     def streams(self) -> bool:
@@ -72,6 +93,7 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
     *,
     name: str,
     title: str,
+    version: int = 1,
     description: str = "",
     starters: tuple[str, ...] = (),
     second_message: Policy | None = None,
@@ -83,6 +105,8 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
 
     Args:
         name: what configuration and clients call it; letters, digits, `_` and `-`.
+        version: beside the versions before it, which finish the runs that they began. The newest
+            begins runs, and is what people see; all have one builder and one kind of options.
         title: what people see; `description` and `starters` (messages to try) help them begin.
         second_message: what a message does while a run of the conversation is active: `enqueue`,
             `reject`, `interrupt` or `parallel`. Configuration may override it. Where neither says
@@ -94,12 +118,12 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
         shared_builder: the same for all users: `(options)`. At most one of the two.
 
     Raises:
-        ImproperlyConfigured: the function is not async, or the name is taken or malformed.
+        ImproperlyConfigured: the function is not async, the name is taken or malformed, or another
+            version has another builder or other options.
     """
 
     def declare(function: F) -> F:
-        _check_declaration(name, function, per_user_builder, shared_builder)
-        _declared[name] = Workflow(
+        declared = Workflow(
             name=name,
             title=title,
             description=description,
@@ -109,29 +133,55 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
             options=options,
             second_message=second_message,
             starters=tuple(starters),
+            version=version,
         )
+        _check_declaration(declared)
+        known = _declared[name].versions if name in _declared else ()
+        others = [one for one in known if one.version != version]
+        _check_beside(declared, known)
+        *earlier, newest = sorted([*others, declared], key=lambda one: one.version)
+        _declared[name] = replace(newest, earlier=tuple(earlier))
         return function
 
     return declare
 
 
-def _check_declaration(
-    name: str, function: Any, per_user: BuilderFactory | None, shared: BuilderFactory | None
-) -> None:
-    where = f"@workflow(name={name!r}) on {getattr(function, '__qualname__', function)}"
+def _check_declaration(declared: Workflow) -> None:
+    name, function, where = declared.name, declared.function, _where(declared)
     if not name.replace("_", "").replace("-", "").isalnum() or len(name) > 100:
         raise ImproperlyConfigured(f"{where}: a name has letters, digits, '_' and '-' only.")
     if not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
         raise ImproperlyConfigured(
             f"{where}: a workflow is an 'async def' function; with 'yield' it streams."
         )
-    if per_user is not None and shared is not None:
+    if declared.per_user_builder is not None and declared.shared_builder is not None:
         raise ImproperlyConfigured(f"{where}: give per_user_builder or shared_builder, not both.")
-    known = _declared.get(name)
-    if known is not None and known.function.__module__ != function.__module__:
-        raise ImproperlyConfigured(
-            f"{where}: {known.function.__module__} has a workflow of that name already."
-        )
+    if not 1 <= declared.version <= MAX_VERSION:
+        raise ImproperlyConfigured(f"{where}: a version is a number from 1 to {MAX_VERSION:,}.")
+
+
+def _check_beside(declared: Workflow, known: Iterable[Workflow]) -> None:
+    for one in known:
+        module = one.function.__module__
+        if one.version == declared.version and module != declared.function.__module__:
+            raise ImproperlyConfigured(
+                f"{_where(declared)}: {module} has a workflow of that name already; a new version "
+                "of it has a higher version=."
+            )
+        if one.version != declared.version and _shared(one) != _shared(declared):
+            raise ImproperlyConfigured(
+                f"{_where(declared)}: version {one.version} has another builder or other options. "
+                "The versions of a workflow share these."
+            )
+
+
+def _where(declared: Workflow) -> str:
+    function = declared.function
+    return f"@workflow(name={declared.name!r}) on {getattr(function, '__qualname__', function)}"
+
+
+def _shared(one: Workflow) -> tuple[Any, ...]:
+    return one.per_user_builder, one.shared_builder, one.options
 
 
 def declared() -> dict[str, Workflow]:

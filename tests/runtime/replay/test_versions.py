@@ -1,0 +1,135 @@
+"""Two versions of a workflow side by side: runs finish with the code that began them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.test import Client
+from django.utils.html import strip_tags
+
+from sessions_app.models import Run
+from sessions_app.operations import operators
+from sessions_app.storage import reads
+from sessions_app.workflows import Context, Message, TextPrompt, registry, workflow
+from tests.runtime.replay.deployed import executed, other, work
+from tests.support.hosting import Hosting, problem
+
+NAME = "t_versioned"
+
+
+async def first(message: Message, context: Context) -> str:
+    await context.step(work, "1")
+    await context.ask(TextPrompt(text="?"))
+    return f"first {await context.step(work, '2')}"
+
+
+async def second(message: Message, context: Context) -> str:
+    await context.step(other, "new")
+    await context.ask(TextPrompt(text="?"))
+    return "second"
+
+
+def deploy(*versions: Callable[..., Any]) -> None:
+    """Declare these and no others, numbered as they are called."""
+    registry._declared.pop(NAME, None)
+    for function in versions:
+        number = 1 if function is first else 2
+        workflow(name=NAME, title=f"Version {number}", version=number)(function)
+
+
+@pytest.fixture(autouse=True)
+def _declared_for_this_test_only() -> Iterator[None]:
+    executed.clear()
+    yield
+    registry._declared.pop(NAME, None)
+    registry.offer_configured()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_old_runs_finish_with_the_code_that_began_them() -> None:
+    deploy(first)
+    async with Hosting(NAME) as hosting:
+        old = await hosting.submit()
+        [asked] = await hosting.prompts(old)
+        await hosting.stop()
+        deploy(first, second)
+        hosting.offer()
+        await hosting.start()
+        new = await hosting.submit(conversation="another")
+        [asked_anew] = await hosting.prompts(new)
+        await hosting.answer_any("yes", asked)
+        await hosting.answer_any("yes", asked_anew)
+        assert (await hosting.ended(old)).version == 1
+        assert (await hosting.ended(new)).version == 2
+        assert await hosting.output(old) == "first 2"
+        assert await hosting.output(new) == "second"
+        assert executed == ["1", "new", "2"]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_run_of_a_version_that_is_gone_is_suspended_until_it_is_back() -> None:
+    deploy(first)
+    async with Hosting(NAME) as hosting:
+        run = await hosting.submit()
+        [asked] = await hosting.prompts(run)
+        await hosting.stop()
+        deploy(second)
+        hosting.offer()
+        await hosting.start()
+        await hosting.answer("yes", asked)
+        row = await hosting.ended(run)
+        assert row.status == Run.Status.SUSPENDED
+        assert problem(row)["message"].startswith("This is paused")
+        assert f"begun by version 1 of the workflow '{NAME}'" in problem(row)["detail"]
+        assert "declared are: 2. Declare it again beside them" in problem(row)["detail"]
+        await hosting.stop()
+        deploy(first, second)
+        hosting.offer()
+        await hosting.start()
+        assert await hosting.in_thread(operators.resume, run, by="an operator")
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run) == "first 2"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_admin_says_how_many_runs_each_version_still_has(admin_client: Client) -> None:
+    def figures() -> str:
+        return " ".join(strip_tags(admin_client.get("/admin/").content.decode()).split())
+
+    deploy(first)
+    async with Hosting(NAME) as hosting:
+        for number in range(2):
+            await hosting.prompts(await hosting.submit(conversation=f"{number}"))
+        assert "by version" not in await reads.read(figures)
+        await hosting.stop()
+        deploy(first, second)
+        hosting.offer()
+        await hosting.start()
+        await hosting.prompts(await hosting.submit(conversation="new"))
+        said = f"Unfinished runs by version 2 of {NAME} 1 1 of {NAME} 2"
+        assert said in await reads.read(figures)
+        deploy(second)
+        assert f"2 of {NAME} 1, which is not declared" in await reads.read(figures)
+        path = f"/admin/sessions_app/run/?conversation__workflow={NAME}&version=1"
+        listed = await reads.read(admin_client.get, f"{path}&finished_at__isnull=True")
+        assert listed.content.decode().count('class="action-select"') == 2
+
+
+def test_the_newest_is_what_people_see_in_whatever_order_they_are_declared() -> None:
+    workflow(name=NAME, title="Version 2", version=2)(second)
+    workflow(name=NAME, title="Version 1")(first)
+    assert registry.declared()[NAME].title == "Version 2"
+    assert [one.version for one in registry.declared()[NAME].versions] == [1, 2]
+
+
+async def build(options: object) -> None:
+    """Of no use."""
+
+
+def test_versions_share_builders_and_options() -> None:
+    deploy(first)
+    with pytest.raises(ImproperlyConfigured, match="version 1 has another builder"):
+        workflow(name=NAME, title="Version 2", version=2, shared_builder=build)(second)
+    with pytest.raises(ImproperlyConfigured, match="a number from 1"):
+        workflow(name=NAME, title="Version 0", version=0)(second)
