@@ -18,6 +18,10 @@ PROBE_WORKFLOW is set.
     model N MS        as stream, by one streamed step that yields nothing itself, with so many
                       milliseconds before each chunk "EXECUTION:0 ", …; then as ask. Each execution
                       of the step appends a line to the file named by PROBE_LOG
+    transact N [MS]   N transactional steps; each makes the first name of the run's user longer by
+                      an x, and waits so many milliseconds. Where a file is there with the name of
+                      PROBE_LOG and `.kill` behind it, the next one removes that, and kills its
+                      process
     block HOW S       holds up the event loop for so many seconds: by a `loop`, a `sleep`, a `task`
                       of its own, a `match` of a regular expression (for ever), `caught` (a loop
                       that waits then, also if it is interrupted), or `deaf` (one call of C)
@@ -28,12 +32,17 @@ PROBE_WORKFLOW is set.
 import asyncio
 import os
 import re
+import signal
 import sqlite3
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from pathlib import Path
+
+from django.contrib.auth import get_user_model
+from django.db.models import Value
+from django.db.models.functions import Concat
 
 from bench.workflows.probe_diary import note
 from sessions_app.workflows import (
@@ -202,6 +211,24 @@ def executions(line: str) -> int:
     return Path(path).read_text().count(line) if path else 0
 
 
+async def transact(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """Steps whose effect is in the database, to be counted there."""
+    wait = int(arguments[1]) / 1000 if len(arguments) > 1 else 0.0
+    for _ in range(int(arguments[0])):
+        await context.transactional_step(lengthen, context.user_id, wait)
+    yield "done"
+
+
+def lengthen(user: str, wait: float) -> None:
+    """The effect of a transactional step."""
+    longer = Concat("first_name", Value("x"))
+    get_user_model().objects.filter(pk=user).update(first_name=longer)
+    time.sleep(wait)
+    with suppress(FileNotFoundError):
+        Path(f"{os.environ.get('PROBE_LOG')}.kill").unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 async def large(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """So many characters in one chunk, counted off by thousands."""
     yield "".join(f"{number:<1000}" for number in range(int(arguments[0]) // 1000))
@@ -287,6 +314,7 @@ PARTS: dict[str, Part] = {
     "slowask": slowask,
     "slowstream": slowstream,
     "step": step,
+    "transact": transact,
     "model": model,
     "large": large,
     "unstorable": unstorable,

@@ -20,6 +20,7 @@ from sessions_app.hosting.waiting import Waiting
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import reads
 from sessions_app.storage.storable import check_size
+from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work
 from sessions_app.workflows.backend import Asked, StoredResponse
 from sessions_app.workflows.concurrency import Slot
@@ -32,6 +33,7 @@ from sessions_app.workflows.journal import (
     prompt_difference,
 )
 from sessions_app.workflows.prompts import AnyPrompt, load_prompt
+from sessions_app.workflows.transactional_steps import Attempted
 
 
 class DurableBackend:
@@ -160,6 +162,21 @@ class DurableBackend:
         """See `Backend`."""
         await self._write(self._finished(call, record))
         self.stored_step = True
+
+    async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
+        """See `Backend`."""
+
+        def write(tx: Transaction) -> Attempted:
+            self._leased.check(tx)
+            done = work()
+            if isinstance(done, CallResult):
+                run_writes.finish_call(tx, self._leased, call, done)
+            return done
+
+        self.output.settle()
+        done = await self._write(write)
+        self.stored_step = True
+        return done
 
     async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
         """See `Backend`."""

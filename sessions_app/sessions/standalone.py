@@ -13,6 +13,8 @@ from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.journal import Call, CallResult, Entry
 from sessions_app.workflows.prompts import AnyPrompt, Given
+from sessions_app.workflows.steps import execute
+from sessions_app.workflows.transactional_steps import Attempted
 
 # Answers a prompt: a text, an option's value, or a list of values.
 UserInputCallback = Callable[[AnyPrompt], Awaitable[Given | list[Given]]]
@@ -66,6 +68,11 @@ class ScriptBackend:
 
     async def finish(self, call: Call, record: CallResult) -> None:
         """Nothing is recorded."""
+
+    async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
+        """Nothing is recorded; the work's own part of the transaction is all of it."""
+        done: Attempted = await execute(work, None)
+        return done
 
     async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
         """Ask the callback, all prompts at once."""

@@ -1,5 +1,6 @@
 """What a context stands on: a hosted run with its journal, or a plain script."""
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,7 @@ from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.journal import Call, CallResult, Entry
 from sessions_app.workflows.prompts import AnyPrompt
+from sessions_app.workflows.transactional_steps import Attempted
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,11 @@ class Backend(Protocol):
 
     async def finish(self, call: Call, record: CallResult) -> None:
         """Record what a step came to; stored when this returns."""
+
+    async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
+        """Do the work, which writes to the database, and record what it came to, in one
+        transaction; committed when this returns.
+        """
 
     async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
         """Open the interactions that are not open yet, and wait for all of them."""

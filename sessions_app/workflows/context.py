@@ -12,17 +12,17 @@ from django.utils import timezone
 
 from sessions_app.errors import NoRun, NotJson, PromptExpired, RunEnded, StepFailed
 from sessions_app.models import JournalEntry
-from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import check_size, storable
 from sessions_app.workflows.backend import Asked, Backend, StoredResponse
 from sessions_app.workflows.history import PastMessage
-from sessions_app.workflows.journal import ASK, Call, CallResult, described
+from sessions_app.workflows.journal import ASK, Call, CallResult, Entry, described
 from sessions_app.workflows.prompts import Prompt, Response, dump_prompt, kind_of
 from sessions_app.workflows.request_context import RequestMetadata
 from sessions_app.workflows.run_info import AuthCallback, Message, RunInfo
-from sessions_app.workflows.steps import Retry, execute, name_of, piece_type, result_type
+from sessions_app.workflows.steps import Retry, execute, name_of, piece_type, result_type, shown
 from sessions_app.workflows.streams import Stream, StreamedStep, StreamOptions
 from sessions_app.workflows.trace import Trace
+from sessions_app.workflows.transactional_steps import Attempted, attempt, check_plain
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Response)
@@ -155,6 +155,32 @@ class Context:
             Kind.STEP, name or name_of(function), *args, *([kwargs] if kwargs else ())
         )
         return self._step(call, partial(function, *args, **kwargs), title or "", retry)
+
+    def transactional_step(
+        self,
+        function: Callable[..., T],
+        *args: Any,
+        title: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Awaitable[T]:
+        """Have the function write to the database exactly once: what it writes with the ORM is
+        committed in the transaction that records its result.
+
+        It is a plain function, and does nothing but read and write the database `default`, quickly:
+        others wait for it. It may be called again where the transaction is not committed, with all
+        undone. Else it is as `step`.
+
+        Raises:
+            StepFailed: it raised, and wrote nothing; recorded, so replay raises it too.
+            NotJson: its result cannot be stored; it wrote nothing.
+            TypeError: it is no plain function.
+        """
+        check_plain(function)
+        call = self._call(
+            Kind.STEP, name or name_of(function), *args, *([kwargs] if kwargs else ())
+        )
+        return self._transactional_step(call, partial(function, *args, **kwargs), title or "")
 
     def stream(
         self,
@@ -335,9 +361,25 @@ class Context:
                 record = CallResult(error=failed, title=title, payload=failed["message"])
                 await self._backend.finish(call, record)
                 raise StepFailed.of(call.name, failed) from error
-            payload = _shown(stored) if isinstance(stored, str) else ""
+            payload = shown(stored) if isinstance(stored, str) else ""
             await self._backend.finish(call, CallResult(stored, title=title, payload=payload))
         return returns.load(stored)
+
+    async def _transactional_step(self, call: Call, function: "partial[Any]", title: str) -> Any:
+        returns = result_type(_plain(function.func), call.name)
+        recorded = self._backend.recall(call)
+        done: Entry | Attempted
+        if recorded is not None and recorded.finished:
+            done = recorded
+        else:
+            async with self._backend.working():
+                work = partial(attempt, function, returns, title)
+                done = await self._backend.transact(call, work)
+        if isinstance(done, NotJson):
+            raise done
+        if done.error is not None:
+            raise StepFailed.of(call.name, done.error)
+        return returns.load(done.result)
 
 
 # The context of the run that the current task executes.
@@ -358,14 +400,6 @@ class UserInteractionManager:
             NoPerson: the session has nobody to ask.
         """
         return await self._context.ask(content)
-
-
-def _shown(text: str) -> str:
-    """As much of a step's result as people are shown; all of it is in the journal."""
-    most = RuntimeSettings.load().MAX_SHOWN
-    if len(text) <= most:
-        return text
-    return f"{text[:most]}\n\n… and {len(text) - most:,} characters more."
 
 
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ from tenacity import (
 )
 
 from sessions_app.errors import NotJson
+from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import check_size, storable
 
 _END = object()
@@ -96,6 +97,14 @@ async def iterate(function: Callable[[], Any], seconds: float | None) -> AsyncGe
 async def _in_threads(source: Iterator[Any]) -> AsyncGenerator[Any, None]:
     while (piece := await asyncio.to_thread(_in_thread, partial(next, source, _END))) is not _END:
         yield piece
+
+
+def shown(text: str) -> str:
+    """As much of a step's result as people are shown; all of it is in the journal."""
+    most = RuntimeSettings.load().MAX_SHOWN
+    if len(text) <= most:
+        return text
+    return f"{text[:most]}\n\n… and {len(text) - most:,} characters more."
 
 
 class ResultType:

@@ -66,6 +66,7 @@ PARTY: dict[str, Answer] = {
         ("party", "go", PARTY, r"pizza, salad ordered by ann at \d\d:\d\d\."),
         ("quote", "no page", {}, r"cannot be read \(ValueError\)"),
         ("greet", "hi", {}, "Hello, ann!"),
+        ("join", "editors", {"Join nobody": "join"}, "one of 1 in editors"),
     ],
 )
 async def test_it_runs_as_the_document_says(

@@ -1,0 +1,47 @@
+"""Transactional steps: what one writes is committed with the journal entry that has its result."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, transaction
+
+from sessions_app.errors import NotJson
+from sessions_app.storage.sql import is_postgresql
+from sessions_app.workflows.journal import CallResult
+from sessions_app.workflows.steps import ResultType, shown
+
+# What came of an attempt; with `NotJson` nothing is recorded, and the run is suspended.
+Attempted = CallResult | NotJson
+
+
+def check_plain(function: Callable[..., Any]) -> None:
+    """Raise TypeError unless the function is a plain one: Django has no transactions in others."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError("transactional_step() takes a plain function: 'def', not 'async def'.")
+
+
+def attempt(function: "partial[Any]", returns: ResultType, title: str) -> Attempted:
+    """Call it within the transaction that this thread is in. What it raises undoes what it wrote,
+    and nothing else.
+
+    It may be called again, if the transaction does not come to its end.
+    """
+    try:
+        with transaction.atomic():
+            stored = returns.dump(function())
+    except NotJson as error:
+        return error
+    except (OperationalError, InterfaceError) as error:
+        if is_postgresql():  # a deadlock, a lost connection: the whole transaction is tried again
+            raise
+        return _failed(error, title)
+    except BaseException as error:  # noqa: BLE001 - the thread that writes has to go on
+        return _failed(error, title)
+    return CallResult(stored, title=title, payload=shown(stored) if isinstance(stored, str) else "")
+
+
+def _failed(error: BaseException, title: str) -> CallResult:
+    reason = {"type": type(error).__name__, "message": str(error)[:2000]}
+    return CallResult(error=reason, title=title, payload=reason["message"])

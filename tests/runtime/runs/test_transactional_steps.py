@@ -1,0 +1,167 @@
+"""Transactional steps: their writes and the journal entry are committed together, or neither is."""
+
+from collections.abc import AsyncGenerator
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import IntegrityError, connection
+
+from sessions_app import runs
+from sessions_app.models import JournalEntry, Run
+from sessions_app.sessions import SessionManager
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+from sessions_app.workflows import Context, Message, StepFailed, TextPrompt, workflow
+from sessions_app.workflows.registry import declared
+from tests.support.hosting import Hosting, make_user, problem
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def add(name: str) -> date:
+    """Write, and say whether the journal was written with it."""
+    Group.objects.create(name=name)
+    assert connection.in_atomic_block
+    return date(2030, 1, 2)
+
+
+def add_and_fail(name: str) -> None:
+    add(name)
+    raise ValueError("on purpose")
+
+
+def add_and_return_a_lock(name: str) -> Any:
+    add(name)
+    return object()
+
+
+def exits(name: str) -> None:
+    add(name)
+    raise SystemExit(3)
+
+
+def start_another(user: str) -> str:
+    return str(runs.start("t_writes", "nothing", user=make_user(user)))
+
+
+async def add_async(name: str) -> None:
+    raise AssertionError("it is never called")
+
+
+@workflow(name="t_writes", title="Writes")
+async def writes(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    match message.text:
+        case "add":
+            day = await context.transactional_step(add, "g", title="Add")
+            yield f"{day:%d.%m.} "
+            yield (await context.ask(TextPrompt(text="Name?"))).text
+        case "fail" | "exit" | "twice":
+            function = {"fail": add_and_fail, "exit": exits, "twice": add}[message.text]
+            try:
+                await context.transactional_step(function, "g")
+            except StepFailed as error:
+                yield error.error_type
+            else:
+                yield "written"
+        case "lock":
+            yield await context.transactional_step(add_and_return_a_lock, "g")
+        case "async":
+            yield await context.transactional_step(add_async, "g")  # type: ignore[arg-type]  # an author's mistake
+        case "start":
+            yield await context.transactional_step(start_another, context.user.username)
+        case _:
+            yield "nothing"
+
+
+def groups() -> int:
+    return Group.objects.count()
+
+
+async def test_what_it_writes_is_there_once_and_its_result_on_replay() -> None:
+    async with Hosting("t_writes", park_after=0) as hosting:
+        run = await hosting.submit("add")
+        await hosting.prompts(run)
+        await hosting.restart()
+        await hosting.answer("Eve")
+        await hosting.ended(run)
+        assert await hosting.output(run) == "02.01. Eve"
+        assert await hosting.in_thread(groups) == 1
+        [entry] = await hosting.journal(run)
+        assert (entry.kind, entry.name, entry.result) == ("step", "add", "2030-01-02")
+        steps = [event for event in await hosting.events() if event.type == "step"]
+        assert [step.payload["state"] for step in steps] == ["complete"]
+
+
+@pytest.mark.parametrize(("text", "error"), [("fail", "ValueError"), ("exit", "SystemExit")])
+async def test_what_raises_writes_nothing_and_is_recorded(text: str, error: str) -> None:
+    async with Hosting("t_writes") as hosting:
+        run = await hosting.submit(text)
+        await hosting.ended(run)
+        assert await hosting.output(run) == error
+        assert await hosting.in_thread(groups) == 0
+        [entry] = await hosting.journal(run)
+        assert entry.error is not None
+
+
+async def test_what_the_database_refuses_is_a_step_that_failed() -> None:
+    async with Hosting("t_writes") as hosting:
+        await hosting.in_thread(Group.objects.create, name="g")
+        run = await hosting.submit("twice")
+        await hosting.ended(run)
+        assert await hosting.output(run) == IntegrityError.__name__
+
+
+async def test_a_result_that_cannot_be_stored_writes_nothing() -> None:
+    async with Hosting("t_writes") as hosting:
+        run = await hosting.submit("lock")
+        ended = await hosting.ended(run)
+        assert (ended.status, problem(ended)["code"]) == (Run.Status.SUSPENDED, "NotJson")
+        assert await hosting.in_thread(groups) == 0
+        assert await hosting.journal(run) == []
+
+
+async def test_a_coroutine_is_refused_before_it_is_called() -> None:
+    async with Hosting("t_writes") as hosting:
+        run = await hosting.submit("async")
+        ended = await hosting.ended(run)
+        assert "plain function" in problem(ended)["detail"]
+
+
+async def test_beside_a_write_that_fails_it_is_still_made_once() -> None:
+    """Writes that share a transaction are made again, each by itself, where one of them fails."""
+
+    def fails(tx: Transaction) -> None:
+        raise RuntimeError("on purpose")
+
+    async with Hosting("t_writes") as hosting:
+        many = [await hosting.submit("twice", conversation=f"c{n}") for n in range(8)]
+        failing = [writer.submit(fails) for _ in range(50)]
+        for run in many:
+            await hosting.ended(run)
+        assert all(one.exception() is not None for one in failing)
+        outputs = [await hosting.output(run) for run in many]
+        assert sorted(outputs) == ["IntegrityError"] * 7 + ["written"]
+        assert await hosting.in_thread(groups) == 1
+        assert await hosting.in_thread(JournalEntry.objects.count) == 8
+
+
+async def test_it_may_start_another_run_with_its_journal_entry() -> None:
+    async with Hosting("t_writes") as hosting:
+        run = await hosting.submit("start")
+        await hosting.ended(run)
+        other = (await runs.aresult(run)).text
+        assert (await runs.aresult(UUID(other), timeout=10)).text == "nothing"
+
+
+async def test_a_script_has_it_too() -> None:
+    manager = await SessionManager.create(entry_function=declared()["t_writes"])
+    try:
+        async with manager.run("twice") as runner:
+            assert await runner.result() == "written"
+        async with manager.run("twice") as runner:
+            assert await runner.result() == "IntegrityError"
+    finally:
+        await manager.shutdown()
