@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -97,9 +98,9 @@ def close_codes(scene: Scene) -> set[int]:
     return {code for one in scene.everybody for view in one.views for code in view.close_codes}
 
 
-async def until_logged(node: Node, text: str, since: int, timeout: float = 10) -> None:
+async def until_logged(node: Node, pattern: str, since: int, timeout: float = 10) -> None:
     """Wait until the process logs it, in what it printed after so many characters."""
     deadline = time.monotonic() + timeout
-    while text not in node.log[since:]:
-        assert time.monotonic() < deadline, f"{node.name} did not log {text!r}"
+    while not re.search(pattern, node.log[since:]):
+        assert time.monotonic() < deadline, f"{node.name} did not log {pattern!r}"
         await asyncio.sleep(0.05)

@@ -46,7 +46,8 @@ async def test_a_host_that_was_stopped_writes_nothing_when_it_goes_on(cluster: C
         before = people.leases()
         await suffer(people, "stop", host)
         assert_taken_over(people, before)
-        await until_logged(host, "write.fenced", printed)  # it tried
+        # A write told it, or its next look; dropped: the look took longer than it may by then.
+        await until_logged(host, r"host\.(fenced|dropped)", printed)
 
 
 @pytest.mark.parametrize("seconds", [5.0, 7.3])
