@@ -17,6 +17,10 @@ PORT = given.PORT
 PUBLIC_URL = given.public_url
 ALLOWED_HOSTS = given.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]", HOST]
 CSRF_TRUSTED_ORIGINS = given.CSRF_TRUSTED_ORIGINS
+# Of the workflow `assistant`.
+OPENAI_BASE_URL = given.OPENAI_BASE_URL
+OPENAI_API_KEY = given.OPENAI_API_KEY
+OPENAI_MODEL = given.OPENAI_MODEL
 
 # What the applications take; docs/install.md says what there is.
 HITL = {

@@ -7,6 +7,7 @@ import os
 import secrets
 import tempfile
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -20,7 +21,11 @@ from sessions_app.storage.databases import check_postgresql_url
 
 ROOT = Path(__file__).resolve().parents[2]
 # The URLs have passwords in them.
-SECRETS = RuntimeSettings.secrets | ChatSettings.secrets | {"SECRET_KEY", "DATABASE_URL"}
+SECRETS = (
+    RuntimeSettings.secrets
+    | ChatSettings.secrets
+    | {"SECRET_KEY", "DATABASE_URL", "OPENAI_API_KEY"}
+)
 
 
 class Env(BaseSettings, RuntimeSettings, ChatSettings):
@@ -65,6 +70,11 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
     WORKFLOWS_FILE: Path = Field(
         default=ROOT / "natproject" / "workflows.yaml", description="the path of a YAML file"
     )
+    OPENAI_BASE_URL: str = Field(
+        default="", description="where a model is served, such as http://127.0.0.1:11434/v1"
+    )
+    OPENAI_API_KEY: str = Field(default="", description="the key of whoever serves the model")
+    OPENAI_MODEL: str = Field(default="", description="the name of a model")
     PROBE_WORKFLOW: bool = Field(default=False, description=YES_NO)
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         default="WARNING", description="DEBUG, INFO, WARNING, ERROR or CRITICAL"
@@ -99,6 +109,13 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
     def _of_postgresql(cls, value: str) -> str:
         if value:
             check_postgresql_url(value)
+        return value
+
+    @field_validator("OPENAI_MODEL")
+    @classmethod
+    def _can_be_asked(cls, value: str) -> str:
+        if value and find_spec("openai") is None:
+            raise ValueError("pip install -r requirements-assistant.txt is missing")
         return value
 
     @field_validator("LOG_LEVEL", mode="before")

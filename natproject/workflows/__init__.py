@@ -4,5 +4,6 @@ Importing a module that uses `@workflow` declares it; `workflows.yaml` says whic
 """
 
 from natproject.workflows import calculator, expense_approval, parallel_review, report
+from natproject.workflows.assistant import agent
 
-__all__ = ["calculator", "expense_approval", "parallel_review", "report"]
+__all__ = ["agent", "calculator", "expense_approval", "parallel_review", "report"]

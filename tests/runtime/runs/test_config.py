@@ -34,7 +34,7 @@ def test_a_name_alone_is_an_entry(tmp_path: Path) -> None:
 
 def test_the_project_s_own_file_is_good() -> None:
     config = RuntimeConfig.load(ROOT / "natproject" / "workflows.yaml")
-    assert config.default == "expense_approval"
+    assert config.default == "assistant"
     assert "probe" not in config.workflows
 
 

@@ -1,0 +1,169 @@
+"""An agent: a model that answers, and asks for tools until it needs none.
+
+Shows streamed steps (what the model says is seen as it comes, and asked for once), the history of
+the conversation, and approvals: what a tool cannot undo waits for a person, several at once.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from json import loads
+from typing import Any
+
+from django.conf import settings
+from pydantic import BaseModel, Field
+
+from natproject.workflows.assistant import tools
+from natproject.workflows.assistant.endpoint import open_endpoint
+from natproject.workflows.assistant.pieces import Model, ModelMessage, ToolCall, Usage
+from natproject.workflows.assistant.script import ScriptedModel
+from sessions_app.workflows import (
+    BinaryPrompt,
+    Context,
+    Message,
+    Option,
+    StepFailed,
+    workflow,
+)
+
+DESCRIPTION = "Talks, calculates and keeps notes. It asks before it writes or deletes one. "
+NO_MODEL = "No language model is configured here: a small script plays its part."
+ANSWERS = [
+    Option(value="allow", label="Allow"),
+    Option(value="refuse", label="Refuse", destructive=True),
+]
+
+
+class AssistantOptions(BaseModel, extra="forbid"):
+    """What `workflows.yaml` may set under `options`."""
+
+    instructions: str = "You are a helpful assistant. Use the tools where they help. Be brief."
+    history: int = Field(20, ge=0, description="how many earlier messages the model is told")
+    max_turns: int = Field(10, ge=1, description="how often the model may ask for tools")
+    timeout: float = Field(300, gt=0, description="seconds that one answer of the model may take")
+    approval_timeout: float = Field(86400, gt=0, description="seconds to allow a tool in")
+
+
+@asynccontextmanager
+async def open_model(_options: AssistantOptions) -> AsyncIterator[Model]:
+    """The model that is configured, with its connections: one for all users of a process."""
+    if settings.OPENAI_MODEL:
+        async with open_endpoint() as model:
+            yield model
+    else:
+        yield ScriptedModel()
+
+
+@workflow(
+    name="assistant",
+    title="Assistant",
+    description=DESCRIPTION + ("" if settings.OPENAI_MODEL else NO_MODEL),
+    starters=("Note: buy milk", "What is 17.5 * 12?", "Delete all my notes"),
+    options=AssistantOptions,
+    shared_builder=open_model,
+)
+async def assistant(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    """Have the model answer, and do what it asks for, until it asks for nothing more."""
+    options: AssistantOptions = context.options
+    messages: list[ModelMessage] = [{"role": "system", "content": options.instructions}]
+    messages += [
+        {"role": past.role, "content": past.text} for past in await context.history(options.history)
+    ]
+    messages.append({"role": "user", "content": message.text})
+    for _ in range(options.max_turns):
+        try:
+            said, calls = await ask_model(messages, context)
+        except StepFailed as error:
+            yield f"The model cannot be asked ({error.error_type}). Try again later."
+            return
+        if not calls:
+            return
+        if said:
+            yield "\n\n"
+        messages.append({"role": "assistant", "content": said, "tool_calls": as_sent(calls)})
+        for call, result in zip(calls, await use_tools(calls, context), strict=True):
+            messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
+    yield f"I have asked for tools {options.max_turns} times, and stop here."
+
+
+async def ask_model(messages: list[ModelMessage], context: Context) -> tuple[str, list[ToolCall]]:
+    """What the model says, which people see as it comes, and what it wants done."""
+    model: Model = context.builder
+    timeout = context.options.timeout
+    said = [
+        piece
+        async for piece in context.stream(model.stream, messages, name="model", timeout=timeout)
+    ]
+    # After the stream: what depends on its pieces comes once they are recorded.
+    for piece in said:
+        if isinstance(piece, Usage):
+            context.add_usage(
+                prompt_tokens=piece.prompt_tokens, completion_tokens=piece.completion_tokens
+            )
+    text = "".join(piece for piece in said if isinstance(piece, str))
+    return text, [piece for piece in said if isinstance(piece, ToolCall)]
+
+
+def as_sent(calls: list[ToolCall]) -> list[ModelMessage]:
+    """The calls as the model is told of them again."""
+    return [
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments},
+        }
+        for call in calls
+    ]
+
+
+async def use_tools(calls: list[ToolCall], context: Context) -> list[str]:
+    """Do all that may be done, at once, and return what came of each call, for the model.
+
+    People are asked for all of their permissions at once too. The calls of the context have an
+    order that does not depend on who answers first.
+    """
+    results = [tools.problem(call.name, call.arguments) for call in calls]
+    risky = [
+        number
+        for number, call in enumerate(calls)
+        if not results[number] and tools.TOOLS[call.name].asks
+    ]
+    answers = await context.ask_all([permission(calls[number], context) for number in risky])
+    for number, answer in zip(risky, answers, strict=True):
+        if answer.is_default:
+            results[number] = "Nobody allowed it in time."
+        elif answer.value != "allow":
+            results[number] = "The person refused it."
+    possible = [number for number, result in enumerate(results) if not result]
+    done = await asyncio.gather(*(use(calls[number], context) for number in possible))
+    for number, result in zip(possible, done, strict=True):
+        results[number] = result
+    return results
+
+
+async def use(call: ToolCall, context: Context) -> str:
+    """One tool, as a step that people see."""
+    title = f"{call.name.replace('_', ' ').capitalize()} {subject(call)}".strip()
+    given = (call.name, call.arguments, context.user_id)
+    try:
+        return await context.step(tools.use, *given, name=call.name, title=title)
+    except StepFailed as error:
+        return f"That failed ({error.error_type})."
+
+
+def permission(call: ToolCall, context: Context) -> BinaryPrompt:
+    """The question whether a tool may be used."""
+    given: dict[str, Any] = loads(call.arguments or "{}")
+    return BinaryPrompt(
+        text=f"May I {call.name.replace('_', ' ')} {subject(call)}?",
+        options=ANSWERS,
+        details={name: str(value) for name, value in given.items()},
+        timeout=context.options.approval_timeout,
+        default="refuse",
+        error="Nobody allowed it in time.",
+    )
+
+
+def subject(call: ToolCall) -> str:
+    """What the call is about, in short: its first argument."""
+    return str(next(iter(loads(call.arguments or "{}").values()), ""))[:60]

@@ -1,0 +1,81 @@
+"""A small script that plays a model where none is configured: it knows the tools, and little else.
+
+What it says comes as that of a model does, so that all the assistant shows can be seen without one.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from natproject.workflows.assistant.pieces import ModelMessage, Piece, ToolCall
+from natproject.workflows.calculator import find_expression
+from sessions_app.workflows import Reasoning
+
+PAUSE = 0.02  # seconds between two words
+HELP = (
+    "I am a small script, in the place of a language model: set `OPENAI_MODEL` for one. "
+    "I can calculate (`17.5 * 12`), keep a note (`Note: buy milk`), list your notes, and delete "
+    "them, if you allow it."
+)
+
+
+class ScriptedModel:
+    """Reads a few words of the last message."""
+
+    async def stream(self, messages: list[ModelMessage]) -> AsyncIterator[Piece]:
+        """See `Model`."""
+        asked = next(one["content"] for one in reversed(messages) if one["role"] == "user")
+        results = [one["content"] for one in _after_last(messages, "assistant")]
+        for piece in _answer(asked, messages, results) if results else _plan(asked):
+            if isinstance(piece, str):
+                for word in re.findall(r"\s*\S+\s*?", piece):
+                    yield word
+                    await asyncio.sleep(PAUSE)
+            else:
+                yield piece
+
+
+def _after_last(messages: list[ModelMessage], role: str) -> list[ModelMessage]:
+    """The results of tools at the end, if that is what the messages end with."""
+    found: list[ModelMessage] = []
+    for message in reversed(messages):
+        if message["role"] != "tool":
+            return found[::-1] if message["role"] == role else []
+        found.append(message)
+    return []
+
+
+def _plan(asked: str) -> Iterator[Piece]:
+    """What to do about the person's message."""
+    if note := re.match(r"(?:note|remember)\b[:\s]*(.+)", asked, re.I | re.S):
+        name = "-".join(re.findall(r"[a-z0-9]+", note[1].lower())[:4])[:40] or "note"
+        yield Reasoning("They want something kept.")
+        yield _call(0, "write_note", name=name, text=note[1])
+    elif re.search(r"\bnotes\b", asked, re.I):
+        yield Reasoning("I have to see which notes there are.")
+        yield _call(0, "list_notes")
+    elif expression := find_expression(asked):
+        yield Reasoning(f"There is a calculation in it: {expression}")
+        yield _call(0, "calculate", expression=expression)
+    else:
+        yield HELP
+
+
+def _answer(asked: str, messages: list[ModelMessage], results: list[str]) -> Iterator[Piece]:
+    """What to say of what the tools gave, or to do with it."""
+    called = messages[-len(results) - 1]["tool_calls"][0]["function"]["name"]
+    names = results[0].split("\n")
+    if called == "list_notes" and re.search(r"\bdelete\b", asked, re.I) and " " not in names[0]:
+        yield "These are your notes. I may delete those that you allow me to. "
+        for number, name in enumerate(names):
+            yield _call(number, "delete_note", name=name)
+    elif called == "calculate":
+        yield f"That is **{results[0]}**."
+    else:
+        yield " ".join(results)
+
+
+def _call(number: int, tool: str, **arguments: Any) -> ToolCall:
+    return ToolCall(f"call-{number}", tool, json.dumps(arguments))

@@ -1,0 +1,125 @@
+"""What the assistant may do. What cannot be undone, a person has to allow first."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from pydantic import BaseModel, Field, ValidationError
+
+from natproject.workflows.calculator import evaluate, plain
+
+MAX_OPERATIONS = 100
+MAX_NOTES = 100
+
+
+class Calculation(BaseModel):
+    """Arguments of `calculate`."""
+
+    expression: str = Field(description="arithmetic, such as 17.5 * (12 + 3)")
+
+
+class Name(BaseModel):
+    """Arguments of what takes a note."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]{1,40}$", description="small letters, digits and -")
+
+
+class Note(Name):
+    """Arguments of `write_note`."""
+
+    text: str = Field(max_length=10_000)
+
+
+class Nothing(BaseModel):
+    """No arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function of the notes' folder and its arguments. `asks`: a person allows each use."""
+
+    function: Callable[[Path, Any], str]
+    arguments: type[BaseModel]
+    description: str
+    asks: bool = False
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """As a model is told of it."""
+        return {
+            "type": "function",
+            "function": {
+                "name": self.function.__name__,
+                "description": self.description,
+                "parameters": self.arguments.model_json_schema(),
+            },
+        }
+
+
+def calculate(_notes: Path, given: Calculation) -> str:
+    """The value of the expression."""
+    attempt = evaluate(given.expression, MAX_OPERATIONS)
+    if attempt.result is None:
+        return attempt.problem or "That takes too many operations."
+    return plain(attempt.result)
+
+
+def list_notes(notes: Path, _given: Nothing) -> str:
+    """The names of the notes."""
+    names = sorted(path.stem for path in notes.glob("*.txt"))
+    return "\n".join(names) or "There are no notes."
+
+
+def read_note(notes: Path, given: Name) -> str:
+    """The text of a note."""
+    path = notes / f"{given.name}.txt"
+    return path.read_text() if path.exists() else f"There is no note {given.name!r}."
+
+
+def write_note(notes: Path, given: Note) -> str:
+    """Keep a note; once more does no harm."""
+    if len(list(notes.glob("*.txt"))) >= MAX_NOTES:
+        return f"There are {MAX_NOTES} notes already. Delete one first."
+    notes.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (notes / f"{given.name}.txt").write_text(given.text)
+    return f"The note {given.name!r} is kept."
+
+
+def delete_note(notes: Path, given: Name) -> str:
+    """Delete a note; one that is gone stays so."""
+    (notes / f"{given.name}.txt").unlink(missing_ok=True)
+    return f"The note {given.name!r} is deleted."
+
+
+TOOLS = {
+    tool.function.__name__: tool
+    for tool in (
+        Tool(calculate, Calculation, "Calculates, exactly."),
+        Tool(list_notes, Nothing, "Lists the names of the person's notes."),
+        Tool(read_note, Name, "Reads one of the person's notes."),
+        Tool(write_note, Note, "Writes a note, or another text into it.", asks=True),
+        Tool(delete_note, Name, "Deletes a note for good.", asks=True),
+    )
+}
+SCHEMAS: Any = [tool.schema for tool in TOOLS.values()]
+
+
+def problem(name: str, arguments: str) -> str:
+    """What is wrong with a call, in words for the model; "" if it can be made."""
+    if name not in TOOLS:
+        return f"There is no tool {name!r}. There are: {', '.join(TOOLS)}."
+    try:
+        TOOLS[name].arguments.model_validate_json(arguments or "{}")
+    except ValidationError as error:
+        return f"The arguments do not fit: {error.errors(include_url=False, include_input=False)}"
+    return ""
+
+
+def use(name: str, arguments: str, user_id: str) -> str:
+    """Make a call that can be made, with the person's own notes."""
+    tool = TOOLS[name]
+    folder = settings.DATA_DIR / "notes" / re.sub(r"\W", "-", user_id)
+    return tool.function(folder, tool.arguments.model_validate_json(arguments or "{}"))

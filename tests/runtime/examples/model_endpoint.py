@@ -1,0 +1,96 @@
+"""An HTTP server that speaks OpenAI's chat completions: it streams what a test has put in."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+# What one chunk adds to the answer; None is a halt.
+Delta = dict[str, Any] | None
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+
+
+def text(*pieces: str) -> list[Delta]:
+    """Deltas of an answer in so many pieces."""
+    return [{"content": piece} for piece in pieces]
+
+
+def thought(piece: str) -> Delta:
+    """A delta of reasoning, as servers of open models send it."""
+    return {"reasoning_content": piece}
+
+
+def call(number: int, name: str, arguments: str) -> list[Delta]:
+    """The deltas of a tool call: its name first, its arguments in two parts."""
+    half = len(arguments) // 2
+    head: dict[str, Any] = {"id": f"call_{number}", "type": "function", "function": {"name": name}}
+    parts = [{"function": {"arguments": part}} for part in (arguments[:half], arguments[half:])]
+    return [{"tool_calls": [{"index": number, **part}]} for part in (head, *parts)]
+
+
+class ModelEndpoint:
+    """Answers each request with the next of `answers`, a list of deltas, and remembers it.
+
+    It stands still before the delta None, until `go_on` is set.
+    """
+
+    def __init__(self) -> None:
+        self.answers: list[list[Delta]] = []
+        self.requests: list[dict[str, Any]] = []
+        self.keys: list[str] = []
+        self.go_on = threading.Event()
+        self.url = ""
+
+    def chunks(self) -> Iterator[bytes]:
+        """The answer to the last request."""
+        for delta in self.answers[len(self.requests) - 1]:
+            if delta is None:
+                self.go_on.wait(30)
+            else:
+                yield _event([{"index": 0, "delta": delta, "finish_reason": None}])
+        yield _event([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+        yield _event([], usage=USAGE)
+        yield b"data: [DONE]\n\n"
+
+
+def _event(choices: list[dict[str, Any]], **more: Any) -> bytes:
+    chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    return f"data: {json.dumps({**chunk, 'choices': choices, **more})}\n\n".encode()
+
+
+@contextmanager
+def serving() -> Iterator[ModelEndpoint]:
+    """An endpoint on a free port."""
+    endpoint = ModelEndpoint()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            endpoint.requests.append(json.loads(body))
+            endpoint.keys.append(self.headers["Authorization"])
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            try:
+                for chunk in endpoint.chunks():
+                    self.wfile.write(chunk)
+                    self.wfile.flush()
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # who asked is gone: a crash
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    endpoint.url = f"http://127.0.0.1:{server.server_port}/v1"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield endpoint
+    finally:
+        endpoint.go_on.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,195 @@
+"""The example `assistant`: with a model behind HTTP, and with the script that plays one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from natproject.workflows.assistant import tools
+from sessions_app.testing.hosting import NewHosting
+from tests.runtime.examples.model_endpoint import ModelEndpoint, call, serving, text, thought
+
+
+@pytest.fixture(autouse=True)
+def notes(settings: Settings, tmp_path: Path) -> Path:
+    settings.DATA_DIR = tmp_path
+    settings.OPENAI_MODEL = ""
+    return tmp_path / "notes"
+
+
+@pytest.fixture
+def endpoint(settings: Settings) -> Iterator[ModelEndpoint]:
+    with serving() as endpoint:
+        settings.OPENAI_BASE_URL = endpoint.url
+        settings.OPENAI_MODEL = "some-model"
+        settings.OPENAI_API_KEY = "a-key"
+        yield endpoint
+
+
+def roles(messages: list[dict[str, Any]]) -> list[str]:
+    return [message["role"] for message in messages]
+
+
+def kept(notes: Path) -> list[str]:
+    return sorted(path.stem for path in notes.glob("*/*.txt"))
+
+
+class TestEndpoint:
+    async def test_the_answer_is_streamed_with_its_reasoning_as_a_step(
+        self, endpoint: ModelEndpoint, host_workflow: NewHosting
+    ) -> None:
+        endpoint.answers = [[thought("They "), thought("greet."), *text("Good ", "morning.")]]
+        async with host_workflow("assistant") as hosting:
+            run = await hosting.send("Hello")
+            assert await run.result() == "Good morning."
+            assert await run.shown() == ["Reasoning"]
+            usage = [one.result for one in await run.journal() if one.call.kind == "usage"]
+        assert usage == [{"prompt_tokens": 7, "completion_tokens": 3}]
+        assert endpoint.keys == ["Bearer a-key"]
+        [asked] = endpoint.requests
+        assert asked["model"] == "some-model"
+        assert {tool["function"]["name"] for tool in asked["tools"]} == set(tools.TOOLS)
+
+    async def test_the_model_is_told_the_conversation_so_far(
+        self, endpoint: ModelEndpoint, host_workflow: NewHosting
+    ) -> None:
+        endpoint.answers = [text("Hello, Eve."), text("Eve.")]
+        async with host_workflow("assistant") as hosting:
+            await hosting.converse("I am Eve")
+            await hosting.converse("Who am I?")
+        said = [message["content"] for message in endpoint.requests[1]["messages"][1:]]
+        assert said == ["I am Eve", "Hello, Eve.", "Who am I?"]
+        assert roles(endpoint.requests[1]["messages"]) == ["system", "user", "assistant", "user"]
+
+    async def test_a_harmless_tool_is_used_at_once(
+        self, endpoint: ModelEndpoint, host_workflow: NewHosting
+    ) -> None:
+        endpoint.answers = [call(0, "calculate", '{"expression": "6 * 7"}'), text("It is 42.")]
+        async with host_workflow("assistant", replay_everywhere=True) as hosting:
+            run = await hosting.send("6 times 7?")
+            assert await run.result() == "It is 42."
+            assert await run.shown() == ["Calculate 6 * 7"]
+            assert await run.asked() == []
+        called, result = endpoint.requests[1]["messages"][2:]
+        assert called["tool_calls"][0]["function"]["arguments"] == '{"expression": "6 * 7"}'
+        assert result == {"role": "tool", "tool_call_id": "call_0", "content": "42"}
+        assert len(endpoint.requests) == 2
+
+    async def test_dangerous_tools_of_one_answer_are_asked_for_at_once(
+        self, endpoint: ModelEndpoint, host_workflow: NewHosting, notes: Path
+    ) -> None:
+        endpoint.answers = [
+            [
+                *text("I write them."),
+                *call(0, "write_note", '{"name": "a", "text": "one"}'),
+                *call(1, "write_note", '{"name": "b", "text": "two"}'),
+                *call(2, "calculate", '{"expression": "1 + 1"}'),
+                *call(3, "write_note", '{"name": "c", "text": "three"}'),
+            ],
+            text("Done."),
+        ]
+        async with host_workflow("assistant", replay_everywhere=True) as hosting:
+            run = await hosting.send("Write three notes")
+            asked = [prompt.text for prompt in await run.prompts()]
+            assert asked == [f"May I write note {name}?" for name in "abc"]
+            assert kept(notes) == []
+            await run.answer("allow", to="note c")
+            await hosting.crash()
+            await run.answer("refuse", to="note b")
+            await run.answer("allow", to="note a")
+            assert await run.result() == "I write them.\n\nDone."
+        assert kept(notes) == ["a", "c"]
+        results = [one["content"] for one in endpoint.requests[1]["messages"][3:]]
+        assert results == [
+            "The note 'a' is kept.",
+            "The person refused it.",
+            "2",
+            "The note 'c' is kept.",
+        ]
+
+    async def test_a_tool_that_nobody_allows_in_time_is_not_used(
+        self, endpoint: ModelEndpoint, host_workflow: NewHosting, notes: Path
+    ) -> None:
+        endpoint.answers = [call(0, "delete_note", '{"name": "a"}'), text("Then not.")]
+        async with host_workflow("assistant") as hosting:
+            run = await hosting.send("Delete a")
+            await hosting.advance(days=1)
+            assert await run.result() == "Then not."
+        assert endpoint.requests[1]["messages"][-1]["content"] == "Nobody allowed it in time."
+
+    @pytest.mark.parametrize(
+        ("name", "arguments", "reason"),
+        [
+            ("fly", "{}", "There is no tool 'fly'"),
+            ("calculate", '{"expression"', "The arguments do not fit"),
+            ("write_note", '{"name": "../secret_key", "text": ""}', "The arguments do not fit"),
+        ],
+    )
+    async def test_a_call_that_cannot_be_made_is_told_to_the_model_and_asks_nobody(
+        self,
+        name: str,
+        arguments: str,
+        reason: str,
+        endpoint: ModelEndpoint,
+        host_workflow: NewHosting,
+    ) -> None:
+        endpoint.answers = [call(0, name, arguments), text("I see.")]
+        async with host_workflow("assistant") as hosting:
+            assert await hosting.converse("Do it") == "I see."
+        assert endpoint.requests[1]["messages"][-1]["content"].startswith(reason)
+
+    async def test_a_model_that_only_asks_for_tools_is_stopped(
+        self, endpoint: ModelEndpoint, host_workflow: NewHosting
+    ) -> None:
+        endpoint.answers = [call(0, "list_notes", "")] * 3
+        async with host_workflow("assistant", options={"max_turns": 3}) as hosting:
+            assert (await hosting.converse("Go")).endswith("3 times, and stop here.")
+
+    async def test_an_answer_that_a_crash_cut_is_asked_for_again(
+        self, endpoint: ModelEndpoint, host_workflow: NewHosting
+    ) -> None:
+        endpoint.answers = [[*text("Once upon"), None], text("Another ", "story.")]
+        async with host_workflow("assistant") as hosting:
+            run = await hosting.send("Tell me one")
+            await run.until_said("Once upon")
+            await hosting.crash()
+            assert await run.result() == "Another story."
+        assert endpoint.requests[0] == endpoint.requests[1]
+
+    async def test_an_endpoint_that_is_away_is_said_so(
+        self, endpoint: ModelEndpoint, settings: Settings, host_workflow: NewHosting
+    ) -> None:
+        settings.OPENAI_BASE_URL = "http://127.0.0.1:9/v1"
+        async with host_workflow("assistant") as hosting:
+            said = await hosting.converse("Hello")
+        assert said == "The model cannot be asked (APIConnectionError). Try again later."
+
+
+class TestScript:
+    """Without a model, as `make run` offers it."""
+
+    async def test_it_says_that_it_is_none(self, host_workflow: NewHosting) -> None:
+        async with host_workflow("assistant") as hosting:
+            assert "I am a small script" in await hosting.converse("Hello")
+
+    async def test_it_calculates(self, host_workflow: NewHosting) -> None:
+        async with host_workflow("assistant") as hosting:
+            run = await hosting.send("What is 17.5 * 12?")
+            assert await run.result() == "That is **210**."
+            assert await run.shown() == ["Reasoning", "Calculate 17.5 * 12"]
+
+    async def test_it_keeps_notes_and_deletes_those_that_it_may(
+        self, host_workflow: NewHosting, notes: Path
+    ) -> None:
+        async with host_workflow("assistant", replay_everywhere=True) as hosting:
+            for thing in ("milk", "bread", "tea"):
+                await hosting.converse(f"Note: buy {thing}", {"May I write": "allow"})
+            assert kept(notes) == ["buy-bread", "buy-milk", "buy-tea"]
+            script = {"buy-milk": "refuse", "May I delete": "allow"}
+            said = await hosting.converse("Delete all my notes", script)
+        assert said.endswith(
+            "The note 'buy-bread' is deleted. The person refused it. The note 'buy-tea' is deleted."
+        )
+        assert kept(notes) == ["buy-milk"]
