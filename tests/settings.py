@@ -12,6 +12,7 @@ _directory = tempfile.TemporaryDirectory(prefix="natproject-tests-")
 atexit.register(_directory.cleanup)
 os.environ.setdefault("DATA_DIR", _directory.name)
 os.environ["ENV_FILE"] = os.devnull
+os.environ.pop("OPENAI_MODEL", None)
 # The form of many processes makes none.
 os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 50)
 
