@@ -20,6 +20,7 @@ SessionsError
     ├── TookTooLong
     ├── StepFailed
     ├── StreamUnread
+    ├── NeverAwaited
     ├── PromptExpired
     ├── RunEnded
     └── NoPerson
@@ -154,6 +155,16 @@ class StreamUnread(WorkflowError):
             f"The context was called while the stream {step} was being read. Its pieces are "
             "recorded when it ends, so what depends on them comes after the loop: gather there "
             "what you need of them, or leave the loop first."
+        )
+
+
+class NeverAwaited(WorkflowError):
+    """A workflow called its context, and did not await what it got."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__(
+            f"{call} was never awaited, so it did not happen. Write `await context.…`, or await "
+            "the task or the `asyncio.gather` that it was given to, before the workflow ends."
         )
 
 

@@ -127,6 +127,16 @@ class RunTask:
         # By the writer: what is being executed may hold a lock that the log needs.
         log.error("run.blocked", run=str(self.id), at=stack.splitlines()[-2:], exc_info=error)
 
+    @property
+    def workflow(self) -> str:
+        """The name of what it executes."""
+        return self._started.conversation.workflow
+
+    @property
+    def module(self) -> str:
+        """Where that is defined; empty before it has begun."""
+        return "" if self._runner is None else self._runner.module
+
     def settled(self, news: InteractionSettled) -> None:
         """One of its interactions has its final status."""
         self._backend.waiting.settled(news)

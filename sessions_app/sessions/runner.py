@@ -90,6 +90,11 @@ class Runner:
         self._backend = backend
         backend.attach(slot)
 
+    @property
+    def module(self) -> str:
+        """Where the workflow is defined."""
+        return self._workflow.function.__module__
+
     @overload
     def result_stream(self) -> AsyncGenerator[Any, None]: ...
     @overload
@@ -184,24 +189,26 @@ class Runner:
             if not isinstance(given, AsyncGeneratorType):
                 async for value in self._whole(given):
                     yield value
-                return
-            try:
-                while True:
-                    try:
-                        chunk = await self._stop.guard(within(self._own, anext(given)))
-                    except StopAsyncIteration:
-                        break
-                    self._stop.check()  # it may have caught its cancellation
+            else:
+                try:
+                    while True:
+                        try:
+                            chunk = await self._stop.guard(within(self._own, anext(given)))
+                        except StopAsyncIteration:
+                            break
+                        self._stop.check()  # it may have caught its cancellation
+                        for text in self._backend.untold():
+                            yield text
+                        if not isinstance(chunk, StreamedText):
+                            yield chunk
                     for text in self._backend.untold():
                         yield text
-                    if not isinstance(chunk, StreamedText):
-                        yield chunk
-                for text in self._backend.untold():
-                    yield text
-            finally:
-                await within(self._own, given.aclose())
+                finally:
+                    await within(self._own, given.aclose())
+            self.context.check_awaited()
         except Exception:
             self.failed = True
+            self.context.check_awaited()  # it may have taken a coroutine for what it gives
             raise
         finally:
             self._out.set()

@@ -1,16 +1,19 @@
 """What a workflow may call: everything that must survive a crash goes through its context."""
 
 import random
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial
+from inspect import CORO_CREATED, getcoroutinestate
 from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
 from django.utils import timezone
 
-from sessions_app.errors import NoRun, NotJson, PromptExpired, RunEnded, StepFailed
+from sessions_app.errors import NeverAwaited, NoRun, NotJson, PromptExpired, RunEnded, StepFailed
 from sessions_app.models import JournalEntry
 from sessions_app.storage.storable import check_size, storable
 from sessions_app.workflows.backend import Asked, Backend, StoredResponse
@@ -58,6 +61,8 @@ class Context:
         self._position = 0
         self._ended = self._closed = False
         self._streams: WeakSet[StreamedStep] = WeakSet()
+        # What calls have given to the workflow, which is to await it.
+        self._expected: deque[tuple[Coroutine[Any, Any, Any], str]] = deque()
         self._put_out_texts: list[str] = []
 
     @staticmethod
@@ -108,6 +113,19 @@ class Context:
         """How many calls the workflow has made so far."""
         return self._position
 
+    def check_awaited(self) -> None:
+        """The workflow has come to its end, one way or the other.
+
+        Raises:
+            NeverAwaited: it has not awaited what a call gave it.
+        """
+        forgotten = [one for one in self._expected if getcoroutinestate(one[0]) == CORO_CREATED]
+        self._expected.clear()
+        for work, _ in forgotten:
+            work.close()
+        if forgotten:
+            raise NeverAwaited(forgotten[0][1])
+
     def has_put_out(self, result: Any) -> bool:
         """Whether this is the end of what streams have put out, so that people have it."""
         texts = self._put_out_texts
@@ -124,6 +142,8 @@ class Context:
     def close(self) -> None:
         """Nothing of the run is under way any more; its builder is given back."""
         self.end()
+        with suppress(NeverAwaited):  # it had no chance to await it
+            self.check_awaited()
         self._closed = True
         self._builder = None
 
@@ -134,8 +154,9 @@ class Context:
         title: str | None = None,
         name: str | None = None,
         retry: Retry | None = None,
+        timeout: float | None = None,
         **kwargs: Any,
-    ) -> Awaitable[T]:
+    ) -> Coroutine[Any, Any, T]:
         """Run the function once, and have its result ever after.
 
         A plain function runs in a thread. The result must have a JSON form; the function's return
@@ -145,6 +166,8 @@ class Context:
             title: shows the step on the page, with its result.
             name: what replay knows it by; else the function's own name.
             retry: tries again when it raises.
+            timeout: seconds that a try may take, after which it raises `TimeoutError`. One in a
+                thread is left to itself then: nothing ends a thread.
 
         Raises:
             StepFailed: it raised, after all retries, or its result is longer than MAX_STEP_RESULT
@@ -154,7 +177,9 @@ class Context:
         call = self._call(
             Kind.STEP, name or name_of(function), *args, *([kwargs] if kwargs else ())
         )
-        return self._step(call, partial(function, *args, **kwargs), title or "", retry)
+        given = partial(function, *args, **kwargs)
+        work = self._step(call, given, title or "", lambda: execute(given, retry, timeout))
+        return self._expect(work, f"Step {call.name}")
 
     def transactional_step(
         self,
@@ -163,7 +188,7 @@ class Context:
         title: str | None = None,
         name: str | None = None,
         **kwargs: Any,
-    ) -> Awaitable[T]:
+    ) -> Coroutine[Any, Any, T]:
         """Have the function write to the database exactly once: what it writes with the ORM is
         committed in the transaction that records its result.
 
@@ -180,7 +205,8 @@ class Context:
         call = self._call(
             Kind.STEP, name or name_of(function), *args, *([kwargs] if kwargs else ())
         )
-        return self._transactional_step(call, partial(function, *args, **kwargs), title or "")
+        work = self._transactional_step(call, partial(function, *args, **kwargs), title or "")
+        return self._expect(work, f"Step {call.name}")
 
     def stream(
         self,
@@ -221,42 +247,35 @@ class Context:
         self._streams.add(step)
         return Stream(step, piece_type(_plain(function), call.name))
 
-    async def ask(self, prompt: Prompt[R]) -> R:
+    def ask(self, prompt: Prompt[R]) -> Coroutine[Any, Any, R]:
         """Ask a person, and wait for the answer: minutes or weeks, it costs nothing.
 
         Raises:
             PromptExpired: its deadline passed and it declares no default.
             TooLarge: it is longer than MAX_PROMPT.
         """
-        return (await self.ask_all([prompt]))[0]
+        return self._expect(self._ask(prompt), f"The question {_quoted([prompt])}")
 
-    async def ask_all(self, prompts: Sequence[Prompt[R]]) -> list[R]:
+    def ask_all(self, prompts: Sequence[Prompt[R]]) -> Coroutine[Any, Any, list[R]]:
         """Ask several prompts at once, to be answered in any order; the responses in theirs.
 
         Raises:
             PromptExpired: one of them expired without a default; the others are settled by then.
             TooLarge: one is longer than MAX_PROMPT, or they are more than MAX_PROMPTS_AT_ONCE.
         """
-        asked = [self._asked(prompt) for prompt in prompts]
-        return list(map(_respond, prompts, await self._backend.ask(asked)))
+        return self._expect(self._ask_all(prompts), f"The question {_quoted(prompts)}")
 
-    async def history(self, limit: int = 20) -> list[PastMessage]:
+    def history(self, limit: int = 20) -> Coroutine[Any, Any, list[PastMessage]]:
         """The conversation before this run's message, oldest first: the last `limit` messages.
 
         Those of people, and what runs that are over have said. Replay has the same. In a script
         there are none. As many as have MAX_STEP_RESULT characters together.
         """
-        return await self._backend.history(self._call(Kind.HISTORY, "history", limit), limit)
+        return self._expect(self._history(limit), "The history")
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
         """Wait, durably: a restart does not begin it anew, and a long one holds no memory."""
-        call = self._call(Kind.SLEEP, "sleep", seconds)
-        recorded = self._backend.recall(call)
-        if recorded is None:
-            until = timezone.now() + timedelta(seconds=seconds)
-        else:
-            until = datetime.fromisoformat(recorded.result)
-        await self._backend.sleep(call, until)
+        return self._expect(self._sleep(seconds), f"The sleep of {seconds} s")
 
     def now(self) -> datetime:
         """The time, aware; replay has the same."""
@@ -313,6 +332,25 @@ class Context:
         used = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
         self._noted(Kind.USAGE, lambda: used)
 
+    async def _ask(self, prompt: Prompt[R]) -> R:
+        return (await self._ask_all([prompt]))[0]
+
+    async def _ask_all(self, prompts: Sequence[Prompt[R]]) -> list[R]:
+        asked = [self._asked(prompt) for prompt in prompts]
+        return list(map(_respond, prompts, await self._backend.ask(asked)))
+
+    async def _history(self, limit: int) -> list[PastMessage]:
+        return await self._backend.history(self._call(Kind.HISTORY, "history", limit), limit)
+
+    async def _sleep(self, seconds: float) -> None:
+        call = self._call(Kind.SLEEP, "sleep", seconds)
+        recorded = self._backend.recall(call)
+        if recorded is None:
+            until = timezone.now() + timedelta(seconds=seconds)
+        else:
+            until = datetime.fromisoformat(recorded.result)
+        await self._backend.sleep(call, until)
+
     def _noted(self, kind: Kind, draw: Callable[[], Any]) -> Any:
         call = self._call(kind, kind.value)
         recorded = self._backend.recall(call)
@@ -340,8 +378,19 @@ class Context:
         self._put_out_texts.append(text)
         await self._backend.put_out(text, again=again)
 
+    def _expect(self, work: Coroutine[Any, Any, T], what: str) -> Coroutine[Any, Any, T]:
+        """Have it be an error of the run if nobody ever awaits it."""
+        while self._expected and getcoroutinestate(self._expected[0][0]) != CORO_CREATED:
+            self._expected.popleft()
+        self._expected.append((work, what))
+        return work
+
     async def _step(
-        self, call: Call, function: "partial[Any]", title: str, retry: Retry | None
+        self,
+        call: Call,
+        function: "partial[Any]",
+        title: str,
+        run: Callable[[], Awaitable[Any]],
     ) -> Any:
         returns = result_type(_plain(function.func), call.name)
         recorded = self._backend.recall(call)
@@ -353,7 +402,7 @@ class Context:
             self._backend.begin(call, title)
         async with self._backend.working():
             try:
-                stored = returns.dump(await execute(function, retry))
+                stored = returns.dump(await run())
             except NotJson:
                 raise
             except Exception as error:
@@ -400,6 +449,10 @@ class UserInteractionManager:
             NoPerson: the session has nobody to ask.
         """
         return await self._context.ask(content)
+
+
+def _quoted(prompts: Sequence[Prompt[R]]) -> str:
+    return ", ".join(repr(str(getattr(prompt, "text", prompt))[:50]) for prompt in prompts)
 
 
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,11 +2,11 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from typing import Any, get_args, get_type_hints
 
-from django.db import close_old_connections
 from pydantic import BaseModel, ConfigDict, Field, PydanticSchemaGenerationError, TypeAdapter
 from pydantic_core import PydanticSerializationError
 from tenacity import (
@@ -19,6 +19,7 @@ from tenacity import (
 from sessions_app.errors import NotJson
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import check_size, storable
+from sessions_app.workflows.threads import step_threads
 
 _END = object()
 
@@ -40,10 +41,16 @@ def name_of(function: Callable[..., Any]) -> str:
     return str(getattr(plain, "__name__", type(plain).__name__))
 
 
-async def execute(function: Callable[[], Any], retry: Retry | None) -> Any:
-    """Call it, and again as `retry` says; raises what the last try raised."""
+async def execute(
+    function: Callable[[], Any], retry: Retry | None, seconds: float | None = None
+) -> Any:
+    """Call it, and again as `retry` says; raises what the last try raised.
+
+    Raises:
+        TimeoutError: a try took longer than so many seconds.
+    """
     if retry is None:
-        return await _call(function)
+        return await _try(function, seconds)
     async for attempt in AsyncRetrying(
         stop=stop_after_attempt(retry.attempts),
         wait=wait_exponential_jitter(multiplier=retry.wait, max=retry.max_wait),
@@ -51,24 +58,34 @@ async def execute(function: Callable[[], Any], retry: Retry | None) -> Any:
         reraise=True,
     ):
         with attempt:
-            return await _call(function)
+            return await _try(function, seconds)
     raise AssertionError("AsyncRetrying returns or raises")
+
+
+async def _try(function: Callable[[], Any], seconds: float | None) -> Any:
+    if seconds is None:
+        return await _call(function)
+    async with _until(asyncio.get_running_loop().time() + seconds, seconds):
+        return await _call(function)
+
+
+@asynccontextmanager
+async def _until(when: float | None, seconds: float | None) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout_at(when) as limit:
+            yield
+    except TimeoutError:
+        if limit.expired():  # else it is the function's own
+            raise TimeoutError(f"it took longer than its timeout of {seconds:g} s") from None
+        raise
 
 
 async def _call(function: Callable[[], Any]) -> Any:
     plain = function.func if isinstance(function, partial) else function
     if inspect.iscoroutinefunction(plain):
         return await function()
-    result = await asyncio.to_thread(_in_thread, function)
+    result = await step_threads.call(function)
     return await result if inspect.isawaitable(result) else result
-
-
-def _in_thread(function: Callable[[], Any]) -> Any:
-    close_old_connections()
-    try:
-        return function()
-    finally:
-        close_old_connections()
 
 
 async def iterate(function: Callable[[], Any], seconds: float | None) -> AsyncGenerator[Any, None]:
@@ -79,13 +96,16 @@ async def iterate(function: Callable[[], Any], seconds: float | None) -> AsyncGe
     """
     until = None if seconds is None else asyncio.get_running_loop().time() + seconds
     plain = function.func if isinstance(function, partial) else function
-    async with asyncio.timeout_at(until):
+    async with _until(until, seconds):
         source = function() if inspect.isasyncgenfunction(plain) else await _call(function)
     pieces = aiter(source) if hasattr(source, "__aiter__") else _in_threads(iter(source))
     try:
         while True:
-            async with asyncio.timeout_at(until):
+            if until is None:
                 piece = await anext(pieces, _END)
+            else:
+                async with _until(until, seconds):
+                    piece = await anext(pieces, _END)
             if piece is _END:
                 return
             yield piece
@@ -95,7 +115,7 @@ async def iterate(function: Callable[[], Any], seconds: float | None) -> AsyncGe
 
 
 async def _in_threads(source: Iterator[Any]) -> AsyncGenerator[Any, None]:
-    while (piece := await asyncio.to_thread(_in_thread, partial(next, source, _END))) is not _END:
+    while (piece := await step_threads.call(partial(next, source, _END))) is not _END:
         yield piece
 
 

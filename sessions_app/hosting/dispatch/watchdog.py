@@ -5,20 +5,35 @@ clock of the system is put off for as long as the loop turns. When it goes off, 
 handler within the very code that is being executed, also within a regular expression, which lets no
 thread run; so the handler knows which run that code is of, and ends it there. One long call of
 other C code cannot be ended. If it lets threads run, a thread suspends its run all the same.
+
+That thread glances at the loop. Where it does not turn for a moment, the thread sends the same
+signal, and the handler finds the run and the line: of the frames that are being executed the
+innermost one of the workflow's module.
 """
 
 import asyncio
+import selectors
 import signal
 import sys
 import threading
+import time
 import traceback
+from types import FrameType
+
+import structlog
 
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.run_task import BlockedLoop, RunTask
 from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows.context import current_context
 
-LOOK_EVERY = 0.5  # seconds
+log = structlog.get_logger(__name__)
+
+# Seconds between two glances of the thread: whether the loop turns. Where it did not for so many of
+# them, it says which run holds it up, and at which line.
+GLANCE_EVERY = 0.1
+SLOW = 2
+LOOK_EVERY = 0.5  # seconds between two looks of the handler
 # So many looks must find the same run: one alone finds any, after the whole process was stopped.
 LOOKS = 3
 
@@ -37,6 +52,10 @@ class Watchdog:
         self._looks = 0
         self._condemned: RunTask | None = None
         self._has_alarm = False
+        self._resting = False
+        # Asked for, and found, where the loop was slow.
+        self._to_find = False
+        self._slow: tuple[RunTask, str, str] | None = None
 
     def start(self) -> None:
         """Begin to watch, unless `MAX_BLOCKING` is 0."""
@@ -62,17 +81,57 @@ class Watchdog:
 
     def _watch(self) -> None:
         """Put the alarm off while the loop turns; where it does not, see to what hears none."""
-        silent = 0
+        silent, since = 0, time.monotonic()
         self._await_turn()
-        while not self._over.wait(LOOK_EVERY):
-            if self._turned.is_set():
-                silent = 0
+        while not self._over.wait(GLANCE_EVERY):
+            if self._turned.is_set() or self._resting:
+                if silent >= SLOW:
+                    self._tell_slow(time.monotonic() - since)
+                silent, since = 0, time.monotonic()
                 self._await_turn()
                 continue
             silent += 1
-            unheard = silent * LOOK_EVERY > self._limit + 1 and not self._looks
+            if silent == SLOW:
+                self._find_slow()
+            unheard = silent * GLANCE_EVERY > self._limit + 1 and not self._looks
             if unheard and self._condemned is None:
                 self._condemn(self._current())
+
+    def _find_slow(self) -> None:
+        """Find out what is being executed: in the loop's thread, which alone knows whose it is.
+        Where that hears nothing, from here.
+        """
+        self._to_find = True
+        if self._has_alarm:
+            signal.pthread_kill(self._watched, signal.SIGALRM)
+        else:
+            frame = sys._current_frames().get(self._watched)  # noqa: SLF001 - a documented name
+            self._found_slow(frame)
+
+    def _found_slow(self, frame: FrameType | None) -> None:
+        self._to_find = False
+        run = self._current()
+        if run is not None and frame is not None:
+            self._slow = (run, *lines_of(frame, run.module))
+
+    def _tell_slow(self, seconds: float) -> None:
+        # Not where it was found: what is being executed may hold a lock that the log needs.
+        found, self._slow = self._slow, None
+        if found is not None:
+            run, line, within = found
+            log.warning(
+                "run.slow",
+                run=str(run.id),
+                workflow=run.workflow,
+                line=line,
+                within=within,
+                seconds=round(seconds, 2),
+            )
+
+    def _rests(self) -> bool:
+        """Whether the loop waits for something to happen. Then it is not woken to show that."""
+        frame = sys._current_frames().get(self._watched)  # noqa: SLF001 - a documented name
+        return frame is not None and frame.f_code.co_filename == selectors.__file__
 
     def _await_turn(self) -> None:
         self._turned.clear()
@@ -80,13 +139,19 @@ class Watchdog:
         if self._has_alarm:
             first = max(self._limit - (LOOKS - 1) * LOOK_EVERY, LOOK_EVERY)
             signal.setitimer(signal.ITIMER_REAL, first, LOOK_EVERY)
+        self._resting = self._rests()
+        if self._resting:
+            return
         try:
             self._loop.call_soon_threadsafe(self._turned.set)
         except RuntimeError:  # the loop is closed
             self._over.set()
 
-    def _look(self, *_: object) -> None:
+    def _look(self, _: int, frame: FrameType | None) -> None:
         """The alarm goes off: called in the loop's thread, within what is being executed."""
+        if self._to_find:
+            self._found_slow(frame)
+            return
         run = self._current()
         self._looks = self._looks + 1 if run is self._suspect else 1
         self._suspect = run
@@ -114,3 +179,19 @@ class Watchdog:
             self._condemned = run
             frame = sys._current_frames().get(self._watched)  # noqa: SLF001 - a documented name
             run.block("".join(traceback.format_stack(frame)))
+
+
+def lines_of(frame: FrameType, module: str) -> tuple[str, str]:
+    """The innermost line that is executed of the workflow's module, and the innermost of all."""
+    innermost = own = _line(frame)
+    found: FrameType | None = frame
+    while found is not None:
+        if found.f_globals.get("__name__") == module:
+            own = _line(found)
+            break
+        found = found.f_back
+    return own, innermost
+
+
+def _line(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"

@@ -1,11 +1,15 @@
 """A run whose code holds up the event loop is found and suspended alone; its neighbours go on."""
 
 import json
+import re
 import signal
 from typing import Any
 
+import pytest
+
 from sessions_app.hosting.dispatch.local import LocalDispatcher
 from tests.conftest import NewServer
+from tests.support.hosting import until_true
 from tests.support.received_frames import Frame
 from tests.support.server import Server
 from tests.support.websocket import WsClient
@@ -76,6 +80,22 @@ async def test_a_run_that_cannot_be_interrupted_is_charged_alone_and_writes_noth
     await beside_runs(server, "deaf 10")
     assert [error["code"] for error in blocked(server)] == ["blocked"]
     assert_unhurt(server, NEIGHBOURS)
+
+
+@pytest.mark.parametrize("how", ["loop", "sleep", "task"])
+async def test_a_run_that_is_slow_for_a_moment_is_logged_with_its_line(
+    server: Server, how: str
+) -> None:
+    async with WsClient(server, workflow="probe") as ann:
+        await ann.message(f"block {how} 0.6", conversation_id="slow")
+        await ann.until(completed)
+
+    def told() -> list[str]:
+        return [line for line in server.host.log.splitlines() if "run.slow" in line]
+
+    [line] = await until_true(told)
+    assert "workflow=probe" in line
+    assert re.search(r"line=.*bench/workflows/probe.py:\d+ in (spin|block)", line)
 
 
 async def test_sigterm_ends_a_process_that_a_workflow_holds_up(server: Server) -> None:

@@ -1,0 +1,100 @@
+"""Threads for steps. None of them keeps its process from ending, nor another step from its turn."""
+
+import asyncio
+import contextvars
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from django.db import close_old_connections, connections
+
+# Steps at once in threads; those that nobody waits for any more are not counted.
+MOST = 32
+
+
+class _Work:
+    """A function on its way to a thread, and what it comes to on its way back."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+        self._variables = contextvars.copy_context()
+        self._loop = asyncio.get_running_loop()
+        # With the result, or with the error.
+        self.done: asyncio.Future[tuple[Any, BaseException | None]] = self._loop.create_future()
+        self.left = False
+
+    def run(self) -> None:
+        """Call it, in a thread."""
+        outcome: tuple[Any, BaseException | None]
+        close_old_connections()
+        try:
+            outcome = self._variables.run(self._function), None
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            outcome = None, error
+        finally:
+            close_old_connections()
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._end, outcome)
+
+    def _end(self, outcome: tuple[Any, BaseException | None]) -> None:
+        if not self.done.done():
+            self.done.set_result(outcome)
+
+
+class StepThreads:
+    """As a `ThreadPoolExecutor`, whose threads Python waits for when it ends: these it leaves."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: deque[_Work] = deque()
+        self._threads = self._idle = 0
+
+    async def call(self, function: Callable[[], Any]) -> Any:
+        """Call it in a thread. Who is cancelled meanwhile leaves the thread to itself."""
+        work = _Work(function)
+        with self._changed:
+            self._waiting.append(work)
+            self._see_to_them()
+        try:
+            result, error = await work.done
+        except asyncio.CancelledError:
+            self._leave(work)
+            raise
+        if error is not None:
+            raise error
+        return result
+
+    def _leave(self, work: _Work) -> None:
+        with self._changed:
+            work.left = True
+            if work in self._waiting:
+                self._waiting.remove(work)
+            else:  # its thread ends with it, and another takes its place
+                self._threads -= 1
+                self._see_to_them()
+
+    def _see_to_them(self) -> None:
+        if len(self._waiting) > self._idle and self._threads < MOST:
+            self._threads += 1
+            threading.Thread(target=self._serve, name="step", daemon=True).start()
+        self._changed.notify()
+
+    def _serve(self) -> None:
+        left = False
+        while not left:
+            with self._changed:
+                self._idle += 1
+                while not self._waiting:
+                    self._changed.wait()
+                self._idle -= 1
+                work = self._waiting.popleft()
+            work.run()
+            with self._changed:
+                left = work.left
+                del work  # it holds what the step was called with
+        connections.close_all()
+
+
+step_threads = StepThreads()

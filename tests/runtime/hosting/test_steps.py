@@ -1,0 +1,146 @@
+"""Steps: how long they may take, what becomes of their threads, and of those that nobody awaits."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from sessions_app.models import Run
+from sessions_app.workflows import Context, Message, Retry, StepFailed, TextPrompt, workflow
+from tests.support.hosting import Hosting, problem
+from tests.support.processes.child import ROOT
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Body = Callable[[Context], Awaitable[str]]
+body: list[Body] = []
+tries: list[str] = []
+
+
+@workflow(name="t_steps", title="Whatever has steps")
+async def steps(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    yield await body[0](context)
+
+
+async def waits(seconds: float) -> str:
+    tries.append("waits")
+    await asyncio.sleep(seconds)
+    return "there"
+
+
+def blocks(seconds: float) -> str:
+    tries.append("blocks")
+    time.sleep(seconds)
+    return "there"
+
+
+async def stutters() -> AsyncIterator[str]:
+    tries.append("stutters")
+    yield "so "
+    await asyncio.sleep(600)
+
+
+@pytest.mark.parametrize(("step", "tried"), [(waits, 2), (blocks, 2)])
+async def test_a_step_that_takes_too_long_is_tried_again_and_fails_for_good(
+    step: Callable[..., Any], tried: int
+) -> None:
+    async def impatient(context: Context) -> str:
+        try:
+            return await context.step(step, 5, timeout=0.05, retry=Retry(attempts=2, wait=0))
+        except StepFailed as error:
+            return f"{error} {(await context.ask(TextPrompt(text='?'))).text}"
+
+    body[:], tries[:] = [impatient], []
+    async with Hosting("t_steps") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        await hosting.restart()
+        await hosting.answer("yes")
+        await hosting.ended(run)
+        said = (
+            f"Step {step.__name__} failed: TimeoutError: it took longer than its timeout of 0.05 s"
+        )
+        assert await hosting.output(run) == f"{said} yes"
+    assert len(tries) == tried
+
+
+async def test_a_stream_that_takes_too_long_fails_with_what_it_gave() -> None:
+    async def impatient(context: Context) -> str:
+        try:
+            return "".join([piece async for piece in context.stream(stutters, timeout=0.1)])
+        except StepFailed as error:
+            return f"far: {error.error_type}"
+
+    body[:], tries[:] = [impatient], []
+    async with Hosting("t_steps") as hosting:
+        run = await hosting.submit()
+        await hosting.ended(run)
+        assert await hosting.output(run) == "so far: TimeoutError"
+
+
+async def test_threads_that_nobody_waits_for_take_no_place_from_others() -> None:
+    async def many(context: Context) -> str:
+        hung = [context.step(blocks, 3, timeout=0.05) for _ in range(64)]
+        failed = await asyncio.gather(*hung, return_exceptions=True)
+        return f"{len(failed)} {await context.step(blocks, 0)}"
+
+    body[:] = [many]
+    async with Hosting("t_steps") as hosting:
+        run = await hosting.submit()
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run) == "64 there"
+
+
+HANGS = """
+import asyncio, time, django
+django.setup()
+from sessions_app.workflows.steps import execute
+async def main():
+    try:
+        await execute(lambda: time.sleep(600), None, 0.1)
+    except TimeoutError:
+        print("gave up")
+asyncio.run(main())
+"""
+
+
+def test_a_thread_that_outlives_its_step_does_not_keep_the_process() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", HANGS], cwd=ROOT, capture_output=True, timeout=60, check=True
+    )
+    assert ended.stdout.strip() == b"gave up"
+
+
+async def forgets_a_step(context: Context) -> str:
+    context.step(str, 0)  # type: ignore[unused-coroutine]  # the mistake that is made here
+    return "done"
+
+
+async def forgets_to_ask(context: Context) -> str:
+    answer: Any = context.ask(TextPrompt(text="Really?"))
+    return str(answer.text)
+
+
+async def forgets_to_sleep(context: Context) -> str:
+    context.sleep(3)  # type: ignore[unused-coroutine]  # as above
+    return "done"
+
+
+@pytest.mark.parametrize(
+    ("forgets", "said"),
+    [
+        (forgets_a_step, "Step str was never awaited"),
+        (forgets_to_ask, "The question 'Really?' was never awaited"),
+        (forgets_to_sleep, "The sleep of 3 s was never awaited"),
+    ],
+)
+async def test_a_call_that_nobody_awaits_is_an_error_of_the_run(forgets: Body, said: str) -> None:
+    body[:] = [forgets]
+    async with Hosting("t_steps") as hosting:
+        run = await hosting.ended(await hosting.submit())
+        assert run.status == Run.Status.FAILED
+        assert problem(run)["message"].startswith(said)
