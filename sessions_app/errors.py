@@ -11,6 +11,7 @@ SessionsError
 ├── StorageUnavailable
 ├── ConversationGone
 ├── BuilderFailed
+├── NotReplayable
 ├── UnknownVersion           suspends the run
 ├── NoRun
 └── WorkflowError            raised into workflow code
@@ -181,6 +182,10 @@ class RunEnded(WorkflowError):
 
 class NoPerson(WorkflowError):
     """This session has nobody to ask: give session() a user_input_callback."""
+
+
+class NotReplayable(SessionsError):
+    """A run that is recorded could not go on with the code as it is."""
 
 
 class UnknownVersion(SessionsError):

@@ -22,7 +22,12 @@ from sessions_app.storage import reads
 from sessions_app.storage.storable import check_size
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work
-from sessions_app.workflows.backend import Asked, StoredResponse
+from sessions_app.workflows.backend import (
+    Asked,
+    StoredResponse,
+    asked_before,
+    recorded_response,
+)
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.history import PastMessage, ended_runs, said_in
 from sessions_app.workflows.journal import (
@@ -30,9 +35,8 @@ from sessions_app.workflows.journal import (
     CallResult,
     Entry,
     difference,
-    prompt_difference,
 )
-from sessions_app.workflows.prompts import AnyPrompt, load_prompt
+from sessions_app.workflows.prompts import AnyPrompt
 from sessions_app.workflows.transactional_steps import Attempted
 
 
@@ -186,12 +190,13 @@ class DurableBackend:
         new: list[tuple[Asked, UUID]] = []
         for one in asked:
             position, entry = one.call.position, self.recall(one.call)
-            if entry is not None and (before := self._asked_before(entry, one)) is not None:
-                recorded[position] = before
+            if entry is not None:
+                before, found = asked_before(entry, one)
+                self._note(entry, found)
+                if before is not None:
+                    recorded[position] = before
             if entry is not None and entry.finished:
-                responses[position] = StoredResponse(
-                    entry.result, entry.by, entry.settled_at, is_default=entry.is_default
-                )
+                responses[position] = recorded_response(entry)
             elif entry is not None and entry.interaction is not None:
                 interactions[position] = entry.interaction
             else:
@@ -241,15 +246,6 @@ class DurableBackend:
                 wake_at=self.waiting.wake_at,
             )
         )
-
-    def _asked_before(self, entry: Entry, asked: Asked) -> AnyPrompt | None:
-        """What is recorded, unless it is what is asked now."""
-        now = from_json(asked.json)
-        if entry.prompt is None or entry.prompt == now:
-            return None
-        before = load_prompt(entry.prompt)
-        self._note(entry, prompt_difference(before.model_dump(mode="json"), now))
-        return before
 
     def _note(self, entry: Entry, found: str) -> None:
         if found not in ("", entry.difference):

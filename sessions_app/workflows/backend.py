@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from pydantic_core import from_json
+
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.history import PastMessage
-from sessions_app.workflows.journal import Call, CallResult, Entry
-from sessions_app.workflows.prompts import AnyPrompt
+from sessions_app.workflows.journal import Call, CallResult, Entry, prompt_difference
+from sessions_app.workflows.prompts import AnyPrompt, load_prompt
 from sessions_app.workflows.transactional_steps import Attempted
 
 
@@ -34,6 +36,20 @@ class StoredResponse:
     at: datetime | None
     is_default: bool
     prompt: AnyPrompt | None = None
+
+
+def recorded_response(entry: Entry) -> StoredResponse:
+    """How an interaction was settled that is recorded so."""
+    return StoredResponse(entry.result, entry.by, entry.settled_at, is_default=entry.is_default)
+
+
+def asked_before(entry: Entry, asked: Asked) -> tuple[AnyPrompt | None, str]:
+    """The prompt that is recorded, unless it is what is asked now; and in what they differ."""
+    now = from_json(asked.json)
+    if entry.prompt is None or entry.prompt == now:
+        return None, ""
+    before = load_prompt(entry.prompt)
+    return before, prompt_difference(before.model_dump(mode="json"), now)
 
 
 class Backend(Protocol):

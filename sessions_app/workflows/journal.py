@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -53,7 +54,7 @@ class Entry:
     interaction: UUID | None = None
     by: str | None = None
     is_default: bool = False
-    settled_at: Any = None
+    settled_at: datetime | None = None
     prompt: dict[str, Any] | None = None
     difference: str = ""
 

@@ -1,6 +1,8 @@
 """The code in the documents runs."""
 
+import inspect
 import re
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -81,10 +83,14 @@ TESTS = blocks("docs/testing-workflows.md")
 
 
 @pytest.mark.parametrize("code", TESTS, ids=lambda code: code.split("test_")[1].split("(")[0])
-async def test_the_tests_in_the_document_pass(code: str, host_workflow: NewHosting) -> None:
+async def test_the_tests_in_the_document_pass(
+    code: str, host_workflow: NewHosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
     load_named("vacation")
     [test] = [value for name, value in load(code).items() if name.startswith("test_")]
-    await test(host_workflow)
+    given = {"host_workflow": host_workflow}
+    await test(**{name: given[name] for name in inspect.signature(test).parameters})
 
 
 async def test_the_test_in_the_document_passes() -> None:

@@ -1,10 +1,12 @@
 """The example `expense_approval`."""
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from natproject.workflows.expense_approval import parse_amount
+from sessions_app.sessions.replays import replay_history
 from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
 
@@ -37,6 +39,11 @@ def test_amounts_are_read(text: str, amount: str) -> None:
 @pytest.mark.parametrize("text", ["A new keyboard", "0", "0.00", "99999999"])
 def test_what_is_no_amount_is_none(text: str) -> None:
     assert parse_amount(text) is None
+
+
+async def test_a_run_that_was_recorded_could_go_on() -> None:
+    file = Path(__file__).with_name("histories") / "expense_approval.json"
+    assert await replay_history(file) == []
 
 
 class TestConversation:

@@ -1,0 +1,60 @@
+"""`manage.py check_replay`."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from sessions_app.models import Run
+from sessions_app.sessions.replays import Replay, replay_all
+
+
+class Command(BaseCommand):
+    """Exits with 1 if a run could not go on; differences without harm are none."""
+
+    help = (
+        "Replay the journals of unfinished runs against the code as it is: no step is executed, "
+        "nothing is stored. Before a deploy, run it with the new code on the database."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Options."""
+        parser.add_argument("runs", nargs="*", type=UUID, help="these runs; else all unfinished")
+        parser.add_argument(
+            "--differences",
+            action="store_true",
+            help="also print what is not as it is recorded, without harm",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Replay, print, exit."""
+        begun = Run.objects.filter(status__in=Run.UNFINISHED, started_at__isnull=False)
+        chosen = Run.objects.filter(pk__in=options["runs"]) if options["runs"] else begun
+        runs = list(chosen.order_by("created_at").values_list("pk", flat=True))
+        counts = asyncio.run(self._replay(runs, differences=options["differences"]))
+        self.stdout.write(
+            f"{counts['replayed']} runs replayed: {counts['stopped']} could not go on, "
+            f"{counts['different']} differ without harm."
+        )
+        if counts["stopped"]:
+            raise SystemExit(1)
+
+    async def _replay(self, runs: list[UUID], *, differences: bool) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        async for found in replay_all(runs):
+            counts["replayed"] += 1
+            counts["stopped"] += bool(found.problem)
+            counts["different"] += bool(found.differences)
+            if found.problem:
+                self.stdout.write(f"✗ {_named(found)}: {found.problem}")
+            if differences:
+                for difference in found.differences:
+                    self.stdout.write(f"~ {_named(found)}: {difference}")
+        return counts
+
+
+def _named(found: Replay) -> str:
+    history = found.history
+    return f"{history.run} ({history.workflow} {history.version}, {history.status})"

@@ -1,0 +1,33 @@
+"""`manage.py export_history`."""
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from sessions_app.models import Run
+from sessions_app.sessions.run_history import RunHistory
+
+
+class Command(BaseCommand):
+    """For tests that a change of the code does not break running work."""
+
+    help = "Write a run with its journal as JSON, for replay_history in a test."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Options."""
+        parser.add_argument("run", type=UUID, help="the run's id")
+        parser.add_argument("--output", metavar="FILE", type=Path, help="else it is printed")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Read, write."""
+        try:
+            history = RunHistory.of(options["run"])
+        except Run.DoesNotExist:
+            raise CommandError(f"There is no run {options['run']}.") from None
+        json = history.model_dump_json(indent=2)
+        if options["output"] is None:
+            self.stdout.write(json)
+        else:
+            options["output"].write_text(f"{json}\n")

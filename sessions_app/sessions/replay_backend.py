@@ -1,0 +1,127 @@
+"""A context on the record of a run: what is recorded is given again, and nothing else is done."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+
+from sessions_app.errors import NonDeterminism
+from sessions_app.sessions.run_history import RunHistory
+from sessions_app.workflows.backend import Asked, StoredResponse, asked_before, recorded_response
+from sessions_app.workflows.concurrency import Slot
+from sessions_app.workflows.history import PastMessage
+from sessions_app.workflows.journal import Call, CallResult, Entry, difference
+from sessions_app.workflows.transactional_steps import Attempted
+
+
+class ReplayBackend:
+    """A call whose outcome is not recorded never returns. No step is executed, nothing stored."""
+
+    def __init__(self, history: RunHistory) -> None:
+        self._history = history
+        self._journal = history.to_journal()
+        self.mismatch: NonDeterminism | None = None
+        # What is not as it is recorded, without harm.
+        self.differences: list[str] = []
+        # How many calls were made, and whether one of them stands for ever.
+        self.calls = 0
+        self.stands = False
+
+    def attach(self, slot: Slot) -> None:
+        """It keeps its slot: nothing takes long."""
+
+    def recall(self, call: Call) -> Entry | None:
+        """What is recorded."""
+        self.calls += 1
+        try:
+            entry = self._journal.recall(call)
+        except NonDeterminism as error:
+            self.mismatch = self.mismatch or error
+            raise
+        if entry is not None:
+            self._note(call, difference(entry.call.arguments, call.arguments))
+        return entry
+
+    def check_complete(self, position: int) -> None:
+        """The workflow has come to its end, at this position.
+
+        Raises:
+            NonDeterminism: it does not match the journal.
+        """
+        if self.mismatch is not None:
+            raise self.mismatch
+        self._journal.check_complete(position)
+
+    def is_beyond(self, position: int) -> bool:
+        """Whether all that is recorded comes before this position."""
+        return position >= self._journal.last_position
+
+    def patched(self, why: str, position: int) -> bool:
+        """As the run has it."""
+        return self._journal.patched(why, position) is not False
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """No step begins."""
+        await self._stand()
+        yield
+
+    def begin(self, call: Call, title: str) -> None:
+        """Nobody watches."""
+
+    def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
+        """Nobody watches."""
+
+    async def put_out(self, text: str, *, again: bool) -> None:
+        """Nobody reads."""
+
+    def untold(self) -> list[str]:
+        """Nothing is kept."""
+        return []
+
+    def note(self, call: Call, record: CallResult) -> None:
+        """Nothing is recorded."""
+
+    async def finish(self, call: Call, record: CallResult) -> None:
+        """Nothing is recorded."""
+
+    async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
+        """No step begins."""
+        raise AssertionError("its `working` stands for ever")
+
+    async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
+        """The recorded responses, if all are there."""
+        responses: list[StoredResponse] = []
+        for one in asked:
+            entry = self.recall(one.call)
+            if entry is None:
+                continue
+            prompt, found = asked_before(entry, one)
+            self._note(one.call, found)
+            if entry.finished:
+                responses.append(replace(recorded_response(entry), prompt=prompt))
+        if len(responses) < len(asked):
+            await self._stand()
+        return responses
+
+    async def history(self, call: Call, limit: int) -> list[PastMessage]:
+        """What the run was told."""
+        if self.recall(call) is None:
+            await self._stand()
+        past = self._history.past[call.position]
+        return past[-limit:] if limit else []
+
+    async def sleep(self, call: Call, until: datetime) -> None:
+        """Over if it was when the history was recorded."""
+        if self._journal.recall(call) is None or until > self._history.recorded_at:
+            await self._stand()
+
+    async def _stand(self) -> None:
+        """For ever: nothing sets this future."""
+        self.stands = True
+        await asyncio.get_running_loop().create_future()
+
+    def _note(self, call: Call, found: str) -> None:
+        if found:
+            self.differences.append(f"position {call.position}, {call}: {found}")

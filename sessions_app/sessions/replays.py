@@ -1,0 +1,163 @@
+"""Replays of recorded runs against the code as it is, without any effect."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from sessions_app.errors import NotReplayable, SessionsError
+from sessions_app.models import Run
+from sessions_app.sessions.manager import SessionManager
+from sessions_app.sessions.replay_backend import ReplayBackend
+from sessions_app.sessions.run_history import RunHistory
+from sessions_app.storage import reads
+from sessions_app.workflows import registry
+from sessions_app.workflows.journal import line_of
+from sessions_app.workflows.request_context import RequestMetadata
+from sessions_app.workflows.run_info import Message
+
+# Seconds that an execution may take: it waits for nothing of its context.
+PATIENCE = 10.0
+# It does nothing more if in so many rounds of the event loop it calls nothing.
+ROUNDS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a replay of a run came to. `problem`: why the run could not go on; else empty.
+
+    `differences`: what is not as it is recorded, without harm.
+    """
+
+    history: RunHistory
+    problem: str
+    differences: list[str]
+
+
+async def replay_history(file: Path | str) -> list[str]:
+    """Replay what `manage.py export_history` wrote, with the workflow that is declared now.
+
+    No step is executed and nothing is stored; builders are built. Returns what is not as it is
+    recorded, without harm.
+
+    Raises:
+        NotReplayable: the run would be suspended, or fail; says why.
+        pydantic.ValidationError: it is no such file.
+    """
+    history = RunHistory.model_validate_json(await asyncio.to_thread(Path(file).read_bytes))
+    manager = await SessionManager.create(entry_function=history.workflow)
+    try:
+        found = await replay(history, manager)
+    finally:
+        await manager.shutdown()
+    if found.problem:
+        raise NotReplayable(found.problem)
+    return found.differences
+
+
+async def replay(history: RunHistory, manager: SessionManager) -> Replay:
+    """Execute the workflow on what is recorded, until it calls what is not."""
+    backend = ReplayBackend(history)
+    problem = ""
+    try:
+        await _execute(history, manager, backend)
+    except SessionsError as error:
+        problem = _with_line(str(error), backend.mismatch or error)
+    except Exception as error:  # noqa: BLE001 - workflow code may raise anything
+        problem = _with_line(f"The workflow raises {type(error).__name__}: {error}.", error)
+    return Replay(history, problem, backend.differences)
+
+
+async def replay_all(runs: Iterable[UUID]) -> AsyncIterator[Replay]:
+    """Replay these runs as they stand, one after the other."""
+    managers: dict[str, SessionManager | SessionsError] = {}
+    try:
+        for run in runs:
+            try:
+                history = await reads.read(RunHistory.of, run)
+            except Run.DoesNotExist:  # it was deleted meanwhile
+                continue
+            name = history.workflow
+            if name not in managers:
+                managers[name] = await _manager(name)
+            manager = managers[name]
+            if isinstance(manager, SessionsError):
+                yield Replay(history, str(manager), [])
+            else:
+                yield await replay(history, manager)
+    finally:
+        for manager in managers.values():
+            if isinstance(manager, SessionManager):
+                await manager.shutdown()
+
+
+async def _manager(name: str) -> SessionManager | SessionsError:
+    """As hosts make it, or why they cannot."""
+    try:
+        return await SessionManager.create(entry_function=registry.get(name))
+    except SessionsError as error:
+        return error
+
+
+async def _execute(history: RunHistory, manager: SessionManager, backend: ReplayBackend) -> None:
+    message = Message(history.text, history.client_format, history.message_id)
+    async with (
+        manager.session(
+            user_manager=history.user,
+            http_connection=RequestMetadata.of_stored(history.metadata),
+            user_message_id=history.message_id,
+            conversation_id=history.conversation_id,
+        ) as session,
+        session.run(
+            message, run_id=str(history.run), backend=backend, version=history.version
+        ) as runner,
+    ):
+
+        async def execute() -> None:
+            async with aclosing(runner.result_stream(to_type=str)) as chunks:
+                async for _ in chunks:
+                    pass
+
+        task = asyncio.create_task(execute())
+        try:
+            await _until_it_stands(task, backend)
+            position, is_over = runner.context.position, task.done()
+        finally:
+            runner.context.end()
+            task.cancel()
+            await asyncio.wait([task], timeout=PATIENCE)
+        if backend.mismatch is not None:
+            raise backend.mismatch
+        if not is_over:
+            return
+        error = task.exception()
+        if error is None:
+            backend.check_complete(position)
+        elif history.status != Run.Status.FAILED or not backend.is_beyond(position):
+            raise error
+
+
+async def _until_it_stands(task: "asyncio.Task[None]", backend: ReplayBackend) -> None:
+    """Until it is over, or does nothing more.
+
+    Raises:
+        NotReplayable: it waits for something else.
+    """
+    until, still, calls = time.monotonic() + PATIENCE, 0, 0
+    while still < ROUNDS and backend.mismatch is None and not task.done():
+        if time.monotonic() > until:
+            raise NotReplayable(
+                f"For {PATIENCE:.0f} s the workflow has called nothing that is not recorded. What "
+                "waits for something else belongs into a step."
+            )
+        await asyncio.sleep(0 if backend.stands else 0.001)
+        still = still + 1 if backend.stands and backend.calls == calls else 0
+        calls = backend.calls
+
+
+def _with_line(problem: str, error: BaseException) -> str:
+    line = line_of(error)
+    return f"{problem} It came up at {line}." if line else problem

@@ -1,0 +1,70 @@
+"""A run with its journal, as a file: what replay needs to know of it, and nothing else."""
+
+from datetime import datetime
+from typing import Any, Literal, Self
+from uuid import UUID
+
+from django.utils import timezone
+from pydantic import BaseModel, ConfigDict
+
+from sessions_app.models import JournalEntry, Run
+from sessions_app.models.people import Person
+from sessions_app.workflows.history import PastMessage, said_in
+from sessions_app.workflows.journal import Entry, Journal
+
+
+class RunHistory(BaseModel):
+    """See docs/writing-workflows.md for its JSON, which `manage.py export_history` writes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    recorded_at: datetime
+    run: UUID
+    status: str
+    workflow: str
+    version: int
+    patches: dict[str, int]
+    text: str
+    client_format: str
+    message_id: str
+    conversation_id: str
+    user: Person
+    metadata: dict[str, Any]
+    journal: list[Entry]
+    # What calls of `context.history` gave, by position.
+    past: dict[int, list[PastMessage]]
+
+    @classmethod
+    def of(cls, run: UUID) -> Self:
+        """That of a run as it stands. Reads.
+
+        Raises:
+            Run.DoesNotExist: there is none of that id.
+        """
+        row = Run.objects.select_related("conversation__owner").get(pk=run)
+        journal = Journal.load(row.id).entries
+        return cls(
+            recorded_at=timezone.now(),
+            run=row.id,
+            status=row.status,
+            workflow=row.conversation.workflow,
+            version=row.version or 1,
+            patches=row.patches or {},
+            text=row.text,
+            client_format=row.client_format,
+            message_id=row.message_id,
+            conversation_id=row.conversation.conversation_id,
+            user=Person.of(row.conversation.owner),
+            metadata=row.metadata,
+            journal=journal,
+            past={
+                entry.call.position: said_in(entry.result, 2 * len(entry.result))
+                for entry in journal
+                if entry.call.kind == JournalEntry.Kind.HISTORY
+            },
+        )
+
+    def to_journal(self) -> Journal:
+        """The journal, to be replayed."""
+        return Journal({entry.call.position: entry for entry in self.journal}, self.patches)

@@ -1,0 +1,292 @@
+"""Replays of recorded runs against the code as it is, without any effect."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from sessions_app.errors import NotReplayable
+from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
+from sessions_app.sessions import replays
+from sessions_app.sessions.replays import replay_history
+from sessions_app.storage import reads
+from sessions_app.workflows import (
+    Context,
+    Message,
+    Person,
+    PromptExpired,
+    RadioPrompt,
+    StepFailed,
+    TextPrompt,
+    registry,
+    workflow,
+)
+from tests.runtime.replay.deployed import deploy, executed, other, work
+from tests.support.hosting import Hosting, until, until_true
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def command(hosting: Hosting, name: str, *args: str) -> tuple[int, str]:
+    """Its exit code, and what it prints."""
+
+    def call() -> tuple[int, str]:
+        printed = StringIO()
+        try:
+            call_command(name, *args, stdout=printed)
+        except SystemExit as end:
+            return int(str(end.code)), printed.getvalue()
+        return 0, printed.getvalue()
+
+    exit_code, printed = await hosting.in_thread(call)
+    return exit_code, printed
+
+
+def everything() -> list[Any]:
+    """All that runs have in the database."""
+    models = (Conversation, Run, Event, JournalEntry, Interaction)
+    return [list(model._default_manager.order_by("pk").values()) for model in models]
+
+
+async def asks(context: Context) -> str:
+    await context.step(work, "a")
+    answer = await context.ask(RadioPrompt(text="Where?", options=["red", "blue"]))
+    await context.step(work, answer.value)
+    return (await context.ask(TextPrompt(text="Sure?"))).text
+
+
+async def asks_otherwise(context: Context) -> str:
+    await context.step(work, "a")
+    answer = await context.ask(RadioPrompt(text="In which room?", options=["red", "green"]))
+    await context.step(work, answer.value)
+    return (await context.ask(TextPrompt(text="Sure?"))).text
+
+
+async def books_first(context: Context) -> str:
+    await context.step(other, "new")
+    return await asks(context)
+
+
+async def raises(context: Context) -> str:
+    await context.step(work, "a")
+    raise ValueError("no such room")
+
+
+async def waits_for_something_else(context: Context) -> str:
+    await context.step(work, "a")
+    await asyncio.Event().wait()
+    return ""
+
+
+async def test_what_fits_is_said_and_nothing_is_done() -> None:
+    executed.clear()
+    deploy(asks)
+    async with Hosting("t_deployed", park_after=0) as hosting:
+        first, second = [await hosting.submit(conversation=name) for name in ("one", "two")]
+        [asked] = await hosting.prompts(first)
+        await hosting.prompts(second)
+        await hosting.answer_any("blue", asked)
+        await hosting.prompts(first)
+        await until_true(lambda: not any(host.runs for host in hosting.hosts))
+        before = await reads.read(everything)
+        said = "2 runs replayed: 0 could not go on, 0 differ without harm.\n"
+        assert await command(hosting, "check_replay") == (0, said)
+        deploy(asks_otherwise)
+        exit_code, printed = await command(hosting, "check_replay", "--differences")
+        assert exit_code == 0
+        assert 'text: "Where?" became "In which room?"' in printed
+        assert "0 could not go on, 2 differ without harm." in printed
+        assert await reads.read(everything) == before
+        assert executed == ["a", "a", "blue"]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (books_first, "at position 1: the name was 'work' and is 'other' now"),
+        (books_first, " of tests.runtime.replay.test_check_replay, in books_first."),
+        (raises, "The workflow raises ValueError: no such room. It came up at line"),
+        (waits_for_something_else, "What waits for something else belongs into a step."),
+    ],
+)
+async def test_what_does_not_fit_is_said_with_the_reason(
+    code: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replays, "PATIENCE", 0.2)
+    deploy(asks)
+    async with Hosting("t_deployed", park_after=0) as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        await until_true(lambda: not any(host.runs for host in hosting.hosts))
+        before = await reads.read(everything)
+        deploy(code)
+        exit_code, printed = await command(hosting, "check_replay")
+        assert exit_code == 1
+        assert f"✗ {run} (t_deployed 1, waiting): " in printed
+        assert said in printed
+        assert "1 runs replayed: 1 could not go on" in printed
+        assert await command(hosting, "check_replay", str(run)) == (1, printed)
+        assert await reads.read(everything) == before
+        deploy(asks)
+        assert (await command(hosting, "check_replay"))[0] == 0
+
+
+async def test_a_run_that_no_workflow_is_declared_for_is_one_that_could_not_go_on() -> None:
+    deploy(asks)
+    async with Hosting("t_deployed", park_after=0) as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        await until_true(lambda: not any(host.runs for host in hosting.hosts))
+        await hosting.in_thread(Run.objects.update, version=7)
+        exit_code, printed = await command(hosting, "check_replay")
+        assert (exit_code, "begun by version 7" in printed) == (1, True)
+        hosting.workflow = "t_check_all"
+        hosting.offer()
+        exit_code, printed = await command(hosting, "check_replay")
+        assert (exit_code, "no workflow 't_deployed'" in printed) == (1, True)
+
+
+class Rooms:
+    """What is built."""
+
+    def find(self, name: str) -> Person:
+        """A value that is read back by its annotation."""
+        return Person(5, work(name))
+
+
+@asynccontextmanager
+async def open_rooms(user: Person, options: Any) -> AsyncIterator[Rooms]:
+    """A builder."""
+    yield Rooms()
+
+
+def fail() -> None:
+    raise OSError("away")
+
+
+async def pieces() -> AsyncIterator[str]:
+    for piece in ("x", "y"):
+        yield piece
+
+
+never = asyncio.Event()
+
+
+async def never_ends() -> str:
+    executed.append("never ends")
+    await never.wait()
+    return "unless it is let"
+
+
+@workflow(name="t_check_all", title="All that can be called", per_user_builder=open_rooms)
+async def check_all(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    found = await context.step(context.builder.find, "room", title="Find a room")
+    yield f"{found.username} {context.now()} {context.random()}"
+    try:
+        await context.step(fail)
+    except StepFailed:
+        context.show("It is away")
+    async for piece in context.stream(pieces):
+        yield piece
+    for past in await context.history(3):
+        await context.step(work, past.text)
+    if context.patched("a change"):
+        context.add_usage(prompt_tokens=1, completion_tokens=1)
+    await context.sleep(0.01)
+    try:
+        await context.ask(TextPrompt(text="in time?", timeout=0.01))
+    except PromptExpired:
+        at_once: list[Awaitable[object]] = [
+            context.step(never_ends),
+            context.step(work, "beside"),
+            context.ask(TextPrompt(text="?")),
+        ]
+        await asyncio.gather(*at_once)
+
+
+async def replayable(hosting: Hosting) -> UUID:
+    """A run that has called all there is, and waits."""
+    executed.clear()
+    never.clear()
+
+    async def due() -> None:
+        while "never ends" not in executed:
+            await hosting.settle_due()
+            await asyncio.sleep(0.01)
+
+    before = await hosting.submit("hello")
+    run = await hosting.submit("go")
+    assert before != run
+    await due()
+    await until(lambda: JournalEntry.objects.filter(run=run, name="work").count() == 1)
+    return run
+
+
+async def test_all_that_can_be_called_is_replayed(tmp_path: Path) -> None:
+    async with Hosting("t_check_all", second_message="parallel") as hosting:
+        run = await replayable(hosting)
+        done = list(executed)
+        exit_code, printed = await command(hosting, "check_replay", str(run), "--differences")
+        assert (exit_code, printed) == (
+            0,
+            "1 runs replayed: 0 could not go on, 0 differ without harm.\n",
+        )
+        file = tmp_path / "history.json"
+        await command(hosting, "export_history", str(run), "--output", str(file))
+        assert await replay_history(file) == []
+        assert executed == done
+        never.set()
+        calls = [entry["call"]["name"] for entry in json.loads(file.read_text())["journal"]]
+        assert {"find", "now", "fail", "pieces", "history", "usage", "text"} <= set(calls)
+
+
+async def test_a_file_is_replayed_without_the_database_that_it_is_from(tmp_path: Path) -> None:
+    deploy(asks)
+    async with Hosting("t_deployed") as hosting:
+        run = await hosting.submit()
+        [asked] = await hosting.prompts(run)
+        await hosting.answer("blue", asked)
+        await hosting.prompts(run)
+        _, printed = await command(hosting, "export_history", str(run))
+        await hosting.in_thread(Conversation.objects.all().delete)
+        with pytest.raises(CommandError, match="There is no run"):
+            await command(hosting, "export_history", str(uuid4()))
+    file = tmp_path / "history.json"
+    await asyncio.to_thread(file.write_text, printed)
+    assert await replay_history(file) == []
+    deploy(asks_otherwise)
+    [room] = await replay_history(file)
+    assert room.startswith("position 2, ask choice: ")
+    deploy(books_first)
+    with pytest.raises(NotReplayable, match="the name was 'work' and is 'other' now"):
+        await replay_history(file)
+
+
+async def test_a_file_of_a_run_that_ended_is_replayed_to_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "history.json"
+
+    async def ends(context: Context) -> str:
+        return await context.step(work, "a")
+
+    for code in (ends, raises):
+        deploy(code)
+        async with Hosting("t_deployed") as hosting:
+            run = await hosting.submit()
+            await hosting.ended(run)
+            await command(hosting, "export_history", str(run), "--output", str(file))
+        assert await replay_history(file) == []
+
+    async def ends_early(context: Context) -> str:
+        return "at once"
+
+    deploy(ends_early)
+    with pytest.raises(NotReplayable, match="the workflow comes to its end before it"):
+        await replay_history(file)
+    assert "t_deployed" in registry.declared()
