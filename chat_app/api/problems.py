@@ -9,7 +9,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
 
-from chat_app.api.schemas import Problem
+from chat_app.api.schemas import ANSWERS, Problem
 from chat_app.identity import BadCredentials, audit
 from chat_app.identity.connection import guest_token
 from chat_app.protocol.frames import Frame, error_content
@@ -84,7 +84,10 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
         for problem in error.errors[:10]
     ]
     detail = "; ".join(f"{field['field']}: {field['problem']}" for field in fields)
-    return response(Failure(422, "invalid_message", detail, fields=fields))
+    details: dict[str, Any] = {"fields": fields}
+    if request.resolver_match and request.resolver_match.url_name == "answer":
+        details["examples"] = ANSWERS
+    return response(Failure(422, "invalid_message", detail, **details))
 
 
 def _field(location: Sequence[str | int]) -> str:

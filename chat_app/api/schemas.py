@@ -238,6 +238,14 @@ class ChosenOption(BaseModel):
 Chosen = ChosenOption | list[ChosenOption]
 
 
+# What fits the prompts: of text, of one option, of several.
+ANSWERS: list[JsonValue] = [
+    {"response": {"text": "yes"}},
+    {"response": {"selected_option": {"value": "approve"}}},
+    {"response": {"selected_options": [{"value": "a"}, {"value": "b"}]}},
+]
+
+
 class InteractionResponse(BaseModel):
     """An answer: `text`, or the option or options chosen. `type` may also be `input_type`."""
 
@@ -256,7 +264,9 @@ class InteractionResponse(BaseModel):
 
 
 class AnswerBody(BaseModel):
-    """The answer to a prompt."""
+    """The answer to a prompt: a text, an option by its value or label, or several of them."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": ANSWERS})
 
     response: InteractionResponse
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast, overload
 
 from sessions_app.errors import SessionsError
 from sessions_app.sessions import schemas
+from sessions_app.sessions.advice import advise
 from sessions_app.workflows.backend import Backend
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.context import Context, current_context
@@ -206,8 +207,9 @@ class Runner:
                 finally:
                     await within(self._own, given.aclose())
             self.context.check_awaited()
-        except Exception:
+        except Exception as error:
             self.failed = True
+            advise(error)
             self.context.check_awaited()  # it may have taken a coroutine for what it gives
             raise
         finally:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from sessions_app.errors import Invalid
 from sessions_app.workflows.registry import Workflow
@@ -80,11 +80,17 @@ def convert(value: Any, to_type: Any) -> Any:
 
     Raises:
         pydantic.ValidationError: it makes none.
+        TypeError: it is no text, and has no JSON form.
     """
     if isinstance(to_type, type) and isinstance(value, to_type):
         return value
     if to_type is str:
-        return to_json(value).decode()
+        try:
+            return to_json(value).decode()
+        except PydanticSerializationError as error:
+            todo = "is `await` missing?" if inspect.isawaitable(value) else "give text instead."
+            gave = f"The workflow gave a {type(value).__name__}"
+            raise TypeError(f"{gave}, which is no text and has no JSON form: {todo}") from error
     return TypeAdapter(to_type).validate_python(value, from_attributes=True)
 
 

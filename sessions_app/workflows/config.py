@@ -1,11 +1,13 @@
 """The configuration of the runtime: one YAML file, checked by pydantic, errors named by line."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic_core import ErrorDetails
 
 DEFAULT_QUEUE = "default"
 Policy = Literal["enqueue", "reject", "interrupt", "parallel"]
@@ -96,9 +98,31 @@ def _validate(
         return model.model_validate(content)
     except ValidationError as error:
         sentences = [
-            _sentence(path, node, at + problem["loc"], problem["msg"]) for problem in error.errors()
+            _sentence(path, node, at + problem["loc"], _said(model, problem))
+            for problem in error.errors()
         ]
         raise ConfigError("\n".join(sentences)) from None
+
+
+def _said(model: type[BaseModel], problem: ErrorDetails) -> str:
+    if problem["type"] != "extra_forbidden":
+        return problem["msg"]
+    keys = ", ".join(_keys(model, problem["loc"][:-1]))
+    return f"there is no such key; those that there are: {keys or 'none'}"
+
+
+def _keys(annotation: Any, at: Location) -> Iterable[str]:
+    """The keys of the model at a place within another: in a field, or under a name of a dict."""
+    for step in at:
+        if _is_model(annotation):
+            annotation = annotation.model_fields[str(step)].annotation
+        else:
+            annotation = next(reversed(get_args(annotation)), None)
+    return annotation.model_fields if _is_model(annotation) else ()
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _sentence(path: str, node: yaml.Node | None, at: Location, message: str) -> str:

@@ -154,6 +154,12 @@ def _check_declaration(declared: Workflow) -> None:
         raise ImproperlyConfigured(
             f"{where}: a workflow is an 'async def' function; with 'yield' it streams."
         )
+    try:
+        inspect.signature(function).bind("message", "context")
+    except TypeError as error:
+        raise ImproperlyConfigured(
+            f"{where}: a workflow takes (message, context), in this order: {error}."
+        ) from None
     if declared.per_user_builder is not None and declared.shared_builder is not None:
         raise ImproperlyConfigured(f"{where}: give per_user_builder or shared_builder, not both.")
     if not 1 <= declared.version <= MAX_VERSION:
