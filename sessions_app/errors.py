@@ -23,6 +23,7 @@ SessionsError
     ├── StreamUnread
     ├── NeverAwaited
     ├── PromptExpired
+    ├── NothingCame
     ├── RunEnded
     └── NoPerson
 """
@@ -174,6 +175,14 @@ class PromptExpired(WorkflowError):
 
     def __init__(self, text: str) -> None:
         super().__init__(f"Nobody answered in time: {text!r}")
+
+
+class NothingCame(WorkflowError):
+    """What a run waited for did not come in time."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Nothing came in time for {name!r}.")
+        self.name = name
 
 
 class RunEnded(WorkflowError):

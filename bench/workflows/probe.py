@@ -22,6 +22,7 @@ PROBE_WORKFLOW is set.
                       an x, and waits so many milliseconds. Where a file is there with the name of
                       PROBE_LOG and `.kill` behind it, the next one removes that, and kills its
                       process
+    waitfor N         waits for what is sent under the name `n`, N times, then joins it by "|"
     block HOW S       holds up the event loop for so many seconds: by a `loop`, a `sleep`, a `task`
                       of its own, a `match` of a regular expression (for ever), `caught` (a loop
                       that waits then, also if it is interrupted), or `deaf` (one call of C)
@@ -229,6 +230,11 @@ def lengthen(user: str, wait: float) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+async def waitfor(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """What comes from elsewhere."""
+    yield "|".join([str(await context.wait_for("n")) for _ in range(int(arguments[0]))])
+
+
 async def large(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """So many characters in one chunk, counted off by thousands."""
     yield "".join(f"{number:<1000}" for number in range(int(arguments[0]) // 1000))
@@ -315,6 +321,7 @@ PARTS: dict[str, Part] = {
     "slowstream": slowstream,
     "step": step,
     "transact": transact,
+    "waitfor": waitfor,
     "model": model,
     "large": large,
     "unstorable": unstorable,

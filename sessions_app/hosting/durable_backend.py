@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid4
 
 from django.utils import timezone
 from pydantic_core import from_json
 
+from sessions_app.conversations import arrivals
 from sessions_app.errors import NonDeterminism, TooLarge
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.lease import LeaseFreshness
@@ -35,6 +36,7 @@ from sessions_app.workflows.journal import (
     CallResult,
     Entry,
     difference,
+    wait_id,
 )
 from sessions_app.workflows.prompts import AnyPrompt
 from sessions_app.workflows.transactional_steps import Attempted
@@ -218,6 +220,33 @@ class DurableBackend:
         else:
             runs = recorded.result
         return await reads.read(said_in, runs, limit)
+
+    async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
+        """See `Backend`."""
+        recorded, run, now = self._journal.recall(call), self._leased.run, timezone.now()
+        until = now + timedelta(seconds=timeout) if timeout is not None else None
+        if recorded is not None:
+            until = recorded.result and datetime.fromisoformat(recorded.result)
+        wait = wait_id(run.id, call.position)
+        begin = partial(
+            run_writes.begin_wait,
+            leased=self._leased,
+            call=call,
+            until=until,
+            alone=self.waiting.nothing,
+        )
+        deadline = self.waiting.sleep(call.position, until) if until else nullcontext()
+        with self.waiting.ask({wait}) as came, deadline:
+            if recorded is None:
+                self.output.settle()
+                if (before := await self._write(begin)) is not None:
+                    return before
+            left = None if until is None else max((until - timezone.now()).total_seconds(), 0)
+            await self._slot.release_for(asyncio.wait([came], timeout=left))
+            if came.done():
+                response = came.result()[wait].response
+                return CallResult(response and response["value"])
+        return await self._write(lambda tx: arrivals.expire(tx, self._leased.check(tx), call))
 
     async def sleep(self, call: Call, until: datetime) -> None:
         """See `Backend`."""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from sessions_app.conversations import arrivals
 from sessions_app.conversations.settlement import Settlement, find_interactions, set_running, settle
 from sessions_app.hosting.lease import THIS_PROCESS, Lease
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
@@ -16,8 +17,9 @@ from sessions_app.storage.records import RunRecord
 from sessions_app.storage.run_text import fold, pieces_of
 from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction
-from sessions_app.workflows.journal import ASK, Call, CallResult
+from sessions_app.workflows.journal import ASK, Call, CallResult, is_wait, wait_id
 
+WAIT = JournalEntry.Kind.WAIT
 # A call of `ask`, its prompt as it is stored, and the id of its interaction.
 NewPrompt = tuple[Call, dict[str, Any], UUID]
 
@@ -202,6 +204,23 @@ def begin_sleep(
         leased.progressed(tx)
 
 
+def begin_wait(
+    tx: Transaction, leased: LeasedRun, call: Call, *, until: datetime | None, alone: bool
+) -> CallResult | None:
+    """Wait for what is sent; what came before is taken at once. `alone` as above."""
+    run = leased.check(tx)
+    if (came := arrivals.take(tx, run, call)) is not None:
+        finish_call(tx, leased, call, came)
+        return came
+    ends = sql.Json(until and until.isoformat())
+    _begin(tx, run, call, sequence=_last_sequence(run), result=ends)
+    if alone:
+        leased.wait(tx, until)
+    else:
+        leased.progressed(tx)
+    return None
+
+
 def rest(
     tx: Transaction, leased: LeasedRun, *, waits_for: set[UUID], wake_at: datetime | None
 ) -> None:
@@ -211,8 +230,12 @@ def rest(
     """
     run = leased.check(tx)
     tx.lock(run.conversation_id)  # an answer that is being written is to be seen
-    pending = {row[0] for row in sql.fetch(PENDING, (run.id,))}
-    if {sql.adapt(one) for one in waits_for} <= pending:
+    pending = {sql.read_uuid(row[0]) for row in sql.fetch(PENDING, (run.id,))}
+    if any(map(is_wait, waits_for)):
+        open_waits = JournalEntry.objects.filter(run_id=run.id, kind=WAIT, finished_at=None)
+        positions = open_waits.values_list("position", flat=True)
+        pending |= {wait_id(run.id, position) for position in positions}
+    if waits_for <= pending:
         leased.wait(tx, wake_at)
     else:
         leased.progressed(tx)

@@ -1,6 +1,7 @@
 """The rows of the runtime: one noun per file."""
 
 from sessions_app.models.announcement import Announcement
+from sessions_app.models.arrival import Arrival
 from sessions_app.models.conversation import Conversation
 from sessions_app.models.event import Event
 from sessions_app.models.interaction import Interaction
@@ -12,6 +13,7 @@ from sessions_app.models.run import Run
 
 __all__ = [
     "Announcement",
+    "Arrival",
     "Conversation",
     "Event",
     "HostLease",

@@ -17,6 +17,7 @@ class JournalEntry(models.Model):
         SHOW = "show"
         USAGE = "usage"
         HISTORY = "history"
+        WAIT = "wait"
 
     # No index of its own: the unique constraint's begins with it.
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="journal", db_index=False)

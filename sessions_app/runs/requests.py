@@ -5,16 +5,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from sessions_app.conversations import messages
-from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, settle_by
-from sessions_app.conversations.messages import IncomingMessage
+from sessions_app.conversations import arrivals, messages
+from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome, settle_by
+from sessions_app.conversations.messages import MAX_NAME, IncomingMessage
 from sessions_app.conversations.settlement import find_interactions
-from sessions_app.errors import Invalid, NotFound
+from sessions_app.errors import Invalid, NotFound, TooLarge
 from sessions_app.models import Conversation
 from sessions_app.models.people import Person, UserId
-from sessions_app.storage.storable import check_storable
+from sessions_app.storage.storable import check_size, check_storable, storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
 from sessions_app.workflows.prompts import Given, as_text
@@ -95,6 +95,30 @@ async def aanswer(
     return await writer.write(_answer(interaction, value, by, answer_id))
 
 
+def send(run: UUID, name: str, payload: Any = None, *, id: str) -> Outcome:
+    """Send a run what it waits for, or will wait for, by `context.wait_for(name)`: exactly once.
+
+    Args:
+        run: its id.
+        name: what the run waits for.
+        payload: what `wait_for` returns; it has a JSON form.
+        id: the sender's name for it: sent again under the same one, it is a `duplicate`.
+
+    Returns:
+        `accepted`, `duplicate`, or `stale` if the run has ended.
+
+    Raises:
+        NotFound: there is no such run.
+        Invalid: the name, the id or the payload cannot be stored.
+    """
+    return writer.write_within(_send(run, name, payload, id))
+
+
+async def asend(run: UUID, name: str, payload: Any = None, *, id: str) -> Outcome:
+    """See `send`: from a coroutine, in a transaction of its own."""
+    return await writer.write(_send(run, name, payload, id))
+
+
 def cancel(run: UUID) -> bool:
     """Ask a run to stop; its last event says when it has. False if it has ended.
 
@@ -129,6 +153,21 @@ def _submit(tx: Transaction, owner: UserId, conversation_id: str, message: Incom
     if other is not None:
         raise Invalid(f"The conversation {conversation_id!r} is one of the workflow {other!r}.")
     return messages.submit_in(tx, owner, conversation_id, message).run
+
+
+def _send(run: UUID, name: str, payload: Any, sent_id: str) -> Work[Outcome]:
+    for what, text in (("The name", name), ("The id", sent_id)):
+        check_storable(what, text)
+        if not text or len(text) > MAX_NAME:
+            raise Invalid(f"{what} must have 1 to {MAX_NAME} characters.")
+    try:
+        stored = from_json(to_json(payload))
+        check_size("What is sent", stored, "MAX_STEP_RESULT")
+    except (PydanticSerializationError, TooLarge) as error:
+        raise Invalid(str(error)) from None
+    if storable(stored) != stored:
+        raise Invalid("What is sent holds a NUL (U+0000), which is not stored.")
+    return partial(arrivals.send, run_id=run, name=name, payload=stored, sent_id=sent_id)
 
 
 def _answer(

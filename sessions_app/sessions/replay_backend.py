@@ -112,6 +112,11 @@ class ReplayBackend:
         past = self._history.past[call.position]
         return past[-limit:] if limit else []
 
+    async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
+        """What has not come never comes."""
+        await self._stand()
+        raise AssertionError("it stands for ever")
+
     async def sleep(self, call: Call, until: datetime) -> None:
         """Over if it was when the history was recorded."""
         if self._journal.recall(call) is None or until > self._history.recorded_at:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from sessions_app.errors import NoPerson
 from sessions_app.workflows.backend import Asked, StoredResponse
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.history import PastMessage
@@ -84,6 +85,14 @@ class ScriptBackend:
     async def history(self, call: Call, limit: int) -> list[PastMessage]:
         """Nothing is stored."""
         return []
+
+    async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
+        """Nothing is sent to a script, so nobody waits for it.
+
+        Raises:
+            NoPerson: always.
+        """
+        raise NoPerson("Nothing can be sent to a script: wait_for() needs a run that is hosted.")
 
     async def sleep(self, call: Call, until: datetime) -> None:
         """Sleep."""

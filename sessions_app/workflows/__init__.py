@@ -1,6 +1,6 @@
 """All that the author of a workflow imports."""
 
-from sessions_app.errors import PromptExpired, StepFailed, TooLarge, WorkflowError
+from sessions_app.errors import NothingCame, PromptExpired, StepFailed, TooLarge, WorkflowError
 from sessions_app.models.people import Person
 from sessions_app.workflows.context import Context
 from sessions_app.workflows.history import PastMessage
@@ -33,6 +33,7 @@ __all__ = [
     "Context",
     "DropdownPrompt",
     "Message",
+    "NothingCame",
     "NotificationPrompt",
     "NotificationResponse",
     "OAuthPrompt",

@@ -98,5 +98,8 @@ class Backend(Protocol):
     async def history(self, call: Call, limit: int) -> list[PastMessage]:
         """What was said in the conversation before the run."""
 
+    async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - it is durable
+        """Wait for what is sent under the call's name: recorded when this returns."""
+
     async def sleep(self, call: Call, until: datetime) -> None:
         """Record the end of the sleep, and wait for it."""

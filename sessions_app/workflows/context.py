@@ -13,7 +13,15 @@ from weakref import WeakSet
 
 from django.utils import timezone
 
-from sessions_app.errors import NeverAwaited, NoRun, NotJson, PromptExpired, RunEnded, StepFailed
+from sessions_app.errors import (
+    NeverAwaited,
+    NoRun,
+    NothingCame,
+    NotJson,
+    PromptExpired,
+    RunEnded,
+    StepFailed,
+)
 from sessions_app.models import JournalEntry
 from sessions_app.storage.storable import check_size, storable
 from sessions_app.workflows.backend import Asked, Backend, StoredResponse
@@ -273,6 +281,17 @@ class Context:
         """
         return self._expect(self._history(limit), "The history")
 
+    def wait_for(self, name: str, *, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
+        """Wait for what the world sends under this name (`runs.send`), and return its payload.
+
+        Several under one name are given one after another, in the order in which they came, also if
+        that was before. Waiting costs nothing, as with `ask`.
+
+        Raises:
+            NothingCame: nothing came within so many seconds; recorded, so replay raises it too.
+        """
+        return self._expect(self._wait_for(name, timeout), f"The wait for {name!r}")
+
     def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
         """Wait, durably: a restart does not begin it anew, and a long one holds no memory."""
         return self._expect(self._sleep(seconds), f"The sleep of {seconds} s")
@@ -341,6 +360,18 @@ class Context:
 
     async def _history(self, limit: int) -> list[PastMessage]:
         return await self._backend.history(self._call(Kind.HISTORY, "history", limit), limit)
+
+    async def _wait_for(self, name: str, seconds: float | None) -> Any:
+        call = self._call(Kind.WAIT, name)
+        recorded = self._backend.recall(call)
+        done: Entry | CallResult
+        if recorded is not None and recorded.finished:
+            done = recorded
+        else:
+            done = await self._backend.wait_for(call, seconds)
+        if done.error is not None:
+            raise NothingCame(name)
+        return done.result
 
     async def _sleep(self, seconds: float) -> None:
         call = self._call(Kind.SLEEP, "sleep", seconds)

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from pydantic_core import to_json
 
@@ -17,6 +17,7 @@ from sessions_app.storage.storable import storable
 
 # The kind of a call that asks; the others are those of `JournalEntry`.
 ASK = "ask"
+WAIT_VERSION = 5
 STREAM = JournalEntry.Kind.STREAM.value
 # So much of a call's arguments is recorded, and of a value that has changed is said.
 MAX_ARGUMENTS = 500
@@ -67,6 +68,16 @@ class CallResult:
     error: dict[str, Any] | None = None
     title: str = ""
     payload: str = ""
+
+
+def wait_id(run: UUID, position: int) -> UUID:
+    """What the wait at a position of a run is known by, as an ask is by its interaction."""
+    return uuid5(run, str(position))
+
+
+def is_wait(one: UUID) -> bool:
+    """Whether an id is one of a wait; interactions have random ones."""
+    return one.version == WAIT_VERSION
 
 
 def described(*values: Any) -> str:

@@ -10,9 +10,12 @@ from django.contrib.auth import get_user_model
 from sessions_app.hosting.lease import LeaseState
 from sessions_app.hosting.needing_host import needing_host
 from sessions_app.hosting.run_selection import RunSighting
-from sessions_app.models import HostLease, Interaction
+from sessions_app.models import Arrival, HostLease, Interaction, Run
 from sessions_app.storage.records import InteractionSettled
+from sessions_app.workflows.journal import is_wait, wait_id
 
+# Of the hosts of keys.
+SettledOfKeys = list[tuple[str, InteractionSettled]]
 SETTLED = (Interaction.Status.ANSWERED, Interaction.Status.EXPIRED)
 
 
@@ -22,7 +25,7 @@ class HostLookup:
 
     leases: dict[str, LeaseState]
     runs: list[tuple[str, RunSighting]]
-    settled: list[tuple[str, InteractionSettled]]
+    settled: SettledOfKeys
 
 
 def look_up(keys: Collection[str], awaited: Collection[UUID]) -> HostLookup:
@@ -32,7 +35,7 @@ def look_up(keys: Collection[str], awaited: Collection[UUID]) -> HostLookup:
     return HostLookup(
         {key: LeaseState(generation, evict is not None) for key, generation, evict in rows},
         _runs(keys),
-        _settled(awaited),
+        _settled(keys, awaited),
     )
 
 
@@ -45,10 +48,27 @@ def _runs(keys: Collection[str]) -> list[tuple[str, RunSighting]]:
     ]
 
 
-def _settled(awaited: Collection[UUID]) -> list[tuple[str, InteractionSettled]]:
+def _settled(keys: Collection[str], awaited: Collection[UUID]) -> SettledOfKeys:
     settled = Interaction.objects.filter(pk__in=awaited, status__in=SETTLED)
     by = f"answered_by__{get_user_model().USERNAME_FIELD}"
     rows: Iterable[Any] = settled.values_list(
         "run__key", "run", "id", "status", "response", by, "answered_at"
     )
-    return [(key, InteractionSettled(*news)) for key, *news in rows]
+    settled_interactions = [(key, InteractionSettled(*news)) for key, *news in rows]
+    return settled_interactions + _arrived(keys, [one for one in awaited if is_wait(one)])
+
+
+def _arrived(keys: Collection[str], waits: Collection[UUID]) -> SettledOfKeys:
+    """What was sent for the waits that these hosts have in memory."""
+    if not waits:
+        return []
+    taken = Arrival.objects.filter(run__key__in=keys, run__status=Run.Status.RUNNING)
+    rows: Iterable[Any] = taken.exclude(position=None).values_list(
+        "run__key", "run", "position", "payload", "created_at"
+    )
+    status = Interaction.Status.ANSWERED.value
+    return [
+        (key, InteractionSettled(run, one, status, {"value": payload}, None, at))
+        for key, run, position, payload, at in rows
+        if (one := wait_id(run, position)) in waits
+    ]

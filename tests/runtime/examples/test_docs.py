@@ -133,6 +133,15 @@ def test_every_folder_is_on_the_map() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+async def test_a_payment_is_waited_for_as_the_document_says() -> None:
+    load_named("shop")
+    async with Hosting("shop") as hosting:
+        run = await hosting.submit("a book")
+        await runs.asend(run, "payment", {"eur": 20}, id="payment-17")
+        assert "20 € have come" in (await runs.aresult(run, timeout=10)).text
+
+
+@pytest.mark.django_db(transaction=True)
 async def test_leave_that_is_asked_for_from_django_is_asked_for_once() -> None:
     load_named("vacation")
     names: dict[str, Any] = {}

@@ -7,6 +7,7 @@ it reads, and answers with a line.
     undone MESSAGE           starts one in a transaction that is rolled back
     asked RUN                waits for its question
     answer RUN VALUE         answers it
+    send RUN ID PAYLOAD      sends it what it waits for under the name `n`
     cancel RUN
     result RUN …             waits for their ends; their texts
 """
@@ -68,6 +69,9 @@ def do(what: str, *arguments: str) -> str:
         return next(event.type for event in events if event.type == "interaction")
     if what == "answer":
         return answer(UUID(arguments[0]), *arguments[1:])
+    if what == "send":
+        run, sent_id, payload = arguments
+        return runs.send(UUID(run), "n", payload, id=sent_id)
     if what == "cancel":
         return str(runs.cancel(UUID(arguments[0])))
     return " ".join(runs.result(UUID(one), timeout=60).text for one in arguments)

@@ -117,6 +117,20 @@ def test_what_is_written_while_no_server_runs_waits_for_the_next(
     assert not server.rows("SELECT * FROM sessions_app_announcement")
 
 
+def test_what_is_sent_is_read_once_though_its_readers_are_killed(
+    server: Server, beside: Beside
+) -> None:
+    run = beside("start", "waitfor 3")
+    for sent_id in ("a", "b"):
+        assert beside("send", run, sent_id, sent_id) == "accepted"
+        server.kill()
+        assert beside("send", run, sent_id, sent_id) == "duplicate"
+        server.start()
+    assert beside("send", run, "c", "c") == "accepted"
+    assert beside("result", run) == "a|b|c"
+    assert beside("send", run, "d", "d") == "stale"
+
+
 def test_a_thousand_starts_of_eight_processes_with_a_hundred_keys_are_a_hundred_runs(
     server: Server,
 ) -> None:

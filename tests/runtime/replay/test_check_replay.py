@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from sessions_app.storage import reads
 from sessions_app.workflows import (
     Context,
     Message,
+    NothingCame,
     Person,
     PromptExpired,
     RadioPrompt,
@@ -171,6 +172,10 @@ def fail() -> None:
     raise OSError("away")
 
 
+def written() -> None:
+    executed.append("written")
+
+
 async def pieces() -> AsyncIterator[str]:
     for piece in ("x", "y"):
         yield piece
@@ -199,6 +204,9 @@ async def check_all(message: Message, context: Context) -> AsyncGenerator[str, N
         await context.step(work, past.text)
     if context.patched("a change"):
         context.add_usage(prompt_tokens=1, completion_tokens=1)
+    await context.transactional_step(written)
+    with suppress(NothingCame):
+        await context.wait_for("payment", timeout=0.01)
     await context.sleep(0.01)
     try:
         await context.ask(TextPrompt(text="in time?", timeout=0.01))
@@ -207,6 +215,7 @@ async def check_all(message: Message, context: Context) -> AsyncGenerator[str, N
             context.step(never_ends),
             context.step(work, "beside"),
             context.ask(TextPrompt(text="?")),
+            context.wait_for("parcel"),
         ]
         await asyncio.gather(*at_once)
 
@@ -245,6 +254,7 @@ async def test_all_that_can_be_called_is_replayed(tmp_path: Path) -> None:
         never.set()
         calls = [entry["call"]["name"] for entry in json.loads(file.read_text())["journal"]]
         assert {"find", "now", "fail", "pieces", "history", "usage", "text"} <= set(calls)
+        assert {"written", "payment", "parcel"} <= set(calls)
 
 
 async def test_a_file_is_replayed_without_the_database_that_it_is_from(tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""What the world sends to a run: stored when it comes, taken when the run waits for it.
+
+Both lock the conversation first, so that neither misses the other.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from sessions_app.conversations.answers import Outcome
+from sessions_app.conversations.settlement import set_running
+from sessions_app.errors import NotFound, NothingCame
+from sessions_app.models import Arrival, Interaction, JournalEntry, Run
+from sessions_app.notify.announce import announce
+from sessions_app.storage.records import InteractionSettled, RunRecord
+from sessions_app.storage.transaction import Transaction
+from sessions_app.workflows.journal import Call, CallResult, wait_id
+
+WAIT = JournalEntry.Kind.WAIT
+
+
+def send(tx: Transaction, run_id: UUID, name: str, payload: Any, sent_id: str) -> Outcome:
+    """Store it, and have the run go on if it waits for that name; see `runs.send`.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    run = Run.objects.filter(pk=run_id).first()
+    if run is None:
+        raise NotFound("There is no such run.")
+    tx.lock(run.conversation_id)
+    run.refresh_from_db()
+    if Arrival.objects.filter(run=run, sent_id=sent_id).exists():
+        return Outcome.DUPLICATE
+    if run.status in Run.FINISHED:
+        return Outcome.STALE
+    waits = JournalEntry.objects.filter(run=run, kind=WAIT, name=name, finished_at=None)
+    wait = waits.order_by("position").first()
+    arrival = Arrival(run=run, sent_id=sent_id, name=name, payload=payload, created_at=tx.now)
+    arrival.position = wait.position if wait else None
+    arrival.save(force_insert=True)
+    if wait is not None:
+        waits.filter(pk=wait.pk).update(result=payload, finished_at=tx.now)
+        set_running(run.id)
+        status, response = Interaction.Status.ANSWERED.value, {"value": payload}
+        waited_for = wait_id(run.id, wait.position)
+        news = InteractionSettled(run.id, waited_for, status, response, None, tx.now)
+        announce(tx, run.key, news)
+    return Outcome.ACCEPTED
+
+
+def take(tx: Transaction, run: RunRecord, call: Call) -> CallResult | None:
+    """The first of that name that the run has not taken; None if none has come."""
+    tx.lock(run.conversation_id)
+    came = Arrival.objects.filter(run_id=run.id, name=call.name, position=None)
+    first = came.order_by("pk").first()
+    if first is None:
+        return None
+    came.filter(pk=first.pk).update(position=call.position)
+    return CallResult(first.payload)
+
+
+def expire(tx: Transaction, run: RunRecord, call: Call) -> CallResult:
+    """The time is over; what the wait came to, as something may have come meanwhile."""
+    tx.lock(run.conversation_id)
+    entry = JournalEntry.objects.filter(run_id=run.id, position=call.position)
+    error = {"type": NothingCame.__name__, "message": str(NothingCame(call.name))}
+    if entry.filter(finished_at=None).update(result=None, error=error, finished_at=tx.now):
+        set_running(run.id)
+        return CallResult(error=error)
+    ended = entry.get()
+    return CallResult(ended.result, ended.error)

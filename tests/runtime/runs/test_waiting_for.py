@@ -1,0 +1,183 @@
+"""Waiting for the world: what is sent to a run comes once, in order, whenever it was sent."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import transaction
+
+from sessions_app import runs
+from sessions_app.errors import Invalid, NoPerson, NotFound
+from sessions_app.models import Arrival, JournalEntry, Run
+from sessions_app.sessions import SessionManager
+from sessions_app.workflows import Context, Message, NothingCame, TextPrompt, workflow
+from sessions_app.workflows.registry import declared
+from tests.support.hosting import Hosting, until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ACCEPTED, DUPLICATE, STALE = (
+    runs.Outcome.ACCEPTED,
+    runs.Outcome.DUPLICATE,
+    runs.Outcome.STALE,
+)
+
+
+@workflow(name="t_waits", title="Waits")
+async def waits(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    match message.text.split():
+        case ["times", count]:
+            for _ in range(int(count)):
+                yield f"{await context.wait_for('payment')} "
+        case ["after", "asking"]:
+            name = await context.ask(TextPrompt(text="Name?"))
+            yield f"{name.text} {await context.wait_for('payment')}"
+        case ["both"]:
+            asked = context.ask(TextPrompt(text="Name?"))
+            name, paid, sent = await asyncio.gather(
+                asked, context.wait_for("payment"), context.wait_for("parcel")
+            )
+            yield f"{name.text} {paid} {sent}"
+        case ["until", seconds]:
+            try:
+                yield str(await context.wait_for("payment", timeout=float(seconds)))
+            except NothingCame as error:
+                yield f"no {error.name}"
+            yield f" {(await context.ask(TextPrompt(text='Name?'))).text}"
+
+
+async def waiting(hosting: Hosting, run: UUID, count: int = 1) -> None:
+    """Wait until the run waits for so many."""
+    open_waits = JournalEntry.objects.filter(run=run, kind="wait", finished_at=None)
+    await until(lambda: open_waits.count() == count)
+
+
+async def send(run: UUID, payload: Any, name: str = "payment", **fields: Any) -> runs.Outcome:
+    return await runs.asend(run, name, payload, id=fields.pop("id", uuid4().hex))
+
+
+@pytest.mark.parametrize("park_after", [0, 60])
+async def test_what_is_sent_is_given_once_and_in_order(park_after: float) -> None:
+    async with Hosting("t_waits", park_after=park_after) as hosting:
+        run = await hosting.submit("times 3")
+        await waiting(hosting, run)
+        assert await send(run, {"eur": 5}, id="a") == ACCEPTED
+        assert await send(run, {"eur": 5}, id="a") == DUPLICATE
+        assert await send(run, "else", name="parcel") == ACCEPTED
+        assert await send(run, 2) == ACCEPTED
+        assert await send(run, None) == ACCEPTED
+        found = await runs.aresult(run, timeout=10)
+        assert found.text == "{'eur': 5} 2 None "
+        assert await send(run, {"eur": 5}, id="a") == DUPLICATE
+        assert await send(run, 4) == STALE
+
+
+async def test_what_comes_before_it_is_waited_for_is_kept() -> None:
+    async with Hosting("t_waits") as hosting:
+        run = await hosting.submit("after asking")
+        await hosting.prompts(run)
+        assert await send(run, 7) == ACCEPTED
+        await hosting.answer("Eve")
+        assert (await runs.aresult(run, timeout=10)).text == "Eve 7"
+
+
+async def test_a_run_that_waits_is_out_of_memory_and_replay_has_what_came() -> None:
+    async with Hosting("t_waits", park_after=0) as hosting:
+        run = await hosting.submit("times 2")
+        await waiting(hosting, run)
+        await hosting.status(run, Run.Status.WAITING)
+        await hosting.without_hosts()
+        await send(run, 1)
+        await hosting.restart()
+        await send(run, 2)
+        assert (await runs.aresult(run, timeout=10)).text == "1 2 "
+
+
+async def test_it_waits_beside_people_and_for_several_names() -> None:
+    async with Hosting("t_waits", park_after=0.1) as hosting:
+        run = await hosting.submit("both")
+        await waiting(hosting, run, 2)
+        await send(run, 2, name="parcel")
+        await waiting(hosting, run, 1)
+        await hosting.prompts(run)
+        await hosting.answer("Eve")
+        await send(run, 1)
+        assert (await runs.aresult(run, timeout=10)).text == "Eve 1 2"
+
+
+@pytest.mark.parametrize("park_after", [0, 60])
+async def test_where_nothing_comes_in_time_it_goes_on_without(park_after: float) -> None:
+    async with Hosting("t_waits", park_after=park_after) as hosting:
+        run = await hosting.submit("until 0.2")
+        ended = JournalEntry.objects.filter(run=run, kind="wait").exclude(finished_at=None)
+        while not await hosting.in_thread(ended.exists):
+            await hosting.settle_due()
+        await hosting.prompts(run)
+        assert await send(run, "late") == ACCEPTED
+        await hosting.restart()
+        await hosting.answer("Eve")
+        assert (await runs.aresult(run, timeout=10)).text == "no payment Eve"
+
+
+async def test_what_comes_in_time_is_given() -> None:
+    async with Hosting("t_waits") as hosting:
+        run = await hosting.submit("until 600")
+        await waiting(hosting, run)
+        await send(run, "paid")
+        await hosting.prompts(run)
+        await hosting.answer("Eve")
+        assert (await runs.aresult(run, timeout=10)).text == "paid Eve"
+
+
+async def test_of_many_that_send_the_same_one_is_taken() -> None:
+    async with Hosting("t_waits") as hosting:
+        run = await hosting.submit("times 2")
+        await waiting(hosting, run)
+        outcomes = await asyncio.gather(*(send(run, 1, id="a") for _ in range(20)))
+        assert sorted(outcomes) == [ACCEPTED, *[DUPLICATE] * 19]
+        await waiting(hosting, run)
+        await runs.acancel(run)
+        assert (await runs.aresult(run, timeout=10)).text == "1 "
+
+
+async def test_what_is_sent_in_a_transaction_that_is_rolled_back_never_came() -> None:
+    def undone(run: UUID) -> None:
+        with transaction.atomic():
+            runs.send(run, "payment", 1, id="a")
+            transaction.set_rollback(True)
+
+    async with Hosting("t_waits") as hosting:
+        run = await hosting.submit("times 1")
+        await waiting(hosting, run)
+        await hosting.in_thread(undone, run)
+        assert not await hosting.in_thread(Arrival.objects.count)
+        assert await hosting.in_thread(lambda: runs.send(run, "payment", 2, id="a")) == ACCEPTED
+        assert (await runs.aresult(run, timeout=10)).text == "2 "
+
+
+async def test_what_cannot_be_sent_is_refused() -> None:
+    async with Hosting("t_waits") as hosting:
+        run = await hosting.submit("times 1")
+        for name, payload, sent_id in (
+            ("", 1, "a"),
+            ("payment", 1, ""),
+            ("payment", "\0", "a"),
+            ("payment", object(), "a"),
+            ("n" * 201, 1, "a"),
+        ):
+            with pytest.raises(Invalid):
+                await runs.asend(run, name, payload, id=sent_id)
+        with pytest.raises(NotFound):
+            await send(uuid4(), 1)
+
+
+async def test_a_script_has_nobody_who_sends() -> None:
+    manager = await SessionManager.create(entry_function=declared()["t_waits"])
+    try:
+        async with manager.run("times 1") as runner:
+            with pytest.raises(NoPerson, match="script"):
+                await runner.result()
+    finally:
+        await manager.shutdown()
