@@ -1,13 +1,16 @@
 """One run of a workflow under test: what it asks, what it is answered, what it comes to."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from uuid import UUID, uuid4
 
 from sessions_app.conversations import answers
 from sessions_app.hosting.needing_host import needing_host
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.models.people import Person
+from sessions_app.sessions.run_history import RunHistory
 from sessions_app.storage import reads
 from sessions_app.storage.run_text import kept
 from sessions_app.testing.polling import until
@@ -105,6 +108,12 @@ class HostedRun:
         """What is recorded of it, in the order of its calls."""
         await self.rest()
         return await reads.read(lambda: Journal.load(self.id).entries)
+
+    async def record(self, file: Path) -> None:
+        """Write it as `manage.py export_history` does."""
+        await self.rest()
+        history = await reads.read(lambda: RunHistory.of(self.id))
+        await asyncio.to_thread(file.write_text, f"{history.model_dump_json(indent=2)}\n")
 
     async def rest(self) -> Run:
         """Wait until it is over, or waits for people, the clock, or another run."""

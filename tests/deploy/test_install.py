@@ -120,6 +120,16 @@ def test_the_project_tests_its_workflow_with_the_plugin_of_the_wheel(project: Pr
     done = project.run("-m", "pytest", "-q", "--replay-everywhere", "desk/tests.py")
     assert "1 passed" in done
 
+    # That has recorded the run as it waits. Code that it could not go on with fails a test.
+    assert "1 passed" in project.run("-m", "pytest", "-q", "histories")
+    workflow = project.directory / "desk" / "workflows.py"
+    workflow.write_text(files.WORKFLOWS.replace("    answer =", "    context.now()\n    answer ="))
+    with pytest.raises(AssertionError, match="1 failed") as failed:
+        project.run("-m", "pytest", "-q", "histories")
+    workflow.write_text(files.WORKFLOWS)
+    assert "no longer matches its journal at position 1" in str(failed.value)
+    assert "Traceback" not in str(failed.value)
+
 
 def test_a_wrong_setting_ends_a_command_with_a_sentence(project: Project) -> None:
     with pytest.raises(AssertionError, match=r"^HITL has no setting 'PARK'\.") as ended:

@@ -18,6 +18,7 @@ PYTEST = """
 [pytest]
 DJANGO_SETTINGS_MODULE = host.settings
 asyncio_mode = auto
+replay_histories = histories
 """
 # What projects have of their own.
 OWN = """
@@ -72,6 +73,8 @@ async def greeting(message: Message, context: Context):
     yield f"Hello, {answer.value}, {context.user.username}!"
 """
 TESTS = """
+from pathlib import Path
+
 from desk.models import Employee
 from sessions_app.testing.hosting import NewHosting
 
@@ -80,6 +83,7 @@ async def test_greeting(host_workflow: NewHosting) -> None:
     eve = await Employee.people.acreate(email="eve@host.example")
     async with host_workflow("greeting", user=eve) as hosting:
         run = await hosting.send("Good morning")
+        await run.record(Path("histories/greeting.json"))
         await hosting.crash()
         await run.answer("Eve")
         assert await run.result() == "Hello, Eve, eve@host.example!"
@@ -110,6 +114,7 @@ FILES = {
     "desk/models.py": MODELS,
     "desk/workflows.py": WORKFLOWS,
     "desk/tests.py": TESTS,
+    "histories/.gitkeep": "",
     "pytest.ini": PYTEST,
     "templates/registration/login.html": LOGIN,
     "templates/chat_app/parts/help.html": HELP,
