@@ -1,6 +1,7 @@
 """How the deployment stands, in a few lines: processes, runs, hosts, queues."""
 
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from django.db.models import Count, Q
 from django.urls import NoReverseMatch, reverse
@@ -21,6 +22,17 @@ class RunsOfVersion:
     version: int
     count: int
     declared: bool
+
+    @property
+    def query(self) -> str:
+        """What finds them in the list of runs."""
+        return urlencode(
+            {
+                "conversation__workflow": self.workflow,
+                "version": self.version,
+                "finished_at__isnull": True,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,4 +95,4 @@ async def test_what_a_workflow_gives_that_is_not_stored_is_replaced_or_named(
             page = Http(server, workflow=None).get(f"/c/{way}%20{character}/")
             assert page.status == 200, name
             assert "died" not in page.text
-            assert ("not stored" in page.text) == (way == "step")
+            assert ("This is paused" in page.text) == (way == "step")

@@ -110,7 +110,7 @@ async def test_the_admin_says_how_many_runs_each_version_still_has(admin_client:
         said = f"Unfinished runs by version 2 of {NAME} 1 1 of {NAME} 2"
         assert said in await reads.read(figures)
         deploy(second)
-        assert f"2 of {NAME} 1, which is not declared" in await reads.read(figures)
+        assert f"2 of {NAME} 1 (not declared)" in await reads.read(figures)
         path = f"/admin/sessions_app/run/?conversation__workflow={NAME}&version=1"
         listed = await reads.read(admin_client.get, f"{path}&finished_at__isnull=True")
         assert listed.content.decode().count('class="action-select"') == 2
