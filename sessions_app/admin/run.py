@@ -54,16 +54,16 @@ class RunAdmin(ReadOnlyAdmin):
             refused="It has ended.",
         )
 
-    @admin.action(description="Resume (suspended runs)", permissions=["operate"])
+    @admin.action(description="Resume (failed or suspended runs)", permissions=["operate"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
-        """Let suspended runs go on from their journals."""
+        """Let runs that failed or are suspended go on from their journals."""
         by = request.user.get_username()
         self.operate(
             request,
             queryset,
             lambda run: operators.resume(run.pk, by=by),
             done="resumed",
-            refused="It is not suspended.",
+            refused="It neither failed nor is suspended.",
         )
 
     @admin.display(description="workflow", ordering="conversation__workflow")

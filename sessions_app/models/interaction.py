@@ -29,8 +29,8 @@ class Interaction(models.Model):
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="interactions"
     )
-    # Its place in the run's journal.
-    position = models.PositiveIntegerField()
+    # Its place in the run's journal; None where the run ended first, and was resumed.
+    position = models.PositiveIntegerField(null=True, blank=True)
     # Its place in the conversation's log.
     sequence = models.BigIntegerField()
     prompt = models.JSONField()

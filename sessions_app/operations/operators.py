@@ -10,10 +10,11 @@ from django.db.models import F, Q
 
 from sessions_app.conversations import answers, messages
 from sessions_app.conversations.answers import AnswerResult, IncomingAnswer
+from sessions_app.conversations.resumption import resume_run
 from sessions_app.conversations.settlement import InteractionRecord, find_interactions
 from sessions_app.errors import NotFound
 from sessions_app.hosting.dispatch import takeover
-from sessions_app.models import Event, HostLease, Interaction, Run
+from sessions_app.models import HostLease, Interaction
 from sessions_app.models.people import Person
 from sessions_app.notify.announce import announce
 from sessions_app.operations import processes
@@ -30,8 +31,8 @@ def cancel(run: UUID) -> bool:
 
 
 def resume(run: UUID, *, by: str) -> bool:
-    """Let a suspended run go on from its journal. False if it is not suspended."""
-    return writer.write_now(lambda tx: _resume(tx, run, by))
+    """Let a run that failed or is suspended go on from its journal. False if it is neither."""
+    return writer.write_now(lambda tx: resume_run(tx, run, by))
 
 
 def answer(interaction: UUID, *, person: Person, given: str | list[str]) -> AnswerResult:
@@ -60,18 +61,6 @@ def evict(key: str) -> bool:
 def take_over(key: str) -> bool:
     """Have another worker host the key. False if no host has it, or its worker is alive."""
     return writer.write_now(lambda tx: _take_over(tx, key))
-
-
-def _resume(tx: Transaction, run_id: UUID, by: str) -> bool:
-    run = Run.objects.get(pk=run_id)
-    tx.lock(run.conversation_id)
-    suspended = Run.objects.filter(pk=run_id, status=Run.Status.SUSPENDED)
-    if not suspended.update(status=Run.Status.RUNNING, crashes=0, error=None):
-        return False
-    payload = {"status": Run.Status.RUNNING.value, "reason": f"resumed by {by}"}
-    tx.append(run, Event.Type.RUN, payload)
-    announce(tx, run.key)
-    return True
 
 
 def _evict(tx: Transaction, key: str) -> bool:

@@ -15,7 +15,18 @@ transactions there, so a twin's write is a transaction of its own. See docs/from
 
 from sessions_app.conversations.answers import AnswerResult, Outcome
 from sessions_app.runs.following import RunResult, aevents, aresult, events, result
-from sessions_app.runs.requests import aanswer, acancel, answer, asend, astart, cancel, send, start
+from sessions_app.runs.requests import (
+    aanswer,
+    acancel,
+    answer,
+    aresume,
+    asend,
+    astart,
+    cancel,
+    resume,
+    send,
+    start,
+)
 from sessions_app.storage.records import EventRecord
 
 __all__ = [
@@ -28,11 +39,13 @@ __all__ = [
     "aevents",
     "answer",
     "aresult",
+    "aresume",
     "asend",
     "astart",
     "cancel",
     "events",
     "result",
+    "resume",
     "send",
     "start",
 ]

@@ -10,6 +10,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from sessions_app.conversations import arrivals, messages
 from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome, settle_by
 from sessions_app.conversations.messages import MAX_NAME, IncomingMessage
+from sessions_app.conversations.resumption import resume_run
 from sessions_app.conversations.settlement import find_interactions
 from sessions_app.errors import Invalid, NotFound, TooLarge
 from sessions_app.models import Conversation
@@ -131,6 +132,23 @@ def cancel(run: UUID) -> bool:
 async def acancel(run: UUID) -> bool:
     """See `cancel`: from a coroutine, in a transaction of its own."""
     return await writer.write(partial(messages.stop_run, run_id=run))
+
+
+def resume(run: UUID, *, by: AbstractBaseUser) -> bool:
+    """Let a run that failed or is suspended go on from its journal, once its cause is mended.
+
+    Answers and finished steps stay. A step whose failure was the last that it came to is done
+    again. False if it neither failed nor is suspended.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    return writer.write_within(partial(resume_run, run_id=run, by=by.get_username()))
+
+
+async def aresume(run: UUID, *, by: AbstractBaseUser) -> bool:
+    """See `resume`: from a coroutine, in a transaction of its own."""
+    return await writer.write(partial(resume_run, run_id=run, by=by.get_username()))
 
 
 def _start(

@@ -103,6 +103,27 @@ def parts(pieces: Iterable[Piece]) -> list[list[Piece]]:
     return found
 
 
+def unfold(run: UUID, conversation: UUID) -> None:
+    """Undo `fold`, for a run that goes on: of its messages become text events again, but for what
+    was taken back.
+    """
+    messages = Event.objects.filter(run_id=run, type=Event.Type.MESSAGE)
+    for message in messages.filter(payload__taken_back__isnull=True):
+        message.delete()
+        Event.objects.bulk_create(
+            Event(
+                conversation_id=conversation,
+                run_id=run,
+                first_sequence=piece.sequence,
+                sequence=piece.sequence,
+                type=Event.Type.TEXT,
+                payload={"text": piece.text},
+                created_at=message.created_at,
+            )
+            for piece in split(message.first_sequence, message.payload)
+        )
+
+
 def fold(run: UUID, conversation: UUID) -> None:
     """Put the run's text events together into message events, each an unbroken stretch.
 

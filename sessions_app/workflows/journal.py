@@ -165,10 +165,10 @@ class Journal:
     @classmethod
     def load(cls, run: UUID, patches: Mapping[str, int] | None = None) -> "Journal":
         """Read it. Blocks: call it in a transaction or a thread."""
-        asked = Interaction.objects.filter(run_id=run).select_related("answered_by")
+        asked = Interaction.objects.filter(run_id=run, position__isnull=False)
         entries = [
             *map(_of_row, JournalEntry.objects.filter(run_id=run)),
-            *map(_of_interaction, asked),
+            *map(_of_interaction, asked.select_related("answered_by")),
         ]
         return cls({entry.call.position: entry for entry in entries}, patches)
 
@@ -260,7 +260,7 @@ def _of_row(row: JournalEntry) -> Entry:
 
 def _of_interaction(row: Interaction) -> Entry:
     return Entry(
-        Call(row.position, ASK, row.name),
+        Call(row.position or 0, ASK, row.name),
         row.response,
         None,
         row.sequence,

@@ -149,7 +149,7 @@ async def test_a_suspended_run_goes_on_when_it_is_resumed() -> None:
         boss = await Operator().signed_in()
         run = await hosting.submit("ask")
         await hosting.prompts(run)
-        assert "It is not suspended." in await boss.act("run", "resume", run)
+        assert "It neither failed nor is suspended." in await boss.act("run", "resume", run)
         await hosting.stop()
         suspended = {"status": "suspended", "crashes": 3, "error": {"code": "x", "message": "y"}}
         await reads.read(lambda: Run.objects.filter(pk=run).update(**suspended))

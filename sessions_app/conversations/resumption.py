@@ -1,0 +1,61 @@
+"""A run that failed or is suspended goes on from its journal, once its cause is mended."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Max
+
+from sessions_app.errors import NotFound
+from sessions_app.models import Event, Interaction, JournalEntry, Run
+from sessions_app.notify.announce import announce
+from sessions_app.storage.run_text import unfold
+from sessions_app.storage.transaction import Transaction
+
+ENDED = (Run.Status.FAILED, Run.Status.SUSPENDED)
+STEPS = (JournalEntry.Kind.STEP, JournalEntry.Kind.STREAM)
+
+
+def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
+    """Answers and finished steps stay. A step whose failure was the last that the run came to is
+    done again, and what it asked when it failed is asked anew. False if it neither failed nor is
+    suspended.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    run = Run.objects.filter(pk=run_id).first()
+    if run is None:
+        raise NotFound("There is no such run.")
+    tx.lock(run.conversation_id)
+    run.refresh_from_db()
+    if run.status not in ENDED:
+        return False
+    if run.status == Run.Status.FAILED:
+        _reopen(run)
+    run.status, run.error, run.crashes = Run.Status.RUNNING, None, 0
+    run.save(update_fields=["status", "error", "crashes", "finished_at", "stop_requested_at"])
+    payload = {"status": Run.Status.RUNNING.value, "reason": f"resumed by {by}"}
+    tx.append(run, Event.Type.RUN, payload)
+    announce(tx, run.key)
+    return True
+
+
+def _reopen(run: Run) -> None:
+    """As it was before it ended. What is settled stays so: it loses its place in the journal."""
+    run.finished_at = run.stop_requested_at = None
+    unfold(run.id, run.conversation_id)
+    cancelled = run.interactions.filter(status=Interaction.Status.CANCELLED)
+    cancelled.update(position=None)
+    failed = run.journal.filter(error__isnull=False, kind__in=STEPS)
+    if (last := _last_call(run)) is not None:
+        failed = failed.filter(finished_at__gte=last)
+    failed.delete()
+
+
+def _last_call(run: Run) -> datetime | None:
+    """When it made its last call."""
+    began: list[datetime | None] = [
+        JournalEntry.objects.filter(run=run).aggregate(at=Max("started_at"))["at"],
+        Interaction.objects.filter(run=run).aggregate(at=Max("created_at"))["at"],
+    ]
+    return max((at for at in began if at is not None), default=None)

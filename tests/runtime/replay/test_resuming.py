@@ -1,0 +1,161 @@
+"""Runs that failed go on from their journals, once the code is mended."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from sessions_app import runs
+from sessions_app.errors import NotFound
+from sessions_app.models import Event, Interaction, Run
+from sessions_app.operations import operators
+from sessions_app.storage import reads
+from sessions_app.workflows import Context, Message, StepFailed, TextPrompt, workflow
+from tests.runtime.replay.deployed import Body, deploy, executed, work
+from tests.support.hosting import Hosting
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+broken = {"now": True}
+
+
+def charge() -> str:
+    executed.append("charge")
+    if broken["now"]:
+        raise OSError("no such account")
+    return "paid"
+
+
+async def asks(context: Context, then: Body) -> str:
+    await context.step(work, "a")
+    answer = await context.ask(TextPrompt(text="?"))
+    return f"{answer.text} {await then(context)}"
+
+
+async def failed_after_an_answer(hosting: Hosting, then: Body) -> Run:
+    executed.clear()
+    deploy(lambda context: asks(context, then))
+    run = await hosting.submit()
+    [prompt] = await hosting.prompts(run)
+    await hosting.answer("yes", prompt)
+    row = await hosting.ended(run)
+    assert row.status == Run.Status.FAILED
+    return row
+
+
+async def resumed(hosting: Hosting, run: Run) -> Run:
+    assert await hosting.in_thread(operators.resume, run.id, by="an operator")
+    return await hosting.ended(run.id)
+
+
+async def test_an_error_of_the_code_is_mended_and_the_answers_stay() -> None:
+    async def wrong(context: Context) -> str:
+        raise KeyError("room")
+
+    async def right(context: Context) -> str:
+        return await context.step(work, "b")
+
+    async with Hosting("t_deployed") as hosting:
+        run = await failed_after_an_answer(hosting, wrong)
+        deploy(lambda context: asks(context, right))
+        row = await resumed(hosting, run)
+        assert (row.status, row.error) == (Run.Status.COMPLETED, None)
+        assert await hosting.output(run.id) == "yes b"
+        assert executed == ["a", "b"]
+        reasons = [event.payload.get("reason") for event in await hosting.events()]
+        assert "resumed by an operator" in reasons
+
+
+async def test_the_step_that_failed_last_is_done_again_and_no_other() -> None:
+    async def caught_and_not(context: Context) -> str:
+        try:
+            await context.step(charge, name="caught")
+        except StepFailed:
+            context.show("It is tried elsewhere")
+        return await context.step(charge, title="Charge")
+
+    broken["now"] = True
+    async with Hosting("t_deployed") as hosting:
+        run = await failed_after_an_answer(hosting, caught_and_not)
+        assert (await resumed(hosting, run)).status == Run.Status.FAILED
+        broken["now"] = False
+        assert (await resumed(hosting, run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run.id) == "yes paid"
+        assert executed == ["a", "charge", "charge", "charge", "charge"]
+        journal = [(entry.name, entry.error is None) for entry in await hosting.journal(run.id)]
+        assert journal == [("work", True), ("caught", False), ("show", True), ("charge", True)]
+
+
+async def test_what_was_open_when_it_failed_is_asked_anew() -> None:
+    async def beside(context: Context) -> str:
+        answer, paid = await asyncio.gather(
+            context.ask(TextPrompt(text="beside?")), context.step(charge)
+        )
+        return f"{answer.text} {paid}"
+
+    broken["now"] = True
+    async with Hosting("t_deployed") as hosting:
+        run = await failed_after_an_answer(hosting, beside)
+        broken["now"] = False
+        assert await hosting.in_thread(operators.resume, run.id, by="an operator")
+        [anew] = await hosting.prompts(run.id)
+        await hosting.restart()
+        await hosting.answer("no", anew)
+        assert (await hosting.ended(run.id)).status == Run.Status.COMPLETED
+        assert await hosting.output(run.id) == "yes no paid"
+        asked = Interaction.objects.filter(run=run, prompt__text="beside?").order_by("sequence")
+        found = await reads.read(lambda: list(asked.values_list("status", "position")))
+        assert found == [("cancelled", None), ("answered", 4)]
+
+
+said: list[str] = []
+
+
+@workflow(name="t_resumed_text", title="Says what it is told, and fails")
+async def says(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    yield "Hello. "
+    await context.step(work, "a")
+    for piece in said:
+        yield piece
+        await asyncio.sleep(0.01)
+    if broken["now"]:
+        raise ValueError("no such word")
+    yield "Done."
+
+
+@pytest.mark.parametrize(
+    ("then", "restarts"), [(["one ", "two "], 0), (["one ", "three "], 1), (["one "], 1)]
+)
+async def test_text_goes_on_where_it_failed(then: list[str], restarts: int) -> None:
+    broken["now"] = True
+    said[:] = ["one ", "two "]
+    async with Hosting("t_resumed_text") as hosting:
+        run = await hosting.ended(await hosting.submit())
+        assert await hosting.output(run.id) == "Hello. one two "
+        broken["now"], said[:] = False, then
+        assert (await resumed(hosting, run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run.id) == f"Hello. {''.join(then)}Done."
+        types = [event.type for event in await hosting.events()]
+        assert types.count(Event.Type.RESTART) == restarts
+        assert Event.Type.TEXT not in types
+
+
+async def test_django_code_resumes_runs() -> None:
+    async def wrong(context: Context) -> str:
+        raise KeyError("room")
+
+    async def right(context: Context) -> str:
+        return "booked"
+
+    async with Hosting("t_deployed") as hosting:
+        run = await failed_after_an_answer(hosting, wrong)
+        by = await reads.read(get_user_model().objects.get, pk=hosting.user)
+        deploy(lambda context: asks(context, right))
+        assert await runs.aresume(run.id, by=by)
+        assert (await hosting.ended(run.id)).status == Run.Status.COMPLETED
+        assert not await runs.aresume(run.id, by=by)
+        assert not await hosting.in_thread(runs.resume, run.id, by=by)
+        with pytest.raises(NotFound):
+            await runs.aresume(uuid4(), by=by)
