@@ -17,6 +17,10 @@ WORDS = {
     "sending": _("Sending"),
     "willSend": _("Will be sent when connected"),
     "notSent": _("Not sent: {reason}"),
+    "tooLong": _(
+        "The message has {length} characters; at most {most} are taken. Shorten it or send it in "
+        "parts."
+    ),
     "noNews": _("No news for {seconds} s. The connection is up; the work may take longer."),
     "noNewsOffline": _("No news: this page is not connected."),
     "working": _("Working"),

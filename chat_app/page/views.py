@@ -26,7 +26,7 @@ from chat_app.protocol.parsing import STATUS
 from chat_app.settings import ChatSettings
 from sessions_app.conversations import answers
 from sessions_app.conversations.answers import Outcome
-from sessions_app.conversations.messages import MAX_NAME
+from sessions_app.conversations.messages import MAX_MESSAGE, MAX_NAME
 from sessions_app.conversations.messages import stop as stop_runs
 from sessions_app.errors import NotFound, Refused, StorageUnavailable, TooMany
 from sessions_app.models.people import Person, UserId
@@ -184,6 +184,7 @@ async def _page(
             "is_staff": is_staff,
             "choices": registry.offered(),
             "message_id": uuid4(),
+            "longest_message": MAX_MESSAGE,
             "before": before,
             "words": WORDS,
             **(extra or {}),

@@ -1,6 +1,7 @@
 """What a client may say: parsed, checked or refused. Nothing behind this sees unchecked input."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -17,8 +18,11 @@ from sessions_app.errors import (
     UnknownWorkflow,
 )
 
-MAX_FRAME = 64 * 1024  # bytes
+# Bytes. The longest text that a message or an answer may have fits, whatever its characters are.
+MAX_FRAME = 512 * 1024
 LONGEST_PING = 1024
+# A name without escapes and a text of which an id may be, with the comma behind it.
+PLAIN_PAIR = re.compile(r'\s*"(\w{1,50})"\s*:\s*("[^"\\\x00-\x1f]{0,1000}")\s*,')
 
 # What each error is over HTTP, on pages too.
 STATUS: dict[type[Exception], int] = {
@@ -57,10 +61,12 @@ def parse(text: str | None) -> ClientMessage:
     Raises:
         Refusal: it is none that is taken; says why and what would be.
     """
-    frame = _load(text)
+    frame: dict[str, Any] = {}
     try:
+        frame = _load(text)
         return _check(frame)
     except Refusal as refusal:
+        frame = frame or _begin(text or "")
         refusal.about = _named(frame, "id")
         refusal.parent = _named(frame, "parent_id") or refusal.about
         refusal.conversation_id = _named(frame, "conversation_id")
@@ -136,6 +142,18 @@ def _load(text: str | None) -> dict[str, Any]:
     if not isinstance(frame, dict):
         raise Refusal("invalid_message", "The message must be a JSON object.")
     return frame
+
+
+def _begin(text: str) -> dict[str, Any]:
+    """The names and plain values with which the object begins: who sent it learns what is refused,
+    also where the rest is too large or no JSON.
+    """
+    found: dict[str, Any] = {}
+    at = text.find("{") + 1
+    while pair := PLAIN_PAIR.match(text, at):
+        found[pair[1]] = json.loads(pair[2])
+        at = pair.end()
+    return found
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

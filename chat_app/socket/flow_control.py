@@ -26,8 +26,8 @@ with suppress(ImportError):  # it is the other server
     Uvicorn = websockets_sansio_impl.WebSocketsSansIOProtocol
 
 PREFIX = b"daphne-root-path"
-# Bytes of a message with which it is too large, whatever its characters are.
-ENOUGH = 4 * (MAX_FRAME + 2)
+# Bytes of a message with which it is too large, also without a character that is cut in two.
+ENOUGH = MAX_FRAME + 8
 # Bytes that the kernel takes beyond what is on its way.
 UNSENT = 64 * 1024
 # Seconds that a client has to read what is left when its socket has ended.

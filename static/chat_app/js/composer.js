@@ -1,6 +1,7 @@
 // The message field. Text stays in it until the server has the message.
 
 import { Draft } from "./drafts.js";
+import { lengthOf } from "./elements/growtext.js";
 import { newId } from "./ids.js";
 import { say } from "./words.js";
 
@@ -28,6 +29,11 @@ export class Composer {
     field.addEventListener("input", () => this.#keep());
     connection.addEventListener("state", () => this.#show());
     unsend.addEventListener("click", () => outbox.cancel(this.#id));
+    connection.addEventListener("frame", ({ detail: word }) => {
+      // The server had it already when it was taken back to be edited.
+      const isTaken = word.type === "ack_message" && word.for === this.#id;
+      if (isTaken && !this.#sending) this.#clear(word);
+    });
     document.addEventListener("submit", (event) => this.#submit(event));
   }
 
@@ -66,7 +72,7 @@ export class Composer {
       this.#keep();
       field.closest("grow-text").fit();
     }
-    if (!field.value.trim()) return;
+    if (!field.value.trim() || this.#isTooLong()) return;
     const workflow =
       starter?.value.split(":")[0] ?? document.querySelector("input[name=workflow]:checked")?.value;
     draft.save({ text: field.value, id: this.#id });
@@ -78,6 +84,16 @@ export class Composer {
     if (word?.type === "ack_message") this.#clear(word);
     else if (word) problem.textContent = say("notSent", { reason: word.content.message });
     this.#show();
+  }
+
+  /** Say so before it is sent; the text stays as it is. */
+  #isTooLong() {
+    const most = field.closest("grow-text").most;
+    const length = lengthOf(field.value);
+    if (length <= most) return false;
+    const numbers = { length: length.toLocaleString(), most: most.toLocaleString() };
+    problem.textContent = say("notSent", { reason: say("tooLong", numbers) });
+    return true;
   }
 
   #clear(word) {
@@ -101,9 +117,9 @@ export class Composer {
   #show() {
     field.readOnly = this.#sending;
     form.querySelector("[type=submit]").disabled = this.#sending;
-    const waits = this.#sending && !this.#connection.isOpen;
-    unsend.hidden = !waits;
-    words.textContent = this.#sending ? say(waits ? "willSend" : "sending") : "";
+    unsend.hidden = !this.#sending;
+    const key = this.#connection.isOpen ? "sending" : "willSend";
+    words.textContent = this.#sending ? say(key) : "";
   }
 }
 

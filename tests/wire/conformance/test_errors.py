@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from chat_app.protocol.parsing import MAX_FRAME
 from tests.wire.conformance.conftest import Conforming
 
+LARGE = json.dumps({"type": "user_message", "content": "x" * MAX_FRAME})
 DEEP = "[" * 10_000 + "]" * 10_000
 USER = '{"type":"user_message","id":"m1",'
 ANSWER = '{"type":"user_interaction_message","id":"a1",'
@@ -16,7 +18,7 @@ BAD = [
     (b"\x00\x01", "invalid_message", "text frame"),
     ('["user_message"]', "invalid_message", "JSON object"),
     (f'{USER}"content":{DEEP}}}', "invalid_message", "nested too deeply"),
-    (json.dumps({"type": "user_message", "content": "x" * 70_000}), "invalid_message", "too large"),
+    (LARGE, "invalid_message", "too large"),
     ('{"type":"user_message","type":"ping_message"}', "invalid_message", "same name twice"),
     ('{"type":"ack_message","sequence":NaN}', "invalid_message", "NaN"),
     ('{"type":"ack_message"}', "invalid_message", "sequence"),

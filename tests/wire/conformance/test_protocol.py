@@ -14,6 +14,7 @@ from chat_app.protocol.client_messages import (
     UserMessage,
 )
 from chat_app.protocol.parsing import MAX_FRAME, Refusal, check_query, parse
+from sessions_app.conversations.messages import MAX_MESSAGE
 
 
 def user_message(**fields: Any) -> dict[str, Any]:
@@ -74,8 +75,8 @@ BAD = [
     ("[]", "invalid_message", "JSON object"),
     ('"x"', "invalid_message", "JSON object"),
     ("null", "invalid_message", "JSON object"),
-    ("x" * (MAX_FRAME + 1), "invalid_message", "at most 65,536"),
-    ("é" * (MAX_FRAME // 2 + 1), "invalid_message", "at most 65,536"),
+    ("x" * (MAX_FRAME + 1), "invalid_message", "at most 524,288"),
+    ("é" * (MAX_FRAME // 2 + 1), "invalid_message", "at most 524,288"),
     (DEEP, "invalid_message", "too deep"),
     ('{"type":"user_message","id":' + DEEP[:4000] + "}", "invalid_message", ""),
     ('{"type":"ack_message","sequence":NaN}', "invalid_message", "NaN"),
@@ -119,6 +120,20 @@ def test_fields_that_are_missing_or_wrong_are_listed(fields: dict[str, Any], wro
     assert [field["field"] for field in refusal.details["fields"]] == [wrong]
     in_content = wrong.startswith("content")
     assert refusal.code == ("invalid_user_message_content" if in_content else "invalid_message")
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * MAX_FRAME, '"' * MAX_FRAME], ids=["too large", "too large with its escapes"]
+)
+def test_a_refusal_names_what_it_cannot_read_to_its_end(text: str) -> None:
+    refusal = refused(json.dumps({"id": "m9", "conversation_id": "c9", "content": text}))
+    assert (refusal.about, refusal.parent, refusal.conversation_id) == ("m9", "m9", "c9")
+
+
+@pytest.mark.parametrize("character", ["é", "字", "😀", "\x01", '"'])
+def test_the_longest_text_fits_into_a_frame_however_it_is_written(character: str) -> None:
+    message = parse(json.dumps(user_message(content=texts(character * MAX_MESSAGE))))
+    assert isinstance(message, UserMessage)
 
 
 def test_a_refusal_names_the_message_it_is_about() -> None:

@@ -3,6 +3,13 @@
 const COARSE = matchMedia("(pointer: coarse)"); // a touch keyboard has no Shift+Enter
 const NEAR_LIMIT = 0.8;
 
+/** The length in characters as the server counts them: an emoji is one. */
+export function lengthOf(text) {
+  let length = 0;
+  for (const _ of text) length += 1;
+  return length;
+}
+
 class GrowText extends HTMLElement {
   connectedCallback() {
     this.field = this.querySelector("textarea");
@@ -16,11 +23,19 @@ class GrowText extends HTMLElement {
   fit() {
     this.field.style.height = "auto";
     this.field.style.height = `${this.field.scrollHeight + 2}px`;
-    const most = this.field.maxLength;
+    const most = this.most;
     if (!this.counter || most < 0) return;
-    const length = this.field.value.length;
-    this.counter.textContent = length ? `${length} / ${most}` : "";
-    this.counter.toggleAttribute("data-near", length > most * NEAR_LIMIT);
+    const length = lengthOf(this.field.value);
+    const near = length > most * NEAR_LIMIT;
+    // A field that stops nobody at its limit says how near it is, and else nothing.
+    const isShown = this.field.maxLength < 0 ? near : length;
+    this.counter.textContent = isShown ? `${length} / ${most}` : "";
+    this.counter.toggleAttribute("data-near", near);
+  }
+
+  /** How many characters are taken; -1 where nobody said. */
+  get most() {
+    return Number(this.field.dataset.most ?? this.field.maxLength);
   }
 
   key(event) {
