@@ -60,6 +60,10 @@ class RuntimeSettings(Section):
     MAX_SHOWN: int = Field(default=256 * 1024, ge=1, description=CHARACTERS)
     MAX_PROMPT: int = Field(default=256 * 1024, ge=1, description=CHARACTERS)
     MAX_PROMPTS_AT_ONCE: int = Field(default=100, ge=1, description="a number, such as 100")
+    CALLBACKS_URL: str = Field(
+        default="",
+        description="where other sites reach /callbacks/, such as https://site.example/callbacks/",
+    )
     HEALTH_URL: str = Field(
         default="",
         description="where this site answers /health, such as http://127.0.0.1:8000/health",

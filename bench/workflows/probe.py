@@ -23,6 +23,7 @@ PROBE_WORKFLOW is set.
                       PROBE_LOG and `.kill` behind it, the next one removes that, and kills its
                       process
     waitfor N         waits for what is sent under the name `n`, N times, then joins it by "|"
+    callback N        waits for what is posted to N URLs of its own, which it says before
     block HOW S       holds up the event loop for so many seconds: by a `loop`, a `sleep`, a `task`
                       of its own, a `match` of a regular expression (for ever), `caught` (a loop
                       that waits then, also if it is interrupted), or `deaf` (one call of C)
@@ -31,6 +32,7 @@ PROBE_WORKFLOW is set.
 """
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -235,6 +237,14 @@ async def waitfor(context: Context, arguments: list[str]) -> AsyncGenerator[str,
     yield "|".join([str(await context.wait_for("n")) for _ in range(int(arguments[0]))])
 
 
+async def callback(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """What is posted to each of its URLs, in their order."""
+    ids = [str(number) for number in range(int(arguments[0]))]
+    yield " ".join(context.callback_url("n", id) for id in ids)
+    for _ in ids:
+        yield f" {json.dumps(await context.wait_for('n'))}"
+
+
 async def large(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """So many characters in one chunk, counted off by thousands."""
     yield "".join(f"{number:<1000}" for number in range(int(arguments[0]) // 1000))
@@ -322,6 +332,7 @@ PARTS: dict[str, Part] = {
     "step": step,
     "transact": transact,
     "waitfor": waitfor,
+    "callback": callback,
     "model": model,
     "large": large,
     "unstorable": unstorable,

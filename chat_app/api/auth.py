@@ -97,9 +97,11 @@ class Rates(BaseThrottle):
 
     def allow_request(self, request: Any) -> bool:
         """Count one, if there may be one more."""
-        user = request.auth.person.id
+        counted = [(Rate.API_ADDRESS, address_of(request))]
+        if hasattr(request, "auth"):  # a callback needs none
+            counted.insert(0, (Rate.API_USER, request.auth.person.id))
         try:
-            rate_limits.take((Rate.API_USER, user), (Rate.API_ADDRESS, address_of(request)))
+            rate_limits.take(*counted)
         except TooMany as error:
             self._seconds = error.seconds
             return False

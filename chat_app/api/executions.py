@@ -3,7 +3,9 @@
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
+from django.http import HttpRequest
 from ninja import Header, Router, Status
+from pydantic_core import from_json
 
 from chat_app.api import problems, results, schemas
 from chat_app.api.auth import Known
@@ -15,9 +17,10 @@ from chat_app.api.selectors import (
     read_monitor,
 )
 from chat_app.protocol.frames import timestamp
+from sessions_app import runs
 from sessions_app.conversations import answers, feedback, messages
 from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome
-from sessions_app.errors import NotFound
+from sessions_app.errors import Invalid, NotFound
 from sessions_app.models import Run
 from sessions_app.storage import reads
 
@@ -106,6 +109,32 @@ async def answer(
     if settled.outcome not in (Outcome.ACCEPTED, Outcome.DUPLICATE):
         raise _too_late(settled)
     return Status(204, None)
+
+
+@router.post(
+    "/callbacks/{token}",
+    auth=None,
+    response={204: None},
+    url_name="callback",
+    openapi_extra=DOCUMENTED,
+    tags=["Runs"],
+)
+async def callback(request: HttpRequest, token: str) -> Status[None]:
+    """Send a run what it waits for; its workflow made the URL. What comes again changes nothing.
+
+    The body is JSON of any kind, or empty.
+    """
+    outcome = await runs.acall_back(token, _payload(request))
+    if outcome == Outcome.STALE:
+        raise Failure(410, "interaction_timeout", "The run has ended.")
+    return Status(204, None)
+
+
+def _payload(request: HttpRequest) -> Any:
+    try:
+        return from_json(request.body) if request.body else None
+    except ValueError as error:
+        raise Invalid(f"The body is not JSON: {error}") from None
 
 
 @router.get(

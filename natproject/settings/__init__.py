@@ -25,6 +25,7 @@ OPENAI_MODEL = given.OPENAI_MODEL
 # What the applications take; docs/install.md says what there is.
 HITL = {
     "EXTRA_WORKFLOWS": {"probe": {}} if given.PROBE_WORKFLOW else {},
+    "CALLBACKS_URL": f"{PUBLIC_URL}/callbacks/",
     "HEALTH_URL": f"http://{HOST}:{PORT}/health",
     "SIGN_OUT_URL": "sign-out",
     "PASSWORD_URL": "password",

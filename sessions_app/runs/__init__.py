@@ -17,6 +17,7 @@ from sessions_app.conversations.answers import AnswerResult, Outcome
 from sessions_app.runs.following import RunResult, aevents, aresult, events, result
 from sessions_app.runs.requests import (
     aanswer,
+    acall_back,
     acancel,
     answer,
     aresume,
@@ -35,6 +36,7 @@ __all__ = [
     "Outcome",
     "RunResult",
     "aanswer",
+    "acall_back",
     "acancel",
     "aevents",
     "answer",

@@ -18,6 +18,7 @@ from sessions_app.models.people import Person, UserId
 from sessions_app.storage.storable import check_size, check_storable, storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
+from sessions_app.workflows.callbacks import read_callback
 from sessions_app.workflows.prompts import Given, as_text
 
 # As events and admin say it of an answer.
@@ -171,6 +172,17 @@ def _submit(tx: Transaction, owner: UserId, conversation_id: str, message: Incom
     if other is not None:
         raise Invalid(f"The conversation {conversation_id!r} is one of the workflow {other!r}.")
     return messages.submit_in(tx, owner, conversation_id, message).run
+
+
+async def acall_back(token: str, payload: Any) -> Outcome:
+    """What came to a URL of `Context.callback_url`: send it. `token` is the URL's last part.
+
+    Raises:
+        NotFound: there is no such callback.
+        Invalid: the payload cannot be stored.
+    """
+    to = read_callback(token)
+    return await writer.write(_send(to.run, to.name, payload, f"callback:{to.name}:{to.id}"))
 
 
 def _send(run: UUID, name: str, payload: Any, sent_id: str) -> Work[Outcome]:

@@ -25,6 +25,7 @@ from sessions_app.errors import (
 from sessions_app.models import JournalEntry
 from sessions_app.storage.storable import check_size, storable
 from sessions_app.workflows.backend import Asked, Backend, StoredResponse
+from sessions_app.workflows.callbacks import callback_url
 from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.journal import ASK, Call, CallResult, Entry, described
 from sessions_app.workflows.prompts import Prompt, Response, dump_prompt, kind_of
@@ -291,6 +292,20 @@ class Context:
             NothingCame: nothing came within so many seconds; recorded, so replay raises it too.
         """
         return self._expect(self._wait_for(name, timeout), f"The wait for {name!r}")
+
+    def callback_url(self, name: str, id: str = "") -> str:
+        """A URL for another site: what is posted there, as JSON, comes to `wait_for(name)`.
+
+        It is signed, and works without signing in, once: what is posted again is thrown away. It is
+        the same whenever the workflow makes it.
+
+        Args:
+            id: tells several of one name apart.
+
+        Raises:
+            ImproperlyConfigured: HITL has no CALLBACKS_URL.
+        """
+        return callback_url(self.run_id, name, id)
 
     def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
         """Wait, durably: a restart does not begin it anew, and a long one holds no memory."""

@@ -11,7 +11,7 @@ from tests.http.test_access import PATHS
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
-OTHERS = ("/feedback", "/mcp/client/tool/list")
+OTHERS = ("/callbacks/{token}", "/feedback", "/mcp/client/tool/list")
 pytestmark = pytest.mark.formless  # the document is made of the code
 
 
@@ -62,7 +62,7 @@ def test_real_answers_are_as_it_says(server: Server, document: Json) -> None:
         run = http.generate(text).headers["execution-id"]
         path = "/executions/{execution_id}"
         check(document, path, "get", http.get(f"/executions/{run}"))
-    check(document, OTHERS[1], "get", Http(server, None).get(OTHERS[1]))
+    check(document, OTHERS[-1], "get", Http(server, None).get(OTHERS[-1]))
     monitor = Http(server, "admin").get("/monitor/users")
     check(document, "/monitor/users", "get", monitor)
 

@@ -38,6 +38,7 @@ def let_in(who: str, people: set[str]) -> set[str]:
         people
         & {
             "everyone": people,
+            "holders of the URL": set(),
             "signed in": IN,
             "known": KNOWN,
             "owner": OWNER,

@@ -30,7 +30,9 @@ def admin() -> User:
 def test_no_address_takes_a_post_without_a_csrf_token(admin: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(admin)
-    taken = {path: client.post(path, {"x": 1}).status_code for path in paths()}
+    # Nobody's cookies count there: the address itself is what one must know.
+    asked = [path for path in paths() if not path.startswith("/callbacks/")]
+    taken = {path: client.post(path, {"x": 1}).status_code for path in asked}
     assert len(taken) > 80
     assert {path: status for path, status in taken.items() if status not in (403, 405)} == {}
 

@@ -1,0 +1,96 @@
+"""What another site posts to a URL that a workflow made comes to its run, once."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import pytest
+
+from tests.http.client import Http, Stream
+from tests.support.server import Response, Server
+
+
+def values(stream: Stream) -> Iterator[str]:
+    """What the run says, as it comes."""
+    for event in iter(stream.next, None):
+        if "value" in (said := event.json() if event.data else {}):
+            yield said["value"]
+
+
+class Site:
+    """Another site. It knows the paths of a run's URLs, and is nobody here."""
+
+    def __init__(self, server: Server, stream: Stream) -> None:
+        self._server = server
+        self._stream = stream
+        said = next(values(stream))
+        self.paths = [urlsplit(url).path for url in re.findall(r"http\S+", said)]
+
+    def post(self, body: object, number: int = 0) -> Response:
+        """Post to one of the URLs."""
+        return Http(self._server, None, workflow=None).post(self.paths[number], body)
+
+    def rest(self) -> str:
+        """What the run says up to its end."""
+        return "".join(values(self._stream))
+
+
+@contextmanager
+def waiting_run(server: Server, count: int = 1) -> Iterator[Site]:
+    """A run of ann that waits for as many URLs."""
+    body = {"input_message": f"callback {count}"}
+    with Http(server).stream("/generate/stream", body, user_message_id="m1") as stream:
+        yield Site(server, stream)
+
+
+def test_each_url_counts_once(server: Server) -> None:
+    with waiting_run(server, 2) as site:
+        assert site.post({"eur": 20}, 1).status == 204
+        again = site.post({"eur": 99}, 1)
+        assert (again.status, again.text) == (204, "")
+        assert site.post("", 0).status == 204
+        assert site.rest() == ' {"eur": 20} null'
+
+
+def test_a_url_is_the_same_after_the_death_of_its_process(server: Server) -> None:
+    with waiting_run(server) as site:
+        server.kill()
+    server.start()
+    assert site.post('"late"').status == 204
+    result = Http(server).generate("callback 1", user_message_id="m1").json()["value"]
+    assert result.endswith(f'{site.paths[0]} "late"')
+
+
+def test_where_the_run_has_ended_nothing_is_taken(server: Server) -> None:
+    with waiting_run(server, 2) as site:
+        site.post(1)
+        [row] = server.rows("SELECT id FROM sessions_app_run")
+        Http(server).delete(f"/executions/{UUID(str(row['id']))}")
+        site.rest()
+    gone = site.post(2, 1)
+    assert (gone.status, gone.json()["detail"]) == (410, "The run has ended.")
+    assert site.post(1).status == 204
+
+
+@pytest.mark.parametrize("path", ["/callbacks/nonsense", "/callbacks/WyJhIl0.forged"])
+def test_a_url_of_nobody_leads_nowhere(server: Server, path: str) -> None:
+    assert Http(server, None, workflow=None).post(path, 1).status == 404
+    assert Http(server, None, workflow=None).get(path).status == 405
+
+
+def test_a_forged_url_leads_nowhere(server: Server) -> None:
+    with waiting_run(server) as site:
+        payload, signature = site.paths[0].rsplit(".", 1)
+        site.paths = [f"{payload}A.{signature}", f"{payload}.{signature[::-1]}"]
+        assert [site.post(1, number).status for number in range(2)] == [404, 404]
+
+
+def test_a_body_that_is_no_json_is_refused_and_may_be_sent_again(server: Server) -> None:
+    with waiting_run(server) as site:
+        refused = site.post("eur=20")
+        assert refused.status == 422
+        assert "not JSON" in refused.text
+        site.post({"eur": 20})
+        assert site.rest() == ' {"eur": 20}'
