@@ -67,7 +67,9 @@ class Delivery:
 
 
 async def send_due() -> bool:
-    """Send some of what is due; False if nothing is. Of one run in the order of what happened."""
+    """Send some of what is due; False if nothing is. Of what is taken here, that of one run is sent
+    in the order of what happened.
+    """
     if not await reads.read(_due):
         return False
     taken = await writer.write(_take)
