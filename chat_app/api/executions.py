@@ -1,9 +1,10 @@
-"""Runs that were started before: how they stand, the answers that they wait for, and feedback."""
+"""Runs that were started before: how they stand, what they wait for, and what operators do."""
 
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from django.http import HttpRequest
+from django.urls import reverse
 from ninja import Header, Router, Status
 from pydantic_core import from_json
 
@@ -12,6 +13,7 @@ from chat_app.api.auth import Known
 from chat_app.api.problems import Failure
 from chat_app.api.selectors import (
     check_interaction,
+    find_operator,
     may_view_hosts,
     read_execution,
     read_monitor,
@@ -74,6 +76,55 @@ async def cancel(request: Known, execution_id: UUID) -> Status[None]:
     conversation_id = run.conversation.conversation_id
     await messages.stop(owner=owner, conversation_id=conversation_id, run=str(run.id))
     return Status(202, None)
+
+
+@router.post(
+    "/executions/{uuid:execution_id}/resume",
+    response={202: None},
+    url_name="resume",
+    openapi_extra=DOCUMENTED,
+    tags=["Operating"],
+)
+async def resume(request: Known, execution_id: UUID) -> Status[None]:
+    """Let a run that failed or is suspended go on. For staff who may change runs."""
+    if not await runs.aresume(execution_id, by=await _operator(request)):
+        raise Failure(409, "invalid_message", "The run neither failed nor is suspended.")
+    return Status(202, None)
+
+
+@router.post(
+    "/executions/{uuid:execution_id}/fork",
+    response={202: schemas.Forked},
+    url_name="fork",
+    openapi_extra=DOCUMENTED,
+    tags=["Operating"],
+)
+async def fork(
+    request: Known,
+    execution_id: UUID,
+    body: schemas.ForkBody,
+    headers: Annotated[schemas.AnswerHeaders, Header()],
+) -> Any:
+    """Begin a new run that keeps what another did before a position. For staff who may change runs.
+
+    `user-message-id` makes a repeat of the request harmless.
+    """
+    by, key = await _operator(request), headers.user_message_id
+    run = await runs.afork(execution_id, position=body.position, by=by, key=key)
+    status_url = reverse("chat:chat_api:execution", args=[run])
+    return Status(202, {"execution_id": run, "status_url": status_url})
+
+
+async def _operator(request: Known) -> Any:
+    """The user behind the request.
+
+    Raises:
+        Failure: they may not do to runs what operators do.
+    """
+    user = await reads.read(find_operator, request.auth.person.id)
+    if user is None:
+        raise Failure(403, "user_auth_error", "This is for staff who may change runs.")
+    return user
 
 
 @router.post(

@@ -271,6 +271,19 @@ class AnswerBody(BaseModel):
     response: InteractionResponse
 
 
+class ForkBody(BaseModel):
+    """From where: the first call of the run's journal that is made anew. 1 keeps nothing."""
+
+    position: StrictInt
+
+
+class Forked(BaseModel):
+    """The new run."""
+
+    execution_id: UUID
+    status_url: str
+
+
 class FeedbackBody(BaseModel):
     """What a person thinks of the answer whose run has that trace."""
 

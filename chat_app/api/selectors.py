@@ -89,13 +89,21 @@ def check_interaction(owner: UserId, run_id: UUID, interaction: UUID) -> None:
 
 def may_view_hosts(user_id: UserId) -> bool:
     """Whether the user may see in the admin what the monitor shows."""
+    return _staff_with(user_id, "view_hostlease", "change_hostlease") is not None
+
+
+def find_operator(user_id: UserId) -> Any:
+    """The user, if they may resume and fork runs in the admin; else None."""
+    return _staff_with(user_id, "change_run")
+
+
+def _staff_with(user_id: UserId, *permissions: str) -> Any:
+    """The user, if they are active, of the staff, and have one of the permissions."""
     user: Any = users().filter(pk=user_id).first()
-    return (
-        user is not None
-        and user.is_active
-        and getattr(user, "is_staff", False)
-        and any(user.has_perm(f"sessions_app.{verb}_hostlease") for verb in ("view", "change"))
-    )
+    if user is None or not (user.is_active and getattr(user, "is_staff", False)):
+        return None
+    may = any(user.has_perm(f"sessions_app.{permission}") for permission in permissions)
+    return user if may else None
 
 
 def read_monitor(user_id: str | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from chat_app.page.cards import detail_rows
 from chat_app.page.history import BREAKS
-from sessions_app.conversations.outcome_texts import OutcomeText, outcome
+from chat_app.page.outcome_texts import OutcomeText, outcome
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import EventRecord
@@ -43,6 +43,8 @@ class UserMessage(Item):
 
     message_id: str
     text: str
+    # Who had its run begin again, where that is a fork.
+    begun_again_by: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -149,7 +151,9 @@ class _Builder:
 
     def _user_message(self, row: EventRecord) -> None:
         text, message_id = row.payload["text"], row.payload["message_id"]
-        self.items.append(UserMessage(**_base(row), message_id=message_id, text=text))
+        by = row.payload.get("fork", {}).get("by", "")
+        message = UserMessage(**_base(row), message_id=message_id, text=text, begun_again_by=by)
+        self.items.append(message)
 
     def _text(self, row: EventRecord) -> None:
         segment = self.open_text.get(row.run)

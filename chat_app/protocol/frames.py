@@ -101,6 +101,8 @@ def response(event: EventRecord, view: View, text: str, *, done: bool = False) -
 
 def _user_message(event: EventRecord, view: View) -> list[Frame]:
     content = {"role": "user", "id": event.message_id, "text": event.payload["text"]}
+    if fork := event.payload.get("fork"):
+        content["fork"] = fork
     return [_frame(event, view, "conversation_message", content)]
 
 

@@ -163,12 +163,21 @@ class Restart(EventMessage):
     content: RestartContent
 
 
+class ForkContent(_Strict):
+    """Of a run that is a fork: of which run, from which position on it is new, and by whom."""
+
+    run: str
+    position: int = Field(ge=1)
+    by: str
+
+
 class UserContent(_Strict):
-    """What the user said."""
+    """What the user said; with `fork` it is said by a run that begins again."""
 
     role: Literal["user"]
     id: str
     text: str
+    fork: ForkContent | None = None
 
 
 class Conversation(EventMessage):

@@ -1,18 +1,24 @@
-"""Runs: what they did, in order; stopped or resumed."""
+"""Runs: what they did, in order; stopped, resumed or forked."""
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.text import Truncator
 
 from sessions_app.admin.events import EventsInline, JournalInline
+from sessions_app.admin.fork_form import ForkForm
 from sessions_app.admin.interaction import InteractionsInline
 from sessions_app.admin.read_only import USERNAME, ReadOnlyAdmin, seconds
 from sessions_app.conversations.feedback import as_line
+from sessions_app.conversations.forks import WantedFork
+from sessions_app.errors import SessionsError
 from sessions_app.models import Run
 from sessions_app.operations import operators
 
@@ -37,11 +43,17 @@ class RunAdmin(ReadOnlyAdmin):
         "detail",
         "opinion",
         ("message_id", "client_format"),
+        ("forked_from", "fork_position", "forked_to"),
         ("metadata", "patches"),
     )
-    readonly_fields = ("everything", "problem", "detail", "opinion")
+    readonly_fields = ("everything", "problem", "detail", "opinion", "forked_to")
     inlines = (InteractionsInline, JournalInline, EventsInline)
-    actions = ("cancel", "resume")
+    actions = ("cancel", "resume", "fork")
+
+    def get_urls(self) -> list[URLPattern]:
+        """The page of the fork beside those of Django."""
+        view = self.admin_site.admin_view(self.fork_view)
+        return [path("<uuid:pk>/fork/", view, name="sessions_app_run_fork"), *super().get_urls()]
 
     @admin.action(description="Stop", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
@@ -65,6 +77,51 @@ class RunAdmin(ReadOnlyAdmin):
             done="resumed",
             refused="It neither failed nor is suspended.",
         )
+
+    @admin.action(description="Fork", permissions=["operate"])
+    def fork(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
+        """Go to the page where the position is chosen."""
+        chosen = list(queryset[:2])
+        if len(chosen) != 1:
+            self.message_user(request, "Fork one at a time.", messages.WARNING)
+            return None
+        return HttpResponseRedirect(reverse("admin:sessions_app_run_fork", args=[chosen[0].pk]))
+
+    def fork_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """Ask for the position, and begin the new run."""
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        run = get_object_or_404(Run, pk=pk)
+        form = ForkForm(request.POST or None, run=run)
+        if request.method == "POST" and form.is_valid():
+            position, key = form.cleaned_data["position"], form.cleaned_data["key"]
+            wanted = WantedFork(run.pk, position, request.user.get_username(), key)
+            try:
+                fork = operators.fork(wanted)
+            except SessionsError as error:
+                form.add_error(None, str(error))
+            else:
+                done = f"forked from position {position} by an operator: {fork}"
+                self.log_change(request, run, done)
+                self.message_user(request, "This is the new run.", messages.SUCCESS)
+                page = reverse("admin:sessions_app_run_change", args=[fork])
+                return HttpResponseRedirect(page)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Fork: {run.text[:60]}",
+            "opts": self.opts,
+            "original": run,
+            "form": form,
+            "goes_on": run.status in Run.UNFINISHED,
+        }
+        return TemplateResponse(request, "admin/sessions_app/fork.html", context)
+
+    @admin.display(description="forks")
+    def forked_to(self, run: Run) -> Any:
+        """The runs that are forks of it."""
+        page = "admin:sessions_app_run_change"
+        links = [(reverse(page, args=[fork.pk]), fork) for fork in run.forks.order_by("created_at")]
+        return format_html_join(", ", '<a href="{}">{}</a>', links)
 
     @admin.display(description="workflow", ordering="conversation__workflow")
     def workflow(self, run: Run) -> str:

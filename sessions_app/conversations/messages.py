@@ -162,7 +162,7 @@ def submit_in(
         [(stored, sequence)] = sql.fetch(SUBMITTED, (conversation, message.message_id))
         return SubmittedMessage(conversation, sql.read_uuid(stored), sequence, duplicate=True)
     if policy in ("interrupt", "interrupt_asking"):
-        _interrupt(tx, run, only_asking=policy == "interrupt_asking")
+        interrupt(tx, run, only_asking=policy == "interrupt_asking")
     payload = {
         "message_id": message.message_id,
         "text": message.text,
@@ -201,7 +201,7 @@ def _check_free(conversation: UUID, message: IncomingMessage) -> None:
         raise Busy
 
 
-def _interrupt(tx: Transaction, by: RunRecord, *, only_asking: bool) -> None:
+def interrupt(tx: Transaction, by: RunRecord, *, only_asking: bool) -> None:
     """Have the other active runs of the conversation make way."""
     for run, asks in sql.fetch(ACTIVE, (by.conversation_id,)):
         if sql.read_uuid(run) != by.id and (asks or not only_asking):
@@ -218,7 +218,7 @@ def _insert(tx: Transaction, run: RunRecord, key: str, message: IncomingMessage)
         message_id=message.message_id,
         text=message.text,
         client_format=message.client_format,
-        metadata=storable(_traced(message.metadata or {}, run.id)),
+        metadata=storable(traced(message.metadata or {}, run.id)),
         status=Run.Status.QUEUED.value,
         generation=0,
         crashes=0,
@@ -226,7 +226,7 @@ def _insert(tx: Transaction, run: RunRecord, key: str, message: IncomingMessage)
     )
 
 
-def _traced(metadata: dict[str, Any], run: UUID) -> dict[str, Any]:
+def traced(metadata: dict[str, Any], run: UUID) -> dict[str, Any]:
     """With the id of the trace that the run belongs to, as `context.workflow_trace_id` has it."""
     parent = Trace.of_headers(metadata.get("headers") or {})
     return {**metadata, "trace_id": f"{Trace.of_run(str(run), parent).trace_id:032x}"}

@@ -246,9 +246,9 @@ def _start(
     }
     cut = None if fresh else _cut_text(run.id, journal)
     payload: dict[str, object] = {"status": Run.Status.RUNNING.value}
-    if fresh:
+    if fresh or run.status == Run.Status.QUEUED:
         payload["trace_id"] = run.metadata.get("trace_id", "")
-    else:
+    if not fresh:
         payload["replayed"] = journal.finished
     tx.append(run.record, Event.Type.RUN.value, payload)
     sql.update(Run, taken, id=run.id)

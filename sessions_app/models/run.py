@@ -39,6 +39,16 @@ class Run(models.Model):
     version = models.PositiveIntegerField(null=True, blank=True)
     # The changes of the code that it has from a position on: {why: position}.
     patches = models.JSONField(null=True, blank=True)
+    # The run that it is a fork of, and from which position on it is new.
+    forked_from = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="forks",
+        db_index=False,
+    )
+    fork_position = models.PositiveIntegerField(null=True, blank=True)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     # The generation of the host that took it up last.
     generation = models.BigIntegerField(default=0)
@@ -71,6 +81,12 @@ class Run(models.Model):
                 fields=["conversation"],
                 name="run_unfinished",
                 condition=models.Q(status__in=["queued", "running", "waiting"]),
+            ),
+            # Else who deletes a run would read all others. Few are forks.
+            models.Index(
+                fields=["forked_from"],
+                name="run_forked_from",
+                condition=models.Q(forked_from__isnull=False),
             ),
             # Else who looks for runs to stop would read all that wait.
             models.Index(

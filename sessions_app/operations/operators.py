@@ -10,6 +10,7 @@ from django.db.models import F, Q
 
 from sessions_app.conversations import answers, messages
 from sessions_app.conversations.answers import AnswerResult, IncomingAnswer
+from sessions_app.conversations.forks import WantedFork, fork_run
 from sessions_app.conversations.resumption import resume_run
 from sessions_app.conversations.settlement import InteractionRecord, find_interactions
 from sessions_app.errors import NotFound
@@ -33,6 +34,16 @@ def cancel(run: UUID) -> bool:
 def resume(run: UUID, *, by: str) -> bool:
     """Let a run that failed or is suspended go on from its journal. False if it is neither."""
     return writer.write_now(lambda tx: resume_run(tx, run, by))
+
+
+def fork(wanted: WantedFork) -> UUID:
+    """Begin a new run from a position of another; see `runs.fork`.
+
+    Raises:
+        Invalid: the run has not come to that position.
+        SessionsError: it cannot be begun now.
+    """
+    return writer.write_now(lambda tx: fork_run(tx, wanted))
 
 
 def answer(interaction: UUID, *, person: Person, given: str | list[str]) -> AnswerResult:

@@ -1,4 +1,4 @@
-"""What is asked of runs: to start, to go on with an answer, to stop."""
+"""What is asked of runs: to start, to go on, to stop, to begin anew from a position."""
 
 from functools import partial
 from typing import Any
@@ -9,6 +9,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from sessions_app.conversations import arrivals, messages
 from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome, settle_by
+from sessions_app.conversations.forks import WantedFork, fork_run
 from sessions_app.conversations.messages import MAX_NAME, IncomingMessage
 from sessions_app.conversations.resumption import resume_run
 from sessions_app.conversations.settlement import find_interactions
@@ -152,6 +153,40 @@ async def aresume(run: UUID, *, by: AbstractBaseUser) -> bool:
     return await writer.write(partial(resume_run, run_id=run, by=by.get_username()))
 
 
+def fork(run: UUID, *, position: int, by: AbstractBaseUser, key: str | None = None) -> UUID:
+    """Begin a new run from the journal of any other, in the same conversation; returns its id.
+
+    What that run's calls came to before the position is kept: answers, results, text. The rest is
+    new. The other run stays as it is.
+
+    Args:
+        run: its id, whatever its status.
+        position: the first call, as the journal counts them, that is made anew; 1 keeps nothing,
+            and then the run begins with the workflow's newest version.
+        by: who wants it; the log says so.
+        key: makes a repeat harmless: a fork with the same key gives the run of the first one.
+
+    Raises:
+        NotFound: there is no such run.
+        Invalid: the run has not come to that position.
+        UnknownWorkflow: its workflow is not offered.
+        Busy: a run is active in the conversation, and the workflow takes one at a time.
+    """
+    return writer.write_within(_fork(run, position, by, key))
+
+
+async def afork(run: UUID, *, position: int, by: AbstractBaseUser, key: str | None = None) -> UUID:
+    """See `fork`: from a coroutine, in a transaction of its own."""
+    return await writer.write(_fork(run, position, by, key))
+
+
+def _fork(run: UUID, position: int, by: AbstractBaseUser, key: str | None) -> Work[UUID]:
+    name = uuid4().hex if key is None else key
+    _check_name("The key", name)
+    wanted = WantedFork(run, position, by.get_username(), name)
+    return partial(fork_run, wanted=wanted)
+
+
 def _start(
     workflow: str, message: Any, user: AbstractBaseUser, conversation: str | None, key: str | None
 ) -> Work[UUID]:
@@ -186,10 +221,8 @@ async def acall_back(token: str, payload: Any) -> Outcome:
 
 
 def _send(run: UUID, name: str, payload: Any, sent_id: str) -> Work[Outcome]:
-    for what, text in (("The name", name), ("The id", sent_id)):
-        check_storable(what, text)
-        if not text or len(text) > MAX_NAME:
-            raise Invalid(f"{what} must have 1 to {MAX_NAME} characters.")
+    _check_name("The name", name)
+    _check_name("The id", sent_id)
     try:
         stored = from_json(to_json(payload))
         check_size("What is sent", stored, "MAX_STEP_RESULT")
@@ -198,6 +231,12 @@ def _send(run: UUID, name: str, payload: Any, sent_id: str) -> Work[Outcome]:
     if storable(stored) != stored:
         raise Invalid("What is sent holds a NUL (U+0000), which is not stored.")
     return partial(arrivals.send, run_id=run, name=name, payload=stored, sent_id=sent_id)
+
+
+def _check_name(what: str, text: str) -> None:
+    check_storable(what, text)
+    if not text or len(text) > MAX_NAME:
+        raise Invalid(f"{what} must have 1 to {MAX_NAME} characters.")
 
 
 def _answer(

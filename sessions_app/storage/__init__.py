@@ -4,7 +4,8 @@ Everything above the rows imports it; it imports `models`, `settings` and `error
 
 Payloads by event type:
 
-- `user_message`: `{"message_id": str, "text": str, "client_format": str}`
+- `user_message`: `{"message_id": str, "text": str, "client_format": str}`; of a fork with
+  `"fork": {"run": str, "position": int, "by": str}`
 - `run`: `{"status": Run.Status, "reason"?: str, "error"?: {"code": str, "message": str}}`;
   with `"trace_id": str` (32 hex digits) where the run was taken up first, and `"replayed": int`
   (journal positions) where it was taken up again

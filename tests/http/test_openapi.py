@@ -36,7 +36,15 @@ def test_it_has_every_path(document: Json) -> None:
     assert document["openapi"].startswith("3.")
     execution = "/executions/{execution_id}"
     answer = f"{execution}/interactions/{{interaction_id}}/response"
-    assert set(document["paths"]) == {*PATHS, execution, answer, "/monitor/users", *OTHERS}
+    operating = (f"{execution}/resume", f"{execution}/fork")
+    assert set(document["paths"]) == {
+        *PATHS,
+        execution,
+        answer,
+        *operating,
+        "/monitor/users",
+        *OTHERS,
+    }
     streams = [path for path in PATHS if path.endswith("/stream")]
     for path in streams:
         responses = document["paths"][path]["post"]["responses"]

@@ -28,6 +28,11 @@ MAY = {
     "delete": {"delete", "superuser"},
     "superuser": {"superuser"},
 }
+# Pages of a row with a form of their own, and what is given in it.
+FORMS: dict[str, dict[str, dict[str, Any]]] = {
+    "Interaction": {"answer": {"answer": "mine"}},
+    "Run": {"fork": {"position": 1, "key": "mine"}},
+}
 
 
 @pytest.fixture
@@ -89,8 +94,7 @@ def test_pages_and_actions_are_for_whom_the_document_says(
     own = f"{base}{rows[name].pk}/"
     pages = {base: MAY[read], f"{own}change/": MAY[read], f"{own}history/": MAY[read]}
     pages |= {f"{base}add/": MAY[add], f"{own}delete/": MAY[delete]}
-    if name == "Interaction":
-        pages[f"{own}answer/"] = MAY["change"]
+    pages |= {f"{own}{form}/": MAY["change"] for form in FORMS.get(name, {})}
     codes, _, needed = actions.partition(": ")
     wrong = []
     for role in ROLES:
@@ -107,7 +111,7 @@ def test_pages_and_actions_are_for_whom_the_document_says(
             if role not in MAY[needed]:
                 before = everything()
                 client.post(base, {"action": action, "_selected_action": rows[name].pk})
-                if name == "Interaction":
-                    client.post(f"{own}answer/", {"answer": "mine"})
+                for form, given in FORMS.get(name, {}).items():
+                    client.post(f"{own}{form}/", given)
                 assert everything() == before, (role, action)
     assert wrong == []

@@ -262,3 +262,27 @@ async def test_what_a_dead_process_held_is_free_after_the_next_start() -> None:
         lease = await reads.read(HostLease.objects.get)
         assert lease.released_at is not None
         assert lease.metrics == {}
+
+
+async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
+    async with Hosting("probe") as hosting:
+        boss = await Operator().signed_in()
+        run = await hosting.submit("ask")
+        await hosting.answer("yes", (await hosting.prompts(run))[0])
+        await hosting.ended(run)
+        page = await boss.act("run", "fork", run)
+        assert "1 · ask text" in page
+        assert "2 · what comes behind all of these" in page
+        given = {"position": 1, "key": "k"}
+        for _ in range(2):  # a second click makes no second run
+            page = await boss.post(f"/admin/sessions_app/run/{run}/fork/", given)
+            assert "This is the new run." in page
+            assert str(run) in page
+        [fork] = await reads.read(lambda: list(Run.objects.filter(forked_from=run)))
+        assert str(fork.id) in await boss.get(f"/admin/sessions_app/run/{run}/change/")
+        assert f"boss: forked from position 1 by an operator: {fork.id}" in await history()
+        await hosting.prompts(fork.id)
+
+        refused = await boss.post(f"/admin/sessions_app/run/{run}/fork/", given | {"position": 9})
+        assert "not one of the available choices" in refused
+        assert "Fork one at a time." in await boss.act("run", "fork", run, fork)

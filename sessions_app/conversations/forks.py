@@ -1,0 +1,172 @@
+"""A fork: a new run of a recorded one, which keeps what that did before a position."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from uuid import UUID, uuid4
+
+from sessions_app.conversations.messages import ACTIVE, SUBMITTED, interrupt, traced
+from sessions_app.errors import Busy, Invalid, NotFound
+from sessions_app.models import Event, Interaction, JournalEntry, Run
+from sessions_app.notify.announce import announce
+from sessions_app.storage import sql
+from sessions_app.storage.records import RunRecord
+from sessions_app.storage.run_text import pieces_of, split, taken_back, undo
+from sessions_app.storage.transaction import Transaction
+from sessions_app.workflows import registry
+from sessions_app.workflows.journal import Journal
+
+Payload = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WantedFork:
+    """From which position of which run, by whom; `key` makes a repeat harmless."""
+
+    run: UUID
+    position: int
+    by: str
+    key: str
+
+
+def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
+    """Begin the new run, in the same conversation; see `runs.fork`.
+
+    Raises:
+        NotFound: there is no such run.
+        Invalid: it has not come to that position.
+        UnknownWorkflow: its workflow is not offered.
+        Busy: a run is active in the conversation, and the workflow takes one at a time.
+    """
+    source = Run.objects.select_related("conversation").filter(pk=wanted.run).first()
+    if source is None:
+        raise NotFound("There is no such run.")
+    conversation = source.conversation
+    tx.lock(conversation.id)
+    for found, _ in sql.fetch(SUBMITTED, (conversation.id, wanted.key)):
+        return sql.read_uuid(found)
+    offered = registry.get(conversation.workflow)
+    policy = offered.policy or "enqueue"
+    if policy == "reject" and sql.fetch(ACTIVE, (conversation.id,)):
+        raise Busy
+    past = _Past(source, wanted.position)
+    key = offered.key(conversation=conversation.id, owner=conversation.owner_id)
+    fork = _insert(tx, past, wanted, key)
+    record = RunRecord(fork.id, fork.conversation_id, fork.message_id, fork.client_format)
+    if policy == "interrupt":
+        interrupt(tx, record, only_asking=False)
+    payload = {
+        "message_id": fork.message_id,
+        "text": fork.text,
+        "client_format": fork.client_format,
+        "fork": {"run": str(source.id), "position": wanted.position, "by": wanted.by},
+    }
+    tx.append(record, Event.Type.USER_MESSAGE.value, payload)
+    _copy(tx, past, fork)
+    announce(tx, fork.key)
+    return fork.id
+
+
+def _insert(tx: Transaction, past: "_Past", wanted: WantedFork, key: str) -> Run:
+    """The row. Where nothing is kept it is as new, and begins with the newest version."""
+    source, run = past.source, uuid4()
+    fork = Run(
+        id=run,
+        conversation_id=source.conversation_id,
+        key=key,
+        message_id=wanted.key,
+        text=source.text,
+        client_format=source.client_format,
+        metadata=traced(source.metadata, run),
+        forked_from=source,
+        fork_position=wanted.position,
+        created_at=tx.now,
+    )
+    if past.positions:
+        fork.version, fork.started_at = source.version, tx.now
+        fork.patches = {
+            why: since for why, since in (source.patches or {}).items() if since < wanted.position
+        }
+    fork.save(force_insert=True)
+    return fork
+
+
+class _Past:
+    """What a run did before a position: its calls that are finished, and its text up to them."""
+
+    def __init__(self, source: Run, position: int) -> None:
+        journal = Journal.load(source.id)
+        if not 1 <= position <= journal.last_position + 1:
+            last = journal.last_position + 1
+            raise Invalid(f"The run can be forked from the positions 1 to {last}.", last=last)
+        self.source = source
+        kept = [e for e in journal.entries if e.finished and e.call.position < position]
+        self.positions = {entry.call.position for entry in kept}
+        # Of the log: its text up to there was put out before the last of these calls.
+        self.until = max((entry.sequence for entry in kept), default=0)
+
+    @property
+    def entries(self) -> list[JournalEntry]:
+        """The calls, but for those that asked."""
+        return list(self.source.journal.filter(position__in=self.positions))
+
+    @cached_property
+    def interactions(self) -> dict[str, Interaction]:
+        """What was asked and settled."""
+        asked = self.source.interactions.filter(position__in=self.positions)
+        return {str(one.id): one for one in asked}
+
+    def events(self) -> Iterator[tuple[str, Payload]]:
+        """What it showed of that, in the order of its log; text that follows on text together."""
+        rows = list(
+            self.source.events.order_by("sequence").values_list(
+                "type", "first_sequence", "sequence", "payload"
+            )
+        )
+        restarts = [taken_back(at, said) for kind, _, at, said in rows if kind == "restart"]
+        text = ""
+        for kind, first, _, payload in rows:
+            if kind in (Event.Type.TEXT, Event.Type.MESSAGE):
+                pieces = undo(split(first, payload), restarts)
+                text += "".join(piece.text for piece in pieces if piece.sequence <= self.until)
+            elif self._is_kept(kind, payload):
+                yield from _texts(text)
+                yield kind, payload
+                text = ""
+        yield from _texts(text)
+
+    def _is_kept(self, kind: str, payload: Payload) -> bool:
+        if kind == Event.Type.STEP:
+            return int(payload["step_id"].split(":")[1]) in self.positions
+        return payload.get("interaction_id") in self.interactions
+
+
+def _texts(text: str) -> Iterator[tuple[str, Payload]]:
+    return ((Event.Type.TEXT.value, {"text": part}) for part in pieces_of(text))
+
+
+def _copy(tx: Transaction, past: _Past, fork: Run) -> None:
+    """The past of the run as that of its fork: events, interactions, journal."""
+    ids = {one: uuid4() for one in past.interactions}
+    sequence = 0
+    for type_, payload in past.events():
+        sequence = tx.append(fork, type_, _named_anew(payload, fork, ids))
+        if type_ == Event.Type.INTERACTION:
+            past.interactions[payload["interaction_id"]].sequence = sequence
+    for id_, interaction in past.interactions.items():
+        interaction.id, interaction.run = ids[id_], fork
+    Interaction.objects.bulk_create(past.interactions.values())
+    entries = past.entries
+    for entry in entries:
+        # Behind all of the text that is copied: replay puts none of it out again.
+        entry.pk, entry.run, entry.sequence = None, fork, sequence
+    JournalEntry.objects.bulk_create(entries)
+
+
+def _named_anew(payload: Payload, fork: Run, ids: dict[str, UUID]) -> Payload:
+    if (interaction := payload.get("interaction_id")) is not None:
+        return {**payload, "interaction_id": str(ids[interaction])}
+    if (step := payload.get("step_id")) is not None:
+        return {**payload, "step_id": f"{fork.id}:{step.partition(':')[2]}"}
+    return payload

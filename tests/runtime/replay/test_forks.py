@@ -1,0 +1,255 @@
+"""A run is forked: what it did before a position is kept, the rest is new."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import transaction
+
+from sessions_app import runs
+from sessions_app.errors import Busy, Invalid, NotFound
+from sessions_app.models import Arrival, Event, Interaction, Run
+from sessions_app.storage import reads
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.runtime.replay.deployed import deploy, executed, other, work
+from tests.support.hosting import Hosting
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def pieces(name: str) -> AsyncGenerator[str, None]:
+    executed.append(f"stream {name}")
+    yield f"{name}1 "
+    yield f"{name}2 "
+
+
+def transact(name: str) -> str:
+    executed.append(f"transact {name}")
+    return name
+
+
+@workflow(name="t_forked", title="Does something of everything")
+async def everything(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    """The positions: 1 step, 2 ask, 3 stream, 4 transactional step, 5 wait, 6 ask, 7 step."""
+    yield "Hello. "
+    await context.step(work, "a", title="Look")
+    first = (await context.ask(TextPrompt(text="first?"))).text
+    yield f"You said {first}. "
+    async for _ in context.stream(pieces, "s"):
+        pass
+    await context.transactional_step(transact, "t")
+    came = await context.wait_for("payment")
+    yield f"Paid {came}. "
+    second = (await context.ask(TextPrompt(text="second?"))).text
+    yield f"Then {second}, {await context.step(work, 'b')}."
+
+
+TOLD = "Hello. You said one. s1 s2 Paid 5. Then two, b."
+
+
+async def boss(hosting: Hosting) -> Any:
+    return await reads.read(get_user_model().objects.get, pk=hosting.user)
+
+
+async def fork(hosting: Hosting, run: UUID, position: int, **more: Any) -> UUID:
+    return await runs.afork(run, position=position, by=await boss(hosting), **more)
+
+
+async def whole(hosting: Hosting) -> UUID:
+    """A run of `everything` that came to its end."""
+    executed.clear()
+    run = await hosting.submit()
+    [first] = await hosting.prompts(run)
+    await hosting.answer("one", first)
+    await runs.asend(run, "payment", 5, id="p1")
+    [second] = await hosting.prompts(run)
+    await hosting.answer("two", second)
+    assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+    assert await hosting.output(run) == TOLD
+    executed.clear()
+    return run
+
+
+def shown(events: list[Any], run: UUID) -> list[tuple[str, Any]]:
+    """What a run showed, without its ids and its text."""
+    kept = ("name", "state", "status", "response", "by")
+    return [
+        (event.type, {name: event.payload.get(name) for name in kept})
+        for event in events
+        if event.run == run and event.type in ("step", "interaction", "interaction_update")
+    ]
+
+
+async def test_what_was_done_before_the_position_is_kept_and_shown() -> None:
+    async with Hosting("t_forked") as hosting:
+        source = await whole(hosting)
+        run = await fork(hosting, source, 6)
+        [asked] = await hosting.prompts(run)
+        assert asked.prompt["text"] == "second?"
+        await hosting.crash()
+        await hosting.answer("three", asked)
+        row = await hosting.ended(run)
+        assert row.status == Run.Status.COMPLETED
+        assert (row.forked_from_id, row.fork_position) == (source, 6)
+        assert await hosting.output(run) == "Hello. You said one. s1 s2 Paid 5. Then three, b."
+        assert executed == ["b"]
+        events = await hosting.events()
+        were, are = shown(events, source), shown(events, run)
+        assert were[:-1] == are[:-1]
+        assert were[-1] != are[-1]
+        assert await hosting.output(source) == TOLD
+
+
+async def test_the_log_says_what_it_is_a_fork_of() -> None:
+    async with Hosting("t_forked") as hosting:
+        source = await whole(hosting)
+        run = await fork(hosting, source, 8)
+        await hosting.ended(run)
+        mine = [event for event in await hosting.events() if event.run == run]
+        by = (await boss(hosting)).get_username()
+        assert mine[0].payload["text"] == "go"
+        assert mine[0].payload["fork"] == {"run": str(source), "position": 8, "by": by}
+        [taken_up] = [event.payload for event in mine if "replayed" in event.payload]
+        assert taken_up["replayed"] == 7
+        assert taken_up["trace_id"]
+        sequences = [event.first_sequence for event in await hosting.events()]
+        assert sequences == sorted(set(sequences))
+
+
+@pytest.mark.parametrize("position", range(1, 9))
+async def test_from_each_position_it_comes_to_the_same_end(position: int) -> None:
+    async with Hosting("t_forked") as hosting:
+        source = await whole(hosting)
+        run = await fork(hosting, source, position)
+        if position <= 2:
+            [first] = await hosting.prompts(run)
+            await hosting.answer("one", first)
+        if position <= 5:
+            await runs.asend(run, "payment", 5, id="p1")
+        if position <= 6:
+            [second] = await hosting.prompts(run)
+            await hosting.restart()
+            await hosting.answer("two", second)
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run) == TOLD
+        done = ["a", "", "stream s", "transact t", "", "", "b", ""]
+        assert executed == [name for name in done[position - 1 :] if name]
+        types = [event.type for event in await hosting.events()]
+        assert Event.Type.TEXT not in types
+        assert Event.Type.RESTART not in types
+
+
+async def test_what_was_under_way_is_begun_anew() -> None:
+    async with Hosting("t_forked") as hosting:
+        source = await hosting.submit()
+        [first] = await hosting.prompts(source)
+        await hosting.answer("one", first)
+        await hosting.status(source, Run.Status.WAITING)
+        run = await fork(hosting, source, 5)
+        # Its turn comes after the first one's end, as that of any message.
+        await runs.asend(source, "payment", 5, id="p1")
+        [second] = await hosting.prompts(source)
+        await hosting.answer("two", second)
+        await hosting.ended(source)
+        await hosting.status(run, Run.Status.WAITING)
+        assert not await reads.read(Arrival.objects.filter(run=run).exists)
+        await runs.asend(run, "payment", 6, id="p1")
+        assert len(await hosting.prompts(run)) == 1
+
+
+async def test_a_run_that_failed_goes_on_beside_itself() -> None:
+    async def wrong(context: Context) -> str:
+        answer = await context.ask(TextPrompt(text="?"))
+        await context.step(work, "a")
+        raise KeyError(answer.text)
+
+    async def right(context: Context) -> str:
+        answer = await context.ask(TextPrompt(text="?"))
+        await context.step(work, "a")
+        return f"{answer.text} {await context.step(other, 'b')}"
+
+    executed.clear()
+    deploy(wrong)
+    async with Hosting("t_deployed") as hosting:
+        source = await hosting.submit()
+        [asked] = await hosting.prompts(source)
+        await hosting.answer("yes", asked)
+        await hosting.ended(source)
+        deploy(right)
+        run = await fork(hosting, source, 2)
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run) == "yes b"
+        assert executed == ["a", "a", "b"]
+        answered = Interaction.objects.filter(run=run).select_related("answered_by")
+        [kept] = await reads.read(lambda: list(answered))
+        assert (kept.status, kept.answered_via) == ("answered", "test")
+        assert kept.answered_by_id == hosting.user
+
+
+async def test_changes_of_the_code_behind_the_position_are_new() -> None:
+    async def before(context: Context) -> str:
+        early = context.patched("early")
+        await context.step(work, "a")
+        await context.step(work, "b")
+        return f"{early} {context.patched('late')}"
+
+    async def after(context: Context) -> str:
+        asked = [context.patched("new") and context.patched("early")]
+        await context.step(work, "a")
+        await context.step(work, "b")
+        return f"{asked} {context.patched('late')}"
+
+    deploy(before)
+    async with Hosting("t_deployed") as hosting:
+        source = await hosting.submit()
+        await hosting.ended(source)
+        deploy(after)
+        run = await fork(hosting, source, 3)
+        row = await hosting.ended(run)
+        assert await hosting.output(run) == "[False] True"
+        assert row.patches == {"early": 0, "late": 2}
+
+
+async def test_what_cannot_be_forked_is_refused() -> None:
+    async with Hosting("t_forked") as hosting:
+        source = await whole(hosting)
+        for position in (0, -1, 9):
+            with pytest.raises(Invalid, match="1 to 8"):
+                await fork(hosting, source, position)
+        with pytest.raises(NotFound):
+            await fork(hosting, uuid4(), 1)
+        assert await reads.read(Run.objects.count) == 1
+
+
+async def test_a_fork_is_made_once_for_a_key_and_rolled_back_with_its_caller() -> None:
+    def undone(run: UUID, by: Any) -> None:
+        with transaction.atomic():
+            runs.fork(run, position=8, by=by, key="k")
+            transaction.set_rollback(True)
+
+    async with Hosting("t_forked") as hosting:
+        source = await whole(hosting)
+        await hosting.in_thread(undone, source, await boss(hosting))
+        assert await reads.read(Run.objects.count) == 1
+        found = {await fork(hosting, source, 8, key="k") for _ in range(3)}
+        assert len(found) == 1
+        assert await reads.read(Run.objects.count) == 2
+
+
+async def test_a_fork_is_to_the_policy_what_a_message_is() -> None:
+    async with Hosting("t_forked") as hosting:
+        source = await hosting.submit()
+        await hosting.prompts(source)
+        hosting.offer(second_message="reject")
+        with pytest.raises(Busy):
+            await fork(hosting, source, 2)
+        hosting.offer(second_message="parallel")
+        beside = await fork(hosting, source, 2)
+        await hosting.prompts(beside)
+        hosting.offer(second_message="interrupt")
+        instead = await fork(hosting, source, 2)
+        await hosting.prompts(instead)
+        for one in (source, beside):
+            assert (await hosting.ended(one)).status == Run.Status.CANCELLED
