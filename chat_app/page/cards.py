@@ -9,7 +9,7 @@ from uuid import UUID
 from django.utils.translation import gettext
 
 from chat_app.feed.selectors import pending_interactions
-from chat_app.page.outcome_texts import range_words
+from sessions_app.conversations.outcome_texts import range_words
 from sessions_app.models import Interaction
 from sessions_app.workflows.prompts import AnyPrompt, load_prompt
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from chat_app.page.cards import detail_rows
 from chat_app.page.history import BREAKS
-from chat_app.page.outcome_texts import OutcomeText, outcome
+from sessions_app.conversations.outcome_texts import OutcomeText, outcome
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import EventRecord
