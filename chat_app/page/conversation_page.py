@@ -1,7 +1,10 @@
 """All that the page of a conversation shows, read at once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import NamedTuple
 from uuid import UUID
 
 from django.utils import timezone
@@ -9,6 +12,7 @@ from django.utils.translation import gettext
 
 from chat_app.page import history
 from chat_app.page.cards import Card, TypedAnswer, cards
+from chat_app.page.history import Known
 from chat_app.page.run_state import RunState, run_state
 from chat_app.page.transcript import Item, RunNote, build
 from sessions_app.conversations.feedback import as_line
@@ -17,6 +21,18 @@ from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.models.people import UserId
 from sessions_app.storage.records import EventRecord
 from sessions_app.workflows import registry
+
+
+class Wanted(NamedTuple):
+    """The newest items of those between two sequences; the rest is for `history` and `build`."""
+
+    after: int = 0
+    before: int | None = None
+    known: Mapping[UUID, Known] = MappingProxyType({})
+    hold: bool = False
+
+
+ALL = Wanted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +94,18 @@ class Page:
 def read_page(
     owner: UserId,
     conversation_id: str,
+    wanted: Wanted = ALL,
     *,
-    after: int = 0,
-    before: int | None = None,
     typed: TypedAnswer | None = None,
 ) -> Page:
-    """The page with the newest items of those after and before the sequences given.
-
-    Blocks: call it in a thread.
-    """
+    """The page with what is wanted of its transcript. Blocks: call it in a thread."""
     mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
     conversation = mine.first()
     if conversation is None:
         nothing = Transcript([], 0, 0, skipped=False)
         state = RunState("new", "")
         return Page(conversation_id, None, nothing, state, [], None, timezone.now())
-    transcript = read_transcript(conversation, after=after, before=before)
+    transcript = read_transcript(conversation, wanted)
     state = run_state(conversation.id)
     pending = cards(conversation.id, typed)
     try:
@@ -104,12 +116,18 @@ def read_page(
     return Page(conversation_id, conversation, transcript, state, pending, offered, now)
 
 
-def read_transcript(
-    conversation: Conversation, *, after: int = 0, before: int | None = None
-) -> Transcript:
+def read_transcript(conversation: Conversation, wanted: Wanted = ALL) -> Transcript:
     """Part of the transcript; bounded. Blocks: call it in a thread."""
-    found = history.read(conversation.id, after=after, before=before)
-    items = build(found.rows, _interactions(found.rows), _feedback(found.rows))
+    found = history.read(
+        conversation.id, after=wanted.after, before=wanted.before, known=wanted.known
+    )
+    items = build(
+        found.rows,
+        _interactions(found.rows),
+        _feedback(found.rows),
+        continued=found.continued,
+        hold=wanted.hold,
+    )
     _add_retries(items)
     older = found.start if found.start > 1 else 0
     return Transcript(items, conversation.last_sequence, older, found.skipped)

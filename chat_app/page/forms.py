@@ -1,17 +1,24 @@
 """What the page's forms send. Nothing is checked here that `conversations` checks."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from uuid import UUID, uuid4
 
 from django.http import HttpRequest
 from django.utils.translation import gettext
 
+from chat_app.page.history import Known
+from chat_app.page.texts.blocks import INSIDE
 from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.workflows import registry
 
 MOST = 2**53
+# Of an item of text: its run, and what its `data-at` says.
+PLACE = re.compile(
+    r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})" + r"\.([0-9]{1,15})" * 3 + r"\.(.*)"
+)
 
 
 def number(given: Mapping[str, str], name: str) -> int:
@@ -19,6 +26,16 @@ def number(given: Mapping[str, str], name: str) -> int:
     with suppress(ValueError, KeyError):
         return min(max(0, int(given[name][:20])), MOST)
     return 0
+
+
+def known(given: Iterable[str]) -> dict[UUID, Known]:
+    """What a page has of items of text, by run; what does not read like that is passed over."""
+    found = {}
+    for place in (PLACE.fullmatch(text) for text in given):
+        if place is not None and INSIDE.fullmatch(place[5]):
+            first, sequence, offset = (int(number) for number in place.group(2, 3, 4))
+            found[UUID(place[1])] = Known(first, sequence, offset, place[5])
+    return found
 
 
 def message(request: HttpRequest) -> IncomingMessage:

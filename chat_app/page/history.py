@@ -7,7 +7,7 @@ A run may end, and its text be folded, between two of these reads. So pieces of 
 the rows that may be folded from them, and what has been read twice is dropped.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from uuid import UUID
@@ -19,7 +19,7 @@ from django.utils import timezone
 from sessions_app.models import Event
 from sessions_app.storage.event_log import read_records
 from sessions_app.storage.records import EventRecord
-from sessions_app.storage.run_text import Piece, join, stretches
+from sessions_app.storage.run_text import Piece, join, stretches, taken_back
 
 # Each item takes one of these rows at least, so these bound what a look shows.
 ROWS = 50
@@ -33,20 +33,41 @@ UNCOUNTED = (Event.Type.TEXT, Event.Type.INTERACTION_UPDATE, Event.Type.RESTART)
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """How much somebody has who asks for more: of the item of text that began at `first`, all
+    before the character `offset` of `sequence`. What comes there is `inside` of something.
+    """
+
+    first: int
+    sequence: int
+    offset: int
+    inside: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """Rows in the order of the log, from sequence `start` on, and those that complete their items.
 
     Pieces of text are folded here, into `message` rows. `skipped`: what was asked for has older
-    rows.
+    rows. `continued` has what is known of items, by run, where the rows do not have it again.
     """
 
     rows: list[EventRecord]
     start: int
     skipped: bool
+    continued: Mapping[UUID, Known]
 
 
-def read(conversation: UUID, *, after: int = 0, before: int | None = None) -> History:
-    """The newest rows of those between two sequences. Blocks: call it in a thread."""
+def read(
+    conversation: UUID,
+    *,
+    after: int = 0,
+    before: int | None = None,
+    known: Mapping[UUID, Known] | None = None,
+) -> History:
+    """The newest rows of those between two sequences; of an item whose beginning is `known`, the
+    rest. Blocks: call it in a thread.
+    """
     events = Event.objects.filter(conversation_id=conversation, sequence__gt=after)
     if before is not None:
         events = events.filter(sequence__lt=before)
@@ -61,8 +82,10 @@ def read(conversation: UUID, *, after: int = 0, before: int | None = None) -> Hi
     events = events.filter(sequence__gte=start)
     pieces = list(_pieces(events))
     rows = [*pieces, *read_records(events.exclude(type=Event.Type.TEXT))]
-    missing = [*_rest_of_texts(rows, before), *_rest_of_steps(rows), *_restarts(rows)]
-    return History(_in_order([*rows, *missing]), start, skipped)
+    restarts = _restarts(rows)
+    continued = {} if skipped else _continued(rows, restarts, known or {})
+    missing = [*_rest_of_texts(rows, before, continued), *_rest_of_steps(rows), *restarts]
+    return History(_in_order([*rows, *missing]), start, skipped, continued)
 
 
 def _fitting(sizes: list[int]) -> int:
@@ -96,16 +119,44 @@ def _folded(model: EventRecord, stretch: list[Piece]) -> EventRecord:
     )
 
 
-def _rest_of_texts(rows: list[EventRecord], before: int | None) -> Iterator[EventRecord]:
-    """Of each run: the text right before its first row here, and right after its last."""
+def _continued(
+    rows: list[EventRecord], restarts: list[EventRecord], known: Mapping[UUID, Known]
+) -> dict[UUID, Known]:
+    """What is known of items that go on here, and was not taken back."""
+    cuts = [(row.run, taken_back(row.sequence, row.payload)) for row in restarts]
+    found = {}
+    for run, (first, _) in _ends(rows).items():
+        place = known.get(run)
+        if (
+            place is not None
+            and first.type in TEXTS
+            and _border(run, first.first_sequence) < place.first <= first.sequence
+            and not any(run == of and place.sequence in gone for of, gone in cuts)
+        ):
+            found[run] = place
+    return found
+
+
+def _ends(rows: list[EventRecord]) -> dict[UUID, tuple[EventRecord, EventRecord]]:
+    """Of each run, its first and its last row that is text or ends one."""
     ends: dict[UUID, tuple[EventRecord, EventRecord]] = {}
     for row in sorted(rows, key=lambda row: row.sequence):
         if row.type in TEXTS or row.type in BREAKS:
             first, _ = ends.get(row.run, (row, row))
             ends[row.run] = (first, row)
-    for run, (first, last) in ends.items():
+    return ends
+
+
+def _rest_of_texts(
+    rows: list[EventRecord], before: int | None, continued: Mapping[UUID, Known]
+) -> Iterator[EventRecord]:
+    """Of each run: the text right before its first row here, and right after its last."""
+    for run, (first, last) in _ends(rows).items():
         if first.type in TEXTS:
-            yield from _texts(_before(run, first.first_sequence))
+            earlier = _before(run, first.first_sequence)
+            if run in continued:
+                earlier = earlier.filter(sequence__gte=continued[run].sequence)
+            yield from _texts(earlier)
         if before is not None and last.type in TEXTS:
             yield from _texts(_after(run, last.sequence))
 
@@ -118,8 +169,13 @@ def _texts(events: QuerySet[Event]) -> list[EventRecord]:
 def _before(run: UUID, sequence: int) -> QuerySet[Event]:
     # By now it may be folded into a row that spans the sequence, so by where the rows begin.
     earlier = Event.objects.filter(run_id=run, first_sequence__lt=sequence)
-    border = earlier.filter(type__in=BREAKS).aggregate(at=Max("sequence"))["at"] or 0
-    return earlier.filter(sequence__gt=border)
+    return earlier.filter(sequence__gt=_border(run, sequence))
+
+
+def _border(run: UUID, sequence: int) -> int:
+    """Where the last item of a run ended before a sequence; 0 if none did."""
+    breaks = Event.objects.filter(run_id=run, first_sequence__lt=sequence, type__in=BREAKS)
+    return breaks.aggregate(at=Max("sequence"))["at"] or 0
 
 
 def _after(run: UUID, sequence: int) -> QuerySet[Event]:

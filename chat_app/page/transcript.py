@@ -3,19 +3,24 @@
 An item keeps its place and its DOM id from its first row to its last; it only grows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
+from django.utils.safestring import SafeString
+
 from chat_app.page.cards import detail_rows
-from chat_app.page.history import BREAKS
+from chat_app.page.history import BREAKS, Known
+from chat_app.page.texts.blocks import cut, opening
+from chat_app.page.texts.markdown import render
+from chat_app.page.texts.unfinished import finished
 from sessions_app.conversations.outcome_texts import OutcomeText, outcome
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import EventRecord
-from sessions_app.storage.run_text import TakenBack, split, taken_back, undo
+from sessions_app.storage.run_text import Piece, TakenBack, split, taken_back, undo
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,28 +52,64 @@ class UserMessage(Item):
     begun_again_by: str = ""
 
 
+class ShownText(NamedTuple):
+    """HTML of a text. `above` never changes again; `last`, which begins at `place`, may.
+
+    `hidden`: how many characters are left out between them. `held`: there is text that is shown
+    later. `ends_in_space`: rendering drops that, and what comes next is another word.
+    """
+
+    above: list[SafeString]
+    last: list[str]
+    hidden: int
+    place: Known
+    held: bool = False
+    ends_in_space: bool = False
+
+
 @dataclass(slots=True, kw_only=True)
 class TextSegment(Item):
-    """A stretch of a run's output, between two other items of the run. `text` is Markdown."""
+    """A stretch of a run's output, between two other items of the run. `text` is Markdown.
+
+    It goes on where it is `known`. `held`: more comes, and marks are not shown before they are
+    whole.
+    """
 
     template = "chat_app/items/text.html"
 
-    text: str = ""
+    pieces: list[Piece] = field(default_factory=list)
+    known: Known | None = None
+    held: bool = False
 
     @property
-    def shown(self) -> str:
-        """As much as the page takes."""
-        return self.text[: RuntimeSettings.load().MAX_SHOWN]
+    def text(self) -> str:
+        """All of it that is not known."""
+        return "".join(piece.text for piece in self.pieces)
 
     @property
-    def hidden(self) -> int:
-        """How many characters it does not show."""
-        return len(self.text) - len(self.shown)
+    def shown(self) -> ShownText:
+        """As the page shows it."""
+        text, known = self.text, self.known or Known(self.first, self.first, 0)
+        most = RuntimeSettings.load().MAX_SHOWN
+        found = cut(text[:most], known.inside)
+        above = [render(part, found.references) for part in found.above]
+        last = text[found.at : most]
+        if len(text) > most:  # the rest of it is not on the page
+            return ShownText(above, [], len(text) - most, self._place(known, len(text), ""))
+        kept = finished(last, found.inside) if self.held else last
+        held = self.held and (len(kept) < len(last) or kept.endswith("\n"))
+        part = render(opening(found.inside, kept) + kept, found.references) if kept else ""
+        place = self._place(known, found.at, found.inside)
+        return ShownText(above, [part], 0, place, held, kept[-1:].isspace())
 
-    @property
-    def ends_in_space(self) -> bool:
-        """Rendering drops it; what comes next in a word must not be joined to the last one."""
-        return self.text[-1:].isspace()
+    def _place(self, known: Known, at: int, inside: str) -> Known:
+        """Where the character is that is at this place of the text."""
+        skipped = known.offset
+        for piece in self.pieces:
+            if at < len(piece.text) or piece is self.pieces[-1]:
+                return Known(self.first, piece.sequence, at + skipped, inside)
+            at, skipped = at - len(piece.text), 0
+        return known
 
 
 @dataclass(slots=True, kw_only=True)
@@ -129,6 +170,7 @@ class _Builder:
     interactions: Mapping[UUID, Interaction]
     feedback: Mapping[UUID, str]
     cuts: Mapping[UUID, list[TakenBack]]
+    continued: Mapping[UUID, Known]
     items: list[Item] = field(default_factory=list)
     open_text: dict[UUID, TextSegment] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
@@ -158,10 +200,12 @@ class _Builder:
     def _text(self, row: EventRecord) -> None:
         segment = self.open_text.get(row.run)
         if segment is None:
-            segment = TextSegment(**_base(row))
+            known = self.continued.get(row.run)
+            first = known.first if known else row.first_sequence
+            segment = TextSegment(**_base(row) | {"first": first}, known=known)
             self.items.append(segment)
             self.open_text[row.run] = segment
-        segment.text += _uncut(row, self.cuts.get(row.run, []))
+        segment.pieces += _rest(_uncut(row, self.cuts.get(row.run, [])), segment.known)
         segment.last = row.sequence
 
     def _step(self, row: EventRecord) -> None:
@@ -187,6 +231,8 @@ class _Builder:
 
     def _run(self, row: EventRecord) -> None:
         status, error = row.payload["status"], row.payload.get("error") or {}
+        if status in (*Run.FINISHED, Run.Status.SUSPENDED):
+            self.open_text.pop(row.run, None)
         if status in (Run.Status.FAILED, Run.Status.CANCELLED, Run.Status.SUSPENDED):
             self.items.append(RunNote(**_base(row), status=status, reason=error.get("message", "")))
         if status in Run.FINISHED and row.run in self.feedback:
@@ -197,13 +243,23 @@ def build(
     rows: list[EventRecord],
     interactions: Mapping[UUID, Interaction],
     feedback: Mapping[UUID, str],
+    *,
+    continued: Mapping[UUID, Known] | None = None,
+    hold: bool = False,
 ) -> list[Item]:
-    """The items of these rows, in the order of their first ones; `feedback` is by run."""
-    builder = _Builder(interactions, feedback, _cuts(rows))
+    """The items of these rows, in the order of their first ones; `feedback` is by run.
+
+    Of those that are `continued`, the rest. `hold`: text to which more comes has its end held back.
+    """
+    builder = _Builder(interactions, feedback, _cuts(rows), continued or {})
     for row in rows:
         builder.add(row)
+    for segment in builder.open_text.values():
+        segment.held = hold
     shown = (
-        item for item in builder.items if not isinstance(item, TextSegment) or item.text.strip()
+        item
+        for item in builder.items
+        if not isinstance(item, TextSegment) or item.known or item.text.strip()
     )
     return sorted(shown, key=lambda item: item.first)
 
@@ -226,8 +282,15 @@ def _cuts(rows: list[EventRecord]) -> dict[UUID, list[TakenBack]]:
     return cuts
 
 
-def _uncut(row: EventRecord, cuts: list[TakenBack]) -> str:
+def _uncut(row: EventRecord, cuts: list[TakenBack]) -> list[Piece]:
     """The row's text without what was taken back."""
-    if not cuts:
-        return str(row.payload["text"])
-    return "".join(piece.text for piece in undo(split(row.first_sequence, row.payload), cuts))
+    return undo(split(row.first_sequence, row.payload), cuts)
+
+
+def _rest(pieces: list[Piece], known: Known | None) -> Iterator[Piece]:
+    """Those behind what is known."""
+    for piece in pieces:
+        if known is None or piece.sequence > known.sequence:
+            yield piece
+        elif piece.sequence == known.sequence:
+            yield Piece(piece.sequence, piece.text[known.offset :])

@@ -19,7 +19,7 @@ from chat_app.identity.connection import address_of
 from chat_app.identity.rates import submit
 from chat_app.page import forms
 from chat_app.page.cards import TypedAnswer
-from chat_app.page.conversation_page import Page, read_page
+from chat_app.page.conversation_page import Page, Wanted, read_page
 from chat_app.page.script_texts import WORDS
 from chat_app.page.sidebar import Sidebar, newest, sidebar
 from chat_app.protocol.parsing import STATUS
@@ -77,15 +77,20 @@ async def conversation(request: HttpRequest, conversation_id: str) -> HttpRespon
 @login_required
 async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Part of the page: the items that have events from sequence `from` on, and what changes with
-    them; with `before`, the items before that sequence alone.
+    them; with `before`, the items before that sequence alone. `text` says what the page has of an
+    item already, as `data-at` said; `hold=1`, that marks wait until they are whole.
     """
     _check_name(conversation_id)
     person = await _person(request)
-    after = max(0, forms.number(request.GET, "from") - 1)
-    before = forms.number(request.GET, "before") or None
+    wanted = Wanted(
+        after=max(0, forms.number(request.GET, "from") - 1),
+        before=forms.number(request.GET, "before") or None,
+        known=forms.known(request.GET.getlist("text")),
+        hold="hold" in request.GET,
+    )
 
     def render() -> str:
-        page = read_page(person.id, conversation_id, after=after, before=before)
+        page = read_page(person.id, conversation_id, wanted)
         return render_to_string("chat_app/part.html", _context(page), request)
 
     return HttpResponse(await reads.read(render))
@@ -175,7 +180,7 @@ async def _page(
     is_staff = getattr(await request.auser(), "is_staff", False)
 
     def render() -> str:
-        page = read_page(person.id, conversation_id, before=before, typed=typed)
+        page = read_page(person.id, conversation_id, Wanted(before=before), typed=typed)
         context = {
             **_context(page),
             **_side_context(request, person.id, conversation_id),

@@ -2,7 +2,7 @@
 
 from django import template
 
-from chat_app.page import markdown
+from chat_app.page.texts import markdown
 
 register = template.Library()
 register.filter("markdown", markdown.render)

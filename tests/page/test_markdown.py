@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat_app.page.markdown import ATTRIBUTES, TAGS, render, visible
+from chat_app.page.texts.markdown import ATTRIBUTES, TAGS, render, visible
 from sessions_app.storage.storable import storable
 from tests.hostile.attack.entries import entries, texts
 from tests.hostile.attack.throwing import executable

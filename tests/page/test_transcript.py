@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from chat_app.page import history
-from chat_app.page.conversation_page import read_transcript
+from chat_app.page.conversation_page import Wanted, read_transcript
 from chat_app.page.transcript import Item, Question, RunNote, Step, TextSegment, UserMessage
 from sessions_app.storage.run_text import fold
 from sessions_app.workflows.prompts import BinaryPrompt, Option, TextPrompt
@@ -27,8 +27,8 @@ def log(ann: User) -> StoredLog:
     return StoredLog(ann)
 
 
-def items(log: StoredLog, **where: int) -> list[Item]:
-    return read_transcript(log.conversation, **where).items
+def items(log: StoredLog, after: int = 0, before: int | None = None) -> list[Item]:
+    return read_transcript(log.conversation, Wanted(after, before)).items
 
 
 def question_at_end(log: StoredLog) -> Question:
@@ -191,7 +191,7 @@ def test_a_long_conversation_is_read_part_by_part_without_a_gap(log: StoredLog) 
         found = {item.dom_id: item for item in part.items} | found
         if not part.older:
             break
-        part = read_transcript(log.conversation, before=part.older)
+        part = read_transcript(log.conversation, Wanted(before=part.older))
     shown = sorted(found.values(), key=lambda item: item.first)
     messages = [item.text for item in shown if isinstance(item, UserMessage)]
     answers = [item.text for item in shown if isinstance(item, TextSegment)]
@@ -217,7 +217,7 @@ def test_a_part_of_large_items_has_few_of_them_and_none_is_left_out(
         found = [*shown, *found]
         if not part.older:
             break
-        part = read_transcript(log.conversation, before=part.older)
+        part = read_transcript(log.conversation, Wanted(before=part.older))
     assert [text[:2] for text in found] == [(str(number) * 2)[:2] for number in range(12)]
 
 
@@ -232,7 +232,7 @@ def test_a_question_settled_late_hides_nothing_between(log: StoredLog, ann: User
     found = set()
     while part.older:
         found |= {item.text for item in part.items if isinstance(item, UserMessage)}
-        part = read_transcript(log.conversation, before=part.older)
+        part = read_transcript(log.conversation, Wanted(before=part.older))
     found |= {item.text for item in part.items if isinstance(item, UserMessage)}
     assert found == {"asks", *(f"m{number}" for number in range(60))}
 

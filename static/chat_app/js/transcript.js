@@ -1,9 +1,15 @@
-// The transcript. The server renders every item; here text is shown the moment it comes, as plain
-// text, and the rendered item takes its place soon after.
+// The transcript. The server renders every item; here text is shown the moment it comes, as far as
+// it has no marks, and what the server made of it takes its place soon after. Of a text that grows
+// the server renders only the last block again: what is above it is on the page for good.
 
 const PACE = 250;
 const BURST_PACE = 50;
 const NEAR = 80; // px from the end that still count as being there
+const QUIET = 2000; // no more has come for so long: what was held back as unfinished is shown
+// What may be shown before the server has seen it: up to the first character that may be a mark.
+const PLAIN = /^[^\n|#*_~`[\]<>\\&]*/;
+const INLINE = "span, a, em, strong, s, br, hr, :not(pre) > code";
+const MARKS_A_LINE = /^\s*([-+=:]|\d+[.)]?)/;
 
 const items = document.getElementById("items");
 const scroller = document.getElementById("scroller");
@@ -20,9 +26,12 @@ export class Transcript extends EventTarget {
   last = Number(items.dataset.last);
   covered = this.last;
   #from = Infinity; // the oldest sequence that has to be rendered anew
-  #tails = []; // frames of text that are shown plain
+  #runs = new Set(); // whose last text is to be rendered: only what the page does not have
+  #tails = []; // pieces of text that are not yet rendered
   #breaks = new Map(); // run → sequence of its last item that is no text
   #timer = 0;
+  #quiet = 0;
+  #drawing = 0;
   #busy = false;
   #nextAt = 0;
   #failures = 0;
@@ -38,9 +47,11 @@ export class Transcript extends EventTarget {
       return;
     }
     if (sequence <= this.covered) return;
-    if (BREAKS.has(frame.type)) this.#breaks.set(frame.run_id, sequence);
-    if (frame.type === "restart_message") this.#cut(frame);
-    else this.refresh(sequence, true);
+    if (frame.type === "restart_message") return this.#cut(frame);
+    const isEnd = frame.type === "run_update_message" && frame.status === "complete";
+    const isBreak = BREAKS.has(frame.type);
+    if (isBreak) this.#breaks.set(frame.run_id, sequence);
+    this.refresh(isEnd || isBreak ? this.#endOfText(frame.run_id, sequence) : sequence, true);
   }
 
   /** Have the items from that sequence on rendered: soon, or at once where people wait for it. */
@@ -66,56 +77,43 @@ export class Transcript extends EventTarget {
   }
 
   #append(frame) {
-    const atEnd = isAtEnd();
-    this.#tails.push(frame);
-    this.#showTail(frame);
-    if (atEnd) toEnd();
+    this.#tails.push({
+      run: frame.run_id,
+      since: this.#breaks.get(frame.run_id) ?? 0,
+      sequence: frame.sequence,
+      text: frame.content.text ?? frame.content.output ?? "",
+    });
+    this.#runs.add(frame.run_id);
+    this.#drawing ||= requestAnimationFrame(() => this.#draw());
     this.refresh();
   }
 
-  #showTail(frame) {
-    const segment = this.#segment(frame);
-    if (frame.sequence <= Number(segment.dataset.sequence)) return;
-    let end = segment.querySelector(".body");
-    while (
-      end.lastElementChild &&
-      !end.lastElementChild.matches("span, a, em, strong, s, br, hr")
-    ) {
-      end = end.lastElementChild;
+  /** Show what has come since the last animation frame. */
+  #draw() {
+    cancelAnimationFrame(this.#drawing);
+    this.#drawing = 0;
+    const groups = new Map();
+    for (const tail of this.#tails) {
+      const key = `${tail.run} ${tail.since}`;
+      if (groups.has(key)) groups.get(key).push(tail);
+      else groups.set(key, [tail]);
     }
-    if (!end.lastElementChild?.matches(".tail")) {
-      const span = document.createElement("span");
-      span.className = "tail";
-      // The space that ended the rendered text is not in it.
-      if ("space" in segment.dataset) span.append(" ");
-      end.append(span);
-    }
-    end.lastElementChild.append(frame.content.text ?? frame.content.output ?? "");
+    for (const tails of groups.values()) showTail(segmentOf(tails[0]), tails);
+    if (isFollowing) toEnd();
   }
 
-  /** The run's text item that is being written, or a new one. */
-  #segment(frame) {
-    const ofRun = items.querySelectorAll(`[data-run="${CSS.escape(frame.run_id)}"]`);
-    const last = [...ofRun].at(-1);
-    const since = this.#breaks.get(frame.run_id) ?? 0;
-    if (last?.matches(".text") && Number(last.dataset.first) > since) return last;
-    const item = document.getElementById("tail").content.firstElementChild.cloneNode(true);
-    Object.assign(item.dataset, {
-      first: frame.sequence,
-      sequence: frame.sequence - 1,
-      run: frame.run_id,
-      temporary: "",
-    });
-    place(item);
-    return item;
+  /** A run's text is complete: from where on it has to be rendered, so that nothing is held back. */
+  #endOfText(run, sequence) {
+    const item = lastText(run);
+    if (!item || item.dataset.sequence === "0") return sequence;
+    this.#runs.add(run);
+    return Math.min(sequence, Math.max(1, Number(item.dataset.sequence)));
   }
 
   /** The run's text from a sequence on was cut: its items are rendered anew. */
   #cut(frame) {
     const from = frame.content.from_sequence;
-    this.#tails = this.#tails.filter(
-      (tail) => tail.run_id !== frame.run_id || tail.sequence < from,
-    );
+    this.#tails = this.#tails.filter((tail) => tail.run !== frame.run_id || tail.sequence < from);
     for (const item of items.querySelectorAll(`.text[data-run="${CSS.escape(frame.run_id)}"]`)) {
       if (Number(item.dataset.sequence) < from) continue;
       item.dataset.sequence = "0"; // whatever comes for it is newer
@@ -124,16 +122,17 @@ export class Transcript extends EventTarget {
     this.refresh(from, true);
   }
 
-  async #load() {
+  async #load(isQuiet = false) {
     if (this.#busy) return;
     this.#busy = true;
+    clearTimeout(this.#quiet);
     const from = this.#from;
     this.#from = Infinity;
     const began = Date.now();
     try {
-      this.#merge(await this.#fetch(`from=${from}`), from);
+      this.#merge(await this.#fetch(this.#query(from, isQuiet)), from);
       this.#failures = 0;
-      // A long answer takes longer to render: never spend most of the time on it.
+      // Never spend most of the time on it.
       this.#nextAt = Date.now() + Math.max(PACE, 3 * (Date.now() - began));
     } catch {
       this.#from = Math.min(this.#from, from);
@@ -142,6 +141,37 @@ export class Transcript extends EventTarget {
     }
     this.#busy = false;
     if (this.#from < Infinity || this.last > this.covered) this.refresh();
+    else this.#showHeldLater();
+  }
+
+  /** What to ask for: of texts that grow, what is not on the page for good. */
+  #query(from, isQuiet) {
+    const query = new URLSearchParams({ from });
+    if (!isQuiet) query.set("hold", "1");
+    for (const run of this.#runs) {
+      const item = lastText(run);
+      if (!item || item.dataset.sequence === "0") continue; // it is begun anew
+      const open = item.querySelector(".open");
+      if (open) query.append("text", open.dataset.at);
+    }
+    this.#runs.clear();
+    return query;
+  }
+
+  /** Nobody knows whether more comes: after a moment the text is shown as if it were complete. */
+  #showHeldLater() {
+    const held = items.querySelectorAll(".open[data-held]");
+    if (!held.length) return;
+    this.#quiet = setTimeout(() => {
+      for (const open of held) {
+        if (!open.isConnected) continue;
+        this.#from = Math.min(
+          this.#from,
+          this.#endOfText(open.closest(".item").dataset.run, Infinity),
+        );
+      }
+      if (this.#from < Infinity) this.#load(true);
+    }, QUIET);
   }
 
   async #fetch(query) {
@@ -155,7 +185,6 @@ export class Transcript extends EventTarget {
   }
 
   #merge(part, from) {
-    const atEnd = isAtEnd();
     for (const tail of items.querySelectorAll(".tail")) tail.remove();
     for (const item of items.querySelectorAll("[data-temporary]")) item.remove();
     const rendered = [...part.querySelector("[data-part=items]").children];
@@ -166,16 +195,30 @@ export class Transcript extends EventTarget {
     }
     for (const item of rendered) {
       const old = document.getElementById(item.id);
-      if (!old) place(item);
+      if (item.hasAttribute("data-continues")) this.#continue(old, item);
+      else if (!old) place(item);
       else if (isChanged(old, item)) exchange(old, item);
     }
     this.#removeEmptied(from);
     this.covered = Math.max(this.covered, Number(part.dataset.last));
     this.last = Math.max(this.last, this.covered);
     this.#tails = this.#tails.filter((tail) => tail.sequence > this.covered);
-    for (const tail of this.#tails) this.#showTail(tail);
     this.dispatchEvent(new CustomEvent("part", { detail: part }));
-    if (atEnd) toEnd(); // last: what else came with the part may have made this smaller
+    this.#draw(); // last: what else came with the part may have made this smaller
+  }
+
+  /** Put what is new of a text in the place of its last block. */
+  #continue(old, item) {
+    const open = old?.querySelector(".open");
+    if (!open || old.dataset.sequence === "0") {
+      // Cut meanwhile: all of it is wanted.
+      this.#from = Math.min(this.#from, Number(item.dataset.first));
+      return;
+    }
+    const parts = [...item.querySelector(".body").children];
+    open.replaceWith(...parts.flatMap((part) => ["\n", part]));
+    old.dataset.sequence = item.dataset.sequence;
+    old.toggleAttribute("data-space", item.hasAttribute("data-space"));
   }
 
   /** Text that was cut and not begun anew is rendered no more. */
@@ -186,13 +229,71 @@ export class Transcript extends EventTarget {
   }
 }
 
-/** Show the end of the transcript. */
+// Layout is read when the person scrolls, not when text comes. Who scrolls up stays there.
+let isFollowing = true;
+let scrolledTo = 0;
+scroller.addEventListener("scroll", () => {
+  const at = scroller.scrollTop;
+  const isAtEnd = scroller.scrollHeight - at - scroller.clientHeight < NEAR;
+  if (isAtEnd || at < scrolledTo) isFollowing = isAtEnd;
+  scrolledTo = at;
+});
+new ResizeObserver(() => isFollowing && toEnd()).observe(scroller);
+
+/** Show the end of the transcript, also when more comes. */
 export function toEnd() {
+  isFollowing = true;
   scroller.scrollTop = scroller.scrollHeight;
 }
 
-function isAtEnd() {
-  return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
+/** The items of a run, the newest first. */
+function* itemsOf(run) {
+  for (let item = items.lastElementChild; item; item = item.previousElementSibling) {
+    if (item.dataset.run === run) yield item;
+  }
+}
+
+/** The last text of a run, if it is its last item that the server has rendered. */
+function lastText(run) {
+  for (const item of itemsOf(run)) {
+    if (!("temporary" in item.dataset)) return item.matches(".text") ? item : null;
+  }
+  return null;
+}
+
+/** The run's text item that is being written where a piece comes, or a new one. */
+function segmentOf({ run, since, sequence }) {
+  let found = null;
+  for (const item of itemsOf(run)) {
+    if (Number(item.dataset.first) <= since) break;
+    if (item.matches(".text")) found = item;
+  }
+  if (found) return found;
+  const item = document.getElementById("tail").content.firstElementChild.cloneNode(true);
+  Object.assign(item.dataset, { first: sequence, sequence: sequence - 1, run, temporary: "" });
+  place(item);
+  return item;
+}
+
+/** Show what has come of a text since it was rendered, in one text node. */
+function showTail(segment, tails) {
+  const fresh = tails.filter((tail) => tail.sequence > Number(segment.dataset.sequence));
+  const text = PLAIN.exec(fresh.map((tail) => tail.text).join(""))[0];
+  const isHeld = segment.querySelector(".open[data-held]");
+  const isMark = "temporary" in segment.dataset && MARKS_A_LINE.test(text);
+  if (!text || isHeld || isMark) return;
+  let end = segment.querySelector(".open") ?? segment.querySelector(".body");
+  while (end.lastElementChild && !end.lastElementChild.matches(INLINE)) {
+    end = end.lastElementChild;
+  }
+  let tail = end.lastElementChild;
+  if (!tail?.matches(".tail")) {
+    tail = document.createElement("span");
+    tail.className = "tail";
+    end.append(tail);
+  }
+  // The space that ended the rendered text is not in it.
+  tail.textContent = ("space" in segment.dataset ? " " : "") + text;
 }
 
 /** Put an item at its place, which is by its first sequence. */

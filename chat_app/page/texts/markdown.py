@@ -4,7 +4,7 @@ Two walls: the parser takes no HTML, and an allow-list cleans what it made.
 """
 
 import unicodedata
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import nh3
@@ -29,10 +29,13 @@ SCROLLS = {
 JOINER = "\u200d"
 
 
-def render(text: str) -> SafeString:
-    """The Markdown as safe HTML. Images become links: loading one would tell its host who reads."""
+def render(text: str, references: Mapping[str, Any] | None = None) -> SafeString:
+    """The Markdown as safe HTML. Images become links: loading one would tell its host who reads.
+
+    `references` are links that are defined elsewhere.
+    """
     html = nh3.clean(
-        _parser.render(text),
+        _parser.render(text, {"references": dict(references or {})}),
         tags=TAGS,
         attributes=ATTRIBUTES,
         url_schemes=set(SCHEMES),

@@ -1,0 +1,100 @@
+"""Where an answer can be cut, so that each part renders as it does in the whole.
+
+An answer grows at its end. What is above its last block never changes again, so it is rendered and
+sent once, however long the answer becomes.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+# Characters of a block; one that is longer is cut. Browsers lay out a block as a whole.
+LONGEST = 8192
+
+TABLE = "table"
+FENCE = r"(?:`{3,9}|~{3,9})[\w+#-]{0,20}"
+# What a part may begin inside of: a fence by its first line, or a table.
+INSIDE = re.compile(rf"(?:{TABLE}|{FENCE})?", re.ASCII)
+
+_LINE_END = re.compile(r"\r\n?|\n")
+_FENCE = re.compile(FENCE, re.ASCII)
+_ITEM = re.compile(r"\n(?=(?:[-*+]|[0-9]{1,9}[.)])[ \t])")
+_PIPE = re.compile(r"(?<!\\)\|")
+
+
+class Cut(NamedTuple):
+    """`above` are parts, as Markdown to render each by itself; what changes yet begins at `at`,
+    `inside` of something. `references` are the links that are defined anywhere in the text.
+    """
+
+    above: list[str]
+    at: int
+    inside: str
+    references: dict[str, Any]
+
+
+def cut(text: str, inside: str = "") -> Cut:
+    """Cut a text, which may begin inside of something, before its last block."""
+    head = opening(inside, text)
+    whole = head + text
+    lines = [0, *(end.end() for end in _LINE_END.finditer(whole))]
+    env: dict[str, Any] = {}
+    # The last line may yet become anything: the one above it decides nothing either.
+    tokens = _parser.parse(whole[: lines[-1]], env)
+    blocks = [(lines[token.map[0]], token) for token in tokens if token.level == 0 and token.map]
+    blocks = blocks or [(0, Token("paragraph_open", "p", 1))]
+    ends = [start for start, _ in blocks[1:]] + [len(whole)]
+    above, prefix, begin = [], "", 0
+    for (start, block), end in zip(blocks, ends, strict=True):
+        for at in _cuts(whole, max(start, len(head)), end, block):
+            above.append(prefix + whole[begin:at])
+            inside = _inside(block)
+            prefix, begin = opening(inside, whole[at:]), at
+    last = blocks[-1][0]
+    if last > begin:
+        above.append(prefix + whole[begin:last])
+        begin, inside = last, ""
+    return Cut(above, max(0, begin - len(head)), inside, env.get("references", {}))
+
+
+def opening(inside: str, text: str) -> str:
+    """What has to stand before a text that begins inside of something."""
+    if inside == TABLE:
+        row = text.partition("\n")[0].strip().removeprefix("|").removesuffix("|")
+        columns = len(_PIPE.split(row))
+        return f"|{' |' * columns}\n|{'-|' * columns}\n"
+    return f"{inside}\n" if inside else ""
+
+
+def _cuts(text: str, start: int, end: int, block: Token) -> Iterator[int]:
+    """Where a block is cut that is too long: between items, lines, or at least words."""
+    is_list = block.type in ("bullet_list_open", "ordered_list_open")
+    while end - start > LONGEST:
+        window = text[start : start + LONGEST]
+        items = [found.end() for found in _ITEM.finditer(window)] if is_list else []
+        start += (
+            items[-1] if items else (window.rfind("\n") + 1 or window.rfind(" ") + 1 or LONGEST)
+        )
+        yield start
+
+
+def _inside(block: Token) -> str:
+    """What the rest of a block is inside of."""
+    if block.type == "table_open":
+        return TABLE
+    if block.type == "fence":
+        fence = _FENCE.match(f"{block.markup[:9]}{block.info.strip()}")
+        return fence[0] if fence else ""
+    return ""
+
+
+def _make_parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.core.ruler.enableOnly(["normalize", "block"])
+    return parser
+
+
+_parser = _make_parser()

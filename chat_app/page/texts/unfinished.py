@@ -1,0 +1,65 @@
+"""What of a growing text is held back: marks, which mean nothing before they are whole."""
+
+import re
+
+# A row, a heading, a fence; or marks that may become one, a list or a rule.
+_BLOCK = re.compile(r"[ \t>]*(?:\||#{1,6}|`{3}|~{2}|[-*+_=:`|~ ]+$|\d{1,9}[.)]?\s*$)")
+_CLOSING = re.compile(r" {0,3}(?:`+|~+)\s*$")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_DELIMITERS = re.compile(r"\s*\|?\s*:?-+:?\s*(?:\||$)")
+_CODE = re.compile(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+_INLINE = (
+    re.compile(r"`"),
+    re.compile(r"!?\[[^\]\n]{0,200}(?:\](?:\([^)\s]{0,500})?)?$"),
+    re.compile(r"(?<![\w*])\*(?![\s*])[^*]*$"),
+    re.compile(r"(?<![\w_])_(?![\s_])[^_]*$"),
+    re.compile(r"[*_~!\\]+$"),
+    re.compile(r"&#?\w{0,20}$"),
+)
+_PAIRS = ("**", "__", "~~")
+# Characters; a mark that is so far back and has no other is none.
+_FAR = 500
+
+
+def finished(text: str, inside: str = "") -> str:
+    """The last block of a text, which may begin inside of something, without its unfinished end."""
+    start = text.rfind("\n") + 1
+    above, line = text[:start], text[start:]
+    if _in_fence(above, inside):
+        return above if _CLOSING.match(line) else text
+    if _BLOCK.match(line):
+        text, line = above, ""
+    if not line:
+        return _without_header(text, inside)
+    return text[: _first_open_mark(text)]
+
+
+def _in_fence(lines: str, inside: str) -> bool:
+    """Whether the next line is code."""
+    fence = ""
+    for line in [inside, *lines.splitlines()]:
+        found = _FENCE.match(line)
+        if found and not fence:
+            fence = found[1]
+        elif found and found[1].startswith(fence) and not line.strip().strip(fence[0]):
+            fence = ""
+    return bool(fence)
+
+
+def _without_header(text: str, inside: str) -> str:
+    """Without a line that becomes the head of a table by the next one."""
+    *before, last, _ = ["", "", *text.split("\n")]
+    if inside or not last.lstrip().startswith("|") or _DELIMITERS.match(last):
+        return text
+    is_first = not before[-1].lstrip().startswith("|")
+    return text[: len(text) - len(last) - 1] if is_first else text
+
+
+def _first_open_mark(text: str) -> int:
+    """Where the first mark stands that has no partner yet; else the end."""
+    start = text.rfind("\n\n") + 1
+    masked = _CODE.sub(lambda found: "x" * len(found[0]), text[start:])
+    places = [found.start() for mark in _INLINE if (found := mark.search(masked))]
+    places += [masked.rindex(pair) for pair in _PAIRS if masked.count(pair) % 2]
+    first = min((at for at in places if len(masked) - at < _FAR), default=len(masked))
+    return start + first
