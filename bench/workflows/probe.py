@@ -13,6 +13,8 @@ PROBE_WORKFLOW is set.
     stream N          N chunks "t0 ", "t1 ", … without delay
     slowask MS        as ask, after so many milliseconds
     slowstream N MS   as stream, with so many milliseconds before each chunk
+    report N M MS     N characters of Markdown at once, then M tokens of it, with so many
+                      milliseconds before each
     step N [MS]       N journaled steps; each waits so many milliseconds, then appends a line to the
                       file named by PROBE_LOG, and two to that named by PROBE_DIARY
     model N MS        as stream, by one streamed step that yields nothing itself, with so many
@@ -47,6 +49,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Value
 from django.db.models.functions import Concat
 
+from bench.workflows import probe_report
 from bench.workflows.probe_diary import note
 from sessions_app.workflows import (
     BinaryPrompt,
@@ -171,6 +174,16 @@ async def slowstream(context: Context, arguments: list[str]) -> AsyncGenerator[s
     for number in range(int(arguments[0])):
         await asyncio.sleep(int(arguments[1]) / 1000)
         yield f"t{number} "
+
+
+async def report(_: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """A long answer: its beginning at once, and the rest in tokens."""
+    length, number, milliseconds = map(int, arguments)
+    text = probe_report.report(length + number * 4)
+    yield text[:length]
+    for token in probe_report.tokens(text[length:]):
+        await asyncio.sleep(milliseconds / 1000)
+        yield token
 
 
 async def step(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
@@ -329,6 +342,7 @@ PARTS: dict[str, Part] = {
     "stream": stream,
     "slowask": slowask,
     "slowstream": slowstream,
+    "report": report,
     "step": step,
     "transact": transact,
     "waitfor": waitfor,

@@ -5,6 +5,7 @@
 const PACE = 250;
 const BURST_PACE = 50;
 const NEAR = 80; // px from the end that still count as being there
+const CHUNK = 25; // blocks of a long text that are put together
 const QUIET = 2000; // no more has come for so long: what was held back as unfinished is shown
 // What may be shown before the server has seen it: up to the first character that may be a mark.
 const PLAIN = /^[^\n|#*_~`[\]<>\\&]*/;
@@ -199,6 +200,7 @@ export class Transcript extends EventTarget {
       else if (!old) place(item);
       else if (isChanged(old, item)) exchange(old, item);
     }
+    for (const body of items.querySelectorAll(":scope > .text > .body")) bundle(body);
     this.#removeEmptied(from);
     this.covered = Math.max(this.covered, Number(part.dataset.last));
     this.last = Math.max(this.last, this.covered);
@@ -244,6 +246,17 @@ new ResizeObserver(() => isFollowing && toEnd()).observe(scroller);
 export function toEnd() {
   isFollowing = true;
   scroller.scrollTop = scroller.scrollHeight;
+}
+
+/** Put blocks together that are complete: each box of a text costs something at each frame. */
+function bundle(body) {
+  const loose = body.querySelectorAll(":scope > :not(.chunk, .open)");
+  for (let start = 0; start + 2 * CHUNK <= loose.length; start += CHUNK) {
+    const chunk = document.createElement("div");
+    chunk.className = "chunk";
+    loose[start].before(chunk);
+    for (let each = start; each < start + CHUNK; each += 1) chunk.append(loose[each], "\n");
+  }
 }
 
 /** The items of a run, the newest first. */

@@ -1,0 +1,132 @@
+"""A text that grows: what the page gets of it, in parts, is what the whole is rendered to."""
+
+import re
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import User
+
+from bench.workflows.probe_report import report, tokens
+from chat_app.page.conversation_page import Wanted, read_transcript
+from chat_app.page.history import Known
+from chat_app.page.texts import blocks
+from chat_app.page.texts.markdown import render
+from chat_app.page.texts.unfinished import finished
+from chat_app.page.transcript import ShownText, TextSegment
+from sessions_app.models import Run
+from sessions_app.storage.run_text import fold
+from tests.support.database.stored_log import StoredLog
+
+pytestmark = pytest.mark.django_db
+
+TEXTS = {
+    "report": report(6000),
+    "one line": "word " * 5000,
+    "code": "```python\n" + "value = [1] | 2  # a line\n" * 900 + "```\nThe end.\n",
+    "table": "| a | b |\n|---|---|\n" + "| one | two |\n" * 1500 + "\nThe end.\n",
+    "list": "".join(f"{number}. item\n   - below it\n" for number in range(1, 900)),
+    "lines": "a line\r\n" * 2500,
+    "no spaces": "x" * 20_000,
+}
+
+
+class Reader:
+    """A page that asks for what is new of one text."""
+
+    def __init__(self, log: StoredLog, run: Run) -> None:
+        self._log = log
+        self._run = run
+        self._known: dict[UUID, Known] = {}
+        self.above = ""
+        self.last = ""
+        self.sizes: list[int] = []
+
+    def look(self, after: int) -> None:
+        wanted = Wanted(after=after, known=self._known, hold=True)
+        for item in read_transcript(self._log.conversation, wanted).items:
+            if isinstance(item, TextSegment):
+                self._take(item, item.shown)
+
+    def _take(self, item: TextSegment, shown: ShownText) -> None:
+        if not item.known:
+            self.above = ""
+        self.above += "".join(shown.above)
+        self.last = "".join(shown.last)
+        self._known = {self._run.id: shown.place}
+        self.sizes.append(len(item.text))
+
+    @property
+    def html(self) -> str:
+        # The attributes of what scrolls come in any order.
+        return re.sub(r"<(div|pre) [^>]*>", r"<\1>", self.above + self.last)
+
+
+def words(html: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", html).split())
+
+
+@pytest.fixture
+def log() -> StoredLog:
+    return StoredLog(User.objects.create_user("ann"))
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_what_has_grown_is_the_whole(log: StoredLog, name: str) -> None:
+    run = log.message()
+    reader = Reader(log, run)
+    for piece in tokens(TEXTS[name], 311):
+        reader.look(log.text(run, piece) - 1)
+    fold(run.id, run.conversation_id)
+    reader.look(log.end(run) - 2)
+    whole = Reader(log, run)
+    whole.look(0)
+    assert words(reader.html) == words(whole.html)
+    if name != "lines":  # a line end may be cut in two there
+        assert reader.html == whole.html
+    # However long it became, each look read little.
+    assert max(reader.sizes) <= blocks.LONGEST + 4 * 311
+
+
+def test_text_that_was_taken_back_is_not_gone_on_with(log: StoredLog) -> None:
+    run = log.message()
+    reader = Reader(log, run)
+    first = log.text(run, "# One\n\nTwo\n\n", "Three\n\n")
+    reader.look(first - 2)
+    log.append(run, "restart", {"from_sequence": first - 1})
+    reader.look(log.text(run, "Another") - 1)
+    assert words(reader.html) == "Another"
+
+
+def test_text_behind_a_step_begins_anew(log: StoredLog) -> None:
+    run = log.message()
+    reader = Reader(log, run)
+    reader.look(log.text(run, "One\n\nTwo") - 1)
+    log.step(run, "look")
+    after = log.text(run, "Three") - 1
+    reader.look(after)
+    assert reader.html == "<p>Three</p>\n"
+
+
+@pytest.mark.parametrize(
+    "text", [report(1500), "a **b *c* d** e `f` ~~g~~ [h](https://i.example) _j_ "]
+)
+def test_no_mark_is_shown_before_it_is_whole(text: str) -> None:
+    for end in range(len(text)):
+        found = blocks.cut(text[:end])
+        last = text[found.at : end]
+        shown = "".join(map(render, found.above)) + render(finished(last, found.inside))
+        prose = words(re.sub(r"<pre.*?</pre>", "", shown, flags=re.DOTALL))
+        assert not re.search(r"[*`#|\[\]~]|\b_", prose), (text[:end], prose)
+
+
+@pytest.mark.parametrize(
+    "text", ["2 * 3 = 6 and", "snake_case is", "an [unclosed bracket " + "x" * 600, "a | b and"]
+)
+def test_a_mark_that_is_none_is_shown(text: str) -> None:
+    assert finished(text) == text
+
+
+def test_marks_in_code_are_shown() -> None:
+    assert finished("```c\n# define X |") == "```c\n# define X |"
+    assert finished("```c\nx\n``") == "```c\nx\n"
+    assert finished("# define", "```c") == "# define"
