@@ -65,6 +65,7 @@ class RunRequest:
     text: str
     client_format: str
     workflow: str | None
+    model: str | None = None
 
 
 async def begin(request: Known, headers: RunHeaders, wanted: RunRequest) -> Begun:
@@ -92,6 +93,7 @@ async def begin(request: Known, headers: RunHeaders, wanted: RunRequest) -> Begu
                 wanted.text,
                 wanted.client_format,
                 wanted.workflow,
+                wanted.model,
                 metadata(request.scope),
                 # No HTTP client need know how to answer, and the run would hold up all after it.
                 second_message="interrupt_asking",

@@ -10,7 +10,6 @@ from chat_app.api import problems, schemas, sse
 from chat_app.api.auth import Known
 from chat_app.api.problems import Failure
 from chat_app.api.run_requests import Begun, RunRequest, answer_streaming, begin, outcome
-from sessions_app.workflows import registry
 
 router = Router(tags=["Runs"])
 
@@ -108,10 +107,7 @@ async def completions(
 
 def _run_request(body: schemas.ChatBody, query: schemas.RunQuery, client_format: str) -> RunRequest:
     """A client of OpenAI's has to name a model; one that is a workflow's name is taken for it."""
-    workflow = query.workflow
-    if any(body.model == offered.workflow.name for offered in registry.offered()):
-        workflow = workflow or body.model
-    return RunRequest(body.text or "", client_format, workflow)
+    return RunRequest(body.text or "", client_format, query.workflow, body.model)
 
 
 async def _single(begun: Begun, response: HttpResponse) -> Status[Any]:

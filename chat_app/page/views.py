@@ -24,14 +24,13 @@ from chat_app.page.script_texts import WORDS
 from chat_app.page.sidebar import Sidebar, newest, sidebar
 from chat_app.protocol.parsing import STATUS
 from chat_app.settings import ChatSettings
-from sessions_app.conversations import answers
+from sessions_app.conversations import access, answers
 from sessions_app.conversations.answers import Outcome
 from sessions_app.conversations.messages import MAX_MESSAGE, MAX_NAME
 from sessions_app.conversations.messages import stop as stop_runs
 from sessions_app.errors import NotFound, Refused, StorageUnavailable, TooMany
 from sessions_app.models.people import Person, UserId
 from sessions_app.storage import reads
-from sessions_app.workflows import registry
 
 
 async def socket(request: HttpRequest) -> HttpResponse:
@@ -187,7 +186,7 @@ async def _page(
             **_site_context(),
             "username": person.username,
             "is_staff": is_staff,
-            "choices": registry.offered(),
+            "choices": access.usable(person.id),
             "message_id": uuid4(),
             "longest_message": MAX_MESSAGE,
             "before": before,

@@ -4,11 +4,13 @@ Each function is one transaction, committed by the one writer; the hosts are wok
 A crash before it leaves nothing, one after it leaves work that the next start takes up.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sessions_app.errors import Busy, Invalid, NotFound
+from sessions_app.conversations import access
+from sessions_app.errors import Busy, Invalid, NotFound, UnknownWorkflow
 from sessions_app.models import Conversation, Event, Run
 from sessions_app.models.people import UserId
 from sessions_app.notify.announce import announce
@@ -57,6 +59,7 @@ UNFINISHED = """
 class IncomingMessage:
     """A user message as it comes in. `message_id` is the client's: its repeat starts nothing.
 
+    `model` is what a client of OpenAI's calls a model: a workflow's name, or any other.
     `second_message` is what it does to active runs where the workflow leaves that open.
     """
 
@@ -64,6 +67,7 @@ class IncomingMessage:
     text: str
     client_format: str = ""
     workflow: str | None = None
+    model: str | None = None
     metadata: dict[str, Any] | None = None
     second_message: Policy | OnlyAsking = "enqueue"
 
@@ -139,20 +143,28 @@ def check_message(conversation_id: str, message: IncomingMessage) -> None:
 
 
 def submit_in(
-    tx: Transaction, owner: UserId, conversation_id: str, message: IncomingMessage
+    tx: Transaction,
+    owner: UserId,
+    conversation_id: str,
+    message: IncomingMessage,
+    *,
+    trusted: bool = False,
 ) -> SubmittedMessage:
-    """What `submit` does, within a transaction, once the message is checked."""
+    """What `submit` does, within a transaction, once the message is checked.
+
+    `trusted`: it is not the owner who asks for it, so the workflow may be one for others.
+    """
     # Locked, as by `Transaction.lock`.
     locked = " FOR UPDATE" if sql.is_postgresql() else ""
     known = sql.fetch(CONVERSATION + locked, (owner, conversation_id))
     if not known:
-        workflow = registry.get(message.workflow).workflow.name
+        workflow = _new(owner, message, trusted=trusted)
         _create(tx, owner, conversation_id, workflow, message)
         # Another process may have been faster: then it is theirs.
         known = sql.fetch(CONVERSATION + locked, (owner, conversation_id))
     [(row_id, workflow)] = known
     conversation = sql.read_uuid(row_id)
-    offered = registry.get(workflow)
+    offered = registry.get(workflow) if trusted else access.find(owner, workflow)
     policy = offered.policy or message.second_message
     if policy == "reject":
         _check_free(conversation, message)
@@ -171,6 +183,16 @@ def submit_in(
     sequence = tx.append(run, Event.Type.USER_MESSAGE.value, payload)
     announce(tx, key)
     return SubmittedMessage(conversation, run.id, sequence, duplicate=False)
+
+
+def _new(owner: UserId, message: IncomingMessage, *, trusted: bool) -> str:
+    """The workflow of a conversation that begins."""
+    if trusted:
+        return registry.get(message.workflow).workflow.name
+    if message.workflow is None and message.model is not None:
+        with suppress(UnknownWorkflow):
+            return access.find(owner, message.model).workflow.name
+    return access.find(owner, message.workflow).workflow.name
 
 
 def _create(

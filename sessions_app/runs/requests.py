@@ -206,7 +206,7 @@ def _submit(tx: Transaction, owner: UserId, conversation_id: str, message: Incom
     other = theirs.exclude(workflow=message.workflow).values_list("workflow", flat=True).first()
     if other is not None:
         raise Invalid(f"The conversation {conversation_id!r} is one of the workflow {other!r}.")
-    return messages.submit_in(tx, owner, conversation_id, message).run
+    return messages.submit_in(tx, owner, conversation_id, message, trusted=True).run
 
 
 async def acall_back(token: str, payload: Any) -> Outcome:

@@ -33,7 +33,16 @@ class WorkflowConfig(BaseModel):
     per_user_idle: float = Field(default=3600, ge=0)
     # Which workers host it, where there are several: those that take jobs of this queue.
     queue: str = Field(default=DEFAULT_QUEUE, pattern=r"^[A-Za-z0-9_-]{1,50}$")
+    # For whom it is: people of one of these groups, and those with the permission (`app.codename`).
+    # Without both it is for everybody.
+    groups: list[str] = []
+    permission: str | None = Field(default=None, pattern=r"^\w+\.\w+$")
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def limited(self) -> bool:
+        """Whether it is for some people only."""
+        return bool(self.groups or self.permission)
 
 
 class RuntimeConfig(BaseModel):

@@ -270,6 +270,11 @@ def resolve(
     return Offered(workflow, config, options or workflow.options.model_validate(config.options))
 
 
+def find(name: str) -> Offered | None:
+    """The offered workflow of that name, if there is one."""
+    return _offered.get(name)
+
+
 def get(name: str | None = None) -> Offered:
     """The offered workflow of that name; the default one without a name.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
@@ -21,6 +22,8 @@ from sessions_app.models import HostLease
 from sessions_app.operations.doctor import disk, sqlite
 from sessions_app.operations.doctor.examine import examine
 from sessions_app.operations.doctor.findings import Check, Finding, ok, wrong
+from sessions_app.workflows import registry
+from sessions_app.workflows.config import RuntimeConfig
 from tests.conftest import NewServer
 from tests.support.database import operator_rows
 from tests.support.processes.command import run
@@ -187,6 +190,21 @@ def test_what_is_public_must_be_safe(settings: Any) -> None:
     lines = found("settings")
     assert "wrong: DEBUG is on: errors show the code to everybody" in lines
     assert "warning: cookies go over plain HTTP" in lines
+
+
+def test_a_workflow_that_nobody_may_use_is_told() -> None:
+    limited = {"groups": ["managers", "nobody"], "permission": "shop.buy"}
+    config = {"default": "calculator", "workflows": {"calculator": limited}}
+    Group.objects.create(name="managers")
+    registry.offer(RuntimeConfig.model_validate(config))
+    try:
+        told = found("workflows")
+    finally:
+        registry.offer_configured()
+    assert told[1:] == [
+        "wrong: calculator is for the group 'nobody': there is none",
+        "wrong: calculator is for shop.buy: there is no such permission",
+    ]
 
 
 def test_no_secret_is_printed(settings: Any) -> None:

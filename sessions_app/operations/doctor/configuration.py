@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from django.conf import settings
+from django.contrib.auth.models import Group, Permission
 from django.core import checks
 
 from sessions_app.operations.doctor.findings import Check, Finding, ok, warning, wrong
@@ -45,6 +46,22 @@ def _workflows() -> Iterator[Finding]:
     names = ", ".join(offered.workflow.name for offered in registry.offered())
     file = RuntimeSettings.load().WORKFLOWS_FILE
     yield ok(f"{file.name if file else 'what is declared'} offers {names}")
+    for offered in registry.offered():
+        yield from _limits(offered)
+
+
+def _limits(offered: registry.Offered) -> Iterator[Finding]:
+    """Groups and a permission that nobody can have: a slip of the pen shuts everybody out."""
+    name, config = offered.workflow.name, offered.config
+    known = Group.objects.filter(name__in=config.groups).values_list("name", flat=True)
+    for group in sorted({*config.groups} - {*known}):
+        yield wrong(f"{name} is for the group {group!r}: there is none", "Make it, or mend it.")
+    if config.permission:
+        app, codename = config.permission.split(".")
+        if not Permission.objects.filter(content_type__app_label=app, codename=codename).exists():
+            yield wrong(
+                f"{name} is for {config.permission}: there is no such permission", "Mend it."
+            )
 
 
 CHECKS = (Check("settings", _settings), Check("workflows", _workflows))

@@ -56,7 +56,7 @@ def test_extra_workflows_are_offered_where_the_file_has_none(tmp_path: Path) -> 
             GOOD + "    colour: red\n",
             "FILE, line 4: workflows.calculator.colour: there is no such key; those that there "
             "are: max_concurrency, max_concurrency_per_user, second_message, per_user_idle, queue, "
-            "options",
+            "groups, permission, options",
         ),
         (
             GOOD + "colour: red\n",

@@ -1,0 +1,49 @@
+"""Who may use which workflow: the configuration limits some to groups, or to a permission."""
+
+from django.contrib.auth.models import PermissionsMixin
+
+from sessions_app.errors import UnknownWorkflow
+from sessions_app.models.people import UserId, users
+from sessions_app.workflows import registry
+from sessions_app.workflows.config import WorkflowConfig
+from sessions_app.workflows.registry import Offered
+
+
+def usable(user: UserId) -> list[Offered]:
+    """The workflows that this user may use, the default one first. Blocks."""
+    offered = registry.offered()
+    limited = [one for one in offered if one.config.limited]
+    if not limited:
+        return offered
+    person = _load(user)
+    return [one for one in offered if not one.config.limited or _belongs(person, one.config)]
+
+
+def find(user: UserId, name: str | None) -> Offered:
+    """The workflow of that name, or without one the first that the user may use. Blocks.
+
+    Raises:
+        UnknownWorkflow: it is not offered, or not to this user, who is not told which.
+    """
+    if name is None:
+        for one in usable(user):
+            return one
+        raise UnknownWorkflow("(default)", [])
+    offered = registry.find(name)
+    if offered is None or (offered.config.limited and not _belongs(_load(user), offered.config)):
+        raise UnknownWorkflow(name, sorted(one.workflow.name for one in usable(user)))
+    return offered
+
+
+def _load(user: UserId) -> PermissionsMixin | None:
+    found = users().filter(pk=user).first()
+    return found if isinstance(found, PermissionsMixin) else None
+
+
+def _belongs(person: PermissionsMixin | None, config: WorkflowConfig) -> bool:
+    """Superusers have all permissions, and belong to every group."""
+    if person is None:
+        return False
+    if person.is_superuser or (config.permission and person.has_perm(config.permission)):
+        return bool(getattr(person, "is_active", True))
+    return person.groups.filter(name__in=config.groups).exists()

@@ -1,0 +1,109 @@
+"""A workflow that is limited to some people is not there for the others, at any door."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import NewServer
+from tests.http.client import Http, chat
+from tests.support.server import Response, Server
+from tests.support.websocket import WsClient
+
+CONFIG = """
+default: calculator
+workflows:
+  calculator: {groups: [managers]}
+  expense_approval: {groups: [managers], permission: auth.view_user}
+  probe: {}
+"""
+JOIN = """
+    INSERT INTO auth_user_groups (user_id, group_id)
+    SELECT u.id, g.id FROM auth_user u, auth_group g WHERE u.username = ? AND g.name = 'managers'
+"""
+LEAVE = "DELETE FROM auth_user_groups"
+PERMIT = """
+    INSERT INTO auth_user_user_permissions (user_id, permission_id)
+    SELECT u.id, p.id FROM auth_user u, auth_permission p
+    WHERE u.username = 'user0' AND p.codename = 'view_user'
+"""
+MANAGER, STRANGER, PERMITTED, SUPERUSER = "ann", "ben", "user0", "admin"
+BEGUN = "SELECT workflow FROM sessions_app_conversation ORDER BY created_at DESC LIMIT 1"
+
+
+@pytest.fixture
+def server(new_server: NewServer, tmp_path: Path) -> Server:
+    """A server with two workflows for some, and one for everybody."""
+    config = tmp_path / "workflows.yaml"
+    config.write_text(CONFIG)
+    server = new_server(WORKFLOWS_FILE=str(config))
+    server.execute("INSERT INTO auth_group (name) VALUES ('managers')")
+    server.execute(JOIN, MANAGER)
+    server.execute(PERMIT)
+    return server
+
+
+def begin(server: Server, user: str, workflow: str | None) -> Response:
+    return Http(server, user, workflow=workflow).generate("1 + 1")
+
+
+@pytest.mark.parametrize(
+    ("user", "may"),
+    [
+        (MANAGER, {"calculator", "expense_approval", "probe"}),
+        (PERMITTED, {"expense_approval", "probe"}),
+        (SUPERUSER, {"calculator", "expense_approval", "probe"}),
+        (STRANGER, {"probe"}),
+    ],
+)
+def test_who_may_not_use_it_is_told_of_none(server: Server, user: str, may: set[str]) -> None:
+    for name in ("calculator", "expense_approval", "probe"):
+        answer = begin(server, user, name)
+        assert (answer.status != 422) == (name in may)
+        if name not in may:
+            offered = ", ".join(sorted(may))
+            sentence = f"There is no workflow '{name}' here. Offered are: {offered}."
+            assert answer.json()["detail"] == sentence
+    page = Http(server, user, workflow=None).get("/c/new/").text
+    titles = {"calculator": "Calculator", "expense_approval": "Expense approval", "probe": "Probe"}
+    assert {name for name, title in titles.items() if title in page} == may
+
+
+@pytest.mark.parametrize(
+    ("user", "first"),
+    [(MANAGER, "calculator"), (PERMITTED, "probe"), (STRANGER, "probe")],
+)
+def test_without_a_name_it_is_the_first_that_one_may_use(
+    server: Server, user: str, first: str
+) -> None:
+    begin(server, user, None)
+    assert server.rows(BEGUN) == [{"workflow": first}]
+
+
+def test_a_model_of_that_name_is_as_good_as_any_other(server: Server) -> None:
+    for user, workflow in ((MANAGER, "calculator"), (STRANGER, "probe")):
+        body = chat("1 + 1") | {"model": "calculator"}
+        Http(server, user, workflow=None).post("/v1/chat/completions", body)
+        assert server.rows(BEGUN) == [{"workflow": workflow}]
+
+
+async def test_the_socket_knows_of_none_either(server: Server) -> None:
+    async with WsClient(server, "c", user=STRANGER, workflow="calculator") as ben:
+        await ben.message("1 + 1")
+        refused = await ben.until("error_message")
+        assert "There is no workflow 'calculator' here" in str(refused)
+
+
+def test_a_form_of_the_page_is_refused(server: Server) -> None:
+    fields = {"text": "1 + 1", "starter": "calculator:0", "message_id": "m1"}
+    refused = Http(server, STRANGER, workflow=None).form("/c/new/messages/", fields)
+    assert refused.status == 422
+    assert "There is no workflow" in refused.text
+
+
+def test_who_leaves_the_group_finishes_and_begins_nothing(server: Server) -> None:
+    ann = Http(server, MANAGER, workflow="expense_approval", conversation_id="c")
+    stop = ann.generate("Taxi, 20 EUR").json()
+    server.execute(LEAVE)
+    assert ann.generate("Taxi, 30 EUR").status == 422
+    assert ann.get("/c/c/").status == 200
+    assert ann.answer(stop, {"type": "text", "text": "Sales"}).status == 204
