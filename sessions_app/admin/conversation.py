@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin
+from sessions_app.admin.texts import runs
 from sessions_app.models import Conversation, Event, Interaction, Run
 
 
@@ -18,28 +19,40 @@ class RunsInline(LastRows):
 
     model = Run
     fk_name = "conversation"
+    said = staticmethod(runs.said)
+    state = staticmethod(runs.state)
+    began = staticmethod(runs.began)
+    took = staticmethod(runs.took)
     order = "created_at"
     verbose_name_plural = "runs (the last 100, in order)"
-    fields = readonly_fields = ("status", "text", "created_at", "started_at", "finished_at")
+    fields = readonly_fields = ("said", "state", "began", "took")
 
 
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnlyAdmin):
     """A conversation. Only a superuser deletes one, with all that belongs to it."""
 
+    chat = staticmethod(runs.chat)
     list_display = ("title", "owner", "workflow", "last_sequence", "created_at", "updated_at")
     list_filter = ("workflow",)
     list_select_related = ("owner",)
-    search_fields = ("title", f"owner__{USERNAME}", "conversation_id__exact", "id__exact")
+    search_fields = (
+        "title",
+        "runs__text",
+        "interactions__prompt__text",
+        f"owner__{USERNAME}",
+        "conversation_id__exact",
+        "id__exact",
+    )
     ordering = ("-updated_at",)
     fields = (
         "title",
         ("owner", "workflow"),
         ("id", "conversation_id"),
         ("created_at", "updated_at"),
-        ("last_sequence", "everything"),
+        ("last_sequence", "everything", "chat"),
     )
-    readonly_fields = ("everything",)
+    readonly_fields = ("everything", "chat")
     inlines = (RunsInline,)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

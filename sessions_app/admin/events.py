@@ -6,7 +6,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.text import Truncator
 
-from sessions_app.admin.read_only import LastRows, ReadOnlyAdmin, seconds, short
+from sessions_app.admin.read_only import LastRows, ReadOnlyAdmin
+from sessions_app.admin.texts.cells import short, took
 from sessions_app.models import Event, JournalEntry
 from sessions_app.workflows.journal import MAX_ARGUMENTS
 
@@ -55,7 +56,7 @@ class _EntryColumns:
     @admin.display(description="took")
     def duration(self, entry: JournalEntry) -> str:
         """From its start to its end."""
-        return seconds(entry)
+        return took(entry)
 
 
 class EventsInline(_EventColumns, LastRows):

@@ -12,7 +12,9 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from sessions_app.admin.answer_form import AnswerForm
-from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin, short
+from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin
+from sessions_app.admin.texts import questions
+from sessions_app.admin.texts.cells import short
 from sessions_app.conversations.answers import Outcome
 from sessions_app.errors import Invalid
 from sessions_app.models import Interaction
@@ -20,40 +22,95 @@ from sessions_app.models.people import Person
 from sessions_app.operations import operators
 
 
-class _Columns:
-    @admin.display(description="question")
-    def question(self, interaction: Interaction) -> str:
-        """What is asked."""
-        return str(interaction.prompt.get("text", ""))[:200]
+class _Words:
+    title = staticmethod(questions.title)
+    question = staticmethod(questions.question)
+    wanted = staticmethod(questions.wanted)
+    state = staticmethod(questions.state)
+    reply = staticmethod(questions.answer)
+    whole_answer = staticmethod(questions.whole_answer)
+    settled_by = staticmethod(questions.settled_by)
+    at_deadline = staticmethod(questions.at_deadline)
+    expires = staticmethod(questions.expires)
+    asked = staticmethod(questions.asked)
+    run_link = staticmethod(questions.run_link)
 
-    @admin.display(description="response")
-    def answer_given(self, interaction: Interaction) -> str:
-        """What was answered, or stands in at the deadline."""
-        return short(interaction.response)
 
-
-COLUMNS = ("question", "status", "answer_given", "answered_by", "answered_via", "answered_at")
-
-
-class InteractionsInline(_Columns, LastRows):
+class InteractionsInline(_Words, LastRows):
     """The last interactions of a run."""
 
     model = Interaction
     fk_name = "run"
     verbose_name_plural = "interactions (the last 100, in order)"
-    fields = readonly_fields = ("position", *COLUMNS, "expires_at", "difference")
+    classes = ("collapse",)
+    fields = readonly_fields = (
+        "position",
+        "title",
+        "state",
+        "reply",
+        "settled_by",
+        "expires",
+        "difference",
+    )
+
+
+SENTENCES = (
+    "question",
+    "wanted",
+    "state",
+    "whole_answer",
+    "settled_by",
+    "at_deadline",
+    "run_link",
+)
+STORED = (
+    ("id", "conversation"),
+    ("position", "sequence", "version"),
+    ("name", "answer_id"),
+    "difference",
+    "prompt",
+    "response",
+)
 
 
 @admin.register(Interaction)
-class InteractionAdmin(_Columns, ReadOnlyAdmin):
-    """An interaction with its prompt and what became of it."""
+class InteractionAdmin(_Words, ReadOnlyAdmin):
+    """What was asked, in words, and what became of it."""
 
-    list_display = ("created_at", *COLUMNS, "expires_at", "run")
-    list_filter = ("status", "answered_via")
-    list_select_related = ("run", "answered_by")
-    search_fields = ("id__exact", "run__id__exact", f"conversation__owner__{USERNAME}")
-    ordering = ("-created_at",)
+    list_display = (
+        "title",
+        "state",
+        "reply",
+        "settled_by",
+        "expires",
+        "asked",
+        "run_link",
+    )
+    list_filter = ("status", "answered_via", "conversation__workflow")
+    list_select_related = ("run__conversation", "answered_by")
+    search_fields = (
+        "prompt__text",
+        "run__text",
+        "conversation__title",
+        f"conversation__owner__{USERNAME}",
+        "id__exact",
+        "run__id__exact",
+    )
+    fieldsets = (
+        (None, {"fields": SENTENCES}),
+        ("As it is stored", {"fields": STORED, "classes": ("collapse",)}),
+    )
+    readonly_fields = SENTENCES
     actions = ("answer", "expire")
+
+    def applies(self, action: str, row: Interaction) -> bool:
+        """To what waits."""
+        return row.status == Interaction.Status.PENDING
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """What waits comes by its deadline, else the newest first."""
+        waiting = request.GET.get("status__exact") == Interaction.Status.PENDING
+        return questions.BY_DEADLINE if waiting else ("-created_at",)
 
     def get_urls(self) -> list[URLPattern]:
         """The page of the answer beside those of Django."""

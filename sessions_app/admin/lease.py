@@ -6,7 +6,8 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from sessions_app.admin.read_only import ReadOnlyAdmin, ago
+from sessions_app.admin.read_only import ReadOnlyAdmin
+from sessions_app.admin.texts.cells import ago
 from sessions_app.models import HostLease
 from sessions_app.operations import operators, processes
 
@@ -60,6 +61,12 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         rows: QuerySet[HostLease] = super().get_queryset(request)
         # "" is no worker's name: Django cannot filter by what compares with an empty list.
         return rows.annotate(worker_alive=Q(worker__in=["", *processes.hosting()]))
+
+    def applies(self, action: str, row: Any) -> bool:
+        """A builder is closed where one is; a host is taken over whose worker is gone."""
+        if action == "evict":
+            return bool(row.user_id) and (row.released_at is None or bool(row.metrics))
+        return row.released_at is None and not row.worker_alive
 
     @admin.action(description="Close the idle builder", permissions=["operate"])
     def evict(self, request: HttpRequest, queryset: QuerySet[HostLease]) -> None:

@@ -1,17 +1,22 @@
-"""How the deployment stands, in a few lines: processes, runs, hosts, queues."""
+"""How the deployment stands, in a few lines, and what waits for people."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import urlencode
 
 from django.db.models import Count, Q
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 
-from sessions_app.models import HostLease, Process, Run
+from sessions_app.admin.texts.questions import BY_DEADLINE
+from sessions_app.models import HostLease, Interaction, Process, Run
 from sessions_app.operations import processes, queues
 from sessions_app.operations.queues import Queue
 from sessions_app.workflows import registry
 
 SHOWN = (Run.Status.QUEUED, Run.Status.RUNNING, Run.Status.WAITING, Run.Status.SUSPENDED)
+# So many prompts are shown that wait.
+FIRST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class Overview:
     workers: int
     gone: int
     runs: list[tuple[str, int]]
+    failed: int
+    failed_since: str
     versions: list["RunsOfVersion"]
     held: int
     orphaned: int
@@ -57,6 +64,8 @@ def overview() -> Overview:
     hosting = [row.name for row in alive if row.kind != Process.Kind.WEB]
     counted = Run.objects.filter(status__in=SHOWN).order_by().values_list("status")
     counts = dict(counted.annotate(Count("pk")))
+    since = timezone.now() - timedelta(days=1)
+    failed = Run.objects.filter(status=Run.Status.FAILED, finished_at__gte=since)
     leases = HostLease.objects.filter(released_at=None)
     orphaned = Count("pk", filter=~Q(worker__in=["", *hosting]))
     return Overview(
@@ -64,11 +73,31 @@ def overview() -> Overview:
         workers=len(hosting),
         gone=len(known) - len(alive),
         runs=[(status.value, counts.get(status.value, 0)) for status in SHOWN],
+        failed=failed.count(),
+        failed_since=since.strftime("%Y-%m-%dT%H:%MZ"),
         versions=_versions(),
         **leases.aggregate(held=Count("pk"), orphaned=orphaned),
         queues=queues.figures(),
         jobs=_jobs(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for people: how much, and the prompts whose deadlines come first."""
+
+    count: int
+    due: int
+    first: list[Interaction]
+
+
+def waiting() -> Waiting:
+    """Look now. What has no deadline comes last."""
+    pending = Interaction.objects.filter(status=Interaction.Status.PENDING)
+    soon = Q(expires_at__lt=timezone.now() + timedelta(hours=1))
+    first = pending.select_related("run__conversation__owner").order_by(*BY_DEADLINE)
+    counts = pending.aggregate(count=Count("pk"), due=Count("pk", filter=soon))
+    return Waiting(**counts, first=list(first[:FIRST]))
 
 
 def _versions() -> list[RunsOfVersion]:

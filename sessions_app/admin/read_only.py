@@ -1,23 +1,17 @@
 """What the admin pages share: rows are read, operated on by actions, and never edited."""
 
-import json
 from collections.abc import Callable
-from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
-from django.utils.text import Truncator
-from django.utils.timesince import timesince
+from django.utils.safestring import SafeString
 
 # The user's name in lookups, as in f"owner__{USERNAME}".
 USERNAME = get_user_model().USERNAME_FIELD
-SHOWN = 300
 INLINE_ROWS = 100
-MINUTE = 60
 # Django's own action, whose button the page of a row has already.
 DELETE = "delete_selected"
 
@@ -28,6 +22,14 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only 
     change_form_template = "admin/sessions_app/operate.html"
     show_full_result_count = False
     list_per_page = 50
+    empty_value_display = ""
+
+    class Media:
+        css: ClassVar = {"all": ["sessions_app/css/operations.css"]}
+
+    def applies(self, action: str, row: Any) -> bool:
+        """Whether the action would do something to the row as it is; else it is not offered."""
+        return True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nothing is made by hand."""
@@ -50,13 +52,32 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only 
         name = f"{self.opts.app_label}.change_{self.opts.model_name}"
         return bool(request.user.has_perm(name))
 
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Where the list has one status, those that apply to it."""
+        actions: dict[str, Any] = super().get_actions(request)
+        status = request.GET.get("status__exact")
+        if status is None:
+            return actions
+        row = self.model(status=status)
+        return {name: one for name, one in actions.items() if self.applies(name, row)}
+
+    def action_checkbox(self, obj: Any) -> SafeString:
+        """None where no action would do anything."""
+        applying = not self.actions or any(self.applies(str(name), obj) for name in self.actions)
+        return super().action_checkbox(obj) if applying else SafeString()
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Offer the actions on the page of one row too."""
-        if context.get("original") is not None:
+        """Offer the actions that apply on the page of one row too."""
+        row = context.get("original")
+        if row is not None:
             choices = self.get_action_choices(request, default_choices=[])
-            context["operations"] = [choice for choice in choices if choice[0] != DELETE]
+            context["operations"] = [
+                (name, label)
+                for name, label in choices
+                if name != DELETE and self.applies(name, row)
+            ]
         return super().render_change_form(request, context, *args, **kwargs)
 
     def operate(
@@ -111,22 +132,3 @@ class LastRows(admin.TabularInline):  # type: ignore[type-arg] # generic only in
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Who may read the page may read what belongs to it."""
         return True
-
-
-def short(value: Any) -> str:
-    """JSON for a cell of a table."""
-    text = "" if value is None else json.dumps(value, ensure_ascii=False)
-    return Truncator(text).chars(SHOWN)
-
-
-def ago(moment: datetime) -> str:
-    """How long ago, in one or two units."""
-    passed = (timezone.now() - moment).total_seconds()
-    return f"{max(passed, 0):.0f} s ago" if passed < MINUTE else f"{timesince(moment)} ago"
-
-
-def seconds(row: Any) -> str:
-    """How long the row took."""
-    if row.started_at is None or row.finished_at is None:
-        return ""
-    return f"{(row.finished_at - row.started_at).total_seconds():.3f} s"

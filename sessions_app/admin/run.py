@@ -10,12 +10,12 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.text import Truncator
 
 from sessions_app.admin.events import EventsInline, JournalInline
 from sessions_app.admin.fork_form import ForkForm
 from sessions_app.admin.interaction import InteractionsInline
-from sessions_app.admin.read_only import USERNAME, ReadOnlyAdmin, seconds
+from sessions_app.admin.read_only import USERNAME, ReadOnlyAdmin
+from sessions_app.admin.texts import runs
 from sessions_app.conversations.feedback import as_line
 from sessions_app.conversations.forks import WantedFork
 from sessions_app.errors import SessionsError
@@ -23,14 +23,35 @@ from sessions_app.models import Run
 from sessions_app.operations import operators
 
 
+class Cause(admin.SimpleListFilter):
+    """Why runs stopped."""
+
+    title = "why it stopped"
+    parameter_name = "cause"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """By the code of the error."""
+        return list(runs.CAUSES.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
+        """Those with that error."""
+        return queryset.filter(error__code=self.value()) if self.value() else queryset
+
+
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
     """A run with its interactions, journal and events."""
 
-    list_display = ("created_at", "status", "workflow", "owner", "said", "duration")
-    list_filter = ("status", "conversation__workflow", "version")
+    list_display = (runs.said, runs.state, "workflow", "owner", runs.began, runs.took)
+    list_filter = ("status", Cause, "conversation__workflow", "version")
     list_select_related = ("conversation__owner",)
-    search_fields = ("id__exact", "conversation__title", f"conversation__owner__{USERNAME}")
+    search_fields = (
+        "text",
+        "interactions__prompt__text",
+        "conversation__title",
+        f"conversation__owner__{USERNAME}",
+        "id__exact",
+    )
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
     fields = (
@@ -54,6 +75,14 @@ class RunAdmin(ReadOnlyAdmin):
         """The page of the fork beside those of Django."""
         view = self.admin_site.admin_view(self.fork_view)
         return [path("<uuid:pk>/fork/", view, name="sessions_app_run_fork"), *super().get_urls()]
+
+    def applies(self, action: str, row: Run) -> bool:
+        """What has ended is not stopped, what goes on is not resumed."""
+        if action == "cancel":
+            return row.status not in Run.FINISHED
+        if action == "resume":
+            return row.status in (Run.Status.FAILED, Run.Status.SUSPENDED)
+        return super().applies(action, row)
 
     @admin.action(description="Stop", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
@@ -132,16 +161,6 @@ class RunAdmin(ReadOnlyAdmin):
     def owner(self, run: Run) -> str:
         """Whose conversation it is in."""
         return str(run.conversation.owner.get_username())
-
-    @admin.display(description="message")
-    def said(self, run: Run) -> str:
-        """The beginning of the user message."""
-        return Truncator(run.text).chars(60)
-
-    @admin.display(description="took")
-    def duration(self, run: Run) -> str:
-        """From its start to its end, the waiting for people included."""
-        return seconds(run)
 
     @admin.display(description="error")
     def problem(self, run: Run) -> str:

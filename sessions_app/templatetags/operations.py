@@ -5,6 +5,8 @@ from typing import Any
 from django import template
 
 from sessions_app.admin.overview import overview as look
+from sessions_app.admin.overview import waiting as look_who
+from sessions_app.admin.texts import questions
 
 register = template.Library()
 
@@ -14,3 +16,17 @@ def overview(context: template.Context) -> dict[str, Any]:
     """How the deployment stands, for those who may see its processes."""
     allowed = context["request"].user.has_perm("sessions_app.view_process")
     return {"overview": look() if allowed else None}
+
+
+@register.inclusion_tag("admin/sessions_app/waiting.html", takes_context=True)
+def waiting(context: template.Context) -> dict[str, Any]:
+    """What waits for people, by deadline, for those who may read interactions."""
+    user = context["request"].user
+    names = ("sessions_app.view_interaction", "sessions_app.change_interaction")
+    return {"waiting": look_who() if any(map(user.has_perm, names)) else None}
+
+
+register.filter("question_link", questions.link)
+register.filter("expires", questions.expires)
+register.filter("asked", questions.asked)
+register.filter("consequence", questions.consequence)

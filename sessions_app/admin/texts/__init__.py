@@ -1,0 +1,1 @@
+"""Rows in words, for the admin alone: what its pages say instead of columns and JSON."""

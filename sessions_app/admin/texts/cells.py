@@ -1,0 +1,78 @@
+"""What stands in a cell: moments, spans and values, as short as they can be."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import formats, timezone
+from django.utils.html import format_html
+from django.utils.text import Truncator
+from django.utils.timesince import timesince, timeuntil
+
+SHOWN = 300
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+def short(value: Any) -> str:
+    """JSON for a cell of a table."""
+    text = "" if value is None else json.dumps(value, ensure_ascii=False)
+    return Truncator(text).chars(SHOWN)
+
+
+def pretty(value: Any) -> str:
+    """JSON over several lines, as it is stored."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    return format_html("<pre>{}</pre>", text)
+
+
+def moment(at: datetime | None) -> str:
+    """A time of today, else the day with it; all of it in the title."""
+    if at is None:
+        return ""
+    local, today = timezone.localtime(at), timezone.localdate()
+    pattern = "j M, H:i" if local.year == today.year else "j M Y, H:i"
+    return _time(at, formats.date_format(local, "H:i:s" if local.date() == today else pattern))
+
+
+def due(at: datetime | None) -> str:
+    """How long until then; the moment itself in the title."""
+    if at is None:
+        return ""
+    if at <= timezone.now():
+        return _time(at, "now")
+    return _time(at, f"in {timeuntil(at, depth=1)}")
+
+
+def ago(at: datetime) -> str:
+    """How long ago, in one or two units."""
+    passed = (timezone.now() - at).total_seconds()
+    return f"{max(passed, 0):.0f} s ago" if passed < MINUTE else f"{timesince(at)} ago"
+
+
+def lasted(passed: timedelta) -> str:
+    """A span in its one or two largest units."""
+    seconds = max(passed.total_seconds(), 0)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < MINUTE:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    if whole < HOUR:
+        return f"{whole // MINUTE} min {whole % MINUTE} s"
+    if whole < DAY:
+        return f"{whole // HOUR} h {whole % HOUR // MINUTE} min"
+    return f"{whole // DAY} d {whole % DAY // HOUR} h"
+
+
+def took(row: Any) -> str:
+    """From the row's start to its end, or so far."""
+    if row.started_at is None:
+        return ""
+    if row.finished_at is None:
+        return f"{lasted(timezone.now() - row.started_at)} so far"
+    return lasted(row.finished_at - row.started_at)
+
+
+def _time(at: datetime, text: str) -> str:
+    whole = f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S %Z}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), whole, text)

@@ -1,0 +1,158 @@
+"""Rows of the admin in words: who waits for what, and what came of it."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.utils import timezone
+from django.utils.html import strip_tags
+
+from sessions_app.models import Interaction, Run
+from sessions_app.workflows.prompts import AnyPrompt, BinaryPrompt, Option, TextPrompt
+from tests.support.database.stored_log import StoredLog
+
+pytestmark = pytest.mark.django_db
+
+LISTS = "/admin/sessions_app/"
+ASKED = BinaryPrompt(
+    text="Book <both> rooms?",
+    options=[Option(value="a", label="Book them"), Option(value="b", label="Leave it")],
+    default="b",
+    timeout=7200,
+)
+
+
+@pytest.fixture
+def log(admin_user: User) -> StoredLog:
+    """A conversation of ann's."""
+    return StoredLog(User.objects.create_user("ann"), workflow="report")
+
+
+def asked(log: StoredLog, prompt: AnyPrompt = ASKED, message: str = "May we?") -> Interaction:
+    return log.ask(log.message(message), prompt)
+
+
+def words(client: Client, path: str) -> str:
+    """What a page says, without its markup."""
+    text = client.get(path).content.decode()
+    content = text.partition('id="content"')[2].replace("<td", " <td")
+    return " ".join(strip_tags(content).split())
+
+
+def links(client: Client, path: str) -> list[str]:
+    """The first column of a list."""
+    text = client.get(path).content.decode()
+    return re.findall(r'<th class="field-\w+">.*?>(.*?)</a>', text)
+
+
+def offered(client: Client, path: str) -> list[str]:
+    """The actions on the page of a row."""
+    return re.findall(r'name="action" value="(\w+)"', client.get(path).content.decode())
+
+
+def ended(run: Run, status: str, **error: str) -> None:
+    now = timezone.now()
+    Run.objects.filter(pk=run.pk).update(status=status, error=error or None, finished_at=now)
+
+
+def test_a_prompt_is_a_sentence(admin_client: Client, log: StoredLog) -> None:
+    text = words(admin_client, f"{LISTS}interaction/{asked(log).pk}/change/")
+    assert "Book &lt;both&gt; rooms?" in text
+    assert "one of two: Book them · Leave it" in text
+    assert "it goes on with “Leave it”" in text
+
+
+def test_an_answer_is_told_by_its_label_with_who_gave_it(
+    admin_client: Client, admin_user: User, log: StoredLog
+) -> None:
+    log.settle(asked(log), {"value": "a"}, by=admin_user, via="admin")
+    text = words(admin_client, f"{LISTS}interaction/")
+    assert re.search(r"answered Book them admin from the admin [\d:]{8} ", text)
+
+
+def test_what_waits_comes_by_its_deadline(admin_client: Client, log: StoredLog) -> None:
+    for text, timeout in (("never", None), ("late", 9000), ("soon", 60), ("done", 30)):
+        last = asked(log, TextPrompt(text=text, timeout=timeout))
+    log.settle(last, {"value": "yes"})
+    wanted = ["soon", "late", "never"]
+    assert links(admin_client, f"{LISTS}interaction/?status__exact=pending") == wanted
+    first = words(admin_client, "/admin/")
+    assert "3 wait for people 1 due within the hour" in first
+    assert first.index("soon ann") < first.index("late ann") < first.index("never ann")
+
+
+def test_what_waits_is_shown_to_those_who_may_read_prompts(log: StoredLog) -> None:
+    asked(log)
+    staff = User.objects.create_user("staff", is_staff=True)
+    client = Client()
+    client.force_login(staff)
+    assert "Book" not in words(client, "/admin/")
+    staff.user_permissions.add(Permission.objects.get(codename="view_interaction"))
+    assert "Book" in words(client, "/admin/")
+
+
+def test_the_first_page_takes_as_many_queries_with_any_number_of_prompts(
+    admin_client: Client, log: StoredLog, django_assert_num_queries: Any
+) -> None:
+    asked(log)
+    admin_client.get("/admin/")
+    with django_assert_num_queries(10):
+        admin_client.get("/admin/")
+    for _ in range(6):
+        asked(log)
+    with django_assert_num_queries(10):
+        admin_client.get("/admin/")
+
+
+@pytest.mark.parametrize("model", ["interaction", "run", "conversation"])
+@pytest.mark.parametrize("query", ["both", "marzipan"])
+def test_a_question_and_a_message_are_found(
+    admin_client: Client, log: StoredLog, model: str, query: str
+) -> None:
+    asked(log, message="Some marzipan")
+    StoredLog(log.conversation.owner, "other", title="Other").message("Nothing of it")
+    assert len(links(admin_client, f"{LISTS}{model}/?q={query}")) == 1
+
+
+def test_actions_are_offered_where_they_apply(admin_client: Client, log: StoredLog) -> None:
+    interaction = asked(log)
+    run = interaction.run
+    run_page = f"{LISTS}run/{run.pk}/change/"
+    page = f"{LISTS}interaction/{interaction.pk}/change/"
+    assert "cancel" in offered(admin_client, run_page)
+    assert "resume" not in offered(admin_client, run_page)
+    assert offered(admin_client, page) == ["answer", "expire"]
+    log.settle(interaction, None, status="cancelled")
+    ended(run, "failed", code="workflow_error")
+    assert "cancel" not in offered(admin_client, run_page)
+    assert "resume" in offered(admin_client, run_page)
+    assert offered(admin_client, page) == []
+    rows = admin_client.get(f"{LISTS}interaction/").content.decode()
+    assert 'class="action-select"' not in rows
+    settled = admin_client.get(f"{LISTS}interaction/?status__exact=cancelled").content.decode()
+    assert 'value="expire"' not in settled
+
+
+def test_what_a_workflow_raises_is_told_from_a_crash(admin_client: Client, log: StoredLog) -> None:
+    raised, crashed = log.message("one"), log.message("two")
+    ended(raised, "failed", code="workflow_error", detail="Traceback\nValueError: no room")
+    ended(crashed, "suspended", code="crashed", detail="")
+    assert "ValueError: no room" in words(admin_client, f"{LISTS}run/")
+    assert "its process died" in words(admin_client, f"{LISTS}run/?status__exact=suspended")
+    assert links(admin_client, f"{LISTS}run/?cause=workflow_error") == ["one"]
+    Run.objects.filter(pk=raised.pk).update(finished_at=timezone.now() - timedelta(days=2))
+    assert "0 failed in 24 hours" in words(admin_client, "/admin/")
+    ended(raised, "failed", code="workflow_error")
+    assert "1 failed in 24 hours" in words(admin_client, "/admin/")
+
+
+def test_how_long_a_run_took_is_in_the_list(admin_client: Client, log: StoredLog) -> None:
+    run = log.message("one")
+    began = timezone.now() - timedelta(hours=3, minutes=5, seconds=1)
+    Run.objects.filter(pk=run.pk).update(started_at=began)
+    assert "3 h 5 min so far" in words(admin_client, f"{LISTS}run/")
+    Run.objects.filter(pk=run.pk).update(finished_at=began + timedelta(seconds=2.5))
+    assert "2.5 s" in words(admin_client, f"{LISTS}run/")
