@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -21,7 +22,7 @@ from chat_app.page import forms
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.conversation_page import Page, Wanted, read_page
 from chat_app.page.script_texts import WORDS
-from chat_app.page.sidebar import Sidebar, newest, sidebar
+from chat_app.page.sidebar.entries import newest, sidebar
 from chat_app.protocol.parsing import STATUS
 from chat_app.settings import ChatSettings
 from sessions_app.conversations import access, answers
@@ -31,6 +32,7 @@ from sessions_app.conversations.messages import stop as stop_runs
 from sessions_app.errors import NotFound, Refused, StorageUnavailable, TooMany
 from sessions_app.models.people import Person, UserId
 from sessions_app.storage import reads
+from sessions_app.workflows.registry import Offered
 
 
 async def socket(request: HttpRequest) -> HttpResponse:
@@ -57,8 +59,13 @@ async def home(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_required
 async def new(request: HttpRequest) -> HttpResponse:
-    """Begin another conversation. Nothing is stored before its first message."""
-    return redirect("chat:conversation", uuid4())
+    """Begin another conversation, `?workflow=name` with that workflow chosen. Nothing is stored
+    before its first message.
+    """
+    begun = redirect("chat:conversation", uuid4())
+    if workflow := request.GET.get("workflow"):
+        begun["Location"] += "?" + urlencode({"workflow": workflow})
+    return begun
 
 
 @require_GET
@@ -180,13 +187,15 @@ async def _page(
 
     def render() -> str:
         page = read_page(person.id, conversation_id, Wanted(before=before), typed=typed)
+        choices = access.usable(person.id)
         context = {
             **_context(page),
             **_side_context(request, person.id, conversation_id),
             **_site_context(),
             "username": person.username,
             "is_staff": is_staff,
-            "choices": access.usable(person.id),
+            "choices": choices,
+            "picked": _picked(request, choices),
             "message_id": uuid4(),
             "longest_message": MAX_MESSAGE,
             "before": before,
@@ -196,6 +205,11 @@ async def _page(
         return render_to_string("chat_app/page.html", context, request)
 
     return HttpResponse(await reads.read(render), status=status)
+
+
+def _picked(request: HttpRequest, choices: list[Offered]) -> str | None:
+    name = request.GET.get("workflow")
+    return name if name in {offered.workflow.name for offered in choices} else None
 
 
 async def _person(request: HttpRequest) -> Person:
@@ -212,7 +226,7 @@ def _context(page: Page) -> dict[str, Any]:
 
 def _side_context(request: HttpRequest, owner: UserId, current: str) -> dict[str, Any]:
     query = request.GET.get("q", "").strip()[:100]
-    side: Sidebar = sidebar(owner, query=query, limit=forms.number(request.GET, "show"))
+    side = sidebar(owner, query=query, limit=forms.number(request.GET, "show"))
     return {"side": side, "conversation_id": current}
 
 

@@ -107,6 +107,7 @@ async def open_ledger(user: Person, options: ExpenseOptions) -> AsyncIterator[Le
     title="Expense approval",
     description="Claims an expense: asks for what is missing, gets an approval and books it.",
     starters=("Taxi to the airport, 84.50", "Dinner with a customer: 236 EUR", "A new keyboard"),
+    asks=("what is missing of the claim", "whether it is approved"),
     options=ExpenseOptions,
     per_user_builder=open_ledger,
 )

@@ -32,6 +32,7 @@ class ReviewOptions(BaseModel, extra="forbid"):
     title="Parallel review",
     description="Asks several reviewers at once. They answer in any order; silence is abstention.",
     starters=("We will publish the customer list on the web site.", "Release 2.0 on Friday"),
+    asks=("a verdict of each reviewer", "which changes are wanted"),
     options=ReviewOptions,
 )
 async def parallel_review(message: Message, context: Context) -> AsyncGenerator[str, None]:

@@ -38,6 +38,7 @@ class Workflow:
     options: type[BaseModel]
     second_message: Policy | None
     starters: tuple[str, ...]
+    asks: tuple[str, ...] = ()
     version: int = 1
     # The versions before this, the newest.
     earlier: tuple["Workflow", ...] = ()
@@ -96,6 +97,7 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
     version: int = 1,
     description: str = "",
     starters: tuple[str, ...] = (),
+    asks: tuple[str, ...] = (),
     second_message: Policy | None = None,
     options: type[BaseModel] = NoOptions,
     per_user_builder: BuilderFactory | None = None,
@@ -107,7 +109,8 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
         name: what configuration and clients call it; letters, digits, `_` and `-`.
         version: beside the versions before it, which finish the runs that they began. The newest
             begins runs, and is what people see; all have one builder and one kind of options.
-        title: what people see; `description` and `starters` (messages to try) help them begin.
+        title: what people see; `description`, `starters` (messages to try) and `asks` (what it may
+            want to know or have approved, each in a few words) help them begin.
         second_message: what a message does while a run of the conversation is active: `enqueue`,
             `reject`, `interrupt` or `parallel`. Configuration may override it. Where neither says
             so, it is `enqueue`, or `interrupt` for a plain client of the socket; over
@@ -133,6 +136,7 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
             options=options,
             second_message=second_message,
             starters=tuple(starters),
+            asks=tuple(asks),
             version=version,
         )
         _check_declaration(declared)

@@ -247,26 +247,6 @@ async def test_a_question_older_than_the_part_shown_is_in_the_dock(
     assert answer_url(asked) in html
 
 
-async def test_a_conversation_that_waits_comes_first_in_the_list(
-    client: AsyncClient, ann: User
-) -> None:
-    def fill() -> None:
-        log = StoredLog(ann, "waits", title="It waits")
-        log.ask(log.message(), TextPrompt(text="Q"))
-        for number in range(40):
-            StoredLog(ann, f"other{number}", title=f"Other {number}")
-
-    await asyncio.to_thread(fill)
-    html = (await client.get(reverse("chat:conversations"))).content.decode()
-    titles = re.findall('<span class="title">(.*?)</span>', html)
-    assert titles[0] == "It waits"
-    assert len(titles) == 30
-    assert "needs you" in html
-    assert 'data-more="60"' in html
-    html = (await client.get(reverse("chat:conversations"), {"q": "other 39"})).content.decode()
-    assert re.findall('<span class="title">(.*?)</span>', html) == ["Other 39"]
-
-
 async def test_what_is_typed_by_others_is_escaped_everywhere(
     client: AsyncClient, ann: User
 ) -> None:

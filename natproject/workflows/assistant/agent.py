@@ -59,6 +59,7 @@ async def open_model(_options: AssistantOptions) -> AsyncIterator[Model]:
     title="Assistant",
     description=DESCRIPTION + ("" if settings.OPENAI_MODEL else NO_MODEL),
     starters=("Note: buy milk", "What is 17.5 * 12?", "Delete all my notes"),
+    asks=("whether it may write or delete a note",),
     options=AssistantOptions,
     shared_builder=open_model,
 )

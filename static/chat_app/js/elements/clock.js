@@ -67,13 +67,17 @@ class CountDown extends Ticking {
   }
 }
 
-/** Around a `<time>` of the server: the same in the reader's zone and language. */
+/** Around a `<time>` of the server: the same in the reader's zone and language; where it is `short`,
+ * of another day the date alone. */
 class LocalTime extends HTMLElement {
   connectedCallback() {
     const time = this.querySelector("time");
     const at = new Date(time.dateTime);
     const near = Math.abs(at - now()) < DAY && at.getDate() === new Date(now()).getDate();
-    const style = near ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" };
+    const date = this.hasAttribute("short")
+      ? { day: "numeric", month: "short" }
+      : { dateStyle: "medium", timeStyle: "short" };
+    const style = near ? { timeStyle: "short" } : date;
     time.textContent = new Intl.DateTimeFormat(undefined, style).format(at);
     time.title = new Intl.DateTimeFormat(undefined, {
       dateStyle: "full",

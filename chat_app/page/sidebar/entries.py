@@ -1,0 +1,169 @@
+"""What the list shows: those that need the person first, the oldest deadline before others.
+
+However many conversations a person has, all of it is read in a handful of queries; only the ones
+that are shown are looked at closely.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery
+from django.utils.translation import gettext
+
+from chat_app.feed.selectors import pending_interactions
+from chat_app.page.sidebar.search import matching
+from sessions_app.errors import UnknownWorkflow
+from sessions_app.models import Conversation, Run
+from sessions_app.models.people import UserId
+from sessions_app.workflows import registry
+
+PAGE = 30
+MOST = 600
+QUESTION = 200  # characters of it
+FIELDS = (
+    *("id", "conversation_id", "title", "workflow", "updated_at"),
+    *("working", "last_status", "question", "kind"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One conversation in the list; `state` is empty where there is nothing to say.
+
+    `question` is what waits for the person, of several the one whose deadline is next; `others`
+    says how many there are beside it.
+    """
+
+    conversation_id: str
+    title: str
+    workflow: str
+    at: datetime
+    state: str = ""
+    words: str = ""
+    question: str = ""
+    others: int = 0
+    deadline: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sidebar:
+    """`more` is the number of entries to ask for next, 0 where there are no more.
+
+    `waiting` counts the prompts that wait for this person, in all of the conversations.
+    """
+
+    entries: list[Entry]
+    more: int
+    query: str
+    waiting: int
+
+    @property
+    def asking(self) -> list[Entry]:
+        """Those that need the person."""
+        return [entry for entry in self.entries if entry.question]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Of one conversation: how many prompts wait, and the next of their deadlines."""
+
+    count: int
+    deadline: datetime | None
+
+
+def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE) -> Sidebar:
+    """Those that need the person first, then the newest. Blocks: call it in a thread."""
+    limit = min(max(limit, PAGE), MOST)
+    mine = Conversation.objects.filter(owner_id=owner)
+    found = matching(mine, query) if query else Q()
+    asking = _asking(mine.filter(found), limit + 1)
+    ids = list(asking)
+    if len(ids) <= limit:
+        rest = mine.filter(found).exclude(pk__in=ids).order_by("-updated_at")
+        ids += rest.values_list("pk", flat=True)[: limit + 1 - len(ids)]
+    more = limit + PAGE if len(ids) > limit and limit < MOST else 0
+    entries = _entries(ids[:limit], asking)
+    if query or len(asking) > limit:
+        waiting = pending_interactions(conversation__in=mine).count()
+    else:
+        waiting = sum(one.count for one in asking.values())
+    return Sidebar(entries, more, query, waiting)
+
+
+def newest(owner: UserId) -> str | None:
+    """The conversation that changed last; None where there is none yet."""
+    return (
+        Conversation.objects.filter(owner_id=owner)
+        .order_by("-updated_at")
+        .values_list("conversation_id", flat=True)
+        .first()
+    )
+
+
+def _asking(conversations: QuerySet[Conversation], limit: int) -> dict[UUID, _Asking]:
+    """Those that need the person, the oldest deadline first, those without one last."""
+    pending = pending_interactions(conversation__in=conversations)
+    groups = pending.values("conversation_id").annotate(
+        count=Count("pk"), deadline=Min("expires_at"), since=Min("created_at")
+    )
+    rows = groups.order_by(F("deadline").asc(nulls_last=True), "since")[:limit]
+    return {row["conversation_id"]: _Asking(row["count"], row["deadline"]) for row in rows}
+
+
+def _entries(ids: list[UUID], asking: dict[UUID, _Asking]) -> list[Entry]:
+    runs = Run.objects.filter(conversation=OuterRef("pk"))
+    pending = pending_interactions(conversation=OuterRef("pk"))
+    first = pending.order_by(F("expires_at").asc(nulls_last=True), "sequence")
+    shown = Conversation.objects.filter(pk__in=ids).annotate(
+        working=Exists(runs.filter(status__in=(Run.Status.QUEUED, Run.Status.RUNNING))),
+        last_status=Subquery(runs.order_by("-created_at").values("status")[:1]),
+        question=Subquery(first.values("prompt__text")[:1]),
+        kind=Subquery(first.values("prompt__input_type")[:1]),
+    )
+    rows: dict[UUID, dict[str, Any]] = {row["id"]: dict(row) for row in shown.values(*FIELDS)}
+    return [_entry(rows[pk], asking.get(pk)) for pk in ids if pk in rows]
+
+
+def _entry(row: dict[str, Any], asking: _Asking | None) -> Entry:
+    # It may have been answered since the first look.
+    asked = asking if asking and row["question"] else None
+    state, words = _state(asked is not None, row["working"], row["last_status"])
+    return Entry(
+        conversation_id=row["conversation_id"],
+        title=row["title"] or row["conversation_id"],
+        workflow=_title_of(row["workflow"]),
+        at=row["updated_at"],
+        state=state,
+        words=words,
+        question=_question(row["question"], row["kind"]) if asked else "",
+        others=asked.count - 1 if asked else 0,
+        deadline=asked.deadline if asked else None,
+    )
+
+
+def _question(text: str, kind: str) -> str:
+    if kind == "oauth_consent":  # its text is the URL
+        return gettext("Sign in at %(host)s") % {"host": urlsplit(text).hostname}
+    return text.strip().partition("\n")[0][:QUESTION]
+
+
+def _title_of(workflow: str) -> str:
+    try:
+        return registry.get(workflow).workflow.title
+    except UnknownWorkflow:  # it was offered once
+        return workflow
+
+
+def _state(needs_you: bool, working: bool, last_status: str | None) -> tuple[str, str]:
+    if needs_you:
+        return "needs-you", gettext("needs you")
+    if working:
+        return "working", gettext("working")
+    if last_status == Run.Status.FAILED:
+        return "failed", gettext("failed")
+    if last_status == Run.Status.SUSPENDED:
+        return "failed", gettext("suspended")
+    return "", ""
