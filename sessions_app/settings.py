@@ -53,6 +53,8 @@ class RuntimeSettings(Section):
     )
     # Of one run: how long it may work without people and sleeps, and how much it may put out.
     MAX_RUN_SECONDS: float = Field(default=86400, gt=0, description="seconds, such as 86400")
+    # And for how long it may clean up once a person has stopped it.
+    MAX_STOPPING: float = Field(default=30, ge=0, description="seconds, such as 30")
     MAX_OUTPUT: int = Field(default=16 * 2**20, ge=1, description="characters, such as 16777216")
     KEEP_DAYS: int = Field(default=0, ge=0, description="days, or 0 to keep all conversations")
     # In characters, as JSON has them without its marks.

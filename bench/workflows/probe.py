@@ -26,6 +26,7 @@ PROBE_WORKFLOW is set.
                       process
     waitfor N         waits for what is sent under the name `n`, N times, then joins it by "|"
     callback N        waits for what is posted to N URLs of its own, which it says before
+    undo N MS         as ask; where it is stopped, N steps as of `step`
     block HOW S       holds up the event loop for so many seconds: by a `loop`, a `sleep`, a `task`
                       of its own, a `match` of a regular expression (for ever), `caught` (a loop
                       that waits then, also if it is interrupted), or `deaf` (one call of C)
@@ -205,6 +206,15 @@ def append_line(line: str, wait: float) -> None:
             log.write(f"{line}\n")
 
 
+async def undo(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """What has something to clean up."""
+    try:
+        yield (await context.ask(TextPrompt(text="prompt-1"))).text
+    except asyncio.CancelledError:
+        async for chunk in step(context, arguments):
+            yield chunk
+
+
 async def model(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """A model's answer, which is another one each time it is asked."""
     async for _ in context.stream(words, context.run_id, *map(int, arguments)):
@@ -348,6 +358,7 @@ PARTS: dict[str, Part] = {
     "waitfor": waitfor,
     "callback": callback,
     "model": model,
+    "undo": undo,
     "large": large,
     "unstorable": unstorable,
     "block": block,

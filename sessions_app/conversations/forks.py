@@ -97,8 +97,10 @@ class _Past:
 
     def __init__(self, source: Run, position: int) -> None:
         journal = Journal.load(source.id)
-        if not 1 <= position <= journal.last_position + 1:
-            last = journal.last_position + 1
+        last = journal.last_position + 1
+        if source.stop_point is not None:  # what comes behind cleaned up, and is not gone on with
+            last = min(last, source.stop_point["position"] + 1)
+        if not 1 <= position <= last:
             raise Invalid(f"The run can be forked from the positions 1 to {last}.", last=last)
         self.source = source
         kept = [e for e in journal.entries if e.finished and e.call.position < position]

@@ -1,8 +1,8 @@
 """The durable backend of a context: calls are journaled, prompts are asked of people."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -64,6 +64,9 @@ class DurableBackend:
         self._step_ended = step_ended
         self._overdue = overdue
         self._mismatch: NonDeterminism | None = None
+        # Where the run was stopped, if it was; whether this execution has come to its clean-up.
+        self.stop = started.stop
+        self._cleans_up = False
         self._size, self._limit = 0, RuntimeSettings.load().MAX_OUTPUT
         self.output = Output(started.leased, started.cut, write)
         self.waiting = Waiting()
@@ -84,7 +87,32 @@ class DurableBackend:
             raise
         if entry is not None:
             self._note(entry, difference(entry.call.arguments, call.arguments))
+        if self.stop is not None:
+            self.stop.check(call, entry)
         return entry
+
+    @property
+    def last_position(self) -> int:
+        """Up to where it replays."""
+        return self._journal.last_position
+
+    def next_call(self, position: int) -> None:
+        """See `Backend`."""
+        if self.stop is not None and self.stop.has_passed(position) and not self._cleans_up:
+            self._cleans_up = True
+            stop = self.stop.model_dump(mode="json")
+            self.output.settle()
+            self._write(partial(run_writes.clean_up, leased=self._leased, stop=stop))
+
+    @contextmanager
+    def _under_way(self, *positions: int) -> Iterator[None]:
+        """These calls are; they are cut if the run is stopped meanwhile."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self.stop is not None:
+                self.stop.note_cut(*positions)
+            raise
 
     def patched(self, why: str, position: int) -> bool:
         """See `Backend`."""
@@ -133,11 +161,11 @@ class DurableBackend:
         return self.stored_step or position > self._journal.last_position
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
+    async def working(self, call: Call) -> AsyncIterator[None]:
         """In a step."""
         await self._freshness.wait_fresh()
         try:
-            with self.waiting.step():
+            with self._under_way(call.position), self.waiting.step():
                 yield
         finally:
             self._step_ended()
@@ -205,7 +233,8 @@ class DurableBackend:
                 interactions[position] = uuid4()
                 new.append((one, interactions[position]))
         if interactions:
-            answers = await self._wait_for_people(set(interactions.values()), _new_prompts(new))
+            with self._under_way(*interactions):
+                answers = await self._wait_for_people(set(interactions.values()), _new_prompts(new))
             responses |= {position: answers[one] for position, one in interactions.items()}
         for position, prompt in recorded.items():
             responses[position] = replace(responses[position], prompt=prompt)
@@ -236,7 +265,7 @@ class DurableBackend:
             alone=self.waiting.nothing,
         )
         deadline = self.waiting.sleep(call.position, until) if until else nullcontext()
-        with self.waiting.ask({wait}) as came, deadline:
+        with self._under_way(call.position), self.waiting.ask({wait}) as came, deadline:
             if recorded is None:
                 self.output.settle()
                 if (before := await self._write(begin)) is not None:
@@ -254,8 +283,10 @@ class DurableBackend:
         recorded = self._journal.recall(call) is not None
         if recorded and left <= 0:
             return
+        if self.stop is not None:
+            self.stop.check_wait(call.position)
         alone = self.waiting.nothing
-        with self.waiting.sleep(call.position, until):
+        with self._under_way(call.position), self.waiting.sleep(call.position, until):
             if not recorded:
                 self.output.settle()
                 begin = partial(

@@ -22,6 +22,7 @@ from sessions_app.storage.run_text import join, kept
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
 from sessions_app.workflows.journal import Journal
+from sessions_app.workflows.stop_point import StopPoint
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +33,7 @@ MAX_CRASHES = 3
 QUEUED_AT_ONCE = 16
 UNFINISHED = """
     SELECT id, conversation_id, message_id, client_format, status, stop_requested_at IS NOT NULL,
-           crashes, started_at, text, metadata, version, patches
+           crashes, started_at, text, metadata, version, patches, stop_point
     FROM (
         SELECT run.*, ROW_NUMBER() OVER (
             PARTITION BY conversation_id, status, stop_requested_at IS NULL ORDER BY created_at, id
@@ -60,6 +61,7 @@ class UnfinishedRun(NamedTuple):
     metadata: dict[str, Any]
     version: int | None
     patches: dict[str, int] | None
+    stop_point: dict[str, Any] | None
 
     @property
     def id(self) -> UUID:
@@ -86,7 +88,9 @@ class ConversationRecord:
 
 @dataclass(frozen=True, slots=True)
 class StartedRun:
-    """A run that the host has to drive now. `metadata` is that of the request that began it."""
+    """A run that the host has to drive now. `metadata` is that of the request that began it;
+    `stop` is where it was stopped, if it was.
+    """
 
     leased: LeasedRun
     conversation: ConversationRecord
@@ -95,6 +99,7 @@ class StartedRun:
     version: int
     journal: Journal
     cut: CutText | None
+    stop: StopPoint | None = None
 
     @property
     def run(self) -> RunRecord:
@@ -156,7 +161,7 @@ def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
 def _read(
     run: Any, conversation: Any, message_id: str, client_format: str, *row: Any
 ) -> UnfinishedRun:
-    status, stop, crashes, started_at, text, metadata, version, patches = row
+    status, stop, crashes, started_at, text, metadata, version, patches, stop_point = row
     return UnfinishedRun(
         RunRecord(sql.read_uuid(run), sql.read_uuid(conversation), message_id, client_format),
         status,
@@ -167,6 +172,7 @@ def _read(
         sql.read_json(metadata),
         version,
         sql.read_json(patches),
+        sql.read_json(stop_point),
     )
 
 
@@ -193,8 +199,10 @@ def _take_up_conversation(
             if run.id in driven.runs:
                 found.stopping.append(run.id)
                 active = True
-            else:
+            elif run.started_at is None or run.status == Run.Status.SUSPENDED:
                 run_writes.end(tx, LeasedRun(lease, run.record), Run.Status.CANCELLED)
+            else:  # its workflow may have something to clean up
+                active = _start(tx, lease, driven, run, found) or active
         elif run.id in driven.runs or run.status == Run.Status.WAITING:
             active = True
         elif not active or _in_parallel(found.conversation(run.record.conversation_id)):
@@ -253,7 +261,10 @@ def _start(
     tx.append(run.record, Event.Type.RUN.value, payload)
     sql.update(Run, taken, id=run.id)
     leased = LeasedRun(lease, run.record, crashes=crashes, fresh=fresh)
-    started = StartedRun(leased, conversation, run.text, run.metadata, version, journal, cut)
+    stop = None
+    if run.stop:
+        stop = StopPoint.model_validate(run.stop_point or {"position": journal.last_position})
+    started = StartedRun(leased, conversation, run.text, run.metadata, version, journal, cut, stop)
     found.started.append(started)
     return True
 

@@ -29,15 +29,20 @@ from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.models import Run
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.sessions.runner import Runner
+from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.writer import Lane, Work, writer
 from sessions_app.workflows.journal import line_of
 from sessions_app.workflows.request_context import RequestMetadata
 from sessions_app.workflows.run_info import Message
+from sessions_app.workflows.stop_point import StopPoint
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+
+# Seconds without a call after which a workflow that is replayed waits for something else.
+STANDS_AFTER = 0.1
 
 
 class Leaving(Enum):
@@ -80,7 +85,9 @@ class RunTask:
         overdue = partial(self.leave, Leaving.OVERDUE)
         self._backend = DurableBackend(started, self._write, freshness, self._step_ended, overdue)
         self._runner: Runner | None = None
-        self._leaving: Leaving | None = None
+        self._leaving = None if started.stop is None else Leaving.STOP
+        # Its code is told to end here and now: what it gives from then on is nobody's.
+        self._thrown_out = False
         self.failure: BaseException | None = None
         # Its end is stored.
         self.ended = False
@@ -93,13 +100,82 @@ class RunTask:
 
     def leave(self, why: Leaving) -> None:
         """Take the run out of memory. What it did is stored; what it does now is cancelled."""
-        if self._leaving is None and self.task is not None:
-            self._leaving = why
-            self._backend.output.put()
-            if self._runner is not None:
-                self._runner.context.end()
-            if not (self._backend.waiting.in_a_step and why is Leaving.DRAIN):
-                self.task.cancel()
+        if self.task is None or (self._leaving is not None and not self._stops_no_more(why)):
+            return
+        self._leaving = why
+        self._backend.output.put()
+        if why is Leaving.STOP:
+            self._stop()
+            return
+        if self._runner is not None:
+            self._runner.context.leave()
+        if not (self._backend.waiting.in_a_step and why is Leaving.DRAIN):
+            self._throw_out()
+
+    def _stops_no_more(self, why: Leaving) -> bool:
+        """Whether one that is being stopped leaves before its clean-up is over; that is gone on
+        with elsewhere.
+        """
+        ends_it = why in (Leaving.DRAIN, Leaving.LOST, Leaving.BROKEN)
+        return self._leaving is Leaving.STOP and ends_it
+
+    def _throw_out(self) -> None:
+        self._thrown_out = True
+        if self.task is not None:
+            self.task.cancel()
+
+    def _stop(self) -> None:
+        """A person stops it: its code gets CancelledError, where it waits or at its next call, and
+        may clean up for `MAX_STOPPING` seconds.
+        """
+        known = self._backend.last_position
+        if self._runner is None:
+            self._backend.stop = StopPoint(position=known)
+            if not known:  # it has not begun
+                self._throw_out()
+            return
+        position = self._runner.context.position
+        self._backend.stop = StopPoint(position=max(position, known))
+        self._limit_stop()
+        if position >= known:
+            self._interrupt(self._backend.stop)
+        else:  # it is being replayed, and gets there
+            self._look_whether_it_stands()
+
+    def _interrupt(self, stop: StopPoint) -> None:
+        stop.have_raised()
+        if self._runner is not None and self._runner.interrupt() and self.task is not None:
+            self.task.cancel()
+
+    def _look_whether_it_stands(self, last: int = -1) -> None:
+        """Where it was stopped while it waited for something else than its context, a replay does
+        so too, and makes no call that could raise it.
+        """
+        stop, runner = self._backend.stop, self._runner
+        if self._leaving is not Leaving.STOP or stop is None or stop.is_raised or runner is None:
+            return
+        if self.task is None or self.task.done():
+            return
+        position = runner.context.position
+        if position < stop.position or position != last:
+            again = partial(self._look_whether_it_stands, position)
+            asyncio.get_running_loop().call_later(STANDS_AFTER, again)
+        else:
+            self._interrupt(stop)
+
+    def _limit_stop(self) -> None:
+        seconds = RuntimeSettings.load().MAX_STOPPING
+        late = asyncio.get_running_loop().call_later(seconds, self._stopped_for_too_long)
+        if self.task is not None:
+            self.task.add_done_callback(lambda _: late.cancel())
+
+    def _stopped_for_too_long(self) -> None:
+        if self.task is None or self.task.done() or self._runner is None:
+            return
+        if self._leaving is Leaving.STOP:
+            log.error("run.stop_overdue", run=str(self.id))
+            self._runner.context.leave()
+            self._throw_out()
 
     def park(self) -> None:
         """Take it out of memory until an answer, or the end of a sleep, brings it back."""
@@ -114,8 +190,9 @@ class RunTask:
         """
         self._leaving = Leaving.BLOCKED
         self._lane.failed = True
+        self._thrown_out = True
         if self._runner is not None:
-            self._runner.context.end()
+            self._runner.context.leave()
         block = partial(run_writes.block, leased=self._started.leased, stack=stack)
         # In the host's order: it looks at its runs after this.
         written = writer.submit(block, Lane(beside=self._lane))
@@ -148,7 +225,7 @@ class RunTask:
 
     def rests_since(self) -> float | None:
         """Since when (monotonic) it does nothing but wait; None while it works."""
-        return self._backend.waiting.since()
+        return None if self._leaving is Leaving.STOP else self._backend.waiting.since()
 
     async def _drive(self) -> None:
         try:
@@ -186,8 +263,13 @@ class RunTask:
             ) as runner,
         ):
             self._runner = runner
+            if self._leaving is Leaving.STOP:
+                self._limit_stop()
+                self._look_whether_it_stands()
             async with aclosing(runner.result_stream(to_type=str)) as chunks:
                 async for chunk in chunks:
+                    if self._thrown_out:
+                        raise asyncio.CancelledError
                     self._backend.count(chunk)
                     if not self._backend.is_replayed(runner.context.position):
                         await self._backend.output.emit(chunk)
@@ -219,7 +301,13 @@ class RunTask:
                 await self._report(error)
 
     async def _suspend(self, error: WorkflowError) -> None:
-        """People learn that it is not over; operators what is to be mended, and where."""
+        """People learn that it is not over; operators what is to be mended, and where. One that is
+        stopped is over all the same: it cannot clean up.
+        """
+        if self._leaving is Leaving.STOP:
+            log.error("run.stop_failed", run=str(self.id), error=str(error))
+            await self._left()
+            return
         line = line_of(error)
         detail = f"{error}\nIt came up at {line}." if line else str(error)
         log.error("run.suspended", run=str(self.id), error=detail)
@@ -257,7 +345,7 @@ class RunTask:
 
     def _step_ended(self) -> None:
         if self._leaving is Leaving.DRAIN and self.task is not None:
-            self.task.cancel()  # the step is stored; it need not run again
+            self._throw_out()  # the step is stored; it need not run again
         elif self._backend.stored_step and not self._backend.waiting.in_a_step:
             self._to_replay()
 

@@ -248,6 +248,24 @@ def awake(tx: Transaction, leased: LeasedRun) -> None:
     set_running(run.id)
 
 
+def clean_up(tx: Transaction, leased: LeasedRun, *, stop: dict[str, Any]) -> None:
+    """The run cleans up, from here on: a replay is to stop it at the same place. Nothing is waited
+    for any more.
+    """
+    run = leased.check(tx)
+    tx.lock(run.conversation_id)
+    sql.update(Run, {"stop_point": stop}, id=run.id)
+    # So that none of them takes what clean-up may wait for.
+    JournalEntry.objects.filter(run_id=run.id, kind=WAIT, finished_at=None).delete()
+    _cancel_pending(tx, run)
+
+
+def _cancel_pending(tx: Transaction, run: RunRecord) -> None:
+    for (pending,) in sql.fetch(PENDING, (run.id,)):
+        for interaction in find_interactions(interaction=sql.read_uuid(pending)):
+            settle(tx, interaction, Settlement(Interaction.Status.CANCELLED, via="run"))
+
+
 def end(
     tx: Transaction,
     leased: LeasedRun,
@@ -265,9 +283,7 @@ def end(
     run = leased.check(tx)
     final = status in Run.FINISHED
     if final and leased.has_asked:
-        for (pending,) in sql.fetch(PENDING, (run.id,)):
-            for interaction in find_interactions(interaction=sql.read_uuid(pending)):
-                settle(tx, interaction, Settlement(Interaction.Status.CANCELLED, via="run"))
+        _cancel_pending(tx, run)
     folded = final and not leased.has_text
     for piece in pieces_of(text):
         if folded:  # it is all of its text, so nothing is to be folded

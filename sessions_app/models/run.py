@@ -55,6 +55,8 @@ class Run(models.Model):
     # How often a host took it up and died before the run came to a point where it could rest.
     crashes = models.PositiveSmallIntegerField(default=0)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
+    # Where it was stopped; what the journal has behind that is clean-up. A `StopPoint`.
+    stop_point = models.JSONField(null=True, blank=True)
     # Earliest end of the durable sleeps that the run is in.
     wake_at = models.DateTimeField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)

@@ -21,6 +21,7 @@ class ReplayBackend:
     def __init__(self, history: RunHistory) -> None:
         self._history = history
         self._journal = history.to_journal()
+        self._stop = history.stop and history.stop.model_copy(deep=True)
         self.mismatch: NonDeterminism | None = None
         # What is not as it is recorded, without harm.
         self.differences: list[str] = []
@@ -30,6 +31,11 @@ class ReplayBackend:
 
     def attach(self, slot: Slot) -> None:
         """It keeps its slot: nothing takes long."""
+
+    def next_call(self, position: int) -> None:
+        """It is stopped where the run was."""
+        if self._stop is not None:
+            self._stop.has_passed(position)
 
     def recall(self, call: Call) -> Entry | None:
         """What is recorded."""
@@ -41,6 +47,8 @@ class ReplayBackend:
             raise
         if entry is not None:
             self._note(call, difference(entry.call.arguments, call.arguments))
+        if self._stop is not None:
+            self._stop.check(call, entry)
         return entry
 
     def check_complete(self, position: int) -> None:
@@ -62,7 +70,7 @@ class ReplayBackend:
         return self._journal.patched(why, position) is not False
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
+    async def working(self, call: Call) -> AsyncIterator[None]:
         """No step begins."""
         await self._stand()
         yield

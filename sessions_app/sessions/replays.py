@@ -133,7 +133,7 @@ async def _execute(history: RunHistory, manager: SessionManager, backend: Replay
             raise backend.mismatch
         if not is_over:
             return
-        error = task.exception()
+        error = None if task.cancelled() or history.stop else task.exception()
         if error is None:
             backend.check_complete(position)
         elif history.status != Run.Status.FAILED or not backend.is_beyond(position):

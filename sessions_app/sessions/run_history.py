@@ -11,6 +11,7 @@ from sessions_app.models import JournalEntry, Run
 from sessions_app.models.people import Person
 from sessions_app.workflows.history import PastMessage, said_in
 from sessions_app.workflows.journal import Entry, Journal
+from sessions_app.workflows.stop_point import StopPoint
 
 
 class RunHistory(BaseModel):
@@ -31,6 +32,8 @@ class RunHistory(BaseModel):
     conversation_id: str
     user: Person
     metadata: dict[str, Any]
+    # Where it was stopped, if it cleaned up then.
+    stop: StopPoint | None = None
     journal: list[Entry]
     # What calls of `context.history` gave, by position.
     past: dict[int, list[PastMessage]]
@@ -57,6 +60,7 @@ class RunHistory(BaseModel):
             conversation_id=row.conversation.conversation_id,
             user=Person.of(row.conversation.owner),
             metadata=row.metadata,
+            stop=None if row.stop_point is None else StopPoint.model_validate(row.stop_point),
             journal=journal,
             past={
                 entry.call.position: said_in(entry.result, 2 * len(entry.result))

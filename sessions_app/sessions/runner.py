@@ -2,8 +2,8 @@
 
 import asyncio
 import contextvars
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from types import AsyncGeneratorType
 from typing import Any, TypeVar, cast, overload
 
@@ -88,6 +88,8 @@ class Runner:
         self._own.run(_enter, self.context)
         self._values: AsyncGeneratorType[Any, None] | None = None
         self._returned: Any = None
+        # Whether its code is being executed, or waits; whether it is to be stopped at its `yield`.
+        self._inside = self._to_throw = False
         self._backend = backend
         backend.attach(slot)
 
@@ -151,6 +153,14 @@ class Runner:
         converted: T = schemas.convert(value, to_type)
         return converted
 
+    def interrupt(self) -> bool:
+        """A person stops the run: have CancelledError raised in the workflow. True if the task is
+        to be cancelled for that; a workflow that stands at a `yield` gets it there.
+        """
+        self.context.interrupt()
+        self._to_throw = not self._inside
+        return self._inside
+
     async def close(self) -> None:
         """The run is over, one way or the other: what is left of the workflow is closed, and its
         context can do nothing more.
@@ -179,49 +189,64 @@ class Runner:
         self._stop.check()
         if self._values is not None:
             raise SessionsError("The result of this run was taken before; start another run.")
-        self._values = cast("AsyncGeneratorType[Any, None]", self._execute())
+        values = self._chunks() if self._workflow.streams else self._whole()
+        self._values = cast("AsyncGeneratorType[Any, None]", values)
         return self._values
 
-    async def _execute(self) -> AsyncGenerator[Any, None]:
+    @contextmanager
+    def _execution(self) -> Iterator[AsyncGeneratorType[Any, None] | Awaitable[Any]]:
+        """The workflow function, called."""
         function: Callable[..., Any] = self._workflow.function
         try:
-            message = schemas.given(self._workflow, self.context.message)
-            given = function(message, self.context)
-            if not isinstance(given, AsyncGeneratorType):
-                async for value in self._whole(given):
-                    yield value
-            else:
-                try:
-                    while True:
-                        try:
-                            chunk = await self._stop.guard(within(self._own, anext(given)))
-                        except StopAsyncIteration:
-                            break
-                        self._stop.check()  # it may have caught its cancellation
-                        for text in self._backend.untold():
-                            yield text
-                        if not isinstance(chunk, StreamedText):
-                            yield chunk
-                    for text in self._backend.untold():
-                        yield text
-                finally:
-                    await within(self._own, given.aclose())
+            yield function(schemas.given(self._workflow, self.context.message), self.context)
             self.context.check_awaited()
         except Exception as error:
             self.failed = True
             advise(error)
-            self.context.check_awaited()  # it may have taken a coroutine for what it gives
+            self.context.check_awaited()  # it may have taken a coroutine for what that gives
             raise
         finally:
+            self._inside = False
             self._out.set()
 
-    async def _whole(self, given: Awaitable[Any]) -> AsyncGenerator[Any, None]:
-        """What the workflow returns, unless streams have put that out already."""
-        self._returned = await self._stop.guard(within(self._own, given))
-        for text in self._backend.untold():
-            yield text
-        if not self.context.has_put_out(self._returned):
-            yield self._returned
+    async def _whole(self) -> AsyncGenerator[Any, None]:
+        """What it returns, unless streams have put that out already."""
+        with self._execution() as given:
+            self._inside = True
+            awaited = cast("Awaitable[Any]", given)
+            self._returned = await self._stop.guard(within(self._own, awaited))
+            for text in self._backend.untold():
+                yield text
+            if not self.context.has_put_out(self._returned):
+                yield self._returned
+
+    async def _chunks(self) -> AsyncGenerator[Any, None]:
+        """What it yields, but for what streams have put out already."""
+        with self._execution() as execution:
+            given = cast("AsyncGeneratorType[Any, None]", execution)
+            try:
+                while True:
+                    try:
+                        chunk = await self._stop.guard(within(self._own, self._more(given)))
+                    except StopAsyncIteration:
+                        break
+                    self._inside = False
+                    self._stop.check()  # it may have caught its cancellation
+                    for text in self._backend.untold():
+                        yield text
+                    if not isinstance(chunk, StreamedText):
+                        yield chunk
+                for text in self._backend.untold():
+                    yield text
+            finally:
+                await within(self._own, given.aclose())
+
+    def _more(self, given: AsyncGeneratorType[Any, None]) -> Awaitable[Any]:
+        self._inside = True
+        if self._to_throw:
+            self._to_throw = False
+            return given.athrow(asyncio.CancelledError())
+        return anext(given)
 
 
 def _enter(context: Context) -> None:

@@ -37,6 +37,9 @@ class ScriptBackend:
         """Where to give the slot back while a person is asked."""
         self._slot = slot
 
+    def next_call(self, position: int) -> None:
+        """Nobody stops a run of a script in this way."""
+
     def recall(self, call: Call) -> Entry | None:
         """Nothing is recorded."""
 
@@ -45,7 +48,7 @@ class ScriptBackend:
         return True
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
+    async def working(self, call: Call) -> AsyncIterator[None]:
         """Scripts are not parked."""
         yield
 

@@ -58,13 +58,20 @@ class Backend(Protocol):
     def attach(self, slot: Slot) -> None:
         """The run's slot under the limit, to be given back while it waits."""
 
+    def next_call(self, position: int) -> None:
+        """The workflow makes a call, which gets this position; raises CancelledError instead if the
+        run was stopped before it.
+        """
+
     def recall(self, call: Call) -> Entry | None:
-        """What the journal has for the call, if anything."""
+        """What the journal has for the call, if anything; raises as `next_call` does if the run was
+        stopped in it.
+        """
 
     def patched(self, why: str, position: int) -> bool:
         """Whether the run has a change of the code. See `Context.patched`."""
 
-    def working(self) -> AbstractAsyncContextManager[None]:
+    def working(self, call: Call) -> AbstractAsyncContextManager[None]:
         """The run is in a step: it is not to be parked. Waits until the step may begin."""
 
     def begin(self, call: Call, title: str) -> None:

@@ -1,6 +1,7 @@
 """What a workflow may call: everything that must survive a crash goes through its context."""
 
 import random
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
@@ -68,7 +69,7 @@ class Context:
         self._builder = info.builder
         self._backend = backend
         self._position = 0
-        self._ended = self._closed = False
+        self._ended = self._closed = self._left = False
         self._streams: WeakSet[StreamedStep] = WeakSet()
         # What calls have given to the workflow, which is to await it.
         self._expected: deque[tuple[Coroutine[Any, Any, Any], str]] = deque()
@@ -141,6 +142,19 @@ class Context:
         return bool(texts and isinstance(result, str) and result) and "".join(texts).endswith(
             result
         )
+
+    def leave(self) -> None:
+        """The run is taken out of memory, and is not over: what its code calls while it is unwound
+        does nothing, and raises its cancellation again.
+        """
+        self._left = True
+        for stream in self._streams:
+            stream.abandon()
+
+    def interrupt(self) -> None:
+        """A person stops the run: what streams gave so far is all that they ever give."""
+        for stream in self._streams:
+            stream.leave()
 
     def end(self) -> None:
         """The run is over; later calls raise `RunEnded`. A step under way may come to its end."""
@@ -338,8 +352,7 @@ class Context:
         Raises:
             RunEnded: the run is over.
         """
-        if self._ended:
-            raise RunEnded
+        self._check_runs()
         return self._backend.patched(why, self._position)
 
     def show(self, name: str, payload: str = "") -> None:
@@ -413,12 +426,18 @@ class Context:
         return self._next(kind.value, name, described(*arguments) if arguments else "")
 
     def _next(self, kind: str, name: str, arguments: str = "") -> Call:
-        if self._ended:
-            raise RunEnded
+        self._check_runs()
         for stream in self._streams:
             stream.check_reader()
+        self._backend.next_call(self._position + 1)
         self._position += 1
         return Call(self._position, kind, storable(name[:200]), arguments)
+
+    def _check_runs(self) -> None:
+        if self._left:
+            raise CancelledError("the run is out of memory: this call does nothing")
+        if self._ended:
+            raise RunEnded
 
     async def _put_out(self, text: str, *, again: bool) -> None:
         self._put_out_texts.append(text)
@@ -446,7 +465,7 @@ class Context:
             return returns.load(recorded.result)
         if title and recorded is None:
             self._backend.begin(call, title)
-        async with self._backend.working():
+        async with self._backend.working(call):
             try:
                 stored = returns.dump(await run())
             except NotJson:
@@ -467,7 +486,7 @@ class Context:
         if recorded is not None and recorded.finished:
             done = recorded
         else:
-            async with self._backend.working():
+            async with self._backend.working(call):
                 work = partial(attempt, function, returns, title)
                 done = await self._backend.transact(call, work)
         if isinstance(done, NotJson):

@@ -90,7 +90,7 @@ class StreamedStep:
         self.reader = asyncio.current_task()
         failed: Exception | None = None
         try:
-            async with self._backend.working():
+            async with self._backend.working(self._call):
                 try:
                     source = iterate(self._function, self._options.timeout)
                     async with aclosing(source):

@@ -173,6 +173,36 @@ async def test_a_streamed_step_that_was_cut_is_made_again_and_its_text_is_taken_
     assert_gap_free(server)
 
 
+async def test_clean_up_that_was_cut_goes_on_and_no_step_of_it_is_lost_or_doubled(
+    server: Server,
+) -> None:
+    async with socket(server, "c") as client:
+        await client.message("undo 4 1000")
+        await client.until("system_interaction_message")
+        await client.send({"type": "stop_message", "id": "s"})
+        await client.until(
+            lambda frame: (
+                frame["type"] == "system_intermediate_message"
+                and frame["status"] == "in_progress"
+                and frame["content"]["name"] == "step 3"
+            )
+        )
+        server.kill()
+    server.restart()
+    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
+        await back.until(
+            lambda frame: (
+                frame["type"] == "run_update_message"
+                and frame["content"].get("status") == "cancelled"
+            )
+        )
+    lines = (server.data_dir / "probe.log").read_text().split()[1::2]
+    assert lines == ["1", "2", "3", "4"]
+    assert client.text() + back.text() == "s1 s2 s3 s4 "
+    assert not server.rows("select 1 from sessions_app_interaction where status = 'pending'")
+    assert_gap_free(server)
+
+
 async def test_runs_go_on_by_themselves_after_a_kill_without_any_client(server: Server) -> None:
     async with socket(server, "c") as client:
         await client.message("slowstream 50 10")

@@ -1,0 +1,357 @@
+"""What a workflow's clean-up code does where its run is parked, and where a person stops it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from pytest_django import Settings
+
+from sessions_app import runs
+from sessions_app.conversations import messages
+from sessions_app.errors import Invalid, NotReplayable
+from sessions_app.models import JournalEntry, Run
+from sessions_app.sessions.replays import replay_history
+from sessions_app.storage import reads
+from sessions_app.testing.hosted_run import HostedRun
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.support.hitl import set_hitl
+from tests.support.hosting import Hosting, output, until, until_true
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Body = Callable[[Context], AsyncGenerator[str, None]]
+Waits = Callable[[Context, list[str]], Any]
+body: list[Body] = []
+done: list[str] = []
+gates: list[asyncio.Event] = []
+
+
+def do(what: str) -> str:
+    done.append(what)
+    return what
+
+
+@workflow(name="t_stopping", title="Cleans up")
+async def stopping(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    async for chunk in body[0](context):
+        yield chunk
+
+
+@workflow(name="t_stopping_whole", title="Cleans up, and returns")
+async def whole(message: Message, context: Context) -> str:
+    return "".join([chunk async for chunk in asks(context)])
+
+
+async def asks(context: Context) -> AsyncGenerator[str, None]:
+    await context.step(do, "charge")
+    yield "charged "
+    try:
+        yield (await context.ask(TextPrompt(text="Go on?"))).text
+    except asyncio.CancelledError:
+        context.show("stopped")
+        await context.step(do, "refund")
+        yield "refunded"
+        raise
+    finally:
+        await context.step(do, "close")
+
+
+async def talks(context: Context) -> AsyncGenerator[str, None]:
+    await context.step(do, "charge")
+    try:
+        while True:
+            yield "bla "
+            await asyncio.sleep(0.001)
+    except asyncio.CancelledError:
+        await context.step(do, "refund")
+        yield "refunded"
+
+
+async def waits(context: Context) -> AsyncGenerator[str, None]:
+    await context.step(do, "charge")
+    try:
+        await asyncio.sleep(600)
+        yield "never"
+    finally:
+        await context.step(do, "refund")
+
+
+async def hangs(context: Context) -> AsyncGenerator[str, None]:
+    await context.step(do, "charge")
+    try:
+        yield (await context.ask(TextPrompt(text="Go on?"))).text
+    finally:
+        await context.step(asyncio.sleep, 600)
+        await context.step(do, "never")
+
+
+async def recorded(run: UUID) -> None:
+    """Wait until its first step is over, so that it is in what comes after."""
+    await until(JournalEntry.objects.filter(run=run, finished_at__isnull=False).exists)
+
+
+async def stop(hosting: Hosting, run: UUID) -> Run:
+    await messages.stop(owner=hosting.user, conversation_id="c")
+    return await hosting.ended(run)
+
+
+@pytest.mark.parametrize("name", ["t_stopping", "t_stopping_whole"])
+async def test_parking_cleans_nothing_up(name: str) -> None:
+    body[:], done[:] = [asks], []
+    async with Hosting(name, park_after=0) as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        await until_true(lambda: not hosting.hosts.run(str(run)))
+        assert done == ["charge"]
+        assert [entry.name for entry in await hosting.journal(run)] == ["do"]
+        await hosting.answer("yes")
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run) == "charged yes"
+    assert done == ["charge", "close"]
+
+
+@pytest.mark.parametrize("park_after", [60, 0])
+@pytest.mark.parametrize("name", ["t_stopping", "t_stopping_whole"])
+async def test_a_run_that_is_stopped_cleans_up_also_where_it_was_parked(
+    name: str, park_after: float
+) -> None:
+    body[:], done[:] = [asks], []
+    async with Hosting(name, park_after=park_after) as hosting:
+        run = await hosting.submit()
+        [prompt] = await hosting.prompts(run)
+        if not park_after:
+            await until_true(lambda: not hosting.hosts.run(str(run)))
+        assert (await stop(hosting, run)).status == Run.Status.CANCELLED
+        kinds = [entry.kind for entry in await hosting.journal(run)]
+        assert kinds == ["step", "show", "step", "step"]
+        assert (await hosting.answer("late", prompt)).outcome != "accepted"
+        if name == "t_stopping":
+            assert await hosting.output(run) == "charged refunded"
+    assert done == ["charge", "refund", "close"]
+
+
+@pytest.mark.parametrize("form", [talks, waits])
+async def test_a_run_that_does_not_ask_is_stopped_where_it_is(form: Body) -> None:
+    body[:], done[:] = [form], []
+    async with Hosting("t_stopping") as hosting:
+        run = await hosting.submit()
+        await recorded(run)
+        assert (await stop(hosting, run)).status == Run.Status.CANCELLED
+        text: Any = await hosting.output(run)
+        assert text.replace("bla ", "") == ("refunded" if form is talks else "")
+    assert done == ["charge", "refund"]
+
+
+async def test_clean_up_has_its_time(settings: Settings) -> None:
+    set_hitl(settings, MAX_STOPPING=0.1)
+    body[:], done[:] = [hangs], []
+    async with Hosting("t_stopping") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        assert (await stop(hosting, run)).status == Run.Status.CANCELLED
+    assert done == ["charge"]
+
+
+async def test_a_stop_in_good_order_goes_on_with_clean_up_at_the_next_start() -> None:
+    held, going = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> str:
+        held.set()
+        await going.wait()
+        return "held"
+
+    holding: Callable[..., Any] = hold
+
+    async def slow(context: Context) -> AsyncGenerator[str, None]:
+        try:
+            yield (await context.ask(TextPrompt(text="Go on?"))).text
+        finally:
+            await context.step(do, "refund")
+            await context.step(holding)
+            await context.step(do, "close")
+
+    body[:], done[:] = [slow], []
+    async with Hosting("t_stopping") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        await messages.stop(owner=hosting.user, conversation_id="c")
+        await held.wait()
+        ending = asyncio.create_task(hosting.stop())
+        await asyncio.sleep(0)
+        going.set()
+        await ending
+        assert done == ["refund"]
+        await hosting.start()
+        assert (await hosting.ended(run)).status == Run.Status.CANCELLED
+    assert done == ["refund", "close"]
+
+
+async def held(what: str) -> Any:
+    done.append(what)
+    await gates[0].wait()
+    return what
+
+
+async def words() -> AsyncIterator[str]:
+    yield "a "
+    yield "b "
+    await asyncio.Event().wait()
+
+
+async def in_ask(context: Context, said: list[str]) -> None:
+    await context.ask_all([TextPrompt(text="Go on?"), TextPrompt(text="Sure?")])
+
+
+async def in_sleep(context: Context, said: list[str]) -> None:
+    await context.sleep(600)
+
+
+async def in_wait(context: Context, said: list[str]) -> None:
+    await context.wait_for("payment")
+
+
+async def in_step(context: Context, said: list[str]) -> None:
+    await context.step(asyncio.sleep, 600)
+
+
+async def in_stream(context: Context, said: list[str]) -> None:
+    async for piece in context.stream(words):
+        said += piece
+
+
+async def in_other(context: Context, said: list[str]) -> None:
+    await asyncio.sleep(600)
+
+
+def cleans_up_after(waits: Waits) -> Body:
+    async def cleans_up(context: Context) -> AsyncGenerator[str, None]:
+        said: list[str] = []
+        yield "begun "
+        try:
+            await context.step(do, "charge")
+            await waits(context, said)
+            await context.step(do, "never")
+        finally:
+            await context.step(do, "refund" + "".join(said))
+            await context.step(held, "close")
+
+    return cleans_up
+
+
+async def stands(hosting: Hosting, run: UUID, waits: Waits, text: str = "begun ") -> None:
+    """Wait until it is in what it waits for."""
+    if waits is in_stream:
+        text += "a b "
+    await recorded(run)
+    await until(lambda: output(run) == text)
+    if waits in (in_ask, in_sleep, in_wait):
+        await hosting.status(run, Run.Status.WAITING)
+
+
+@pytest.mark.parametrize("waits", [in_ask, in_sleep, in_wait, in_step, in_stream, in_other])
+async def test_clean_up_that_was_cut_by_a_crash_goes_on_where_it_was(waits: Waits) -> None:
+    body[:], done[:], gates[:] = [cleans_up_after(waits)], [], [asyncio.Event()]
+    async with Hosting("t_stopping") as hosting:
+        run = await hosting.submit()
+        await stands(hosting, run, waits)
+        await messages.stop(owner=hosting.user, conversation_id="c")
+        await until_true(lambda: "close" in done)
+        await hosting.crash()
+        gates[0].set()
+        assert (await hosting.ended(run)).status == Run.Status.CANCELLED
+    refund = "refunda b " if waits is in_stream else "refund"
+    assert done == ["charge", refund, "close", "close"]
+
+
+@pytest.mark.parametrize("waits", [in_ask, in_sleep, in_wait])
+async def test_what_a_parked_run_waits_for_is_not_waited_for_once_it_is_stopped(
+    waits: Waits, tmp_path: Path
+) -> None:
+    body[:], done[:], gates[:] = [cleans_up_after(waits)], [], [asyncio.Event()]
+    gates[0].set()
+    async with Hosting("t_stopping", park_after=0) as hosting:
+        run = await hosting.submit()
+        await stands(hosting, run, waits)
+        await until_true(lambda: not hosting.hosts.run(str(run)))
+        assert (await stop(hosting, run)).status == Run.Status.CANCELLED
+        assert done == ["charge", "refund", "close"]
+
+        with pytest.raises(Invalid):
+            await runs.afork(run, position=5, by=await reads.read(User.objects.get))
+        file = tmp_path / "run.json"
+        await HostedRun(run, hosting.person).record(file)
+        assert await replay_history(file) == []
+        body[:] = [asks]
+        with pytest.raises(NotReplayable):
+            await replay_history(file)
+
+
+@pytest.mark.parametrize("waits", [in_ask, in_wait])
+async def test_what_comes_once_it_is_stopped_is_not_taken_for_an_answer_by_a_replay(
+    waits: Waits,
+) -> None:
+    stopped, going = asyncio.Event(), asyncio.Event()
+
+    async def late(context: Context) -> AsyncGenerator[str, None]:
+        try:
+            await context.step(do, "charge")
+            await waits(context, [])
+        except asyncio.CancelledError:
+            stopped.set()
+            await going.wait()
+            await context.step(do, "refund")
+            await context.step(held, "close")
+        else:
+            await context.step(do, "deliver")
+        yield "over"
+
+    body[:], done[:], gates[:] = [late], [], [asyncio.Event()]
+    async with Hosting("t_stopping") as hosting:
+        run = await hosting.submit()
+        await stands(hosting, run, waits, text="")
+        await messages.stop(owner=hosting.user, conversation_id="c")
+        await stopped.wait()
+        if waits is in_ask:
+            for prompt in await hosting.prompts(run, 2):
+                assert (await hosting.answer("yes", prompt)).outcome == "accepted"
+        else:
+            assert await runs.asend(run, "payment", 5, id=uuid4().hex) == "accepted"
+        going.set()
+        await until_true(lambda: "close" in done)
+        await hosting.crash()
+        gates[0].set()
+        assert (await hosting.ended(run)).status == Run.Status.CANCELLED
+    assert done == ["charge", "refund", "close", "close"]
+
+
+async def test_nothing_that_code_calls_while_it_is_parked_is_recorded() -> None:
+    async def stubborn(context: Context) -> AsyncGenerator[str, None]:
+        while True:
+            try:
+                answer = await context.ask(TextPrompt(text="Go on?"))
+            except asyncio.CancelledError:
+                done.append("parked")
+                with pytest.raises(asyncio.CancelledError):
+                    context.patched("new")
+                with pytest.raises(asyncio.CancelledError):
+                    context.show("parked")
+                yield "nobody sees this"
+            else:
+                yield answer.text
+                return
+
+    body[:], done[:] = [stubborn], []
+    async with Hosting("t_stopping", park_after=0) as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        await until_true(lambda: not hosting.hosts.run(str(run)))
+        assert done
+        await hosting.answer("yes")
+        ended = await hosting.ended(run)
+        assert (ended.status, ended.patches) == (Run.Status.COMPLETED, None)
+        assert await hosting.output(run) == "yes"
+        assert await hosting.journal(run) == []
