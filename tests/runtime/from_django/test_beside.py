@@ -131,6 +131,27 @@ def test_what_is_sent_is_read_once_though_its_readers_are_killed(
     assert beside("send", run, "d", "d") == "stale"
 
 
+def test_what_is_sent_while_readers_are_killed_is_read_once_and_in_order(
+    server: Server, beside: Beside
+) -> None:
+    numbers = [str(number) for number in range(40)]
+    with ExitStack() as stack:
+        sender = Program(server)
+        stack.callback(sender.close)
+        run = beside("start", "waitfor 40")
+        for first in range(0, 40, 10):
+            for number in numbers[first : first + 10]:
+                sender.ask("send", run, number, number)
+            outcomes = [sender.answer() for _ in range(5)]
+            server.kill()  # some are read, some are not, and some are yet to come
+            outcomes += [sender.answer() for _ in range(5)]
+            assert outcomes == ["accepted"] * 10
+            server.start()
+        assert beside("result", run) == "|".join(numbers)
+    taken = server.rows("SELECT position FROM sessions_app_arrival ORDER BY id")
+    assert [row["position"] for row in taken] == list(range(1, 41))
+
+
 def test_a_thousand_starts_of_eight_processes_with_a_hundred_keys_are_a_hundred_runs(
     server: Server,
 ) -> None:
