@@ -10,7 +10,9 @@ RUN pip install -r requirements.txt
 
 COPY . ./
 RUN python -m compileall -q . \
- && useradd --system --user-group --no-create-home --home-dir /nonexistent chat
+ && SECRET_KEY=of-this-step-only python manage.py collectstatic --noinput \
+ && useradd --system --user-group --no-create-home --home-dir /nonexistent chat \
+ && chown -R chat var
 USER chat
 
 ENV HOST=0.0.0.0 PORT=8000

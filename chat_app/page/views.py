@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
 from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET, require_POST
 
 from chat_app.identity.connection import address_of
@@ -70,6 +71,7 @@ async def new(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @never_cache
+@gzip_page
 @login_required
 async def conversation(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """The page of a conversation, `?before=N` with older items than those of the sequence."""
@@ -80,6 +82,7 @@ async def conversation(request: HttpRequest, conversation_id: str) -> HttpRespon
 
 @require_GET
 @never_cache
+@gzip_page
 @login_required
 async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Part of the page: the items that have events from sequence `from` on, and what changes with
@@ -104,6 +107,7 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
 
 @require_GET
 @never_cache
+@gzip_page
 @login_required
 async def side(request: HttpRequest) -> HttpResponse:
     """The list of conversations alone."""
@@ -118,6 +122,7 @@ async def side(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @never_cache
+@gzip_page
 @login_required
 async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Send a message; refused, it stays in its field."""
@@ -155,6 +160,7 @@ async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
 
 @require_POST
 @never_cache
+@gzip_page
 @login_required
 async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) -> HttpResponse:
     """Answer a question; refused, the answer stays in its field."""

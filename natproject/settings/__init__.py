@@ -1,10 +1,12 @@
 """Django settings. What a deployment may choose is in `env.py`; the rest is decided here."""
 
+import sys
 from datetime import timedelta
 
 from natproject.serving import WEBSOCKET_MAX_SIZE
 from natproject.settings.env import ROOT, load
 from natproject.settings.logs import configure_logging
+from natproject.settings.static_files import are_collected
 from sessions_app.storage import databases
 
 given = load()
@@ -128,10 +130,20 @@ LANGUAGE_CODE = "en"
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [ROOT / "static"]
-# Served from where they lie, so that no start needs `collectstatic` first. Browsers ask each time
-# (304): a name without a hash, and the modules it imports, must never be stale after a deploy.
-SERVESTATIC_USE_FINDERS = True
+# Without `collectstatic` they are served from where they lie, and browsers ask each time (304): a
+# name without a hash, and the modules it imports, must never be stale after a deploy.
+SERVESTATIC_USE_FINDERS = DEBUG or not are_collected(STATIC_ROOT, ROOT / "static")
+SERVESTATIC_USE_MANIFEST = not SERVESTATIC_USE_FINDERS
 SERVESTATIC_MAX_AGE = 0
+SERVESTATIC_USE_ZSTD = False
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if SERVESTATIC_USE_FINDERS and "collectstatic" not in sys.argv
+        else "natproject.settings.static_files.CollectedFiles"
+    },
+}
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
 
 CONTENT_SECURITY_POLICY = {
