@@ -42,7 +42,9 @@ class RunsOfVersion:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What is counted. `jobs`: the page of Procrastinate's jobs, where there is one."""
+    """What is counted. `mismatches`: waiting runs that the code no longer matches; `jobs`: the page
+    of Procrastinate's jobs, where there is one.
+    """
 
     web: int
     workers: int
@@ -50,6 +52,7 @@ class Overview:
     runs: list[tuple[str, int]]
     failed: int
     failed_since: str
+    mismatches: int
     versions: list["RunsOfVersion"]
     held: int
     orphaned: int
@@ -75,6 +78,7 @@ def overview() -> Overview:
         runs=[(status.value, counts.get(status.value, 0)) for status in SHOWN],
         failed=failed.count(),
         failed_since=since.strftime("%Y-%m-%dT%H:%MZ"),
+        mismatches=Run.objects.filter(status=Run.Status.WAITING).exclude(replay_problem="").count(),
         versions=_versions(),
         **leases.aggregate(held=Count("pk"), orphaned=orphaned),
         queues=queues.figures(),

@@ -43,7 +43,13 @@ class RunAdmin(ReadOnlyAdmin):
     """A run with its interactions, journal and events."""
 
     list_display = (runs.said, runs.state, "workflow", "owner", runs.began, runs.took)
-    list_filter = ("status", Cause, "conversation__workflow", "version")
+    list_filter = (
+        "status",
+        Cause,
+        "conversation__workflow",
+        "version",
+        ("replay_problem", admin.EmptyFieldListFilter),
+    )
     list_select_related = ("conversation__owner",)
     search_fields = (
         "text",
@@ -62,6 +68,7 @@ class RunAdmin(ReadOnlyAdmin):
         ("generation", "crashes"),
         "problem",
         "detail",
+        "replay_problem",
         "opinion",
         ("message_id", "client_format"),
         ("forked_from", "fork_position", "forked_to"),

@@ -60,6 +60,8 @@ class Run(models.Model):
     # Earliest end of the durable sleeps that the run is in.
     wake_at = models.DateTimeField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
+    # Why it could not go on, as a replay after the last start has found while it waits; else empty.
+    replay_problem = models.TextField(blank=True, db_default="")
     # What its owner thinks of what came of it: {"reaction": str, "comment": str}, one or both.
     feedback = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField()
@@ -89,6 +91,12 @@ class Run(models.Model):
                 fields=["forked_from"],
                 name="run_forked_from",
                 condition=models.Q(forked_from__isnull=False),
+            ),
+            # Else the overview would read all that wait.
+            models.Index(
+                fields=["status"],
+                name="run_replay_problem",
+                condition=~models.Q(replay_problem=""),
             ),
             # Else who looks for runs to stop would read all that wait.
             models.Index(

@@ -12,6 +12,7 @@ from sessions_app.models import Process
 from sessions_app.notify.announce import install
 from sessions_app.notify.notifier import Notifier
 from sessions_app.operations.due import maintain
+from sessions_app.operations.replay_check import check_after_start
 from sessions_app.operations.reports import report, sign_off
 from sessions_app.settings import RuntimeSettings
 from sessions_app.signals.delivery import Delivery
@@ -47,6 +48,7 @@ class _Runtime:
         if self.dispatcher.report().kind != Process.Kind.WEB:  # it hosts
             delivery = Delivery(alone=not cluster)
             self.tasks.append(asyncio.create_task(delivery.main(), name="signals"))
+            self.tasks.append(asyncio.create_task(check_after_start(), name="replay check"))
 
     async def stop(self) -> None:
         for task in self.tasks:

@@ -58,3 +58,24 @@ def test_positions_that_a_run_has_not_come_to_are_refused(server: Server) -> Non
     assert (refused.status, refused.json()["last"]) == (422, 2)
     assert [admin.post(url, body).status for body in ({}, {"position": "one"})] == [422, 422]
     assert admin.post(f"/executions/{uuid4()}/fork", {"position": 1}).status == 404
+
+
+def test_after_a_start_the_overview_says_which_waiting_runs_the_code_no_longer_matches(
+    server: Server,
+) -> None:
+    stop = Http(server).generate("ask").json()
+    server.kill()
+    server.execute("UPDATE sessions_app_interaction SET name = ?", "renamed")
+    server.start()
+    said = ""
+    for _ in range(2000):
+        said = server.get("/admin/", "admin").text
+        if "1 waiting that the code no longer matches" in " ".join(said.split()):
+            break
+    else:
+        raise AssertionError(said)
+    page = server.get(f"/admin/sessions_app/run/{stop['execution_id']}/change/", "admin").text
+    assert "the name was &#x27;renamed&#x27;" in page
+    found = server.get("/admin/sessions_app/run/?replay_problem__isempty=0", "admin").text
+    assert stop["execution_id"] in found
+    assert Http(server).get(stop["status_url"]).json()["status"] == "interaction_required"

@@ -1,0 +1,90 @@
+"""Finds runs that wait and that the code no longer matches, before somebody answers them."""
+
+import asyncio
+import time
+from functools import partial
+from uuid import UUID
+
+import structlog
+
+from sessions_app.errors import StorageUnavailable
+from sessions_app.hosting.lease import THIS_PROCESS
+from sessions_app.models import Process, Run
+from sessions_app.operations import processes
+from sessions_app.sessions.replays import Replay, replay_all
+from sessions_app.storage import reads
+from sessions_app.storage.storable import storable
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+from sessions_app.workflows import registry
+
+log = structlog.get_logger(__name__)
+
+# Seconds after the start: what is to go on goes first, and all processes have reported by then.
+BEGINS_AFTER = 5.0
+# For each second of replay, so many in which it does nothing.
+PAUSE = 20
+AT_ONCE = 100
+
+
+async def check_after_start() -> None:
+    """Once, as the code does not change while a process runs."""
+    await asyncio.sleep(BEGINS_AFTER)
+    try:
+        await check_waiting_runs()
+    except StorageUnavailable:
+        log.warning("replay_check.storage_unavailable")
+    except Exception:
+        log.exception("replay_check.failed")
+
+
+async def check_waiting_runs() -> None:
+    """Replay those that wait, without any effect; log and store why one could not go on.
+
+    Of several processes the last that was started does it: its code is the newest. Workflows with
+    a builder are left to `manage.py check_replay`, as that would have to be built.
+    """
+    after, counts = UUID(int=0), {"replayed": 0, "stopped": 0}
+    while runs := await reads.read(_waiting, after):
+        after = max(runs)
+        if await reads.read(_is_newer_one_up):
+            return
+        began = time.monotonic()
+        async for found in replay_all(runs):
+            counts["replayed"] += 1
+            counts["stopped"] += bool(found.problem)
+            await _store(found, runs[found.history.run])
+            await asyncio.sleep(PAUSE * (time.monotonic() - began))
+            began = time.monotonic()
+    log.info("replay_check.done", **counts)
+
+
+async def _store(found: Replay, before: str) -> None:
+    """`before` is what is stored: only this writes it."""
+    run = found.history.run
+    if found.problem:
+        log.error("run.mismatch_waits", run=str(run), error=found.problem)
+    if found.problem != before:
+        await writer.write(partial(_write, run=run, problem=found.problem))
+
+
+def _write(tx: Transaction, run: UUID, problem: str) -> None:
+    Run.objects.filter(pk=run).update(replay_problem=storable(problem))
+
+
+def _waiting(after: UUID) -> dict[UUID, str]:
+    """Some of them, in the order of their ids, with what is stored of them."""
+    offered = [one.workflow for one in registry.offered()]
+    plain = [one.name for one in offered if not (one.shared_builder or one.per_user_builder)]
+    waiting = Run.objects.filter(
+        status=Run.Status.WAITING, conversation__workflow__in=plain, pk__gt=after
+    )
+    return dict(waiting.order_by("pk").values_list("pk", "replay_problem")[:AT_ONCE])
+
+
+def _is_newer_one_up() -> bool:
+    mine = Process.objects.filter(name=THIS_PROCESS).first()
+    others = [one for one in processes.alive() if one.kind != Process.Kind.WEB]
+    return mine is not None and any(
+        (one.started_at, one.name) > (mine.started_at, mine.name) for one in others
+    )

@@ -1,0 +1,105 @@
+"""Runs that wait are replayed after a start: who looks learns before anybody answers."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import structlog
+from django.utils import timezone
+
+from sessions_app.admin.overview import overview
+from sessions_app.hosting.lease import THIS_PROCESS
+from sessions_app.models import Process, Run
+from sessions_app.operations import replay_check
+from sessions_app.operations.replay_check import check_waiting_runs
+from sessions_app.storage import reads
+from sessions_app.workflows import Context, TextPrompt
+from tests.runtime.replay.deployed import deploy, executed, other, work
+from tests.support.hosting import Hosting
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_check, "PAUSE", 0)
+
+
+async def before(context: Context) -> str:
+    await context.step(work, "a")
+    return (await context.ask(TextPrompt(text="?"))).text
+
+
+async def after(context: Context) -> str:
+    await context.step(other, "a")
+    return (await context.ask(TextPrompt(text="?"))).text
+
+
+async def problem_of(run: Any) -> str:
+    row = await reads.read(Run.objects.get, pk=run)
+    assert row.status == Run.Status.WAITING
+    return row.replay_problem
+
+
+async def check() -> list[dict[str, Any]]:
+    """Returns what it logs as errors."""
+    with structlog.testing.capture_logs() as logs:
+        await check_waiting_runs()
+    return [dict(line) for line in logs if line["log_level"] == "error"]
+
+
+async def test_a_run_that_the_code_no_longer_matches_is_found_while_it_waits() -> None:
+    deploy(before)
+    executed.clear()
+    async with Hosting("t_deployed") as hosting:
+        run = await hosting.submit()
+        [asked] = await hosting.prompts(run)
+        assert await check() == []
+        assert await problem_of(run) == ""
+        deploy(after)
+        await hosting.restart()
+        [line] = await check()
+        assert (line["event"], line["run"]) == ("run.mismatch_waits", str(run))
+        assert "the name was 'work' and is 'other' now" in await problem_of(run)
+        assert (await reads.read(overview)).mismatches == 1
+
+        deploy(before)
+        await hosting.restart()
+        assert await check() == []
+        assert await problem_of(run) == ""
+        assert (await reads.read(overview)).mismatches == 0
+        await hosting.answer("yes", asked)
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert executed == ["a"]
+
+
+async def test_all_are_checked_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_check, "AT_ONCE", 2)
+    deploy(before)
+    async with Hosting("t_deployed") as hosting:
+        waiting = [await hosting.submit(conversation=f"c{number}") for number in range(5)]
+        for run in waiting:
+            await hosting.prompts(run)
+        deploy(after)
+        await hosting.restart()
+        assert {line["run"] for line in await check()} == {str(run) for run in waiting}
+
+
+async def test_of_several_processes_the_last_that_was_started_checks() -> None:
+    deploy(before)
+    async with Hosting("t_deployed") as hosting:
+        await hosting.prompts(await hosting.submit())
+        deploy(after)
+        await hosting.restart()
+        await reads.read(process, THIS_PROCESS, timezone.now())
+        await reads.read(process, "worker:newer", timezone.now() + timedelta(seconds=1))
+        assert await check() == []
+        await reads.read(Process.objects.filter(name="worker:newer").delete)
+        await reads.read(process, "worker:older", timezone.now() - timedelta(hours=1))
+        assert len(await check()) == 1
+
+
+def process(name: str, started_at: Any) -> None:
+    Process.objects.create(
+        name=name, kind=Process.Kind.BOTH, started_at=started_at, last_seen=timezone.now()
+    )
