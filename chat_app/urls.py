@@ -49,6 +49,7 @@ urlpatterns = [
     path("c/", views.new, name="new"),
     path("c/<name:conversation_id>/items/", views.items, name="items"),
     path("c/<name:conversation_id>/messages/", views.send, name="send"),
+    path("c/<name:conversation_id>/export.<str:form>", views.export, name="export"),
     path("c/<name:conversation_id>/stop/", views.stop, name="stop"),
     path(
         "c/<name:conversation_id>/prompts/<uuid:interaction>/",

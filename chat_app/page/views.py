@@ -10,7 +10,7 @@ from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, resolve_url
 from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
@@ -23,6 +23,7 @@ from chat_app.page import forms
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.conversation_page import Page, Wanted, read_page
 from chat_app.page.script_texts import WORDS
+from chat_app.page.sidebar import export as exporting
 from chat_app.page.sidebar.entries import newest, sidebar
 from chat_app.protocol.parsing import STATUS
 from chat_app.settings import ChatSettings
@@ -34,6 +35,11 @@ from sessions_app.errors import NotFound, Refused, StorageUnavailable, TooMany
 from sessions_app.models.people import Person, UserId
 from sessions_app.storage import reads
 from sessions_app.workflows.registry import Offered
+
+EXPORTS = {
+    "md": ("text/markdown", exporting.as_markdown),
+    "json": ("application/json", exporting.as_json),
+}
 
 
 async def socket(request: HttpRequest) -> HttpResponse:
@@ -143,6 +149,27 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
             page["Retry-After"] = str(error.seconds)
         return page
     return _back(conversation_id)
+
+
+@require_GET
+@never_cache
+@login_required
+async def export(request: HttpRequest, conversation_id: str, form: str) -> StreamingHttpResponse:
+    """The conversation as a file of one's own."""
+    person = await _person(request)
+    if form not in EXPORTS:
+        raise Http404
+    try:
+        found = await reads.read(exporting.find, person.id, conversation_id)
+    except NotFound as error:
+        raise Http404 from error
+    content_type, write = EXPORTS[form]
+    disposition = f'attachment; filename="conversation.{form}"'
+    return StreamingHttpResponse(
+        write(found),
+        content_type=f"{content_type}; charset=utf-8",
+        headers={"Content-Disposition": disposition},
+    )
 
 
 @require_POST

@@ -1,6 +1,7 @@
 """The list of conversations: what needs the person, in which order, and what a search finds."""
 
 import asyncio
+import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -167,3 +168,66 @@ async def test_an_empty_page_says_what_waits_and_what_may_be_asked(
     section = html[html.index('id="elsewhere"') :]
     assert '<a href="/c/waits/" dir="auto">Deploy now?</a>' in section
     assert "May ask you: whether it may go beyond its limit" in section
+
+
+async def exported(client: AsyncClient, name: str, form: str) -> str:
+    response: Any = await client.get(reverse("chat:export", args=[name, form]))
+    assert response.status_code == 200
+    assert response["Content-Disposition"] == f'attachment; filename="conversation.{form}"'
+    return b"".join([part async for part in response.streaming_content]).decode()
+
+
+async def test_an_export_has_all_that_was_said_in_its_order(client: AsyncClient, ann: User) -> None:
+    def store() -> None:
+        log = StoredLog(ann, "a/b", title="Plums & <pears>")
+        run = log.message("How many?\nPlease.")
+        log.text(run, "I lo", "ok.")
+        log.step(run, "count", "in_progress")
+        log.step(run, "count")
+        asked = log.ask(run, TextPrompt(text="All of them?"))
+        log.settle(asked, {"value": "yes"}, by=ann)
+        wrong = log.text(run, "Wrong")
+        log.append(run, "restart", {"from_sequence": wrong})
+        log.text(run, "Se", "ven.")
+        log.end(run)
+        going = log.message("again")
+        log.text(going, "Sti", "ll")
+
+    await asyncio.to_thread(store)
+    read = json.loads(await exported(client, "a/b", "json"))
+    assert (read["conversation_id"], read["title"]) == ("a/b", "Plums & <pears>")
+    first, second = read["runs"]
+    assert [one.get("text") or one["type"] for one in first["said"]] == [
+        "I look.",
+        "step",
+        "question",
+        "Seven.",
+    ]
+    question = first["said"][2]
+    assert (question["response"], question["answered_by"]) == ({"value": "yes"}, "ann")
+    assert [one["text"] for one in second["said"]] == ["Still"]
+    text = await exported(client, "a/b", "md")
+    places = [
+        "> How many?\n> Please.",
+        "I look.",
+        "**All of them?**",
+        "yes (ann",
+        "Seven.",
+        "Still",
+    ]
+    assert sorted(places, key=text.index) == places
+    assert "Wrong" not in text
+
+
+async def test_nobody_exports_what_is_anothers_or_in_another_form(
+    client: AsyncClient, ann: User
+) -> None:
+    def store() -> None:
+        StoredLog(User.objects.create_user("ben"), "his")
+        StoredLog(ann, "hers")
+
+    await asyncio.to_thread(store)
+    for name, form in (("his", "json"), ("none", "md"), ("hers", "exe")):
+        url = reverse("chat:export", args=[name, form])
+        assert (await client.get(url)).status_code == 404
+    assert (await AsyncClient().get(reverse("chat:export", args=["hers", "md"]))).status_code == 302

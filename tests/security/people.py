@@ -53,6 +53,7 @@ class Scene:
             "interaction_id": self.stop["interaction_id"],
             "execution_id": self.stop["execution_id"],
             "app_label": "sessions_app",
+            "form": "json",
         }
 
     def http(self, person: str) -> Http:

@@ -43,6 +43,7 @@ def let_in(who: str, people: set[str]) -> set[str]:
             "signed in": IN,
             "known": KNOWN,
             "owner": OWNER,
+            "owner with a session": OWNER & IN,
             "staff": STAFF,
             "staff who may view hosts": VIEWERS,
             "staff who may change runs": OPERATORS,
@@ -102,7 +103,7 @@ def test_each_door_opens_to_whom_the_document_says_and_shows_nothing_of_others(
     assert scene.hers() == before
 
     for door in rows:
-        if door.who in ("owner", "signed in") and "GET" in door.methods:
+        if door.who in ("owner", "owner with a session", "signed in") and "GET" in door.methods:
             for person in OWNER & let_in(door.who, set(scene.people)):
                 answer = knock(scene, person, door, "GET")
                 assert was_let_in(door, answer), door.path

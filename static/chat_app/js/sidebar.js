@@ -59,10 +59,17 @@ export class Sidebar extends EventTarget {
 
   #replace(html) {
     const fresh = new DOMParser().parseFromString(html, "text/html").body;
-    if (list.innerHTML.trim() === fresh.innerHTML.trim()) return;
+    const shown = list.innerHTML.replaceAll(' open=""', "");
+    if (shown.trim() === fresh.innerHTML.trim()) return;
     const focused =
       list.contains(document.activeElement) && document.activeElement.getAttribute("href");
+    const open = list.querySelector("details[open] a")?.getAttribute("href");
     list.replaceChildren(...fresh.childNodes);
+    if (open)
+      list
+        .querySelector(`[href="${CSS.escape(open)}"]`)
+        ?.closest("details")
+        .setAttribute("open", "");
     if (focused) list.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
   }
 }

@@ -1,0 +1,57 @@
+"""The list of conversations in a browser: its menu by keys, on a small screen, without script."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat_page import begin, card, connected, state
+from tests.browser.test_looks import assert_accessible
+from tests.support.browser import OpenPage
+from tests.support.server import Server
+
+pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_waits_is_in_the_list_and_on_an_empty_page(open_page: OpenPage, scheme: str) -> None:
+    page = open_page("/c/", color_scheme=scheme)
+    begin(page, "We publish the list", workflow="parallel_review")
+    expect(card(page)).to_have_count(3)
+    page.goto("/c/")
+    connected(page)
+    page.locator("#list summary").click()
+    assert_accessible(page)
+    expect(page.locator("#list .others")).to_have_text("+2")
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.get_by_role("button", name="Conversations").click()
+    assert_accessible(page)
+    assert page.evaluate("document.getElementById('list').scrollWidth") <= 320
+    page.keyboard.press("Escape")
+    page.locator("#empty .elsewhere a").click()
+    expect(card(page)).to_have_count(3)
+
+
+def test_the_menu_opens_by_keys_and_stays_open_while_the_list_changes(
+    page: Page, server: Server
+) -> None:
+    begin(page, "echo one")
+    state(page, "completed")
+    menu = page.locator("#list details")
+    page.locator("#list summary").focus()
+    page.keyboard.press("Enter")
+    expect(menu).to_have_attribute("open", "")
+    begin(page.context.new_page(), "echo two")
+    expect(menu).to_have_count(2, timeout=40_000)
+    expect(menu.filter(has_text="echo one")).to_have_attribute("open", "")
+
+
+def test_without_script_a_conversation_is_exported(open_page: OpenPage) -> None:
+    with_script = open_page("/c/")
+    begin(with_script, "echo plum")
+    state(with_script, "completed")
+    page = open_page("/", java_script_enabled=False)
+    page.locator("#list summary").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export as Markdown").click()
+    assert "> echo plum" in Path(download.value.path()).read_text()
