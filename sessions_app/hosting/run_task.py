@@ -3,7 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from enum import Enum
 from functools import partial
 from typing import Any, TypeVar
@@ -49,6 +49,7 @@ class Leaving(Enum):
     """Why a run is taken out of memory before it ends."""
 
     PARK = "it only waits"
+    REPLAY = "a test has it replayed everywhere"
     STOP = "it was asked to stop"
     DRAIN = "its process stops"
     BROKEN = "a write of it failed"
@@ -242,7 +243,7 @@ class RunTask:
             if self._leaving is not Leaving.BLOCKED:
                 raise
         else:
-            if self._leaving is None and not self._to_replay():
+            if self._may_end():
                 await self._end(Run.Status.COMPLETED)
             else:
                 await self._left()
@@ -285,8 +286,20 @@ class RunTask:
             # Not that the database is away: it does not take what the run gives it.
             self._lane = Lane(beside=self._lane)
             await self._report(self.failure)
+        elif self._leaving is Leaving.REPLAY:
+            await self._all_written()
         elif self._leaving is None:
             raise asyncio.CancelledError
+
+    async def _all_written(self) -> None:
+        """What it has written comes before the look that takes it up again, which may be in the
+        transaction of a message or of an answer.
+        """
+        written = writer.write(lambda tx: None, Lane(beside=self._lane))
+        while not written.done():
+            with suppress(asyncio.CancelledError):  # its code came to its end without an await
+                await asyncio.wait([written])
+        self.failure = self.failure or written.exception()
 
     async def _failed(self, error: Exception) -> None:
         if self._leaving in (Leaving.STOP, Leaving.OVERDUE, Leaving.BROKEN):
@@ -297,8 +310,10 @@ class RunTask:
         except NonDeterminism as mismatch:
             await self._suspend(mismatch)
         else:
-            if self._leaving is None and not self._to_replay():
+            if self._may_end():
                 await self._report(error)
+            elif self._leaving is Leaving.REPLAY:
+                await self._left()
 
     async def _suspend(self, error: WorkflowError) -> None:
         """People learn that it is not over; operators what is to be mended, and where. One that is
@@ -346,17 +361,25 @@ class RunTask:
     def _step_ended(self) -> None:
         if self._leaving is Leaving.DRAIN and self.task is not None:
             self._throw_out()  # the step is stored; it need not run again
-        elif self._backend.stored_step and not self._backend.waiting.in_a_step:
-            self._to_replay()
+        elif (
+            self._backend.stored_step
+            and not self._backend.waiting.in_a_step
+            and self._is_unreplayed()
+        ):
+            self.leave(Leaving.REPLAY)
 
-    def _to_replay(self) -> bool:
-        """Where it is to replay everywhere: park it if it has recorded anything new."""
-        if not self._replay_everywhere or self._leaving is not None or self._runner is None:
+    def _may_end(self) -> bool:
+        """Whether it may end now: not if it leaves, or is to be replayed first."""
+        if self._leaving is None and self._is_unreplayed():
+            self._leaving = Leaving.REPLAY
+            self._backend.output.put()
+        return self._leaving is None
+
+    def _is_unreplayed(self) -> bool:
+        """Whether it is to replay everywhere, and this execution has recorded anything."""
+        if not self._replay_everywhere or self._runner is None:
             return False
-        if not self._backend.has_news(self._runner.context.position):
-            return False
-        self.leave(Leaving.PARK)
-        return True
+        return self._backend.has_news(self._runner.context.position)
 
     def _write(self, work: Work[T]) -> "asyncio.Future[T]":
         """Write in the run's lane. A write that fails ends the execution, awaited or not."""
