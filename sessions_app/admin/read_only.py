@@ -56,7 +56,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only 
         """Where the list has one status, those that apply to it."""
         actions: dict[str, Any] = super().get_actions(request)
         status = request.GET.get("status__exact")
-        if status is None:
+        if status is None or not hasattr(self.model, "status"):
             return actions
         row = self.model(status=status)
         return {name: one for name, one in actions.items() if self.applies(name, row)}

@@ -47,10 +47,18 @@ def known(attacked: Server) -> dict[str, str]:
         "interaction": asked["interaction_id"],
         "pk": asked["interaction_id"],
         "app_label": "sessions_app",
+        "token": _callback(attacked),
         "url": "nowhere",
         "id": "1",
         "content_type_id": "1",
     }
+
+
+def _callback(server: Server) -> str:
+    """The last part of a URL of a run that waits for what is posted there."""
+    with Http(server).stream("/generate/stream", {"input_message": "callback 1"}) as stream:
+        said = next(event.data for event in iter(stream.next, None) if "callbacks" in event.data)
+    return str(json.loads(said)["value"]).rpartition("/")[2]
 
 
 @pytest.fixture(autouse=True)
