@@ -220,27 +220,18 @@ def _start(
     tx: Transaction, lease: Lease, driven: DrivenRuns, run: UnfinishedRun, found: Selection
 ) -> bool:
     if run.crashes >= MAX_CRASHES:
-        message = (
+        why = (
             f"Its process died {run.crashes} times while it ran, without getting on in between. "
-            "Mend the cause, then resume it in the admin."
+            "Mend the cause, then resume it."
         )
-        run_writes.end(
-            tx,
-            LeasedRun(lease, run.record),
-            Run.Status.SUSPENDED,
-            error={"code": "crashed", "message": message},
-        )
+        _suspend(tx, LeasedRun(lease, run.record), "crashed", why)
         return False
     fresh = run.started_at is None
     conversation = found.conversation(run.record.conversation_id)
     try:
         version = _version(conversation.workflow, run)
     except UnknownVersion as unknown:
-        error = {"code": type(unknown).__name__, "message": run_writes.PAUSED}
-        leased = LeasedRun(lease, run.record)
-        run_writes.end(tx, leased, Run.Status.SUSPENDED, error=error, detail=str(unknown))
-        tell = partial(log.error, "run.suspended", run=str(run.id), error=str(unknown))
-        tx.after_commit.append(tell)
+        _suspend(tx, LeasedRun(lease, run.record), type(unknown).__name__, str(unknown))
         return False
     journal = Journal({}) if fresh else Journal.load(run.id, run.patches)
     crashes = run.crashes + (run.id not in driven.blameless)
@@ -267,6 +258,14 @@ def _start(
     started = StartedRun(leased, conversation, run.text, run.metadata, version, journal, cut, stop)
     found.started.append(started)
     return True
+
+
+def _suspend(tx: Transaction, leased: LeasedRun, code: str, why: str) -> None:
+    """People read that it is paused; operators why, also in the log."""
+    error = {"code": code, "message": run_writes.PAUSED}
+    run_writes.end(tx, leased, Run.Status.SUSPENDED, error=error, detail=why)
+    tell = partial(log.error, "run.suspended", run=str(leased.run.id), error=why)
+    tx.after_commit.append(tell)
 
 
 def _version(workflow: str, run: UnfinishedRun) -> int:

@@ -293,7 +293,8 @@ async def test_a_run_whose_process_died_again_and_again_is_set_aside() -> None:
         await hosting.start()
         row = await hosting.ended(run)
         assert row.status == Run.Status.SUSPENDED
-        assert "died 3 times" in problem(row)["message"]
+        assert "paused" in problem(row)["message"]
+        assert "died 3 times" in problem(row)["detail"]
         assert (await hosting.ended(other)).status == Run.Status.COMPLETED
 
 
