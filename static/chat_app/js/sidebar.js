@@ -65,11 +65,8 @@ export class Sidebar extends EventTarget {
       list.contains(document.activeElement) && document.activeElement.getAttribute("href");
     const open = list.querySelector("details[open] a")?.getAttribute("href");
     list.replaceChildren(...fresh.childNodes);
-    if (open)
-      list
-        .querySelector(`[href="${CSS.escape(open)}"]`)
-        ?.closest("details")
-        .setAttribute("open", "");
+    const menu = open && list.querySelector(`[href="${CSS.escape(open)}"]`)?.closest("details");
+    if (menu) menu.open = true;
     if (focused) list.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
   }
 }
