@@ -24,6 +24,7 @@ SessionsError
     ├── NeverAwaited
     ├── PromptExpired
     ├── NothingCame
+    ├── ChildFailed
     ├── RunEnded
     └── NoPerson
 """
@@ -183,6 +184,23 @@ class NothingCame(WorkflowError):
     def __init__(self, name: str) -> None:
         super().__init__(f"Nothing came in time for {name!r}.")
         self.name = name
+
+
+class ChildFailed(WorkflowError):
+    """A run that this one ran did not complete. `status` is `failed`, `cancelled` or `timeout`;
+    `reason` is what people read of it.
+    """
+
+    def __init__(self, workflow: str, status: str, reason: str) -> None:
+        super().__init__(f"The run of {workflow!r} came to no result ({status}). {reason}".strip())
+        self.workflow = workflow
+        self.status = status
+        self.reason = reason
+
+    @classmethod
+    def of(cls, workflow: str, error: dict[str, Any]) -> "ChildFailed":
+        """From what the journal has of it."""
+        return cls(workflow, error["type"], error["message"])
 
 
 class RunEnded(WorkflowError):

@@ -333,6 +333,11 @@ async def usage(context: Context, arguments: list[str]) -> AsyncGenerator[str, N
     context.add_usage(prompt_tokens=taken, completion_tokens=given)
 
 
+async def child(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """A run of this workflow within it, and what it said."""
+    yield await context.run("probe", " ".join(arguments))
+
+
 async def exit_(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """What takes its process with it."""
     yield "exit"
@@ -363,5 +368,6 @@ PARTS: dict[str, Part] = {
     "unstorable": unstorable,
     "block": block,
     "usage": usage,
+    "child": child,
     "exit": exit_,
 }

@@ -49,7 +49,8 @@ def run_state(conversation: UUID) -> RunState:
     asked = set(pending.values_list("run_id", flat=True))
     first = min(active, key=lambda run: _rank(run, asked))
     name, words, since, until = _words(first, asked)
-    queued = sum(run.status == Run.Status.QUEUED for run in active if run is not first)
+    messages = [run for run in active if run.parent_id is None and run is not first]
+    queued = sum(run.status == Run.Status.QUEUED for run in messages)
     behind = ""
     if queued:
         behind = ngettext("%(n)d message queued", "%(n)d messages queued", queued) % {"n": queued}
@@ -92,7 +93,7 @@ def _at_rest(conversation: UUID, suspended: list[Run]) -> RunState:
         stopping = any(run.stop_requested_at is not None for run in suspended)
         return RunState("suspended", words, stoppable=not stopping)
     # One that was sent since the others were read has a state of its own at the next look.
-    ended = Run.objects.filter(conversation_id=conversation, status__in=Run.FINISHED)
+    ended = Run.objects.filter(conversation_id=conversation, parent=None, status__in=Run.FINISHED)
     last = ended.order_by("-created_at").first()
     if last is None:
         return RunState("new", "")

@@ -233,6 +233,8 @@ class _Builder:
         status, error = row.payload["status"], row.payload.get("error") or {}
         if status in (*Run.FINISHED, Run.Status.SUSPENDED):
             self.open_text.pop(row.run, None)
+        if "parent" in row.payload and status != Run.Status.SUSPENDED:
+            return  # its parent's step says it
         if status in (Run.Status.FAILED, Run.Status.CANCELLED, Run.Status.SUSPENDED):
             self.items.append(RunNote(**_base(row), status=status, reason=error.get("message", "")))
         if status in Run.FINISHED and row.run in self.feedback:

@@ -49,6 +49,7 @@ class RunAdmin(ReadOnlyAdmin):
         "conversation__workflow",
         "version",
         ("replay_problem", admin.EmptyFieldListFilter),
+        ("parent", admin.EmptyFieldListFilter),
     )
     list_select_related = ("conversation__owner",)
     search_fields = (
@@ -63,6 +64,7 @@ class RunAdmin(ReadOnlyAdmin):
     fields = (
         ("status", "everything"),
         ("conversation", "key", "version"),
+        ("parent", "children"),
         "text",
         ("created_at", "started_at", "finished_at", "wake_at", "stop_requested_at"),
         ("generation", "crashes"),
@@ -74,7 +76,7 @@ class RunAdmin(ReadOnlyAdmin):
         ("forked_from", "fork_position", "forked_to"),
         ("metadata", "patches"),
     )
-    readonly_fields = ("everything", "problem", "detail", "opinion", "forked_to")
+    readonly_fields = ("children", "everything", "problem", "detail", "opinion", "forked_to")
     inlines = (InteractionsInline, JournalInline, EventsInline)
     actions = ("cancel", "resume", "fork")
 
@@ -162,7 +164,7 @@ class RunAdmin(ReadOnlyAdmin):
     @admin.display(description="workflow", ordering="conversation__workflow")
     def workflow(self, run: Run) -> str:
         """Which function it executes."""
-        return run.conversation.workflow
+        return run.workflow
 
     @admin.display(description="user", ordering=f"conversation__owner__{USERNAME}")
     def owner(self, run: Run) -> str:
@@ -183,6 +185,13 @@ class RunAdmin(ReadOnlyAdmin):
     def opinion(self, run: Run) -> str:
         """What its owner thinks of it."""
         return as_line(run.feedback)
+
+    @admin.display(description="children")
+    def children(self, run: Run) -> Any:
+        """A link to the runs that it runs."""
+        count = run.children.count()
+        url = reverse("admin:sessions_app_run_changelist")
+        return format_html('<a href="{}?parent__id__exact={}">{}</a>', url, run.pk, count)
 
     @admin.display(description="all of it")
     def everything(self, run: Run) -> Any:

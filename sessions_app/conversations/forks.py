@@ -35,13 +35,15 @@ def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
 
     Raises:
         NotFound: there is no such run.
-        Invalid: it has not come to that position.
+        Invalid: it has not come to that position, or it is a child.
         UnknownWorkflow: its workflow is not offered.
         Busy: a run is active in the conversation, and the workflow takes one at a time.
     """
     source = Run.objects.select_related("conversation").filter(pk=wanted.run).first()
     if source is None:
         raise NotFound("There is no such run.")
+    if source.parent_id is not None:
+        raise Invalid("Another run has begun this one: fork that one.")
     conversation = source.conversation
     tx.lock(conversation.id)
     for found, _ in sql.fetch(SUBMITTED, (conversation.id, wanted.key)):

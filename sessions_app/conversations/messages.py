@@ -170,7 +170,7 @@ def submit_in(
         _check_free(conversation, message)
     run = RunRecord(uuid4(), conversation, message.message_id, message.client_format)
     key = offered.key(conversation=conversation, owner=owner)
-    if not _insert(tx, run, key, message):
+    if not insert_run(tx, run, key, message):
         [(stored, sequence)] = sql.fetch(SUBMITTED, (conversation, message.message_id))
         return SubmittedMessage(conversation, sql.read_uuid(stored), sequence, duplicate=True)
     if policy in ("interrupt", "interrupt_asking"):
@@ -227,15 +227,23 @@ def interrupt(tx: Transaction, by: RunRecord, *, only_asking: bool) -> None:
     """Have the other active runs of the conversation make way."""
     for run, asks in sql.fetch(ACTIVE, (by.conversation_id,)):
         if sql.read_uuid(run) != by.id and (asks or not only_asking):
-            request_stop(tx, Run.objects.get(pk=run))
+            request_stop(tx, _root(Run.objects.get(pk=run)))
 
 
-def _insert(tx: Transaction, run: RunRecord, key: str, message: IncomingMessage) -> bool:
+def _root(run: Run) -> Run:
+    """Of a child the run that a message has begun."""
+    return run if run.parent is None else _root(run.parent)
+
+
+def insert_run(tx: Transaction, run: RunRecord, key: str, message: IncomingMessage) -> bool:
     """Insert the run; False if there is one of this message."""
+    parent = {} if run.parent is None else run.parent._asdict()
     return sql.insert_new(
         Run,
         id=run.id,
         conversation_id=run.conversation_id,
+        parent_id=parent.get("run"),
+        parent_position=parent.get("position"),
         key=key,
         message_id=message.message_id,
         text=message.text,
@@ -265,7 +273,15 @@ def request_stop(tx: Transaction, run: Run) -> None:
     if not stoppable.update(stop_requested_at=tx.now):
         return
     tx.append(run, Event.Type.RUN, {"status": run.status, "reason": "stopping"})
+    stop_children(tx, run.pk)
     announce(tx, run.key)
+
+
+def stop_children(tx: Transaction, run: UUID) -> None:
+    """Ask the runs to stop that this one runs."""
+    alive = [*Run.UNFINISHED, Run.Status.SUSPENDED]
+    for child in Run.objects.filter(parent_id=run, status__in=alive):
+        request_stop(tx, child)
 
 
 def stop_run(tx: Transaction, run_id: UUID) -> bool:

@@ -12,7 +12,8 @@ from sessions_app.storage.run_text import unfold
 from sessions_app.storage.transaction import Transaction
 
 ENDED = (Run.Status.FAILED, Run.Status.SUSPENDED)
-STEPS = (JournalEntry.Kind.STEP, JournalEntry.Kind.STREAM)
+RUN = JournalEntry.Kind.RUN
+STEPS = (JournalEntry.Kind.STEP, JournalEntry.Kind.STREAM, RUN)
 
 
 def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
@@ -46,6 +47,7 @@ def _reopen(run: Run) -> None:
     unfold(run.id, run.conversation_id)
     cancelled = run.interactions.filter(status=Interaction.Status.CANCELLED)
     cancelled.update(position=None)
+    run.journal.filter(kind=RUN, finished_at=None).delete()  # they were stopped with it
     failed = run.journal.filter(error__isnull=False, kind__in=STEPS)
     if (last := _last_call(run)) is not None:
         failed = failed.filter(finished_at__gte=last)

@@ -11,7 +11,9 @@ from uuid import UUID, uuid4
 from django.utils import timezone
 from pydantic_core import from_json
 
-from sessions_app.conversations import arrivals
+from sessions_app.conversations import access, arrivals, child_runs
+from sessions_app.conversations.child_runs import NewChild
+from sessions_app.conversations.messages import IncomingMessage, check_message
 from sessions_app.errors import NonDeterminism, TooLarge
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.lease import LeaseFreshness
@@ -20,6 +22,7 @@ from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.hosting.waiting import Waiting
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import reads
+from sessions_app.storage.records import RunRecord
 from sessions_app.storage.storable import check_size
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work
@@ -29,6 +32,7 @@ from sessions_app.workflows.backend import (
     asked_before,
     recorded_response,
 )
+from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.history import PastMessage, ended_runs, said_in
 from sessions_app.workflows.journal import (
@@ -58,6 +62,7 @@ class DurableBackend:
         overdue: Callable[[], None],
     ) -> None:
         self._leased = started.leased
+        self._conversation, self._metadata = started.conversation, started.metadata
         self._journal = started.journal
         self._write = write
         self._freshness = freshness
@@ -252,30 +257,63 @@ class DurableBackend:
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
         """See `Backend`."""
-        recorded, run, now = self._journal.recall(call), self._leased.run, timezone.now()
-        until = now + timedelta(seconds=timeout) if timeout is not None else None
+        recorded = self._journal.recall(call)
         if recorded is not None:
             until = recorded.result and datetime.fromisoformat(recorded.result)
-        wait = wait_id(run.id, call.position)
-        begin = partial(
-            run_writes.begin_wait,
-            leased=self._leased,
-            call=call,
-            until=until,
-            alone=self.waiting.nothing,
+            return await self._outcome(call, until, None, arrivals.expire)
+        return await self._outcome(call, _after(timeout), run_writes.begin_wait, arrivals.expire)
+
+    async def run(self, call: Call, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
+        """See `Backend`."""
+        recorded = self._journal.recall(call)
+        if recorded is not None:
+            until = recorded.result["until"]
+            until = until and datetime.fromisoformat(until)
+            return await self._outcome(call, until, None, child_runs.expire)
+        begin = partial(run_writes.begin_child, child=await self._new_child(child))
+        return await self._outcome(call, _after(timeout), begin, child_runs.expire)
+
+    async def _new_child(self, child: ChildCall) -> NewChild:
+        """It serves the same request, and belongs to this run."""
+        run, conversation = self._leased.run, self._conversation
+        offered = await reads.read(access.find, conversation.owner.id, child.workflow)
+        own = {"workflow-parent-id": str(run.id), "workflow-parent-name": conversation.workflow}
+        headers = {**(self._metadata.get("headers") or {}), **own, **child.headers}
+        id_ = uuid4()
+        message = IncomingMessage(
+            str(id_),
+            child.text,
+            client_format=run.client_format,
+            metadata={**self._metadata, "headers": headers},
         )
+        check_message(conversation.conversation_id, message)
+        key = offered.key(conversation=run.conversation_id, owner=conversation.owner.id)
+        title = offered.workflow.title if child.title is None else child.title
+        return NewChild(id_, key, message, title)
+
+    async def _outcome(
+        self,
+        call: Call,
+        until: datetime | None,
+        begin: Callable[..., CallResult | None] | None,
+        expire: Callable[[Transaction, RunRecord, Call], CallResult],
+    ) -> CallResult:
+        """Wait for what others do under the call; begins to, where that is not recorded."""
+        run, alone = self._leased.run, self.waiting.nothing
+        wait = wait_id(run.id, call.position)
         deadline = self.waiting.sleep(call.position, until) if until else nullcontext()
         with self._under_way(call.position), self.waiting.ask({wait}) as came, deadline:
-            if recorded is None:
+            if begin is not None:
                 self.output.settle()
-                if (before := await self._write(begin)) is not None:
+                work = partial(begin, leased=self._leased, call=call, until=until, alone=alone)
+                if (before := await self._write(work)) is not None:
                     return before
             left = None if until is None else max((until - timezone.now()).total_seconds(), 0)
             await self._slot.release_for(asyncio.wait([came], timeout=left))
             if came.done():
-                response = came.result()[wait].response
-                return CallResult(response and response["value"])
-        return await self._write(lambda tx: arrivals.expire(tx, self._leased.check(tx), call))
+                response = came.result()[wait].response or {}
+                return CallResult(response.get("value"), response.get("error"))
+        return await self._write(lambda tx: expire(tx, self._leased.check(tx), call))
 
     async def sleep(self, call: Call, until: datetime) -> None:
         """See `Backend`."""
@@ -329,6 +367,10 @@ class DurableBackend:
     def _finished(self, call: Call, record: CallResult) -> Work[None]:
         self.output.settle()
         return lambda tx: run_writes.finish_call(tx, self._leased, call, record)
+
+
+def _after(seconds: float | None) -> datetime | None:
+    return None if seconds is None else timezone.now() + timedelta(seconds=seconds)
 
 
 def _new_prompts(asked: list[tuple[Asked, UUID]]) -> list[run_writes.NewPrompt]:

@@ -17,7 +17,7 @@ from sessions_app.hosting.run_writes import LeasedRun
 from sessions_app.models import Conversation, Event, Run
 from sessions_app.models.people import Person
 from sessions_app.storage import sql
-from sessions_app.storage.records import RunRecord
+from sessions_app.storage.records import ParentCall, RunRecord
 from sessions_app.storage.run_text import join, kept
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
@@ -33,7 +33,8 @@ MAX_CRASHES = 3
 QUEUED_AT_ONCE = 16
 UNFINISHED = """
     SELECT id, conversation_id, message_id, client_format, status, stop_requested_at IS NOT NULL,
-           crashes, started_at, text, metadata, version, patches, stop_point
+           crashes, started_at, text, metadata, version, patches, stop_point, parent_id,
+           parent_position
     FROM (
         SELECT run.*, ROW_NUMBER() OVER (
             PARTITION BY conversation_id, status, stop_requested_at IS NULL ORDER BY created_at, id
@@ -79,7 +80,7 @@ class CutText:
 
 @dataclass(frozen=True, slots=True)
 class ConversationRecord:
-    """What a host needs of a conversation: nothing of this ever changes."""
+    """What a host needs of a conversation, and what it executes: nothing of this ever changes."""
 
     conversation_id: str
     workflow: str
@@ -122,6 +123,8 @@ class Selection:
     more: bool = False
     # An operator wants the builder closed.
     evict: bool = False
+    # Of the host's workflow: a child's is not the conversation's.
+    workflow: str = ""
     conversations: dict[UUID, ConversationRecord] = field(default_factory=dict)
 
     def conversation(self, key: UUID) -> ConversationRecord:
@@ -129,7 +132,7 @@ class Selection:
         if key not in self.conversations:
             row = Conversation.objects.select_related("owner").get(pk=key)
             owner = Person.of(row.owner)
-            self.conversations[key] = ConversationRecord(row.conversation_id, row.workflow, owner)
+            self.conversations[key] = ConversationRecord(row.conversation_id, self.workflow, owner)
         return self.conversations[key]
 
 
@@ -151,7 +154,9 @@ def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
     evict = lease.check(tx)
     unfinished = [_read(*row) for row in sql.fetch(UNFINISHED, (lease.key, QUEUED_AT_ONCE))]
     seen = frozenset((run.id, run.status, run.stop) for run in unfinished)
-    found = Selection(seen=seen, evict=evict, conversations=dict(driven.conversations))
+    workflow = lease.key.split(":", 2)[2]
+    conversations = dict(driven.conversations)
+    found = Selection(seen=seen, evict=evict, workflow=workflow, conversations=conversations)
     for _, group in groupby(unfinished, key=lambda run: run.record.conversation_id):
         _take_up_conversation(tx, lease, driven, list(group), found)
     found.more = len(found.started) >= QUEUED_AT_ONCE
@@ -161,9 +166,13 @@ def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
 def _read(
     run: Any, conversation: Any, message_id: str, client_format: str, *row: Any
 ) -> UnfinishedRun:
-    status, stop, crashes, started_at, text, metadata, version, patches, stop_point = row
+    status, stop, crashes, started_at, text, metadata, version, patches, point, *call = row
+    parent = None if call[0] is None else ParentCall(sql.read_uuid(call[0]), call[1])
+    record = RunRecord(
+        sql.read_uuid(run), sql.read_uuid(conversation), message_id, client_format, parent
+    )
     return UnfinishedRun(
-        RunRecord(sql.read_uuid(run), sql.read_uuid(conversation), message_id, client_format),
+        record,
         status,
         bool(stop),
         crashes,
@@ -172,7 +181,7 @@ def _read(
         sql.read_json(metadata),
         version,
         sql.read_json(patches),
-        sql.read_json(stop_point),
+        sql.read_json(point),
     )
 
 
@@ -192,19 +201,25 @@ def _take_up_conversation(
     unfinished: list[UnfinishedRun],
     found: Selection,
 ) -> None:
-    """In the order of the messages; one at a time unless the workflow takes them in parallel."""
+    """In the order of the messages; one at a time unless the workflow takes them in parallel.
+
+    Children come when they are begun, and nothing waits for them but their parents.
+    """
     active = False
     for run in unfinished:
+        is_child = run.record.parent is not None
         if run.stop:
             if run.id in driven.runs:
                 found.stopping.append(run.id)
-                active = True
+                active = active or not is_child
             elif run.started_at is None or run.status == Run.Status.SUSPENDED:
                 run_writes.end(tx, LeasedRun(lease, run.record), Run.Status.CANCELLED)
             else:  # its workflow may have something to clean up
-                active = _start(tx, lease, driven, run, found) or active
+                active = (_start(tx, lease, driven, run, found) and not is_child) or active
         elif run.id in driven.runs or run.status == Run.Status.WAITING:
-            active = True
+            active = active or not is_child
+        elif is_child:
+            _start(tx, lease, driven, run, found)
         elif not active or _in_parallel(found.conversation(run.record.conversation_id)):
             active = _start(tx, lease, driven, run, found) or active
 
@@ -276,7 +291,9 @@ def _version(workflow: str, run: UnfinishedRun) -> int:
 
 
 def _record(run: Run) -> RunRecord:
-    return RunRecord(run.id, run.conversation_id, run.message_id, run.client_format)
+    position = run.parent_position or 0
+    parent = None if run.parent_id is None else ParentCall(run.parent_id, position)
+    return RunRecord(run.id, run.conversation_id, run.message_id, run.client_format, parent)
 
 
 def _cut_text(run: UUID, journal: Journal) -> CutText | None:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import structlog
 
+from sessions_app.conversations.child_runs import Returned
 from sessions_app.errors import (
     BuilderFailed,
     ConversationGone,
@@ -89,6 +90,7 @@ class RunTask:
         self._leaving = None if started.stop is None else Leaving.STOP
         # Its code is told to end here and now: what it gives from then on is nobody's.
         self._thrown_out = False
+        self._returned: Returned | None = None
         self.failure: BaseException | None = None
         # Its end is stored.
         self.ended = False
@@ -271,10 +273,14 @@ class RunTask:
                 async for chunk in chunks:
                     if self._thrown_out:
                         raise asyncio.CancelledError
+                    if run.parent is not None and not runner.gives_text:
+                        continue  # it is for the parent to make something of
                     self._backend.count(chunk)
                     if not self._backend.is_replayed(runner.context.position):
                         await self._backend.output.emit(chunk)
             self._backend.check_complete(runner.context.position)
+            if run.parent is not None and not runner.streams:
+                self._returned = Returned(runner.returned())
             self._backend.output.complete()
 
     async def _left(self) -> None:
@@ -350,6 +356,7 @@ class RunTask:
             text=self._backend.output.last(),
             error=error,
             detail=detail,
+            returned=self._returned,
         )
         try:
             await writer.write(end, self._lane)

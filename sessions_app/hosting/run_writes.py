@@ -7,19 +7,22 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sessions_app.conversations import arrivals
+from sessions_app.conversations import arrivals, child_runs
+from sessions_app.conversations.child_runs import NewChild
+from sessions_app.conversations.messages import stop_children
 from sessions_app.conversations.settlement import Settlement, find_interactions, set_running, settle
 from sessions_app.hosting.lease import THIS_PROCESS, Lease
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.signals import pending_signals
 from sessions_app.storage import sql
-from sessions_app.storage.records import RunRecord
+from sessions_app.storage.records import RunRecord, step_payload
 from sessions_app.storage.run_text import fold, pieces_of
 from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows.journal import ASK, Call, CallResult, is_wait, wait_id
 
-WAIT = JournalEntry.Kind.WAIT
+# What is known by its `wait_id`.
+WAITS = (JournalEntry.Kind.WAIT, JournalEntry.Kind.RUN)
 # A call of `ask`, its prompt as it is stored, and the id of its interaction.
 NewPrompt = tuple[Call, dict[str, Any], UUID]
 
@@ -41,9 +44,9 @@ class LeasedRun:
     ) -> None:
         self.lease = lease
         self.run = run
-        # Whether the log may have text of it, and pending interactions. (A write that sets these
-        # may fail: then its end looks in vain.)
-        self.has_text = self.has_asked = not fresh
+        # Whether the log may have text of it, pending interactions, and children. (A write that
+        # sets these may fail: then its end looks in vain.)
+        self.has_text = self.has_asked = self.has_children = not fresh
         # Whether the row counts crashes, which the run's first progress clears.
         self._suspect = crashes > 0
 
@@ -86,7 +89,7 @@ def begin_step(tx: Transaction, leased: LeasedRun, call: Call, title: str) -> No
     """A step has begun that people see, or that streams. Others are recorded when they end."""
     run = leased.check(tx)
     if title:
-        step = _step(run, call, title, "in_progress", "")
+        step = step_payload(run.id, call.position, title, "in_progress", "")
         sequence = tx.append(run, Event.Type.STEP.value, step)
     else:
         sequence = _last_sequence(run)
@@ -104,7 +107,13 @@ def show_part(
 ) -> None:
     """A part of a call, as a step of its own: it begins, or with a payload it is complete."""
     run = leased.check(tx)
-    step = _step(run, call, title, "in_progress" if payload is None else "complete", payload or "")
+    step = step_payload(
+        run.id,
+        call.position,
+        title,
+        "in_progress" if payload is None else "complete",
+        payload or "",
+    )
     tx.append(run, Event.Type.STEP.value, {**step, "step_id": f"{step['step_id']}:{number}"})
 
 
@@ -113,7 +122,7 @@ def finish_call(tx: Transaction, leased: LeasedRun, call: Call, record: CallResu
     run = leased.check(tx)
     if record.title:
         state = "failed" if record.error else "complete"
-        step = _step(run, call, record.title, state, record.payload)
+        step = step_payload(run.id, call.position, record.title, state, record.payload)
         sequence = tx.append(run, Event.Type.STEP.value, step)
     else:
         sequence = _last_sequence(run)
@@ -221,6 +230,31 @@ def begin_wait(
     return None
 
 
+def begin_child(
+    tx: Transaction,
+    leased: LeasedRun,
+    call: Call,
+    child: NewChild,
+    *,
+    until: datetime | None,
+    alone: bool,
+) -> None:
+    """Run another workflow, and wait for it. `alone` as above."""
+    run = leased.check(tx)
+    leased.has_children = True
+    if child.title:
+        step = step_payload(run.id, call.position, child.title, "in_progress", "")
+        sequence = tx.append(run, Event.Type.STEP.value, step)
+    else:
+        sequence = _last_sequence(run)
+    _begin(tx, run, call, sequence=sequence, result=sql.Json(child.noted(until)))
+    if alone:
+        leased.wait(tx, until)
+    else:
+        leased.progressed(tx)
+    child_runs.begin(tx, run, call, child)
+
+
 def rest(
     tx: Transaction, leased: LeasedRun, *, waits_for: set[UUID], wake_at: datetime | None
 ) -> None:
@@ -232,7 +266,7 @@ def rest(
     tx.lock(run.conversation_id)  # an answer that is being written is to be seen
     pending = {sql.read_uuid(row[0]) for row in sql.fetch(PENDING, (run.id,))}
     if any(map(is_wait, waits_for)):
-        open_waits = JournalEntry.objects.filter(run_id=run.id, kind=WAIT, finished_at=None)
+        open_waits = JournalEntry.objects.filter(run_id=run.id, kind__in=WAITS, finished_at=None)
         positions = open_waits.values_list("position", flat=True)
         pending |= {wait_id(run.id, position) for position in positions}
     if waits_for <= pending:
@@ -256,7 +290,9 @@ def clean_up(tx: Transaction, leased: LeasedRun, *, stop: dict[str, Any]) -> Non
     tx.lock(run.conversation_id)
     sql.update(Run, {"stop_point": stop}, id=run.id)
     # So that none of them takes what clean-up may wait for.
-    JournalEntry.objects.filter(run_id=run.id, kind=WAIT, finished_at=None).delete()
+    JournalEntry.objects.filter(
+        run_id=run.id, kind=JournalEntry.Kind.WAIT, finished_at=None
+    ).delete()
     _cancel_pending(tx, run)
 
 
@@ -266,7 +302,7 @@ def _cancel_pending(tx: Transaction, run: RunRecord) -> None:
             settle(tx, interaction, Settlement(Interaction.Status.CANCELLED, via="run"))
 
 
-def end(
+def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
     tx: Transaction,
     leased: LeasedRun,
     status: Run.Status,
@@ -274,11 +310,12 @@ def end(
     text: str = "",
     error: dict[str, str] | None = None,
     detail: str = "",
+    returned: child_runs.Returned | None = None,
 ) -> None:
     """The run is over (or suspended), with the last piece of its output: its open interactions are
-    cancelled and its text folded.
+    cancelled, its children stopped, and its text folded. Its parent has what it `returned`.
 
-    A suspended run keeps both: it may go on. People see `error`; operators also `detail`.
+    A suspended run keeps all: it may go on. People see `error`; operators also `detail`.
     """
     run = leased.check(tx)
     final = status in Run.FINISHED
@@ -293,6 +330,8 @@ def end(
     payload: dict[str, Any] = {"status": status.value}
     if error is not None:
         payload["error"] = error
+    if run.parent is not None:
+        payload["parent"] = str(run.parent.run)
     tx.append(run, Event.Type.RUN.value, payload)
     outcome = {
         "status": status.value,
@@ -301,10 +340,16 @@ def end(
         "finished_at": tx.now if final else None,
     }
     sql.update(Run, outcome, id=run.id)
-    if final:
-        pending_signals.add(tx, "run_finished", run.id)
-    if final and not folded:
+    if not final:
+        return
+    pending_signals.add(tx, "run_finished", run.id)
+    if not folded:
         fold(run.id, run.conversation_id)
+    if leased.has_children:
+        stop_children(tx, run.id)
+    if run.parent is not None:
+        reason = error["message"] if error else ""
+        child_runs.end(tx, run, run.parent, status, returned, reason)
 
 
 def block(tx: Transaction, leased: LeasedRun, *, stack: str) -> None:
@@ -351,12 +396,3 @@ def _begin(tx: Transaction, run: RunRecord, call: Call, **columns: Any) -> None:
 def _last_sequence(run: RunRecord) -> int:
     [(sequence,)] = sql.fetch(LAST_SEQUENCE, (run.conversation_id,))
     return int(sequence)
-
-
-def _step(run: RunRecord, call: Call, title: str, state: str, payload: str) -> dict[str, Any]:
-    return {
-        "step_id": f"{run.id}:{call.position}",
-        "name": title,
-        "state": state,
-        "payload": payload,
-    }

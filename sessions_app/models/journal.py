@@ -18,6 +18,7 @@ class JournalEntry(models.Model):
         USAGE = "usage"
         HISTORY = "history"
         WAIT = "wait"
+        RUN = "run"
 
     # No index of its own: the unique constraint's begins with it.
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="journal", db_index=False)

@@ -27,6 +27,16 @@ class Run(models.Model):
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="runs", db_index=False
     )
+    # The run that runs this one, and the position of that in its journal.
+    parent = models.ForeignKey(
+        "self",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="children",
+        db_index=False,
+    )
+    parent_position = models.PositiveIntegerField(null=True, blank=True)
     # Which host drives it: a user of a per-user workflow, or a conversation of a shared one.
     key = models.CharField(max_length=200)
     # The client's id of the user message. Makes a repeated message harmless.
@@ -98,6 +108,10 @@ class Run(models.Model):
                 name="run_replay_problem",
                 condition=~models.Q(replay_problem=""),
             ),
+            # Of those that have one, which are few.
+            models.Index(
+                fields=["parent"], name="run_parent", condition=models.Q(parent__isnull=False)
+            ),
             # Else who looks for runs to stop would read all that wait.
             models.Index(
                 fields=["status"],
@@ -108,3 +122,8 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id} ({self.status})"
+
+    @property
+    def workflow(self) -> str:
+        """What it executes: the conversation's workflow, or of a child run its own."""
+        return self.key.split(":", 2)[2]

@@ -17,11 +17,10 @@ from sessions_app.models import Event, Run
 from sessions_app.storage import reads
 from sessions_app.storage.event_log import read_records, trim
 from sessions_app.storage.records import EventRecord
-from sessions_app.storage.run_text import join, kept
+from sessions_app.storage.run_text import text_of
 
 SHORTEST, LONGEST = 0.02, 0.5  # seconds between two looks
 PAGE = 100
-TEXTS = (Event.Type.TEXT, Event.Type.MESSAGE, Event.Type.RESTART)
 RESULTS = (*Run.FINISHED, Run.Status.SUSPENDED)
 
 
@@ -162,11 +161,9 @@ def _result(run: UUID) -> RunResult | None:
     """What came of it by now. Blocks."""
     if (status := _status(run)) not in RESULTS:
         return None
-    rows = Event.objects.filter(run_id=run, type__in=TEXTS).order_by("sequence")
-    pieces = kept(rows.values_list("type", "first_sequence", "sequence", "payload"))
     error = Run.objects.values_list("error", flat=True).get(pk=run)
     shown = error and {name: error[name] for name in ("code", "message")}
-    return RunResult(run, status, join(pieces)["text"], shown)
+    return RunResult(run, status, text_of(run), shown)
 
 
 def _status(run: UUID) -> Run.Status:

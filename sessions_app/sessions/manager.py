@@ -250,6 +250,20 @@ class SessionManager:
         async with self.session(**session) as opened, opened.run(message, runtime_type) as runner:
             yield runner
 
+    async def run_beside(self, workflow: str, message: Any) -> Any:
+        """Run another workflow for the user of the session that is open here, who answers there as
+        here; the result. Its builder is built, and closed.
+
+        Raises:
+            UnknownWorkflow: there is none of that name.
+        """
+        manager = await SessionManager.create(entry_function=workflow)
+        try:
+            async with manager.run(message) as runner:
+                return await runner.result()
+        finally:
+            await manager.shutdown()
+
     async def evict(self, user_id: str) -> bool:
         """Close the user's builder unless it is in use. False if it is, or if there is none."""
         return await self._pool.evict(user_id)

@@ -9,6 +9,7 @@ from datetime import datetime
 from sessions_app.errors import NonDeterminism
 from sessions_app.sessions.run_history import RunHistory
 from sessions_app.workflows.backend import Asked, StoredResponse, asked_before, recorded_response
+from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.journal import Call, CallResult, Entry, difference
@@ -122,6 +123,11 @@ class ReplayBackend:
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
         """What has not come never comes."""
+        await self._stand()
+        raise AssertionError("it stands for ever")
+
+    async def run(self, call: Call, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
+        """What has not ended never ends."""
         await self._stand()
         raise AssertionError("it stands for ever")
 

@@ -51,7 +51,7 @@ class RunHistory(BaseModel):
             recorded_at=timezone.now(),
             run=row.id,
             status=row.status,
-            workflow=row.conversation.workflow,
+            workflow=row.workflow,
             version=row.version or 1,
             patches=row.patches or {},
             text=row.text,

@@ -11,6 +11,7 @@ from sessions_app.errors import SessionsError
 from sessions_app.sessions import schemas
 from sessions_app.sessions.advice import advise
 from sessions_app.workflows.backend import Backend
+from sessions_app.workflows.child_calls import dump_returned
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.context import Context, current_context
 from sessions_app.workflows.context_variables import within
@@ -92,6 +93,24 @@ class Runner:
         self._inside = self._to_throw = False
         self._backend = backend
         backend.attach(slot)
+
+    def returned(self) -> Any:
+        """What the workflow has returned, as JSON values.
+
+        Raises:
+            NotJson, TooLarge: as for the result of a step.
+        """
+        return dump_returned(self._workflow, self._returned)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the workflow yields chunks."""
+        return self._workflow.streams
+
+    @property
+    def gives_text(self) -> bool:
+        """Whether what it gives is text, once it has given something."""
+        return self.streams or isinstance(self._returned, str)
 
     @property
     def module(self) -> str:

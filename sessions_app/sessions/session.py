@@ -50,6 +50,9 @@ class Manager(Protocol):
     def shared_builder(self) -> Any:
         """What all users share."""
 
+    async def run_beside(self, workflow: str, message: Any) -> Any:
+        """Run another workflow in the session that is open here; the result."""
+
 
 M = TypeVar("M", bound=Manager)
 T = TypeVar("T")
@@ -151,7 +154,9 @@ class Session(Generic[M]):
                 parent=(parent[workflow_parent_id], parent[workflow_parent_name]),
                 runtime_type=runtime_type or self._session_manager.runtime_type,
             )
-            stands_on = backend or ScriptBackend(self._ask or _nobody)
+            stands_on = backend or ScriptBackend(
+                self._ask or _nobody, self._session_manager.run_beside
+            )
             code = self.workflow if version is None else self.workflow.of_version(version)
             runner = Runner(code, info, stands_on, slot, self._stop)
             self._runners.add(runner)

@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from typing import Any
 
 from django.utils import timezone
 
-from sessions_app.errors import NoPerson
+from sessions_app.errors import NoPerson, UnknownWorkflow
 from sessions_app.workflows.backend import Asked, StoredResponse
+from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.journal import Call, CallResult, Entry
@@ -17,6 +19,8 @@ from sessions_app.workflows.prompts import AnyPrompt, Given
 from sessions_app.workflows.steps import execute
 from sessions_app.workflows.transactional_steps import Attempted
 
+# Runs a workflow by its name for the same user; the result.
+RunBeside = Callable[[str, Any], Awaitable[Any]]
 # Answers a prompt: a text, an option's value, or a list of values.
 UserInputCallback = Callable[[AnyPrompt], Awaitable[Given | list[Given]]]
 
@@ -29,8 +33,9 @@ user_input_callback: ContextVar[UserInputCallback | None] = ContextVar(
 class ScriptBackend:
     """The backend of a run that lives as long as its process."""
 
-    def __init__(self, callback: UserInputCallback) -> None:
+    def __init__(self, callback: UserInputCallback, run_beside: RunBeside) -> None:
         self._callback = callback
+        self._run_beside = run_beside
         self._untold: list[str] = []
 
     def attach(self, slot: Slot) -> None:
@@ -96,6 +101,18 @@ class ScriptBackend:
             NoPerson: always.
         """
         raise NoPerson("Nothing can be sent to a script: wait_for() needs a run that is hosted.")
+
+    async def run(self, call: Call, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
+        """Run it in this script, with the same callback."""
+        work = self._slot.release_for(self._run_beside(child.workflow, child.message))
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                return CallResult(await work)
+        except UnknownWorkflow:
+            raise
+        except Exception as error:  # noqa: BLE001 - workflow code may raise anything
+            status = "timeout" if limit.expired() else "failed"
+            return CallResult(error={"type": status, "message": str(error)})
 
     async def sleep(self, call: Call, until: datetime) -> None:
         """Sleep."""

@@ -6,6 +6,13 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 
+class ParentCall(NamedTuple):
+    """What began a child run: a run, and the position of the call in its journal."""
+
+    run: UUID
+    position: int
+
+
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """A run as the log knows it: nothing of this ever changes. See `models.Run`."""
@@ -14,6 +21,7 @@ class RunRecord:
     conversation_id: UUID
     message_id: str
     client_format: str
+    parent: ParentCall | None = None
 
 
 class EventRecord(NamedTuple):
@@ -43,3 +51,8 @@ class InteractionSettled:
     response: dict[str, Any] | None
     by: str | None
     at: datetime
+
+
+def step_payload(run: UUID, position: int, title: str, state: str, payload: str) -> dict[str, Any]:
+    """The payload of a `step` event."""
+    return {"step_id": f"{run}:{position}", "name": title, "state": state, "payload": payload}

@@ -78,6 +78,14 @@ def kept(rows: Iterable[tuple[str, int, int, dict[str, Any]]]) -> list[Piece]:
     return undo(pieces, restarts)
 
 
+def text_of(run: UUID) -> str:
+    """The text of a run, as it stands. Reads."""
+    texts = (Event.Type.TEXT, Event.Type.MESSAGE, Event.Type.RESTART)
+    rows = Event.objects.filter(run_id=run, type__in=texts).order_by("sequence")
+    pieces = kept(rows.values_list("type", "first_sequence", "sequence", "payload"))
+    return "".join(piece.text for piece in pieces)
+
+
 def stretches(pieces: Iterable[Piece]) -> list[list[Piece]]:
     """The pieces in unbroken stretches of sequences."""
     found: list[list[Piece]] = []

@@ -12,7 +12,7 @@ from sessions_app.models import Event, Interaction, Run
 from sessions_app.models.people import Person
 from sessions_app.sessions.run_history import RunHistory
 from sessions_app.storage import reads
-from sessions_app.storage.run_text import kept
+from sessions_app.storage.run_text import text_of
 from sessions_app.testing.polling import until
 from sessions_app.workflows.journal import Entry, Journal
 from sessions_app.workflows.prompts import AnyPrompt, Given, as_text, load_prompt
@@ -39,8 +39,12 @@ class HostedRun:
     async def asked(self) -> list[AnyPrompt]:
         """All that it has asked so far, answered or not."""
         await self.rest()
-        rows = Interaction.objects.filter(run=self.id).order_by("position")
-        return [load_prompt(one.prompt) for one in await reads.read(lambda: list(rows))]
+
+        def rows() -> list[Interaction]:
+            asked = Interaction.objects.filter(run__in=self._family())
+            return list(asked.order_by("sequence"))
+
+        return [load_prompt(one.prompt) for one in await reads.read(rows)]
 
     async def answer(self, value: Answer, to: str = "") -> None:
         """Answer the only prompt, or the first one whose text has `to` in it.
@@ -109,6 +113,13 @@ class HostedRun:
         await self.rest()
         return await reads.read(lambda: Journal.load(self.id).entries)
 
+    async def children(self) -> list["HostedRun"]:
+        """The runs that it has run, in the order of its calls; what these ask, it asks too."""
+        await self.rest()
+        rows = Run.objects.filter(parent=self.id).order_by("parent_position")
+        found = await reads.read(lambda: list(rows.values_list("id", flat=True)))
+        return [HostedRun(one, self.person, self.patience) for one in found]
+
     async def record(self, file: Path) -> None:
         """Write it as `manage.py export_history` does."""
         await self.rest()
@@ -119,7 +130,9 @@ class HostedRun:
         """Wait until it is over, or waits for people, the clock, or another run."""
 
         def resting() -> Run | None:
-            if needing_host().filter(pk=self.id).exists():
+            # In this order: between the two a run may begin another, and wait for it.
+            busy = set(needing_host().values_list("id", flat=True))
+            if busy.intersection(self._family()):
                 return None
             return Run.objects.get(pk=self.id)
 
@@ -127,14 +140,19 @@ class HostedRun:
         return found
 
     def _text(self) -> str:
-        types = [Event.Type.TEXT, Event.Type.MESSAGE, Event.Type.RESTART]
-        rows = Event.objects.filter(run=self.id, type__in=types).order_by("sequence")
-        columns = rows.values_list("type", "first_sequence", "sequence", "payload")
-        return "".join(piece.text for piece in kept(columns))
+        return text_of(self.id)
 
     def _pending(self) -> list[Interaction]:
-        rows = Interaction.objects.filter(run=self.id, status=Interaction.Status.PENDING)
-        return list(rows.order_by("position"))
+        rows = Interaction.objects.filter(run__in=self._family(), status=Interaction.Status.PENDING)
+        return list(rows.order_by("sequence"))
+
+    def _family(self) -> list[UUID]:
+        """It, the runs that it runs, and those that they run."""
+        family = new = [self.id]
+        while new:
+            new = list(Run.objects.filter(parent__in=new).values_list("id", flat=True))
+            family = family + new
+        return family
 
     async def _answer(self, interaction: Interaction, value: Answer) -> None:
         several = [as_text(one) for one in value] if isinstance(value, list) else None

@@ -1,6 +1,13 @@
 """All that the author of a workflow imports."""
 
-from sessions_app.errors import NothingCame, PromptExpired, StepFailed, TooLarge, WorkflowError
+from sessions_app.errors import (
+    ChildFailed,
+    NothingCame,
+    PromptExpired,
+    StepFailed,
+    TooLarge,
+    WorkflowError,
+)
 from sessions_app.models.people import Person
 from sessions_app.workflows.context import Context
 from sessions_app.workflows.history import PastMessage
@@ -28,6 +35,7 @@ __all__ = [
     "BinaryPrompt",
     "CheckboxPrompt",
     "CheckboxResponse",
+    "ChildFailed",
     "ChoiceResponse",
     "ConsentResponse",
     "Context",

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from pydantic_core import from_json
 
+from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.journal import Call, CallResult, Entry, prompt_difference
@@ -107,6 +108,9 @@ class Backend(Protocol):
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - it is durable
         """Wait for what is sent under the call's name: recorded when this returns."""
+
+    async def run(self, call: Call, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - it is durable
+        """Run another workflow: recorded when this returns."""
 
     async def sleep(self, call: Call, until: datetime) -> None:
         """Record the end of the sleep, and wait for it."""

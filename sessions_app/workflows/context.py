@@ -15,6 +15,7 @@ from weakref import WeakSet
 from django.utils import timezone
 
 from sessions_app.errors import (
+    ChildFailed,
     NeverAwaited,
     NoRun,
     NothingCame,
@@ -27,6 +28,8 @@ from sessions_app.models import JournalEntry
 from sessions_app.storage.storable import check_size, storable
 from sessions_app.workflows.backend import Asked, Backend, StoredResponse
 from sessions_app.workflows.callbacks import callback_url
+from sessions_app.workflows.child_calls import ChildCall, load_returned
+from sessions_app.workflows.gathering import gather
 from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.journal import ASK, Call, CallResult, Entry, described
 from sessions_app.workflows.prompts import Prompt, Response, dump_prompt, kind_of
@@ -321,6 +324,47 @@ class Context:
         """
         return callback_url(self.run_id, name, id)
 
+    def run(
+        self,
+        workflow: str,
+        message: Any,
+        *,
+        title: str | None = None,
+        timeout: float | None = None,
+    ) -> Coroutine[Any, Any, Any]:
+        """Run another workflow that is offered, once, and return what it returns; of one that
+        streams, its text.
+
+        It is a run of its own in this conversation: people see what it says, and answer what it
+        asks, there. Waiting for it costs nothing, as with `ask`. It is stopped where this run ends
+        before it.
+
+        Args:
+            message: a text, or what else the workflow takes and has a JSON form.
+            title: of the step that shows it on the page; else the workflow's, empty shows none.
+            timeout: seconds that it may take in all, the waiting for people included.
+
+        Raises:
+            ChildFailed: it failed, was stopped, or took longer than its timeout; recorded, so
+                replay raises it too.
+            UnknownWorkflow: it is not offered, or not to the conversation's owner.
+            Invalid: the message is empty or too long.
+        """
+        return self._expect(self._run(workflow, message, title, timeout), f"The run of {workflow}")
+
+    def gather(self, *calls: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, list[Any]]:
+        """Make calls of this context at once – steps, prompts, waits, runs – and return what they
+        come to, in their order.
+
+        All come to their ends first. Where some fail, the first of them is raised, in the order of
+        the calls, so that replay raises the same; `asyncio.gather` raises what fails first in time.
+
+        Raises:
+            TypeError: one is no call of the context. In a coroutine of your own calls would be made
+                in the order in which others end, which replay does not have.
+        """
+        return self._expect(gather(calls, self._is_call), "gather")
+
     def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
         """Wait, durably: a restart does not begin it anew, and a long one holds no memory."""
         return self._expect(self._sleep(seconds), f"The sleep of {seconds} s")
@@ -400,6 +444,24 @@ class Context:
         if done.error is not None:
             raise NothingCame(name)
         return done.result
+
+    async def _run(
+        self, workflow: str, message: Any, title: str | None, seconds: float | None
+    ) -> Any:
+        call = self._call(Kind.RUN, workflow, message)
+        recorded = self._backend.recall(call)
+        done: Entry | CallResult
+        if recorded is not None and recorded.finished:
+            done = recorded
+        else:
+            child = ChildCall(workflow, message, title, self.trace.headers)
+            done = await self._backend.run(call, child, seconds)
+        if done.error is not None:
+            raise ChildFailed.of(workflow, done.error)
+        return load_returned(workflow, done.result)
+
+    def _is_call(self, work: Any) -> bool:
+        return any(work is expected for expected, _ in self._expected)
 
     async def _sleep(self, seconds: float) -> None:
         call = self._call(Kind.SLEEP, "sleep", seconds)

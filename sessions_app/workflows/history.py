@@ -23,7 +23,7 @@ def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
 
     What is said of them no longer changes, so a journal needs no more of them.
     """
-    ended = Run.objects.filter(conversation_id=conversation, status__in=Run.FINISHED)
+    ended = Run.objects.filter(conversation_id=conversation, parent=None, status__in=Run.FINISHED)
     latest = ended.exclude(pk=run).order_by("-created_at", "-id")
     return [str(one) for one in latest.values_list("id", flat=True)[:limit]]
 

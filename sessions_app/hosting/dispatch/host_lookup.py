@@ -10,12 +10,13 @@ from django.contrib.auth import get_user_model
 from sessions_app.hosting.lease import LeaseState
 from sessions_app.hosting.needing_host import needing_host
 from sessions_app.hosting.run_selection import RunSighting
-from sessions_app.models import Arrival, HostLease, Interaction, Run
+from sessions_app.models import HostLease, Interaction, JournalEntry, Run
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.workflows.journal import is_wait, wait_id
 
 # Of the hosts of keys.
 SettledOfKeys = list[tuple[str, InteractionSettled]]
+WAITS = (JournalEntry.Kind.WAIT, JournalEntry.Kind.RUN)
 SETTLED = (Interaction.Status.ANSWERED, Interaction.Status.EXPIRED)
 
 
@@ -55,20 +56,20 @@ def _settled(keys: Collection[str], awaited: Collection[UUID]) -> SettledOfKeys:
         "run__key", "run", "id", "status", "response", by, "answered_at"
     )
     settled_interactions = [(key, InteractionSettled(*news)) for key, *news in rows]
-    return settled_interactions + _arrived(keys, [one for one in awaited if is_wait(one)])
+    return settled_interactions + _ended(keys, [one for one in awaited if is_wait(one)])
 
 
-def _arrived(keys: Collection[str], waits: Collection[UUID]) -> SettledOfKeys:
-    """What was sent for the waits that these hosts have in memory."""
+def _ended(keys: Collection[str], waits: Collection[UUID]) -> SettledOfKeys:
+    """What came of the waits, and of the children, that these hosts have in memory."""
     if not waits:
         return []
-    taken = Arrival.objects.filter(run__key__in=keys, run__status=Run.Status.RUNNING)
-    rows: Iterable[Any] = taken.exclude(position=None).values_list(
-        "run__key", "run", "position", "payload", "created_at"
+    ended = JournalEntry.objects.filter(run__key__in=keys, run__status=Run.Status.RUNNING)
+    rows: Iterable[Any] = ended.filter(kind__in=WAITS, finished_at__isnull=False).values_list(
+        "run__key", "run", "position", "result", "error", "finished_at"
     )
     status = Interaction.Status.ANSWERED.value
     return [
-        (key, InteractionSettled(run, one, status, {"value": payload}, None, at))
-        for key, run, position, payload, at in rows
+        (key, InteractionSettled(run, one, status, {"value": result, "error": error}, None, at))
+        for key, run, position, result, error, at in rows
         if (one := wait_id(run, position)) in waits
     ]

@@ -142,6 +142,15 @@ async def test_a_payment_is_waited_for_as_the_document_says() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+async def test_a_purchase_takes_two_approvals() -> None:
+    load_named("purchase")
+    async with Hosting("purchase", beside=("approval",), park_after=0) as hosting:
+        run = await hosting.send("a chair")
+        await run.answer_all({"Manager: buy a chair?": True, "Finance": True})
+        assert await run.result() == "It is bought."
+
+
+@pytest.mark.django_db(transaction=True)
 async def test_leave_that_is_asked_for_from_django_is_asked_for_once() -> None:
     load_named("vacation")
     names: dict[str, Any] = {}

@@ -6,7 +6,7 @@ it reads, and answers with a line.
                              key, as JSON
     undone MESSAGE           starts one in a transaction that is rolled back
     asked RUN                waits for its question
-    answer RUN VALUE         answers it
+    answer RUN VALUE         answers it, or that of a run that it runs
     send RUN ID PAYLOAD      sends it what it waits for under the name `n`
     cancel RUN
     result RUN …             waits for their ends; their texts
@@ -23,6 +23,7 @@ django.setup()
 
 from django.contrib.auth import get_user_model  # noqa: E402 - models come after the set-up
 from django.db import transaction  # noqa: E402
+from django.db.models import Q  # noqa: E402
 
 from sessions_app import runs  # noqa: E402
 from sessions_app.models import Interaction  # noqa: E402
@@ -51,7 +52,7 @@ def undone(message: str) -> str:
 
 def answer(run: UUID, value: str) -> str:
     """Answer the question of the run."""
-    asked = Interaction.objects.get(run=run, status="pending")
+    asked = Interaction.objects.get(Q(run=run) | Q(run__parent=run), status="pending")
     by = get_user_model().objects.get(username="ben")
     return runs.answer(asked.id, value, by=by).outcome
 

@@ -1,0 +1,120 @@
+"""Runs that runs begin: begun with the parent's journal entry, and ended with it.
+
+Each locks the conversation first, which a child and its parent have in common.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from sessions_app.conversations.messages import IncomingMessage, insert_run, request_stop
+from sessions_app.conversations.settlement import set_running
+from sessions_app.models import Event, Interaction, JournalEntry, Run
+from sessions_app.notify.announce import announce
+from sessions_app.storage.records import InteractionSettled, ParentCall, RunRecord, step_payload
+from sessions_app.storage.run_text import text_of
+from sessions_app.storage.transaction import Transaction
+from sessions_app.workflows.journal import Call, CallResult, wait_id
+
+RUN = JournalEntry.Kind.RUN
+
+
+@dataclass(frozen=True, slots=True)
+class NewChild:
+    """A run to begin. With a title it is a step of its parent's that people see."""
+
+    id: UUID
+    key: str
+    message: IncomingMessage
+    title: str
+
+    def noted(self, until: datetime | None) -> dict[str, Any]:
+        """What the parent's journal has of it while it goes on."""
+        ends = until and until.isoformat()
+        return {"run": str(self.id), "title": self.title, "until": ends}
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What a workflow returned, as JSON; of one that streams its text stands for it."""
+
+    value: Any
+
+
+def begin(tx: Transaction, parent: RunRecord, call: Call, child: NewChild) -> None:
+    """Insert it, and wake its host."""
+    run = RunRecord(
+        child.id,
+        parent.conversation_id,
+        child.message.message_id,
+        parent.client_format,
+        ParentCall(parent.id, call.position),
+    )
+    insert_run(tx, run, child.key, child.message)
+    announce(tx, child.key)
+
+
+def end(
+    tx: Transaction,
+    child: RunRecord,
+    called: ParentCall,
+    status: Run.Status,
+    returned: Returned | None,
+    reason: str,
+) -> None:
+    """A child is over: its parent, which has not ended before it, goes on with what came of it."""
+    parent = Run.objects.get(pk=called.run)
+    entry = _open(called.run, called.position).filter(result__run=str(child.id)).first()
+    if entry is None or parent.status in Run.FINISHED:
+        return
+    result = error = None
+    if status == Run.Status.COMPLETED:
+        result = text_of(child.id) if returned is None else returned.value
+    else:
+        error = {"type": status.value, "message": reason}
+    _finish(tx, parent, entry, result, error)
+    set_running(parent.id)
+    news = InteractionSettled(
+        parent.id,
+        wait_id(parent.id, entry.position),
+        Interaction.Status.ANSWERED.value,
+        {"value": result, "error": error},
+        None,
+        tx.now,
+    )
+    announce(tx, parent.key, news)
+
+
+def expire(tx: Transaction, parent: RunRecord, call: Call) -> CallResult:
+    """The parent waits no longer: what came of it, as the child may have ended meanwhile."""
+    tx.lock(parent.conversation_id)
+    entry = _open(parent.id, call.position).first()
+    if entry is None:
+        ended = JournalEntry.objects.get(run_id=parent.id, position=call.position)
+        return CallResult(ended.result, ended.error)
+    noted: Any = entry.result
+    child = Run.objects.get(pk=noted["run"])
+    error = {"type": "timeout", "message": "It took longer than its timeout."}
+    _finish(tx, Run.objects.get(pk=parent.id), entry, None, error)
+    set_running(parent.id)
+    request_stop(tx, child)
+    return CallResult(error=error)
+
+
+def _open(run: UUID, position: int) -> "QuerySet[JournalEntry]":
+    return JournalEntry.objects.filter(run_id=run, position=position, kind=RUN, finished_at=None)
+
+
+def _finish(
+    tx: Transaction, parent: Run, entry: JournalEntry, result: Any, error: dict[str, str] | None
+) -> None:
+    noted: Any = entry.result  # as `NewChild.noted` has it
+    if title := noted["title"]:
+        state, payload = ("failed", error["message"]) if error else ("complete", "")
+        step = step_payload(parent.id, entry.position, title, state, payload)
+        tx.append(parent, Event.Type.STEP.value, step)
+    entry.result, entry.error, entry.finished_at = result, error, tx.now
+    entry.save(update_fields=["result", "error", "finished_at"])

@@ -1,0 +1,42 @@
+"""Calls of other workflows, as a workflow makes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import to_json
+
+from sessions_app.workflows import registry
+from sessions_app.workflows.steps import result_type
+
+
+@dataclass(frozen=True, slots=True)
+class ChildCall:
+    """What `Context.run` is to run. `headers` say which run it belongs to, and which trace."""
+
+    workflow: str
+    message: Any
+    title: str | None
+    headers: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        """The message as it is stored: a text as it is, else its JSON."""
+        return self.message if isinstance(self.message, str) else to_json(self.message).decode()
+
+
+def dump_returned(workflow: registry.Workflow, value: Any) -> Any:
+    """What a workflow returned as JSON values, by its annotation, as of a step.
+
+    Raises:
+        NotJson, TooLarge: as for the result of a step.
+    """
+    return result_type(workflow.function, workflow.name).dump(value)
+
+
+def load_returned(name: str, stored: Any) -> Any:
+    """The same, read back by the newest version's annotation."""
+    known = registry.declared().get(name)
+    if known is None or known.streams:
+        return stored
+    return result_type(known.function, name).load(stored)

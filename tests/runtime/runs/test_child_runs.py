@@ -1,0 +1,333 @@
+"""Runs that runs begin: each once, in the same conversation, with its result in the parent."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from sessions_app import runs
+from sessions_app.errors import Invalid
+from sessions_app.models import Event, HostLease, Run
+from sessions_app.models.people import Person
+from sessions_app.sessions import SessionManager
+from sessions_app.sessions.replays import replay_all
+from sessions_app.sessions.run_history import RunHistory
+from sessions_app.storage import reads
+from sessions_app.workflows import (
+    ChildFailed,
+    Context,
+    Message,
+    TextPrompt,
+    registry,
+    workflow,
+)
+from sessions_app.workflows.config import RuntimeConfig
+from sessions_app.workflows.registry import NoOptions, declared
+from tests.support.hosting import Hosting, make_user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+executed: list[str] = []
+broken: list[bool] = []
+
+
+@dataclass
+class Quote:
+    title: str
+    eur: int
+
+
+def work(what: str) -> str:
+    executed.append(what)
+    return what.upper()
+
+
+def fail() -> None:
+    raise ValueError("no luck")
+
+
+def fail_while_broken() -> None:
+    if broken:
+        fail()
+
+
+@workflow(name="t_child", title="Child")
+async def child(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    match message.text.split():
+        case ["ask", *_]:
+            yield "Tell me. "
+            name = await context.ask(TextPrompt(text=f"Name for {message.text[4:]}?"))
+            yield await context.step(work, name.text)
+        case ["fail"]:
+            await context.step(fail)
+        case _:
+            yield await context.step(work, message.text)
+
+
+@workflow(name="t_quote", title="Quote")
+async def quote(message: Message, context: Context) -> Quote:
+    return Quote(message.text, 9)
+
+
+@asynccontextmanager
+async def open_builder(user: Person, options: NoOptions) -> AsyncIterator[str]:
+    yield f"built for {user.username}"
+
+
+@workflow(name="t_built", title="Built", per_user_builder=open_builder)
+async def built(message: Message, context: Context) -> str:
+    return f"{context.builder}, called by {context.workflow_parent_name}"
+
+
+@workflow(name="t_parent", title="Parent")
+async def parent(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    yield "Well. "
+    match message.text.split():
+        case ["quote"]:
+            found = await context.run("t_quote", "book")
+            yield f"{found.title} {found.eur}"
+        case ["deep", levels] if int(levels):
+            yield await context.run("t_parent", f"deep {int(levels) - 1}")
+        case ["within", seconds]:
+            try:
+                await context.run("t_child", "ask me", timeout=float(seconds))
+            except ChildFailed as error:
+                yield f"{error.workflow} {error.status}"
+        case ["both"]:
+            found = await context.gather(
+                context.step(work, "a"),
+                context.ask(TextPrompt(text="Which?")),
+                context.wait_for("parcel"),
+                context.run("t_child", "ask one"),
+                context.run("t_child", "ask two"),
+            )
+            yield " ".join(str(getattr(one, "value", one)) for one in found)
+        case ["leave"]:
+            await context.gather(context.step(fail), context.run("t_child", "ask me"))
+        case ["race"]:
+            _, said = await asyncio.gather(
+                context.step(fail_while_broken), context.run("t_child", "ask me")
+            )
+            yield said
+        case ["other", name]:
+            yield await context.run(name, "hi")
+        case _:
+            try:
+                said = await context.run("t_child", message.text)
+                yield f"It said: {said}"
+            except ChildFailed as error:
+                yield f"{error.workflow} {error.status}: {error.reason}"
+
+
+def hosting(**config: Any) -> Hosting:
+    executed.clear()
+    beside = ("t_child", "t_quote", "t_built")
+    return Hosting("t_parent", beside=beside, **{"park_after": 0, **config})
+
+
+@pytest.mark.parametrize("park_after", [0, 60])
+async def test_a_child_asks_in_the_same_conversation_and_its_text_is_the_result(
+    park_after: float,
+) -> None:
+    async with hosting(park_after=park_after) as hosted:
+        run = await hosted.send("ask me")
+        await run.answer("Eve", to="Name for me?")
+        assert await run.result() == "Well. It said: Tell me. EVE"
+        [one] = await run.children()
+        assert await one.output() == "Tell me. EVE"
+        assert executed == ["Eve"]
+        assert await run.shown() == ["Child"]
+        events = await hosted.events()
+    assert {event.run for event in events} == {run.id, one.id}
+    assert sum(event.type == Event.Type.USER_MESSAGE for event in events) == 1
+
+
+async def test_replay_everywhere_runs_a_child_once() -> None:
+    async with hosting(replay_everywhere=True) as hosted:
+        run = await hosted.send("go")
+        assert await run.result() == "Well. It said: GO"
+        assert executed == ["go"]
+        assert len(await run.children()) == 1
+
+
+async def test_what_it_returns_is_read_back_by_its_annotation() -> None:
+    async with hosting() as hosted:
+        run = await hosted.send("quote")
+        assert await run.result() == "Well. book 9"
+        [one] = await run.children()
+        assert await one.output() == ""
+
+
+async def test_a_workflow_runs_itself_while_it_takes_one_run_at_a_time() -> None:
+    async with hosting(max_concurrency=1) as hosted:
+        assert await hosted.converse("deep 3") == "Well. " * 4 + "It said: DEEP 0"
+
+
+async def test_a_child_has_the_users_builder_in_the_host_of_that() -> None:
+    async with hosting() as hosted:
+        assert await hosted.converse("other t_built") == "Well. built for ann, called by t_parent"
+        key = f"user:{hosted.user}:t_built"
+        assert await reads.read(HostLease.objects.filter(pk=key).exists)
+
+
+async def test_a_failure_is_raised_in_the_parent_and_in_its_replay() -> None:
+    async with hosting(replay_everywhere=True) as hosted:
+        run = await hosted.send("fail")
+        text = await run.result()
+        assert text.startswith("Well. t_child failed: Step fail failed: ValueError: no luck")
+        assert await run.shown() == []
+
+
+async def test_an_unknown_workflow_fails_the_run_and_says_which_there_are() -> None:
+    async with hosting() as hosted:
+        run = await hosted.send("other t_nowhere")
+        assert await run.status() == Run.Status.FAILED
+        row = await reads.read(lambda: Run.objects.get(pk=run.id))
+        assert row.error is not None
+        assert "'t_nowhere'" in row.error["message"]
+
+
+async def test_who_may_not_use_a_workflow_gets_it_by_no_other() -> None:
+    async with hosting() as hosted:
+        limited = {"t_parent": {}, "t_child": {"groups": ["boss"]}}
+        given = {"default": "t_parent", "workflows": limited}
+        registry.offer(RuntimeConfig.model_validate(given))
+        run = await hosted.send("go")
+        assert await run.status() == Run.Status.FAILED
+        assert await run.children() == []
+
+
+async def test_a_child_is_forked_with_its_parent_only() -> None:
+    async with hosting() as hosted:
+        run = await hosted.send("go")
+        [one] = await run.children()
+        user = await reads.read(make_user, "ann")
+        with pytest.raises(Invalid):
+            await runs.afork(one.id, position=1, by=user)
+        fork = await runs.afork(run.id, position=2, by=user)
+        found = await runs.aresult(fork, timeout=10)
+        assert found.text == "Well. It said: GO"
+        assert executed == ["go"]
+
+
+@pytest.mark.parametrize("park_after", [0, 60])
+async def test_a_stop_of_the_parent_stops_the_child(park_after: float) -> None:
+    async with hosting(park_after=park_after) as hosted:
+        run = await hosted.send("ask me")
+        await hosted.prompts((await run.children())[0].id)
+        assert await runs.acancel(run.id)
+        await hosted.status(run.id, Run.Status.CANCELLED)
+        [one] = await run.children()
+        assert await one.status() == Run.Status.CANCELLED
+        assert await run.prompts() == []
+
+
+async def test_a_child_that_is_stopped_by_itself_is_a_failure_for_the_parent() -> None:
+    async with hosting() as hosted:
+        run = await hosted.send("ask me")
+        [one] = await run.children()
+        assert await runs.acancel(one.id)
+        assert await run.result() == "Well. t_child cancelled: "
+
+
+@pytest.mark.parametrize("park_after", [0, 60])
+async def test_a_child_that_takes_too_long_is_stopped(park_after: float) -> None:
+    async with hosting(park_after=park_after) as hosted:
+        run = await hosted.send("within 0.3")
+        if not park_after:
+            await hosted.advance(seconds=1)
+        await hosted.status(run.id, Run.Status.COMPLETED)
+        assert await run.result() == "Well. t_child timeout"
+        [one] = await run.children()
+        assert await one.status() == Run.Status.CANCELLED
+
+
+async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_resumed() -> None:
+    async with hosting(park_after=0.5) as hosted:
+        broken.append(True)
+        run = await hosted.send("race")
+        await hosted.status(run.id, Run.Status.FAILED)
+        [first] = await run.children()
+        await hosted.status(first.id, Run.Status.CANCELLED)
+        broken.clear()
+        user = await reads.read(make_user, "ann")
+        assert await runs.aresume(run.id, by=user)
+        await run.answer("Eve")
+        assert await run.result() == "Well. Tell me. EVE"
+        assert len(await run.children()) == 2
+
+
+async def test_gathered_calls_come_to_the_same_whatever_ends_first() -> None:
+    async with hosting(replay_everywhere=True) as hosted:
+        run = await hosted.send("both")
+        await run.answer("second", to="two")
+        await runs.asend(run.id, "parcel", "box", id="p")
+        await run.answer("first", to="one")
+        await run.answer("this", to="Which")
+        said = "A this box Tell me. FIRST Tell me. SECOND"
+        assert await run.result() == f"Well. {said}"
+        assert sorted(executed) == ["a", "first", "second"]
+
+
+async def test_a_failure_among_gathered_calls_waits_for_the_others() -> None:
+    async with hosting() as hosted:
+        run = await hosted.send("leave")
+        assert await run.status() == Run.Status.WAITING
+        await run.answer("Eve")
+        assert await run.status() == Run.Status.FAILED
+
+
+async def test_a_crash_of_both_loses_and_doubles_nothing() -> None:
+    async with hosting(patience=60) as hosted:  # the keys of a dead worker take seconds each
+        run = await hosted.send("ask me")
+        await run.rest()
+        await hosted.crash()
+        await run.answer("Eve")
+        await hosted.crash()
+        assert await run.result() == "Well. It said: Tell me. EVE"
+        assert len(await run.children()) == 1
+
+
+async def test_the_next_message_waits_for_the_parent_and_not_for_a_child() -> None:
+    async with hosting() as hosted:
+        first = await hosted.send("ask me")
+        second = await hosted.send("go")
+        assert await second.status() == Run.Status.QUEUED
+        await first.answer("Eve")
+        await first.result()
+        assert await second.result() == "Well. It said: GO"
+
+
+async def test_histories_of_parent_and_child_are_replayed() -> None:
+    async with hosting() as hosted:
+        run = await hosted.send("ask me")
+        [one] = await run.children()
+        found = [replay async for replay in replay_all([run.id, one.id])]
+        assert [(replay.history.workflow, replay.problem) for replay in found] == [
+            ("t_parent", ""),
+            ("t_child", ""),
+        ]
+        await run.answer("Eve")
+        await run.result()
+        history = await reads.read(RunHistory.of, run.id)
+        assert history.journal[0].result == "Tell me. EVE"
+        [again] = [replay async for replay in replay_all([run.id])]
+        assert not again.problem
+
+
+async def test_in_a_script_a_child_is_run_with_the_same_callback() -> None:
+    async def answer(prompt: Any) -> str:
+        return "Eve"
+
+    executed.clear()
+    manager = await SessionManager.create(entry_function=declared()["t_parent"])
+    try:
+        async with manager.run("ask me", user_input_callback=answer) as runner:
+            assert await runner.result() == "Well. It said: Tell me. EVE"
+        async with manager.run("fail") as runner:
+            assert (await runner.result()).startswith("Well. t_child failed: Step fail failed")
+    finally:
+        await manager.shutdown()
