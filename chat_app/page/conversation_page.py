@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
+from django.db.models import Case, F, TextField, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext
 
@@ -106,8 +107,8 @@ def read_page(
         state = RunState("new", "")
         return Page(conversation_id, None, nothing, state, [], None, timezone.now())
     transcript = read_transcript(conversation, wanted)
-    state = run_state(conversation.id)
     pending = cards(conversation.id, typed)
+    state = run_state(conversation.id, {card.interaction.run_id for card in pending})
     try:
         offered = registry.get(conversation.workflow)
     except UnknownWorkflow:
@@ -121,14 +122,17 @@ def read_transcript(conversation: Conversation, wanted: Wanted = ALL) -> Transcr
     found = history.read(
         conversation.id, after=wanted.after, before=wanted.before, known=wanted.known
     )
+    feedback, texts = _ended(found.rows)
     items = build(
         found.rows,
         _interactions(found.rows),
-        _feedback(found.rows),
+        feedback,
         continued=found.continued,
         hold=wanted.hold,
     )
-    _add_retries(items)
+    for item in items:
+        if isinstance(item, RunNote) and item.status != "suspended":
+            item.retry = texts.get(item.run, "")
     older = found.start if found.start > 1 else 0
     return Transcript(items, conversation.last_sequence, older, found.skipped)
 
@@ -139,19 +143,16 @@ def _interactions(rows: list[EventRecord]) -> dict[UUID, Interaction]:
     return Interaction.objects.select_related("answered_by").in_bulk(ids) if ids else {}
 
 
-def _feedback(rows: list[EventRecord]) -> dict[UUID, str]:
-    """Of the runs that end here, by run, as a line."""
+def _ended(rows: list[EventRecord]) -> tuple[dict[UUID, str], dict[UUID, str]]:
+    """Of the runs that end here, by run: the feedback as a line, and what to try again."""
     ends = {row.run for row in rows if row.type == Event.Type.RUN}
-    given = Run.objects.filter(pk__in=ends).values_list("id", "feedback")
-    return {run: as_line(feedback) for run, feedback in given if feedback}
-
-
-def _add_retries(items: list[Item]) -> None:
-    """A run that failed or was stopped can be tried again with the same text."""
-    notes = [item for item in items if isinstance(item, RunNote) and item.status != "suspended"]
-    if not notes:
-        return
-    ids = [note.run for note in notes]
-    texts = dict(Run.objects.filter(pk__in=ids).values_list("id", "text"))
-    for note in notes:
-        note.retry = texts.get(note.run, "")
+    if not ends:
+        return {}, {}
+    again = Case(
+        When(status__in=(Run.Status.FAILED, Run.Status.CANCELLED), then=F("text")),
+        default=Value(""),
+        output_field=TextField(),
+    )
+    runs = list(Run.objects.filter(pk__in=ends).values_list("id", "feedback", again))
+    feedback = {run: as_line(given) for run, given, _ in runs if given}
+    return feedback, {run: text for run, _, text in runs}

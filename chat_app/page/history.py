@@ -80,8 +80,8 @@ def read(
     skipped = len(counted) > fitting
     start = counted[fitting - 1][0] if skipped else after + 1
     events = events.filter(sequence__gte=start)
-    pieces = list(_pieces(events))
-    rows = [*pieces, *read_records(events.exclude(type=Event.Type.TEXT))]
+    pieces = _pieces(events)
+    rows = _with_folded(events, pieces, read_records(events.exclude(type=Event.Type.TEXT)))
     restarts = _restarts(rows)
     continued = {} if skipped else _continued(rows, restarts, known or {})
     missing = [*_rest_of_texts(rows, before, continued), *_rest_of_steps(rows), *restarts]
@@ -94,19 +94,36 @@ def _fitting(sizes: list[int]) -> int:
     return sum(size < SIZE for size in islice(before, ROWS))
 
 
-def _pieces(events: QuerySet[Event]) -> Iterator[EventRecord]:
-    """The unfolded text among the events, folded: one record for each unbroken stretch of a run.
+def _pieces(events: QuerySet[Event]) -> dict[UUID, list[Piece]]:
+    """The unfolded text among the events, by run.
 
-    There may be ten thousand pieces, so of each only the two columns that differ are read.
+    There may be ten thousand pieces, so of each only the columns that differ are read.
     """
-    texts = events.filter(type=Event.Type.TEXT)
-    firsts = texts.order_by("run_id").values("run_id").annotate(at=Min("sequence"))
-    for run, first in firsts.values_list("run_id", "at"):
-        model = read_records(events.filter(sequence=first))
-        rows = texts.filter(run_id=run).order_by("sequence").values_list("sequence", "payload")
-        pieces = (Piece(sequence, payload["text"]) for sequence, payload in rows)
-        for stretch in stretches(pieces) if model else ():
-            yield _folded(model[0], stretch)
+    texts = events.filter(type=Event.Type.TEXT).order_by("run_id", "sequence")
+    found: dict[UUID, list[Piece]] = {}
+    for run, sequence, payload in texts.values_list("run_id", "sequence", "payload"):
+        found.setdefault(run, []).append(Piece(sequence, payload["text"]))
+    return found
+
+
+def _with_folded(
+    events: QuerySet[Event], pieces: dict[UUID, list[Piece]], rows: list[EventRecord]
+) -> list[EventRecord]:
+    """The rows, and the pieces folded: one record for each unbroken stretch of a run."""
+    models = {row.run: row for row in rows}
+    firsts = [of_run[0].sequence for run, of_run in pieces.items() if run not in models]
+    if firsts:
+        models |= {row.run: row for row in read_records(events.filter(sequence__in=firsts))}
+    gone = set(pieces) - set(models)  # folded since the rows were read
+    if gone:
+        rows = [*rows, *read_records(events.filter(type=Event.Type.MESSAGE, run_id__in=gone))]
+    folded = [
+        _folded(models[run], stretch)
+        for run, of_run in pieces.items()
+        if run in models
+        for stretch in stretches(of_run)
+    ]
+    return [*folded, *rows]
 
 
 def _folded(model: EventRecord, stretch: list[Piece]) -> EventRecord:
@@ -162,8 +179,8 @@ def _rest_of_texts(
 
 
 def _texts(events: QuerySet[Event]) -> list[EventRecord]:
-    pieces = list(_pieces(events))
-    return [*pieces, *read_records(events.filter(type=Event.Type.MESSAGE))]
+    pieces = _pieces(events)
+    return _with_folded(events, pieces, read_records(events.filter(type=Event.Type.MESSAGE)))
 
 
 def _before(run: UUID, sequence: int) -> QuerySet[Event]:

@@ -1,12 +1,12 @@
 """What the runs of a conversation are doing, in words."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.utils.translation import gettext, ngettext
 
-from chat_app.feed.selectors import pending_interactions
 from sessions_app.models import Event, Run
 
 SHOWN = 20
@@ -32,8 +32,10 @@ class RunState:
         return self.name in ("queued", "working", "needs-you", "sleeping", "stopping")
 
 
-def run_state(conversation: UUID) -> RunState:
+def run_state(conversation: UUID, asked: Container[UUID]) -> RunState:
     """The state of the run that matters most now: one that waits for you, else the one at work.
+
+    `asked` are the runs that do.
 
     Blocks: call it in a thread.
     """
@@ -45,8 +47,6 @@ def run_state(conversation: UUID) -> RunState:
     active = [run for run in runs if run.status != Run.Status.SUSPENDED]
     if not active:
         return _at_rest(conversation, runs)
-    pending = pending_interactions(conversation_id=conversation)
-    asked = set(pending.values_list("run_id", flat=True))
     first = min(active, key=lambda run: _rank(run, asked))
     name, words, since, until = _words(first, asked)
     messages = [run for run in active if run.parent_id is None and run is not first]
@@ -58,14 +58,14 @@ def run_state(conversation: UUID) -> RunState:
     return RunState(name, words, since, until, behind, stoppable)
 
 
-def _rank(run: Run, asked: set[UUID]) -> int:
+def _rank(run: Run, asked: Container[UUID]) -> int:
     if run.id in asked:
         return 0
     order = (Run.Status.RUNNING, Run.Status.WAITING, Run.Status.QUEUED)
     return 1 + order.index(Run.Status(run.status))
 
 
-def _words(run: Run, asked: set[UUID]) -> tuple[str, str, datetime | None, datetime | None]:
+def _words(run: Run, asked: Container[UUID]) -> tuple[str, str, datetime | None, datetime | None]:
     if run.stop_requested_at is not None:
         return "stopping", gettext("Stopping"), run.stop_requested_at, None
     if run.id in asked:
