@@ -65,6 +65,7 @@ class EventsInline(_EventColumns, LastRows):
     model = Event
     fk_name = "run"
     order = "sequence"
+    classes = ("collapse",)
     verbose_name_plural = "events (the last 100, in order)"
     fields = readonly_fields = EVENT
 
@@ -74,6 +75,7 @@ class JournalInline(_EntryColumns, LastRows):
 
     model = JournalEntry
     fk_name = "run"
+    classes = ("collapse",)
     verbose_name_plural = "journal (the last 100 positions, in order)"
     fields = readonly_fields = ENTRY
 

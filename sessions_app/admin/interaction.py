@@ -25,6 +25,7 @@ from sessions_app.operations import operators
 class _Words:
     title = staticmethod(questions.title)
     question = staticmethod(questions.question)
+    details = staticmethod(questions.details)
     wanted = staticmethod(questions.wanted)
     state = staticmethod(questions.state)
     reply = staticmethod(questions.answer)
@@ -56,6 +57,7 @@ class InteractionsInline(_Words, LastRows):
 
 SENTENCES = (
     "question",
+    "details",
     "wanted",
     "state",
     "whole_answer",

@@ -22,6 +22,27 @@ from sessions_app.errors import SessionsError
 from sessions_app.models import Run
 from sessions_app.operations import operators
 
+SAID = (
+    "text",
+    "state",
+    "problem",
+    "detail",
+    "replay_problem",
+    "where",
+    "took",
+    "opinion",
+)
+STORED = (
+    ("id", "everything"),
+    ("key", "version", "generation", "deaths"),
+    ("created_at", "started_at", "finished_at"),
+    ("wake_at", "stop_requested_at"),
+    ("message_id", "client_format"),
+    ("parent", "children"),
+    ("forked_from", "fork_position", "forked_to"),
+    ("metadata", "patches"),
+)
+
 
 class Cause(admin.SimpleListFilter):
     """Why runs stopped."""
@@ -42,6 +63,10 @@ class Cause(admin.SimpleListFilter):
 class RunAdmin(ReadOnlyAdmin):
     """A run with its interactions, journal and events."""
 
+    state = staticmethod(runs.state)
+    where = staticmethod(runs.where)
+    took = staticmethod(runs.took)
+    deaths = staticmethod(runs.deaths)
     list_display = (runs.said, runs.state, "workflow", "owner", runs.began, runs.took)
     list_filter = (
         "status",
@@ -59,24 +84,14 @@ class RunAdmin(ReadOnlyAdmin):
         f"conversation__owner__{USERNAME}",
         "id__exact",
     )
+    change_form_template = "admin/sessions_app/run.html"
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
-    fields = (
-        ("status", "everything"),
-        ("conversation", "key", "version"),
-        ("parent", "children"),
-        "text",
-        ("created_at", "started_at", "finished_at", "wake_at", "stop_requested_at"),
-        ("generation", "crashes"),
-        "problem",
-        "detail",
-        "replay_problem",
-        "opinion",
-        ("message_id", "client_format"),
-        ("forked_from", "fork_position", "forked_to"),
-        ("metadata", "patches"),
+    fieldsets = (
+        (None, {"fields": SAID}),
+        ("As it is stored", {"fields": STORED, "classes": ("collapse",)}),
     )
-    readonly_fields = ("children", "everything", "problem", "detail", "opinion", "forked_to")
+    readonly_fields = (*SAID, "deaths", "everything", "forked_to", "children")
     inlines = (InteractionsInline, JournalInline, EventsInline)
     actions = ("cancel", "resume", "fork")
 

@@ -48,7 +48,7 @@ class LeasedRun:
         # sets these may fail: then its end looks in vain.)
         self.has_text = self.has_asked = self.has_children = not fresh
         # Whether the row counts crashes, which the run's first progress clears.
-        self._suspect = crashes > 0
+        self.suspect = crashes > 0
 
     def check(self, tx: Transaction) -> RunRecord:
         """The run, if its host is still the host."""
@@ -57,7 +57,7 @@ class LeasedRun:
 
     def progressed(self, tx: Transaction) -> None:
         """It got on: the crashes before are none of its own."""
-        if self._suspect:
+        if self.suspect:
             tx.lock(self.run.conversation_id)
             sql.update(Run, {"crashes": 0}, id=self.run.id)
             tx.after_commit.append(self._cleared)
@@ -68,8 +68,13 @@ class LeasedRun:
         sql.update(Run, waiting, id=self.run.id)
         tx.after_commit.append(self._cleared)
 
+    @property
+    def cleared(self) -> dict[str, int]:
+        """What its end sets: it came to one, and that its code raised is no crash."""
+        return {"crashes": 0} if self.suspect else {}
+
     def _cleared(self) -> None:
-        self._suspect = False
+        self.suspect = False
 
 
 def append_text(tx: Transaction, leased: LeasedRun, text: str) -> int:
@@ -338,6 +343,7 @@ def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
         "error": storable({**error, "detail": detail} if error and detail else error),
         "wake_at": None,
         "finished_at": tx.now if final else None,
+        **leased.cleared,
     }
     sql.update(Run, outcome, id=run.id)
     if not final:

@@ -7,6 +7,8 @@ from django import template
 from sessions_app.admin.overview import overview as look
 from sessions_app.admin.overview import waiting as look_who
 from sessions_app.admin.texts import questions
+from sessions_app.admin.texts import timeline as timelines
+from sessions_app.models import Run
 
 register = template.Library()
 
@@ -24,6 +26,12 @@ def waiting(context: template.Context) -> dict[str, Any]:
     user = context["request"].user
     names = ("sessions_app.view_interaction", "sessions_app.change_interaction")
     return {"waiting": look_who() if any(map(user.has_perm, names)) else None}
+
+
+@register.inclusion_tag("admin/sessions_app/timeline.html")
+def timeline(run: Run) -> dict[str, Any]:
+    """What a run did, for those who may read it."""
+    return {"moments": timelines.timeline(run)}
 
 
 register.filter("question_link", questions.link)

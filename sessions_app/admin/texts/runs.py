@@ -68,4 +68,20 @@ def chat(row: Run | Conversation) -> str:
     except NoReverseMatch:  # a project without the chat
         return "–"
     owner = conversation.owner.get_username()
-    return format_html('<a href="{}">open the chat</a> (as {}, whose it is)', page, owner)
+    return format_html('<a href="{}">open the chat</a> (it opens for {} alone)', page, owner)
+
+
+@admin.display(description="where")
+def where(run: Run) -> str:
+    """Its conversation, and the way to the chat."""
+    conversation = run.conversation
+    page = reverse("admin:sessions_app_conversation_change", args=[conversation.pk])
+    line = '<a href="{}">{}</a>, {} of {} · {}'
+    owner = conversation.owner.get_username()
+    return format_html(line, page, conversation, conversation.workflow, owner, chat(run))
+
+
+@admin.display(description="processes that died under it")
+def deaths(run: Run) -> int:
+    """Since it last got on. While it is being driven, the row counts the one that may."""
+    return max(run.crashes - (run.status == Run.Status.RUNNING), 0)

@@ -2,15 +2,16 @@
 
 import re
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from sessions_app.models import Interaction, Run
+from sessions_app.models import Interaction, JournalEntry, Run
 from sessions_app.workflows.prompts import AnyPrompt, BinaryPrompt, Option, TextPrompt
 from tests.support.database.stored_log import StoredLog
 
@@ -22,6 +23,7 @@ ASKED = BinaryPrompt(
     options=[Option(value="a", label="Book them"), Option(value="b", label="Leave it")],
     default="b",
     timeout=7200,
+    details={"Rooms": ["Five", "Seven"], "Public": True},
 )
 
 
@@ -61,6 +63,7 @@ def ended(run: Run, status: str, **error: str) -> None:
 def test_a_prompt_is_a_sentence(admin_client: Client, log: StoredLog) -> None:
     text = words(admin_client, f"{LISTS}interaction/{asked(log).pk}/change/")
     assert "Book &lt;both&gt; rooms?" in text
+    assert "RoomsFiveSeven" in text
     assert "one of two: Book them · Leave it" in text
     assert "it goes on with “Leave it”" in text
 
@@ -94,17 +97,25 @@ def test_what_waits_is_shown_to_those_who_may_read_prompts(log: StoredLog) -> No
     assert "Book" in words(client, "/admin/")
 
 
-def test_the_first_page_takes_as_many_queries_with_any_number_of_prompts(
-    admin_client: Client, log: StoredLog, django_assert_num_queries: Any
+def queries(client: Client, path: str) -> int:
+    """How many a page takes."""
+    client.get(path)  # stores when the session ends, once in a while
+    with CaptureQueriesContext(connection) as made:
+        client.get(path)
+    return len(made)
+
+
+def test_pages_take_as_many_queries_with_any_number_of_prompts(
+    admin_client: Client, log: StoredLog
 ) -> None:
-    asked(log)
-    admin_client.get("/admin/")
-    with django_assert_num_queries(11):
-        admin_client.get("/admin/")
-    for _ in range(6):
+    run = asked(log).run
+    pages = ("/admin/", f"{LISTS}run/{run.pk}/change/", f"{LISTS}interaction/")
+    before = [queries(admin_client, page) for page in pages]
+    for _ in range(4):
+        log.settle(log.ask(run, ASKED), {"value": "a"}, by=log.conversation.owner)
         asked(log)
-    with django_assert_num_queries(11):
-        admin_client.get("/admin/")
+    assert [queries(admin_client, page) for page in pages] == before
+    assert max(before) < 20
 
 
 @pytest.mark.parametrize("model", ["interaction", "run", "conversation"])
@@ -156,3 +167,43 @@ def test_how_long_a_run_took_is_in_the_list(admin_client: Client, log: StoredLog
     assert "3 h 5 min so far" in words(admin_client, f"{LISTS}run/")
     Run.objects.filter(pk=run.pk).update(finished_at=began + timedelta(seconds=2.5))
     assert "2.5 s" in words(admin_client, f"{LISTS}run/")
+
+
+def test_a_run_is_told_from_its_beginning_to_its_end(
+    admin_client: Client, admin_user: User, log: StoredLog
+) -> None:
+    interaction = asked(log)
+    run = interaction.run
+    log.settle(interaction, {"value": "a"}, by=admin_user, via="admin")
+    log.append(run, "run", {"status": "running", "replayed": 2, "reason": "resumed by boss"})
+    now = timezone.now()
+    JournalEntry.objects.create(
+        run=run,
+        position=1,
+        kind="step",
+        name="book",
+        result={"room": 5},
+        sequence=log.last,
+        started_at=now,
+        finished_at=now + timedelta(seconds=2),
+    )
+    log.append(run, "run", {"status": "failed", "error": {"message": "It was full."}})
+    text = words(admin_client, f"{LISTS}run/{run.pk}/change/")
+    told = text.partition("What came of it")[2]
+    wanted = (
+        "Began",
+        "Asked Book &lt;both&gt; rooms?",
+        "Answered by admin from the admin",
+        "Book them",
+        "Taken up again 2 calls replayed; resumed by boss",
+        "1. step book 2.0 s",
+        "Failed It was full.",
+    )
+    places = [told.find(one) for one in wanted]
+    assert -1 not in places, (places, told[:1500])
+    assert places == sorted(places)
+
+
+def test_the_chat_is_a_link_away(admin_client: Client, log: StoredLog) -> None:
+    for page in (f"run/{log.message().pk}", f"conversation/{log.conversation.pk}"):
+        assert '<a href="/c/c/">' in admin_client.get(f"{LISTS}{page}/change/").content.decode()

@@ -1,0 +1,101 @@
+"""What a run did, moment by moment: taken up, steps, waits, answers, its end."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils.text import Truncator
+
+from sessions_app.admin.texts import questions
+from sessions_app.admin.texts.cells import lasted, moment, short, took
+from sessions_app.conversations.outcome_texts import outcome
+from sessions_app.models import Event, Interaction, JournalEntry, Run
+
+# Of each kind the last, as everywhere on the page of a run.
+ROWS = 100
+RESULT = 160
+# What the log says of a run, in words.
+STATES = {
+    "queued": "Queued",
+    "waiting": "Waits",
+    "suspended": "Suspended",
+    "completed": "Completed",
+    "failed": "Failed",
+    "cancelled": "Stopped",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line. `kind` is a status, or what it was: step, asked, answer."""
+
+    at: datetime
+    kind: str
+    what: str
+    detail: str = ""
+    took: str = ""
+
+    @property
+    def time(self) -> str:
+        """When, in a cell."""
+        return moment(self.at)
+
+
+def timeline(run: Run) -> list[Moment]:
+    """All that is known of it, in order."""
+    moments = [*_states(run), *_calls(run), *_prompts(run)]
+    return sorted(moments, key=lambda one: one.at)
+
+
+def _states(run: Run) -> Iterator[Moment]:
+    begun = False
+    events = Event.objects.filter(run=run, type=Event.Type.RUN)
+    for event in _last(events, "sequence"):
+        status, payload = event.payload["status"], event.payload
+        what = STATES.get(status, status)
+        if status == Run.Status.RUNNING:
+            what = "Taken up again" if begun or "replayed" in payload else "Began"
+            begun = True
+        yield Moment(event.created_at, status, what, _said_of(payload))
+
+
+def _said_of(payload: dict[str, Any]) -> str:
+    replayed = payload.get("replayed")
+    return "; ".join(
+        filter(
+            None,
+            (
+                "" if replayed is None else f"{replayed} calls replayed",
+                str(payload.get("reason") or ""),
+                str((payload.get("error") or {}).get("message", "")),
+            ),
+        )
+    )
+
+
+def _calls(run: Run) -> Iterator[Moment]:
+    for entry in _last(JournalEntry.objects.filter(run=run), "position"):
+        result = "" if entry.result is None else short(entry.result)
+        detail = f"error: {short(entry.error)}" if entry.error else result
+        what = f"{entry.position}. {entry.kind} {entry.name}"
+        kind = "failed" if entry.error else "call"
+        yield Moment(entry.started_at, kind, what, Truncator(detail).chars(RESULT), took(entry))
+
+
+def _prompts(run: Run) -> Iterator[Moment]:
+    rows = Interaction.objects.filter(run=run).select_related("answered_by")
+    for row in _last(rows, "sequence"):
+        yield Moment(row.created_at, "asked", "Asked", questions.link(row))
+        settled = outcome(row)
+        if settled is None or settled.at is None:
+            continue
+        how = " ".join(filter(None, (row.status.capitalize(), settled.by and "by", settled.by)))
+        what = f"{how} {settled.via}".strip()
+        waited = f"{lasted(settled.at - row.created_at)} later"
+        yield Moment(settled.at, row.status, what, settled.line, waited)
+
+
+def _last(rows: QuerySet[Any], order: str) -> list[Any]:
+    return list(rows.order_by(f"-{order}")[:ROWS])[::-1]
