@@ -54,6 +54,10 @@ class InteractionsInline(_Words, LastRows):
         "difference",
     )
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Interaction]:
+        """With who answered."""
+        return super().get_queryset(request).select_related("answered_by")
+
 
 SENTENCES = (
     "question",
