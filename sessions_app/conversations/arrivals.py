@@ -13,7 +13,7 @@ from sessions_app.models import Arrival, Interaction, JournalEntry, Run
 from sessions_app.notify.announce import announce
 from sessions_app.storage.records import InteractionSettled, RunRecord
 from sessions_app.storage.transaction import Transaction
-from sessions_app.workflows.journal import Call, CallResult, wait_id
+from sessions_app.workflows.calls.journal import Call, CallResult, wait_id
 
 WAIT = JournalEntry.Kind.WAIT
 

@@ -17,7 +17,7 @@ from sessions_app.notify.announce import announce
 from sessions_app.storage.records import InteractionSettled, ParentCall, RunRecord, step_payload
 from sessions_app.storage.run_text import text_of
 from sessions_app.storage.transaction import Transaction
-from sessions_app.workflows.journal import Call, CallResult, wait_id
+from sessions_app.workflows.calls.journal import Call, CallResult, wait_id
 
 RUN = JournalEntry.Kind.RUN
 

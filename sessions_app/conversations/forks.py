@@ -15,7 +15,7 @@ from sessions_app.storage.records import RunRecord
 from sessions_app.storage.run_text import pieces_of, split, taken_back, undo
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
-from sessions_app.workflows.journal import Journal
+from sessions_app.workflows.calls.journal import Journal
 
 Payload = dict[str, Any]
 

@@ -21,8 +21,8 @@ from sessions_app.storage.records import ParentCall, RunRecord
 from sessions_app.storage.run_text import join, kept
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
-from sessions_app.workflows.journal import Journal
-from sessions_app.workflows.stop_point import StopPoint
+from sessions_app.workflows.calls.journal import Journal
+from sessions_app.workflows.calls.stop_point import StopPoint
 
 log = structlog.get_logger(__name__)
 

@@ -33,10 +33,10 @@ from sessions_app.sessions.runner import Runner
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.writer import Lane, Work, writer
-from sessions_app.workflows.journal import line_of
+from sessions_app.workflows.calls.journal import line_of
+from sessions_app.workflows.calls.stop_point import StopPoint
 from sessions_app.workflows.request_context import RequestMetadata
 from sessions_app.workflows.run_info import Message
-from sessions_app.workflows.stop_point import StopPoint
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ from sessions_app.storage.records import RunRecord, step_payload
 from sessions_app.storage.run_text import fold, pieces_of
 from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction
-from sessions_app.workflows.journal import ASK, Call, CallResult, is_wait, wait_id
+from sessions_app.workflows.calls.journal import ASK, Call, CallResult, is_wait, wait_id
 
 # What is known by its `wait_id`.
 WAITS = (JournalEntry.Kind.WAIT, JournalEntry.Kind.RUN)

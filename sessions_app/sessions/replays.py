@@ -15,7 +15,7 @@ from sessions_app.sessions.replay_backend import ReplayBackend
 from sessions_app.sessions.run_history import RunHistory
 from sessions_app.storage import reads
 from sessions_app.workflows import registry
-from sessions_app.workflows.journal import line_of
+from sessions_app.workflows.calls.journal import line_of
 from sessions_app.workflows.request_context import RequestMetadata
 from sessions_app.workflows.run_info import Message
 

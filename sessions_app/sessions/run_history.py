@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from sessions_app.models import JournalEntry, Run
 from sessions_app.models.people import Person
-from sessions_app.workflows.history import PastMessage, said_in
-from sessions_app.workflows.journal import Entry, Journal
-from sessions_app.workflows.stop_point import StopPoint
+from sessions_app.workflows.calls.history import PastMessage, said_in
+from sessions_app.workflows.calls.journal import Entry, Journal
+from sessions_app.workflows.calls.stop_point import StopPoint
 
 
 class RunHistory(BaseModel):

@@ -10,14 +10,14 @@ from typing import Any
 from django.utils import timezone
 
 from sessions_app.errors import NoPerson, UnknownWorkflow
-from sessions_app.workflows.backend import Asked, StoredResponse
-from sessions_app.workflows.child_calls import ChildCall
+from sessions_app.workflows.calls.backend import Asked, StoredResponse
+from sessions_app.workflows.calls.child_calls import ChildCall
+from sessions_app.workflows.calls.history import PastMessage
+from sessions_app.workflows.calls.journal import Call, CallResult, Entry
+from sessions_app.workflows.calls.steps import execute
+from sessions_app.workflows.calls.transactional_steps import Attempted
 from sessions_app.workflows.concurrency import Slot
-from sessions_app.workflows.history import PastMessage
-from sessions_app.workflows.journal import Call, CallResult, Entry
 from sessions_app.workflows.prompts import AnyPrompt, Given
-from sessions_app.workflows.steps import execute
-from sessions_app.workflows.transactional_steps import Attempted
 
 # Runs a workflow by its name for the same user; the result.
 RunBeside = Callable[[str, Any], Awaitable[Any]]

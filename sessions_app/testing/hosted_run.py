@@ -14,7 +14,7 @@ from sessions_app.sessions.run_history import RunHistory
 from sessions_app.storage import reads
 from sessions_app.storage.run_text import text_of
 from sessions_app.testing.polling import until
-from sessions_app.workflows.journal import Entry, Journal
+from sessions_app.workflows.calls.journal import Entry, Journal
 from sessions_app.workflows.prompts import AnyPrompt, Given, as_text, load_prompt
 
 # What is given to a prompt: a text, an option's value, or a list of values.

@@ -9,8 +9,10 @@ from sessions_app.errors import (
     WorkflowError,
 )
 from sessions_app.models.people import Person
+from sessions_app.workflows.calls.history import PastMessage
+from sessions_app.workflows.calls.steps import Retry
+from sessions_app.workflows.calls.streams import Reasoning, Stream
 from sessions_app.workflows.context import Context
-from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.prompts import (
     BinaryPrompt,
     CheckboxPrompt,
@@ -28,8 +30,6 @@ from sessions_app.workflows.prompts import (
 )
 from sessions_app.workflows.registry import workflow
 from sessions_app.workflows.run_info import Message
-from sessions_app.workflows.steps import Retry
-from sessions_app.workflows.streams import Reasoning, Stream
 
 __all__ = [
     "BinaryPrompt",

@@ -26,19 +26,26 @@ from sessions_app.errors import (
 )
 from sessions_app.models import JournalEntry
 from sessions_app.storage.storable import check_size, storable
-from sessions_app.workflows.backend import Asked, Backend, StoredResponse
-from sessions_app.workflows.callbacks import callback_url
-from sessions_app.workflows.child_calls import ChildCall, load_returned
-from sessions_app.workflows.gathering import gather
-from sessions_app.workflows.history import PastMessage
-from sessions_app.workflows.journal import ASK, Call, CallResult, Entry, described
+from sessions_app.workflows.calls.backend import Asked, Backend, StoredResponse
+from sessions_app.workflows.calls.callbacks import callback_url
+from sessions_app.workflows.calls.child_calls import ChildCall, load_returned
+from sessions_app.workflows.calls.gathering import gather
+from sessions_app.workflows.calls.history import PastMessage
+from sessions_app.workflows.calls.journal import ASK, Call, CallResult, Entry, described
+from sessions_app.workflows.calls.steps import (
+    Retry,
+    execute,
+    name_of,
+    piece_type,
+    result_type,
+    shown,
+)
+from sessions_app.workflows.calls.streams import Stream, StreamedStep, StreamOptions
+from sessions_app.workflows.calls.transactional_steps import Attempted, attempt, check_plain
 from sessions_app.workflows.prompts import Prompt, Response, dump_prompt, kind_of
 from sessions_app.workflows.request_context import RequestMetadata
 from sessions_app.workflows.run_info import AuthCallback, Message, RunInfo
-from sessions_app.workflows.steps import Retry, execute, name_of, piece_type, result_type, shown
-from sessions_app.workflows.streams import Stream, StreamedStep, StreamOptions
 from sessions_app.workflows.trace import Trace
-from sessions_app.workflows.transactional_steps import Attempted, attempt, check_plain
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Response)

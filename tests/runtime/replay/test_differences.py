@@ -17,7 +17,7 @@ from sessions_app.workflows import (
     RadioPrompt,
     TextPrompt,
 )
-from sessions_app.workflows.journal import described
+from sessions_app.workflows.calls.journal import described
 from tests.runtime.replay.deployed import Body, deploy, executed, work
 from tests.support.hosting import Hosting
 

@@ -24,7 +24,6 @@ from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import (
     Context,
     Message,
-    backend,
     concurrency,
     context,
     context_variables,
@@ -32,6 +31,7 @@ from sessions_app.workflows import (
     run_info,
     trace,
 )
+from sessions_app.workflows.calls import backend
 from tests.support.sessions import declare, managing
 
 MODULES = [

@@ -9,8 +9,8 @@ from django.db import InterfaceError, OperationalError, transaction
 
 from sessions_app.errors import NotJson
 from sessions_app.storage.sql import is_postgresql
-from sessions_app.workflows.journal import CallResult
-from sessions_app.workflows.steps import ResultType, shown
+from sessions_app.workflows.calls.journal import CallResult
+from sessions_app.workflows.calls.steps import ResultType, shown
 
 # What came of an attempt; with `NotJson` nothing is recorded, and the run is suspended.
 Attempted = CallResult | NotJson

@@ -19,7 +19,7 @@ from tenacity import (
 from sessions_app.errors import NotJson
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import check_size, storable
-from sessions_app.workflows.threads import step_threads
+from sessions_app.workflows.calls.threads import step_threads
 
 _END = object()
 

@@ -8,12 +8,12 @@ from typing import Any, Protocol
 
 from pydantic_core import from_json
 
-from sessions_app.workflows.child_calls import ChildCall
+from sessions_app.workflows.calls.child_calls import ChildCall
+from sessions_app.workflows.calls.history import PastMessage
+from sessions_app.workflows.calls.journal import Call, CallResult, Entry, prompt_difference
+from sessions_app.workflows.calls.transactional_steps import Attempted
 from sessions_app.workflows.concurrency import Slot
-from sessions_app.workflows.history import PastMessage
-from sessions_app.workflows.journal import Call, CallResult, Entry, prompt_difference
 from sessions_app.workflows.prompts import AnyPrompt, load_prompt
-from sessions_app.workflows.transactional_steps import Attempted
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from asyncio import CancelledError
 
 from pydantic import BaseModel, PrivateAttr
 
-from sessions_app.workflows.journal import STREAM, Call, Entry
+from sessions_app.workflows.calls.journal import STREAM, Call, Entry
 
 
 class StopPoint(BaseModel):

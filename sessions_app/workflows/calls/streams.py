@@ -10,9 +10,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from sessions_app.errors import NotJson, StepFailed, StreamUnread, TooLarge
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import measure, storable
-from sessions_app.workflows.backend import Backend
-from sessions_app.workflows.journal import Call, CallResult
-from sessions_app.workflows.steps import ResultType, iterate
+from sessions_app.workflows.calls.backend import Backend
+from sessions_app.workflows.calls.journal import Call, CallResult
+from sessions_app.workflows.calls.steps import ResultType, iterate
 
 T = TypeVar("T")
 
