@@ -8,6 +8,7 @@ from django.urls import path, register_converter
 from chat_app.api.app import api
 from chat_app.api.health import health, live
 from chat_app.page import views
+from chat_app.page.sidebar import views as menu
 from sessions_app.storage.storable import is_storable
 
 
@@ -50,6 +51,7 @@ urlpatterns = [
     path("c/<name:conversation_id>/items/", views.items, name="items"),
     path("c/<name:conversation_id>/messages/", views.send, name="send"),
     path("c/<name:conversation_id>/export.<str:form>", views.export, name="export"),
+    path("c/<name:conversation_id>/title/", menu.rename, name="rename"),
     path("c/<name:conversation_id>/stop/", views.stop, name="stop"),
     path(
         "c/<name:conversation_id>/prompts/<uuid:interaction>/",

@@ -5,13 +5,10 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
-from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
-from django.shortcuts import redirect, resolve_url
+from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
@@ -21,18 +18,18 @@ from chat_app.identity.connection import address_of
 from chat_app.identity.rates import submit
 from chat_app.page import forms
 from chat_app.page.cards import TypedAnswer
+from chat_app.page.common import back_to, person_of, site_context
 from chat_app.page.conversation_page import Page, Wanted, read_page
 from chat_app.page.script_texts import WORDS
 from chat_app.page.sidebar import export as exporting
 from chat_app.page.sidebar.entries import newest, sidebar
 from chat_app.protocol.parsing import STATUS
-from chat_app.settings import ChatSettings
 from sessions_app.conversations import access, answers
 from sessions_app.conversations.answers import Outcome
 from sessions_app.conversations.messages import MAX_MESSAGE, MAX_NAME
 from sessions_app.conversations.messages import stop as stop_runs
 from sessions_app.errors import NotFound, Refused, StorageUnavailable, TooMany
-from sessions_app.models.people import Person, UserId
+from sessions_app.models.people import UserId
 from sessions_app.storage import reads
 from sessions_app.workflows.registry import Offered
 
@@ -57,7 +54,7 @@ async def socket(request: HttpRequest) -> HttpResponse:
 @login_required
 async def home(request: HttpRequest) -> HttpResponse:
     """Go to the newest conversation, or begin the first."""
-    owner = (await _person(request)).id
+    owner = (await person_of(request)).id
     conversation_id = await reads.read(newest, owner)
     return redirect("chat:conversation", conversation_id or uuid4())
 
@@ -96,7 +93,7 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
     item already, as `data-at` said; `hold=1`, that marks wait until they are whole.
     """
     _check_name(conversation_id)
-    person = await _person(request)
+    person = await person_of(request)
     wanted = Wanted(
         after=max(0, forms.number(request.GET, "from") - 1),
         before=forms.number(request.GET, "before") or None,
@@ -117,7 +114,7 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
 @login_required
 async def side(request: HttpRequest) -> HttpResponse:
     """The list of conversations alone."""
-    person = await _person(request)
+    person = await person_of(request)
 
     def render() -> str:
         context = _side_context(request, person.id, request.GET.get("current", ""))
@@ -133,7 +130,7 @@ async def side(request: HttpRequest) -> HttpResponse:
 async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Send a message; refused, it stays in its field."""
     _check_name(conversation_id)
-    person = await _person(request)
+    person = await person_of(request)
     message = forms.message(request)
     try:
         await submit(
@@ -148,7 +145,7 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
         if isinstance(error, TooMany):
             page["Retry-After"] = str(error.seconds)
         return page
-    return _back(conversation_id)
+    return back_to(conversation_id)
 
 
 @require_GET
@@ -156,7 +153,7 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
 @login_required
 async def export(request: HttpRequest, conversation_id: str, form: str) -> StreamingHttpResponse:
     """The conversation as a file of one's own."""
-    person = await _person(request)
+    person = await person_of(request)
     if form not in EXPORTS:
         raise Http404
     try:
@@ -177,12 +174,12 @@ async def export(request: HttpRequest, conversation_id: str, form: str) -> Strea
 @login_required
 async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Ask the active runs to stop; the page says when they have."""
-    person = await _person(request)
+    person = await person_of(request)
     try:
         await stop_runs(owner=person.id, conversation_id=conversation_id)
     except NotFound as error:
         raise Http404 from error
-    return _back(conversation_id)
+    return back_to(conversation_id)
 
 
 @require_POST
@@ -192,7 +189,7 @@ async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
 async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) -> HttpResponse:
     """Answer a question; refused, the answer stays in its field."""
     _check_name(conversation_id)
-    person = await _person(request)
+    person = await person_of(request)
     given = forms.answer(request, interaction)
     try:
         settled = await answers.answer(by=person, conversation_id=conversation_id, answer=given)
@@ -203,7 +200,7 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
         raise Http404
     if settled.outcome in (Outcome.STALE, Outcome.EXPIRED):
         messages.warning(request, forms.too_late(settled, given))
-    return _back(conversation_id)
+    return back_to(conversation_id)
 
 
 async def _page(
@@ -215,7 +212,7 @@ async def _page(
     status: int = 200,
     extra: dict[str, Any] | None = None,
 ) -> HttpResponse:
-    person = await _person(request)
+    person = await person_of(request)
     is_staff = getattr(await request.auser(), "is_staff", False)
 
     def render() -> str:
@@ -224,7 +221,7 @@ async def _page(
         context = {
             **_context(page),
             **_side_context(request, person.id, conversation_id),
-            **_site_context(),
+            **site_context(),
             "username": person.username,
             "is_staff": is_staff,
             "choices": choices,
@@ -245,14 +242,6 @@ def _picked(request: HttpRequest, choices: list[Offered]) -> str | None:
     return name if name in {offered.workflow.name for offered in choices} else None
 
 
-async def _person(request: HttpRequest) -> Person:
-    """Who is signed in; `login_required` has seen to it that someone is."""
-    user = await request.auser()
-    if not isinstance(user, AbstractBaseUser):
-        raise PermissionDenied
-    return Person.of(user)
-
-
 def _context(page: Page) -> dict[str, Any]:
     return {"page": page, "conversation_id": page.conversation_id, "answer_id": uuid4()}
 
@@ -261,24 +250,6 @@ def _side_context(request: HttpRequest, owner: UserId, current: str) -> dict[str
     query = request.GET.get("q", "").strip()[:100]
     side = sidebar(owner, query=query, limit=forms.number(request.GET, "show"))
     return {"side": side, "conversation_id": current}
-
-
-def _site_context() -> dict[str, str]:
-    """What the page takes from the project it is in."""
-    chat = ChatSettings.load()
-    return {
-        "base_template": chat.BASE_TEMPLATE,
-        "sign_in_url": resolve_url(settings.LOGIN_URL),
-        "password_url": resolve_url(chat.PASSWORD_URL) if chat.PASSWORD_URL else "",
-        "sign_out_url": resolve_url(chat.SIGN_OUT_URL) if chat.SIGN_OUT_URL else "",
-    }
-
-
-def _back(conversation_id: str) -> HttpResponse:
-    """See other: a reload of the page repeats no form."""
-    response = redirect("chat:conversation", conversation_id)
-    response.status_code = 303
-    return response
 
 
 def _check_name(conversation_id: str) -> None:

@@ -1,5 +1,6 @@
 """The list of conversations in a browser: its menu by keys, on a small screen, without script."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import begin, card, connected, state
 from tests.browser.test_looks import assert_accessible
-from tests.support.browser import OpenPage
+from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
@@ -55,3 +56,45 @@ def test_without_script_a_conversation_is_exported(open_page: OpenPage) -> None:
     with page.expect_download() as download:
         page.get_by_role("link", name="Export as Markdown").click()
     assert "> echo plum" in Path(download.value.path()).read_text()
+
+
+def test_a_conversation_is_renamed_by_keys_and_other_tabs_follow(open_page: OpenPage) -> None:
+    page = open_page("/c/", viewport={"width": 320, "height": 640})
+    begin(page, "echo plum")
+    state(page, "completed")
+    other = page.context.new_page()
+    other.goto(page.url)
+    connected(other)
+    page.get_by_role("button", name="Conversations").click()
+    page.locator("#list summary").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Rename").press("Enter")
+    title = page.get_by_label("Title")
+    expect(title).to_be_focused()
+    expect(title).to_have_value("echo plum")
+    assert_accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    title.fill("Plums <b>& pears</b> " + "w" * 150)
+    title.press("Enter")
+    expect(page.locator("#title")).to_contain_text("Plums <b>& pears</b>")
+    expect(page).to_have_title(re.compile("^Plums <b>& pears</b>"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    expect(other.locator("#title")).to_contain_text("Plums", timeout=40_000)
+    expect(other).to_have_title(re.compile("^Plums"))
+
+
+def test_without_script_a_conversation_is_renamed(open_page: OpenPage, console: Console) -> None:
+    console.allow("status of 422")
+    with_script = open_page("/c/")
+    begin(with_script, "echo plum")
+    page = open_page("/", java_script_enabled=False)
+    page.locator("#list summary").click()
+    page.get_by_role("link", name="Rename").click()
+    page.get_by_label("Title").fill("\u200b")
+    page.get_by_role("button", name="Rename").click()
+    expect(page.get_by_role("alert")).to_have_text("The title is empty. Write one.")
+    assert_accessible(page)
+    page.get_by_label("Title").fill("Pears")
+    page.get_by_role("button", name="Rename").click()
+    expect(page.locator("#title")).to_have_text("Pears")
+    expect(page.locator("#list .title")).to_have_text("Pears")

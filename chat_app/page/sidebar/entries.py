@@ -103,6 +103,12 @@ def newest(owner: UserId) -> str | None:
     )
 
 
+def title_of(owner: UserId, conversation_id: str) -> str | None:
+    """Of the owner's conversation of that name; None where there is none."""
+    mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
+    return mine.values_list("title", flat=True).first()
+
+
 def _asking(conversations: QuerySet[Conversation], limit: int) -> dict[UUID, _Asking]:
     """Those that need the person, the oldest deadline first, those without one last."""
     pending = pending_interactions(conversation__in=conversations)

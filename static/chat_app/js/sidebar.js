@@ -54,6 +54,9 @@ export class Sidebar extends EventTarget {
     } catch {
       return; // it comes with the next look
     }
+    // It may have been renamed in another tab.
+    const title = list.querySelector("[aria-current] .title")?.textContent;
+    if (title) document.getElementById("title").textContent = title;
     this.dispatchEvent(new CustomEvent("waiting", { detail: this.waiting }));
   }
 

@@ -1,0 +1,43 @@
+"""The forms of the list's menu. They work without the script."""
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from chat_app.page.common import back_to, person_of, site_context
+from chat_app.page.sidebar.entries import title_of
+from chat_app.protocol.parsing import STATUS
+from sessions_app.conversations import listing
+from sessions_app.errors import NotFound, Refused, StorageUnavailable
+from sessions_app.storage import reads
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+@login_required
+async def rename(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """Ask for another title; refused, what was typed stays in its field."""
+    person = await person_of(request)
+    title = await reads.read(title_of, person.id, conversation_id)
+    if title is None:
+        raise Http404
+    error, status = "", 200
+    if request.method == "POST":
+        title = request.POST.get("title", "")
+        try:
+            await listing.rename(owner=person.id, conversation_id=conversation_id, title=title)
+            return back_to(conversation_id)
+        except NotFound as gone:  # meanwhile
+            raise Http404 from gone
+        except (Refused, StorageUnavailable) as refused:
+            error, status = str(refused), STATUS[type(refused)]
+    context = {
+        **site_context(),
+        "conversation_id": conversation_id,
+        "title": title,
+        "error": error,
+        "longest_title": listing.MAX_TITLE,
+    }
+    return render(request, "chat_app/rename.html", context, status=status)
