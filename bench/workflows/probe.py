@@ -31,6 +31,7 @@ PROBE_WORKFLOW is set.
                       of its own, a `match` of a regular expression (for ever), `caught` (a loop
                       that waits then, also if it is interrupted), or `deaf` (one call of C)
     usage N M         reports N tokens taken and M given, asks, and reports them again
+    child TEXT        runs `probe` with that text, then says what that said
     exit              ends the process at once, as a crash does
 """
 

@@ -52,7 +52,7 @@ async def execution(request: Known, execution_id: UUID) -> Any:
     run = found.run
     standing: results.Json = {"execution_id": str(run.id), "run_status": run.status}
     if found.prompts:
-        return standing | results.stop_at(found.prompts)
+        return standing | results.stop_at(run.id, found.prompts)
     if run.status in Run.UNFINISHED:
         return standing | {"status": "running"}
     if run.status == Run.Status.COMPLETED:

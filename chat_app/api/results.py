@@ -56,13 +56,14 @@ def result(run: Run, text: str, usage: dict[str, int], client_format: str) -> Js
     return completion(run, text, usage)
 
 
-def stop_at(prompts: Sequence[EventRecord]) -> Json:
+def stop_at(run: UUID, prompts: Sequence[EventRecord]) -> Json:
     """What a client gets of a run that stops at prompts: the events that opened them, oldest first.
 
-    The peer's fields are those of the first one; all are in `interactions`.
+    They are its own, or of runs that it runs. The peer's fields are those of the first one; all are
+    in `interactions`.
     """
     view = View("", datetime.now(UTC))
-    return _stop(prompts[0].run, [event_frames(prompt, view)[0] for prompt in prompts])
+    return _stop(run, [event_frames(prompt, view)[0] for prompt in prompts])
 
 
 def stop_at_frame(run: UUID, frame: Frame) -> Json:
@@ -71,7 +72,7 @@ def stop_at_frame(run: UUID, frame: Frame) -> Json:
 
 
 def _stop(run: UUID, frames: list[Frame]) -> Json:
-    interactions = [_interaction(run, frame) for frame in frames]
+    interactions = [_interaction(frame) for frame in frames]
     return {
         "execution_id": str(run),
         "status_url": reverse("chat:chat_api:execution", args=[run]),
@@ -81,11 +82,11 @@ def _stop(run: UUID, frames: list[Frame]) -> Json:
     }
 
 
-def _interaction(run: UUID, frame: Frame) -> Json:
+def _interaction(frame: Frame) -> Json:
     prompt, interaction = frame["content"], frame["interaction_id"]
     asked = {
         "interaction_id": interaction,
-        "response_url": reverse("chat:chat_api:answer", args=[run, interaction]),
+        "response_url": reverse("chat:chat_api:answer", args=[frame["run_id"], interaction]),
     }
     if prompt["input_type"] == "oauth_consent":
         state = parse_qs(urlsplit(prompt["text"]).query).get("state", [""])[0]

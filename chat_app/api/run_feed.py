@@ -4,19 +4,22 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass
+from uuid import UUID
 
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import connections
 
 from chat_app.api.problems import Failure
+from chat_app.api.selectors import is_within
 from chat_app.feed.feed import Feed
 from chat_app.feed.limits import CloseSocket, Window
 from chat_app.feed.selectors import PAGE_BYTES, Opening, size_of
 from chat_app.feed.sweeper import INTERVAL, hear, look, sweeper
 from chat_app.identity import Identity, revocation
 from chat_app.identity.rates import Place
-from sessions_app.models import Run
+from sessions_app.models import Event, Run
 from sessions_app.notify.groups import GroupListener, LayerMessage, group_name
+from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
 
 RESTARTING = "The server restarts. Send the same request again, with the ids of the response."
@@ -24,8 +27,12 @@ RESTARTING = "The server restarts. Send the same request again, with the ids of 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """An event of the run, read by who has all up to `after`. `settled`: see `frames.View`."""
+    """An event of the run, or a prompt of one that it runs, read by who has all up to `after`.
 
+    `settled`: see `frames.View`.
+    """
+
+    run: UUID
     event: EventRecord
     after: int
     settled: Collection[str]
@@ -96,7 +103,9 @@ async def _give_back_thread() -> None:
 
 
 class _RunFeed(Feed):
-    """Takes the events of one run instead of sending the frames of all."""
+    """Takes the events of one run, and the prompts of those that it runs, instead of sending the
+    frames of all.
+    """
 
     def __init__(self, run: Run) -> None:
         super().__init__(run.conversation_id, "", _send_nothing, Window(PAGE_BYTES))
@@ -105,10 +114,15 @@ class _RunFeed(Feed):
 
     async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:
         """Keep it, for who asks the generator."""
-        if event.run != self.run:
+        if event.run != self.run and not await self._is_prompt_within(event):
             return 0
-        self.taken.append(Followed(event, after, settled))
+        self.taken.append(Followed(self.run, event, after, settled))
         return size_of(event)
+
+    async def _is_prompt_within(self, event: EventRecord) -> bool:
+        if event.type != Event.Type.INTERACTION or (parent := event.payload.get("parent")) is None:
+            return False
+        return UUID(parent) == self.run or await reads.read(is_within, UUID(parent), self.run)
 
 
 async def _send_nothing(data: bytes) -> None:

@@ -125,7 +125,7 @@ async def outcome(begun: Begun) -> tuple[int, results.Json]:
             if followed is None:
                 continue
             if _is_pending(followed) and (prompts := (await _execution(begun)).prompts):
-                return 202, results.stop_at(prompts)
+                return 202, results.stop_at(begun.run.id, prompts)
             if _is_rest(followed.event):
                 execution = await _execution(begun)
                 if execution.run.status == Run.Status.COMPLETED:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+
 from chat_app.feed.selectors import pending_prompts, run_output
 from sessions_app.errors import NotFound
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
@@ -15,7 +17,9 @@ from sessions_app.storage.records import EventRecord
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """A run with its conversation, the prompts it waits for, and its output if complete."""
+    """A run with its conversation, the prompts that it and the runs that it runs wait for, and its
+    output if complete.
+    """
 
     run: Run
     prompts: list[EventRecord]  # oldest first
@@ -33,9 +37,21 @@ def read_execution(owner: UserId, run_id: UUID) -> Execution:
     run = mine.select_related("conversation").first()
     if run is None:
         raise NotFound("There is no such execution.")
-    prompts = pending_prompts(run=run_id) if run.status in Run.UNFINISHED else []
+    prompts = _prompts(run) if run.status in Run.UNFINISHED else []
     output = run_output(run_id) if run.status == Run.Status.COMPLETED else ""
     return Execution(run, prompts, output, _usage(run))
+
+
+def _prompts(run: Run) -> list[EventRecord]:
+    asked = Q(run=run) | Q(run__parent__isnull=False, run__status__in=Run.UNFINISHED)
+    pending = pending_prompts(asked, conversation=run.conversation_id)
+    return [one for one in pending if one.run == run.pk or is_within(one.run, run.pk)]
+
+
+def is_within(run_id: UUID, ancestor: UUID) -> bool:
+    """Whether the run was begun by that other one, or by one that it has begun."""
+    parent = Run.objects.filter(pk=run_id).values_list("parent_id", flat=True).first()
+    return parent is not None and (parent == ancestor or is_within(parent, ancestor))
 
 
 def _usage(run: Run) -> dict[str, int]:

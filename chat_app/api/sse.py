@@ -7,6 +7,7 @@ several that come from one event of the log only the last has its sequence.
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
+from uuid import UUID
 
 from chat_app.api.results import STOPPED, Json, chunk, stop_at_frame, usage_chunk
 from chat_app.api.run_feed import Followed
@@ -109,12 +110,14 @@ def write(followed: Followed, form: Generate) -> str:
     # The form of this stream, whatever the message that started the run asked for.
     event = followed.event._replace(client_format="chat_stream")
     view = View("", datetime.now(UTC), followed.after, followed.settled)
-    parts = [part for frame in event_frames(event, view) for part in _parts(frame, form)]
+    parts = [
+        part for frame in event_frames(event, view) for part in _parts(followed.run, frame, form)
+    ]
     ids = [followed.after] * (len(parts) - 1) + [event.sequence]
     return "".join(f"id: {id_}\n{part}" for id_, part in zip(ids, parts, strict=False))
 
 
-def _parts(frame: Frame, form: Generate) -> list[str]:
+def _parts(run: UUID, frame: Frame, form: Generate) -> list[str]:
     content = frame["content"]
     match frame["type"]:
         case "system_response_message":
@@ -124,7 +127,7 @@ def _parts(frame: Frame, form: Generate) -> list[str]:
         case "observability_trace_message":
             return form.beside("observability_trace", content)
         case "system_interaction_message":
-            stop = stop_at_frame(frame["run_id"], frame)
+            stop = stop_at_frame(run, frame)
             return form.stop({"event_type": stop["status"], **stop})
         case "restart_message":
             return form.restart(content)

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import accumulate
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.models.people import UserId
@@ -35,9 +35,9 @@ class Opening:
     lost: bool
 
 
-def pending_interactions(**which: object) -> QuerySet[Interaction]:
+def pending_interactions(*which: Q, **also: object) -> QuerySet[Interaction]:
     """Those that wait for an answer."""
-    return Interaction.objects.filter(status=Interaction.Status.PENDING, **which)
+    return Interaction.objects.filter(*which, status=Interaction.Status.PENDING, **also)
 
 
 def find_conversation(owner: UserId, conversation_id: str) -> UUID | None:
@@ -95,9 +95,9 @@ def run_output(run: UUID) -> str:
     return "".join(piece.text for piece in pieces)
 
 
-def pending_prompts(**which: object) -> list[EventRecord]:
+def pending_prompts(*which: Q, **also: object) -> list[EventRecord]:
     """Pending prompts, as the events that opened them, oldest first."""
-    pending = pending_interactions(**which).select_related("run").order_by("sequence")
+    pending = pending_interactions(*which, **also).select_related("run").order_by("sequence")
     return [_prompt(row) for row in pending]
 
 

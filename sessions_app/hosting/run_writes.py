@@ -158,16 +158,15 @@ def open_interactions(
     for call, stored, interaction_id in prompts:
         timeout = stored["timeout"]
         expires_at = tx.now + timedelta(seconds=timeout) if timeout else None
-        sequence = tx.append(
-            run,
-            Event.Type.INTERACTION.value,
-            {
-                "interaction_id": str(interaction_id),
-                "prompt": stored,
-                "expires_at": expires_at.isoformat() if expires_at else None,
-                "version": 1,
-            },
-        )
+        payload = {
+            "interaction_id": str(interaction_id),
+            "prompt": stored,
+            "expires_at": expires_at.isoformat() if expires_at else None,
+            "version": 1,
+        }
+        if run.parent is not None:
+            payload["parent"] = str(run.parent.run)
+        sequence = tx.append(run, Event.Type.INTERACTION.value, payload)
         sql.insert(
             Interaction,
             id=interaction_id,

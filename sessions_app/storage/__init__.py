@@ -16,7 +16,8 @@ Payloads by event type:
 - `restart`: `{"from_sequence": int}`: the run's text from there on was cut, and is begun anew
 - `step`: `{"step_id": str, "name": str, "state": "in_progress" | "complete" | "failed",
   "payload": str (markdown)}`; the id is `RUN:POSITION`, of a part of a stream `RUN:POSITION:NUMBER`
-- `interaction`: `{"interaction_id": str, "prompt": dict, "expires_at": str | None, "version": 1}`
+- `interaction`: `{"interaction_id": str, "prompt": dict, "expires_at": str | None, "version": 1}`;
+  of a child run with `"parent": str`, as its last `run` event has it
 - `interaction_update`: `{"interaction_id": str, "status": Interaction.Status, "version": 2,
   "response": dict | None, "by": str | None, "at": str, "via": str}`
 """
