@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from sessions_app.admin.answer_form import AnswerForm
+from sessions_app.admin.forms.answer import AnswerForm
 from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin
 from sessions_app.admin.texts import questions
 from sessions_app.admin.texts.cells import short

@@ -1,7 +1,8 @@
-"""Runs: what they did, in order; stopped, resumed or forked."""
+"""Runs: what they did, in order; stopped, resumed or forked, and sent what they wait for."""
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -12,7 +13,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 
 from sessions_app.admin.events import EventsInline, JournalInline
-from sessions_app.admin.fork_form import ForkForm
+from sessions_app.admin.forms.fork import ForkForm
+from sessions_app.admin.forms.send import SendForm, awaited
 from sessions_app.admin.interaction import InteractionsInline
 from sessions_app.admin.read_only import USERNAME, ReadOnlyAdmin
 from sessions_app.admin.texts import runs
@@ -21,7 +23,11 @@ from sessions_app.conversations.forks import WantedFork
 from sessions_app.errors import SessionsError
 from sessions_app.models import Run
 from sessions_app.operations import operators
+from sessions_app.runs import Outcome
+from sessions_app.runs import send as send_to_run
 
+# What Django names the pages of a run by.
+PAGE = "sessions_app_run"
 SAID = (
     "text",
     "state",
@@ -93,19 +99,25 @@ class RunAdmin(ReadOnlyAdmin):
     )
     readonly_fields = (*SAID, "deaths", "everything", "forked_to", "children")
     inlines = (InteractionsInline, JournalInline, EventsInline)
-    actions = ("cancel", "resume", "fork")
+    actions = ("cancel", "resume", "fork", "send")
 
     def get_urls(self) -> list[URLPattern]:
-        """The page of the fork beside those of Django."""
-        view = self.admin_site.admin_view(self.fork_view)
-        return [path("<uuid:pk>/fork/", view, name="sessions_app_run_fork"), *super().get_urls()]
+        """The pages of the fork and of what is sent beside those of Django."""
+        views = {"fork": self.fork_view, "send": self.send_view}
+        own = [
+            path(f"<uuid:pk>/{name}/", self.admin_site.admin_view(view), name=f"{PAGE}_{name}")
+            for name, view in views.items()
+        ]
+        return [*own, *super().get_urls()]
 
     def applies(self, action: str, row: Run) -> bool:
-        """What has ended is not stopped, what goes on is not resumed."""
+        """What has ended is not stopped, what goes on is not resumed; one sends what is awaited."""
         if action == "cancel":
             return row.status not in Run.FINISHED
         if action == "resume":
             return row.status in (Run.Status.FAILED, Run.Status.SUSPENDED)
+        if action == "send":  # a row without a key stands for a list of this status
+            return row.status not in Run.FINISHED and (not row.key or bool(awaited(row)))
         return super().applies(action, row)
 
     @admin.action(description="Stop", permissions=["operate"])
@@ -134,11 +146,22 @@ class RunAdmin(ReadOnlyAdmin):
     @admin.action(description="Fork", permissions=["operate"])
     def fork(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
         """Go to the page where the position is chosen."""
+        return self._go_to(request, "fork", queryset, "Fork one at a time.")
+
+    @admin.action(description="Send what it waits for", permissions=["operate"])
+    def send(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
+        """Go to the page where it is given."""
+        return self._go_to(request, "send", queryset, "Send to one at a time.")
+
+    def _go_to(
+        self, request: HttpRequest, page: str, queryset: QuerySet[Run], refused: str
+    ) -> HttpResponse | None:
+        """The page of one run; else what is said."""
         chosen = list(queryset[:2])
         if len(chosen) != 1:
-            self.message_user(request, "Fork one at a time.", messages.WARNING)
+            self.message_user(request, refused, messages.WARNING)
             return None
-        return HttpResponseRedirect(reverse("admin:sessions_app_run_fork", args=[chosen[0].pk]))
+        return HttpResponseRedirect(reverse(f"admin:{PAGE}_{page}", args=[chosen[0].pk]))
 
     def fork_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Ask for the position, and begin the new run."""
@@ -159,15 +182,45 @@ class RunAdmin(ReadOnlyAdmin):
                 self.message_user(request, "This is the new run.", messages.SUCCESS)
                 page = reverse("admin:sessions_app_run_change", args=[fork])
                 return HttpResponseRedirect(page)
+        return self._form_page(request, "fork", run, form)
+
+    def send_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """Ask for the name and the payload, and send it."""
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        run = get_object_or_404(Run, pk=pk)
+        form = SendForm(request.POST or None, run=run)
+        if request.method == "POST" and form.is_valid():
+            name, payload, key = (form.cleaned_data[one] for one in ("name", "payload", "key"))
+            try:
+                outcome = send_to_run(run.pk, name, payload, id=key)
+            except SessionsError as error:
+                form.add_error(None, str(error))
+            else:
+                self._say_sent(request, run, name, outcome)
+                return HttpResponseRedirect(reverse(f"admin:{PAGE}_change", args=[pk]))
+        return self._form_page(request, "send", run, form)
+
+    def _say_sent(self, request: HttpRequest, run: Run, name: str, outcome: Outcome) -> None:
+        if outcome == Outcome.STALE:
+            self.message_user(request, f"{run}: not sent. It has ended.", messages.WARNING)
+            return
+        if outcome == Outcome.ACCEPTED:
+            self.log_change(request, run, f"sent {name} by an operator")
+        self.message_user(request, f"{run}: sent {name}.", messages.SUCCESS)
+
+    def _form_page(
+        self, request: HttpRequest, page: str, run: Run, form: forms.Form
+    ) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Fork: {run.text[:60]}",
+            "title": f"{page.capitalize()}: {run.text[:60]}",
             "opts": self.opts,
             "original": run,
             "form": form,
             "goes_on": run.status in Run.UNFINISHED,
         }
-        return TemplateResponse(request, "admin/sessions_app/fork.html", context)
+        return TemplateResponse(request, f"admin/sessions_app/{page}.html", context)
 
     @admin.display(description="forks")
     def forked_to(self, run: Run) -> Any:

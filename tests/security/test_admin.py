@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from chat_app.models import ApiKey
-from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
+from sessions_app.models import Arrival, Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.workflows.prompts import TextPrompt
 from tests.security import doors
 from tests.support.database import operator_rows
@@ -31,7 +31,10 @@ MAY = {
 # Pages of a row with a form of their own, and what is given in it.
 FORMS: dict[str, dict[str, dict[str, Any]]] = {
     "Interaction": {"answer": {"answer": "mine"}},
-    "Run": {"fork": {"position": 1, "key": "mine"}},
+    "Run": {
+        "fork": {"position": 1, "key": "mine"},
+        "send": {"name": SECRET, "payload": "1", "key": "mine"},
+    },
 }
 
 
@@ -44,7 +47,7 @@ def rows() -> dict[str, Model]:
     now = timezone.now()
     interaction = log.ask(run, TextPrompt(text=SECRET))
     entry = JournalEntry.objects.create(
-        run=run, position=9, kind="step", name=SECRET, sequence=9, started_at=now
+        run=run, position=9, kind="wait", name=SECRET, sequence=9, started_at=now
     )
     lease = HostLease.objects.create(
         key=f"user:{SECRET}",
@@ -80,7 +83,7 @@ def client_of(role: str, model: str) -> Client:
 
 def everything() -> list[Any]:
     """All that an action could change."""
-    models = (Run, Interaction, HostLease, ApiKey)
+    models = (Run, Arrival, Interaction, HostLease, ApiKey)
     return [list(model._default_manager.order_by("pk").values()) for model in models]
 
 

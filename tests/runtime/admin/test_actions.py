@@ -14,9 +14,10 @@ from django.test import Client
 
 from bench.workflows import probe
 from sessions_app.hosting.lease import THIS_PROCESS
-from sessions_app.models import HostLease, Interaction, Process, Run
+from sessions_app.models import Arrival, HostLease, Interaction, JournalEntry, Process, Run
 from sessions_app.operations.reports import record_builders
 from sessions_app.storage import reads
+from sessions_app.storage.run_text import text_of
 from tests.support.database import operator_rows
 from tests.support.hosting import Hosting, until, until_true
 
@@ -286,3 +287,48 @@ async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
         refused = await boss.post(f"/admin/sessions_app/run/{run}/fork/", given | {"position": 9})
         assert "not one of the available choices" in refused
         assert "Fork one at a time." in await boss.act("run", "fork", run, fork)
+
+
+async def test_what_a_run_waits_for_is_sent_once() -> None:
+    async with Hosting("probe") as hosting:
+        boss = await Operator().signed_in()
+        run = await hosting.submit("waitfor 2")
+        await _waits(run)
+        own, form = f"/admin/sessions_app/run/{run}/change/", f"/admin/sessions_app/run/{run}/send/"
+        assert 'value="send"' in await boss.get(own)
+        page = await boss.act("run", "send", run)
+        assert 'name="name" value="n"' in page
+
+        wrong = await boss.post(form, {"name": "m", "payload": "1", "key": "k"})
+        assert "not one of the available choices" in wrong
+        assert "Enter a valid JSON" in await boss.post(
+            form, {"name": "n", "payload": "{", "key": "k"}
+        )
+        given = {"name": "n", "payload": '{"paid": 20}', "key": "k"}
+        for _ in range(2):  # a second click sends nothing to the second wait
+            assert "sent n." in await boss.post(form, given)
+        assert await history() == ["boss: sent n by an operator"]
+        await _waits(run)
+        await boss.post(form, {"name": "n", "payload": "", "key": "l"})
+        await hosting.ended(run)
+        assert await reads.read(text_of, run) == "{'paid': 20}|None"
+
+
+async def test_what_no_run_waits_for_is_not_sent() -> None:
+    async with Hosting("probe") as hosting:
+        boss = await Operator().signed_in()
+        run = await hosting.submit("ask")
+        await hosting.prompts(run)
+        assert 'value="send"' not in await boss.get(f"/admin/sessions_app/run/{run}/change/")
+        assert "waits for nothing" in await boss.act("run", "send", run)
+        given = {"name": "n", "payload": "1", "key": "k"}
+        await boss.post(f"/admin/sessions_app/run/{run}/send/", given)
+        assert not await reads.read(Arrival.objects.exists)
+        other = await hosting.submit("ask", conversation="other")
+        assert "Send to one at a time." in await boss.act("run", "send", run, other)
+
+
+async def _waits(run: UUID) -> None:
+    """Until the run waits for something that is sent."""
+    waits = JournalEntry.objects.filter(run=run, kind="wait", finished_at=None)
+    await until(waits.exists)
