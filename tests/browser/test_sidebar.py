@@ -93,7 +93,6 @@ def test_without_script_a_conversation_is_renamed(open_page: OpenPage, console: 
     page.get_by_label("Title").fill("\u200b")
     page.get_by_role("button", name="Rename").click()
     expect(page.get_by_role("alert")).to_have_text("The title is empty. Write one.")
-    assert_accessible(page)
     page.get_by_label("Title").fill("Pears")
     page.get_by_role("button", name="Rename").click()
     expect(page.locator("#title")).to_have_text("Pears")
