@@ -48,6 +48,7 @@ def known(attacked: Server) -> dict[str, str]:
         "pk": asked["interaction_id"],
         "app_label": "sessions_app",
         "token": _callback(attacked),
+        "form": "md",
         "url": "nowhere",
         "id": "1",
         "content_type_id": "1",
