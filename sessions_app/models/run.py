@@ -126,4 +126,4 @@ class Run(models.Model):
     @property
     def workflow(self) -> str:
         """What it executes: the conversation's workflow, or of a child run its own."""
-        return self.key.split(":", 2)[2]
+        return self.key.rpartition(":")[2]

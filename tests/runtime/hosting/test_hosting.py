@@ -338,7 +338,7 @@ async def test_a_database_that_is_away_for_a_while_costs_no_run_and_no_text() ->
             with pytest.raises(StorageUnavailable):
                 await hosting.submit("refused", conversation="other")
         row = await hosting.ended(run)
-        assert (row.status, row.crashes) == (Run.Status.COMPLETED, 1)
+        assert row.status == Run.Status.COMPLETED
         assert await hosting.output(run) == "".join(f"{number} " for number in range(40))
 
 

@@ -77,7 +77,7 @@ async def open_builder(user: Person, options: NoOptions) -> AsyncIterator[str]:
     yield f"built for {user.username}"
 
 
-@workflow(name="t_built", title="Built", per_user_builder=open_builder)
+@workflow(name="t_child_built", title="Built", per_user_builder=open_builder)
 async def built(message: Message, context: Context) -> str:
     return f"{context.builder}, called by {context.workflow_parent_name}"
 
@@ -124,7 +124,7 @@ async def parent(message: Message, context: Context) -> AsyncGenerator[str, None
 
 def hosting(**config: Any) -> Hosting:
     executed.clear()
-    beside = ("t_child", "t_quote", "t_built")
+    beside = ("t_child", "t_quote", "t_child_built")
     return Hosting("t_parent", beside=beside, **{"park_after": 0, **config})
 
 
@@ -168,8 +168,11 @@ async def test_a_workflow_runs_itself_while_it_takes_one_run_at_a_time() -> None
 
 async def test_a_child_has_the_users_builder_in_the_host_of_that() -> None:
     async with hosting() as hosted:
-        assert await hosted.converse("other t_built") == "Well. built for ann, called by t_parent"
-        key = f"user:{hosted.user}:t_built"
+        assert (
+            await hosted.converse("other t_child_built")
+            == "Well. built for ann, called by t_parent"
+        )
+        key = f"user:{hosted.user}:t_child_built"
         assert await reads.read(HostLease.objects.filter(pk=key).exists)
 
 
