@@ -5,9 +5,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Of those that `make bench` compares with.
 PEERS ?= .venv-peers
+CHAINLIT ?= .venv-chainlit
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
-.PHONY: run cluster test format bench bench-quick chaos soak fuzz chromium
+.PHONY: run cluster test format messages bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -39,6 +40,10 @@ format: $(VENV)/test.stamp
 	@.ci/quietly $(BIN)/oxlint --fix .
 	@.ci/quietly $(BIN)/oxfmt '**/*.js'
 
+# New words go into the catalogs of the languages, and these are compiled: see tests/messages.py.
+messages: $(VENV)/test.stamp
+	@$(BIN)/python -m tests.messages
+
 # All that docs/performance.md has, and into it; the quick one prints some of the table.
 bench: $(VENV)/test.stamp $(PEERS)/peers.stamp
 	@PEERS=$(PEERS) $(BIN)/python -m bench --all --seconds 3
@@ -54,6 +59,10 @@ chaos: $(VENV)/test.stamp
 # Ten minutes of hostile input that nobody has thought of: make fuzz ARGS="--minutes 1 --seed 7"
 fuzz: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.hostile.fuzz $(ARGS)
+
+# Every state of the page, in several sizes and both themes, into screenshots/, for people to look at.
+screenshots: $(VENV)/test.stamp chromium
+	@$(BIN)/python -m pytest -n 2 tests/browser/screenshots.py
 
 # Half an hour in each form in which nothing may grow: make soak ARGS="--form local --minutes 10"
 soak: $(VENV)/test.stamp
@@ -81,10 +90,24 @@ $(VENV)/test.stamp: requirements.txt requirements-cluster.txt requirements-assis
 	@$(PIP) -r requirements-dev.txt
 	@touch $@ $(VENV)/run.stamp $(VENV)/cluster.stamp
 
+# Our chat page beside Chainlit's, in a browser.
+bench-pages: $(VENV)/test.stamp $(CHAINLIT)/peers.stamp chromium
+	@CHAINLIT=$(CHAINLIT) $(BIN)/python -m bench.peers.pages
+
+# What ten minutes of an answer cost the page: make bench-stream ARGS="--minutes 1 --at-once 450000"
+bench-stream: $(VENV)/test.stamp chromium
+	@$(BIN)/python -m bench.peers.long_stream $(ARGS)
+
 $(PEERS)/peers.stamp: bench/requirements-peers.txt
 	@echo "Installing what is compared with into $(PEERS) …"
 	@"$(PYTHON)" -m venv "$(PEERS)"
 	@$(PEERS)/bin/pip install -qq --disable-pip-version-check -r $<
+	@touch $@
+
+$(CHAINLIT)/peers.stamp: bench/peers/requirements-chainlit.txt
+	@echo "Installing Chainlit into $(CHAINLIT) …"
+	@"$(PYTHON)" -m venv "$(CHAINLIT)"
+	@$(CHAINLIT)/bin/pip install -qq --disable-pip-version-check -r $<
 	@touch $@
 
 chromium:

@@ -16,7 +16,8 @@ class ChatAppConfig(AppConfig):
     settings_section: type[Section] = ChatSettings
 
     def ready(self) -> None:
-        """Listen for what ends an identity, and for who comes in or is not let in."""
+        """Listen for what ends an identity, who comes in or is not let in, and what is asked."""
         # They need the models, which can be imported from here on only.
         for module in ("revocation", "audit", "sign_in"):
             import_string(f"chat_app.identity.{module}.connect")()
+        import_string("chat_app.attention.notices.connect")()

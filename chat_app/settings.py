@@ -2,7 +2,7 @@
 
 import re
 from functools import cache
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -43,7 +43,7 @@ def check_origins(value: list[str]) -> list[str]:
 class ChatSettings(Section):
     """Who may come in beside those whom Django has signed in, and how the page fits into a site."""
 
-    secrets = frozenset({"JWT_KEY"})
+    secrets = frozenset({"JWT_KEY", "WEBHOOK_SECRET"})
 
     # Whose pages may open sockets, beside our own; these may not send our forms.
     ALLOWED_ORIGINS: list[str] = Field(
@@ -75,6 +75,16 @@ class ChatSettings(Section):
     )
     PASSWORD_URL: str = Field(
         default="", description="a URL or the name of one, where people change their password"
+    )
+    PUBLIC_URL: str = Field(
+        default="", description="what addresses in mails begin with, as https://chat.example.org"
+    )
+    MAIL: Literal["", "off", "now", "daily"] = Field(
+        default="", description="off, now or daily, for those who have not chosen; empty: no mail"
+    )
+    WEBHOOK_URL: str = Field(default="", description="a URL that is told of questions by a POST")
+    WEBHOOK_SECRET: str = Field(
+        default="", description="what signs that: whsec_ and base64, or any text"
     )
     SIGN_OUT_URL: str = Field(
         default="", description="a URL or the name of one, that takes a POST to sign out"
@@ -112,7 +122,7 @@ class ChatSettings(Section):
     def _with_line_ends(cls, value: str) -> str:
         return value.replace("\\n", "\n")  # a PEM key in one line
 
-    @field_validator("JWT_JWKS_URL")
+    @field_validator("JWT_JWKS_URL", "PUBLIC_URL", "WEBHOOK_URL")
     @classmethod
     def _a_url(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
@@ -125,6 +135,14 @@ class ChatSettings(Section):
         if unknown := [name for name in value if name not in JWT_ALGORITHMS]:
             raise ValueError(f"{unknown[0]} is not offered")
         return value
+
+    @model_validator(mode="after")
+    def _attention_is_complete(self) -> Self:
+        if self.MAIL and not self.PUBLIC_URL:
+            raise ValueError("PUBLIC_URL is missing: mails have links to the questions.")
+        if self.WEBHOOK_URL and not (self.WEBHOOK_SECRET and self.PUBLIC_URL):
+            raise ValueError("WEBHOOK_URL needs WEBHOOK_SECRET and PUBLIC_URL beside it.")
+        return self
 
     @model_validator(mode="after")
     def _jwt_is_complete(self) -> Self:

@@ -8,6 +8,10 @@ from django.urls import path, register_converter
 from chat_app.api.app import api
 from chat_app.api.health import health, live
 from chat_app.page import views
+from chat_app.page.given import views as given
+from chat_app.page.inbox import views as inbox
+from chat_app.page.look import mail_views
+from chat_app.page.look import views as look
 from chat_app.page.sidebar import views as menu
 from sessions_app.storage.storable import is_storable
 
@@ -49,9 +53,23 @@ urlpatterns = [
     path("conversations/", views.side, name="conversations"),
     path("c/", views.new, name="new"),
     path("c/<name:conversation_id>/items/", views.items, name="items"),
+    path("c/<name:conversation_id>/texts/<uuid:run>/<int:first>/", views.text, name="text"),
     path("c/<name:conversation_id>/messages/", views.send, name="send"),
+    path("c/<name:conversation_id>/files/", given.upload, name="upload"),
+    path("c/<name:conversation_id>/files/<uuid:file>/", given.file, name="file"),
     path("c/<name:conversation_id>/export.<str:form>", views.export, name="export"),
+    path("inbox/", inbox.show, name="inbox"),
+    path("inbox/answers/", inbox.answer_several, name="answer_several"),
+    path("p/<uuid:interaction>/", inbox.prompt, name="prompt"),
+    path("p/<uuid:interaction>/answer/", inbox.answer, name="answer_prompt"),
+    path("p/<uuid:interaction>/claim/", inbox.claim, name="claim"),
+    path("settings/", look.settings, name="settings"),
+    path("settings/mail/", mail_views.mail_settings, name="mail_settings"),
+    path("unsubscribe/<str:token>/", mail_views.unsubscribe, name="unsubscribe"),
     path("c/<name:conversation_id>/title/", menu.rename, name="rename"),
+    path("c/<name:conversation_id>/delete/", menu.delete, name="delete"),
+    path("c/<name:conversation_id>/restore/", menu.restore, name="restore"),
+    path("c/<name:conversation_id>/runs/<uuid:run>/feedback/", given.feedback, name="feedback"),
     path("c/<name:conversation_id>/stop/", views.stop, name="stop"),
     path(
         "c/<name:conversation_id>/prompts/<uuid:interaction>/",

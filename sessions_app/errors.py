@@ -16,6 +16,7 @@ SessionsError
 ├── NoRun
 └── WorkflowError            raised into workflow code
     ├── NonDeterminism       suspends the run
+    │   └── FormChanged
     ├── NotJson
     ├── TooLarge
     ├── TookTooLong
@@ -26,17 +27,25 @@ SessionsError
     ├── NothingCame
     ├── ChildFailed
     ├── RunEnded
+    ├── UnknownAssignee
     └── NoPerson
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 class SessionsError(Exception):
     """Something went wrong in the session runtime."""
 
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip())
+    def __init__(self, message: "StrOrPromise | None" = None) -> None:
+        # Translated when it is said: what people read is raised in threads that know no language.
+        super().__init__(message or _((type(self).__doc__ or "").strip()))
 
 
 class Refused(SessionsError):
@@ -46,7 +55,7 @@ class Refused(SessionsError):
 class Invalid(Refused):
     """The content is not valid. `details` says what would be."""
 
-    def __init__(self, message: str, **details: Any) -> None:
+    def __init__(self, message: "StrOrPromise", **details: Any) -> None:
         super().__init__(message)
         self.details = details
 
@@ -70,8 +79,10 @@ class TooMany(Refused):
     """There are too many of something. `seconds` says when to come back."""
 
     def __init__(self, what: str, seconds: int) -> None:
-        when = f"{seconds} s" if seconds < 120 else f"{-(-seconds // 60)} minutes"
-        super().__init__(f"Too many {what}. Try again in {when}.")
+        minutes = format_lazy(_("{n} minutes"), n=-(-seconds // 60))
+        when = f"{seconds} s" if seconds < 120 else minutes
+        said = _("Too many {what}. Try again in {when}.")
+        super().__init__(format_lazy(said, what=_(what), when=when))
         self.seconds = seconds
 
 
@@ -113,6 +124,19 @@ class NonDeterminism(WorkflowError):
             "into context.now(), context.random() or a step."
         )
         self.position = position
+
+
+class FormChanged(NonDeterminism):
+    """A form that a run has asked is no longer there, or no longer reads the answer."""
+
+    def __init__(self, form: str, problem: str) -> None:
+        SessionsError.__init__(
+            self,
+            f"The run has asked the form {form!r}, which cannot be used now: {problem}. Keep it "
+            "under that name for as long as runs have it, such as by `Old = New` in its module; "
+            "then resume the run.",
+        )
+        self.form = form
 
 
 class NotJson(WorkflowError):
@@ -205,6 +229,17 @@ class ChildFailed(WorkflowError):
 
 class RunEnded(WorkflowError):
     """The run has ended: its context can do nothing more. Await all work before you return."""
+
+
+class UnknownAssignee(WorkflowError):
+    """A prompt is for somebody who does not exist."""
+
+    def __init__(self, who: str) -> None:
+        self.who = who
+        super().__init__(
+            f"A prompt is for the {who}, which there is not. Make it in the admin (a user must be "
+            "active), or correct to=; then resume the run."
+        )
 
 
 class NoPerson(WorkflowError):

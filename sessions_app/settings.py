@@ -14,6 +14,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+ENDINGS = (
+    *("png", "jpg", "jpeg", "gif", "webp", "heic", "pdf", "txt", "md", "csv", "tsv", "json"),
+    *("docx", "xlsx", "pptx", "odt", "ods", "odp", "mp3", "m4a", "wav"),
+)
 CHARACTERS = "a number of characters, such as 262144"
 
 
@@ -57,11 +61,19 @@ class RuntimeSettings(Section):
     MAX_STOPPING: float = Field(default=30, ge=0, description="seconds, such as 30")
     MAX_OUTPUT: int = Field(default=16 * 2**20, ge=1, description="characters, such as 16777216")
     KEEP_DAYS: int = Field(default=0, ge=0, description="days, or 0 to keep all conversations")
+    # Of what happened to assigned prompts: longer than what they are about, or not.
+    KEEP_AUDIT_DAYS: int = Field(default=0, ge=0, description="days, or 0 to keep the audit")
     # In characters, as JSON has them without its marks.
     MAX_STEP_RESULT: int = Field(default=4 * 1024**2, ge=1, description=CHARACTERS)
     MAX_SHOWN: int = Field(default=256 * 1024, ge=1, description=CHARACTERS)
     MAX_PROMPT: int = Field(default=256 * 1024, ge=1, description=CHARACTERS)
     MAX_PROMPTS_AT_ONCE: int = Field(default=100, ge=1, description="a number, such as 100")
+    # Of files that people attach to a message: how many, how large, and which endings.
+    MAX_FILES: int = Field(default=10, ge=0, le=100, description="a number, or 0 to take none")
+    MAX_FILE_MB: float = Field(default=10, gt=0, description="MiB, such as 10")
+    FILE_TYPES: list[str] = Field(
+        default=list(ENDINGS), description="endings with commas between them, such as pdf,png"
+    )
     CALLBACKS_URL: str = Field(
         default="",
         description="where other sites reach /callbacks/, such as https://site.example/callbacks/",
@@ -70,6 +82,11 @@ class RuntimeSettings(Section):
         default="",
         description="where this site answers /health, such as http://127.0.0.1:8000/health",
     )
+
+    @field_validator("FILE_TYPES")
+    @classmethod
+    def _without_dots(cls, value: list[str]) -> list[str]:
+        return [ending.lower().removeprefix(".") for ending in value]
 
     @field_validator("REDIS_URL")
     @classmethod

@@ -11,6 +11,7 @@ import tempfile
 _directory = tempfile.TemporaryDirectory(prefix="natproject-tests-")
 atexit.register(_directory.cleanup)
 os.environ.setdefault("DATA_DIR", _directory.name)
+os.environ.setdefault("FILES_DIR", f"{os.environ['DATA_DIR']}/files")
 os.environ["ENV_FILE"] = os.devnull
 os.environ.pop("OPENAI_MODEL", None)
 # The form of many processes makes none.

@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.beside import (
     connecting,
     growth,
+    inboxes,
     memory,
     neighbours,
     pending,
@@ -22,7 +23,7 @@ from bench.beside import (
 from tests.support.running_form import CLUSTER
 from tests.support.server import Template
 
-BOTH = (connecting, resumed, restarting, producers, memory, neighbours)
+BOTH = (connecting, resumed, restarting, producers, memory, neighbours, inboxes)
 CASES = (*BOTH, workers, pending) if CLUSTER else (*BOTH, growth)
 
 

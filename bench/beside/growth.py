@@ -72,7 +72,8 @@ def copied(
         owned = {"conversation_id": f"copy{number}", "owner_id": owners[number % len(owners)]}
         for table, found in rows.items():
             changed = owned if table == "conversation" else {}
-            made[table] += [renamed(row, ids) | changed for row in found]
+            if found:
+                made[table] += [renamed(row, ids) | changed for row in found]
     return made
 
 

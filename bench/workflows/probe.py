@@ -4,7 +4,10 @@ PROBE_WORKFLOW is set.
     echo TEXT         one chunk
     ask               one text prompt, then the answer as a chunk
     prompt TYPE       one prompt of that `input_type`, then the answer's value as a chunk
+    together          prompts of several types on one card, then the answers joined by "|"
     two               two text prompts at once, then the answers joined by "|"
+    assign WHO [four] [share] [votes=N] [due=S] [text|receipt] [days=N]
+                      one prompt for groups (and users: @ann), divided by commas, then the answer
     textask N         as stream, then as ask
     fail              raises
     approve N         N binary prompts one after another, then the answers joined by "|"
@@ -46,14 +49,18 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db.models import Value
 from django.db.models.functions import Concat
 
-from bench.workflows import probe_report
+from bench.peers import long_answer
+from bench.workflows.probe_assigned import assign
 from bench.workflows.probe_diary import note
+from bench.workflows.probe_forms import LEAVE, ORDER, RECEIPT
 from sessions_app.workflows import (
+    AttachedFile,
     BinaryPrompt,
     CheckboxPrompt,
     Context,
@@ -66,7 +73,7 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from sessions_app.workflows.prompts import AnyPrompt
+from sessions_app.workflows.prompts import AnyPrompt, FormResponse
 
 Part = Callable[[Context, list[str]], AsyncGenerator[str, None]]
 
@@ -88,6 +95,26 @@ PROMPTS: dict[str, AnyPrompt] = {
     )
 }
 PROMPTS["values"] = RadioPrompt(text="Which?", options=[True, 3, 0.5])
+PROMPTS |= {"form": LEAVE, "proposal": ORDER, "receipt": RECEIPT}
+PROMPTS["details"] = BinaryPrompt(
+    text="Order the parts?",
+    options=COLOURS,
+    details={
+        "For": "Workshop 2",
+        "Told": ["ann@example.org", "bob@example.org"],
+        "Command": {"code": "order --supplier=Nuts --express \\\n  bolts.csv"},
+        "Address": {"Street": "Long Street 5", "Town": "Ulm", "Gate": None},
+        "Lines": [
+            {"item": "Bolt", "pieces": 200, "price": 3.2},
+            {"item": "Nut", "pieces": 90, "price": 2},
+        ],
+        "Terms": {
+            "before": "Pay in 30 days.\nNo returns.\nPacked by hand.",
+            "after": "Pay in 14 days.\nNo returns.\nPacked by hand.\nSent by ship.",
+        },
+        "Raw": [[1, 2], [3]],
+    },
+)
 
 
 @workflow(
@@ -95,6 +122,7 @@ PROMPTS["values"] = RadioPrompt(text="Which?", options=[True, 3, 0.5])
     title="Probe",
     description="What load tests and benchmarks drive, by the first word of the message.",
     starters=("echo hello", "ask"),
+    takes_files=True,
 )
 async def probe(message: Message, context: Context) -> AsyncGenerator[str, None]:
     """Do what the first word says."""
@@ -102,7 +130,7 @@ async def probe(message: Message, context: Context) -> AsyncGenerator[str, None]
     if word == "echo":
         yield rest
         return
-    part = PARTS.get(word)
+    part = PARTS.get(word or "files")
     if part is None:
         yield f"The first word must be one of: echo, {', '.join(PARTS)}."
         return
@@ -118,13 +146,35 @@ async def ask(context: Context, arguments: list[str]) -> AsyncGenerator[str, Non
 
 async def prompt(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """A prompt of any type."""
-    yield (await context.ask(PROMPTS[arguments[0]])).value
+    answer = await context.ask(PROMPTS[arguments[0]])
+    if not isinstance(answer, FormResponse):
+        yield answer.value
+        return
+    yield repr(answer.value)
+    for one in answer.after.values():
+        if isinstance(one, AttachedFile):
+            yield f" {one.name} {await one.read()!r}"
+
+
+async def files(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """What came with the message: names, sizes, and the beginnings of what is in them."""
+    for file in context.files:
+        content = await file.read()
+        yield f"{file.name} {file.content_type} {len(content)} {content[:20]!r}\n"
 
 
 async def two(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """Two prompts that wait at once."""
     answers = await context.ask_all([TextPrompt(text="one?"), TextPrompt(text="two?")])
     yield "|".join(answer.value for answer in answers)
+
+
+async def together(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """Prompts with one button."""
+    types = ("text", "binary_choice", "dropdown", "checkbox", "form")
+    asked: list[Any] = [PROMPTS[one] for one in types]
+    answers = await context.ask_all(asked, together="About your trip")
+    yield "|".join(str(answer.value) for answer in answers)
 
 
 async def fail(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
@@ -181,9 +231,9 @@ async def slowstream(context: Context, arguments: list[str]) -> AsyncGenerator[s
 async def report(_: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """A long answer: its beginning at once, and the rest in tokens."""
     length, number, milliseconds = map(int, arguments)
-    text = probe_report.report(length + number * 4)
+    text = long_answer.report(length + number * 4)
     yield text[:length]
-    for token in probe_report.tokens(text[length:]):
+    for token in long_answer.tokens(text[length:]):
         await asyncio.sleep(milliseconds / 1000)
         yield token
 
@@ -348,7 +398,10 @@ async def exit_(context: Context, arguments: list[str]) -> AsyncGenerator[str, N
 
 PARTS: dict[str, Part] = {
     "ask": ask,
+    "assign": assign,
+    "files": files,
     "prompt": prompt,
+    "together": together,
     "two": two,
     "textask": textask,
     "fail": fail,

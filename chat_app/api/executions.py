@@ -17,11 +17,13 @@ from chat_app.api.selectors import (
     may_view_hosts,
     read_execution,
     read_monitor,
+    read_waiting_for,
 )
 from chat_app.protocol.frames import timestamp
 from sessions_app import runs
-from sessions_app.conversations import answers, feedback, messages
+from sessions_app.conversations import answers, messages
 from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome
+from sessions_app.conversations.given import feedback
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.models import Run
 from sessions_app.storage import reads
@@ -54,7 +56,8 @@ async def execution(request: Known, execution_id: UUID) -> Any:
     if found.prompts:
         return standing | results.stop_at(run.id, found.prompts)
     if run.status in Run.UNFINISHED:
-        return standing | {"status": "running"}
+        others = await reads.read(read_waiting_for, run)
+        return standing | {"status": "running"} | ({"waits_for": others} if others else {})
     if run.status == Run.Status.COMPLETED:
         result = results.result(run, found.output, found.usage, run.client_format)
         return standing | {"status": "completed", "result": result}
@@ -142,24 +145,40 @@ async def answer(
     headers: Annotated[schemas.AnswerHeaders, Header()],
 ) -> Status[None]:
     """Answer the prompt that a run waits for."""
-    person = request.auth.person
-    await reads.read(check_interaction, person.id, execution_id, interaction_id)
+    await reads.read(check_interaction, request.auth.person.id, execution_id, interaction_id)
+    await give(request, interaction_id, body, headers, missing="There is no such interaction.")
+    return Status(204, None)
+
+
+async def give(
+    request: Known,
+    interaction: UUID,
+    body: schemas.AnswerBody,
+    headers: schemas.AnswerHeaders,
+    *,
+    missing: str,
+) -> None:
+    """Answer a prompt.
+
+    Raises:
+        NotFound: it is none that this person may answer; says `missing`.
+        Failure: the answer is not taken any more.
+    """
     settled = await answers.answer(
-        by=person,
+        by=request.auth.person,
         conversation_id=None,
         answer=IncomingAnswer(
             answer_id=headers.user_message_id or str(uuid4()),
-            value=body.response.text,
+            value=body.response.value,
             values=body.response.values(),
-            interaction=str(interaction_id),
+            interaction=str(interaction),
             via="http",
         ),
     )
     if settled.outcome == Outcome.NOT_FOUND:
-        raise NotFound("There is no such interaction.")
-    if settled.outcome not in (Outcome.ACCEPTED, Outcome.DUPLICATE):
+        raise NotFound(missing)
+    if settled.outcome not in answers.TAKEN:
         raise _too_late(settled)
-    return Status(204, None)
 
 
 @router.post(
@@ -205,10 +224,10 @@ async def monitor(request: Known, user_id: str | None = None) -> Any:
     tags=["Runs"],
 )
 async def give_feedback(request: Known, body: schemas.FeedbackBody) -> Any:
-    """Say what one thinks of an answer, named by its trace."""
-    await feedback.give(
-        owner=request.auth.person.id, trace_id=body.observability_trace_id, feedback=body.given
-    )
+    """Say what one thinks of an answer, named by its trace. What is empty is taken back."""
+    owner = request.auth.person.id
+    run = await feedback.find_run(owner=owner, trace_id=body.observability_trace_id)
+    await feedback.give(owner=owner, run=run, reaction=body.reaction_type, comment=body.comment)
     return {"message": "The feedback is kept."}
 
 
@@ -227,6 +246,10 @@ async def mcp_clients(request: Known) -> Any:
 
 
 def _too_late(settled: AnswerResult) -> Failure:
+    """Why an answer was not taken."""
+    if settled.outcome == Outcome.CLAIMED:
+        detail = f"{settled.by or 'Someone'} has claimed it."
+        return Failure(409, "invalid_data_content", detail, claimed_by=settled.by)
     at = timestamp(settled.at) if settled.at else None
     detail = {
         "answered": f"{settled.by or 'Someone'} answered it already.",

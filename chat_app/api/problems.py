@@ -19,6 +19,7 @@ from sessions_app.errors import SessionsError, TooMany
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+ANSWER = ("answer", "answer_prompt")
 # Of every operation in the OpenAPI document.
 DOCUMENTED: dict[str, Any] = {
     "default": {
@@ -85,7 +86,7 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     ]
     detail = "; ".join(f"{field['field']}: {field['problem']}" for field in fields)
     details: dict[str, Any] = {"fields": fields}
-    if request.resolver_match and request.resolver_match.url_name == "answer":
+    if request.resolver_match and request.resolver_match.url_name in ANSWER:
         details["examples"] = ANSWERS
     return response(Failure(422, "invalid_message", detail, **details))
 

@@ -7,12 +7,13 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from django.http import StreamingHttpResponse
 
-from chat_app.api import results, sse
+from chat_app.api import results
 from chat_app.api.auth import Known
 from chat_app.api.problems import Failure
-from chat_app.api.run_feed import Followed, follow
 from chat_app.api.schemas import RunHeaders, StreamHeaders
 from chat_app.api.selectors import Execution, read_execution, run_at
+from chat_app.api.streams import sse
+from chat_app.api.streams.run_feed import Followed, follow
 from chat_app.identity import Identity, metadata
 from chat_app.identity.connection import address_of
 from chat_app.identity.rates import Place, submit, take_stream
@@ -97,6 +98,8 @@ async def begin(request: Known, headers: RunHeaders, wanted: RunRequest) -> Begu
                 metadata(request.scope),
                 # No HTTP client need know how to answer, and the run would hold up all after it.
                 second_message="interrupt_asking",
+                replaces=headers.replaces,
+                follows=headers.follows,
             ),
         )
         run_id, after = submitted.run, max(submitted.sequence, last or 0)

@@ -17,6 +17,9 @@ from pydantic import (
     model_validator,
 )
 
+from chat_app.feed.inbox_parts import LONGEST as LONGEST_QUERY
+from chat_app.feed.inbox_parts import MOST as MOST_PAGES
+from chat_app.feed.inbox_parts import Part
 from chat_app.protocol.client_messages import (
     AnswerText,
     ChatMessage,
@@ -25,6 +28,8 @@ from chat_app.protocol.client_messages import (
     OptionalName,
     Text,
 )
+from sessions_app.conversations.given.feedback import LONGEST
+from sessions_app.workflows.prompts import as_text
 
 Number = StrictInt | StrictFloat
 
@@ -42,9 +47,13 @@ class AnswerHeaders(BaseModel):
 
 
 class RunHeaders(AnswerHeaders):
-    """Request headers of a run."""
+    """Request headers of a run. `replaces` is the run whose message this is another version of;
+    `follows` is a run of the branch that it goes on with.
+    """
 
     conversation_id: OptionalName = Field(None, alias="conversation-id")
+    replaces: OptionalName = None
+    follows: OptionalName = None
 
 
 class StreamHeaders(RunHeaders):
@@ -189,10 +198,20 @@ class _Execution(BaseModel):
     run_status: str  # the run's own status: one of `Run.Status`
 
 
+class AskedOthers(BaseModel):
+    """A prompt for others: `to` are names for people to read, `assignee` has claimed it."""
+
+    interaction_id: UUID
+    text: str
+    to: list[str]
+    assignee: str | None
+
+
 class Running(_Execution):
-    """It is queued or at work."""
+    """It is queued, at work, or waits for others than its owner: for them, `waits_for`."""
 
     status: Literal["running"] = "running"
+    waits_for: list[AskedOthers] | None = None
 
 
 class Completed(_Execution):
@@ -243,16 +262,25 @@ ANSWERS: list[JsonValue] = [
     {"response": {"text": "yes"}},
     {"response": {"selected_option": {"value": "approve"}}},
     {"response": {"selected_options": [{"value": "a"}, {"value": "b"}]}},
+    {"response": {"data": {"days": 3, "note": "by train"}}},
 ]
 
 
 class InteractionResponse(BaseModel):
-    """An answer: `text`, or the option or options chosen. `type` may also be `input_type`."""
+    """An answer: `text`, the option or options chosen, or a form's `data`, by field. `type` may
+    also be `input_type`.
+    """
 
     type: str | None = Field(None, validation_alias=AliasChoices("type", "input_type"))
     text: AnswerText | None = None
     selected_option: Chosen | None = None
     selected_options: Chosen | None = None
+    data: dict[Text, JsonValue] | None = None
+
+    @property
+    def value(self) -> str | None:
+        """The text, or what is given of a form as one."""
+        return self.text if self.data is None else as_text(self.data)
 
     def values(self) -> list[str] | None:
         """The chosen options by name; None if the answer is none of options."""
@@ -269,6 +297,64 @@ class AnswerBody(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": ANSWERS})
 
     response: InteractionResponse
+
+
+class InboxQuery(BaseModel):
+    """Which part of the inbox, what to search for, and which page, from 1 on."""
+
+    part: Part = Part.ALL
+    q: Annotated[Text, Field(max_length=LONGEST_QUERY)] = ""
+    page: Annotated[int, Field(ge=1, le=MOST_PAGES)] = 1
+
+
+class SharedMessage(BaseModel):
+    """A message of a conversation, or what was said then, as Markdown."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+class PromptTold(BaseModel):
+    """A prompt that waits for a person, or did. `conversation_id` is told to its owner alone;
+    `to` are names for people to read; `assignee` has claimed it. `needed` people must give the same
+    answer, `voted` have. `response` is what it came to. `shared` is the conversation, where its
+    workflow shares it with them, in the answer for one prompt.
+    """
+
+    interaction_id: UUID
+    status: str
+    prompt: dict[str, JsonValue]
+    workflow: str
+    owner: str
+    conversation_id: str | None
+    may_answer: bool
+    to: list[str]
+    assignee: str | None
+    needed: int
+    voted: int
+    created_at: datetime
+    due_at: datetime | None
+    expires_at: datetime | None
+    response: JsonValue
+    answered_by: str | None
+    answered_at: datetime | None
+    response_url: str
+    claim_url: str
+    shared: list[SharedMessage] = []
+
+
+class Inbox(BaseModel):
+    """A page of an inbox; `more` says that it is not the last."""
+
+    prompts: list[PromptTold]
+    more: bool
+
+
+class ClaimBody(BaseModel):
+    """Claims the prompt, gives the claim up, or hands the prompt to the user `to`."""
+
+    change: Literal["claim", "release", "delegate"] = "claim"
+    to: Text = ""
 
 
 class ForkBody(BaseModel):
@@ -288,20 +374,14 @@ class FeedbackBody(BaseModel):
     """What a person thinks of the answer whose run has that trace."""
 
     observability_trace_id: Name
-    reaction_type: Annotated[Text, Field(min_length=1, max_length=20)] | None = None
-    comment: Annotated[Text, Field(min_length=1, max_length=1024)] | None = None
+    reaction_type: Annotated[Text, Field(max_length=LONGEST["reaction"])] | None = None
+    comment: Annotated[Text, Field(max_length=LONGEST["comment"])] | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not self.given:
+        if self.reaction_type is None and self.comment is None:
             raise ValueError("reaction_type or comment is missing")
         return self
-
-    @property
-    def given(self) -> dict[str, str]:
-        """As it is kept."""
-        both = {"reaction": self.reaction_type, "comment": self.comment}
-        return {name: text for name, text in both.items() if text}
 
 
 class Thanks(BaseModel):

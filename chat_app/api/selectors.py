@@ -33,7 +33,9 @@ def read_execution(owner: UserId, run_id: UUID) -> Execution:
     Raises:
         NotFound: there is none; another's is as good as none.
     """
-    mine = Run.objects.filter(pk=run_id, conversation__owner_id=owner)
+    mine = Run.objects.filter(
+        pk=run_id, conversation__owner_id=owner, conversation__deleted_at=None
+    )
     run = mine.select_related("conversation").first()
     if run is None:
         raise NotFound("There is no such execution.")
@@ -46,6 +48,29 @@ def _prompts(run: Run) -> list[EventRecord]:
     asked = Q(run=run) | Q(run__parent__isnull=False, run__status__in=Run.UNFINISHED)
     pending = pending_prompts(asked, conversation=run.conversation_id)
     return [one for one in pending if one.run == run.pk or is_within(one.run, run.pk)]
+
+
+def read_waiting_for(run: Run) -> list[dict[str, Any]]:
+    """What the run, and those that it runs, have asked of others, oldest first."""
+    if run.status not in Run.UNFINISHED:
+        return []
+    asked = Q(run=run) | Q(run__parent__isnull=False, run__status__in=Run.UNFINISHED)
+    pending = Interaction.objects.filter(
+        asked,
+        conversation=run.conversation_id,
+        status=Interaction.Status.PENDING,
+        for_owner=False,
+    )
+    return [
+        {
+            "interaction_id": one.pk,
+            "text": one.prompt["text"],
+            "to": (one.assignment or {}).get("names", []),
+            "assignee": one.assignee and one.assignee.get_username(),
+        }
+        for one in pending.select_related("assignee").order_by("sequence")
+        if one.run_id == run.pk or is_within(one.run_id, run.pk)
+    ]
 
 
 def is_within(run_id: UUID, ancestor: UUID) -> bool:
@@ -75,6 +100,7 @@ def run_at(owner: UserId, conversation_id: str, sequence: int) -> UUID:
         Event.objects.filter(
             conversation__owner_id=owner,
             conversation__conversation_id=conversation_id,
+            conversation__deleted_at=None,
             first_sequence__lte=sequence,
             sequence__gte=sequence,
         )
@@ -97,7 +123,10 @@ def check_interaction(owner: UserId, run_id: UUID, interaction: UUID) -> None:
         NotFound: it has not.
     """
     asked = Interaction.objects.filter(
-        pk=interaction, run_id=run_id, run__conversation__owner_id=owner
+        pk=interaction,
+        run_id=run_id,
+        conversation__owner_id=owner,
+        conversation__deleted_at=None,
     )
     if not asked.exists():
         raise NotFound("There is no such interaction.")

@@ -4,6 +4,7 @@ from collections import Counter, OrderedDict
 from uuid import UUID
 
 import structlog
+from django.db import IntegrityError
 
 from chat_app.models import SocketCursor
 from sessions_app.errors import SessionsError
@@ -55,7 +56,7 @@ async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
 
     try:
         await writer.write(store)
-    except SessionsError:  # the next socket is served as a first one
+    except (SessionsError, IntegrityError):  # the next one is served as a first, or there is none
         log.warning("cursor.not_kept", conversation=str(conversation))
 
 

@@ -54,7 +54,7 @@ class Feed:
         self.conversation_id = conversation_id
         self.cursor = 0
         self.known = 0  # the highest sequence heard of
-        self.deleted = False  # the conversation, when the sweeper last looked
+        self.deleted = False  # the conversation, by its owner or for good, at the last look
         self._send = send
         self._window = window or Window()
         self._lock = asyncio.Lock()

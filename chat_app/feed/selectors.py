@@ -36,13 +36,14 @@ class Opening:
 
 
 def pending_interactions(*which: Q, **also: object) -> QuerySet[Interaction]:
-    """Those that wait for an answer."""
-    return Interaction.objects.filter(*which, status=Interaction.Status.PENDING, **also)
+    """Those that wait for an answer of the owner of their conversation."""
+    pending = Interaction.objects.filter(status=Interaction.Status.PENDING, for_owner=True)
+    return pending.filter(*which, **also)
 
 
 def find_conversation(owner: UserId, conversation_id: str) -> UUID | None:
     """The owner's conversation of that name; another's is as good as none."""
-    mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
+    mine = Conversation.objects.of(owner, conversation_id)
     return mine.values_list("pk", flat=True).first()
 
 

@@ -17,7 +17,7 @@ from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
 from sessions_app.notify.groups import LayerMessage
 from sessions_app.notify.memory_layer import LOST
-from sessions_app.notify.news import NEWS, News
+from sessions_app.notify.news import LOOK, NEWS, News
 from sessions_app.operations.startup import GOODBYE
 from sessions_app.storage import reads
 
@@ -111,7 +111,8 @@ class Sweeper:
 
 
 async def hear(follower: Follower, message: LayerMessage) -> None:
-    """The channel layer has a message: news, the identity may have ended, or messages were lost.
+    """The channel layer has a message: news, the identity may have ended, messages were lost, or a
+    conversation may have been deleted.
 
     Raises:
         CloseSocket: the identity has ended.
@@ -126,7 +127,7 @@ async def hear(follower: Follower, message: LayerMessage) -> None:
         await check(follower.identity)
     except DatabaseError as error:  # the sweeper comes back to it
         log.warning("sweeper.not_checked", error=str(error))
-    if message == LOST:
+    if message in (LOST, LOOK):
         await look(follower)
 
 
@@ -171,7 +172,7 @@ def _heads(conversations: Iterable[UUID]) -> dict[UUID, int]:
     ids = list(conversations)
     heads: dict[UUID, int] = {}
     for start in range(0, len(ids), IDS):
-        part = Conversation.objects.filter(pk__in=ids[start : start + IDS])
+        part = Conversation.objects.filter(pk__in=ids[start : start + IDS], deleted_at=None)
         heads |= dict(part.values_list("pk", "last_sequence"))
     return heads
 
@@ -184,6 +185,7 @@ def _existing(awaited: set[tuple[UserId, str]]) -> set[tuple[UserId, str]]:
         rows = Conversation.objects.filter(
             owner_id__in={owner for owner, _ in part},
             conversation_id__in=[name for _, name in part],
+            deleted_at=None,
         )
         found |= awaited.intersection(rows.values_list("owner_id", "conversation_id"))
     return found

@@ -11,6 +11,7 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 from django.utils.http import is_same_domain
+from django.utils.translation import get_language_from_request
 
 from chat_app.settings import ChatSettings
 from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
@@ -55,6 +56,11 @@ def request_of(scope: AsgiScope) -> ASGIRequest:
     be decoded.
     """
     return ASGIRequest({**scope, "method": "GET", "query_string": b""}, BytesIO())
+
+
+def language_of(scope: AsgiScope) -> str:
+    """In which language who opens a socket reads: as they have chosen, or as their browser asks."""
+    return get_language_from_request(request_of(scope))
 
 
 def address_of(request: HttpRequest) -> str:

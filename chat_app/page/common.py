@@ -1,13 +1,19 @@
 """What the views of the pages have in common."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
 
 from chat_app.settings import ChatSettings
+from sessions_app.conversations.messages import MAX_NAME
+from sessions_app.errors import NotFound
 from sessions_app.models.people import Person
+from sessions_app.storage.storable import is_storable
 
 
 async def person_of(request: HttpRequest) -> Person:
@@ -27,6 +33,21 @@ def site_context() -> dict[str, str]:
         "password_url": resolve_url(chat.PASSWORD_URL) if chat.PASSWORD_URL else "",
         "sign_out_url": resolve_url(chat.SIGN_OUT_URL) if chat.SIGN_OUT_URL else "",
     }
+
+
+@contextmanager
+def or_404() -> Iterator[None]:
+    """What is not there, or is not theirs, is a page that is not there."""
+    try:
+        yield
+    except NotFound as error:
+        raise Http404 from error
+
+
+def opened_from(given: Mapping[str, str]) -> str:
+    """The conversation from whose page a form was opened; empty if it names none."""
+    here = given.get("here", "")[:MAX_NAME]
+    return here if is_storable(here) else ""
 
 
 def back_to(conversation_id: str) -> HttpResponse:

@@ -1,39 +1,87 @@
 """All that the page of a conversation shows, read at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
+from urllib.parse import urlencode
 from uuid import UUID
 
-from django.db.models import Case, F, TextField, Value, When
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from chat_app.feed.selectors import find_conversation, pending_interactions
 from chat_app.page import history
 from chat_app.page.cards import Card, TypedAnswer, cards
 from chat_app.page.history import Known
 from chat_app.page.run_state import RunState, run_state
-from chat_app.page.transcript import Item, RunNote, build
-from sessions_app.conversations.feedback import as_line
+from chat_app.page.transcript import (
+    GivenFeedback,
+    Item,
+    Question,
+    RunNote,
+    TextSegment,
+    UserMessage,
+    Versions,
+    build,
+)
 from sessions_app.errors import UnknownWorkflow
-from sessions_app.models import Conversation, Event, Interaction, Run
+from sessions_app.models import Conversation, Event, Interaction, Run, attached
 from sessions_app.models.people import UserId
+from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import EventRecord
 from sessions_app.workflows import registry
+from sessions_app.workflows.calls.branches import Branches, read_all
+
+CARDS = 20  # of questions that wait, the oldest
 
 
 class Wanted(NamedTuple):
-    """The newest items of those between two sequences; the rest is for `history` and `build`."""
+    """The newest items of those between two sequences, of the branch that goes on with a run; the
+    rest is for `history` and `build`.
+    """
 
     after: int = 0
     before: int | None = None
     known: Mapping[UUID, Known] = MappingProxyType({})
     hold: bool = False
+    branch: UUID | None = None
 
 
 ALL = Wanted()
+
+
+class ShownBranch:
+    """The branch of a conversation that is shown: the newest, or the one that was asked for.
+
+    `begins` is the run with which it left another one, empty if it is the first. `follows` is the
+    run that a message goes on with, empty where that is the newest of all.
+    """
+
+    def __init__(self, conversation: Conversation, wanted: UUID | None) -> None:
+        self._all = read_all(conversation.id) if conversation.branched else Branches(())
+        newest = self._all.newest()
+        end = (wanted and self._all.end(wanted)) or newest
+        branch = self._all.up_to(end)
+        self.off = self._all.off(branch)
+        self.begins = self._all.beginning(branch) or ""
+        self.follows = "" if end == newest else end
+        self.wanted = wanted if self.follows else None
+
+    def versions(self, run: UUID) -> Sequence[UUID]:
+        """See `Branches`."""
+        return self._all.versions(run)
+
+    def place_among_versions(self, run: UUID) -> Versions | None:
+        """Which version of its message the run is of, where there are several."""
+        runs = self._all.versions(run)
+        if len(runs) < 2:
+            return None
+        at = runs.index(run)
+        later = runs[at + 1] if at + 1 < len(runs) else None
+        return Versions(at + 1, len(runs), runs[at - 1] if at else None, later)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +89,55 @@ class Transcript:
     """A part of the transcript. `last`: every event up to it is in here (or before here).
 
     `older` is the sequence to ask for what comes before, 0 at the beginning; `skipped` says that
-    this part does not reach back to where it was asked from.
+    this part does not reach back to where it was asked from. `pending` are the questions that wait
+    in the conversation, oldest first, wherever they stand.
     """
 
     items: list[Item]
     last: int
     older: int
     skipped: bool
+    pending: list[Interaction]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A conversation as it stands. `conversation` is None for one that has no message yet."""
+    """A conversation as it stands. `conversation` is None for one that has no message yet, or that
+    is deleted: then it is `deleted`.
+
+    `unplaced` are those of the cards whose place is not in this part of the transcript.
+    """
 
     conversation_id: str
     conversation: Conversation | None
+    branch: ShownBranch | None
     transcript: Transcript
     state: RunState
     cards: list[Card]
+    unplaced: list[Card]
     offered: registry.Offered | None
     now: datetime
+    deleted: Conversation | None = None
 
     @property
     def title(self) -> str:
         """What the page is called."""
         return self.conversation.title if self.conversation else gettext("New conversation")
+
+    @property
+    def query(self) -> str:
+        """What its address has behind `?`, to show the same branch again."""
+        return self._query()
+
+    @property
+    def earlier(self) -> str:
+        """What its address has behind `?`, to show the part before this one."""
+        return self._query(before=self.transcript.older)
+
+    def _query(self, **given: object) -> str:
+        if self.branch and self.branch.wanted:
+            given["branch"] = self.branch.wanted
+        return f"?{urlencode(given)}" if given else ""
 
     @property
     def about(self) -> str:
@@ -74,22 +146,23 @@ class Page:
             return self.offered.workflow.title
         return self.conversation.workflow if self.conversation else ""
 
+    def takes_files(self, choices: Iterable[registry.Offered]) -> bool:
+        """Whether files can be attached here: before the first message, with any of the choices."""
+        offered = choices if self.conversation is None else filter(None, [self.offered])
+        any_takes = any(one.workflow.takes_files for one in offered)
+        return any_takes and RuntimeSettings.load().MAX_FILES > 0
+
     @property
     def enter(self) -> str:
-        """What sending a message would do now, where that is not plain."""
+        """What the empty message field says: what sending would do now, where that is not plain."""
         if not self.state.active:
-            return ""
-        what = {
-            "enqueue": gettext(
-                "Enter puts your message in the queue, for when this run has ended."
-            ),
-            "reject": gettext("A new message is taken when this run has ended."),
-            "interrupt": gettext("Enter stops this run and starts with your message."),
-            "parallel": gettext("Enter starts another run beside this one."),
+            return gettext("Write a message")
+        return {
+            "enqueue": gettext("Queue a message"),
+            "reject": gettext("Messages are taken after this run"),
+            "interrupt": gettext("Stop this run by a message"),
+            "parallel": gettext("Begin another run"),
         }[(self.offered and self.offered.policy) or "enqueue"]
-        if self.cards:
-            return gettext("The question above waits for its own answer. ") + what
-        return what
 
 
 def read_page(
@@ -102,57 +175,117 @@ def read_page(
     """The page with what is wanted of its transcript. Blocks: call it in a thread."""
     mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
     conversation = mine.first()
-    if conversation is None:
-        nothing = Transcript([], 0, 0, skipped=False)
+    if conversation is None or conversation.deleted_at is not None:
+        nothing = Transcript([], 0, 0, skipped=False, pending=[])
         state = RunState("new", "")
-        return Page(conversation_id, None, nothing, state, [], None, timezone.now())
-    transcript = read_transcript(conversation, wanted)
-    pending = cards(conversation.id, typed)
+        now = timezone.now()
+        return Page(
+            conversation_id, None, None, nothing, state, [], [], None, now, deleted=conversation
+        )
+    branch = ShownBranch(conversation, wanted.branch)
+    transcript = read_transcript(conversation, wanted, branch)
+    pending = cards(transcript.pending, typed)
     state = run_state(conversation.id, {card.interaction.run_id for card in pending})
+    unplaced = _place(pending, transcript.items)
     try:
         offered = registry.get(conversation.workflow)
     except UnknownWorkflow:
         offered = None
     now = timezone.now()
-    return Page(conversation_id, conversation, transcript, state, pending, offered, now)
-
-
-def read_transcript(conversation: Conversation, wanted: Wanted = ALL) -> Transcript:
-    """Part of the transcript; bounded. Blocks: call it in a thread."""
-    found = history.read(
-        conversation.id, after=wanted.after, before=wanted.before, known=wanted.known
+    return Page(
+        conversation_id,
+        conversation,
+        branch,
+        transcript,
+        state,
+        pending,
+        unplaced,
+        offered,
+        now,
     )
-    feedback, texts = _ended(found.rows)
+
+
+def edited_message(page: Page, run: UUID) -> dict[str, str | bool]:
+    """What the composer has while the message of a run is edited. Blocks: call it in a thread."""
+    begun = Run.objects.filter(pk=run, conversation=page.conversation, parent=None)
+    for text, metadata in begun.values_list("text", "metadata"):
+        return {"draft": text, "editing": str(run), "keeps_files": bool(attached(metadata))}
+    return {}
+
+
+def read_transcript(
+    conversation: Conversation, wanted: Wanted = ALL, branch: ShownBranch | None = None
+) -> Transcript:
+    """Part of the transcript; bounded. Blocks: call it in a thread."""
+    branch = branch or ShownBranch(conversation, wanted.branch)
+    found = history.read(
+        conversation.id,
+        after=wanted.after,
+        before=wanted.before,
+        known=wanted.known,
+        off=branch.off,
+    )
+    feedback, statuses = _ended(found.rows)
+    interactions = _interactions(conversation.id, found.rows)
     items = build(
         found.rows,
-        _interactions(found.rows),
-        feedback,
+        interactions,
         continued=found.continued,
         hold=wanted.hold,
     )
     for item in items:
-        if isinstance(item, RunNote) and item.status != "suspended":
-            item.retry = texts.get(item.run, "")
+        if isinstance(item, UserMessage):
+            item.versions = branch.place_among_versions(item.run)
+        elif isinstance(item, RunNote) and item.status == statuses.get(item.run):
+            item.again = f"again-{item.run}-{len(branch.versions(item.run))}"
+            asked = GivenFeedback() if item.status == Run.Status.COMPLETED else None
+            item.feedback = feedback.get(item.run, asked)
     older = found.start if found.start > 1 else 0
-    return Transcript(items, conversation.last_sequence, older, found.skipped)
+    asking = [
+        one
+        for one in interactions.values()
+        if one.status == Interaction.Status.PENDING and one.for_owner
+    ]
+    pending = sorted(asking, key=lambda one: one.sequence)[:CARDS]
+    return Transcript(items, conversation.last_sequence, older, found.skipped, pending)
 
 
-def _interactions(rows: list[EventRecord]) -> dict[UUID, Interaction]:
-    types = (Event.Type.INTERACTION, Event.Type.INTERACTION_UPDATE)
-    ids = {row.payload["interaction_id"] for row in rows if row.type in types}
-    return Interaction.objects.select_related("answered_by").in_bulk(ids) if ids else {}
+def read_text(owner: UserId, conversation_id: str, run: UUID, first: int) -> str | None:
+    """The Markdown of the item of text that began there; None where none did. Blocks: call it in a
+    thread.
+    """
+    key = find_conversation(owner, conversation_id)
+    if key is None or not Run.objects.filter(pk=run, conversation=key).exists():
+        return None
+    items = build(history.read_text(key, run, first), {})
+    found = [item.text for item in items if isinstance(item, TextSegment) and item.first == first]
+    return found[0] if found else None
 
 
-def _ended(rows: list[EventRecord]) -> tuple[dict[UUID, str], dict[UUID, str]]:
-    """Of the runs that end here, by run: the feedback as a line, and what to try again."""
+def _place(pending: list[Card], items: list[Item]) -> list[Card]:
+    """Put each card where its question was asked; returns those that have no place here."""
+    places = {item.interaction.id: item for item in items if isinstance(item, Question)}
+    for card in pending:
+        if place := places.get(card.interaction.id):
+            place.card = card
+    return [card for card in pending if card.interaction.id not in places]
+
+
+def _interactions(conversation: UUID, rows: list[EventRecord]) -> dict[UUID, Interaction]:
+    """Those of the rows, and those that wait."""
+    ids = {row.payload["interaction_id"] for row in rows if "interaction_id" in row.payload}
+    oldest = pending_interactions(conversation=conversation).order_by("sequence")
+    wanted = Q(pk__in=ids) | Q(pk__in=oldest.values("pk")[:CARDS])
+    found = Interaction.objects.filter(wanted, conversation=conversation)
+    return {one.pk: one for one in found.select_related("answered_by", "assignee")}
+
+
+def _ended(rows: list[EventRecord]) -> tuple[dict[UUID, GivenFeedback], dict[UUID, str]]:
+    """Of the runs that end here, by run: the feedback, and with which status it ended."""
     ends = {row.run for row in rows if row.type == Event.Type.RUN}
     if not ends:
         return {}, {}
-    again = Case(
-        When(status__in=(Run.Status.FAILED, Run.Status.CANCELLED), then=F("text")),
-        default=Value(""),
-        output_field=TextField(),
-    )
-    runs = list(Run.objects.filter(pk__in=ends).values_list("id", "feedback", again))
-    feedback = {run: as_line(given) for run, given, _ in runs if given}
-    return feedback, {run: text for run, _, text in runs}
+    ended = Run.objects.filter(pk__in=ends, status__in=Run.FINISHED)
+    runs = list(ended.values_list("id", "status", "feedback__reaction", "feedback__comment"))
+    feedback = {run: GivenFeedback(*given) for run, _, *given in runs if None not in given}
+    return feedback, {run: status for run, status, *_ in runs}

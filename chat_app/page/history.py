@@ -4,16 +4,21 @@ However long a conversation is, a look at it reads the newest rows, or those bef
 sequence; an item that began before that part or goes on after it is completed by its other rows.
 
 A run may end, and its text be folded, between two of these reads. So pieces of text are read before
-the rows that may be folded from them, and what has been read twice is dropped.
+the rows that may be folded from them, and what has been read twice is dropped. However many runs
+and events there are, there are as many reads.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from datetime import datetime
+from functools import reduce
+from itertools import accumulate
+from operator import or_
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Max, Min, QuerySet, TextField
-from django.db.models.functions import Cast, Length
+from django.db.models import BigIntegerField, Q, QuerySet, Subquery, TextField
+from django.db.models.functions import Cast, Coalesce, Length
 from django.utils import timezone
 
 from sessions_app.models import Event
@@ -21,15 +26,27 @@ from sessions_app.storage.event_log import read_records
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.run_text import Piece, join, stretches, taken_back
 
-# Each item takes one of these rows at least, so these bound what a look shows.
+# Each item takes one of these rows at least, so these bound what a look shows: at the newest, and
+# at what is older, which people go through faster.
 ROWS = 50
+OLDER_ROWS = 100
 SIZE = 1024 * 1024  # characters; the row that passes it is the last
 
 TEXTS = (Event.Type.TEXT, Event.Type.MESSAGE)
 # These end the stretch of a run's text before them.
-BREAKS = (Event.Type.USER_MESSAGE, Event.Type.STEP, Event.Type.INTERACTION)
+BREAKS = (
+    Event.Type.USER_MESSAGE,
+    Event.Type.STEP,
+    Event.Type.INTERACTION,
+    Event.Type.ASSIGNMENT,
+)
 # Not counted: unfolded text is one item however many rows it has, the others are none.
-UNCOUNTED = (Event.Type.TEXT, Event.Type.INTERACTION_UPDATE, Event.Type.RESTART)
+UNCOUNTED = (
+    Event.Type.TEXT,
+    Event.Type.INTERACTION_UPDATE,
+    Event.Type.ASSIGNMENT_UPDATE,
+    Event.Type.RESTART,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,93 +81,117 @@ def read(
     after: int = 0,
     before: int | None = None,
     known: Mapping[UUID, Known] | None = None,
+    off: Collection[UUID] = (),
 ) -> History:
     """The newest rows of those between two sequences; of an item whose beginning is `known`, the
-    rest. Blocks: call it in a thread.
+    rest. Not of the runs that are `off` the branch. Blocks: call it in a thread.
     """
     events = Event.objects.filter(conversation_id=conversation, sequence__gt=after)
+    if off:
+        events = events.exclude(run_id__in=off)
     if before is not None:
         events = events.filter(sequence__lt=before)
+    most = ROWS if before is None else OLDER_ROWS
     counted = list(
         events.exclude(type__in=UNCOUNTED)
         .order_by("-sequence")
-        .values_list("first_sequence", Length(Cast("payload", TextField())))[: ROWS + 1]
+        .values_list("first_sequence", Length(Cast("payload", TextField())))[: most + 1]
     )
-    fitting = _fitting([size for _, size in counted])
+    fitting = _fitting([size for _, size in counted[:most]])
     skipped = len(counted) > fitting
     start = counted[fitting - 1][0] if skipped else after + 1
     events = events.filter(sequence__gte=start)
-    pieces = _pieces(events)
-    rows = _with_folded(events, pieces, read_records(events.exclude(type=Event.Type.TEXT)))
-    restarts = _restarts(rows)
-    continued = {} if skipped else _continued(rows, restarts, known or {})
-    missing = [*_rest_of_texts(rows, before, continued), *_rest_of_steps(rows), *restarts]
-    return History(_in_order([*rows, *missing]), start, skipped, continued)
+    pieces = _pieces(events.filter(type=Event.Type.TEXT))
+    rows = read_records(events.exclude(type=Event.Type.TEXT))
+    rows = [*_folded(conversation, pieces), *rows]
+    aside = _aside(rows)
+    continued = {} if skipped else _continued(rows, aside, known or {})
+    rest = _texts(conversation, _rest_of_texts(rows, before, continued))
+    return History(_in_order([*rows, *aside, *rest]), start, skipped, continued)
+
+
+def read_text(conversation: UUID, run: UUID, first: int) -> list[EventRecord]:
+    """The rows of a run's item of text that began at a sequence. Blocks: call it in a thread."""
+    rows = _texts(conversation, [_after(run, first - 1)])
+    return _in_order([*rows, *_aside(rows)])
 
 
 def _fitting(sizes: list[int]) -> int:
     """How many of the rows, of which the newest is the first, one look shows."""
-    before = accumulate(sizes[:ROWS], initial=0)
-    return sum(size < SIZE for size in islice(before, ROWS))
+    ends = accumulate(sizes)
+    return sum(end - size < SIZE for end, size in zip(ends, sizes, strict=True))
 
 
-def _pieces(events: QuerySet[Event]) -> dict[UUID, list[Piece]]:
-    """The unfolded text among the events, by run.
+def _pieces(texts: QuerySet[Event]) -> dict[UUID, list[Piece]]:
+    """Unfolded text, by run.
 
     There may be ten thousand pieces, so of each only the columns that differ are read.
     """
-    texts = events.filter(type=Event.Type.TEXT).order_by("run_id", "sequence")
     found: dict[UUID, list[Piece]] = {}
-    for run, sequence, payload in texts.values_list("run_id", "sequence", "payload"):
+    columns = texts.order_by("sequence").values_list("run_id", "sequence", "payload")
+    for run, sequence, payload in columns:
         found.setdefault(run, []).append(Piece(sequence, payload["text"]))
     return found
 
 
-def _with_folded(
-    events: QuerySet[Event], pieces: dict[UUID, list[Piece]], rows: list[EventRecord]
-) -> list[EventRecord]:
-    """The rows, and the pieces folded: one record for each unbroken stretch of a run."""
-    models = {row.run: row for row in rows}
-    firsts = [of_run[0].sequence for run, of_run in pieces.items() if run not in models]
-    if firsts:
-        models |= {row.run: row for row in read_records(events.filter(sequence__in=firsts))}
-    gone = set(pieces) - set(models)  # folded since the rows were read
-    if gone:
-        rows = [*rows, *read_records(events.filter(type=Event.Type.MESSAGE, run_id__in=gone))]
-    folded = [
-        _folded(models[run], stretch)
+def _folded(conversation: UUID, pieces: dict[UUID, list[Piece]]) -> list[EventRecord]:
+    """The pieces folded: one record for each unbroken stretch of a run."""
+    return [
+        _message(conversation, run, (one[0].sequence, one[-1].sequence), join(one), timezone.now())
         for run, of_run in pieces.items()
-        if run in models
-        for stretch in stretches(of_run)
+        for one in stretches(of_run)
     ]
-    return [*folded, *rows]
 
 
-def _folded(model: EventRecord, stretch: list[Piece]) -> EventRecord:
-    return model._replace(
-        first_sequence=stretch[0].sequence,
-        sequence=stretch[-1].sequence,
-        type=Event.Type.MESSAGE,
-        payload=join(stretch),
-        created_at=timezone.now(),
-    )
+def _message(
+    conversation: UUID, run: UUID, span: tuple[int, int], payload: dict[str, Any], at: datetime
+) -> EventRecord:
+    # Which message of a client it answers, the page does not ask.
+    return EventRecord(conversation, run, "", "", *span, Event.Type.MESSAGE, payload, at)
+
+
+def _texts(conversation: UUID, parts: Iterable[Q]) -> list[EventRecord]:
+    """The text in these parts, folded or not: in one query, as it may be folded meanwhile."""
+    wanted = reduce(or_, parts, Q())
+    if not wanted:
+        return []
+    columns = ("run_id", "first_sequence", "sequence", "type", "payload", "created_at")
+    texts = Event.objects.filter(wanted, type__in=TEXTS).order_by("sequence")
+    pieces: dict[UUID, list[Piece]] = {}
+    rows = []
+    for run, first, last, type_, payload, at in texts.values_list(*columns):
+        if type_ == Event.Type.TEXT:
+            pieces.setdefault(run, []).append(Piece(last, payload["text"]))
+        else:
+            rows.append(_message(conversation, run, (first, last), payload, at))
+    return [*_folded(conversation, pieces), *rows]
 
 
 def _continued(
-    rows: list[EventRecord], restarts: list[EventRecord], known: Mapping[UUID, Known]
+    rows: list[EventRecord], aside: list[EventRecord], known: Mapping[UUID, Known]
 ) -> dict[UUID, Known]:
     """What is known of items that go on here, and was not taken back."""
-    cuts = [(row.run, taken_back(row.sequence, row.payload)) for row in restarts]
-    found = {}
+    cuts = [
+        (row.run, taken_back(row.sequence, row.payload))
+        for row in aside
+        if row.type == Event.Type.RESTART
+    ]
+    found, ended = {}, Q()
     for run, (first, _) in _ends(rows).items():
         place = known.get(run)
         if (
             place is not None
             and first.type in TEXTS
-            and _border(run, first.first_sequence) < place.first <= first.sequence
+            and place.first <= first.sequence
             and not any(run == of and place.sequence in gone for of, gone in cuts)
         ):
             found[run] = place
+            between = (place.first, first.first_sequence)
+            ended |= Q(run_id=run, sequence__range=between)
+    if found:
+        other = Event.objects.filter(ended, type__in=BREAKS)
+        for run in other.values_list("run_id", flat=True):
+            found.pop(run, None)
     return found
 
 
@@ -166,63 +207,46 @@ def _ends(rows: list[EventRecord]) -> dict[UUID, tuple[EventRecord, EventRecord]
 
 def _rest_of_texts(
     rows: list[EventRecord], before: int | None, continued: Mapping[UUID, Known]
-) -> Iterator[EventRecord]:
+) -> Iterator[Q]:
     """Of each run: the text right before its first row here, and right after its last."""
     for run, (first, last) in _ends(rows).items():
         if first.type in TEXTS:
-            earlier = _before(run, first.first_sequence)
-            if run in continued:
-                earlier = earlier.filter(sequence__gte=continued[run].sequence)
-            yield from _texts(earlier)
+            since = continued[run].sequence if run in continued else 0
+            yield _before(run, first.first_sequence) & Q(sequence__gte=since)
         if before is not None and last.type in TEXTS:
-            yield from _texts(_after(run, last.sequence))
+            yield _after(run, last.sequence)
 
 
-def _texts(events: QuerySet[Event]) -> list[EventRecord]:
-    pieces = _pieces(events)
-    return _with_folded(events, pieces, read_records(events.filter(type=Event.Type.MESSAGE)))
-
-
-def _before(run: UUID, sequence: int) -> QuerySet[Event]:
+def _before(run: UUID, sequence: int) -> Q:
     # By now it may be folded into a row that spans the sequence, so by where the rows begin.
-    earlier = Event.objects.filter(run_id=run, first_sequence__lt=sequence)
-    return earlier.filter(sequence__gt=_border(run, sequence))
-
-
-def _border(run: UUID, sequence: int) -> int:
-    """Where the last item of a run ended before a sequence; 0 if none did."""
     breaks = Event.objects.filter(run_id=run, first_sequence__lt=sequence, type__in=BREAKS)
-    return breaks.aggregate(at=Max("sequence"))["at"] or 0
+    border = Subquery(breaks.order_by("-sequence").values("sequence")[:1])
+    return Q(run_id=run, first_sequence__lt=sequence, sequence__gt=Coalesce(border, 0))
 
 
-def _after(run: UUID, sequence: int) -> QuerySet[Event]:
-    later = Event.objects.filter(run_id=run, sequence__gt=sequence)
-    border = later.filter(type__in=BREAKS).aggregate(at=Min("sequence"))["at"]
-    return later if border is None else later.filter(sequence__lt=border)
+def _after(run: UUID, sequence: int) -> Q:
+    breaks = Event.objects.filter(run_id=run, sequence__gt=sequence, type__in=BREAKS)
+    border = Subquery(breaks.order_by("sequence").values("sequence")[:1])
+    last = BigIntegerField.MAX_BIGINT
+    return Q(run_id=run, sequence__gt=sequence, sequence__lt=Coalesce(border, last))
 
 
-def _rest_of_steps(rows: list[EventRecord]) -> list[EventRecord]:
-    """The other row of each step whose beginning or end alone is here."""
+def _aside(rows: list[EventRecord]) -> list[EventRecord]:
+    """What belongs to rows here wherever it stands: the other row of each step whose beginning or
+    end alone is here, and what says that text here was cut and begun anew.
+    """
     here: dict[str, set[str]] = {}
     for row in rows:
         if row.type == Event.Type.STEP:
             began = row.payload["state"] == "in_progress"
             here.setdefault(row.payload["step_id"], set()).add("begin" if began else "end")
-    alone = [step for step, parts in here.items() if len(parts) == 1]
-    if not alone:
-        return []
-    runs = {row.run for row in rows if row.type == Event.Type.STEP}
-    return read_records(
-        Event.objects.filter(run_id__in=runs, type=Event.Type.STEP, payload__step_id__in=alone)
-    )
-
-
-def _restarts(rows: list[EventRecord]) -> list[EventRecord]:
-    """What says that text here was cut and begun anew, wherever it stands."""
-    runs = {row.run for row in rows if row.type in TEXTS}
-    if not runs:
-        return []
-    return read_records(Event.objects.filter(run_id__in=runs, type=Event.Type.RESTART))
+    wanted = Q()
+    if alone := [step for step, parts in here.items() if len(parts) == 1]:
+        runs = {row.run for row in rows if row.type == Event.Type.STEP}
+        wanted |= Q(run_id__in=runs, type=Event.Type.STEP, payload__step_id__in=alone)
+    if runs := {row.run for row in rows if row.type in TEXTS}:
+        wanted |= Q(run_id__in=runs, type=Event.Type.RESTART)
+    return read_records(Event.objects.filter(wanted)) if wanted else []
 
 
 def _in_order(rows: list[EventRecord]) -> list[EventRecord]:

@@ -1,13 +1,16 @@
 """What the runs of a conversation are doing, in words."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from django.db.models import OuterRef, Subquery
 from django.utils.translation import gettext, ngettext
 
-from sessions_app.models import Event, Run
+from sessions_app.conversations.outcome_texts import waits_for
+from sessions_app.models import Event, Interaction, Run
 
 SHOWN = 20
 
@@ -29,7 +32,7 @@ class RunState:
     @property
     def active(self) -> bool:
         """Whether a second message would meet a run that is under way."""
-        return self.name in ("queued", "working", "needs-you", "sleeping", "stopping")
+        return self.name in ("queued", "working", "needs-you", "sleeping", "waiting", "stopping")
 
 
 def run_state(conversation: UUID, asked: Container[UUID]) -> RunState:
@@ -39,16 +42,20 @@ def run_state(conversation: UUID, asked: Container[UUID]) -> RunState:
 
     Blocks: call it in a thread.
     """
+    of_it = Run.objects.filter(conversation_id=conversation)
+    ended = of_it.filter(parent=None, status__in=Run.FINISHED).order_by("-created_at")
+    live = of_it.filter(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED])
+    steps = Event.objects.filter(run=OuterRef("pk"), type=Event.Type.STEP).order_by("-sequence")
     runs = list(
-        Run.objects.filter(
-            conversation_id=conversation, status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED]
-        ).order_by("created_at")[:SHOWN]
+        (live | of_it.filter(pk=Subquery(ended.values("pk")[:1])))
+        .annotate(last_step=Subquery(steps.values("payload")[:1]))
+        .order_by("created_at")[:SHOWN]
     )
-    active = [run for run in runs if run.status != Run.Status.SUSPENDED]
+    active = [run for run in runs if run.status in Run.UNFINISHED]
     if not active:
-        return _at_rest(conversation, runs)
+        return _at_rest(runs)
     first = min(active, key=lambda run: _rank(run, asked))
-    name, words, since, until = _words(first, asked)
+    name, words, since, until = _words(first, asked, first.last_step)
     messages = [run for run in active if run.parent_id is None and run is not first]
     queued = sum(run.status == Run.Status.QUEUED for run in messages)
     behind = ""
@@ -65,7 +72,9 @@ def _rank(run: Run, asked: Container[UUID]) -> int:
     return 1 + order.index(Run.Status(run.status))
 
 
-def _words(run: Run, asked: Container[UUID]) -> tuple[str, str, datetime | None, datetime | None]:
+def _words(
+    run: Run, asked: Container[UUID], last: dict[str, Any] | None
+) -> tuple[str, str, datetime | None, datetime | None]:
     if run.stop_requested_at is not None:
         return "stopping", gettext("Stopping"), run.stop_requested_at, None
     if run.id in asked:
@@ -74,29 +83,29 @@ def _words(run: Run, asked: Container[UUID]) -> tuple[str, str, datetime | None,
         return "queued", gettext("Queued"), run.created_at, None
     if run.status == Run.Status.WAITING and run.wake_at is not None:
         return "sleeping", gettext("Sleeping until"), None, run.wake_at
-    step = _step(run)
+    if run.status == Run.Status.WAITING and (others := _others(run)) is not None:
+        return "waiting", waits_for(others), others.created_at, None
+    step = last["name"] if last and last["state"] == "in_progress" else ""
     words = gettext("Working: %(step)s") % {"step": step} if step else gettext("Working")
     return "working", words, run.started_at, None
 
 
-def _step(run: Run) -> str:
-    """The name of the step that is under way."""
-    last = Event.objects.filter(run=run, type=Event.Type.STEP).order_by("-sequence").first()
-    if last is None or last.payload["state"] != "in_progress":
-        return ""
-    return str(last.payload["name"])
+def _others(run: Run) -> Interaction | None:
+    """The oldest of its questions that wait for others."""
+    pending = Interaction.objects.filter(run=run, status=Interaction.Status.PENDING)
+    return pending.select_related("assignee").order_by("sequence").first()
 
 
-def _at_rest(conversation: UUID, suspended: list[Run]) -> RunState:
+def _at_rest(runs: Sequence[Run]) -> RunState:
+    suspended = [run for run in runs if run.status == Run.Status.SUSPENDED]
     if suspended:
         words = gettext("Suspended: someone who runs this site has to resume it.")
         stopping = any(run.stop_requested_at is not None for run in suspended)
         return RunState("suspended", words, stoppable=not stopping)
-    # One that was sent since the others were read has a state of its own at the next look.
-    ended = Run.objects.filter(conversation_id=conversation, parent=None, status__in=Run.FINISHED)
-    last = ended.order_by("-created_at").first()
-    if last is None:
+    # One that was sent since they were read has a state of its own at the next look.
+    if not runs:
         return RunState("new", "")
+    last = runs[-1]
     words = {
         Run.Status.COMPLETED: gettext("Done"),
         Run.Status.FAILED: gettext("Failed"),

@@ -6,21 +6,26 @@ An item keeps its place and its DOM id from its first row to its last; it only g
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
 
-from chat_app.page.cards import detail_rows
+from chat_app.page.cards import Card
 from chat_app.page.history import BREAKS, Known
 from chat_app.page.texts.blocks import cut, opening
 from chat_app.page.texts.markdown import render
 from chat_app.page.texts.unfinished import finished
-from sessions_app.conversations.outcome_texts import OutcomeText, outcome
+from sessions_app.conversations.given.feedback import DOWN, LONGEST, UP
+from sessions_app.conversations.outcome_texts import OutcomeText, outcome, waits_for
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.run_text import Piece, TakenBack, split, taken_back, undo
+
+PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,9 +45,37 @@ class Item:
         return f"i{self.first}"
 
 
+# Characters of a part of the transcript whose code has colours, the newest first: they take most of
+# the time in which text is rendered.
+COLOURED = 128 * 1024
+
+
+class ShownFile(NamedTuple):
+    """A file that came with a message."""
+
+    id: str
+    name: str
+    content_type: str
+    size: int
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether browsers show it."""
+        return self.content_type in PICTURES
+
+
+class Versions(NamedTuple):
+    """Which version of a message this is, and of how many; the runs of those beside it, if any."""
+
+    number: int
+    total: int
+    earlier: UUID | None
+    later: UUID | None
+
+
 @dataclass(slots=True, kw_only=True)
 class UserMessage(Item):
-    """What the person wrote."""
+    """What the person wrote. `versions` where it was written, or begun, more than once."""
 
     template = "chat_app/items/user_message.html"
 
@@ -50,6 +83,8 @@ class UserMessage(Item):
     text: str
     # Who had its run begin again, where that is a fork.
     begun_again_by: str = ""
+    versions: Versions | None = None
+    files: list[ShownFile] = field(default_factory=list)
 
 
 class ShownText(NamedTuple):
@@ -72,7 +107,7 @@ class TextSegment(Item):
     """A stretch of a run's output, between two other items of the run. `text` is Markdown.
 
     It goes on where it is `known`. `held`: more comes, and marks are not shown before they are
-    whole.
+    whole. The code in the first `coloured` characters has colours.
     """
 
     template = "chat_app/items/text.html"
@@ -80,6 +115,7 @@ class TextSegment(Item):
     pieces: list[Piece] = field(default_factory=list)
     known: Known | None = None
     held: bool = False
+    coloured: int = COLOURED
 
     @property
     def text(self) -> str:
@@ -92,13 +128,24 @@ class TextSegment(Item):
         text, known = self.text, self.known or Known(self.first, self.first, 0)
         most = RuntimeSettings.load().MAX_SHOWN
         found = cut(text[:most], known.inside)
-        above = [render(part, found.references) for part in found.above]
+        ends = accumulate(map(len, found.above))
+        above = [
+            render(part, found.references, is_coloured=end <= self.coloured)
+            for part, end in zip(found.above, ends, strict=True)
+        ]
         last = text[found.at : most]
         if len(text) > most:  # the rest of it is not on the page
             return ShownText(above, [], len(text) - most, self._place(known, len(text), ""))
         kept = finished(last, found.inside) if self.held else last
         held = self.held and (len(kept) < len(last) or kept.endswith("\n"))
-        part = render(opening(found.inside, kept) + kept, found.references) if kept else ""
+        part = ""
+        if kept:
+            part = render(
+                opening(found.inside, kept) + kept,
+                found.references,
+                is_coloured=len(text) <= self.coloured,
+                is_whole=not self.held,
+            )
         place = self._place(known, found.at, found.inside)
         return ShownText(above, [part], 0, place, held, kept[-1:].isspace())
 
@@ -114,53 +161,64 @@ class TextSegment(Item):
 
 @dataclass(slots=True, kw_only=True)
 class Step(Item):
-    """A step that people see. `state` is in_progress, complete or failed; `payload` Markdown."""
+    """A step that people see. `state` is in_progress, complete or failed; `text` Markdown."""
 
     template = "chat_app/items/step.html"
 
     name: str
     state: str
-    payload: str
+    text: str
+    coloured: int = COLOURED
+
+    @property
+    def shown(self) -> SafeString:
+        """As the page shows what it did."""
+        return render(self.text, is_coloured=len(self.text) <= self.coloured)
 
 
 @dataclass(slots=True, kw_only=True)
 class Question(Item):
-    """A prompt at its place: a mark while it is pending, one line with its outcome after."""
+    """A prompt at its place: its card while it is pending, one line with its outcome after.
+
+    Where more are pending than are shown at once, those that have to wait have no card.
+    """
 
     template = "chat_app/items/question.html"
 
     interaction: Interaction
     outcome: OutcomeText | None = None
+    card: Card | None = None
 
     @property
-    def details(self) -> list[tuple[str, str, bool]]:
-        """What the question was about, as rows."""
-        return detail_rows(self.interaction.prompt.get("details", {}))
+    def waits_for(self) -> str:
+        """For whom it waits, where that is not the reader."""
+        return waits_for(self.interaction)
+
+
+@dataclass(frozen=True)
+class GivenFeedback:
+    """What the person thinks of what a run came to; empty where they have not said so."""
+
+    reaction: str = ""
+    comment: str = ""
+
+    # What the page offers.
+    thumbs: ClassVar = ((UP, gettext_lazy("Good answer")), (DOWN, gettext_lazy("Bad answer")))
+    longest: ClassVar = LONGEST["comment"]
 
 
 @dataclass(slots=True, kw_only=True)
 class RunNote(Item):
-    """How a run ended, where it did not simply complete. `retry` is the message to send anew."""
+    """How a run ended. `again` is the id of the message that has it done again, if one may.
+    `feedback` is what the person thinks of it, where that is asked.
+    """
 
     template = "chat_app/items/note.html"
 
     status: str
     reason: str = ""
-    retry: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
-class FeedbackNote(Item):
-    """What the person thinks of what a run came to."""
-
-    template = "chat_app/items/feedback.html"
-
-    text: str
-
-    @property
-    def dom_id(self) -> str:
-        """Its own: at the run's end there may be a note too."""
-        return f"f{self.first}"
+    again: str = ""
+    feedback: GivenFeedback | None = None
 
 
 @dataclass(slots=True)
@@ -168,7 +226,6 @@ class _Builder:
     """Goes over the rows in the order of the log."""
 
     interactions: Mapping[UUID, Interaction]
-    feedback: Mapping[UUID, str]
     cuts: Mapping[UUID, list[TakenBack]]
     continued: Mapping[UUID, Known]
     items: list[Item] = field(default_factory=list)
@@ -186,6 +243,8 @@ class _Builder:
             Event.Type.STEP: self._step,
             Event.Type.INTERACTION: self._question,
             Event.Type.INTERACTION_UPDATE: self._question,
+            Event.Type.ASSIGNMENT: self._question,
+            Event.Type.ASSIGNMENT_UPDATE: self._question,
             Event.Type.RUN: self._run,
         }.get(Event.Type(row.type))
         if handle is not None:
@@ -195,6 +254,7 @@ class _Builder:
         text, message_id = row.payload["text"], row.payload["message_id"]
         by = row.payload.get("fork", {}).get("by", "")
         message = UserMessage(**_base(row), message_id=message_id, text=text, begun_again_by=by)
+        message.files = [ShownFile(**file) for file in row.payload.get("files", ())]
         self.items.append(message)
 
     def _text(self, row: EventRecord) -> None:
@@ -212,10 +272,10 @@ class _Builder:
         name, state, payload = (row.payload[key] for key in ("name", "state", "payload"))
         step = self.steps.get(row.payload["step_id"])
         if step is None:
-            step = Step(**_base(row), name=name, state=state, payload=payload)
+            step = Step(**_base(row), name=name, state=state, text=payload)
             self.steps[row.payload["step_id"]] = step
             self.items.append(step)
-        step.name, step.state, step.payload, step.last = name, state, payload, row.sequence
+        step.name, step.state, step.text, step.last = name, state, payload, row.sequence
 
     def _question(self, row: EventRecord) -> None:
         key = UUID(row.payload["interaction_id"])
@@ -235,35 +295,38 @@ class _Builder:
             self.open_text.pop(row.run, None)
         if "parent" in row.payload and status != Run.Status.SUSPENDED:
             return  # its parent's step says it
-        if status in (Run.Status.FAILED, Run.Status.CANCELLED, Run.Status.SUSPENDED):
+        if status in (*Run.FINISHED, Run.Status.SUSPENDED):
             self.items.append(RunNote(**_base(row), status=status, reason=error.get("message", "")))
-        if status in Run.FINISHED and row.run in self.feedback:
-            self.items.append(FeedbackNote(**_base(row), text=self.feedback[row.run]))
 
 
 def build(
     rows: list[EventRecord],
     interactions: Mapping[UUID, Interaction],
-    feedback: Mapping[UUID, str],
     *,
     continued: Mapping[UUID, Known] | None = None,
     hold: bool = False,
 ) -> list[Item]:
-    """The items of these rows, in the order of their first ones; `feedback` is by run.
+    """The items of these rows, in the order of their first ones.
 
     Of those that are `continued`, the rest. `hold`: text to which more comes has its end held back.
     """
-    builder = _Builder(interactions, feedback, _cuts(rows), continued or {})
+    builder = _Builder(interactions, _cuts(rows), continued or {})
     for row in rows:
         builder.add(row)
     for segment in builder.open_text.values():
         segment.held = hold
-    shown = (
+    shown = [
         item
         for item in builder.items
         if not isinstance(item, TextSegment) or item.known or item.text.strip()
-    )
-    return sorted(shown, key=lambda item: item.first)
+    ]
+    shown.sort(key=lambda item: item.first)
+    left = COLOURED
+    for item in reversed(shown):
+        if isinstance(item, TextSegment | Step):
+            item.coloured = left
+            left = max(0, left - len(item.text))
+    return shown
 
 
 def _base(row: EventRecord) -> dict[str, Any]:

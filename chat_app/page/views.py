@@ -1,5 +1,7 @@
 """The page, its parts for the script, and its forms, which work without the script too."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -7,7 +9,7 @@ from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
@@ -16,21 +18,29 @@ from django.views.decorators.http import require_GET, require_POST
 
 from chat_app.identity.connection import address_of
 from chat_app.identity.rates import submit
-from chat_app.page import forms
 from chat_app.page.cards import TypedAnswer
-from chat_app.page.common import back_to, person_of, site_context
-from chat_app.page.conversation_page import Page, Wanted, read_page
-from chat_app.page.script_texts import WORDS
+from chat_app.page.common import back_to, or_404, person_of, site_context
+from chat_app.page.conversation_page import Page, Wanted, edited_message, read_page, read_text
+from chat_app.page.given import forms
+from chat_app.page.given.views import is_script, refusal
+from chat_app.page.look.language import read
+from chat_app.page.look.script_texts import WORDS
 from chat_app.page.sidebar import export as exporting
-from chat_app.page.sidebar.entries import newest, sidebar
+from chat_app.page.sidebar.entries import deleted, newest, sidebar
 from chat_app.protocol.parsing import STATUS
-from sessions_app.conversations import access, answers
-from sessions_app.conversations.answers import Outcome
+from sessions_app.conversations import answers
+from sessions_app.conversations.access import workflows
+from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome
+from sessions_app.conversations.given import attachments
 from sessions_app.conversations.messages import MAX_MESSAGE, MAX_NAME
 from sessions_app.conversations.messages import stop as stop_runs
-from sessions_app.errors import NotFound, Refused, StorageUnavailable, TooMany
+from sessions_app.errors import Refused, StorageUnavailable, TooMany
+from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
+from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import reads
+from sessions_app.storage.storable import is_storable
+from sessions_app.workflows.prompts import as_text, posted
 from sessions_app.workflows.registry import Offered
 
 EXPORTS = {
@@ -77,7 +87,10 @@ async def new(request: HttpRequest) -> HttpResponse:
 @gzip_page
 @login_required
 async def conversation(request: HttpRequest, conversation_id: str) -> HttpResponse:
-    """The page of a conversation, `?before=N` with older items than those of the sequence."""
+    """The page of a conversation, `?before=N` with older items than those of the sequence,
+    `?branch=RUN` with the branch that goes on with that run, `?edit=RUN` with the run's message in
+    the composer.
+    """
     _check_name(conversation_id)
     before = forms.number(request.GET, "before")
     return await _page(request, conversation_id, before=before or None)
@@ -95,17 +108,34 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
     _check_name(conversation_id)
     person = await person_of(request)
     wanted = Wanted(
+        branch=forms.run(request.GET, "branch"),
         after=max(0, forms.number(request.GET, "from") - 1),
         before=forms.number(request.GET, "before") or None,
         known=forms.known(request.GET.getlist("text")),
         hold="hold" in request.GET,
     )
 
-    def render() -> str:
+    def render() -> HttpResponse:
         page = read_page(person.id, conversation_id, wanted)
-        return render_to_string("chat_app/part.html", _context(page), request)
+        if page.deleted is not None:
+            return HttpResponse(status=HTTPStatus.NO_CONTENT)
+        context = _context(page) | {"username": person.username}
+        return HttpResponse(render_to_string("chat_app/part.html", context, request))
 
-    return HttpResponse(await reads.read(render))
+    return await read(render)
+
+
+@require_GET
+@never_cache
+@gzip_page
+@login_required
+async def text(request: HttpRequest, conversation_id: str, run: UUID, first: int) -> HttpResponse:
+    """An answer, from the sequence at which it began: its Markdown, to be copied."""
+    person = await person_of(request)
+    found = await reads.read(read_text, person.id, conversation_id, run, first)
+    if found is None:
+        raise Http404
+    return HttpResponse(found, content_type="text/plain; charset=utf-8")
 
 
 @require_GET
@@ -120,7 +150,7 @@ async def side(request: HttpRequest) -> HttpResponse:
         context = _side_context(request, person.id, request.GET.get("current", ""))
         return render_to_string("chat_app/parts/list.html", context, request)
 
-    return HttpResponse(await reads.read(render))
+    return HttpResponse(await read(render))
 
 
 @require_POST
@@ -133,6 +163,11 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
     person = await person_of(request)
     message = forms.message(request)
     try:
+        for file in request.FILES.getlist("files"):
+            row = await attachments.keep(
+                owner=person.id, conversation_id=conversation_id, file=file
+            )
+            message = replace(message, files=(*message.files, str(row.pk)))
         await submit(
             owner=person.id,
             address=address_of(request),
@@ -140,7 +175,15 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
             message=message,
         )
     except (Refused, StorageUnavailable) as error:
-        kept = {"draft": message.text, "draft_error": str(error), "picked": message.workflow}
+        kept = {
+            "draft": message.text,
+            "draft_error": str(error),
+            "picked": message.workflow,
+            "editing": message.replaces,
+            "unsent": await reads.read(
+                attachments.find_unsent, person.id, conversation_id, message.files
+            ),
+        }
         page = await _page(request, conversation_id, status=STATUS[type(error)], extra=kept)
         if isinstance(error, TooMany):
             page["Retry-After"] = str(error.seconds)
@@ -156,10 +199,8 @@ async def export(request: HttpRequest, conversation_id: str, form: str) -> Strea
     person = await person_of(request)
     if form not in EXPORTS:
         raise Http404
-    try:
+    with or_404():
         found = await reads.read(exporting.find, person.id, conversation_id)
-    except NotFound as error:
-        raise Http404 from error
     content_type, write = EXPORTS[form]
     disposition = f'attachment; filename="conversation.{form}"'
     return StreamingHttpResponse(
@@ -175,10 +216,8 @@ async def export(request: HttpRequest, conversation_id: str, form: str) -> Strea
 async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Ask the active runs to stop; the page says when they have."""
     person = await person_of(request)
-    try:
+    with or_404():
         await stop_runs(owner=person.id, conversation_id=conversation_id)
-    except NotFound as error:
-        raise Http404 from error
     return back_to(conversation_id)
 
 
@@ -187,19 +226,46 @@ async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
 @gzip_page
 @login_required
 async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) -> HttpResponse:
-    """Answer a question; refused, the answer stays in its field."""
+    """Answer a question, or all that are asked together; refused, the answer stays in its field."""
     _check_name(conversation_id)
+    if "together" in request.POST:
+        return await _answer_together(request, conversation_id, interaction)
     person = await person_of(request)
     given = forms.answer(request, interaction)
     try:
+        given = await forms.with_files(given, request, person)
         settled = await answers.answer(by=person, conversation_id=conversation_id, answer=given)
     except (Refused, StorageUnavailable) as error:
-        typed = TypedAnswer(interaction, forms.values(given), str(error))
+        if is_script(request):
+            return refusal(error)
+        typed = forms.typed(interaction, given, error)
         return await _page(request, conversation_id, typed=typed, status=STATUS[type(error)])
+    return _answered(request, conversation_id, settled, given)
+
+
+async def _answer_together(request: HttpRequest, conversation_id: str, first: UUID) -> HttpResponse:
+    person, given = await person_of(request), forms.together(request)
+    try:
+        settled = await answers.answer_together(
+            by=person, conversation_id=conversation_id, answers=given
+        )
+    except (Refused, StorageUnavailable) as error:
+        if is_script(request):
+            return refusal(error)
+        typed = TypedAnswer(first, [as_text(posted(request.POST))], str(error))
+        return await _page(request, conversation_id, typed=typed, status=STATUS[type(error)])
+    return _answered(request, conversation_id, settled, *given)
+
+
+def _answered(
+    request: HttpRequest, conversation_id: str, settled: AnswerResult, *given: IncomingAnswer
+) -> HttpResponse:
     if settled.outcome == Outcome.NOT_FOUND:
         raise Http404
+    if is_script(request):
+        return JsonResponse({"outcome": settled.outcome})
     if settled.outcome in (Outcome.STALE, Outcome.EXPIRED):
-        messages.warning(request, forms.too_late(settled, given))
+        messages.warning(request, forms.too_late(settled, *given))
     return back_to(conversation_id)
 
 
@@ -215,11 +281,25 @@ async def _page(
     person = await person_of(request)
     is_staff = getattr(await request.auser(), "is_staff", False)
 
+    edited = forms.run(request.GET, "edit")
+    branch = (
+        forms.run(request.GET, "branch")
+        # A message that is refused stays where it was written.
+        or forms.run(request.POST, "replaces")
+        or forms.run(request.POST, "follows")
+        or edited
+    )
+
     def render() -> str:
-        page = read_page(person.id, conversation_id, Wanted(before=before), typed=typed)
-        choices = access.usable(person.id)
+        wanted = Wanted(branch=branch, before=before)
+        page = read_page(person.id, conversation_id, wanted, typed=typed)
+        if page.deleted is not None:
+            context = {**site_context(), "deleted": page.deleted, **(extra or {})}
+            return render_to_string("chat_app/deleted.html", context, request)
+        choices = workflows.usable(person.id)
         context = {
-            **_context(page),
+            **_context(page, choices),
+            **(edited_message(page, edited) if edited else {}),
             **_side_context(request, person.id, conversation_id),
             **site_context(),
             "username": person.username,
@@ -228,13 +308,28 @@ async def _page(
             "picked": _picked(request, choices),
             "message_id": uuid4(),
             "longest_message": MAX_MESSAGE,
+            "file_types": _accepted(),
             "before": before,
+            "just_deleted": _just_deleted(request, person.id),
             "words": WORDS,
             **(extra or {}),
         }
         return render_to_string("chat_app/page.html", context, request)
 
-    return HttpResponse(await reads.read(render), status=status)
+    return HttpResponse(await read(render), status=status)
+
+
+def _just_deleted(request: HttpRequest, owner: UserId) -> Conversation | None:
+    """What was deleted from this page, and can be had back."""
+    name = request.GET.get("deleted", "")
+    return deleted(owner, name) if name and is_storable(name) else None
+
+
+def _accepted() -> str:
+    """For the browser's file chooser: phones offer the camera where pictures are taken."""
+    endings = RuntimeSettings.load().FILE_TYPES
+    pictures = any(attachments.content_type(one).startswith("image/") for one in endings)
+    return ",".join(["image/*"] * pictures + [f".{one}" for one in endings])
 
 
 def _picked(request: HttpRequest, choices: list[Offered]) -> str | None:
@@ -242,8 +337,13 @@ def _picked(request: HttpRequest, choices: list[Offered]) -> str | None:
     return name if name in {offered.workflow.name for offered in choices} else None
 
 
-def _context(page: Page) -> dict[str, Any]:
-    return {"page": page, "conversation_id": page.conversation_id, "answer_id": uuid4()}
+def _context(page: Page, choices: Sequence[Offered] = ()) -> dict[str, Any]:
+    return {
+        "page": page,
+        "conversation_id": page.conversation_id,
+        "answer_id": uuid4(),
+        "takes_files": page.takes_files(choices),
+    }
 
 
 def _side_context(request: HttpRequest, owner: UserId, current: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     SecretStr,
     model_validator,
 )
@@ -15,6 +16,9 @@ from pydantic import (
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.storage.storable import is_storable
 from sessions_app.workflows.prompts import as_text
+
+# More than any setting allows.
+MOST_FILES = 101
 
 
 def _storable(text: str) -> str:
@@ -125,16 +129,28 @@ class ClientMessage(BaseModel):
     conversation_id: OptionalName = None
 
 
+def _names(given: Any) -> Any:
+    """Another client's field of that name is passed over, whatever it holds."""
+    is_ours = isinstance(given, list) and all(isinstance(one, str) for one in given)
+    return given[:MOST_FILES] if is_ours else []
+
+
 class UserMessage(ClientMessage):
-    """Starts a run."""
+    """Starts a run. `replaces` is the run whose message this is another version of, or without a
+    text the same; `follows` is a run of the branch that it goes on with. `file_ids` are those of
+    files that were uploaded for this conversation.
+    """
 
     schema_type: Literal["chat_stream", "generate_stream", "chat", "generate"] = "chat_stream"
     content: AnyContent
     workflow: OptionalName = None
+    replaces: OptionalName = None
+    follows: OptionalName = None
+    file_ids: Annotated[list[str], BeforeValidator(_names, json_schema_input_type=list[str])] = []
 
 
 class InteractionMessage(ClientMessage):
-    """Answers a prompt: by the text of `content`, or by `values`."""
+    """Answers a prompt: by the text of `content`, by `values`, or a form by `data`, by field."""
 
     thread_id: Text | None = None
     parent_id: Text | None = None
@@ -146,7 +162,16 @@ class InteractionMessage(ClientMessage):
     ) = None
     interaction_id: Text | None = None
     values: list[AnswerText] | None = None
+    data: dict[Text, JsonValue] | None = None
     version: int | None = None
+
+
+class ClaimMessage(ClientMessage):
+    """Claims an assigned prompt, gives the claim up, or hands the prompt to the user `to`."""
+
+    interaction_id: Text
+    change: Literal["claim", "release", "delegate"] = "claim"
+    to: Text = ""
 
 
 class StopMessage(ClientMessage):
@@ -201,17 +226,21 @@ class AuthMessage(ClientMessage):
 
 
 class Query(BaseModel):
-    """What the query of a connection may name. Who is not `extended` is a plain client."""
+    """What the query of a connection may name. Who is not `extended` is a plain client. `waiting`
+    asks for `waiting_message`, as `inbox` also where others wait than before, though as many.
+    """
 
     conversation_id: Name | None = None
     extended: bool = False
     last_sequence: int | None = None
     workflow: Name | None = None
+    waiting: bool | Literal["inbox"] = False
 
 
 MESSAGES: dict[str, type[ClientMessage]] = {
     "user_message": UserMessage,
     "user_interaction_message": InteractionMessage,
+    "claim_message": ClaimMessage,
     "stop_message": StopMessage,
     "ack_message": AckMessage,
     "ping_message": PingMessage,

@@ -117,16 +117,17 @@ def _restart(event: EventRecord, view: View) -> list[Frame]:
     ]
 
 
+def step(event: EventRecord, view: View, content: Frame, *, id_: str, state: str) -> Frame:
+    """The beginning or the end of a step; `content` has its `name` and `payload`."""
+    done = state != "in_progress"
+    frame = _frame(event, view, "system_intermediate_message", content, done=done, id_=id_)
+    return {**frame, "intermediate_parent_id": "default", "state": state}
+
+
 def _step(event: EventRecord, view: View) -> list[Frame]:
-    step = event.payload
-    content = {"name": step["name"], "payload": step["payload"]}
-    done = step["state"] != "in_progress"
-    frame = _frame(
-        event, view, "system_intermediate_message", content, done=done, id_=step["step_id"]
-    )
-    frame["intermediate_parent_id"] = "default"
-    frame["state"] = step["state"]
-    return [frame]
+    told = event.payload
+    content = {"name": told["name"], "payload": told["payload"]}
+    return [step(event, view, content, id_=told["step_id"], state=told["state"])]
 
 
 def _interaction(event: EventRecord, view: View) -> list[Frame]:
@@ -158,6 +159,28 @@ def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
     return [frame]
 
 
+def _assignment(event: EventRecord, view: View) -> list[Frame]:
+    """A question to others: nothing to answer here."""
+    payload = event.payload
+    expires_at = payload["expires_at"] and datetime.fromisoformat(payload["expires_at"])
+    content = {
+        "interaction_id": payload["interaction_id"],
+        "text": payload["prompt"]["text"],
+        "to": payload["to"],
+        "expires_at": timestamp(expires_at) if expires_at else None,
+    }
+    return [_frame(event, view, "assignment_message", content, done=False)]
+
+
+def _assignment_update(event: EventRecord, view: View) -> list[Frame]:
+    payload = event.payload
+    content = {name: payload.get(name) for name in ("interaction_id", "status", "by", "response")}
+    content["change"] = payload.get("change", payload["status"])
+    content["at"] = timestamp(datetime.fromisoformat(payload["at"]))
+    content |= {name: payload.get(name) for name in ("assignee", "to", "votes", "needed")}
+    return [_frame(event, view, "assignment_update_message", content)]
+
+
 def _run(event: EventRecord, view: View) -> list[Frame]:
     update = event.payload
     end = is_end(event)
@@ -187,6 +210,8 @@ EXTENDED: Makers = {
     Event.Type.STEP: _step,
     Event.Type.INTERACTION: _interaction,
     Event.Type.INTERACTION_UPDATE: _interaction_update,
+    Event.Type.ASSIGNMENT: _assignment,
+    Event.Type.ASSIGNMENT_UPDATE: _assignment_update,
 }
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from django.utils.functional import Promise
 from pydantic import ValidationError
 
 from chat_app.protocol.client_messages import MESSAGES, ClientMessage, PingMessage, Query
@@ -103,7 +104,7 @@ def refusal_of(error: Exception, *, answer: bool = False) -> Refusal | None:
     match error:
         case Invalid():
             code = "invalid_data_content" if answer else "invalid_user_message_content"
-            return Refusal(code, str(error), **error.details)
+            return Refusal(code, str(error), **spoken(error.details))
         case UnknownWorkflow():
             return Refusal("invalid_data_content", str(error), workflows=error.offered)
         case Busy():
@@ -121,6 +122,15 @@ def refusal_of(error: Exception, *, answer: bool = False) -> Refusal | None:
                 reason="not_stored",
             )
     return None
+
+
+def spoken(details: Any) -> Any:
+    """In the reader's language: messages are translated when they are said."""
+    if isinstance(details, Promise):
+        return str(details)
+    if isinstance(details, dict):
+        return {name: spoken(one) for name, one in details.items()}
+    return [spoken(one) for one in details] if isinstance(details, list) else details
 
 
 def _load(text: str | None) -> dict[str, Any]:

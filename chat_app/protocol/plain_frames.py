@@ -4,10 +4,23 @@ show (docs/protocol.md, "Plain clients"). Pure.
 
 from urllib.parse import urlsplit
 
-from chat_app.protocol.frames import EXTENDED, SINGLE, Frame, Makers, View, response, timestamp
+from django.conf import settings
+from django.urls import reverse
+
+from chat_app.protocol.frames import (
+    EXTENDED,
+    SINGLE,
+    Frame,
+    Makers,
+    View,
+    response,
+    step,
+    timestamp,
+)
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.storage.records import EventRecord
-from sessions_app.workflows.prompts import as_text
+from sessions_app.workflows.details import line
+from sessions_app.workflows.prompts import APPROVE, REJECT, FormField, as_text, value_text
 
 RESPONSE = "system_response_message"
 TRACE = "observability_trace_message"
@@ -26,7 +39,13 @@ RESTARTED = (
     "\n\n*The server was interrupted. The last part of the answer is written anew from here.*\n\n"
 )
 AGAIN = "\n\n*Connected anew. Some of what follows may stand above already.*\n\n"
+SETTLED: dict[str, str] = {
+    Interaction.Status.ANSWERED: "{by} has answered the question.",
+    Interaction.Status.EXPIRED: "The time for an answer is over.",
+    Interaction.Status.CANCELLED: "The question was withdrawn.",
+}
 SIGNED_IN = {"id": "done", "label": "I have signed in", "value": "done"}
+HOW_LONG: Frame = {"placeholder": "", "required": True}
 DECLINED = {"id": "declined", "label": "Decline", "value": "declined"}
 
 
@@ -76,13 +95,22 @@ def _interaction(event: EventRecord, view: View) -> list[Frame]:
     return [
         {**frame, "content": content}
         for frame in EXTENDED[Event.Type.INTERACTION](event, view)
-        for content in offered(frame["content"])
+        for content in offered(frame["content"], _page(frame["conversation_id"]))
     ]
 
 
-def offered(prompt: Frame) -> list[Frame]:
-    """A prompt's content as one or more whose type has controls."""
-    details = "; ".join(f"{name}: {value}" for name, value in prompt.get("details", {}).items())
+def _page(conversation_id: str) -> str:
+    """Where people find the conversation; where the site's address is not known, in words."""
+    site = getattr(settings, "PUBLIC_URL", "")
+    path = reverse("chat:conversation", args=[conversation_id])
+    return f"{site}{path}" if site else "the page of this conversation"
+
+
+def offered(prompt: Frame, page: str = "") -> list[Frame]:
+    """A prompt's content as one or more whose type has controls. What has none is answered on the
+    page.
+    """
+    details = "; ".join(f"{name}: {line(one)}" for name, one in prompt.get("details", {}).items())
     text = f"{prompt['text']}\n\n({details})" if details else prompt["text"]
     if "options" in prompt:  # values that are no texts would break its buttons
         options = [{**one, "value": as_text(one["value"])} for one in prompt["options"]]
@@ -94,6 +122,8 @@ def offered(prompt: Frame) -> list[Frame]:
             return [_as_text(prompt, text)]
         case "oauth_consent":
             return [prompt, _as_choice(prompt, details)]
+        case "form":
+            return [_as_link(prompt, text, page)]
     return [{**prompt, "text": text}]
 
 
@@ -128,6 +158,24 @@ def _as_choice(prompt: Frame, details: str) -> Frame:
     }
 
 
+def _as_link(prompt: Frame, text: str, page: str) -> Frame:
+    """A form's fields are on the page; what it proposes can be approved here."""
+    if not prompt["proposal"]:
+        how = f"Fill in the form here: {page}"
+        return {**_common(prompt), "input_type": "text", "text": f"{text}\n\n{how}"} | HOW_LONG
+    fields = [FormField.model_validate(one) for one in prompt["fields"]]
+    initial = prompt["initial"]
+    values = [f"- {one.label}: {value_text(one, initial.get(one.name))}" for one in fields]
+    approve = {"id": APPROVE, "label": prompt["submit"] or "Approve", "value": APPROVE}
+    reject = {"id": REJECT, "label": prompt["reject"], "value": REJECT}
+    return {
+        **_common(prompt),
+        "input_type": "radio",
+        "text": "\n".join([text, "", *values, "", f"Change it here: {page}"]),
+        "options": [approve, reject] if prompt["reject"] else [approve],
+    }
+
+
 def _common(prompt: Frame) -> Frame:
     return {name: prompt[name] for name in ("timeout", "error") if name in prompt}
 
@@ -137,14 +185,9 @@ def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
     no answer to another.
     """
     settlement = event.payload
-    texts = {
-        Interaction.Status.ANSWERED: f"{settlement['by'] or 'Somebody'} has answered the question.",
-        Interaction.Status.EXPIRED: "The time for an answer is over.",
-        Interaction.Status.CANCELLED: "The question was withdrawn.",
-    }
     content = {
         "input_type": "notification",
-        "text": texts[settlement["status"]],
+        "text": SETTLED[settlement["status"]].format(by=settlement["by"] or "Somebody"),
         "timeout": None,
         "error": "",
     }
@@ -154,6 +197,30 @@ def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
     return [{**frame, "server_now": timestamp(view.now)}]
 
 
+def _assignment(event: EventRecord, view: View) -> list[Frame]:
+    """A question to others is a step that lasts until it is settled."""
+    names = ", ".join(event.payload["to"])
+    content = {"name": f"Waiting for {names}", "payload": event.payload["prompt"]["text"]}
+    id_ = event.payload["interaction_id"]
+    return [step(event, view, content, id_=id_, state="in_progress")]
+
+
+def _assignment_update(event: EventRecord, view: View) -> list[Frame]:
+    payload = event.payload
+    id_, status = payload["interaction_id"], payload["status"]
+    if status == Interaction.Status.PENDING:
+        by, to = payload["by"], ", ".join(payload.get("to") or ())
+        name = {
+            "claimed": f"{by} is on it",
+            "released": "Waiting for somebody to take it",
+            "delegated": f"{payload.get('assignee')} is on it",
+            "voted": f"{payload.get('votes')} have answered",
+        }.get(payload["change"], f"Waiting for {to}")
+        return [step(event, view, {"name": name, "payload": ""}, id_=id_, state="in_progress")]
+    content = {"name": SETTLED[status].format(by=payload["by"] or "Somebody"), "payload": ""}
+    return [step(event, view, content, id_=id_, state="complete")]
+
+
 PLAIN: Makers = {
     **EXTENDED,
     Event.Type.USER_MESSAGE: _nothing,
@@ -161,4 +228,6 @@ PLAIN: Makers = {
     Event.Type.RESTART: _restart,
     Event.Type.INTERACTION: _interaction,
     Event.Type.INTERACTION_UPDATE: _interaction_update,
+    Event.Type.ASSIGNMENT: _assignment,
+    Event.Type.ASSIGNMENT_UPDATE: _assignment_update,
 }

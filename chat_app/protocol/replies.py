@@ -1,13 +1,15 @@
 """Frames that answer the client itself and belong to no event. Pure."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import count
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from chat_app.protocol.client_messages import AuthMessage, ClientMessage
 from chat_app.protocol.frames import Frame, error_content, timestamp
 from chat_app.protocol.parsing import Refusal
 from sessions_app.conversations.answers import AnswerResult, Outcome
+from sessions_app.conversations.given.claims import Claimed
 from sessions_app.conversations.messages import SubmittedMessage
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
@@ -25,6 +27,12 @@ def acknowledged(message: ClientMessage, outcome: str, content: Frame | None = N
 def pong(message: ClientMessage) -> Frame:
     """The socket is alive."""
     return _answer_to("pong_message", message)
+
+
+def waiting_prompts(count: int, gone: Iterable[UUID]) -> Frame:
+    """How many questions wait for the person, as their inbox has them, and which do no longer."""
+    told = {"waiting": count, "gone": [str(one) for one in gone]}
+    return {**_reply("waiting_message", None, None), **told}
 
 
 def auth_success(message: AuthMessage, person: Person) -> Frame:
@@ -59,6 +67,8 @@ def not_accepted(message: ClientMessage, settled: AnswerResult) -> Refusal:
 def _why_not(settled: AnswerResult) -> tuple[str, str]:
     if settled.outcome == Outcome.NOT_FOUND:
         return "invalid_message", "There is no question that waits for this answer."
+    if settled.outcome == Outcome.CLAIMED:
+        return "invalid_data_content", f"{settled.by or 'Somebody'} has claimed this question."
     what = (settled.response or {}).get("value") or (settled.response or {}).get("values")
     why = {
         Interaction.Status.PENDING: "the question is another now",
@@ -72,6 +82,15 @@ def _why_not(settled: AnswerResult) -> tuple[str, str]:
 def submitted_content(submitted: SubmittedMessage) -> Frame:
     """Which run the message started, and its own place in the log."""
     return {"run_id": str(submitted.run), "sequence": submitted.sequence}
+
+
+def claimed_content(interaction: str, claimed: Claimed) -> Frame:
+    """How an assigned prompt stands, and whose claim holds."""
+    return {
+        "interaction_id": interaction,
+        "status": claimed.status,
+        "assignee": claimed.assignee,
+    }
 
 
 def settled_content(settled: AnswerResult) -> Frame:

@@ -121,6 +121,44 @@ class InteractionUpdate(EventMessage):
     interaction_id: str
 
 
+class AssignmentContent(_Strict):
+    """A question to others; `to` are names for people to read."""
+
+    interaction_id: str
+    text: str
+    to: list[str]
+    expires_at: str | None
+
+
+class Assignment(EventMessage):
+    """A prompt was asked of others than the owner of the conversation."""
+
+    type: Literal["assignment_message"]
+    content: AssignmentContent
+
+
+class AssignmentChange(_Strict):
+    """How it stands. `change` is what happened: one of the audit's actions, or its final status."""
+
+    interaction_id: str
+    status: Interaction.Status
+    change: str
+    by: str | None
+    at: str
+    response: dict[str, Any] | None
+    assignee: str | None
+    to: list[str] | None
+    votes: int | None
+    needed: int | None
+
+
+class AssignmentUpdate(EventMessage):
+    """A prompt that is assigned was claimed, handed on, voted on, or settled."""
+
+    type: Literal["assignment_update_message"]
+    content: AssignmentChange
+
+
 class RunContent(_Strict):
     """What a run does. `replayed`: journal positions that a resumed run takes from the record."""
 
@@ -228,18 +266,37 @@ class Empty(_Strict):
     """Nothing."""
 
 
+class ClaimContent(_Strict):
+    """How an assigned prompt stands; `assignee` is the user name of whose claim holds."""
+
+    interaction_id: str
+    status: Interaction.Status
+    assignee: str | None
+
+
 class Ack(Reply):
     """What became of a message."""
 
     type: Literal["ack_message"]
     outcome: Outcome
-    content: SubmissionContent | SettlementContent | Stopped | Empty
+    content: SubmissionContent | SettlementContent | ClaimContent | Stopped | Empty
 
 
 class Pong(Reply):
     """The socket is alive."""
 
     type: Literal["pong_message"]
+
+
+class Waiting(ServerMessage):
+    """How many questions wait for the person, as their inbox has them. Sent when it changes, to
+    whoever has asked for it by the query. `gone` are those that the person may answer no longer
+    since the last of these: none where it was not asked for the inbox, or where hundreds waited.
+    """
+
+    type: Literal["waiting_message"]
+    waiting: int
+    gone: list[str]
 
 
 class AuthResponse(Reply):
@@ -256,6 +313,8 @@ SERVER_MESSAGES: tuple[type[ServerMessage], ...] = (
     SystemIntermediate,
     SystemInteraction,
     InteractionUpdate,
+    Assignment,
+    AssignmentUpdate,
     RunUpdate,
     ObservabilityTrace,
     Restart,
@@ -263,5 +322,6 @@ SERVER_MESSAGES: tuple[type[ServerMessage], ...] = (
     Error,
     Ack,
     Pong,
+    Waiting,
     AuthResponse,
 )

@@ -17,8 +17,10 @@ from django.core.handlers.asgi import ASGIHandler
 from django.urls import Resolver404, resolve
 
 from chat_app.feed.sweeper import sweeper
+from chat_app.identity.connection import address_of, request_of
 from chat_app.socket import flow_control
 from chat_app.socket.consumer import ChatConsumer
+from sessions_app.conversations.access.audit import address
 from sessions_app.operations import startup
 from sessions_app.operations.server_lifecycle import WithRuntime
 
@@ -93,7 +95,9 @@ class WithSocket:
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
-        """Serve one connection."""
+        """Serve one connection. What is done by it comes from its address, as the audit has it."""
+        if scope["type"] in ("http", "websocket"):
+            address.set(lambda: address_of(request_of(scope)))
         is_socket = scope["type"] == "websocket"
         if is_socket and _is_of_chat(scope):
             await _serve_socket(scope, receive, send)

@@ -5,18 +5,21 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
+from django.utils import translation
 
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
 from chat_app.feed.plain_feed import PlainFeed
 from chat_app.feed.sweeper import hear, sweeper
+from chat_app.feed.waiting_counts import waiting_counts
 from chat_app.identity import audit
-from chat_app.identity.connection import address_of, request_of
+from chat_app.identity.connection import address_of, language_of, request_of
 from chat_app.identity.rates import submit
 from chat_app.protocol import client_messages as client
 from chat_app.protocol.parsing import Refusal, check_query, parse, refusal_of
 from chat_app.protocol.replies import (
     acknowledged,
+    claimed_content,
     not_accepted,
     pong,
     settled_content,
@@ -27,15 +30,22 @@ from chat_app.socket.connection import Connection, Receive, Send
 from chat_app.socket.refusals import Refusals
 from chat_app.socket.subscriptions import Subscriptions
 from sessions_app.conversations import answers, messages
-from sessions_app.conversations.answers import TAKEN, IncomingAnswer
+from sessions_app.conversations.answers import TAKEN, IncomingAnswer, Outcome
+from sessions_app.conversations.given import claims
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import Invalid, NotFound, TooMany
+from sessions_app.workflows.prompts import as_text
 from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
 
 log = structlog.get_logger(__name__)
 
 # What clients do not send by themselves.
-BY_A_PERSON = (client.UserMessage, client.InteractionMessage, client.StopMessage)
+BY_A_PERSON = (
+    client.UserMessage,
+    client.InteractionMessage,
+    client.ClaimMessage,
+    client.StopMessage,
+)
 
 # Seconds until the next frame of who is over a limit: a flood that is refused costs others nothing.
 OVER_A_LIMIT = 0.1
@@ -69,6 +79,8 @@ class ChatConsumer:
                 await self._submit(message)
             case client.InteractionMessage():
                 await self._answer(message)
+            case client.ClaimMessage():
+                await self._claim(message)
             case client.StopMessage():
                 await self._stop(message)
             case client.AckMessage():
@@ -97,7 +109,10 @@ class ChatConsumer:
                 client_format=message.schema_type,
                 workflow=message.workflow or self._query.workflow,
                 metadata=self._metadata,
+                files=tuple(message.file_ids),
                 second_message="enqueue" if self._query.extended else "interrupt",
+                replaces=message.replaces,
+                follows=message.follows,
             ),
         )
         submitted = await (feed.submit(store) if isinstance(feed, PlainFeed) else store())
@@ -111,14 +126,16 @@ class ChatConsumer:
 
     async def _answer(self, message: client.InteractionMessage) -> None:
         text = message.content.text if message.content else None
+        if message.data is not None:
+            text = as_text(message.data)
         if text is None and message.values is None:
-            raise Invalid("The answer has neither a text nor values.")
+            raise Invalid("The answer has neither a text nor values nor data.")
         feed = None
         if message.conversation_id is not None:
             feed = await self._subscriptions.follow(message.conversation_id)
         given = IncomingAnswer(
             answer_id=message.id or str(uuid4()),
-            via="websocket",
+            via=self._via,
             value=text,
             values=message.values,
             interaction=message.interaction_id,
@@ -138,6 +155,28 @@ class ChatConsumer:
             await self._connection.send(ack)
         elif settled.outcome not in TAKEN:
             raise not_accepted(message, settled)
+
+    async def _claim(self, message: client.ClaimMessage) -> None:
+        try:
+            claimed = await claims.change(
+                message.change,
+                message.interaction_id,
+                to=message.to,
+                by=self._authentication.person,
+                via=self._via,
+            )
+        except NotFound:
+            await self._connection.send(acknowledged(message, Outcome.NOT_FOUND))
+            return
+        content = claimed_content(message.interaction_id, claimed)
+        await self._connection.send(acknowledged(message, claimed.outcome, content))
+
+    @property
+    def _via(self) -> str:
+        """From where what comes here is said to come."""
+        query = self._query
+        is_inbox = query.waiting == "inbox" and query.conversation_id is None
+        return "inbox" if is_inbox else "websocket"
 
     async def _stop(self, message: client.StopMessage) -> None:
         """Acknowledged when the runs have really ended."""
@@ -171,6 +210,8 @@ class ChatConsumer:
             await self._connection.reject()
             return
         await self._connection.accept()
+        if self._query.extended:  # the page, which shows what is said to it
+            translation.activate(language_of(self._scope))
         sweeper.add(self._subscriptions)
         try:
             reason = await self._connection.live(
@@ -198,6 +239,9 @@ class ChatConsumer:
         self._address = address_of(request_of(self._scope))
         for refusal in self._wrong:
             await self._refuse(refusal)
+        if self._query.extended and self._query.waiting:
+            self._subscriptions.all_waiting = self._query.waiting == "inbox"
+            waiting_counts.add(self._subscriptions)
         if self._conversation_id is not None:
             self._subscriptions.awaited.add(self._conversation_id)
             await self._subscriptions.follow(self._conversation_id, after=self._query.last_sequence)

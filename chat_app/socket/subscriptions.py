@@ -1,18 +1,23 @@
 """The conversations that a socket follows: a feed for each, from the cursor that the client has."""
 
 import asyncio
+from contextlib import suppress
 from uuid import UUID
 
 from chat_app.feed import cursors
 from chat_app.feed.feed import Feed
+from chat_app.feed.limits import ClientGone
 from chat_app.feed.plain_feed import PlainFeed
 from chat_app.feed.selectors import find_conversation, read_opening
 from chat_app.feed.sweeper import sweeper
+from chat_app.feed.waiting_counts import waiting_counts
 from chat_app.identity import Identity
 from chat_app.protocol.parsing import Refusal
+from chat_app.protocol.replies import waiting_prompts
 from chat_app.socket.authentication import Authentication
 from chat_app.socket.connection import Connection
 from chat_app.socket.refusals import Refusals
+from sessions_app.conversations.given.waiting import Waiting
 from sessions_app.errors import NotFound
 from sessions_app.notify.groups import group_name
 from sessions_app.storage import reads
@@ -34,6 +39,11 @@ class Subscriptions:
     ) -> None:
         self.feeds: dict[UUID, Feed] = {}
         self.awaited: set[str] = set()
+        self.waiting: Waiting | None = None
+        self.all_waiting = (
+            False  # whether to tell also when others wait than before, though as many
+        )
+        self._told_waiting: Waiting | None = None
         self.wake, self.end = connection.wake, connection.end
         self._ids: dict[str, UUID] = {}
         self._following = asyncio.Lock()
@@ -55,13 +65,25 @@ class Subscriptions:
     async def close(self) -> None:
         """Leave all conversations."""
         await sweeper.remove(self)
+        await waiting_counts.remove(self)
         for conversation in list(self.feeds):
             await self._unfollow(conversation)
 
     async def woken(self) -> None:
-        """News was lost, or the conversation that the connection named has come to be."""
+        """News was lost, the conversation that the connection named has come to be, one was
+        deleted, or more or fewer questions wait.
+        """
+        if (waiting := self.waiting) is not None:
+            now = waiting if self.all_waiting else Waiting(waiting.prompts)
+            if now != self._told_waiting:
+                gone = now.gone_since(self._told_waiting)
+                self._told_waiting = now
+                with suppress(ClientGone):
+                    await self._connection.send(waiting_prompts(waiting.prompts, gone))
         for feed in list(self.feeds.values()):
-            if feed.behind:
+            if feed.deleted:
+                await self._leave_deleted(feed)
+            elif feed.behind:
                 await feed.advance()
         for name in list(self.awaited):
             await self.follow(name, after=0)
@@ -125,6 +147,13 @@ class Subscriptions:
         await self._connection.listener.leave(group_name(conversation))
         if last and feed.started:
             await cursors.keep(conversation, user, feed.cursor)
+
+    async def _leave_deleted(self, feed: Feed) -> None:
+        await self._unfollow(feed.conversation)
+        refusal = Refusal("invalid_message", "The conversation was deleted.", deleted=True)
+        refusal.conversation_id = feed.conversation_id
+        with suppress(ClientGone):
+            await self._refusals.tell(refusal)
 
     async def _tell_lost(self, conversation_id: str, after: int, last: int) -> None:
         refusal = Refusal(

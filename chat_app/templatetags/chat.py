@@ -1,9 +1,16 @@
-"""Filters of the chat's templates."""
+"""What the chat's templates use."""
+
+from typing import Any
 
 from django import template
 
-from chat_app.page.texts import markdown
+from chat_app.page.look.preferences import PREFERENCES, SWITCHES
 
 register = template.Library()
-register.filter("markdown", markdown.render)
-register.filter("visible", markdown.visible)
+
+
+@register.simple_tag(takes_context=True)
+def preference(context: dict[str, Any], name: str) -> str:
+    """What the reader has chosen of that name."""
+    [found] = [each for each in (*PREFERENCES, *SWITCHES) if each.name == name]
+    return found.chosen(context.get("request"))

@@ -38,6 +38,7 @@ class Cluster:
             "SECRET_KEY": secret_key,
             "HOST": plan.host,
             "PORT": str(plan.port),
+            "FILES_DIR": str(plan.directory / "files"),
         }
 
     def start(self) -> str:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from natproject.serving import WEBSOCKET_MAX_SIZE
 from natproject.settings.env import ROOT, load
 from natproject.settings.logs import configure_logging
-from natproject.settings.static_files import are_collected
+from natproject.settings.static_files import add_headers, are_collected
 from sessions_app.storage import databases
 
 given = load()
@@ -28,6 +28,7 @@ OPENAI_MODEL = given.OPENAI_MODEL
 HITL = {
     "EXTRA_WORKFLOWS": {"probe": {}} if given.PROBE_WORKFLOW else {},
     "CALLBACKS_URL": f"{PUBLIC_URL}/callbacks/",
+    "PUBLIC_URL": PUBLIC_URL,
     "HEALTH_URL": f"http://{HOST}:{PORT}/health",
     "SIGN_OUT_URL": "sign-out",
     "PASSWORD_URL": "password",
@@ -63,6 +64,7 @@ MIDDLEWARE = [
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "chat_app.identity.session_timeouts.session_timeouts",
+    "chat_app.page.look.language.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -126,6 +128,14 @@ LOGOUT_REDIRECT_URL = "sign-in"
 
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "German"), ("ja", "Japanese")]
+
+# What people attach to messages, for nobody else on the machine; it has no URL of its own.
+MEDIA_ROOT = given.FILES_DIR or DATA_DIR / "files"
+if given.cluster and given.FILES_DIR is None:
+    HITL.setdefault("MAX_FILES", 0)  # a worker would not see what a web process has written
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
@@ -135,6 +145,7 @@ STATICFILES_DIRS = [ROOT / "static"]
 SERVESTATIC_USE_FINDERS = DEBUG or not are_collected(STATIC_ROOT, ROOT / "static")
 SERVESTATIC_USE_MANIFEST = not SERVESTATIC_USE_FINDERS
 SERVESTATIC_MAX_AGE = 0
+SERVESTATIC_ADD_HEADERS_FUNCTION = add_headers
 SERVESTATIC_USE_ZSTD = False
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -146,13 +157,11 @@ STORAGES = {
 }
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
 
+# Each answer carries it. Scripts, styles and connections are as the default has it.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'self'"],
-        "script-src": ["'self'"],
-        "style-src": ["'self'"],
         "img-src": ["'self'", "data:"],
-        "connect-src": ["'self'"],
         "object-src": ["'none'"],
         "frame-ancestors": ["'none'"],
         "base-uri": ["'none'"],

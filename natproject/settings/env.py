@@ -46,6 +46,9 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
         description="a long random text (one process may leave it out and have one made)",
     )
     DATA_DIR: Path = Field(default=ROOT / "var", description="a directory that can be written")
+    FILES_DIR: Path | None = Field(
+        default=None, description="a directory that all processes share, for what people attach"
+    )
     DATABASE_URL: str = Field(
         default="",
         description="a PostgreSQL URL, such as postgresql://chat:secret@db.example:5432/chat",
@@ -86,6 +89,7 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
         "ALLOWED_ORIGINS",
         "JWT_AUDIENCE",
         "JWT_ALGORITHMS",
+        "FILE_TYPES",
         mode="before",
     )
     @classmethod

@@ -1,6 +1,7 @@
 """Static files: as they lie, or collected, with their hash in their names and compressed."""
 
 from pathlib import Path
+from wsgiref.headers import Headers
 
 import django
 from servestatic.storage import CompressedManifestStaticFilesStorage
@@ -10,6 +11,11 @@ class CollectedFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc
     """What `collectstatic` makes. A module imports others by their hashed names too."""
 
     support_js_module_import_aggregation = True
+
+
+def add_headers(headers: Headers, _path: str, _url: str) -> None:
+    """A static file is no page: the policy that says so is the shortest, and comes with each."""
+    headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
 
 
 def are_collected(root: Path, sources: Path) -> bool:

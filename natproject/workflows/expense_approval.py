@@ -1,7 +1,7 @@
 """An expense claim: it is read from the message, completed by questions, approved and booked.
 
-Shows every type of prompt, a deadline with a declared default, steps with a retry, and a per-user
-builder with state.
+Shows every type of prompt, one that others answer, a deadline with a declared default, steps with a
+retry, and a per-user builder with state.
 """
 
 import re
@@ -24,6 +24,7 @@ from sessions_app.workflows import (
     RadioPrompt,
     Retry,
     TextPrompt,
+    group,
     workflow,
 )
 
@@ -47,6 +48,7 @@ class ExpenseOptions(BaseModel, extra="forbid"):
     """What `workflows.yaml` may set under `options`."""
 
     cost_centres: list[str] = Field(["Sales", "Engineering", "Administration"], min_length=1)
+    approvers: str | None = Field(None, description="a group, or null: whoever claims approves")
     approval_timeout: float = Field(3 * 86400, gt=0, description="seconds to approve in")
 
 
@@ -108,6 +110,7 @@ async def open_ledger(user: Person, options: ExpenseOptions) -> AsyncIterator[Le
     description="Claims an expense: asks for what is missing, gets an approval and books it.",
     starters=("Taxi to the airport, 84.50", "Dinner with a customer: 236 EUR", "A new keyboard"),
     asks=("what is missing of the claim", "whether it is approved"),
+    takes_files=True,
     options=ExpenseOptions,
     per_user_builder=open_ledger,
 )
@@ -126,11 +129,12 @@ async def expense_approval(message: Message, context: Context) -> AsyncGenerator
         BinaryPrompt(
             text=f"Approve {claim.amount:.2f} € for {claim.purpose}?",
             options=DECISIONS,
-            details={**rows(claim)},
+            details={**rows(claim), **attached(context)},
             timeout=context.options.approval_timeout,
             default="reject",
             error="Nobody decided in time, so the claim is rejected.",
-        )
+        ),
+        to=group(context.options.approvers) if context.options.approvers else None,
     )
     if decision.value == "reject":
         reason = "nobody decided in time" if decision.is_default else f"by {decision.by}"
@@ -194,6 +198,12 @@ def rows(claim: Claim) -> dict[str, str]:
         "Papers": ", ".join(option.label for option in PAPERS if option.value in claim.papers),
         "Purpose": claim.purpose,
     }
+
+
+def attached(context: Context) -> dict[str, str]:
+    """The papers that came with the message, where there are any."""
+    names = ", ".join(file.name for file in context.files)
+    return {"Attached": names} if names else {}
 
 
 def table(claim: Claim) -> str:

@@ -34,7 +34,7 @@ class ConversationAdmin(ReadOnlyAdmin):
 
     chat = staticmethod(runs.chat)
     list_display = ("title", "owner", "workflow", "last_sequence", "created_at", "updated_at")
-    list_filter = ("workflow",)
+    list_filter = ("workflow", ("deleted_at", admin.EmptyFieldListFilter))
     list_select_related = ("owner",)
     search_fields = (
         "title",
@@ -49,7 +49,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         "title",
         ("owner", "workflow"),
         ("id", "conversation_id"),
-        ("created_at", "updated_at"),
+        ("created_at", "updated_at", "deleted_at"),
         ("last_sequence", "everything", "chat"),
     )
     readonly_fields = ("everything", "chat")

@@ -89,10 +89,13 @@ def overview() -> Overview:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits for people: how much, and the prompts whose deadlines come first."""
+    """What waits for people: how much, and the prompts whose deadlines come first. `overdue` ones
+    should have been answered; those `due` expire within the hour.
+    """
 
     count: int
     due: int
+    overdue: int
     first: list[Interaction]
 
 
@@ -100,8 +103,11 @@ def waiting() -> Waiting:
     """Look now. What has no deadline comes last."""
     pending = Interaction.objects.filter(status=Interaction.Status.PENDING)
     soon = Q(expires_at__lt=timezone.now() + timedelta(hours=1))
-    first = pending.select_related("run__conversation__owner").order_by(*BY_DEADLINE)
-    counts = pending.aggregate(count=Count("pk"), due=Count("pk", filter=soon))
+    first = pending.select_related("run__conversation__owner", "assignee").order_by(*BY_DEADLINE)
+    late = Q(due_at__lt=timezone.now())
+    counts = pending.aggregate(
+        count=Count("pk"), due=Count("pk", filter=soon), overdue=Count("pk", filter=late)
+    )
     return Waiting(**counts, first=list(first[:FIRST]))
 
 

@@ -15,13 +15,12 @@ from django.utils.html import format_html, format_html_join
 from sessions_app.admin.events import EventsInline, JournalInline
 from sessions_app.admin.forms.fork import ForkForm
 from sessions_app.admin.forms.send import SendForm, awaited
-from sessions_app.admin.interaction import InteractionsInline
+from sessions_app.admin.prompts.interaction import InteractionsInline
 from sessions_app.admin.read_only import USERNAME, ReadOnlyAdmin
 from sessions_app.admin.texts import runs
-from sessions_app.conversations.feedback import as_line
 from sessions_app.conversations.forks import WantedFork
 from sessions_app.errors import SessionsError
-from sessions_app.models import Run
+from sessions_app.models import Feedback, Run
 from sessions_app.operations import operators
 from sessions_app.runs import Outcome
 from sessions_app.runs import send as send_to_run
@@ -46,6 +45,7 @@ STORED = (
     ("message_id", "client_format"),
     ("parent", "children"),
     ("forked_from", "fork_position", "forked_to"),
+    "follows",
     ("metadata", "patches"),
 )
 
@@ -252,7 +252,7 @@ class RunAdmin(ReadOnlyAdmin):
     @admin.display(description="feedback")
     def opinion(self, run: Run) -> str:
         """What its owner thinks of it."""
-        return as_line(run.feedback)
+        return str(Feedback.objects.filter(run=run).first() or "")
 
     @admin.display(description="children")
     def children(self, run: Run) -> Any:

@@ -4,14 +4,18 @@ Each answer is one transaction. One conditional UPDATE decides who is first; the
 it is woken after the commit.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext_lazy as _
+
+from sessions_app.conversations.access import audit, votes
+from sessions_app.conversations.given import attachments, claims
 from sessions_app.conversations.settlement import (
     InteractionRecord,
     Settlement,
@@ -19,15 +23,16 @@ from sessions_app.conversations.settlement import (
     settle,
 )
 from sessions_app.errors import Invalid
-from sessions_app.models import Interaction
-from sessions_app.models.people import Person, UserId, users
+from sessions_app.models import Attachment, AuditEntry, Interaction
+from sessions_app.models.people import Person, users
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.storable import check_storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
-from sessions_app.workflows.prompts import load_prompt
+from sessions_app.workflows.assignment import Assignment
+from sessions_app.workflows.prompts import FormPrompt, load_prompt
 
 
 class Outcome(StrEnum):
@@ -37,10 +42,12 @@ class Outcome(StrEnum):
     DUPLICATE = "duplicate"  # it was the answer already
     STALE = "stale"  # another answer was faster, or the run ended
     EXPIRED = "expired"  # the deadline passed first
+    VOTED = "voted"  # it counts; the prompt needs the same answer from more people
+    CLAIMED = "claimed"  # somebody else has claimed the prompt
     NOT_FOUND = "not_found"  # there is no such interaction for this person
 
 
-TAKEN = (Outcome.ACCEPTED, Outcome.DUPLICATE)
+TAKEN = (Outcome.ACCEPTED, Outcome.DUPLICATE, Outcome.VOTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,8 @@ class IncomingAnswer:
     interaction: str | None = None
     names: Sequence[str] = ()
     version: int | None = None
+    # Of a form, by its fields; kept before.
+    files: Mapping[str, Attachment] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +92,64 @@ async def answer(
             prompts are pending and none is named.
     """
     for text in (answer.value, *(answer.values or ()), answer.answer_id):
-        check_storable("The answer", text)
-    return await writer.write(lambda tx: _answer(tx, by, conversation_id, answer))
+        check_storable(_("The answer"), text)
+    return await writer.write(audit.from_here(lambda tx: _answer(tx, by, conversation_id, answer)))
+
+
+async def answer_together(
+    *, by: Person, conversation_id: str | None, answers: Sequence[IncomingAnswer]
+) -> AnswerResult:
+    """Settle several interactions, or none: then the result is that of one that came too late.
+
+    Raises:
+        Invalid: one is none that its prompt takes; `errors` says which, by interaction, and of a
+            form by that, a dash, and the field.
+    """
+    for one in answers:
+        for text in (one.value, *(one.values or ()), one.answer_id):
+            check_storable(_("The answer"), text)
+    return await writer.write(lambda tx: _answer_together(tx, by, conversation_id, answers))
+
+
+def _answer_together(
+    tx: Transaction, by: Person, conversation_id: str | None, answers: Sequence[IncomingAnswer]
+) -> AnswerResult:
+    """All are looked at before the first is settled: what is refused has written nothing."""
+    errors: dict[str, list[Any]] = {}
+    taken: list[tuple[InteractionRecord, IncomingAnswer]] = []
+    result = AnswerResult(Outcome.NOT_FOUND)
+    for one in answers:
+        interaction = _find(by, conversation_id, one)
+        if interaction is None:
+            return AnswerResult(Outcome.NOT_FOUND)
+        is_mine = interaction.assignee in (None, by.id)
+        if not (is_mine and _waits(tx, interaction)):
+            result = settle_by(tx, interaction, by, one)
+            if result.outcome not in TAKEN:
+                return result
+            continue
+        taken.append((interaction, one))
+        try:
+            _checked(interaction, one)
+        except Invalid as error:
+            fields = error.details.get("errors", {"": [error.args[0]]})
+            errors |= {f"{one.interaction}-{name}".rstrip("-"): fields[name] for name in fields}
+    if errors:
+        raise Invalid(_("Look at what is marked."), errors=errors)
+    for interaction, one in taken:
+        result = settle_by(tx, interaction, by, one)
+    return result
+
+
+def _waits(tx: Transaction, interaction: InteractionRecord) -> bool:
+    is_over = interaction.expires_at is not None and interaction.expires_at <= tx.now
+    return interaction.status == Interaction.Status.PENDING and not is_over
 
 
 def _answer(
     tx: Transaction, by: Person, conversation_id: str | None, given: IncomingAnswer
 ) -> AnswerResult:
-    interaction = _find(by.id, conversation_id, given)
+    interaction = _find(by, conversation_id, given)
     return (
         AnswerResult(Outcome.NOT_FOUND)
         if interaction is None
@@ -99,12 +158,20 @@ def _answer(
 
 
 def settle_by(
-    tx: Transaction, interaction: InteractionRecord, by: Person, given: IncomingAnswer
+    tx: Transaction,
+    interaction: InteractionRecord,
+    by: Person,
+    given: IncomingAnswer,
+    *,
+    over_claims: bool = False,
 ) -> AnswerResult:
-    """Settle the interaction with this person's answer, or say why it is too late."""
+    """Settle the interaction with this person's answer, or say why it is too late.
+
+    `over_claims`: whether somebody else has claimed it does not matter.
+    """
     if interaction.status != Interaction.Status.PENDING:
         return _too_late(interaction, by, given)
-    if interaction.expires_at is not None and interaction.expires_at <= tx.now:
+    if not _waits(tx, interaction):
         response = _expired_response(interaction)
         if not _settle(
             tx, interaction, Settlement(Interaction.Status.EXPIRED, "deadline", response)
@@ -120,13 +187,52 @@ def settle_by(
         )
     if given.version is not None and given.version != interaction.version:
         return AnswerResult(Outcome.STALE, interaction.id, interaction.status)
-    response = load_prompt(interaction.prompt).check(given.value, given.values)
+    response = _checked(interaction, given)
+    if interaction.assignment is not None:
+        if not over_claims and interaction.assignee not in (None, by.id):
+            assignee = claims.standing(interaction).assignee
+            return AnswerResult(Outcome.CLAIMED, interaction.id, interaction.status, by=assignee)
+        votes = _vote(tx, interaction, by, given, response)
+        if votes is None:
+            return AnswerResult(Outcome.VOTED, interaction.id, interaction.status)
+        response = {**response, "votes": votes}
     status = Interaction.Status.ANSWERED
     if not _settle(tx, interaction, Settlement(status, given.via, response, by, given.answer_id)):
         return _too_late(_again(interaction), by, given)
+    attachments.take(tx, interaction.run_id, list(given.files.values()))
     return AnswerResult(
         Outcome.ACCEPTED, interaction.id, status.value, response, by.username, tx.now, given.via
     )
+
+
+def _checked(interaction: InteractionRecord, given: IncomingAnswer) -> dict[str, Any]:
+    """The answer as it is stored; Invalid if the prompt does not take it."""
+    prompt = load_prompt(interaction.prompt)
+    if isinstance(prompt, FormPrompt):
+        files = {name: attachment.file for name, attachment in given.files.items()}
+        return prompt.check(given.value, given.values, files)
+    return prompt.check(given.value, given.values)
+
+
+def _vote(
+    tx: Transaction,
+    interaction: InteractionRecord,
+    by: Person,
+    given: IncomingAnswer,
+    response: dict[str, Any],
+) -> list[dict[str, Any]] | None:
+    """The votes, with this one, which decides; None while it does not."""
+    rules = Assignment.model_validate(interaction.assignment)
+    if rules.four_eyes and interaction.owner == by.id:
+        raise Invalid(_("Somebody else must answer this: it was asked for you."))
+    cast = votes.cast(tx, interaction.id, by, response, via=given.via, answer_id=given.answer_id)
+    agreeing = votes.agreeing(cast, response)
+    if agreeing >= rules.votes:
+        return [votes.told(one) for one in cast]
+    action = AuditEntry.Action.VOTED
+    audit.record(tx, interaction.audited, action, by=by, via=given.via, response=response)
+    claims.tell(tx, interaction, action, by, votes=len(cast), needed=rules.votes)
+    return None
 
 
 def expire(tx: Transaction, interaction: InteractionRecord, *, via: str = "deadline") -> bool:
@@ -165,22 +271,22 @@ def _settle(tx: Transaction, interaction: InteractionRecord, settlement: Settlem
 
 
 def _find(
-    user: UserId, conversation_id: str | None, given: IncomingAnswer
+    by: Person, conversation_id: str | None, given: IncomingAnswer
 ) -> InteractionRecord | None:
     """The interaction that is meant, among those that this person may answer.
 
     One of another person is not told from one that does not exist.
     """
-    mine = partial(find_interactions, owner=user, conversation_id=conversation_id)
+    mine = partial(find_interactions, owner=by.id, conversation_id=conversation_id)
     if given.interaction is not None:
         found = mine(interaction=UUID(given.interaction)) if sql.is_uuid(given.interaction) else []
-        return found[0] if found else None
+        return found[0] if found else claims.find_assigned(given.interaction, by)
     if conversation_id is None:
         return None
     for name in filter(sql.is_uuid, given.names):
         if found := mine(interaction=UUID(name)):
             return found[0]
-        if find_interactions(owner=user, interaction=UUID(name)):
+        if find_interactions(owner=by.id, interaction=UUID(name)):
             return None  # another conversation's; never taken for the one that is pending here
     pending = mine(pending=True)
     if len(pending) > 1:
@@ -200,9 +306,9 @@ def _too_late(interaction: InteractionRecord, by: Person, given: IncomingAnswer)
         outcome = Outcome.EXPIRED
     elif (interaction.answer_id, interaction.by) == (given.answer_id, by.id):
         try:
-            if (
-                load_prompt(interaction.prompt).check(given.value, given.values)
-                == interaction.response
+            # A file that comes again is another one.
+            if given.files or (
+                _checked(interaction, given).items() <= (interaction.response or {}).items()
             ):
                 outcome = Outcome.DUPLICATE
         except Invalid:

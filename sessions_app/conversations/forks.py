@@ -6,9 +6,11 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid4
 
+from sessions_app.conversations.given.attachments import shown
+from sessions_app.conversations.listing import lock_kept
 from sessions_app.conversations.messages import ACTIVE, SUBMITTED, interrupt, traced
 from sessions_app.errors import Busy, Invalid, NotFound
-from sessions_app.models import Event, Interaction, JournalEntry, Run
+from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
 from sessions_app.storage.records import RunRecord
@@ -34,7 +36,7 @@ def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
     """Begin the new run, in the same conversation; see `runs.fork`.
 
     Raises:
-        NotFound: there is no such run.
+        NotFound: there is no such run, or its conversation is deleted.
         Invalid: it has not come to that position, or it is a child.
         UnknownWorkflow: its workflow is not offered.
         Busy: a run is active in the conversation, and the workflow takes one at a time.
@@ -45,7 +47,7 @@ def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
     if source.parent_id is not None:
         raise Invalid("Another run has begun this one: fork that one.")
     conversation = source.conversation
-    tx.lock(conversation.id)
+    lock_kept(tx, conversation.id)
     for found, _ in sql.fetch(SUBMITTED, (conversation.id, wanted.key)):
         return sql.read_uuid(found)
     offered = registry.get(conversation.workflow)
@@ -58,13 +60,16 @@ def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
     record = RunRecord(fork.id, fork.conversation_id, fork.message_id, fork.client_format)
     if policy == "interrupt":
         interrupt(tx, record, only_asking=False)
-    payload = {
+    payload: dict[str, Any] = {
         "message_id": fork.message_id,
         "text": fork.text,
         "client_format": fork.client_format,
         "fork": {"run": str(source.id), "position": wanted.position, "by": wanted.by},
     }
+    if files := source.metadata.get("files"):
+        payload["files"] = [shown(file) for file in files]
     tx.append(record, Event.Type.USER_MESSAGE.value, payload)
+    Conversation.objects.filter(pk=conversation.id).update(branched=True)
     _copy(tx, past, fork)
     announce(tx, fork.key)
     return fork.id
@@ -156,7 +161,7 @@ def _copy(tx: Transaction, past: _Past, fork: Run) -> None:
     sequence = 0
     for type_, payload in past.events():
         sequence = tx.append(fork, type_, _named_anew(payload, fork, ids))
-        if type_ == Event.Type.INTERACTION:
+        if type_ in (Event.Type.INTERACTION, Event.Type.ASSIGNMENT):
             past.interactions[payload["interaction_id"]].sequence = sequence
     for id_, interaction in past.interactions.items():
         interaction.id, interaction.run = ids[id_], fork

@@ -1,8 +1,19 @@
-"""How a conversation stands in its owner's list: what it is called there."""
+"""How a conversation stands in its owner's list: what it is called there, and whether it is.
 
+One that is deleted is at no door but `restore`. Its runs are asked to stop, which stays so.
+"""
+
+from uuid import UUID
+
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from sessions_app.conversations.messages import request_stop
 from sessions_app.errors import Invalid, NotFound
-from sessions_app.models import Conversation
+from sessions_app.models import Conversation, Run
 from sessions_app.models.people import UserId
+from sessions_app.notify.groups import group_name, send_to_group
+from sessions_app.notify.news import LOOK, PROMPTS, PROMPTS_CHANGED
 from sessions_app.storage.storable import check_storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -18,19 +29,82 @@ async def rename(*, owner: UserId, conversation_id: str, title: str) -> None:
         NotFound: there is no such conversation.
     """
     title = " ".join(title.split())
-    check_storable("The title", title)
+    check_storable(_("The title"), title)
     if not any(character.isprintable() for character in title):
-        raise Invalid("The title is empty. Write one.")
+        raise Invalid(_("The title is empty. Write one."))
     if len(title) > MAX_TITLE:
         raise Invalid(
-            f"The title has {len(title):,} characters; at most {MAX_TITLE:,} are taken. "
-            "Shorten it.",
+            format_lazy(
+                _("The title has {length} characters; at most {most} are taken. Shorten it."),
+                length=f"{len(title):,}",
+                most=f"{MAX_TITLE:,}",
+            ),
             max_length=MAX_TITLE,
         )
-    await writer.write(lambda tx: _change(tx, owner, conversation_id, title=title))
+    await writer.write(lambda tx: _rename(tx, owner, conversation_id, title))
 
 
-def _change(_: Transaction, owner: UserId, conversation_id: str, **values: object) -> None:
-    mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
-    if not mine.update(**values):
+async def delete(*, owner: UserId, conversation_id: str) -> None:
+    """Take the owner's conversation from every door but `restore`, and ask its runs to stop.
+
+    A day later `retention` deletes it with all that belongs to it.
+
+    Raises:
+        NotFound: there is no such conversation.
+    """
+    deleted = await writer.write(lambda tx: _delete(tx, owner, conversation_id))
+    # Whoever follows it is told, and who counts what waits.
+    await send_to_group(group_name(deleted), LOOK)
+    await send_to_group(PROMPTS, PROMPTS_CHANGED)
+
+
+async def restore(*, owner: UserId, conversation_id: str) -> None:
+    """Undo `delete`.
+
+    Raises:
+        NotFound: there is no such conversation, or not any more.
+    """
+    await writer.write(lambda tx: _restore(tx, owner, conversation_id))
+
+
+def lock_kept(tx: Transaction, conversation: UUID) -> None:
+    """Lock it, as `Transaction.lock` does, for a run of it that is to go on, or begin.
+
+    Raises:
+        NotFound: its owner has deleted it.
+    """
+    tx.lock(conversation)
+    if not Conversation.objects.filter(pk=conversation, deleted_at=None).exists():
+        raise NotFound("The conversation of this run was deleted by its owner.")
+
+
+def _rename(tx: Transaction, owner: UserId, conversation_id: str, title: str) -> None:
+    if not Conversation.objects.of(owner, conversation_id).update(title=title):
         raise NotFound("There is no such conversation.")
+
+
+def _delete(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
+    found = _find(tx, owner, conversation_id)
+    Conversation.objects.filter(pk=found, deleted_at=None).update(deleted_at=tx.now)
+    alive = (*Run.UNFINISHED, Run.Status.SUSPENDED)
+    for run in Run.objects.filter(conversation=found, status__in=alive).order_by("created_at"):
+        request_stop(tx, run)
+    return found
+
+
+def _restore(tx: Transaction, owner: UserId, conversation_id: str) -> None:
+    Conversation.objects.filter(pk=_find(tx, owner, conversation_id)).update(deleted_at=None)
+
+
+def _find(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
+    """Also one that is deleted. Locked: a message comes before, and its run is stopped, or after.
+
+    Raises:
+        NotFound: there is none.
+    """
+    mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
+    found = mine.values_list("pk", flat=True).first()
+    if found is None:
+        raise NotFound("There is no such conversation.")
+    tx.lock(found)
+    return found

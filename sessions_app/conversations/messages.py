@@ -4,14 +4,19 @@ Each function is one transaction, committed by the one writer; the hosts are wok
 A crash before it leaves nothing, one after it leaves work that the next start takes up.
 """
 
+from collections.abc import Container
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sessions_app.conversations import access
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from sessions_app.conversations.access import workflows
+from sessions_app.conversations.given import attachments
 from sessions_app.errors import Busy, Invalid, NotFound, UnknownWorkflow
-from sessions_app.models import Conversation, Event, Run
+from sessions_app.models import Attachment, Conversation, Event, Run
 from sessions_app.models.people import UserId
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
@@ -20,6 +25,7 @@ from sessions_app.storage.storable import check_storable, storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
+from sessions_app.workflows.calls.branches import Place, find_place
 from sessions_app.workflows.config import Policy
 from sessions_app.workflows.trace import Trace
 
@@ -31,7 +37,7 @@ TITLE = 80
 OnlyAsking = Literal["interrupt_asking"]
 
 CONVERSATION = """
-    SELECT id, workflow FROM sessions_app_conversation
+    SELECT id, workflow, deleted_at FROM sessions_app_conversation
     WHERE owner_id = %s AND conversation_id = %s
 """
 ACTIVE = """
@@ -60,7 +66,12 @@ class IncomingMessage:
     """A user message as it comes in. `message_id` is the client's: its repeat starts nothing.
 
     `model` is what a client of OpenAI's calls a model: a workflow's name, or any other.
+    `files` are the ids of files that were kept for its conversation.
     `second_message` is what it does to active runs where the workflow leaves that open.
+    `replaces` is the run whose message this is another version of, with its files; without a text
+    it is said again.
+    `follows` is a run of the branch that this goes on with. Either begins a branch of its own, and
+    what is active on others is stopped.
     """
 
     message_id: str
@@ -70,6 +81,9 @@ class IncomingMessage:
     model: str | None = None
     metadata: dict[str, Any] | None = None
     second_message: Policy | OnlyAsking = "enqueue"
+    replaces: str | None = None
+    follows: str | None = None
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +105,8 @@ async def submit(
         Invalid: the text is empty or too long, or an id is.
         UnknownWorkflow: a new conversation names a workflow that is not offered.
         Busy: a run is active and the workflow takes one at a time.
+        NotFound: the run that it replaces or follows is not one of the conversation's messages, or
+            the conversation is deleted.
     """
     check_message(conversation_id, message)
     return await writer.write(lambda tx: submit_in(tx, owner, conversation_id, message))
@@ -98,7 +114,7 @@ async def submit(
 
 def known(owner: UserId, conversation_id: str, message_id: str) -> tuple[bool, bool]:
     """Whether there is such a conversation, and such a message in it. Reads."""
-    for conversation, _ in sql.fetch(CONVERSATION, (owner, conversation_id)):
+    for conversation, *_rest in sql.fetch(CONVERSATION, (owner, conversation_id)):
         return True, bool(sql.fetch(SUBMITTED, (conversation, message_id)))
     return False, False
 
@@ -126,19 +142,25 @@ def check_message(conversation_id: str, message: IncomingMessage) -> None:
     Raises:
         Invalid: the text is empty or too long, or an id is.
     """
-    if not message.text.strip():
-        raise Invalid("The message is empty. Write something and send it again.")
+    if not message.text.strip() and message.replaces is None and not message.files:
+        raise Invalid(_("The message is empty. Write something and send it again."))
     if len(message.text) > MAX_MESSAGE:
         raise Invalid(
-            f"The message has {len(message.text):,} characters; at most {MAX_MESSAGE:,} are taken. "
-            "Shorten it or send it in parts.",
+            format_lazy(
+                _(
+                    "The message has {length} characters; at most {most} are taken. Shorten it or "
+                    "send it in parts."
+                ),
+                length=f"{len(message.text):,}",
+                most=f"{MAX_MESSAGE:,}",
+            ),
             max_length=MAX_MESSAGE,
         )
     for name, value in (("conversation_id", conversation_id), ("id", message.message_id)):
         if not value or len(value) > MAX_NAME:
             raise Invalid(f"{name} must have 1 to {MAX_NAME} characters.")
         check_storable(name, value)
-    check_storable("The message", message.text)
+    check_storable(_("The message"), message.text)
     check_storable("workflow", message.workflow)
 
 
@@ -154,35 +176,78 @@ def submit_in(
 
     `trusted`: it is not the owner who asks for it, so the workflow may be one for others.
     """
+    found = attachments.find(owner, conversation_id, message.files) if message.files else []
+    conversation, workflow = _open(tx, owner, conversation_id, message, found, trusted=trusted)
+    offered = registry.get(workflow) if trusted else workflows.find(owner, workflow)
+    if found and not offered.workflow.takes_files:
+        raise Invalid(_("This workflow takes no files. Remove them, and send it again."))
+    policy = offered.policy or message.second_message
+    place = find_place(conversation, message.replaces, message.follows)
+    message, files = _whole(message, place, found) if place or found else (message, [])
+    if policy == "reject":
+        _check_free(conversation, message, place)
+    run = RunRecord(uuid4(), conversation, message.message_id, message.client_format)
+    key = offered.key(conversation=conversation, owner=owner)
+    if not insert_run(tx, run, key, message, place):
+        [(stored, sequence)] = sql.fetch(SUBMITTED, (conversation, message.message_id))
+        return SubmittedMessage(conversation, sql.read_uuid(stored), sequence, duplicate=True)
+    payload: dict[str, Any] = {
+        "message_id": message.message_id,
+        "text": message.text,
+        "client_format": message.client_format,
+    }
+    if place:
+        payload |= _begin_branch(tx, run, place)
+    if policy in ("interrupt", "interrupt_asking"):
+        interrupt(tx, run, only_asking=policy == "interrupt_asking")
+    if files:
+        attachments.take(tx, run.id, found)
+        payload["files"] = [attachments.shown(file) for file in files]
+    sequence = tx.append(run, Event.Type.USER_MESSAGE.value, payload)
+    announce(tx, key)
+    return SubmittedMessage(conversation, run.id, sequence, duplicate=False)
+
+
+def _open(
+    tx: Transaction,
+    owner: UserId,
+    conversation_id: str,
+    message: IncomingMessage,
+    files: list[Attachment],
+    *,
+    trusted: bool,
+) -> tuple[UUID, str]:
+    """The conversation, which begins if there is none of that name, and its workflow."""
     # Locked, as by `Transaction.lock`.
     locked = " FOR UPDATE" if sql.is_postgresql() else ""
     known = sql.fetch(CONVERSATION + locked, (owner, conversation_id))
     if not known:
         workflow = _new(owner, message, trusted=trusted)
-        _create(tx, owner, conversation_id, workflow, message)
+        title = message.text.strip() or "".join(file.name for file in files[:1])
+        _create(tx, owner, conversation_id, workflow, title)
         # Another process may have been faster: then it is theirs.
         known = sql.fetch(CONVERSATION + locked, (owner, conversation_id))
-    [(row_id, workflow)] = known
-    conversation = sql.read_uuid(row_id)
-    offered = registry.get(workflow) if trusted else access.find(owner, workflow)
-    policy = offered.policy or message.second_message
-    if policy == "reject":
-        _check_free(conversation, message)
-    run = RunRecord(uuid4(), conversation, message.message_id, message.client_format)
-    key = offered.key(conversation=conversation, owner=owner)
-    if not insert_run(tx, run, key, message):
-        [(stored, sequence)] = sql.fetch(SUBMITTED, (conversation, message.message_id))
-        return SubmittedMessage(conversation, sql.read_uuid(stored), sequence, duplicate=True)
-    if policy in ("interrupt", "interrupt_asking"):
-        interrupt(tx, run, only_asking=policy == "interrupt_asking")
-    payload = {
-        "message_id": message.message_id,
-        "text": message.text,
-        "client_format": message.client_format,
-    }
-    sequence = tx.append(run, Event.Type.USER_MESSAGE.value, payload)
-    announce(tx, key)
-    return SubmittedMessage(conversation, run.id, sequence, duplicate=False)
+    [(row_id, workflow, deleted_at)] = known
+    if deleted_at is not None:
+        raise NotFound(
+            _("This conversation was deleted. Have it back on its page, or begin another one.")
+        )
+    return sql.read_uuid(row_id), workflow
+
+
+def _whole(
+    message: IncomingMessage, place: Place | None, found: list[Attachment]
+) -> tuple[IncomingMessage, list[dict[str, Any]]]:
+    """With what it has of the message that it replaces, and with its files where each execution of
+    its run finds them; these, too.
+    """
+    text, files = message.text, []
+    if place and place.replaces:
+        text = text if text.strip() else place.replaces.text
+        files = place.replaces.metadata.get("files", [])
+    files = [*files, *(file.stored for file in found if file.stored not in files)]
+    metadata = {**(message.metadata or {}), "files": files} if files else message.metadata
+    return replace(message, text=text, metadata=metadata), files
 
 
 def _new(owner: UserId, message: IncomingMessage, *, trusted: bool) -> str:
@@ -191,43 +256,61 @@ def _new(owner: UserId, message: IncomingMessage, *, trusted: bool) -> str:
         return registry.get(message.workflow).workflow.name
     if message.workflow is None and message.model is not None:
         with suppress(UnknownWorkflow):
-            return access.find(owner, message.model).workflow.name
-    return access.find(owner, message.workflow).workflow.name
+            return workflows.find(owner, message.model).workflow.name
+    return workflows.find(owner, message.workflow).workflow.name
 
 
-def _create(
-    tx: Transaction, owner: UserId, conversation_id: str, workflow: str, message: IncomingMessage
-) -> None:
+def _create(tx: Transaction, owner: UserId, conversation_id: str, workflow: str, text: str) -> None:
     sql.insert_new(
         Conversation,
         id=uuid4(),
         owner_id=owner,
         conversation_id=conversation_id,
         workflow=workflow,
-        title=" ".join(message.text.split())[:TITLE],
+        title=" ".join(text.split())[:TITLE],
         last_sequence=0,
         created_at=tx.now,
         updated_at=tx.now,
+        listed_at=tx.now,
     )
 
 
-def _check_free(conversation: UUID, message: IncomingMessage) -> None:
-    """Before anything is written: no run is active, or the message is stored already.
+def _check_free(conversation: UUID, message: IncomingMessage, place: Place | None) -> None:
+    """Before anything is written: no run is active that stays so, or the message is stored already.
 
     Raises:
         Busy: it is not, and one is.
     """
-    if sql.fetch(ACTIVE, (conversation,)) and not sql.fetch(
-        SUBMITTED, (conversation, message.message_id)
-    ):
+    active = sql.fetch(ACTIVE, (conversation,))
+    if place:  # what is on other branches makes way
+        active = [row for row in active if sql.read_uuid(row[0]) in place.before]
+    if active and not sql.fetch(SUBMITTED, (conversation, message.message_id)):
         raise Busy
 
 
-def interrupt(tx: Transaction, by: RunRecord, *, only_asking: bool) -> None:
+def _begin_branch(tx: Transaction, run: RunRecord, place: Place) -> dict[str, Any]:
+    """Stop what is active on other branches, so that the run does not wait behind it. Returns what
+    the log says of the run.
+    """
+    Conversation.objects.filter(pk=run.conversation_id).update(branched=True)
+    interrupt(tx, run, only_asking=False, spared=place.before)
+    if place.replaces is None:
+        return {}
+    request_stop(tx, place.replaces)  # also if it is suspended
+    by = Conversation.objects.select_related("owner").get(pk=run.conversation_id).owner
+    fork = {"run": str(place.replaces.id), "position": 1, "by": by.get_username()}
+    return {"fork": fork}
+
+
+def interrupt(
+    tx: Transaction, by: RunRecord, *, only_asking: bool, spared: Container[UUID] = ()
+) -> None:
     """Have the other active runs of the conversation make way."""
     for run, asks in sql.fetch(ACTIVE, (by.conversation_id,)):
         if sql.read_uuid(run) != by.id and (asks or not only_asking):
-            request_stop(tx, _root(Run.objects.get(pk=run)))
+            root = _root(Run.objects.get(pk=run))
+            if root.id not in spared:
+                request_stop(tx, root)
 
 
 def _root(run: Run) -> Run:
@@ -235,7 +318,13 @@ def _root(run: Run) -> Run:
     return run if run.parent is None else _root(run.parent)
 
 
-def insert_run(tx: Transaction, run: RunRecord, key: str, message: IncomingMessage) -> bool:
+def insert_run(
+    tx: Transaction,
+    run: RunRecord,
+    key: str,
+    message: IncomingMessage,
+    place: Place | None = None,
+) -> bool:
     """Insert the run; False if there is one of this message."""
     parent = {} if run.parent is None else run.parent._asdict()
     return sql.insert_new(
@@ -253,6 +342,7 @@ def insert_run(tx: Transaction, run: RunRecord, key: str, message: IncomingMessa
         generation=0,
         crashes=0,
         created_at=tx.now,
+        **(place.columns if place else {}),
     )
 
 
@@ -300,9 +390,7 @@ def stop_run(tx: Transaction, run_id: UUID) -> bool:
 
 
 def _stop(tx: Transaction, owner: UserId, conversation_id: str, run_id: str | None) -> list[UUID]:
-    mine = Run.objects.filter(
-        conversation__owner_id=owner, conversation__conversation_id=conversation_id
-    )
+    mine = Run.objects.filter(conversation__in=Conversation.objects.of(owner, conversation_id))
     if not mine.exists():
         raise NotFound("There is no such conversation.")
     stoppable = list(

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db.models import Max
 
+from sessions_app.conversations.listing import lock_kept
 from sessions_app.errors import NotFound
 from sessions_app.models import Event, Interaction, JournalEntry, Run
 from sessions_app.notify.announce import announce
@@ -22,12 +23,12 @@ def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
     suspended.
 
     Raises:
-        NotFound: there is no such run.
+        NotFound: there is no such run, or its conversation is deleted.
     """
     run = Run.objects.filter(pk=run_id).first()
     if run is None:
         raise NotFound("There is no such run.")
-    tx.lock(run.conversation_id)
+    lock_kept(tx, run.conversation_id)
     run.refresh_from_db()
     if run.status not in ENDED:
         return False

@@ -5,7 +5,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sessions_app.models import Event, Interaction, Run
+from sessions_app.conversations.access import audit, candidates
+from sessions_app.conversations.access.audit import Audited
+from sessions_app.models import AuditEntry, Event, Interaction, Run
 from sessions_app.models.people import Person, UserId, read_user_id
 from sessions_app.signals import pending_signals
 from sessions_app.storage import sql
@@ -15,7 +17,8 @@ from sessions_app.storage.transaction import Transaction
 SELECT = """
     SELECT i.id, i.run_id, r.key, i.conversation_id, r.message_id, r.client_format,
            i.version, i.status, i.prompt, i.expires_at, i.response, i.answered_by_id,
-           i.answered_at, i.answered_via, i.answer_id
+           i.answered_at, i.answered_via, i.answer_id,
+           i.assignment, i.for_owner, i.assignee_id, c.owner_id
     FROM sessions_app_interaction i
     JOIN sessions_app_run r ON r.id = i.run_id
     JOIN sessions_app_conversation c ON c.id = i.conversation_id
@@ -41,6 +44,16 @@ class InteractionRecord(NamedTuple):
     at: datetime | None
     via: str
     answer_id: str
+    # None where it is its owner's alone.
+    assignment: dict[str, Any] | None
+    for_owner: bool
+    assignee: UserId | None
+    owner: UserId
+
+    @property
+    def audited(self) -> Audited:
+        """The prompt, as the audit names it."""
+        return Audited(self.id, self.run_id, self.key, self.prompt)
 
     @property
     def run(self) -> RunRecord:
@@ -69,10 +82,13 @@ def find_interactions(
     owner: UserId | None = None,
     conversation_id: str | None = None,
     pending: bool = False,
+    kept: bool = False,
 ) -> list[InteractionRecord]:
     """The interactions that fit all that is given, in the order of asking, as they stand now.
 
-    For who is about to settle one: their conversation is locked, as by `Transaction.lock`.
+    With an owner, they are those that the owner as such may answer, and not of a deleted
+    conversation, which is at no door of theirs; `kept` says only the latter. For
+    who is about to settle one: their conversation is locked, as by `Transaction.lock`.
     """
     conditions = {
         "i.id": interaction,
@@ -82,9 +98,18 @@ def find_interactions(
     }
     given = {column: value for column, value in conditions.items() if value is not None}
     where = " AND ".join([f"{column} = %s" for column in given])
+    if owner is not None:
+        where += " AND i.for_owner"
+    if kept or owner is not None:
+        where += " AND c.deleted_at IS NULL"
     locked = " FOR UPDATE OF c" if sql.is_postgresql() else ""
-    rows = sql.fetch(f"{SELECT} {where} ORDER BY i.sequence{locked}", tuple(given.values()))
-    return [_read(row) for row in rows]
+    query = f"{SELECT} {where} ORDER BY i.sequence{locked}"
+    found = [_read(row) for row in sql.fetch(query, tuple(given.values()))]
+    if locked and any(one.assignment is not None for one in found):
+        # Who had to wait for the lock has them as they were before it. One UPDATE decides who
+        # settles a prompt; claims have no such, and are read now that nobody changes them.
+        found = [_read(row) for row in sql.fetch(query, tuple(given.values()))]
+    return found
 
 
 def set_running(run: UUID, **where: Any) -> bool:
@@ -94,6 +119,12 @@ def set_running(run: UUID, **where: Any) -> bool:
     """
     running = {"status": Run.Status.RUNNING.value, "wake_at": None}
     return bool(sql.update(Run, running, id=run, status=Run.Status.WAITING.value, **where))
+
+
+def update_type(interaction: InteractionRecord) -> str:
+    """Of the event that tells of its end: only those for its owner count in the owner's list."""
+    kind = Event.Type.INTERACTION_UPDATE if interaction.for_owner else Event.Type.ASSIGNMENT_UPDATE
+    return kind.value
 
 
 def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settlement) -> bool:
@@ -127,7 +158,12 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
         "at": tx.now.isoformat(),
         "via": settlement.via,
     }
-    tx.append(interaction.run, Event.Type.INTERACTION_UPDATE.value, payload)
+    if interaction.assignment is not None:
+        candidates.settled(interaction.id)
+        done = {"response": settlement.response}
+        action = AuditEntry.Action(settlement.status.value)
+        audit.record(tx, interaction.audited, action, by=by, via=settlement.via, **done)
+    tx.append(interaction.run, update_type(interaction), payload)
     pending_signals.add(tx, "interaction_settled", interaction.run_id, interaction.id)
     if settlement.status != Interaction.Status.CANCELLED:
         set_running(interaction.run_id)
@@ -144,5 +180,9 @@ def _read(row: sql.Row) -> InteractionRecord:
         expires_at=sql.read_time(found.expires_at),
         response=sql.read_json(found.response),
         by=read_user_id(found.by),
+        assignment=found.assignment and sql.read_json(found.assignment),
+        for_owner=bool(found.for_owner),
+        assignee=read_user_id(found.assignee),
+        owner=read_user_id(found.owner),
         at=sql.read_time(found.at),
     )

@@ -11,7 +11,9 @@ from uuid import UUID, uuid4
 from django.utils import timezone
 from pydantic_core import from_json
 
-from sessions_app.conversations import access, arrivals, child_runs
+from sessions_app.conversations import arrivals, child_runs
+from sessions_app.conversations.access import workflows
+from sessions_app.conversations.access.assigning import Assigned, resolve
 from sessions_app.conversations.child_runs import NewChild
 from sessions_app.conversations.messages import IncomingMessage, check_message
 from sessions_app.errors import NonDeterminism, TooLarge
@@ -239,7 +241,8 @@ class DurableBackend:
                 new.append((one, interactions[position]))
         if interactions:
             with self._under_way(*interactions):
-                answers = await self._wait_for_people(set(interactions.values()), _new_prompts(new))
+                prompts = _new_prompts(new, await self._assigned(new))
+                answers = await self._wait_for_people(set(interactions.values()), prompts)
             responses |= {position: answers[one] for position, one in interactions.items()}
         for position, prompt in recorded.items():
             responses[position] = replace(responses[position], prompt=prompt)
@@ -276,7 +279,7 @@ class DurableBackend:
     async def _new_child(self, child: ChildCall) -> NewChild:
         """It serves the same request, and belongs to this run."""
         run, conversation = self._leased.run, self._conversation
-        offered = await reads.read(access.find, conversation.owner.id, child.workflow)
+        offered = await reads.read(workflows.find, conversation.owner.id, child.workflow)
         own = {"workflow-parent-id": str(run.id), "workflow-parent-name": conversation.workflow}
         headers = {**(self._metadata.get("headers") or {}), **own, **child.headers}
         id_ = uuid4()
@@ -349,6 +352,15 @@ class DurableBackend:
         if found not in ("", entry.difference):
             self._write(lambda tx: run_writes.note_difference(tx, self._leased, entry.call, found))
 
+    async def _assigned(self, asked: list[tuple[Asked, UUID]]) -> dict[UUID, Assigned]:
+        """Those that are for somebody else; nothing is looked up where none is."""
+        owner = self._conversation.owner.id
+        return {
+            interaction: await reads.read(resolve, one.assignment, owner)
+            for one, interaction in asked
+            if one.assignment is not None
+        }
+
     async def _wait_for_people(
         self, interactions: set[UUID], new: list[run_writes.NewPrompt]
     ) -> dict[UUID, StoredResponse]:
@@ -373,7 +385,9 @@ def _after(seconds: float | None) -> datetime | None:
     return None if seconds is None else timezone.now() + timedelta(seconds=seconds)
 
 
-def _new_prompts(asked: list[tuple[Asked, UUID]]) -> list[run_writes.NewPrompt]:
+def _new_prompts(
+    asked: list[tuple[Asked, UUID]], assigned: dict[UUID, Assigned]
+) -> list[run_writes.NewPrompt]:
     """Prompts that are asked at once, as they are stored.
 
     Raises:
@@ -389,5 +403,6 @@ def _new_prompts(asked: list[tuple[Asked, UUID]]) -> list[run_writes.NewPrompt]:
         if len(one.json) > limits.MAX_PROMPT:  # with the marks, which do not count
             what = f"The {type(one.prompt).__name__} {one.prompt.text[:50]!r}"
             check_size(what, stored, "MAX_PROMPT")
-        new.append((one.call, stored, interaction))
+        to = assigned.get(interaction)
+        new.append(run_writes.NewPrompt(one.call, stored, interaction, to))
     return new

@@ -18,6 +18,7 @@ from sessions_app.errors import (
     Fenced,
     NonDeterminism,
     NotJson,
+    RunEnded,
     SessionsError,
     StorageUnavailable,
     TookTooLong,
@@ -27,7 +28,7 @@ from sessions_app.hosting import run_writes
 from sessions_app.hosting.durable_backend import DurableBackend
 from sessions_app.hosting.lease import LeaseFreshness
 from sessions_app.hosting.run_selection import StartedRun
-from sessions_app.models import Run
+from sessions_app.models import Run, attached
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.sessions.runner import Runner
 from sessions_app.settings import RuntimeSettings
@@ -253,7 +254,8 @@ class RunTask:
     async def _execute(self) -> None:
         await self._freshness.wait_fresh()  # a builder may be built now
         started, run = self._started, self._started.run
-        message = Message(started.text, run.client_format, run.message_id)
+        files = attached(started.metadata)
+        message = Message(started.text, run.client_format, run.message_id, files)
         async with (
             self._manager.session(
                 user_manager=started.conversation.owner,
@@ -313,6 +315,8 @@ class RunTask:
             return
         try:
             self._backend.check_match()  # the workflow may have made another error of it
+            if isinstance(error, NonDeterminism):
+                raise error
         except NonDeterminism as mismatch:
             await self._suspend(mismatch)
         else:
@@ -396,6 +400,8 @@ class RunTask:
 
     def _written(self, future: "asyncio.Future[Any]") -> None:
         if future.cancelled() or (error := future.exception()) is None:
+            return
+        if isinstance(error, RunEnded):  # a call that was about to begin
             return
         if isinstance(error, Fenced):
             log.warning("write.fenced", run=str(self.id))

@@ -4,13 +4,16 @@ Each is one transaction, and fenced by the generation of the host's key.
 """
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sessions_app.conversations import arrivals, child_runs
+from sessions_app.conversations.access.assigning import Assigned, assign
+from sessions_app.conversations.access.audit import Audited
 from sessions_app.conversations.child_runs import NewChild
 from sessions_app.conversations.messages import stop_children
 from sessions_app.conversations.settlement import Settlement, find_interactions, set_running, settle
+from sessions_app.errors import RunEnded
 from sessions_app.hosting.lease import THIS_PROCESS, Lease
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.signals import pending_signals
@@ -23,8 +26,18 @@ from sessions_app.workflows.calls.journal import ASK, Call, CallResult, is_wait,
 
 # What is known by its `wait_id`.
 WAITS = (JournalEntry.Kind.WAIT, JournalEntry.Kind.RUN)
-# A call of `ask`, its prompt as it is stored, and the id of its interaction.
-NewPrompt = tuple[Call, dict[str, Any], UUID]
+
+
+class NewPrompt(NamedTuple):
+    """A call of `ask`, its prompt as it is stored, the id of its interaction, and for whom it is
+    where that is not its owner.
+    """
+
+    call: Call
+    stored: dict[str, Any]
+    interaction: UUID
+    assigned: Assigned | None
+
 
 # What people read of a run that does not fit its code.
 PAUSED = (
@@ -49,11 +62,21 @@ class LeasedRun:
         self.has_text = self.has_asked = self.has_children = not fresh
         # Whether the row counts crashes, which the run's first progress clears.
         self.suspect = crashes > 0
+        self.is_over = False
 
     def check(self, tx: Transaction) -> RunRecord:
         """The run, if its host is still the host."""
         self.lease.check(tx)
         return self.run
+
+    def check_open(self, tx: Transaction) -> RunRecord:
+        """As `check`, before it waits for something: nothing would end that of a run that is over.
+
+        The first call of a `gather` that fails may end it while others are about to begin.
+        """
+        if self.is_over:
+            raise RunEnded
+        return self.check(tx)
 
     def progressed(self, tx: Transaction) -> None:
         """It got on: the crashes before are none of its own."""
@@ -153,12 +176,12 @@ def open_interactions(
 
     `alone`: the run does nothing else meanwhile, so it is a person's turn.
     """
-    run = leased.check(tx)
+    run = leased.check_open(tx)
     leased.has_asked = True
-    for call, stored, interaction_id in prompts:
+    for call, stored, interaction_id, assigned in prompts:
         timeout = stored["timeout"]
         expires_at = tx.now + timedelta(seconds=timeout) if timeout else None
-        payload = {
+        payload: dict[str, Any] = {
             "interaction_id": str(interaction_id),
             "prompt": stored,
             "expires_at": expires_at.isoformat() if expires_at else None,
@@ -166,7 +189,13 @@ def open_interactions(
         }
         if run.parent is not None:
             payload["parent"] = str(run.parent.run)
-        sequence = tx.append(run, Event.Type.INTERACTION.value, payload)
+        type_, columns = Event.Type.INTERACTION, dict[str, Any]()
+        if assigned is not None:
+            payload["to"] = assigned.found.names
+            columns = assigned.columns(tx.now)
+            if not assigned.for_owner:
+                type_ = Event.Type.ASSIGNMENT
+        sequence = tx.append(run, type_.value, payload)
         sql.insert(
             Interaction,
             id=interaction_id,
@@ -182,7 +211,10 @@ def open_interactions(
             expires_at=expires_at,
             answered_via="",
             answer_id="",
+            **columns,
         )
+        if assigned is not None:
+            assign(tx, assigned, Audited(interaction_id, run.id, leased.lease.key, stored))
         pending_signals.add(tx, "interaction_opened", run.id, interaction_id)
     if alone:
         leased.wait(tx)
@@ -208,7 +240,7 @@ def begin_sleep(
     tx: Transaction, leased: LeasedRun, call: Call, *, until: datetime, alone: bool
 ) -> None:
     """A durable sleep: its end is journaled. `alone` as for `open_interactions`."""
-    run = leased.check(tx)
+    run = leased.check_open(tx)
     outcome = {"result": sql.Json(until.isoformat()), "finished_at": tx.now}
     _begin(tx, run, call, sequence=_last_sequence(run), **outcome)
     if alone:
@@ -221,7 +253,7 @@ def begin_wait(
     tx: Transaction, leased: LeasedRun, call: Call, *, until: datetime | None, alone: bool
 ) -> CallResult | None:
     """Wait for what is sent; what came before is taken at once. `alone` as above."""
-    run = leased.check(tx)
+    run = leased.check_open(tx)
     if (came := arrivals.take(tx, run, call)) is not None:
         finish_call(tx, leased, call, came)
         return came
@@ -244,7 +276,7 @@ def begin_child(
     alone: bool,
 ) -> None:
     """Run another workflow, and wait for it. `alone` as above."""
-    run = leased.check(tx)
+    run = leased.check_open(tx)
     leased.has_children = True
     if child.title:
         step = step_payload(run.id, call.position, child.title, "in_progress", "")
@@ -266,7 +298,7 @@ def rest(
 
     Unless an answer came meanwhile: then it is the system's turn, and stays so.
     """
-    run = leased.check(tx)
+    run = leased.check_open(tx)
     tx.lock(run.conversation_id)  # an answer that is being written is to be seen
     pending = {sql.read_uuid(row[0]) for row in sql.fetch(PENDING, (run.id,))}
     if any(map(is_wait, waits_for)):
@@ -322,6 +354,7 @@ def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
     A suspended run keeps all: it may go on. People see `error`; operators also `detail`.
     """
     run = leased.check(tx)
+    leased.is_over = True
     final = status in Run.FINISHED
     if final and leased.has_asked:
         _cancel_pending(tx, run)

@@ -1,9 +1,22 @@
 """A conversation: one chat between a user and a workflow."""
 
 import uuid
+from typing import Self
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
+
+from sessions_app.models.people import UserId
+
+
+class Conversations(models.QuerySet["Conversation"]):
+    """Conversations, as they are looked for."""
+
+    def of(self, owner: UserId, conversation_id: str | None = None) -> Self:
+        """The owner's that are not deleted, or the one of that name."""
+        kept = self.filter(owner_id=owner, deleted_at=None)
+        return kept if conversation_id is None else kept.filter(conversation_id=conversation_id)
 
 
 class Conversation(models.Model):
@@ -23,14 +36,39 @@ class Conversation(models.Model):
     # The highest sequence given out. Taken by an UPDATE of this row inside the transaction that
     # writes the event, so that the log has no gaps and no reader can pass one.
     last_sequence = models.BigIntegerField(default=0)
+    # Whether a message of it has several versions: what follows on what has to be looked up.
+    branched = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField()
     # No index: each event sets it, and PostgreSQL writes to all indexes of a row where one changes.
     updated_at = models.DateTimeField()
+    # Its place in its owner's list: when the last message came, which is what writes to the index.
+    listed_at = models.DateTimeField(default=timezone.now)
+    # Questions that wait in it: each event that asks adds one, each that settles takes one away.
+    waiting = models.IntegerField(default=0, db_default=0)
+    # When its owner deleted it: it is at no door but undo, and goes a day later (see `retention`).
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    objects = Conversations.as_manager()
 
     class Meta:
         constraints = (
             models.UniqueConstraint(
                 fields=["owner", "conversation_id"], name="conversation_unique_per_owner"
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=["owner", "-listed_at"],
+                name="conversation_listed",
+                condition=models.Q(deleted_at__isnull=True),
+            ),
+            models.Index(
+                fields=["owner"], name="conversation_waiting", condition=models.Q(waiting__gt=0)
+            ),
+            models.Index(
+                fields=["deleted_at"],
+                name="conversation_deleted",
+                condition=models.Q(deleted_at__isnull=False),
             ),
         )
 

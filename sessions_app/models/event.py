@@ -3,6 +3,7 @@
 from django.db import models
 
 from sessions_app.models.conversation import Conversation
+from sessions_app.models.given.ordered_json import OrderedJSONField
 from sessions_app.models.run import Run
 
 
@@ -22,6 +23,9 @@ class Event(models.Model):
         STEP = "step"
         INTERACTION = "interaction"
         INTERACTION_UPDATE = "interaction_update"
+        # Of a prompt that is assigned, and not to the owner of the conversation.
+        ASSIGNMENT = "assignment"
+        ASSIGNMENT_UPDATE = "assignment_update"
 
     # No index of its own: the unique constraint's begins with it.
     conversation = models.ForeignKey(
@@ -31,7 +35,7 @@ class Event(models.Model):
     first_sequence = models.BigIntegerField()
     sequence = models.BigIntegerField()
     type = models.CharField(max_length=20, choices=Type.choices)
-    payload = models.JSONField()
+    payload = OrderedJSONField()
     created_at = models.DateTimeField()
 
     class Meta:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from sessions_app.models.conversation import Conversation
+from sessions_app.models.given.ordered_json import OrderedJSONField
 from sessions_app.models.run import Run
 
 
@@ -33,7 +34,7 @@ class Interaction(models.Model):
     position = models.PositiveIntegerField(null=True, blank=True)
     # Its place in the conversation's log.
     sequence = models.BigIntegerField()
-    prompt = models.JSONField()
+    prompt = OrderedJSONField()
     # What kind of answer it takes: replay compares it. In what a later replay asked otherwise,
     # which changes nothing: the answer is one to the prompt that is recorded.
     name = models.CharField(max_length=200)
@@ -44,8 +45,24 @@ class Interaction(models.Model):
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)
-    # {"value": a value} or, for a checkbox, {"values": [values]}.
-    response = models.JSONField(null=True, blank=True)
+    # For whom it is, and by which rules: see `workflows.assignment`. None: for its owner alone.
+    assignment = models.JSONField(null=True, blank=True)
+    # Whether the owner of its conversation may answer it as such.
+    for_owner = models.BooleanField(default=True, db_default=True)
+    # Has claimed it: until it is released, nobody else answers.
+    assignee = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="claimed_interactions",
+    )
+    # By when it should be answered; nothing happens then.
+    due_at = models.DateTimeField(null=True, blank=True)
+    escalates_at = models.DateTimeField(null=True, blank=True)
+    # {"value": a value} or, for a checkbox, {"values": [values]}; of an assigned prompt with its
+    # "votes".
+    response = OrderedJSONField(null=True, blank=True)
     answered_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.SET_NULL,
@@ -72,6 +89,11 @@ class Interaction(models.Model):
                 fields=["expires_at"],
                 name="interaction_deadline",
                 condition=models.Q(status="pending", expires_at__isnull=False),
+            ),
+            models.Index(
+                fields=["escalates_at"],
+                name="interaction_escalation",
+                condition=models.Q(status="pending", escalates_at__isnull=False),
             ),
         )
 

@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from sessions_app.models.given.ordered_json import OrderedJSONField
 from sessions_app.models.run import Run
 
 
@@ -30,7 +31,7 @@ class JournalEntry(models.Model):
     # with something else, which ends nothing.
     arguments = models.TextField(blank=True)
     difference = models.TextField(blank=True, db_default="")
-    result = models.JSONField(null=True, blank=True)
+    result = OrderedJSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
     # The conversation's last sequence when this was recorded. Text of the run after the last
     # finished entry's sequence is what a crash may have cut.

@@ -16,6 +16,8 @@ class PendingSignal(models.Model):
     interaction = models.ForeignKey(
         Interaction, on_delete=models.CASCADE, related_name="+", null=True, blank=True
     )
+    # What else its receivers are told.
+    about = models.JSONField(default=dict)
     # How often it was taken to be sent.
     attempts = models.PositiveIntegerField(default=0)
     due_at = models.DateTimeField(db_index=True)

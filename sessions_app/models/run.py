@@ -59,6 +59,15 @@ class Run(models.Model):
         db_index=False,
     )
     fork_position = models.PositiveIntegerField(null=True, blank=True)
+    # The run that it goes on with, where that is not the one before it in the log. See `Branches`.
+    follows = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="followers",
+        db_index=False,
+    )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     # The generation of the host that took it up last.
     generation = models.BigIntegerField(default=0)
@@ -72,8 +81,6 @@ class Run(models.Model):
     error = models.JSONField(null=True, blank=True)
     # Why it could not go on, as a replay after the last start has found while it waits; else empty.
     replay_problem = models.TextField(blank=True, db_default="")
-    # What its owner thinks of what came of it: {"reaction": str, "comment": str}, one or both.
-    feedback = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -101,6 +108,9 @@ class Run(models.Model):
                 fields=["forked_from"],
                 name="run_forked_from",
                 condition=models.Q(forked_from__isnull=False),
+            ),
+            models.Index(
+                fields=["follows"], name="run_follows", condition=models.Q(follows__isnull=False)
             ),
             # Else the overview would read all that wait.
             models.Index(

@@ -13,6 +13,11 @@ from uuid import UUID
 from sessions_app.storage.records import EventRecord
 
 NEWS = "conversation.news"
+# The group, and the message, that say that questions were asked or settled, somewhere.
+PROMPTS = "prompts"
+PROMPTS_CHANGED = {"type": "prompts.changed"}
+# To a conversation's group: something beside its log has changed.
+LOOK = {"type": "conversation.look"}
 
 # Events that are more than this are left out: their readers take them from the log, in pages. A
 # hundred messages may wait for a socket whose client does not read.

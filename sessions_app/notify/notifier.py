@@ -10,11 +10,19 @@ from uuid import UUID
 import structlog
 from asgiref.sync import async_to_sync
 
+from sessions_app.models import Event
 from sessions_app.notify.groups import LayerMessage, group_name, send_elsewhere, send_to_group
 from sessions_app.notify.layer import channel_layer
-from sessions_app.notify.news import MAX_EVENTS, news_message
+from sessions_app.notify.news import MAX_EVENTS, PROMPTS, PROMPTS_CHANGED, news_message
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.transaction import Transaction
+
+ABOUT_PROMPTS = (
+    Event.Type.INTERACTION,
+    Event.Type.INTERACTION_UPDATE,
+    Event.Type.ASSIGNMENT,
+    Event.Type.ASSIGNMENT_UPDATE,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +90,9 @@ class Notifier:
                 # One that is too many shows that they are.
                 self._gathered[conversation] = gathered[-MAX_EVENTS - 1 :]
                 self._wake.set()
+        hint = (PROMPTS, PROMPTS_CHANGED)
+        if hint not in self._messages and any(event.type in ABOUT_PROMPTS for event in events):
+            self._take(*hint)
 
     def _take(self, group: str, message: LayerMessage) -> None:
         layer = channel_layer()

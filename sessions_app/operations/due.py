@@ -1,4 +1,4 @@
-"""What falls due: deadlines of interactions, ends of durable sleeps."""
+"""What falls due: deadlines and escalations of interactions, ends of durable sleeps."""
 
 import asyncio
 from functools import partial
@@ -8,6 +8,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from sessions_app.conversations import answers
+from sessions_app.conversations.given import claims
 from sessions_app.conversations.settlement import find_interactions, set_running
 from sessions_app.models import Interaction, Run
 from sessions_app.notify.announce import announce
@@ -30,6 +31,14 @@ def due_interactions() -> list[UUID]:
     return list(due.order_by("expires_at").values_list("id", flat=True)[:AT_ONCE])
 
 
+def due_escalations() -> list[UUID]:
+    """Pending interactions that are to escalate now, oldest first."""
+    due = Interaction.objects.filter(
+        status=Interaction.Status.PENDING, escalates_at__lte=timezone.now()
+    )
+    return list(due.order_by("escalates_at").values_list("id", flat=True)[:AT_ONCE])
+
+
 def due_sleeps() -> list[Run]:
     """Runs whose durable sleep is over."""
     return list(Run.objects.filter(wake_at__lte=timezone.now()).order_by("wake_at")[:AT_ONCE])
@@ -39,6 +48,15 @@ def expire(tx: Transaction, interaction: UUID) -> None:
     """The deadline has passed: settle the interaction, if nobody was faster."""
     for pending in find_interactions(interaction=interaction, pending=True):
         answers.expire(tx, pending)
+
+
+def escalate(tx: Transaction, interaction: UUID) -> None:
+    """Nobody has answered in time: it is for others too."""
+    for pending in find_interactions(interaction=interaction, pending=True):
+        # Another process may have been faster, and the next time is to come.
+        if not Interaction.objects.filter(pk=interaction, escalates_at__lte=tx.now).exists():
+            continue
+        claims.escalate(tx, pending, by=None, via="deadline")
 
 
 def wake_run(tx: Transaction, run: Run) -> None:
@@ -55,6 +73,7 @@ async def settle_due() -> None:
             partial(expire, interaction=interaction)
             for interaction in await reads.read(due_interactions)
         ]
+        works += [partial(escalate, interaction=one) for one in await reads.read(due_escalations)]
         works += [partial(wake_run, run=run) for run in await reads.read(due_sleeps)]
         await asyncio.gather(*(writer.write(work) for work in works))
         found = len(works)

@@ -9,8 +9,10 @@ from uuid import UUID, uuid4
 from django.db.models import F, Q
 
 from sessions_app.conversations import answers, messages
+from sessions_app.conversations.access import audit
 from sessions_app.conversations.answers import AnswerResult, IncomingAnswer
 from sessions_app.conversations.forks import WantedFork, fork_run
+from sessions_app.conversations.given import claims
 from sessions_app.conversations.resumption import resume_run
 from sessions_app.conversations.settlement import InteractionRecord, find_interactions
 from sessions_app.errors import NotFound
@@ -22,6 +24,7 @@ from sessions_app.operations import processes
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
+from sessions_app.workflows.assignment import Assignee
 
 VIA = "admin"
 
@@ -55,13 +58,39 @@ def answer(interaction: UUID, *, person: Person, given: str | list[str]) -> Answ
     values = {"values": given} if isinstance(given, list) else {"value": given}
     answered = IncomingAnswer(str(uuid4()), VIA, **values)
     return writer.write_now(
-        lambda tx: answers.settle_by(tx, _find_interaction(interaction), person, answered)
+        audit.from_here(
+            lambda tx: answers.settle_by(
+                tx, _find_interaction(interaction), person, answered, over_claims=True
+            )
+        )
     )
 
 
 def expire(interaction: UUID) -> bool:
     """Settle as if the deadline had passed. False if it was settled before."""
-    return writer.write_now(lambda tx: _expire(tx, interaction))
+    return writer.write_now(audit.from_here(lambda tx: _expire(tx, interaction)))
+
+
+def reassign(interaction: UUID, *, to: list[Assignee], by: Person) -> bool:
+    """Have others answer, and nobody else. False if it was settled before.
+
+    Raises:
+        Invalid: one of them does not exist, or they are too few for its rules.
+    """
+    return writer.write_now(
+        audit.from_here(
+            lambda tx: claims.reassign(tx, _find_interaction(interaction), to, by=by, via=VIA)
+        )
+    )
+
+
+def escalate(interaction: UUID, *, by: Person) -> bool:
+    """Escalate now. False if it was settled before, or escalates no more."""
+    return writer.write_now(
+        audit.from_here(
+            lambda tx: claims.escalate(tx, _find_interaction(interaction), by=by, via=VIA)
+        )
+    )
 
 
 def evict(key: str) -> bool:

@@ -10,9 +10,10 @@ from uuid import UUID
 
 import structlog
 from django.db import DEFAULT_DB_ALIAS, router
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from sessions_app.conversations.given import attachments
 from sessions_app.models import Conversation, HostLease, Run
 from sessions_app.models.people import session_model
 from sessions_app.operations import processes
@@ -27,6 +28,8 @@ AT_ONCE = 100  # rows in one transaction
 # How long what only operators read is kept, however long conversations are.
 JOBS_KEPT = timedelta(days=7)
 LEASES_KEPT = timedelta(days=1)
+# How long the owner of a conversation may undo that they have deleted it.
+DELETED_KEPT = timedelta(days=1)
 
 # Plain SQL: the signals of Django would tell the sockets of each person that a session ended,
 # and those of an expired session are closed already.
@@ -34,6 +37,12 @@ SESSIONS = """
     DELETE FROM {table} WHERE session_key IN (
         SELECT session_key FROM {table} WHERE expire_date < %s LIMIT %s
     ) RETURNING session_key
+"""
+# Plain SQL: the model refuses it, to everybody else.
+AUDIT = """
+    DELETE FROM sessions_app_auditentry WHERE id IN (
+        SELECT id FROM sessions_app_auditentry WHERE at < %s LIMIT %s
+    ) RETURNING id
 """
 # Those that ended well are deleted when they end.
 JOBS = """
@@ -48,11 +57,11 @@ JOBS = """
 
 async def clean() -> int:
     """Delete all that is kept no longer; returns how many conversations, jobs … that were."""
-    count = 0
-    if days := RuntimeSettings.load().KEEP_DAYS:
-        count += await _delete_conversations(timezone.now() - timedelta(days=days))
+    count = await _delete_conversations(_over(timezone.now()))
+    count += await attachments.delete_unwanted()
     count += await _repeat(_delete_leases)
     count += await _repeat(_delete_sessions)
+    count += await _repeat(_delete_audit)
     if RuntimeSettings.load().cluster:
         count += await _repeat(_delete_jobs)
     count += await writer.write(processes.forget_unseen)
@@ -60,12 +69,20 @@ async def clean() -> int:
     return count
 
 
-async def _delete_conversations(before: datetime) -> int:
+def _over(now: datetime) -> Q:
+    """Whether a conversation's time is over: deleted by its owner, or long without news."""
+    over = Q(deleted_at__lt=now - DELETED_KEPT)
+    if days := RuntimeSettings.load().KEEP_DAYS:
+        over |= Q(updated_at__lt=now - timedelta(days=days))
+    return over
+
+
+async def _delete_conversations(over: Q) -> int:
     """Each with all that belongs to it, in a transaction of its own."""
     count = 0
-    while ids := await reads.read(_old_conversations, before):
+    while ids := await reads.read(_old_conversations, over):
         for conversation in ids:
-            count += await writer.write(partial(_delete, conversation=conversation, before=before))
+            count += await writer.write(partial(_delete, conversation=conversation, over=over))
     return count
 
 
@@ -76,21 +93,21 @@ async def _repeat(work: Callable[[Transaction], int]) -> int:
     return count
 
 
-def _old(before: datetime) -> QuerySet[Conversation]:
-    """Without news since then, and without a run that may still go on."""
+def _old(over: Q) -> QuerySet[Conversation]:
+    """Those without a run that may still go on."""
     alive = [*Run.UNFINISHED, Run.Status.SUSPENDED]
     goes_on = Run.objects.filter(conversation=OuterRef("pk"), status__in=alive)
-    return Conversation.objects.filter(~Exists(goes_on), updated_at__lt=before)
+    return Conversation.objects.filter(over, ~Exists(goes_on))
 
 
-def _old_conversations(before: datetime) -> list[UUID]:
+def _old_conversations(over: Q) -> list[UUID]:
     # In no order: the first that are found will do.
-    return list(_old(before).values_list("pk", flat=True)[:AT_ONCE])
+    return list(_old(over).values_list("pk", flat=True)[:AT_ONCE])
 
 
-def _delete(tx: Transaction, conversation: UUID, before: datetime) -> int:
+def _delete(tx: Transaction, conversation: UUID, over: Q) -> int:
     """Locked first: a message that comes now is in time, or finds no conversation."""
-    found = _old(before).filter(pk=conversation).select_for_update(of=("self",)).first()
+    found = _old(over).filter(pk=conversation).select_for_update(of=("self",)).first()
     if found is None:
         return 0
     found.delete()
@@ -117,6 +134,11 @@ def _delete_sessions(tx: Transaction) -> int:
     if rows is None or router.db_for_write(rows) != DEFAULT_DB_ALIAS:
         return 0
     return len(sql.fetch(SESSIONS.format(table=rows._meta.db_table), (tx.now, AT_ONCE)))  # noqa: SLF001 - documented
+
+
+def _delete_audit(tx: Transaction) -> int:
+    days = RuntimeSettings.load().KEEP_AUDIT_DAYS
+    return len(sql.fetch(AUDIT, (tx.now - timedelta(days=days), AT_ONCE))) if days else 0
 
 
 def _delete_jobs(tx: Transaction) -> int:

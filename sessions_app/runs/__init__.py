@@ -14,6 +14,8 @@ transactions there, so a twin's write is a transaction of its own. See docs/from
 """
 
 from sessions_app.conversations.answers import AnswerResult, Outcome
+from sessions_app.conversations.given.claims import Claimed
+from sessions_app.runs.assignments import aclaim, areassign, arelease, claim, reassign, release
 from sessions_app.runs.following import RunResult, aevents, aresult, events, result
 from sessions_app.runs.requests import (
     aanswer,
@@ -34,22 +36,29 @@ from sessions_app.storage.records import EventRecord
 
 __all__ = [
     "AnswerResult",
+    "Claimed",
     "EventRecord",
     "Outcome",
     "RunResult",
     "aanswer",
     "acall_back",
     "acancel",
+    "aclaim",
     "aevents",
     "afork",
     "answer",
+    "areassign",
+    "arelease",
     "aresult",
     "aresume",
     "asend",
     "astart",
     "cancel",
+    "claim",
     "events",
     "fork",
+    "reassign",
+    "release",
     "result",
     "resume",
     "send",

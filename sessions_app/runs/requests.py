@@ -76,7 +76,7 @@ def answer(
 
     Args:
         interaction: its id, of the rows `Interaction.objects.filter(run=…, status="pending")`.
-        value: that of an option, or a text; for a checkbox a list.
+        value: that of an option, or a text; for a checkbox a list, for a form a dict by field.
         by: who answers.
         answer_id: makes a repeat harmless: the same answer under the same id is a `duplicate`.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 from sessions_app.errors import NotReplayable, SessionsError
-from sessions_app.models import Run
+from sessions_app.models import Run, attached
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.sessions.replay_backend import ReplayBackend
 from sessions_app.sessions.run_history import RunHistory
@@ -103,7 +103,8 @@ async def _manager(name: str) -> SessionManager | SessionsError:
 
 
 async def _execute(history: RunHistory, manager: SessionManager, backend: ReplayBackend) -> None:
-    message = Message(history.text, history.client_format, history.message_id)
+    files = attached(history.metadata)
+    message = Message(history.text, history.client_format, history.message_id, files)
     async with (
         manager.session(
             user_manager=history.user,

@@ -21,8 +21,20 @@ interaction_opened = Signal()
 # A question has its answer, has expired or was cancelled. As above.
 interaction_settled = Signal()
 
+# A question that waits was delegated, reassigned or escalated. As above.
+interaction_assigned = Signal()
+# A question that waits is due soon, as its author wants it told. As above; `about["before"]`: in
+# how many seconds.
+interaction_due_soon = Signal()
+# What a receiver of the others has put off, by `pending_signals.put_off`: `interaction` as above,
+# `about` what it said then.
+notice_due = Signal()
+
 SIGNALS = {
     "run_finished": run_finished,
     "interaction_opened": interaction_opened,
     "interaction_settled": interaction_settled,
+    "interaction_assigned": interaction_assigned,
+    "interaction_due_soon": interaction_due_soon,
+    "notice_due": notice_due,
 }

@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from itertools import groupby
+from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import close_old_connections
@@ -13,8 +14,8 @@ from django.db.models import F
 from django.dispatch import Signal
 from django.utils import timezone
 
-from sessions_app.models import PendingSignal
-from sessions_app.signals import SIGNALS, pending_signals
+from sessions_app.models import Interaction, PendingSignal
+from sessions_app.signals import SIGNALS, interaction_due_soon, pending_signals
 from sessions_app.storage import reads
 from sessions_app.storage.periodic import repeat
 from sessions_app.storage.transaction import Transaction
@@ -106,13 +107,22 @@ def _send_all(signals: Iterable[PendingSignal]) -> list[int]:
 
 def _send(one: PendingSignal) -> bool:
     signal: Signal = SIGNALS[one.name]
+    row: dict[str, Any]
     try:
         row = {"run": one.run} if one.interaction is None else {"interaction": one.interaction}
     except ObjectDoesNotExist:  # deleted a moment ago
         return True
+    if signal is interaction_due_soon and not _waits(one.interaction):
+        return True
     [sender] = map(type, row.values())
+    if one.about:
+        row["about"] = {**one.about, "attempts": one.attempts}
     results = signal.send_robust(sender, **row)  # Django logs what a receiver raises
     return not any(isinstance(result, Exception) for _, result in results)
+
+
+def _waits(interaction: Interaction | None) -> bool:
+    return interaction is not None and interaction.status == Interaction.Status.PENDING
 
 
 def _settle(tx: Transaction, done: list[int], failed: list[PendingSignal]) -> None:
@@ -123,4 +133,4 @@ def _settle(tx: Transaction, done: list[int], failed: list[PendingSignal]) -> No
 
 
 def _give_back(tx: Transaction) -> None:
-    PendingSignal.objects.filter(due_at__gt=tx.now).update(due_at=tx.now)
+    PendingSignal.objects.filter(attempts__gt=0).update(due_at=tx.now)

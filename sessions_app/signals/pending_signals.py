@@ -1,12 +1,25 @@
 """What is to be sent: written in the transaction of what it is about."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sessions_app.models import PendingSignal
 from sessions_app.signals import SIGNALS
 from sessions_app.storage import sql
 from sessions_app.storage.transaction import Transaction
+
+
+class Notice(NamedTuple):
+    """A signal that is to be sent later, about an interaction of a run."""
+
+    name: str
+    run: UUID
+    interaction: UUID
+    due_at: datetime
+    about: dict[str, Any]
+
 
 # What sends in this process, where it does: told after the commit, in the thread that wrote.
 told: list[Callable[[], None]] = []
@@ -21,7 +34,24 @@ def add(tx: Transaction, name: str, run: UUID, interaction: UUID | None = None) 
         name=name,
         run_id=run,
         interaction_id=interaction,
+        about={},
         attempts=0,
         due_at=tx.now,
     )
     tx.after_commit += told
+
+
+def put_off(tx: Transaction, notices: Iterable[Notice]) -> None:
+    """Have those that anybody wants sent at their times: at least once, until receivers return."""
+    for notice in notices:
+        if not SIGNALS[notice.name].has_listeners():
+            continue
+        sql.insert(
+            PendingSignal,
+            name=notice.name,
+            run_id=notice.run,
+            interaction_id=notice.interaction,
+            about=notice.about,
+            attempts=0,
+            due_at=notice.due_at,
+        )

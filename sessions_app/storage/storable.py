@@ -1,12 +1,17 @@
 """What both databases store: no NUL, no half of a surrogate pair, and nothing without bounds."""
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 from pydantic_core import PydanticSerializationError, to_json
 
 from sessions_app.errors import Invalid, TooLarge
 from sessions_app.settings import RuntimeSettings
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 REPLACEMENT = "\ufffd"
@@ -41,7 +46,7 @@ def is_storable(text: str) -> bool:
     return UNSTORABLE.search(text) is None
 
 
-def check_storable(name: str, text: str | None) -> None:
+def check_storable(name: "StrOrPromise", text: str | None) -> None:
     """Take the text from a person.
 
     Raises:
@@ -49,8 +54,13 @@ def check_storable(name: str, text: str | None) -> None:
     """
     if text is not None and not is_storable(text):
         raise Invalid(
-            f"{name} holds a character that cannot be stored: a NUL (U+0000), or half of a "
-            "surrogate pair. Remove it and send it again."
+            format_lazy(
+                _(
+                    "{name} holds a character that cannot be stored: a NUL (U+0000), or half of a "
+                    "surrogate pair. Remove it and send it again."
+                ),
+                name=name,
+            )
         )
 
 

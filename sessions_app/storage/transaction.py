@@ -17,7 +17,7 @@ from sessions_app.storage.storable import encode
 log = structlog.get_logger(__name__)
 
 TAKE_SEQUENCE = """
-    UPDATE sessions_app_conversation SET last_sequence = last_sequence + 1, updated_at = %s
+    UPDATE sessions_app_conversation SET last_sequence = last_sequence + 1, updated_at = %s{also}
     WHERE id = %s RETURNING last_sequence
 """
 # PostgreSQL takes both in one statement, which spares each event the way there and back.
@@ -25,9 +25,15 @@ APPEND = f"""
     WITH taken AS ({TAKE_SEQUENCE})
     INSERT INTO sessions_app_event
         (conversation_id, run_id, first_sequence, sequence, type, payload, created_at)
-    SELECT %s::uuid, %s::uuid, last_sequence, last_sequence, %s, %s::jsonb, %s::timestamptz
+    SELECT %s::uuid, %s::uuid, last_sequence, last_sequence, %s, %s::json, %s::timestamptz
     FROM taken RETURNING sequence
 """  # noqa: S608 - no value in it
+# What an event changes in its conversation beside that, for its owner's list.
+ALSO = {
+    Event.Type.USER_MESSAGE.value: ", listed_at = %s",
+    Event.Type.INTERACTION.value: ", waiting = waiting + 1",
+    Event.Type.INTERACTION_UPDATE.value: ", waiting = waiting - 1",
+}
 LOCK = "SELECT 1 FROM sessions_app_conversation WHERE id = %s FOR UPDATE"
 LEASE = "SELECT generation, evict_requested_at FROM sessions_app_hostlease WHERE key = %s"
 
@@ -76,10 +82,12 @@ class Transaction:
         return sequence
 
     def _store(self, conversation: UUID, run: UUID, type_: str, payload: str) -> int:
-        taking = (self.now, conversation)
+        also = ALSO.get(type_, "")
+        taking = (self.now,) * (1 + also.count("%s")) + (conversation,)
         if sql.is_postgresql():
-            taken = sql.fetch(APPEND, (*taking, conversation, run, type_, payload, self.now))
-        elif taken := sql.fetch(TAKE_SEQUENCE, taking):
+            event = (conversation, run, type_, payload, self.now)
+            taken = sql.fetch(APPEND.format(also=also), (*taking, *event))
+        elif taken := sql.fetch(TAKE_SEQUENCE.format(also=also), taking):
             sql.insert(
                 Event,
                 conversation_id=conversation,

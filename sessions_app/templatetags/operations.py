@@ -6,7 +6,7 @@ from django import template
 
 from sessions_app.admin.overview import overview as look
 from sessions_app.admin.overview import waiting as look_who
-from sessions_app.admin.texts import questions
+from sessions_app.admin.texts import assignments, questions
 from sessions_app.admin.texts import timeline as timelines
 from sessions_app.models import Run
 
@@ -35,6 +35,7 @@ def timeline(run: Run) -> dict[str, Any]:
 
 
 register.filter("question_link", questions.link)
+register.filter("whom", assignments.whom)
 register.filter("expires", questions.expires)
 register.filter("asked", questions.asked)
 register.filter("consequence", questions.consequence)

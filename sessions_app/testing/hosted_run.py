@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from django.contrib.auth.base_user import AbstractBaseUser
+
 from sessions_app.conversations import answers
 from sessions_app.hosting.needing_host import needing_host
 from sessions_app.models import Event, Interaction, Run
@@ -17,7 +19,7 @@ from sessions_app.testing.polling import until
 from sessions_app.workflows.calls.journal import Entry, Journal
 from sessions_app.workflows.prompts import AnyPrompt, Given, as_text, load_prompt
 
-# What is given to a prompt: a text, an option's value, or a list of values.
+# What is given to a prompt: a text, an option's value, a list of values, or a form's by field.
 Answer = Given | list[Given]
 
 
@@ -46,12 +48,17 @@ class HostedRun:
 
         return [load_prompt(one.prompt) for one in await reads.read(rows)]
 
-    async def answer(self, value: Answer, to: str = "") -> None:
+    async def answer(
+        self, value: Answer, to: str = "", *, by: AbstractBaseUser | None = None
+    ) -> None:
         """Answer the only prompt, or the first one whose text has `to` in it.
+
+        `by` is who answers: a candidate, where the prompt was assigned with `ask(to=…)`; else it is
+        the owner of the conversation. A vote that does not decide is an answer too.
 
         Raises:
             Invalid: the prompt does not take this answer.
-            AssertionError: it asks nothing, or nothing of the kind.
+            AssertionError: it asks nothing, or nothing of the kind, or not of this person.
         """
         await self.rest()
         pending = await reads.read(self._pending)
@@ -59,10 +66,14 @@ class HostedRun:
         if not fitting or (len(fitting) > 1 and not to):
             asked = [one.prompt["text"] for one in pending]
             raise AssertionError(f"which prompt is {value!r} for? {await self._state()}: {asked}")
-        await self._answer(fitting[0], value)
+        await self._answer(fitting[0], value, Person.of(by) if by is not None else self.person)
 
-    async def answer_all(self, script: Mapping[str, Answer]) -> None:
+    async def answer_all(
+        self, script: Mapping[str, Answer], *, by: AbstractBaseUser | None = None
+    ) -> None:
         """Answer what it asks until it asks nothing more: each prompt by a word of its text.
+
+        `by` answers what was assigned with `ask(to=…)`; the owner of the conversation the rest.
 
         Raises:
             AssertionError: no key of the script is in the text of a prompt.
@@ -73,7 +84,9 @@ class HostedRun:
             fitting = [value for word, value in script.items() if word in text]
             if not fitting:
                 raise AssertionError(f"the script has no answer to {text!r}")
-            await self._answer(pending[0], fitting[0])
+            other = by if pending[0].assignment is not None else None
+            person = Person.of(other) if other is not None else self.person
+            await self._answer(pending[0], fitting[0], person)
             await self.rest()
 
     async def output(self) -> str:
@@ -154,7 +167,7 @@ class HostedRun:
             family = family + new
         return family
 
-    async def _answer(self, interaction: Interaction, value: Answer) -> None:
+    async def _answer(self, interaction: Interaction, value: Answer, by: Person) -> None:
         several = [as_text(one) for one in value] if isinstance(value, list) else None
         given = answers.IncomingAnswer(
             answer_id=uuid4().hex,
@@ -163,9 +176,17 @@ class HostedRun:
             values=several,
             interaction=str(interaction.id),
         )
-        came = await answers.answer(by=self.person, conversation_id=None, answer=given)
-        if came.outcome is not answers.Outcome.ACCEPTED:
-            raise AssertionError(f"{interaction.prompt['text']!r}: the answer came {came.outcome}")
+        came = await answers.answer(by=by, conversation_id=None, answer=given)
+        if came.outcome in (answers.Outcome.ACCEPTED, answers.Outcome.VOTED):
+            return
+        text = interaction.prompt["text"]
+        if came.outcome is answers.Outcome.NOT_FOUND and interaction.assignment is not None:
+            names = ", ".join(interaction.assignment["names"])
+            raise AssertionError(
+                f"{text!r} is for {names}, and {by.username} may not answer it: "
+                "answer(value, by=user)"
+            )
+        raise AssertionError(f"{text!r}: the answer came {came.outcome}")
 
     async def _state(self) -> str:
         """Where it is, for people."""

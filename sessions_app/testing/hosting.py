@@ -9,11 +9,13 @@ from uuid import uuid4
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.files.base import ContentFile
 from django.db import connection
 from django.db.models import Min
 from django.utils.module_loading import import_string
 
 from sessions_app.conversations import messages
+from sessions_app.conversations.given import attachments
 from sessions_app.hosting.dispatch.dispatcher import Dispatcher, Duty
 from sessions_app.hosting.dispatch.local import LocalDispatcher
 from sessions_app.hosting.host_registry import HostRegistry
@@ -108,23 +110,42 @@ class Hosting:
         registry.offer(RuntimeConfig.model_validate(entry))
 
     async def send(
-        self, text: str, *, workflow: str | None = None, conversation: str = "c"
+        self,
+        text: str,
+        *,
+        workflow: str | None = None,
+        conversation: str = "c",
+        files: Mapping[str, bytes] | None = None,
     ) -> HostedRun:
-        """Send a message to the workflow, or to one beside it: its run."""
-        message = messages.IncomingMessage(uuid4().hex, text, workflow=workflow)
+        """Send a message to the workflow, or to one beside it: its run. `files` go with it."""
+        kept = [
+            await attachments.keep(
+                owner=self.person.id, conversation_id=conversation, file=ContentFile(content, name)
+            )
+            for name, content in (files or {}).items()
+        ]
+        ids = tuple(str(file.pk) for file in kept)
+        message = messages.IncomingMessage(uuid4().hex, text, workflow=workflow, files=ids)
         sent = await messages.submit(
             owner=self.person.id, conversation_id=conversation, message=message
         )
         return HostedRun(sent.run, self.person, self._patience)
 
-    async def converse(self, text: str, script: Mapping[str, Answer] | None = None) -> str:
-        """Send a message and answer each prompt by a word of its text: what comes of it.
+    async def converse(
+        self,
+        text: str,
+        script: Mapping[str, Answer] | None = None,
+        *,
+        by: AbstractBaseUser | None = None,
+    ) -> str:
+        """Send a message and answer each prompt by a word of its text: what comes of it. `by` is as
+        of `HostedRun.answer_all`.
 
         Raises:
             AssertionError: a prompt has no answer in the script, or the run does not complete.
         """
         run = await self.send(text)
-        await run.answer_all(script or {})
+        await run.answer_all(script or {}, by=by)
         return await run.result()
 
     async def restart(self) -> None:

@@ -10,7 +10,7 @@ from sessions_app.storage import reads
 EVERY = 0.005  # seconds
 
 
-async def until_true(condition: Callable[[], Any], patience: float = 10) -> Any:
+async def until_true(condition: Callable[[], Any], patience: float = 20) -> Any:
     """Try in the loop until what comes is true; return it.
 
     Raises:
@@ -23,7 +23,7 @@ async def until_true(condition: Callable[[], Any], patience: float = 10) -> Any:
     return await _until(look, patience)
 
 
-async def until(look: Callable[[], Any], patience: float = 10) -> Any:
+async def until(look: Callable[[], Any], patience: float = 20) -> Any:
     """Look at the database until what is found is true; return it.
 
     Raises:

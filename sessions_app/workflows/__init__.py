@@ -8,7 +8,9 @@ from sessions_app.errors import (
     TooLarge,
     WorkflowError,
 )
+from sessions_app.models import AttachedFile
 from sessions_app.models.people import Person
+from sessions_app.workflows.assignment import Escalation, group, permission, user
 from sessions_app.workflows.calls.history import PastMessage
 from sessions_app.workflows.calls.steps import Retry
 from sessions_app.workflows.calls.streams import Reasoning, Stream
@@ -20,6 +22,8 @@ from sessions_app.workflows.prompts import (
     ChoiceResponse,
     ConsentResponse,
     DropdownPrompt,
+    FormPrompt,
+    FormResponse,
     NotificationPrompt,
     NotificationResponse,
     OAuthPrompt,
@@ -32,6 +36,7 @@ from sessions_app.workflows.registry import workflow
 from sessions_app.workflows.run_info import Message
 
 __all__ = [
+    "AttachedFile",
     "BinaryPrompt",
     "CheckboxPrompt",
     "CheckboxResponse",
@@ -40,6 +45,9 @@ __all__ = [
     "ConsentResponse",
     "Context",
     "DropdownPrompt",
+    "Escalation",
+    "FormPrompt",
+    "FormResponse",
     "Message",
     "NothingCame",
     "NotificationPrompt",
@@ -58,5 +66,8 @@ __all__ = [
     "TextResponse",
     "TooLarge",
     "WorkflowError",
+    "group",
+    "permission",
+    "user",
     "workflow",
 ]

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial
 from inspect import CORO_CREATED, getcoroutinestate
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 from weakref import WeakSet
 
 from django.utils import timezone
@@ -24,8 +24,9 @@ from sessions_app.errors import (
     RunEnded,
     StepFailed,
 )
-from sessions_app.models import JournalEntry
+from sessions_app.models import AttachedFile, JournalEntry
 from sessions_app.storage.storable import check_size, storable
+from sessions_app.workflows.assignment import Assignment, Escalation, To, make_assignment
 from sessions_app.workflows.calls.backend import Asked, Backend, StoredResponse
 from sessions_app.workflows.calls.callbacks import callback_url
 from sessions_app.workflows.calls.child_calls import ChildCall, load_returned
@@ -42,7 +43,7 @@ from sessions_app.workflows.calls.steps import (
 )
 from sessions_app.workflows.calls.streams import Stream, StreamedStep, StreamOptions
 from sessions_app.workflows.calls.transactional_steps import Attempted, attempt, check_plain
-from sessions_app.workflows.prompts import Prompt, Response, dump_prompt, kind_of
+from sessions_app.workflows.prompts import Prompt, Response, dump_prompt, kind_of, on_one_card
 from sessions_app.workflows.request_context import RequestMetadata
 from sessions_app.workflows.run_info import AuthCallback, Message, RunInfo
 from sessions_app.workflows.trace import Trace
@@ -101,6 +102,11 @@ class Context:
     def input_message(self) -> Any:
         """What the run was given: a text, or another value that the workflow takes."""
         return self.message.text if isinstance(self.message, Message) else self.message
+
+    @property
+    def files(self) -> tuple[AttachedFile, ...]:
+        """What the person attached to the message; a child has its parent's."""
+        return self.message.files if isinstance(self.message, Message) else ()
 
     @property
     def user_id(self) -> str:
@@ -280,23 +286,66 @@ class Context:
         self._streams.add(step)
         return Stream(step, piece_type(_plain(function), call.name))
 
-    def ask(self, prompt: Prompt[R]) -> Coroutine[Any, Any, R]:
+    def ask(  # noqa: PLR0913 - a declaration, read like a form
+        self,
+        prompt: Prompt[R],
+        *,
+        to: To | None = None,
+        four_eyes: bool = False,
+        share: bool = False,
+        votes: int | Literal["all"] = 1,
+        due: float | None = None,
+        remind: float | Sequence[float] = (),
+        escalate: Escalation | Sequence[Escalation] = (),
+    ) -> Coroutine[Any, Any, R]:
         """Ask a person, and wait for the answer: minutes or weeks, it costs nothing.
+
+        Args:
+            to: who may answer: `user("ann")`, `group("managers")`, `permission("app.approve")`, or
+                several of these; None is the owner of the conversation.
+            four_eyes: the owner may not, whatever they belong to.
+            share: they may read the conversation, as long as it waits for them.
+            votes: so many people must give the same answer; "all" of those whom `to` names.
+            due: seconds until it should be answered, which sorts inboxes; nothing happens then.
+            remind: so many seconds before that, whoever may answer is told again.
+            escalate: to whom it goes as well, when nobody has answered after a time.
 
         Raises:
             PromptExpired: its deadline passed and it declares no default.
             TooLarge: it is longer than MAX_PROMPT.
+            UnknownAssignee: `to` or `escalate` names a user or a group that there is not.
+            ValueError: the arguments make no sense together.
         """
-        return self._expect(self._ask(prompt), f"The question {_quoted([prompt])}")
+        assignment = make_assignment(
+            to,
+            four_eyes=four_eyes,
+            share=share,
+            votes=votes,
+            due=due,
+            remind=remind,
+            escalate=escalate,
+        )
+        return self._expect(self._ask(prompt, assignment), f"The question {_quoted([prompt])}")
 
-    def ask_all(self, prompts: Sequence[Prompt[R]]) -> Coroutine[Any, Any, list[R]]:
+    def ask_all(
+        self, prompts: Sequence[Prompt[R]], *, to: To | None = None, together: str = ""
+    ) -> Coroutine[Any, Any, list[R]]:
         """Ask several prompts at once, to be answered in any order; the responses in theirs.
+
+        Args:
+            to: as of `ask`, for all of them.
+            together: the title of one card that has them all, and one button: it answers all of
+                them, or none.
 
         Raises:
             PromptExpired: one of them expired without a default; the others are settled by then.
             TooLarge: one is longer than MAX_PROMPT, or they are more than MAX_PROMPTS_AT_ONCE.
+            ValueError: they cannot be asked together.
         """
-        return self._expect(self._ask_all(prompts), f"The question {_quoted(prompts)}")
+        if together:
+            prompts = on_one_card(prompts, together, self._position + 1)
+        assignment = make_assignment(to)
+        return self._expect(self._ask_all(prompts, assignment), f"The question {_quoted(prompts)}")
 
     def history(self, limit: int = 20) -> Coroutine[Any, Any, list[PastMessage]]:
         """The conversation before this run's message, oldest first: the last `limit` messages.
@@ -430,11 +479,13 @@ class Context:
         used = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
         self._noted(Kind.USAGE, lambda: used)
 
-    async def _ask(self, prompt: Prompt[R]) -> R:
-        return (await self._ask_all([prompt]))[0]
+    async def _ask(self, prompt: Prompt[R], assignment: Assignment | None) -> R:
+        return (await self._ask_all([prompt], assignment))[0]
 
-    async def _ask_all(self, prompts: Sequence[Prompt[R]]) -> list[R]:
-        asked = [self._asked(prompt) for prompt in prompts]
+    async def _ask_all(
+        self, prompts: Sequence[Prompt[R]], assignment: Assignment | None
+    ) -> list[R]:
+        asked = [self._asked(prompt, assignment) for prompt in prompts]
         return list(map(_respond, prompts, await self._backend.ask(asked)))
 
     async def _history(self, limit: int) -> list[PastMessage]:
@@ -488,8 +539,10 @@ class Context:
         self._backend.note(call, CallResult(value))
         return value
 
-    def _asked(self, prompt: Any) -> Asked:
-        return Asked(self._next(ASK, kind_of(prompt)), prompt, dump_prompt(prompt))
+    def _asked(self, prompt: Any, assignment: Assignment | None) -> Asked:
+        if assignment is not None:
+            assignment.check_prompt(prompt)
+        return Asked(self._next(ASK, kind_of(prompt)), prompt, dump_prompt(prompt), assignment)
 
     def _call(self, kind: Kind, name: str, *arguments: Any) -> Call:
         return self._next(kind.value, name, described(*arguments) if arguments else "")
@@ -601,5 +654,9 @@ def _respond(asked: Prompt[R], answered: StoredResponse) -> R:
     if answered.response is None:
         raise PromptExpired(prompt.text)
     return prompt.respond(
-        answered.response, by=answered.by, at=answered.at, is_default=answered.is_default
+        answered.response,
+        by=answered.by,
+        at=answered.at,
+        is_default=answered.is_default,
+        votes=prompt.votes_in(answered.response),
     )

@@ -39,6 +39,7 @@ class Workflow:
     second_message: Policy | None
     starters: tuple[str, ...]
     asks: tuple[str, ...] = ()
+    takes_files: bool = False
     version: int = 1
     # The versions before this, the newest.
     earlier: tuple["Workflow", ...] = ()
@@ -98,6 +99,7 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
     description: str = "",
     starters: tuple[str, ...] = (),
     asks: tuple[str, ...] = (),
+    takes_files: bool = False,
     second_message: Policy | None = None,
     options: type[BaseModel] = NoOptions,
     per_user_builder: BuilderFactory | None = None,
@@ -111,6 +113,7 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
             begins runs, and is what people see; all have one builder and one kind of options.
         title: what people see; `description`, `starters` (messages to try) and `asks` (what it may
             want to know or have approved, each in a few words) help them begin.
+        takes_files: people may attach files to a message; see `context.files`.
         second_message: what a message does while a run of the conversation is active: `enqueue`,
             `reject`, `interrupt` or `parallel`. Configuration may override it. Where neither says
             so, it is `enqueue`, or `interrupt` for a plain client of the socket; over
@@ -137,6 +140,7 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
             second_message=second_message,
             starters=tuple(starters),
             asks=tuple(asks),
+            takes_files=takes_files,
             version=version,
         )
         _check_declaration(declared)

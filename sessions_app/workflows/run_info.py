@@ -8,16 +8,20 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from sessions_app.models import AttachedFile
 from sessions_app.workflows.request_context import RequestContext
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """The user message that started the run. `text` is what the person wrote."""
+    """The user message that started the run. `text` is what the person wrote, `files` what they
+    attached.
+    """
 
     text: str
     client_format: str = ""
     id: str = ""
+    files: tuple[AttachedFile, ...] = ()
 
 
 class RuntimeTypeEnum(StrEnum):

@@ -36,8 +36,20 @@ def state(page: Page, name: str) -> None:
 
 
 def card(page: Page) -> Locator:
-    """The only card in the dock."""
-    return page.locator("#dock prompt-card")
+    """The cards: one for each question that waits."""
+    return page.locator("prompt-card")
+
+
+def answer(form: Locator) -> None:
+    """Answer a card of any type with what comes first, and the text that any number asks for."""
+    kind = form.get_attribute("data-type")
+    if kind == "text":
+        form.locator("textarea").fill("236")
+    elif kind == "dropdown":
+        form.locator("select").select_option(index=1)
+    elif kind in ("radio", "checkbox"):
+        form.locator(f"input[type={kind}]").first.check()
+    form.locator("button[class*=primary]").first.click()
 
 
 def conversation_id(page: Page) -> str:

@@ -104,6 +104,7 @@ def test_a_report_that_is_cut_becomes_what_it_would_have_been(page: Page, server
     state(page, "completed")
     expect(page.get_by_role("heading", name="In short")).to_have_count(1)
     expect(page.locator("#items")).not_to_contain_text("**")  # all of it is rendered
+    expect(page.locator("#items .feedback")).to_have_count(1)  # the last thing that comes
     cut, shown = logged(server, conversation_id(page)), page.locator("#items").inner_text()
     page.reload()
     expect(page.locator("#items")).to_have_text(shown, use_inner_text=True)

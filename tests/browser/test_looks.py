@@ -38,6 +38,9 @@ def test_no_page_has_an_accessibility_fault(
     begin(page, "200 a month at 3.5 % for 2 years", workflow="report")
     state(page, "completed")
     assert_accessible(page)
+    begin(page, "prompt details")
+    expect(card(page)).to_have_count(1)
+    assert_accessible(page)
     begin(page, "approve many")
     state(page, "failed")
     page.keyboard.press("Escape")
@@ -58,6 +61,20 @@ def test_nothing_is_wider_than_the_screen(open_page: OpenPage, width: int) -> No
     expect(card(page)).to_have_count(1)
     assert page.evaluate(wide) <= width
     assert page.evaluate("document.getElementById('dock').scrollWidth") <= width
+    begin(page, "prompt details")
+    expect(card(page)).to_have_count(1)
+    details = card(page).locator(".details").first
+    assert details.evaluate("each => each.scrollWidth - each.parentElement.clientWidth") <= 0
+
+
+def test_what_one_can_begin_with_is_shown_from_its_top(open_page: OpenPage) -> None:
+    page = open_page("/c/", user="admin", viewport={"width": 1280, "height": 500})
+    connected(page)
+    assert page.evaluate("document.getElementById('scroller').scrollTop") == 0
+    name = page.locator("#sidebar > footer span")
+    assert name.evaluate(
+        "each => each.clientHeight < 2 * parseFloat(getComputedStyle(each).lineHeight)"
+    )
 
 
 def test_the_list_is_a_drawer_on_a_small_screen(open_page: OpenPage) -> None:
@@ -80,7 +97,8 @@ def test_nothing_that_is_written_runs(page: Page, server: Server) -> None:
         state(page, "completed")
     page.reload()
     connected(page)
-    assert page.locator("#items :is(script, img, style, prompt-card, button)").count() == 0
+    assert page.locator("#items :is(script, img, style, prompt-card)").count() == 0
+    assert page.locator("#items :is(.bubble, .body) button").count() == 0
     assert "owned" not in page.title().replace(ATTACKS[0], "")
     assert not [url for url in requests if "evil" in url]
 

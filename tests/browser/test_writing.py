@@ -147,6 +147,14 @@ def test_stop_says_so_until_it_has_stopped(page: Page, server: Server) -> None:
     assert_page_is_log(page, server)
 
 
+def test_a_run_that_cleans_up_is_seen_to_be_stopping(page: Page) -> None:
+    begin(page, "undo 1 3000")
+    expect(card(page)).to_have_count(1)
+    page.get_by_role("button", name="Stop").click()
+    state(page, "stopping")
+    state(page, "cancelled")
+
+
 def test_a_stopped_run_can_be_tried_again(page: Page) -> None:
     begin(page, "ask")
     expect(card(page)).to_have_count(1)
@@ -154,17 +162,17 @@ def test_a_stopped_run_can_be_tried_again(page: Page) -> None:
     state(page, "cancelled")
     expect(card(page)).to_have_count(0)
     expect(page.locator(".question")).to_contain_text("No longer needed")
-    page.get_by_role("button", name="Retry").click()
+    page.get_by_role("button", name="Try again").click()
     expect(card(page)).to_have_count(1)
-    expect(page.locator(".user")).to_have_count(2)
-    expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+    expect(page.locator(".user")).to_have_count(1)
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
 
 
 def test_a_run_that_failed_says_why(page: Page) -> None:
     begin(page, "approve many")
     state(page, "failed")
     expect(page.locator(".note")).to_contain_text("Failed")
-    expect(page.get_by_role("button", name="Retry")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
     expect(page.locator("#alert")).to_have_text("The run failed")
 
 

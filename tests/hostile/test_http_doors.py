@@ -45,14 +45,28 @@ def known(attacked: Server) -> dict[str, str]:
         "execution_id": asked["execution_id"],
         "interaction_id": asked["interaction_id"],
         "interaction": asked["interaction_id"],
+        "run": asked["execution_id"],
+        "file": _upload(attacked),
         "pk": asked["interaction_id"],
         "app_label": "sessions_app",
         "token": _callback(attacked),
         "form": "md",
+        "first": "1",
         "url": "nowhere",
         "id": "1",
         "content_type_id": "1",
     }
+
+
+def _upload(server: Server) -> str:
+    """A file of that conversation, which is sent with a message of its own."""
+    part = 'Content-Disposition: form-data; name="file"; filename="a.txt"'
+    body = f"--x\r\n{part}\r\n\r\nhello\r\n--x--\r\n"
+    ann, page = Http(server), "/c/kept"
+    answer = ann.post(f"{page}/files/", body, content_type="multipart/form-data; boundary=x")
+    id_ = str(answer.json()["id"])
+    ann.form(f"{page}/messages/", {"text": "echo a file", "file_ids": id_})
+    return id_
 
 
 def _callback(server: Server) -> str:

@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,7 @@ from tests.support.server import HOST, Response, Server
 
 Json = dict[str, Any]
 CSRF = "c" * 32
+BOUNDARY = "8f3a"
 
 
 @dataclass
@@ -100,6 +101,17 @@ class Http:
     def form(self, path: str, fields: Mapping[str, str]) -> Response:
         """POST a form of the page."""
         return self.post(path, urlencode(fields), content_type="application/x-www-form-urlencoded")
+
+    def multipart(self, path: str, fields: Mapping[str, Sequence[str]]) -> Response:
+        """POST a form with files: those are names and contents."""
+        body = ""
+        for name, given in fields.items():
+            file, content = ("", given) if isinstance(given, str) else given
+            of = f'; filename="{file}"' if file else ""
+            head = f'Content-Disposition: form-data; name="{name}"{of}'
+            body += f"--{BOUNDARY}\r\n{head}\r\n\r\n{content}\r\n"
+        kind = f"multipart/form-data; boundary={BOUNDARY}"
+        return self.post(path, f"{body}--{BOUNDARY}--\r\n", content_type=kind)
 
     def get(self, path: str, **headers: str | None) -> Response:
         """GET a path."""

@@ -11,7 +11,9 @@ from tests.http.test_access import PATHS
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
-OTHERS = ("/callbacks/{token}", "/feedback", "/mcp/client/tool/list")
+PROMPT = "/v1/prompts/{interaction_id}"
+INBOX = ("/v1/inbox", PROMPT, f"{PROMPT}/response", f"{PROMPT}/claim")
+OTHERS = (*INBOX, "/callbacks/{token}", "/feedback", "/mcp/client/tool/list")
 pytestmark = pytest.mark.formless  # the document is made of the code
 
 
@@ -71,6 +73,7 @@ def test_real_answers_are_as_it_says(server: Server, document: Json) -> None:
         path = "/executions/{execution_id}"
         check(document, path, "get", http.get(f"/executions/{run}"))
     check(document, OTHERS[-1], "get", Http(server, None).get(OTHERS[-1]))
+    check(document, "/v1/inbox", "get", http.get("/v1/inbox"))
     monitor = Http(server, "admin").get("/monitor/users")
     check(document, "/monitor/users", "get", monitor)
 

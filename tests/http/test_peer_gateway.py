@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from sessions_app.storage.sql import read_json
 from tests.conftest import NewServer
 from tests.http.client import Http
 from tests.support.peer_gateway import CHAT, CHAT_STREAM, GENERATE, MODES, PeerGateway
@@ -19,7 +18,12 @@ from tests.support.websocket import WsClient
 ORIGIN = "http://ui.example:3000"
 STREAMS = [mode for mode in MODES if mode.endswith("/stream")]
 RUNS = """
-    SELECT r.id, r.feedback FROM sessions_app_run r
+    SELECT r.id FROM sessions_app_run r
+    JOIN sessions_app_conversation c ON c.id = r.conversation_id WHERE c.conversation_id = ?
+"""
+FEEDBACK = """
+    SELECT f.reaction, f.comment FROM sessions_app_feedback f
+    JOIN sessions_app_run r ON r.id = f.run_id
     JOIN sessions_app_conversation c ON c.id = r.conversation_id WHERE c.conversation_id = ?
 """
 every_mode = pytest.mark.parametrize("mode", MODES)
@@ -108,15 +112,15 @@ def test_thumbs_and_comments_are_kept_with_the_run(backend: Server, ui: PeerGate
     assert ui.rate(shown.trace, reaction_type="👎").status == 200
     assert ui.rate(shown.trace, comment="too short").status == 200
     assert ui.rate(shown.trace, reaction_type="👍").json()["message"]
-    [row] = backend.rows(RUNS, ui.conversation_id)
-    assert read_json(row["feedback"]) == {"reaction": "👍", "comment": "too short"}
+    [row] = backend.rows(FEEDBACK, ui.conversation_id)
+    assert (row["reaction"], row["comment"]) == ("👍", "too short")
 
     stranger = PeerGateway(backend, origin=ORIGIN, session=new_session())
     assert stranger.rate(shown.trace, reaction_type="👎").status == 404
     for wrong in ({}, {"comment": "x" * 1025}, {"reaction_type": "x" * 21}, {"comment": "\0"}):
         assert ui.rate(shown.trace, **wrong).status == 422
-    [row] = backend.rows(RUNS, ui.conversation_id)
-    assert read_json(row["feedback"]) == {"reaction": "👍", "comment": "too short"}
+    [row] = backend.rows(FEEDBACK, ui.conversation_id)
+    assert (row["reaction"], row["comment"]) == ("👍", "too short")
 
 
 def test_feedback_is_shown_on_the_page_and_in_the_admin(server: Server) -> None:
@@ -124,8 +128,13 @@ def test_feedback_is_shown_on_the_page_and_in_the_admin(server: Server) -> None:
     trace = ann.generate("echo hello", conversation_id="c1").headers["observability-trace-id"]
     body = {"observability_trace_id": trace, "reaction_type": "👍", "comment": "<b>good</b>"}
     assert ann.post("/feedback", body).status == 200
-    assert "Your feedback: 👍 &lt;b&gt;good&lt;/b&gt;" in ann.get("/c/c1/").text
+    shown = ann.get("/c/c1/").text
+    assert "&lt;b&gt;good&lt;/b&gt;" in shown
+    assert 'data-thumb="👍"\n      aria-pressed="true"' in shown
     [run] = server.rows("SELECT id FROM sessions_app_run")
+    assert ann.post("/feedback", {**body, "reaction_type": "", "comment": ""}).status == 200
+    assert server.rows("SELECT * FROM sessions_app_feedback") == []
+    assert ann.post("/feedback", body).status == 200
     page = Http(server, "admin").get(f"/admin/sessions_app/run/{UUID(str(run['id']))}/change/")
     assert "👍 &lt;b&gt;good&lt;/b&gt;" in page.text
 

@@ -104,6 +104,26 @@ def test_a_message_id_alone_is_enough_to_repeat_it(server: Server) -> None:
     assert len(server.rows("SELECT 1 FROM sessions_app_conversation")) == 1
 
 
+def test_a_request_may_replace_the_message_of_a_run_or_go_on_with_its_branch(
+    server: Server,
+) -> None:
+    http = Http(server)
+    first = http.generate("echo 1", conversation_id="c1").headers["execution-id"]
+    second = http.generate("echo 2", conversation_id="c1", replaces=first)
+    assert second.json() == {"value": "2"}
+    again = http.generate("", conversation_id="c1", replaces=second.headers["execution-id"])
+    assert again.json() == {"value": "2"}
+    assert http.generate("echo 3", conversation_id="c1", follows=first).json() == {"value": "3"}
+    rows = server.rows(
+        "SELECT forked_from_id, follows_id FROM sessions_app_run ORDER BY created_at"
+    )
+    assert [bool(row["forked_from_id"]) for row in rows] == [False, True, True, False]
+    assert [bool(row["follows_id"]) for row in rows] == [False, False, False, True]
+    for user, header in (("ann", "replaces"), ("ben", "follows")):
+        answer = Http(server, user).generate("echo 1", conversation_id="c2", **{header: first})
+        assert answer.status == 404
+
+
 def test_messages_of_a_conversation_id_are_of_one_conversation_and_of_nobody_else(
     server: Server,
 ) -> None:

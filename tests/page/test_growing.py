@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from django.contrib.auth.models import User
 
-from bench.workflows.probe_report import report, tokens
+from bench.peers.long_answer import report, tokens
 from chat_app.page.conversation_page import Wanted, read_transcript
 from chat_app.page.history import Known
 from chat_app.page.texts import blocks
@@ -58,7 +58,7 @@ class Reader:
     @property
     def html(self) -> str:
         # The attributes of what scrolls come in any order.
-        return re.sub(r"<(div|pre) [^>]*>", r"<\1>", self.above + self.last)
+        return re.sub(r"<(div|pre|button) [^>]*>", r"<\1>", self.above + self.last)
 
 
 def words(html: str) -> str:
@@ -85,6 +85,26 @@ def test_what_has_grown_is_the_whole(log: StoredLog, name: str) -> None:
         assert reader.html == whole.html
     # However long it became, each look read little.
     assert max(reader.sizes) <= blocks.LONGEST + 4 * 311
+
+
+def test_code_has_colours_when_it_is_whole(log: StoredLog) -> None:
+    run = log.message()
+    reader = Reader(log, run)
+    reader.look(log.text(run, "```python\nif x:\n") - 1)
+    assert "code-keyword" not in reader.html
+    reader.look(log.text(run, "    pass\n```\nThe end.\n\nMore") - 1)
+    assert '<span class="code-keyword">if</span>' in reader.html
+
+
+def test_code_that_is_cut_because_it_is_long_is_one_to_read_and_to_copy(log: StoredLog) -> None:
+    run = log.message()
+    log.text(run, TEXTS["code"])
+    reader = Reader(log, run)
+    reader.look(0)
+    parts = reader.html.count("<figure")
+    assert parts > 2
+    assert reader.html.count("<figcaption>Python<button>") == 1
+    assert reader.html.count('<figure class="rest">') == parts - 1
 
 
 def test_text_that_was_taken_back_is_not_gone_on_with(log: StoredLog) -> None:

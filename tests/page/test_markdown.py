@@ -1,13 +1,16 @@
 """Nothing that a workflow or a person writes runs, loads, or pretends to be part of the page."""
 
 import re
+from html import unescape
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat_app.page.texts.markdown import ATTRIBUTES, TAGS, render, visible
+from chat_app.page.texts.code_blocks import LANGUAGES, figure
+from chat_app.page.texts.markdown import ATTRIBUTES, CLASSES, TAGS, render
 from sessions_app.storage.storable import storable
+from sessions_app.templatetags.details import visible
 from tests.hostile.attack.entries import entries, texts
 from tests.hostile.attack.throwing import executable
 
@@ -19,13 +22,19 @@ OURS = {
     "pre": {"tabindex"},
     "div": {"tabindex", "role", "aria-label"},
     "a": {"rel"},
+    "button": {"type", "aria-label"},
+    **{tag: {"dir"} for tag in ("ul", "ol", "blockquote", "table")},
 }
+CODE = "```{}\nif x < 1:  # <b>\n    pass\n```\n"
 
 
 def assert_inert(html: str) -> None:
     for _, tag, rest in TAG.findall(html):
         assert tag in TAGS, tag
         for name, value in ATTRIBUTE.findall(rest):
+            if name == "class":
+                assert set(value.split()) <= CLASSES.get(tag, set()), (tag, value)
+                continue
             assert name in ATTRIBUTES.get(tag, set()) | OURS.get(tag, set()), (tag, name)
             if name == "href":
                 assert value.lower().startswith(("http://", "https://", "mailto:")), value
@@ -71,10 +80,50 @@ def test_what_markdown_is_for_works() -> None:
         "<strong>b</strong>",
         "<s>s</s>",
         '<td align="right">2</td>',
-        '<pre tabindex="0"><code>x &lt; 1\n</code></pre>',
-        '<ol start="3">',
+        '<pre tabindex="0"><code>x &lt; <span class="code-number">1</span>\n</code></pre>',
     ):
         assert part in html
+    assert re.search(r'<ol [^>]*start="3"', html)
+
+
+@pytest.mark.parametrize("word", ["python", "py", "Python", "python title=x"])
+def test_code_has_its_language_and_colours_by_classes(word: str) -> None:
+    html = render(CODE.format(word))
+    assert "<figure><figcaption>Python<button" in html
+    assert '<span class="code-keyword">if</span> x &lt; ' in html
+    assert '<span class="code-comment"># &lt;b&gt;</span>' in html
+    assert_inert(html)
+
+
+@pytest.mark.parametrize(("word", "name"), [("mermaid", "mermaid"), ("", ""), ("a<b", "a&lt;b")])
+def test_code_of_a_language_that_is_not_known_is_plain(word: str, name: str) -> None:
+    html = render(CODE.format(word))
+    assert f"<figcaption>{name}<button" in html
+    assert "<code>if x &lt; 1:  # &lt;b&gt;\n    pass\n</code>" in html
+
+
+def test_code_to_which_more_comes_is_plain_and_has_no_button() -> None:
+    html = render(CODE.format("python"), is_whole=False)
+    assert "<figcaption>Python</figcaption>" in html
+    assert "code-" not in html
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_each_language_shows_all_of_the_code(language: str) -> None:
+    code = "".join(map(chr, range(9, 127))) * 20 + "\n\n"
+    alias = {"Django/Jinja": "django", "Protocol Buffer": "proto", "Bash Session": "console"}
+    html = figure(code, alias.get(language, language), is_coloured=True, is_whole=True)
+    shown = re.sub(r"<[^>]+>", "", html.partition("<pre>")[2])
+    assert unescape(shown) == code.replace("\r\n", "\n").replace("\r", "\n") + "\n"
+
+
+def test_a_task_is_a_mark_that_nobody_can_click() -> None:
+    html = render("- [ ] one\n- [x] **two**\n- [y] three\n\n[ ] four")
+    assert '<li class="task-item"><span class="task">☐ </span>one</li>' in html
+    assert '<span class="task done">☑ </span><strong>two</strong>' in html
+    assert "<li>[y] three</li>" in html
+    assert "<p>[ ] four</p>" in html
+    assert "<input" not in html
 
 
 def test_headings_stay_below_those_of_the_page() -> None:

@@ -1,12 +1,18 @@
 """What a look at the page asks of the database, however long the conversation is."""
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from chat_app.page import history
 from chat_app.page.conversation_page import read_page
 from chat_app.page.sidebar.entries import sidebar
+from chat_app.page.transcript import TextSegment
+from sessions_app.models import Feedback
 from sessions_app.workflows.prompts import TextPrompt
 from tests.support.database.stored_log import StoredLog
 
@@ -26,7 +32,39 @@ def test_a_page_takes_at_most_twelve_queries(rounds: int) -> None:
         log.text(run, "three")
         if number % 2:
             log.end(run, "failed", "why")
+            Feedback.objects.create(run=run, reaction="👍", given_at=timezone.now())
     with CaptureQueriesContext(connection) as queries:
         read_page(ann.pk, "c")
         sidebar(ann.pk)
     assert len(queries) <= 12, "\n".join(query["sql"][:200] for query in queries)
+
+
+def test_runs_that_complete_while_a_page_asks_take_no_more_queries() -> None:
+    """Many that go on beside each other, so that the page begins inside the text of each."""
+    ann = User.objects.create_user("ann")
+    log = StoredLog(ann)
+    running = [log.message(f"m{number}") for number in range(20)]
+    for _ in range(history.ROWS):
+        for run in running:
+            log.step(run, "look", "in_progress")
+            log.step(run, "look")
+            log.text(run, "a ")
+    for run in running:
+        log.text(run, "b ", "c ")
+    log.ask(running[0], TextPrompt(text="Name?"))
+
+    def completing(execute: Any, sql: str, *rest: Any) -> Any:
+        result = execute(sql, *rest)
+        if running and "first_sequence" in sql and "LIMIT" in sql:
+            ended, running[:] = running[:], []
+            for run in ended:
+                log.end(run)
+        return result
+
+    with CaptureQueriesContext(connection) as queries, connection.execute_wrapper(completing):
+        page = read_page(ann.pk, "c")
+        sidebar(ann.pk)
+    asked = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
+    texts = [item.text for item in page.transcript.items if isinstance(item, TextSegment)]
+    assert texts.count("a b c ") == 20
+    assert len(asked) <= 12, "\n".join(query[:200] for query in asked)

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
-from chat_app.page import history
+from chat_app.page import history, transcript
 from chat_app.page.conversation_page import Wanted, read_transcript
 from chat_app.page.transcript import Item, Question, RunNote, Step, TextSegment, UserMessage
 from sessions_app.storage.run_text import fold
@@ -48,7 +48,7 @@ def test_the_text_of_a_run_is_one_item_until_something_else_comes(log: StoredLog
     log.text(run, "three")
     log.end(run)
     kinds = [type(item) for item in items(log)]
-    assert kinds == [UserMessage, TextSegment, Step, TextSegment]
+    assert kinds == [UserMessage, TextSegment, Step, TextSegment, RunNote]
     assert texts(log) == ["one two", "three"]
 
 
@@ -111,7 +111,7 @@ def test_a_step_is_one_item_from_its_beginning_to_its_end(log: StoredLog) -> Non
     began = log.step(run, "look", "in_progress")
     ended = log.step(run, "look", "complete", "found")
     (step,) = (item for item in items(log) if isinstance(item, Step))
-    assert (step.first, step.last, step.state, step.payload) == (began, ended, "complete", "found")
+    assert (step.first, step.last, step.state, step.text) == (began, ended, "complete", "found")
 
 
 def test_text_that_was_begun_anew_is_left_out(log: StoredLog) -> None:
@@ -174,7 +174,8 @@ def test_a_failed_run_says_why_and_can_be_tried_again(log: StoredLog) -> None:
     log.end(run, "failed", "No disk.")
     note = items(log)[-1]
     assert isinstance(note, RunNote)
-    assert (note.status, note.reason, note.retry) == ("failed", "No disk.", "do it")
+    assert (note.status, note.reason) == ("failed", "No disk.")
+    assert note.again
 
 
 def test_a_long_conversation_is_read_part_by_part_without_a_gap(log: StoredLog) -> None:
@@ -219,6 +220,29 @@ def test_a_part_of_large_items_has_few_of_them_and_none_is_left_out(
             break
         part = read_transcript(log.conversation, Wanted(before=part.older))
     assert [text[:2] for text in found] == [(str(number) * 2)[:2] for number in range(12)]
+
+
+def test_the_newest_code_has_colours_and_much_of_it_costs_no_more(
+    log: StoredLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcript, "COLOURED", 1000)
+    for _ in range(5):
+        run = log.message()
+        log.text(run, "```python\nNone\n```\n".ljust(400))
+        log.end(run)
+    shown = [item.shown for item in items(log) if isinstance(item, TextSegment)]
+    assert ["code-" in "".join([*text.above, *text.last]) for text in shown] == [
+        *(False, False, False),
+        *(True, True),
+    ]
+
+
+def test_what_is_older_comes_in_larger_parts(log: StoredLog) -> None:
+    run = log.message()
+    for number in range(300):
+        log.step(run, f"look {number}")
+    assert len(items(log)) == 50
+    assert len(items(log, before=250)) == 100
 
 
 def test_a_question_settled_late_hides_nothing_between(log: StoredLog, ann: User) -> None:

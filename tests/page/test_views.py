@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -11,10 +10,8 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient
 from django.urls import reverse
 
-from chat_app.page import run_state
 from sessions_app.models import Conversation, Interaction, Run
 from sessions_app.storage import reads
-from sessions_app.storage.writer import writer
 from sessions_app.workflows.prompts import (
     AnyPrompt,
     BinaryPrompt,
@@ -29,21 +26,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def ann() -> User:
-    return User.objects.create_user("ann")
-
-
-@pytest.fixture
 def log(ann: User) -> StoredLog:
     return StoredLog(ann)
-
-
-@pytest.fixture
-def client(ann: User) -> Iterator[AsyncClient]:
-    client = AsyncClient()
-    client.force_login(ann)
-    yield client
-    writer.stop()
 
 
 async def page(client: AsyncClient, conversation_id: str = "c", **query: str | int) -> str:
@@ -318,9 +302,42 @@ async def test_of_a_huge_text_a_page_shows_the_beginning_and_where_the_rest_is(
     assert len(rest.json()["result"]["choices"][0]["message"]["content"]) == size
 
 
-async def test_a_message_that_comes_while_the_state_is_read_breaks_nothing(log: StoredLog) -> None:
-    def looked_at_before() -> str:
-        log.message()
-        return run_state._at_rest(log.conversation.id, suspended=[]).name
+async def test_an_answer_is_to_be_had_as_its_markdown(client: AsyncClient, log: StoredLog) -> None:
+    def write() -> Run:
+        run = log.message()
+        log.text(run, "# One\n\n", "- [ ] <b>\n")
+        log.step(run, "look")
+        log.text(run, "Two")
+        return run
 
-    assert await asyncio.to_thread(looked_at_before) == "new"
+    async def read() -> list[str]:
+        texts = re.findall(r'action="(/c/c/texts/[^"]+)"', await page(client))
+        answers = [await client.get(url) for url in texts]
+        for answer in answers:
+            assert answer["Content-Type"] == "text/plain; charset=utf-8"
+            assert answer["X-Content-Type-Options"] == "nosniff"
+        return [answer.content.decode() for answer in answers]
+
+    run = await reads.read(write)
+    assert await read() == ["# One\n\n- [ ] <b>\n", "Two"]
+    await reads.read(log.end, run)  # its text is folded
+    assert await read() == ["# One\n\n- [ ] <b>\n", "Two"]
+
+
+async def test_nobody_else_gets_an_answer(client: AsyncClient, log: StoredLog) -> None:
+    def write(log: StoredLog) -> tuple[Run, int]:
+        run = log.message()
+        return run, log.text(run, "One")
+
+    own, first = await reads.read(write, log)
+    eve = await User.objects.acreate_user("eve")
+    other, _ = await reads.read(write, await reads.read(StoredLog, eve))
+    for run, at, status in (
+        (own, first, 200),
+        (other, first, 404),
+        (own, first + 1, 404),
+        (own, 0, 404),
+        (own, 10**40, 404),
+    ):
+        answer = await client.get(reverse("chat:text", args=["c", run.pk, at]))
+        assert answer.status_code == status

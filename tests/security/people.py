@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from tests.http.api_keys import make_key
 from tests.http.client import CSRF, Http, Json
@@ -28,6 +29,10 @@ HERS = """
     LEFT JOIN sessions_app_interaction i ON i.run_id = r.id
     WHERE u.username = 'ann' AND c.conversation_id = 'hers' ORDER BY r.created_at
 """
+SAID = """
+    SELECT run_id, first_sequence FROM sessions_app_event
+    WHERE type IN ('text', 'message') ORDER BY sequence
+"""
 PERMIT = """
     INSERT INTO auth_user_user_permissions (user_id, permission_id)
     SELECT u.id, p.id FROM auth_user u, auth_permission p
@@ -38,10 +43,12 @@ PERMIT = """
 
 @dataclass(frozen=True)
 class Scene:
-    """The server, ann's prompt that waits, and everybody's headers by name."""
+    """The server, what ann has: a prompt and a text; and everybody's headers by name."""
 
     server: Server
     stop: Json
+    file: str
+    said: Json
     people: dict[str, dict[str, str]]
 
     @property
@@ -52,8 +59,11 @@ class Scene:
             "interaction": self.stop["interaction_id"],
             "interaction_id": self.stop["interaction_id"],
             "execution_id": self.stop["execution_id"],
+            "file": self.file,
             "app_label": "sessions_app",
             "form": "json",
+            "run": str(UUID(str(self.said["run_id"]))),
+            "first": str(self.said["first_sequence"]),
         }
 
     def http(self, person: str) -> Http:
@@ -68,6 +78,7 @@ class Scene:
 def set_the_scene(server: Server) -> Scene:
     """Give ann something to protect, and everybody else what they come with."""
     ann = Http(server)
+    file = _upload(ann)
     ann.post("/generate", {"input_message": f"echo {SECRET}"}, conversation_id=CONVERSATION)
     asked = {"input_message": f"ask {SECRET}"}
     stop = ann.post("/generate", asked, conversation_id=CONVERSATION).json()
@@ -84,7 +95,19 @@ def set_the_scene(server: Server) -> Scene:
     people |= {"nobody": no_session, "guest": guest}
     server.execute("UPDATE auth_user SET is_active = false WHERE username = 'user3'")
     server.execute("DELETE FROM django_session WHERE session_key = ?", server.cookies["user4"])
-    return Scene(server, stop, people)
+    said, *_ = server.rows(SAID)
+    return Scene(server, stop, file, said, people)
+
+
+def _upload(ann: Http) -> str:
+    """A file with the secret, sent with a message; its id."""
+    part = 'Content-Disposition: form-data; name="file"; filename="a.txt"'
+    body = f"--x\r\n{part}\r\n\r\n{SECRET}\r\n--x--\r\n"
+    path = f"/c/{CONVERSATION}"
+    answer = ann.post(f"{path}/files/", body, content_type="multipart/form-data; boundary=x")
+    id_ = str(answer.json()["id"])
+    ann.form(f"{path}/messages/", {"text": f"echo {SECRET}", "workflow": "probe", "file_ids": id_})
+    return id_
 
 
 def _session(server: Server, user: str) -> dict[str, str]:

@@ -9,7 +9,17 @@ from django.test import Client
 from django.utils import timezone
 
 from chat_app.models import ApiKey
-from sessions_app.models import Arrival, Event, HostLease, Interaction, JournalEntry, Run
+from sessions_app.models import (
+    Arrival,
+    Attachment,
+    AuditEntry,
+    Event,
+    Feedback,
+    HostLease,
+    Interaction,
+    JournalEntry,
+    Run,
+)
 from sessions_app.workflows.prompts import TextPrompt
 from tests.security import doors
 from tests.support.database import operator_rows
@@ -62,6 +72,23 @@ def rows() -> dict[str, Model]:
         "Conversation": log.conversation,
         "Run": run,
         "Interaction": interaction,
+        "AuditEntry": AuditEntry.objects.create(
+            interaction=interaction.pk,
+            run=run.pk,
+            workflow="probe",
+            question=SECRET,
+            action="opened",
+            at=now,
+        ),
+        "Attachment": Attachment.objects.create(
+            owner=ann,
+            conversation_name="c",
+            name=SECRET,
+            size=1,
+            run=run,
+            created_at=timezone.now(),
+        ),
+        "Feedback": Feedback.objects.create(run=run, comment=SECRET, given_at=now),
         "Event": Event.objects.earliest("sequence"),
         "JournalEntry": entry,
         "HostLease": lease,

@@ -25,7 +25,7 @@ VIEWERS = STAFF - {"staff"}
 # Where the admin's overview says what waits, to whoever may view the prompts.
 OVERVIEWS = ("/admin/", "/admin/<app_label>/")
 OPERATORS = frozenset({"superuser", "operator"})
-WITH_SESSION_ONLY = re.compile(r"^/(c/.*)?$|^/conversations/|^/admin|^/sign-out/")
+WITH_SESSION_ONLY = re.compile(r"^/(c/.*)?$|^/conversations/|^/inbox/|^/p/|^/admin|^/sign-out/")
 # Where everybody changes something of their own, which would change what the next door says.
 LAST = ("/c/<conversation_id>/messages/", "/sign-out/", "/admin/logout/")
 # Refusals of Django and of ours: sign in, or it is not for you, or it is not there.
@@ -46,6 +46,8 @@ def let_in(who: str, people: set[str]) -> set[str]:
             "known": KNOWN,
             "owner": OWNER,
             "owner with a session": OWNER & IN,
+            "who may see the prompt": OWNER & IN,
+            "who may see the prompt, with a key too": OWNER,
             "staff": STAFF,
             "staff who may view hosts": VIEWERS,
             "staff who may change runs": OPERATORS,
@@ -77,10 +79,11 @@ def was_let_in(door: Door, answer: Response) -> bool:
 
 @pytest.fixture
 def scene(new_server: NewServer) -> Scene:
-    """Everybody, on a server that lets guests in."""
-    return set_the_scene(new_server(GUESTS="true"))
+    """Everybody, on a server that lets guests in, and offers mail."""
+    return set_the_scene(new_server(GUESTS="true", MAIL="off", PUBLIC_URL="https://chat.example"))
 
 
+@pytest.mark.timeout(400)  # a thousand requests, of everybody at each door
 def test_each_door_opens_to_whom_the_document_says_and_shows_nothing_of_others(
     scene: Scene,
 ) -> None:
@@ -156,7 +159,7 @@ async def test_no_message_of_a_socket_reaches_what_is_anothers(scene: Scene) -> 
                 assert SECRET not in said, person
                 assert scene.stop["prompt"]["text"] not in said, person
                 outcomes = {ack["for"]: ack["outcome"] for ack in client.of_type("ack_message")}
-                for name in ("user_interaction_message", "stop_message"):
+                for name in ("user_interaction_message", "claim_message", "stop_message"):
                     assert outcomes.get(name, "not_found") == "not_found", person
     assert await asyncio.to_thread(scene.hers) == before
 

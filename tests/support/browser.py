@@ -73,9 +73,14 @@ class Console:
 OpenPage = Callable[..., Page]
 
 
+def chromium() -> str | None:
+    """Where it is; None if it is missing."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium")
+
+
 @pytest.fixture(scope="session")
 def _playwright_browser() -> Iterator[tuple[Browser, Any]]:
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    path = chromium()
     if path is None:
         pytest.fail("Chromium is missing: apt-get install chromium, or CHROMIUM=/path/to/chromium")
     playwright = sync_playwright().start()

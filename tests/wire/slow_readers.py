@@ -44,6 +44,7 @@ def fill_log(server: Server, *, events: int, size: int) -> int:
         last_sequence=events,
         created_at=now,
         updated_at=now,
+        listed_at=now,
     )
     insert(
         server,

@@ -12,6 +12,7 @@ from enum import StrEnum
 from hashlib import sha256
 
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_noop
 
 from chat_app.settings import ChatSettings, PerTime
 from sessions_app.errors import TooMany
@@ -47,11 +48,11 @@ class Rate(StrEnum):
 
 
 WHAT = {
-    "PASSWORDS": "wrong passwords",
-    "GUESTS": "new guests",
-    "MESSAGES": "messages",
-    "CONVERSATIONS": "new conversations",
-    "API": "requests",
+    "PASSWORDS": gettext_noop("wrong passwords"),
+    "GUESTS": gettext_noop("new guests"),
+    "MESSAGES": gettext_noop("messages"),
+    "CONVERSATIONS": gettext_noop("new conversations"),
+    "API": gettext_noop("requests"),
 }
 
 

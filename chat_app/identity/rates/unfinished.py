@@ -3,6 +3,8 @@
 To count them takes a query, so that it is done now and then: not for each message.
 """
 
+from django.utils.translation import gettext_noop
+
 from chat_app.settings import ChatSettings
 from sessions_app.conversations.messages import count_unfinished
 from sessions_app.errors import TooMany
@@ -31,5 +33,5 @@ async def check_unfinished(user: UserId) -> None:
     if left <= 0:
         left = min(OFTEN, limit - await reads.read(count_unfinished, user, limit))
         if left <= 0:
-            raise TooMany("unfinished runs", RETRY)
+            raise TooMany(gettext_noop("unfinished runs"), RETRY)
     _left[user] = left - 1

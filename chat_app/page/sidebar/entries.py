@@ -1,7 +1,7 @@
 """What the list shows: those that need the person first, the oldest deadline before others.
 
-However many conversations a person has, all of it is read in a handful of queries; only the ones
-that are shown are looked at closely.
+However many conversations a person has, it takes a handful of queries, which read as many rows as
+are shown, by the indexes of `Conversation`. Only a search reads more.
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,13 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.utils.translation import gettext
 
 from chat_app.feed.selectors import pending_interactions
 from chat_app.page.sidebar.search import matching
+from sessions_app.conversations.access import candidates
+from sessions_app.conversations.given import inbox
 from sessions_app.errors import UnknownWorkflow
 from sessions_app.models import Conversation, Run
 from sessions_app.models.people import UserId
@@ -24,8 +26,8 @@ PAGE = 30
 MOST = 600
 QUESTION = 200  # characters of it
 FIELDS = (
-    *("id", "conversation_id", "title", "workflow", "updated_at"),
-    *("working", "last_status", "question", "kind"),
+    *("id", "conversation_id", "title", "workflow", "listed_at"),
+    *("working", "last_status", "question", "kind", "is_assigned"),
 )
 
 
@@ -52,7 +54,7 @@ class Entry:
 class Sidebar:
     """`more` is the number of entries to ask for next, 0 where there are no more.
 
-    `waiting` counts the prompts that wait for this person, in all of the conversations.
+    `waiting` counts the prompts that wait for this person, as their inbox has them.
     """
 
     entries: list[Entry]
@@ -77,36 +79,39 @@ class _Asking:
 def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE) -> Sidebar:
     """Those that need the person first, then the newest. Blocks: call it in a thread."""
     limit = min(max(limit, PAGE), MOST)
-    mine = Conversation.objects.filter(owner_id=owner)
+    mine = Conversation.objects.of(owner)
     found = matching(mine, query) if query else Q()
-    asking = _asking(mine.filter(found), limit + 1)
+    asking = _asking(mine.filter(found, waiting__gt=0), limit + 1)
     ids = list(asking)
     if len(ids) <= limit:
-        rest = mine.filter(found).exclude(pk__in=ids).order_by("-updated_at")
+        rest = mine.filter(found).exclude(pk__in=ids).order_by("-listed_at")
         ids += rest.values_list("pk", flat=True)[: limit + 1 - len(ids)]
     more = limit + PAGE if len(ids) > limit and limit < MOST else 0
-    entries = _entries(ids[:limit], asking)
+    entries, is_assigned = _entries(ids[:limit], asking)
     if query or len(asking) > limit:
-        waiting = pending_interactions(conversation__in=mine).count()
+        waiting = mine.filter(waiting__gt=0).aggregate(n=Sum("waiting", default=0))["n"]
     else:
         waiting = sum(one.count for one in asking.values())
+    if is_assigned:
+        waiting += inbox.count_assigned(owner)
     return Sidebar(entries, more, query, waiting)
 
 
 def newest(owner: UserId) -> str | None:
     """The conversation that changed last; None where there is none yet."""
-    return (
-        Conversation.objects.filter(owner_id=owner)
-        .order_by("-updated_at")
-        .values_list("conversation_id", flat=True)
-        .first()
-    )
+    mine = Conversation.objects.of(owner).order_by("-listed_at")
+    return mine.values_list("conversation_id", flat=True).first()
+
+
+def deleted(owner: UserId, conversation_id: str) -> Conversation | None:
+    """The owner's conversation of that name, if it is deleted, and can be had back."""
+    mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
+    return mine.exclude(deleted_at=None).first()
 
 
 def title_of(owner: UserId, conversation_id: str) -> str | None:
     """Of the owner's conversation of that name; None where there is none."""
-    mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
-    return mine.values_list("title", flat=True).first()
+    return Conversation.objects.of(owner, conversation_id).values_list("title", flat=True).first()
 
 
 def _asking(conversations: QuerySet[Conversation], limit: int) -> dict[UUID, _Asking]:
@@ -119,7 +124,8 @@ def _asking(conversations: QuerySet[Conversation], limit: int) -> dict[UUID, _As
     return {row["conversation_id"]: _Asking(row["count"], row["deadline"]) for row in rows}
 
 
-def _entries(ids: list[UUID], asking: dict[UUID, _Asking]) -> list[Entry]:
+def _entries(ids: list[UUID], asking: dict[UUID, _Asking]) -> tuple[list[Entry], bool]:
+    """And whether prompts may be assigned to anybody, which mostly spares a query for that."""
     runs = Run.objects.filter(conversation=OuterRef("pk"))
     pending = pending_interactions(conversation=OuterRef("pk"))
     first = pending.order_by(F("expires_at").asc(nulls_last=True), "sequence")
@@ -128,9 +134,11 @@ def _entries(ids: list[UUID], asking: dict[UUID, _Asking]) -> list[Entry]:
         last_status=Subquery(runs.order_by("-created_at").values("status")[:1]),
         question=Subquery(first.values("prompt__text")[:1]),
         kind=Subquery(first.values("prompt__input_type")[:1]),
+        is_assigned=candidates.any_pending(),
     )
     rows: dict[UUID, dict[str, Any]] = {row["id"]: dict(row) for row in shown.values(*FIELDS)}
-    return [_entry(rows[pk], asking.get(pk)) for pk in ids if pk in rows]
+    is_assigned = not rows or any(row["is_assigned"] for row in rows.values())
+    return [_entry(rows[pk], asking.get(pk)) for pk in ids if pk in rows], is_assigned
 
 
 def _entry(row: dict[str, Any], asking: _Asking | None) -> Entry:
@@ -141,7 +149,7 @@ def _entry(row: dict[str, Any], asking: _Asking | None) -> Entry:
         conversation_id=row["conversation_id"],
         title=row["title"] or row["conversation_id"],
         workflow=_title_of(row["workflow"]),
-        at=row["updated_at"],
+        at=row["listed_at"],
         state=state,
         words=words,
         question=_question(row["question"], row["kind"]) if asked else "",

@@ -35,7 +35,7 @@ def matching(mine: QuerySet[Conversation], query: str) -> Q:
 
 def _said(mine: QuerySet[Conversation], query: str) -> list[UUID]:
     # As a list: a database that knows only the number of all rows may else look through them all.
-    newest = list(mine.order_by("-updated_at").values_list("pk", flat=True)[:NEWEST])
+    newest = list(mine.order_by("-listed_at").values_list("pk", flat=True)[:NEWEST])
     sent = Run.objects.filter(conversation__in=newest, text__icontains=query)
     asked = Interaction.objects.filter(conversation__in=newest, prompt__text__icontains=query)
     put_out = Event.objects.filter(

@@ -1,16 +1,18 @@
 """The forms of the list's menu. They work without the script."""
 
+from urllib.parse import urlencode
+
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
-from chat_app.page.common import back_to, person_of, site_context
+from chat_app.page.common import back_to, opened_from, or_404, person_of, site_context
 from chat_app.page.sidebar.entries import title_of
 from chat_app.protocol.parsing import STATUS
 from sessions_app.conversations import listing
-from sessions_app.errors import NotFound, Refused, StorageUnavailable
+from sessions_app.errors import Refused, StorageUnavailable
 from sessions_app.storage import reads
 
 
@@ -27,10 +29,9 @@ async def rename(request: HttpRequest, conversation_id: str) -> HttpResponse:
     if request.method == "POST":
         title = request.POST.get("title", "")
         try:
-            await listing.rename(owner=person.id, conversation_id=conversation_id, title=title)
+            with or_404():  # it may be gone meanwhile
+                await listing.rename(owner=person.id, conversation_id=conversation_id, title=title)
             return back_to(conversation_id)
-        except NotFound as gone:  # meanwhile
-            raise Http404 from gone
         except (Refused, StorageUnavailable) as refused:
             error, status = str(refused), STATUS[type(refused)]
     context = {
@@ -41,3 +42,30 @@ async def rename(request: HttpRequest, conversation_id: str) -> HttpResponse:
         "longest_title": listing.MAX_TITLE,
     }
     return render(request, "chat_app/rename.html", context, status=status)
+
+
+@require_POST
+@never_cache
+@login_required
+async def delete(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """Delete a conversation. The page from which that was done says so; it has the way back."""
+    person = await person_of(request)
+    with or_404():
+        await listing.delete(owner=person.id, conversation_id=conversation_id)
+    here = opened_from(request.POST)
+    if here in ("", conversation_id):
+        return back_to(conversation_id)  # which says it by itself
+    response = back_to(here)
+    response["Location"] += "?" + urlencode({"deleted": conversation_id})
+    return response
+
+
+@require_POST
+@never_cache
+@login_required
+async def restore(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """Undo that; the conversation comes back."""
+    person = await person_of(request)
+    with or_404():
+        await listing.restore(owner=person.id, conversation_id=conversation_id)
+    return back_to(conversation_id)

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from chat_app.page.texts.code_blocks import REST
+
 # Characters of a block; one that is longer is cut. Browsers lay out a block as a whole.
 LONGEST = 8192
 
@@ -66,7 +68,7 @@ def opening(inside: str, text: str) -> str:
         row = text.partition("\n")[0].strip().removeprefix("|").removesuffix("|")
         columns = len(_PIPE.split(row))
         return f"|{' |' * columns}\n|{'-|' * columns}\n"
-    return f"{inside}\n" if inside else ""
+    return f"{inside} {REST}\n" if inside else ""
 
 
 def _cuts(text: str, start: int, end: int, block: Token) -> Iterator[int]:

@@ -3,66 +3,71 @@
 Two walls: the parser takes no HTML, and an allow-list cleans what it made.
 """
 
-import unicodedata
+import re
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import nh3
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
+from chat_app.page.texts import code_blocks
+
 SCHEMES = ("http", "https", "mailto")
 TAGS = {
     *("p", "br", "hr", "h2", "h3", "h4", "h5", "h6", "strong", "em", "s", "a", "code", "pre"),
     *("blockquote", "ul", "ol", "li", "div", "table", "thead", "tbody", "tr", "th", "td"),
+    *("figure", "figcaption", "button", "span"),
 }
 ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "th": {"align"}, "td": {"align"}}
-# What can be wider than the page scrolls by itself, and so has to be reached by keyboard.
-SCROLLS = {
+# Nothing else of the page's styles can be used.
+CLASSES = {"span": {"task", "done", *code_blocks.CLASSES}, "figure": {"rest"}, "li": {"task-item"}}
+# Set on each: what can be wider than the page scrolls by itself, and so has to be reached by
+# keyboard; what has its marks or columns at one side has them where its script begins.
+ADDED = {
     "pre": {"tabindex": "0"},
-    "div": {"tabindex": "0", "role": "group", "aria-label": "Table"},
+    "div": {"tabindex": "0", "role": "group"},
+    **{tag: {"dir": "auto"} for tag in ("ul", "ol", "blockquote", "table")},
 }
-JOINER = "\u200d"
+TASK = re.compile(r"\[([ xX])\] ")
 
 
-def render(text: str, references: Mapping[str, Any] | None = None) -> SafeString:
+def render(
+    text: str,
+    references: Mapping[str, Any] | None = None,
+    *,
+    is_coloured: bool = True,
+    is_whole: bool = True,
+) -> SafeString:
     """The Markdown as safe HTML. Images become links: loading one would tell its host who reads.
 
-    `references` are links that are defined elsewhere.
+    `references` are links that are defined elsewhere. `is_coloured`: its code has colours.
+    `is_whole`: no more comes.
     """
+    env = {
+        "references": dict(references or {}),
+        "is_coloured": is_coloured and is_whole,
+        "is_whole": is_whole,
+    }
     html = nh3.clean(
-        _parser.render(text, {"references": dict(references or {})}),
+        _parser.render(text, env),
         tags=TAGS,
         attributes=ATTRIBUTES,
+        allowed_classes=CLASSES,
         url_schemes=set(SCHEMES),
         link_rel="noopener nofollow",
-        set_tag_attribute_values=SCROLLS,
+        set_tag_attribute_values={
+            **ADDED,
+            "div": {**ADDED["div"], "aria-label": gettext("Table")},
+            "button": {"type": "button", "aria-label": gettext("Copy the code")},
+        },
     )
     return mark_safe(html)  # noqa: S308 - cleaned by the allow-list above
-
-
-def visible(text: str) -> SafeString:
-    """The text as HTML, with characters that would hide or reorder something shown by their code.
-
-    For what a person decides on: a right-to-left mark can make one amount read as another.
-    """
-    pieces = []
-    for before, character in zip(" " + text, text, strict=False):
-        if _hides(character) and not (character == JOINER and ord(before) > 0x20FF):
-            name = escape(unicodedata.name(character, "control character").lower())
-            code = f"U+{ord(character):04X}"
-            pieces.append(f'<span class="hidden-character" title="{name}">{code}</span>')
-        else:
-            pieces.append(character if character.isalnum() else escape(character))
-    return mark_safe("".join(pieces))  # noqa: S308 - escaped character by character
-
-
-def _hides(character: str) -> bool:
-    return character not in "\n\t\r" and unicodedata.category(character) in ("Cf", "Cc")
 
 
 def _is_safe_link(url: str) -> bool:
@@ -83,6 +88,19 @@ def _image_as_link(
     return f'<a href="{escape(url)}">{escape(alt or url)}</a>'
 
 
+def _code(
+    _: RendererHTML,
+    tokens: Sequence[Token],
+    index: int,
+    __: Any,
+    env: MutableMapping[str, Any],
+) -> str:
+    token = tokens[index]
+    return code_blocks.figure(
+        token.content, token.info, is_coloured=env["is_coloured"], is_whole=env["is_whole"]
+    )
+
+
 def _adapt(state: StateCore) -> None:
     """Headings go below the page's own; alignment needs no style attribute."""
     for token in state.tokens:
@@ -92,10 +110,30 @@ def _adapt(state: StateCore) -> None:
             token.attrs["align"] = str(token.attrs.pop("style")).removeprefix("text-align:")
 
 
+def _show_tasks(state: StateCore) -> None:
+    """What begins with `[ ]` or `[x]` in a list is a task: a mark, and nothing to click."""
+    for item, _, text in zip(state.tokens, state.tokens[1:], state.tokens[2:], strict=False):
+        if item.type != "list_item_open" or not text.children:
+            continue
+        first = text.children[0]
+        if first.type == "text" and (found := TASK.match(first.content)):
+            item.attrSet("class", "task-item")
+            first.content = first.content[found.end() :]
+            mark = Token("html_inline", "", 0)
+            is_open = found[1] == " "
+            mark.content = (
+                f'<span class="task{"" if is_open else " done"}">{"☐☑"[not is_open]} </span>'
+            )
+            text.children.insert(0, mark)
+
+
 def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     parser.validateLink = _is_safe_link  # type: ignore[method-assign] # the documented way
     parser.core.ruler.push("adapt", _adapt)
+    parser.core.ruler.push("tasks", _show_tasks)
+    parser.add_render_rule("fence", _code)
+    parser.add_render_rule("code_block", _code)
     parser.add_render_rule("image", _image_as_link)
     parser.add_render_rule("table_open", lambda *_: "<div><table>\n")
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")

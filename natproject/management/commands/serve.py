@@ -7,7 +7,7 @@ import sys
 
 from daphne.cli import CommandLineInterface
 from django.conf import settings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -54,10 +54,17 @@ class Command(BaseCommand):
 
 
 def first_user() -> User | None:
-    """Return whom the printed link signs in: the first administrator, made if nobody is there."""
+    """Return whom the printed link signs in: the first administrator, made if nobody is there, and
+    a manager, if nobody is.
+    """
     if not User.objects.exists():
-        return User.objects.create_superuser("admin")
-    return User.objects.filter(is_active=True).order_by("-is_superuser", "pk").first()
+        User.objects.create_superuser("admin")
+    first = User.objects.filter(is_active=True).order_by("-is_superuser", "pk").first()
+    # Whom `expense_approval` asks. Who is in it later is decided in the admin.
+    managers, made = Group.objects.get_or_create(name="managers")
+    if made and first is not None:
+        managers.user_set.add(first)
+    return first
 
 
 def check_free(host: str, port: int) -> None:

@@ -3,10 +3,17 @@
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 
-from sessions_app.workflows.prompts import as_text
-
-ONE = {"binary_choice", "radio", "dropdown"}
+from sessions_app.errors import Invalid
+from sessions_app.workflows.prompts import (
+    REJECT,
+    FormPrompt,
+    as_text,
+    load_prompt,
+    posted,
+    value_field,
+)
 
 
 class AnswerForm(forms.Form):
@@ -17,17 +24,29 @@ class AnswerForm(forms.Form):
 
     def __init__(self, *args: Any, prompt: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["answer"] = _field(prompt)
+        self.fields["answer"] = value_field(prompt)
 
 
-def _field(prompt: dict[str, Any]) -> forms.Field:
-    options = [(as_text(one["value"]), one["label"]) for one in prompt.get("options", ())]
-    if prompt["input_type"] in ONE:
-        return forms.ChoiceField(choices=options, widget=forms.RadioSelect)
-    if prompt["input_type"] == "checkbox":
-        return forms.MultipleChoiceField(
-            choices=options, widget=forms.CheckboxSelectMultiple, required=False
-        )
-    if prompt["input_type"] == "notification":
-        return forms.CharField(widget=forms.HiddenInput, initial="ok")
-    return forms.CharField(widget=forms.Textarea, required=False, strip=False)
+def answer_form(prompt: dict[str, Any], given: QueryDict | None) -> forms.BaseForm:
+    """The form for the prompt: its own where it has one.
+
+    Raises:
+        FormChanged: that is not there any more.
+        Invalid: it takes files, which the admin does not.
+    """
+    asked = load_prompt(prompt)
+    if isinstance(asked, FormPrompt):
+        if asked.takes_files:
+            raise Invalid("It takes a file: reassign it to yourself, and answer it in your inbox.")
+        return asked.make(None if given is None else posted(given))
+    return AnswerForm(given, prompt=prompt)
+
+
+def answer_in(form: forms.BaseForm, given: QueryDict) -> str | list[str] | None:
+    """The answer; None if something is wrong, which the form says."""
+    if isinstance(form, AnswerForm):
+        answer: str | list[str] | None = form.cleaned_data["answer"] if form.is_valid() else None
+        return answer
+    if given.get("value") == REJECT:
+        return REJECT
+    return as_text(posted(given)) if form.is_valid() else None

@@ -4,13 +4,15 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import F
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.text import Truncator
 
-from sessions_app.admin.texts.cells import due, moment, pretty, short
+from sessions_app.admin.texts.cells import due, moment
 from sessions_app.conversations.outcome_texts import answer_text, outcome, range_words
 from sessions_app.models import Interaction
+from sessions_app.workflows.details import rows
 from sessions_app.workflows.prompts import load_prompt
 
 TITLE = 140
@@ -24,6 +26,7 @@ KINDS = {
     "radio": "one of these",
     "dropdown": "one of these",
     "checkbox": "some of these",
+    "form": "the fields of a form",
 }
 
 
@@ -41,20 +44,9 @@ def question(interaction: Interaction) -> str:
 
 @admin.display(description="details")
 def details(interaction: Interaction) -> str:
-    """What people see below the question: lists as bullets, what has structure as JSON."""
-    rows = interaction.prompt.get("details", {}).items()
-    return format_html_join("", "<p><b>{}</b></p>{}", [(name, _value(one)) for name, one in rows])
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list) and not any(isinstance(one, (list, dict)) for one in value):
-        items = format_html_join("", "<li>{}</li>", [(one,) for one in value])
-        return format_html("<ul>{}</ul>", items)
-    if isinstance(value, (list, dict)):
-        return pretty(value)
-    return format_html(
-        '<div class="said">{}</div>', value if isinstance(value, str) else short(value)
-    )
+    """What people see below the question."""
+    shown = {"rows": rows(interaction.prompt.get("details", {}))}
+    return render_to_string("sessions_app/details.html", shown)
 
 
 @admin.display(description="it takes")

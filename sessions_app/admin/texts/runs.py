@@ -28,6 +28,12 @@ def said(run: Run) -> str:
     return Truncator(" ".join(run.text.split())).chars(SAID) or "(without a message)"
 
 
+def link(run: Run) -> str:
+    """To its page, by the message."""
+    page = reverse("admin:sessions_app_run_change", args=[run.pk])
+    return format_html('<a href="{}">{}</a>', page, said(run))
+
+
 @admin.display(description="status", ordering="status")
 def state(run: Run) -> str:
     """Its status, in its colour, with why it stopped."""

@@ -8,21 +8,25 @@ from typing import Any, Protocol
 
 from pydantic_core import from_json
 
+from sessions_app.workflows.assignment import Assignment
 from sessions_app.workflows.calls.child_calls import ChildCall
 from sessions_app.workflows.calls.history import PastMessage
 from sessions_app.workflows.calls.journal import Call, CallResult, Entry, prompt_difference
 from sessions_app.workflows.calls.transactional_steps import Attempted
 from sessions_app.workflows.concurrency import Slot
-from sessions_app.workflows.prompts import AnyPrompt, load_prompt
+from sessions_app.workflows.prompts import AnyPrompt, FormPrompt, load_prompt
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A prompt on its way to a person. `json` is the prompt as `dump_prompt` gives it."""
+    """A prompt on its way to a person. `json` is the prompt as `dump_prompt` gives it. Without an
+    assignment it is for the owner of the conversation.
+    """
 
     call: Call
     prompt: AnyPrompt
     json: bytes
+    assignment: Assignment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,17 @@ def recorded_response(entry: Entry) -> StoredResponse:
 
 
 def asked_before(entry: Entry, asked: Asked) -> tuple[AnyPrompt | None, str]:
-    """The prompt that is recorded, unless it is what is asked now; and in what they differ."""
+    """The prompt that is recorded, unless it is what is asked now; and in what they differ.
+
+    Raises:
+        FormChanged: it waits for the answer to a form that is not there any more.
+    """
     now = from_json(asked.json)
     if entry.prompt is None or entry.prompt == now:
         return None, ""
     before = load_prompt(entry.prompt)
+    if isinstance(before, FormPrompt) and not entry.finished:
+        before.check_found()
     return before, prompt_difference(before.model_dump(mode="json"), now)
 
 

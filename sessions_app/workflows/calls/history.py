@@ -2,30 +2,41 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 from uuid import UUID
 
-from sessions_app.models import Event, Run
+from sessions_app.models import AttachedFile, Event, Run, attached
 from sessions_app.settings import RuntimeSettings
+from sessions_app.workflows.calls import branches
 
 
 @dataclass(frozen=True, slots=True)
 class PastMessage:
-    """What somebody said: a person's message, or all the text of a run. `run` is the run's id."""
+    """What somebody said: a person's message with its `files`, or all the text of a run. `run` is
+    the run's id.
+    """
 
     role: Literal["user", "assistant"]
     text: str
     run: str
+    files: tuple[AttachedFile, ...] = ()
 
 
 def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
-    """The last runs of the conversation that are over, the latest first. Reads.
+    """The last runs on the run's branch of the conversation that are over, the latest first. Reads.
 
     What is said of them no longer changes, so a journal needs no more of them.
     """
+    found = branches.read(conversation)
+    branch = set(found.up_to(found.end(run))) if found else None
     ended = Run.objects.filter(conversation_id=conversation, parent=None, status__in=Run.FINISHED)
     latest = ended.exclude(pk=run).order_by("-created_at", "-id")
-    return [str(one) for one in latest.values_list("id", flat=True)[:limit]]
+    ids = latest.values_list("id", flat=True)
+    if branch is not None:
+        ids_on = (one for one in ids.iterator() if one in branch)
+        return [str(one) for one in islice(ids_on, limit)]
+    return [str(one) for one in ids[:limit]]
 
 
 def said_in(runs: Sequence[str], limit: int) -> list[PastMessage]:
@@ -44,12 +55,12 @@ def said_in(runs: Sequence[str], limit: int) -> list[PastMessage]:
 
 
 def _backwards(runs: Sequence[str]) -> Iterator[PastMessage]:
-    asked = {
-        str(key): text for key, text in Run.objects.filter(pk__in=runs).values_list("id", "text")
-    }
+    rows = Run.objects.filter(pk__in=runs).values_list("id", "text", "metadata__files")
+    asked = {str(key): (text, attached({"files": files or ()})) for key, text, files in rows}
     for run in runs:
         parts = Event.objects.filter(run_id=run, type=Event.Type.MESSAGE).order_by("sequence")
         text = "".join(payload["text"] for payload in parts.values_list("payload", flat=True))
         if text:
             yield PastMessage("assistant", text, run)
-        yield PastMessage("user", asked[run], run)
+        said, files = asked[run]
+        yield PastMessage("user", said, run, files)

@@ -1,195 +1,245 @@
-// Prompt cards in the dock: answering, and what becomes of a card when its question is settled.
+// Prompt cards, each at the place where its question was asked: which one is open, answering it,
+// and what becomes of it when its question is settled.
 
-import { Draft } from "./drafts.js";
-import { newId } from "./ids.js";
+import { begin, frame, given, isTouched, read } from "./forms.js";
+import { Docking } from "./docking.js";
+import { newId } from "./connection.js";
+import { isShowingEnd } from "./transcript/transcript.js";
 import { say } from "./words.js";
 
-// A card that appears takes no click for so long: the second click of a double click on the card
+// A card that opens takes no click for so long: the second click of a double click on the card
 // before it, or one aimed at what was there a moment ago, must not approve anything.
 const GRACE = 400;
 
 const main = document.getElementById("chat");
-const dock = document.getElementById("dock");
+const scroller = document.getElementById("scroller");
+const items = document.getElementById("items");
+const dock = document.getElementById("dock"); // for cards whose place is not on the page
 
 export class Cards extends EventTarget {
   #outbox;
   #connection;
+  #docking = new Docking();
+  #current = null; // the card that is open; others are folded, unless all are shown
+  #shown = null; // the place that was brought in sight last
+  #chosen = null; // the one that somebody has opened
 
   /** Events: `settled` (an answer was taken, or came too late), `asked` (detail: the question). */
   constructor(connection, outbox) {
     super();
     this.#connection = connection;
     this.#outbox = outbox;
-    dock.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#answer(event.target.closest("prompt-card"), event.target, event.submitter);
-    });
-    dock.addEventListener("click", (event) => {
-      if (event.target.matches("[data-dismiss]")) this.#remove(event.target.closest("prompt-card"));
-    });
+    scroller.addEventListener("submit", (event) => this.#submit(event));
+    document.addEventListener("click", (event) => this.#click(event));
+    items.addEventListener("exchange", (event) => this.#exchange(event));
     connection.addEventListener("state", () => this.#showProgress());
-    for (const card of dock.children) this.#begin(card);
+    all().forEach(begin);
+    this.#arrange();
   }
 
-  /** The question that has waited longest. */
+  /** The question that is open. */
   first() {
-    return dock.querySelector("prompt-card:not([data-settled]) h2");
+    return this.#current?.querySelector("h2");
   }
 
-  /** Take what the server says is pending. A card that is there already stays as it is. */
+  /** Have the open question in sight, if there is one. */
+  reveal() {
+    if (this.#current) this.#docking.reveal(this.#current);
+  }
+
+  /** Take what the server says is pending, and the cards that it has no place for. */
   update(part) {
-    const pending = [...part.children];
-    const ids = new Set(pending.map((card) => card.id));
-    for (const card of [...dock.children]) {
-      if (!ids.has(card.id) && !card.hasAttribute("data-settled")) this.#settled(card);
+    const pending = new Set(part.dataset.pending.split(" "));
+    for (const card of dock.querySelectorAll("prompt-card")) {
+      if (!pending.has(card.dataset.interaction)) this.#settle(card, dock, card.parentElement);
     }
-    for (const card of dock.querySelectorAll("[data-settled]")) describe(card);
-    for (const card of pending) {
-      const old = document.getElementById(card.id);
-      if (old && (old.dataset.version === card.dataset.version || isTouched(old))) continue;
-      if (old) old.replaceWith(card);
-      else place(card);
-      this.#begin(card);
+    for (const card of part.querySelectorAll("prompt-card")) {
+      if (document.getElementById(card.id)) continue;
+      const item = itemOf(card);
+      if (item) item.replaceChildren(card);
+      else dock.append(card.parentElement);
+    }
+    // One that came before the transcript had its place.
+    for (const place of [...dock.querySelectorAll(".place")]) {
+      const card = place.querySelector("prompt-card");
+      if (!card || !itemOf(card)) continue;
+      itemOf(card).replaceChildren(card);
+      place.remove();
+    }
+    const asked = all().filter((card) => !card.isBegun);
+    asked.forEach(begin);
+    this.#arrange();
+    for (const card of asked) {
       this.#grace(card);
       const question = card.querySelector("h2").textContent;
       this.dispatchEvent(new CustomEvent("asked", { detail: question }));
     }
+    const isNew = this.#current && this.#current.parentElement !== this.#shown;
+    if (!isNew || !(isShowingEnd() || this.#shown?.isConnected === false)) return;
+    this.#shown = this.#current.parentElement;
+    requestAnimationFrame(() => this.reveal()); // once the transcript has scrolled to its end
   }
 
-  #begin(card) {
-    const field = card.querySelector("textarea");
-    if (!field) return;
-    card.draft = new Draft("answer", card.dataset.interaction);
-    const kept = card.draft.load();
-    if (kept && !field.value) field.value = kept;
-    card.querySelector("grow-text").fit?.();
-    field.addEventListener("input", () => card.draft.save(field.value));
+  #click(event) {
+    const card = event.target.closest("prompt-card");
+    const link = event.target.closest("a[href^='#prompt-']");
+    if (link) this.#goTo(event, document.querySelector(link.getAttribute("href")));
+    else if (event.target.matches("[data-dismiss]")) dismiss(event.target.closest(".stale"));
+    else if (event.target.matches("[data-next]")) this.#open(after(card));
+    else if (event.target.matches("[data-all]")) this.#showAll(card);
+    else if (card?.matches("[data-folded]")) this.#open(card);
+  }
+
+  #goTo(event, card) {
+    event.preventDefault();
+    if (card) this.#open(card);
+  }
+
+  #open(card) {
+    this.#chosen = card;
+    this.#arrange();
+    this.#docking.reveal(card);
+    card.querySelector("h2").focus({ preventScroll: true });
+  }
+
+  #showAll(card) {
+    main.toggleAttribute("data-all-cards");
+    this.#open(card);
+  }
+
+  /** One card is open; each says which it is, and of how many. */
+  #arrange() {
+    const cards = all();
+    const areAll = main.hasAttribute("data-all-cards") && cards.length > 1;
+    main.toggleAttribute("data-all-cards", areAll);
+    const chosen = cards.find((card) => card === this.#chosen);
+    const open = chosen ?? cards.find(isTouched) ?? cards[0] ?? null;
+    if (open !== this.#current && this.#current && open) this.#grace(open);
+    this.#current = open;
+    for (const [index, card] of cards.entries()) {
+      card.toggleAttribute("data-folded", card !== this.#current && !areAll);
+      const turn = card.querySelector(".turn");
+      turn.hidden = cards.length === 1;
+      const numbers = { number: index + 1, total: cards.length };
+      turn.querySelector(".number").textContent = say("turn", numbers);
+      turn.querySelector("[data-all]").setAttribute("aria-pressed", areAll);
+    }
+    this.#docking.watch(areAll ? null : this.#current);
   }
 
   #grace(card) {
-    card.fresh = true;
+    card.isFresh = true;
     this.#showProgress();
     setTimeout(() => {
-      card.fresh = false;
+      card.isFresh = false;
       this.#showProgress();
     }, GRACE);
   }
 
-  async #answer(card, form, submitter) {
-    if (card.sending || card.fresh || card.hasAttribute("data-settled")) return;
-    const given = read(form, submitter);
-    const problem = form.querySelector(".error");
-    problem.textContent = given ? "" : say("noAnswerYet");
-    if (!given) return;
-    card.sending = newId();
+  async #submit(event) {
+    const card = event.target.closest("prompt-card");
+    if (!card || (event.target.dataset.type === "form" && !card.kind)) return;
+    event.preventDefault();
+    if (card.isSending || card.isFresh) return;
+    const answer = card.kind
+      ? card.kind.read(card, event.submitter)
+      : read(event.target, event.submitter);
+    const problem = card.querySelector(".error");
+    problem.textContent = answer ? "" : say("noAnswerYet");
+    if (!answer) return;
+    card.isSending = true;
     this.#showProgress();
-    const word = await this.#outbox.deliver(frame(card, given));
-    card.sending = null;
+    const word = card.kind?.isPosted(card)
+      ? await card.kind.post(card, event.submitter)
+      : await this.#outbox.deliver(frame(card, newId(), answer));
+    if (word?.type === "ack_message") {
+      this.#acknowledged(card, word.outcome, event.submitter?.textContent.trim());
+    } else {
+      card.isSending = false;
+      const { message } = word?.content ?? {};
+      if (word) {
+        problem.textContent = card.kind?.refuse(card, message, word.details.errors) ?? message;
+      }
+    }
     this.#showProgress();
-    if (word?.type === "error_message") problem.textContent = word.content.message;
-    else if (word) this.#acknowledged(card, word);
   }
 
-  #acknowledged(card, word) {
-    const taken = word.outcome === "accepted" || word.outcome === "duplicate";
-    if (taken) this.#remove(card);
-    else {
-      if (!card.isConnected) place(card);
-      this.#settled(card);
-    }
+  /** The card stays as it is until the transcript says what became of the question. */
+  #acknowledged(card, outcome, label) {
+    const isTaken = outcome === "accepted" || outcome === "duplicate";
+    card.unused = isTaken ? "" : given(card) || label;
+    if (isTaken && dock.contains(card)) this.#settle(card, dock, card.parentElement);
+    // The transcript has said it already.
+    else if (!card.isConnected && !isTaken) showUnused(card, itemOf(card) ?? dock);
     this.dispatchEvent(new Event("settled"));
   }
 
-  /** The question is settled, not by this card: what was typed here stays to be read. */
-  #settled(card) {
-    // Perhaps by the answer that is under way; if not, the server's word on that brings it back.
-    if (card.sending) return this.#detach(card);
-    if (!isTouched(card)) return this.#remove(card);
-    card.setAttribute("data-settled", "");
-    const note = document.getElementById("stale").content.firstElementChild.cloneNode(true);
-    card.prepend(note);
-    describe(card);
-    for (const control of card.querySelectorAll("form button, form input, form select")) {
-      control.disabled = true;
-    }
-    const field = card.querySelector("form textarea");
-    if (field) field.readOnly = true;
+  /** The transcript has what became of a question in the place of its card. */
+  #exchange(event) {
+    const { old, item } = event.detail;
+    const card = old.querySelector("prompt-card");
+    if (!card) return;
+    event.preventDefault();
+    old.before(item);
+    this.#settle(card, item, old);
   }
 
-  #remove(card) {
-    card.draft?.save(null);
-    this.#detach(card);
+  /** The question is settled: what was given here and not used stays to be read, in `place`. */
+  #settle(card, place, old) {
+    const focus = document.activeElement;
+    // A button that was disabled while its answer was sent has lost it.
+    const hadFocus = old.contains(focus) || (card.isSending && focus === document.body);
+    old.remove();
+    if (!card.isSending && isTouched(card)) card.unused = given(card);
+    if (card.unused) showUnused(card, place);
+    else card.draft.save(null);
+    this.#arrange();
+    if (hadFocus) this.#moveOn();
   }
 
-  #detach(card) {
-    const hadFocus = card.contains(document.activeElement);
-    card.remove();
-    if (!hadFocus) return;
-    // Whoever pressed a button here would else be thrown back to the top of the page. On a touch
-    // screen the field would bring up the keyboard.
+  /** Whoever pressed a button here would else be thrown back to the top of the page. */
+  #moveOn() {
+    this.reveal();
+    // On a touch screen the field would bring up the keyboard.
     const rest = matchMedia("(pointer: fine)").matches ? "text" : "scroller";
     (this.first() ?? document.getElementById(rest)).focus({ preventScroll: true });
   }
 
   #showProgress() {
-    for (const card of dock.querySelectorAll("prompt-card:not([data-settled])")) {
-      const key = this.#connection.isOpen ? "sending" : "willSend";
-      card.querySelector(".progress").textContent = card.sending ? say(key) : "";
-      card.toggleAttribute("aria-busy", Boolean(card.sending));
-      const isClosed = Boolean(card.sending || card.fresh);
-      for (const button of card.querySelectorAll("button")) button.disabled = isClosed;
+    const sending = say(this.#connection.isOpen ? "sending" : "willSend");
+    for (const card of all()) {
+      card.querySelector(".progress").textContent = card.isSending ? sending : "";
+      card.toggleAttribute("aria-busy", Boolean(card.isSending));
+      const isClosed = Boolean(card.isSending || card.isFresh);
+      for (const button of card.querySelectorAll(".buttons button")) button.disabled = isClosed;
     }
   }
 }
 
-/** Say on a card that came too late what its question came to: the transcript knows. */
-function describe(card) {
-  const item = document.querySelector(
-    `#items [data-interaction="${CSS.escape(card.dataset.interaction)}"]`,
-  );
-  const outcome = item?.querySelector(".outcome")?.textContent.trim() ?? "";
-  const who = item?.querySelector(".who")?.textContent.trim() ?? "";
-  const text = outcome ? say("settledAs", { outcome, who }) : say("settled");
-  card.querySelector(".stale p").textContent = text;
+/** The cards of what is pending, in the order of the page. */
+function all() {
+  return [...scroller.querySelectorAll("prompt-card")];
 }
 
-function place(card) {
-  const first = Number(card.dataset.first);
-  const next = [...dock.children].find((each) => Number(each.dataset.first) > first);
-  dock.insertBefore(card, next ?? null);
+/** The next card, or the first one after the last. */
+function after(card) {
+  const cards = all();
+  return cards[(cards.indexOf(card) + 1) % cards.length];
 }
 
-/** Whether somebody has begun to answer here. */
-function isTouched(card) {
-  const isChosen = [...card.querySelectorAll("input")].some(
-    (input) => input.type !== "hidden" && input.checked !== input.defaultChecked,
-  );
-  return (
-    isChosen ||
-    Boolean(card.querySelector("textarea")?.value || card.querySelector("select")?.value)
-  );
+/** The place where the question of a card was asked. */
+function itemOf(card) {
+  return items.querySelector(`.question[data-interaction="${card.dataset.interaction}"]`);
 }
 
-/** The answer in a card's form: `{text}` or `{values}`; null while there is none. */
-function read(form, submitter) {
-  const data = new FormData(form);
-  if (data.has("several")) return { values: data.getAll("value") };
-  const text = submitter?.name === "value" ? submitter.value : data.get("value");
-  const isRequired = form.dataset.type !== "text" || form.querySelector("textarea").required;
-  return text == null || (isRequired && !text.trim()) ? null : { text };
+function showUnused(card, place) {
+  const note = document.getElementById("stale").content.firstElementChild.cloneNode(true);
+  note.querySelector(".given").textContent = card.unused;
+  note.draft = card.draft;
+  place.append(note);
 }
 
-function frame(card, { text, values }) {
-  const id = card.dataset.interaction;
-  const shown = text ?? values.join(", ");
-  return {
-    type: "user_interaction_message",
-    id: card.sending,
-    thread_id: id,
-    interaction_id: id,
-    conversation_id: main.dataset.conversation,
-    version: Number(card.dataset.version),
-    ...(values && { values }),
-    content: { messages: [{ role: "user", content: [{ type: "text", text: shown }] }] },
-  };
+function dismiss(note) {
+  note.draft.save(null);
+  note.remove();
 }

@@ -3,19 +3,17 @@
 import { Cards } from "./cards.js";
 import { learn } from "./elements/clock.js";
 import { Composer } from "./composer.js";
-import { Connection } from "./connection.js";
+import { Connection, newId, Outbox } from "./connection.js";
 import "./elements/growtext.js";
-import { newId } from "./ids.js";
-import { Outbox } from "./outbox.js";
 import { Sidebar } from "./sidebar.js";
 import { Status } from "./status.js";
-import { toEnd, Transcript } from "./transcript.js";
-import { say } from "./words.js";
+import { stayHere, toEnd, Transcript } from "./transcript/transcript.js";
 
 const ACK_EVENTS = 50;
 const ACK_AFTER = 200;
 
 const main = document.getElementById("chat");
+const items = document.getElementById("items");
 const conversation = main.dataset.conversation;
 
 function socketUrl() {
@@ -24,6 +22,7 @@ function socketUrl() {
   url.search = new URLSearchParams({
     conversation_id: conversation,
     extended: true,
+    waiting: main.dataset.attention ? "inbox" : true,
     last_sequence: transcript.last,
   });
   return url;
@@ -37,9 +36,34 @@ const cards = new Cards(connection, outbox);
 const sidebar = new Sidebar();
 const status = new Status(connection);
 const composer = new Composer(connection, outbox, () => {
+  // What it began is the newest, which is shown.
+  main.dataset.branch = "";
+  if (location.search) history.replaceState(null, "", location.pathname);
   transcript.refresh(transcript.covered + 1, true);
   toEnd();
   composer.focus();
+});
+
+/** Load the styles of what is written: nobody writes without a key or a pointer. */
+function enableStyles() {
+  for (const link of document.querySelectorAll("link[disabled]")) link.disabled = false;
+}
+for (const sign of ["input", "keydown", "pointerover"]) {
+  document.addEventListener(sign, enableStyles, { once: true });
+}
+
+const older = document.getElementById("older");
+let earlier = null; // the promise of what loads them
+
+/** Where there are earlier messages, load them when somebody comes near, or asks for them. */
+function followEarlier() {
+  if (earlier || !older.querySelector("a")) return;
+  earlier = import("./transcript/earlier.js").then(({ follow }) => follow(transcript));
+}
+older.addEventListener("click", async (event) => {
+  if (!earlier || !event.target.closest("a")) return;
+  event.preventDefault();
+  (await earlier)();
 });
 
 let unacknowledged = 0;
@@ -58,9 +82,15 @@ function acknowledge() {
 }
 
 connection.addEventListener("frame", ({ detail: frame }) => {
+  if (frame.type === "waiting_message") {
+    status.showWaiting(frame.waiting);
+    sidebar.refresh();
+  }
   if (frame.conversation_id && frame.conversation_id !== conversation) return;
-  // The log is another one than this page was made from: only a new page can follow it.
-  if (frame.type === "error_message" && frame.details?.recovered === false) {
+  // Only a new page can show a log that is another one than this was made from, or that the
+  // conversation was deleted.
+  const { recovered, deleted } = frame.details ?? {};
+  if (frame.type === "error_message" && (recovered === false || deleted)) {
     location.reload();
   }
   transcript.take(frame);
@@ -74,17 +104,28 @@ transcript.addEventListener("signedOut", () => connection.signedOut());
 transcript.addEventListener("part", ({ detail: part }) => {
   const piece = (name) => part.querySelector(`:scope > [data-part=${name}]`);
   learn(part.dataset.now);
-  if (transcript.last) document.getElementById("empty")?.remove();
+  const empty = transcript.last && document.getElementById("empty");
+  if (empty) {
+    empty.remove();
+    toEnd();
+  }
+  enableStyles();
+  followEarlier();
   document.getElementById("title").textContent = piece("title").textContent;
   document.getElementById("about").textContent = piece("about").textContent;
-  document.getElementById("enter").textContent = piece("enter").textContent;
+  document.getElementById("composer").elements.follows.value = piece("follows").textContent;
+  document.getElementById("text").placeholder = piece("enter").textContent;
+  document
+    .getElementById("attach")
+    ?.toggleAttribute("hidden", !("files" in piece("enter").dataset));
   const before = document.querySelector("#state .run").dataset.name;
   cards.update(piece("dock"));
   status.update(piece("state"));
   if (before !== document.querySelector("#state .run").dataset.name) sidebar.refresh();
-  status.showWaiting(sidebar.waiting);
+  status.showWaiting();
 });
 
+sidebar.addEventListener("renamed", () => status.showWaiting());
 cards.addEventListener("asked", ({ detail }) => {
   status.asked(detail);
   sidebar.refresh();
@@ -93,23 +134,31 @@ cards.addEventListener("settled", () => {
   transcript.refresh(transcript.covered + 1, true);
   sidebar.refresh();
 });
-sidebar.addEventListener("waiting", ({ detail }) => status.showWaiting(detail));
 
-document.getElementById("state").addEventListener("submit", (event) => {
+document.getElementById("state").addEventListener("submit", async (event) => {
   event.preventDefault();
   event.submitter.disabled = true;
-  outbox.deliver({ type: "stop_message", id: newId(), conversation_id: conversation });
+  await outbox.deliver({ type: "stop_message", id: newId(), conversation_id: conversation });
+  // The log says nothing until the run has ended, which can take it a while.
+  transcript.refresh(transcript.covered + 1, true);
 });
 
-document.getElementById("older").addEventListener("click", async (event) => {
-  const link = event.target.closest("[data-older]");
-  if (!link) return;
+document.getElementById("items").addEventListener("submit", async (event) => {
+  if (!event.target.matches("[data-feedback]")) return;
   event.preventDefault();
-  try {
-    await transcript.older(link.dataset.older);
-  } catch {
-    document.getElementById("alert").textContent = say("olderFailed");
-  }
+  const { give } = await import("./elements/feedback.js");
+  give(event.target, event.submitter);
+});
+
+// What copies is loaded when somebody comes near what can be copied.
+const copying = () => import("./transcript/copying.js");
+items.addEventListener("pointerover", copying, { once: true });
+items.addEventListener("click", async (event) => {
+  const button = event.target.closest("figcaption > button, .copy > button");
+  if (!button) return;
+  event.preventDefault();
+  const { copy } = await copying();
+  copy(button);
 });
 
 addEventListener("keydown", (event) => {
@@ -117,13 +166,22 @@ addEventListener("keydown", (event) => {
   if (event.altKey && event.code === "KeyQ") {
     event.preventDefault();
     cards.first()?.focus();
+  } else if (event.altKey && event.code === "KeyI") {
+    event.preventDefault();
+    document.getElementById("inbox").click();
   } else if (event.key === "?" && !isTyping && !event.ctrlKey && !event.metaKey) {
     event.preventDefault();
     document.getElementById("help").togglePopover();
   }
 });
 
-if (transcript.last) toEnd();
+if (document.querySelector("#items :target")) stayHere();
+else if (transcript.last) toEnd();
+cards.reveal();
+followEarlier();
 status.showWaiting(sidebar.waiting);
+if (main.dataset.attention) {
+  import("../attention/attention.js").then(({ follow }) => follow(connection, sidebar.waiting));
+}
 // An earlier part, opened without the script, stays as it is.
 if (main.dataset.live === "yes") connection.tryNow();

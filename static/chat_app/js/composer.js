@@ -1,17 +1,22 @@
 // The message field. Text stays in it until the server has the message.
 
-import { Draft } from "./drafts.js";
+import { Draft } from "./forms.js";
 import { lengthOf } from "./elements/growtext.js";
-import { newId } from "./ids.js";
+import { newId } from "./connection.js";
 import { say } from "./words.js";
 
+const LANGUAGE = document.documentElement.lang;
 const main = document.getElementById("chat");
 const form = document.getElementById("composer");
 const field = document.getElementById("text");
 const problem = document.getElementById("composer-error");
 const words = document.querySelector("#progress .words");
 const unsend = document.querySelector("[data-unsend]");
+const editing = document.getElementById("editing");
+const { replaces, follows } = form.elements; // runs: whose message this is again, what it goes on with
 const draft = new Draft(main.dataset.conversation);
+const chooser = document.querySelector("#attach input");
+const attaching = () => import("./elements/files.js");
 
 export class Composer {
   #outbox;
@@ -19,6 +24,7 @@ export class Composer {
   #taken;
   #id = newId();
   #sending = false;
+  rest = ""; // what was in the field before an earlier message was edited there
 
   /** @param taken called when the server has taken a message */
   constructor(connection, outbox, taken) {
@@ -26,7 +32,8 @@ export class Composer {
     this.#outbox = outbox;
     this.#taken = taken;
     this.#restore();
-    field.addEventListener("input", () => this.#keep());
+    if ("stored" in main.dataset) load();
+    field.addEventListener("input", () => this.keep());
     connection.addEventListener("state", () => this.#show());
     unsend.addEventListener("click", () => outbox.cancel(this.#id));
     connection.addEventListener("frame", ({ detail: word }) => {
@@ -35,6 +42,26 @@ export class Composer {
       if (isTaken && !this.#sending) this.#clear(word);
     });
     document.addEventListener("submit", (event) => this.#submit(event));
+    document.addEventListener("click", (event) => this.#click(event));
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && replaces.value) editing.querySelector("a").click();
+    });
+    if (!chooser) return;
+    form.addEventListener("attached", () => this.#change());
+    // Before a file can come, somebody is here. The field may have had the focus before this.
+    for (const name of ["focusin", "keydown", "change", "dragenter"]) {
+      addEventListener(name, attaching);
+    }
+    field.addEventListener("paste", (event) => this.#paste(event, event.clipboardData));
+  }
+
+  // Here, as the first key may already paste. A picture of copied text comes with the text, which
+  // is what is meant.
+  async #paste(event, { files, types }) {
+    if (!files.length || types.includes("text/plain") || chooser.closest("[hidden]")) return;
+    event.preventDefault();
+    const pasted = [...files]; // they are readable during the event only
+    (await attaching()).attach(pasted);
   }
 
   focus() {
@@ -43,43 +70,82 @@ export class Composer {
 
   #restore() {
     const kept = draft.load();
-    if (!kept || field.value) return;
+    if (!kept) return;
+    this.rest = (kept.replaces ? kept.rest : replaces.value && kept.text) || "";
+    if (field.value) return;
     // It was taken, and the page closed before it heard so.
-    if (document.querySelector(`[data-message="${CSS.escape(kept.id)}"]`)) return draft.save(null);
-    field.value = kept.text;
-    this.#id = kept.id;
+    const isTaken = document.querySelector(`[data-message="${CSS.escape(kept.id)}"]`);
+    if (isTaken) this.fill();
+    else this.fill(kept.text, kept.replaces, this.rest);
+    this.keep(isTaken ? newId() : kept.id);
+    if (!isTaken && kept.files && chooser) attaching().then(({ show }) => show(kept.files));
+  }
+
+  async #click(event) {
+    const link = event.target.closest("[data-edit], #editing a");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    if (!module) await load();
+    if (!module) problem.textContent = say("lost");
+    else if (!this.#sending) module.change(this, link);
+  }
+
+  /** Have a text in the field: that of an earlier message, or by default what is left to write. */
+  fill(text = this.rest, run = "", rest = "") {
+    field.value = text;
+    replaces.value = run;
+    editing.hidden = !run;
+    const files = document.getElementById(`r${run}`)?.parentElement.querySelector(".files");
+    editing.querySelector(".kept").hidden = !files;
+    field.required = Boolean(run); // empty, the old text would be taken
+    this.rest = rest;
     field.closest("grow-text").fit?.();
   }
 
-  #keep() {
+  // Another text is another message. The same text keeps its id, under which it is taken once.
+  keep(id = newId()) {
     problem.textContent = "";
-    // Another text is another message. The same text keeps its id, under which it is taken once.
-    this.#id = newId();
-    draft.save(field.value.trim() ? { text: field.value, id: this.#id } : null);
+    this.#change(id);
+  }
+
+  #change(id = newId()) {
+    this.#id = id;
+    this.#save();
+  }
+
+  #save() {
+    const kept = { text: field.value, id: this.#id, replaces: replaces.value, rest: this.rest };
+    const files = attached().map(({ value, dataset }) => Object.assign({ id: value }, dataset));
+    if (files.length) kept.files = files;
+    draft.save(kept.text.trim() || kept.replaces || kept.files ? kept : null);
   }
 
   #submit(event) {
     if (!event.target.matches("[data-send]")) return;
     event.preventDefault();
     const starter = event.submitter?.name === "starter" ? event.submitter : null;
-    if (event.target !== form) this.#sendRetry(event.target);
+    if (event.target !== form) this.#sendAgain(event.target);
     else if (!this.#sending) this.#send(starter);
   }
 
   async #send(starter) {
     if (starter) {
       field.value = starter.textContent.trim();
-      this.#keep();
+      this.keep();
       field.closest("grow-text").fit();
     }
-    if (!field.value.trim() || this.#isTooLong()) return;
+    if (form.querySelector("#files [data-percent]")) await (await attaching()).uploaded();
+    const files = attached().map(({ value }) => value);
+    if (this.#sending || !(field.value.trim() || files.length) || this.#isTooLong()) return;
     const workflow =
       starter?.value.split(":")[0] ?? document.querySelector("input[name=workflow]:checked")?.value;
-    draft.save({ text: field.value, id: this.#id });
+    this.#save();
     problem.textContent = "";
     this.#sending = true;
     this.#show();
-    const word = await this.#outbox.deliver(frame(this.#id, field.value, workflow));
+    const wanted = { workflow, replaces: replaces.value, follows: follows.value };
+    if (files.length) wanted.file_ids = files;
+    const word = await this.#outbox.deliver(frame(this.#id, field.value, wanted));
     this.#sending = false;
     if (word?.type === "ack_message") this.#clear(word);
     else if (word) problem.textContent = say("notSent", { reason: word.content.message });
@@ -91,24 +157,28 @@ export class Composer {
     const most = field.closest("grow-text").most;
     const length = lengthOf(field.value);
     if (length <= most) return false;
-    const numbers = { length: length.toLocaleString(), most: most.toLocaleString() };
+    const numbers = {
+      length: length.toLocaleString(LANGUAGE),
+      most: most.toLocaleString(LANGUAGE),
+    };
     problem.textContent = say("notSent", { reason: say("tooLong", numbers) });
     return true;
   }
 
   #clear(word) {
-    draft.save(null);
-    field.value = "";
-    this.#id = newId();
-    field.closest("grow-text").fit();
+    document.getElementById("files")?.replaceChildren();
+    this.fill();
+    this.keep();
+    load();
     this.#taken(word);
   }
 
-  async #sendRetry(target) {
+  /** Have the message of a run done again. */
+  async #sendAgain(target) {
     const button = target.querySelector("button");
     button.disabled = true;
-    const text = target.elements.text.value;
-    const word = await this.#outbox.deliver(frame(target.elements.message_id.value, text));
+    const { message_id: id, replaces: run } = target.elements;
+    const word = await this.#outbox.deliver(frame(id.value, "", { replaces: run.value }));
     button.disabled = false;
     if (word?.type === "ack_message") this.#taken(word);
     else if (word) problem.textContent = say("notSent", { reason: word.content.message });
@@ -123,14 +193,27 @@ export class Composer {
   }
 }
 
-function frame(id, text, workflow) {
+/** The inputs of the files that go with the message. */
+function attached() {
+  return [...form.querySelectorAll("[name=file_ids]:enabled")].filter(
+    ({ type, checked }) => type === "hidden" || checked,
+  );
+}
+
+/** What edits a message: once there is one, so that it is here without a connection too. */
+let module = null;
+async function load() {
+  module ??= await import("./editing.js").catch(() => null);
+}
+
+/** `wanted`: a workflow, which only a new conversation has a choice of, runs, and files. */
+function frame(id, text, wanted) {
   return {
     type: "user_message",
     schema_type: "chat_stream",
     id,
     conversation_id: main.dataset.conversation,
-    // Only a new conversation has a choice.
-    ...(workflow && { workflow }),
+    ...Object.fromEntries(Object.entries(wanted).filter(([, value]) => value)),
     content: { messages: [{ role: "user", content: [{ type: "text", text }] }] },
   };
 }

@@ -1,9 +1,10 @@
-// One socket that comes back by itself, and says in what state it is.
+// One socket that comes back by itself, and says in what state it is; and what is sent over it.
 
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30_000;
 const QUIET = 20_000; // nothing heard for so long: ask
 const DEAD = 10_000; // asked, and nothing heard for so long: begin anew
+const AGAIN = 15_000; // sent, and not acknowledged for so long: send again
 
 const SIGNED_OUT = 4401;
 const NOT_ALLOWED = 4403;
@@ -19,7 +20,7 @@ export class Connection extends EventTarget {
   #tries = 0;
   #reconnectAt = 0;
   #heard = 0;
-  #asked = false;
+  #asked = 0;
   #url;
 
   /** @param url a function that returns the URL for the next try */
@@ -65,7 +66,7 @@ export class Connection extends EventTarget {
   }
 
   #opened() {
-    this.#asked = false;
+    this.#asked = 0;
     this.#show({ name: "connected" });
     // Who is signed out is told so at the first message, and is else waited for.
     this.send({ type: "ping_message" });
@@ -74,7 +75,7 @@ export class Connection extends EventTarget {
 
   #receive(event) {
     this.#heard = Date.now();
-    this.#asked = false;
+    this.#asked = 0;
     // Only what is heard shows that the connection holds: a server may close right after opening.
     this.#tries = 0;
     this.dispatchEvent(new CustomEvent("frame", { detail: JSON.parse(event.data) }));
@@ -111,14 +112,15 @@ export class Connection extends EventTarget {
       else this.#show({ ...this.state, seconds: this.#secondsLeft() });
       return;
     }
-    if (!this.#socket) return;
-    const quiet = Date.now() - this.#heard;
-    if (quiet > QUIET + DEAD) {
+    const now = Date.now();
+    if (!this.#socket || now - this.#heard <= QUIET) return;
+    if (this.isOpen && !this.#asked) {
+      // The timers of a hidden page come once a minute: quiet alone does not say that it is dead.
+      this.#asked = now;
+      this.send({ type: "ping_message" });
+    } else if (now - (this.#asked || this.#heard + QUIET) > DEAD) {
       this.#drop();
       this.#wait();
-    } else if (quiet > QUIET && this.isOpen && !this.#asked) {
-      this.#asked = true;
-      this.send({ type: "ping_message" });
     }
   }
 
@@ -132,5 +134,69 @@ export class Connection extends EventTarget {
   #show(state) {
     this.state = state;
     this.dispatchEvent(new CustomEvent("state", { detail: state }));
+  }
+}
+
+/** A random id; `crypto.randomUUID` is missing where the page does not come over HTTPS. */
+export function newId() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * What a person has sent and the server has not yet acknowledged. Sent again after a reconnect: each
+ * frame has an id, under which the server takes it once.
+ */
+export class Outbox {
+  #waiting = new Map();
+  #connection;
+
+  constructor(connection) {
+    this.#connection = connection;
+    connection.addEventListener("open", () => this.#sendAll());
+    connection.addEventListener("frame", (event) => this.#take(event.detail));
+    setInterval(() => this.#sendAll(AGAIN), 1000);
+  }
+
+  /**
+   * Send a frame, now or when connected. Resolves to the server's word on it: an `ack_message`, an
+   * `error_message`, or null after `cancel`.
+   */
+  deliver(frame) {
+    return new Promise((resolve) => {
+      const item = { frame, resolve, sentAt: 0 };
+      this.#waiting.set(frame.id, item);
+      this.#send(item);
+    });
+  }
+
+  /** Send it no more. It may have been sent already. */
+  cancel(id) {
+    this.#settle(id, null);
+  }
+
+  #send(item) {
+    if (this.#connection.send(item.frame)) item.sentAt = Date.now();
+  }
+
+  #sendAll(after = 0) {
+    for (const item of this.#waiting.values()) {
+      if (!after || (item.sentAt && Date.now() - item.sentAt > after)) this.#send(item);
+    }
+  }
+
+  #take(frame) {
+    // Only a word on what was sent names it by `for`; an error of a run does not.
+    if (frame.type === "ack_message" || frame.type === "error_message") {
+      this.#settle(frame.for, frame);
+    }
+  }
+
+  #settle(id, word) {
+    const item = this.#waiting.get(id);
+    if (!item) return;
+    this.#waiting.delete(id);
+    item.resolve(word);
   }
 }

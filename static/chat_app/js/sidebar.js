@@ -7,7 +7,15 @@ const main = document.getElementById("chat");
 const list = document.getElementById("list");
 const search = document.querySelector("#sidebar [name=q]");
 
-/** Events: `waiting` (detail: how many questions wait for the person, anywhere). */
+/** Where a link of the list leads, what a button of a menu asks for, or whose menu it is. */
+function placeOf(element) {
+  if (element.localName === "summary") {
+    return `menu ${placeOf(element.parentElement.querySelector("a"))}`;
+  }
+  return element.getAttribute("href") ?? element.getAttribute("formaction");
+}
+
+/** Events: `renamed` (the page's title may be another). */
 export class Sidebar extends EventTarget {
   #timer = 0;
   #show = 0;
@@ -30,6 +38,7 @@ export class Sidebar extends EventTarget {
     document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
   }
 
+  /** How many questions waited for the person, in all conversations, when the list was made. */
   get waiting() {
     return Number(list.querySelector("ul").dataset.waiting);
   }
@@ -52,24 +61,27 @@ export class Sidebar extends EventTarget {
       if (!response.ok || response.redirected) return;
       this.#replace(await response.text());
     } catch {
-      return; // it comes with the next look
+      // It comes with the next look.
     }
     // It may have been renamed in another tab.
     const title = list.querySelector("[aria-current] .title")?.textContent;
     if (title) document.getElementById("title").textContent = title;
-    this.dispatchEvent(new CustomEvent("waiting", { detail: this.waiting }));
+    this.dispatchEvent(new Event("renamed"));
   }
 
   #replace(html) {
     const fresh = new DOMParser().parseFromString(html, "text/html").body;
     const shown = list.innerHTML.replaceAll(' open=""', "");
     if (shown.trim() === fresh.innerHTML.trim()) return;
-    const focused =
-      list.contains(document.activeElement) && document.activeElement.getAttribute("href");
+    const focused = list.contains(document.activeElement) && placeOf(document.activeElement);
     const open = list.querySelector("details[open] a")?.getAttribute("href");
     list.replaceChildren(...fresh.childNodes);
     const menu = open && list.querySelector(`[href="${CSS.escape(open)}"]`)?.closest("details");
     if (menu) menu.open = true;
-    if (focused) list.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
+    if (focused) {
+      [...list.querySelectorAll("a, button, summary")]
+        .find((one) => placeOf(one) === focused)
+        ?.focus();
+    }
   }
 }

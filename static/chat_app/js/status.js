@@ -16,11 +16,15 @@ const SHOWN = {
 const place = document.getElementById("connection");
 const runs = document.getElementById("state");
 const title = document.getElementById("title");
+const main = document.getElementById("chat");
+const icon = document.querySelector("link[rel=icon]");
+const plainIcon = icon?.getAttribute("href");
 
 export class Status {
   #connection;
   #heard = Date.now();
   #wasConnected = false;
+  #waiting = 0;
   #run = runs.querySelector(".run").dataset.name;
 
   constructor(connection) {
@@ -52,9 +56,12 @@ export class Status {
     alert(say("question", { question }));
   }
 
-  /** The page's title, with how many questions wait. */
-  showWaiting(waiting) {
+  /** The page's title and its icon, with how many questions wait. */
+  showWaiting(waiting = this.#waiting) {
+    this.#waiting = waiting;
+    document.querySelector("#inbox b").textContent = waiting || "";
     const text = title.textContent;
+    icon?.setAttribute("href", waiting ? main.dataset.needsYouIcon : plainIcon);
     document.title = waiting ? `(${waiting}) ${say("needsYou")} – ${text}` : text;
   }
 

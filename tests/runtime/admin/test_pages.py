@@ -19,7 +19,17 @@ from tests.support.database import operator_rows
 pytestmark = pytest.mark.django_db
 
 NOW = timezone.now()
-MODELS = ["conversation", "run", "interaction", "hostlease", "event", "journalentry", "process"]
+MODELS = [
+    "conversation",
+    "run",
+    "interaction",
+    "hostlease",
+    "event",
+    "journalentry",
+    "process",
+    "feedback",
+    "attachment",
+]
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def ended(run: Run, status: str, **error: str) -> None:
 def test_a_prompt_is_a_sentence(admin_client: Client, log: StoredLog) -> None:
     text = words(admin_client, f"{LISTS}interaction/{asked(log).pk}/change/")
     assert "Book &lt;both&gt; rooms?" in text
-    assert "RoomsFiveSeven" in text
+    assert "Rooms FiveSeven Public yes" in text
     assert "one of two: Book them · Leave it" in text
     assert "it goes on with “Leave it”" in text
 
@@ -73,7 +73,7 @@ def test_an_answer_is_told_by_its_label_with_who_gave_it(
 ) -> None:
     log.settle(asked(log), {"value": "a"}, by=admin_user, via="admin")
     text = words(admin_client, f"{LISTS}interaction/")
-    assert re.search(r"answered Book them admin from the admin [\d:]{8} ", text)
+    assert re.search(r"answered ann Book them admin from the admin [\d:]{8} ", text)
 
 
 def test_what_waits_comes_by_its_deadline(admin_client: Client, log: StoredLog) -> None:
@@ -135,7 +135,7 @@ def test_actions_are_offered_where_they_apply(admin_client: Client, log: StoredL
     page = f"{LISTS}interaction/{interaction.pk}/change/"
     assert "cancel" in offered(admin_client, run_page)
     assert "resume" not in offered(admin_client, run_page)
-    assert offered(admin_client, page) == ["answer", "expire"]
+    assert offered(admin_client, page) == ["answer", "reassign", "expire"]
     log.settle(interaction, None, status="cancelled")
     ended(run, "failed", code="workflow_error")
     assert "cancel" not in offered(admin_client, run_page)

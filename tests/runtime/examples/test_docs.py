@@ -2,11 +2,14 @@
 
 import inspect
 import re
+import sys
+from datetime import date
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group, User
 
 from natproject.settings.env import ROOT
 from sessions_app import runs
@@ -22,7 +25,7 @@ def blocks(name: str) -> list[str]:
 
 def load(code: str) -> dict[str, Any]:
     """Execute the block as a module of its own, with what it declares."""
-    module = ModuleType("in_a_document")
+    module = sys.modules["in_a_document"] = ModuleType("in_a_document")
     exec(compile(code, "document", "exec"), module.__dict__)  # noqa: S102 - our own documents
     return module.__dict__
 
@@ -36,6 +39,14 @@ def _declared_for_this_test_only() -> Any:
     yield
     registry._declared.clear()
     registry._declared.update(known)
+
+
+@pytest.fixture
+def boss(transactional_db: None) -> User:
+    """As docs/testing-workflows.md makes one."""
+    boss = User.objects.create_user("boss")
+    Group.objects.create(name="managers").user_set.add(boss)
+    return boss
 
 
 def load_named(name: str) -> dict[str, Any]:
@@ -58,6 +69,10 @@ PARTY: dict[str, Answer] = {
     "Order": "order",
     "kitchen": "ok",
 }
+OFF: dict[str, Answer] = {
+    "When": {"first": date(2026, 11, 23), "days": 2},
+    "Send": {"to": "all@example.org", "subject": "Off from 2026-11-23", "body": "For 2 days."},
+}
 
 
 @pytest.mark.parametrize(
@@ -66,17 +81,23 @@ PARTY: dict[str, Answer] = {
         ("vacation", "I want 3 days off", {"Give ann": "yes"}, r"\*\*3 days\*\*.*Enjoy it!"),
         ("shout", "hello", {}, "HELLO"),
         ("party", "go", PARTY, r"pizza, salad ordered by ann at \d\d:\d\d\."),
+        ("time_off", "go", OFF, r"Sent to all@example.org; changed by ann: \['to'\]"),
         ("quote", "no page", {}, r"cannot be read \(ValueError\)"),
         ("greet", "hi", {}, "Hello, ann!"),
         ("join", "editors", {"Join nobody": "join"}, "one of 1 in editors"),
     ],
 )
 async def test_it_runs_as_the_document_says(
-    host_workflow: NewHosting, name: str, text: str, answers: dict[str, Answer], output: str
+    host_workflow: NewHosting,
+    boss: User,
+    name: str,
+    text: str,
+    answers: dict[str, Answer],
+    output: str,
 ) -> None:
     load_named(name)
     async with host_workflow(name) as hosting:
-        assert re.search(output, await hosting.converse(text, answers), re.S)
+        assert re.search(output, await hosting.converse(text, answers, by=boss), re.S)
 
 
 TESTS = blocks("docs/testing-workflows.md")
@@ -84,12 +105,12 @@ TESTS = blocks("docs/testing-workflows.md")
 
 @pytest.mark.parametrize("code", TESTS, ids=lambda code: code.split("test_")[1].split("(")[0])
 async def test_the_tests_in_the_document_pass(
-    code: str, host_workflow: NewHosting, monkeypatch: pytest.MonkeyPatch
+    code: str, host_workflow: NewHosting, boss: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(Path(__file__).parent)
     load_named("vacation")
     [test] = [value for name, value in load(code).items() if name.startswith("test_")]
-    given = {"host_workflow": host_workflow}
+    given = {"host_workflow": host_workflow, "boss": boss}
     await test(**{name: given[name] for name in inspect.signature(test).parameters})
 
 
@@ -150,8 +171,7 @@ async def test_a_purchase_takes_two_approvals() -> None:
         assert await run.result() == "It is bought."
 
 
-@pytest.mark.django_db(transaction=True)
-async def test_leave_that_is_asked_for_from_django_is_asked_for_once() -> None:
+async def test_leave_that_is_asked_for_from_django_is_asked_for_once(boss: User) -> None:
     load_named("vacation")
     names: dict[str, Any] = {}
     for code in blocks("docs/from-django.md"):
@@ -164,5 +184,5 @@ async def test_leave_that_is_asked_for_from_django_is_asked_for_once() -> None:
         ]
         assert len(set(asked)) == 1
         await hosting.prompts(asked[0])
-        assert await hosting.in_thread(names["approve_all"], asked[0], by=ann) == ["accepted"]
+        assert await hosting.in_thread(names["approve_all"], asked[0], by=boss) == ["accepted"]
         assert "Enjoy it!" in (await runs.aresult(asked[0], timeout=10)).text

@@ -4,9 +4,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import Group, User
 
 from natproject.workflows.expense_approval import parse_amount
 from sessions_app.sessions.replays import replay_history
+from sessions_app.storage import reads
 from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
 
@@ -59,6 +61,24 @@ class TestConversation:
             assert types == {
                 "text", "dropdown", "radio", "checkbox", "binary_choice", "notification",
             }  # fmt: skip
+
+    async def test_a_manager_decides(self, host_workflow: NewHosting) -> None:
+        def make_boss() -> User:
+            boss = User.objects.create_user("boss")
+            Group.objects.create(name="managers").user_set.add(boss)
+            return boss
+
+        boss = await reads.read(make_boss)
+        options = {"approvers": "managers"}
+        async with host_workflow("expense_approval", options=options) as hosting:
+            run = await hosting.send("10")
+            for word in ["cost centre", "pay with", "papers", "for?"]:
+                await run.answer(ANSWERS[word], to=word)
+            with pytest.raises(AssertionError, match="is for managers"):
+                await run.answer("approve")
+            await run.answer("approve", by=boss)
+            await run.answer_all(ANSWERS)
+            assert "Approved by boss and booked" in await run.result()
 
     async def test_the_ledger_is_kept_from_run_to_run_of_a_user(
         self, host_workflow: NewHosting

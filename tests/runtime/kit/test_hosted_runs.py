@@ -8,12 +8,22 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group, User
 
 from sessions_app.errors import Invalid
+from sessions_app.storage import reads
 from sessions_app.testing import hosting
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.testing.polling import until_true
-from sessions_app.workflows import Context, Message, Option, RadioPrompt, TextPrompt, workflow
+from sessions_app.workflows import (
+    Context,
+    Message,
+    Option,
+    RadioPrompt,
+    TextPrompt,
+    group,
+    workflow,
+)
 
 done: list[str] = []
 calls = count()
@@ -183,3 +193,28 @@ async def test_a_database_in_memory_is_refused_with_what_to_write(
     with pytest.raises(AssertionError, match="give it a file"):
         async with host_workflow("t_kit_ask"):
             pass
+
+
+@workflow(name="t_kit_assigned", title="Asks the managers")
+async def assigned(message: Message, context: Context) -> str:
+    prompt = RadioPrompt(text="Pay?", options=["yes", "no"])
+    answer = await context.ask(prompt, to=group("managers"), votes=2)
+    return f"{answer.value} by {answer.by}"
+
+
+async def test_an_assigned_prompt_is_answered_by_who_may(host_workflow: NewHosting) -> None:
+    def people() -> list[User]:
+        managers = Group.objects.create(name="managers")
+        made = [User.objects.create_user(name) for name in ("boss", "cara")]
+        managers.user_set.add(*made)
+        return made
+
+    boss, cara = await reads.read(people)
+    async with host_workflow("t_kit_assigned") as hosted:
+        run = await hosted.send("go")
+        with pytest.raises(AssertionError, match=r"is for managers.*answer\(value, by=user\)"):
+            await run.answer("yes")
+        await run.answer("yes", by=boss)
+        assert await run.status() == "waiting"
+        await run.answer("yes", by=cara)
+        assert await run.result() == "yes by cara"

@@ -1,6 +1,8 @@
 """Runs that runs begin: each once, in the same conversation, with its result in the parent."""
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from sessions_app import runs
+from sessions_app.conversations.access import workflows
 from sessions_app.errors import Invalid
 from sessions_app.models import Event, HostLease, Run
 from sessions_app.models.people import Person
@@ -16,6 +19,7 @@ from sessions_app.sessions import SessionManager
 from sessions_app.sessions.replays import replay_all
 from sessions_app.sessions.run_history import RunHistory
 from sessions_app.storage import reads
+from sessions_app.storage.writer import writer
 from sessions_app.workflows import (
     ChildFailed,
     Context,
@@ -261,6 +265,37 @@ async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_re
         await run.answer("Eve")
         assert await run.result() == "Well. Tell me. EVE"
         assert len(await run.children()) == 2
+
+
+async def test_a_parent_that_failed_while_a_child_was_about_to_begin_stays_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    find, found = workflows.find, threading.Event()
+
+    def find_late(user: Any, name: str | None) -> Any:
+        if name == "t_child" and not found.is_set():
+            deadline = time.monotonic() + 20
+            while not Run.objects.filter(status=Run.Status.FAILED).exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            found.set()
+        return find(user, name)
+
+    monkeypatch.setattr(workflows, "find", find_late)
+    async with hosting() as hosted:
+        broken.append(True)
+        run = await hosted.send("race")
+        await hosted.status(run.id, Run.Status.FAILED)
+        assert await asyncio.to_thread(found.wait, 20)
+        for _ in range(5):  # what was about to begin has come to its write
+            await writer.write(lambda tx: None)
+        await hosted.status(run.id, Run.Status.FAILED)
+        broken.clear()
+        user = await reads.read(make_user, "ann")
+        assert await runs.aresume(run.id, by=user)
+        await run.answer("Eve")
+        assert await run.result() == "Well. Tell me. EVE"
+        assert len(await run.children()) == 1
 
 
 async def test_gathered_calls_come_to_the_same_whatever_ends_first() -> None:

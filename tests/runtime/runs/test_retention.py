@@ -79,7 +79,7 @@ async def test_one_that_has_news_meanwhile_is_kept(monkeypatch: pytest.MonkeyPat
     """It was found to be old, and then somebody wrote."""
     run = await reads.read(an_old_run)
     found = [[run.conversation_id], []]
-    monkeypatch.setattr(retention, "_old_conversations", lambda before: found.pop(0))
+    monkeypatch.setattr(retention, "_old_conversations", lambda over: found.pop(0))
     await reads.read(lambda: Conversation.objects.update(updated_at=NOW))
     assert await retention.clean() == 0
     assert await reads.read(Conversation.objects.count) == 1

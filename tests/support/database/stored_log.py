@@ -31,6 +31,7 @@ class StoredLog:
             title=title,
             created_at=now,
             updated_at=now,
+            listed_at=now,
         )
 
     @property
@@ -41,6 +42,8 @@ class StoredLog:
     def append(self, run: Run, type_: str, payload: dict[str, Any]) -> int:
         """Append an event; return its sequence."""
         self.conversation.last_sequence += 1
+        self.conversation.waiting += type_ == Event.Type.INTERACTION
+        self.conversation.waiting -= type_ == Event.Type.INTERACTION_UPDATE
         self.conversation.save()
         Event.objects.create(
             conversation=self.conversation,
@@ -53,9 +56,16 @@ class StoredLog:
         )
         return self.last
 
-    def message(self, text: str = "hello") -> Run:
-        """A user message and its run, which works."""
+    def message(
+        self, text: str = "hello", *, replaces: Run | None = None, follows: Run | None = None
+    ) -> Run:
+        """A user message and its run, which works; it may begin a branch."""
+        if replaces or follows:
+            self.conversation.branched = True
         run = Run.objects.create(
+            forked_from=replaces,
+            fork_position=1 if replaces else None,
+            follows=follows,
             conversation=self.conversation,
             key=f"conversation:{self.conversation.id}:{self.conversation.workflow}",
             message_id=uuid4().hex,

@@ -120,6 +120,26 @@ async def test_several_boxes_are_answered_by_values(client: Conforming) -> None:
         assert client.text() == "red, blue"
 
 
+async def test_a_form_is_answered_by_its_data_and_what_is_wrong_is_said_by_field(
+    client: Conforming,
+) -> None:
+    async with client:
+        prompt = await prompt_of(client, "form")
+        data = {"kind": "care", "start": "2026-11-22", "days": 2, "half": True}
+        frame = {"type": "user_interaction_message", "interaction_id": prompt["id"], "id": "a1"}
+        await client.send({**frame, "data": data})
+        refused = await client.reply_to("a1")
+        assert refused["details"]["errors"] == {
+            "start": ["That is a Sunday."],
+            "": ["Care is for whole days."],
+        }
+        right = {**frame, "id": "a2", "data": {**data, "start": "2026-11-23", "half": False}}
+        CLIENT_MESSAGE.validate(right)
+        await client.send(right)
+        await client.ended()
+        assert "'days': Decimal('2')" in client.text()
+
+
 async def test_consent_can_be_declined(client: Conforming) -> None:
     async with client:
         await prompt_of(client, "oauth_consent")

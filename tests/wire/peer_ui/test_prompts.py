@@ -34,6 +34,24 @@ async def test_each_type_can_be_answered(
         )
 
 
+async def test_a_form_is_a_link_to_the_page(ui: PeerUi) -> None:
+    async with ui:
+        await ui.say("prompt form")
+        assert await ui.asked("Fill in the form here: http") == "text"
+        await ui.answer("tomorrow")
+        assert await ui.asked("This is a form") == "text"
+        await ui.answer('{"kind": "care", "start": "2026-11-23", "days": 1}')
+        assert "'days': Decimal('1')" in await ui.ended()
+
+
+async def test_a_proposal_is_approved_as_it_is(ui: PeerUi) -> None:
+    async with ui:
+        await ui.say("prompt proposal")
+        assert await ui.asked("- Pieces: 200") == "radio"
+        await ui.answer("approve")
+        assert "pieces=200" in await ui.ended()
+
+
 async def test_the_modal_of_a_consent_has_the_address(ui: PeerUi) -> None:
     async with ui:
         await ui.say("prompt oauth_consent")

@@ -94,6 +94,27 @@ async def test_the_same_message_again_starts_nothing(chat: Chat) -> None:
         assert socket.text() == "hello"
 
 
+async def test_another_version_of_a_message_names_the_run_that_it_replaces(chat: Chat) -> None:
+    async with await chat.socket() as socket:
+        await socket.say("ask", id="m1")
+        asks = (await socket.reply_to("m1"))["content"]["run_id"]
+        await socket.until("system_interaction_message")
+        await socket.say("echo two", id="m2", replaces=asks)
+        second = (await socket.reply_to("m2"))["content"]["run_id"]
+        await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        await socket.say("", id="m3", replaces=second)
+        await socket.reply_to("m3")
+        await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
+        _, *said = (frame["content"] for frame in socket.of_type("conversation_message"))
+        fork = {"position": 1, "by": "ann"}
+        assert said == [
+            {"role": "user", "id": "m2", "text": "echo two", "fork": {"run": asks, **fork}},
+            {"role": "user", "id": "m3", "text": "echo two", "fork": {"run": second, **fork}},
+        ]
+        await socket.say("echo no", id="m4", follows="nothing")
+        assert (await socket.reply_to("m4"))["type"] == "error_message"
+
+
 @pytest.mark.parametrize("schema_type", ["chat", "generate", "generate_stream", "chat_stream"])
 async def test_all_four_schema_types(chat: Chat, schema_type: str) -> None:
     async with await chat.socket() as socket:

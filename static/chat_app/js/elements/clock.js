@@ -3,6 +3,9 @@
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
+// The page's language, as the reader's country writes it where the browser says which that is.
+const LANGUAGE = document.documentElement.lang;
+const LOCALE = navigator.languages.find((each) => each.split("-")[0] === LANGUAGE) ?? LANGUAGE;
 
 let ahead = 0; // the server's clock minus this one's
 const ticking = new Set();
@@ -19,20 +22,20 @@ function now() {
 }
 
 function unit(number, name) {
-  return new Intl.NumberFormat(undefined, {
+  return new Intl.NumberFormat(LOCALE, {
     style: "unit",
     unit: name,
     unitDisplay: "short",
   }).format(number);
 }
 
-/** A duration in its two largest units; in minutes it has no seconds unless `exact`. */
-function duration(milliseconds, exact) {
+/** A duration in its two largest units. */
+function duration(milliseconds) {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));
   if (seconds < 60) return unit(seconds, "second");
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) {
-    return unit(minutes, "minute") + (exact ? ` ${unit(seconds % 60, "second")}` : "");
+    return `${unit(minutes, "minute")} ${unit(seconds % 60, "second")}`;
   }
   const hours = Math.floor(minutes / 60);
   if (hours < 24) return `${unit(hours, "hour")} ${unit(minutes % 60, "minute")}`;
@@ -53,15 +56,26 @@ class Ticking extends HTMLElement {
 /** How long it has been since a time. */
 class ElapsedTime extends Ticking {
   tick() {
-    this.textContent = duration(now() - Date.parse(this.getAttribute("since")), true);
+    this.textContent = duration(now() - Date.parse(this.getAttribute("since")));
   }
 }
 
-/** How long it is until a time: in minutes, and in seconds only in the last one. */
+const relative = new Intl.RelativeTimeFormat(LOCALE, { numeric: "always" });
+const LARGEST = [
+  [2 * DAY, DAY, "day"],
+  [2 * HOUR, HOUR, "hour"],
+  [MINUTE, MINUTE, "minute"],
+];
+
+/** In how long a time comes, in one unit: in seconds only in the last minute. */
 class CountDown extends Ticking {
   tick() {
-    const left = Date.parse(this.getAttribute("until")) - now();
-    const text = left > 0 ? `(${duration(left, false)})` : "(0)";
+    const left = Math.max(0, Date.parse(this.getAttribute("until")) - now());
+    const [, size, name] = LARGEST.find(([from]) => left >= from) ?? [0, 1000, "second"];
+    const text = relative.format(
+      size > MINUTE ? Math.round(left / size) : Math.floor(left / size),
+      name,
+    );
     if (this.textContent !== text) this.textContent = text;
     this.toggleAttribute("urgent", left < MINUTE);
   }
@@ -78,8 +92,8 @@ class LocalTime extends HTMLElement {
       ? { day: "numeric", month: "short" }
       : { dateStyle: "medium", timeStyle: "short" };
     const style = near ? { timeStyle: "short" } : date;
-    time.textContent = new Intl.DateTimeFormat(undefined, style).format(at);
-    time.title = new Intl.DateTimeFormat(undefined, {
+    time.textContent = new Intl.DateTimeFormat(LOCALE, style).format(at);
+    time.title = new Intl.DateTimeFormat(LOCALE, {
       dateStyle: "full",
       timeStyle: "long",
     }).format(at);

@@ -1,6 +1,8 @@
-// A text field that grows with its text, counts it where it has a limit, and sends on Enter.
+// A text field that grows with its text, counts it where it has a limit, and sends by the Enter key
+// as its reader has chosen.
 
 const COARSE = matchMedia("(pointer: coarse)"); // a touch keyboard has no Shift+Enter
+const BREAKS = document.documentElement.dataset.enter === "breaks";
 const NEAR_LIMIT = 0.8;
 
 /** The length in characters as the server counts them: an emoji is one. */
@@ -22,7 +24,8 @@ class GrowText extends HTMLElement {
   /** Adapt to the text; call it after setting the text by script. */
   fit() {
     this.field.style.height = "auto";
-    this.field.style.height = `${this.field.scrollHeight + 2}px`;
+    const height = this.field.scrollHeight; // 0 in a card that is folded: it is as high as one line
+    this.field.style.height = height ? `${height + 2}px` : "";
     const most = this.most;
     if (!this.counter || most < 0) return;
     const length = lengthOf(this.field.value);
@@ -41,7 +44,9 @@ class GrowText extends HTMLElement {
   key(event) {
     // keyCode 229: a key that an input method editor takes, in browsers that do not say so else.
     const composing = event.isComposing || event.keyCode === 229;
-    if (event.key !== "Enter" || event.shiftKey || composing || COARSE.matches) return;
+    if (event.key !== "Enter" || composing) return;
+    const isMeant = event.ctrlKey || event.metaKey;
+    if (!isMeant && (BREAKS || event.shiftKey || COARSE.matches)) return;
     event.preventDefault();
     this.field.form.requestSubmit();
   }

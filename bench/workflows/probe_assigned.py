@@ -1,0 +1,44 @@
+"""The part of `probe` that asks others."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from bench.workflows.probe_forms import RECEIPT
+from sessions_app.workflows import (
+    BinaryPrompt,
+    Context,
+    Escalation,
+    Option,
+    TextPrompt,
+    group,
+    user,
+)
+
+OPTIONS = [Option(value="yes", label="Approve"), Option(value="no", label="Reject")]
+
+
+async def assign(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+    """One prompt for the groups, and users behind @, that the first word names."""
+    names, *how = arguments
+    to = [user(name[1:]) if name.startswith("@") else group(name) for name in names.split(",")]
+    given = dict(word.partition("=")[::2] for word in how)
+    rules: dict[str, Any] = {"four_eyes": "four" in given, "votes": int(given.get("votes", 1))}
+    if "share" in given:
+        rules["share"] = True
+        yield "I ask **them**.\n\n"
+    if due := given.get("due"):
+        rules["due"] = float(due)
+    if later := given.get("escalate"):
+        rules["escalate"] = Escalation(after=60, to=group(later))
+    details: dict[str, Any] = {"From": "Monday", "Until": "Wednesday"}
+    days = given.get("days", "3")
+    if "receipt" in given:
+        form = await context.ask(RECEIPT, to=to, **rules)
+        answer = f"{form.by}: {(await form.value['receipt'].read()).decode()}"
+    elif "text" in given:
+        text = TextPrompt(text=f"Why give them {days} days off?")
+        answer = (await context.ask(text, to=to, **rules)).value
+    else:
+        choice = BinaryPrompt(text=f"Give ann {days} days off?", options=OPTIONS, details=details)
+        answer = (await context.ask(choice, to=to, **rules)).value
+    yield f"{answer}."

@@ -1,0 +1,81 @@
+"""The forms that the probe asks: one of Django's, and a pydantic model."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any, Literal
+
+from django import forms
+from pydantic import BaseModel, Field
+
+from sessions_app.workflows.prompts import FormPrompt
+
+KINDS = [("holiday", "Holiday"), ("care", "Care of a child")]
+
+
+class LeaveForm(forms.Form):
+    """A few days off."""
+
+    kind = forms.ChoiceField(choices=KINDS, widget=forms.RadioSelect)
+    start = forms.DateField(label="First day")
+    days = forms.DecimalField(
+        min_value=Decimal("0.5"), max_value=30, decimal_places=1, help_text="Halves are fine."
+    )
+    half = forms.BooleanField(label="The last day is a half", required=False)
+    note = forms.CharField(widget=forms.Textarea(attrs={"rows": 2}), required=False)
+
+    def clean_start(self) -> date:
+        """Nobody begins on a Sunday."""
+        start: date = self.cleaned_data["start"]
+        if start.isoweekday() == 7:
+            raise forms.ValidationError("That is a Sunday.")
+        return start
+
+    def clean(self) -> None:
+        """What no field is to blame for."""
+        super().clean()
+        if self.cleaned_data.get("kind") == "care" and self.cleaned_data.get("half"):
+            raise forms.ValidationError("Care is for whole days.")
+
+
+class ReceiptForm(forms.Form):
+    """What somebody wants back."""
+
+    euro = forms.DecimalField(min_value=0)
+    receipt = forms.FileField(help_text="A table.")
+    other = forms.FileField(required=False)
+
+    def clean_receipt(self) -> Any:
+        """Nothing but a table."""
+        receipt = self.cleaned_data["receipt"]
+        if b"," not in receipt.read():
+            raise forms.ValidationError("That is no table.")
+        return receipt
+
+
+class Order(BaseModel):
+    """What an agent wants to order."""
+
+    supplier: Literal["Nuts", "Bolts"]
+    pieces: int = Field(ge=1, le=500, description="In boxes of ten.")
+    price: Decimal = Field(gt=0, title="Price in euro")
+    to: list[str] = Field(title="Told to", description="An address a line.")
+    letter: str
+    express: bool = False
+
+
+LEAVE = FormPrompt(LeaveForm, text="When are you off?", initial={"kind": "holiday"})
+RECEIPT = FormPrompt(ReceiptForm, text="What was it?", reject="Nothing")
+ORDER = FormPrompt(
+    Order,
+    text="Order the parts?",
+    initial=Order(
+        supplier="Nuts",
+        pieces=200,
+        price=Decimal("3.20"),
+        to=["ann@example.org", "bob@example.org"],
+        letter="Dear Nuts,\nplease send 200 bolts.",
+    ),
+    proposal=True,
+    submit="Order",
+    reject="Do not order",
+)

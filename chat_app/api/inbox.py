@@ -1,0 +1,135 @@
+"""The inbox over HTTP, for other front ends: what waits for a person, and one prompt."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+from django.urls import reverse
+from ninja import Header, Query, Router, Status
+
+from chat_app.api import problems, schemas
+from chat_app.api.auth import Known
+from chat_app.api.executions import give
+from chat_app.api.problems import Failure
+from chat_app.feed.inbox_parts import ANSWERABLE, Wanted, find_prompt, read_inbox
+from chat_app.feed.said import in_words, read_shared
+from sessions_app.conversations.given import claims
+from sessions_app.errors import NotFound
+from sessions_app.models import Interaction, Vote
+from sessions_app.models.people import UserId
+from sessions_app.storage import reads
+
+router = Router(tags=["Inbox"])
+
+DOCUMENTED = {"responses": problems.DOCUMENTED}
+NONE = "There is no such prompt."
+
+
+@router.get("/v1/inbox", response=schemas.Inbox, openapi_extra=DOCUMENTED)
+async def inbox(request: Known, query: Annotated[schemas.InboxQuery, Query()]) -> Any:
+    """What waits for the person, the first to be due first; 25 at a time."""
+    reader = request.auth.person.id
+    wanted = Wanted(query.part, query.q.strip(), query.page)
+
+    def listed() -> dict[str, Any]:
+        found = read_inbox(reader, wanted)
+        may = wanted.part in ANSWERABLE
+        return {"prompts": _told(found.prompts, reader, may_answer=may), "more": found.more}
+
+    return await reads.read(listed)
+
+
+@router.get(
+    "/v1/prompts/{uuid:interaction_id}", response=schemas.PromptTold, openapi_extra=DOCUMENTED
+)
+async def prompt(request: Known, interaction_id: UUID) -> Any:
+    """One prompt: for its owner, who may answer it, and who has."""
+    return await reads.read(_read, request.auth.person.id, interaction_id)
+
+
+@router.post(
+    "/v1/prompts/{uuid:interaction_id}/response",
+    response={204: None},
+    url_name="answer_prompt",
+    openapi_extra=DOCUMENTED,
+)
+async def answer_prompt(
+    request: Known,
+    interaction_id: UUID,
+    body: schemas.AnswerBody,
+    headers: Annotated[schemas.AnswerHeaders, Header()],
+) -> Status[None]:
+    """Answer a prompt, or vote on it."""
+    await give(request, interaction_id, body, headers, missing=NONE)
+    return Status(204, None)
+
+
+@router.post(
+    "/v1/prompts/{uuid:interaction_id}/claim",
+    response=schemas.PromptTold,
+    url_name="claim_prompt",
+    openapi_extra=DOCUMENTED,
+)
+async def claim(request: Known, interaction_id: UUID, body: schemas.ClaimBody) -> Any:
+    """Claim an assigned prompt, give it back, or hand it to another user."""
+    person = request.auth.person
+    try:
+        done = await claims.change(
+            body.change, str(interaction_id), to=body.to, by=person, via="http"
+        )
+    except NotFound as error:
+        raise NotFound(NONE) from error
+    if not done.changed and done.outcome == "claimed" and done.assignee != person.username:
+        detail = f"{done.assignee or 'Nobody'} has claimed it."
+        raise Failure(409, "invalid_data_content", detail, claimed_by=done.assignee)
+    return await reads.read(_read, person.id, interaction_id)
+
+
+def _read(reader: UserId, interaction: UUID) -> dict[str, Any]:
+    found = find_prompt(reader, interaction)
+    if found is None:
+        raise NotFound(NONE)
+    [told] = _told([found[0]], reader, may_answer=found[1])
+    return {**told, "shared": list(_shared(found[0]))}
+
+
+def _shared(prompt: Interaction) -> Iterator[dict[str, str]]:
+    for run in read_shared(prompt):
+        yield {"role": "user", "text": run["message"]}
+        yield {"role": "assistant", "text": "\n\n".join(map(in_words, run["said"]))}
+
+
+def _told(
+    prompts: Sequence[Interaction], reader: UserId, *, may_answer: bool
+) -> list[dict[str, Any]]:
+    ids = [one.pk for one in prompts]
+    voted = Counter(
+        Vote.objects.filter(interaction__in=ids).values_list("interaction_id", flat=True)
+    )
+    return [
+        {
+            "interaction_id": one.pk,
+            "status": one.status,
+            "prompt": one.prompt,
+            "workflow": one.run.workflow,
+            "owner": one.conversation.owner.get_username(),
+            "conversation_id": (
+                one.conversation.conversation_id if one.conversation.owner_id == reader else None
+            ),
+            "may_answer": may_answer and one.status == Interaction.Status.PENDING,
+            "to": (one.assignment or {}).get("names", []),
+            "assignee": one.assignee and one.assignee.get_username(),
+            "needed": (one.assignment or {}).get("votes", 1),
+            "voted": voted[one.pk],
+            "created_at": one.created_at,
+            "due_at": one.due_at,
+            "expires_at": one.expires_at,
+            "response": one.response,
+            "answered_by": one.answered_by and one.answered_by.get_username(),
+            "answered_at": one.answered_at,
+            "response_url": reverse("chat:chat_api:answer_prompt", args=[one.pk]),
+            "claim_url": reverse("chat:chat_api:claim_prompt", args=[one.pk]),
+        }
+        for one in prompts
+    ]

@@ -1,0 +1,151 @@
+"""Events of a run as server-sent events. Pure.
+
+Each carries as `id` the sequence up to which a client has everything once it has that one, so of
+several that come from one event of the log only the last has its sequence.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from uuid import UUID
+
+from chat_app.api.results import STOPPED, Json, chunk, stop_at_frame, usage_chunk
+from chat_app.api.streams.run_feed import Followed
+from chat_app.protocol.frames import Frame, View, dump, error_content, event_frames
+from sessions_app.models import Run
+
+# A comment without an empty line behind it: some clients take every empty line for an event.
+HEARTBEAT = ":\n"
+DONE = "data: [DONE]\n\n"
+
+
+def data(content: Json) -> str:
+    """A plain event."""
+    return f"data: {dump(content)}\n\n"
+
+
+class Generate:
+    """Values, with steps and traces between them."""
+
+    # Whether the stream is to end with the tokens that the workflow reported; and these.
+    tells_usage = False
+    usage: Mapping[str, int] = MappingProxyType({})
+
+    def text(self, text: str) -> str:
+        """A piece of output."""
+        return data({"value": text})
+
+    def end(self) -> list[str]:
+        """It is complete."""
+        return []
+
+    def beside(self, name: str, content: Json) -> list[str]:
+        """What is no output: a line of another name than `data`."""
+        return [f"{name}: {dump(content)}\n\n"]
+
+    def stop(self, content: Json) -> list[str]:
+        """It stops at a prompt: an event, and for who can show only text a line as of an error."""
+        told = {"code": content["status"], "message": content["message"], "details": ""}
+        return [f"event: {content['status']}\n{dump(told)}\n{data(content)}"]
+
+    def restart(self, content: Json) -> list[str]:
+        """The output is cut, and begun anew."""
+        return [f"event: restart\n{data(content)}"]
+
+    def error(self, content: Json) -> str:
+        """An error: a line as the peer's clients read it, and the data that OpenAI's raise.
+
+        What reads server-sent events passes over a line that is no field.
+        """
+        return f"{dump(content)}\n{_openai_error(content)}"
+
+
+class Chat(Generate):
+    """OpenAI's chunks, with steps and traces between them."""
+
+    def __init__(self, run: Run, *, begun: bool, tells_usage: bool) -> None:
+        self._run = run
+        self._begun = begun
+        self.tells_usage = tells_usage
+
+    def text(self, text: str) -> str:
+        """A chunk; the first names the role."""
+        role = {} if self._begun else {"role": "assistant"}
+        self._begun = True
+        return data(chunk(self._run, {**role, "content": text}))
+
+    def end(self) -> list[str]:
+        """As OpenAI ends a stream."""
+        told = [data(usage_chunk(self._run, dict(self.usage)))] if self.usage else []
+        return [data(chunk(self._run, {}, finish_reason="stop")), *told, DONE]
+
+
+class Completions(Chat):
+    """OpenAI's chunks alone. A prompt comes in a field that its clients pass over."""
+
+    def beside(self, name: str, content: Json) -> list[str]:
+        """Nothing beside the chunks."""
+        return []
+
+    def stop(self, content: Json) -> list[str]:
+        """A chunk that says nothing, with the prompt beside it."""
+        return [data({**chunk(self._run, {}), content["status"]: content})]
+
+    def restart(self, content: Json) -> list[str]:
+        """A chunk that says nothing, with from where on the output is begun anew."""
+        return [data({**chunk(self._run, {}), "restart": content})]
+
+    def error(self, content: Json) -> str:
+        """The data that OpenAI's clients raise, alone."""
+        return _openai_error(content)
+
+
+def _openai_error(content: Json) -> str:
+    told = {"code": content["code"], "message": content["message"], "type": "workflow_error"}
+    return data({"error": told})
+
+
+def write(followed: Followed, form: Generate) -> str:
+    """The server-sent events of an event of the log."""
+    # The form of this stream, whatever the message that started the run asked for.
+    event = followed.event._replace(client_format="chat_stream")
+    view = View("", datetime.now(UTC), followed.after, followed.settled)
+    parts = [
+        part for frame in event_frames(event, view) for part in _parts(followed.run, frame, form)
+    ]
+    ids = [followed.after] * (len(parts) - 1) + [event.sequence]
+    return "".join(f"id: {id_}\n{part}" for id_, part in zip(ids, parts, strict=False))
+
+
+def _parts(run: UUID, frame: Frame, form: Generate) -> list[str]:
+    content = frame["content"]
+    match frame["type"]:
+        case "system_response_message":
+            return [form.text(content["text"])] if frame["status"] == "in_progress" else []
+        case "system_intermediate_message":
+            return form.beside("intermediate_data", _step(frame))
+        case "observability_trace_message":
+            return form.beside("observability_trace", content)
+        case "system_interaction_message":
+            stop = stop_at_frame(run, frame)
+            return form.stop({"event_type": stop["status"], **stop})
+        case "restart_message":
+            return form.restart(content)
+        case "error_message":
+            return [form.error(content)]
+        case "run_update_message" if content["status"] == Run.Status.COMPLETED:
+            return form.end()
+        case "run_update_message" if content["status"] == Run.Status.CANCELLED:
+            return [form.error(error_content("cancelled", STOPPED, {})["content"])]
+    return []
+
+
+def _step(frame: Frame) -> Json:
+    return {
+        "id": frame["id"],
+        "parent_id": frame["intermediate_parent_id"],
+        "type": "markdown",
+        "name": frame["content"]["name"],
+        "payload": frame["content"]["payload"],
+        "status": frame["status"],
+    }

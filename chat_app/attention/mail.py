@@ -1,0 +1,106 @@
+"""E-mail about what waits for a person: all of it in one, never twice."""
+
+from datetime import datetime
+from email.utils import make_msgid
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.mail import EmailMessage
+from django.core.signing import BadSignature, Signer
+from django.db.models import Q
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone, translation
+
+from chat_app.attention.mail_times import mail_time
+from chat_app.models import MailPreference
+from chat_app.settings import ChatSettings
+from sessions_app.conversations.given import inbox
+from sessions_app.models import Interaction
+from sessions_app.models.people import UserId, read_user_id, users
+
+log = structlog.get_logger(__name__)
+
+SHOWN = 20
+signer = Signer(salt="chat_app.mail")
+
+
+def preference_of(user: UserId) -> MailPreference:
+    """What the person has chosen, else the site's. Blocks."""
+    usual = {"mode": ChatSettings.load().MAIL}
+    return MailPreference.objects.get_or_create(user_id=user, defaults=usual)[0]
+
+
+def send(user: UserId, since: datetime) -> None:
+    """Write to the person what waits for them, unless a mail has said so since, nothing waits any
+    more, or they want none by now. Blocks.
+
+    Before it is sent it is noted: a crash in between loses this mail, and the next has it all.
+
+    Raises:
+        OSError: the mail server does not take it; it is to be tried again.
+    """
+    person = users().filter(pk=user).first()
+    preference = preference_of(user)
+    if person is None or mail_time(preference, since) is None or not person.is_active:
+        return
+    address = getattr(person, person.get_email_field_name(), "")
+    waiting = list(
+        inbox.by_due(inbox.own(user), inbox.answerable(inbox.assigned(user), user))[: SHOWN + 1]
+    )
+    if not address or not waiting:
+        return
+    before, now = preference.mailed_at, timezone.now()
+    mine = MailPreference.objects.filter(pk=user)
+    if not mine.filter(Q(mailed_at=None) | Q(mailed_at__lt=since)).update(mailed_at=now):
+        return
+    try:
+        _message(person, address, waiting).send()
+    except OSError:  # smtplib's are
+        mine.filter(mailed_at=now).update(mailed_at=before)
+        raise
+
+
+def _message(person: AbstractBaseUser, address: str, waiting: list[Interaction]) -> EmailMessage:
+    unsubscribe = link("chat:unsubscribe", signer.sign(str(person.pk)))
+    shown = waiting[:SHOWN]
+    context = {
+        "questions": [(one, first_line(one), link("chat:prompt", one.pk)) for one in shown],
+        "more": len(waiting) > SHOWN,
+        "inbox": link("chat:inbox"),
+        "settings": link("chat:settings"),
+        "unsubscribe": unsubscribe,
+    }
+    with translation.override(settings.LANGUAGE_CODE):
+        subject = render_to_string("chat_app/mail/subject.txt", context)
+        body = render_to_string("chat_app/mail/body.txt", context)
+    host = urlsplit(ChatSettings.load().PUBLIC_URL).hostname
+    headers = {
+        "Message-ID": make_msgid(domain=host),
+        "Auto-Submitted": "auto-generated",
+        # RFC 8058: a mail program has a button for it.
+        "List-Unsubscribe": f"<{unsubscribe}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+    return EmailMessage(" ".join(subject.split()), body, to=[address], headers=headers)
+
+
+def link(name: str, *args: Any) -> str:
+    """The whole address of a page."""
+    return f"{ChatSettings.load().PUBLIC_URL}{reverse(name, args=args)}"
+
+
+def first_line(interaction: Interaction) -> str:
+    """Of its question."""
+    return str(interaction.prompt["text"]).strip().partition("\n")[0][:200]
+
+
+def read_token(token: str) -> UserId | None:
+    """Whose unsubscribe link it is; None for one that is not ours."""
+    try:
+        return read_user_id(signer.unsign(token))
+    except (BadSignature, ValueError):
+        return None

@@ -1,0 +1,95 @@
+"""Who is told of a question, and when: receivers of the runtime's signals. They block."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from chat_app.attention import mail, webhook
+from chat_app.attention.mail_times import mail_time
+from chat_app.settings import ChatSettings
+from sessions_app.conversations.access.candidates import people
+from sessions_app.models import Interaction
+from sessions_app.models.people import UserId, read_user_id
+from sessions_app.signals import (
+    interaction_assigned,
+    interaction_due_soon,
+    interaction_opened,
+    interaction_settled,
+    notice_due,
+    pending_signals,
+)
+from sessions_app.signals.pending_signals import Notice
+from sessions_app.storage.writer import writer
+
+
+def connect() -> None:
+    """Listen, where there is anything to tell, or anybody."""
+    chat = ChatSettings.load()
+    if not (chat.MAIL or chat.WEBHOOK_URL):
+        return
+    interaction_opened.connect(_opened, dispatch_uid="attention.opened")
+    interaction_assigned.connect(_assigned, dispatch_uid="attention.assigned")
+    interaction_due_soon.connect(_due_soon, dispatch_uid="attention.due_soon")
+    if chat.WEBHOOK_URL:
+        interaction_settled.connect(_settled, dispatch_uid="attention.settled")
+    notice_due.connect(_due, dispatch_uid="attention.due")
+
+
+def _opened(interaction: Interaction, **_: Any) -> None:
+    _put_off(interaction, "prompt.opened")
+
+
+def _assigned(interaction: Interaction, **_: Any) -> None:
+    _put_off(interaction, "prompt.assigned")
+
+
+def _due_soon(interaction: Interaction, about: dict[str, Any], **_: Any) -> None:
+    _put_off(interaction, "prompt.due_soon", f"{about['before']:g}")
+
+
+def _settled(interaction: Interaction, **_: Any) -> None:
+    _put_off(interaction, "prompt.settled")
+
+
+def _put_off(interaction: Interaction, event: str, which: str = "") -> None:
+    """Each notice is sent, and tried again, by itself. `which` of several such events it is."""
+    now = timezone.now()
+    notices = [
+        Notice("notice_due", interaction.run_id, interaction.pk, due_at, about)
+        for due_at, about in _notices(interaction, event, which, now)
+    ]
+    if notices:
+        writer.write_now(lambda tx: pending_signals.put_off(tx, notices))
+
+
+def _notices(
+    interaction: Interaction, event: str, which: str, now: datetime
+) -> Iterator[tuple[datetime, dict[str, Any]]]:
+    if ChatSettings.load().WEBHOOK_URL:
+        which = which or str(interaction.version)
+        yield now, {"webhook": event, "id": f"{interaction.pk}:{event}:{which}"}
+    if interaction.status != Interaction.Status.PENDING or not ChatSettings.load().MAIL:
+        return
+    for user in _recipients(interaction):
+        due_at = mail_time(mail.preference_of(user), now)
+        if due_at is not None:
+            yield due_at, {"mail": str(user), "since": now.isoformat()}
+
+
+def _recipients(interaction: Interaction) -> set[UserId]:
+    """For whom it waits."""
+    owner = interaction.conversation.owner_id
+    if interaction.assignee_id is not None:
+        return {interaction.assignee_id}
+    found = people(interaction.pk)
+    four_eyes = (interaction.assignment or {}).get("four_eyes")
+    return found - {owner} if four_eyes else found | ({owner} if interaction.for_owner else set())
+
+
+def _due(interaction: Interaction, about: dict[str, Any], **_: Any) -> None:
+    if "webhook" in about:
+        webhook.post(interaction, about["webhook"], about["id"], about["attempts"])
+    else:
+        mail.send(read_user_id(about["mail"]), datetime.fromisoformat(about["since"]))

@@ -1,0 +1,79 @@
+"""Tells another system of questions, such as one that writes to a team's chat.
+
+As https://www.standardwebhooks.com has it: what comes again has the same `webhook-id`.
+"""
+
+import hmac
+import time
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from hashlib import sha256
+from urllib.request import Request, urlopen
+
+import structlog
+from django.utils import timezone
+from pydantic_core import to_json
+
+from chat_app.attention.mail import first_line, link
+from chat_app.settings import ChatSettings
+from sessions_app.models import Interaction
+
+log = structlog.get_logger(__name__)
+
+TIMEOUT = 10.0  # seconds
+# It is tried again after longer and longer pauses, up to an hour: for about a day.
+TRIES = 30
+
+
+def post(interaction: Interaction, event: str, id_: str, attempts: int) -> None:
+    """Tell of an event of the interaction; under the same id when it is told again. Blocks.
+
+    Raises:
+        OSError: it was not taken; it is to be tried again.
+    """
+    chat = ChatSettings.load()
+    if not chat.WEBHOOK_URL:
+        return
+    body = to_json({"type": event, "timestamp": timezone.now(), "data": _data(interaction)})
+    now = str(int(time.time()))
+    signed = hmac.digest(_key(chat.WEBHOOK_SECRET), f"{id_}.{now}.".encode() + body, sha256)
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": id_,
+        "webhook-timestamp": now,
+        "webhook-signature": f"v1,{b64encode(signed).decode()}",
+    }
+    request = Request(chat.WEBHOOK_URL, body, headers, method="POST")  # noqa: S310 - the setting is checked
+    try:
+        with urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 - as above
+            answer.read(1)
+    except OSError as error:  # urllib's and the network's are
+        if attempts < TRIES:
+            raise
+        log.error("webhook.given_up", event=event, id=id_, reason=str(error))  # noqa: TRY400 - says it
+
+
+def _data(interaction: Interaction) -> dict[str, object]:
+    """What may be said where others read it: no details, no answer."""
+    assignment = interaction.assignment or {}
+    assignee = interaction.assignee
+    return {
+        "interaction_id": interaction.pk,
+        "workflow": interaction.run.workflow,
+        "question": first_line(interaction),
+        "status": interaction.status,
+        "to": assignment.get("names", []),
+        "assignee": assignee.get_username() if assignee else None,
+        "due_at": interaction.due_at,
+        "expires_at": interaction.expires_at,
+        "url": link("chat:prompt", interaction.pk),
+    }
+
+
+def _key(secret: str) -> bytes:
+    if secret.startswith("whsec_"):
+        try:
+            return b64decode(secret.removeprefix("whsec_"), validate=True)
+        except NotBase64:
+            pass
+    return secret.encode()

@@ -1,0 +1,96 @@
+"""How many questions wait for a person, in their inbox: told to sockets that ask.
+
+One task per process, while there are any. A change anywhere is a hint to it; what it costs is a few
+queries for all of them, a few times a second at most.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Protocol
+
+import structlog
+
+from chat_app.identity import Identity
+from sessions_app.conversations.given.waiting import Waiting, waiting_for
+from sessions_app.models.people import UserId
+from sessions_app.notify.groups import listen
+from sessions_app.notify.news import PROMPTS
+from sessions_app.storage import reads
+
+log = structlog.get_logger(__name__)
+
+PACE = 0.3  # seconds between two looks
+SAFETY = 9.0  # seconds without a hint, after which it is looked all the same
+IDS = 1000  # in one query
+NOTHING = Waiting()
+
+
+class Counted(Protocol):
+    """A socket that wants to know."""
+
+    waiting: Waiting | None
+
+    @property
+    def identity(self) -> Identity | None:
+        """Whose it is, once that is known."""
+
+    def wake(self) -> None:
+        """Tell the client, if `waiting` is another than it was told."""
+
+
+class WaitingCounts:
+    """Keeps `waiting` of its sockets at what the database says."""
+
+    def __init__(self) -> None:
+        self._sockets: set[Counted] = set()
+        self._changed = asyncio.Event()
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    def add(self, socket: Counted) -> None:
+        """Count for this one too."""
+        self._sockets.add(socket)
+        if not self._tasks:
+            self._changed = asyncio.Event()
+            create = asyncio.get_running_loop().create_task
+            hear = listen(PROMPTS, lambda _: self._changed.set())
+            self._tasks = [create(hear), create(self._run(), name="waiting counts")]
+        self._changed.set()
+
+    async def remove(self, socket: Counted) -> None:
+        """It has ended."""
+        self._sockets.discard(socket)
+        if not self._sockets:
+            tasks, self._tasks = self._tasks, []
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SAFETY):
+                    await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self._look()
+            except Exception:  # the next look tries again
+                log.exception("waiting_counts.failed")
+            await asyncio.sleep(PACE)
+
+    async def _look(self) -> None:
+        sockets = [(each, each.identity.person.id) for each in self._sockets if each.identity]
+        counts = await reads.read(_count, list({owner for _, owner in sockets}))
+        for socket, owner in sockets:
+            if socket.waiting != (now := counts.get(owner, NOTHING)):
+                socket.waiting = now
+                socket.wake()
+
+
+def _count(people: list[UserId]) -> dict[UserId, Waiting]:
+    counts: dict[UserId, Waiting] = {}
+    for start in range(0, len(people), IDS):
+        counts |= waiting_for(people[start : start + IDS])
+    return counts
+
+
+waiting_counts = WaitingCounts()

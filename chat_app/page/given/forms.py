@@ -1,0 +1,174 @@
+"""What the page's forms send. Nothing is checked here that `conversations` checks."""
+
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest
+from django.utils.translation import gettext
+from pydantic_core import from_json
+
+from chat_app.page.cards import TypedAnswer
+from chat_app.page.history import Known
+from chat_app.page.texts.blocks import INSIDE
+from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome
+from sessions_app.conversations.given import attachments
+from sessions_app.conversations.messages import IncomingMessage
+from sessions_app.errors import Invalid, Refused, StorageUnavailable
+from sessions_app.models.people import Person
+from sessions_app.workflows import registry
+from sessions_app.workflows.prompts import MOST_TOGETHER, PREFIX, as_text, posted
+
+MOST = 2**53
+# Of an item of text: its run, and what its `data-at` says.
+PLACE = re.compile(
+    r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})" + r"\.([0-9]{1,15})" * 3 + r"\.(.*)"
+)
+
+
+def number(given: Mapping[str, str], name: str) -> int:
+    """The number of that name, at least 0; 0 if it is none."""
+    with suppress(ValueError, KeyError):
+        return min(max(0, int(given[name][:20])), MOST)
+    return 0
+
+
+def run(given: Mapping[str, str], name: str) -> UUID | None:
+    """The run of that name; None if it is none."""
+    with suppress(ValueError, KeyError):
+        return UUID(given[name])
+    return None
+
+
+def known(given: Iterable[str]) -> dict[UUID, Known]:
+    """What a page has of items of text, by run; what does not read like that is passed over."""
+    found = {}
+    for place in (PLACE.fullmatch(text) for text in given):
+        if place is not None and INSIDE.fullmatch(place[5]):
+            first, sequence, offset = (int(number) for number in place.group(2, 3, 4))
+            found[UUID(place[1])] = Known(first, sequence, offset, place[5])
+    return found
+
+
+def message(request: HttpRequest) -> IncomingMessage:
+    """The message of the composer, the starter that was pressed, or what is to be tried again."""
+    text, workflow = request.POST.get("text", ""), request.POST.get("workflow") or None
+    name, _, index = request.POST.get("starter", "").rpartition(":")
+    for offered in registry.offered():
+        starters = offered.workflow.starters
+        if offered.workflow.name == name and index.isdecimal() and int(index) < len(starters):
+            text, workflow = starters[int(index)], name
+    return IncomingMessage(
+        message_id=request.POST.get("message_id") or str(uuid4()),
+        text=text.replace("\r\n", "\n"),
+        workflow=workflow,
+        replaces=request.POST.get("replaces") or None,
+        follows=request.POST.get("follows") or None,
+        files=tuple(request.POST.getlist("file_ids")),
+        metadata={"via": "page", "method": request.method, "url_path": request.path},
+    )
+
+
+def answer(request: HttpRequest, interaction: UUID, via: str = "page") -> IncomingAnswer:
+    """The answer in a prompt card. A checkbox's form says that several values may come; one with
+    fields of its own, that they are the answer, unless the button is one.
+    """
+    several = request.POST.getlist("value") if "several" in request.POST else None
+    value = request.POST.get("value", "").replace("\r\n", "\n")
+    if "form" in request.POST and not value:
+        value = as_text(posted(request.POST))
+    version = number(request.POST, "version")
+    return IncomingAnswer(
+        answer_id=request.POST.get("answer_id") or str(uuid4()),
+        value=None if several is not None else value,
+        values=several,
+        interaction=str(interaction),
+        version=version or None,
+        via=via,
+    )
+
+
+async def with_files(given: IncomingAnswer, request: HttpRequest, by: Person) -> IncomingAnswer:
+    """The answer with the files of its form's fields, which are kept from now on.
+
+    Raises:
+        Invalid: one is empty, too large, or of a type that is not taken; by its field.
+        StorageUnavailable: one could not be written.
+    """
+    start, files = f"{PREFIX}-", {}
+    for name, file in request.FILES.items():
+        if name.startswith(start) and isinstance(file, UploadedFile):
+            field = name.removeprefix(start)
+            try:
+                # No conversation has such a name, so no message can name it.
+                files[field] = await attachments.keep(
+                    owner=by.id, conversation_id=f"/p/{given.interaction}/", file=file
+                )
+            except Invalid as error:
+                raise Invalid(error.args[0], errors={field: [error.args[0]]}) from error
+    return replace(given, files=files)
+
+
+def together(request: HttpRequest) -> list[IncomingAnswer]:
+    """The answers to the questions of one card, each under its own name."""
+    data = posted(request.POST)
+    return [
+        IncomingAnswer(
+            answer_id=request.POST.get("answer_id") or str(uuid4()),
+            interaction=name,
+            via="page",
+            **_given(data, name),
+        )
+        for name in request.POST.getlist("together")[:MOST_TOGETHER]
+    ]
+
+
+def _given(data: Mapping[str, list[str]], name: str) -> dict[str, Any]:
+    """Of a form there is always a field, which is hidden: its name is empty."""
+    start = f"{name}-"
+    own = {key.removeprefix(start): one for key, one in data.items() if key.startswith(start)}
+    return {"value": as_text(own)} if own else {"values": data.get(name, [])}
+
+
+def values(given: IncomingAnswer) -> list[str]:
+    """What was chosen or typed."""
+    if given.values is not None:
+        return given.values
+    return [given.value] if given.value is not None else []
+
+
+def typed(
+    interaction: UUID, given: IncomingAnswer, error: Refused | StorageUnavailable
+) -> TypedAnswer:
+    """The answer that was refused, as it goes back into its card."""
+    errors = getattr(error, "details", {}).get("errors", {})
+    return TypedAnswer(interaction, values(given), str(error), errors)
+
+
+def too_late(settled: AnswerResult, *given: IncomingAnswer) -> str:
+    """Why an answer was not taken, with what was typed, which must not get lost."""
+    if settled.outcome == Outcome.EXPIRED:
+        reason = gettext("The time for this question was over before your answer came.")
+    elif settled.outcome == Outcome.CLAIMED:
+        reason = gettext("%(who)s has claimed this question.") % {"who": settled.by}
+    elif settled.status == "cancelled":
+        reason = gettext("The run ended before your answer came.")
+    else:
+        reason = gettext("%(who)s had already answered this question.") % {"who": settled.by}
+    typed = ", ".join(_shown(value) for one in given for value in values(one))
+    if not typed:
+        return reason
+    return reason + " " + gettext("Your answer was: %(typed)s") % {"typed": typed[:2000]}
+
+
+def _shown(value: str) -> str:
+    """Of a form its values; else as it is."""
+    with suppress(ValueError):
+        fields = from_json(value)
+        if isinstance(fields, dict):
+            return "; ".join(f"{name}: {', '.join(map(str, one))}" for name, one in fields.items())
+    return value

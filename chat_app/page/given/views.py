@@ -1,0 +1,120 @@
+"""What people give beside messages and answers. Each door works by a form, and for the script."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.files.storage import storages
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.utils.http import content_disposition_header
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from chat_app.page.common import back_to, or_404, person_of
+from chat_app.protocol.parsing import STATUS, spoken
+from sessions_app.conversations.given import attachments
+from sessions_app.conversations.given import feedback as opinions
+from sessions_app.conversations.messages import MAX_NAME
+from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable
+from sessions_app.models import AttachedFile
+from sessions_app.storage import reads
+
+PIECE = 256 * 1024
+
+
+def is_script(request: HttpRequest) -> bool:
+    """Whether the page's script asks: it is answered in JSON, and stays where it is."""
+    return request.headers.get("Accept") == "application/json"
+
+
+def refusal(error: Refused | StorageUnavailable) -> JsonResponse:
+    """What the script is told: why, and what is wrong with which field of a form."""
+    errors = spoken(getattr(error, "details", {}).get("errors", {}))
+    return JsonResponse({"error": str(error), "errors": errors}, status=STATUS[type(error)])
+
+
+@require_POST
+@never_cache
+@login_required
+async def feedback(request: HttpRequest, conversation_id: str, run: UUID) -> HttpResponse:
+    """Keep what the person thinks of an answer; what is sent empty is taken back."""
+    person = await person_of(request)
+    # A line: the field may have more only because Enter must not press a thumb.
+    comment = request.POST.get("comment")
+    try:
+        with or_404():
+            await opinions.give(
+                owner=person.id,
+                run=run,
+                reaction=request.POST.get("reaction"),
+                comment=None if comment is None else " ".join(comment.split()),
+            )
+    except (Refused, StorageUnavailable) as error:
+        if is_script(request):
+            return refusal(error)
+        messages.warning(request, str(error))
+    if is_script(request):
+        return HttpResponse(status=204)
+    back = back_to(conversation_id)
+    back["Location"] += f"#feedback-{run}"
+    return back
+
+
+@require_POST
+@never_cache
+@login_required
+async def upload(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """Keep a file for a message that is being written; the answer has the id to send with it."""
+    person = await person_of(request)
+    given = request.FILES.get("file")
+    try:
+        if given is None:
+            raise Invalid("There is no file in the form.")
+        if len(conversation_id) > MAX_NAME:
+            raise NotFound("There is no such conversation.")
+        kept = await attachments.keep(owner=person.id, conversation_id=conversation_id, file=given)
+    except (Refused, StorageUnavailable) as error:
+        return refusal(error)
+    return JsonResponse({"id": str(kept.pk), "name": kept.name, "size": kept.size}, status=201)
+
+
+@require_GET
+@login_required
+async def file(request: HttpRequest, conversation_id: str, file: UUID) -> StreamingHttpResponse:
+    """A file of one's own conversation: to be saved, and never run as a page of this site."""
+    person = await person_of(request)
+    found = await reads.read(attachments.find_sent, person.id, conversation_id, file)
+    if found is None:
+        raise Http404
+    return await sent(found)
+
+
+async def sent(found: AttachedFile) -> StreamingHttpResponse:
+    """The file as it is sent to a browser, whatever is in it."""
+    if not await asyncio.to_thread(storages["default"].exists, found.path):
+        raise Http404
+    disposition = content_disposition_header(as_attachment=True, filename=found.name)
+    return StreamingHttpResponse(
+        _pieces(found),
+        content_type=found.content_type,
+        headers={
+            "Content-Disposition": disposition or "attachment",
+            "Content-Length": str(found.size),
+            "Content-Security-Policy": "default-src 'none'; sandbox",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+async def _pieces(found: AttachedFile) -> AsyncIterator[bytes]:
+    """Opened when the first is wanted: a client may leave before."""
+    content = await asyncio.to_thread(found.open)
+    try:
+        while piece := await asyncio.to_thread(content.read, PIECE):
+            yield piece
+    finally:
+        await asyncio.to_thread(content.close)

@@ -1,0 +1,208 @@
+"""Prompts as those read them who do not have the conversation before them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from django.utils import timezone
+
+from chat_app.page.cards import Card, TypedAnswer, card
+from sessions_app.conversations.outcome_texts import OutcomeText, answer_text, outcome, waits_for
+from sessions_app.errors import UnknownWorkflow
+from sessions_app.models import Interaction, Vote
+from sessions_app.models.people import UserId
+from sessions_app.workflows import registry
+from sessions_app.workflows.prompts import load_prompt
+
+# What one answer can be for several: the others need what is their own.
+ALIKE = {"binary_choice", "radio", "checkbox", "dropdown", "notification", "text"}
+
+
+@dataclass(frozen=True, slots=True)
+class CastVote:
+    """A vote in words."""
+
+    by: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A prompt for a reader. `may_answer` is as things are now, whoever has claimed it.
+
+    What others voted is told to who has voted, and when it is over: so that each decides alone.
+    """
+
+    interaction: Interaction
+    reader: UserId
+    workflow: str
+    may_answer: bool
+    card: Card | None
+    outcome: OutcomeText | None
+    votes: Sequence[CastVote]
+    voted: int
+    needed: int
+    my_vote: str
+    alike: str = ""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is of a conversation of the reader's."""
+        return bool(self.interaction.conversation.owner_id == self.reader)
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether the reader has claimed it."""
+        return bool(self.interaction.assignee_id == self.reader)
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody else has claimed it."""
+        return self.interaction.assignee_id is not None and not self.is_mine
+
+    @property
+    def can_change(self) -> bool:
+        """Whether the reader may claim it, give it away, or hand it to somebody."""
+        return (
+            self.outcome is None
+            and self.may_answer
+            and self.interaction.assignment is not None
+            and not self.is_taken
+        )
+
+    @property
+    def can_claim(self) -> bool:
+        """Whether there are others, who would do it as well."""
+        to = (self.interaction.assignment or {}).get("to", ())
+        return self.can_change and not self.is_mine and not _is_one_user(to)
+
+    @property
+    def waits_for(self) -> str:
+        """For whom it waits, in words."""
+        return waits_for(self.interaction) if self.interaction.assignment else ""
+
+    @property
+    def names(self) -> str:
+        """Those whom it names."""
+        return ", ".join((self.interaction.assignment or {}).get("names", ()))
+
+    @property
+    def question(self) -> str:
+        """Its first line."""
+        return str(self.interaction.prompt["text"]).strip().partition("\n")[0]
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it was due before now."""
+        due = self.interaction.due_at
+        return due is not None and due <= timezone.now()
+
+    @property
+    def stamp(self) -> str:
+        """Another one when what is shown is another: the page's script looks at it."""
+        it = self.interaction
+        seen = (it.status, it.version, it.assignee_id, self.names, self.voted, self.may_answer)
+        return blake2b(repr((*seen, self.my_vote, self.alike)).encode(), digest_size=8).hexdigest()
+
+
+def _is_one_user(to: Sequence[Mapping[str, str]]) -> bool:
+    return len(to) == 1 and to[0]["kind"] == "user"
+
+
+def make_entries(
+    prompts: Sequence[Interaction],
+    reader: UserId,
+    *,
+    may_answer: bool = True,
+    typed: TypedAnswer | None = None,
+) -> list[Entry]:
+    """The entries of prompts, in their order. Blocks: call it in a thread."""
+    votes = _votes(prompts)
+    return [_entry(one, reader, votes.get(one.pk, []), may_answer, typed) for one in prompts]
+
+
+def _entry(
+    it: Interaction,
+    reader: UserId,
+    votes: Sequence[Vote],
+    may_answer: bool,
+    typed: TypedAnswer | None,
+) -> Entry:
+    prompt, came_to = load_prompt(it.prompt), outcome(it)
+    own = [answer_text(prompt, vote.response) for vote in votes if vote.by_id == reader]
+    is_taken = it.assignee_id not in (None, reader)
+    shown = None
+    if came_to is None and may_answer and not is_taken:
+        shown = card(it, typed=typed, alone=True)
+    told = votes if own or came_to else ()
+    return Entry(
+        interaction=it,
+        reader=reader,
+        workflow=_title(it.run.workflow),
+        may_answer=may_answer,
+        card=shown,
+        outcome=came_to,
+        votes=[CastVote(one.by.get_username(), answer_text(prompt, one.response)) for one in told],
+        voted=len(votes),
+        needed=(it.assignment or {}).get("votes", 1),
+        my_vote=own[0] if own else "",
+    )
+
+
+def _votes(prompts: Sequence[Interaction]) -> dict[UUID, list[Vote]]:
+    """The votes on those that need several, in the order of their times."""
+    voted = [one.pk for one in prompts if (one.assignment or {}).get("votes", 1) > 1]
+    found: dict[UUID, list[Vote]] = defaultdict(list)
+    if voted:
+        cast = Vote.objects.filter(interaction__in=voted).select_related("by")
+        for vote in cast.order_by("at", "pk"):
+            found[vote.interaction_id].append(vote)
+    return found
+
+
+def _title(name: str) -> str:
+    try:
+        return registry.get(name).workflow.title
+    except UnknownWorkflow:
+        return name
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Prompts that one answer can be for; `card` has the controls of one."""
+
+    key: str
+    workflow: str
+    count: int
+    card: Card
+
+
+def find_alike(entries: Sequence[Entry]) -> tuple[list[Entry], list[Alike]]:
+    """Which of them are alike: the same workflow asks, and the answers that fit are the same.
+
+    Returns the entries, which know to which they belong, and those of which there are several.
+    """
+    keys = [_key(entry) for entry in entries]
+    several = {key: number for key, number in Counter(keys).items() if key and number > 1}
+    marked = [
+        replace(entry, alike=key) if key in several else entry
+        for entry, key in zip(entries, keys, strict=True)
+    ]
+    alike = []
+    for key, number in several.items():
+        entry = next(one for one in marked if one.alike == key)
+        if entry.card is not None:
+            stand_in = Interaction(id=uuid5(NAMESPACE_URL, key), prompt=entry.interaction.prompt)
+            card = replace(entry.card, interaction=stand_in, values=[], error="")
+            alike.append(Alike(key, entry.workflow, number, card))
+    return marked, alike
+
+
+def _key(entry: Entry) -> str:
+    if entry.card is None or entry.card.prompt.input_type not in ALIKE:
+        return ""
+    prompt = {**entry.interaction.prompt, "text": "", "details": None, "timeout": None}
+    described = repr((entry.interaction.run.workflow, sorted(prompt.items())))
+    return blake2b(described.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,110 @@
+"""The page of one prompt: for its owner, who may answer it, and who has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.utils.functional import Promise
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from chat_app.feed.inbox_parts import find_prompt
+from chat_app.feed.said import Said, in_words, read_shared
+from chat_app.page.cards import TypedAnswer
+from chat_app.page.inbox.entries import Entry, make_entries
+from chat_app.page.texts.markdown import render
+from sessions_app.conversations.outcome_texts import via_words
+from sessions_app.models import AuditEntry, Interaction
+from sessions_app.models.people import UserId
+
+SHOWN = 100  # of what happened, the newest
+
+Action = AuditEntry.Action
+WORDS: dict[str, str | Promise] = {
+    Action.OPENED: _("Asked"),
+    Action.SHOWN: _("Shown"),
+    Action.CLAIMED: _("Claimed"),
+    Action.RELEASED: _("Given back"),
+    Action.DELEGATED: _("Handed on"),
+    Action.REASSIGNED: _("Assigned anew"),
+    Action.ESCALATED: _("Escalated"),
+    Action.VOTED: _("Voted"),
+    Action.ANSWERED: _("Answered"),
+    Action.EXPIRED: _("Expired"),
+    Action.CANCELLED: _("No longer needed"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something that happened to the prompt, in words."""
+
+    words: str
+    by: str
+    to: str
+    via: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A message of its conversation, with the names of its files, and what was said then."""
+
+    message: str
+    files: str
+    at: datetime
+    said: SafeString
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPage:
+    """A prompt, with what happened to it where that is kept: those of its owner alone have none.
+
+    `shared` is its conversation, where its workflow shares that with the reader.
+    """
+
+    entry: Entry
+    history: Sequence[Happened]
+    shared: Sequence[Shared]
+
+
+def read_prompt(
+    reader: UserId, interaction: UUID, typed: TypedAnswer | None = None
+) -> PromptPage | None:
+    """The page; None where there is no such prompt, or none for this reader. Blocks."""
+    found = find_prompt(reader, interaction)
+    if found is None:
+        return None
+    prompt, may = found
+    [entry] = make_entries([prompt], reader, may_answer=may, typed=typed)
+    if prompt.assignment is None:
+        return PromptPage(entry, [], [])
+    shared = [] if entry.is_own else list(map(_shared, read_shared(prompt)))
+    return PromptPage(entry, _history(prompt), shared)
+
+
+def _shared(run: Said) -> Shared:
+    return Shared(
+        message=run["message"],
+        files=", ".join(file["name"] for file in run["files"]),
+        at=datetime.fromisoformat(run["created_at"]),
+        said=render("\n\n".join(map(in_words, run["said"]))),
+    )
+
+
+def _history(prompt: Interaction) -> list[Happened]:
+    newest = AuditEntry.objects.filter(interaction=prompt.pk).order_by("-at", "-pk")[:SHOWN]
+    return [
+        Happened(
+            words=str(WORDS[one.action]),
+            by=one.by_name,
+            to=", ".join(one.detail.get("to") or ()) if one.action in HANDED else "",
+            via=via_words(one.via),
+            at=one.at,
+        )
+        for one in reversed(newest)
+    ]
+
+
+HANDED = (Action.DELEGATED, Action.REASSIGNED, Action.ESCALATED)

@@ -1,0 +1,226 @@
+"""The inbox and the page of a prompt. Each works by forms and links; the script makes it live."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, resolve_url
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.utils.translation import gettext, gettext_lazy, ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.gzip import gzip_page
+from django.views.decorators.http import require_GET, require_POST
+
+from chat_app.feed.inbox_parts import ANSWERABLE, LONGEST, PAGE, Part, Wanted, read_inbox
+from chat_app.page.cards import TypedAnswer
+from chat_app.page.common import or_404, person_of, site_context
+from chat_app.page.given import forms
+from chat_app.page.given.views import is_script, refusal
+from chat_app.page.inbox.entries import find_alike, make_entries
+from chat_app.page.inbox.prompt_page import read_prompt
+from chat_app.page.look.language import read
+from chat_app.page.look.script_texts import INBOX, WORDS
+from chat_app.protocol.parsing import STATUS
+from sessions_app.conversations import answers
+from sessions_app.conversations.access import audit
+from sessions_app.conversations.answers import AnswerResult, Outcome
+from sessions_app.conversations.given import claims, waiting
+from sessions_app.errors import Invalid, Refused, StorageUnavailable
+from sessions_app.models.people import Person
+from sessions_app.storage.sql import is_uuid
+
+PARTS = {
+    Part.ALL: gettext_lazy("All"),
+    Part.MINE: gettext_lazy("For me"),
+    Part.GROUPS: gettext_lazy("My groups"),
+    Part.CLAIMED: gettext_lazy("Claimed"),
+    Part.OTHERS: gettext_lazy("Waiting for others"),
+    Part.ANSWERED: gettext_lazy("Answered by me"),
+}
+
+
+@require_GET
+@never_cache
+@gzip_page
+@login_required
+async def show(request: HttpRequest) -> HttpResponse:
+    """What waits for the person: `?part=`, searched by `?q=`, `?page=`."""
+    person = await person_of(request)
+    part, query = request.GET.get("part"), request.GET.get("q", "").strip()[:LONGEST]
+    wanted = Wanted(
+        Part(part) if part in set(Part) else Part.ALL,
+        query,
+        max(1, forms.number(request.GET, "page")),
+    )
+
+    def render() -> tuple[str, list[UUID]]:
+        listed = read_inbox(person.id, wanted)
+        entries = make_entries(listed.prompts, person.id, may_answer=wanted.part in ANSWERABLE)
+        entries, alike = find_alike(entries)
+        context = {
+            **_context(request, person),
+            "entries": entries,
+            "alike": alike,
+            "wanted": wanted,
+            "parts": [(one, words, _query(one, query)) for one, words in PARTS.items()],
+            "earlier": _query(wanted.part, query, wanted.page - 1) if wanted.page > 1 else "",
+            "later": _query(wanted.part, query, wanted.page + 1) if listed.more else "",
+        }
+        html = render_to_string("chat_app/inbox/inbox.html", context, request)
+        return html, [one.pk for one in listed.prompts]
+
+    html, seen = await read(render)
+    await audit.shown(seen, by=person, via="inbox")
+    return HttpResponse(html)
+
+
+def _query(part: Part, query: str = "", page: int = 1) -> str:
+    given = {"part": part.value, "q": query, "page": str(page)}
+    usual = {"part": Part.ALL.value, "q": "", "page": "1"}
+    kept = {name: value for name, value in given.items() if value != usual[name]}
+    return f"?{urlencode(kept)}" if kept else ""
+
+
+@require_GET
+@never_cache
+@gzip_page
+@login_required
+async def prompt(request: HttpRequest, interaction: UUID) -> HttpResponse:
+    """One prompt."""
+    return await _prompt_page(request, interaction)
+
+
+async def _prompt_page(
+    request: HttpRequest, interaction: UUID, typed: TypedAnswer | None = None, status: int = 200
+) -> HttpResponse:
+    person = await person_of(request)
+
+    def render() -> str:
+        page = read_prompt(person.id, interaction, typed)
+        if page is None:
+            raise Http404
+        context = {**_context(request, person), "page": page, "entries": [page.entry]}
+        context["here"] = resolve_url("chat:prompt", interaction)
+        return render_to_string("chat_app/inbox/prompt.html", context, request)
+
+    html = await read(render)
+    await audit.shown([interaction], by=person, via="page")
+    return HttpResponse(html, status=status)
+
+
+def _context(request: HttpRequest, person: Person) -> dict[str, Any]:
+    return {
+        **site_context(),
+        "username": person.username,
+        "waiting": waiting.waiting_for([person.id])[person.id].prompts,
+        "now": timezone.now(),
+        "words": {**WORDS, **INBOX},
+        "answer_id": uuid4(),
+        "here": request.get_full_path(),
+    }
+
+
+@require_POST
+@never_cache
+@gzip_page
+@login_required
+async def answer(request: HttpRequest, interaction: UUID) -> HttpResponse:
+    """Answer a prompt; refused, the answer stays in its field, on the prompt's page."""
+    person = await person_of(request)
+    given = forms.answer(request, interaction, via="inbox")
+    try:
+        given = await forms.with_files(given, request, person)
+        settled = await answers.answer(by=person, conversation_id=None, answer=given)
+    except (Refused, StorageUnavailable) as error:
+        if is_script(request):
+            return refusal(error)
+        typed = forms.typed(interaction, given, error)
+        return await _prompt_page(request, interaction, typed, STATUS[type(error)])
+    if settled.outcome == Outcome.NOT_FOUND:
+        raise Http404
+    if is_script(request):
+        return JsonResponse({"outcome": settled.outcome, "by": settled.by})
+    if settled.outcome in LATE:
+        messages.warning(request, forms.too_late(settled, given))
+    return _back(request)
+
+
+LATE = (Outcome.STALE, Outcome.EXPIRED, Outcome.CLAIMED)
+
+
+@require_POST
+@never_cache
+@login_required
+async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
+    """Claim a prompt, give it back, or hand it to the user `to`."""
+    person = await person_of(request)
+    what, to = request.POST.get("change", ""), request.POST.get("to", "").strip()
+    if what not in ("claim", "release", "delegate"):
+        raise Http404
+    try:
+        with or_404():
+            done = await claims.change(what, str(interaction), to=to, by=person, via="inbox")
+    except (Invalid, StorageUnavailable) as error:
+        messages.warning(request, str(error))
+    else:
+        if not done.changed and done.assignee not in (None, person.username):
+            on_it = gettext("%(name)s is on it") % {"name": done.assignee}
+            messages.warning(request, on_it)
+    return _back(request)
+
+
+@require_POST
+@never_cache
+@login_required
+async def answer_several(request: HttpRequest) -> HttpResponse:
+    """Give one answer to all prompts that are ticked; each is taken or refused by itself."""
+    person = await person_of(request)
+    ticked = [UUID(one) for one in request.POST.getlist("prompt") if is_uuid(one)][:PAGE]
+    taken = 0
+    for interaction in dict.fromkeys(ticked):
+        given = forms.answer(request, interaction, via="inbox")
+        try:
+            settled = await answers.answer(by=person, conversation_id=None, answer=given)
+        except (Refused, StorageUnavailable) as error:
+            messages.warning(request, await _named(person, interaction, str(error)))
+            continue
+        if settled.outcome in answers.TAKEN:
+            taken += 1
+        else:
+            messages.warning(request, await _named(person, interaction, _why_not(settled)))
+    if taken:
+        words = ngettext("%(n)d answered.", "%(n)d answered.", taken) % {"n": taken}
+        messages.success(request, words)
+    elif not ticked:
+        messages.warning(request, gettext("Tick those that you want to answer."))
+    return _back(request)
+
+
+def _why_not(settled: AnswerResult) -> str:
+    if settled.outcome == Outcome.NOT_FOUND:
+        return gettext("It does not wait for you any more.")
+    return forms.too_late(settled)
+
+
+async def _named(person: Person, interaction: UUID, why: str) -> str:
+    """The reason, with the question that it is about, if that may be told."""
+
+    def question() -> str:
+        page = read_prompt(person.id, interaction)
+        return page.entry.question[:80] if page else ""
+
+    text = await read(question)
+    return f"“{text}”: {why}" if text else why
+
+
+def _back(request: HttpRequest) -> HttpResponse:
+    """See other: where the form was. A reload of the page repeats none."""
+    here = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(here, allowed_hosts=None)
+    response = redirect(here if is_ours and here.startswith("/") else "chat:inbox")
+    response.status_code = 303
+    return response

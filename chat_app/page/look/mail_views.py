@@ -1,0 +1,87 @@
+"""Pages on which a person says when they want e-mail. They work without the script."""
+
+from typing import TYPE_CHECKING
+from zoneinfo import available_timezones
+
+from django import forms
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from chat_app.attention.mail import preference_of, read_token
+from chat_app.models import MailPreference
+from chat_app.page.common import site_context
+from chat_app.settings import ChatSettings
+
+if TYPE_CHECKING:
+    ModelForm = forms.ModelForm[MailPreference]
+else:
+    ModelForm = forms.ModelForm
+
+
+class MailForm(ModelForm):
+    """When mails come."""
+
+    zone = forms.ChoiceField(
+        label=_("Time zone"), choices=[(zone, zone) for zone in sorted(available_timezones())]
+    )
+
+    class Meta:
+        model = MailPreference
+        fields = ("mode", "hour", "quiet_from", "quiet_until", "zone")
+        labels = {
+            "mode": _("When a question waits for me, write"),
+            "hour": _("The daily mail comes at (hour)"),
+            "quiet_from": _("No mails from"),
+            "quiet_until": _("until"),
+        }
+        widgets = {
+            "mode": forms.RadioSelect,
+            "quiet_from": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
+            "quiet_until": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
+        }
+
+    def clean(self) -> dict[str, object] | None:
+        """Quiet hours have both ends, or none."""
+        given = super().clean() or {}
+        if (given.get("quiet_from") is None) != (given.get("quiet_until") is None):
+            self.add_error("quiet_until", _("Give both times, or neither."))
+        return given
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+@never_cache
+def mail_settings(request: HttpRequest) -> HttpResponse:
+    """Choose when mails come."""
+    if not ChatSettings.load().MAIL:
+        raise Http404
+    form = MailForm(request.POST or None, instance=preference_of(request.user.pk))
+    if form.is_valid():
+        form.save()
+        return redirect("chat:settings")
+    status = 422 if form.errors else 200
+    return render(
+        request, "chat_app/mail/settings.html", {**site_context(), "form": form}, status=status
+    )
+
+
+# A mail program has no page of ours, and the token says who it is.
+@csrf_exempt
+@require_http_methods(["GET", "POST"])
+@never_cache
+def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
+    """From a mail: no more of them. Nobody has to sign in; a GET changes nothing."""
+    user = read_token(token)
+    if user is None:
+        raise Http404
+    done = request.method == "POST"
+    if done:
+        mine = MailPreference.objects.filter(pk=user)
+        mine.update(mode=MailPreference.Mode.OFF)
+    context = {**site_context(), "done": done}
+    return render(request, "chat_app/mail/unsubscribe.html", context)

@@ -1,0 +1,90 @@
+"""What a reader chooses for their pages. It is kept in cookies: also for guests, and signed out."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.functional import Promise
+from django.utils.translation import get_language_info
+from django.utils.translation import gettext_lazy as _
+
+# Those that the chat speaks. A site may offer fewer: Django's LANGUAGES.
+LANGUAGES = ("en", "de", "ja")
+A_YEAR = 365 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """Something to choose. The first of the choices holds where nothing is chosen."""
+
+    name: str
+    cookie: str
+    title: Promise
+    choices: dict[str, Promise | str]
+
+    @property
+    def usual(self) -> str:
+        """What holds where nothing is chosen."""
+        return next(iter(self.choices))
+
+    def chosen(self, request: HttpRequest | None) -> str:
+        """The reader's choice. Pages of errors may have no request."""
+        value = request.COOKIES.get(self.cookie) if request else None
+        return value if value in self.choices else self.usual
+
+    def keep(self, response: HttpResponse, value: str | None) -> None:
+        """Have it kept; what is none of the choices changes nothing."""
+        if value not in self.choices:
+            return
+        if value == self.usual:
+            response.delete_cookie(self.cookie, path=settings.SESSION_COOKIE_PATH, samesite="Lax")
+            return
+        response.set_cookie(
+            self.cookie,
+            value,
+            max_age=A_YEAR,
+            path=settings.SESSION_COOKIE_PATH,
+            secure=settings.SESSION_COOKIE_SECURE,
+            httponly=True,
+            samesite="Lax",
+        )
+
+
+def _language() -> Preference:
+    """Its cookie is the one that Django reads."""
+    offered = [code for code, _name in settings.LANGUAGES if code in LANGUAGES]
+    names = {code: get_language_info(code)["name_local"] for code in offered}
+    choices = {"": _("As the browser asks for it"), **names}
+    return Preference("language", settings.LANGUAGE_COOKIE_NAME, _("Language"), choices)
+
+
+PREFERENCES = (
+    Preference(
+        "theme",
+        "chat_theme",
+        _("Theme"),
+        {"system": _("As the system has it"), "light": _("Light"), "dark": _("Dark")},
+    ),
+    Preference(
+        "text",
+        "chat_text",
+        _("Text size"),
+        {"normal": _("Normal"), "large": _("Large"), "larger": _("Larger")},
+    ),
+    Preference(
+        "enter",
+        "chat_enter",
+        _("The Enter key"),
+        {
+            "sends": _("sends; Shift and Enter begin a new line"),
+            "breaks": _("begins a new line; Ctrl and Enter send"),
+        },
+    ),
+    _language(),
+)
+
+# Of what a page does while nobody looks at it.
+SWITCHES = tuple(
+    Preference(name, f"chat_{name}", title, {"off": "", "on": ""})
+    for name, title in (("chime", _("Chime")), ("notification", _("Notification")))
+)

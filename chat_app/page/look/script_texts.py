@@ -1,0 +1,63 @@
+"""What the page's script says, so that it is translated with everything else."""
+
+from django.utils.translation import gettext_lazy as _
+
+WORDS = {
+    "connecting": _("Connecting"),
+    "connected": _("Connected"),
+    "reconnecting": _("Reconnecting in {seconds} s"),
+    "trying": _("Reconnecting"),
+    "offline": _("Offline. Your text stays here."),
+    "signedOut": _("Signed out. Your draft is kept."),
+    "notAllowed": _("You may not use this conversation."),
+    "restarting": _("The server restarts."),
+    "tooFast": _("Too many messages at once; the connection was closed for a moment."),
+    "idle": _("The connection was closed because this page did not keep up."),
+    "lost": _("Connection lost. Your text stays here."),
+    "sending": _("Sending"),
+    "willSend": _("Will be sent when connected"),
+    "notSent": _("Not sent: {reason}"),
+    "tooLong": _(
+        "The message has {length} characters; at most {most} are taken. Shorten it or send it in "
+        "parts."
+    ),
+    "uploading": _("uploading, {percent} %"),
+    "notAttached": _("Not attached: {reason}"),
+    "uploadFailed": _("The upload of {name} was cut off. Attach it again."),
+    "remove": _("Remove {name}"),
+    "attached": _("Attached: {name}"),
+    "noNews": _("No news for {seconds} s. The connection is up; the work may take longer."),
+    "noNewsOffline": _("No news: this page is not connected."),
+    "working": _("Working"),
+    "complete": _("Answer complete, {words} words"),
+    "stopped": _("Stopped"),
+    "failed": _("The run failed"),
+    "question": _("A question for you: {question}"),
+    "needsYou": _("Needs you"),
+    "turn": _("{number} of {total}"),
+    "noAnswerYet": _("Choose or write an answer first."),
+    "copied": _("Copied"),
+    "notCopied": _("It could not be copied. Try again."),
+    "olderFailed": _("The earlier part could not be loaded. Try again."),
+}
+
+# Of the inbox, beside those.
+INBOX = {
+    "answered": _("Answered"),
+    "voted": _("Your vote counts"),
+    "claimedBy": _("{name} has claimed this question."),
+    "notYours": _("It does not wait for you any more."),
+    "answeredBy": _("{name} had already answered this question."),
+}
+
+# Of the switches of chime and notification.
+ATTENTION = {
+    "notSecure": _("Browsers allow this only over HTTPS."),
+    "noChime": _("This browser cannot play a sound."),
+    "noNotification": _("This browser shows no notifications from pages."),
+    "refused": _(
+        "The browser does not let this page show notifications. Allow them in its settings for "
+        "this site, then switch this on."
+    ),
+    "sample": _("A new question will be told like this."),
+}

@@ -1,0 +1,40 @@
+"""The page on which a reader chooses. It works without the script, and for who is not signed in."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from chat_app.page.common import back_to, opened_from, site_context
+from chat_app.page.look.preferences import PREFERENCES, SWITCHES
+from chat_app.page.look.script_texts import ATTENTION
+from chat_app.settings import ChatSettings
+from sessions_app.conversations.given import waiting
+from sessions_app.storage import reads
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+async def settings(request: HttpRequest) -> HttpResponse:
+    """Choose; saved, it leads back to the conversation that it was opened from, if any."""
+    here = opened_from(request.POST if request.method == "POST" else request.GET)
+    if request.method == "POST":
+        response = back_to(here) if here else redirect("chat:settings")
+        for preference in (*PREFERENCES, *SWITCHES):
+            preference.keep(response, request.POST.get(preference.name))
+        return response
+    preferences = [(each, each.chosen(request)) for each in PREFERENCES]
+    user = await request.auser()
+    known = [user.pk] if user.is_authenticated else []
+    counts = await reads.read(waiting.waiting_for, known) if known else {}
+    context = {
+        **site_context(),
+        "preferences": preferences,
+        "switches": [(each, each.chosen(request) == "on") for each in SWITCHES],
+        "words": ATTENTION,
+        "here": here,
+        "offers_mail": bool(ChatSettings.load().MAIL) and user.is_authenticated,
+        "is_known": user.is_authenticated,
+        "waiting": counts[user.pk].prompts if counts else 0,
+    }
+    return render(request, "chat_app/settings.html", context)

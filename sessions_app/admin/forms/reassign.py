@@ -1,0 +1,43 @@
+"""A form for who is to answer instead."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import Group
+
+from sessions_app.conversations.access import candidates
+from sessions_app.errors import UnknownAssignee
+from sessions_app.workflows.assignment import Assignee, group, permission, user
+
+
+class ReassignForm(forms.Form):
+    """Users, groups and a permission; `assignees` has all that were named."""
+
+    users = forms.CharField(
+        label="Users", required=False, help_text="User names, with commas between them."
+    )
+    groups = forms.ModelMultipleChoiceField(
+        Group.objects.order_by("name"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+    permission = forms.CharField(
+        label="Whoever has the permission",
+        required=False,
+        help_text="Such as app_label.codename.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """All of them exist, and there is one."""
+        given = {**self.cleaned_data}
+        try:
+            named = [user(name.strip()) for name in given["users"].split(",") if name.strip()]
+            named += [group(one.name) for one in given.get("groups", ())]
+            named += [permission(given["permission"])] if given["permission"] else []
+            candidates.find(named)
+        except UnknownAssignee as error:
+            raise forms.ValidationError(f"There is no {error.who}.") from error
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from error
+        if not named:
+            raise forms.ValidationError("Name somebody.")
+        self.assignees: list[Assignee] = named
+        return given

@@ -1,0 +1,1 @@
+"""Prompts: what was asked, of whom, and what happened to it."""

@@ -1,0 +1,74 @@
+"""The audit: what happened to assigned prompts. It is read, and exported."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from sessions_app.admin.read_only import ReadOnlyAdmin
+from sessions_app.admin.texts.cells import moment, pretty, short
+from sessions_app.conversations.access import trail
+from sessions_app.models import AuditEntry
+
+# In one file from here; the command has no such bound.
+AT_MOST = 50_000
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    """The newest first."""
+
+    list_display = ("time", "action", "by_name", "via", "address", "question", "workflow", "more")
+    list_display_links = ("time", "question")
+    list_filter = ("action", "via", "workflow")
+    search_fields = ("question", "by_name", "address", "interaction__exact", "run__exact")
+    date_hierarchy = "at"
+    ordering = ("-at", "-pk")
+    fields = readonly_fields = (
+        *("time", "action", "by_name", "by", "via", "address"),
+        *("question", "workflow", "interaction", "run", "all_of_it"),
+    )
+    actions = ("export_jsonl", "export_csv")
+
+    @admin.display(description="at", ordering="at")
+    def time(self, entry: AuditEntry) -> str:
+        """When."""
+        return moment(entry.at)
+
+    @admin.display(description="detail")
+    def more(self, entry: AuditEntry) -> str:
+        """The beginning of what else is known of it."""
+        return short(entry.detail or None)
+
+    @admin.display(description="detail")
+    def all_of_it(self, entry: AuditEntry) -> str:
+        """What else is known of it."""
+        return pretty(entry.detail)
+
+    @admin.action(description="Export as JSON lines", permissions=["view"])
+    def export_jsonl(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> Any:
+        """A file of the chosen entries."""
+        return self._file(request, queryset, "jsonl", trail.as_json_lines, "application/jsonl")
+
+    @admin.action(description="Export as CSV", permissions=["view"])
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> Any:
+        """A file of the chosen entries, for spreadsheets."""
+        return self._file(request, queryset, "csv", trail.as_csv, "text/csv; charset=utf-8")
+
+    def _file(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[AuditEntry],
+        ending: str,
+        made: Callable[[Iterable[AuditEntry]], Iterator[str]],
+        content_type: str,
+    ) -> HttpResponse | None:
+        rows = list(queryset.order_by("at", "pk")[: AT_MOST + 1])
+        if len(rows) > AT_MOST:
+            more = f"More than {AT_MOST} entries: choose fewer, or use manage.py export_audit."
+            self.message_user(request, more, messages.WARNING)
+            return None
+        headers = {"Content-Disposition": f'attachment; filename="audit.{ending}"'}
+        return HttpResponse("".join(made(rows)), content_type=content_type, headers=headers)

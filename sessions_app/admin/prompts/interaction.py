@@ -1,0 +1,287 @@
+"""Interactions: read, answered in the operator's name, or expired before their time."""
+
+from typing import Any, cast
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.forms import BaseForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from sessions_app.admin.forms.answer import answer_form, answer_in
+from sessions_app.admin.forms.reassign import ReassignForm
+from sessions_app.admin.prompts.filters import Waits, nobody_can_answer
+from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin
+from sessions_app.admin.texts import assignments, questions
+from sessions_app.admin.texts.cells import short
+from sessions_app.conversations.answers import Outcome
+from sessions_app.errors import FormChanged, Invalid
+from sessions_app.models import Interaction
+from sessions_app.models.people import Person
+from sessions_app.operations import operators
+
+
+class _Words:
+    whom = staticmethod(assignments.whom)
+    is_due = staticmethod(assignments.is_due)
+    rules = staticmethod(assignments.rules)
+    candidates = staticmethod(assignments.candidates)
+    votes = staticmethod(assignments.votes)
+    audited = staticmethod(assignments.audited)
+    title = staticmethod(questions.title)
+    question = staticmethod(questions.question)
+    details = staticmethod(questions.details)
+    wanted = staticmethod(questions.wanted)
+    state = staticmethod(questions.state)
+    reply = staticmethod(questions.answer)
+    whole_answer = staticmethod(questions.whole_answer)
+    settled_by = staticmethod(questions.settled_by)
+    at_deadline = staticmethod(questions.at_deadline)
+    expires = staticmethod(questions.expires)
+    asked = staticmethod(questions.asked)
+    run_link = staticmethod(questions.run_link)
+
+
+class InteractionsInline(_Words, LastRows):
+    """The last interactions of a run."""
+
+    model = Interaction
+    fk_name = "run"
+    verbose_name_plural = "interactions (the last 100, in order)"
+    classes = ("collapse",)
+    fields = readonly_fields = (
+        "position",
+        "title",
+        "state",
+        "reply",
+        "settled_by",
+        "expires",
+        "difference",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Interaction]:
+        """With who answered."""
+        return super().get_queryset(request).select_related("answered_by")
+
+
+SENTENCES = (
+    "question",
+    "details",
+    "wanted",
+    "state",
+    "whom",
+    "whole_answer",
+    "settled_by",
+    "at_deadline",
+    "run_link",
+)
+ASSIGNED = ("answerable", "candidates", "rules", "is_due", "votes", "audited")
+# So many questions are named on the page of a bulk operation.
+SHOWN = 20
+STORED = (
+    ("id", "conversation"),
+    ("position", "sequence", "version"),
+    ("name", "answer_id"),
+    "difference",
+    "prompt",
+    "response",
+)
+
+
+@admin.register(Interaction)
+class InteractionAdmin(_Words, ReadOnlyAdmin):
+    """What was asked, in words, and what became of it."""
+
+    list_display = (
+        "title",
+        "state",
+        "whom",
+        "reply",
+        "settled_by",
+        "expires",
+        "asked",
+        "run_link",
+    )
+    list_filter = ("status", Waits, "answered_via", "conversation__workflow")
+    list_select_related = ("run__conversation__owner", "answered_by", "assignee")
+    search_fields = (
+        "prompt__text",
+        "run__text",
+        "conversation__title",
+        f"conversation__owner__{USERNAME}",
+        f"assignee__{USERNAME}",
+        f"candidates__user__{USERNAME}",
+        "candidates__group__name",
+        "id__exact",
+        "run__id__exact",
+    )
+    fieldsets = (
+        (None, {"fields": SENTENCES}),
+        ("Who may answer, and what happened", {"fields": ASSIGNED}),
+        ("As it is stored", {"fields": STORED, "classes": ("collapse",)}),
+    )
+    readonly_fields = (*SENTENCES, *ASSIGNED)
+    actions = ("answer", "reassign", "escalate", "expire")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Interaction], search_term: str
+    ) -> tuple[QuerySet[Interaction], bool]:
+        """Each once. Not by DISTINCT: PostgreSQL cannot compare what keeps the order of names."""
+        found, may_repeat = super().get_search_results(request, queryset, search_term)
+        if may_repeat:
+            found = queryset.filter(pk__in=found.order_by().values("pk"))
+        return found, False
+
+    def applies(self, action: str, row: Interaction) -> bool:
+        """To what waits; a row without a run stands for a list of this status."""
+        if action == "escalate" and row.run_id is not None:
+            escalates = bool((row.assignment or {}).get("escalate"))
+            return escalates and row.status == Interaction.Status.PENDING
+        return row.status == Interaction.Status.PENDING
+
+    @admin.display(description="who can answer now")
+    def answerable(self, interaction: Interaction) -> str:
+        """Whether there is anybody."""
+        if interaction.status != Interaction.Status.PENDING:
+            return ""
+        nobody = Interaction.objects.filter(nobody_can_answer(), pk=interaction.pk)
+        return "nobody: reassign it, or escalate it" if nobody.exists() else "somebody"
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """What waits comes by its deadline, else the newest first."""
+        waiting = request.GET.get("status__exact") == Interaction.Status.PENDING
+        return questions.BY_DEADLINE if waiting else ("-created_at",)
+
+    def get_urls(self) -> list[URLPattern]:
+        """The page of the answer beside those of Django."""
+        view = self.admin_site.admin_view(self.answer_view)
+        own = path("<uuid:pk>/answer/", view, name="sessions_app_interaction_answer")
+        return [own, *super().get_urls()]
+
+    @admin.action(description="Answer", permissions=["operate"])
+    def answer(self, request: HttpRequest, queryset: QuerySet[Interaction]) -> HttpResponse | None:
+        """Go to the page of the answer."""
+        chosen = list(queryset[:2])
+        if len(chosen) != 1:
+            self.message_user(request, "Answer one at a time.", messages.WARNING)
+            return None
+        return HttpResponseRedirect(
+            reverse("admin:sessions_app_interaction_answer", args=[chosen[0].pk])
+        )
+
+    @admin.action(description="Reassign", permissions=["operate"])
+    def reassign(
+        self, request: HttpRequest, queryset: QuerySet[Interaction]
+    ) -> HttpResponse | None:
+        """Ask to whom, and have them answer, and nobody else."""
+        form = ReassignForm(request.POST if "apply" in request.POST else None)
+        if not form.is_valid():
+            return self._to_whom(request, queryset, form)
+        by = Person.of(cast(AbstractBaseUser, request.user))
+
+        def reassigned(interaction: Interaction) -> bool:
+            try:
+                return operators.reassign(interaction.pk, to=form.assignees, by=by)
+            except Invalid as error:
+                self.message_user(request, f"{interaction}: {error}", messages.ERROR)
+                return False
+
+        self.operate(
+            request,
+            queryset,
+            reassigned,
+            done="reassigned",
+            refused="It was settled before, or they may not answer it.",
+        )
+        return None
+
+    def _to_whom(
+        self, request: HttpRequest, queryset: QuerySet[Interaction], form: ReassignForm
+    ) -> HttpResponse:
+        """The page with the form, which comes back to the action."""
+        count = queryset.count()
+        across = request.POST.get("select_across", "0")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Reassign {count}",
+            "opts": self.opts,
+            "form": form,
+            "shown": [questions.title(one) for one in queryset[:SHOWN]],
+            "more": max(count - SHOWN, 0),
+            "select_across": across,
+            "chosen": request.POST.getlist(ACTION_CHECKBOX_NAME),
+        }
+        return TemplateResponse(request, "admin/sessions_app/reassign.html", context)
+
+    @admin.action(description="Escalate now", permissions=["operate"])
+    def escalate(self, request: HttpRequest, queryset: QuerySet[Interaction]) -> None:
+        """Have those answer as well to whom it would go later."""
+        by = Person.of(cast(AbstractBaseUser, request.user))
+        self.operate(
+            request,
+            queryset,
+            lambda interaction: operators.escalate(interaction.pk, by=by),
+            done="escalated",
+            refused="It was settled before, or escalates no more.",
+        )
+
+    @admin.action(description="Expire now", permissions=["operate"])
+    def expire(self, request: HttpRequest, queryset: QuerySet[Interaction]) -> None:
+        """Settle as if the deadline had passed: with the default, else the workflow is told."""
+        self.operate(
+            request,
+            queryset,
+            lambda interaction: operators.expire(interaction.pk),
+            done="expired",
+            refused="It was settled before.",
+        )
+
+    def answer_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """Ask for the answer, and give it in the operator's name."""
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        interaction = get_object_or_404(Interaction, pk=pk)
+        page = reverse("admin:sessions_app_interaction_change", args=[interaction.pk])
+        try:
+            form = answer_form(interaction.prompt, request.POST or None)
+        except (FormChanged, Invalid) as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(page)
+        if request.method == "POST":
+            if self._give(request, interaction, form):
+                return HttpResponseRedirect(page)
+        elif interaction.status != Interaction.Status.PENDING:
+            self.message_user(request, "It is settled already.", messages.WARNING)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": interaction.prompt.get("text", ""),
+            "opts": self.opts,
+            "original": interaction,
+            "form": form,
+        }
+        return TemplateResponse(request, "admin/sessions_app/answer.html", context)
+
+    def _give(self, request: HttpRequest, interaction: Interaction, form: BaseForm) -> bool:
+        """Answer; False if the prompt does not take it, and the form says why."""
+        given = answer_in(form, request.POST)
+        if given is None:
+            return False
+        person = cast(AbstractBaseUser, request.user)  # admin_view lets nobody else in
+        try:
+            settled = operators.answer(interaction.pk, person=Person.of(person), given=given)
+        except Invalid as error:
+            form.add_error("answer" if "answer" in form.fields else None, str(error))
+            return False
+        if settled.outcome == Outcome.ACCEPTED:
+            self.log_change(request, interaction, f"answered by an operator: {given}")
+            self.message_user(request, "Answered.", messages.SUCCESS)
+        else:
+            by = f" by {settled.by} at {settled.at:%Y-%m-%d %H:%M:%S} UTC" if settled.by else ""
+            message = f"Too late: it was {settled.status}{by} with {short(settled.response)}."
+            self.message_user(request, message, messages.WARNING)
+        return True

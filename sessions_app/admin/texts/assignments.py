@@ -1,0 +1,91 @@
+"""For whom a prompt is, and what happened to it, in words."""
+
+from datetime import timedelta
+
+from django.contrib import admin
+from django.utils.html import format_html, format_html_join
+
+from sessions_app.admin.texts.cells import due, lasted, moment, short
+from sessions_app.conversations.access import trail
+from sessions_app.conversations.outcome_texts import waits_for
+from sessions_app.models import AuditEntry, Interaction
+from sessions_app.workflows.assignment import Assignment
+
+SHOWN = 100
+
+
+@admin.display(description="asked of")
+def whom(interaction: Interaction) -> str:
+    """The owner of its conversation, or those whom it is assigned to and who has claimed it."""
+    if interaction.assignment is None:
+        return str(interaction.run.conversation.owner.get_username())
+    if interaction.status == Interaction.Status.PENDING:
+        return waits_for(interaction)
+    return ", ".join(interaction.assignment.get("names", ()))
+
+
+@admin.display(description="due", ordering="due_at")
+def is_due(interaction: Interaction) -> str:
+    """By when it should be answered: from now while it waits."""
+    pending = interaction.status == Interaction.Status.PENDING
+    return due(interaction.due_at) if pending else moment(interaction.due_at)
+
+
+@admin.display(description="rules")
+def rules(interaction: Interaction) -> str:
+    """Votes, four eyes, and where it goes when nobody answers."""
+    if interaction.assignment is None:
+        return ""
+    given = Assignment.model_validate(interaction.assignment)
+    said = [
+        f"{given.votes} must give the same answer" if given.votes > 1 else "",
+        "not the owner of the conversation" if given.four_eyes else "",
+        "they may read the conversation" if given.share else "",
+        *(f"reminds {_span(before)} before it is due" for before in given.remind),
+        *(_escalation(one.after, [str(to) for to in one.to]) for one in given.escalate),
+    ]
+    return ". ".join(filter(None, said))
+
+
+def _span(seconds: float) -> str:
+    return lasted(timedelta(seconds=seconds))
+
+
+def _escalation(after: float, to: list[str]) -> str:
+    return f"unanswered after {_span(after)}, also {', '.join(to)}"
+
+
+@admin.display(description="candidates")
+def candidates(interaction: Interaction) -> str:
+    """Who may answer; who is in a group or has a permission is looked up at the answer."""
+    rows = interaction.candidates.select_related("user", "group").order_by("pk")[:SHOWN]
+    return ", ".join(
+        f"the permission {one.permission}"
+        if one.permission
+        else f"the group {one.group}"
+        if one.group
+        else str(one.user and one.user.get_username())
+        for one in rows
+    )
+
+
+@admin.display(description="votes")
+def votes(interaction: Interaction) -> str:
+    """Who answered what, so far."""
+    rows = interaction.votes.select_related("by").order_by("at", "pk")[:SHOWN]
+    lines = [(one.by.get_username(), short(one.response), moment(one.at)) for one in rows]
+    return format_html_join("", "{}: {} ({})<br>", lines)
+
+
+@admin.display(description="audit")
+def audited(interaction: Interaction) -> str:
+    """What happened to it, the last of it at the end."""
+    lines = [line(entry) for entry in trail.of_prompt(interaction)[-SHOWN:]]
+    rows = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", lines)
+    return format_html("<table>{}</table>", rows)
+
+
+def line(entry: AuditEntry) -> tuple[str, str, str, str]:
+    """When, what, who and from where, and more of it."""
+    who = " ".join(filter(None, (entry.by_name, entry.via, entry.address)))
+    return moment(entry.at), entry.action, who, short(entry.detail or None)

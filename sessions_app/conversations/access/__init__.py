@@ -1,0 +1,1 @@
+"""Who may do what: use a workflow, answer a prompt that was assigned to somebody."""

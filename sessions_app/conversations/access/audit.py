@@ -1,0 +1,121 @@
+"""What happens to assigned prompts, as it is kept: see `AuditEntry`."""
+
+from collections.abc import Callable, Collection
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+import structlog
+
+from sessions_app.errors import StorageUnavailable
+from sessions_app.models import AuditEntry, Interaction
+from sessions_app.models.people import Person
+from sessions_app.storage import reads, sql
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import Work, writer
+
+log = structlog.get_logger(__name__)
+
+QUESTION = 200
+ADDRESS = 100
+
+T = TypeVar("T")
+
+# Says from where what is done now comes. Doors set it, where they know; it is asked when an entry
+# is written only.
+address: ContextVar[Callable[[], str]] = ContextVar("address", default=str)
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """The prompt that an entry is about. `key` is its run's."""
+
+    interaction: UUID
+    run: UUID
+    key: str
+    prompt: dict[str, Any]
+
+
+def from_here(work: Work[T]) -> Work[T]:
+    """The work, whose entries have the address of who asks for it now: the writer is a thread."""
+    here = address.get()
+
+    def with_address(tx: Transaction) -> T:
+        token = address.set(here)
+        try:
+            return work(tx)
+        finally:
+            address.reset(token)
+
+    return with_address
+
+
+def record(
+    tx: Transaction,
+    about: Audited,
+    action: AuditEntry.Action,
+    *,
+    by: Person | None = None,
+    via: str = "",
+    **detail: Any,
+) -> None:
+    """Add an entry, in the transaction of what it tells."""
+    sql.insert(AuditEntry, **_row(tx, about, action, by, via, detail))
+
+
+async def shown(interactions: Collection[UUID], *, by: Person, via: str) -> None:
+    """A person has these prompts open: recorded once for each of them that is assigned.
+
+    Writes nothing where that is known. For who may see them: it looks at no rights.
+    """
+    if new := await reads.read(_not_shown, interactions, by):
+
+        def work(tx: Transaction) -> None:
+            for about in new:
+                row = _row(tx, about, AuditEntry.Action.SHOWN, by, via, {})
+                sql.insert_new(AuditEntry, **row)
+
+        try:
+            await writer.write(from_here(work))
+        except StorageUnavailable as error:  # what can be read is shown all the same
+            log.warning("audit.not_stored", by=str(by.id), error=str(error))
+
+
+def _not_shown(interactions: Collection[UUID], by: Person) -> list[Audited]:
+    had = AuditEntry.objects.filter(
+        interaction__in=interactions, by=str(by.id), action=AuditEntry.Action.SHOWN
+    )
+    assigned = Interaction.objects.filter(
+        pk__in=set(interactions).difference(had.values_list("interaction", flat=True)),
+        assignment__isnull=False,
+    )
+    return [Audited(*row) for row in assigned.values_list("pk", "run", "run__key", "prompt")]
+
+
+def first_line(prompt: dict[str, Any]) -> str:
+    """Of the question, as entries have it."""
+    return str(prompt["text"]).strip().partition("\n")[0][:QUESTION]
+
+
+def _row(
+    tx: Transaction,
+    about: Audited,
+    action: AuditEntry.Action,
+    by: Person | None,
+    via: str,
+    detail: dict[str, Any],
+) -> dict[str, Any]:
+    return {
+        "interaction": about.interaction,
+        "run": about.run,
+        "workflow": about.key.split(":", 2)[2],
+        "question": first_line(about.prompt),
+        "action": action.value,
+        "at": tx.now,
+        "by": str(by.id) if by else "",
+        "by_name": by.username[:QUESTION] if by else "",
+        "via": via,
+        "address": address.get()()[:ADDRESS],
+        "detail": sql.Json(detail),
+    }

@@ -1,0 +1,179 @@
+"""Who may answer an assigned prompt. Everything here blocks.
+
+Candidates are rows; who belongs to a group or has a permission is looked up each time.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, PermissionsMixin, UserManager
+from django.db.models import Exists, Q, QuerySet
+
+from sessions_app.errors import UnknownAssignee
+from sessions_app.models import Candidate
+from sessions_app.models.people import UserId, users
+from sessions_app.storage import sql
+from sessions_app.workflows.assignment import Assignee
+
+# Which of Django's can list who has a permission.
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+@dataclass(slots=True)
+class Found:
+    """Who is meant by assignees; `names` are for people to read."""
+
+    users: list[UserId] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
+    permissions: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+
+    def has_owner(self, owner: UserId, *, four_eyes: bool) -> bool:
+        """Whether the owner of the conversation, as such, may answer what is for these."""
+        return owner in self.users and not four_eyes
+
+
+def find(named: Sequence[Assignee]) -> Found:
+    """Look them up.
+
+    Raises:
+        UnknownAssignee: there is no such user or group.
+    """
+    found = Found()
+    for one in named:
+        extend(found, one)
+    return found
+
+
+def extend(found: Found, one: Assignee) -> None:
+    """Look one up. Raises UnknownAssignee as `find`."""
+    match one.kind:
+        case "user":
+            person = users().filter(**{_user_name(): one.name}).first()
+            if person is None or not getattr(person, "is_active", True):
+                raise UnknownAssignee(str(one))
+            found.users.append(person.pk)
+            found.names.append(getattr(person, "get_full_name", str)() or one.name)
+        case "group":
+            group = Group.objects.filter(name=one.name).values_list("pk", flat=True).first()
+            if group is None:
+                raise UnknownAssignee(str(one))
+            found.groups.append(group)
+            found.names.append(one.name)
+        case "permission":
+            found.permissions.append(one.name)
+            found.names.append(one.name)
+
+
+def _user_name() -> str:
+    return str(users().model.USERNAME_FIELD)
+
+
+def add(interaction: UUID, found: Found) -> None:
+    """They may answer the prompt, beside those who may already."""
+    had = set(
+        Candidate.objects.filter(interaction=interaction).values_list("user", "group", "permission")
+    )
+    rows = [
+        *((user, None, "") for user in found.users),
+        *((None, group, "") for group in found.groups),
+        *((None, None, permission) for permission in found.permissions),
+    ]
+    Candidate.objects.bulk_create(
+        Candidate(interaction_id=interaction, user_id=user, group_id=group, permission=permission)
+        for user, group, permission in rows
+        if (user, group, permission) not in had
+    )
+
+
+def replace(interaction: UUID, found: Found) -> None:
+    """They may answer the prompt, and nobody else."""
+    Candidate.objects.filter(interaction=interaction).delete()
+    add(interaction, found)
+
+
+def settled(interaction: UUID) -> None:
+    """Its prompt waits no longer."""
+    sql.update(Candidate, {"pending": False}, interaction_id=interaction)
+
+
+def is_candidate(user: UserId, interaction: UUID) -> bool:
+    """Whether the user is one of those who may answer, as things are now."""
+    person = users().filter(pk=user).first()
+    if person is None or not getattr(person, "is_active", True):
+        return False
+    rows = Candidate.objects.filter(interaction=interaction)
+    named = list(rows.values_list("user", "group", "permission"))
+    groups = {group for _, group, _ in named if group is not None}
+    if any(one == person.pk for one, _, _ in named):
+        return True
+    if not isinstance(person, PermissionsMixin):
+        return False
+    return (bool(groups) and person.groups.filter(pk__in=groups).exists()) or any(
+        permission and person.has_perm(permission) for _, _, permission in named
+    )
+
+
+def may_answer(
+    user: UserId, interaction: UUID, *, owner: UserId, for_owner: bool, four_eyes: bool
+) -> bool:
+    """Whether they may answer an assigned prompt, as things are now."""
+    if owner == user and (four_eyes or for_owner):
+        return not four_eyes
+    return is_candidate(user, interaction)
+
+
+def have_groups() -> bool:
+    """Whether users belong to groups and have permissions: a project's own may not."""
+    return issubclass(get_user_model(), PermissionsMixin)
+
+
+def candidate_rows(user: UserId) -> QuerySet[Candidate]:
+    """The rows by which prompts wait for this user, as things are now."""
+    pending = Candidate.objects.filter(pending=True)
+    named = pending.filter(user=user)
+    if not have_groups():
+        return named
+    member = pending.filter(group__in=Group.objects.filter(user=user))
+    wanted = list(permissions())
+    if not wanted or (person := users().filter(pk=user).first()) is None:
+        return named.union(member)
+    has = [one for one in wanted if person.has_perm(one)]
+    # A union, not an "or": each has an index of its own.
+    return named.union(member, pending.exclude(permission="").filter(permission__in=has))
+
+
+def permissions() -> Iterator[str]:
+    """Those that prompts wait for: one look into the index for each of them, whatever waits."""
+    named = Candidate.objects.filter(pending=True).exclude(permission="").order_by("permission")
+    names = named.values_list("permission", flat=True)
+    last = names.filter(permission__gt="").first()
+    while last is not None:
+        yield last
+        last = names.filter(permission__gt=last).first()
+
+
+def any_pending() -> Q:
+    """Whether prompts wait for any candidates: each kind has an index of those that do."""
+    pending = Candidate.objects.filter(pending=True)
+    named = pending.filter(user__isnull=False), pending.filter(group__isnull=False)
+    return Q(Exists(named[0])) | Q(Exists(named[1])) | Q(Exists(pending.exclude(permission="")))
+
+
+def people(interaction: UUID) -> set[UserId]:
+    """All who are candidates, as things are now."""
+    rows = list(Candidate.objects.filter(interaction=interaction))
+    everybody = {row.user_id for row in rows if row.user_id is not None}
+    manager = users()
+    if not have_groups():
+        return everybody
+    groups = [row.group_id for row in rows if row.group_id is not None]
+    members = manager.filter(groups__in=groups, is_active=True)
+    everybody |= set(members.values_list("pk", flat=True))
+    for row in rows:
+        if row.permission and isinstance(manager, UserManager):  # who else can list them?
+            allowed = manager.with_perm(row.permission, backend=BACKEND)
+            everybody |= set(allowed.values_list("pk", flat=True))
+    return everybody

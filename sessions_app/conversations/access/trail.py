@@ -1,0 +1,130 @@
+"""The audit as it is read: at a prompt, and as a file.
+
+Prompts that were assigned have entries. Of the others, which nobody but their owner was shown,
+the same is read from the rows of the prompts themselves, for as long as these are kept.
+"""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import merge
+from io import StringIO
+from typing import Any
+from unicodedata import normalize
+
+from django.db.models import Q, QuerySet
+
+from sessions_app.conversations.access import audit
+from sessions_app.models import AuditEntry, Interaction
+
+AT_ONCE = 1000
+COLUMNS = (
+    *("at", "action", "by", "by_name", "via", "address"),
+    *("workflow", "question", "detail", "interaction", "run"),
+)
+# A spreadsheet takes what begins so for a formula, and runs it.
+FORMULA = tuple("=+-@\t\r\n")
+
+
+def of_prompt(interaction: Interaction) -> list[AuditEntry]:
+    """All that happened to a prompt, in that order."""
+    if interaction.assignment is not None:
+        entries = AuditEntry.objects.filter(interaction=interaction.pk)
+        return list(entries.order_by("at", "pk"))
+    opened = _opened(interaction)
+    return [opened] if interaction.answered_at is None else [opened, _settled(interaction)]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which entries: `since` a time, `until` before another, of a workflow; None is any."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    workflow: str | None = None
+
+    def entries(self) -> Iterator[AuditEntry]:
+        """They, in the order of their times; never all in memory."""
+        rows = self._between(AuditEntry.objects.all(), "at")
+        if self.workflow is not None:
+            rows = rows.filter(workflow=self.workflow)
+        plain = Interaction.objects.filter(assignment__isnull=True).select_related(
+            "run", "answered_by"
+        )
+        if self.workflow is not None:
+            plain = plain.filter(run__key__endswith=f":{self.workflow}")
+        opened = self._between(plain, "created_at")
+        settled = self._between(plain.filter(answered_at__isnull=False), "answered_at")
+        return merge(
+            rows.order_by("at", "pk").iterator(AT_ONCE),
+            map(_opened, opened.order_by("created_at").iterator(AT_ONCE)),
+            map(_settled, settled.order_by("answered_at").iterator(AT_ONCE)),
+            key=lambda entry: entry.at,
+        )
+
+    def _between(self, rows: "QuerySet[Any]", column: str) -> "QuerySet[Any]":
+        since = Q(**{f"{column}__gte": self.since}) if self.since else Q()
+        until = Q(**{f"{column}__lt": self.until}) if self.until else Q()
+        return rows.filter(since, until)
+
+
+def as_json_lines(entries: Iterable[AuditEntry]) -> Iterator[str]:
+    """One object to a line."""
+    for entry in entries:
+        yield json.dumps(_values(entry), ensure_ascii=False) + "\n"
+
+
+def as_csv(entries: Iterable[AuditEntry]) -> Iterator[str]:
+    """A header and a line for each. A cell that a spreadsheet would execute gets a `'` in front."""
+    line = StringIO()
+    writer = csv.writer(line, quoting=csv.QUOTE_ALL)
+    writer.writerow(COLUMNS)
+    for entry in entries:
+        values = _values(entry)
+        values["detail"] = json.dumps(values["detail"], ensure_ascii=False)
+        writer.writerow([_harmless(value) for value in values.values()])
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
+    yield line.getvalue()
+
+
+FORMATS = {"jsonl": as_json_lines, "csv": as_csv}
+
+
+def _harmless(text: str) -> str:
+    first = normalize("NFKC", text.lstrip(" ")[:1])  # of full width too
+    return f"'{text}" if first in FORMULA else text
+
+
+def _values(entry: AuditEntry) -> dict[str, Any]:
+    values = {name: getattr(entry, name) for name in COLUMNS}
+    ids = {name: str(values[name]) for name in ("interaction", "run")}
+    return {**values, "at": entry.at.isoformat(), **ids}
+
+
+def _opened(interaction: Interaction) -> AuditEntry:
+    return _derived(interaction, AuditEntry.Action.OPENED, interaction.created_at)
+
+
+def _settled(interaction: Interaction) -> AuditEntry:
+    entry = _derived(interaction, AuditEntry.Action(interaction.status), interaction.answered_at)
+    by = interaction.answered_by
+    if by is not None:
+        entry.by, entry.by_name = str(by.pk), by.get_username()
+    entry.via, entry.detail = interaction.answered_via, {"response": interaction.response}
+    return entry
+
+
+def _derived(interaction: Interaction, action: AuditEntry.Action, at: Any) -> AuditEntry:
+    return AuditEntry(
+        interaction=interaction.pk,
+        run=interaction.run_id,
+        workflow=interaction.run.workflow,
+        question=audit.first_line(interaction.prompt),
+        action=action.value,
+        at=at,
+        detail={},
+    )

@@ -1,0 +1,1 @@
+"""What people give beside messages and answers. Front ends, hosting and operations import it."""

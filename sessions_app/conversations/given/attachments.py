@@ -1,0 +1,250 @@
+"""Files that people attach to messages: kept before they are sent, found, and deleted.
+
+The row comes first, then the file, and of both the file goes first: so a crash leaves a row that
+says where its file is, and `delete_unwanted` finds it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from mimetypes import MimeTypes
+from pathlib import PurePosixPath
+from typing import Any
+from uuid import UUID, uuid4
+
+import structlog
+from django.core.files.base import File
+from django.core.files.storage import storages
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from sessions_app.errors import Invalid, StorageUnavailable
+from sessions_app.models import AttachedFile, Attachment
+from sessions_app.models.people import UserId
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage import sql
+from sessions_app.storage.storable import check_storable
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+
+log = structlog.get_logger(__name__)
+
+MB = 1024 * 1024
+LONGEST_NAME = 120
+# What one person may have uploaded and not sent.
+MOST_UNSENT = 50
+# How long it waits for that.
+UNSENT_KEPT = timedelta(days=1)
+AT_ONCE = 100
+UNSENT = Q(run=None, taken_at=None)
+FOLDER = "attachments"
+GONE = _("A file is no longer there. Remove it, or attach it again.")
+OFFICE = "application/vnd.openxmlformats-officedocument."
+# Beside those that Python knows in every version.
+TYPES = {
+    "docx": f"{OFFICE}wordprocessingml.document",
+    "heic": "image/heic",
+    "m4a": "audio/mp4",
+    "md": "text/markdown",
+    "pptx": f"{OFFICE}presentationml.presentation",
+    "webp": "image/webp",
+    "xlsx": f"{OFFICE}spreadsheetml.sheet",
+}
+
+
+async def keep(*, owner: UserId, conversation_id: str, file: "File[bytes]") -> Attachment:
+    """Keep a file that a message of that conversation may name.
+
+    Raises:
+        Invalid: it is empty, too large, of a type that is not taken, or one of too many.
+        StorageUnavailable: it could not be written.
+    """
+    check_storable("conversation_id", conversation_id)
+    name = _clean(file.name or "")
+    _check(name, file.size)
+    id_ = uuid4()
+    row = Attachment(
+        id=id_,
+        owner_id=owner,
+        conversation_name=conversation_id,
+        name=name,
+        content_type=content_type(_ending(name)),
+        size=file.size,
+        path=f"{FOLDER}/{id_.hex[:2]}/{id_.hex}",
+        created_at=timezone.now(),
+    )
+    await writer.write(lambda tx: _begin(tx, row))
+    try:
+        path = await asyncio.to_thread(storages["default"].save, row.path, file)
+    except OSError as error:
+        log.exception("attachment.not_written", attachment=str(id_))
+        raise StorageUnavailable(_("The file could not be stored. Send it again.")) from error
+    await writer.write(lambda tx: _complete(tx, row, path))
+    return row
+
+
+def content_type(ending: str) -> str:
+    """What files with this ending are, in the words of HTTP."""
+    return TYPES.get(ending) or _types.guess_type(f"x.{ending}")[0] or "application/octet-stream"
+
+
+def find(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attachment]:
+    """The files that a message names, in this order: those just kept for its conversation, or sent
+    in it before. Reads.
+
+    Raises:
+        Invalid: one of them is not there, or they are too many.
+    """
+    most = RuntimeSettings.load().MAX_FILES
+    wanted = list(dict.fromkeys(ids))
+    if len(wanted) > most:
+        raise Invalid(
+            format_lazy(
+                _("At most {most} files go with a message. Send the others with another."),
+                most=most,
+            ),
+            max_files=most,
+        )
+    mine = Attachment.objects.filter(
+        UNSENT | Q(run__isnull=False),
+        owner_id=owner,
+        conversation_name=conversation_id,
+        is_stored=True,
+    )
+    rows = mine.filter(pk__in=[one for one in wanted if sql.is_uuid(one)])
+    found = {str(row.id): row for row in rows}
+    if found.keys() != set(wanted):
+        raise Invalid(GONE)
+    return [found[one] for one in wanted]
+
+
+def find_unsent(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attachment]:
+    """Those of them that are kept and not sent. Reads."""
+    mine = Attachment.objects.filter(
+        UNSENT, owner_id=owner, conversation_name=conversation_id, is_stored=True
+    )
+    return list(mine.filter(pk__in=[one for one in ids if sql.is_uuid(one)]).order_by("created_at"))
+
+
+def find_sent(owner: UserId, conversation_id: str, file: UUID) -> AttachedFile | None:
+    """A file of the owner's conversation. Reads."""
+    mine = Attachment.objects.filter(
+        run__conversation__owner_id=owner,
+        run__conversation__conversation_id=conversation_id,
+        run__conversation__deleted_at=None,
+    )
+    row = mine.filter(pk=file).first()
+    return row.file if row is not None else None
+
+
+def take(tx: Transaction, run: UUID, files: Sequence[Attachment]) -> None:
+    """They are sent: those that were not before belong to this run from now on.
+
+    Raises:
+        Invalid: one was deleted meanwhile.
+    """
+    if not files:
+        return
+    new = [file.pk for file in files if file.run_id is None]
+    taken = Attachment.objects.filter(UNSENT, pk__in=new)
+    if taken.update(run_id=run, taken_at=tx.now) < len(new):
+        raise Invalid(GONE)
+
+
+def shown(stored: dict[str, Any]) -> dict[str, Any]:
+    """What an event says of a file: all but where it is."""
+    return {name: value for name, value in stored.items() if name != "path"}
+
+
+async def delete_unwanted() -> int:
+    """Delete the files whose runs are gone, and those that nobody has sent; returns how many."""
+    count = 0
+    while rows := await writer.write(_claim):
+        for _id, path in rows:
+            try:
+                await asyncio.to_thread(storages["default"].delete, path)
+            except OSError:  # the next time, before it is forgotten where it is
+                log.exception("attachment.not_deleted", path=path)
+                return count
+        count += await writer.write(partial(_forget, ids=[id_ for id_, _path in rows]))
+    return count
+
+
+_types = MimeTypes()
+
+
+def _ending(name: str) -> str:
+    return PurePosixPath(name).suffix.lower().removeprefix(".")
+
+
+def _clean(name: str) -> str:
+    """The last part of a path, without what cannot be seen; shortened before its ending."""
+    name = PurePosixPath(name.replace("\\", "/")).name
+    shown = " ".join("".join(one for one in name if one.isprintable()).split()) or "file"
+    path = PurePosixPath(shown)
+    return path.stem[: LONGEST_NAME - len(path.suffix)] + path.suffix[:LONGEST_NAME]
+
+
+def _check(name: str, size: int) -> None:
+    given = RuntimeSettings.load()
+    if not given.MAX_FILES:
+        raise Invalid(_("No files are taken here."))
+    if _ending(name) not in given.FILE_TYPES:
+        raise Invalid(
+            format_lazy(
+                _("{name} is of a type that is not taken. Taken are: {types}."),
+                name=name,
+                types=", ".join(given.FILE_TYPES),
+            ),
+            file_types=given.FILE_TYPES,
+        )
+    if not size:
+        raise Invalid(format_lazy(_("{name} is empty. Choose another file."), name=name))
+    if size > given.MAX_FILE_MB * MB:
+        raise Invalid(
+            format_lazy(
+                _(
+                    "{name} has {size} MB; at most {most} are taken. Make it smaller, or send a "
+                    "part of it."
+                ),
+                name=name,
+                size=f"{size / MB:.1f}",
+                most=f"{given.MAX_FILE_MB:g}",
+            ),
+            max_file_mb=given.MAX_FILE_MB,
+        )
+
+
+def _begin(tx: Transaction, row: Attachment) -> None:
+    unsent = Attachment.objects.filter(UNSENT, owner_id=row.owner_id)
+    if unsent.count() >= MOST_UNSENT:
+        raise Invalid(
+            format_lazy(
+                _(
+                    "{count} of your files are uploaded and not sent. Send some of them, or try "
+                    "again tomorrow."
+                ),
+                count=MOST_UNSENT,
+            )
+        )
+    row.save(force_insert=True)
+
+
+def _complete(tx: Transaction, row: Attachment, path: str) -> None:
+    Attachment.objects.filter(pk=row.pk).update(is_stored=True, path=path)
+
+
+def _claim(tx: Transaction) -> list[tuple[UUID, str]]:
+    """Some that nobody wants, locked; from now on no message can name them."""
+    old = Q(taken_at__isnull=False) | Q(created_at__lt=tx.now - UNSENT_KEPT)
+    unwanted = Attachment.objects.select_for_update().filter(old, run=None)
+    rows = list(unwanted.values_list("pk", "path")[:AT_ONCE])
+    Attachment.objects.filter(pk__in=[pk for pk, _path in rows]).update(taken_at=tx.now)
+    return rows
+
+
+def _forget(tx: Transaction, ids: list[UUID]) -> int:
+    return Attachment.objects.filter(pk__in=ids).delete()[0]

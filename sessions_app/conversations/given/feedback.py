@@ -1,0 +1,78 @@
+"""What the owner of a run thinks of what came of it: given, changed and taken back."""
+
+from uuid import UUID
+
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from sessions_app.errors import Invalid, NotFound
+from sessions_app.models import Conversation, Feedback, Run
+from sessions_app.models.people import UserId
+from sessions_app.storage import reads
+from sessions_app.storage.storable import check_storable
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+
+UP, DOWN = "👍", "👎"
+LONGEST = {"reaction": 20, "comment": 1024}
+
+
+async def give(
+    *, owner: UserId, run: UUID, reaction: str | None = None, comment: str | None = None
+) -> None:
+    """Keep feedback on a run of the owner's. What is None stays; what is empty is taken back.
+
+    Raises:
+        NotFound: this owner has no such run.
+        Invalid: a text is too long, or cannot be stored.
+    """
+    both = {"reaction": reaction, "comment": comment}
+    given = {name: text.strip() for name, text in both.items() if text is not None}
+    for name, text in given.items():
+        check_storable(name, text)
+        if len(text) > LONGEST[name]:
+            raise Invalid(
+                format_lazy(
+                    _("The text has {length} characters; at most {most} are taken. Shorten it."),
+                    length=f"{len(text):,}",
+                    most=f"{LONGEST[name]:,}",
+                ),
+                max_length=LONGEST[name],
+            )
+    await writer.write(lambda tx: _give(tx, owner, run, given))
+
+
+async def find_run(*, owner: UserId, trace_id: str) -> UUID:
+    """The owner's newest run of that trace.
+
+    No index leads to it, so that a message has none to write to: all runs of the owner are read,
+    not in the writer's thread.
+
+    Raises:
+        NotFound: no run of this owner has that trace.
+    """
+    check_storable("The trace", trace_id)
+    mine = Run.objects.filter(
+        conversation__in=Conversation.objects.of(owner), metadata__trace_id=trace_id
+    )
+    newest = mine.order_by("-created_at").values_list("pk", flat=True)
+    found = await reads.read(newest.first)
+    if found is None:
+        raise NotFound("There is no run of that trace.")
+    return found
+
+
+def _give(tx: Transaction, owner: UserId, run: UUID, given: dict[str, str]) -> None:
+    mine = Run.objects.filter(pk=run, conversation__in=Conversation.objects.of(owner))
+    conversation = mine.values_list("conversation_id", flat=True).first()
+    if conversation is None:
+        raise NotFound("There is no such run.")
+    tx.lock(conversation)  # what is given at the same time elsewhere comes before or after
+    kept = Feedback.objects.filter(pk=run).first() or Feedback(run_id=run)
+    for name, text in given.items():
+        setattr(kept, name, text)
+    if kept.reaction or kept.comment:
+        kept.given_at = tx.now
+        kept.save()
+    else:
+        Feedback.objects.filter(pk=run).delete()

@@ -1,0 +1,32 @@
+"""`manage.py export_audit`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from sessions_app.conversations.access.trail import FORMATS, Wanted
+
+
+class Command(BaseCommand):
+    """For whoever keeps records, and for a store that this server cannot write to."""
+
+    help = "Print what happened to prompts, oldest first: by whom, when, from where."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Options."""
+        parser.add_argument("--since", type=_time, metavar="TIME", help="such as 2026-01-31 (UTC)")
+        parser.add_argument("--until", type=_time, metavar="TIME", help="only what was before it")
+        parser.add_argument("--workflow", help="only of that workflow")
+        parser.add_argument("--format", choices=FORMATS, default="jsonl")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Read, print."""
+        wanted = Wanted(options["since"], options["until"], options["workflow"])
+        for text in FORMATS[options["format"]](wanted.entries()):
+            self.stdout.write(text, ending="")
+
+
+def _time(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""What belongs to a prompt that is assigned to somebody, a noun per file. `models` imports it."""

@@ -1,0 +1,86 @@
+"""An audit entry: what happened to an assigned prompt, by whom, from where."""
+
+from typing import Any, NoReturn
+
+from django.db import models
+
+REFUSED = "The audit is append-only: its entries are neither changed nor deleted."
+
+
+class AppendOnly(models.QuerySet["AuditEntry"]):
+    """Rows that are read and added. Nothing else is offered, to no part of a project."""
+
+    def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise TypeError(REFUSED)
+
+    update = bulk_update = update_or_create = delete = _refuse
+    aupdate = abulk_update = aupdate_or_create = adelete = _refuse
+
+
+class AuditEntry(models.Model):
+    """Written with what it tells of, in one transaction, and never again. It outlives what it is
+    about, which is why it names that without keys.
+
+    Append-only by this class and the admin, not by triggers of the database: who may drop tables
+    may drop those too, and they would keep a project's own tests from emptying its tables. Only
+    `operations.retention` deletes, by plain SQL.
+    """
+
+    class Action(models.TextChoices):
+        OPENED = "opened"
+        SHOWN = "shown"
+        CLAIMED = "claimed"
+        RELEASED = "released"
+        DELEGATED = "delegated"
+        REASSIGNED = "reassigned"
+        ESCALATED = "escalated"
+        VOTED = "voted"
+        ANSWERED = "answered"
+        EXPIRED = "expired"
+        CANCELLED = "cancelled"
+
+    interaction = models.UUIDField()
+    run = models.UUIDField()
+    workflow = models.CharField(max_length=100)
+    # The first line of the prompt.
+    question = models.CharField(max_length=200)
+    action = models.CharField(max_length=10, choices=Action.choices)
+    at = models.DateTimeField()
+    # Empty where nobody did it: a deadline, an escalation.
+    # The user's primary key as a text, and the user name then: both stay when the user goes.
+    by = models.CharField(max_length=200, blank=True)
+    by_name = models.CharField(max_length=200, blank=True)
+    via = models.CharField(max_length=20, blank=True)
+    # From where; empty where there is no such place, as of a deadline.
+    address = models.CharField(max_length=100, blank=True)
+    detail = models.JSONField(default=dict)
+
+    objects = AppendOnly.as_manager()
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes = (
+            models.Index(fields=["interaction", "at"], name="audit_interaction"),
+            models.Index(fields=["at"], name="audit_at"),
+        )
+        constraints = (
+            # Each person opens a prompt once, as far as this goes.
+            models.UniqueConstraint(
+                fields=["interaction", "by"],
+                name="audit_unique_shown",
+                condition=models.Q(action="shown"),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.by_name}".strip()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Add it. Raises TypeError where it is there already."""
+        if not self._state.adding:
+            raise TypeError(REFUSED)
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raises TypeError."""
+        raise TypeError(REFUSED)

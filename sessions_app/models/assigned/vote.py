@@ -1,0 +1,29 @@
+"""A vote: the answer of one person to a prompt that needs those of several."""
+
+from django.conf import settings
+from django.db import models
+
+from sessions_app.models.interaction import Interaction
+
+
+class Vote(models.Model):
+    """Until the prompt is settled, its giver may change it."""
+
+    # No index of its own: the unique constraint's begins with it.
+    interaction = models.ForeignKey(
+        Interaction, on_delete=models.CASCADE, related_name="votes", db_index=False
+    )
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    # As an interaction has it.
+    response = models.JSONField()
+    at = models.DateTimeField()
+    via = models.CharField(max_length=20)
+    answer_id = models.CharField(max_length=200)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["interaction", "by"], name="vote_unique_by"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.by}: {self.response.get('value')}"

@@ -1,0 +1,85 @@
+"""An attachment: a file that a person gave with a message."""
+
+import asyncio
+import uuid
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.storage import storages
+from django.db import models
+
+from sessions_app.models.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """A file that came with a message. It never changes, so each replay reads the same.
+
+    `content_type` follows from the name's ending; nobody has looked into the file.
+    """
+
+    id: str
+    name: str
+    content_type: str
+    size: int
+    path: str
+
+    def open(self) -> "File[bytes]":
+        """Open it, to be read as bytes. Blocks: for plain functions, which run in a thread."""
+        return storages["default"].open(self.path)
+
+    async def read(self) -> bytes:
+        """All of it."""
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> bytes:
+        with self.open() as file:
+            content: bytes = file.read()
+        return content
+
+
+def attached(metadata: dict[str, Any]) -> tuple[AttachedFile, ...]:
+    """The files of the message that began a run, as the run's metadata has them."""
+    return tuple(AttachedFile(**file) for file in metadata.get("files", ()))
+
+
+class Attachment(models.Model):
+    """There is a row for each file, from before it is written until after it is deleted.
+
+    Whatever deletes the run leaves the row, without a run: then the file is to be deleted.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    # The client's name for it: before its first message a conversation has no row.
+    conversation_name = models.CharField(max_length=200)
+    name = models.CharField(max_length=200)
+    content_type = models.CharField(max_length=100)
+    size = models.PositiveBigIntegerField()
+    # Where the storage has it.
+    path = models.CharField(max_length=300)
+    is_stored = models.BooleanField(default=False)
+    # The first run whose message it came with; None before that, and once the run is deleted.
+    run = models.ForeignKey(
+        Run, on_delete=models.SET_NULL, null=True, blank=True, related_name="attachments"
+    )
+    created_at = models.DateTimeField()
+    # Since when it can be sent no more: it was sent, or is to be deleted.
+    taken_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def file(self) -> AttachedFile:
+        """As workflows get it."""
+        return AttachedFile(str(self.id), self.name, self.content_type, self.size, self.path)
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """As a run's metadata has it."""
+        return asdict(self.file)

@@ -1,0 +1,57 @@
+"""A JSON column that keeps the order of names."""
+
+import json
+from typing import Any
+
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.expressions import Expression
+from django.db.models.functions import Cast
+
+
+class OrderedJSONField(models.JSONField):
+    """What a person or a workflow has given, with its names in the order in which they stand there.
+
+    People read details in that order, and a workflow that goes through a step's result does the
+    same again in a replay. PostgreSQL's `jsonb` sorts names. Its `json` keeps the text, but cannot
+    be compared: DISTINCT takes no rows with such a column.
+    """
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        """The column's type."""
+        return "json" if connection.vendor == "postgresql" else super().db_type(connection)
+
+    def get_db_prep_value(
+        self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False
+    ) -> Any:
+        """As text: what Django adapts for PostgreSQL is `jsonb` on its way already."""
+        if connection.vendor != "postgresql":
+            return super().get_db_prep_value(value, connection, prepared)
+        return json.dumps(value, cls=self.encoder)
+
+    def from_db_value(
+        self, value: Any, expression: Expression, connection: BaseDatabaseWrapper
+    ) -> Any:
+        """The driver has read `json` itself; only `jsonb` comes to Django as text."""
+        if connection.vendor == "postgresql":
+            return value
+        return super().from_db_value(value, expression, connection)
+
+    def get_transform(self, lookup_name: str) -> Any:
+        """`prompt__text` and the like: comparing is what only `jsonb` can."""
+        transform = super().get_transform(lookup_name)
+        return lambda lhs: transform(Cast(lhs, models.JSONField()))
+
+    def get_lookup(self, lookup_name: str) -> Any:
+        """`payload=…` and the like, as above."""
+        lookup = super().get_lookup(lookup_name)
+        if lookup is None or lookup_name == "isnull":
+            return lookup
+        return type(lookup.__name__, (_Compared, lookup), {})
+
+
+class _Compared:
+    """Beside a lookup of Django's: what it looks at is `jsonb`."""
+
+    def __init__(self, lhs: Any, rhs: Any) -> None:
+        super().__init__(Cast(lhs, models.JSONField()), rhs)  # type: ignore[call-arg] # the lookup's

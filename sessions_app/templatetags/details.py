@@ -1,0 +1,41 @@
+"""What a person decides on, as HTML: for the chat and for the admin."""
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from django import template
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+
+from sessions_app.workflows.details import rows
+
+register = template.Library()
+JOINER = "\u200d"
+
+
+@register.inclusion_tag("sessions_app/details.html")
+def details(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A prompt's details as a table."""
+    return {"rows": rows(values)}
+
+
+@register.filter
+def visible(text: str) -> SafeString:
+    """The text as HTML, with characters that would hide or reorder something shown by their code.
+
+    For what a person decides on: a right-to-left mark can make one amount read as another.
+    """
+    pieces = []
+    for before, character in zip(" " + text, text, strict=False):
+        if _hides(character) and not (character == JOINER and ord(before) > 0x20FF):
+            name = escape(unicodedata.name(character, "control character").lower())
+            code = f"U+{ord(character):04X}"
+            pieces.append(f'<span class="hidden-character" title="{name}">{code}</span>')
+        else:
+            pieces.append(character if character.isalnum() else escape(character))
+    return mark_safe("".join(pieces))  # noqa: S308 - escaped character by character
+
+
+def _hides(character: str) -> bool:
+    return character not in "\n\t\r" and unicodedata.category(character) in ("Cf", "Cc")

@@ -1,0 +1,175 @@
+"""For whom a prompt is, and by which rules it is answered: what `ask(to=…)` takes.
+
+The words are those of WS-HumanTask: candidates may claim a prompt, which makes one of them its
+assignee until it is released, delegated or escalated.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import Group
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from sessions_app.models.people import Person
+from sessions_app.workflows.prompts import AnyPrompt, NotificationPrompt
+
+Kind = Literal["user", "group", "permission"]
+
+
+class Assignee(BaseModel):
+    """A user by user name, a group by name, or all who have a permission."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind
+    name: str = Field(min_length=1, max_length=255)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r}"
+
+
+def user(name: str) -> Assignee:
+    """The user of that user name."""
+    return Assignee(kind="user", name=name)
+
+
+def group(name: str) -> Assignee:
+    """Whoever belongs to that group of Django's when they answer."""
+    return Assignee(kind="group", name=name)
+
+
+def permission(name: str) -> Assignee:
+    """Whoever has that permission when they answer, as `user.has_perm("app_label.codename")`."""
+    if "." not in name:
+        raise ValueError(f"{name!r} is no permission: those are named app_label.codename")
+    return Assignee(kind="permission", name=name)
+
+
+# A user may be given as such, or as `context.user`; a group too.
+One = Assignee | AbstractBaseUser | Person | Group
+To = One | Iterable[One]
+
+
+def assignees(to: To) -> list[Assignee]:
+    """All that are named, each once.
+
+    Raises:
+        ValueError: nobody is.
+        TypeError: something is none of them.
+    """
+    several = [to] if isinstance(to, One) else list(to)
+    found = list(dict.fromkeys(map(_assignee, several)))
+    if not found:
+        raise ValueError("to= names nobody")
+    return found
+
+
+def _assignee(one: Any) -> Assignee:
+    match one:
+        case Assignee():
+            return one
+        case Group():
+            return group(one.name)
+        case Person():
+            return user(one.username)
+        case AbstractBaseUser():
+            return user(one.get_username())
+    raise TypeError(f"to= takes user(…), group(…), permission(…), a user or a group; not {one!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """Where nobody has answered so many seconds after it was asked, it is for these as well, and
+    who claimed it holds it no longer.
+    """
+
+    after: float
+    to: To
+
+
+class Escalates(BaseModel):
+    """An `Escalation` as it is stored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    after: float = Field(gt=0)
+    to: list[Assignee]
+
+
+class Assignment(BaseModel):
+    """For whom a prompt is, as it is stored. `due` and `after` are seconds from when it was asked,
+    `remind` are seconds before it is due.
+
+    `votes` people must give the same answer. `four_eyes`: not the owner of the conversation.
+    `share`: they may read the conversation, while it waits.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    to: list[Assignee]
+    four_eyes: bool = False
+    share: bool = False
+    votes: int = Field(default=1, ge=1)
+    due: float | None = Field(default=None, gt=0)
+    remind: list[float] = []
+    escalate: list[Escalates] = []
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Assignment":
+        times = [one.after for one in self.escalate]
+        if times != sorted(times):
+            raise ValueError("the escalations are not in the order of their times")
+        for before in self.remind:
+            if not 0 < before < (self.due or 0):
+                raise ValueError(f"remind={before:g} is not between now and due={self.due or 0:g}")
+        return self
+
+    def check_prompt(self, prompt: AnyPrompt) -> None:
+        """Raises ValueError if a prompt cannot be asked so."""
+        can_agree = hasattr(prompt, "options") or isinstance(prompt, NotificationPrompt)
+        if self.votes > 1 and not can_agree:
+            raise ValueError(f"votes= needs a prompt with options, not a {type(prompt).__name__}")
+        if prompt.timeout and self.escalate and self.escalate[-1].after >= prompt.timeout:
+            raise ValueError("an escalation comes after the prompt's timeout")
+
+
+def make_assignment(  # noqa: PLR0913 - a declaration, read like a form
+    to: To | None,
+    *,
+    four_eyes: bool = False,
+    share: bool = False,
+    votes: int | Literal["all"] = 1,
+    due: float | None = None,
+    remind: float | Iterable[float] = (),
+    escalate: Escalation | Iterable[Escalation] = (),
+) -> Assignment | None:
+    """From what the author says; None where that is nothing.
+
+    Raises:
+        ValueError: it makes no sense; says why.
+        TypeError: `to` names something else than people.
+    """
+    escalations = [escalate] if isinstance(escalate, Escalation) else list(escalate)
+    reminders = [remind] if isinstance(remind, int | float) else list(remind)
+    if to is None:
+        if four_eyes or share or votes != 1 or escalations or reminders or due is not None:
+            raise ValueError("four_eyes=, share=, votes=, due=, remind= and escalate= need to=")
+        return None
+    named = assignees(to)
+    if votes == "all":
+        if any(one.kind != "user" for one in named):
+            raise ValueError('votes="all" needs users by name: who belongs to a group may change')
+        votes = len(named)
+    if all(one.kind == "user" for one in named) and not escalations and votes > len(named):
+        raise ValueError(f"votes={votes} of {len(named)} people")
+    return Assignment(
+        to=named,
+        four_eyes=four_eyes,
+        share=share,
+        votes=votes,
+        due=due,
+        remind=reminders,
+        escalate=[Escalates(after=one.after, to=assignees(one.to)) for one in escalations],
+    )

@@ -1,0 +1,151 @@
+"""The branches of a conversation: which run goes on with which, where a message has versions.
+
+Of a branch nothing is stored but how it begins. Before a fork is what was before the run that it
+is a fork of; before a run that says what it `follows` is that one; before any other the one before
+it in the log.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sessions_app.errors import NotFound
+from sessions_app.models import Conversation, Run
+from sessions_app.storage import sql
+
+
+@dataclass(frozen=True, slots=True)
+class BranchRun:
+    """What tells of a run where it stands; see `models.Run`."""
+
+    id: UUID
+    parent: UUID | None = None
+    forked_from: UUID | None = None
+    follows: UUID | None = None
+
+
+class Branches:
+    """What follows on what among all runs of a conversation, which come in the order of the log."""
+
+    def __init__(self, runs: Iterable[BranchRun]) -> None:
+        # Of each run that a message has begun.
+        self._before: dict[UUID, UUID | None] = {}
+        self._versions: dict[UUID, list[UUID]] = {}
+        # Of any run the one that a message has begun, which is its own unless it is a child.
+        self._roots: dict[UUID, UUID] = {}
+        self._beginnings: set[UUID] = set()
+        for run in runs:
+            if run.parent is None:
+                self._add(run)
+            else:
+                self._roots[run.id] = self._roots.get(run.parent, run.parent)
+
+    def _add(self, run: BranchRun) -> None:
+        before = next(reversed(self._before), None)
+        versions: list[UUID] = []
+        if run.forked_from in self._before:
+            before, versions = self._before[run.forked_from], self._versions[run.forked_from]
+            self._beginnings.add(run.id)
+        elif run.follows in self._before:
+            before = run.follows
+            self._beginnings.add(run.id)
+        versions.append(run.id)
+        self._before[run.id], self._versions[run.id] = before, versions
+        self._roots[run.id] = run.id
+
+    def before(self, run: UUID) -> UUID | None:
+        """The run that this one goes on with."""
+        return self._before[run]
+
+    def newest(self) -> UUID | None:
+        """The run with which the branch ends that is shown; None where there is no run."""
+        return next(reversed(self._before), None)
+
+    def end(self, run: UUID) -> UUID | None:
+        """The newest of a run and those that go on with it; None if there is no such run."""
+        if run not in self._roots:
+            return None
+        end = self._roots[run]
+        going_on = {end}
+        for later, before in self._before.items():
+            if before in going_on:
+                going_on.add(later)
+                end = later
+        return end
+
+    def up_to(self, run: UUID | None) -> list[UUID]:
+        """The runs of the branch that ends with this one, the latest first."""
+        found = []
+        while run is not None:
+            found.append(run)
+            run = self._before.get(run)
+        return found
+
+    def off(self, branch: Iterable[UUID]) -> set[UUID]:
+        """The runs that are not on that branch, children too."""
+        on = set(branch)
+        return {run for run, root in self._roots.items() if root not in on}
+
+    def beginning(self, branch: Sequence[UUID]) -> UUID | None:
+        """The run with which that branch left another one; None if it is the first."""
+        return next((run for run in branch if run in self._beginnings), None)
+
+    def versions(self, run: UUID) -> list[UUID]:
+        """The runs of the versions of the message that has begun this one, the oldest first."""
+        return self._versions.get(run, [])
+
+
+def read(conversation: UUID) -> Branches | None:
+    """The branches of the conversation; None if there is but one. Blocks: call it in a thread."""
+    if not Conversation.objects.filter(pk=conversation, branched=True).exists():
+        return None
+    return read_all(conversation)
+
+
+def read_all(conversation: UUID) -> Branches:
+    """What follows on what, also where there is but one branch. Blocks: call it in a thread."""
+    runs = Run.objects.filter(conversation_id=conversation).order_by("created_at", "id")
+    rows = runs.values_list("id", "parent_id", "forked_from_id", "follows_id")
+    return Branches(BranchRun(*row) for row in rows.iterator())
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message begins a branch: as a version of that of a run, or behind another run.
+
+    `before` are the runs that it goes on with.
+    """
+
+    before: frozenset[UUID]
+    replaces: Run | None = None
+    follows: UUID | None = None
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What its run's row says of it."""
+        if self.replaces is not None:
+            return {"forked_from_id": self.replaces.id, "fork_position": 1}
+        return {"follows_id": self.follows}
+
+
+def find_place(conversation: UUID, replaces: str | None, follows: str | None) -> Place | None:
+    """Where a message goes that names one of these runs; None if that is where any would. Reads.
+
+    Raises:
+        NotFound: no message of the conversation has begun that run.
+    """
+    named = replaces or follows
+    if named is None:
+        return None
+    begun = Run.objects.filter(conversation_id=conversation, parent=None)
+    run = begun.filter(pk=named).first() if sql.is_uuid(named) else None
+    if run is None:
+        raise NotFound("There is no such run in this conversation.")
+    branches = read_all(conversation)
+    if replaces:
+        return Place(frozenset(branches.up_to(branches.before(run.id))), replaces=run)
+    end = branches.end(run.id)
+    if end == branches.newest():
+        return None
+    return Place(frozenset(branches.up_to(end)), follows=end)

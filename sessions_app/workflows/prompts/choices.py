@@ -1,0 +1,217 @@
+"""Prompts that are answered by options."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
+
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
+
+from sessions_app.errors import Invalid
+from sessions_app.workflows.prompts.base import Given, Prompt, Response, as_text
+
+R = TypeVar("R", bound=Response, covariant=True)
+
+# What every client reads as the same: from there on JavaScript has no exact integers.
+MOST = 2**53
+Number = (
+    Annotated[int, Field(strict=True, gt=-MOST, lt=MOST)]
+    | Annotated[float, Field(strict=True, gt=-MOST, lt=MOST)]
+)
+Value = Annotated[str, Field(min_length=1, max_length=200)] | StrictBool | Number
+
+
+class Option(BaseModel):
+    """One choice. Without a label or an id its value stands in, as text.
+
+    An answer means it by its value, or by that as text: `true` and `3` are found by "true" and "3".
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = ""
+    label: str = ""
+    value: Value
+    description: str = ""
+    # A destructive choice is never focused by default and looks like one.
+    destructive: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, given: Any) -> Any:
+        if isinstance(given, str | bool | int | float):
+            given = {"value": given}
+        if not isinstance(given, dict) or ("id" in given and "label" in given):
+            return given
+        if isinstance(given.get("value"), str | bool | int | float):
+            text = as_text(given["value"])
+            given = {"id": text, "label": text, **given}
+        return given
+
+    @property
+    def text(self) -> str:
+        """Its value as text: what a form sends for it."""
+        return as_text(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceResponse(Response):
+    """`value` is the chosen option's value, of the type that the prompt gave it."""
+
+    option: Option
+
+
+@dataclass(frozen=True, slots=True)
+class CheckboxResponse(Response):
+    """`values` are the chosen options', in the prompt's order; `value` joins them by ", "."""
+
+    options: tuple[Option, ...]
+
+    @property
+    def values(self) -> list[Any]:
+        """The chosen values, of the types that the prompt gave them."""
+        return [option.value for option in self.options]
+
+
+class _WithOptions(Prompt[R]):
+    """A prompt with named choices."""
+
+    min_options: ClassVar[int] = 1
+    max_options: ClassVar[int] = 100
+
+    # A plain value is short for an option with that value, which is what becomes of it. Type
+    # checkers take a list of either where a sequence of both is wanted; a list is quick to dump.
+    options: Annotated[
+        Sequence[Option | Value],
+        GetPydanticSchema(lambda _, handler: handler(list[Option])),
+    ]
+
+    @property
+    def choices(self) -> list[Option]:
+        """The options, none of them short."""
+        return cast("list[Option]", self.options)
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _ordered(cls, given: Any) -> Any:
+        if isinstance(given, set | frozenset):
+            raise ValueError("a set has another order in each process; give a list")  # noqa: TRY004
+        return given
+
+    @field_validator("options")
+    @classmethod
+    def _distinct(cls, options: list[Option]) -> list[Option]:
+        if not cls.min_options <= len(options) <= cls.max_options:
+            wanted = (
+                f"exactly {cls.min_options}"
+                if cls.min_options == cls.max_options
+                else f"{cls.min_options} to {cls.max_options}"
+            )
+            raise ValueError(f"{cls.__name__} takes {wanted} options, not {len(options)}")
+        if len({option.text for option in options}) != len(options):
+            raise ValueError("two options have the same value")
+        return options
+
+    def find(self, answer: Given) -> Option:
+        """The option meant by its value, else its id, else its label.
+
+        Raises:
+            Invalid: there is none; lists those there are.
+        """
+        text = as_text(answer)
+        for name in ("text", "id", "label"):
+            for option in self.choices:
+                if getattr(option, name) == text:
+                    return option
+        offered = [option.text for option in self.choices]
+        raise Invalid(
+            format_lazy(
+                _("{answer} is not an option. Choose one of: {options}."),
+                answer=repr(text[:100]),
+                options=", ".join(offered),
+            ),
+            options=offered,
+        )
+
+
+class OneOption(_WithOptions[ChoiceResponse]):
+    """A prompt whose answer is one option."""
+
+    default: Value | None = None
+
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
+        given = [value] if value is not None else list(values or [])
+        if len(given) != 1:
+            chosen = len(given)
+            raise Invalid(format_lazy(_("Choose exactly one option, not {n}."), n=chosen))
+        return {"value": self.find(given[0]).value}
+
+    def respond(self, stored: dict[str, Any], **who: Any) -> ChoiceResponse:
+        option = self.find(stored["value"])
+        return ChoiceResponse(value=option.value, option=option, **who)
+
+
+class BinaryPrompt(OneOption):
+    """Asks to choose between two; label them with verbs."""
+
+    min_options = max_options = 2
+    input_type: Literal["binary_choice"] = "binary_choice"
+
+
+class RadioPrompt(OneOption):
+    """Asks to choose one of a few, all of them visible."""
+
+    input_type: Literal["radio"] = "radio"
+
+
+class DropdownPrompt(OneOption):
+    """Asks to choose one of many."""
+
+    input_type: Literal["dropdown"] = "dropdown"
+
+
+class CheckboxPrompt(_WithOptions[CheckboxResponse]):
+    """Asks to choose several."""
+
+    input_type: Literal["checkbox"] = "checkbox"
+    min_selected: int = Field(default=0, ge=0)
+    max_selected: int | None = Field(default=None, ge=1)
+    default: list[Value] | None = None
+
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
+        given = values
+        if given is None:
+            given = [] if value is None else self._listed(as_text(value))
+        chosen = {self.find(item).text for item in given}
+        if len(chosen) < self.min_selected:
+            few = _("Choose at least {least}; {n} are chosen.")
+            raise Invalid(format_lazy(few, least=self.min_selected, n=len(chosen)))
+        if self.max_selected is not None and len(chosen) > self.max_selected:
+            many = _("Choose at most {most}; {n} are chosen.")
+            raise Invalid(format_lazy(many, most=self.max_selected, n=len(chosen)))
+        return {"values": [option.value for option in self.choices if option.text in chosen]}
+
+    def _listed(self, text: str) -> list[str]:
+        """What a text names: one option, or several with commas between. Case does not matter."""
+        names = {
+            name.strip().casefold(): option.text
+            for option in reversed(self.choices)
+            for name in (option.label, option.id, option.text)
+        }
+        whole = [text] if text.strip().casefold() in names else text.split(",")
+        items = filter(None, (item.strip() for item in whole))
+        return [names.get(item.casefold(), item) for item in items]
+
+    def respond(self, stored: dict[str, Any], **who: Any) -> CheckboxResponse:
+        chosen = tuple(map(self.find, stored["values"]))
+        value = ", ".join(option.text for option in chosen)
+        return CheckboxResponse(value=value, options=chosen, **who)

@@ -1,0 +1,1 @@
+"""Prompts that are answered by a form. `prompts` imports it."""

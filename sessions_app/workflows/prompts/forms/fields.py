@@ -1,0 +1,120 @@
+"""The fields of a form: what is told of them to those who do not have its class."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.forms import BaseForm, Field, Widget
+from django.forms.utils import pretty_name
+from django.utils.choices import flatten_choices
+from pydantic import BaseModel, ConfigDict
+
+# By a class that the field is of, the nearest first.
+KINDS = {
+    "MultipleChoiceField": "choices",
+    "ModelMultipleChoiceField": "choices",
+    "ChoiceField": "choice",
+    "ModelChoiceField": "choice",
+    "BooleanField": "boolean",
+    "DecimalField": "number",
+    "FloatField": "number",
+    "IntegerField": "integer",
+    "DateTimeField": "datetime",
+    "SplitDateTimeField": "datetime",
+    "DateField": "date",
+    "TimeField": "time",
+    "LinesField": "lines",
+    "EmailField": "email",
+    "URLField": "url",
+    "JSONField": "json",
+    "FileField": "file",
+}
+# Browsers have controls for these, which speak ISO 8601; Django's own follow a reader's language.
+NATIVE: dict[type[Widget], tuple[str, str]] = {
+    forms.DateInput: ("date", "%Y-%m-%d"),
+    forms.TimeInput: ("time", "%H:%M"),
+    forms.DateTimeInput: ("datetime-local", "%Y-%m-%dT%H:%M"),
+}
+
+
+class FormField(BaseModel):
+    """A field of a form, in words for clients that show it themselves.
+
+    `choices` are those that the form has always, as value and label.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    label: str
+    type: str
+    required: bool
+    help_text: str = ""
+    choices: list[tuple[str, str]] = []
+
+
+def described(form: type[BaseForm]) -> list[FormField]:
+    """The fields of the class, without making a form: that may read the database."""
+    return [_described(name, field) for name, field in _fields(form).items()]
+
+
+def initial_values(form: type[BaseForm], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given values, and what the class itself proposes beside them, where that is the same
+    always; as the form cleans them, so that who changes nothing is told to have changed nothing.
+
+    Raises:
+        ValueError: the form has no field of that name.
+    """
+    fields = _fields(form)
+    if unknown := given.keys() - fields:
+        raise ValueError(f"{form.__qualname__} has no field {min(unknown)!r}")
+    own = {name: field.initial for name, field in fields.items() if not callable(field.initial)}
+    return {
+        name: _cleaned(fields[name], value)
+        for name, value in {**own, **given}.items()
+        if value is not None
+    }
+
+
+def _cleaned(field: Field, value: Any) -> Any:
+    # The one would read the database, the other is a value as it is.
+    if not isinstance(value, str) or isinstance(field, forms.ModelChoiceField | forms.JSONField):
+        return value
+    try:
+        return field.to_python(value)
+    except forms.ValidationError:  # the person sees it, and what is wrong with it
+        return value
+
+
+def use_native(form: BaseForm) -> None:
+    """Have dates and times by the browser's controls, where the author says nothing else."""
+    for field in form.fields.values():
+        widget = field.widget
+        found = NATIVE.get(type(widget))
+        if found and "type" not in widget.attrs and not getattr(widget, "format", None):
+            widget.input_type, widget.format = found
+
+
+def _fields(form: type[BaseForm]) -> dict[str, Field]:
+    fields: dict[str, Field] = form.base_fields  # type: ignore[attr-defined] # its metaclass has it
+    return fields
+
+
+def _described(name: str, field: Field) -> FormField:
+    kinds = (KINDS.get(one.__name__) for one in type(field).__mro__)
+    return FormField(
+        name=name,
+        label=str(field.label or pretty_name(name)),
+        type=next(filter(None, kinds), "text"),
+        required=field.required,
+        help_text=str(field.help_text),
+        choices=_choices(field),
+    )
+
+
+def _choices(field: Field) -> list[tuple[str, str]]:
+    choices = getattr(field, "choices", None)
+    if not isinstance(choices, list | tuple):  # they are looked up when they are shown
+        return []
+    flat: list[tuple[Any, Any]] = list(flatten_choices(choices))
+    return [(str(value), str(label)) for value, label in flat if value != ""]

@@ -1,0 +1,174 @@
+"""A Django form from a pydantic model.
+
+Its JSON schema says what the fields are; what the model checks beyond that, it checks itself when
+the form is cleaned.
+"""
+
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from django import forms
+from pydantic import BaseModel, ValidationError
+
+# A text that may be longer has several lines.
+LINE = 200
+BY_FORMAT: dict[str, type[forms.Field]] = {
+    "date": forms.DateField,
+    "date-time": forms.DateTimeField,
+    "time": forms.TimeField,
+    "duration": forms.DurationField,
+    "uuid": forms.UUIDField,
+    "email": forms.EmailField,
+}
+BY_TYPE: dict[str, type[forms.Field]] = {
+    "boolean": forms.BooleanField,
+    "integer": forms.IntegerField,
+    "number": forms.FloatField,
+}
+LIMITS = {
+    "minimum": "min_value",
+    "maximum": "max_value",
+    "minLength": "min_length",
+    "maxLength": "max_length",
+}
+
+
+class Lines(forms.Textarea):
+    """One text that has all, or each as a value of its own, as programs send them."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        """All of them."""
+        return "\n".join(data.getlist(name)) if name in data else None
+
+
+class LinesField(forms.CharField):
+    """A list of texts, one a line."""
+
+    widget = Lines
+
+    def prepare_value(self, value: Any) -> Any:
+        """One a line."""
+        return "\n".join(map(str, value)) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        """The lines that are not empty."""
+        lines = value if isinstance(value, list) else str(value or "").splitlines()
+        return [line.strip() for line in lines if line.strip()]
+
+
+class OfModel(forms.Form):
+    """What is cleaned is valid for the model."""
+
+    model: ClassVar[type[BaseModel]]
+
+    def clean(self) -> dict[str, Any]:
+        """Have the model say what is wrong, beside the fields that it is about."""
+        super().clean()
+        if not self.errors:
+            try:
+                self.model.model_validate(self.cleaned_data)
+            except ValidationError as error:
+                for problem in error.errors(include_url=False):
+                    self._add(*problem["loc"], message=problem["msg"])
+        return self.cleaned_data
+
+    def _add(self, *place: str | int, message: str) -> None:
+        message = message.removeprefix("Value error, ")
+        if not place or place[0] not in self.fields:
+            self.add_error(None, message)
+            return
+        within = ".".join(map(str, place[1:]))
+        self.add_error(str(place[0]), f"{within}: {message}" if within else message)
+
+
+def form_class(form: type[forms.BaseForm] | type[BaseModel]) -> type[forms.BaseForm]:
+    """The class of the Django form."""
+    return _of_model(form) if issubclass(form, BaseModel) else form
+
+
+@lru_cache(maxsize=256)
+def _of_model(model: type[BaseModel]) -> type[forms.Form]:
+    """The form whose fields are the model's, under the names that it is validated by."""
+    schema = model.model_json_schema()
+    defs, infos = schema.get("$defs", {}), model.model_fields
+    titles = {info.validation_alias or name: info.title for name, info in infos.items()}
+    fields = {
+        name: _field(one, defs, titles.get(name))
+        for name, one in schema.get("properties", {}).items()
+    }
+    return type(model.__name__, (OfModel,), {**fields, "model": model})
+
+
+def _field(schema: dict[str, Any], defs: dict[str, Any], label: str | None) -> forms.Field:
+    every = [_resolved(one, defs) for one in schema.get("anyOf", [schema])]
+    kinds = [kind for kind in every if kind.get("type") != "null"]
+    default = schema.get("default")
+    is_optional = len(kinds) < len(every)
+    class_, options = _kind(kinds)
+    if is_optional and issubclass(class_, forms.CharField | forms.TypedChoiceField):
+        options["empty_value"] = None
+    may_be_empty = is_optional or default == ""
+    if kinds[0].get("type") == "array":  # how many there must be the model says
+        may_be_empty = True
+    if class_ is forms.TypedChoiceField and default is None:
+        options["choices"] = [("", "---------"), *options["choices"]]
+    if class_ is forms.BooleanField and is_optional:
+        class_ = forms.NullBooleanField
+    if class_ is forms.BooleanField or may_be_empty:
+        options["required"] = False
+    return class_(label=label, help_text=schema.get("description", ""), initial=default, **options)
+
+
+def _resolved(schema: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+    """Without references, on its first level and that of its items."""
+    if name := schema.get("$ref", "").rpartition("/")[2]:
+        schema = {**defs[name], **schema}
+    if "items" in schema:
+        schema = {**schema, "items": _resolved(schema["items"], defs)}
+    return schema
+
+
+def _kind(kinds: list[dict[str, Any]]) -> tuple[type[forms.Field], dict[str, Any]]:
+    """The field's class, and what it takes. What has none of its own is written as JSON."""
+    kind, names = kinds[0], [one.get("type") for one in kinds]
+    if names == ["number", "string"]:
+        return forms.DecimalField, _limits(kind)
+    if len(kinds) > 1:
+        return forms.JSONField, {}
+    if values := _values(kind):
+        return forms.TypedChoiceField, _choices(values)
+    if names == ["array"]:
+        items = kind.get("items", {})
+        if values := _values(items):
+            options = {**_choices(values), "widget": forms.CheckboxSelectMultiple}
+            return forms.TypedMultipleChoiceField, options
+        if items.get("type") == "string" and "format" not in items:
+            return LinesField, {}
+    elif names == ["string"]:
+        if found := BY_FORMAT.get(kind.get("format", "")):
+            return found, {}
+        return forms.CharField, {**_limits(kind), **_lines(kind)}
+    elif found := BY_TYPE.get(str(names[0])):
+        return found, _limits(kind)
+    return forms.JSONField, {}
+
+
+def _values(kind: dict[str, Any]) -> list[Any]:
+    return kind.get("enum") or ([kind["const"]] if "const" in kind else [])
+
+
+def _choices(values: list[Any]) -> dict[str, Any]:
+    """A choice for each; what is chosen is the value itself, which need not be a text."""
+    by_text = {str(value): value for value in values}
+    choices = [(text, text) for text in by_text]
+    return {"choices": choices, "coerce": lambda chosen: by_text[str(chosen)]}
+
+
+def _limits(kind: dict[str, Any]) -> dict[str, Any]:
+    return {LIMITS[name]: value for name, value in kind.items() if name in LIMITS}
+
+
+def _lines(kind: dict[str, Any]) -> dict[str, Any]:
+    if kind.get("maxLength", LINE + 1) <= LINE:
+        return {}
+    return {"widget": forms.Textarea(attrs={"rows": 3}), "strip": False}

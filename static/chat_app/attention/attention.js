@@ -1,0 +1,121 @@
+// Tells somebody who looks at none of the open pages that a new question waits: by a chime, by a
+// notification. Loaded only where that is switched on.
+
+import { Draft } from "../js/forms.js";
+import { chime, prepare } from "./chime.js";
+import { Lead } from "./lead.js";
+
+const PAGES = 4; // of the inbox: of more questions it is told that there are new ones, not which
+const FEW = 3; // new at once, and each has its own notification
+
+const main = document.getElementById("chat");
+// Which questions this browser knows. It outlives the page, which may not see them come.
+const record = new Draft("attention");
+const shown = new Map(); // by tag: a notification, and the ids of its questions
+
+let wanted = main.dataset.attention.split(/\s+/);
+let lead = null;
+let waiting = 0; // how many, as the socket tells it
+let before = 0; // as it was at the last look
+let isLooking = false;
+let isStale = false;
+
+/** Begin, with the connection that brings the page's news; `count` of them wait. */
+export function follow(connection, count) {
+  if (!navigator.locks) return; // the settings say so
+  waiting = before = count;
+  if (wanted.includes("chime")) prepare();
+  new BroadcastChannel("attention").onmessage = ({ data }) => {
+    wanted = data;
+    if (wanted.includes("chime")) prepare();
+  };
+  connection.addEventListener("frame", ({ detail: frame }) => {
+    if (frame.type !== "waiting_message") return;
+    waiting = frame.waiting;
+    look();
+  });
+  connection.addEventListener("state", ({ detail: { name } }) => {
+    if (name === "signedOut") for (const tag of shown.keys()) close(tag);
+  });
+  lead = new Lead(main.dataset.user, connection, look);
+}
+
+/** See what waits now, and tell what is new. */
+async function look() {
+  if (!lead?.isHere && !shown.size) return;
+  isStale = isLooking;
+  if (isLooking) return;
+  isLooking = true;
+  try {
+    await take(await load());
+  } catch {
+    // It comes with the next look.
+  }
+  isLooking = false;
+  if (isStale) look();
+}
+
+async function load(page = 1) {
+  const response = await fetch(`${main.dataset.waiting}?page=${page}`, {
+    headers: { "X-Background": "1" },
+  });
+  if (!response.ok) throw new Error(response.statusText);
+  const { prompts, more } = await response.json();
+  if (!more || page === PAGES) return { prompts, more };
+  const rest = await load(page + 1);
+  return { prompts: [...prompts, ...rest.prompts], more: rest.more };
+}
+
+async function take({ prompts, more }) {
+  const ids = prompts.map((each) => each.interaction_id);
+  for (const [tag, { of }] of shown) if (!of.some((id) => ids.includes(id))) close(tag);
+  const areMore = waiting > before;
+  before = waiting;
+  if (!lead.isHere) return;
+  const known = record.load();
+  record.save({ ids, more });
+  if (!known || (await lead.isSeen())) return;
+  const fresh = prompts.filter((each) => !known.ids.includes(each.interaction_id));
+  // Where not all are listed, one that is not known may only have moved up.
+  const isListed = !more && !known.more;
+  if (isListed ? !fresh.length : !areMore) return;
+  if (wanted.includes("chime")) chime();
+  if (!wanted.includes("notification")) return;
+  if (isListed && fresh.length <= FEW) for (const each of fresh) showQuestion(each);
+  else show("several", ids, "", main.dataset.inbox);
+}
+
+function showQuestion({ interaction_id: id, prompt }) {
+  const question = prompt.text.trim().split("\n")[0];
+  show(id, [id], question, main.dataset.prompt.replace(/0{8}[-0]+/, id));
+}
+
+/** One of the same tag takes the place of another, of whichever page. */
+function show(tag, of, question, url) {
+  const notification = new Notification(main.dataset.asks, {
+    tag,
+    // What would hide or reorder something in it.
+    body: question.replace(/[\p{Cc}\p{Bidi_Control}]/gu, ""),
+    lang: document.documentElement.lang,
+    dir: "auto",
+  });
+  notification.onclick = () => {
+    focus();
+    close(tag);
+    open(tag, url);
+  };
+  shown.set(tag, { notification, of });
+}
+
+function close(tag) {
+  shown.get(tag)?.notification.close();
+  shown.delete(tag);
+}
+
+/** Where its card is on this page, it is there; otherwise its own page is. */
+function open(id, url) {
+  const card = document.querySelector(`prompt-card[data-interaction="${id}"]`);
+  card?.click(); // it unfolds
+  if (card) card.querySelector("h2").focus();
+  else location.assign(url);
+}

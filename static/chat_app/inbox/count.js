@@ -1,0 +1,16 @@
+// How many questions wait, kept up to date on a page that hears nothing else.
+
+import { Connection } from "../js/connection.js";
+
+const count = document.getElementById("count");
+
+const connection = new Connection(() => {
+  const url = new URL(count.dataset.socket, location.href);
+  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  url.search = new URLSearchParams({ extended: true, waiting: true });
+  return url;
+});
+connection.addEventListener("frame", ({ detail: frame }) => {
+  if (frame.type === "waiting_message") count.textContent = frame.waiting || "";
+});
+connection.tryNow();

@@ -1,0 +1,306 @@
+// The inbox, and the page of one prompt. They work as they came from the server; this makes them
+// live: what is answered anywhere goes, what is asked comes, and what is being typed stays.
+
+import { begin, frame, given, isTouched, read } from "../js/forms.js";
+import { Connection, newId, Outbox } from "../js/connection.js";
+import { learn } from "../js/elements/clock.js";
+import "../js/elements/growtext.js";
+import { say } from "../js/words.js";
+
+// Buttons that have moved take no click for so long: it was aimed at what was there before.
+const GRACE = 400;
+// What waits for this person is told by the socket; what others do is looked for.
+const EVERY = { prompt: 3000 };
+const USUAL = 20_000;
+// Of many that have a question before them when it goes, not all look anew at once.
+const SPREAD = 1500;
+// Where what may no longer be answered has no place.
+const ANSWERABLE = new Set(["all", "mine", "groups"]);
+const SHOWN = { waiting: "reconnecting" };
+
+const main = document.getElementById("chat");
+const list = document.getElementById("entries");
+const place = document.getElementById("connection");
+const counter = document.getElementById("count");
+const title = document.title;
+
+const connection = new Connection(() => {
+  const url = new URL(main.dataset.socket, location.href);
+  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  url.search = new URLSearchParams({ extended: true, waiting: "inbox" });
+  return url;
+});
+const outbox = new Outbox(connection);
+
+let isLoading = false;
+let isStale = false;
+// What went since the last look began, which may still have it.
+const gone = new Set();
+
+/** Have what the server shows now. */
+async function refresh() {
+  isStale = isLoading;
+  if (isLoading) return;
+  isLoading = true;
+  gone.clear();
+  await load();
+  isLoading = false;
+  if (isStale) refresh();
+}
+
+async function load() {
+  try {
+    const response = await fetch(main.dataset.here, { headers: { "X-Background": "1" } });
+    if (response.redirected) connection.signedOut();
+    // A prompt that this person may no longer see is not there.
+    else if (response.status === 404) removeAll();
+    else if (response.ok) take(await response.text());
+  } catch {
+    // It comes with the next look.
+  }
+}
+
+function take(html) {
+  const fresh = new DOMParser().parseFromString(html, "text/html");
+  learn(fresh.getElementById("chat").dataset.now);
+  for (const id of ["alike", "none", "pages", "history"]) replacePart(id, fresh);
+  const listed = [...fresh.querySelectorAll("#entries > .entry")];
+  const wanted = listed.filter((each) => !gone.has(each.dataset.id));
+  const ids = new Set(wanted.map((each) => each.id));
+  const before = [...list.children].map((each) => each.id).join();
+  for (const entry of entries()) if (!ids.has(entry.id)) leave(entry);
+  for (const [index, one] of wanted.entries()) {
+    const shown = document.getElementById(one.id);
+    if (shown) update(shown, one);
+    else list.insertBefore(one, list.children[index] ?? null);
+  }
+  for (const card of cards()) if (!card.isBegun) begin(card);
+  if (before !== [...list.children].map((each) => each.id).join()) grace();
+  showProgress();
+}
+
+function replacePart(id, fresh) {
+  const [old, next] = [document.getElementById(id), fresh.getElementById(id)];
+  if (!old || !next || old.contains(document.activeElement)) return;
+  // What is open is being used; a token in it is another each time.
+  if (!old.querySelector("details[open]")) old.replaceChildren(...next.childNodes);
+}
+
+/** It waits no more: it goes, unless somebody has typed into it. */
+function leave(entry) {
+  const card = entry.querySelector("prompt-card");
+  if (card?.isSending || entry.querySelector(".stale")) return;
+  if (card && isTouched(card)) {
+    showUnused(entry, card, given(card));
+    return;
+  }
+  const hadFocus = entry.contains(document.activeElement);
+  const next = entry.nextElementSibling ?? entry.previousElementSibling;
+  entry.remove();
+  if (hadFocus) (next?.querySelector("h2") ?? list).focus({ preventScroll: true });
+}
+
+function removeAll() {
+  entries().forEach(leave);
+  document.getElementById("history")?.replaceChildren();
+  const isEmpty = !list.children.length;
+  if (isEmpty && list.dataset.part === "prompt") location.reload();
+}
+
+/** What is about it changes; its card stays, if it is in use. */
+function update(entry, fresh) {
+  if (entry.dataset.stamp === fresh.dataset.stamp || entry.querySelector(".stale")) return;
+  const card = entry.querySelector("prompt-card");
+  const keeps =
+    card && (card.isSending || isTouched(card) || card.contains(document.activeElement));
+  if (keeps && !fresh.querySelector("prompt-card")) {
+    if (card.isSending) return; // the word on what was sent comes first
+    if (isTouched(card)) showUnused(fresh, card, given(card));
+    entry.replaceWith(fresh);
+    return;
+  }
+  const [old, next] = [entry, fresh].map((each) => each.querySelector(".claims"));
+  const [to, later] = [old, next].map((each) => each.querySelector("[name=to]"));
+  const hadFocus = old.contains(document.activeElement);
+  if (to?.value && later) {
+    later.value = to.value;
+    later.closest("details").open = true;
+  }
+  old.replaceWith(next);
+  if (hadFocus) next.querySelector("button, summary")?.focus();
+  entry.querySelector(".meta").replaceWith(fresh.querySelector(".meta"));
+  if (!keeps) entry.querySelector(".place").replaceWith(fresh.querySelector(".place"));
+  entry.dataset.stamp = fresh.dataset.stamp;
+  entry.dataset.state = fresh.dataset.state;
+}
+
+/** In place of its card: what was given here and not used. */
+function showUnused(entry, card, text, why = "") {
+  const note = document.getElementById("stale").content.firstElementChild.cloneNode(true);
+  note.querySelector(".why").textContent = why;
+  note.querySelector(".given").textContent = text;
+  note.draft = card.draft;
+  const hadFocus = card.contains(document.activeElement);
+  entry.querySelector("form[data-claim]")?.remove();
+  const own = entry.querySelector("prompt-card");
+  if (own) {
+    const question = document.createElement("p");
+    question.className = "folded";
+    question.textContent = own.querySelector("h2").textContent;
+    own.replaceWith(question);
+  }
+  entry.querySelector(".place").append(note);
+  if (hadFocus) note.focus();
+}
+
+document.addEventListener("click", (event) => {
+  if (!event.target.matches("[data-dismiss]")) return;
+  const note = event.target.closest(".stale");
+  note.draft.save(null);
+  const entry = note.closest(".entry");
+  note.remove();
+  entry.dataset.stamp = "";
+  list.focus({ preventScroll: true });
+  refresh();
+});
+
+document.addEventListener("submit", (event) => {
+  const card = event.target.closest("prompt-card");
+  if (card) answer(event, card);
+  else if (event.target.matches("[data-claim]")) claim(event, event.target);
+});
+
+async function answer(event, card) {
+  const form = event.target;
+  if (form.dataset.type === "form" && !card.kind) return;
+  event.preventDefault();
+  if (card.isSending) return;
+  const [submitter, entry] = [event.submitter, card.closest(".entry")];
+  const found = card.kind ? card.kind.read(card, submitter) : read(form, submitter);
+  const problem = card.querySelector(".error");
+  problem.textContent = found ? "" : say("noAnswerYet");
+  if (!found) return;
+  card.isSending = true;
+  showProgress();
+  const word = card.kind?.isPosted(card)
+    ? await card.kind.post(card, submitter)
+    : await outbox.deliver(frame(card, newId(), found));
+  card.isSending = false;
+  if (word?.type === "ack_message") settled(entry, card, word, submitter);
+  else if (word) {
+    const { message } = word.content;
+    problem.textContent = card.kind?.refuse(card, message, word.details.errors) ?? message;
+  }
+  showProgress();
+}
+
+function settled(entry, card, { outcome, content }, submitter) {
+  if (["accepted", "duplicate", "voted"].includes(outcome)) {
+    card.draft.save(null);
+    card.querySelector("form").reset();
+    const hadFocus =
+      card.contains(document.activeElement) || document.activeElement === document.body;
+    const next = entry.nextElementSibling?.querySelector("h2");
+    document.getElementById("status").textContent = say(outcome === "voted" ? "voted" : "answered");
+    if (hadFocus) (next ?? list).focus({ preventScroll: true });
+    entry.dataset.stamp = "";
+    if (list.dataset.part !== "prompt") entry.remove();
+  } else {
+    const word = outcome === "claimed" ? "claimedBy" : "answeredBy";
+    const why = content?.by ? say(word, { name: content.by }) : say("notYours");
+    showUnused(entry, card, given(card) || submitter?.textContent.trim() || "", why);
+  }
+  grace();
+  refresh();
+}
+
+async function claim(event, form) {
+  event.preventDefault();
+  const problem = form.querySelector(".error");
+  problem.textContent = "";
+  const word = await outbox.deliver({
+    type: "claim_message",
+    id: newId(),
+    interaction_id: form.dataset.claim,
+    change: event.submitter?.value ?? "delegate",
+    to: form.elements.to.value.trim(),
+  });
+  if (word?.type === "error_message") {
+    problem.textContent = word.content.message;
+    return;
+  }
+  form.elements.to.value = "";
+  if (word) refresh();
+}
+
+function grace() {
+  list.dataset.moved = "";
+  setTimeout(() => {
+    delete list.dataset.moved;
+    showProgress();
+  }, GRACE);
+}
+
+function showProgress() {
+  const sending = say(connection.isOpen ? "sending" : "willSend");
+  for (const card of cards()) {
+    card.querySelector(".progress").textContent = card.isSending ? sending : "";
+    card.toggleAttribute("aria-busy", Boolean(card.isSending));
+    const isClosed = Boolean(card.isSending || "moved" in list.dataset);
+    for (const button of card.querySelectorAll(".buttons button")) button.disabled = isClosed;
+  }
+}
+
+function entries() {
+  return [...list.querySelectorAll(":scope > .entry")];
+}
+
+function cards() {
+  return [...list.querySelectorAll("prompt-card")];
+}
+
+function showWaiting(waiting) {
+  counter.textContent = waiting;
+  counter.hidden = !waiting;
+  document.title = waiting ? `(${waiting}) ${title}` : title;
+  document.querySelector("link[rel=icon]").href = waiting
+    ? main.dataset.needsYouIcon
+    : main.dataset.icon;
+}
+
+connection.addEventListener("frame", ({ detail }) => {
+  if (detail.type !== "waiting_message") return;
+  showWaiting(detail.waiting);
+  const left = ANSWERABLE.has(list.dataset.part) ? detail.gone : [];
+  setTimeout(refresh, left.length ? Math.random() * SPREAD : 0);
+  if (left.filter(goes).length) grace();
+});
+
+function goes(id) {
+  const entry = document.getElementById(`entry-${id}`);
+  gone.add(id);
+  if (entry) leave(entry);
+  return entry;
+}
+
+connection.addEventListener("state", ({ detail: { name, seconds } }) => {
+  place.dataset.state = name;
+  place.querySelector(".words").textContent = say(SHOWN[name] ?? name, { seconds });
+  place.querySelector("[data-try]").hidden = name !== "waiting" && name !== "offline";
+  place.querySelector("[data-sign-in-link]").hidden = name !== "signedOut";
+  showProgress();
+});
+place.querySelector("[data-try]").addEventListener("click", () => connection.tryNow());
+
+setInterval(() => document.hidden || refresh(), EVERY[list.dataset.part] ?? USUAL);
+document.addEventListener("visibilitychange", () => document.hidden || refresh());
+
+learn(main.dataset.now);
+cards().forEach(begin);
+showWaiting(Number(counter.textContent) || 0);
+if (main.dataset.attention) {
+  import("../attention/attention.js").then(({ follow }) =>
+    follow(connection, Number(counter.textContent)),
+  );
+}
+connection.tryNow();

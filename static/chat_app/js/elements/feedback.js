@@ -1,0 +1,48 @@
+// What a person thinks of an answer, sent without leaving the page. Loaded when it is first sent.
+
+import { say } from "../words.js";
+
+/** Send what was pressed, a thumb or the comment; the other stays as the server has it. */
+export async function give(form, pressed) {
+  const isThumb = pressed.matches(".thumb");
+  const data = new FormData(form, pressed);
+  if (isThumb) data.delete("comment");
+  const problem = form.querySelector(".error");
+  problem.textContent = "";
+  pressed.disabled = true;
+  const reason = await send(form, data);
+  pressed.disabled = false;
+  if (reason) problem.textContent = say("notSent", { reason });
+  else if (isThumb) press(form, data.get("reaction"));
+  else show(form, data.get("comment"));
+  if (isThumb && document.activeElement === document.body) pressed.focus({ preventScroll: true });
+}
+
+/** Why it was not taken; nothing if it was. */
+async function send(form, body) {
+  try {
+    const headers = { Accept: "application/json" };
+    const response = await fetch(form.action, { method: "POST", body, headers });
+    if (response.redirected) return say("signedOut");
+    if (response.ok) return "";
+    if (response.headers.get("Content-Type") !== "application/json") return `${response.status}`;
+    return (await response.json()).error;
+  } catch {
+    return say("lost");
+  }
+}
+
+function press(form, reaction) {
+  for (const thumb of form.querySelectorAll(".thumb")) {
+    const isPressed = thumb.dataset.thumb === reaction;
+    thumb.setAttribute("aria-pressed", isPressed);
+    thumb.value = isPressed ? "" : thumb.dataset.thumb;
+  }
+}
+
+function show(form, comment) {
+  form.querySelector(".said").textContent = comment.trim().split(/\s+/).join(" ");
+  const details = form.querySelector("details");
+  details.open = false;
+  details.querySelector("summary").focus({ preventScroll: true });
+}

@@ -1,0 +1,143 @@
+// The files of the message that is being written: uploaded at once, each by itself, and sent with
+// it by their ids. Loaded when somebody first does something on a page that takes files.
+
+import { say } from "../words.js";
+
+const form = document.getElementById("composer");
+const list = document.getElementById("files");
+const problem = document.getElementById("composer-error");
+const status = document.getElementById("status");
+const chooser = form.querySelector("[data-upload]");
+const uploads = new Set();
+const ITEM = `<input type="hidden" name="file_ids" disabled><span class="name" dir="auto"></span>
+  <span class="how"></span><button type="button" class="quiet" data-remove>×</button>`;
+
+document.getElementById("given").disabled = false;
+chooser.addEventListener("change", choose);
+choose(); // it may be what this was loaded for
+
+for (const name of ["dragover", "dragleave", "drop"]) {
+  addEventListener(name, (event) => {
+    const isOver = name === "dragover" && event.dataTransfer.types.includes("Files");
+    form.toggleAttribute("data-over", isOver);
+    if (isOver) event.preventDefault();
+    if (name === "drop") drop(event, event.dataTransfer);
+  });
+}
+
+list.addEventListener("click", (event) => {
+  const item = event.target.closest("[data-remove]")?.closest("li");
+  if (!item) return;
+  item.upload?.abort();
+  item.remove();
+  document.getElementById("text").focus({ preventScroll: true });
+  form.dispatchEvent(new Event("attached"));
+});
+
+function choose() {
+  attach([...chooser.files]);
+  chooser.value = "";
+}
+
+function drop(event, { files }) {
+  if (!files.length || chooser.closest("[hidden]")) return;
+  event.preventDefault();
+  attach([...files]);
+}
+
+/** Upload files, and show them as they come. */
+export function attach(files) {
+  if (files.length) problem.textContent = "";
+  for (const file of files) {
+    const upload = send(file, add(file.name, file.size));
+    uploads.add(upload);
+    upload.finally(() => uploads.delete(upload));
+  }
+}
+
+/** Show files that were uploaded before the page was loaded. */
+export function show(files) {
+  for (const { id, name, size } of files) keep(add(name, size), { id, name, size });
+}
+
+/** Wait until none is under way. */
+export function uploaded() {
+  return Promise.all(uploads);
+}
+
+function add(name, size) {
+  const item = document.createElement("li");
+  item.innerHTML = ITEM;
+  item.querySelector(".name").textContent = name;
+  item.querySelector(".how").textContent = sizeOf(size);
+  item.querySelector("[data-remove]").setAttribute("aria-label", say("remove", { name }));
+  list.append(item);
+  return item;
+}
+
+/** An `XMLHttpRequest`, which says how far it has come. Resolves however it ends. */
+function send(file, item) {
+  const body = new FormData();
+  body.append("csrfmiddlewaretoken", form.querySelector("[name=csrfmiddlewaretoken]").value);
+  body.append("file", file, file.name || "file");
+  const request = new XMLHttpRequest();
+  item.upload = request;
+  item.dataset.percent = 0;
+  request.upload.onprogress = ({ loaded, total }) => {
+    item.dataset.percent = Math.floor((100 * loaded) / total);
+    item.querySelector(".how").textContent = say("uploading", item.dataset);
+  };
+  return new Promise((resolve) => {
+    request.onloadend = () => {
+      finish(request, item, file);
+      resolve();
+    };
+    request.open("POST", chooser.dataset.upload);
+    request.setRequestHeader("Accept", "application/json");
+    request.send(body);
+  });
+}
+
+function finish(request, item, file) {
+  delete item.dataset.percent;
+  if (!item.isConnected) return; // removed meanwhile
+  const answer = parsed(request);
+  if (request.status === 201) {
+    keep(item, answer);
+    status.textContent = say("attached", answer);
+    form.dispatchEvent(new Event("attached"));
+    return;
+  }
+  item.remove();
+  const reason = answer?.error ?? say("uploadFailed", { name: file.name });
+  problem.textContent = say("notAttached", { reason });
+}
+
+function keep(item, { id, name, size }) {
+  const input = item.querySelector("input");
+  Object.assign(input.dataset, { name, size });
+  input.value = id;
+  input.disabled = false;
+  item.querySelector(".name").textContent = name;
+  item.querySelector(".how").textContent = sizeOf(size);
+}
+
+function parsed(request) {
+  try {
+    return JSON.parse(request.responseText);
+  } catch {
+    return null; // a page: of the sign-in, or of a proxy
+  }
+}
+
+function sizeOf(bytes) {
+  const units = ["byte", "kilobyte", "megabyte"];
+  const at = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  const format = {
+    style: "unit",
+    unit: units[at],
+    unitDisplay: at ? "short" : "long",
+    maximumFractionDigits: at && 1,
+  };
+  return new Intl.NumberFormat(document.documentElement.lang, format).format(bytes / 1024 ** at);
+}

@@ -1,0 +1,103 @@
+// What people type into forms: of a card what it sends, and drafts, which survive a reload.
+
+const main = document.getElementById("chat");
+
+/** A place for one draft: a plain object, or null. Storage may be full or forbidden: then none. */
+export class Draft {
+  constructor(...name) {
+    this.key = ["draft", main.dataset.user, ...name].join(":");
+  }
+
+  load() {
+    try {
+      return JSON.parse(localStorage.getItem(this.key));
+    } catch {
+      return null;
+    }
+  }
+
+  save(value) {
+    try {
+      if (value) localStorage.setItem(this.key, JSON.stringify(value));
+      else localStorage.removeItem(this.key);
+    } catch {
+      // Typing goes on without it.
+    }
+  }
+}
+
+/** Begin with a card: what was given before a reload comes back, and is kept from now on. */
+export function begin(card) {
+  card.isBegun = true;
+  const form = card.querySelector("form");
+  card.draft = new Draft("answer", card.dataset.interaction);
+  if (form.dataset.type === "form") {
+    import("./elements/formcard.js").then((kind) => {
+      card.kind = kind;
+      kind.begin(card);
+    });
+    return;
+  }
+  const kept = card.draft.load();
+  if (Array.isArray(kept) && !isTouched(card)) fill(form, kept);
+  card.querySelector("grow-text")?.fit?.();
+  form.addEventListener("input", () => card.draft.save(isTouched(card) ? allOf(form) : null));
+}
+
+/** Whether somebody has begun to answer here. */
+export function isTouched(card) {
+  if (card.querySelector("[data-type=form]")) return Boolean(card.kind?.isTouched(card));
+  const isChosen = [...card.querySelectorAll("input")].some(
+    (input) => input.type !== "hidden" && input.checked !== input.defaultChecked,
+  );
+  return (
+    isChosen ||
+    Boolean(card.querySelector("textarea")?.value || card.querySelector("select")?.value)
+  );
+}
+
+/** What is given, as people read it. */
+export function given(card) {
+  if (card.kind) return card.kind.given(card);
+  const chosen = [...card.querySelectorAll("input:checked ~ span")].map((each) =>
+    each.firstChild.textContent.trim(),
+  );
+  const option = card.querySelector("select")?.selectedOptions[0]?.textContent.trim();
+  return card.querySelector("textarea")?.value ?? option ?? chosen.join(", ");
+}
+
+/** The answer: `{text}` or `{values}`; null while there is none. */
+export function read(form, submitter) {
+  const data = new FormData(form);
+  if (data.has("several")) return { values: data.getAll("value") };
+  const text = submitter?.name === "value" ? submitter.value : data.get("value");
+  const isRequired = form.dataset.type !== "text" || form.querySelector("textarea").required;
+  return text == null || (isRequired && !text.trim()) ? null : { text };
+}
+
+/** The message that brings an answer. */
+export function frame(card, id, { text, values }) {
+  const interaction = card.dataset.interaction;
+  const shown = text ?? values.join(", ");
+  return {
+    type: "user_interaction_message",
+    id,
+    thread_id: interaction,
+    interaction_id: interaction,
+    conversation_id: main.dataset.conversation,
+    version: Number(card.dataset.version),
+    ...(values && { values }),
+    content: { messages: [{ role: "user", content: [{ type: "text", text: shown }] }] },
+  };
+}
+
+function allOf(form) {
+  return new FormData(form).getAll("value");
+}
+
+function fill(form, kept) {
+  for (const field of form.querySelectorAll("[name=value]")) {
+    if (field.matches("input")) field.checked = kept.includes(field.value);
+    else if (!field.matches("button")) field.value = kept[0];
+  }
+}

@@ -1,0 +1,51 @@
+// Copies code, or an answer as its Markdown. Loaded when somebody comes near a button for it.
+
+import { say } from "../words.js";
+
+const SHOWN = 2000; // ms
+
+/** Copy what the button is at, and say so. */
+export async function copy(button) {
+  try {
+    await write(button.form ? await markdown(button.form.action) : code(button));
+    announce("status", say("copied"));
+    button.dataset.copied = "";
+    setTimeout(() => delete button.dataset.copied, SHOWN);
+  } catch {
+    announce("alert", say("notCopied"));
+  }
+}
+
+async function markdown(address) {
+  const response = await fetch(address);
+  if (response.redirected || !response.ok) throw new Error(`text: ${response.status}`);
+  return response.text();
+}
+
+/** Code, with those of its parts that were cut off because it is long. */
+function code(button) {
+  const figures = [...button.closest(".body").querySelectorAll("figure")];
+  const [first, ...after] = figures.slice(figures.indexOf(button.closest("figure")));
+  const end = after.findIndex((figure) => !figure.matches(".rest"));
+  const parts = [first, ...(end < 0 ? after : after.slice(0, end))];
+  return parts.map((figure) => figure.querySelector("pre").textContent).join("");
+}
+
+async function write(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  // Over plain HTTP there is none.
+  const field = document.createElement("textarea");
+  const focused = document.activeElement;
+  field.className = "unseen";
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  const isCopied = document.execCommand("copy");
+  field.remove();
+  focused?.focus({ preventScroll: true });
+  if (!isCopied) throw new Error("not copied");
+}
+
+function announce(place, text) {
+  document.getElementById(place).textContent = text;
+}

@@ -1,0 +1,417 @@
+// The transcript. The server renders every item; here text is shown the moment it comes, as far as
+// it has no marks, and what the server made of it takes its place soon after. Of a text that grows
+// the server renders only the last block again: what is above it is on the page for good.
+
+const PACE = 250;
+const BURST_PACE = 50;
+const CHUNK = 25; // blocks of a long text that are put together
+const NEAR = 80; // px from the end that still count as being there
+const QUIET = 2000; // no more has come for so long: what was held back as unfinished is shown
+// What may be shown before the server has seen it: up to the first character that may be a mark.
+const PLAIN = /^[^\n|#*_~`[\]<>\\&]*/;
+const INLINE = "span, a, em, strong, s, br, hr, :not(pre) > code";
+const MARKS_A_LINE = /^\s*([-+=:]|\d+[.)]?)/;
+
+const items = document.getElementById("items");
+const scroller = document.getElementById("scroller");
+const newer = document.getElementById("newer");
+const main = document.getElementById("chat");
+const BREAKS = new Set([
+  "conversation_message",
+  "system_intermediate_message",
+  "system_interaction_message",
+  "assignment_message",
+]);
+
+/** Events: `part` (detail: the element that the server sent), `signedOut`. */
+export class Transcript extends EventTarget {
+  // All events up to `last` have arrived; all up to `covered` are in what the server rendered.
+  last = Number(items.dataset.last);
+  covered = this.last;
+  #from = Infinity; // the oldest sequence that has to be rendered anew
+  #runs = new Set(); // whose last text is to be rendered: only what the page does not have
+  #tails = []; // pieces of text that are not yet rendered
+  #breaks = new Map(); // run → sequence of its last item that is no text
+  #timer = 0;
+  #quiet = 0;
+  #drawing = 0;
+  #busy = false;
+  #nextAt = 0;
+  #failures = 0;
+
+  /** Take a frame of this conversation. One that was here before changes nothing. */
+  take(frame) {
+    const sequence = frame.sequence;
+    if (!Number.isInteger(sequence)) return;
+    const isNew = sequence > this.last;
+    this.last = Math.max(this.last, sequence);
+    if (frame.type === "system_response_message" && frame.status === "in_progress") {
+      if (isNew) this.#append(frame);
+      return;
+    }
+    if (sequence <= this.covered) return;
+    if (frame.type === "restart_message") return this.#cut(frame);
+    const isEnd = frame.type === "run_update_message" && frame.status === "complete";
+    const isBreak = BREAKS.has(frame.type);
+    if (isBreak && isNew) comesBelow();
+    if (isBreak) this.#breaks.set(frame.run_id, sequence);
+    this.refresh(isEnd || isBreak ? this.#endOfText(frame.run_id, sequence) : sequence, true);
+  }
+
+  /** Have the items from that sequence on rendered: soon, or at once where people wait for it. */
+  refresh(from = this.covered + 1, urgent = false) {
+    this.#from = Math.min(this.#from, from, this.covered + 1);
+    if (this.#busy) return;
+    clearTimeout(this.#timer);
+    const paced = this.#nextAt - (urgent ? PACE - BURST_PACE : 0);
+    this.#timer = setTimeout(() => this.#load(), Math.max(0, paced - Date.now()));
+  }
+
+  /** Load the part before the first item. */
+  async older(before) {
+    const part = await this.#fetch(`before=${before}`);
+    keepPlace(() => {
+      for (const item of part.querySelectorAll(":scope > [data-part=items] > *")) {
+        if (!document.getElementById(item.id)) place(item);
+      }
+      const older = part.querySelector("[data-part=older]").childNodes;
+      document.getElementById("older").replaceChildren(...older);
+    });
+  }
+
+  #append(frame) {
+    const item = `[data-run="${CSS.escape(frame.run_id)}"]`;
+    if (main.dataset.begins && !items.querySelector(item)) {
+      return this.refresh(); // the server knows whether it is on this branch
+    }
+    comesBelow();
+    this.#tails.push({
+      run: frame.run_id,
+      since: this.#breaks.get(frame.run_id) ?? 0,
+      sequence: frame.sequence,
+      text: frame.content.text ?? frame.content.output ?? "",
+    });
+    this.#runs.add(frame.run_id);
+    this.#drawing ||= requestAnimationFrame(() => this.#draw());
+    this.refresh();
+  }
+
+  /** Show what has come since the last animation frame. */
+  #draw() {
+    cancelAnimationFrame(this.#drawing);
+    this.#drawing = 0;
+    const groups = new Map();
+    for (const tail of this.#tails) {
+      const key = `${tail.run} ${tail.since}`;
+      if (groups.has(key)) groups.get(key).push(tail);
+      else groups.set(key, [tail]);
+    }
+    for (const tails of groups.values()) showTail(segmentOf(tails[0]), tails);
+    if (isFollowing) toEnd();
+  }
+
+  /** A run's text is complete: from where on it has to be rendered, so that nothing is held back. */
+  #endOfText(run, sequence) {
+    const item = lastText(run);
+    if (!item || item.dataset.sequence === "0") return sequence;
+    this.#runs.add(run);
+    return Math.min(sequence, Math.max(1, Number(item.dataset.sequence)));
+  }
+
+  /** The run's text from a sequence on was cut: its items are rendered anew. */
+  #cut(frame) {
+    const from = frame.content.from_sequence;
+    this.#tails = this.#tails.filter((tail) => tail.run !== frame.run_id || tail.sequence < from);
+    for (const item of items.querySelectorAll(`.text[data-run="${CSS.escape(frame.run_id)}"]`)) {
+      if (Number(item.dataset.sequence) < from) continue;
+      item.dataset.sequence = "0"; // whatever comes for it is newer
+      if (Number(item.dataset.first) >= from) item.querySelector(".body").replaceChildren();
+    }
+    this.refresh(from, true);
+  }
+
+  async #load(isQuiet = false) {
+    if (this.#busy) return;
+    this.#busy = true;
+    clearTimeout(this.#quiet);
+    const from = this.#from;
+    this.#from = Infinity;
+    const began = Date.now();
+    try {
+      this.#merge(await this.#fetch(this.#query(from, isQuiet)), from);
+      this.#failures = 0;
+      // Never spend most of the time on it.
+      this.#nextAt = Date.now() + Math.max(PACE, 3 * (Date.now() - began));
+    } catch {
+      this.#from = Math.min(this.#from, from);
+      this.#failures += 1;
+      this.#nextAt = Date.now() + Math.min(15_000, 500 * 2 ** this.#failures);
+    }
+    this.#busy = false;
+    if (this.#from < Infinity || this.last > this.covered) this.refresh();
+    else this.#showHeldLater();
+  }
+
+  /** What to ask for: of texts that grow, what is not on the page for good. */
+  #query(from, isQuiet) {
+    const query = new URLSearchParams({ from });
+    if (!isQuiet) query.set("hold", "1");
+    for (const run of this.#runs) {
+      const item = lastText(run);
+      if (from === 1 || !item || item.dataset.sequence === "0") continue; // it is begun anew
+      const open = item.querySelector(".open");
+      if (open) query.append("text", open.dataset.at);
+    }
+    this.#runs.clear();
+    return query;
+  }
+
+  /** Nobody knows whether more comes: after a moment the text is shown as if it were complete. */
+  #showHeldLater() {
+    const held = items.querySelectorAll(".open[data-held]");
+    if (!held.length) return;
+    this.#quiet = setTimeout(() => {
+      for (const open of held) {
+        if (!open.isConnected) continue;
+        this.#from = Math.min(
+          this.#from,
+          this.#endOfText(open.closest(".item").dataset.run, Infinity),
+        );
+      }
+      if (this.#from < Infinity) this.#load(true);
+    }, QUIET);
+  }
+
+  async #fetch(query) {
+    const branch = main.dataset.branch && `&branch=${main.dataset.branch}`;
+    const response = await fetch(`${main.dataset.items}?${query}${branch}`, {
+      headers: { "X-Background": "1" },
+    });
+    if (response.redirected) this.dispatchEvent(new Event("signedOut"));
+    // It was deleted, which its page says.
+    if (response.status === 204) location.reload();
+    if (response.redirected || response.status !== 200) {
+      throw new Error(`items: ${response.status}`);
+    }
+    const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
+    return document.adoptNode(parsed.body.firstElementChild);
+  }
+
+  #merge(part, from) {
+    const isOther = part.dataset.begins !== main.dataset.begins;
+    if (isOther && from > 1) {
+      this.#from = 1; // what the page has may be on another branch
+      return;
+    }
+    main.dataset.begins = part.dataset.begins;
+    for (const tail of items.querySelectorAll(".tail")) tail.remove();
+    for (const item of items.querySelectorAll("[data-temporary]")) item.remove();
+    const rendered = [...part.querySelector("[data-part=items]").children];
+    if (isOther || part.hasAttribute("data-skipped")) {
+      items.replaceChildren();
+      const older = part.querySelector("[data-part=older]").childNodes;
+      document.getElementById("older").replaceChildren(...older);
+    }
+    for (const item of rendered) {
+      const old = document.getElementById(item.id);
+      if (item.hasAttribute("data-continues")) this.#continue(old, item);
+      else if (!old) place(item);
+      else if (isChanged(old, item)) exchange(old, item);
+    }
+    for (const body of items.querySelectorAll(":scope > .text > .body")) bundle(body);
+    this.#removeEmptied(from);
+    this.covered = Math.max(this.covered, Number(part.dataset.last));
+    this.last = Math.max(this.last, this.covered);
+    this.#tails = this.#tails.filter((tail) => tail.sequence > this.covered);
+    this.dispatchEvent(new CustomEvent("part", { detail: part }));
+    this.#draw(); // last: what else came with the part may have made this smaller
+  }
+
+  /** Put what is new of a text in the place of its last block. */
+  #continue(old, item) {
+    const open = old?.querySelector(".open");
+    if (!open || old.dataset.sequence === "0") {
+      // Cut meanwhile: all of it is wanted.
+      this.#from = Math.min(this.#from, Number(item.dataset.first));
+      return;
+    }
+    const parts = [...item.querySelector(".body").children];
+    open.replaceWith(...parts.flatMap((part) => ["\n", part]));
+    old.dataset.sequence = item.dataset.sequence;
+    old.toggleAttribute("data-space", item.hasAttribute("data-space"));
+  }
+
+  /** Text that was cut and not begun anew is rendered no more. */
+  #removeEmptied(from) {
+    for (const item of items.querySelectorAll('.text[data-sequence="0"]')) {
+      if (Number(item.dataset.first) >= from) item.remove();
+    }
+  }
+}
+
+// Layout is read when the person scrolls, not when text comes. Who scrolls up stays there.
+let isFollowing = !document.getElementById("empty"); // which is read from its beginning
+let scrolledTo = 0;
+let shownHeight = 0; // in the frame before
+scroller.addEventListener("scroll", () => {
+  const [at, height] = [scroller.scrollTop, scroller.scrollHeight];
+  // What was out of sight has its real height only when it is seen: whoever went to the end that
+  // was shown is there, and where the height has changed it may be the browser that scrolls.
+  const isEnd = Math.min(height, shownHeight || height) - at - scroller.clientHeight < NEAR;
+  const isFar = height - at > 2 * scroller.clientHeight; // which the browser alone does not do
+  if (isEnd || (at < scrolledTo && (isFar || height === shownHeight))) isFollowing = isEnd;
+  if (isEnd) newer.hidden = true;
+  scrolledTo = at;
+});
+scroller.addEventListener("wheel", ({ deltaY }) => deltaY < 0 && stayHere(), { passive: true });
+const sizes = new ResizeObserver(() => {
+  if (isFollowing && items.firstElementChild) toEnd(); // else it is what can be begun with
+  shownHeight = scroller.scrollHeight;
+});
+for (const each of [scroller, items]) sizes.observe(each);
+newer.addEventListener("click", () => {
+  toEnd();
+  scroller.focus({ preventScroll: true }); // the button is gone
+});
+
+/** Whether the end of the transcript is shown when more comes. */
+export function isShowingEnd() {
+  return isFollowing;
+}
+
+/** Stay where the person is taken to, when more comes. */
+export function stayHere() {
+  isFollowing = false;
+}
+
+/** Show the end of the transcript, also when more comes. */
+export function toEnd() {
+  isFollowing = true;
+  newer.hidden = true;
+  scroller.scrollTop = scroller.scrollHeight;
+}
+
+/** Something new comes at the end: who is not there is told. */
+function comesBelow() {
+  if (isFollowing || !newer.hidden) return;
+  isFollowing = isAtEnd(); // also where what was below has gone
+  newer.hidden = isFollowing;
+}
+
+/** Change what is above, and let what is seen stay where it is. */
+function keepPlace(change) {
+  const top = scroller.getBoundingClientRect().top;
+  const seen = [...items.children].find((item) => item.getBoundingClientRect().bottom > top);
+  const before = seen?.getBoundingClientRect().top;
+  change();
+  if (seen) scroller.scrollTop += seen.getBoundingClientRect().top - before;
+  [scrolledTo, shownHeight] = [scroller.scrollTop, scroller.scrollHeight];
+}
+
+function isAtEnd() {
+  return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
+}
+
+/** Put blocks together that are complete: each box of a text costs something at each frame. */
+function bundle(body) {
+  const loose = body.querySelectorAll(":scope > :not(.chunk, .open)");
+  for (let start = 0; start + 2 * CHUNK <= loose.length; start += CHUNK) {
+    const chunk = document.createElement("div");
+    chunk.className = "chunk";
+    loose[start].before(chunk);
+    for (let each = start; each < start + CHUNK; each += 1) chunk.append(loose[each], "\n");
+  }
+}
+
+/** The items of a run, the newest first. */
+function* itemsOf(run) {
+  for (let item = items.lastElementChild; item; item = item.previousElementSibling) {
+    if (item.dataset.run === run) yield item;
+  }
+}
+
+/** The last text of a run, if it is its last item that the server has rendered. */
+function lastText(run) {
+  for (const item of itemsOf(run)) {
+    if (!("temporary" in item.dataset)) return item.matches(".text") ? item : null;
+  }
+  return null;
+}
+
+/** The run's text item that is being written where a piece comes, or a new one. */
+function segmentOf({ run, since, sequence }) {
+  let found = null;
+  for (const item of itemsOf(run)) {
+    if (Number(item.dataset.first) <= since) break;
+    if (item.matches(".text")) found = item;
+  }
+  if (found) return found;
+  const item = document.getElementById("tail").content.firstElementChild.cloneNode(true);
+  Object.assign(item.dataset, { first: sequence, sequence: sequence - 1, run, temporary: "" });
+  place(item);
+  return item;
+}
+
+/** Show what has come of a text since it was rendered, in one text node. */
+function showTail(segment, tails) {
+  const fresh = tails.filter((tail) => tail.sequence > Number(segment.dataset.sequence));
+  const text = PLAIN.exec(fresh.map((tail) => tail.text).join(""))[0];
+  const isHeld = segment.querySelector(".open[data-held]");
+  const isMark = "temporary" in segment.dataset && MARKS_A_LINE.test(text);
+  if (!text || isHeld || isMark) return;
+  let end = segment.querySelector(".open") ?? segment.querySelector(".body");
+  while (end.lastElementChild && !end.lastElementChild.matches(INLINE)) {
+    end = end.lastElementChild;
+  }
+  let tail = end.lastElementChild;
+  if (!tail?.matches(".tail")) {
+    tail = document.createElement("span");
+    tail.className = "tail";
+    end.append(tail);
+  }
+  // The space that ended the rendered text is not in it.
+  tail.textContent = ("space" in segment.dataset ? " " : "") + text;
+}
+
+/** Put an item at its place, which is by its first sequence. */
+function place(item) {
+  const first = Number(item.dataset.first);
+  let next = null;
+  for (let each = items.lastElementChild; each; each = each.previousElementSibling) {
+    if (Number(each.dataset.first) < first) break;
+    next = each;
+  }
+  items.insertBefore(item, next);
+}
+
+function isChanged(old, item) {
+  return old.dataset.sequence !== item.dataset.sequence || old.dataset.state !== item.dataset.state;
+}
+
+/** Let the new item take the old one's place; what is open, selected or scrolled in it stays so. */
+function exchange(old, item) {
+  const change = new CustomEvent("exchange", { detail: { old, item }, cancelable: true });
+  if (!items.dispatchEvent(change)) return; // somebody else has seen to it
+  if (old.matches(".text") && item.matches(".text")) {
+    exchangeChildren(old.querySelector(".body"), item.querySelector(".body"));
+    old.dataset.sequence = item.dataset.sequence;
+    old.toggleAttribute("data-space", item.hasAttribute("data-space"));
+    return;
+  }
+  const wasOpen = old.querySelector("details")?.open;
+  const hadFocus = old.contains(document.activeElement);
+  if (wasOpen && item.querySelector("details")) item.querySelector("details").open = true;
+  old.replaceWith(item);
+  if (hadFocus) (item.querySelector("summary, a, button") ?? item).focus({ preventScroll: true });
+}
+
+function exchangeChildren(old, fresh) {
+  const before = [...old.childNodes];
+  const after = [...fresh.childNodes];
+  let same = 0;
+  while (same < before.length && same < after.length && before[same].isEqualNode(after[same])) {
+    same += 1;
+  }
+  for (const node of before.slice(same)) node.remove();
+  old.append(...after.slice(same));
+}

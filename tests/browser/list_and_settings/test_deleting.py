@@ -1,0 +1,79 @@
+"""Deleting a conversation in a browser: undone by keys, told to other tabs, without script."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chat_page import begin, card, connected, state
+from tests.browser.test_looks import assert_accessible
+from tests.support.browser import Console, OpenPage
+
+pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_conversation_is_deleted_by_keys_and_had_back(open_page: OpenPage, scheme: str) -> None:
+    page = open_page("/c/", viewport={"width": 320, "height": 640}, color_scheme=scheme)
+    begin(page, "echo plum")
+    state(page, "completed")
+    page.goto("/c/")
+    connected(page)
+    page.get_by_role("button", name="Conversations").click()
+    page.locator("#list summary").focus()
+    page.keyboard.press("Enter")
+    page.locator("#list").get_by_role("button", name="Delete").press("Enter")
+    notice = page.locator(".deleted")
+    expect(notice).to_contain_text("echo plum is deleted.")
+    expect(page.get_by_role("button", name="Undo")).to_be_focused()
+    assert_accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    page.keyboard.press("Enter")
+    expect(page.locator(".user .bubble")).to_have_text("echo plum")
+    expect(page.locator(".deleted")).to_have_count(0)
+
+
+def test_another_tab_says_so_keeps_what_is_typed_and_has_the_way_back(
+    open_page: OpenPage,
+) -> None:
+    page = open_page("/c/")
+    begin(page, "approve 1")
+    expect(card(page)).to_have_count(1)
+    other = page.context.new_page()
+    other.goto(page.url)
+    connected(other)
+    other.locator("#text").fill("half a sent")
+    elsewhere = page.context.new_page()
+    elsewhere.goto("/c/")
+    connected(elsewhere)
+    expect(elsewhere).to_have_title("(1) Needs you – New conversation")
+    page.locator("#list summary").click()
+    page.get_by_role("button", name="Stop and delete").click()
+    expect(page.get_by_role("heading")).to_have_text("This conversation is deleted")
+    expect(other.get_by_role("heading")).to_have_text("This conversation is deleted")
+    expect(elsewhere).to_have_title("New conversation")
+    assert_accessible(other)
+    other.get_by_role("button", name="Undo").click()
+    state(other, "cancelled")
+    expect(other.locator("#text")).to_have_value("half a sent")
+    expect(card(other)).to_have_count(0)
+
+
+def test_without_script_a_conversation_is_deleted_and_had_back(
+    open_page: OpenPage, console: Console
+) -> None:
+    console.allow("status of 404")
+    with_script = open_page("/c/")
+    begin(with_script, "echo plum")
+    state(with_script, "completed")
+    old = open_page("/", java_script_enabled=False)
+    page = old.context.new_page()
+    page.goto("/c/")
+    page.locator("#list summary").click()
+    page.locator("#list").get_by_role("button", name="Delete").click()
+    expect(page.locator("#list .none")).to_have_text("No conversations yet.")
+    old.locator("#text").fill("too late")
+    old.get_by_role("button", name="Send").click()
+    expect(old.get_by_label("Your message was not sent:")).to_have_value("too late")
+    page.locator(".deleted").get_by_role("link", name="Close").click()
+    expect(page.locator(".deleted")).to_have_count(0)
+    old.get_by_role("button", name="Undo").click()
+    expect(old.locator(".user .bubble")).to_have_text("echo plum")

@@ -1,0 +1,145 @@
+"""What a reader chooses, in a browser: theme, size, Enter key; languages, also from the right."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat_page import begin, card, connected, state
+from tests.browser.test_looks import assert_accessible
+from tests.support.browser import OpenPage
+
+pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
+
+DARK, LIGHT = "rgb(19, 23, 22)", "rgb(247, 246, 243)"
+# Those of the page's boxes that lie over another, or out of the screen.
+OVERLAPS = """() => {
+  const shown = (each) => each.checkVisibility() && each.getBoundingClientRect().width > 1;
+  const rows = [...document.querySelectorAll(
+    ".top > *, .top .heading > *, #composer .field > *, #state > *, #sidebar > *, #list li > *,"
+    + " .buttons > *, prompt-card header > *",
+  )].filter(shown);
+  const faults = [];
+  for (const each of rows) {
+    const box = each.getBoundingClientRect();
+    if (box.left < -1 || box.right > innerWidth + 1) faults.push(`out: ${each.outerHTML}`);
+    for (const other of rows) {
+      if (other.parentElement !== each.parentElement || other === each) continue;
+      const its = other.getBoundingClientRect();
+      const wide = Math.min(box.right, its.right) - Math.max(box.left, its.left);
+      const high = Math.min(box.bottom, its.bottom) - Math.max(box.top, its.top);
+      const isMenu = each.localName === "details" || other.localName === "details";
+      if (wide > 1 && high > 1 && !isMenu) faults.push(`over: ${each.outerHTML}`);
+    }
+  }
+  const wide = document.documentElement.scrollWidth;
+  return wide > innerWidth ? [...faults, `wide: ${wide}`] : faults;
+}"""
+
+
+def assert_look(page: Page, colour: str, size: str) -> None:
+    expect(page.locator("body")).to_have_css("background-color", colour)
+    expect(page.locator("body")).to_have_css("font-size", size)
+
+
+def choose(page: Page, *labels: str) -> None:
+    page.get_by_role("link", name="Settings").click()
+    for label in labels:
+        page.get_by_label(label, exact=True).check()
+    page.get_by_role("button", name="Save").click()
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_theme_and_size_are_chosen_and_hold_against_the_system(
+    open_page: OpenPage, script: bool
+) -> None:
+    page = open_page(
+        "/c/",
+        color_scheme="light",
+        java_script_enabled=script,
+        viewport={"width": 320, "height": 640},
+    )
+    assert_look(page, LIGHT, "16px")
+    here = page.url
+    page.get_by_role("link", name="Settings").click()
+    if script:
+        assert_accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    page.go_back()
+    choose(page, "Dark", "Larger")
+    page.wait_for_url(here)  # with all its styles
+    assert_look(page, DARK, "20px")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    if script:
+        connected(page)
+        assert_accessible(page)
+    page.emulate_media(color_scheme="dark")
+    choose(page, "Light", "Normal")
+    assert_look(page, LIGHT, "16px")
+    choose(page, "As the system has it")
+    assert_look(page, DARK, "16px")
+
+
+def test_the_enter_key_breaks_the_line_where_that_is_chosen(open_page: OpenPage) -> None:
+    page = open_page("/c/")
+    connected(page)
+    choose(page, "begins a new line; Ctrl and Enter send")
+    connected(page)
+    field = page.locator("#text")
+    field.fill("echo one")
+    field.press("Enter")
+    field.press_sequentially("two")
+    expect(field).to_have_value("echo one\ntwo")
+    field.press("Control+Enter")
+    expect(page.locator(".user .bubble")).to_have_text("echo one\ntwo")
+    expect(field).to_have_value("")
+
+
+@pytest.mark.parametrize(
+    ("locale", "waits", "answered", "done", "stop"),
+    [
+        ("de-DE", "Braucht Sie", "aus dem Chat", "Fertig", "Anhalten"),
+        ("ja-JP", "回答待ち", "チャットから", "完了", "停止"),
+    ],
+)
+def test_a_question_is_walked_through_in_a_language(
+    open_page: OpenPage, locale: str, waits: str, answered: str, done: str, stop: str
+) -> None:
+    page = open_page("/c/", locale=locale)
+    assert page.locator("html").get_attribute("lang") == locale[:2]
+    begin(page, "approve 1")
+    expect(card(page)).to_have_count(1)
+    expect(page.locator("#state .words")).to_have_text(waits)
+    expect(page.locator("#state button")).to_have_text(stop)
+    expect(page).to_have_title(f"(1) {waits} – approve 1")
+    expect(page.locator("#list .state")).to_contain_text(waits[1:])
+    assert_accessible(page)
+    card(page).locator("button.primary").first.click()
+    expect(page.locator(".question .who")).to_contain_text(answered)
+    state(page, "completed")
+    expect(page.locator("#state .words")).to_have_text(done)
+    page.locator("#text").fill("x" * 32_001)
+    page.locator("#text").press("Enter")
+    expect(page.locator("#composer-error")).to_contain_text("32.001" if locale < "j" else "32,001")
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("direction", ["ltr", "rtl"])
+def test_nothing_lies_over_another_in_either_direction(
+    open_page: OpenPage, width: int, direction: str
+) -> None:
+    page = open_page("/c/", viewport={"width": width, "height": 740})
+    page.add_init_script(
+        f"addEventListener('DOMContentLoaded', () => {{ document.dir = '{direction}'; }})"
+    )
+    begin(page, "We publish the list", workflow="parallel_review")
+    expect(card(page)).to_have_count(3)
+    assert page.evaluate(OVERLAPS) == []
+    drawer = page.locator("button.menu")
+    if drawer.is_visible():
+        drawer.click()
+        assert page.evaluate(OVERLAPS) == []
+        page.keyboard.press("Escape")
+    begin(page, "200 a month at 3.5 % for 2 years", workflow="report")
+    state(page, "completed")
+    assert page.evaluate(OVERLAPS) == []
+    page.goto("/settings/")
+    assert page.evaluate(OVERLAPS) == []

@@ -1,0 +1,120 @@
+"""The list of conversations in a browser: its menu by keys, on a small screen, without script."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat_page import begin, card, connected, say, state
+from tests.browser.test_looks import assert_accessible
+from tests.support.browser import Console, OpenPage
+from tests.support.server import Server
+
+pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_waits_is_in_the_list_and_on_an_empty_page(open_page: OpenPage, scheme: str) -> None:
+    page = open_page("/c/", color_scheme=scheme)
+    begin(page, "We publish the list", workflow="parallel_review")
+    expect(card(page)).to_have_count(3)
+    page.goto("/c/")
+    connected(page)
+    page.locator("#list summary").click()
+    assert_accessible(page)
+    expect(page.locator("#list .others")).to_have_text("+2")
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.get_by_role("button", name="Conversations").click()
+    assert_accessible(page)
+    assert page.evaluate("document.getElementById('list').scrollWidth") <= 320
+    page.keyboard.press("Escape")
+    page.locator("#empty .elsewhere a").click()
+    expect(card(page)).to_have_count(3)
+
+
+def test_an_empty_page_is_read_from_its_beginning_and_the_message_of_another_tab_from_its_end(
+    open_page: OpenPage,
+) -> None:
+    page = open_page("/c/", viewport={"width": 320, "height": 568})
+    connected(page)
+    expect(page.get_by_role("heading", name="What do you want to do?")).to_be_in_viewport()
+    other = page.context.new_page()
+    other.goto(page.url)
+    connected(other)
+    other.locator("input[name=workflow][value=probe]").check()
+    say(other, "slowstream 200 0")
+    state(other, "completed")
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_contain_text("t199")
+    assert page.evaluate(
+        "() => { const { scrollTop, clientHeight, scrollHeight } = document.getElementById("
+        "'scroller'); return scrollHeight - clientHeight - scrollTop < 60; }"
+    )
+
+
+def test_the_menu_opens_by_keys_and_stays_open_while_the_list_changes(
+    page: Page, server: Server
+) -> None:
+    begin(page, "echo one")
+    state(page, "completed")
+    menu = page.locator("#list details")
+    page.locator("#list summary").focus()
+    page.keyboard.press("Enter")
+    expect(menu).to_have_attribute("open", "")
+    begin(page.context.new_page(), "echo two")
+    expect(menu).to_have_count(2, timeout=40_000)
+    expect(menu.filter(has_text="echo one")).to_have_attribute("open", "")
+
+
+def test_without_script_a_conversation_is_exported(open_page: OpenPage) -> None:
+    with_script = open_page("/c/")
+    begin(with_script, "echo plum")
+    state(with_script, "completed")
+    page = open_page("/", java_script_enabled=False)
+    page.locator("#list summary").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export as Markdown").click()
+    assert "> echo plum" in Path(download.value.path()).read_text()
+
+
+def test_a_conversation_is_renamed_by_keys_and_other_tabs_follow(open_page: OpenPage) -> None:
+    page = open_page("/c/", viewport={"width": 320, "height": 640})
+    begin(page, "echo plum")
+    state(page, "completed")
+    other = page.context.new_page()
+    other.goto(page.url)
+    connected(other)
+    page.get_by_role("button", name="Conversations").click()
+    page.locator("#list summary").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Rename").press("Enter")
+    title = page.get_by_label("Title")
+    expect(title).to_be_focused()
+    expect(title).to_have_value("echo plum")
+    assert_accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    title.fill("Plums <b>& pears</b> " + "w" * 150)
+    title.press("Enter")
+    expect(page.locator("#title")).to_contain_text("Plums <b>& pears</b>")
+    expect(page).to_have_title(re.compile("^Plums <b>& pears</b>"))
+    connected(page)  # and so its styles are there
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    expect(other.locator("#title")).to_contain_text("Plums", timeout=40_000)
+    expect(other).to_have_title(re.compile("^Plums"))
+
+
+def test_without_script_a_conversation_is_renamed(open_page: OpenPage, console: Console) -> None:
+    console.allow("status of 422")
+    with_script = open_page("/c/")
+    begin(with_script, "echo plum")
+    page = open_page("/", java_script_enabled=False)
+    page.locator("#list summary").click()
+    page.get_by_role("link", name="Rename").click()
+    page.get_by_label("Title").fill("\u200b")
+    page.get_by_role("button", name="Rename").click()
+    expect(page.get_by_role("alert")).to_have_text("The title is empty. Write one.")
+    page.get_by_label("Title").fill("Pears")
+    page.get_by_role("button", name="Rename").click()
+    expect(page.locator("#title")).to_have_text("Pears")
+    expect(page.locator("#list .title")).to_have_text("Pears")

@@ -1,0 +1,1 @@
+"""What it is like to read: long answers, long conversations, code, any script."""

@@ -1,0 +1,115 @@
+"""Code and answers, to be taken elsewhere."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat_page import begin, connected, say, state
+from tests.support.browser import OpenPage
+from tests.support.server import Server
+
+pytestmark = pytest.mark.formless  # what is copied does not depend on where its rows are
+
+CODE = "def f(x):\n    return '<b>' * 2  # so"
+ANSWER = f"**One**\n\n```python\n{CODE}\n```\n\n- [ ] two\n- [x] three"
+CLIPBOARD = "() => navigator.clipboard.readText()"
+
+
+@pytest.fixture
+def page(page: Page) -> Page:
+    """A page that may read what it has copied."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    return page
+
+
+def answered(page: Page, text: str = ANSWER) -> None:
+    begin(page, f"echo {text}")
+    state(page, "completed")
+    expect(page.locator("#items .tail")).to_have_count(0)
+
+
+def test_code_is_copied_as_it_was_written(page: Page) -> None:
+    answered(page)
+    figure = page.locator("#items figure")
+    expect(figure.locator("figcaption")).to_have_text("Python")
+    expect(figure.locator(".code-keyword")).to_have_text(["def", "return"])
+    button = figure.get_by_role("button", name="Copy the code")
+    button.click()
+    expect(page.locator("#status")).to_have_text("Copied")
+    assert page.evaluate(CLIPBOARD) == f"{CODE}\n"
+    expect(button).to_be_focused()
+
+
+def test_code_that_was_cut_because_it_is_long_is_copied_whole(page: Page) -> None:
+    code = "".join(f"value_{number} = {number}  # a line\n" for number in range(900))
+    answered(page, f"```python\n{code}```\n\n```python\nother\n```")
+    expect(page.locator("#items figure.rest")).not_to_have_count(0)
+    page.get_by_role("button", name="Copy the code").first.click()
+    expect(page.locator("#status")).to_have_text("Copied")
+    assert page.evaluate(CLIPBOARD) == code
+
+
+def test_an_answer_is_copied_as_its_markdown(page: Page) -> None:
+    answered(page)
+    button = page.get_by_role("button", name="Copy the answer as Markdown")
+    page.locator("#text").hover()
+    expect(page.locator("#items .copy")).to_have_css("opacity", "0")
+    page.locator("#items .text").hover()
+    expect(page.locator("#items .copy")).to_have_css("opacity", "1")
+    page.locator("#text").hover()
+    button.focus()
+    expect(page.locator("#items .copy")).to_have_css("opacity", "1")
+    page.keyboard.press("Enter")
+    expect(page.locator("#status")).to_have_text("Copied")
+    assert page.evaluate(CLIPBOARD) == ANSWER
+
+
+def test_where_nothing_hovers_the_button_is_always_there(open_page: OpenPage) -> None:
+    page = open_page("/c/", has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844})
+    connected(page)
+    page.locator("input[name=workflow][value=probe]").check()
+    page.locator("#text").fill(f"echo {ANSWER}")
+    page.get_by_role("button", name="Send").click()
+    state(page, "completed")
+    expect(page.locator("#items .copy")).to_have_css("opacity", "1")
+    box = page.locator("#items .copy button").bounding_box()
+    assert box is not None
+    assert min(box["width"], box["height"]) >= 44
+
+
+def test_what_cannot_be_copied_is_said(page: Page, server: Server) -> None:
+    answered(page)
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error()); }")
+    page.get_by_role("button", name="Copy the code").click()
+    expect(page.locator("#alert")).to_have_text("It could not be copied. Try again.")
+
+
+def test_over_plain_http_there_is_another_way(page: Page) -> None:
+    answered(page)
+    read = page.evaluate_handle("() => navigator.clipboard")
+    page.evaluate("() => Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    button = page.get_by_role("button", name="Copy the code")
+    button.click()
+    expect(page.locator("#status")).to_have_text("Copied")
+    expect(button).to_be_focused()
+    assert read.evaluate("clipboard => clipboard.readText()") == f"{CODE}\n"
+
+
+def test_without_the_script_the_markdown_is_a_page(open_page: OpenPage, page: Page) -> None:
+    answered(page)
+    plain = open_page(page.url, java_script_enabled=False)
+    plain.locator("#items .copy button").click()
+    expect(plain.locator("pre")).to_have_text(ANSWER)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_code_and_tasks_have_no_accessibility_fault(open_page: OpenPage, scheme: str) -> None:
+    page = open_page("/c/", color_scheme=scheme)
+    connected(page)
+    diff = '```diff\n@@ 1 @@\n-one\n+two\n```\n\n```json\n{"a": [1, true, "b"]}\n```'
+    answered(page, f"{ANSWER}\n\n{diff}")
+    say(page, "echo ```mermaid\nz\n```")
+    state(page, "completed")
+    page.locator("#items .text").last.hover()
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()

@@ -1,0 +1,169 @@
+"""An answer that becomes long: what it costs the page does not grow with it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.sync_api import CDPSession, Page, Response, expect
+
+from tests.browser.chat_page import begin, say, state
+from tests.support.server import Server
+
+# It is the script that is counted here, on a machine that it shares with all processes of a form.
+pytestmark = pytest.mark.formless
+CATCHING_UP = 60_000  # ms
+
+WATCH = """() => {
+  window.longTasks = 0;
+  new PerformanceObserver((list) => { window.longTasks += list.getEntries().length; })
+    .observe({ type: "longtask" });
+  window.frames_ = 0;
+  const count = () => { window.frames_ += 1; requestAnimationFrame(count); };
+  requestAnimationFrame(count);
+}"""
+
+
+# Bytes of one look at what is new.
+BOUND = 16_000
+
+
+@dataclass
+class Cost:
+    """What the page did meanwhile."""
+
+    sizes: list[int] = field(default_factory=list)
+    long_tasks: int = 0
+    frames: int = 0
+    layouts: int = 0
+    nodes: float = 0.0
+
+
+def is_small(response: Response) -> bool:
+    """Whether it brought what is new of an answer, and no more."""
+    return "/items/" in response.url and len(response.body()) < BOUND
+
+
+def metrics(session: CDPSession) -> dict[str, float]:
+    found = session.send("Performance.getMetrics")["metrics"]
+    return {metric["name"]: metric["value"] for metric in found}
+
+
+@contextmanager
+def watched(page: Page) -> Iterator[Cost]:
+    """Count what the page does."""
+    cost = Cost()
+
+    def add(response: Response) -> None:
+        if "/items/" in response.url:
+            cost.sizes.append(len(response.body()))
+
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    page.evaluate(WATCH)
+    session.send("HeapProfiler.collectGarbage")
+    before = metrics(session)
+    page.on("response", add)
+    yield cost
+    page.remove_listener("response", add)
+    session.send("HeapProfiler.collectGarbage")
+    after = metrics(session)
+    cost.long_tasks, cost.frames = page.evaluate("() => [window.longTasks, window.frames_]")
+    cost.layouts = int(after["LayoutCount"] - before["LayoutCount"])
+    cost.nodes = after["Nodes"] - before["Nodes"]
+
+
+def test_the_end_of_a_long_answer_costs_as_little_as_its_beginning(page: Page) -> None:
+    begin(page, "report 150000 4000 5")
+    for _ in range(2):  # it has caught up
+        with page.expect_response(is_small, timeout=CATCHING_UP):
+            pass
+    with watched(page) as cost:
+        page.wait_for_timeout(6000)
+    assert cost.sizes
+    assert max(cost.sizes) < BOUND
+    # Layout is read once for what came since the last frame.
+    assert cost.layouts <= cost.frames + 3 * len(cost.sizes)
+    assert cost.long_tasks * 10 < cost.frames
+    assert cost.nodes < 5000
+    assert page.locator("#items .text > .body > *").count() < 150
+    assert page.locator("#items .text .tail").count() <= 1
+    page.get_by_role("button", name="Stop").click()
+    state(page, "cancelled")
+
+
+RAW = """() => {
+  window.raw = [];
+  const marks = /\\*\\*|^#|^\\||```|\\]\\(|`/m;
+  const look = () => {
+    for (const body of document.querySelectorAll("#items .text .body")) {
+      const copy = body.cloneNode(true);
+      for (const code of copy.querySelectorAll("pre")) code.remove();
+      const found = marks.exec(copy.textContent);
+      if (found) window.raw.push(copy.textContent.slice(Math.max(0, found.index - 20)));
+    }
+  };
+  new MutationObserver(look).observe(document.getElementById("items"), {
+    subtree: true, childList: true, characterData: true,
+  });
+}"""
+
+
+def test_no_mark_is_shown_before_it_is_whole(page: Page, server: Server) -> None:
+    page.goto("/c/")
+    page.evaluate(RAW)
+    page.locator("input[name=workflow][value=probe]").check()
+    say(page, "report 0 500 15")
+    expect(page.locator("#items table")).to_have_count(2)
+    expect(page.locator("#items .tail")).not_to_have_count(0)
+    state(page, "completed")
+    assert page.evaluate("() => window.raw") == []
+    assert_page_is_rendered(page, server)
+
+
+def test_what_is_held_back_is_shown_when_no_more_comes(page: Page) -> None:
+    begin(page, "report 9 1 60000")
+    expect(page.locator("#items .text")).to_have_text("Part 1")
+    page.get_by_role("button", name="Stop").click()
+    state(page, "cancelled")
+
+
+def test_a_long_answer_is_the_same_after_a_reload(page: Page, server: Server) -> None:
+    begin(page, "report 20000 1000 2")
+    state(page, "completed")
+    assert_page_is_rendered(page, server)
+
+
+def assert_page_is_rendered(page: Page, server: Server) -> None:
+    """What has grown here is what the server makes of the whole."""
+    expect(page.locator("#items .tail")).to_have_count(0)
+    grown = " ".join(" ".join(page.locator("#items .body").all_inner_texts()).split())
+    page.reload()
+    expect(page.locator("#items .text")).not_to_have_count(0)
+    assert " ".join(" ".join(page.locator("#items .body").all_inner_texts()).split()) == grown
+
+
+def test_no_style_searches_what_holds_the_transcript(page: Page) -> None:
+    """`:has()` on it is asked again for each piece of text, and goes through all that is there."""
+    begin(page, "echo hello")
+    searched = page.evaluate(
+        r"""() => {
+          const found = [];
+          const items = document.getElementById("items");
+          const look = (rules) => {
+            for (const rule of rules) {
+              for (const [, subject] of (rule.selectorText ?? "").matchAll(
+                /([#.\w-]+)(?::not\()?:has\(/g,
+              )) {
+                for (const one of document.querySelectorAll(subject)) {
+                  if (one !== items && one.contains(items)) found.push(rule.selectorText);
+                }
+              }
+              look(rule.cssRules ?? []);
+            }
+          };
+          for (const sheet of document.styleSheets) look(sheet.cssRules);
+          return found;
+        }"""
+    )
+    assert searched == []

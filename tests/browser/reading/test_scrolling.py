@@ -1,0 +1,180 @@
+"""Above the end of the transcript: nothing moves, what comes is told, what was before is loaded."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.chat_page import begin, connected, state
+from tests.support.browser import Console, OpenPage
+
+pytestmark = pytest.mark.formless  # how the page scrolls does not depend on where its rows are
+
+PLACE = "each => each.getBoundingClientRect().top"
+AT_END = "each => each.scrollHeight - each.scrollTop - each.clientHeight < 2"
+SEEN = """() => {
+  const top = document.getElementById("scroller").getBoundingClientRect().top;
+  return [...document.querySelectorAll("#items > *")].find(
+    (item) => item.getBoundingClientRect().bottom > top).id;
+}"""
+
+# What stands in the middle, and where. The element itself may be put in anew as the run ends.
+MIDDLE = """() => {
+  const box = document.getElementById("scroller").getBoundingClientRect();
+  const seen = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+  return [seen.textContent.trim().slice(0, 40), Math.round(seen.getBoundingClientRect().top)];
+}"""
+
+
+def scroller(page: Page) -> Locator:
+    return page.locator("#scroller")
+
+
+def wait_for(page: Page, condition: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        page.wait_for_timeout(50)
+    assert condition()
+
+
+def scroll_up(page: Page, by: int) -> None:
+    """As a person does."""
+    scroller(page).hover()
+    before = scroller(page).evaluate("each => each.scrollTop")
+    page.mouse.wheel(0, -by)
+    wait_for(page, lambda: scroller(page).evaluate("each => each.scrollTop") < before)
+    page.wait_for_timeout(300)
+
+
+def test_who_reads_above_is_told_of_new_text_and_is_not_moved(page: Page) -> None:
+    newer = page.get_by_role("button", name="New text")
+    begin(page, "report 6000 1400 5")
+    expect(newer).not_to_be_visible()
+    # All that comes at once is there: the last of it is drawn anew as it grows.
+    expect(page.get_by_role("heading", name="Part 13", exact=True)).to_have_count(1)
+    wait_for(page, lambda: scroller(page).evaluate("each => each.scrollTop > 900"))
+    scroll_up(page, 600)
+    expect(newer).to_be_visible()
+    (seen, top), height = (
+        page.evaluate(MIDDLE),
+        scroller(page).evaluate("each => each.scrollHeight"),
+    )
+    wait_for(
+        page,
+        lambda: scroller(page).evaluate(
+            "(each, height) => each.scrollHeight > height + 300", height
+        ),
+    )
+    assert page.evaluate(MIDDLE) == [seen, pytest.approx(top, abs=2)]  # parts of a pixel add up
+    newer.click()
+    expect(newer).not_to_be_visible()
+    expect(scroller(page)).to_be_focused()
+    page.wait_for_timeout(500)
+    wait_for(page, lambda: scroller(page).evaluate(AT_END))
+    state(page, "completed")
+    wait_for(page, lambda: scroller(page).evaluate(AT_END))
+    expect(newer).not_to_be_visible()
+
+
+def test_who_comes_to_the_end_is_told_no_more(page: Page) -> None:
+    newer = page.get_by_role("button", name="New text")
+    begin(page, "report 6000 300 5")
+    wait_for(page, lambda: scroller(page).evaluate("each => each.scrollTop > 900"))
+    scroll_up(page, 600)
+    expect(newer).to_be_visible()
+    scroller(page).focus()
+    page.keyboard.press("End")
+    expect(newer).not_to_be_visible()
+
+
+def test_what_was_before_is_loaded_when_one_comes_near_and_nothing_moves(page: Page) -> None:
+    begin(page, "step 120")
+    state(page, "completed")
+    page.reload()
+    connected(page)
+    items = page.locator("#items > *")
+    before = items.count()
+    assert before <= 50
+    assert scroller(page).evaluate(AT_END)
+    moves = []
+    while page.locator("#older a").count():
+        count = items.count()
+        for place in (900, 40):  # as a person scrolls: not all at once
+            scroller(page).evaluate("(each, place) => { each.scrollTop = place; }", place)
+            page.wait_for_timeout(100)
+        seen = page.locator(f"#{page.evaluate(SEEN)}")
+        place = seen.evaluate(PLACE)
+        wait_for(page, lambda count=count: items.count() > count)  # type: ignore[misc] # a default
+        page.wait_for_timeout(200)
+        assert items.count() - count <= 100
+        moves.append(abs(seen.evaluate(PLACE) - place))
+    assert len(moves) > 1
+    assert max(moves) < 2, moves
+    firsts = page.eval_on_selector_all("#items > *", "all => all.map(e => Number(e.dataset.first))")
+    assert firsts == sorted(set(firsts))
+    assert len(firsts) == 242
+
+
+def test_a_short_page_is_filled(open_page: OpenPage) -> None:
+    page = open_page("/c/", viewport={"width": 1280, "height": 6000})
+    begin(page, "step 40")
+    state(page, "completed")
+    page.reload()
+    expect(page.locator("#items > *")).to_have_count(82)
+
+
+def test_an_earlier_part_that_does_not_come_is_said_and_can_be_asked_for(
+    page: Page, console: Console
+) -> None:
+    console.allow("net::ERR_FAILED")
+    begin(page, "step 40")
+    state(page, "completed")
+    page.reload()
+    connected(page)
+    page.route("**/items/?before=*", lambda route: route.abort())
+    scroller(page).evaluate("each => { each.scrollTop = 0; }")
+    expect(page.locator("#alert")).to_contain_text("The earlier part could not be loaded.")
+    page.unroute("**/items/?before=*")
+    page.get_by_role("link", name="Show earlier messages").click()
+    expect(page.locator("#items > *")).to_have_count(82)
+
+
+def test_without_the_script_there_is_a_link(open_page: OpenPage, page: Page) -> None:
+    begin(page, "step 40")
+    state(page, "completed")
+    plain = open_page(page.url, java_script_enabled=False)
+    plain.get_by_role("link", name="Show earlier messages").click()
+    expect(plain.locator("#items > .user")).to_have_count(1)
+
+
+SIDE = """(each) => {
+  const text = document.createRange();
+  text.selectNodeContents(each);
+  const found = text.getBoundingClientRect(), around = each.getBoundingClientRect();
+  return found.left - around.left < around.right - found.right ? "left" : "right";
+}"""
+HEBREW = "\u05e9\u05dc\u05d5\u05dd"
+ARABIC = "\u0645\u0631\u062d\u0628\u0627"
+
+
+def test_each_text_has_the_direction_of_its_script(page: Page) -> None:
+    table = f"| {ARABIC} | b |\n|---|---|\n| {ARABIC} | 2 |"
+    begin(page, f"echo # {HEBREW}\n\n{HEBREW} `x = 1`\n\nhello\n\n- {ARABIC}\n\n{table}\n\n- one")
+    state(page, "completed")
+    body = page.locator("#items .text .body")
+    side = {
+        each: body.locator(each).first.evaluate(SIDE) for each in ("h2", "p", "p >> nth=1", "li")
+    }
+    assert side == {"h2": "right", "p": "right", "p >> nth=1": "left", "li": "right"}
+    expect(body.locator("ul").first).to_have_css("direction", "rtl")
+    expect(body.locator("ul").last).to_have_css("direction", "ltr")
+    expect(body.locator("table")).to_have_css("direction", "rtl")
+    expect(body.locator("p code")).to_have_css("direction", "ltr")
+
+
+def test_a_message_has_the_direction_of_its_script(page: Page) -> None:
+    begin(page, f"echo {ARABIC}")
+    expect(page.locator("#items .bubble")).to_have_css("unicode-bidi", "plaintext")
+    state(page, "completed")
+    assert page.locator("#items .text .body p").evaluate(SIDE) == "right"

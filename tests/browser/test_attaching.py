@@ -1,0 +1,166 @@
+"""Files on a message, as a person gives them: chosen, pasted, dropped, and by the plain form."""
+
+import base64
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.chat_page import assert_page_is_log, begin, connected, say, state
+from tests.browser.test_looks import assert_accessible
+from tests.support.browser import Console, OpenPage
+from tests.support.server import Server
+
+pytestmark = pytest.mark.formless  # how it looks does not depend on where its rows are
+
+# A picture of one dot.
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+# What a clipboard or a hand brings, as a `DataTransfer`.
+CARRIED = """([names, text]) => {
+    const carried = new DataTransfer();
+    for (const name of names) carried.items.add(new File(["1,2"], name, { type: "text/csv" }));
+    if (text) carried.setData("text/plain", text);
+    return carried;
+}"""
+
+
+@pytest.fixture
+def page(open_page: OpenPage) -> Page:
+    """A new conversation."""
+    page = open_page("/c/")
+    connected(page)
+    page.locator("input[name=workflow][value=probe]").check()
+    return page
+
+
+def file(name: str = "a.csv", content: bytes = b"1,2") -> Any:
+    return {"name": name, "mimeType": "text/csv", "buffer": content}
+
+
+def choose(page: Page, *files: Any) -> None:
+    page.get_by_label("Attach files").set_input_files(list(files))
+
+
+def kept(page: Page, count: int) -> None:
+    """Wait until so many are uploaded."""
+    expect(page.locator("#files [name=file_ids]:enabled")).to_have_count(count)
+
+
+def test_chosen_files_are_sent_shown_and_can_be_saved(page: Page, server: Server) -> None:
+    choose(page, file(), file("dot.png", PNG))
+    kept(page, 2)
+    expect(page.locator("#files .how").first).to_have_text("3 bytes")
+    assert_accessible(page)
+    say(page, "files")
+    expect(page.locator("#files li")).to_have_count(0)
+    expect(page.locator("#items .text")).to_contain_text("a.csv text/csv 3")
+    state(page, "completed")
+    picture = page.locator(".user .files img")
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('.files img').naturalWidth === 1")
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="a.csv").click()
+    assert saved.value.suggested_filename == "a.csv"
+    assert saved.value.path().read_bytes() == b"1,2"
+    assert_accessible(page)
+    assert_page_is_log(page, server)
+    page.reload()
+    expect(page.locator(".user .files li")).to_have_count(2)
+    page.get_by_role("link", name="Edit").click()
+    expect(page.locator("#editing")).to_contain_text("Its files are sent with it.")
+
+
+def test_a_file_alone_is_a_message(page: Page) -> None:
+    choose(page, file())
+    kept(page, 1)
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#items .text")).to_contain_text("a.csv text/csv 3")
+    expect(page.locator("#title")).to_have_text("a.csv")
+
+
+def test_pasted_and_dropped_files_are_taken_and_copied_text_stays_text(page: Page) -> None:
+    for names, text in ((["pasted.csv"], ""), (["picture-of-a-cell.csv"], "a cell")):
+        carried = page.evaluate_handle(CARRIED, [names, text])
+        page.evaluate(
+            """carried => document.getElementById("text").dispatchEvent(new ClipboardEvent(
+                "paste", { clipboardData: carried, bubbles: true, cancelable: true }))""",
+            carried,
+        )
+    kept(page, 1)  # though the script that uploads them may have been on its way
+    carried = page.evaluate_handle(CARRIED, [["one.csv", "two.csv"], ""])
+    page.dispatch_event("#scroller", "dragover", {"dataTransfer": carried})
+    expect(page.locator("#composer")).to_have_attribute("data-over", "")
+    page.dispatch_event("#scroller", "drop", {"dataTransfer": carried})
+    kept(page, 3)
+    expect(page.locator("#composer[data-over]")).to_have_count(0)
+    assert page.locator("#files .name").all_text_contents() == ["pasted.csv", "one.csv", "two.csv"]
+    page.get_by_role("button", name="Remove one.csv").click()
+    say(page, "files")
+    expect(page.locator("#items .text")).to_contain_text("two.csv")
+    assert "one.csv" not in page.locator("#items").inner_text()
+
+
+def test_it_says_why_one_is_not_taken_and_sends_the_others(page: Page, console: Console) -> None:
+    console.allow("422")
+    choose(page, file(), file("page.html"))
+    expect(page.locator("#composer-error")).to_contain_text(
+        "Not attached: page.html is of a type that is not taken. Taken are: png,"
+    )
+    kept(page, 1)
+    say(page, "files")
+    expect(page.locator("#items .text")).to_contain_text("a.csv")
+
+
+def test_they_outlast_a_reload_and_wait_for_the_upload(page: Page) -> None:
+    page.locator("#text").fill("files")
+    choose(page, file())
+    kept(page, 1)
+    page.reload()
+    kept(page, 1)
+    expect(page.locator("#text")).to_have_value("files")
+    page.locator("input[name=workflow][value=probe]").check()
+    # Sent while the second is on its way.
+    held: list[Route] = []
+    page.route("**/files/", lambda route: held.append(route))
+    choose(page, file("late.csv"))
+    page.locator("#text").press("Enter")
+    expect(page.locator("#files [data-percent]")).to_have_count(1)
+    assert page.locator(".user").count() == 0
+    held[0].continue_()
+    expect(page.locator("#items .text")).to_contain_text("late.csv")
+    expect(page.locator("#items .text")).to_contain_text("a.csv")
+
+
+def test_an_upload_that_is_cut_off_is_said(page: Page, console: Console) -> None:
+    console.allow("ERR_FAILED")
+    page.route("**/files/", lambda route: route.abort())
+    choose(page, file())
+    expect(page.locator("#composer-error")).to_contain_text("The upload of a.csv was cut off.")
+    expect(page.locator("#files li")).to_have_count(0)
+
+
+def test_what_takes_none_offers_none(page: Page) -> None:
+    begin(page, "200 a month at 3.5 % for 2 years", workflow="report")
+    state(page, "completed")
+    expect(page.locator("#attach")).to_be_hidden()
+    page.reload()
+    expect(page.locator("#attach")).to_have_count(0)
+
+
+def test_it_works_without_the_script(open_page: OpenPage, console: Console) -> None:
+    console.allow("422")
+    page = open_page("/c/", java_script_enabled=False)
+    page.locator("input[name=workflow][value=probe]").check()
+    expect(page.get_by_label("Attach files")).to_be_visible()
+    choose(page, file(), file("page.html"))
+    page.locator("#text").fill("files")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#composer-error")).to_contain_text("page.html is of a type")
+    expect(page.get_by_label("a.csv")).to_be_checked()
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator(".user .files li")).to_have_count(1)
+    expect(page.locator(".user .bubble")).to_have_text("files")
+    page.get_by_role("link", name="Edit").click()
+    expect(page.locator("#editing .kept")).to_be_visible()

@@ -1,0 +1,197 @@
+"""Editing a message and trying an answer again: new branches, and the way back to the old ones."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat_page import begin, card, connected, say, shown, state
+from tests.browser.test_looks import assert_accessible
+from tests.support.browser import OpenPage
+from tests.support.server import Server
+
+
+def bubbles(page: Page, *texts: str) -> None:
+    """Wait until these are the messages on the page."""
+    expect(page.locator(".user .bubble")).to_have_text(list(texts))
+
+
+def edit(page: Page, text: str, new: str) -> None:
+    """Send another version of a message."""
+    start_editing(page, text)
+    page.locator("#text").fill(new)
+    page.locator("#text").press("Enter")
+
+
+def start_editing(page: Page, text: str) -> None:
+    """Have a message in the field."""
+    item = page.locator(".user", has=page.get_by_text(text, exact=True))
+    item.get_by_role("link", name="Edit").click()
+    expect(page.locator("#text")).to_have_value(text)
+
+
+def versions(page: Page, *words: str) -> None:
+    """Wait until the switches of the page say this."""
+    found = page.locator(".versions")
+    expect(found).to_have_count(len(words))
+    for index, each in enumerate(words):
+        expect(found.nth(index)).to_contain_text(each)
+
+
+def three_messages(page: Page) -> None:
+    begin(page, "echo a")
+    say(page, "echo b")
+    say(page, "echo c")
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_have_count(3)
+
+
+def test_an_edited_message_takes_the_place_of_what_followed(page: Page) -> None:
+    three_messages(page)
+    edit(page, "echo b", "echo b2")
+    bubbles(page, "echo a", "echo b2")
+    expect(page.locator("#items .text")).to_have_text(["a", "b2"])
+    expect(page.locator("#text")).to_have_value("")
+    expect(page.locator("#editing")).to_be_hidden()
+    say(page, "echo d")
+    expect(page.locator("#items .text")).to_have_text(["a", "b2", "d"])
+    page.reload()
+    bubbles(page, "echo a", "echo b2", "echo d")
+
+
+def test_versions_are_switched_and_an_older_one_gone_on_with(page: Page) -> None:
+    three_messages(page)
+    edit(page, "echo b", "echo b2")
+    bubbles(page, "echo a", "echo b2")
+    versions(page, "2 of 2")
+    page.get_by_role("link", name="Earlier version").click()
+    connected(page)
+    bubbles(page, "echo a", "echo b", "echo c")
+    versions(page, "1 of 2")
+    say(page, "echo d")
+    bubbles(page, "echo a", "echo b", "echo c", "echo d")
+    expect(page.locator("#items .text")).to_have_text(["a", "b", "c", "d"])
+    assert "?" not in page.url
+    page.reload()
+    bubbles(page, "echo a", "echo b", "echo c", "echo d")
+
+
+def test_an_answer_is_tried_again(page: Page) -> None:
+    begin(page, "echo a")
+    state(page, "completed")
+    page.get_by_role("button", name="Try again").click()
+    versions(page, "2 of 2")
+    bubbles(page, "echo a")
+    expect(page.locator("#items .text")).to_have_text(["a"])
+    page.get_by_role("button", name="Try again").click()
+    versions(page, "3 of 3")
+
+
+def test_what_asks_on_the_branch_that_is_left_asks_no_more(page: Page) -> None:
+    begin(page, "ask")
+    expect(card(page)).to_have_count(1)
+    edit(page, "ask", "echo instead")
+    bubbles(page, "echo instead")
+    expect(card(page)).to_have_count(0)
+    state(page, "completed")
+    assert shown(page) == "instead"
+
+
+def test_another_tab_shows_the_new_branch_and_keeps_its_draft(page: Page) -> None:
+    three_messages(page)
+    other = page.context.new_page()
+    other.goto(page.url)
+    connected(other)
+    other.locator("#text").fill("a draft")
+    edit(page, "echo b", "echo b2")
+    bubbles(other, "echo a", "echo b2")
+    expect(other.locator("#items .text")).to_have_text(["a", "b2"])
+    expect(other.locator("#text")).to_have_value("a draft")
+
+
+def test_an_older_branch_stays_while_another_tab_goes_on(page: Page) -> None:
+    three_messages(page)
+    edit(page, "echo b", "echo b2")
+    bubbles(page, "echo a", "echo b2")
+    other = page.context.new_page()
+    other.goto(page.url)
+    connected(other)
+    other.get_by_role("link", name="Earlier version").click()
+    connected(other)
+    begun = "slowstream 40 20"
+    say(page, begun)
+    expect(page.locator("#items .text").last).to_contain_text("t39")
+    state(other, "completed")
+    bubbles(other, "echo a", "echo b", "echo c")
+    assert shown(other) == "a b c"
+
+
+def test_cancelled_editing_brings_the_draft_back(page: Page) -> None:
+    three_messages(page)
+    page.locator("#text").fill("a draft")
+    start_editing(page, "echo a")
+    expect(page.locator("#editing")).to_be_visible()
+    page.locator("#text").press("Escape")
+    expect(page.locator("#text")).to_have_value("a draft")
+    expect(page.locator("#editing")).to_be_hidden()
+    start_editing(page, "echo a")
+    start_editing(page, "echo b")
+    page.locator("#editing").get_by_role("link", name="Cancel").click()
+    expect(page.locator("#text")).to_have_value("a draft")
+    page.reload()
+    expect(page.locator("#text")).to_have_value("a draft")
+
+
+def test_editing_outlives_a_reload(page: Page) -> None:
+    three_messages(page)
+    page.locator("#text").fill("a draft")
+    start_editing(page, "echo b")
+    page.locator("#text").fill("echo b2")
+    page.reload()
+    expect(page.locator("#editing")).to_be_visible()
+    page.locator("#text").press("Enter")
+    bubbles(page, "echo a", "echo b2")
+    expect(page.locator("#text")).to_have_value("a draft")
+
+
+def test_what_is_edited_without_a_connection_is_sent_once_when_it_is_back(
+    page: Page, server: Server
+) -> None:
+    three_messages(page)
+    server.kill()
+    expect(page.locator("#connection")).to_contain_text("Reconnecting")
+    edit(page, "echo b", "echo b2")
+    expect(page.locator("#progress")).to_contain_text("Will be sent when connected")
+    server.restart()
+    bubbles(page, "echo a", "echo b2")
+    versions(page, "2 of 2")
+
+
+def test_all_of_it_works_without_the_script(page: Page, open_page: OpenPage) -> None:
+    three_messages(page)
+    plain = open_page(page.url, java_script_enabled=False)
+    plain.locator(".user", has_text="echo b").get_by_role("link", name="Edit").click()
+    expect(plain.locator("#text")).to_have_value("echo b")
+    expect(plain.locator("#editing")).to_be_visible()
+    plain.locator("#text").fill("echo b2")
+    plain.get_by_role("button", name="Send").click()
+    bubbles(plain, "echo a", "echo b2")
+    plain.get_by_role("link", name="Earlier version").click()
+    bubbles(plain, "echo a", "echo b", "echo c")
+    plain.locator(".note").last.get_by_role("button", name="Try again").click()
+    bubbles(plain, "echo a", "echo b", "echo c")
+    versions(plain, "1 of 2", "2 of 2")
+    plain.locator("#text").fill("echo d")
+    plain.get_by_role("button", name="Send").click()
+    bubbles(plain, "echo a", "echo b", "echo c", "echo d")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_versions_and_editing_are_for_everyone(open_page: OpenPage, scheme: str) -> None:
+    page = open_page("/c/", viewport={"width": 320, "height": 568}, color_scheme=scheme)
+    begin(page, "echo " + "w" * 100)
+    state(page, "completed")
+    page.get_by_role("button", name="Try again").click()
+    versions(page, "2 of 2")
+    start_editing(page, "echo " + "w" * 100)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert page.evaluate("document.getElementById('scroller').scrollWidth") <= 320
+    assert_accessible(page)

@@ -1,0 +1,50 @@
+"""How many questions wait: said by every tab, by the socket alone."""
+
+from playwright.sync_api import Page, WebSocket, expect
+
+from tests.browser.chat_page import begin, card, connected
+from tests.support.browser import Console, OpenPage
+
+HIDDEN = "Object.defineProperty(Document.prototype, 'hidden', { get: () => true })"
+
+
+def test_another_tab_that_is_hidden_follows_the_count(page: Page, console: Console) -> None:
+    console.allow("net::ERR_FAILED")  # the list is not to be had: it could tell too
+    other = page.context.new_page()
+    other.add_init_script(HIDDEN)
+    other.route("**/conversations/**", lambda route: route.abort())
+    other.goto("/c/new-one/")
+    connected(other)
+    expect(other).to_have_title("New conversation")
+    plain = other.locator("link[rel=icon]").get_attribute("href")
+    begin(page, "ask")
+    expect(other).to_have_title("(1) Needs you – New conversation")
+    expect(other.locator("link[rel=icon]")).not_to_have_attribute("href", plain or "")
+    card(page).locator("textarea").fill("x")
+    card(page).get_by_role("button", name="Answer").click()
+    expect(other).to_have_title("New conversation")
+    expect(other.locator("link[rel=icon]")).to_have_attribute("href", plain or "")
+
+
+def test_the_settings_follow_it_too(page: Page) -> None:
+    settings = page.context.new_page()
+    settings.goto("/settings/")
+    expect(settings.locator("#count")).to_be_empty()
+    begin(page, "ask")
+    expect(settings.locator("#count")).to_have_text("1")
+
+
+def test_a_page_whose_timers_come_once_a_minute_stays_connected(open_page: OpenPage) -> None:
+    """As browsers have it with a page that is hidden for a while."""
+    sockets: list[WebSocket] = []
+    page = open_page(None)
+    page.on("websocket", lambda socket: sockets.append(socket))
+    page.clock.install()
+    page.goto("/c/")
+    connected(page)
+    [socket] = sockets
+    for _minute in range(3):
+        with socket.expect_event("framereceived"):  # the answer to its ping
+            page.clock.fast_forward(60_000)
+    connected(page)
+    assert len(sockets) == 1

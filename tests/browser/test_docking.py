@@ -1,0 +1,111 @@
+"""A question at its place in the transcript: in sight, out of sight, and on short screens."""
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.chat_page import begin, card, connected, say, state
+from tests.support.browser import OpenPage
+
+pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
+
+SHORT = [(640, 400), (320, 256), (390, 380)]  # twice the size; a phone over its keyboard
+IS_IN_SIGHT = """control => {
+  const box = control.getBoundingClientRect();
+  const at = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+  return box.top >= 0 && box.bottom <= innerHeight && control.contains(at);
+}"""
+
+
+def in_sight(control: Locator) -> bool:
+    """Whether a click in its middle would press it, and all of it is on the screen."""
+    expect(control).to_be_enabled()
+    return bool(control.evaluate(IS_IN_SIGHT))
+
+
+def to_top(page: Page) -> None:
+    page.locator("#scroller").evaluate("scroller => { scroller.scrollTop = 0; }")
+
+
+@pytest.mark.parametrize(("width", "height"), SHORT)
+def test_the_controls_of_a_question_are_in_sight_on_a_short_screen(
+    open_page: OpenPage, width: int, height: int
+) -> None:
+    page = open_page("/c/", viewport={"width": width, "height": height})
+    begin(page, "slowstream 300 1")
+    state(page, "completed")
+    say(page, "approve 1")
+    for name in ("continue", "cancel"):
+        assert in_sight(card(page).get_by_role("button", name=name))
+    assert in_sight(page.locator("#text"))
+    begin(page, "Release 2.0", workflow="parallel_review")
+    expect(card(page)).to_have_count(3)
+    assert in_sight(card(page).first.get_by_role("button", name="Answer"))
+
+
+def test_a_question_is_docked_while_its_place_is_out_of_sight(page: Page) -> None:
+    begin(page, "slowstream 3000 0")
+    state(page, "completed")
+    say(page, "ask")
+    expect(card(page)).not_to_have_attribute("data-docked", "")
+    card(page).locator("textarea").fill("typed")
+    to_top(page)
+    expect(card(page)).to_have_attribute("data-docked", "")
+    expect(card(page).locator("textarea")).to_be_focused()
+    assert in_sight(card(page).get_by_role("button", name="Answer"))
+    expect(page.locator("#stage").get_by_text("prompt-1")).to_have_count(1)  # it is said once
+    card(page).get_by_role("link", name="Show").click()
+    expect(card(page)).not_to_have_attribute("data-docked", "")
+    expect(card(page).locator("textarea")).to_have_value("typed")
+
+
+def test_of_several_questions_one_is_open_and_all_can_be(page: Page) -> None:
+    begin(page, "Release 2.0", workflow="parallel_review")
+    expect(card(page)).to_have_count(3)
+    answers = card(page).get_by_role("button", name="Answer")
+    expect(answers.filter(visible=True)).to_have_count(1)
+    expect(card(page).first).to_contain_text("1 of 3")
+    card(page).first.get_by_role("button", name="Next").click()
+    expect(card(page).nth(1).locator("h2")).to_be_focused()
+    expect(card(page).nth(1).get_by_role("radio").first).to_be_visible()
+    expect(card(page).first.get_by_role("radio").first).not_to_be_visible()
+    card(page).nth(1).get_by_role("button", name="Show all").click()
+    expect(answers.filter(visible=True)).to_have_count(3)
+    card(page).nth(1).get_by_role("button", name="Show all").click()
+    expect(answers.filter(visible=True)).to_have_count(1)
+
+
+def test_an_answer_leads_on_to_the_next_question(page: Page) -> None:
+    begin(page, "Release 2.0", workflow="parallel_review")
+    expect(card(page)).to_have_count(3)
+    for left in (3, 2, 1):
+        expect(card(page)).to_have_count(left)
+        card(page).first.get_by_role("radio").first.check()
+        card(page).first.get_by_role("button", name="Answer").click()
+        if left > 1:
+            expect(card(page)).to_have_count(left - 1)
+            expect(card(page).first.locator("h2")).to_be_focused()
+    state(page, "completed")
+
+
+def test_a_deadline_says_what_comes_of_it(page: Page) -> None:
+    begin(page, "Release 2.0", workflow="parallel_review")
+    expect(card(page).first.locator(".deadline")).to_have_text("“Abstain” in 7 days")
+
+
+def test_what_is_chosen_outlives_a_reload(page: Page) -> None:
+    begin(page, "Release 2.0", workflow="parallel_review")
+    expect(card(page)).to_have_count(3)
+    card(page).first.get_by_role("radio").nth(1).check()
+    page.reload()
+    connected(page)
+    expect(card(page).first.get_by_role("radio").nth(1)).to_be_checked()
+
+
+def test_without_the_script_all_questions_are_open(open_page: OpenPage, page: Page) -> None:
+    begin(page, "Release 2.0", workflow="parallel_review")
+    expect(card(page)).to_have_count(3)
+    plain = open_page(page.url, java_script_enabled=False)
+    expect(card(plain).get_by_role("button", name="Answer").filter(visible=True)).to_have_count(3)
+    card(plain).last.get_by_role("radio").first.check()
+    card(plain).last.get_by_role("button", name="Answer").click()
+    expect(card(plain)).to_have_count(2)

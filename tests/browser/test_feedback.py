@@ -1,0 +1,78 @@
+"""Thumbs and a line at each answer: without a reload, without the script, by keys."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat_page import assert_page_is_log, begin, connected, say, state
+from tests.browser.test_looks import assert_accessible
+from tests.support.browser import Console, OpenPage
+from tests.support.server import Server
+
+pytestmark = pytest.mark.formless  # how it looks does not depend on where its rows are
+
+
+def given(server: Server) -> list[tuple[str, str]]:
+    rows = server.rows("SELECT reaction, comment FROM sessions_app_feedback")
+    return [(row["reaction"], row["comment"]) for row in rows]
+
+
+@pytest.fixture
+def page(open_page: OpenPage) -> Page:
+    """A page with an answer."""
+    page = open_page("/c/")
+    begin(page, "echo hello")
+    state(page, "completed")
+    return page
+
+
+def test_it_is_given_changed_and_taken_back_without_a_reload(page: Page, server: Server) -> None:
+    page.evaluate("window.isSame = true")
+    good, bad = (page.get_by_role("button", name=name) for name in ("Good answer", "Bad answer"))
+    good.focus()
+    page.keyboard.press("Enter")
+    expect(good).to_have_attribute("aria-pressed", "true")
+    expect(good).to_be_focused()
+    assert given(server) == [("👍", "")]
+    bad.click()
+    expect(bad).to_have_attribute("aria-pressed", "true")
+    expect(good).to_have_attribute("aria-pressed", "false")
+    page.get_by_text("Comment", exact=True).click()
+    page.get_by_label("Comment").fill("Too short.\nMuch.")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".feedback .said")).to_have_text("Too short. Much.")
+    assert given(server) == [("👎", "Too short. Much.")]
+    bad.click()
+    expect(bad).to_have_attribute("aria-pressed", "false")
+    assert given(server) == [("", "Too short. Much.")]
+    assert page.evaluate("window.isSame")
+    page.reload()
+    expect(page.locator(".feedback .said")).to_have_text("Too short. Much.")
+    say(page, "echo again")
+    expect(page.locator(".feedback")).to_have_count(2)
+    assert_page_is_log(page, server)
+    assert_accessible(page)
+
+
+def test_what_is_refused_is_said_beside_it(page: Page, console: Console, server: Server) -> None:
+    console.allow("422")
+    page.get_by_text("Comment", exact=True).click()
+    page.get_by_label("Comment").evaluate("field => field.removeAttribute('maxlength')")
+    page.get_by_label("Comment").fill("x" * 1025)
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".feedback .error")).to_contain_text("at most 1,024 are taken")
+    assert given(server) == []
+
+
+def test_it_works_without_the_script(page: Page, open_page: OpenPage, server: Server) -> None:
+    connected(page)
+    plain = open_page(page.url, java_script_enabled=False)
+    plain.get_by_role("button", name="Good answer").click()
+    pressed = plain.locator(".feedback [aria-pressed=true]")
+    expect(pressed).to_have_count(1)
+    plain.get_by_text("Comment", exact=True).click()
+    plain.get_by_label("Comment").fill("Fine.")
+    plain.get_by_role("button", name="Save").click()
+    expect(plain.locator(".feedback .said")).to_have_text("Fine.")
+    pressed.click()
+    expect(pressed).to_have_count(0)
+    assert given(server) == [("", "Fine.")]

@@ -1,0 +1,58 @@
+"""The corpus as the data of forms: it is an answer or is refused, and nothing else."""
+
+import json
+from typing import Any
+
+import pytest
+
+from sessions_app.errors import Invalid
+from sessions_app.storage.storable import storable
+from sessions_app.workflows import FormPrompt
+from sessions_app.workflows.prompts import dump_prompt, load_prompt
+from tests.hostile.attack.entries import hostile_json, texts
+from tests.runtime.forms.asked import Every, Model
+from tests.runtime.forms.test_form_prompts import GIVEN
+from tests.runtime.forms.test_models import LEAST
+
+FORMS: dict[type[Any], dict[str, Any]] = {Every: GIVEN, Model: LEAST}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_any_text_in_any_field_is_taken_or_refused(form: type[Any]) -> None:
+    prompt, good = FormPrompt(form, text="?"), FORMS[form]
+    for text in texts().values():
+        for field in prompt.fields:
+            for given in (text, [text, text], {text: text}):
+                take(prompt, {**good, field.name: given})
+        take(prompt, {**good, text: text})
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_any_json_is_taken_or_refused(form: type[Any]) -> None:
+    prompt = FormPrompt(form, text="?", proposal=True, reject="No")
+    for text in [*texts().values(), *(text for _, text in hostile_json())]:
+        take(prompt, text)
+        take(prompt, f'{{"text": {text}}}')
+
+
+def take(prompt: FormPrompt[Any], given: Any) -> None:
+    """What is taken is stored as it is, and read back as it was given."""
+    try:
+        stored = prompt.check(given, None)
+    except Invalid:
+        return
+    again = json.loads(json.dumps(stored))
+    assert storable(again) == again == stored
+    assert prompt.texts(again) or stored.get("rejected")
+    prompt.respond(again, by="", at=None, is_default=False)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_any_text_may_be_proposed(form: type[Any]) -> None:
+    for text in texts().values():
+        label = storable(text)[:100]
+        shown = {"text": label or "x", "submit": label, "reject": label}
+        prompt = FormPrompt(form, initial={"text": text}, proposal=True, **shown)
+        loaded = load_prompt(json.loads(dump_prompt(prompt)))
+        assert isinstance(loaded, FormPrompt)
+        assert "<script" not in loaded.make().as_div()

@@ -1,0 +1,32 @@
+"""A hundred people have their inbox open while one of them answers."""
+
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.inbox.people import make_group
+from tests.support.server import Server
+from tests.support.websocket import WsClient
+
+PEOPLE = 100
+
+
+@pytest.mark.timeout(180)
+async def test_each_hears_that_it_is_gone(server: Server) -> None:
+    people = server.create_users(PEOPLE)
+    make_group(server, people=people)
+    async with AsyncExitStack() as stack:
+        sockets = [
+            await stack.enter_async_context(WsClient(server, user=name, waiting="inbox"))
+            for name in people
+        ]
+        for each in sockets:
+            assert (await each.until("waiting_message", timeout=30))["waiting"] == 0
+        asker = await stack.enter_async_context(WsClient(server, "c", workflow="probe"))
+        await asker.message("assign managers")
+        for each in sockets:
+            assert (await each.until("waiting_message", timeout=30))["waiting"] == 1
+        [asked] = server.rows("SELECT id FROM sessions_app_interaction")
+        await sockets[0].answer("yes", interaction_id=str(asked["id"]))
+        for each in sockets:
+            assert (await each.until("waiting_message", timeout=30))["waiting"] == 0

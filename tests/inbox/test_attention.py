@@ -1,0 +1,317 @@
+"""A chime and a notification for who looks at none of the open pages."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.chat_page import begin, card, connected
+from tests.browser.test_looks import assert_accessible
+from tests.http.client import Http
+from tests.inbox.people import make_group
+from tests.support.browser import PATIENCE, OpenPage
+from tests.support.server import Server
+
+# Counted, the first of them the browser's own; a page is in view or not as a test says.
+COUNTED = """
+  const Note = window.Notification;
+  window.told = [];
+  window.tones = 0;
+  window.isHidden = true;
+  window.Notification = class extends Note {
+    constructor(title, options) { super(title, options); told.push(this); }
+    close() { this.isClosed = true; super.close(); }
+  };
+  window.AudioContext = class {
+    currentTime = 0;
+    async resume() {}
+    async suspend() {}
+    createOscillator() { tones += 1; return this.createGain(); }
+    createGain() {
+      const value = new Proxy({}, { get: () => () => {} });
+      return { gain: value, frequency: value, connect: (to) => to, start() {}, stop() {} };
+    }
+  };
+  Object.defineProperty(Document.prototype, "hidden", { get: () => isHidden });
+"""
+TOLD = "told.map((each) => [each.tag, each.title, each.body, Boolean(each.isClosed)])"
+NOTES = 2  # of one chime
+CLOSED = "told[0].isClosed"
+QUESTION_TOLD, QUESTION = "A question waits for you", "Give ann 3 days off?"
+
+
+@pytest.fixture(autouse=True)
+def _managers(server: Server) -> None:
+    make_group(server)
+
+
+@pytest.fixture
+def page(open_page: OpenPage) -> Page:
+    """A page of ben's, a manager's, before anything is opened."""
+    page = open_page(None, user="ben")
+    page.context.grant_permissions(["notifications"])
+    page.context.add_init_script(COUNTED)
+    return page
+
+
+def ask(server: Server, name: str = "one") -> str:
+    """Have ann ask the managers, and wait until it is asked."""
+    known = pending(server)
+    message = {"text": "assign managers", "workflow": "probe"}
+    assert Http(server).form(f"/c/{name}/messages/", message).status == 303
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not (new := pending(server) - known):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return new.pop()
+
+
+def pending(server: Server) -> set[str]:
+    found = Http(server, "ben").get("/v1/inbox").json()["prompts"]
+    return {each["interaction_id"] for each in found}
+
+
+def switch_on(page: Page, *labels: str) -> None:
+    """Switch it on as people do; their click lets the pages sound."""
+    page.goto("/settings/")
+    for label in labels or ("Chime", "Notification"):
+        page.get_by_label(label, exact=True).check()
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_url("**/settings/")
+
+
+def opened(page: Page, path: str) -> Page:
+    """Another tab, which nobody looks at."""
+    other = page.context.new_page()
+    other.goto(path)
+    connected(other)
+    return other
+
+
+def leads(page: Page) -> None:
+    """Wait until it is the page that tells."""
+    name = "attention of ben"
+    held = f"navigator.locks.query().then(({{ held }}) => held.some((it) => it.name === '{name}'))"
+    until(page, f"{held}.then((is) => is && Boolean(localStorage['draft:ben:attention']))")
+
+
+def until(page: Page, script: str) -> None:
+    """Wait; `wait_for_function` may not, by the pages' policy."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not page.evaluate(script):
+        assert time.monotonic() < deadline, script
+        page.wait_for_timeout(50)
+
+
+def told(*pages: Page) -> list[Any]:
+    return [each for page in pages for each in page.evaluate(TOLD)]
+
+
+def tones(*pages: Page) -> int:
+    return sum(page.evaluate("tones") for page in pages)
+
+
+def wait_until_told(number: int, *pages: Page) -> list[Any]:
+    deadline = time.monotonic() + PATIENCE / 1000
+    while len(found := told(*pages)) < number or tones(*pages) < NOTES * number:
+        assert time.monotonic() < deadline, (found, tones(*pages))
+        pages[0].wait_for_timeout(50)
+    return found
+
+
+@pytest.mark.parametrize("path", ["/c/", "/inbox/"])
+def test_without_the_switches_a_page_does_nothing_for_it(
+    page: Page, server: Server, path: str
+) -> None:
+    asked: list[str] = []
+    sockets: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("websocket", lambda socket: sockets.append(socket.url))
+    page.goto(path)
+    connected(page)
+    ask(server)
+    expect(page).to_have_title(
+        "(1) Inbox" if path == "/inbox/" else "(1) Needs you – New conversation"
+    )
+    assert (told(page), tones(page)) == ([], 0)
+    assert not [url for url in asked if "/attention/" in url or "/v1/" in url]
+    assert len(sockets) == 1
+    assert ("waiting=inbox" in sockets[0]) == (path == "/inbox/")
+
+
+@pytest.mark.parametrize("paths", [("/c/", "/inbox/"), ("/inbox/", "/c/"), ("/p/", "/c/")])
+def test_of_two_tabs_that_are_hidden_one_tells_each_question_once(
+    page: Page, server: Server, paths: tuple[str, str]
+) -> None:
+    old = ask(server, "old")
+    switch_on(page)
+    tabs = [opened(page, path.replace("/p/", f"/p/{old}/")) for path in paths]
+    leads(tabs[0])
+    first = ask(server, "one")
+    words = [QUESTION_TOLD, QUESTION, False]
+    assert wait_until_told(1, *tabs) == [[first, *words]]
+    second = ask(server, "two")
+    assert wait_until_told(2, *tabs) == [[first, *words], [second, *words]]
+    assert tones(*tabs) == 2 * NOTES
+    tabs[0].close()
+    third = ask(server, "three")
+    assert wait_until_told(1, tabs[1]) == [[third, *words]]
+
+
+def test_nothing_is_told_while_a_page_is_in_view(page: Page, server: Server) -> None:
+    switch_on(page)
+    hidden = opened(page, "/inbox/")
+    leads(hidden)
+    seen = opened(page, "/c/")
+    look = "isHidden = {}; document.dispatchEvent(new Event('visibilitychange'))"
+    seen.evaluate(look.format("false"))
+    for name in ("one", "two"):  # the second look comes when the first has done all it does
+        until(hidden, f"localStorage['draft:ben:attention'].includes('{ask(server, name)}')")
+    seen.evaluate(look.format("true"))
+    third = ask(server, "three")
+    wait_until_told(1, hidden)
+    assert [each[0] for each in told(hidden, seen)][-1] == third
+    assert len(told(hidden, seen)) == 1
+
+
+def test_what_is_settled_elsewhere_is_taken_back(page: Page, server: Server) -> None:
+    switch_on(page)
+    tab = opened(page, "/c/")
+    leads(tab)
+    asked = ask(server)
+    wait_until_told(1, tab)
+    given = Http(server, "user0").form(f"/p/{asked}/answer/", {"value": "yes"})
+    assert given.status == 303
+    until(tab, CLOSED)
+
+
+@pytest.mark.parametrize("path", ["/c/", "/inbox/"])
+def test_a_click_leads_to_the_question(page: Page, server: Server, path: str) -> None:
+    switch_on(page)
+    tab = opened(page, path)
+    leads(tab)
+    asked = ask(server)
+    wait_until_told(1, tab)
+    if path == "/inbox/":
+        expect(card(tab)).to_have_count(1)
+    tab.evaluate("told[0].onclick()")
+    if path == "/inbox/":
+        expect(card(tab).locator("h2")).to_be_focused()
+    else:
+        tab.wait_for_url(f"**/p/{asked}/")
+    assert tab.evaluate("window.told?.[0]?.isClosed ?? true")
+
+
+def test_switched_off_it_is_off_in_open_pages_too(page: Page, server: Server) -> None:
+    switch_on(page)
+    tab = opened(page, "/inbox/")
+    leads(tab)
+    page.goto("/settings/")
+    page.get_by_label("Notification", exact=True).uncheck()
+    page.get_by_role("button", name="Save").click()
+    ask(server)
+    until(tab, f"tones === {NOTES}")
+    assert told(tab) == []
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_of_many_it_is_told_that_there_are_new_ones(page: Page, server: Server, more: bool) -> None:
+    """More than a few at once; or more than are listed, of which none may be new."""
+    switch_on(page)
+    listed = [{"interaction_id": str(number), "prompt": {"text": "x"}} for number in range(5)]
+    answer = {"prompts": listed if more else [], "more": more}
+
+    def give(route: Route) -> None:
+        route.fulfill(body=json.dumps(answer), content_type="application/json")
+
+    page.context.route("**/v1/inbox?*", give)
+    tab = opened(page, "/c/")
+    leads(tab)
+    answer["prompts"] = listed
+    asked = ask(server)
+    assert wait_until_told(1, tab) == [["several", QUESTION_TOLD, "", False]]
+    answer["prompts"] = [{**listed[0], "interaction_id": "moved up"}, *listed] if more else []
+    given = Http(server, "user0").form(f"/p/{asked}/answer/", {"value": "yes"})
+    assert given.status == 303
+    expect(tab).to_have_title("New conversation")
+    until(tab, "localStorage['draft:ben:attention'].includes('moved up')" if more else CLOSED)
+    assert len(told(tab)) == 1
+
+
+def test_it_sounds_as_it_is_switched_on(open_page: OpenPage) -> None:
+    page = open_page(None)
+    page.add_init_script("""
+      window.states = [];
+      window.AudioContext = class extends AudioContext {
+        createOscillator() { states.push(this.state); return super.createOscillator(); }
+      };
+    """)
+    page.goto("/settings/")
+    page.get_by_label("Chime", exact=True).check()
+    until(page, "states.length === 2")
+    assert page.evaluate("states") == ["running", "running"]
+
+
+REFUSES = "Notification.requestPermission = async () => 'denied'"
+# As on a phone: it is there, and throws.
+PHONE = """
+  Notification = class {
+    static async requestPermission() { return "granted"; }
+    constructor() { throw new TypeError(); }
+  };
+"""
+INSECURE = "Object.defineProperty(window, 'isSecureContext', { value: false })"
+
+
+@pytest.mark.parametrize(
+    ("script", "label", "why"),
+    [
+        (REFUSES, "Notification", "does not let this page"),
+        ("delete window.Notification", "Notification", "shows no notifications"),
+        (PHONE, "Notification", "shows no notifications"),
+        ("delete window.AudioContext", "Chime", "cannot play"),
+        (INSECURE, "Chime", "over HTTPS"),
+    ],
+)
+def test_what_the_browser_does_not_do_is_said(
+    page: Page, script: str, label: str, why: str
+) -> None:
+    page.add_init_script(script)
+    page.goto("/settings/")
+    page.get_by_label(label, exact=True).click()
+    expect(page.locator("#attention .error")).to_contain_text(why)
+    expect(page.get_by_label(label, exact=True)).not_to_be_checked()
+    assert_accessible(page)
+
+
+def test_a_permission_that_was_taken_away_is_missed(page: Page) -> None:
+    switch_on(page)
+    expect(page.locator("#attention .error")).to_be_empty()
+    page.add_init_script("Object.defineProperty(Notification, 'permission', { value: 'denied' })")
+    page.reload()
+    expect(page.locator("#attention .error")).to_contain_text("does not let this page")
+
+
+def test_without_the_script_there_is_no_switch_and_saving_keeps_them(
+    page: Page, open_page: OpenPage
+) -> None:
+    switch_on(page)
+    kept = page.context.cookies()
+    plain = open_page(None, user=None, java_script_enabled=False)
+    plain.context.add_cookies(kept)  # type: ignore[arg-type] # as they came
+    plain.goto("/settings/")
+    expect(plain.locator("#attention")).to_be_hidden()
+    assert "<noscript><p><small>Chime and notification need JavaScript." in plain.content()
+    plain.get_by_role("button", name="Save").click()
+    names = {each["name"] for each in plain.context.cookies()}
+    assert {"chat_chime", "chat_notification"} <= names
+
+
+def test_what_is_answered_in_the_chat_was_not_answered_in_the_inbox(open_page: OpenPage) -> None:
+    page = open_page(None)
+    switch_on(page, "Chime")
+    begin(page, "approve 1")
+    card(page).locator("button.primary").first.click()
+    expect(page.locator(".question .who")).to_contain_text("from the chat")

@@ -1,0 +1,166 @@
+"""The inbox for everyone: small screens, zoom, both themes, keys; several at once, and pages."""
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.chat_page import begin, card, connected, state
+from tests.browser.test_looks import assert_accessible
+from tests.http.client import Http
+from tests.inbox.people import make_group
+from tests.support.browser import OpenPage
+from tests.support.server import Server
+
+pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
+
+# A phone, the smallest of them, and a screen of 1280 × 800 at 200 %.
+SIZES = [(390, 844), (320, 568), (640, 400)]
+MOST = 25  # on a page
+
+
+@pytest.fixture(autouse=True)
+def _managers(server: Server) -> None:
+    make_group(server)
+
+
+def assert_fits(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert_accessible(page)
+
+
+def ask(server: Server, *prompts: str) -> None:
+    """Have ann ask the managers, in a conversation each."""
+    for number, words in enumerate(prompts):
+        message = {"text": f"assign managers {words}", "workflow": "probe"}
+        assert Http(server).form(f"/c/{number}/messages/", message).status == 303
+
+
+def inbox_of(open_page: OpenPage, count: int, **options: object) -> Page:
+    """Ben's, with so many prompts."""
+    page = open_page("/inbox/", user="ben", **options)
+    connected(page)
+    expect(page.locator(".entry")).to_have_count(count)
+    return page
+
+
+def entry(page: Page, words: str) -> Locator:
+    return page.locator(".entry", has_text=words)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
+def test_no_fault_at_any_size(
+    open_page: OpenPage, server: Server, size: tuple[int, int], scheme: str
+) -> None:
+    ask(server, "due=60", "days=20 votes=2", "text", f"days={'w' * 200}")
+    viewport = {"width": size[0], "height": size[1]}
+    page = inbox_of(open_page, 4, viewport=viewport, color_scheme=scheme)
+    entry(page, "20 days").get_by_role("button", name="Claim").click()
+    expect(entry(page, "20 days").locator(".holds")).to_be_visible()
+    entry(page, "20 days").get_by_text("Hand on…").click()
+    page.locator(".several summary").click()
+    assert_fits(page)
+    entry(page, "20 days").locator(".permanent").click()
+    connected(page)
+    assert_fits(page)
+    card(page).get_by_role("button", name="Approve").click()
+    expect(page.locator(".voted")).to_be_visible()
+    assert_fits(page)
+    for rest in ("?part=answered", "?q=nothing+of+this"):
+        page.goto(f"/inbox/{rest}")
+        assert_fits(page)
+
+
+def test_keys_are_enough(page: Page, open_page: OpenPage, server: Server) -> None:
+    begin(page, "assign managers days=1 due=60")
+    state(page, "waiting")
+    ask(server, "days=2")
+    inbox = inbox_of(open_page, 2)
+    first = entry(inbox, "1 days")
+    press(inbox, first.get_by_role("button", name="Claim"))
+    # What came in the place of the button has the focus.
+    expect(first.get_by_role("button", name="Give back")).to_be_focused()
+    inbox.keyboard.press("Enter")
+    expect(first.get_by_role("button", name="Claim")).to_be_focused()
+    press(inbox, first.get_by_role("button", name="Reject"))
+    expect(inbox.locator(".entry")).to_have_count(1)
+    expect(inbox.get_by_role("heading", name="Give ann 2 days off?")).to_be_focused()
+    expect(page.locator("#items .text")).to_have_text("no.")
+    press(inbox, inbox.get_by_role("button", name="Approve"))
+    expect(inbox.locator("#entries")).to_be_focused()
+    expect(inbox.locator(".empty")).to_be_visible()
+
+
+def press(page: Page, button: Locator) -> None:
+    """Go there by the tab key, and press it."""
+    button.wait_for()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if button.evaluate("each => each === document.activeElement"):
+            break
+    expect(button).to_be_focused()
+    expect(button).to_be_enabled()
+    page.keyboard.press("Enter")
+
+
+def test_the_focus_stays_when_others_answer(open_page: OpenPage, server: Server) -> None:
+    ask(server, "days=1 due=60", "days=2")
+    inbox = inbox_of(open_page, 2)
+    entry(inbox, "1 days").get_by_role("button", name="Reject").focus()
+    other = open_page("/inbox/", user="user0")
+    connected(other)
+    entry(other, "1 days").get_by_role("button", name="Approve").click()
+    expect(inbox.locator(".entry")).to_have_count(1)
+    expect(inbox.get_by_role("heading", name="Give ann 2 days off?")).to_be_focused()
+
+
+def test_one_answer_for_several(open_page: OpenPage, server: Server) -> None:
+    ask(server, "days=1", "days=2", "days=3", "text")
+    inbox = inbox_of(open_page, 4)
+    expect(inbox.locator(".tick").first).to_be_hidden()
+    several = inbox.locator(".several")
+    several.locator("summary").click()
+    for words in ("1 days", "3 days"):
+        entry(inbox, words).get_by_role("checkbox").check()
+    several.get_by_role("button", name="Approve").click()
+    expect(inbox.locator(".notice")).to_have_text("2 answered.")
+    expect(inbox.locator(".entry h2")).to_have_text(
+        ["Give ann 2 days off?", "Why give them 3 days off?"]
+    )
+    expect(inbox.locator(".several")).to_have_count(0)
+    assert_fits(inbox)
+
+
+def test_pages(open_page: OpenPage, server: Server) -> None:
+    ask(server, *(f"days={number} due={60 + number}" for number in range(MOST + 2)))
+    inbox = inbox_of(open_page, MOST)
+    expect(inbox.locator("#count")).to_have_text(str(MOST + 2))
+    expect(inbox.get_by_role("link", name="Back")).to_have_count(0)
+    inbox.get_by_role("link", name="More").click()
+    connected(inbox)
+    headings = [f"Give ann {number} days off?" for number in (MOST, MOST + 1)]
+    expect(inbox.locator(".entry h2")).to_have_text(headings)
+    assert_fits(inbox)
+    # The next comes up to the first page when one of it is answered.
+    inbox.get_by_role("link", name="Back").click()
+    connected(inbox)
+    card(inbox).first.get_by_role("button", name="Approve").click()
+    expect(inbox.locator(".entry h2").last).to_have_text(headings[0])
+    expect(inbox.locator(".entry")).to_have_count(MOST)
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_what_is_asked_together_is_answered_one_by_one(
+    page: Page, open_page: OpenPage, script: bool
+) -> None:
+    begin(page, "together")
+    state(page, "needs-you")
+    inbox = open_page("/inbox/", java_script_enabled=script)
+    if script:
+        connected(inbox)
+    expect(inbox.locator(".entry")).to_have_count(5)
+    text = entry(inbox, "Name?")
+    text.locator("textarea").fill("by train")
+    text.get_by_role("button", name="Answer").click()
+    expect(inbox.locator(".entry")).to_have_count(4)
+    inbox.goto("/inbox/?part=answered")
+    expect(inbox.locator(".outcome")).to_contain_text("by train")

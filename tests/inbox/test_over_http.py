@@ -1,0 +1,167 @@
+"""The inbox over HTTP; and every door, tried for a prompt that is not one's own."""
+
+import time
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.http.client import Http, chat
+from tests.inbox.people import leave_groups, make_group
+from tests.support.server import Server
+from tests.support.websocket import WsClient
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture
+def asked(server: Server) -> dict[str, Any]:
+    """A prompt of ann's for the managers, ben and user0, as ben's inbox has it."""
+    make_group(server)
+    begin(server, "assign managers")
+    [prompt] = waiting(server, "ben")
+    return prompt
+
+
+def begin(server: Server, text: str, name: str = "kept") -> None:
+    """Have ann ask, and wait until it is asked."""
+    message = {"text": text, "workflow": "probe"}
+    assert Http(server).form(f"/c/{name}/messages/", message).status == 303
+    deadline = time.monotonic() + 20
+    while not server.rows("SELECT 1 FROM sessions_app_interaction WHERE status = 'pending'"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def waiting(server: Server, user: str, query: str = "") -> list[dict[str, Any]]:
+    found = Http(server, user).get(f"/v1/inbox{query}")
+    assert found.status == 200, found.text
+    prompts: list[dict[str, Any]] = found.json()["prompts"]
+    return prompts
+
+
+def test_it_is_listed_claimed_handed_on_and_answered(server: Server, asked: dict[str, Any]) -> None:
+    assert asked["prompt"]["text"] == "Give ann 3 days off?"
+    assert (asked["owner"], asked["conversation_id"], asked["to"]) == ("ann", None, ["managers"])
+    assert asked["may_answer"]
+    [mine] = waiting(server, "ann", "?part=others")
+    assert (mine["interaction_id"], mine["conversation_id"]) == (asked["interaction_id"], "kept")
+    assert not mine["may_answer"]
+    run = UUID(str(server.rows("SELECT id FROM sessions_app_run")[0]["id"]))
+    standing = Http(server).get(f"/executions/{run}").json()
+    assert standing["status"] == "running"
+    assert [one["to"] for one in standing["waits_for"]] == [["managers"]]
+    ben, user0, user1 = (Http(server, name) for name in ("ben", "user0", "user1"))
+    claimed = ben.post(asked["claim_url"], {})
+    assert (claimed.status, claimed.json()["assignee"]) == (200, "ben")
+    assert user0.post(asked["claim_url"], {}).status == 409
+    refused = user0.post(asked["response_url"], {"response": {"text": "yes"}})
+    assert (refused.status, refused.json()["claimed_by"]) == (409, "ben")
+    assert waiting(server, "user0") == []
+    handed = ben.post(asked["claim_url"], {"change": "delegate", "to": "user1"})
+    assert handed.json()["assignee"] == "user1"
+    assert ben.post(asked["claim_url"], {"change": "delegate", "to": "nobody"}).status == 409
+    assert user1.post(asked["response_url"], {"response": {"text": "maybe"}}).status == 422
+    assert user1.post(asked["response_url"], {"response": {"text": "yes"}}).status == 204
+    [done] = waiting(server, "user1", "?part=answered")
+    assert (done["status"], done["answered_by"]) == ("answered", "user1")
+    late = ben.post(asked["response_url"], {"response": {"text": "no"}})
+    assert (late.status, late.json()["answered_by"]) == (400, "user1")
+
+
+def test_a_conversation_is_shared_while_it_asks_where_its_workflow_says_so(server: Server) -> None:
+    make_group(server)
+    begin(server, "assign managers")
+    [prompt] = waiting(server, "ben")
+    ben, ann = Http(server, "ben"), Http(server)
+    assert ben.get(f"/v1/prompts/{prompt['interaction_id']}").json()["shared"] == []
+    assert "The conversation with" not in server.get(f"/p/{prompt['interaction_id']}/", "ben").text
+    assert ben.post(prompt["response_url"], {"response": {"text": "no"}}).status == 204
+
+    begin(server, "assign managers share")
+    [prompt] = waiting(server, "ben")
+    assert prompt["shared"] == []  # in the list
+    at, page = f"/v1/prompts/{prompt['interaction_id']}", f"/p/{prompt['interaction_id']}/"
+    shared = ben.get(at).json()["shared"]
+    assert [one["role"] for one in shared] == ["user", "assistant"] * 2
+    assert [one["text"] for one in shared[::2]] == ["assign managers", "assign managers share"]
+    assert "answered: no (ben, " in shared[1]["text"]
+    assert shared[1]["text"].endswith("no.")
+    assert shared[3]["text"].strip() == "I ask **them**."  # without the prompt itself
+    text = server.get(page, "ben").text
+    assert "The conversation with ann" in text
+    assert "I ask <strong>them</strong>." in text
+    assert "The conversation with" not in server.get(page, "ann").text  # she has it
+    assert Http(server, "user1").get(at).status == 404
+    assert ben.post(prompt["response_url"], {"response": {"text": "yes"}}).status == 204
+    for http in (ben, ann):
+        assert http.get(at).json()["shared"] == []
+    assert "I ask" not in server.get(page, "ben").text
+
+
+def test_parts_and_search(server: Server, asked: dict[str, Any]) -> None:
+    for query, found in (
+        ("?part=groups", 1),
+        ("?part=mine", 0),
+        ("?part=claimed", 0),
+        ("?part=answered", 0),
+        ("?q=3+DAYS", 1),
+        ("?q=wednes", 1),  # a detail
+        ("?q=probe", 1),  # the workflow
+        ("?q=nothing", 0),
+        ("?q=%25", 0),
+        ("?page=2", 0),
+    ):
+        assert len(waiting(server, "ben", query)) == found, query
+    assert Http(server, "ben").get("/v1/inbox?part=else").status == 422
+
+
+def test_a_prompt_that_is_not_mine_is_as_none_at_every_door(
+    server: Server, asked: dict[str, Any]
+) -> None:
+    """For user1, who is in no group, and for ben once he is in none."""
+    leave_groups(server, "ben")
+    for name in ("user1", "ben"):
+        http = Http(server, name)
+        assert waiting(server, name) == []
+        assert waiting(server, name, "?q=days") == []
+        for part in ("all", "mine", "groups", "claimed", "others", "answered"):
+            assert "3 days off" not in server.get(f"/inbox/?part={part}", name).text
+        told = []
+        for id_ in (asked["interaction_id"], NOBODY):
+            prompt, page = f"/v1/prompts/{id_}", f"/p/{id_}/"
+            answers = [
+                http.get(prompt),
+                http.post(f"{prompt}/response", {"response": {"text": "yes"}}),
+                http.post(f"{prompt}/claim", {}),
+                http.post(f"{prompt}/claim", {"change": "delegate", "to": name}),
+                http.get(page),
+                http.post(f"{page}answer/", "value=yes", content_type=FORM),
+                http.post(f"{page}claim/", "change=claim", content_type=FORM),
+                http.post(f"{page}claim/", f"change=delegate&to={name}", content_type=FORM),
+            ]
+            assert [one.status for one in answers] == [404] * len(answers)
+            told.append([one.text.replace(str(id_), "") for one in answers])
+        assert told[0][:4] == told[1][:4]
+        several = f"prompt={asked['interaction_id']}&value=yes"
+        assert http.post("/inbox/answers/", several, content_type=FORM).status == 303
+        assert "3 days off" not in server.get("/inbox/", name).text
+    assert server.rows("SELECT status FROM sessions_app_interaction")[0]["status"] == "pending"
+
+
+async def test_nor_over_the_socket(server: Server, asked: dict[str, Any]) -> None:
+    asked_id = asked["interaction_id"]
+    async with WsClient(server, user="user1", waiting="inbox") as socket:
+        assert (await socket.until("waiting_message"))["waiting"] == 0
+        for frame in (
+            {"type": "claim_message", "interaction_id": asked_id},
+            {
+                "type": "user_interaction_message",
+                "interaction_id": asked_id,
+                "content": chat("yes"),
+            },
+        ):
+            await socket.send({**frame, "id": frame["type"]})
+            ack = await socket.reply_to(frame["type"])
+            assert (ack["outcome"], ack["content"]) == ("not_found", {})

@@ -1,0 +1,91 @@
+"""The inbox of one among ten thousand people, for whom a hundred thousand prompts wait."""
+
+from functools import partial
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.db import connection
+
+from chat_app.feed.inbox_parts import Part, Wanted, find_prompt, read_inbox
+from chat_app.page.sidebar.entries import sidebar
+from sessions_app.conversations.given import inbox, waiting
+from sessions_app.conversations.given.waiting import waiting_for
+from sessions_app.models import Candidate, Conversation, Interaction, Vote
+from tests.inbox.many_prompts import EACH, NOW, PEOPLE, ask, ask_for_many
+from tests.support.database.work_done import whole_tables, work_done
+
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(600)]
+
+QUERIES = ("", "why", "b", "none", "nothing of this")
+
+
+def look(user: User) -> None:
+    """All that this person's inbox can show, and the count in the header of every page."""
+    for part in Part:
+        for query in QUERIES:
+            read_inbox(user.pk, Wanted(part, query))
+    for one in [one.pk for one in read_inbox(user.pk, Wanted()).prompts]:
+        assert find_prompt(user.pk, one)
+    assert find_prompt(user.pk, uuid4()) is None
+    assert waiting_for([user.pk])[user.pk].prompts == len(read_inbox(user.pk, Wanted()).prompts)
+    assert inbox.count_assigned(user.pk)
+    assert sidebar(user.pk).waiting
+
+
+def test_it_opens_as_with_ten(monkeypatch: pytest.MonkeyPatch) -> None:
+    boss = User.objects.create_user("boss")
+    group = Group.objects.create(name="managers")
+    group.user_set.add(boss)
+    boss.user_permissions.add(Permission.objects.get(codename="add_group"))
+    ask(boss, boss, group, "auth.add_group")
+    Candidate.objects.filter(user=boss).delete()  # what one asks oneself is one's own
+    analyze()
+    if connection.vendor == "postgresql":
+        # Tables as small as these are read whole where a page elsewhere costs four times as much.
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL random_page_cost = 1.1")
+    waits = len(read_inbox(boss.pk, Wanted()).prompts)
+    few = work_done(partial(look, boss))
+    ask_for_many()
+    analyze()
+    assert Interaction.objects.filter(status="pending").count() == (PEOPLE + 1) * EACH
+    assert len(read_inbox(boss.pk, Wanted()).prompts) == waits > 0
+    many = work_done(partial(look, boss))
+    assert many <= few * 2, (few, many)
+    if connection.vendor == "sqlite":
+        assert not whole_tables(partial(look, boss))
+    monkeypatch.setattr(waiting, "KNOWN", PEOPLE * EACH)
+    assert_counts_agree()
+    settle_all()
+    done = work_done(partial(sidebar, boss.pk))
+    assert done <= few, (few, done)
+
+
+def assert_counts_agree() -> None:
+    """What is counted for many at once is what each one's inbox has."""
+    claiming, *others = people = list(User.objects.filter(username__in=["boss", "u1", "u2", "u3"]))
+    for one in people:
+        first, second, third, *_ = inbox.answerable(inbox.assigned(one.pk), one.pk)
+        Interaction.objects.filter(pk=first.pk).update(assignee=claiming)
+        for prompt, rule in ((second, {"votes": 2}), (third, {"four_eyes": True})):
+            prompt.assignment = {"votes": 1, "four_eyes": False, **rule}
+            prompt.save()
+        Vote.objects.create(interaction=second, by=one, response={}, at=NOW)
+    counted = waiting_for([one.pk for one in people])
+    for one in people:
+        alone = inbox.own(one.pk), inbox.answerable(inbox.assigned(one.pk), one.pk)
+        assert counted[one.pk].ids == {each.pk for rows in alone for each in rows}
+    assert waiting_for([others[0].pk])[others[0].pk] == counted[others[0].pk]
+
+
+def settle_all() -> None:
+    Candidate.objects.update(pending=False)
+    Interaction.objects.update(status="answered")
+    Conversation.objects.update(waiting=0)
+    analyze()
+
+
+def analyze() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")

@@ -1,0 +1,244 @@
+"""Three people at once: who asks, and two who may answer, one of them on a phone."""
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, WebSocketRoute, expect
+
+from tests.browser.chat_page import begin, card, connected, state
+from tests.inbox.people import leave_groups, make_group
+from tests.support.browser import Console, OpenPage
+from tests.support.server import Server
+
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 320, "height": 640},
+    "has_touch": True,
+    "is_mobile": True,
+}
+QUESTION = "Give ann 3 days off?"
+
+
+@pytest.fixture(autouse=True)
+def _managers(server: Server) -> None:
+    make_group(server)
+
+
+@pytest.fixture
+def ben(open_page: OpenPage) -> Page:
+    return inbox_of(open_page, "ben")
+
+
+@pytest.fixture
+def other(open_page: OpenPage) -> Page:
+    """Of the other manager, on a phone."""
+    return inbox_of(open_page, "user0", **PHONE)
+
+
+def inbox_of(open_page: OpenPage, user: str, **options: Any) -> Page:
+    page = open_page("/inbox/", user=user, **options)
+    connected(page)
+    return page
+
+
+def test_one_answers_and_it_is_gone_for_the_other(page: Page, ben: Page, other: Page) -> None:
+    begin(page, "assign managers")
+    state(page, "waiting")
+    expect(page.locator("#state .run")).to_contain_text("Waiting for managers")
+    line = page.locator(".question")
+    expect(line).to_contain_text("Waiting for managers")
+    for one in (ben, other):
+        expect(card(one).locator("h2")).to_have_text(QUESTION)
+        expect(one).to_have_title("(1) Inbox")
+        assert one.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    other.get_by_role("button", name="Claim").click()
+    expect(other.locator(".holds")).to_be_visible()
+    expect(ben.locator(".entry")).to_have_count(0)
+    expect(line).to_contain_text("user0 is on it")
+    expect(page.locator("#state .run")).to_contain_text("user0 is on it")
+    other.get_by_role("button", name="Approve").click()
+    expect(other.locator(".entry")).to_have_count(0)
+    expect(other.locator(".empty")).to_contain_text("Nothing waits for you")
+    expect(other).to_have_title("Inbox")
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_have_text("yes.")
+    expect(page.locator(".question summary")).to_contain_text("user0, from the inbox")
+
+
+def test_of_two_that_answer_at_once_one_wins_and_the_other_sees_who(
+    page: Page, ben: Page, other: Page
+) -> None:
+    begin(page, "assign managers text")
+    for one, text in ((ben, "a"), (other, "half of my words")):
+        card(one).locator("textarea").fill(text)
+    card(ben).get_by_role("button", name="Answer").click()
+    expect(other.locator(".stale .given")).to_have_text("half of my words")
+    expect(ben.locator(".entry")).to_have_count(0)
+    other.get_by_role("button", name="Dismiss").click()
+    expect(other.locator(".entry")).to_have_count(0)
+
+
+def test_who_is_late_by_a_moment_is_told_who_was_faster(
+    page: Page, ben: Page, open_page: OpenPage, console: Console
+) -> None:
+    console.allow("net::ERR_FAILED")
+    slow = open_page(None, user="user0")
+    slow.route_web_socket("**/websocket?*", without_waiting)
+    begin(page, "assign managers text")
+    state(page, "waiting")
+    slow.goto("/inbox/")
+    connected(slow)
+    card(slow).locator("textarea").fill("mine")
+    slow.route("**/inbox/", lambda route: route.abort())  # it hears nothing of what others do
+    card(ben).locator("textarea").fill("theirs")
+    card(ben).get_by_role("button", name="Answer").click()
+    state(page, "completed")
+    card(slow).get_by_role("button", name="Answer").click()
+    expect(slow.locator(".stale")).to_contain_text("ben had already answered this question.")
+    expect(slow.locator(".stale .given")).to_have_text("mine")
+
+
+def without_waiting(client: WebSocketRoute) -> None:
+    """The page is told nothing of what waits."""
+    server = client.connect_to_server()
+
+    def forward(frame: str | bytes) -> None:
+        if "waiting_message" not in str(frame):
+            client.send(frame)
+
+    server.on_message(forward)
+
+
+def test_it_goes_at_once_without_a_look_at_the_page(
+    page: Page, ben: Page, other: Page, console: Console
+) -> None:
+    console.allow("net::ERR_FAILED")
+    begin(page, "assign managers")
+    expect(card(other)).to_have_count(1)
+    other.wait_for_load_state("networkidle")
+    other.route("**/inbox/", lambda route: route.abort())
+    card(ben).get_by_role("button", name="Approve").click()
+    expect(other.locator(".entry")).to_have_count(0)
+    expect(other).to_have_title("Inbox")
+
+
+def test_handed_on_it_is_with_somebody_of_another_group(
+    page: Page, ben: Page, open_page: OpenPage
+) -> None:
+    user1 = inbox_of(open_page, "user1")
+    expect(user1.locator(".empty")).to_be_visible()
+    begin(page, "assign managers")
+    ben.get_by_text("Hand on…").click()
+    ben.get_by_label("To (user name)").fill("nobody-here")
+    ben.get_by_role("button", name="Hand on").click()
+    expect(ben.locator(".claims .error")).to_contain_text("nobody-here")
+    ben.get_by_label("To (user name)").fill("user1")
+    ben.get_by_role("button", name="Hand on").click()
+    expect(ben.locator(".entry")).to_have_count(0)
+    expect(user1.locator(".holds")).to_be_visible()
+    card(user1).get_by_role("button", name="Reject").click()
+    expect(page.locator("#items .text")).to_have_text("no.")
+
+
+def test_four_eyes_are_not_the_askers(page: Page, ben: Page, server: Server) -> None:
+    make_group(server, "both", ("ann", "ben"))
+    begin(page, "assign both four")
+    expect(card(ben)).to_have_count(1)
+    link = page.locator(".question a")
+    expect(link).to_have_text("Waiting for both")
+    mine = page.context.new_page()
+    mine.goto("/inbox/")
+    expect(mine.locator(".empty")).to_be_visible()
+    mine.goto(link.get_attribute("href") or "")
+    expect(mine.locator(".folded")).to_contain_text(QUESTION)
+    expect(mine.locator("button:text('Approve')")).to_have_count(0)
+    card(ben).get_by_role("button", name="Approve").click()
+    expect(mine.locator(".outcome")).to_contain_text("ben, from the inbox")
+
+
+def test_two_must_agree(page: Page, ben: Page, other: Page) -> None:
+    begin(page, "assign managers votes=2")
+    card(ben).get_by_role("button", name="Approve").click()
+    expect(ben.locator(".entry")).to_have_count(0)
+    expect(card(other)).to_have_count(1)
+    # What others voted is not told before one has.
+    expect(other.locator(".claims")).not_to_contain_text("ben")
+    # It is among what one has answered, also where another vote decides.
+    ben.get_by_role("link", name="Answered by me").click()
+    expect(ben.locator(".waits")).to_have_text("Waiting for managers")
+    expect(ben.locator(".claims")).to_contain_text("ben: Approve")
+    card(other).get_by_role("button", name="Approve").click()
+    expect(page.locator("#items .text")).to_have_text("yes.")
+    ben.reload()
+    expect(ben.locator(".outcome")).to_contain_text("Approve")
+    ben.get_by_role("link", name=QUESTION).click()
+    expect(ben.locator("#history")).to_contain_text("Voted: ben")
+
+
+def test_the_permission_goes_while_the_card_is_open(
+    page: Page, ben: Page, server: Server, console: Console
+) -> None:
+    console.allow("status of 404")
+    begin(page, "assign managers text")
+    card(ben).locator("textarea").fill("typed")
+    prompt = ben.locator(".permanent").get_attribute("href") or ""
+    leave_groups(server, "ben")
+    card(ben).get_by_role("button", name="Answer").click()
+    expect(ben.locator(".stale")).to_contain_text("It does not wait for you any more.")
+    expect(ben.locator(".stale .given")).to_have_text("typed")
+    gone = ben.context.new_page()
+    answer = gone.goto(prompt)
+    assert answer is not None
+    assert answer.status == 404
+    ben.get_by_role("button", name="Dismiss").click()
+    expect(ben.locator(".entry")).to_have_count(0)
+    state(page, "waiting")
+
+
+def test_it_escalates_while_the_server_is_down(
+    page: Page, ben: Page, open_page: OpenPage, server: Server
+) -> None:
+    make_group(server, "directors", ("user1",))
+    director = inbox_of(open_page, "user1")
+    begin(page, "assign managers escalate=directors")
+    ben.get_by_role("button", name="Claim").click()
+    expect(ben.locator(".holds")).to_be_visible()
+    expect(director.locator(".empty")).to_be_visible()
+    server.kill()
+    # A minute has passed since it was asked.
+    server.execute("UPDATE sessions_app_interaction SET escalates_at = created_at")
+    server.restart()
+    expect(director.locator("h2")).to_have_text(QUESTION)
+    # Whoever had claimed it holds it no longer.
+    expect(ben.get_by_role("button", name="Claim")).to_be_visible()
+    card(director).get_by_role("button", name="Approve").click()
+    expect(page.locator("#items .text")).to_have_text("yes.")
+    expect(ben.locator(".entry")).to_have_count(0)
+
+
+def test_signed_out_in_another_tab_the_text_stays(page: Page, ben: Page, server: Server) -> None:
+    begin(page, "assign managers text")
+    card(ben).locator("textarea").fill("typed")
+    server.sign_out("ben")
+    expect(ben.locator("#connection")).to_have_attribute("data-state", "signedOut")
+    expect(ben.get_by_role("link", name="Sign in")).to_have_attribute(
+        "href", re.compile("next=%2Finbox%2F")
+    )
+    expect(card(ben).locator("textarea")).to_have_value("typed")
+
+
+def test_without_the_script(page: Page, open_page: OpenPage) -> None:
+    begin(page, "assign managers")
+    state(page, "waiting")
+    plain = open_page("/inbox/", user="ben", java_script_enabled=False)
+    plain.get_by_role("button", name="Claim").click()
+    expect(plain.locator(".holds")).to_be_visible()
+    other = open_page("/inbox/?part=claimed", user="user0", java_script_enabled=False)
+    expect(other.locator(".waits")).to_have_text("ben is on it")
+    plain.get_by_role("button", name="Approve").click()
+    expect(plain.locator(".empty")).to_be_visible()
+    plain.get_by_role("link", name="Answered by me").click()
+    expect(plain.locator(".outcome")).to_contain_text("Approve")
+    plain.get_by_role("link", name=QUESTION).click()
+    expect(plain.locator("#history")).to_contain_text("Answered: ben, from the inbox")
+    state(page, "completed")

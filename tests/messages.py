@@ -1,0 +1,110 @@
+"""`make messages`: the words of the chat go into the catalogs of its languages, and are compiled.
+
+Gettext's own tools need not be installed: Babel reads and writes its files. New words stand without
+a translation in `chat_app/locale/*/LC_MESSAGES/django.po`, where it is written by hand; then the
+command is run again. Both files of a language are committed, so that a clone has them at once.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+from babel.messages import Catalog
+from babel.messages.extract import extract
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+from django.utils.translation import template
+
+from natproject.settings.env import ROOT
+from sessions_app import errors
+
+LOCALES = ROOT / "chat_app" / "locale"
+# What people read: the admin is in English.
+TEMPLATES = (
+    "templates/*.html",
+    "templates/chat_app/**/*.html",
+    "templates/chat_app/**/*.txt",
+    "templates/registration/*.html",
+    "templates/sessions_app/*.html",
+)
+CODE = ("chat_app/**/*.py", "sessions_app/**/*.py")
+# Their docstrings are what they say.
+SAID = (errors.Busy, errors.StorageUnavailable)
+KEYWORDS = {
+    "_": None,
+    "gettext": None,
+    "gettext_lazy": None,
+    "gettext_noop": None,
+    "ngettext": (1, 2),
+    "pgettext": ((1, "c"), 2),
+}
+UNDATED = datetime(2026, 1, 1, tzinfo=UTC)
+Word = tuple[str | tuple[str, ...], str]
+
+
+def words() -> Iterator[Word]:
+    """Each word, as `gettext` is asked for it, and where it stands."""
+    for pattern in (*TEMPLATES, *CODE):
+        for path in sorted(ROOT.glob(pattern)):
+            text = path.read_text()
+            if path.suffix in (".html", ".txt"):
+                # Of a template Django makes a text that reads like code, but for its indentation.
+                code = template.templatize(text, origin=str(path)).splitlines()
+                text = "\n".join(line.strip() for line in code)
+            for _line, word, _comments, _context in extract(
+                "python", BytesIO(text.encode()), keywords=KEYWORDS
+            ):
+                yield word, str(path.relative_to(ROOT))
+    for error in SAID:
+        yield (error.__doc__ or "").strip(), "sessions_app/errors.py"
+
+
+def collected() -> Catalog:
+    """All words, without a translation."""
+    catalog = Catalog(charset="utf-8")
+    for word, place in words():
+        catalog.add(word, locations=[(place, 0)])
+    return catalog
+
+
+def languages() -> list[str]:
+    """Those that there are catalogs of."""
+    return sorted(path.name for path in LOCALES.iterdir())
+
+
+def po(language: str) -> Path:
+    """What translators write."""
+    return LOCALES / language / "LC_MESSAGES" / "django.po"
+
+
+def read(language: str) -> Catalog:
+    """The catalog of a language, as it was written."""
+    with po(language).open("rb") as file:
+        catalog = read_po(file, locale=language)
+    catalog.creation_date = catalog.revision_date = UNDATED  # or two clones would differ
+    return catalog
+
+
+def compiled(catalog: Catalog) -> bytes:
+    """What Django reads."""
+    file = BytesIO()
+    write_mo(file, catalog)
+    return file.getvalue()
+
+
+def update(language: str) -> None:
+    """Take in new words, leave out those that are gone, and compile."""
+    catalog = read(language)
+    new = collected()
+    new.creation_date = UNDATED
+    catalog.update(new, no_fuzzy_matching=True)
+    catalog.obsolete.clear()
+    with po(language).open("wb") as file:
+        write_po(file, catalog, sort_output=True, include_lineno=False, width=100)
+    po(language).with_suffix(".mo").write_bytes(compiled(catalog))
+
+
+if __name__ == "__main__":
+    for each in languages():
+        update(each)

@@ -1,0 +1,266 @@
+"""E-mail about questions that wait: to whom, when, once."""
+
+import asyncio
+import smtplib
+from collections.abc import AsyncGenerator, Iterator
+from datetime import UTC, datetime, time
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.core import mail as outgoing
+from django.db.models import F
+from django.test import Client
+from django.utils import timezone
+
+from chat_app.attention import notices
+from chat_app.attention.mail_times import mail_time
+from chat_app.models import MailPreference
+from sessions_app import signals
+from sessions_app.conversations import answers
+from sessions_app.conversations.answers import IncomingAnswer
+from sessions_app.conversations.given import claims
+from sessions_app.models import PendingSignal
+from sessions_app.models.people import Person
+from sessions_app.signals import delivery
+from sessions_app.signals.delivery import send_due
+from sessions_app.storage import reads
+from sessions_app.workflows import BinaryPrompt, Context, Message, group, workflow
+from tests.support.hitl import set_hitl
+from tests.support.hosting import Hosting, make_user, until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Mode = MailPreference.Mode
+
+
+@workflow(name="t_mail", title="Mail")
+async def asks(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    prompt = BinaryPrompt(text="Give ann 3 days off?\nShe asks.", options=["yes", "no"])
+    yield str((await context.ask(prompt, to=group("managers"), four_eyes=True)).value)
+
+
+@workflow(name="t_reminded", title="Reminded")
+async def reminds(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    prompt = BinaryPrompt(text="Give ann 3 days off?", options=["yes", "no"])
+    to = group("managers")
+    yield str((await context.ask(prompt, to=to, due=3600, remind=[600, 60])).value)
+
+
+@pytest.fixture(autouse=True)
+def told(settings: Any) -> Iterator[None]:
+    """A site that sends mail at once, and tells its receivers."""
+    set_hitl(settings, MAIL="now", PUBLIC_URL="https://chat.example.org")
+    notices.connect()
+    yield
+    for signal in signals.SIGNALS.values():
+        signal.receivers = [one for one in signal.receivers if "attention" not in str(one[0])]
+        signal.sender_receivers_cache.clear()
+
+
+def managers(*names: str) -> list[Person]:
+    made = [make_user(name) for name in names]
+    for one in made:
+        one.email = f"{one.username}@example.org"
+        one.save()
+    Group.objects.get_or_create(name="managers")[0].user_set.add(*made)
+    return [Person.of(one) for one in made]
+
+
+async def time_passes() -> None:
+    """Send what is put off, as if its time had come."""
+    while await send_due():
+        pass
+    put_off = PendingSignal.objects.filter(name="notice_due")
+    await reads.read(lambda: put_off.update(due_at=timezone.now()))
+    while await send_due():
+        pass
+
+
+def sent() -> list[tuple[str, list[str]]]:
+    return [(str(one.subject), one.to) for one in outgoing.outbox]
+
+
+async def test_all_whom_it_waits_for_get_one_mail_with_a_link() -> None:
+    async with Hosting("t_mail") as hosting:
+        await reads.read(managers, "boss", "cara", "ann2")
+        await reads.read(lambda: Group.objects.get(name="managers").user_set.add(hosting.user))
+        [prompt] = await hosting.prompts(await hosting.submit())
+        await until(lambda: PendingSignal.objects.exists())
+        await time_passes()
+        mails = {one.to[0]: one for one in outgoing.outbox}
+        assert set(mails) == {f"{name}@example.org" for name in ("boss", "cara", "ann2")}
+        told = mails["boss@example.org"]
+        assert told.subject == "Give ann 3 days off?"
+        assert f"https://chat.example.org/p/{prompt.pk}/" in told.body
+        assert "She asks" not in told.body
+        await time_passes()
+        assert len(outgoing.outbox) == 3
+
+
+async def test_several_are_one_mail_and_what_is_settled_or_claimed_none() -> None:
+    async with Hosting("t_mail") as hosting:
+        [_, cara] = await reads.read(managers, "boss", "cara")
+        [first] = await hosting.prompts(await hosting.submit(conversation="c1"))
+        await hosting.prompts(await hosting.submit(conversation="c2"))
+        await claims.change("claim", str(first.pk), by=cara, via="test")
+        await time_passes()
+        assert sorted(sent()) == [
+            ("2 questions wait for you", ["cara@example.org"]),
+            ("Give ann 3 days off?", ["boss@example.org"]),
+        ]
+
+
+async def test_a_mail_that_is_not_taken_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Hosting("t_mail") as hosting:
+        await reads.read(managers, "boss")
+        await hosting.prompts(await hosting.submit())
+        refused = smtplib.SMTPServerDisconnected("away")
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise refused
+
+        with monkeypatch.context() as patched:
+            patched.setattr(outgoing.EmailMessage, "send", refuse)
+            await time_passes()
+        assert sent() == []
+        await time_passes()
+        assert len(sent()) == 1
+
+
+async def test_a_delegated_question_is_told_of_again() -> None:
+    async with Hosting("t_mail") as hosting:
+        [boss, _] = await reads.read(managers, "boss", "cara")
+        [prompt] = await hosting.prompts(await hosting.submit())
+        await time_passes()
+        outgoing.outbox.clear()
+        await claims.change("delegate", str(prompt.pk), to="cara", by=boss, via="test")
+        await time_passes()
+        assert sent() == [("Give ann 3 days off?", ["cara@example.org"])]
+
+
+async def test_whoever_unsubscribes_gets_no_more() -> None:
+    async with Hosting("t_mail") as hosting:
+        await reads.read(managers, "boss")
+        await hosting.prompts(await hosting.submit())
+        await time_passes()
+        header = outgoing.outbox.pop().extra_headers["List-Unsubscribe"]
+        path = header.strip("<>").removeprefix("https://chat.example.org")
+        client = Client(enforce_csrf_checks=True)
+        looked = await asyncio.to_thread(client.get, path)
+        assert (looked.status_code, await reads.read(modes)) == (200, [Mode.NOW])
+        posted = await asyncio.to_thread(client.post, path, {"List-Unsubscribe": "One-Click"})
+        assert (posted.status_code, await reads.read(modes)) == (200, [Mode.OFF])
+        forged = path.replace("unsubscribe/", "unsubscribe/9")
+        assert (await asyncio.to_thread(client.post, forged)).status_code == 404
+        await hosting.prompts(await hosting.submit(conversation="c2"))
+        await time_passes()
+        assert sent() == []
+
+
+def modes() -> list[str]:
+    return list(MailPreference.objects.order_by("pk").values_list("mode", flat=True))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "now", "then"),
+    [
+        ({"mode": Mode.OFF}, "10:00", None),
+        ({"mode": Mode.NOW}, "10:00", "20 10:01"),
+        ({"mode": Mode.NOW, "quiet_from": time(20), "quiet_until": time(7)}, "18:58", "20 18:59"),
+        ({"mode": Mode.NOW, "quiet_from": time(20), "quiet_until": time(7)}, "18:59", "21 06:00"),
+        ({"mode": Mode.NOW, "quiet_from": time(20), "quiet_until": time(7)}, "03:00", "20 06:00"),
+        ({"mode": Mode.NOW, "quiet_from": time(12), "quiet_until": time(13)}, "11:30", "20 12:00"),
+        ({"mode": Mode.DAILY, "hour": 8}, "06:58", "20 07:00"),
+        ({"mode": Mode.DAILY, "hour": 8}, "07:00", "21 07:00"),
+    ],
+)
+def test_mails_come_when_the_person_wants_them(
+    chosen: dict[str, Any], now: str, then: str | None
+) -> None:
+    """Berlin is an hour ahead in November."""
+    preference = MailPreference(zone="Europe/Berlin", **chosen)
+    at = datetime.fromisoformat(f"2026-11-20T{now}:00+00:00")
+    found = mail_time(preference, at)
+    assert (found and found.astimezone(UTC).strftime("%d %H:%M")) == then
+
+
+async def test_the_settings_say_when_and_refuse_half_of_quiet_hours() -> None:
+    ann = await reads.read(make_user, "ann")
+    client = Client()
+    await asyncio.to_thread(client.force_login, ann)
+    page = await asyncio.to_thread(client.get, "/settings/")
+    assert "/settings/mail/" in page.content.decode()
+    given = {"mode": "daily", "hour": "9", "zone": "Asia/Tokyo", "quiet_from": "20:00"}
+    half = await asyncio.to_thread(client.post, "/settings/mail/", given)
+    assert half.status_code == 422
+    assert "Give both times" in half.content.decode()
+    whole = await asyncio.to_thread(
+        client.post, "/settings/mail/", {**given, "quiet_until": "7:00"}
+    )
+    assert whole.status_code == 302
+    saved = await reads.read(lambda: MailPreference.objects.get(pk=ann.pk))
+    assert (saved.mode, saved.hour, saved.zone) == ("daily", 9, "Asia/Tokyo")
+
+
+async def test_nothing_is_written_where_the_site_offers_no_mail(settings: Any) -> None:
+    set_hitl(settings, MAIL="", PUBLIC_URL="https://chat.example.org")
+    ann = await reads.read(make_user, "ann")
+    client = Client()
+    await asyncio.to_thread(client.force_login, ann)
+    assert (await asyncio.to_thread(client.get, "/settings/mail/")).status_code == 404
+    async with Hosting("t_mail") as hosting:
+        await reads.read(managers, "boss")
+        await hosting.prompts(await hosting.submit())
+        await time_passes()
+        assert sent() == []
+        assert await reads.read(lambda: MailPreference.objects.filter(hour=F("hour")).count()) == 0
+
+
+async def test_a_reminder_comes_before_it_is_due_and_not_once_it_is_settled() -> None:
+    told: list[float] = []
+
+    def hear(about: dict[str, Any], **_: Any) -> None:
+        told.append(about["before"])
+
+    signals.interaction_due_soon.connect(hear)
+    async with Hosting("t_reminded") as hosting:
+        [boss] = await reads.read(managers, "boss")
+        [prompt] = await hosting.prompts(await hosting.submit())
+        await time_passes()
+        outgoing.outbox.clear()
+        reminders = PendingSignal.objects.filter(name="interaction_due_soon").order_by("due_at")
+        due = [
+            round((prompt.due_at - at).total_seconds())
+            for at in await reads.read(lambda: list(reminders.values_list("due_at", flat=True)))
+            if prompt.due_at
+        ]
+        assert due == [600, 60]
+        first = await reads.read(reminders.first)
+        assert first is not None
+        await reads.read(lambda: reminders.filter(pk=first.pk).update(due_at=timezone.now()))
+        await time_passes()
+        assert sent() == [("Give ann 3 days off?", ["boss@example.org"])]
+        given = IncomingAnswer("m1", "test", "yes", interaction=str(prompt.pk))
+        await answers.answer(by=boss, conversation_id=None, answer=given)
+        await reads.read(lambda: reminders.update(due_at=timezone.now()))
+        await time_passes()
+        assert (len(sent()), told) == (1, [600])
+        assert not await reads.read(PendingSignal.objects.exists)
+
+
+async def test_a_process_that_begins_sends_what_a_dead_one_had_taken_and_nothing_early() -> None:
+    async with Hosting("t_reminded") as hosting:
+        await reads.read(managers, "boss")
+        await hosting.prompts(await hosting.submit())
+        taken = PendingSignal.objects.filter(name="interaction_opened")
+        soon = timezone.now() + delivery.PATIENCE
+        await reads.read(lambda: taken.update(due_at=soon, attempts=1))  # as when it died meanwhile
+        task = asyncio.create_task(delivery.Delivery(alone=True).main())
+        try:
+            await until(lambda: not taken.exists())
+        finally:
+            task.cancel()
+        names = PendingSignal.objects.order_by("due_at").values_list("name", flat=True)
+        left = ["notice_due", "interaction_due_soon", "interaction_due_soon"]
+        assert await reads.read(lambda: list(names)) == left
+        assert sent() == []

@@ -1,0 +1,99 @@
+"""The webhook: signed, tried again, the same id each time."""
+
+import hmac
+import json
+import threading
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Iterator
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any, ClassVar
+
+import pytest
+from django.utils import timezone
+
+from chat_app.attention import notices
+from sessions_app import signals
+from sessions_app.models import PendingSignal
+from sessions_app.signals.delivery import send_due
+from sessions_app.storage import reads
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.support.hitl import set_hitl
+from tests.support.hosting import Hosting
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@workflow(name="t_webhook", title="Webhook")
+async def asks(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    yield (await context.ask(TextPrompt(text="Name?", details={"secret": "x"}))).text
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Keeps what comes, and answers what the test says."""
+
+    got: ClassVar[list[tuple[dict[str, str], bytes]]] = []
+    statuses: ClassVar[list[int]] = []
+
+    def do_POST(self) -> None:
+        """Take one."""
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.got.append(({name.lower(): v for name, v in self.headers.items()}, body))
+        self.send_response(self.statuses.pop(0) if self.statuses else 204)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(autouse=True)
+def receiver(settings: Any) -> Iterator[type[Receiver]]:
+    Receiver.got, Receiver.statuses = [], []
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    set_hitl(
+        settings,
+        WEBHOOK_URL=f"http://127.0.0.1:{server.server_port}/hook",
+        WEBHOOK_SECRET="a secret",
+        PUBLIC_URL="https://chat.example.org",
+    )
+    notices.connect()
+    yield Receiver
+    for signal in signals.SIGNALS.values():
+        signal.receivers = [one for one in signal.receivers if "attention" not in str(one[0])]
+        signal.sender_receivers_cache.clear()
+    server.shutdown()
+    server.server_close()
+
+
+async def all_sent() -> None:
+    put_off = PendingSignal.objects.all()
+    await reads.read(lambda: put_off.update(due_at=timezone.now()))
+    while await send_due():
+        pass
+
+
+async def test_what_is_asked_and_settled_is_told_signed_and_again_where_it_was_refused(
+    receiver: type[Receiver],
+) -> None:
+    receiver.statuses = [500]
+    async with Hosting("t_webhook") as hosting:
+        run = await hosting.submit()
+        [prompt] = await hosting.prompts(run)
+        await all_sent()
+        await all_sent()
+        (refused, _), (headers, body) = receiver.got
+        assert refused["webhook-id"] == headers["webhook-id"]
+        told = json.loads(body)
+        assert told["type"] == "prompt.opened"
+        assert (told["data"]["question"], told["data"]["status"]) == ("Name?", "pending")
+        assert told["data"]["url"] == f"https://chat.example.org/p/{prompt.pk}/"
+        assert b"secret" not in body
+        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+        signature = b64encode(hmac.digest(b"a secret", signed, sha256)).decode()
+        assert headers["webhook-signature"] == f"v1,{signature}"
+        await hosting.answer("Eve", prompt)
+        await hosting.ended(run)
+        await all_sent()
+        assert json.loads(receiver.got[-1][1])["type"] == "prompt.settled"
+        assert len(receiver.got) == 3

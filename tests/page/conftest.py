@@ -1,0 +1,24 @@
+"""A person and their browser."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import AsyncClient
+
+from sessions_app.storage.writer import writer
+
+
+@pytest.fixture
+def ann() -> User:
+    """A user, in the database of the test."""
+    return User.objects.create_user("ann")
+
+
+@pytest.fixture
+def client(ann: User) -> Iterator[AsyncClient]:
+    """What ann asks the pages with; the writer that it needed ends with the test."""
+    client = AsyncClient()
+    client.force_login(ann)
+    yield client
+    writer.stop()

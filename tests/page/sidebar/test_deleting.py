@@ -1,0 +1,207 @@
+"""A conversation that is deleted: at no door of its owner's but undo."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.http import HttpResponse
+from django.test import AsyncClient
+from django.urls import reverse
+
+from chat_app.api.selectors import run_at
+from sessions_app.conversations import forks, listing, messages, resumption
+from sessions_app.conversations.forks import WantedFork
+from sessions_app.conversations.given import feedback
+from sessions_app.conversations.messages import IncomingMessage
+from sessions_app.errors import NotFound
+from sessions_app.models import Conversation, Interaction, Run
+from sessions_app.storage import reads
+from sessions_app.storage.writer import writer
+from sessions_app.workflows.prompts import TextPrompt
+from tests.support.database.stored_log import StoredLog
+
+pytestmark = pytest.mark.django_db(transaction=True)
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+def store(owner: User, name: str = "c", title: str = "Plums") -> Interaction:
+    """A conversation in which a question waits."""
+    log = StoredLog(owner, name, workflow="echo", title=title)
+    run = log.message("secret message")
+    Run.objects.filter(pk=run.pk).update(metadata={"trace_id": TRACE})
+    return log.ask(run, TextPrompt(text="secret question?"))
+
+
+@pytest.fixture
+async def asked(client: AsyncClient, ann: User) -> Interaction:
+    """It waits in a conversation of ann's that is deleted."""
+    interaction = await asyncio.to_thread(store, ann)
+    await asyncio.to_thread(StoredLog, ann, "other", title="Pears")
+    assert (await post(client, "delete", "c", here="other")).status_code == 303
+    return interaction
+
+
+async def post(client: AsyncClient, door: str, *names: Any, **fields: str) -> Any:
+    return await client.post(reverse(f"chat:{door}", args=names), fields)
+
+
+async def get(client: AsyncClient, door: str, *names: Any, **query: str) -> Any:
+    return await client.get(reverse(f"chat:{door}", args=names), query)
+
+
+async def text_of(client: AsyncClient, door: str, *names: Any, **query: str) -> str:
+    return str((await get(client, door, *names, **query)).content.decode())
+
+
+async def test_the_page_behind_says_so_and_has_the_way_back(client: AsyncClient, ann: User) -> None:
+    await asyncio.to_thread(store, ann)
+    await asyncio.to_thread(StoredLog, ann, "other", title="Pears")
+    answer = await post(client, "delete", "c", here="other")
+    assert (answer.status_code, answer["Location"]) == (303, "/c/other/?deleted=c")
+    page = (await client.get(answer["Location"])).content.decode()
+    assert "<bdi>Plums</bdi> is deleted." in page
+    assert 'action="/c/c/restore/"' in page
+    assert 'action="/c/c/restore/"' not in await text_of(client, "conversation", "other")
+    own = await post(client, "delete", "other", here="other")
+    assert own["Location"] == "/c/other/"
+
+
+async def test_what_runs_in_it_is_asked_to_stop_and_stays_so(
+    client: AsyncClient, asked: Interaction
+) -> None:
+    assert await Run.objects.filter(pk=asked.run_id, stop_requested_at__isnull=False).aexists()
+    await post(client, "restore", "c")
+    assert await Run.objects.filter(pk=asked.run_id, stop_requested_at__isnull=False).aexists()
+
+
+async def test_its_own_page_says_that_it_is_deleted_and_nothing_else(
+    client: AsyncClient, asked: Interaction
+) -> None:
+    page = await text_of(client, "conversation", "c")
+    assert "This conversation is deleted" in page
+    assert 'action="/c/c/restore/"' in page
+    assert "secret" not in page
+    assert "<script" not in page
+
+
+async def test_it_is_in_no_list_no_search_and_no_count(
+    client: AsyncClient, asked: Interaction
+) -> None:
+    for query in ({}, {"q": "secret"}, {"q": "plums"}):
+        html = await text_of(client, "conversations", **query)
+        assert "Plums" not in html
+        assert "secret" not in html
+        assert 'data-waiting="0"' in html
+    assert (await get(client, "home"))["Location"] == "/c/other/"
+    assert "secret" not in await text_of(client, "conversation", "new")
+
+
+DOORS: dict[str, Callable[[AsyncClient, Interaction], Any]] = {
+    "Markdown": lambda client, _: get(client, "export", "c", "md"),
+    "JSON": lambda client, _: get(client, "export", "c", "json"),
+    "title": lambda client, _: get(client, "rename", "c"),
+    "rename": lambda client, _: post(client, "rename", "c", title="Mine"),
+    "stop": lambda client, _: post(client, "stop", "c"),
+    "send": lambda client, _: post(client, "send", "c", text="on?", message_id=str(uuid4())),
+    "answer": lambda client, asked: post(client, "answer", "c", asked.pk, answer="x"),
+    "run": lambda client, asked: get(client, "chat_api:execution", asked.run_id),
+    "cancel": lambda client, asked: client.delete(
+        reverse("chat:chat_api:execution", args=[asked.run_id]),
+    ),
+    "answer over HTTP": lambda client, asked: client.post(
+        reverse("chat:chat_api:answer", args=[asked.run_id, asked.pk]),
+        {"response": {"type": "text", "text": "x"}},
+        content_type="application/json",
+    ),
+}
+
+
+async def test_a_page_that_asks_for_news_is_told_that_there_is_none(
+    client: AsyncClient, asked: Interaction
+) -> None:
+    response = await get(client, "items", "c", **{"from": "1"})
+    assert (response.status_code, response.content) == (204, b"")
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_every_door_says_that_there_is_none(
+    client: AsyncClient, asked: Interaction, door: str
+) -> None:
+    response: HttpResponse = await DOORS[door](client, asked)
+    assert response.status_code == 404
+    assert "secret" not in response.content.decode()
+    assert await Interaction.objects.filter(pk=asked.pk, status="pending").aexists()
+    assert await Run.objects.acount() == 1
+
+
+async def test_a_message_that_comes_too_late_is_not_lost(
+    client: AsyncClient, asked: Interaction
+) -> None:
+    answer = await post(client, "send", "c", text="Two <more> lines", message_id=str(uuid4()))
+    page = answer.content.decode()
+    assert "This conversation is deleted" in page
+    assert "Two &lt;more&gt; lines</textarea>" in page
+
+
+async def test_code_that_acts_for_its_owner_finds_none(ann: User, asked: Interaction) -> None:
+    message = IncomingMessage("m2", "on?")
+    for work in (
+        lambda: messages.submit(owner=ann.pk, conversation_id="c", message=message),
+        lambda: feedback.find_run(owner=ann.pk, trace_id=TRACE),
+        lambda: reads.read(run_at, ann.pk, "c", 1),
+    ):
+        with pytest.raises(NotFound):
+            await work()
+
+
+async def test_no_run_of_it_goes_on_or_is_forked(asked: Interaction) -> None:
+    await Run.objects.filter(pk=asked.run_id).aupdate(status="suspended")
+    with pytest.raises(NotFound, match="deleted by its owner"):
+        await writer.write(lambda tx: resumption.resume_run(tx, asked.run_id, "an operator"))
+    wanted = WantedFork(asked.run_id, 1, "an operator", "key")
+    with pytest.raises(NotFound, match="deleted by its owner"):
+        await writer.write(lambda tx: forks.fork_run(tx, wanted))
+
+
+async def test_undo_brings_all_of_it_back(client: AsyncClient, asked: Interaction) -> None:
+    for _ in range(2):  # a second click does no harm
+        answer = await post(client, "restore", "c")
+        assert (answer.status_code, answer["Location"]) == (303, "/c/c/")
+    page = await text_of(client, "conversation", "c")
+    assert "secret message" in page
+    assert "Plums" in await text_of(client, "conversations")
+
+
+async def test_a_second_click_deletes_no_later(client: AsyncClient, asked: Interaction) -> None:
+    first = await Conversation.objects.values_list("deleted_at", flat=True).aget(title="Plums")
+    assert (await post(client, "delete", "c", here="other")).status_code == 303
+    again = await Conversation.objects.values_list("deleted_at", flat=True).aget(title="Plums")
+    assert first == again
+
+
+async def test_nobody_deletes_or_brings_back_what_is_anothers_or_is_not(
+    client: AsyncClient, ann: User
+) -> None:
+    ben = await User.objects.acreate_user("ben")
+    await asyncio.to_thread(store, ben, "his", "Plums")
+    for name in ("his", "none"):
+        for door in ("delete", "restore"):
+            assert (await post(client, door, name, here=name)).status_code == 404
+    assert not await Conversation.objects.exclude(deleted_at=None).aexists()
+    await listing.delete(owner=ben.pk, conversation_id="his")
+    assert "Plums" not in await text_of(client, "conversation", "new", deleted="his")
+    assert (await post(client, "restore", "his")).status_code == 404
+
+
+async def test_a_form_from_elsewhere_leads_nowhere_else(client: AsyncClient, ann: User) -> None:
+    await asyncio.to_thread(StoredLog, ann, "other")
+    for here in ("//evil.example", "\0", "x" * 300):
+        await asyncio.to_thread(store, ann, uuid4().hex)
+        name = await Conversation.objects.values_list("conversation_id", flat=True).alatest(
+            "created_at"
+        )
+        answer = await post(client, "delete", name, here=here)
+        assert answer["Location"].startswith("/c/")

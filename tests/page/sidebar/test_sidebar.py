@@ -1,0 +1,219 @@
+"""The list of conversations: what needs the person, in which order, and what a search finds."""
+
+import asyncio
+import json
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import AsyncClient
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from chat_app.page.sidebar.entries import sidebar
+from sessions_app.models import Conversation
+from sessions_app.workflows.prompts import OAuthPrompt, TextPrompt
+from tests.support.database.stored_log import StoredLog
+
+pytestmark = pytest.mark.django_db(transaction=True)
+TITLES = re.compile('<span class="title" dir="auto">(.*?)</span>')
+
+
+def ask(owner: User, name: str, question: str, timeout: float | None = None) -> StoredLog:
+    """A conversation in which a question waits."""
+    log = StoredLog(owner, name, title=name)
+    log.ask(log.message(), TextPrompt(text=question, timeout=timeout))
+    return log
+
+
+def fill(owner: User, count: int) -> None:
+    """Conversations in which nothing happened."""
+    now = timezone.now()
+    times = [now - timedelta(minutes=number) for number in range(count)]
+    Conversation.objects.bulk_create(
+        Conversation(
+            owner=owner,
+            conversation_id=f"o{number}",
+            title=f"Other {number}",
+            workflow="none",
+            created_at=at,
+            updated_at=at,
+            listed_at=at,
+        )
+        for number, at in enumerate(times)
+    )
+
+
+async def listed(client: AsyncClient, **query: Any) -> str:
+    return (await client.get(reverse("chat:conversations"), query)).content.decode()
+
+
+async def test_what_needs_the_person_comes_first_the_oldest_deadline_before_others(
+    client: AsyncClient, ann: User
+) -> None:
+    def store() -> None:
+        ask(ann, "whenever", "No hurry?")
+        ask(ann, "tomorrow", "Book it?", timeout=86400)
+        soon = ask(ann, "soon", "Deploy now?\nAll of it.", timeout=600)
+        soon.ask(soon.message(), TextPrompt(text="Later?", timeout=90_000))
+        fill(ann, 40)
+
+    await asyncio.to_thread(store)
+    html = await listed(client)
+    assert TITLES.findall(html)[:4] == ["soon", "tomorrow", "whenever", "Other 0"]
+    assert len(TITLES.findall(html)) == 30
+    assert 'data-waiting="4"' in html
+    assert 'data-more="60"' in html
+    assert re.findall('<span class="waits" dir="auto">(.*?)</span>', html) == [
+        "Deploy now?",
+        "Book it?",
+        "No hurry?",
+    ]
+    assert html.count('<span class="others">+1</span>') == 1
+
+
+async def test_a_settled_question_needs_nobody(client: AsyncClient, ann: User) -> None:
+    def store() -> None:
+        log = StoredLog(ann, "c")
+        log.settle(log.ask(log.message(), TextPrompt(text="Name?")), {"value": "x"}, by=ann)
+
+    await asyncio.to_thread(store)
+    html = await listed(client)
+    assert "Name?" not in html
+    assert "working" in html
+    assert 'data-waiting="0"' in html
+
+
+async def test_a_request_for_consent_names_the_host(client: AsyncClient, ann: User) -> None:
+    def store() -> None:
+        log = StoredLog(ann, "c")
+        log.ask(log.message(), OAuthPrompt(text="https://id.example/authorize?secret=1"))
+
+    await asyncio.to_thread(store)
+    html = await listed(client)
+    assert "Sign in at id.example" in html
+    assert "secret" not in html
+
+
+async def test_a_search_finds_titles_messages_questions_and_output(
+    client: AsyncClient, ann: User
+) -> None:
+    def store() -> None:
+        fill(ann, 40)
+        StoredLog(ann, "1", title="Plum cake")
+        StoredLog(ann, "2", title="message").message("how many PLUMS?")
+        ask(ann, "question", "A plum?")
+        log = StoredLog(ann, "4", title="output")
+        run = log.message()
+        log.text(run, "Two pl", "ums.")
+        log.end(run)
+        StoredLog(ann, "5", title="100 %")
+        StoredLog(User.objects.create_user("ben"), "6", title="Ben's plum").message("plum")
+
+    await asyncio.to_thread(store)
+    found = TITLES.findall(await listed(client, q="plum"))
+    assert found[0] == "question"
+    assert sorted(found) == ["Plum cake", "message", "output", "question"]
+    assert TITLES.findall(await listed(client, q="other 39")) == ["Other 39"]
+    assert TITLES.findall(await listed(client, q="0 %")) == ["100 %"]
+    assert "Nothing found" in await listed(client, q="\0")
+
+
+@pytest.mark.parametrize("query", ["", "plum"])
+def test_queries_are_as_many_however_many_conversations_there_are(ann: User, query: str) -> None:
+    counts = []
+    for more in (1, 60):
+        fill(User.objects.create_user(f"user{more}"), more)
+        for number in range(more):
+            ask(ann, f"{more}-{number}", "A plum?", timeout=60)
+        with CaptureQueriesContext(connection) as queries:
+            found = sidebar(ann.pk, query=query)
+        assert len(found.entries) == min(30, number + 1 + (more > 1))
+        counts.append(len(queries))
+    assert counts[1] <= counts[0] <= 6
+
+
+async def test_a_link_chooses_the_workflow(client: AsyncClient) -> None:
+    begun = await client.get(reverse("chat:new"), {"workflow": "report"})
+    html = (await client.get(begun["Location"])).content.decode()
+    assert re.findall(r'value="(\w+)"\s+checked', html) == ["report"]
+    unknown = await client.get(reverse("chat:new"), {"workflow": "a&b=c"})
+    html = (await client.get(unknown["Location"])).content.decode()
+    assert len(re.findall(r'value="(\w+)"\s+checked', html)) == 1
+
+
+async def test_an_empty_page_says_what_waits_and_what_may_be_asked(
+    client: AsyncClient, ann: User
+) -> None:
+    await asyncio.to_thread(ask, ann, "waits", "Deploy now?", 600)
+    html = (await client.get(reverse("chat:conversation", args=["new"]))).content.decode()
+    section = html[html.index('id="elsewhere"') :]
+    assert '<a href="/c/waits/" dir="auto">Deploy now?</a>' in section
+    assert "May ask you: <bdi>whether it may go beyond its limit" in section
+
+
+async def exported(client: AsyncClient, name: str, form: str) -> str:
+    response: Any = await client.get(reverse("chat:export", args=[name, form]))
+    assert response.status_code == 200
+    assert response["Content-Disposition"] == f'attachment; filename="conversation.{form}"'
+    return b"".join([part async for part in response.streaming_content]).decode()
+
+
+async def test_an_export_has_all_that_was_said_in_its_order(client: AsyncClient, ann: User) -> None:
+    def store() -> None:
+        log = StoredLog(ann, "a/b", title="Plums & <pears>")
+        run = log.message("How many?\nPlease.")
+        log.text(run, "I lo", "ok.")
+        log.step(run, "count", "in_progress")
+        log.step(run, "count")
+        asked = log.ask(run, TextPrompt(text="All of them?"))
+        log.settle(asked, {"value": "yes"}, by=ann)
+        wrong = log.text(run, "Wrong")
+        log.append(run, "restart", {"from_sequence": wrong})
+        log.text(run, "Se", "ven.")
+        log.end(run)
+        going = log.message("again")
+        log.text(going, "Sti", "ll")
+
+    await asyncio.to_thread(store)
+    read = json.loads(await exported(client, "a/b", "json"))
+    assert (read["conversation_id"], read["title"]) == ("a/b", "Plums & <pears>")
+    first, second = read["runs"]
+    assert [one.get("text") or one["type"] for one in first["said"]] == [
+        "I look.",
+        "step",
+        "question",
+        "Seven.",
+    ]
+    question = first["said"][2]
+    assert (question["response"], question["answered_by"]) == ({"value": "yes"}, "ann")
+    assert [one["text"] for one in second["said"]] == ["Still"]
+    text = await exported(client, "a/b", "md")
+    places = [
+        "> How many?\n> Please.",
+        "I look.",
+        "**All of them?**",
+        "yes (ann",
+        "Seven.",
+        "Still",
+    ]
+    assert sorted(places, key=text.index) == places
+    assert "Wrong" not in text
+
+
+async def test_nobody_exports_what_is_anothers_or_in_another_form(
+    client: AsyncClient, ann: User
+) -> None:
+    def store() -> None:
+        StoredLog(User.objects.create_user("ben"), "his")
+        StoredLog(ann, "hers")
+
+    await asyncio.to_thread(store)
+    for name, form in (("his", "json"), ("none", "md"), ("hers", "exe")):
+        url = reverse("chat:export", args=[name, form])
+        assert (await client.get(url)).status_code == 404
+    assert (await AsyncClient().get(reverse("chat:export", args=["hers", "md"]))).status_code == 302

@@ -1,0 +1,315 @@
+"""Files that go with a message: uploaded by both doors, given to the workflow, served to nobody
+else.
+"""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import AsyncClient
+from django.urls import reverse
+
+from sessions_app.models import Attachment, Run
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.support.hitl import set_hitl
+from tests.support.hosting import Hosting
+
+pytestmark = pytest.mark.django_db(transaction=True)
+# It would run, were it opened as a page of this site.
+PAGE = b"<script>document.title = 'owned'</script>"
+
+
+@workflow(name="t_files", title="Takes files", takes_files=True)
+async def takes(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    for one in message.files:
+        yield f"{one.name}|{one.content_type}|{(await one.read()).decode()}\n"
+    if message.text == "fail":
+        raise ValueError
+    if message.text == "ask":
+        with context.files[0].open() as file:
+            yield (await context.ask(TextPrompt(text=file.read().decode()))).text
+    past = await context.history()
+    yield "; ".join(file.name for one in past for file in one.files)
+
+
+@workflow(name="t_no_files", title="Takes none")
+async def takes_none(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    yield message.text
+
+
+@pytest.fixture(autouse=True)
+def _stored_here(settings: Any, tmp_path: Any) -> None:
+    settings.MEDIA_ROOT = tmp_path
+
+
+@pytest.fixture
+async def hosting() -> AsyncIterator[Hosting]:
+    async with Hosting("t_files", beside=("t_no_files",)) as hosting:
+        yield hosting
+
+
+@pytest.fixture
+async def browser(hosting: Hosting) -> AsyncClient:
+    """Ann's, who is the hosting's person."""
+    client = AsyncClient()
+    await client.aforce_login(await User.objects.aget(pk=hosting.user))
+    return client
+
+
+def named(name: str, content: bytes = b"1,2") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, content)
+
+
+async def upload(
+    client: AsyncClient, name: str = "a.csv", content: bytes = b"1,2", conversation: str = "c"
+) -> tuple[int, Any]:
+    path = reverse("chat:upload", args=[conversation])
+    answer = await client.post(path, {"file": named(name, content)})
+    return answer.status_code, json.loads(answer.content)
+
+
+async def send(client: AsyncClient, conversation: str = "c", **fields: Any) -> Any:
+    return await client.post(reverse("chat:send", args=[conversation]), fields)
+
+
+async def fetch(client: AsyncClient, id_: Any, conversation: str = "c") -> Any:
+    return await client.get(reverse("chat:file", args=[conversation, id_]))
+
+
+async def content_of(answer: Any) -> bytes:
+    return b"".join([piece async for piece in answer.streaming_content])
+
+
+async def newest(hosting: Hosting) -> Run:
+    run = await Run.objects.order_by("-created_at").afirst()
+    assert run is not None
+    return await hosting.ended(run.pk)
+
+
+async def page(client: AsyncClient, conversation: str = "c") -> str:
+    return (await client.get(reverse("chat:conversation", args=[conversation]))).content.decode()
+
+
+async def test_the_form_sends_files_with_the_message(
+    browser: AsyncClient, hosting: Hosting
+) -> None:
+    answer = await send(browser, text="both", files=[named("a.csv"), named("B.TXT", b"<b>")])
+    assert answer.status_code == 303
+    run = await newest(hosting)
+    assert await hosting.output(run.pk) == "a.csv|text/csv|1,2\nB.TXT|text/plain|<b>\n"
+    html = await page(browser)
+    assert html.count("/c/c/files/") == 3  # two links, and where to upload
+
+
+async def test_the_script_uploads_first_and_names_them_in_the_message(
+    browser: AsyncClient, hosting: Hosting
+) -> None:
+    status, kept = await upload(browser)
+    assert (status, kept["name"], kept["size"]) == (201, "a.csv", 3)
+    run = await hosting.ended(await hosting.submit("one", files=(kept["id"],)))
+    assert await hosting.output(run.pk) == "a.csv|text/csv|1,2\n"
+    # A file alone is a message too; what was sent before can be sent again.
+    again = await hosting.ended(await hosting.submit("", files=(kept["id"],)))
+    assert await hosting.output(again.pk) == "a.csv|text/csv|1,2\na.csv"
+    assert await Attachment.objects.filter(run=run).acount() == 1
+
+
+async def test_a_file_alone_gives_the_conversation_its_title(
+    browser: AsyncClient, hosting: Hosting
+) -> None:
+    await send(browser, text="", files=[named("Receipt of May.csv")])
+    assert '<h1 id="title" dir="auto">Receipt of May.csv</h1>' in await page(browser)
+
+
+async def test_a_replay_and_a_fork_read_the_same_file(
+    browser: AsyncClient, hosting: Hosting
+) -> None:
+    _, kept = await upload(browser, content=b"How many?")
+    run = await hosting.submit("ask", files=(kept["id"],))
+    [prompt] = await hosting.prompts(run)
+    await hosting.crash()
+    await hosting.answer(" ten ", prompt)
+    await hosting.ended(run)
+    assert await hosting.output(run) == "a.csv|text/csv|How many?\n ten "
+    fork = await hosting.in_thread(_fork, run)
+    [again] = await hosting.prompts(fork)
+    assert again.prompt["text"] == "How many?"
+    events = [event for event in await hosting.events() if event.type == "user_message"]
+    assert [event.payload["files"][0]["name"] for event in events] == ["a.csv", "a.csv"]
+    assert "path" not in events[0].payload["files"][0]
+
+
+def _fork(run: Any) -> Any:
+    from sessions_app.conversations.forks import WantedFork  # noqa: PLC0415
+    from sessions_app.operations import operators  # noqa: PLC0415
+
+    return operators.fork(WantedFork(run, 1, "admin", uuid4().hex))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("page.html", PAGE, "page.html is of a type that is not taken. Taken are: png,"),
+        ("picture.svg", PAGE, "picture.svg is of a type that is not taken."),
+        ("noending", b"x", "noending is of a type that is not taken."),
+        (".csv", b"x", ".csv is of a type that is not taken."),
+        ("a.csv.exe", b"x", "a.csv.exe is of a type that is not taken."),
+        ("a.csv", b"", "a.csv is empty. Choose another file."),
+        ("a.csv", b"x" * 1100, "a.csv has 0.0 MB; at most 0.001 are taken. Make it smaller"),
+    ],
+)
+async def test_what_is_not_taken_is_said_and_not_kept(
+    browser: AsyncClient, settings: Any, name: str, content: bytes, said: str
+) -> None:
+    set_hitl(settings, MAX_FILE_MB=0.001)
+    status, answer = await upload(browser, name, content)
+    assert status == 422
+    assert answer["error"].startswith(said)
+    assert (await send(browser, text="x", files=[named(name, content)])).status_code == 422
+    assert not await Attachment.objects.aexists()
+    assert not await Run.objects.aexists()
+
+
+@pytest.mark.parametrize(
+    ("name", "kept_as"),
+    [
+        ("../../etc/passwd.txt", "passwd.txt"),
+        ("C:\\Users\\ann\\a.csv", "a.csv"),
+        ("a'; filename=x.html;.csv", "a'; filename=x.html;.csv"),
+        ("\u202egpj.csv", "gpj.csv"),
+        ("日本 ü.csv", "日本 ü.csv"),
+        ("x" * 300 + ".csv", "x" * 116 + ".csv"),
+    ],
+)
+async def test_a_hostile_name_is_only_a_name(
+    browser: AsyncClient, hosting: Hosting, name: str, kept_as: str
+) -> None:
+    status, kept = await upload(browser, name, PAGE)
+    assert (status, kept["name"]) == (201, kept_as)
+    row = await Attachment.objects.aget()
+    assert row.path == f"attachments/{row.id.hex[:2]}/{row.id.hex}"
+    await hosting.ended(await hosting.submit("x", files=(kept["id"],)))
+    answer = await fetch(browser, kept["id"])
+    assert answer.status_code == 200
+    assert await content_of(answer) == PAGE
+    assert answer["Content-Disposition"].startswith("attachment")
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in answer["Content-Security-Policy"]
+    assert "script-src" not in answer["Content-Security-Policy"]
+    assert answer["Content-Length"] == str(len(PAGE))
+    assert answer["Content-Type"].startswith(("text/csv", "text/plain"))
+    assert "no-store" in answer["Cache-Control"]
+    assert PAGE.decode() not in await page(browser)
+
+
+async def test_nobody_reads_or_sends_what_is_anothers(
+    browser: AsyncClient, hosting: Hosting
+) -> None:
+    _, sent = await upload(browser)
+    await hosting.ended(await hosting.submit("x", files=(sent["id"],)))
+    _, unsent = await upload(browser)
+    ben = AsyncClient()
+    await ben.aforce_login(await User.objects.acreate(username="ben", is_superuser=True))
+    for kept in (sent["id"], unsent["id"], str(uuid4()), "no-id", "x" * 300, "\0"):
+        answer = await send(ben, text="x", file_ids=[kept])
+        assert answer.status_code == 422
+        assert "A file is no longer there." in answer.content.decode()
+        assert "a.csv" not in answer.content.decode()
+    for kept in (sent["id"], unsent["id"]):
+        assert (await fetch(ben, kept)).status_code == 404
+        # Nor does the owner by another conversation.
+        assert (await fetch(browser, kept, "d")).status_code == 404
+        assert (await send(browser, "d", text="x", file_ids=[kept])).status_code == 422
+    assert (await fetch(browser, unsent["id"])).status_code == 404  # before it is sent
+    assert await Run.objects.acount() == 1
+    stranger = AsyncClient()
+    assert (await fetch(stranger, sent["id"])).status_code == 302
+    answer = await stranger.post(reverse("chat:upload", args=["c"]), {"file": named("a.csv")})
+    assert answer.status_code == 302
+    strict = AsyncClient(enforce_csrf_checks=True)
+    await strict.aforce_login(await User.objects.aget(pk=hosting.user))
+    answer = await strict.post(reverse("chat:upload", args=["c"]), {"file": named("a.csv")})
+    assert answer.status_code == 403
+    assert await Attachment.objects.acount() == 2
+
+
+async def test_what_was_taken_of_a_refused_form_is_still_there(
+    browser: AsyncClient, hosting: Hosting
+) -> None:
+    files = [named("a.csv"), named("b.exe")]
+    answer = await send(browser, text="words", files=files)
+    assert answer.status_code == 422
+    html = answer.content.decode()
+    assert "b.exe is of a type that is not taken." in html
+    kept = await Attachment.objects.aget()
+    assert f'value="{kept.pk}" checked' in html
+    assert ">words</textarea>" in html
+    assert (await send(browser, text="words", file_ids=[str(kept.pk)])).status_code == 303
+    run = await newest(hosting)
+    assert await hosting.output(run.pk) == "a.csv|text/csv|1,2\n"
+
+
+async def test_a_workflow_that_takes_none_says_so(browser: AsyncClient, hosting: Hosting) -> None:
+    answer = await send(browser, text="x", workflow="t_no_files", files=[named("a.csv")])
+    assert answer.status_code == 422
+    assert "This workflow takes no files." in answer.content.decode()
+    await send(browser, text="x", workflow="t_no_files")
+    await newest(hosting)
+    assert 'type="file"' not in await page(browser)
+    assert 'type="file"' in await page(browser, "another")
+
+
+async def test_too_many_are_refused(
+    browser: AsyncClient, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_hitl(settings, MAX_FILES=1)
+    ids = [(await upload(browser))[1]["id"] for _ in range(2)]
+    answer = await send(browser, text="x", file_ids=ids)
+    assert "At most 1 files go with a message." in answer.content.decode()
+    monkeypatch.setattr("sessions_app.conversations.given.attachments.MOST_UNSENT", 2)
+    status, said = await upload(browser)
+    assert (status, said["error"][:24]) == (422, "2 of your files are uplo")
+    set_hitl(settings, MAX_FILES=0)
+    assert (await upload(browser))[1]["error"] == "No files are taken here."
+
+
+async def test_a_disk_that_takes_nothing_is_said(
+    browser: AsyncClient, settings: Any, tmp_path: Any
+) -> None:
+    (tmp_path / "attachments").write_text("in the way")
+    status, said = await upload(browser)
+    assert (status, said["error"]) == (503, "The file could not be stored. Send it again.")
+    assert not await Attachment.objects.filter(is_stored=True).aexists()
+    settings.MEDIA_ROOT = tmp_path / "other"
+    assert (await upload(browser))[0] == 201
+
+
+async def test_another_version_of_a_message_keeps_its_files(
+    browser: AsyncClient, hosting: Hosting
+) -> None:
+    _, kept = await upload(browser)
+    failed = await hosting.ended(await hosting.submit("fail", files=(kept["id"],)))
+    await send(browser, text="", replaces=str(failed.pk))  # tried again
+    again = await newest(hosting)
+    assert await hosting.output(again.pk) == "a.csv|text/csv|1,2\n"
+    await send(browser, text="edited", replaces=str(again.pk), files=[named("b.csv", b"3")])
+    edited = await newest(hosting)
+    assert await hosting.output(edited.pk) == "a.csv|text/csv|1,2\nb.csv|text/csv|3\n"
+    assert (await fetch(browser, kept["id"])).status_code == 200
+
+
+async def test_the_exports_name_them(browser: AsyncClient, hosting: Hosting) -> None:
+    _, kept = await upload(browser)
+    await hosting.ended(await hosting.submit("x", files=(kept["id"],)))
+
+    async def export(form: str) -> str:
+        answer = await browser.get(reverse("chat:export", args=["c", form]))
+        return (await content_of(answer)).decode()
+
+    [file] = json.loads(await export("json"))["runs"][0]["files"]
+    assert file == {"id": kept["id"], "name": "a.csv", "content_type": "text/csv", "size": 3}
+    assert "- a.csv (3 bytes)" in await export("md")

@@ -1,0 +1,73 @@
+"""The server is killed while people upload: what it said it has is there, and nothing is lost sight
+of.
+"""
+
+import http.client
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+from tests.http.client import Http
+from tests.runtime.hosting.test_crashes import completed, socket
+from tests.support.server import Server
+
+SIZE = 300_000
+AT_ONCE = 4
+TAKEN = 6  # when the server is killed
+ROUNDS = 3
+
+
+def upload_until_killed(server: Server) -> list[str]:
+    """Upload from several at once, kill the server in the midst; the ids that it answered."""
+    taken: list[str] = []
+    numbers = count()
+
+    def upload() -> None:
+        with suppress(OSError, http.client.HTTPException):
+            for number in numbers:
+                file = (f"{number}.csv", str(number % 10) * SIZE)
+                answer = Http(server).multipart("/c/c/files/", {"file": file})
+                assert answer.status == 201, answer.text
+                taken.append(answer.json()["id"])
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        uploads = [pool.submit(upload) for _ in range(AT_ONCE)]
+        deadline = time.monotonic() + 60
+        while len(taken) < TAKEN:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        server.kill()
+    for one in uploads:
+        one.result()
+    return taken
+
+
+async def test_files_that_were_taken_outlast_kills_and_others_can_be_found(server: Server) -> None:
+    taken: list[str] = []
+    for _ in range(ROUNDS):
+        taken += upload_until_killed(server)
+        server.restart()
+    rows = server.rows("SELECT id, path, is_stored FROM sessions_app_attachment")
+    stored = {str(row["id"]).replace("-", ""): row for row in rows}
+    folder = server.data_dir / "files"
+    assert len(taken) >= ROUNDS * TAKEN
+    for id_ in taken:
+        row = stored[id_.replace("-", "")]
+        assert row["is_stored"]
+        assert (folder / row["path"]).stat().st_size == SIZE
+    # Whatever is there has a row, by which it is deleted in time.
+    there = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    assert there <= {Path(row["path"]) for row in rows}
+    async with socket(server, "c") as client:
+        await client.message("files", file_ids=taken[:2])
+        await client.until(completed)
+        assert client.text().count(f" text/csv {SIZE} ") == 2
+        server.kill()
+    server.restart()
+    async with socket(server, "c", last_sequence=0) as back:
+        await back.until(completed)
+        assert back.text() == client.text()
+    for id_ in taken[:2]:
+        assert len(Http(server).get(f"/c/c/files/{id_}/").text) == SIZE

@@ -1,0 +1,209 @@
+"""A message that has several versions: which branch is shown, and the ways to the others."""
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import AsyncClient
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from chat_app.page.conversation_page import Wanted, read_page
+from chat_app.page.transcript import UserMessage
+from sessions_app.models import Conversation, Run
+from sessions_app.workflows.prompts import TextPrompt
+from tests.page.test_views import page
+from tests.support.database.stored_log import StoredLog
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SEND = reverse("chat:send", args=["c"])
+
+
+@pytest.fixture
+def log(ann: User) -> StoredLog:
+    return StoredLog(ann, workflow="report")
+
+
+def said(log: StoredLog, text: str, **place: Run) -> Run:
+    """A message and its answer, which is complete."""
+    run = log.message(text, **place)
+    log.text(run, f"re {text}")
+    log.end(run)
+    return run
+
+
+def shown(log: StoredLog, branch: Run | None = None) -> list[str]:
+    """The messages on the page, each with which version it is."""
+    wanted = Wanted(branch=branch.id if branch else None)
+    found = read_page(log.conversation.owner_id, "c", wanted).transcript.items
+    return [
+        f"{item.text} {item.versions.number}/{item.versions.total}" if item.versions else item.text
+        for item in found
+        if isinstance(item, UserMessage)
+    ]
+
+
+def test_the_newest_branch_is_shown_unless_another_is_asked_for(log: StoredLog) -> None:
+    said(log, "a")
+    first = said(log, "b")
+    said(log, "c")
+    assert shown(log) == ["a", "b", "c"]
+    second = said(log, "b2", replaces=first)
+    assert shown(log) == ["a", "b2 2/2"]
+    assert shown(log, first) == ["a", "b 1/2", "c"]
+    said(log, "b3", replaces=second)
+    said(log, "d")
+    assert shown(log) == ["a", "b3 3/3", "d"]
+    assert shown(log, second) == ["a", "b2 2/3"]
+    said(log, "e", follows=second)
+    assert shown(log) == ["a", "b2 2/3", "e"]
+
+
+def test_versions_within_versions(log: StoredLog) -> None:
+    first = said(log, "a")
+    inner = said(log, "b")
+    said(log, "b2", replaces=inner)
+    said(log, "a2", replaces=first)
+    assert shown(log) == ["a2 2/2"]
+    assert shown(log, first) == ["a 1/2", "b2 2/2"]
+    assert shown(log, inner) == ["a 1/2", "b 1/2"]
+
+
+def test_what_is_no_run_of_the_conversation_asks_for_the_newest(log: StoredLog, ann: User) -> None:
+    said(log, "a2", replaces=said(log, "a"))
+    assert shown(log, said(StoredLog(ann, "d"), "elsewhere")) == ["a2 2/2"]
+
+
+def test_a_question_on_another_branch_is_still_to_be_answered(log: StoredLog) -> None:
+    first = log.message("a")
+    asked = log.ask(first, TextPrompt(text="Name?"))
+    log.message("a2", replaces=first)
+    found = read_page(log.conversation.owner_id, "c")
+    assert [card.interaction for card in found.unplaced] == [asked]
+
+
+def test_older_parts_are_of_the_same_branch(log: StoredLog) -> None:
+    first = said(log, "a")
+    for number in range(40):
+        said(log, f"b{number}")
+    last = said(log, "a2", replaces=first)
+    for number in range(40):
+        said(log, f"c{number}")
+    texts: list[str] = []
+    before = None
+    while True:
+        wanted = Wanted(before=before, branch=first.id)
+        part = read_page(log.conversation.owner_id, "c", wanted).transcript
+        texts = [item.text for item in part.items if isinstance(item, UserMessage)] + texts
+        before = part.older
+        if not before:
+            break
+    assert texts == ["a", *(f"b{number}" for number in range(40))]
+    assert shown(log, last)[-1] == "c39"
+
+
+def queries(log: StoredLog) -> int:
+    """How many the page takes."""
+    with CaptureQueriesContext(connection) as taken:
+        read_page(log.conversation.owner_id, "c")
+    return len(taken)
+
+
+def test_branches_cost_one_query_however_many_there_are(log: StoredLog) -> None:
+    first = said(log, "a")
+    without = queries(log)
+    for number in range(20):
+        said(log, f"a{number}", replaces=first)
+    assert queries(log) == without + 1
+
+
+async def test_the_switch_and_the_edit_are_links(client: AsyncClient, log: StoredLog) -> None:
+    first = await asyncio.to_thread(said, log, "a")
+    assert "of 1" not in await page(client)
+    second = await asyncio.to_thread(said, log, "a2", replaces=first)
+    html = await page(client)
+    assert re.search(r"2 of\s+2", html)
+    assert f'href="/c/c/?branch={first.id}#r{first.id}"' in html
+    html = await page(client, branch=str(first.id))
+    assert "re a<" in html.replace("\n", "")
+    assert "re a2" not in html
+    assert f'href="/c/c/?branch={second.id}#r{second.id}"' in html
+    assert f'name="follows" value="{first.id}"' in html
+    html = await page(client, edit=str(first.id))
+    assert re.search(r">a</textarea>", html)
+    assert f'name="replaces" value="{first.id}"' in html
+
+
+async def test_a_message_is_edited_by_the_form_of_the_page(
+    client: AsyncClient, log: StoredLog
+) -> None:
+    first = await asyncio.to_thread(said, log, "a")
+    form = {"text": "a2", "message_id": "e", "replaces": str(first.id), "follows": ""}
+    for _ in range(2):
+        assert (await client.post(SEND, form))["Location"] == "/c/c/"
+    run = await Run.objects.aget(message_id="e")
+    assert (run.text, run.forked_from_id, run.fork_position) == ("a2", first.id, 1)
+    assert (await Conversation.objects.aget(conversation_id="c")).branched
+
+
+async def test_an_answer_is_tried_again_once_for_a_button(
+    client: AsyncClient, log: StoredLog
+) -> None:
+    first = await asyncio.to_thread(said, log, "a")
+    for expected in (2, 3):
+        html = await page(client)
+        [again] = re.findall(r'name="message_id" value="(again-[^"]+)"', html)
+        [run] = re.findall(r'name="replaces" value="([^"]+)"', html)
+        for _ in range(2):
+            response = await client.post(SEND, {"message_id": again, "replaces": run})
+            assert response.status_code == 303
+        assert await Run.objects.acount() == expected
+        newest = await Run.objects.aget(message_id=again)
+        assert newest.text == "a"
+        await asyncio.to_thread(log.conversation.refresh_from_db)
+        await asyncio.to_thread(log.end, newest)
+    assert str(first.id) != run
+
+
+async def test_what_is_refused_stays_in_the_composer_with_what_it_replaces(
+    client: AsyncClient, log: StoredLog
+) -> None:
+    first = await asyncio.to_thread(said, log, "a")
+    response = await client.post(SEND, {"text": "x" * 32_001, "replaces": str(first.id)})
+    assert response.status_code == 422
+    assert f'name="replaces" value="{first.id}"' in response.content.decode()
+
+
+async def test_an_export_says_which_run_replaces_which(client: AsyncClient, log: StoredLog) -> None:
+    first = await asyncio.to_thread(said, log, "a")
+    second = await asyncio.to_thread(said, log, "a2", replaces=first)
+    await asyncio.to_thread(said, log, "b", follows=first)
+    files = []
+    for form in ("json", "md"):
+        response: Any = await client.get(reverse("chat:export", args=["c", form]))
+        files.append(b"".join([part async for part in response.streaming_content]).decode())
+    runs = json.loads(files[0])["runs"]
+    assert [run["run"] for run in runs[:2]] == [str(first.id), str(second.id)]
+    assert [run["replaces"] for run in runs] == [None, str(first.id), None]
+    assert [run["follows"] for run in runs] == [None, None, str(first.id)]
+    assert f"*Another version of the message of {first.created_at.isoformat()}*" in files[1]
+    assert f"*Goes on with the message of {first.created_at.isoformat()}*" in files[1]
+
+
+async def test_nobody_replaces_or_follows_what_is_another_s(
+    client: AsyncClient, log: StoredLog
+) -> None:
+    other = await asyncio.to_thread(User.objects.create_user, "ben")
+    theirs = await asyncio.to_thread(StoredLog, other, "c", workflow="report")
+    run = await asyncio.to_thread(said, theirs, "secret")
+    for field in ("replaces", "follows"):
+        response = await client.post(SEND, {"text": "x", field: str(run.id)})
+        assert response.status_code == 404
+        assert b"secret" not in response.content
+    assert "secret" not in await page(client, edit=str(run.id), branch=str(run.id))
+    assert await Run.objects.acount() == 1

@@ -1,0 +1,127 @@
+"""What a person decides on is in a form to be read: on the page, in the admin, in a line."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.template.loader import render_to_string
+from django.test import AsyncClient, Client
+from django.urls import reverse
+from django.utils.html import strip_tags
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat_app.protocol.plain_frames import offered
+from sessions_app.workflows.details import LINES, line, rows
+from sessions_app.workflows.prompts import TextPrompt
+from tests.support.database.stored_log import StoredLog
+
+SENT: dict[str, Any] = {
+    "To": ["ann@example.org", "bob@example.org"],
+    "Command": {"code": "rm -r 'old reports'\ncp -r new reports"},
+    "Subject": {"before": "Reports", "after": "New reports"},
+    "Item": {"name": "Bolt", "urgent": True, "note": None},
+    "Lines": [{"item": "Bolt", "price": 3}, {"item": "Nut", "price": 2}],
+    "Raw": [[1], [2]],
+}
+PLAIN = (
+    "To: ann@example.org, bob@example.org; Command: rm -r 'old reports'\ncp -r new reports; "
+    "Subject: Reports → New reports; Item: name: Bolt, urgent: yes, note: –; "
+    "Lines: item: Bolt, price: 3, item: Nut, price: 2; Raw: 1, 2"
+)
+
+
+def html(details: dict[str, Any]) -> str:
+    return render_to_string("sessions_app/details.html", {"rows": rows(details)})
+
+
+def words(text: str) -> str:
+    return " ".join(unescape(strip_tags(text)).split())
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_page_shows_each_in_its_form(client: AsyncClient, ann: User) -> None:
+    def fill() -> None:
+        log = StoredLog(ann, "c")
+        log.ask(log.message(), TextPrompt(text="Send it?", details=SENT))
+
+    await asyncio.to_thread(fill)
+    page = (await client.get(reverse("chat:conversation", args=["c"]))).content.decode()
+    card = page.partition("<prompt-card")[2].partition("</prompt-card")[0]
+    assert re.findall(r"<li>(.*?)</li>", card) == SENT["To"]
+    assert unescape(card).count(f">{SENT['Command']['code']}</pre>") == 1
+    assert "removed: Reports" in words(card)
+    assert "added: New reports" in words(card)
+    # PostgreSQL keeps no order of the names in an object.
+    assert "urgent yes" in words(card)
+    assert "note –" in words(card)
+    assert "item price Bolt 3 Nut 2" in words(card)
+    assert "[ [ 1 ], [ 2 ] ]" in words(card)
+
+
+def test_the_admin_shows_the_same(admin_client: Client, ann: User) -> None:
+    log = StoredLog(ann, "c")
+    asked = log.ask(log.message(), TextPrompt(text="Send it?", details=SENT))
+    asked.refresh_from_db()
+    for page in ("change", "answer"):
+        path = f"/admin/sessions_app/interaction/{asked.pk}/{page}/"
+        assert html(asked.prompt["details"]).strip() in admin_client.get(path).content.decode()
+
+
+def test_those_who_are_shown_one_text_can_read_it_too() -> None:
+    [prompt] = offered({"input_type": "text", "text": "Send it?", "details": SENT})
+    assert prompt["text"] == f"Send it?\n\n({PLAIN})"
+
+
+def test_of_a_long_text_what_changed_is_shown_with_what_is_around_it() -> None:
+    before = [f"line {number}" for number in range(40)]
+    after = [*before[:10], "new", *before[10:30], *before[31:]]
+    [row] = rows({"File": {"before": "\n".join(before), "after": "\n".join(after)}})
+    assert [text for sign, text in row.value if sign == "+"] == ["new"]
+    assert [text for sign, text in row.value if sign == "-"] == ["line 30"]
+    around = [text for sign, text in row.value if sign == " "]
+    assert around == [*before[7:13], *before[27:30], *before[31:34]]
+    assert [sign for sign, _ in row.value].count("…") == 1
+
+
+def test_what_did_not_change_is_shown_as_it_is() -> None:
+    [row] = rows({"File": {"before": "a\nb", "after": "a\nb"}})
+    assert row.value == [(" ", "a"), (" ", "b")]
+
+
+def test_texts_that_are_too_long_to_compare_are_shown_whole() -> None:
+    long = "\n".join(map(str, range(LINES + 1)))
+    [row] = rows({"File": {"before": long, "after": f"{long}\nend"}})
+    assert len(row.value) == 2 * (LINES + 1) + 1
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text("abc<&\n\u202e"),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "code", "before", "after"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from texts(one)
+    elif isinstance(value, str):
+        yield value
+
+
+@given(values)
+def test_whatever_stands_in_them_is_shown_and_does_not_become_markup(value: Any) -> None:
+    shown = html({"Detail": value})
+    assert "<&" not in shown
+    for text in texts(value):
+        for piece in re.findall(r"[abc]+", text):
+            assert piece in words(shown)
+            assert piece in line(value)

@@ -1,0 +1,148 @@
+"""What a person thinks of an answer: given on the page, changed, taken back, seen by operators."""
+
+import asyncio
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import AsyncClient
+from django.urls import reverse
+
+from sessions_app.models import Feedback, Run
+from tests.support.database.stored_log import StoredLog
+
+pytestmark = pytest.mark.django_db(transaction=True)
+UP, DOWN = "👍", "👎"
+
+
+@pytest.fixture
+def run(ann: User) -> Run:
+    """A run that has answered."""
+    log = StoredLog(ann)
+    run = log.message("hello <you>")
+    log.text(run, "An answer.")
+    log.end(run)
+    return run
+
+
+async def give(client: AsyncClient, run: Any, *, script: bool = False, **fields: str) -> Any:
+    path = reverse("chat:feedback", args=["c", run if isinstance(run, str) else run.pk])
+    headers = {"Accept": "application/json"} if script else {}
+    return await client.post(path, fields, headers=headers)
+
+
+async def kept() -> list[tuple[str, str]]:
+    return [pair async for pair in Feedback.objects.values_list("reaction", "comment")]
+
+
+async def page(client: AsyncClient) -> str:
+    return (await client.get(reverse("chat:conversation", args=["c"]))).content.decode()
+
+
+async def test_it_is_given_changed_and_taken_back_by_the_forms(
+    client: AsyncClient, run: Run
+) -> None:
+    before = await page(client)
+    assert before.count('aria-pressed="false"') == 2
+    answer = await give(client, run, reaction=UP, comment="")
+    assert (answer.status_code, answer["Location"]) == (303, f"/c/c/#feedback-{run.pk}")
+    assert f'id="feedback-{run.pk}"' in before
+    assert await kept() == [(UP, "")]
+    await give(client, run, comment="too <b>short</b>\n so ")
+    assert await kept() == [(UP, "too <b>short</b> so")]
+    shown = await page(client)
+    assert shown.count('aria-pressed="true"') == 1
+    assert "too &lt;b&gt;short&lt;/b&gt; so" in shown
+    await give(client, run, reaction=DOWN)
+    assert await kept() == [(DOWN, "too <b>short</b> so")]
+    await give(client, run, reaction="")
+    assert await kept() == [("", "too <b>short</b> so")]
+    await give(client, run, comment=" ")
+    assert await kept() == []
+    assert (await page(client)).count('aria-pressed="true"') == 0
+
+
+async def test_the_script_is_answered_without_a_page(client: AsyncClient, run: Run) -> None:
+    answer = await give(client, run, script=True, reaction=UP)
+    assert (answer.status_code, answer.content) == (204, b"")
+    answer = await give(client, run, script=True, comment="x" * 1025)
+    assert answer.status_code == 422
+    assert json.loads(answer.content)["error"].startswith("The text has 1,025 characters")
+    answer = await give(client, run, script=True, reaction="a\0b")
+    assert answer.status_code == 422
+    assert await kept() == [(UP, "")]
+
+
+async def test_what_is_refused_is_said_on_the_page(client: AsyncClient, run: Run) -> None:
+    await give(client, run, reaction="x" * 21)
+    assert "The text has 21 characters; at most 20 are taken." in await page(client)
+    assert await kept() == []
+
+
+async def test_nobody_else_may_and_no_other_run(client: AsyncClient, run: Run) -> None:
+    def others() -> str:
+        log = StoredLog(User.objects.create_user("ben"))
+        theirs = log.message()
+        log.end(theirs)
+        return str(theirs.pk)
+
+    for run_id in (await asyncio.to_thread(others), str(uuid4())):
+        assert (await give(client, run_id, reaction=UP)).status_code == 404
+        assert (await give(client, run_id, script=True, reaction=UP)).status_code == 404
+    assert (await give(AsyncClient(), run, reaction=UP))["Location"].startswith("/sign-in/")
+    answer = await client.get(reverse("chat:feedback", args=["c", run.pk]))
+    assert answer.status_code == 405
+    assert await kept() == []
+
+
+async def test_only_what_has_answered_asks_for_it(client: AsyncClient, ann: User) -> None:
+    def store() -> Run:
+        log = StoredLog(ann)
+        failed = log.message()
+        log.end(failed, "failed", "No luck.")
+        log.message()
+        return failed
+
+    failed = await asyncio.to_thread(store)
+    assert "data-feedback" not in await page(client)
+    # Over HTTP it can be given on any run; then it is shown.
+    await give(client, failed, reaction=DOWN)
+    assert (await page(client)).count("data-feedback") == 1
+
+
+async def test_it_is_in_both_exports(client: AsyncClient, run: Run) -> None:
+    async def export(form: str) -> str:
+        answer = await client.get(reverse("chat:export", args=["c", form]))
+        parts: Any = answer.streaming_content  # type: ignore[attr-defined] # not in the stubs
+        return b"".join([part async for part in parts]).decode()
+
+    assert json.loads(await export("json"))["runs"][0]["feedback"] is None
+    await give(client, run, reaction=DOWN, comment="too short")
+    said = json.loads(await export("json"))["runs"][0]["feedback"]
+    assert said == {"reaction": DOWN, "comment": "too short"}
+    assert f"An answer.\n\n{DOWN} too short\n" in await export("md")
+
+
+async def test_operators_find_it_by_reaction_and_words(
+    client: AsyncClient, run: Run, admin_user: User
+) -> None:
+    await give(client, run, reaction=DOWN, comment="far <i>too</i> short")
+    await client.aforce_login(admin_user)
+    listed = reverse("admin:sessions_app_feedback_changelist")
+
+    async def found(**query: str) -> bool:
+        html = (await client.get(listed, query)).content.decode()
+        return "far &lt;i&gt;too&lt;/i&gt; short" in html and "hello &lt;you&gt;" in html
+
+    assert await found()
+    assert await found(reaction=DOWN)
+    assert await found(q="short")
+    assert not await found(reaction=UP)
+    assert not await found(q="long")
+    of_the_run = reverse("admin:sessions_app_run_change", args=[run.pk])
+    html = (await client.get(of_the_run)).content.decode()
+    assert f"{DOWN} far &lt;i&gt;too&lt;/i&gt; short" in html
+    one = reverse("admin:sessions_app_feedback_change", args=[run.pk])
+    assert (await client.get(one)).status_code == 200

@@ -1,0 +1,198 @@
+"""Forms on their cards: filled in, refused, approved with changes; with the script and without."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat_page import begin, card, connected, state
+from tests.http.client import Http
+from tests.inbox.people import make_group
+from tests.support.browser import Console, OpenPage
+from tests.support.server import Server
+
+REASON = "That is a Sunday."
+
+
+@pytest.fixture
+def narrow(page: Page) -> Page:
+    page.set_viewport_size({"width": 320, "height": 640})
+    return page
+
+
+def test_what_is_wrong_is_said_at_its_field_and_what_was_typed_stays(narrow: Page) -> None:
+    page = narrow
+    begin(page, "prompt form")
+    form = card(page)
+    expect(form.get_by_label("Holiday")).to_be_checked()
+    form.get_by_label("First day").fill("2026-11-22")
+    form.get_by_label("Days").fill("2.5")
+    form.get_by_role("button", name="Answer").click()
+    first = form.get_by_label("First day")
+    expect(first).to_be_focused()
+    expect(first).to_have_attribute("aria-invalid", "true")
+    expect(first).to_have_accessible_description(REASON)
+    expect(form.locator(".errorlist")).to_have_text([REASON])
+    expect(form.get_by_role("alert")).to_have_text("Look at what is marked.")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    first.fill("2026-11-23")
+    form.get_by_label("Care of a child").check()
+    form.get_by_label("The last day is a half").check()
+    form.get_by_role("button", name="Answer").click()
+    expect(form.locator(".errorlist")).to_have_text(["Care is for whole days."])
+    form.get_by_label("The last day is a half").uncheck()
+    form.get_by_role("button", name="Answer").click()
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_contain_text("Decimal('2.5')")
+    expect(page.locator("#items .text")).to_contain_text("datetime.date(2026, 11, 23)")
+    page.locator(".question summary").click()
+    expect(page.locator(".question .details")).to_contain_text("Care of a child")
+
+
+def test_without_the_script_too(page: Page, open_page: OpenPage, console: Console) -> None:
+    console.allow("status of 422")
+    begin(page, "prompt form")
+    expect(card(page)).to_have_count(1)
+    plain = open_page(page.url, java_script_enabled=False)
+    form = card(plain)
+    form.get_by_label("First day").fill("2026-11-22")
+    form.get_by_label("Days").fill("2.5")
+    form.get_by_label("Note").fill("a\nb")
+    form.get_by_role("button", name="Answer").click()
+    expect(form.locator(".errorlist")).to_have_text([REASON])
+    expect(form.get_by_label("First day")).to_have_accessible_description(REASON)
+    expect(form.get_by_label("Days")).to_have_value("2.5")
+    form.get_by_label("First day").fill("2026-11-23")
+    form.get_by_role("button", name="Answer").click()
+    expect(page.locator("#items .text")).to_contain_text("'note': 'a\\nb'")
+    expect(card(page)).to_have_count(0)
+
+
+def test_what_is_changed_of_a_proposal_is_marked_and_stays_so(page: Page) -> None:
+    begin(page, "prompt proposal")
+    form = card(page)
+    pieces = form.get_by_label("Pieces")
+    expect(pieces).to_have_value("200")
+    expect(form.locator(".field[data-changed]")).to_have_count(0)
+    pieces.fill("250")
+    form.get_by_label("Express").check()
+    expect(form.locator(".field[data-changed]")).to_have_count(2)
+    expect(form.get_by_text("Proposed: 200")).to_be_visible()
+    # It survives a reload, as any draft.
+    page.reload()
+    connected(page)
+    expect(form.locator(".field[data-changed]")).to_have_count(2)
+    expect(pieces).to_have_value("250")
+    form.get_by_label("Express").uncheck()
+    expect(form.locator(".field[data-changed]")).to_have_count(1)
+    form.get_by_role("button", name="Order", exact=True).click()
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_contain_text("pieces=250")
+    question = page.locator(".question")
+    expect(question.locator(".outcome")).to_have_text("Order; Pieces: 200 → 250")
+    question.locator("summary").click()
+    expect(question.locator("del")).to_have_text(["200"])
+    expect(question.locator("ins")).to_have_text(["250"])
+
+
+def test_a_proposal_is_rejected_whatever_its_fields_have(page: Page) -> None:
+    begin(page, "prompt proposal")
+    card(page).get_by_label("Pieces").fill("")
+    card(page).get_by_role("button", name="Do not order").click()
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_have_text("None")
+    expect(page.locator(".question .outcome")).to_have_text("Do not order")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("asked", ["form", "proposal"])
+def test_axe_finds_nothing(open_page: OpenPage, theme: str, asked: str) -> None:
+    page = open_page("/c/", color_scheme=theme)
+    begin(page, f"prompt {asked}")
+    expect(card(page)).to_have_count(1)
+    if asked == "form":
+        card(page).get_by_label("First day").fill("2026-11-22")
+        card(page).get_by_label("Days").fill("2")
+        card(page).get_by_role("button", name="Answer").click()
+        expect(card(page).locator(".errorlist")).to_have_count(1)
+    else:
+        card(page).get_by_label("Pieces").fill("4")
+    found = Axe().run(page)
+    assert not found.response["violations"], found.generate_report()
+
+
+def receipt(name: str = "taxi.csv", content: bytes = b"1,2") -> Any:
+    return {"name": name, "mimeType": "text/csv", "buffer": content}
+
+
+def test_a_file_is_given_in_a_form_and_read_by_the_workflow(page: Page, console: Console) -> None:
+    console.allow("status of 422")
+    begin(page, "prompt receipt")
+    form = card(page)
+    form.get_by_label("Euro").fill("12.50")
+    for wrong, problem in (
+        (receipt("taxi.exe"), "taxi.exe is of a type that is not taken. Taken are: "),
+        (receipt(content=b"x"), "That is no table."),
+    ):
+        form.get_by_label("Receipt").set_input_files([wrong])
+        form.get_by_role("button", name="Answer").click()
+        expect(form.locator(".errorlist")).to_contain_text(problem)
+        expect(form.get_by_label("Receipt")).to_be_focused()
+        expect(form.get_by_label("Euro")).to_have_value("12.50")
+    form.get_by_label("Receipt").set_input_files([receipt()])
+    form.get_by_role("button", name="Answer").click()
+    state(page, "completed")
+    said = page.locator("#items .text")
+    expect(said).to_contain_text("'euro': Decimal('12.50')")
+    expect(said).to_contain_text("'other': None")
+    expect(said).to_contain_text("taxi.csv b'1,2'")
+    page.locator(".question summary").click()
+    with page.expect_download() as saved:
+        page.locator(".question .details").get_by_role("link", name="taxi.csv").click()
+    assert saved.value.path().read_bytes() == b"1,2"
+
+
+def test_a_form_with_a_file_can_be_rejected(page: Page) -> None:
+    begin(page, "prompt receipt")
+    card(page).get_by_role("button", name="Nothing").click()
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_contain_text("None")
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_who_is_asked_gives_a_file_in_the_inbox(
+    page: Page, open_page: OpenPage, server: Server, console: Console, *, script: bool
+) -> None:
+    console.allow("status of 4")
+    make_group(server)
+    begin(page, "assign managers receipt")
+    state(page, "waiting")
+    ben = open_page("/inbox/", user="ben", java_script_enabled=script)
+    form = card(ben)
+    form.get_by_label("Euro").fill("3")
+    form.get_by_label("Receipt").set_input_files([receipt(content=b"none")])
+    form.get_by_role("button", name="Answer").click()
+    expect(form.locator(".errorlist")).to_have_text(["That is no table."])
+    expect(form.get_by_label("Euro")).to_have_value("3")
+    form.get_by_label("Receipt").set_input_files([receipt()])
+    form.get_by_role("button", name="Answer").click()
+    expect(card(ben)).to_have_count(0)
+    expect(page.locator("#items .text")).to_contain_text("ben: 1,2.")
+    # The conversation's owner may save it.
+    taken = "SELECT id FROM sessions_app_attachment WHERE taken_at IS NOT NULL"
+    [file] = server.rows(taken)
+    path = f"{page.url.removeprefix(server.url)}files/{UUID(str(file['id']))}/"
+    assert [server.get(path, name).status for name in ("ann", "ben", "user1")] == [200, 404, 404]
+
+
+def test_a_file_for_a_question_that_is_not_mine_answers_nothing(page: Page, server: Server) -> None:
+    begin(page, "prompt receipt")
+    state(page, "needs-you")
+    interaction = card(page).get_attribute("data-interaction")
+    fields = {"form": "1", "f-euro": "3", "f-receipt": ("taxi.csv", "1,2")}
+    status = Http(server, "ben").multipart(f"/p/{interaction}/answer/", fields).status
+    assert status == 404
+    assert server.rows("SELECT 1 FROM sessions_app_attachment WHERE taken_at IS NOT NULL") == []
+    expect(card(page)).to_have_count(1)

@@ -1,0 +1,148 @@
+"""What a reader chooses for their pages, and the language that these are in."""
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+from babel.messages import Message
+from django.contrib.auth.models import User
+from django.test import AsyncClient
+from django.urls import reverse
+from django.utils.translation import override
+
+from chat_app.page.look.preferences import PREFERENCES
+from sessions_app.errors import Busy, TooMany
+from tests import messages
+from tests.support.database.stored_log import StoredLog
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PLACE = re.compile(r"%\(\w+\)[sd]|%[sd]|\{\w+\}|<[^>]+>")
+
+
+async def choose(client: AsyncClient, **chosen: str) -> Any:
+    return await client.post(reverse("chat:settings"), chosen)
+
+
+async def page(client: AsyncClient, language: str = "") -> str:
+    headers = {"accept-language": language} if language else {}
+    response = await client.get(reverse("chat:conversation", args=["c"]), headers=headers)
+    return response.content.decode()
+
+
+async def test_what_is_chosen_is_in_the_page_before_it_is_painted(client: AsyncClient) -> None:
+    usual = await page(client)
+    for attribute in ('data-theme="system"', 'data-text="normal"', 'data-enter="sends"'):
+        assert attribute in usual
+    assert 'content="light dark"' in usual
+    answer = await choose(client, theme="dark", text="large", enter="breaks", here="a/b")
+    assert (answer.status_code, answer["Location"]) == (303, "/c/a%252Fb/")
+    chosen = await page(client)
+    for attribute in ('data-theme="dark"', 'data-text="large"', 'data-enter="breaks"'):
+        assert attribute in chosen
+    assert '<meta name="color-scheme" content="dark">' in chosen
+    assert "<kbd>Ctrl</kbd>" in chosen
+    form = (await client.get(reverse("chat:settings"))).content.decode()
+    assert re.findall(r'value="(\w*)"\s+checked', form) == ["dark", "large", "breaks", ""]
+    await choose(client, theme="system", text="normal", enter="sends")
+    assert re.findall(r"data-\w+=\"\w+\"", await page(client)) == re.findall(
+        r"data-\w+=\"\w+\"", usual
+    )
+
+
+async def test_it_holds_for_who_is_not_signed_in(ann: User) -> None:
+    client = AsyncClient()
+    assert (await choose(client, theme="dark"))["Location"] == "/settings/"
+    signing_in = (await client.get("/sign-in/")).content.decode()
+    assert 'data-theme="dark"' in signing_in
+    assert 'href="/settings/"' in signing_in
+
+
+async def test_its_cookies_are_read_by_no_script_and_hold_what_is_known(
+    client: AsyncClient,
+) -> None:
+    answer = await choose(client, theme="dark", text="<b>", enter="", language="xx")
+    assert list(answer.cookies) == ["chat_theme"]
+    cookie = answer.cookies["chat_theme"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
+    client.cookies["chat_text"] = '"><script>'
+    assert 'data-text="normal"' in await page(client)
+
+
+@pytest.mark.parametrize("here", ["//evil.example", "https://evil.example", "\0", "x" * 300])
+async def test_saved_it_leads_nowhere_else(client: AsyncClient, here: str) -> None:
+    assert (await choose(client, here=here))["Location"].startswith(("/c/", "/settings/"))
+
+
+async def test_the_language_is_the_chosen_one_or_the_browsers(client: AsyncClient) -> None:
+    assert '<html\n  lang="en"\n  dir="ltr"' in await page(client)
+    german = await page(client, "fr;q=0.9, de-AT;q=0.8, en;q=0.1")
+    assert 'lang="de"' in german
+    assert "Neues Gespräch" in german
+    assert '"Verbindet"' in german  # the words of the script
+    assert 'lang="en"' in await page(client, "xx")
+    await choose(client, language="ja")
+    japanese = await page(client, "de")
+    assert 'lang="ja"' in japanese
+    assert "新しい会話" in japanese
+    await choose(client, language="")
+    assert 'lang="de"' in await page(client, "de")
+
+
+async def test_the_list_and_what_is_refused_are_in_it_too(client: AsyncClient, ann: User) -> None:
+    await asyncio.to_thread(StoredLog, ann)
+    await choose(client, language="de")
+    listed = await client.get(reverse("chat:conversations"))
+    assert "Löschen" in listed.content.decode()
+    refused = await client.post(reverse("chat:rename", args=["c"]), {"title": " "})
+    assert "Der Titel ist leer." in refused.content.decode()
+    refused = await client.post(reverse("chat:send", args=["c"]), {"text": " "})
+    assert "Die Nachricht ist leer." in refused.content.decode()
+    gone = await client.get("/nothing/")
+    assert "Hier ist nichts" in gone.content.decode()
+
+
+async def test_an_error_is_translated_where_it_is_said() -> None:
+    busy, many = Busy(), TooMany("messages", 300)
+    assert str(many) == "Too many messages. Try again in 5 minutes."
+    with override("de"):
+        assert str(busy).startswith("Dieser Ablauf nimmt eine Nachricht nach der anderen.")
+        assert str(many) == "Zu viele Nachrichten. Versuchen Sie es in 5 Minuten noch einmal."
+    assert str(busy).startswith("This workflow takes one message at a time.")
+
+
+async def test_a_language_that_runs_from_the_right_has_its_page_so(
+    client: AsyncClient, settings: Any
+) -> None:
+    settings.LANGUAGES = [("en", "English"), ("he", "Hebrew")]
+    assert 'lang="he"\n  dir="rtl"' in await page(client, "he")
+
+
+def forms(message: Message) -> list[str]:
+    """The translations: one, or one for each plural form."""
+    return [message.string] if isinstance(message.string, str) else list(message.string or [])
+
+
+@pytest.mark.parametrize("language", messages.languages())
+def test_every_word_has_a_translation(language: str) -> None:
+    catalog = messages.read(language)
+    wanted = {message.id: message for message in messages.collected() if message.id}
+    known = {message.id: message for message in catalog if message.id}
+    assert known.keys() == wanted.keys(), "run `make messages`, and translate what is new"
+    for word, message in known.items():
+        assert all(forms(message)), word
+        assert not message.fuzzy, word
+        asked = PLACE.findall(word if isinstance(word, str) else word[1])
+        for said in forms(message):
+            assert sorted(PLACE.findall(said)) == sorted(asked), (word, said)
+
+
+@pytest.mark.parametrize("language", messages.languages())
+def test_the_compiled_words_are_those_that_were_written(language: str) -> None:
+    written = messages.compiled(messages.read(language))
+    assert messages.po(language).with_suffix(".mo").read_bytes() == written, "run `make messages`"
+
+
+def test_there_are_catalogs_of_all_languages_that_are_offered() -> None:
+    offered = next(each for each in PREFERENCES if each.name == "language").choices
+    assert {*messages.languages(), "en", ""} == set(offered)

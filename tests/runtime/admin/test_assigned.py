@@ -1,0 +1,158 @@
+"""What operators see of assigned prompts, and do to them."""
+
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from sessions_app.models import AuditEntry, Candidate, Conversation, Interaction
+from sessions_app.models.people import users
+from sessions_app.storage import reads
+from sessions_app.workflows import Escalation, group, user
+from tests.runtime.admin.test_actions import Operator, history
+from tests.runtime.assignment.test_who_may_answer import asks, give, people
+from tests.support.hosting import Hosting
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PROMPTS = "/admin/sessions_app/interaction/"
+REASSIGN = {"action": "reassign", "index": 0, "apply": 1}
+
+
+async def named(hosting: Hosting) -> list[str]:
+    """Who the candidates are."""
+
+    def names() -> list[str]:
+        rows = Candidate.objects.select_related("user", "group").order_by("pk")
+        return [str(row) for row in rows]
+
+    return await hosting.in_thread(names)  # type: ignore[no-any-return] # of a function
+
+
+async def test_prompts_are_reassigned_several_at_once() -> None:
+    asks(to=group("managers"), four_eyes=True)
+    async with Hosting("t_assigned") as hosting:
+        boss = await Operator().signed_in()
+        await reads.read(people, "old", to="managers")
+        [dora] = await reads.read(people, "dora", to="directors")
+        [first] = await hosting.prompts(await hosting.submit(conversation="c1"))
+        asks()
+        [second] = await hosting.prompts(await hosting.submit(conversation="c2"))
+        both = [str(first.pk), str(second.pk)]
+        asked = await boss.act("interaction", "reassign", *both)
+        assert "Give ann 3 days off?" in asked
+        given = {**REASSIGN, "_selected_action": both}
+        assert "Name somebody." in await boss.post(PROMPTS, given)
+        none = await boss.post(PROMPTS, {**given, "users": "nobody"})
+        assert "There is no user &#x27;nobody&#x27;." in none
+        own = await boss.post(PROMPTS, {**given, "_selected_action": both[:1], "users": "ann"})
+        assert "0 of these may answer" in own  # four eyes
+        directors = await reads.read(lambda: Group.objects.get(name="directors").pk)
+        done = await boss.post(PROMPTS, {**given, "groups": [directors]})
+        assert done.count(": reassigned.") == 2
+        assert await named(hosting) == ["directors", "directors"]
+        # The second was its owner's own, and waits for them no longer.
+        waiting = await reads.read(
+            lambda: list(Conversation.objects.values_list("waiting", flat=True))
+        )
+        assert waiting == [0, 0]
+        assert (await give("yes", second, hosting.person)).outcome == "not_found"
+        for prompt in (first, second):
+            assert (await give("yes", prompt, dora)).outcome == "accepted"
+        assert "It was settled before" in await boss.post(PROMPTS, {**given, "users": "dora"})
+        assert await history() == ["boss: reassigned by an operator"] * 2
+
+
+async def test_what_was_others_is_its_owners_again() -> None:
+    asks(to=user("old"))
+    async with Hosting("t_assigned") as hosting:
+        boss = await Operator().signed_in()
+        await reads.read(people, "old")
+        [prompt] = await hosting.prompts(await hosting.submit())
+        await boss.post(PROMPTS, {**REASSIGN, "_selected_action": str(prompt.pk), "users": "ann"})
+        assert await reads.read(lambda: Conversation.objects.get().waiting) == 1
+        assert (await hosting.answer("yes")).outcome == "accepted"
+        assert await reads.read(lambda: Conversation.objects.get().waiting) == 0
+
+
+async def test_one_is_escalated_before_its_time() -> None:
+    asks(to=user("old"), escalate=Escalation(3600, group("directors")))
+    async with Hosting("t_assigned") as hosting:
+        boss = await Operator().signed_in()
+        await reads.read(people, "old")
+        await reads.read(people, "dora", to="directors")
+        [prompt] = await hosting.prompts(await hosting.submit())
+        assert "Escalate now" in await boss.get(f"{PROMPTS}{prompt.pk}/change/")
+        assert ": escalated." in await boss.act("interaction", "escalate", prompt)
+        assert await named(hosting) == ["old", "directors"]
+        assert "not escalated" in await boss.act("interaction", "escalate", prompt)
+        shown = await boss.get(f"{PROMPTS}{prompt.pk}/change/")
+        assert "Escalate now" not in shown
+        for word in ("the group directors", "escalated", "opened", "boss admin"):
+            assert word in shown
+
+
+async def test_what_nobody_can_answer_and_what_is_overdue_is_found() -> None:
+    async with Hosting("t_assigned") as hosting:
+        boss = await Operator().signed_in()
+        await reads.read(people, "gone")
+        await reads.read(lambda: Group.objects.create(name="empty"))
+        await reads.read(
+            lambda: Group.objects.create(name="own").user_set.add(hosting.user)  # ann alone
+        )
+        asked: list[dict[str, Any]] = [
+            {"to": user("gone")},
+            {"to": group("empty")},
+            {"to": group("own"), "four_eyes": True},
+            {"to": group("own"), "due": 60},
+            {},
+        ]
+        for number, how in enumerate(asked):
+            asks(**how)
+            await hosting.prompts(await hosting.submit(conversation=f"c{number}"))
+        await reads.read(lambda: users().filter(username="gone").update(is_active=False))
+
+        async def count(which: str) -> int:
+            return (await boss.get(f"{PROMPTS}?waits={which}")).count('class="field-whom')
+
+        assert [await count(one) for one in ("nobody", "overdue", "unclaimed", "claimed")] == [
+            *(3, 0, 4, 0)
+        ]
+        late = Interaction.objects.filter(due_at__isnull=False)
+        await reads.read(lambda: late.update(due_at=timezone.now()))
+        assert await count("overdue") == 1
+        assert "1 overdue" in await boss.get("/admin/")
+
+
+async def test_entries_are_exported_and_a_list_takes_few_statements() -> None:
+    asks(to=user("old"))
+    async with Hosting("t_assigned") as hosting:
+        boss = await Operator().signed_in()
+        await reads.read(people, "old")
+        prompts: list[Interaction] = []
+        for number in range(3):
+            run = await hosting.submit(conversation=f"c{number}")
+            prompts += await hosting.prompts(run)
+        entries = await reads.read(lambda: list(AuditEntry.objects.order_by("pk")))
+        lines = (await boss.act("auditentry", "export_jsonl", *entries)).splitlines()
+        told = [json.loads(line)["interaction"] for line in lines]
+        assert told == [str(prompt.pk) for prompt in prompts]
+        assert (await boss.act("auditentry", "export_csv", *entries)).startswith('"at","action"')
+
+        def statements() -> list[int]:
+            client = Client()
+            client.force_login(users().get(username="boss"))
+            counts = []
+            for path in (PROMPTS, f"{PROMPTS}?waits=nobody", f"{PROMPTS}{prompts[0].pk}/change/"):
+                client.get(path)
+                with CaptureQueriesContext(connection) as made:
+                    client.get(path)
+                counts.append(len(made))
+            return counts
+
+        assert max(await reads.read(statements)) < 20

@@ -1,0 +1,200 @@
+"""Runs that ask forms: through replay, restarts, the admin, and with the class gone."""
+
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+import structlog
+
+from bench.workflows import probe
+from sessions_app.conversations.answers import IncomingAnswer, Outcome, answer_together
+from sessions_app.errors import Invalid
+from sessions_app.models import Interaction, Run
+from sessions_app.operations.replay_check import check_waiting_runs
+from sessions_app.storage import reads
+from sessions_app.testing.hosting import NewHosting
+from sessions_app.workflows import (
+    Context,
+    FormPrompt,
+    Message,
+    NotificationPrompt,
+    TextPrompt,
+    workflow,
+)
+from sessions_app.workflows.prompts import on_one_card
+from tests.runtime.admin.test_actions import Operator, answer_page
+from tests.runtime.forms import asked
+from tests.runtime.forms.asked import Every, Small, Today
+from tests.runtime.forms.test_form_prompts import GIVEN
+from tests.runtime.replay.deployed import deploy
+from tests.support.hosting import Hosting
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+assert probe  # importing it declares it
+
+
+@workflow(name="t_forms", title="Forms")
+async def ask_forms(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    """Ask two forms, then something else."""
+    first = await context.ask(FormPrompt(Every, text="every?"))
+    second = await context.ask(
+        FormPrompt(Small, text="small?", initial={"days": "2"}, proposal=True)
+    )
+    before = repr((first.value, second.value, second.before, second.changed, second.by))
+    await context.ask(TextPrompt(text="more?"))
+    yield before
+
+
+async def test_replay_has_the_same_typed_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    for restarts in (False, True):
+        async with Hosting("t_forms") as hosting:
+            run = await hosting.submit()
+            for answer in (GIVEN, {"days": "2.50"}):
+                [prompt] = await hosting.prompts(run)
+                await hosting.answer(json.dumps(answer), prompt)
+            [prompt] = await hosting.prompts(run)
+            if restarts:
+                await hosting.restart()
+            await hosting.answer("x", prompt)
+            await hosting.ended(run)
+            said.append(await hosting.output(run))
+    assert "Decimal('2.50')" in said[0]
+    assert said[0] == said[1]
+
+
+async def test_the_kit_takes_a_dict_by_field(host_workflow: NewHosting) -> None:
+    async with host_workflow("t_forms") as hosting:
+        run = await hosting.send("go")
+        await run.answer(GIVEN)
+        with pytest.raises(Invalid, match="Days: Enter a number"):
+            await run.answer({"days": "few"})
+        await run.answer({"days": 3})
+        await run.answer("x")
+        assert "('days',)" in await run.result()
+
+
+async def test_an_operator_fills_in_the_same_form() -> None:
+    async with Hosting("probe", park_after=0) as hosting:
+        boss = await Operator().signed_in()
+        run = await hosting.submit("prompt proposal")
+        (prompt,) = await hosting.prompts(run)
+        page = answer_page(prompt.pk)
+        assert "the fields of a form" in await boss.get(
+            f"/admin/sessions_app/interaction/{prompt.pk}/change/"
+        )
+        shown = await boss.get(page)
+        assert 'value="200"' in shown
+        assert "Do not order" in shown
+        given = {"f-supplier": "Bolts", "f-price": "2", "f-letter": "x", "f-to": "a"}
+        refused = await boss.post(page, {**given, "f-pieces": "501"})
+        assert "less than or equal to 500" in refused
+        assert "Answered." in await boss.post(page, {**given, "f-pieces": "5"})
+        await hosting.ended(run)
+        assert "supplier='Bolts', pieces=5" in await hosting.output(run)
+        row = await reads.read(Interaction.objects.get, pk=prompt.pk)
+        assert row.response
+        assert row.response["changed"] == ["supplier", "pieces", "price", "to", "letter"]
+
+
+async def test_an_operator_rejects_a_proposal() -> None:
+    async with Hosting("probe", park_after=0) as hosting:
+        boss = await Operator().signed_in()
+        run = await hosting.submit("prompt proposal")
+        (prompt,) = await hosting.prompts(run)
+        assert "Answered." in await boss.post(answer_page(prompt.pk), {"value": "reject"})
+        await hosting.ended(run)
+        assert await hosting.output(run) == "None"
+
+
+async def ask_small(context: Context) -> str:
+    return repr((await context.ask(FormPrompt(Small, text="?"))).value)
+
+
+async def ask_today(context: Context) -> str:
+    return repr((await context.ask(FormPrompt(Today, text="?"))).value)
+
+
+async def test_a_form_that_is_gone_is_found_while_it_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deploy(ask_small)
+    async with Hosting("t_deployed", park_after=0) as hosting:
+        run = await hosting.submit()
+        [prompt] = await hosting.prompts(run)
+        deploy(ask_today)
+        gone = asked.Small
+        monkeypatch.delattr(asked, "Small")
+        with structlog.testing.capture_logs() as logs:
+            await check_waiting_runs()
+        [line] = [line for line in logs if line["log_level"] == "error"]
+        assert "asked:Small" in line["error"]
+        row = await reads.read(Run.objects.get, pk=run)
+        assert "asked:Small" in row.replay_problem
+        # Nobody can answer it; nothing else happens to it.
+        with pytest.raises(Invalid, match="does not work at the moment"):
+            await hosting.answer('{"days": 1}', prompt)
+        boss = await Operator().signed_in()
+        assert "Old = New" in await boss.post(answer_page(prompt.pk), {})
+        # It is back, under the name that it had.
+        monkeypatch.setattr(asked, "Small", gone, raising=False)
+        await hosting.answer('{"days": 1}', prompt)
+        await hosting.ended(run)
+        assert await hosting.output(run) == "Small(days=Decimal('1'))"
+
+
+@workflow(name="t_together", title="Together")
+async def ask_together(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    """Ask two prompts on one card, then another alone."""
+    asked: list[Any] = [TextPrompt(text="name?"), FormPrompt(Small, text="days?")]
+    answers = await context.ask_all(asked, together="Both")
+    more = await context.ask_all([TextPrompt(text="more?")])
+    yield repr([one.value for one in (*answers, *more)])
+
+
+def given(prompt: Interaction, **value: Any) -> IncomingAnswer:
+    return IncomingAnswer("a1", "test", interaction=str(prompt.pk), **value)
+
+
+async def test_what_is_asked_together_is_answered_by_all_or_by_none() -> None:
+    async with Hosting("t_together") as hosting:
+        run = await hosting.submit()
+        name, days = await hosting.prompts(run, 2)
+        assert name.prompt["together"] == days.prompt["together"] == {"title": "Both", "first": 1}
+        both = [given(name, values=["Ada"]), given(days, value='{"days": "few"}')]
+        together: dict[str, Any] = {"by": hosting.person, "conversation_id": "c"}
+        with pytest.raises(Invalid) as refused:
+            await answer_together(**together, answers=both)
+        assert set(refused.value.details["errors"]) == {f"{days.pk}-days"}
+        await hosting.prompts(run, 2)
+        both[1] = given(days, value='{"days": 3}')
+        unknown = given(Interaction(pk=run), values=["x"])
+        missed = await answer_together(**together, answers=[*both, unknown])
+        assert missed.outcome == Outcome.NOT_FOUND
+        await hosting.prompts(run, 2)
+        for outcome in (Outcome.ACCEPTED, Outcome.DUPLICATE):
+            assert (await answer_together(**together, answers=both)).outcome == outcome
+        [more] = await hosting.prompts(run)
+        assert "together" not in more.prompt
+        await hosting.restart()
+        late = [given(more, values=["x"]), given(name, values=["Eve"])]
+        assert (await answer_together(**together, answers=late)).outcome == Outcome.STALE
+        [more] = await hosting.prompts(run)
+        await hosting.answer("x", more)
+        await hosting.ended(run)
+        assert await hosting.output(run) == "['Ada', Small(days=Decimal('3')), 'x']"
+
+
+@pytest.mark.parametrize(
+    ("prompts", "why"),
+    [
+        ([TextPrompt(text="?")] * 21, "at most 20"),
+        ([TextPrompt(text="?"), NotificationPrompt(text="!")], "has a card of its own"),
+        ([FormPrompt(Small, text="?", reject="No")], "has a card of its own"),
+    ],
+)
+def test_what_has_buttons_of_its_own_is_not_asked_together(prompts: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        on_one_card(prompts, "Title", 1)

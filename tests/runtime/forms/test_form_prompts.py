@@ -1,0 +1,173 @@
+"""Prompts that a Django form answers: what they take, and what a workflow gets."""
+
+import json
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django import forms
+from django.contrib.auth import get_user_model
+from pydantic import BaseModel
+
+from sessions_app.errors import FormChanged, Invalid
+from sessions_app.workflows import FormPrompt, FormResponse
+from sessions_app.workflows.prompts import as_text, dump_prompt, load_prompt
+from tests.runtime.forms.asked import Broken, Every, OfUser, Today
+
+ID = "6c1f2f4e-0000-4000-8000-000000000001"
+GIVEN = {
+    "text": " Ada ",
+    "number": "3.50",
+    "whole": 4,
+    "sure": True,
+    "day": "2026-11-23",
+    "at": "2026-11-23T10:30",
+    "when_0": "2026-11-24",
+    "when_1": "08:00",
+    "hour": "07:15",
+    "long": "1 02:00:00",
+    "id": ID,
+    "one": 2,
+    "some": ["a", "b"],
+    "more": '{"x": [1]}',
+}
+CLEANED = {
+    "text": "Ada",
+    "number": Decimal("3.50"),
+    "whole": 4,
+    "part": None,
+    "sure": True,
+    "day": date(2026, 11, 23),
+    "at": datetime(2026, 11, 23, 10, 30, tzinfo=UTC),
+    "when": datetime(2026, 11, 24, 8, tzinfo=UTC),
+    "hour": time(7, 15),
+    "long": timedelta(days=1, hours=2),
+    "id": UUID(ID),
+    "one": 2,
+    "some": ["a", "b"],
+    "more": {"x": [1]},
+}
+
+
+def answered(prompt: FormPrompt[Any], given: Any) -> FormResponse[Any]:
+    """By way of what is stored."""
+    stored = prompt.check(given, None)
+    return prompt.respond(stored, by="ann", at=None, is_default=False)
+
+
+def problems(prompt: FormPrompt[Any], given: Any) -> Any:
+    with pytest.raises(Invalid) as refused:
+        prompt.check(given, None)
+    return refused.value.details
+
+
+@pytest.mark.parametrize("give", [dict, as_text])
+def test_values_have_the_types_of_their_fields(give: Any) -> None:
+    answer = answered(FormPrompt(Every, text="?"), give(GIVEN))
+    assert answer.value == answer.after == CLEANED
+    assert [type(one) for one in answer.value.values()] == list(map(type, CLEANED.values()))
+    assert answer.approved
+
+
+def test_a_prompt_is_the_same_once_it_was_stored() -> None:
+    prompt = FormPrompt(Every, text="?", initial={"number": "1.5", "day": date(2026, 1, 2)})
+    again = load_prompt(json.loads(dump_prompt(prompt)))
+    assert again == prompt
+    assert answered(again, GIVEN).before["number"] == Decimal("1.5")
+
+
+def test_what_is_wrong_is_said_by_field() -> None:
+    found = problems(FormPrompt(Every, text="?"), {**GIVEN, "whole": 0, "day": "soon", "one": 3})
+    assert set(found["errors"]) == {"whole", "day", "one"}
+    assert [str(one) for one in found["errors"]["day"]] == ["Enter a valid date."]
+
+
+@pytest.mark.parametrize("given", ["yes", "", "[1]", "approve", "reject", '{"text":', "null", 3])
+def test_what_is_no_data_of_a_form_is_told_so(given: Any) -> None:
+    assert "text" in problems(FormPrompt(Every, text="?"), given)["fields"]
+
+
+def test_values_that_cannot_be_stored_are_refused() -> None:
+    for bad in ("a\0b", "a\ud800"):
+        with pytest.raises(Invalid):
+            FormPrompt(Every, text="?").check({**GIVEN, "text": bad}, None)
+        with pytest.raises(Invalid):
+            FormPrompt(Every, text="?").check({**GIVEN, "more": {"x": bad}}, None)
+
+
+def test_a_proposal_says_what_was_changed() -> None:
+    initial = {**CLEANED, "number": "3.5", "day": "2026-11-23"}
+    prompt = FormPrompt(Every, text="?", initial=initial, proposal=True, reject="No")
+    as_it_is = answered(prompt, "approve")
+    assert (as_it_is.approved, as_it_is.changed) == (True, ())
+    assert as_it_is.value == CLEANED
+    answer = answered(prompt, {**GIVEN, "whole": 9, "sure": False})
+    assert answer.changed == ("whole", "sure")
+    assert (answer.before["whole"], answer.after["whole"]) == (4, 9)
+    rejected = answered(prompt, "reject")
+    assert (rejected.approved, rejected.value, rejected.changed) == (False, None, ())
+    assert rejected.before["whole"] == 4
+
+
+def test_an_answer_is_read_as_it_was_given_whatever_the_form_says_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prompt = FormPrompt(Today, text="?")
+    stored = prompt.check({"days": "2.5"}, None)
+    monkeypatch.setattr(Today, "takes", [])
+    problems(prompt, {"days": "2.5"})
+    gone = prompt.model_copy(update={"form": "tests.runtime.forms.asked:Gone"})
+    for one in (prompt, gone):
+        assert one.respond(stored, by="", at=None, is_default=False).value == {
+            "days": Decimal("2.5")
+        }
+    with pytest.raises(FormChanged, match="asked:Gone"):
+        gone.check_found()
+    with pytest.raises(Invalid, match="does not work"):
+        gone.check({"days": 1}, None)
+
+
+def test_a_form_that_raises_is_no_answer_and_no_end() -> None:
+    with pytest.raises(Invalid, match="does not work at the moment"):
+        FormPrompt(Broken, text="?").check({"text": "x"}, None)
+
+
+@pytest.mark.django_db
+def test_of_a_row_the_answer_has_the_key() -> None:
+    ann, bob = (get_user_model().objects.create(username=name) for name in ("ann", "bob"))
+    prompt = FormPrompt(OfUser, text="?", initial={"user": ann})
+    answer = answered(prompt, {"user": bob.pk, "others": [ann.pk, bob.pk]})
+    assert answer.value == {"user": bob.pk, "others": [ann.pk, bob.pk]}
+    assert answer.before["user"] == ann.pk
+    assert "user" in problems(prompt, {"user": 12345})["errors"]
+
+
+class Local:
+    """Forms that nobody finds by their names are no forms to ask."""
+
+    class Inside(forms.Form):
+        """This one is found."""
+
+        text = forms.CharField()
+
+
+def test_a_mistake_is_told_when_the_prompt_is_made() -> None:
+    class Unfound(forms.Form):
+        text = forms.CharField()
+
+    class Empty(BaseModel):
+        pass
+
+    FormPrompt(Local.Inside, text="?")
+    with pytest.raises(ValueError, match="define it at the top"):
+        FormPrompt(Unfound, text="?")
+    with pytest.raises(ValueError, match="has no field 'txet'"):
+        FormPrompt(Every, text="?", initial={"txet": 1})
+    with pytest.raises(TypeError, match="has no JSON form"):
+        FormPrompt(Every, text="?", initial={"text": object()})
+    with pytest.raises(TypeError, match="takes the class"):
+        FormPrompt(Every(), text="?")  # type: ignore[call-overload] # that is the mistake
+    with pytest.raises(TypeError, match="takes the class"):
+        FormPrompt(int, text="?")  # type: ignore[type-var] # that is the mistake

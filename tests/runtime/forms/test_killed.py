@@ -1,0 +1,45 @@
+"""The server is killed while a form waits, and after it was answered."""
+
+import asyncio
+
+from tests.http.client import Http
+from tests.runtime.hosting.test_crashes import completed, last_sequence, socket
+from tests.support.server import Server
+
+GIVEN = {"supplier": "Bolts", "pieces": 7, "price": "2.50", "to": ["a", "b"], "letter": "x\ny"}
+
+
+async def test_a_form_waits_through_a_kill_and_its_answer_through_another(server: Server) -> None:
+    async with socket(server, "c") as client:
+        await client.message("prompt proposal")
+        first = await client.until("system_interaction_message")
+        server.kill()
+    server.restart()
+    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
+        again = await back.until("system_interaction_message")
+        assert again["content"] == first["content"]
+        frame = {"type": "user_interaction_message", "interaction_id": again["id"], "id": "a1"}
+        await back.send({**frame, "data": GIVEN})
+        assert (await back.reply_to("a1"))["outcome"] == "accepted"
+        server.kill()
+    server.restart()
+    async with socket(server, "c", last_sequence=0) as last:
+        await last.until(completed)
+        said = "Order(supplier='Bolts', pieces=7, price=Decimal('2.50'), to=['a', 'b']"
+        assert last.text().startswith(said)
+        await last.send({**frame, "data": GIVEN})
+        assert (await last.reply_to("a1"))["outcome"] == "duplicate"
+
+
+async def test_a_file_of_a_form_outlasts_kills(server: Server) -> None:
+    async with socket(server, "c") as client:
+        await client.message("prompt receipt")
+        asked = await client.until("system_interaction_message")
+        fields = {"form": "1", "f-euro": "3", "f-receipt": ("taxi.csv", "1,2")}
+        path = f"/p/{asked['id']}/answer/"
+        assert (await asyncio.to_thread(Http(server).multipart, path, fields)).status == 303
+        server.kill()
+    server.restart()
+    async with socket(server, "c", last_sequence=0) as last:
+        await last.until(completed)
+        assert last.text().endswith(" taxi.csv b'1,2'")

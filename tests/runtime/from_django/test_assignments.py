@@ -1,0 +1,72 @@
+"""Assigned prompts from Python: in the name of users, in the caller's transaction."""
+
+from uuid import uuid4
+
+import pytest
+from django.db import transaction
+
+from sessions_app import runs
+from sessions_app.errors import Invalid, NotFound
+from sessions_app.models import AuditEntry, Interaction
+from sessions_app.models.people import users
+from sessions_app.storage import reads
+from sessions_app.workflows import group, user
+from tests.runtime.assignment.test_who_may_answer import asks, people
+from tests.support.hosting import Hosting
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def test_answers_in_the_name_of_users_heed_votes_claims_and_four_eyes() -> None:
+    asks(to=group("managers"), votes=2, four_eyes=True)
+    async with Hosting("t_assigned") as hosting:
+        await reads.read(people, "boss", "other", to="managers")
+        run = await hosting.submit()
+        [prompt] = await hosting.prompts(run)
+
+        def all_of_it() -> None:
+            ann, boss, other = (users().get(username=name) for name in ("ann", "boss", "other"))
+            with pytest.raises(Invalid, match="Somebody else"):
+                runs.answer(prompt.pk, "yes", by=ann)
+            with pytest.raises(NotFound):
+                runs.claim(prompt.pk, by=ann)
+            assert runs.claim(prompt.pk, by=boss).changed
+            assert not runs.claim(prompt.pk, by=other).changed
+            assert runs.answer(prompt.pk, "yes", by=other).outcome == "claimed"
+            assert runs.release(prompt.pk, by=boss).changed
+            assert runs.answer(prompt.pk, "yes", by=other).outcome == "voted"
+            assert runs.answer(prompt.pk, "yes", by=boss).outcome == "accepted"
+            assert not runs.reassign(prompt.pk, to=boss, by=ann)  # it is settled
+
+        await hosting.in_thread(all_of_it)
+        await hosting.ended(run)
+
+
+async def test_a_reassignment_is_the_callers_to_roll_back() -> None:
+    asks()
+    async with Hosting("t_assigned") as hosting:
+        await reads.read(people, "boss", "other")
+        [prompt] = await hosting.prompts(await hosting.submit())
+
+        def all_of_it() -> None:
+            ann, boss = (users().get(username=name) for name in ("ann", "boss"))
+            with pytest.raises(NotFound):
+                runs.reassign(uuid4(), to=boss, by=ann)
+            with pytest.raises(Invalid, match="no user 'nobody'"):
+                runs.reassign(prompt.pk, to=user("nobody"), by=ann)
+            with transaction.atomic():
+                assert runs.reassign(prompt.pk, to=boss, by=ann)
+                transaction.set_rollback(True)
+            assert Interaction.objects.get(pk=prompt.pk).assignment is None
+            assert not AuditEntry.objects.exists()
+            assert runs.reassign(prompt.pk, to=boss, by=ann)
+            entry = AuditEntry.objects.get()
+            assert (entry.action, entry.by_name, entry.via) == ("reassigned", "ann", "python")
+
+        await hosting.in_thread(all_of_it)
+        assert (await hosting.answer("yes", prompt)).outcome == "not_found"
+        boss = await reads.read(lambda: users().get(username="boss"))
+        assert (await runs.aclaim(prompt.pk, by=boss)).assignee == "boss"
+        assert (await runs.arelease(prompt.pk, by=boss)).assignee is None
+        assert await runs.areassign(prompt.pk, to=user("ann"), by=boss)
+        assert (await hosting.answer("yes", prompt)).outcome == "accepted"

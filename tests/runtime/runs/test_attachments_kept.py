@@ -1,0 +1,127 @@
+"""How long files are kept: with their conversation, and not without it."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.utils import timezone
+
+from sessions_app.conversations.given import attachments
+from sessions_app.errors import Invalid
+from sessions_app.models import Attachment, Conversation
+from sessions_app.operations import retention
+from sessions_app.storage import reads
+from sessions_app.storage.writer import writer
+from sessions_app.workflows import Context, Message, workflow
+from tests.support.hitl import set_hitl
+from tests.support.hosting import Hosting
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Killed(Exception):
+    """Nothing more is done, as if the process had died."""
+
+
+@workflow(name="t_kept", title="Takes files", takes_files=True)
+async def takes(message: Message, context: Context) -> str:
+    return f"{len(context.files)}"
+
+
+DAYS_AGO = timezone.now() - timedelta(days=40)
+
+
+@pytest.fixture(autouse=True)
+def folder(settings: Any, tmp_path: Path) -> Path:
+    """Where the files are."""
+    settings.MEDIA_ROOT = tmp_path
+    return tmp_path
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.read_text() for path in folder.rglob("*") if path.is_file())
+
+
+async def kept(owner: Any, content: str) -> Attachment:
+    file = ContentFile(content.encode(), "a.txt")
+    return await attachments.keep(owner=owner, conversation_id="c", file=file)
+
+
+async def sent(hosting: Hosting, content: str, conversation: str) -> None:
+    run = await hosting.send("files", conversation=conversation, files={"a.txt": content.encode()})
+    await run.result()
+
+
+async def test_files_go_with_their_conversation(folder: Path, settings: Any) -> None:
+    set_hitl(settings, KEEP_DAYS=30)
+    async with Hosting("t_kept") as hosting:
+        await sent(hosting, "old", "old")
+        await sent(hosting, "young", "young")
+        await kept(hosting.user, "unsent")
+        old = Conversation.objects.filter(conversation_id="old")
+        await reads.read(lambda: old.update(updated_at=DAYS_AGO))
+        assert await retention.clean() == 2  # the conversation, and its file
+        assert files(folder) == ["unsent", "young"]
+        assert await reads.read(Attachment.objects.count) == 2
+        # Whoever else deletes one: it goes at the next cleaning.
+        await reads.read(lambda: User.objects.get(pk=hosting.user).delete())
+        assert files(folder) == ["unsent", "young"]
+        await retention.clean()
+        assert files(folder) == ["unsent"]
+        await reads.read(lambda: Attachment.objects.update(created_at=DAYS_AGO))
+        await retention.clean()
+        assert files(folder) == []
+        assert await reads.read(Attachment.objects.count) == 0
+
+
+async def test_what_nobody_sends_goes_after_a_day_and_can_then_not_be_sent(folder: Path) -> None:
+    async with Hosting("t_kept") as hosting:
+        old = await kept(hosting.user, "old")
+        young = await kept(hosting.user, "young")
+        mine = Attachment.objects.filter(pk=old.pk)
+        await reads.read(lambda: mine.update(created_at=DAYS_AGO))
+        claimed = await writer.write(attachments._claim)
+        assert claimed == [(old.pk, old.path)]
+        with pytest.raises(Invalid, match="no longer there"):
+            await hosting.submit("files", files=(str(old.pk),))
+        await retention.clean()
+        assert files(folder) == ["young"]
+        await hosting.ended(await hosting.submit("files", files=(str(young.pk),)))
+        await reads.read(lambda: Attachment.objects.update(created_at=DAYS_AGO))
+        await retention.clean()
+        assert files(folder) == ["young"]
+
+
+async def test_what_a_crash_leaves_has_a_row_that_finds_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each point: before there is a file, before its row is complete, while it is deleted."""
+    async with Hosting("t_kept") as hosting:
+
+        def killed(*_: Any) -> None:
+            raise Killed
+
+        def refused(path: str) -> None:
+            raise OSError
+
+        for place, name in ((attachments, "_complete"), (storages["default"], "save")):
+            with monkeypatch.context() as patch:
+                patch.setattr(place, name, killed)
+                with pytest.raises(Killed):
+                    await kept(hosting.user, name)
+        assert files(folder) == ["_complete"]
+        for row in await reads.read(lambda: list(Attachment.objects.all())):
+            with pytest.raises(Invalid):
+                await hosting.submit("files", files=(str(row.pk),))
+        await reads.read(lambda: Attachment.objects.update(created_at=DAYS_AGO))
+        with monkeypatch.context() as patch:
+            patch.setattr(storages["default"], "delete", refused)
+            await retention.clean()
+        assert files(folder) == ["_complete"]
+        await retention.clean()
+        assert files(folder) == []
+        assert await reads.read(Attachment.objects.count) == 0

@@ -1,0 +1,166 @@
+"""A message is said again, as it was or otherwise: a branch of its own, which knows of no other."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from sessions_app import runs
+from sessions_app.errors import Busy, Invalid, NotFound
+from sessions_app.models import Event, Run
+from sessions_app.storage import reads
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.support.hosting import Hosting, until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+told: dict[str, list[str]] = {}
+
+
+async def answer_with_history(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    past = await context.history()
+    told[message.text] = [one.text for one in past]
+    if message.text.startswith("ask"):
+        await context.ask(TextPrompt(text="?"))
+    yield f"re {message.text}"
+
+
+remembers = workflow(name="t_branches", title="Remembers")(answer_with_history)
+one_at_a_time = workflow(name="t_branches_reject", title="One", second_message="reject")(
+    answer_with_history
+)
+
+
+@workflow(name="t_branches_child", title="Runs another")
+async def with_child(message: Message, context: Context) -> str:
+    return str(await context.run("t_branches", "ask child"))
+
+
+async def said(hosting: Hosting, text: str, **fields: str) -> str:
+    """Send a message, wait for its end, and return its run."""
+    run = await hosting.submit(text, **fields)
+    assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+    return str(run)
+
+
+async def test_another_version_of_a_message_knows_what_was_before_it_only() -> None:
+    async with Hosting("t_branches") as hosting:
+        await said(hosting, "a")
+        first = await said(hosting, "b")
+        await said(hosting, "c")
+        second = await said(hosting, "b2", replaces=first)
+        await said(hosting, "d")
+        third = await said(hosting, "b3", replaces=second)
+        row = await hosting.ended(await hosting.submit("", replaces=third))
+    assert told["b2"] == told["b3"] == ["a", "re a"]
+    assert told["d"] == ["a", "re a", "b2", "re b2"]
+    assert (row.text, str(row.forked_from_id), row.fork_position) == ("b3", third, 1)
+
+
+async def test_a_message_may_go_on_with_an_older_branch_which_is_the_newest_then() -> None:
+    async with Hosting("t_branches") as hosting:
+        first = await said(hosting, "a")
+        await said(hosting, "b")
+        await said(hosting, "a2", replaces=first)
+        await said(hosting, "c", follows=first)
+        await said(hosting, "d")
+        # That it is not the last of its branch makes no branch of its own.
+        run = await said(hosting, "e", follows=first)
+    assert told["c"] == ["a", "re a", "b", "re b"]
+    assert told["d"] == [*told["c"], "c", "re c"]
+    assert told["e"] == [*told["d"], "d", "re d"]
+    assert (await Run.objects.aget(pk=run)).follows_id is None
+
+
+async def test_the_first_message_has_nothing_before_it_in_any_version() -> None:
+    async with Hosting("t_branches") as hosting:
+        first = await said(hosting, "a")
+        await said(hosting, "b")
+        await said(hosting, "a2", replaces=first)
+    assert told["a2"] == []
+
+
+async def test_what_is_active_on_the_branch_that_is_left_is_stopped() -> None:
+    async with Hosting("t_branches") as hosting:
+        await said(hosting, "a")
+        asks = await hosting.submit("ask")
+        [prompt] = await hosting.prompts(asks)
+        queued = await hosting.submit("b")
+        await said(hosting, "c", replaces=str(asks))
+        assert (await hosting.ended(asks)).status == Run.Status.CANCELLED
+        assert (await hosting.ended(queued)).status == Run.Status.CANCELLED
+        await prompt.arefresh_from_db()
+        assert prompt.status == "cancelled"
+
+
+async def test_what_is_active_before_it_goes_on() -> None:
+    async with Hosting("t_branches") as hosting:
+        asks = await hosting.submit("ask")
+        [prompt] = await hosting.prompts(asks)
+        queued = await hosting.submit("b")
+        again = await hosting.submit("c", replaces=str(queued))
+        await hosting.status(queued, Run.Status.CANCELLED)
+        await hosting.answer("yes", prompt)
+        assert (await hosting.ended(asks)).status == Run.Status.COMPLETED
+        assert (await hosting.ended(again)).status == Run.Status.COMPLETED
+    assert told["c"] == ["ask", "re ask"]
+
+
+async def test_replay_is_told_the_same_whatever_branch_was_begun_since() -> None:
+    async with Hosting("t_branches") as hosting:
+        first = await said(hosting, "a")
+        asks = await hosting.submit("ask", replaces=first)
+        [prompt] = await hosting.prompts(asks)
+        told.clear()
+        await hosting.restart()
+        await hosting.answer("yes", prompt)
+        await hosting.ended(asks)
+    assert told == {"ask": []}
+
+
+async def test_a_workflow_that_takes_one_at_a_time_takes_another_version_of_it() -> None:
+    async with Hosting("t_branches_reject") as hosting:
+        asks = await hosting.submit("ask")
+        [_] = await hosting.prompts(asks)
+        again = await hosting.submit("ask 2", replaces=str(asks), message_id="again")
+        [_] = await hosting.prompts(again)
+        assert await hosting.submit("ask 2", replaces=str(asks), message_id="again") == again
+        with pytest.raises(Busy):
+            await hosting.submit("b")
+
+
+async def test_the_log_says_what_it_replaces() -> None:
+    async with Hosting("t_branches") as hosting:
+        first = await said(hosting, "a")
+        await said(hosting, "b", replaces=first)
+        *_, last = (one for one in await hosting.events() if one.type == Event.Type.USER_MESSAGE)
+        person = hosting.person.username
+    assert last.payload["fork"] == {"run": first, "position": 1, "by": person}
+
+
+async def test_only_a_message_of_the_conversation_is_replaced_or_followed() -> None:
+    async with Hosting("t_branches_child", beside=["t_branches"]) as hosting:
+        parent = await hosting.submit("a")
+        child = await until(lambda: Run.objects.filter(parent=parent).first())
+        elsewhere = await hosting.submit("b", conversation="d")
+        for run in (str(child.id), str(elsewhere), "nothing"):
+            for field in ("replaces", "follows"):
+                with pytest.raises(NotFound):
+                    await hosting.submit("c", **{field: run})
+        with pytest.raises(Invalid):
+            await hosting.submit("", follows=str(parent))
+        await runs.acancel(parent)
+        await runs.acancel(elsewhere)
+
+
+async def test_a_fork_of_an_operator_is_a_branch_too() -> None:
+    async with Hosting("t_branches") as hosting:
+        await said(hosting, "a")
+        first = await hosting.submit("b")
+        await hosting.ended(first)
+        told.clear()
+        by = await reads.read(lambda: Run.objects.get(pk=first).conversation.owner)
+        fork = await runs.afork(first, position=1, by=by)
+        await hosting.ended(fork)
+        await said(hosting, "c")
+    assert told["b"] == ["a", "re a"]
+    assert told["c"] == ["a", "re a", "b", "re b"]

@@ -1,0 +1,71 @@
+"""How much a database does for what a test looks at: rows, or steps, which each row takes."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+
+def work_done(look: Callable[[], object]) -> int:
+    """By the measure of the database that there is; compare only what one gives."""
+    return steps_taken(look) if connection.vendor == "sqlite" else rows_read(look)
+
+
+def rows_read(look: Callable[[], object]) -> int:
+    """PostgreSQL says how many rows each part of a query gave, and how many it left out."""
+    count = 0.0
+    for plan in _explained(look, "EXPLAIN (ANALYZE, FORMAT JSON) "):
+        for node in _nodes(json.loads(plan) if isinstance(plan, str) else plan):
+            left_out = [node[name] for name in node if name.startswith("Rows Removed by ")]
+            count += node["Actual Loops"] * (1 + node["Actual Rows"] + sum(left_out))
+    return int(count)
+
+
+def whole_tables(look: Callable[[], object]) -> list[str]:
+    """The tables, or their other names in a query, that SQLite reads without any index."""
+    plans = _explained(look, "EXPLAIN QUERY PLAN ")
+    return [found[1] for line in plans if (found := re.fullmatch(r"SCAN (\w+)", line))]
+
+
+def steps_taken(look: Callable[[], object]) -> int:
+    """SQLite calls back after each ten steps of its machine, of which each row takes some."""
+    count = 0
+
+    def step() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    connection.connection.set_progress_handler(step, 10)
+    try:
+        look()
+    finally:
+        connection.connection.set_progress_handler(None, 0)
+    return count
+
+
+def _explained(look: Callable[[], object], explain: str) -> Iterator[Any]:
+    """The last column of each row that explains one of the queries."""
+    with CaptureQueriesContext(connection) as queries:
+        look()
+    with connection.cursor() as cursor:
+        for query in queries:
+            cursor.execute(explain + query["sql"])
+            for row in cursor.fetchall():
+                yield row[-1]
+
+
+def _nodes(plan: Any) -> Iterator[dict[str, Any]]:
+    """Those of a plan that ran, and of its parts."""
+    if isinstance(plan, list):
+        for one in plan:
+            yield from _nodes(one)
+        return
+    if "Actual Loops" in plan:
+        yield plan
+    for part in (*plan.get("Plans", ()), plan.get("Plan")):
+        if part:
+            yield from _nodes(part)

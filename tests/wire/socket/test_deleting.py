@@ -1,0 +1,89 @@
+"""A conversation that is deleted while sockets follow it."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import pytest
+
+from sessions_app.conversations import listing
+from sessions_app.models import Conversation, Interaction, Run
+from sessions_app.notify.notifier import Notifier
+from sessions_app.storage import reads
+from sessions_app.storage.writer import writer
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.support.hosting import Hosting, make_user
+from tests.support.received_frames import Frame
+from tests.wire.local_socket import LocalSocket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@workflow(name="t_deleting", title="Deleting")
+async def deleting(_: Message, context: Context) -> AsyncGenerator[str, None]:
+    yield (await context.ask(TextPrompt(text="name?"))).text
+
+
+@pytest.fixture
+async def ann() -> AsyncIterator[Any]:
+    notifier = Notifier()
+    async with Hosting("t_deleting"):
+        await notifier.start()
+        writer.on_commit = notifier.publish
+        yield await reads.read(make_user, "ann")
+        writer.on_commit = None
+        await notifier.stop()
+
+
+def is_deleted(frame: Frame) -> bool:
+    return bool(frame["type"] == "error_message" and "was deleted" in str(frame))
+
+
+async def test_those_who_follow_it_are_told_and_its_run_stops(ann: Any) -> None:
+    async with LocalSocket(ann, conversation_id="c", waiting="true") as page:
+        await page.say("hello")
+        prompt = await page.until("system_interaction_message")
+        await page.until(lambda frame: frame.get("waiting") == 1)
+        async with LocalSocket(ann, conversation_id="c", extended=None) as plain:
+            await plain.until("system_interaction_message")
+            await listing.delete(owner=ann.pk, conversation_id="c")
+            await plain.until(is_deleted)
+        told = await page.until(is_deleted)
+        assert (told["conversation_id"], told["details"]) == ("c", {"deleted": True})
+        await page.until(lambda frame: frame.get("waiting") == 0)
+        await page.answer("x", interaction_id=prompt["id"], id="a1")
+        refused = await page.until(lambda frame: frame.get("for") == "a1")
+        assert refused["outcome"] == "not_found"
+        await page.say("on?", id="m2")
+        await page.until(lambda frame: is_deleted(frame) and frame.get("for") == "m2")
+        async with LocalSocket(ann, conversation_id="c") as late:
+            await late.settled()
+            assert [frame["type"] for frame in late.frames] == ["pong_message"]
+            await late.send({"type": "stop_message", "id": "s1", "conversation_id": "c"})
+            stopped = await late.until(lambda frame: frame.get("for") == "s1")
+            assert stopped["outcome"] == "not_found"
+    run = await Run.objects.aget()
+    while run.status != Run.Status.CANCELLED:
+        await run.arefresh_from_db()
+    assert await Interaction.objects.filter(status="cancelled").acount() == 1
+
+
+async def test_a_socket_goes_on_once_it_is_back(ann: Any) -> None:
+    async with LocalSocket(ann, conversation_id="c") as page:
+        await page.say("hello")
+        await page.until("system_interaction_message")
+        await listing.delete(owner=ann.pk, conversation_id="c")
+        await page.until(is_deleted)
+        await listing.restore(owner=ann.pk, conversation_id="c")
+        await page.say("again", id="m2")
+        await page.until(lambda frame: frame.get("for") == "m2")
+        await page.until("system_interaction_message")
+        assert await reads.read(Run.objects.count) == 2
+
+
+async def test_those_who_follow_one_that_is_gone_for_good_are_told_too(ann: Any) -> None:
+    async with LocalSocket(ann, conversation_id="c") as page:
+        await page.say("hello")
+        await page.until("system_interaction_message")
+        await reads.read(Conversation.objects.all().delete)
+        await page.until(is_deleted)  # at the sweeper's next look
+        await page.settled()

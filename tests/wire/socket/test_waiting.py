@@ -1,0 +1,63 @@
+"""How many questions wait for a person: told to sockets that ask for it, in every conversation."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import pytest
+
+from sessions_app.notify.notifier import Notifier
+from sessions_app.storage import reads
+from sessions_app.storage.writer import writer
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.support.hosting import Hosting, make_user
+from tests.wire.local_socket import LocalSocket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@workflow(name="t_waiting", title="Waiting")
+async def waiting(_: Message, context: Context) -> AsyncGenerator[str, None]:
+    yield (await context.ask(TextPrompt(text="name?"))).text
+
+
+@pytest.fixture
+async def hosted() -> AsyncIterator[None]:
+    notifier = Notifier()
+    async with Hosting("t_waiting"):
+        await notifier.start()
+        writer.on_commit = notifier.publish
+        yield
+        writer.on_commit = None
+        await notifier.stop()
+
+
+@pytest.mark.usefixtures("hosted")
+async def test_who_asks_is_told_of_all_conversations_of_the_person() -> None:
+    ann, ben = await reads.read(make_user, "ann"), await reads.read(make_user, "ben")
+    async with (
+        LocalSocket(ann, conversation_id="c") as asking,
+        LocalSocket(ann, waiting="true") as told,
+        LocalSocket(ben, waiting="true") as other,
+    ):
+        await told.until(lambda frame: frame.get("waiting") == 0)
+        await other.until(lambda frame: frame.get("waiting") == 0)
+        await asking.say("hello")
+        await told.until(lambda frame: frame.get("waiting") == 1)
+        prompt = await asking.until("system_interaction_message")
+        await asking.answer("x", interaction_id=prompt["id"], id="a1")
+        await told.until(lambda frame: frame.get("waiting") == 0)
+        await other.settled()
+        assert [frame["waiting"] for frame in told.of_type("waiting_message")] == [0, 1, 0]
+        assert len(other.of_type("waiting_message")) == 1
+        assert not asking.of_type("waiting_message")
+
+
+@pytest.mark.usefixtures("hosted")
+async def test_a_plain_client_is_not_told() -> None:
+    ann = await reads.read(make_user, "ann")
+    async with (
+        LocalSocket(ann, extended=None, waiting="true") as plain,
+        LocalSocket(ann, waiting="true") as told,
+    ):
+        await told.until("waiting_message")
+        await plain.settled()
+        assert not plain.of_type("waiting_message")
