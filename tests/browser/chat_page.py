@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.support.browser import PATIENCE
 from tests.support.server import Server
 
 
@@ -94,7 +95,8 @@ def assert_page_is_log(page: Page, server: Server) -> None:
     text = logged(server, conversation_id(page))
     expect(page.locator("#items [data-temporary]")).to_have_count(0)
     expect(page.locator("#items .tail")).to_have_count(0)
-    deadline = time.monotonic() + 5  # the page may just be putting in what the server rendered
+    # The page may just be putting in what the server rendered.
+    deadline = time.monotonic() + PATIENCE / 1000
     while shown(page) != text and time.monotonic() < deadline:
         page.wait_for_timeout(50)
     assert shown(page) == text, f"{shown(page)!r}\nis not\n{text!r}"

@@ -98,7 +98,7 @@ class Node:
 
 def _until_stopped(pid: int) -> None:
     """A signal is taken a moment after it was sent."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     stat = Path(f"/proc/{pid}/stat")
     while time.monotonic() < deadline and stat.exists():
         if stat.read_text().rpartition(")")[2].split()[0] in "TtZ":

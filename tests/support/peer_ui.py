@@ -167,7 +167,7 @@ class PeerUi:
         await self.drop()
         await self.until(lambda: self.connections > connections)
 
-    async def until(self, holds: Callable[[], Any], timeout: float = 20) -> None:
+    async def until(self, holds: Callable[[], Any], timeout: float = 40) -> None:
         """Wait until what is shown is such."""
         try:
             async with asyncio.timeout(timeout), self._news:

@@ -20,7 +20,7 @@ class ReceivedFrames:
         self._next: tuple[list[Frame], list[Frame]] = ([], [])
         self._news = asyncio.Condition()
 
-    async def until(self, wanted: Wanted, timeout: float = 10) -> Frame:
+    async def until(self, wanted: Wanted, timeout: float = 30) -> Frame:
         """Return the next frame of a type, or that a predicate accepts.
 
         Next means: after the one that the last `until` returned; those between are passed over.

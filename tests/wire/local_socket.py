@@ -71,7 +71,7 @@ class LocalSocket(ReceivedFrames):
         """Wait for the frame of that sequence."""
         await self.until(lambda frame: frame.get("sequence") == sequence, timeout)
 
-    async def until_closed(self, timeout: float = 5) -> int:
+    async def until_closed(self, timeout: float = 20) -> int:
         """Wait until the server closes; return the code."""
         async with asyncio.timeout(timeout), self._news:
             while self.close_code is None:

@@ -159,7 +159,7 @@ async def test_a_payment_is_waited_for_as_the_document_says() -> None:
     async with Hosting("shop") as hosting:
         run = await hosting.submit("a book")
         await runs.asend(run, "payment", {"eur": 20}, id="payment-17")
-        assert "20 € have come" in (await runs.aresult(run, timeout=10)).text
+        assert "20 € have come" in (await runs.aresult(run, timeout=30)).text
 
 
 @pytest.mark.django_db(transaction=True)
@@ -185,4 +185,4 @@ async def test_leave_that_is_asked_for_from_django_is_asked_for_once(boss: User)
         assert len(set(asked)) == 1
         await hosting.prompts(asked[0])
         assert await hosting.in_thread(names["approve_all"], asked[0], by=boss) == ["accepted"]
-        assert "Enjoy it!" in (await runs.aresult(asked[0], timeout=10)).text
+        assert "Enjoy it!" in (await runs.aresult(asked[0], timeout=30)).text

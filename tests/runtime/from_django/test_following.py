@@ -35,14 +35,14 @@ def text(events: list[Any]) -> str:
 
 
 def all_events(run: UUID, after: int = 0) -> list[Any]:
-    return list(runs.events(run, after=after, timeout=10))
+    return list(runs.events(run, after=after, timeout=30))
 
 
 async def test_events_come_as_they_are_stored_up_to_the_end_of_the_run() -> None:
     async with Hosting("t_told") as hosting:
         run = await hosting.submit()
         seen = []
-        async for event in runs.aevents(run, timeout=10):
+        async for event in runs.aevents(run, timeout=30):
             seen.append(event)
             if event.type == "interaction":
                 await hosting.answer("Eve")
@@ -68,7 +68,7 @@ async def test_whoever_had_a_part_gets_the_rest() -> None:
 
 async def _until(run: UUID, type_: str) -> list[Any]:
     seen = []
-    async for event in runs.aevents(run, timeout=10):
+    async for event in runs.aevents(run, timeout=30):
         seen.append(event)
         if event.type == type_:
             break
@@ -80,7 +80,7 @@ async def test_a_run_that_failed_says_so() -> None:
         run = await hosting.submit()
         await hosting.prompts(run)
         await hosting.answer("fail")
-        found = await runs.aresult(run, timeout=10)
+        found = await runs.aresult(run, timeout=30)
     assert (found.status, found.text) == (Run.Status.FAILED, "one two ")
     assert found.error is not None
     assert found.error.keys() == {"code", "message"}

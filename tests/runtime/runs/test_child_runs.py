@@ -215,7 +215,7 @@ async def test_a_child_is_forked_with_its_parent_only() -> None:
         with pytest.raises(Invalid):
             await runs.afork(one.id, position=1, by=user)
         fork = await runs.afork(run.id, position=2, by=user)
-        found = await runs.aresult(fork, timeout=10)
+        found = await runs.aresult(fork, timeout=30)
         assert found.text == "Well. It said: GO"
         assert executed == ["go"]
 

@@ -153,7 +153,7 @@ async def test_it_may_start_another_run_with_its_journal_entry() -> None:
         run = await hosting.submit("start")
         await hosting.ended(run)
         other = (await runs.aresult(run)).text
-        assert (await runs.aresult(UUID(other), timeout=10)).text == "nothing"
+        assert (await runs.aresult(UUID(other), timeout=30)).text == "nothing"
 
 
 async def test_a_script_has_it_too() -> None:

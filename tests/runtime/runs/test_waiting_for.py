@@ -68,7 +68,7 @@ async def test_what_is_sent_is_given_once_and_in_order(park_after: float) -> Non
         assert await send(run, "else", name="parcel") == ACCEPTED
         assert await send(run, 2) == ACCEPTED
         assert await send(run, None) == ACCEPTED
-        found = await runs.aresult(run, timeout=10)
+        found = await runs.aresult(run, timeout=30)
         assert found.text == "{'eur': 5} 2 None "
         assert await send(run, {"eur": 5}, id="a") == DUPLICATE
         assert await send(run, 4) == STALE
@@ -80,7 +80,7 @@ async def test_what_comes_before_it_is_waited_for_is_kept() -> None:
         await hosting.prompts(run)
         assert await send(run, 7) == ACCEPTED
         await hosting.answer("Eve")
-        assert (await runs.aresult(run, timeout=10)).text == "Eve 7"
+        assert (await runs.aresult(run, timeout=30)).text == "Eve 7"
 
 
 async def test_a_run_that_waits_is_out_of_memory_and_replay_has_what_came() -> None:
@@ -92,7 +92,7 @@ async def test_a_run_that_waits_is_out_of_memory_and_replay_has_what_came() -> N
         await send(run, 1)
         await hosting.restart()
         await send(run, 2)
-        assert (await runs.aresult(run, timeout=10)).text == "1 2 "
+        assert (await runs.aresult(run, timeout=30)).text == "1 2 "
 
 
 async def test_it_waits_beside_people_and_for_several_names() -> None:
@@ -104,7 +104,7 @@ async def test_it_waits_beside_people_and_for_several_names() -> None:
         await hosting.prompts(run)
         await hosting.answer("Eve")
         await send(run, 1)
-        assert (await runs.aresult(run, timeout=10)).text == "Eve 1 2"
+        assert (await runs.aresult(run, timeout=30)).text == "Eve 1 2"
 
 
 @pytest.mark.parametrize("park_after", [0, 60])
@@ -118,7 +118,7 @@ async def test_where_nothing_comes_in_time_it_goes_on_without(park_after: float)
         assert await send(run, "late") == ACCEPTED
         await hosting.restart()
         await hosting.answer("Eve")
-        assert (await runs.aresult(run, timeout=10)).text == "no payment Eve"
+        assert (await runs.aresult(run, timeout=30)).text == "no payment Eve"
 
 
 async def test_what_comes_in_time_is_given() -> None:
@@ -128,7 +128,7 @@ async def test_what_comes_in_time_is_given() -> None:
         await send(run, "paid")
         await hosting.prompts(run)
         await hosting.answer("Eve")
-        assert (await runs.aresult(run, timeout=10)).text == "paid Eve"
+        assert (await runs.aresult(run, timeout=30)).text == "paid Eve"
 
 
 async def test_of_many_that_send_the_same_one_is_taken() -> None:
@@ -139,7 +139,7 @@ async def test_of_many_that_send_the_same_one_is_taken() -> None:
         assert sorted(outcomes) == [ACCEPTED, *[DUPLICATE] * 19]
         await waiting(hosting, run)
         await runs.acancel(run)
-        assert (await runs.aresult(run, timeout=10)).text == "1 "
+        assert (await runs.aresult(run, timeout=30)).text == "1 "
 
 
 async def test_what_is_sent_in_a_transaction_that_is_rolled_back_never_came() -> None:
@@ -154,7 +154,7 @@ async def test_what_is_sent_in_a_transaction_that_is_rolled_back_never_came() ->
         await hosting.in_thread(undone, run)
         assert not await hosting.in_thread(Arrival.objects.count)
         assert await hosting.in_thread(lambda: runs.send(run, "payment", 2, id="a")) == ACCEPTED
-        assert (await runs.aresult(run, timeout=10)).text == "2 "
+        assert (await runs.aresult(run, timeout=30)).text == "2 "
 
 
 async def test_what_cannot_be_sent_is_refused() -> None:
