@@ -123,14 +123,15 @@ def _prompt(row: Interaction) -> EventRecord:
 
 
 def _output_so_far(conversation: UUID, last: int) -> list[EventRecord]:
-    """Per running run, its text since it last did anything else, as one event.
+    """Per running run, its text since it last did anything else, as one event. That a host took
+    the run up is nothing that it did: its text goes on.
 
     The run may end, and its text be folded, while this reads; what is after `last` is left out.
     """
     found = []
     for run in Run.objects.filter(conversation=conversation, status=Run.Status.RUNNING):
         events = Event.objects.filter(conversation=conversation, run=run, first_sequence__lte=last)
-        other = events.exclude(type__in=TEXT).order_by("-sequence").first()
+        other = events.exclude(type__in=[*TEXT, Event.Type.RUN]).order_by("-sequence").first()
         rows = _newest(
             events.filter(type__in=TEXT, first_sequence__gt=other.sequence if other else 0)
         )

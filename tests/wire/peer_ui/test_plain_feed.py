@@ -106,6 +106,17 @@ async def test_output_that_may_be_there_already_says_so_and_is_whole_for_others(
             assert socket.text() == "on"
 
 
+async def test_output_before_a_host_took_the_run_up_again_comes_too() -> None:
+    async with LiveLog() as log:
+        await said(log)
+        await log.write("so ", "far ")
+        await log.append("run", {"status": "running", "replayed": 0})
+        async with plain(log) as socket:
+            await log.write("on")
+            await until_text(socket, "on")
+            assert socket.text() == f"{AGAIN}so far on"
+
+
 def append_next(tx: Transaction, log: LiveLog, text: str) -> None:
     """The next message of the conversation, and the first piece of its answer."""
     run = next_run(log)
