@@ -18,6 +18,7 @@ from django.utils import timezone, translation
 from chat_app.attention.mail_times import mail_time
 from chat_app.models import MailPreference
 from chat_app.settings import ChatSettings
+from sessions_app.conversations.access.audit import first_line
 from sessions_app.conversations.given import inbox
 from sessions_app.models import Interaction
 from sessions_app.models.people import UserId, read_user_id, users
@@ -68,7 +69,7 @@ def _message(person: AbstractBaseUser, address: str, waiting: list[Interaction])
     unsubscribe = link("chat:unsubscribe", signer.sign(str(person.pk)))
     shown = waiting[:SHOWN]
     context = {
-        "questions": [(one, first_line(one), link("chat:prompt", one.pk)) for one in shown],
+        "questions": [(one, first_line(one.prompt), link("chat:prompt", one.pk)) for one in shown],
         "more": len(waiting) > SHOWN,
         "inbox": link("chat:inbox"),
         "settings": link("chat:settings"),
@@ -91,11 +92,6 @@ def _message(person: AbstractBaseUser, address: str, waiting: list[Interaction])
 def link(name: str, *args: Any) -> str:
     """The whole address of a page."""
     return f"{ChatSettings.load().PUBLIC_URL}{reverse(name, args=args)}"
-
-
-def first_line(interaction: Interaction) -> str:
-    """Of its question."""
-    return str(interaction.prompt["text"]).strip().partition("\n")[0][:200]
 
 
 def read_token(token: str) -> UserId | None:

@@ -14,8 +14,9 @@ import structlog
 from django.utils import timezone
 from pydantic_core import to_json
 
-from chat_app.attention.mail import first_line, link
+from chat_app.attention.mail import link
 from chat_app.settings import ChatSettings
+from sessions_app.conversations.access.audit import first_line
 from sessions_app.models import Interaction
 
 log = structlog.get_logger(__name__)
@@ -60,7 +61,7 @@ def _data(interaction: Interaction) -> dict[str, object]:
     return {
         "interaction_id": interaction.pk,
         "workflow": interaction.run.workflow,
-        "question": first_line(interaction),
+        "question": first_line(interaction.prompt),
         "status": interaction.status,
         "to": assignment.get("names", []),
         "assignee": assignee.get_username() if assignee else None,

@@ -12,11 +12,11 @@ from sessions_app.storage.transaction import Transaction
 
 
 class Notice(NamedTuple):
-    """A signal that is to be sent later, about an interaction of a run."""
+    """A signal that is to be sent, about a run or an interaction of it."""
 
     name: str
     run: UUID
-    interaction: UUID
+    interaction: UUID | None
     due_at: datetime
     about: dict[str, Any]
 
@@ -29,29 +29,24 @@ def add(tx: Transaction, name: str, run: UUID, interaction: UUID | None = None) 
     """The signal is to be sent, if anybody wants it."""
     if not SIGNALS[name].has_listeners():
         return
-    sql.insert(
-        PendingSignal,
-        name=name,
-        run_id=run,
-        interaction_id=interaction,
-        about={},
-        attempts=0,
-        due_at=tx.now,
-    )
+    _insert(Notice(name, run, interaction, tx.now, {}))
     tx.after_commit += told
 
 
 def put_off(tx: Transaction, notices: Iterable[Notice]) -> None:
     """Have those that anybody wants sent at their times: at least once, until receivers return."""
     for notice in notices:
-        if not SIGNALS[notice.name].has_listeners():
-            continue
-        sql.insert(
-            PendingSignal,
-            name=notice.name,
-            run_id=notice.run,
-            interaction_id=notice.interaction,
-            about=notice.about,
-            attempts=0,
-            due_at=notice.due_at,
-        )
+        if SIGNALS[notice.name].has_listeners():
+            _insert(notice)
+
+
+def _insert(notice: Notice) -> None:
+    sql.insert(
+        PendingSignal,
+        name=notice.name,
+        run_id=notice.run,
+        interaction_id=notice.interaction,
+        about=notice.about,
+        attempts=0,
+        due_at=notice.due_at,
+    )

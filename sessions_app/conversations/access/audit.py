@@ -94,7 +94,7 @@ def _not_shown(interactions: Collection[UUID], by: Person) -> list[Audited]:
 
 
 def first_line(prompt: dict[str, Any]) -> str:
-    """Of the question, as entries have it."""
+    """Of the question, where a short one is wanted."""
     return str(prompt["text"]).strip().partition("\n")[0][:QUESTION]
 
 
