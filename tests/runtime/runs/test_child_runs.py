@@ -20,6 +20,7 @@ from sessions_app.sessions.replays import replay_all
 from sessions_app.sessions.run_history import RunHistory
 from sessions_app.storage import reads
 from sessions_app.storage.writer import writer
+from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.workflows import (
     ChildFailed,
     Context,
@@ -252,6 +253,15 @@ async def test_a_child_that_takes_too_long_is_stopped(park_after: float) -> None
         assert await one.status() == Run.Status.CANCELLED
 
 
+async def resume_and_answer(run: HostedRun) -> None:
+    """What was broken is mended."""
+    broken.clear()
+    user = await reads.read(make_user, "ann")
+    assert await runs.aresume(run.id, by=user)
+    await run.answer("Eve")
+    assert await run.result() == "Well. Tell me. EVE"
+
+
 async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_resumed() -> None:
     async with hosting(park_after=0.5) as hosted:
         broken.append(True)
@@ -259,11 +269,7 @@ async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_re
         await hosted.status(run.id, Run.Status.FAILED)
         [first] = await run.children()
         await hosted.status(first.id, Run.Status.CANCELLED)
-        broken.clear()
-        user = await reads.read(make_user, "ann")
-        assert await runs.aresume(run.id, by=user)
-        await run.answer("Eve")
-        assert await run.result() == "Well. Tell me. EVE"
+        await resume_and_answer(run)
         assert len(await run.children()) == 2
 
 
@@ -290,11 +296,7 @@ async def test_a_parent_that_failed_while_a_child_was_about_to_begin_stays_faile
         for _ in range(5):  # what was about to begin has come to its write
             await writer.write(lambda tx: None)
         await hosted.status(run.id, Run.Status.FAILED)
-        broken.clear()
-        user = await reads.read(make_user, "ann")
-        assert await runs.aresume(run.id, by=user)
-        await run.answer("Eve")
-        assert await run.result() == "Well. Tell me. EVE"
+        await resume_and_answer(run)
         assert len(await run.children()) == 1
 
 
