@@ -6,6 +6,7 @@ start a program, or to say whether one has ended. It kills what it started when 
 that nothing outlives the tests. All that it forks has the same seed for the hashes of strings.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -28,7 +29,9 @@ LIBRARIES = """
     autobahn.twisted.websocket django.db.models django.http django.core.handlers.asgi django.forms
     django.contrib.admin django.contrib.auth django.contrib.staticfiles django.template
     pydantic pydantic_settings psycopg psycopg_pool structlog jwt cryptography.x509 redis.asyncio
-    channels_redis.pubsub procrastinate markdown_it nh3 jsonschema
+    channels_redis.pubsub procrastinate markdown_it nh3 jsonschema uvicorn websockets.server
+    yaml servestatic msgspec tenacity csp.middleware filelock channels.routing daphne
+    multiprocessing unittest.mock xml.sax wsgiref.simple_server
 """
 
 
@@ -155,6 +158,8 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the tests, which then end this
     for library in LIBRARIES.split():
         importlib.import_module(library)
+    gc.collect()
+    gc.freeze()  # what was imported is looked through by no collection of what is forked
     program = serve()
     if program is not None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
