@@ -66,3 +66,14 @@ def new_server(
 def server(new_server: NewServer) -> Server:
     """A running server. Users `admin`, `ann`, `ben`, `user0`…`user19` are signed in."""
     return new_server()
+
+
+@pytest.fixture(scope="session")
+def shared(server_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running server for tests that each use a conversation of their own, and leave it as it is:
+    a start costs more than most of them.
+    """
+    server = Server.from_template(server_template, tmp_path_factory.mktemp("shared") / "data")
+    server.start()
+    yield server
+    server.drop()

@@ -39,17 +39,17 @@ BLUE = {"id": "2"}
     ],
 )
 def test_every_type_of_prompt_is_answered(
-    server: Server, kind: str, response: Json, value: str
+    shared: Server, kind: str, response: Json, value: str
 ) -> None:
-    http = Http(server)
-    stop = http.generate(f"prompt {kind}", user_message_id="m1").json()
+    http, message = Http(shared), uuid4().hex
+    stop = http.generate(f"prompt {kind}", user_message_id=message).json()
     assert http.answer(stop, response).status == 204
-    assert http.generate(f"prompt {kind}", user_message_id="m1").json() == {"value": value}
+    assert http.generate(f"prompt {kind}", user_message_id=message).json() == {"value": value}
 
 
-def test_a_form_is_answered_by_its_data(server: Server) -> None:
-    http = Http(server)
-    stop = http.generate("prompt form", user_message_id="m1").json()
+def test_a_form_is_answered_by_its_data(shared: Server) -> None:
+    http, message = Http(shared), uuid4().hex
+    stop = http.generate("prompt form", user_message_id=message).json()
     fields = stop["prompt"]["fields"]
     assert [field["name"] for field in fields] == ["kind", "start", "days", "half", "note"]
     assert (fields[0]["choices"][1], fields[2]["type"]) == (["care", "Care of a child"], "number")
@@ -57,12 +57,12 @@ def test_a_form_is_answered_by_its_data(server: Server) -> None:
     wrong = http.answer(stop, {"data": given})
     assert (wrong.status, wrong.json()["errors"]) == (422, {"start": ["That is a Sunday."]})
     assert http.answer(stop, {"data": {**given, "start": "2026-11-23"}}).status == 204
-    value = http.generate("prompt form", user_message_id="m1").json()["value"]
+    value = http.generate("prompt form", user_message_id=message).json()["value"]
     assert "'start': datetime.date(2026, 11, 23), 'days': Decimal('2.5')" in value
 
 
-def test_a_consent_is_asked_for_by_its_url(server: Server) -> None:
-    http = Http(server)
+def test_a_consent_is_asked_for_by_its_url(shared: Server) -> None:
+    http = Http(shared)
     stop = http.generate("prompt oauth_consent").json()
     assert stop["status"] == "oauth_required"
     assert stop["auth_url"] == "https://login.example/authorize?state=s1"
@@ -70,16 +70,16 @@ def test_a_consent_is_asked_for_by_its_url(server: Server) -> None:
     assert http.get(stop["status_url"]).json() == stop | {"run_status": "waiting"}
 
 
-def test_an_answer_that_the_prompt_does_not_take_leaves_it_pending(server: Server) -> None:
-    http = Http(server)
+def test_an_answer_that_the_prompt_does_not_take_leaves_it_pending(shared: Server) -> None:
+    http = Http(shared)
     stop = http.generate("approve 1").json()
     answer = http.answer(stop, {"type": "binary_choice", "selected_option": {"value": "perhaps"}})
     assert (answer.status, answer.json()["options"]) == (422, ["continue", "cancel"])
     assert http.get(stop["status_url"]).json()["status"] == "interaction_required"
 
 
-def test_a_second_answer_is_told_who_gave_the_first_and_when(server: Server) -> None:
-    http = Http(server)
+def test_a_second_answer_is_told_who_gave_the_first_and_when(shared: Server) -> None:
+    http = Http(shared)
     stop = http.generate("ask").json()
     assert http.answer(stop, YES).status == 204
     late = http.answer(stop, {"type": "text", "text": "no"})
@@ -89,10 +89,12 @@ def test_a_second_answer_is_told_who_gave_the_first_and_when(server: Server) -> 
     assert problem["response"] == {"value": "yes"}
 
 
-def test_the_same_answer_under_the_same_id_is_accepted_again(server: Server) -> None:
-    http = Http(server)
+def test_the_same_answer_under_the_same_id_is_accepted_again(shared: Server) -> None:
+    http = Http(shared)
     stop = http.generate("ask").json()
-    assert [http.answer(stop, YES, user_message_id="a1").status for _ in range(2)] == [204, 204]
+    assert [
+        http.answer(stop, YES, user_message_id=stop["interaction_id"]).status for _ in range(2)
+    ] == [204, 204]
 
 
 def test_an_answer_to_a_run_that_was_stopped_is_too_late(server: Server) -> None:
@@ -107,8 +109,8 @@ def test_an_answer_to_a_run_that_was_stopped_is_too_late(server: Server) -> None
     assert (answer.status, answer.json()["interaction_status"]) == (400, "cancelled")
 
 
-def test_what_is_anothers_is_as_good_as_none(server: Server) -> None:
-    ann, ben = Http(server, "ann"), Http(server, "ben")
+def test_what_is_anothers_is_as_good_as_none(shared: Server) -> None:
+    ann, ben = Http(shared, "ann"), Http(shared, "ben")
     stop = ann.generate("ask").json()
     unknown = str(uuid4())
     asked, run = stop["interaction_id"], stop["execution_id"]
@@ -125,8 +127,8 @@ def test_what_is_anothers_is_as_good_as_none(server: Server) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"response": None}, {"response": {}}, {"response": "yes"}])
-def test_an_answer_that_says_nothing_is_refused(server: Server, body: Json) -> None:
-    http = Http(server)
+def test_an_answer_that_says_nothing_is_refused(shared: Server, body: Json) -> None:
+    http = Http(shared)
     stop = http.generate("ask").json()
     refused = http.post(stop["response_url"], body)
     assert refused.status == 422

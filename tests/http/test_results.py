@@ -11,14 +11,14 @@ from tests.support.server import Server
 
 
 @pytest.mark.parametrize("path", ["/generate", "/v1/workflow"])
-def test_generate_answers_with_the_value(server: Server, path: str) -> None:
-    answer = Http(server).post(path, {"input_message": "echo hello"})
+def test_generate_answers_with_the_value(shared: Server, path: str) -> None:
+    answer = Http(shared).post(path, {"input_message": "echo hello"})
     assert (answer.status, answer.json()) == (200, {"value": "hello"})
 
 
 @pytest.mark.parametrize("path", ["/chat", "/v1/chat", "/v1/chat/completions"])
-def test_chat_answers_with_a_completion(server: Server, path: str) -> None:
-    completion = Http(server).post(path, chat("echo hello")).json()
+def test_chat_answers_with_a_completion(shared: Server, path: str) -> None:
+    completion = Http(shared).post(path, chat("echo hello")).json()
     assert completion["object"] == "chat.completion"
     assert completion["model"] == "probe"
     message = {"role": "assistant", "content": "hello"}
@@ -47,14 +47,14 @@ def test_chat_answers_with_a_completion(server: Server, path: str) -> None:
     ],
 )
 def test_what_is_said_is_the_last_text_of_the_last_user_message(
-    server: Server, messages: list[Any]
+    shared: Server, messages: list[Any]
 ) -> None:
-    answer = Http(server).post("/chat", {"messages": messages, "temperature": 0})
+    answer = Http(shared).post("/chat", {"messages": messages, "temperature": 0})
     assert answer.json()["choices"][0]["message"]["content"] == "1"
 
 
-def test_a_run_that_stops_at_a_prompt_goes_on_with_its_answer(server: Server) -> None:
-    http = Http(server)
+def test_a_run_that_stops_at_a_prompt_goes_on_with_its_answer(shared: Server) -> None:
+    http = Http(shared)
     answer = http.generate("approve 2")
     assert answer.status == 202
     stop = answer.json()
@@ -71,8 +71,8 @@ def test_a_run_that_stops_at_a_prompt_goes_on_with_its_answer(server: Server) ->
     assert done["result"] == {"value": "continue|continue"}
 
 
-def test_the_status_has_the_result_in_the_form_of_its_path(server: Server) -> None:
-    http = Http(server)
+def test_the_status_has_the_result_in_the_form_of_its_path(shared: Server) -> None:
+    http = Http(shared)
     execution = http.post("/chat", chat("echo hello")).headers["execution-id"]
     standing = http.get(f"/executions/{execution}").json()
     assert standing["status"] == standing["run_status"] == "completed"
@@ -156,8 +156,8 @@ def test_a_stopped_run_is_a_conflict(server: Server) -> None:
     assert again.headers["x-should-retry"] == "false"
 
 
-def test_a_failed_run_says_so_without_internals(server: Server) -> None:
-    answer = Http(server).generate("stream many")
+def test_a_failed_run_says_so_without_internals(shared: Server) -> None:
+    answer = Http(shared).generate("stream many")
     assert answer.status == 422
     problem = answer.json()
     assert problem["code"] == "workflow_error"
@@ -166,7 +166,7 @@ def test_a_failed_run_says_so_without_internals(server: Server) -> None:
     assert "invalid literal" not in answer.text
     assert answer.headers["x-should-retry"] == "false"
     assert answer.headers["content-type"] == "application/problem+json"
-    standing = Http(server).get(f"/executions/{problem['execution_id']}").json()
+    standing = Http(shared).get(f"/executions/{problem['execution_id']}").json()
     assert (standing["status"], standing["error"]) == ("failed", problem["detail"])
 
 
@@ -197,14 +197,15 @@ def test_a_result_outlives_the_server(new_server: NewServer) -> None:
     ],
 )
 def test_a_bad_body_is_a_problem_that_says_why(
-    server: Server, body: Any, status: int, code: str
+    shared: Server, body: Any, status: int, code: str
 ) -> None:
-    answer = Http(server).post("/generate", body)
+    before = _runs(shared)
+    answer = Http(shared).post("/generate", body)
     problem = answer.json()
     assert (answer.status, problem["status"], problem["code"]) == (status, status, code)
     assert answer.headers["content-type"] == "application/problem+json"
     assert problem["detail"]
-    assert not server.rows("SELECT 1 FROM sessions_app_run")
+    assert _runs(shared) == before
 
 
 @pytest.mark.parametrize(
@@ -226,23 +227,24 @@ def test_a_bad_body_is_a_problem_that_says_why(
 )
 @pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/v1/chat/completions"])
 def test_a_field_of_the_wrong_type_is_named(
-    server: Server, path: str, field: str, value: Any
+    shared: Server, path: str, field: str, value: Any
 ) -> None:
-    answer = Http(server).post(path, {**chat("echo 1"), field: value})
+    before = _runs(shared)
+    answer = Http(shared).post(path, {**chat("echo 1"), field: value})
     problem = answer.json()
     assert (answer.status, problem["code"]) == (422, "invalid_message")
     assert all(each["field"].startswith(f"body.{field}") for each in problem["fields"])
     assert f"body.{field}" in problem["message"]
-    assert not server.rows("SELECT 1 FROM sessions_app_run")
+    assert _runs(shared) == before
 
 
-def test_what_only_a_model_could_use_is_passed_over(server: Server) -> None:
+def test_what_only_a_model_could_use_is_passed_over(shared: Server) -> None:
     body = chat("echo 1", temperature=0.7, top_p=1, max_tokens=5, stream=None, n=1, seed=3, x=[])
-    assert Http(server).post("/chat", body).status == 200
+    assert Http(shared).post("/chat", body).status == 200
 
 
-def test_all_open_prompts_are_in_the_answer_and_in_the_status(server: Server) -> None:
-    http = Http(server)
+def test_all_open_prompts_are_in_the_answer_and_in_the_status(shared: Server) -> None:
+    http = Http(shared)
     stop = http.generate("two").json()
     assert [each["prompt"]["text"] for each in stop["interactions"]] == ["one?", "two?"]
     first, second = stop["interactions"]
@@ -256,8 +258,8 @@ def test_all_open_prompts_are_in_the_answer_and_in_the_status(server: Server) ->
     assert _until(http, stop["status_url"], "completed")["result"] == {"value": "1|2"}
 
 
-def test_an_execution_can_be_stopped_by_its_owner(server: Server) -> None:
-    ann, ben = Http(server, "ann"), Http(server, "ben")
+def test_an_execution_can_be_stopped_by_its_owner(shared: Server) -> None:
+    ann, ben = Http(shared, "ann"), Http(shared, "ben")
     stop = ann.generate("ask").json()
     assert ben.delete(stop["status_url"]).status == 404
     assert ann.get(stop["status_url"]).json()["status"] == "interaction_required"
@@ -268,8 +270,8 @@ def test_an_execution_can_be_stopped_by_its_owner(server: Server) -> None:
     assert ann.get(stop["status_url"]).json() == standing
 
 
-def test_an_unknown_workflow_is_a_problem_that_lists_the_known(server: Server) -> None:
-    answer = Http(server, workflow="nope").generate("x")
+def test_an_unknown_workflow_is_a_problem_that_lists_the_known(shared: Server) -> None:
+    answer = Http(shared, workflow="nope").generate("x")
     assert answer.status == 422
     assert "probe" in answer.json()["workflows"]
 
@@ -284,6 +286,11 @@ def test_a_workflow_that_takes_one_message_at_a_time_is_busy(
     with http.stream("/generate/stream", {"input_message": "Bees"}, conversation_id="c1") as stream:
         assert stream.next() is not None
         assert http.generate("Wasps", conversation_id="c1").status == 409
+
+
+def _runs(server: Server) -> int:
+    """How many there are."""
+    return len(server.rows("SELECT 1 FROM sessions_app_run"))
 
 
 def _until(http: Http, url: str, status: str) -> dict[str, Any]:

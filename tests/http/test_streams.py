@@ -19,8 +19,8 @@ SUSPEND = """
 
 
 @pytest.mark.parametrize("path", ["/chat/stream", "/v1/chat/stream", "/v1/chat/completions"])
-def test_chat_streams_chunks_and_ends_as_openai_does(server: Server, path: str) -> None:
-    with Http(server).stream(path, chat("slowstream 3 1", stream=True)) as stream:
+def test_chat_streams_chunks_and_ends_as_openai_does(shared: Server, path: str) -> None:
+    with Http(shared).stream(path, chat("slowstream 3 1", stream=True)) as stream:
         assert stream.headers["content-type"] == "text/event-stream"
         events = [event for event in stream.rest() if event.data]
     assert chunk_text(events) == "t0 t1 t2 "
@@ -33,14 +33,14 @@ def test_chat_streams_chunks_and_ends_as_openai_does(server: Server, path: str) 
 
 
 @pytest.mark.parametrize("path", ["/generate/stream", "/v1/workflow/stream"])
-def test_generate_streams_values(server: Server, path: str) -> None:
-    with Http(server).stream(path, {"input_message": "slowstream 3 1"}) as stream:
+def test_generate_streams_values(shared: Server, path: str) -> None:
+    with Http(shared).stream(path, {"input_message": "slowstream 3 1"}) as stream:
         values = [event.json() for event in stream.rest() if event.data]
     assert "".join(value["value"] for value in values) == "t0 t1 t2 "
 
 
-def test_steps_and_the_trace_come_as_lines_of_their_own(server: Server) -> None:
-    with Http(server).stream("/chat/stream", chat("step 1")) as stream:
+def test_steps_and_the_trace_come_as_lines_of_their_own(shared: Server) -> None:
+    with Http(shared).stream("/chat/stream", chat("step 1")) as stream:
         lines = [event.lines for event in stream.rest() if event.lines]
     trace, begun, done = lines
     assert len(trace["observability_trace"]["observability_trace_id"]) == 32
@@ -49,24 +49,24 @@ def test_steps_and_the_trace_come_as_lines_of_their_own(server: Server) -> None:
     assert done["intermediate_data"] == step | {"status": "complete"}
 
 
-def test_completions_stream_openai_lines_alone(server: Server) -> None:
-    with Http(server).stream("/v1/chat/completions", chat("step 2", stream=True)) as stream:
+def test_completions_stream_openai_lines_alone(shared: Server) -> None:
+    with Http(shared).stream("/v1/chat/completions", chat("step 2", stream=True)) as stream:
         events = stream.rest()
     assert all(event.data and event.name == "message" and not event.lines for event in events)
     assert chunk_text(events) == "s1 s2 "
 
 
-def test_every_event_has_an_id_that_never_goes_back(server: Server) -> None:
-    with Http(server).stream("/chat/stream", chat("step 2")) as stream:
+def test_every_event_has_an_id_that_never_goes_back(shared: Server) -> None:
+    with Http(shared).stream("/chat/stream", chat("step 2")) as stream:
         ids = [event.id for event in stream.rest()]
     assert all(later >= earlier for earlier, later in pairwise(ids))  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("path", ["/chat/stream", "/v1/workflow/stream"])
 def test_a_stream_that_stops_at_a_prompt_stays_open_for_what_follows(
-    server: Server, path: str
+    shared: Server, path: str
 ) -> None:
-    http = Http(server)
+    http = Http(shared)
     with http.stream(path, chat("approve 2") | {"input_message": "approve 2"}) as stream:
         for _ in range(2):
             stop = _next(stream, "interaction_required").json()
@@ -78,8 +78,8 @@ def test_a_stream_that_stops_at_a_prompt_stays_open_for_what_follows(
     assert "continue|continue" in rest
 
 
-def test_a_prompt_in_openai_chunks_is_a_field_of_one(server: Server) -> None:
-    http = Http(server)
+def test_a_prompt_in_openai_chunks_is_a_field_of_one(shared: Server) -> None:
+    http = Http(shared)
     with http.stream("/v1/chat/completions", chat("ask", stream=True)) as stream:
         first = stream.next()
         assert first is not None
@@ -111,12 +111,12 @@ def test_a_stream_goes_on_after_the_last_event_id(
     assert len(server.rows("SELECT 1 FROM sessions_app_run")) == 1
 
 
-def test_a_finished_stream_can_be_heard_again(server: Server) -> None:
-    http = Http(server)
+def test_a_finished_stream_can_be_heard_again(shared: Server) -> None:
+    http = Http(shared)
     for _ in range(2):
-        with http.stream("/chat/stream", chat("stream 50"), user_message_id="m1") as stream:
+        with http.stream("/chat/stream", chat("stream 50"), user_message_id="again") as stream:
             assert chunk_text(stream.rest()).split() == [f"t{number}" for number in range(50)]
-    execution = http.post("/chat", chat("stream 50"), user_message_id="m1")
+    execution = http.post("/chat", chat("stream 50"), user_message_id="again")
     assert execution.json()["choices"][0]["message"]["content"].startswith("t0 t1 ")
 
 
@@ -124,26 +124,26 @@ def test_a_finished_stream_can_be_heard_again(server: Server) -> None:
     ("headers", "status"),
     [
         ({"last_event_id": "1"}, 404),
-        ({"last_event_id": "1", "conversation_id": "c2"}, 404),
-        ({"last_event_id": "99", "conversation_id": "c1"}, 404),
-        ({"last_event_id": "99", "conversation_id": "c1", "user_message_id": "m1"}, 422),
+        ({"last_event_id": "1", "conversation_id": "other places"}, 404),
+        ({"last_event_id": "99", "conversation_id": "places"}, 404),
+        ({"last_event_id": "99", "conversation_id": "places", "user_message_id": "place"}, 422),
         ({"last_event_id": "-1"}, 422),
         ({"last_event_id": "x"}, 422),
         ({"last_event_id": str(2**70)}, 422),
     ],
 )
 def test_a_place_that_the_log_does_not_have_is_a_problem(
-    server: Server, headers: dict[str, str], status: int
+    shared: Server, headers: dict[str, str], status: int
 ) -> None:
-    http = Http(server)
-    http.generate("echo 1", conversation_id="c1", user_message_id="m1")
+    http = Http(shared)
+    http.generate("echo 1", conversation_id="places", user_message_id="place")
     answer = http.post("/generate/stream", {"input_message": "echo 1"}, **headers)
     assert answer.status == status
     assert answer.json()["detail"]
 
 
-def test_a_failed_run_ends_its_stream_with_an_error(server: Server) -> None:
-    with Http(server).stream("/chat/stream", chat("stream many")) as stream:
+def test_a_failed_run_ends_its_stream_with_an_error(shared: Server) -> None:
+    with Http(shared).stream("/chat/stream", chat("stream many")) as stream:
         *_, last = stream.rest()
     assert last.json()["error"]["code"] == "workflow_error"
     assert "invalid literal" not in last.data

@@ -22,13 +22,13 @@ def ask(server: Server, head: str, body: bytes) -> list[bytes]:
 HEAD = "POST /sign-in/ HTTP/1.1\nHost: 127.0.0.1\n"
 
 
-def test_a_request_with_two_lengths_is_not_read_by_the_length_that_hides(server: Server) -> None:
+def test_a_request_with_two_lengths_is_not_read_by_the_length_that_hides(shared: Server) -> None:
     """By its chunks the body is empty. What follows is then answered, or refused by a close.
 
     Read by the length, all would be the body, and the connection would stay open.
     """
     both = f"{HEAD}Content-Length: {5 + len(HIDDEN)}\nTransfer-Encoding: chunked\n"
-    assert ask(server, both, b"0\r\n\r\n" + HIDDEN)
+    assert ask(shared, both, b"0\r\n\r\n" + HIDDEN)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,6 @@ def test_a_request_with_two_lengths_is_not_read_by_the_length_that_hides(server:
         "Content-Length: 0x5\n",
     ],
 )
-def test_a_length_that_can_be_read_in_two_ways_is_refused(server: Server, lengths: str) -> None:
-    answers = ask(server, HEAD + lengths, b"x=1&y" + HIDDEN)
+def test_a_length_that_can_be_read_in_two_ways_is_refused(shared: Server, lengths: str) -> None:
+    answers = ask(shared, HEAD + lengths, b"x=1&y" + HIDDEN)
     assert [line.split()[1] for line in answers if b" 200 " in line] == []

@@ -1,14 +1,13 @@
-"""A server for all tests of a module, and clients that hold every frame to the published schema."""
+"""Clients that hold every frame to the published schema."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.support.server import ROOT, Server, Template
+from tests.support.server import ROOT, Server
 from tests.support.websocket import WsClient
 
 SCHEMA = json.loads((ROOT / "docs" / "protocol.schema.json").read_text())
@@ -30,15 +29,6 @@ class Conforming(WsClient):
         return await self.until(
             lambda frame: frame["type"] == "run_update_message" and frame["status"] == "complete"
         )
-
-
-@pytest.fixture(scope="module")
-def shared(server_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose tests each use a conversation of their own."""
-    server = Server.from_template(server_template, tmp_path_factory.mktemp("shared") / "data")
-    server.start()
-    yield server
-    server.drop()
 
 
 @pytest.fixture
