@@ -8,6 +8,8 @@ from tests.browser.test_looks import assert_accessible
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
+pytestmark = pytest.mark.formless  # the views and the socket have tests in both
+
 
 def bubbles(page: Page, *texts: str) -> None:
     """Wait until these are the messages on the page."""

@@ -3,9 +3,12 @@
 import json
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser.chat_page import begin, connected, state
+
+pytestmark = pytest.mark.formless  # what the page does is the same
 
 CHINESE = "echo " + "字" * 31_990
 EMOJI = "echo " + "😀" * 31_990

@@ -1,5 +1,6 @@
 """Sending and stopping: what is typed is never lost, and sent once."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import (
@@ -13,6 +14,8 @@ from tests.browser.chat_page import (
     state,
 )
 from tests.support.server import Server
+
+pytestmark = pytest.mark.formless  # what the page does is the same; see test_crashes.py for both
 
 
 def test_output_is_on_the_page_once_and_in_order(page: Page, server: Server) -> None:

@@ -176,7 +176,7 @@ def test_a_form_of_the_chat_may_hold_anything(attacked: Server, known: dict[str,
                 path,
                 good | {name: text},
             )
-            for (path, name), (entry, text) in spread(doors, [*texts().items()], 8)
+            for (path, name), (entry, text) in spread(doors, [*texts().items()], 24)
         ),
     )
 

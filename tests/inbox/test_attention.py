@@ -14,6 +14,8 @@ from tests.inbox.people import make_group
 from tests.support.browser import PATIENCE, OpenPage
 from tests.support.server import Server
 
+pytestmark = pytest.mark.formless  # see test_three_people.py for both forms
+
 # Counted, the first of them the browser's own; a page is in view or not as a test says.
 COUNTED = """
   const Note = window.Notification;

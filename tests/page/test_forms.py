@@ -13,6 +13,8 @@ from tests.inbox.people import make_group
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
 
+pytestmark = pytest.mark.formless  # the views and the socket have tests in both
+
 REASON = "That is a Sunday."
 
 
