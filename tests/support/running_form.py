@@ -5,14 +5,18 @@ it is the form of many processes; WEB_SERVER=uvicorn has another web server than
 """
 
 import os
+from pathlib import Path
 
 import pytest
 
+TESTS = Path(__file__).parents[1]
 CLUSTER = bool(os.environ.get("DATABASE_URL"))
 UVICORN = os.environ.get("WEB_SERVER") == "uvicorn"
 # Fixtures that start a server, and those that look at it with a browser.
 SERVED = {"server", "new_server", "shared", "attacked", "backend"}
 BROWSED = {"page", "open_page"}
+# Folders of tests whose servers are there to host runs and to be killed, whoever serves them.
+HOSTING = {"runtime", "page"}
 
 
 def belongs(item: pytest.Item) -> bool:
@@ -23,8 +27,9 @@ def belongs(item: pytest.Item) -> bool:
     """
     fixtures = set(getattr(item, "fixturenames", ()))
     marks = {mark.name for mark in item.iter_markers()}
-    of_daphne = not fixtures & SERVED or fixtures & BROWSED or marks & {"formless", "daphne_only"}
-    if UVICORN and of_daphne:
+    if UVICORN and not (fixtures & SERVED and _is_of_the_web(item)):
+        return False
+    if UVICORN and (fixtures & BROWSED or marks & {"formless", "daphne_only"}):
         return False
     if not CLUSTER:
         return "cluster_only" not in marks
@@ -32,3 +37,7 @@ def belongs(item: pytest.Item) -> bool:
         return True
     stored = bool(fixtures & (SERVED | {"transactional_db"})) or "django_db" in marks
     return stored and not marks & {"formless", "local_only"}
+
+
+def _is_of_the_web(item: pytest.Item) -> bool:
+    return item.path.relative_to(TESTS).parts[0] not in HOSTING
