@@ -41,6 +41,7 @@ PARTS = {
     Part.OTHERS: gettext_lazy("Waiting for others"),
     Part.ANSWERED: gettext_lazy("Answered by me"),
 }
+HEADINGS = PARTS | {Part.ALL: gettext_lazy("What waits for you")}
 
 
 @require_GET
@@ -66,6 +67,7 @@ async def show(request: HttpRequest) -> HttpResponse:
             "entries": entries,
             "alike": alike,
             "wanted": wanted,
+            "heading": HEADINGS[wanted.part],
             "parts": [(one, words, _query(one, query)) for one, words in PARTS.items()],
             "earlier": _query(wanted.part, query, wanted.page - 1) if wanted.page > 1 else "",
             "later": _query(wanted.part, query, wanted.page + 1) if listed.more else "",
