@@ -97,6 +97,22 @@ def test_what_asks_on_the_branch_that_is_left_asks_no_more(page: Page) -> None:
     assert shown(page) == "instead"
 
 
+def test_an_older_branch_that_is_open_is_told_of_newer_versions(page: Page) -> None:
+    begin(page, "echo a")
+    state(page, "completed")
+    edit(page, "echo a", "echo a2")
+    versions(page, "2 of 2")
+    older = page.context.new_page()
+    older.goto(page.url)
+    older.get_by_role("link", name="Earlier version").click()
+    connected(older)
+    versions(older, "1 of 2")
+    edit(page, "echo a2", "echo a3")
+    versions(older, "1 of 3")
+    bubbles(older, "echo a")
+    expect(older.locator("#items .text")).to_have_text(["a"])
+
+
 def test_another_tab_shows_the_new_branch_and_keeps_its_draft(page: Page) -> None:
     three_messages(page)
     other = page.context.new_page()

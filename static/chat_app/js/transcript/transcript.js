@@ -55,6 +55,8 @@ export class Transcript extends EventTarget {
     const isBreak = BREAKS.has(frame.type);
     if (isBreak && isNew) comesBelow();
     if (isBreak) this.#breaks.set(frame.run_id, sequence);
+    // Where an older branch is shown, a message may be another version of one that stands there.
+    if (frame.type === "conversation_message" && main.dataset.branch) return this.refresh(1, true);
     this.refresh(isEnd || isBreak ? this.#endOfText(frame.run_id, sequence) : sequence, true);
   }
 
