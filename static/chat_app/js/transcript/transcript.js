@@ -265,6 +265,10 @@ scroller.addEventListener("scroll", () => {
   if (isEnd) newer.hidden = true;
   scrolledTo = at;
 });
+// The browser goes there in steps, to where the end was when it began.
+scroller.addEventListener("keydown", ({ key, target }) => {
+  if (key === "End" && !target.matches("input, textarea, select")) toEnd();
+});
 scroller.addEventListener("wheel", ({ deltaY }) => deltaY < 0 && stayHere(), { passive: true });
 const sizes = new ResizeObserver(() => {
   if (isFollowing && items.firstElementChild) toEnd(); // else it is what can be begun with
