@@ -31,7 +31,7 @@ def scroller(page: Page) -> Locator:
 
 
 def wait_for(page: Page, condition: Callable[[], bool]) -> None:
-    for _ in range(200):
+    for _ in range(600):
         if condition():
             return
         page.wait_for_timeout(50)
