@@ -26,3 +26,6 @@ HITL |= NO_LIMITS  # noqa: F405
 # Django's test client keeps the connections of its threads, which would take all that a pool has.
 options: dict[str, object] = DATABASES["default"].get("OPTIONS", {})  # type: ignore[assignment]  # noqa: F405
 options.pop("pool", None)
+# Tests fill tables in one transaction, and do so on machines that may stand still for seconds.
+if "options" in options:
+    options["options"] = f"{options['options']} -c idle_in_transaction_session_timeout=60s"

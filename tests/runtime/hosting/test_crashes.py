@@ -304,7 +304,7 @@ async def test_many_pending_prompts_survive_a_kill_and_cost_no_memory(
         for n in range(count):
             await client.message("ask", conversation_id=f"c{n}")
         for _ in range(count):
-            await client.until("system_interaction_message", 60)
+            await client.until("system_interaction_message", 120)
         asked = {frame["id"] for frame in client.of_type("system_interaction_message")}
     server.restart()
     await echo(server, "after")
@@ -317,7 +317,7 @@ async def test_many_pending_prompts_survive_a_kill_and_cost_no_memory(
                 frame["conversation_id"], frame, conversation_id=frame["conversation_id"]
             )
         for _ in range(count):
-            await back.until(completed, 60)
+            await back.until(completed, 120)
     assert sorted(back.text().split("c")[1:]) == sorted(str(n) for n in range(count))
     assert_each_answered_once(server, count)
 
