@@ -91,7 +91,7 @@ async def test_a_flood_does_not_disturb_the_neighbours(server: Server) -> None:
         flooding = asyncio.create_task(flood(server))
         disturbed = await slowest_echo(neighbour)
         assert CUT_OFF.search(await flooding)
-        assert disturbed < 2 + 10 * calm  # as the machine may be slow by itself
+        assert disturbed < 10 + 10 * calm  # as the machine may stand still by itself
 
 
 async def slowest_echo(client: WsClient) -> float:
