@@ -317,14 +317,3 @@ def test_what_is_answered_in_the_chat_was_not_answered_in_the_inbox(open_page: O
     begin(page, "approve 1")
     card(page).locator("button.primary").first.click()
     expect(page.locator(".question .who")).to_contain_text("from the chat")
-
-
-def test_a_question_counts_as_shown_once_somebody_looks(page: Page, server: Server) -> None:
-    inbox = opened(page, "/inbox/")
-    drawn: list[str] = []
-    inbox.on("request", lambda request: drawn.append(request.url))
-    ask(server)
-    expect(inbox).to_have_title("(1) Inbox")
-    inbox.evaluate("isHidden = false; document.dispatchEvent(new Event('visibilitychange'))")
-    expect(inbox.locator(".entry")).to_have_count(1)
-    assert len([url for url in drawn if url.endswith("/inbox/")]) == 1

@@ -39,7 +39,6 @@ const gone = new Set();
 
 /** Have what the server shows now. */
 async function refresh() {
-  if (document.hidden) return; // what the server draws for somebody counts as shown to them
   isStale = isLoading;
   if (isLoading) return;
   isLoading = true;
@@ -293,8 +292,8 @@ connection.addEventListener("state", ({ detail: { name, seconds } }) => {
 });
 place.querySelector("[data-try]").addEventListener("click", () => connection.tryNow());
 
-setInterval(refresh, EVERY[list.dataset.part] ?? USUAL);
-document.addEventListener("visibilitychange", refresh);
+setInterval(() => document.hidden || refresh(), EVERY[list.dataset.part] ?? USUAL);
+document.addEventListener("visibilitychange", () => document.hidden || refresh());
 
 learn(main.dataset.now);
 cards().forEach(begin);
