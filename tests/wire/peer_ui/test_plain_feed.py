@@ -112,9 +112,9 @@ async def test_output_before_a_host_took_the_run_up_again_comes_too() -> None:
         await log.write("so ", "far ")
         await log.append("run", {"status": "running", "replayed": 0})
         async with plain(log) as socket:
-            await log.write("on")
-            await until_text(socket, "on")
-            assert socket.text() == f"{AGAIN}so far on"
+            await log.write("later")
+            await until_text(socket, "later")
+            assert socket.text() == f"{AGAIN}so far later"
 
 
 def append_next(tx: Transaction, log: LiveLog, text: str) -> None:
