@@ -65,6 +65,7 @@ def test_without_the_script_too(page: Page, open_page: OpenPage, console: Consol
     form.get_by_role("button", name="Answer").click()
     expect(form.locator(".errorlist")).to_have_text([REASON])
     expect(form.get_by_label("First day")).to_have_accessible_description(REASON)
+    expect(form.get_by_label("First day")).to_be_focused()
     expect(form.get_by_label("Days")).to_have_value("2.5")
     form.get_by_label("First day").fill("2026-11-23")
     form.get_by_role("button", name="Answer").click()

@@ -75,7 +75,10 @@ def make_form(
 
 
 def card_fields(prompt: FormPrompt[Any], form: BaseForm, key: str = "") -> list[CardField]:
-    """The fields that are seen; `key` is before their names."""
+    """The fields that are seen, the first that is wrong with the focus; `key` is before names."""
+    wrong = next((one for one in form.visible_fields() if one.errors), None)
+    if wrong:
+        wrong.field.widget.attrs["autofocus"] = True
     changed = form.changed_data if form.is_bound and prompt.proposal else []
     proposed = {one.name: value_text(one, prompt.initial.get(one.name)) for one in prompt.fields}
     return [
