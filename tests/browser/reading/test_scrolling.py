@@ -18,10 +18,17 @@ SEEN = """() => {
     (item) => item.getBoundingClientRect().bottom > top).id;
 }"""
 
-# What stands in the middle, and where. The element itself may be put in anew as the run ends.
+# The block that stands in the middle, and where: not what it is part of, which may have its true
+# height only later. The element itself may be put in anew as the run ends.
 MIDDLE = """() => {
   const box = document.getElementById("scroller").getBoundingClientRect();
-  const seen = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+  const blocks = [...document.querySelectorAll("#items .body :is(h2, h3, h4, p, li, pre, tr)")];
+  const middle = box.top + box.height / 2;
+  const seen = blocks.find(
+    (block) =>
+      block.checkVisibility({ contentVisibilityAuto: true }) &&
+      block.getBoundingClientRect().bottom > middle,
+  );
   return [seen.textContent.trim().slice(0, 40), Math.round(seen.getBoundingClientRect().top)];
 }"""
 

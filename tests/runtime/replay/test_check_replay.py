@@ -226,7 +226,7 @@ async def replayable(hosting: Hosting) -> UUID:
     never.clear()
 
     async def due() -> None:
-        while "never ends" not in executed:
+        while executed.count("never ends") < 2:  # that of the run before, too, which is like it
             await hosting.settle_due()
             await asyncio.sleep(0.01)
 
