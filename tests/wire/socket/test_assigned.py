@@ -6,11 +6,10 @@ import pytest
 from django.contrib.auth.models import Group
 
 from sessions_app.models.people import Person
-from sessions_app.notify.notifier import Notifier
 from sessions_app.storage import reads
-from sessions_app.storage.writer import writer
 from sessions_app.workflows import BinaryPrompt, Context, Message, group, workflow
-from tests.support.hosting import Hosting, make_user
+from tests.support.hosting import make_user
+from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,13 +24,8 @@ async def holiday(_: Message, context: Context) -> AsyncGenerator[str, None]:
 
 @pytest.fixture
 async def hosted() -> AsyncIterator[None]:
-    notifier = Notifier()
-    async with Hosting("t_holiday"):
-        await notifier.start()
-        writer.on_commit = notifier.publish
+    async with live_hosting("t_holiday"):
         yield
-        writer.on_commit = None
-        await notifier.stop()
 
 
 def managers(*names: str) -> list[Person]:

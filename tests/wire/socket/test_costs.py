@@ -11,12 +11,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from chat_app.socket import authentication
-from sessions_app.notify.notifier import Notifier
 from sessions_app.storage import reads, sql
-from sessions_app.storage.writer import Writer, writer
+from sessions_app.storage.writer import Writer
 from sessions_app.workflows import BinaryPrompt, Context, Message, workflow
-from tests.support.hosting import Hosting, make_user
+from tests.support.hosting import make_user
 from tests.support.received_frames import Frame
+from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 
 pytestmark = [
@@ -64,15 +64,10 @@ class Costs(Counter[str]):
 
 @pytest.fixture
 async def socket() -> AsyncIterator[LocalSocket]:
-    notifier = Notifier()
-    async with Hosting("t_costs"):
-        await notifier.start()
-        writer.on_commit = notifier.publish
+    async with live_hosting("t_costs"):
         user = await reads.read(make_user, "ann")
         async with LocalSocket(user, conversation_id="c") as socket:
             yield socket
-        writer.on_commit = None
-        await notifier.stop()
 
 
 def is_end(frame: Frame) -> bool:

@@ -7,12 +7,11 @@ import pytest
 
 from sessions_app.conversations import listing
 from sessions_app.models import Conversation, Interaction, Run
-from sessions_app.notify.notifier import Notifier
 from sessions_app.storage import reads
-from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from tests.support.hosting import Hosting, make_user
+from tests.support.hosting import make_user
 from tests.support.received_frames import Frame
+from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,13 +24,8 @@ async def deleting(_: Message, context: Context) -> AsyncGenerator[str, None]:
 
 @pytest.fixture
 async def ann() -> AsyncIterator[Any]:
-    notifier = Notifier()
-    async with Hosting("t_deleting"):
-        await notifier.start()
-        writer.on_commit = notifier.publish
+    async with live_hosting("t_deleting"):
         yield await reads.read(make_user, "ann")
-        writer.on_commit = None
-        await notifier.stop()
 
 
 def is_deleted(frame: Frame) -> bool:

@@ -11,13 +11,13 @@ from pytest_django import Settings
 
 from chat_app.feed import sweeper
 from chat_app.socket import authentication, connection, consumer
-from sessions_app.notify.notifier import Notifier
 from sessions_app.storage import reads
 from sessions_app.storage.writer import THREADS, writer
 from sessions_app.workflows import BinaryPrompt, Context, Message, Option, TextPrompt, workflow
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, make_user
 from tests.support.received_frames import Frame
+from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,13 +60,8 @@ class Chat:
 
 @pytest.fixture
 async def chat() -> AsyncIterator[Chat]:
-    notifier = Notifier()
-    async with Hosting("t_wire") as hosting:
-        await notifier.start()
-        writer.on_commit = notifier.publish
+    async with live_hosting("t_wire") as hosting:
         yield Chat(hosting)
-        writer.on_commit = None
-        await notifier.stop()
 
 
 async def test_a_message_is_acknowledged_and_answered(chat: Chat) -> None:

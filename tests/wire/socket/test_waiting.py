@@ -4,11 +4,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 
-from sessions_app.notify.notifier import Notifier
 from sessions_app.storage import reads
-from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from tests.support.hosting import Hosting, make_user
+from tests.support.hosting import make_user
+from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -21,13 +20,8 @@ async def waiting(_: Message, context: Context) -> AsyncGenerator[str, None]:
 
 @pytest.fixture
 async def hosted() -> AsyncIterator[None]:
-    notifier = Notifier()
-    async with Hosting("t_waiting"):
-        await notifier.start()
-        writer.on_commit = notifier.publish
+    async with live_hosting("t_waiting"):
         yield
-        writer.on_commit = None
-        await notifier.stop()
 
 
 @pytest.mark.usefixtures("hosted")
