@@ -1,19 +1,38 @@
 """What the views of the pages have in common."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
+from django.views.decorators.cache import never_cache
+from django.views.decorators.gzip import gzip_page
+from django.views.decorators.http import require_http_methods
 
 from chat_app.settings import ChatSettings
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.errors import NotFound
 from sessions_app.models.people import Person
 from sessions_app.storage.storable import is_storable
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def personal(*methods: str) -> Callable[[View], View]:
+    """What one person sees or does: whoever is signed in; no cache keeps it."""
+
+    def decorate(view: View) -> View:
+        decorated: View = require_http_methods(methods)(
+            never_cache(gzip_page(login_required(view)))
+        )
+        return decorated
+
+    return decorate
 
 
 async def person_of(request: HttpRequest) -> Person:

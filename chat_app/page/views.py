@@ -8,18 +8,14 @@ from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
-from django.views.decorators.cache import never_cache
-from django.views.decorators.gzip import gzip_page
-from django.views.decorators.http import require_GET, require_POST
 
 from chat_app.identity.connection import address_of
 from chat_app.identity.rates import submit
 from chat_app.page.cards import TypedAnswer
-from chat_app.page.common import back_to, or_404, person_of, site_context
+from chat_app.page.common import back_to, or_404, person_of, personal, site_context
 from chat_app.page.conversation_page import Page, Wanted, edited_message, read_page, read_text
 from chat_app.page.given import forms
 from chat_app.page.given.views import is_script, refusal
@@ -59,9 +55,7 @@ async def socket(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_GET
-@never_cache
-@login_required
+@personal("GET")
 async def home(request: HttpRequest) -> HttpResponse:
     """Go to the newest conversation, or begin the first."""
     owner = (await person_of(request)).id
@@ -69,9 +63,7 @@ async def home(request: HttpRequest) -> HttpResponse:
     return redirect("chat:conversation", conversation_id or uuid4())
 
 
-@require_GET
-@never_cache
-@login_required
+@personal("GET")
 async def new(request: HttpRequest) -> HttpResponse:
     """Begin another conversation, `?workflow=name` with that workflow chosen. Nothing is stored
     before its first message.
@@ -82,10 +74,7 @@ async def new(request: HttpRequest) -> HttpResponse:
     return begun
 
 
-@require_GET
-@never_cache
-@gzip_page
-@login_required
+@personal("GET")
 async def conversation(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """The page of a conversation, `?before=N` with older items than those of the sequence,
     `?branch=RUN` with the branch that goes on with that run, `?edit=RUN` with the run's message in
@@ -96,10 +85,7 @@ async def conversation(request: HttpRequest, conversation_id: str) -> HttpRespon
     return await _page(request, conversation_id, before=before or None)
 
 
-@require_GET
-@never_cache
-@gzip_page
-@login_required
+@personal("GET")
 async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Part of the page: the items that have events from sequence `from` on, and what changes with
     them; with `before`, the items before that sequence alone. `text` says what the page has of an
@@ -125,10 +111,7 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
     return await read(render)
 
 
-@require_GET
-@never_cache
-@gzip_page
-@login_required
+@personal("GET")
 async def text(request: HttpRequest, conversation_id: str, run: UUID, first: int) -> HttpResponse:
     """An answer, from the sequence at which it began: its Markdown, to be copied."""
     person = await person_of(request)
@@ -138,10 +121,7 @@ async def text(request: HttpRequest, conversation_id: str, run: UUID, first: int
     return HttpResponse(found, content_type="text/plain; charset=utf-8")
 
 
-@require_GET
-@never_cache
-@gzip_page
-@login_required
+@personal("GET")
 async def side(request: HttpRequest) -> HttpResponse:
     """The list of conversations alone."""
     person = await person_of(request)
@@ -153,10 +133,7 @@ async def side(request: HttpRequest) -> HttpResponse:
     return HttpResponse(await read(render))
 
 
-@require_POST
-@never_cache
-@gzip_page
-@login_required
+@personal("POST")
 async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Send a message; refused, it stays in its field."""
     _check_name(conversation_id)
@@ -191,9 +168,7 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
     return back_to(conversation_id)
 
 
-@require_GET
-@never_cache
-@login_required
+@personal("GET")
 async def export(request: HttpRequest, conversation_id: str, form: str) -> StreamingHttpResponse:
     """The conversation as a file of one's own."""
     person = await person_of(request)
@@ -210,9 +185,7 @@ async def export(request: HttpRequest, conversation_id: str, form: str) -> Strea
     )
 
 
-@require_POST
-@never_cache
-@login_required
+@personal("POST")
 async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Ask the active runs to stop; the page says when they have."""
     person = await person_of(request)
@@ -221,10 +194,7 @@ async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
     return back_to(conversation_id)
 
 
-@require_POST
-@never_cache
-@gzip_page
-@login_required
+@personal("POST")
 async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) -> HttpResponse:
     """Answer a question, or all that are asked together; refused, the answer stays in its field."""
     _check_name(conversation_id)

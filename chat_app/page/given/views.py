@@ -9,10 +9,9 @@ from django.contrib.auth.decorators import login_required
 from django.core.files.storage import storages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.utils.http import content_disposition_header
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
-from chat_app.page.common import back_to, or_404, person_of
+from chat_app.page.common import back_to, or_404, person_of, personal
 from chat_app.protocol.parsing import STATUS, spoken
 from sessions_app.conversations.given import attachments
 from sessions_app.conversations.given import feedback as opinions
@@ -35,9 +34,7 @@ def refusal(error: Refused | StorageUnavailable) -> JsonResponse:
     return JsonResponse({"error": str(error), "errors": errors}, status=STATUS[type(error)])
 
 
-@require_POST
-@never_cache
-@login_required
+@personal("POST")
 async def feedback(request: HttpRequest, conversation_id: str, run: UUID) -> HttpResponse:
     """Keep what the person thinks of an answer; what is sent empty is taken back."""
     person = await person_of(request)
@@ -62,9 +59,7 @@ async def feedback(request: HttpRequest, conversation_id: str, run: UUID) -> Htt
     return back
 
 
-@require_POST
-@never_cache
-@login_required
+@personal("POST")
 async def upload(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Keep a file for a message that is being written; the answer has the id to send with it."""
     person = await person_of(request)

@@ -4,20 +4,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, resolve_url
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.utils.translation import gettext, gettext_lazy, ngettext
-from django.views.decorators.cache import never_cache
-from django.views.decorators.gzip import gzip_page
-from django.views.decorators.http import require_GET, require_POST
 
 from chat_app.feed.inbox_parts import ANSWERABLE, LONGEST, PAGE, Part, Wanted, read_inbox
 from chat_app.page.cards import TypedAnswer
-from chat_app.page.common import or_404, person_of, site_context
+from chat_app.page.common import or_404, person_of, personal, site_context
 from chat_app.page.given import forms
 from chat_app.page.given.views import is_script, refusal
 from chat_app.page.inbox.entries import find_alike, make_entries
@@ -44,10 +40,7 @@ PARTS = {
 HEADINGS = PARTS | {Part.ALL: gettext_lazy("What waits for you")}
 
 
-@require_GET
-@never_cache
-@gzip_page
-@login_required
+@personal("GET")
 async def show(request: HttpRequest) -> HttpResponse:
     """What waits for the person: `?part=`, searched by `?q=`, `?page=`."""
     person = await person_of(request)
@@ -87,10 +80,7 @@ def _query(part: Part, query: str = "", page: int = 1) -> str:
     return f"?{urlencode(kept)}" if kept else ""
 
 
-@require_GET
-@never_cache
-@gzip_page
-@login_required
+@personal("GET")
 async def prompt(request: HttpRequest, interaction: UUID) -> HttpResponse:
     """One prompt."""
     return await _prompt_page(request, interaction)
@@ -126,10 +116,7 @@ def _context(request: HttpRequest, person: Person) -> dict[str, Any]:
     }
 
 
-@require_POST
-@never_cache
-@gzip_page
-@login_required
+@personal("POST")
 async def answer(request: HttpRequest, interaction: UUID) -> HttpResponse:
     """Answer a prompt; refused, the answer stays in its field, on the prompt's page."""
     person = await person_of(request)
@@ -154,9 +141,7 @@ async def answer(request: HttpRequest, interaction: UUID) -> HttpResponse:
 LATE = (Outcome.STALE, Outcome.EXPIRED, Outcome.CLAIMED)
 
 
-@require_POST
-@never_cache
-@login_required
+@personal("POST")
 async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
     """Claim a prompt, give it back, or hand it to the user `to`."""
     person = await person_of(request)
@@ -175,9 +160,7 @@ async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
     return _back(request)
 
 
-@require_POST
-@never_cache
-@login_required
+@personal("POST")
 async def answer_several(request: HttpRequest) -> HttpResponse:
     """Give one answer to all prompts that are ticked; each is taken or refused by itself."""
     person = await person_of(request)

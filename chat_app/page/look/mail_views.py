@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from django import forms
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
@@ -14,7 +13,7 @@ from django.views.decorators.http import require_http_methods
 
 from chat_app.attention.mail import preference_of, read_token
 from chat_app.models import MailPreference
-from chat_app.page.common import site_context
+from chat_app.page.common import personal, site_context
 from chat_app.settings import ChatSettings
 
 if TYPE_CHECKING:
@@ -53,9 +52,7 @@ class MailForm(ModelForm):
         return given
 
 
-@require_http_methods(["GET", "POST"])
-@login_required
-@never_cache
+@personal("GET", "POST")
 def mail_settings(request: HttpRequest) -> HttpResponse:
     """Choose when mails come."""
     if not ChatSettings.load().MAIL:

@@ -2,13 +2,10 @@
 
 from urllib.parse import urlencode
 
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
 
-from chat_app.page.common import back_to, opened_from, or_404, person_of, site_context
+from chat_app.page.common import back_to, opened_from, or_404, person_of, personal, site_context
 from chat_app.page.sidebar.entries import title_of
 from chat_app.protocol.parsing import STATUS
 from sessions_app.conversations import listing
@@ -16,9 +13,7 @@ from sessions_app.errors import Refused, StorageUnavailable
 from sessions_app.storage import reads
 
 
-@require_http_methods(["GET", "POST"])
-@never_cache
-@login_required
+@personal("GET", "POST")
 async def rename(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Ask for another title; refused, what was typed stays in its field."""
     person = await person_of(request)
@@ -44,9 +39,7 @@ async def rename(request: HttpRequest, conversation_id: str) -> HttpResponse:
     return render(request, "chat_app/rename.html", context, status=status)
 
 
-@require_POST
-@never_cache
-@login_required
+@personal("POST")
 async def delete(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Delete a conversation. The page from which that was done says so; it has the way back."""
     person = await person_of(request)
@@ -60,9 +53,7 @@ async def delete(request: HttpRequest, conversation_id: str) -> HttpResponse:
     return response
 
 
-@require_POST
-@never_cache
-@login_required
+@personal("POST")
 async def restore(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Undo that; the conversation comes back."""
     person = await person_of(request)
