@@ -11,6 +11,8 @@ from tests.http.api_keys import make_key
 from tests.http.client import Http, chat
 from tests.support.server import Server
 
+pytestmark = pytest.mark.formless  # its bodies are the same; streams have tests in both
+
 
 @pytest.fixture
 def openai(server: Server) -> Iterator[OpenAI]:

@@ -8,6 +8,8 @@ from tests.browser.chat_page import assert_page_is_log, begin, card, state
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
 
+pytestmark = pytest.mark.formless  # the views and the socket have tests in both
+
 SETTLED = "SELECT status FROM sessions_app_interaction ORDER BY position"
 
 

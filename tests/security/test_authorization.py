@@ -17,6 +17,8 @@ from tests.security.people import CONVERSATION, SECRET, Scene, set_the_scene
 from tests.support.server import Response
 from tests.support.websocket import WsClient
 
+pytestmark = pytest.mark.formless  # who may does not depend on where rows are
+
 IN = frozenset({"owner", "other", "superuser", "staff", "viewer", "operator"})
 KNOWN = IN | {"guest", "key of ann", "key of ben"}
 OWNER = frozenset({"owner", "key of ann"})

@@ -9,6 +9,8 @@ from tests.http.client import Http, chat
 from tests.support.server import Response, Server
 from tests.support.websocket import WsClient
 
+pytestmark = pytest.mark.formless  # who may does not depend on where rows are
+
 CONFIG = """
 default: calculator
 workflows:
