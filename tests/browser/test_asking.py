@@ -1,6 +1,6 @@
 """A question on the page: asked, kept, answered, in one tab and in several."""
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.chat_page import answer, assert_page_is_log, begin, card, connected, say, state
 from tests.support.server import Server
@@ -69,6 +69,23 @@ def test_a_question_that_appears_takes_no_click_meant_for_another(page: Page) ->
     expect(card(page).locator("h2")).to_have_text("prompt-2")
     expect(button).to_be_enabled()
     assert page.evaluate("() => window.closedAtFirst") == [True]
+
+
+def test_an_answer_is_seen_soon_also_after_a_load_that_took_long(page: Page) -> None:
+    page.clock.install()
+    begin(page, "approve 2")
+    button = card(page).get_by_role("button", name="continue")
+    expect(button).to_be_enabled()
+
+    def late(route: Route) -> None:
+        page.clock.fast_forward(60_000)  # as of a computer that was closed
+        route.continue_()
+
+    page.route("**/items/**", late, times=1)
+    for number in (1, 2):
+        expect(card(page).locator("h2")).to_have_text(f"prompt-{number}")
+        button.click()
+    expect(page.locator(".question .who")).to_have_count(2)
 
 
 def test_two_tabs_see_the_same_and_one_answer_settles_both(page: Page, server: Server) -> None:

@@ -4,6 +4,7 @@
 
 const PACE = 250;
 const BURST_PACE = 50;
+const SLOWEST = 5000; // what the server took long for may have been a pause of this computer
 const CHUNK = 25; // blocks of a long text that are put together
 const NEAR = 80; // px from the end that still count as being there
 const QUIET = 2000; // no more has come for so long: what was held back as unfinished is shown
@@ -37,6 +38,8 @@ export class Transcript extends EventTarget {
   #drawing = 0;
   #busy = false;
   #nextAt = 0;
+  #urgentAt = 0;
+  #isUrgent = false; // people wait for what has come since the last load
   #failures = 0;
 
   /** Take a frame of this conversation. One that was here before changes nothing. */
@@ -63,9 +66,10 @@ export class Transcript extends EventTarget {
   /** Have the items from that sequence on rendered: soon, or at once where people wait for it. */
   refresh(from = this.covered + 1, urgent = false) {
     this.#from = Math.min(this.#from, from, this.covered + 1);
+    this.#isUrgent ||= urgent;
     if (this.#busy) return;
     clearTimeout(this.#timer);
-    const paced = this.#nextAt - (urgent ? PACE - BURST_PACE : 0);
+    const paced = this.#isUrgent ? this.#urgentAt : this.#nextAt;
     this.#timer = setTimeout(() => this.#load(), Math.max(0, paced - Date.now()));
   }
 
@@ -138,20 +142,28 @@ export class Transcript extends EventTarget {
     clearTimeout(this.#quiet);
     const from = this.#from;
     this.#from = Infinity;
+    this.#isUrgent = false;
     const began = Date.now();
     try {
       this.#merge(await this.#fetch(this.#query(from, isQuiet)), from);
       this.#failures = 0;
-      // Never spend most of the time on it.
-      this.#nextAt = Date.now() + Math.max(PACE, 3 * (Date.now() - began));
+      this.#pace(Date.now() - began);
     } catch {
       this.#from = Math.min(this.#from, from);
       this.#failures += 1;
       this.#nextAt = Date.now() + Math.min(15_000, 500 * 2 ** this.#failures);
+      this.#urgentAt = this.#nextAt;
     }
     this.#busy = false;
     if (this.#from < Infinity || this.last > this.covered) this.refresh();
     else this.#showHeldLater();
+  }
+
+  /** Never spend most of the time on loading; what people wait for comes sooner. */
+  #pace(took) {
+    const now = Date.now();
+    this.#nextAt = now + Math.min(SLOWEST, Math.max(PACE, 3 * took));
+    this.#urgentAt = now + Math.min(SLOWEST, Math.max(BURST_PACE, took));
   }
 
   /** What to ask for: of texts that grow, what is not on the page for good. */
