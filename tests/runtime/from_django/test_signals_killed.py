@@ -1,13 +1,12 @@
 """Signals of a process that is killed after the commit, before its receivers have returned."""
 
 import signal as signal_module
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import NewServer
+from tests.runtime.from_django.polling import until
 from tests.runtime.from_django.test_beside import program
 from tests.support.running_form import CLUSTER
 from tests.support.server import Server
@@ -24,13 +23,6 @@ def log(tmp_path: Path) -> Path:
 @pytest.fixture
 def server(new_server: NewServer, log: Path) -> Server:
     return new_server(PROBE_SIGNALS=str(log))
-
-
-def until(condition: Callable[[], object], timeout: float = 60) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"not in {timeout} s"
-        time.sleep(0.05)
 
 
 def test_each_signal_is_sent_though_its_process_is_killed(server: Server, log: Path) -> None:
