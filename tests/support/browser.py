@@ -31,7 +31,7 @@ FLAGS = [
     "--disable-sync",
 ]
 # Milliseconds for what a page is to show, on a machine that may be busy; tests that pass wait less.
-PATIENCE = 20_000
+PATIENCE = 30_000
 expect.set_options(timeout=PATIENCE)
 # What a page cannot help while its server is away.
 SERVER_AWAY = re.compile(
