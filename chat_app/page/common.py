@@ -11,7 +11,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
 from django.views.decorators.cache import never_cache
-from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_http_methods
 
 from chat_app.settings import ChatSettings
@@ -27,9 +26,7 @@ def personal(*methods: str) -> Callable[[View], View]:
     """What one person sees or does: whoever is signed in; no cache keeps it."""
 
     def decorate(view: View) -> View:
-        decorated: View = require_http_methods(methods)(
-            never_cache(gzip_page(login_required(view)))
-        )
+        decorated: View = require_http_methods(methods)(never_cache(login_required(view)))
         return decorated
 
     return decorate

@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
+from django.views.decorators.gzip import gzip_page
 
 from chat_app.identity.connection import address_of
 from chat_app.identity.rates import submit
@@ -75,6 +76,7 @@ async def new(request: HttpRequest) -> HttpResponse:
 
 
 @personal("GET")
+@gzip_page
 async def conversation(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """The page of a conversation, `?before=N` with older items than those of the sequence,
     `?branch=RUN` with the branch that goes on with that run, `?edit=RUN` with the run's message in
@@ -86,6 +88,7 @@ async def conversation(request: HttpRequest, conversation_id: str) -> HttpRespon
 
 
 @personal("GET")
+@gzip_page
 async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Part of the page: the items that have events from sequence `from` on, and what changes with
     them; with `before`, the items before that sequence alone. `text` says what the page has of an
@@ -112,6 +115,7 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
 
 
 @personal("GET")
+@gzip_page
 async def text(request: HttpRequest, conversation_id: str, run: UUID, first: int) -> HttpResponse:
     """An answer, from the sequence at which it began: its Markdown, to be copied."""
     person = await person_of(request)
@@ -122,6 +126,7 @@ async def text(request: HttpRequest, conversation_id: str, run: UUID, first: int
 
 
 @personal("GET")
+@gzip_page
 async def side(request: HttpRequest) -> HttpResponse:
     """The list of conversations alone."""
     person = await person_of(request)
@@ -134,6 +139,7 @@ async def side(request: HttpRequest) -> HttpResponse:
 
 
 @personal("POST")
+@gzip_page
 async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Send a message; refused, it stays in its field."""
     _check_name(conversation_id)
@@ -195,6 +201,7 @@ async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
 
 
 @personal("POST")
+@gzip_page
 async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) -> HttpResponse:
     """Answer a question, or all that are asked together; refused, the answer stays in its field."""
     _check_name(conversation_id)

@@ -10,6 +10,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.utils.translation import gettext, gettext_lazy, ngettext
+from django.views.decorators.gzip import gzip_page
 
 from chat_app.feed.inbox_parts import ANSWERABLE, LONGEST, PAGE, Part, Wanted, read_inbox
 from chat_app.page.cards import TypedAnswer
@@ -41,6 +42,7 @@ HEADINGS = PARTS | {Part.ALL: gettext_lazy("What waits for you")}
 
 
 @personal("GET")
+@gzip_page
 async def show(request: HttpRequest) -> HttpResponse:
     """What waits for the person: `?part=`, searched by `?q=`, `?page=`."""
     person = await person_of(request)
@@ -81,6 +83,7 @@ def _query(part: Part, query: str = "", page: int = 1) -> str:
 
 
 @personal("GET")
+@gzip_page
 async def prompt(request: HttpRequest, interaction: UUID) -> HttpResponse:
     """One prompt."""
     return await _prompt_page(request, interaction)
@@ -117,6 +120,7 @@ def _context(request: HttpRequest, person: Person) -> dict[str, Any]:
 
 
 @personal("POST")
+@gzip_page
 async def answer(request: HttpRequest, interaction: UUID) -> HttpResponse:
     """Answer a prompt; refused, the answer stays in its field, on the prompt's page."""
     person = await person_of(request)

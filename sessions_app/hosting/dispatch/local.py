@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from django.db import DatabaseError
 
 from sessions_app.hosting.dispatch import announcements
 from sessions_app.hosting.dispatch.dispatcher import ProcessReport
@@ -22,8 +23,10 @@ from sessions_app.storage.writer import writer
 
 log = structlog.get_logger(__name__)
 
-# Seconds between two suspects that are taken up.
+# Seconds between two suspects that are taken up; and how often so long the next, which may be what
+# kills the process, waits for the one before it to get on.
 SUSPECTS_APART = 1.0
+SUSPECT_PATIENCE = 5
 # Seconds that runs have to stop in good order.
 DRAIN = 10.0
 
@@ -101,7 +104,10 @@ class LocalDispatcher:
     async def _start_suspects(self, keys: list[str]) -> None:
         for key in keys:
             self._wake(key, None)
-            await asyncio.sleep(SUSPECTS_APART)
+            for _ in range(SUSPECT_PATIENCE):
+                await asyncio.sleep(SUSPECTS_APART)
+                if not await _is_suspect(key):
+                    break
 
     def _ended(self, key: str, task: "asyncio.Task[None]") -> None:
         del self._tasks[key]
@@ -110,6 +116,14 @@ class LocalDispatcher:
         if key in self._again:
             self._again.discard(key)
             self._wake(key, None)
+
+
+async def _is_suspect(key: str) -> bool:
+    try:
+        _, suspects = await reads.read(keys_needing_host)
+    except DatabaseError:
+        return True
+    return key in suspects
 
 
 def _take_possession(tx: Transaction) -> None:
