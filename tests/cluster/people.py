@@ -128,7 +128,7 @@ class Person:
             if frame["type"] == "system_response_message" and frame["parent_id"] == sent.message_id
         )
 
-    async def until(self, what: str, condition: Callable[[], object], timeout: float = 30) -> None:
+    async def until(self, what: str, condition: Callable[[], object], timeout: float = 60) -> None:
         """Wait until it sees something."""
         try:
             async with asyncio.timeout(timeout):

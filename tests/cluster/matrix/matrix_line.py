@@ -98,7 +98,7 @@ def close_codes(scene: Scene) -> set[int]:
     return {code for one in scene.everybody for view in one.views for code in view.close_codes}
 
 
-async def until_logged(node: Node, pattern: str, since: int, timeout: float = 30) -> None:
+async def until_logged(node: Node, pattern: str, since: int, timeout: float = 60) -> None:
     """Wait until the process logs it, in what it printed after so many characters."""
     deadline = time.monotonic() + timeout
     while not re.search(pattern, node.log[since:]):
