@@ -23,8 +23,8 @@ from sessions_app.storage.writer import writer
 
 log = structlog.get_logger(__name__)
 
-# Seconds between two suspects that are taken up; and how often so long the next, which may be what
-# kills the process, waits for the one before it to get on.
+# Seconds between two suspects that are taken up, as the next may be what kills the process. It
+# waits up to so many times as long for the one before it to get on.
 SUSPECTS_APART = 1.0
 SUSPECT_PATIENCE = 5
 # Seconds that runs have to stop in good order.

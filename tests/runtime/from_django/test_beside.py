@@ -87,7 +87,7 @@ def is_read(server: Server, count: int) -> bool:
     return len(server.rows("SELECT id FROM sessions_app_arrival WHERE position > 0")) >= count
 
 
-def test_what_is_started_answered_and_stopped_beside_the_server_is_read_up(
+def test_what_is_started_answered_and_stopped_beside_the_server_is_taken_up(
     server: Server, beside: Beside
 ) -> None:
     run = beside("start", "ask")
