@@ -12,6 +12,7 @@ import structlog
 from sessions_app.errors import BuilderFailed, SessionsError, UnknownWorkflow
 from sessions_app.hosting.host import RETRY_AFTER, Host, Terms
 from sessions_app.hosting.lease import THIS_PROCESS, JobClaim, LeaseHolder, let_go, take_lease
+from sessions_app.hosting.needing_host import SuspectsInTurn
 from sessions_app.hosting.run_selection import suspend_all
 from sessions_app.hosting.run_task import RunTask
 from sessions_app.sessions.manager import SessionManager
@@ -33,6 +34,7 @@ class HostRegistry:
         # One for each key that is served. A job that was taken over while this process stood still
         # may come back to it before it has let go of the key.
         self._served: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._suspects = SuspectsInTurn()
         self.stopping = False
 
     def __len__(self) -> int:
@@ -64,12 +66,17 @@ class HostRegistry:
             for user_id, info in manager.builders.items()
         }
 
-    async def serve(self, key: str, claim: JobClaim | None = None) -> None:
-        """Host the key until it needs none, or another has it. `claim`: see `take_lease`.
+    async def serve(
+        self, key: str, claim: JobClaim | None = None, *, suspect: bool = False
+    ) -> None:
+        """Host the key until it needs none, or another has it. `claim`: see `take_lease`. A suspect
+        waits for its turn.
 
         A host that the database let down closes its builder; the next one goes on as soon as the
         database is back.
         """
+        if suspect:
+            await self._suspects.wait(key)
         kind, subject, workflow = key.split(":", 2)
         holder = LeaseHolder(key, THIS_PROCESS, workflow, subject if kind == "user" else "")
         try:
@@ -101,6 +108,7 @@ class HostRegistry:
     def stop(self) -> None:
         """Have all hosts let go in good order."""
         self.stopping = True
+        self._suspects.stop()
         for host in self._hosts.values():
             host.stop()
 

@@ -1,13 +1,22 @@
 """Whose turn it is: the runs that need a host."""
 
+import asyncio
+import time
+from contextlib import suppress
+
+from django.db import DatabaseError
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
 from sessions_app.models import Run
+from sessions_app.storage import reads
 from sessions_app.workflows import registry
 
 # Runs that were in memory when their process died so often are suspects: if one of them is what
 # kills it, the others are to get on.
 SUSPECT_CRASHES = 2
+# How often is looked whether a suspect got on, and for how long the next one waits for it; seconds.
+SUSPECT_LOOK = 1.0
+SUSPECT_PATIENCE = 5.0
 
 
 def needing_host() -> QuerySet[Run]:
@@ -41,3 +50,41 @@ def keys_needing_host() -> tuple[list[str], list[str]]:
     keys = [key for key, crashes in rows if crashes < SUSPECT_CRASHES]
     suspects = [key for key, crashes in rows if crashes >= SUSPECT_CRASHES]
     return keys, suspects
+
+
+def has_suspect(key: str) -> bool:
+    """Whether a run of the key that needs a host is a suspect."""
+    return needing_host().filter(key=key, crashes__gte=SUSPECT_CRASHES).exists()
+
+
+class SuspectsInTurn:
+    """The keys with suspects that a process takes up, one by one: the next may be what kills it.
+
+    Each waits until the one before it got on, or for `SUSPECT_PATIENCE`.
+    """
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._before: tuple[str, float] | None = None
+        self._stopped = asyncio.Event()
+
+    async def wait(self, key: str) -> None:
+        """Until it is the key's turn, or all stop."""
+        async with self._turn:
+            if self._before is not None:
+                await self._got_on(*self._before)
+            self._before = key, time.monotonic()
+
+    def stop(self) -> None:
+        """Nobody waits from now on."""
+        self._stopped.set()
+
+    async def _got_on(self, key: str, since: float) -> None:
+        while time.monotonic() < since + SUSPECT_PATIENCE:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SUSPECT_LOOK):
+                    await self._stopped.wait()
+                return
+            with suppress(DatabaseError):  # it is away: look again
+                if not await reads.read(has_suspect, key):
+                    return

@@ -24,8 +24,8 @@ HOLDER = "SELECT worker, released_at FROM sessions_app_hostlease WHERE key = %s 
 # may have all places, and a second one still gets the next. (So many are read, whatever waits.)
 PUT = """
     INSERT INTO procrastinate_jobs
-        (queue_name, task_name, lock, queueing_lock, args, scheduled_at, priority)
-    VALUES (%s, %s, %s, %s, jsonb_build_object('key', %s::text), now() + %s * interval '1 second', (
+        (queue_name, task_name, lock, queueing_lock, args, priority)
+    VALUES (%s, %s, %s, %s, jsonb_build_object('key', %s::text, 'suspect', %s::boolean), (
         SELECT -COUNT(*) FROM (
             SELECT conversation_id FROM sessions_app_run
             WHERE status = 'queued' ORDER BY created_at DESC LIMIT 100
@@ -72,9 +72,9 @@ def announce(key: str) -> str | None:
     return None
 
 
-def put(key: str, *, delay: float = 0) -> None:
-    """Queue a job of the key's host, unless one is queued."""
-    sql.execute(PUT, (_queue(key), HOST, key, key, key, delay or None, key))
+def put(key: str, *, suspect: bool = False) -> None:
+    """Queue a job of the key's host, unless one is queued. `suspect`: see `SuspectsInTurn`."""
+    sql.execute(PUT, (_queue(key), HOST, key, key, key, suspect, key))
 
 
 def put_if_needed(key: str) -> None:

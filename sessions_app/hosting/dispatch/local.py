@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 import structlog
-from django.db import DatabaseError
 
 from sessions_app.hosting.dispatch import announcements
 from sessions_app.hosting.dispatch.dispatcher import ProcessReport
@@ -23,10 +22,6 @@ from sessions_app.storage.writer import writer
 
 log = structlog.get_logger(__name__)
 
-# Seconds between two suspects that are taken up, as the next may be what kills the process. It
-# waits up to so many times as long for the one before it to get on.
-SUSPECTS_APART = 1.0
-SUSPECT_PATIENCE = 5
 # Seconds that runs have to stop in good order.
 DRAIN = 10.0
 
@@ -42,7 +37,6 @@ class LocalDispatcher:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         # Keys for which work came while their task was at its beginning or its end.
         self._again: set[str] = set()
-        self._suspects: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
@@ -53,13 +47,11 @@ class LocalDispatcher:
         keys, suspects = await reads.read(keys_needing_host)
         for key in keys:
             self._wake(key, None)
-        if suspects:
-            self._suspects = asyncio.create_task(self._start_suspects(suspects))
+        for key in suspects:
+            self._wake(key, None, suspect=True)
 
     async def stop(self) -> None:
         """Stop all hosts, then close what was built for them."""
-        if self._suspects is not None:
-            self._suspects.cancel()
         self.hosts.stop()
         if self._tasks:
             await asyncio.wait(self._tasks.values())
@@ -91,23 +83,15 @@ class LocalDispatcher:
         """See `Dispatcher`."""
         return self.hosts.builders()
 
-    def _wake(self, key: str, settled: InteractionSettled | None) -> None:
+    def _wake(self, key: str, settled: InteractionSettled | None, *, suspect: bool = False) -> None:
         if self.hosts.wake(key, settled) or self.hosts.stopping:
             return
         if key in self._tasks:
             self._again.add(key)
             return
-        task = asyncio.create_task(self.hosts.serve(key), name=f"host {key}")
+        task = asyncio.create_task(self.hosts.serve(key, suspect=suspect), name=f"host {key}")
         self._tasks[key] = task
         task.add_done_callback(partial(self._ended, key))
-
-    async def _start_suspects(self, keys: list[str]) -> None:
-        for key in keys:
-            self._wake(key, None)
-            for _ in range(SUSPECT_PATIENCE):
-                await asyncio.sleep(SUSPECTS_APART)
-                if not await _is_suspect(key):
-                    break
 
     def _ended(self, key: str, task: "asyncio.Task[None]") -> None:
         del self._tasks[key]
@@ -116,14 +100,6 @@ class LocalDispatcher:
         if key in self._again:
             self._again.discard(key)
             self._wake(key, None)
-
-
-async def _is_suspect(key: str) -> bool:
-    try:
-        _, suspects = await reads.read(keys_needing_host)
-    except DatabaseError:
-        return True
-    return key in suspects
 
 
 def _take_possession(tx: Transaction) -> None:

@@ -14,9 +14,6 @@ from sessions_app.storage import sql
 from sessions_app.storage.safety_times import STALLED_AFTER
 from sessions_app.storage.transaction import Transaction
 
-# Suspects are taken over so far apart.
-SUSPECTS_APART = 2.0  # seconds
-
 # After a restart of the database nobody can be blamed for heartbeats that it did not take.
 SILENT = """
     SELECT id FROM procrastinate_workers
@@ -44,11 +41,11 @@ def give_back(lost: Collection[int]) -> None:
         _replace(job)
 
 
-def _replace(job: int, *, delay: float = 0) -> None:
+def _replace(job: int, *, suspects: Collection[str] = ()) -> None:
     """Put a new job in the place of one that nobody serves, if it still is there."""
     for (lock,) in sql.fetch(DELETE, (job,)):
         if lock is not None:
-            put(lock, delay=delay)
+            put(lock, suspect=lock in suspects)
 
 
 def take_over(tx: Transaction) -> int:
@@ -59,10 +56,9 @@ def take_over(tx: Transaction) -> int:
         stalled = cursor.fetchall()
     keys = [key for _, key in stalled if key is not None]
     suspect = needing_host().filter(key__in=keys, crashes__gte=SUSPECT_CRASHES)
-    suspects = sorted(suspect.values_list("key", flat=True).distinct())
-    for job, key in stalled:
-        apart = suspects.index(key) * SUSPECTS_APART if key in suspects else 0
-        _replace(job, delay=apart)
+    suspects = set(suspect.values_list("key", flat=True))
+    for job, _ in stalled:
+        _replace(job, suspects=suspects)
     return len(stalled)
 
 

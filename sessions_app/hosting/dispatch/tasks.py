@@ -8,6 +8,6 @@ from sessions_app.hosting.dispatch.jobs import HOST
 
 
 @app.task(name=HOST, pass_context=True)
-async def host(context: JobContext, key: str) -> None:
-    """Host the key for as long as it needs one."""
-    await context.additional_context[DISPATCHER].serve(context.job, key)
+async def host(context: JobContext, key: str, *, suspect: bool = False) -> None:
+    """Host the key for as long as it needs one; a suspect waits for its turn."""
+    await context.additional_context[DISPATCHER].serve(context.job, key, suspect=suspect)

@@ -84,7 +84,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         """See `Dispatcher`."""
         return self.hosts.builders()
 
-    async def serve(self, job: Job, key: str) -> None:
+    async def serve(self, job: Job, key: str, *, suspect: bool) -> None:
         """What a job is: host the key for as long as it needs one."""
         # Both are set: it was taken.
         assert job.id is not None  # noqa: S101
@@ -92,7 +92,8 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         self._served.add(job.id)
         try:
             if not self.hosts.stopping:
-                await self.hosts.serve(key, jobs.claim(job.id, job.worker_id, key))
+                claim = jobs.claim(job.id, job.worker_id, key)
+                await self.hosts.serve(key, claim, suspect=suspect)
             if self.hosts.stopping:
                 await writer.write(lambda tx: jobs.put_if_needed(key))
         except Fenced:

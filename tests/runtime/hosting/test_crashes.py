@@ -262,7 +262,7 @@ async def test_a_run_that_kills_its_process_is_set_aside_and_the_others_get_on(
 ) -> None:
     async with socket(server) as client:
         for n in range(5):
-            await client.message("slowstream 20 100", conversation_id=f"good{n}")
+            await client.message("slowstream 25 100", conversation_id=f"good{n}")
         await client.message("exit", conversation_id="poison")
         await asyncio.to_thread(server.host.wait, 20)
     for _ in range(10):
