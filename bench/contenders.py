@@ -108,6 +108,7 @@ def local(directory: Path, server: str = "daphne", root: Path = ROOT) -> Iterato
     """Ours in one process, on SQLite."""
     port = free_port()
     env = environment(directory, PORT=str(port))
+    del env["WORKFLOWS_FILE"]  # of these tests: another checkout may have other workflows
     cookies = seeded(env, root)
     command = [sys.executable, "-m", server, *serving.SERVERS[server](HOST, port)]
     log = directory / "web.log"

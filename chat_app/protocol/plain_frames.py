@@ -95,7 +95,7 @@ def _interaction(event: EventRecord, view: View) -> list[Frame]:
     return [
         {**frame, "content": content}
         for frame in EXTENDED[Event.Type.INTERACTION](event, view)
-        for content in offered(frame["content"], _page(frame["conversation_id"]))
+        for content in offered(frame["content"], frame["conversation_id"])
     ]
 
 
@@ -106,7 +106,7 @@ def _page(conversation_id: str) -> str:
     return f"{site}{path}" if site else "the page of this conversation"
 
 
-def offered(prompt: Frame, page: str = "") -> list[Frame]:
+def offered(prompt: Frame, conversation_id: str = "") -> list[Frame]:
     """A prompt's content as one or more whose type has controls. What has none is answered on the
     page.
     """
@@ -123,7 +123,7 @@ def offered(prompt: Frame, page: str = "") -> list[Frame]:
         case "oauth_consent":
             return [prompt, _as_choice(prompt, details)]
         case "form":
-            return [_as_link(prompt, text, page)]
+            return [_as_link(prompt, text, _page(conversation_id))]
     return [{**prompt, "text": text}]
 
 

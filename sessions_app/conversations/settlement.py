@@ -94,10 +94,11 @@ def find_interactions(
         "i.id": interaction,
         "c.owner_id": owner,
         "c.conversation_id": conversation_id,
-        "i.status": Interaction.Status.PENDING.value if pending else None,
     }
     given = {column: value for column, value in conditions.items() if value is not None}
     where = " AND ".join([f"{column} = %s" for column in given])
+    if pending:  # not as a parameter: SQLite would plan anew each time, for the index's condition
+        where += " AND i.status = 'pending'"
     if owner is not None:
         where += " AND i.for_owner"
     if kept or owner is not None:

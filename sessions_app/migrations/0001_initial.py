@@ -426,6 +426,7 @@ class Migration(migrations.Migration):
                     "answered_by",
                     models.ForeignKey(
                         blank=True,
+                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="answered_interactions",
@@ -436,6 +437,7 @@ class Migration(migrations.Migration):
                     "assignee",
                     models.ForeignKey(
                         blank=True,
+                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="claimed_interactions",
@@ -748,6 +750,22 @@ class Migration(migrations.Migration):
                 condition=models.Q(("escalates_at__isnull", False), ("status", "pending")),
                 fields=["escalates_at"],
                 name="interaction_escalation",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="interaction",
+            index=models.Index(
+                condition=models.Q(("assignee__isnull", False)),
+                fields=["assignee"],
+                name="interaction_assignee",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="interaction",
+            index=models.Index(
+                condition=models.Q(("answered_by__isnull", False)),
+                fields=["answered_by"],
+                name="interaction_answered_by",
             ),
         ),
         migrations.AddConstraint(

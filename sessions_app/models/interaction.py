@@ -56,6 +56,7 @@ class Interaction(models.Model):
         null=True,
         blank=True,
         related_name="claimed_interactions",
+        db_index=False,
     )
     # By when it should be answered; nothing happens then.
     due_at = models.DateTimeField(null=True, blank=True)
@@ -69,6 +70,7 @@ class Interaction(models.Model):
         null=True,
         blank=True,
         related_name="answered_interactions",
+        db_index=False,
     )
     answered_at = models.DateTimeField(null=True, blank=True)
     answered_via = models.CharField(max_length=20, blank=True)
@@ -94,6 +96,17 @@ class Interaction(models.Model):
                 fields=["escalates_at"],
                 name="interaction_escalation",
                 condition=models.Q(status="pending", escalates_at__isnull=False),
+            ),
+            # Else who deletes a user would read all. Of those that have one: no prompt begins so.
+            models.Index(
+                fields=["assignee"],
+                name="interaction_assignee",
+                condition=models.Q(assignee__isnull=False),
+            ),
+            models.Index(
+                fields=["answered_by"],
+                name="interaction_answered_by",
+                condition=models.Q(answered_by__isnull=False),
             ),
         )
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from typing import Any
@@ -46,7 +47,13 @@ def read_user_id(value: Any) -> Any:
     """A primary key of a user from its column, or from a text; None stays None."""
     if value is None:
         return None
-    return get_user_model()._meta.pk.to_python(value)  # noqa: SLF001 - Django's documented _meta
+    return _primary_key().to_python(value)
+
+
+@cache
+def _primary_key() -> "models.Field[Any, Any]":
+    key: models.Field[Any, Any] = get_user_model()._meta.pk  # noqa: SLF001 - Django's documented _meta
+    return key
 
 
 def users() -> models.Manager[Any]:

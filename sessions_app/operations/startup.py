@@ -1,6 +1,7 @@
 """Starts and stops the runtime of this process: notifier, dispatcher, reports, maintenance."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
@@ -76,6 +77,7 @@ async def start(dispatcher: Dispatcher | None = None) -> None:
         dispatcher: that of a worker; else the one of the form: this process hosts, or the workers.
     """
     if not _running:
+        gc.freeze()  # what was imported stays: no collection is to look through it
         runtime = _Runtime(dispatcher or _of_form())
         _running.append(runtime)
         await runtime.start()
