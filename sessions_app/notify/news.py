@@ -36,7 +36,7 @@ class News:
 
 def news_message(conversation: UUID, events: list[EventRecord]) -> dict[str, Any]:
     """What the readers in this process hear of events that were committed."""
-    few = len(events) <= MAX_EVENTS and sum(_size(event.payload) for event in events) < MAX_SIZE
+    few = len(events) <= MAX_EVENTS and sum(event.size for event in events) < MAX_SIZE
     return {
         "type": NEWS,
         "news": News(conversation, events[-1].sequence, events if few else []),
@@ -63,15 +63,6 @@ def unpacked(message: dict[str, Any]) -> dict[str, Any]:
     conversation = UUID(hex=message["conversation"])
     events = [_unpack(conversation, *fields) for fields in json.loads(message["copy"] or "[]")]
     return {"type": NEWS, "news": News(conversation, message["sequence"], events)}
-
-
-def _size(value: Any) -> int:
-    """Of the texts in a payload, nearly: nothing else in it is large."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, dict):
-        return sum(map(_size, value.values()))
-    return sum(map(_size, value)) if isinstance(value, list) else 1
 
 
 def _pack(event: EventRecord) -> list[Any]:

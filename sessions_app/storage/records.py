@@ -36,6 +36,8 @@ class EventRecord(NamedTuple):
     type: str
     payload: dict[str, Any]
     created_at: datetime
+    # Characters of the payload as JSON, where it was just written.
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,12 +38,6 @@ class Json:
         self.value = value
 
 
-def adapt(value: Any) -> Any:
-    """A value as the database in use stores it: UUIDs, aware datetimes, JSON."""
-    adapter = _ADAPTERS.get(type(value))
-    return value if adapter is None else adapter(value)
-
-
 @cache
 def is_postgresql() -> bool:
     """Whether the database is PostgreSQL, which has types for UUIDs and aware datetimes and takes
@@ -67,6 +61,7 @@ def _json(value: Any) -> str:
     return to_json(value).decode()
 
 
+# How the database in use stores UUIDs, aware datetimes and JSON.
 _ADAPTERS: dict[type, Callable[[Any], Any]] = {
     UUID: _uuid,
     datetime: _time,
@@ -135,7 +130,8 @@ def _connected() -> BaseDatabaseWrapper:
 
 
 def _execute(driver: Any, statement: str, params: Sequence[Any]) -> Any:
-    values = [adapt(value) for value in params]
+    adapter = _ADAPTERS.get
+    values = [value if (of := adapter(type(value))) is None else of(value) for value in params]
     if is_postgresql():
         return _cursor_type()(driver).execute(statement, values)
     return driver.execute(_for_sqlite(statement), values)

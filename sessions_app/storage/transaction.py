@@ -77,6 +77,7 @@ class Transaction:
                 type_,
                 payload,
                 self.now,
+                len(text),
             )
         )
         return sequence

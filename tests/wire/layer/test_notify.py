@@ -56,8 +56,9 @@ def layer(monkeypatch: pytest.MonkeyPatch) -> Layer:
 def event(sequence: int, text: str = "x", conversation: UUID = CONVERSATION) -> EventRecord:
     now = datetime.now(UTC)
     payload = {"text": text}
+    run, span = uuid4(), (sequence, sequence)
     return EventRecord(
-        conversation, uuid4(), "m", "chat_stream", sequence, sequence, "text", payload, now
+        conversation, run, "m", "chat_stream", *span, "text", payload, now, size=len(text)
     )
 
 
@@ -87,7 +88,7 @@ async def test_news_has_the_last_sequence_and_the_events(layer: Layer) -> None:
     ((group, message),) = layer.sent
     assert group == group_name(CONVERSATION)
     assert unpacked(json.loads(json.dumps(packed(message))))["news"] == News(
-        CONVERSATION, 2, events
+        CONVERSATION, 2, [each._replace(size=0) for each in events]
     )
 
 
