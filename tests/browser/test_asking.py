@@ -88,6 +88,20 @@ def test_an_answer_is_seen_soon_also_after_a_load_that_took_long(page: Page) -> 
     expect(page.locator(".question .who")).to_have_count(2)
 
 
+def test_a_load_that_hangs_keeps_nothing_away(page: Page) -> None:
+    begin(page, "approve 2")
+    button = card(page).get_by_role("button", name="continue")
+    expect(button).to_be_enabled()
+    hanging: list[Route] = []
+    page.route("**/items/**", lambda route: hanging.append(route), times=1)
+    for number in (1, 2):
+        expect(card(page).locator("h2")).to_have_text(f"prompt-{number}")
+        button.click()
+    expect(page.locator(".question .who")).to_have_count(2)
+    assert hanging
+    hanging[0].abort()
+
+
 def test_two_tabs_see_the_same_and_one_answer_settles_both(page: Page, server: Server) -> None:
     begin(page, "ask")
     other = page.context.new_page()

@@ -5,6 +5,7 @@
 const PACE = 250;
 const BURST_PACE = 50;
 const SLOWEST = 5000; // what the server took long for may have been a pause of this computer
+const PATIENCE = 10_000; // until an answer begins: one that hangs would keep all others away
 const CHUNK = 25; // blocks of a long text that are put together
 const NEAR = 80; // px from the end that still count as being there
 const QUIET = 2000; // no more has come for so long: what was held back as unfinished is shown
@@ -198,9 +199,12 @@ export class Transcript extends EventTarget {
 
   async #fetch(query) {
     const branch = main.dataset.branch && `&branch=${main.dataset.branch}`;
+    const impatience = new AbortController();
+    const timer = setTimeout(() => impatience.abort(), PATIENCE);
     const response = await fetch(`${main.dataset.items}?${query}${branch}`, {
       headers: { "X-Background": "1" },
-    });
+      signal: impatience.signal,
+    }).finally(() => clearTimeout(timer));
     if (response.redirected) this.dispatchEvent(new Event("signedOut"));
     // It was deleted, which its page says.
     if (response.status === 204) location.reload();
