@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 from contextlib import suppress
 
 from django.db import DatabaseError
@@ -52,9 +53,10 @@ def keys_needing_host() -> tuple[list[str], list[str]]:
     return keys, suspects
 
 
-def has_suspect(key: str) -> bool:
-    """Whether a run of the key that needs a host is a suspect."""
-    return needing_host().filter(key=key, crashes__gte=SUSPECT_CRASHES).exists()
+def with_suspect(keys: Collection[str]) -> set[str]:
+    """Those of the keys of which a run that needs a host is a suspect."""
+    suspects = needing_host().filter(key__in=keys, crashes__gte=SUSPECT_CRASHES)
+    return set(suspects.values_list("key", flat=True))
 
 
 class SuspectsInTurn:
@@ -86,5 +88,5 @@ class SuspectsInTurn:
                     await self._stopped.wait()
                 return
             with suppress(DatabaseError):  # it is away: look again
-                if not await reads.read(has_suspect, key):
+                if not await reads.read(with_suspect, [key]):
                     return

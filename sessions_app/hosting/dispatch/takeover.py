@@ -9,7 +9,7 @@ from collections.abc import Collection
 from django.db import connection
 
 from sessions_app.hosting.dispatch.jobs import AT_ONCE, put
-from sessions_app.hosting.needing_host import SUSPECT_CRASHES, needing_host
+from sessions_app.hosting.needing_host import with_suspect
 from sessions_app.storage import sql
 from sessions_app.storage.safety_times import STALLED_AFTER
 from sessions_app.storage.transaction import Transaction
@@ -54,9 +54,7 @@ def take_over(tx: Transaction) -> int:
     with connection.cursor() as cursor:  # a list of ours would go as JSON
         cursor.execute(STALLED, (silent, AT_ONCE))
         stalled = cursor.fetchall()
-    keys = [key for _, key in stalled if key is not None]
-    suspect = needing_host().filter(key__in=keys, crashes__gte=SUSPECT_CRASHES)
-    suspects = set(suspect.values_list("key", flat=True))
+    suspects = with_suspect([key for _, key in stalled if key is not None])
     for job, _ in stalled:
         _replace(job, suspects=suspects)
     return len(stalled)
