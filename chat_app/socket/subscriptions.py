@@ -22,7 +22,8 @@ from sessions_app.errors import NotFound
 from sessions_app.notify.groups import group_name
 from sessions_app.storage import reads
 
-# Conversations that one socket follows; a further one takes the place of the first.
+# Conversations that one socket follows; a further one takes the place of the one that its client
+# has not touched for longest.
 MAX_FEEDS = 64
 
 
@@ -102,10 +103,10 @@ class Subscriptions:
     async def follow(self, conversation_id: str, *, after: int | None = None) -> Feed | None:
         """The feed of a conversation, opened if need be; None if there is no such conversation."""
         if conversation_id in self._ids:
-            return self.feeds[self._ids[conversation_id]]
+            return self._touched(self._ids[conversation_id])
         async with self._following:
             if conversation_id in self._ids:  # by another task meanwhile
-                return self.feeds[self._ids[conversation_id]]
+                return self._touched(self._ids[conversation_id])
             owner = self._authentication.person.id
             conversation = await reads.read(find_conversation, owner, conversation_id)
             if conversation is None:
@@ -113,9 +114,32 @@ class Subscriptions:
                     await self._tell_lost(conversation_id, after, 0)
                 return None
             if len(self.feeds) >= MAX_FEEDS:
-                await self._unfollow(next(iter(self.feeds)))
+                await self._make_room()
             self.awaited.discard(conversation_id)
             return await self._open(conversation, conversation_id, after)
+
+    def _touched(self, conversation: UUID) -> Feed:
+        feed = self.feeds[conversation] = self.feeds.pop(conversation)  # the last one now
+        return feed
+
+    async def _make_room(self) -> None:
+        """Leave the conversation that was not touched for longest. The client is told, as it may
+        wait for something there; but no plain one, which would show an error to a person.
+        """
+        feed = next(iter(self.feeds.values()))
+        await self._unfollow(feed.conversation)
+        if not self._extended:
+            return
+        refusal = Refusal(
+            "invalid_message",
+            f"This socket follows {MAX_FEEDS} conversations at most, and this one no more. To get "
+            "what comes, open a socket for it with last_sequence.",
+            followed=False,
+            last_sequence=feed.cursor,
+        )
+        refusal.conversation_id = feed.conversation_id
+        with suppress(ClientGone):
+            await self._refusals.tell(refusal)
 
     async def _open(self, conversation: UUID, conversation_id: str, after: int | None) -> Feed:
         user = self._authentication.person.id

@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from chat_app.socket.subscriptions import MAX_FEEDS
 from tests.conftest import NewServer
 from tests.support.received_frames import Frame
 from tests.support.server import ROOT, Ended, Server
@@ -294,31 +295,35 @@ async def test_many_pending_prompts_survive_a_kill_and_cost_no_memory(
     new_server: NewServer,
 ) -> None:
     count = PENDING
+    at_once = [
+        [f"c{n}" for n in range(count)][k : k + MAX_FEEDS] for k in range(0, count, MAX_FEEDS)
+    ]
     server = new_server(PARK_AFTER="0.2")
     for n in range(20):
         await echo(server, f"warm{n}")
     server.restart()
     await echo(server, "before")
     empty = resident_mb(server)
-    async with socket(server) as client:
-        for n in range(count):
-            await client.message("ask", conversation_id=f"c{n}")
-        for _ in range(count):
-            await client.until("system_interaction_message", 120)
-        asked = {frame["id"] for frame in client.of_type("system_interaction_message")}
+    asked: dict[str, Frame] = {}
+    for names in at_once:
+        async with socket(server) as client:
+            for name in names:
+                await client.message("ask", conversation_id=name)
+            for _ in names:
+                prompt = await client.until("system_interaction_message", 120)
+                asked[prompt["conversation_id"]] = prompt
     server.restart()
     await echo(server, "after")
     assert resident_mb(server) - empty < 5
     pending = server.rows("select id from sessions_app_interaction where status = 'pending'")
-    assert {row["id"] for row in pending} == {one.replace("-", "") for one in asked}
-    async with socket(server) as back:
-        for frame in client.of_type("system_interaction_message"):
-            await back.answer(
-                frame["conversation_id"], frame, conversation_id=frame["conversation_id"]
-            )
-        for _ in range(count):
-            await back.until(completed, 120)
-    assert sorted(back.text().split("c")[1:]) == sorted(str(n) for n in range(count))
+    assert {row["id"] for row in pending} == {one["id"].replace("-", "") for one in asked.values()}
+    for names in at_once:
+        async with socket(server) as back:
+            for name in names:
+                await back.answer(name, asked[name], conversation_id=name)
+            for _ in names:
+                await back.until(completed, 120)
+        assert sorted(back.text().split("c")[1:]) == sorted(name[1:] for name in names)
     assert_each_answered_once(server, count)
 
 

@@ -1,0 +1,58 @@
+"""A socket on more conversations than it follows."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import pytest
+
+from chat_app.socket import subscriptions
+from sessions_app.storage import reads
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.support.hosting import make_user
+from tests.wire.live_hosting import live_hosting
+from tests.wire.local_socket import LocalSocket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@workflow(name="t_many", title="Many")
+async def many(_: Message, context: Context) -> AsyncGenerator[str, None]:
+    yield (await context.ask(TextPrompt(text="name?"))).text
+
+
+@pytest.fixture
+async def ann(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    monkeypatch.setattr(subscriptions, "MAX_FEEDS", 2)
+    async with live_hosting("t_many"):
+        yield await reads.read(make_user, "ann")
+
+
+async def ask_in(socket: LocalSocket, *conversations: str) -> None:
+    for name in conversations:
+        await socket.say("hello", conversation_id=name)
+        await socket.until("system_interaction_message")
+
+
+async def test_the_one_not_touched_for_longest_is_left_and_the_client_is_told(ann: Any) -> None:
+    async with LocalSocket(ann) as socket:
+        await ask_in(socket, "a", "b")
+        await socket.send({"type": "stop_message", "conversation_id": "a"})
+        await socket.until("ack_message")
+        await ask_in(socket, "c")
+        left = [one for one in socket.of_type("error_message") if not one["details"]["followed"]]
+        assert [one["conversation_id"] for one in left] == ["b"]
+        async with LocalSocket(ann) as other:
+            await other.answer("bea", conversation_id="b")
+            await other.until(lambda frame: frame.get("outcome") == "accepted")
+        after = left[0]["details"]["last_sequence"]
+        async with LocalSocket(ann, conversation_id="b", last_sequence=after) as back:
+            await back.until("system_response_message")
+            assert back.text() == "bea"
+
+
+async def test_a_plain_client_is_not_told(ann: Any) -> None:
+    async with LocalSocket(ann, extended=None) as socket:
+        await ask_in(socket, "a", "b", "c")
+        await socket.answer("cleo", conversation_id="c")
+        await socket.until("system_response_message")
+        assert not socket.of_type("error_message")
