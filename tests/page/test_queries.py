@@ -19,12 +19,14 @@ from tests.support.database.stored_log import StoredLog
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.parametrize("branched", [False, True])
 @pytest.mark.parametrize("rounds", [0, 1, 30])
-def test_a_page_takes_at_most_twelve_queries(rounds: int) -> None:
+def test_a_page_takes_at_most_twelve_queries(rounds: int, branched: bool) -> None:
     ann = User.objects.create_user("ann")
     log = StoredLog(ann)
+    run = None
     for number in range(rounds):
-        run = log.message()
+        run = log.message(replaces=run if branched and number % 3 else None)
         log.text(run, "one ", "two ")
         log.step(run, "look", "in_progress")
         log.step(run, "look")

@@ -150,7 +150,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
             hosts[key].noticed(seen)
         for host in hosts.values():
             host.checked(looked.leases.get(host.key))
-        if len(hosts) >= self._duty.concurrency:
+        if len(self._served) >= self._duty.concurrency:
             for host in hosts.values():
                 host.make_room()
         await self._give_back(set(mine) - self._served)
