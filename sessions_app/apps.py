@@ -3,10 +3,11 @@
 from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.signals import connection_created
+from django.db.models.signals import pre_migrate
 from django.utils.module_loading import autodiscover_modules, import_string
 
 from sessions_app.settings import RuntimeSettings, Section, check
-from sessions_app.storage.connections import prepare
+from sessions_app.storage.connections import prepare, prepare_to_migrate
 
 
 class SessionsAppConfig(AppConfig):
@@ -23,6 +24,9 @@ class SessionsAppConfig(AppConfig):
     def ready(self) -> None:
         """Read the configuration; one that does not fit ends the process with a sentence."""
         connection_created.connect(prepare, dispatch_uid="sessions_app.prepare")
+        pre_migrate.connect(
+            prepare_to_migrate, sender=self, dispatch_uid="sessions_app.prepare_to_migrate"
+        )
         try:
             check()
             autodiscover_modules("workflows")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from sessions_app.storage.safety_times import IDLE_TRANSACTION, LOCK_TIMEOUT
@@ -36,6 +36,13 @@ def prepare(*, connection: BaseDatabaseWrapper, **_: object) -> None:
     with connection.cursor() as cursor:
         for pragma in SQLITE:
             cursor.execute(pragma)
+
+
+def prepare_to_migrate(*, using: str, **_: object) -> None:
+    """Receive Django's `pre_migrate`: a migration may compute for long between two statements."""
+    if connections[using].vendor == "postgresql":
+        with connections[using].cursor() as cursor:
+            cursor.execute("SET idle_in_transaction_session_timeout = 0")
 
 
 def connect_to_write() -> None:

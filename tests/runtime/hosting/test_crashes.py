@@ -287,7 +287,7 @@ def resident_mb(server: Server) -> float:
 async def echo(server: Server, name: str) -> None:
     async with socket(server, name) as client:
         await client.message("echo hello")
-        await client.until(completed)
+        await client.until(completed, 120)
 
 
 @pytest.mark.timeout(400)  # half a minute of work, on a machine that may be busy

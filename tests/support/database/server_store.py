@@ -86,8 +86,11 @@ class SqliteStore:
         """The directory goes with the test."""
 
 
-# Numbers for what one process of the tests makes; its id keeps them apart from those of others.
+# Numbers for what one process of the tests makes; its id keeps them apart from those of others, and
+# so does, of the few that Redis has, its place among pytest's processes.
 _numbers = itertools.count()
+_place = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PLACES = 8
 # Redis numbers its databases.
 REDIS_DATABASES = 1024
 
@@ -98,7 +101,7 @@ class PostgresStore:
     def __init__(self) -> None:
         number = next(_numbers)
         self._name = f"server_{os.getpid()}_{number}"
-        redis = f"db={(os.getpid() * 37 + number) % REDIS_DATABASES}"
+        redis = f"db={(number * PLACES + _place % PLACES) % REDIS_DATABASES}"
         redis_url = os.environ["REDIS_URL"].partition("?")[0].removesuffix("/0")
         redis_url += f"?{redis}" if redis_url.startswith("unix:") else f"/{redis[3:]}"
         given = conninfo_to_dict(os.environ["DATABASE_URL"]) | {"dbname": self._name}

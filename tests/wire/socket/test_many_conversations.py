@@ -15,7 +15,7 @@ from tests.wire.local_socket import LocalSocket
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@workflow(name="t_many", title="Many")
+@workflow(name="t_many_conversations", title="Many")
 async def many(_: Message, context: Context) -> AsyncGenerator[str, None]:
     yield (await context.ask(TextPrompt(text="name?"))).text
 
@@ -23,7 +23,7 @@ async def many(_: Message, context: Context) -> AsyncGenerator[str, None]:
 @pytest.fixture
 async def ann(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     monkeypatch.setattr(subscriptions, "MAX_FEEDS", 2)
-    async with live_hosting("t_many"):
+    async with live_hosting("t_many_conversations"):
         yield await reads.read(make_user, "ann")
 
 
