@@ -48,9 +48,10 @@ class FairSemaphore(asyncio.Semaphore):
         self._hand_out()
         try:
             await turn
-        except asyncio.CancelledError:
-            if not turn.cancelled():  # it has one already
+        except BaseException:  # also where the coroutine is closed: nobody takes the turn then
+            if turn.done() and not turn.cancelled():  # it has one already
                 self.release(user)
+            turn.cancel()
             raise
         return True
 
@@ -136,6 +137,7 @@ class Slot:
         if not isinstance(limit, nullcontext):
             self._slots = limit.of(user) if isinstance(limit, FairSemaphore) else limit
         self._held = False
+        self._ended = False
         self._waits = 0
         self._waiting_since = 0.0
         # Seconds (monotonic) that the run spent waiting; metrics leave them out.
@@ -149,8 +151,8 @@ class Slot:
     async def take(self) -> None:
         """Wait for a slot, and hold it until `end`, or while nothing is waited for."""
         await self._slots.acquire()
-        # Meanwhile a wait of the run may have begun, or another one ended and taken the slot.
-        if self._waits or self._held:
+        # Meanwhile the run may have ended, a wait of it begun, or another one ended and taken it.
+        if self._ended or self._waits or self._held:
             self._slots.release()
         else:
             self._held = True
@@ -160,6 +162,7 @@ class Slot:
 
     def end(self) -> None:
         """The run is over, and needs no slot any more."""
+        self._ended = True
         self._give_back()
         if self._clock is not None:
             self._clock.cancel()

@@ -1,5 +1,6 @@
 """Procrastinate's connector, patient with a database that restarts."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, LiteralString, TypeVar
 
@@ -17,6 +18,9 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 # Of the pool: its two workers, and what listens, ask one by one.
 CONNECTIONS = 4
+# Seconds that a query may take: they are all short. One that hangs would end all taking of jobs,
+# unseen, as the worker is alive otherwise.
+QUERY_PATIENCE = 10.0
 
 
 class PatientConnector(PsycopgConnector):
@@ -64,7 +68,8 @@ async def _patiently(
 ) -> T:
     async for attempt in _attempts():
         with attempt:
-            return await execute(query, **arguments)
+            async with asyncio.timeout(QUERY_PATIENCE):
+                return await execute(query, **arguments)
     raise AssertionError("tenacity gives no attempt up")
 
 
@@ -83,9 +88,10 @@ def _log_first(state: RetryCallState) -> None:
 
 
 def _is_gone(error: BaseException) -> bool:
-    """Whether the connection was lost, or none could be had."""
-    return isinstance(error, exceptions.ConnectorException) and isinstance(
-        error.__cause__, psycopg.OperationalError
+    """Whether the connection was lost, none could be had, or it does not answer."""
+    return isinstance(error, TimeoutError) or (
+        isinstance(error, exceptions.ConnectorException)
+        and isinstance(error.__cause__, psycopg.OperationalError)
     )
 
 

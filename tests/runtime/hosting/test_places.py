@@ -16,7 +16,7 @@ async def test_a_second_user_gets_the_next_that_is_free(new_server: NewServer) -
     async with AsyncExitStack() as stack:
         for number in range(12):
             ann = await stack.enter_async_context(WsClient(server, f"c{number}", workflow="probe"))
-            await ann.message("slowstream 10 100")
+            await ann.message("slowstream 10 500")
             await ann.until("ack_message")
         ben = await stack.enter_async_context(WsClient(server, "b", user="ben", workflow="probe"))
         await ben.message("echo hello")

@@ -82,6 +82,18 @@ async def test_one_user_may_be_held_to_fewer_than_all() -> None:
         assert free(manager._semaphore) == 4
 
 
+async def test_who_is_closed_while_he_waits_takes_no_place() -> None:
+    places = FairSemaphore(1)
+    await places.acquire("ann")
+    waiting = places.acquire("ben")
+    waiting.send(None)  # as far as the wait
+    waiting.close()
+    places.release("ann")
+    assert free(places) == 1
+    async with asyncio.timeout(5):
+        await places.acquire("eve")
+
+
 @pytest.mark.django_db(transaction=True)
 async def test_a_person_with_many_runs_keeps_nobody_waiting_until_they_end() -> None:
     async with Hosting("probe", max_concurrency=2) as hosting:
