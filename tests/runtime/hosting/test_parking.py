@@ -58,11 +58,12 @@ async def test_a_worker_that_is_full_of_runs_that_wait_serves_the_next(
     new_server: NewServer,
 ) -> None:
     server = new_server(worker_options=("--concurrency", "20"))
-    async with WsClient(server, workflow="probe") as ann:
-        for number in range(100):
-            await ann.message("ask", conversation_id=f"c{number}")
-        for _ in range(100):
-            await ann.until("system_interaction_message", 60)
+    for half in range(2):  # one socket does not follow so many
+        async with WsClient(server, workflow="probe") as ann:
+            for number in range(50):
+                await ann.message("ask", conversation_id=f"{half}-{number}")
+            for _ in range(50):
+                await ann.until("system_interaction_message", 60)
     async with WsClient(server, "c", user="ben", workflow="probe") as ben:
         await ben.message("echo hello")
         await ben.until(lambda frame: frame["content"].get("status") == "completed")
