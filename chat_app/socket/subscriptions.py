@@ -130,16 +130,14 @@ class Subscriptions:
         await self._unfollow(feed.conversation)
         if not self._extended:
             return
-        refusal = Refusal(
-            "invalid_message",
-            f"This socket follows {MAX_FEEDS} conversations at most, and this one no more. To get "
-            "what comes, open a socket for it with last_sequence.",
-            followed=False,
-            last_sequence=feed.cursor,
-        )
-        refusal.conversation_id = feed.conversation_id
         with suppress(ClientGone):
-            await self._refusals.tell(refusal)
+            await self._tell(
+                feed.conversation_id,
+                f"This socket follows {MAX_FEEDS} conversations at most, and this one no more. To "
+                "get what comes, open a socket for it with last_sequence.",
+                followed=False,
+                last_sequence=feed.cursor,
+            )
 
     async def _open(self, conversation: UUID, conversation_id: str, after: int | None) -> Feed:
         user = self._authentication.person.id
@@ -174,18 +172,20 @@ class Subscriptions:
 
     async def _leave_deleted(self, feed: Feed) -> None:
         await self._unfollow(feed.conversation)
-        refusal = Refusal("invalid_message", "The conversation was deleted.", deleted=True)
-        refusal.conversation_id = feed.conversation_id
         with suppress(ClientGone):
-            await self._refusals.tell(refusal)
+            await self._tell(feed.conversation_id, "The conversation was deleted.", deleted=True)
 
     async def _tell_lost(self, conversation_id: str, after: int, last: int) -> None:
-        refusal = Refusal(
-            "invalid_message",
+        await self._tell(
+            conversation_id,
             f"The log ends at {last}: there is no last_sequence {after}. What waits for you and "
             "what comes from now on is sent; load the conversation anew to see the rest.",
             last_sequence=last,
             recovered=False,
         )
+
+    async def _tell(self, conversation_id: str, message: str, **details: object) -> None:
+        """Send an error about a conversation that answers no frame of the client."""
+        refusal = Refusal("invalid_message", message, **details)
         refusal.conversation_id = conversation_id
         await self._refusals.tell(refusal)

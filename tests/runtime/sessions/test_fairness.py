@@ -13,7 +13,7 @@ from sessions_app.models import Run
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message
-from sessions_app.workflows.concurrency import FairSemaphore
+from sessions_app.workflows.concurrency import FairSemaphore, Slot
 from tests.support.hosting import Hosting, make_user
 from tests.support.sessions import declare, free, managing, turns
 
@@ -92,6 +92,18 @@ async def test_who_is_closed_while_he_waits_takes_no_place() -> None:
     assert free(places) == 1
     async with asyncio.timeout(5):
         await places.acquire("eve")
+
+
+async def test_a_run_that_ended_while_it_waits_keeps_no_place() -> None:
+    places = FairSemaphore(1)
+    await places.acquire("ann")
+    slot = Slot(places, "ben")
+    taking = asyncio.create_task(slot.take())
+    await turns()
+    slot.end()
+    places.release("ann")
+    await taking
+    assert free(places) == 1
 
 
 @pytest.mark.django_db(transaction=True)
