@@ -37,6 +37,9 @@ async def costs(message: Message, context: Context) -> AsyncGenerator[str, None]
     yield message.text
 
 
+OF_WRITER = ("statements", "commits", "to the loop")
+
+
 class Costs(Counter[str]):
     """Counts from `begin` on."""
 
@@ -56,8 +59,9 @@ class Costs(Counter[str]):
 
     def _counted(self, function: Callable[..., Any], what: str) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            # Threads that read wake the loop too.
-            if what != "to the loop" or threading.current_thread().name == "writer":
+            # Threads that read wake the loop too, and may be at what was asked of them before; of
+            # what is asked of them now, `reads` tells.
+            if what not in OF_WRITER or threading.current_thread().name == "writer":
                 self[what] += 1
             return function(*args, **kwargs)
 
@@ -83,6 +87,7 @@ async def cost(
     monkeypatch.setattr(authentication, "AUTHORISED", 60)  # a look at the identity, once a second
     await work()
     await socket.settled()
+    await writer.write(lambda tx: None)  # it has told of all that it did before
     counted, before = Costs(), len(socket.frames)
     with monkeypatch.context() as patch:
         counted.watch(patch)
