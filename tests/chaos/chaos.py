@@ -17,11 +17,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.chaos.cluster_nemesis import ClusterNemesis
-from tests.chaos.damage import wrong_under_damage
 from tests.chaos.forms import FORMS, AnyForm, options, started
-from tests.chaos.local_nemesis import LocalNemesis
-from tests.chaos.nemesis import Nemesis
+from tests.chaos.nemeses.cluster_nemesis import ClusterNemesis
+from tests.chaos.nemeses.damage import wrong_under_damage
+from tests.chaos.nemeses.local_nemesis import LocalNemesis
+from tests.chaos.nemeses.nemesis import Nemesis
 from tests.chaos.one_process import OneProcess
 from tests.cluster.checker.checker import violations
 from tests.cluster.checker.history import History

@@ -101,7 +101,7 @@ async def test_the_socket_is_where_the_urls_have_it(settings: Settings) -> None:
     assert (await answer_of(WithSocket(other_sockets), "/websocket")) == {
         "type": "websocket.accept"
     }
-    settings.ROOT_URLCONF = "tests.support.prefixed_urls"
+    settings.ROOT_URLCONF = "tests.support.host_project.prefixed_urls"
     answer = await answer_of(WithSocket(other_sockets), "/assistant/websocket")
     assert answer == {"type": "websocket.accept"}
     assert (await answer_of(WithSocket(other_sockets), "/websocket"))["subprotocol"] == "other"

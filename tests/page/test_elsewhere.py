@@ -24,7 +24,7 @@ KNOWN = ("/assistant/", "/static/chat_app/", "/accounts/login/?next=/assistant/"
 
 @pytest.fixture(autouse=True)
 def _elsewhere(settings: Settings) -> None:
-    settings.ROOT_URLCONF = "tests.support.prefixed_urls"
+    settings.ROOT_URLCONF = "tests.support.host_project.prefixed_urls"
     settings.LOGIN_URL = "/accounts/login/"
     set_hitl(settings, SIGN_OUT_URL="", PASSWORD_URL="")
 

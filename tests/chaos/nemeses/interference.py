@@ -31,7 +31,7 @@ CLEAN = "sessions_app.operations.retention.clean"
 class Interference(AppConfig):
     """An application without models."""
 
-    name = "tests.chaos.interference"
+    name = "tests.chaos.nemeses.interference"
 
     def ready(self) -> None:
         """Obey from the start, and from now on."""

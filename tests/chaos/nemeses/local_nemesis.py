@@ -4,7 +4,7 @@ import asyncio
 import shutil
 from contextlib import AbstractContextManager
 
-from tests.chaos.nemesis import LONG, SHORT, Nemesis
+from tests.chaos.nemeses.nemesis import LONG, SHORT, Nemesis
 from tests.chaos.one_process import OneProcess
 from tests.cluster import faults
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.chaos.nemesis import LONG, SHORT, Nemesis
+from tests.chaos.nemeses.nemesis import LONG, SHORT, Nemesis
 from tests.cluster import faults
 from tests.cluster.cluster import Cluster
 from tests.cluster.faults import Target
