@@ -24,6 +24,11 @@ ABOUT_PROMPTS = (
     Event.Type.ASSIGNMENT_UPDATE,
 )
 
+# Seconds between two hints to other processes that prompts have changed: who counts them there
+# looks no more often. And after the first change: what somebody waits for goes ahead of it.
+HINT_EVERY = 0.3
+HINT_AFTER = 0.01
+
 log = structlog.get_logger(__name__)
 
 
@@ -37,6 +42,8 @@ class Notifier:
     def __init__(self) -> None:
         self._gathered: dict[UUID, list[EventRecord]] = {}
         self._messages: list[tuple[str, LayerMessage]] = []
+        self._hint: asyncio.TimerHandle | None = None  # the next one
+        self._hinted_at = -HINT_EVERY  # by the loop's clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -51,6 +58,9 @@ class Notifier:
     async def stop(self) -> None:
         """End, once what has gathered is sent."""
         self._loop = None
+        if self._hint is not None:
+            self._hint.cancel()
+            self._send_hint()
         if self._task is not None:
             _started.remove(self)
             self._task.cancel()
@@ -90,9 +100,18 @@ class Notifier:
                 # One that is too many shows that they are.
                 self._gathered[conversation] = gathered[-MAX_EVENTS - 1 :]
                 self._wake.set()
-        hint = (PROMPTS, PROMPTS_CHANGED)
-        if hint not in self._messages and any(event.type in ABOUT_PROMPTS for event in events):
-            self._take(*hint)
+        if any(event.type in ABOUT_PROMPTS for event in events):
+            layer.deliver(PROMPTS, PROMPTS_CHANGED)
+            if not layer.alone and self._hint is None:
+                loop = asyncio.get_running_loop()
+                at = max(loop.time() + HINT_AFTER, self._hinted_at + HINT_EVERY)
+                self._hint = loop.call_at(at, self._send_hint)
+
+    def _send_hint(self) -> None:
+        self._hint = None
+        self._hinted_at = asyncio.get_running_loop().time()
+        self._messages.append((PROMPTS, PROMPTS_CHANGED))
+        self._wake.set()
 
     def _take(self, group: str, message: LayerMessage) -> None:
         layer = channel_layer()

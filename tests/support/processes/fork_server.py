@@ -1,9 +1,10 @@
 """A process that has the libraries imported, and forks the processes of servers: it saves most of
 what a start costs.
 
-Run as a program it reads requests, a JSON object in a line each, and answers each with a line: to
-start a program, or to say whether one has ended. It kills what it started when its input ends, so
-that nothing outlives the tests. All that it forks has the same seed for the hashes of strings.
+Run as a program it reads requests, a number and an object as JSON in a line each, and answers each
+with its number: to start a program, or to say whether one has ended. It kills what it started when
+its input ends, so that nothing outlives the tests. All that it forks has the same seed for the
+hashes of strings.
 """
 
 import gc
@@ -73,6 +74,7 @@ class _ForkServer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._asked = 0
         self._process = subprocess.Popen(
             [sys.executable, "-u", "-m", __name__],
             cwd=ROOT,
@@ -82,14 +84,18 @@ class _ForkServer:
         )
 
     def ask(self, request: dict[str, Any]) -> Any:
-        """Return the answer to a request."""
+        """Return the answer to a request. One whose test was cut short leaves its own unread."""
         requests, answers = self._process.stdin, self._process.stdout
         assert requests is not None
         assert answers is not None
         with self._lock:
-            requests.write(json.dumps(request) + "\n")
+            self._asked += 1
+            requests.write(json.dumps([self._asked, request]) + "\n")
             requests.flush()
-            return json.loads(answers.readline())
+            while True:
+                number, answer = json.loads(answers.readline())
+                if number == self._asked:
+                    return answer
 
     def close(self) -> None:
         """End it, and all that it has started."""
@@ -112,7 +118,7 @@ def serve() -> list[str] | None:
     """Answer requests; in a child that was forked, return the program to run."""
     started: set[int] = set()
     for line in sys.stdin:
-        request = json.loads(line)
+        number, request = json.loads(line)
         if "status" in request:
             pid, status = os.waitpid(request["status"], os.WNOHANG)
             started.discard(pid)
@@ -124,7 +130,7 @@ def serve() -> list[str] | None:
                 arguments: list[str] = request["start"]
                 return arguments
             started.add(answer)
-        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.write(json.dumps([number, answer]) + "\n")
     for pid in started:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

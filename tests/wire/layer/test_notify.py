@@ -12,10 +12,11 @@ from sessions_app.notify import groups, notifier
 from sessions_app.notify.groups import GroupListener, group_name
 from sessions_app.notify.layer import channel_layer
 from sessions_app.notify.memory_layer import MemoryLayer
-from sessions_app.notify.news import MAX_EVENTS, MAX_SIZE, News, packed, unpacked
-from sessions_app.notify.notifier import Notifier
+from sessions_app.notify.news import MAX_EVENTS, MAX_SIZE, PROMPTS, News, packed, unpacked
+from sessions_app.notify.notifier import HINT_EVERY, Notifier
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.transaction import Transaction
+from sessions_app.testing.polling import until_true
 
 CONVERSATION = uuid4()
 
@@ -53,12 +54,14 @@ def layer(monkeypatch: pytest.MonkeyPatch) -> Layer:
     return layer
 
 
-def event(sequence: int, text: str = "x", conversation: UUID = CONVERSATION) -> EventRecord:
+def event(
+    sequence: int, text: str = "x", conversation: UUID = CONVERSATION, type_: str = "text"
+) -> EventRecord:
     now = datetime.now(UTC)
     payload = {"text": text}
     run, span = uuid4(), (sequence, sequence)
     return EventRecord(
-        conversation, run, "m", "chat_stream", *span, "text", payload, now, size=len(text)
+        conversation, run, "m", "chat_stream", *span, type_, payload, now, size=len(text)
     )
 
 
@@ -119,6 +122,40 @@ async def test_what_gathers_for_elsewhere_is_merged(layer: Layer) -> None:
     await notifier.stop()
     assert [message["news"].sequence for _, message in layer.heard] == [1, 2, 3, 4, 5]
     assert layer.sequences == [5]
+
+
+async def test_prompts_that_change_are_a_few_hints_elsewhere_after_what_is_waited_for(
+    layer: Layer,
+) -> None:
+    notifier = Notifier()
+    await notifier.start()
+    started = asyncio.get_running_loop().time()
+    for number in range(1, 51):
+        commit(notifier, event(number, type_=("interaction", "interaction_update")[number % 2]))
+        await asyncio.sleep(0.001)
+    took = asyncio.get_running_loop().time() - started
+    await notifier.stop()
+    assert sum(group == PROMPTS for group, _ in layer.heard) == 50
+    hints = [group for group, _ in layer.sent].count(PROMPTS)
+    assert 1 <= hints <= 2 + took / HINT_EVERY
+    assert layer.sent[0][0] == group_name(CONVERSATION)
+
+
+async def test_the_last_change_of_prompts_is_told_elsewhere(layer: Layer) -> None:
+    notifier = Notifier()
+    await notifier.start()
+
+    def hints() -> list[str]:
+        return [group for group, _ in layer.sent if group == PROMPTS]
+
+    commit(notifier, event(1, type_="interaction"))
+    await until_true(lambda: len(hints()) == 1)
+    commit(notifier, event(2, type_="interaction"))  # which has to wait
+    await until_true(lambda: len(hints()) == 2)
+    commit(notifier, event(3, type_="interaction_update"))
+    await asyncio.sleep(0)
+    await notifier.stop()  # which does not keep it
+    assert len(hints()) == 3
 
 
 async def test_a_layer_that_fails_stops_nothing(
