@@ -149,7 +149,8 @@ class Http:
         connection = http.client.HTTPConnection(HOST, self.server.port, timeout=20)
         try:
             connection.request(method, path, data and data.encode(), sent)
-            yield connection.getresponse()
+            with connection.getresponse() as answer:  # which has the socket for itself
+                yield answer
         finally:
             connection.close()
 
