@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,9 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Error,
     Page,
+    Request,
     expect,
     sync_playwright,
 )
@@ -46,6 +48,8 @@ class Console:
     server: Server
     complaints: list[str] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
+    contexts: list[BrowserContext] = field(default_factory=list)
+    waiting: list[Request] = field(default_factory=list)  # without an answer so far
 
     def allow(self, pattern: str) -> None:
         """Say that a complaint which this regular expression finds is part of the test."""
@@ -53,6 +57,10 @@ class Console:
 
     def watch(self, context: BrowserContext) -> None:
         """Collect the complaints of all pages of a context."""
+        self.contexts.append(context)
+        context.on("request", lambda request: self.waiting.append(request))
+        for end in ("requestfinished", "requestfailed"):
+            context.on(end, self._on_end)
         context.on("console", self._on_console)
         context.on("weberror", lambda error: self.complaints.append(f"uncaught: {error.error}"))
 
@@ -65,12 +73,41 @@ class Console:
             and not (self.server.was_killed and SERVER_AWAY.search(complaint))
         ]
 
+    def shown(self) -> str:
+        """What the pages show now, and which requests have no answer: for a test that failed."""
+        pages = [page for context in self.contexts for page in context.pages]
+        waiting = [f"no answer: {request.method} {request.url}" for request in self.waiting]
+        return "\n".join([*map(_shown, pages), *waiting])
+
+    def _on_end(self, request: Request) -> None:
+        if request in self.waiting:
+            self.waiting.remove(request)
+
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type == "error":
             self.complaints.append(f"{message.text} ({message.location['url']})")
 
 
+def _shown(page: Page) -> str:
+    try:
+        return f"{page.url}\n{page.locator('body').aria_snapshot(timeout=2000)}"
+    except Error as error:  # it is closed, or stands still
+        return f"{page.url}: {error.message}"
+
+
 OpenPage = Callable[..., Page]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Have the report of a test that failed say what its pages showed."""
+    report = yield
+    console = getattr(item, "funcargs", {}).get("console")
+    if call.when == "call" and report.failed and console is not None:
+        report.sections.append(("pages", console.shown()))
+    return report
 
 
 def chromium() -> str | None:

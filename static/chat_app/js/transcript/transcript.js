@@ -2,6 +2,7 @@
 // it has no marks, and what the server made of it takes its place soon after. Of a text that grows
 // the server renders only the last block again: what is above it is on the page for good.
 
+const DRAWING = 40; // ms between two drawings of text that streams: each costs a whole frame
 const PACE = 250;
 const BURST_PACE = 50;
 const SLOWEST = 5000; // what the server took long for may have been a pause of this computer
@@ -36,7 +37,8 @@ export class Transcript extends EventTarget {
   #breaks = new Map(); // run → sequence of its last item that is no text
   #timer = 0;
   #quiet = 0;
-  #drawing = 0;
+  #isDue = false; // a drawing of what has come
+  #drawnAt = 0;
   #busy = false;
   #nextAt = 0;
   #urgentAt = 0;
@@ -99,14 +101,24 @@ export class Transcript extends EventTarget {
       text: frame.content.text ?? frame.content.output ?? "",
     });
     this.#runs.add(frame.run_id);
-    this.#drawing ||= requestAnimationFrame(() => this.#draw());
+    this.#drawSoon();
     this.refresh();
   }
 
-  /** Show what has come since the last animation frame. */
+  #drawSoon() {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    const wait = this.#drawnAt + DRAWING - performance.now();
+    const draw = () => {
+      this.#isDue = false;
+      this.#drawnAt = performance.now();
+      this.#draw();
+    };
+    setTimeout(() => requestAnimationFrame(draw), Math.max(0, wait));
+  }
+
+  /** Show what has come. */
   #draw() {
-    cancelAnimationFrame(this.#drawing);
-    this.#drawing = 0;
     const groups = new Map();
     for (const tail of this.#tails) {
       const key = `${tail.run} ${tail.since}`;
