@@ -24,7 +24,7 @@ from tests.cluster.matrix.situations import (
 from tests.cluster.node import Node
 
 # A busy machine may be too slow for the first, and then tries the next.
-PACES = (1, 2, 4)
+PACES = (1, 3, 9)
 
 _firsts = itertools.cycle(range(0, len(USERS) - 20, EACH * len(STATES)))
 

@@ -155,7 +155,7 @@ class Scene:
             )
         )
 
-    async def to_the_end(self, timeout: float = 60) -> None:
+    async def to_the_end(self, timeout: float = 120) -> None:
         """Have all answer, and wait until all runs are over for all clients."""
         for person in self.everybody:
             await person.answer_all()

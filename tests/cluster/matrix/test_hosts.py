@@ -8,7 +8,7 @@ from tests.cluster.matrix.situations import Scene
 
 pytestmark = [
     pytest.mark.cluster_only(reason="it is about several processes"),
-    pytest.mark.timeout(150),
+    pytest.mark.timeout(300),
 ]
 
 

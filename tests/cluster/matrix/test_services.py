@@ -7,7 +7,7 @@ from tests.cluster.matrix.matrix_line import close_codes, scene, suffer
 
 pytestmark = [
     pytest.mark.cluster_only(reason="it is about several processes"),
-    pytest.mark.timeout(150),
+    pytest.mark.timeout(300),
 ]
 
 
