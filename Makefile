@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 # Of those that `make bench` compares with.
 PEERS ?= .venv-peers
 CHAINLIT ?= .venv-chainlit
+# Tests that wait for servers: more than there are processors only wait for each other.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist worksteal
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
 .PHONY: run cluster test format messages bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
@@ -28,9 +30,9 @@ test: $(VENV)/test.stamp chromium
 	@.ci/quietly $(BIN)/lint-imports
 	@.ci/quietly $(BIN)/python manage.py check
 	@.ci/quietly $(BIN)/python manage.py makemigrations --check --dry-run
-	@$(BIN)/python -m pytest -n 3 --dist worksteal
-	@$(BIN)/python -m tests.services pytest -n 3 --dist worksteal
-	@WEB_SERVER=uvicorn $(BIN)/python -m pytest -n 3 --dist worksteal
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+	@$(BIN)/python -m tests.services pytest $(SIDE_BY_SIDE)
+	@WEB_SERVER=uvicorn $(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 format: $(VENV)/test.stamp
 	@$(BIN)/ruff check --quiet --fix .
