@@ -36,7 +36,8 @@ from tests.support.hosting import Hosting, make_user
 pytestmark = pytest.mark.django_db(transaction=True)
 
 executed: list[str] = []
-broken: list[bool] = []
+AT_ONCE, WITH_CHILD = "at once", "once there is a child"
+broken: list[str] = []
 
 
 @dataclass
@@ -55,8 +56,13 @@ def fail() -> None:
 
 
 def fail_while_broken() -> None:
-    if broken:
-        fail()
+    if not broken:
+        return
+    deadline = time.monotonic() + 20
+    while WITH_CHILD in broken and not Run.objects.filter(parent__isnull=False).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    fail()
 
 
 @workflow(name="t_child", title="Child")
@@ -264,7 +270,7 @@ async def resume_and_answer(run: HostedRun) -> None:
 
 async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_resumed() -> None:
     async with hosting(park_after=0.5) as hosted:
-        broken.append(True)
+        broken.append(WITH_CHILD)
         run = await hosted.send("race")
         await hosted.status(run.id, Run.Status.FAILED)
         [first] = await run.children()
@@ -289,7 +295,7 @@ async def test_a_parent_that_failed_while_a_child_was_about_to_begin_stays_faile
 
     monkeypatch.setattr(workflows, "find", find_late)
     async with hosting() as hosted:
-        broken.append(True)
+        broken.append(AT_ONCE)
         run = await hosted.send("race")
         await hosted.status(run.id, Run.Status.FAILED)
         assert await asyncio.to_thread(found.wait, 20)
