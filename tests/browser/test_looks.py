@@ -2,7 +2,7 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chat_page import assert_page_is_log, begin, card, connected, say, state
 from tests.support.browser import OpenPage
@@ -103,18 +103,24 @@ def test_nothing_that_is_written_runs(page: Page, server: Server) -> None:
     assert not [url for url in requests if "evil" in url]
 
 
+def follow(button: Locator) -> None:
+    """Click, and wait for the page that comes: to reload before that would call the request off."""
+    with button.page.expect_navigation():
+        button.click()
+
+
 def test_everything_works_without_the_script(open_page: OpenPage, server: Server) -> None:
     page = open_page("/c/", java_script_enabled=False)
     page.locator("input[name=workflow][value=probe]").check()
     page.locator("#text").fill("approve 1")
-    page.get_by_role("button", name="Send").click()
+    follow(page.get_by_role("button", name="Send"))
     for _ in range(50):
         if card(page).count():
             break
         page.wait_for_timeout(100)
         page.reload()
     expect(card(page).locator("h2")).to_have_text("prompt-1")
-    card(page).get_by_role("button", name="continue").click()
+    follow(card(page).get_by_role("button", name="continue"))
     for _ in range(50):
         if page.locator("#state [data-name=completed]").count():
             break
@@ -124,8 +130,8 @@ def test_everything_works_without_the_script(open_page: OpenPage, server: Server
     expect(page.locator("#items .question")).to_contain_text("from the page")
     assert_page_is_log(page, server)
     page.locator("#text").fill("slowstream 2000 20")
-    page.get_by_role("button", name="Send").click()
-    page.get_by_role("button", name="Stop").click()
+    follow(page.get_by_role("button", name="Send"))
+    follow(page.get_by_role("button", name="Stop"))
     for _ in range(50):
         if page.locator("#state [data-name=cancelled]").count():
             break
