@@ -16,7 +16,7 @@ from chat_app.feed.selectors import find_conversation, pending_interactions
 from chat_app.page import history
 from chat_app.page.cards import Card, TypedAnswer, cards
 from chat_app.page.history import Known
-from chat_app.page.run_state import RunState, run_state
+from chat_app.page.run_state import RunState, read_runs, run_state
 from chat_app.page.transcript import (
     GivenFeedback,
     Item,
@@ -183,9 +183,10 @@ def read_page(
             conversation_id, None, None, nothing, state, [], [], None, now, deleted=conversation
         )
     branch = ShownBranch(conversation, wanted.branch)
+    runs = read_runs(conversation.id)  # first: what is said to be done has its text below
     transcript = read_transcript(conversation, wanted, branch)
     pending = cards(transcript.pending, typed)
-    state = run_state(conversation.id, {card.interaction.run_id for card in pending})
+    state = run_state(runs, {card.interaction.run_id for card in pending})
     unplaced = _place(pending, transcript.items)
     try:
         offered = registry.get(conversation.workflow)

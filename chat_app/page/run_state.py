@@ -35,22 +35,24 @@ class RunState:
         return self.name in ("queued", "working", "needs-you", "sleeping", "waiting", "stopping")
 
 
-def run_state(conversation: UUID, asked: Container[UUID]) -> RunState:
-    """The state of the run that matters most now: one that waits for you, else the one at work.
-
-    `asked` are the runs that do.
-
-    Blocks: call it in a thread.
-    """
+def read_runs(conversation: UUID) -> list[Run]:
+    """Those whose state the page may show, oldest first. Blocks: call it in a thread."""
     of_it = Run.objects.filter(conversation_id=conversation)
     ended = of_it.filter(parent=None, status__in=Run.FINISHED).order_by("-created_at")
     live = of_it.filter(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED])
     steps = Event.objects.filter(run=OuterRef("pk"), type=Event.Type.STEP).order_by("-sequence")
-    runs = list(
+    return list(
         (live | of_it.filter(pk=Subquery(ended.values("pk")[:1])))
         .annotate(last_step=Subquery(steps.values("payload")[:1]))
         .order_by("created_at")[:SHOWN]
     )
+
+
+def run_state(runs: list[Run], asked: Container[UUID]) -> RunState:
+    """The state of the run that matters most now: one that waits for you, else the one at work.
+
+    `asked` are the runs that do.
+    """
     active = [run for run in runs if run.status in Run.UNFINISHED]
     if not active:
         return _at_rest(runs)

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from chat_app.page import history, transcript
-from chat_app.page.conversation_page import Wanted, read_transcript
+from chat_app.page.conversation_page import Wanted, read_page, read_transcript
 from chat_app.page.transcript import Item, Question, RunNote, Step, TextSegment, UserMessage
 from sessions_app.storage.run_text import fold
 from sessions_app.workflows.prompts import BinaryPrompt, Option, TextPrompt
@@ -94,6 +94,34 @@ def test_a_run_that_ends_while_a_part_is_read_leaves_no_half_of_its_text(
     for number in range(1, reads + 1):
         with transaction.atomic():
             assert ended_before(number) == whole, f"before read {number}"
+            transaction.set_rollback(True)
+
+
+def test_a_run_that_ends_while_a_page_is_read_is_not_done_without_its_text(log: StoredLog) -> None:
+    run = log.message()
+    reads = 0
+
+    def ended_before(number: int) -> tuple[str, bool]:
+        nonlocal reads
+        reads = 0
+
+        def execute(proceed: Callable[..., Any], *query: Any) -> Any:
+            nonlocal reads
+            reads += 1
+            if reads == number:
+                log.text(run, "well")
+                log.end(run)
+            return proceed(*query)
+
+        with connection.execute_wrapper(execute):
+            page = read_page(log.conversation.owner_id, log.conversation.conversation_id)
+        said = any(isinstance(item, TextSegment) for item in page.transcript.items)
+        return page.state.name, said
+
+    assert ended_before(0) == ("working", False)
+    for number in range(1, reads + 1):
+        with transaction.atomic():
+            assert ended_before(number) != ("completed", False), f"before read {number}"
             transaction.set_rollback(True)
 
 
