@@ -35,29 +35,33 @@ class RunState:
         return self.name in ("queued", "working", "needs-you", "sleeping", "waiting", "stopping")
 
 
-def read_runs(conversation: UUID) -> list[Run]:
-    """Those whose state the page may show, oldest first. Blocks: call it in a thread."""
+def read_runs(conversation: UUID) -> dict[Run, dict[str, Any] | None]:
+    """Those whose state the page may show, oldest first, each with its last step as in the log.
+
+    Blocks: call it in a thread.
+    """
     of_it = Run.objects.filter(conversation_id=conversation)
     ended = of_it.filter(parent=None, status__in=Run.FINISHED).order_by("-created_at")
     live = of_it.filter(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED])
     steps = Event.objects.filter(run=OuterRef("pk"), type=Event.Type.STEP).order_by("-sequence")
-    return list(
+    runs = (
         (live | of_it.filter(pk=Subquery(ended.values("pk")[:1])))
         .annotate(last_step=Subquery(steps.values("payload")[:1]))
         .order_by("created_at")[:SHOWN]
     )
+    return {run: run.last_step for run in runs}
 
 
-def run_state(runs: list[Run], asked: Container[UUID]) -> RunState:
+def run_state(runs: dict[Run, dict[str, Any] | None], asked: Container[UUID]) -> RunState:
     """The state of the run that matters most now: one that waits for you, else the one at work.
 
-    `asked` are the runs that do.
+    `runs` as `read_runs` found them; `asked` are those that do.
     """
     active = [run for run in runs if run.status in Run.UNFINISHED]
     if not active:
-        return _at_rest(runs)
+        return _at_rest(list(runs))
     first = min(active, key=lambda run: _rank(run, asked))
-    name, words, since, until = _words(first, asked, first.last_step)
+    name, words, since, until = _words(first, asked, runs[first])
     messages = [run for run in active if run.parent_id is None and run is not first]
     queued = sum(run.status == Run.Status.QUEUED for run in messages)
     behind = ""
