@@ -22,8 +22,7 @@ from bench.load import Target
 from natproject import serving
 from natproject.cluster.plan import WEB, WORKERS
 from sessions_app.operations.local_services.servers import PostgreSQL, Redis
-from tests.support.processes.child import HOST, environment
-from tests.support.processes.fork_server import ROOT
+from tests.support.processes.environment import HOST, ROOT, environment
 from tests.support.server import ALIVE, free_port
 
 PEOPLE = [f"person{number}" for number in range(64)]

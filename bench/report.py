@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.contenders import PEERS, PEERS_PYTHON
 from bench.table import CASES, Results
-from tests.support.processes.fork_server import ROOT
+from tests.support.processes.environment import ROOT
 
 DOCS = ROOT / "docs"
 PAGE, DATA, CHART = (DOCS / f"performance.{kind}" for kind in ("md", "json", "svg"))

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from bench.beside.clients import Figures
-from tests.support.processes.child import environment
 from tests.support.processes.command import run
+from tests.support.processes.environment import environment
 from tests.support.server import Template
 
 

@@ -20,8 +20,7 @@ from playwright.sync_api import Browser, Locator, Page, TimeoutError, sync_playw
 from bench.contenders import until_healthy
 from bench.peers.long_answer import report
 from tests.support.browser import FLAGS, chromium
-from tests.support.processes.child import HOST
-from tests.support.processes.fork_server import ROOT
+from tests.support.processes.environment import HOST, ROOT
 from tests.support.server import USERS, Server, Template, free_port
 
 CHAINLIT = ROOT / os.environ.get("CHAINLIT", ".venv-chainlit") / "bin" / "chainlit"

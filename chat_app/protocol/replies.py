@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
 from itertools import count
 from uuid import UUID, uuid4
 
@@ -14,8 +15,14 @@ from sessions_app.conversations.messages import SubmittedMessage
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
 
+
+@cache
+def _process() -> str:
+    """A name of this process that no other has, also of those that fork after this import."""
+    return uuid4().hex
+
+
 # Ids need only be unique; a random one for each frame costs more than the frame.
-_PROCESS = uuid4().hex
 _numbers = count(1)
 
 
@@ -113,7 +120,7 @@ def _answer_to(type_: str, message: ClientMessage) -> Frame:
 
 
 def _reply(type_: str, conversation_id: str | None, parent_id: str | None) -> Frame:
-    frame_id = f"{_PROCESS}:{next(_numbers)}"
+    frame_id = f"{_process()}:{next(_numbers)}"
     return {
         "type": type_,
         "id": frame_id,

@@ -11,7 +11,7 @@ import structlog
 
 from sessions_app.errors import BuilderFailed, SessionsError, UnknownWorkflow
 from sessions_app.hosting.host import RETRY_AFTER, Host, Terms
-from sessions_app.hosting.lease import THIS_PROCESS, JobClaim, LeaseHolder, let_go, take_lease
+from sessions_app.hosting.lease import JobClaim, LeaseHolder, let_go, take_lease, this_process
 from sessions_app.hosting.needing_host import SuspectsInTurn
 from sessions_app.hosting.run_selection import suspend_all
 from sessions_app.hosting.run_task import RunTask
@@ -78,7 +78,7 @@ class HostRegistry:
         if suspect:
             await self._suspects.wait(key)
         kind, subject, workflow = key.split(":", 2)
-        holder = LeaseHolder(key, THIS_PROCESS, workflow, subject if kind == "user" else "")
+        holder = LeaseHolder(key, this_process(), workflow, subject if kind == "user" else "")
         try:
             manager = await self._manager(workflow)
         except (UnknownWorkflow, BuilderFailed) as error:

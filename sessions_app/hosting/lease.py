@@ -18,13 +18,19 @@ from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
 from sessions_app.storage.transaction import Transaction
 
-# The name of this process, as leases and reports have it.
-THIS_PROCESS = f"{socket.gethostname()}:{os.getpid()}"
+_MACHINE = socket.gethostname()
 
 RAISE = """
     UPDATE sessions_app_hostlease SET generation = generation + 1 WHERE key = %s
     RETURNING generation
 """
+
+
+def this_process() -> str:
+    """The name of this process, as leases and reports have it. It is asked anew each time: a server
+    may import the application, and fork its processes after that.
+    """
+    return f"{_MACHINE}:{os.getpid()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,7 @@ def let_go(tx: Transaction, lease: Lease, run_ids: Iterable[UUID] = ()) -> None:
 
 def release_others(tx: Transaction) -> None:
     """Only this process is left: what others leased is free, and their builders are gone."""
-    others = HostLease.objects.exclude(worker=THIS_PROCESS)
+    others = HostLease.objects.exclude(worker=this_process())
     others.update(metrics={}, released_at=Coalesce("released_at", tx.now))
 
 

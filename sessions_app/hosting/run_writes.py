@@ -14,7 +14,7 @@ from sessions_app.conversations.child_runs import NewChild
 from sessions_app.conversations.messages import stop_children
 from sessions_app.conversations.settlement import Settlement, find_interactions, set_running, settle
 from sessions_app.errors import RunEnded
-from sessions_app.hosting.lease import THIS_PROCESS, Lease
+from sessions_app.hosting.lease import Lease, this_process
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.signals import pending_signals
 from sessions_app.storage import sql
@@ -413,7 +413,7 @@ def block(tx: Transaction, leased: LeasedRun, *, stack: str) -> None:
         error={"code": "blocked", "message": message},
         detail=detail,
     )
-    hosted = HostLease.objects.filter(worker=THIS_PROCESS, released_at=None)
+    hosted = HostLease.objects.filter(worker=this_process(), released_at=None)
     beside = Run.objects.filter(key__in=hosted.values("key"), status=Run.Status.RUNNING)
     beside.filter(crashes__gt=0).update(crashes=0)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from sessions_app.errors import StorageUnavailable
-from sessions_app.hosting.lease import THIS_PROCESS
+from sessions_app.hosting.lease import this_process
 from sessions_app.models import Process, Run
 from sessions_app.operations import processes
 from sessions_app.sessions.replays import Replay, replay_all
@@ -83,7 +83,7 @@ def _waiting(after: UUID) -> dict[UUID, str]:
 
 
 def _is_newer_one_up() -> bool:
-    mine = Process.objects.filter(name=THIS_PROCESS).first()
+    mine = Process.objects.filter(name=this_process()).first()
     others = [one for one in processes.alive() if one.kind != Process.Kind.WEB]
     return mine is not None and any(
         (one.started_at, one.name) > (mine.started_at, mine.name) for one in others

@@ -9,7 +9,7 @@ import structlog
 
 from sessions_app.errors import StorageUnavailable
 from sessions_app.hosting.dispatch.dispatcher import Dispatcher
-from sessions_app.hosting.lease import THIS_PROCESS
+from sessions_app.hosting.lease import this_process
 from sessions_app.models import HostLease
 from sessions_app.operations import processes
 from sessions_app.storage.periodic import repeat
@@ -56,7 +56,7 @@ def storing() -> bool:
 async def sign_off() -> None:
     """This process ends in good order."""
     try:
-        await writer.write(lambda tx: processes.forget(tx, THIS_PROCESS))
+        await writer.write(lambda tx: processes.forget(tx, this_process()))
     except StorageUnavailable:
         log.warning("reports.storage_unavailable")
 
@@ -71,5 +71,5 @@ async def record_builders(live: Metrics, known: Metrics) -> None:
 
 def _store(key: str, metrics: dict[str, Any], tx: Transaction) -> None:
     # Another process may have taken the key over, whose builder is not ours to describe.
-    own = HostLease.objects.filter(pk=key, worker=THIS_PROCESS)
+    own = HostLease.objects.filter(pk=key, worker=this_process())
     own.update(metrics=metrics, last_activity=tx.now)

@@ -29,7 +29,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.collect_history import history
 from tests.cluster.workload import Workload
 from tests.support.processes import fork_server
-from tests.support.processes.child import ROOT
+from tests.support.processes.environment import ROOT
 
 # Of which an operator resumes runs that were under way at too many crashes.
 RESUME = """

@@ -14,7 +14,7 @@ from tests.chaos.orders import Orders, interfered
 from tests.cluster.cluster import USERS, WORKFLOWS, answers
 from tests.cluster.node import Node
 from tests.support.database.server_store import SqliteStore
-from tests.support.processes.child import HOST, environment
+from tests.support.processes.environment import HOST, environment
 from tests.support.server import free_port, seed
 
 DISK = "128m"

@@ -16,7 +16,7 @@ from natproject import serving
 from sessions_app.operations.local_services.servers import PostgreSQL, Redis
 from tests.cluster import audit_trigger
 from tests.cluster.node import Node
-from tests.support.processes.child import HOST, environment
+from tests.support.processes.environment import HOST, environment
 from tests.support.server import free_port, seed
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 from natproject.settings import env
 from sessions_app.operations.local_services.servers import PostgreSQL, Redis
 from sessions_app.storage import databases
-from tests.support.processes.child import HOST, environment
 from tests.support.processes.command import run
+from tests.support.processes.environment import HOST, environment
 from tests.support.server import free_port
 
 pytestmark = pytest.mark.formless

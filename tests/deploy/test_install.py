@@ -13,7 +13,7 @@ from tests.support.browser import OpenPage
 from tests.support.host_project import files
 from tests.support.host_project.project import Project, build_wheel
 from tests.support.host_project.site import Site, served
-from tests.support.processes.child import ROOT
+from tests.support.processes.environment import ROOT
 
 # The second one is served with settings of its own, the others with none at all.
 CHOSEN = '{"BASE_TEMPLATE": "host.html", "SIGN_OUT_URL": "logout"}'

@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from sessions_app.operations.local_services import programs
 from sessions_app.operations.local_services.servers import PostgreSQL, Redis, ServiceFailed
-from tests.support.processes.child import ROOT
+from tests.support.processes.environment import ROOT
 from tests.support.server import free_port
 
 pytestmark = pytest.mark.formless

@@ -22,8 +22,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from natproject.cluster.plan import WORKERS
 from natproject.cluster.run import alone
 from tests.support.database.server_store import SqliteStore
-from tests.support.processes.child import HOST, ROOT, environment
 from tests.support.processes.command import run
+from tests.support.processes.environment import HOST, ROOT, environment
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 

@@ -14,7 +14,7 @@ from chat_app.socket.application import WithSocket
 from sessions_app.operations import start_checks
 from sessions_app.settings import RuntimeSettings, check
 from tests.support.hitl import set_hitl
-from tests.support.processes.child import ROOT
+from tests.support.processes.environment import ROOT
 
 pytestmark = pytest.mark.formless
 REDIS = {"REDIS_URL": "redis://127.0.0.1:6379/0"}

@@ -22,6 +22,7 @@ def main() -> int:
         sys.stdout.write(f"seed {seed}\n")
         sys.stdout.flush()
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly"]
+        command += ["-o", "faulthandler_timeout=0"]  # it takes as long as it takes
         command += [f"--hypothesis-seed={seed}", "tests/hostile/test_fuzz.py"]
         done = subprocess.run(
             command, env=os.environ | {"FUZZ_EXAMPLES": str(EXAMPLES)}, check=False

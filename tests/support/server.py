@@ -15,8 +15,9 @@ from typing import Any
 
 from natproject import serving
 from tests.support.database.server_store import Store, empty_store
-from tests.support.processes.child import HOST, ROOT, Child, environment
+from tests.support.processes.child import Child
 from tests.support.processes.command import run
+from tests.support.processes.environment import HOST, ROOT, environment
 from tests.support.running_form import CLUSTER, UVICORN
 
 __all__ = [

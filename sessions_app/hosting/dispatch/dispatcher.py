@@ -1,16 +1,23 @@
 """The contract of a dispatcher: what starts a host for a key somewhere, exactly one at a time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol
 
 from django.utils import timezone
 
-from sessions_app.hosting.lease import THIS_PROCESS
+from sessions_app.hosting.lease import this_process
 from sessions_app.models import Process
 from sessions_app.notify.announce import Announcer
 
-STARTED_AT = timezone.now()
+
+@cache
+def started_at() -> datetime:
+    """When this process began to serve: asked at its first report, not at an import (see
+    `this_process`).
+    """
+    return timezone.now()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +39,8 @@ class ProcessReport:
     concurrency: int = 0
     hosts: int = 0
     draining: bool = False
-    name: str = THIS_PROCESS
-    started_at: datetime = STARTED_AT
+    name: str = field(default_factory=this_process)
+    started_at: datetime = field(default_factory=started_at)
 
 
 class Dispatcher(Announcer, Protocol):

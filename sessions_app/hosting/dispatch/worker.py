@@ -17,7 +17,7 @@ from sessions_app.hosting.dispatch.procrastinate import ProcrastinateDispatcher
 from sessions_app.hosting.dispatch.watchdog import Watchdog
 from sessions_app.hosting.host import Terms
 from sessions_app.hosting.host_registry import HostRegistry
-from sessions_app.hosting.lease import THIS_PROCESS, LeaseFreshness
+from sessions_app.hosting.lease import LeaseFreshness, this_process
 from sessions_app.models import Process
 from sessions_app.notify.groups import LayerMessage, listen
 from sessions_app.notify.host_messages import read_wake, worker_group
@@ -56,7 +56,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         self._job_workers.start()
         self._tasks = [
             asyncio.create_task(self._look_often(), name="look"),
-            asyncio.create_task(listen(worker_group(THIS_PROCESS), self._woken), name="listen"),
+            asyncio.create_task(listen(worker_group(this_process()), self._woken), name="listen"),
         ]
 
     async def stop(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.chaos.one_process import OneProcess
 from tests.support.database.damage import overwrite
-from tests.support.processes.child import HOST, ROOT
+from tests.support.processes.environment import HOST, ROOT
 
 DAMAGED = "sessions_app_event"
 WHOLE = ("conversation", "run", "interaction", "journalentry")

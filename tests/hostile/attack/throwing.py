@@ -30,10 +30,10 @@ _looked_at: dict[tuple[str, int], int] = {}
 
 
 def spread(doors: Sequence[D], entries: Sequence[E], share: int) -> Iterator[tuple[D, E]]:
-    """Pairs of a door and an entry: one in four times `share`, every door and every entry alike;
+    """Pairs of a door and an entry: one in twelve times `share`, every door and every entry alike;
     in the form of many processes others than in that of one.
     """
-    share = min(SHARE or 4 * share, len(entries))
+    share = min(SHARE or 12 * share, len(entries))
     for number, door in enumerate(doors):
         for place, entry in enumerate(entries):
             if (number + place) % share == (share // 2 if CLUSTER else 0):

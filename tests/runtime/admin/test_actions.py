@@ -13,7 +13,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from bench.workflows import probe
-from sessions_app.hosting.lease import THIS_PROCESS
+from sessions_app.hosting.lease import this_process
 from sessions_app.models import Arrival, HostLease, Interaction, JournalEntry, Process, Run
 from sessions_app.operations.reports import record_builders
 from sessions_app.storage import reads
@@ -210,7 +210,7 @@ async def test_another_worker_takes_over_what_a_dead_one_held() -> None:
         await hosting.prompts(run)
         await hosting.stop()
         await reads.read(operator_rows.process, "worker:1", "worker")
-        await reads.read(operator_rows.process, THIS_PROCESS, "both")
+        await reads.read(operator_rows.process, this_process(), "both")
         await hosting.start()
         held = {"released_at": None, "worker": "worker:1", "generation": 5}
         await reads.read(lambda: HostLease.objects.update(**held))
@@ -220,7 +220,7 @@ async def test_another_worker_takes_over_what_a_dead_one_held() -> None:
         dead = Process.objects.filter(name="worker:1")
         await reads.read(lambda: dead.update(last_seen=lease.started_at - DAY))
         assert "taken over" in await boss.act("hostlease", "take_over", lease)
-        await until(HostLease.objects.filter(worker=THIS_PROCESS, generation=7).exists)
+        await until(HostLease.objects.filter(worker=this_process(), generation=7).exists)
         assert refused in await boss.act("hostlease", "take_over", lease)
 
 

@@ -12,7 +12,7 @@ import pytest
 from sessions_app.models import Run
 from sessions_app.workflows import Context, Message, Retry, StepFailed, TextPrompt, workflow
 from tests.support.hosting import Hosting, problem
-from tests.support.processes.child import ROOT
+from tests.support.processes.environment import ROOT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

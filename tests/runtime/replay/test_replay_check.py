@@ -8,7 +8,7 @@ import structlog
 from django.utils import timezone
 
 from sessions_app.admin.overview import overview
-from sessions_app.hosting.lease import THIS_PROCESS
+from sessions_app.hosting.lease import this_process
 from sessions_app.models import Process, Run
 from sessions_app.operations import replay_check
 from sessions_app.operations.replay_check import check_waiting_runs
@@ -91,7 +91,7 @@ async def test_of_several_processes_the_last_that_was_started_checks() -> None:
         await hosting.prompts(await hosting.submit())
         deploy(after)
         await hosting.restart()
-        await reads.read(process, THIS_PROCESS, timezone.now())
+        await reads.read(process, this_process(), timezone.now())
         await reads.read(process, "worker:newer", timezone.now() + timedelta(seconds=1))
         assert await check() == []
         await reads.read(Process.objects.filter(name="worker:newer").delete)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.database.server_store import Store, empty_store
 from tests.support.host_project import files
-from tests.support.processes.child import ROOT
+from tests.support.processes.environment import ROOT
 from tests.support.running_form import CLUSTER
 
 PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")

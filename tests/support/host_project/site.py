@@ -12,7 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from tests.support.host_project.project import Project
-from tests.support.processes.child import HOST
+from tests.support.processes.environment import HOST
 from tests.support.running_form import CLUSTER
 from tests.support.server import free_port
 

@@ -1,40 +1,9 @@
 """The processes of a server: each can be killed, frozen and started again on its own."""
 
-import os
 import signal
 from pathlib import Path
 
-from chat_app.settings import ChatSettings
-from tests.support.processes.fork_server import ROOT, Forked
-
-__all__ = ["HOST", "ROOT", "Child", "environment"]
-
-HOST = "127.0.0.1"
-NO_LIMITS = {
-    **{name: "none" for name in ChatSettings.model_fields if name.startswith("RATE_")},
-    **{name: "1000000" for name in ChatSettings.model_fields if name.startswith("STREAMS_")},
-    "RUNS_PER_USER": "0",
-}
-
-
-def environment(data_dir: Path, **extra: str) -> dict[str, str]:
-    """Return the whole environment of a child process; nothing of a developer's gets in."""
-    return {
-        "PATH": os.environ["PATH"],
-        "ENV_FILE": os.devnull,
-        "DJANGO_SETTINGS_MODULE": "natproject.settings",
-        "PYTHONUNBUFFERED": "1",
-        "HOST": HOST,
-        "DATA_DIR": str(data_dir),
-        "FILES_DIR": str(data_dir / "files"),  # which processes of a cluster share
-        "SECRET_KEY": "only-for-tests-" + "x" * 50,
-        "WORKFLOWS_FILE": str(Path(__file__).with_name("workflows.yaml")),
-        "PROBE_WORKFLOW": "1",
-        "PROBE_LOG": str(data_dir / "probe.log"),
-        # All clients of a test have one address, and a test's user does more than people do.
-        **NO_LIMITS,
-        **extra,
-    }
+from tests.support.processes.fork_server import Forked
 
 
 class Child:

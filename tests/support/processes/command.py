@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from tests.support.processes.fork_server import ROOT
+from tests.support.processes.environment import ROOT
 
 
 def run(

@@ -1,5 +1,5 @@
 """A process that has the libraries imported, and forks the processes of servers: it saves most of
-what a start costs.
+what a start costs. Another has the application imported too, for those with the usual settings.
 
 Run as a program it reads requests, a number and an object as JSON in a line each, and answers each
 with its number: to start a program, or to say whether one has ended. It kills what it started when
@@ -19,11 +19,12 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support.processes import application
+from tests.support.processes.environment import ROOT, is_usual
+
 # Of what the application imports, that which is slow, and reads no settings.
 LIBRARIES = """
     twisted.internet.asyncioreactor twisted.internet.endpoints twisted.web.http
@@ -41,13 +42,14 @@ class Forked:
 
     def __init__(self, arguments: list[str], env: Mapping[str, str], log: Path) -> None:
         request = {"start": arguments, "env": dict(env), "log": str(log)}
-        self.pid: int = _fork_server().ask(request)
+        self._server = _server_for(env)
+        self.pid: int = self._server.ask(request)
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
         """Its status, if it has ended: negative is the signal that ended it."""
         if self.returncode is None:
-            self.returncode = _fork_server().ask({"status": self.pid})
+            self.returncode = self._server.ask({"status": self.pid})
         return self.returncode
 
     def wait(self, timeout: float) -> int:
@@ -72,12 +74,13 @@ class Forked:
 class _ForkServer:
     """The process, as those see it who have it start others."""
 
-    def __init__(self) -> None:
+    def __init__(self, env: Mapping[str, str] | None) -> None:
         self._lock = threading.Lock()
         self._asked = 0
         self._process = subprocess.Popen(
-            [sys.executable, "-u", "-m", __name__],
+            [sys.executable, "-u", "-m", __name__, *(["application"] if env else [])],
             cwd=ROOT,
+            env=env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -102,16 +105,22 @@ class _ForkServer:
         self._process.communicate()
 
 
-@cache
-def _fork_server() -> _ForkServer:
-    return _ForkServer()
+# By whether they have the application loaded, with the settings of the first that needed it.
+_servers: dict[bool, _ForkServer] = {}
+
+
+def _server_for(env: Mapping[str, str]) -> _ForkServer:
+    usual = is_usual(env)
+    if usual not in _servers:
+        _servers[usual] = _ForkServer(env if usual else None)
+    return _servers[usual]
 
 
 def close() -> None:
-    """End the fork server of this process, if there is one."""
-    if _fork_server.cache_info().currsize:
-        _fork_server().close()
-        _fork_server.cache_clear()
+    """End the fork servers of this process."""
+    for server in _servers.values():
+        server.close()
+    _servers.clear()
 
 
 def serve() -> list[str] | None:
@@ -164,9 +173,14 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the tests, which then end this
     for library in LIBRARIES.split():
         importlib.import_module(library)
+    loaded = bool(sys.argv[1:])
+    if loaded:
+        application.load()
     gc.collect()
     gc.freeze()  # what was imported is looked through by no collection of what is forked
     program = serve()
     if program is not None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if loaded:
+            application.renew()
         run(program)

@@ -1,0 +1,53 @@
+"""The application in the process that servers are forked from: imported and set up once, with the
+settings of the first; each that is forked then takes its own.
+"""
+
+import asyncio
+import importlib
+import sys
+from typing import Any
+
+import django
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.db import connections
+from django.urls import get_resolver
+
+REACTOR = "twisted.internet.reactor"
+# What answers are made with, which is else imported at the first; and what forgets old settings.
+MODULES = ("chat_app.socket.application", "daphne.cli", "uvicorn.main", "django.test.signals")
+
+
+def load() -> None:
+    """Import the application, and all that its pages and sockets need."""
+    django.setup()
+    for name in MODULES:
+        importlib.import_module(name)
+    get_resolver().url_patterns  # noqa: B018 - imports them
+
+
+def renew() -> None:
+    """Be as a process that has just imported it: with an event loop that no other shares, and with
+    the settings that the environment says now.
+    """
+    _renew_reactor()
+    lazy: Any = settings  # for checkers of types it is what it wraps
+    before = vars(lazy._wrapped)
+    importlib.reload(sys.modules["natproject.settings"])
+    lazy._setup()
+    vars(connections).clear()  # none is open
+    connections.__init__()  # type: ignore[misc]
+    for name, value in vars(lazy._wrapped).items():
+        if name.isupper() and name != "DATABASES" and value != before.get(name):
+            setting_changed.send(None, setting=name, value=value, enter=True)
+
+
+def _renew_reactor() -> None:
+    from twisted.internet import asyncioreactor  # noqa: PLC0415 - imports a reactor
+
+    old = sys.modules.pop(REACTOR)
+    asyncioreactor.install(asyncio.new_event_loop())
+    new: Any = sys.modules[REACTOR]
+    for module in list(sys.modules.values()):
+        for name in [name for name, value in vars(module).items() if value is old]:
+            setattr(module, name, new)

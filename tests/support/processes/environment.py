@@ -1,0 +1,52 @@
+"""The environment of the processes of a server."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from chat_app.settings import ChatSettings
+from tests.support.running_form import CLUSTER
+
+ROOT = Path(__file__).resolve().parents[3]
+HOST = "127.0.0.1"
+NO_LIMITS = {
+    **{name: "none" for name in ChatSettings.model_fields if name.startswith("RATE_")},
+    **{name: "1000000" for name in ChatSettings.model_fields if name.startswith("STREAMS_")},
+    "RUNS_PER_USER": "0",
+}
+
+
+def environment(data_dir: Path, **extra: str) -> dict[str, str]:
+    """Return the whole environment of a child process; nothing of a developer's gets in."""
+    return {
+        "PATH": os.environ["PATH"],
+        "ENV_FILE": os.devnull,
+        "DJANGO_SETTINGS_MODULE": "natproject.settings",
+        "PYTHONUNBUFFERED": "1",
+        "HOST": HOST,
+        "DATA_DIR": str(data_dir),
+        "FILES_DIR": str(data_dir / "files"),  # which processes of a cluster share
+        "SECRET_KEY": "only-for-tests-" + "x" * 50,
+        "WORKFLOWS_FILE": str(Path(__file__).with_name("workflows.yaml")),
+        "PROBE_WORKFLOW": "1",
+        "PROBE_LOG": str(data_dir / "probe.log"),
+        # All clients of a test have one address, and a test's user does more than people do.
+        **NO_LIMITS,
+        **extra,
+    }
+
+
+# What differs from server to server.
+_OWN = {"DATA_DIR", "FILES_DIR", "PORT", "PROBE_LOG", "DATABASE_URL", "REDIS_URL"}
+# Read when they are needed, and not before.
+_LATER = {"PARK_AFTER", "MAX_BLOCKING"}
+
+
+def is_usual(env: Mapping[str, str]) -> bool:
+    """Whether a process with it imports and sets up what nearly all do."""
+    form = {bool(env.get(name)) for name in ("DATABASE_URL", "REDIS_URL")}
+    return form == {CLUSTER} and _shared(env) == _shared(environment(ROOT))
+
+
+def _shared(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name not in _OWN | _LATER}
