@@ -1,7 +1,8 @@
 """From the log to the items of the page, however the log is cut for reading."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any, TypeVar
 
 import pytest
 from django.contrib.auth.models import User
@@ -14,6 +15,7 @@ from sessions_app.storage.run_text import fold
 from sessions_app.workflows.prompts import BinaryPrompt, Option, TextPrompt
 from tests.support.database.stored_log import StoredLog
 
+T = TypeVar("T")
 pytestmark = pytest.mark.django_db
 
 
@@ -71,58 +73,54 @@ def test_a_run_that_ends_while_a_part_is_read_leaves_no_half_of_its_text(
     log.text(run, "one ", "two ", "three ")
     log.step(run, "look")
     log.text(run, "four ", "five")
-    reads = 0
 
-    def ended_before(number: int) -> list[tuple[str, str]]:
-        nonlocal reads
-        reads = 0
-
-        def execute(proceed: Callable[..., Any], *query: Any) -> Any:
-            nonlocal reads
-            reads += 1
-            if reads == number:
-                fold(run.id, run.conversation_id)
-            return proceed(*query)
-
-        with connection.execute_wrapper(execute):
-            found = items(log, **where)
+    def read() -> list[tuple[str, str]]:
+        found = items(log, **where)
         return [(item.dom_id, item.text) for item in found if isinstance(item, TextSegment)]
 
-    whole = ended_before(0)
+    whole = read()
     assert whole
     assert set(whole) <= {("i3", "one two three "), ("i7", "four five")}
-    for number in range(1, reads + 1):
-        with transaction.atomic():
-            assert ended_before(number) == whole, f"before read {number}"
-            transaction.set_rollback(True)
+    for found in with_between(read, lambda: fold(run.id, run.conversation_id)):
+        assert found == whole
 
 
 def test_a_run_that_ends_while_a_page_is_read_is_not_done_without_its_text(log: StoredLog) -> None:
     run = log.message()
-    reads = 0
 
-    def ended_before(number: int) -> tuple[str, bool]:
-        nonlocal reads
-        reads = 0
-
-        def execute(proceed: Callable[..., Any], *query: Any) -> Any:
-            nonlocal reads
-            reads += 1
-            if reads == number:
-                log.text(run, "well")
-                log.end(run)
-            return proceed(*query)
-
-        with connection.execute_wrapper(execute):
-            page = read_page(log.conversation.owner_id, log.conversation.conversation_id)
+    def read() -> tuple[str, bool]:
+        page = read_page(log.conversation.owner_id, log.conversation.conversation_id)
         said = any(isinstance(item, TextSegment) for item in page.transcript.items)
         return page.state.name, said
 
-    assert ended_before(0) == ("working", False)
-    for number in range(1, reads + 1):
-        with transaction.atomic():
-            assert ended_before(number) != ("completed", False), f"before read {number}"
+    def end() -> None:
+        log.text(run, "well")
+        log.end(run)
+
+    assert read() == ("working", False)
+    for found in with_between(read, end):
+        assert found != ("completed", False)
+
+
+def with_between(read: Callable[[], T], other: Callable[[], object]) -> Iterator[T]:
+    """What `read` finds with something else done before its first query, its second, and so on."""
+    asked = 0
+
+    def execute(proceed: Callable[..., Any], *query: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == number:
+            other()
+        return proceed(*query)
+
+    for number in count(1):
+        asked = 0
+        with transaction.atomic(), connection.execute_wrapper(execute):
+            found = read()
             transaction.set_rollback(True)
+        yield found
+        if asked <= number:
+            break
 
 
 def test_the_texts_of_two_runs_do_not_cut_each_other(log: StoredLog) -> None:
