@@ -7,6 +7,8 @@ from tests.browser.chat_page import begin, card, connected, state
 from tests.browser.test_looks import assert_accessible
 from tests.support.browser import Console, OpenPage
 
+# What the browser says to a tab that somebody comes back to.
+SEEN_AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
 
 
@@ -55,6 +57,26 @@ def test_another_tab_says_so_keeps_what_is_typed_and_has_the_way_back(
     state(other, "cancelled")
     expect(other.locator("#text")).to_have_value("half a sent")
     expect(card(other)).to_have_count(0)
+
+
+def test_a_tab_that_says_so_comes_back_once_it_was_undone_in_another(
+    open_page: OpenPage, console: Console
+) -> None:
+    console.allow("status of 404")
+    page = open_page("/c/")
+    begin(page, "echo plum")
+    state(page, "completed")
+    other = page.context.new_page()
+    other.goto(page.url)
+    connected(other)
+    page.locator("#list summary").click()
+    page.locator("#list").get_by_role("button", name="Delete").click()
+    expect(other.get_by_role("heading")).to_have_text("This conversation is deleted")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".user .bubble")).to_have_text("echo plum")
+    expect(other.get_by_role("heading")).to_have_text("This conversation is deleted")
+    other.evaluate(SEEN_AGAIN)
+    expect(other.locator(".user .bubble")).to_have_text("echo plum")
 
 
 def test_without_script_a_conversation_is_deleted_and_had_back(
