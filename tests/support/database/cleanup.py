@@ -1,18 +1,24 @@
-"""What a test leaves on PostgreSQL is gone before the next one."""
+"""What a test leaves in the database is gone before the next one."""
 
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.management.color import no_style
 from django.db import connection
 from django.db.backends.signals import connection_created
+from django.test import TransactionTestCase
 
 from tests.support.running_form import CLUSTER
 
 # Django empties the tables of its own models only; these are another's, in an order that foreign
 # keys allow.
 QUEUE = ("events", "periodic_defers", "jobs", "workers")
+
+# These say what there is in the code. Django makes them anew after each test, which takes longer
+# than most tests.
+KEPT = {"auth_permission", "django_content_type"}
 
 # The connections of this process's threads, without those of Procrastinate's pool.
 opened: list[tuple[threading.Thread, Any]] = []
@@ -24,6 +30,15 @@ def _remember(connection: Any, **_: Any) -> None:
 
 
 connection_created.connect(_remember)
+
+
+def _empty_tables(_: TransactionTestCase) -> None:
+    tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
+    flush = connection.ops.sql_flush(no_style(), [name for name in tables if name not in KEPT])
+    connection.ops.execute_sql_flush(flush)
+
+
+TransactionTestCase._fixture_teardown = _empty_tables  # type: ignore[attr-defined] # its types leave it out
 
 
 def close_orphans() -> None:
