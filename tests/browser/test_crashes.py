@@ -15,6 +15,10 @@ from tests.browser.chat_page import (
 )
 from tests.support.server import Server
 
+pytestmark = pytest.mark.every_form(
+    reason="its page follows runs of other processes, and all of them die"
+)
+
 
 def answer(page: Page, text: str) -> None:
     """Answer the only card by its text field."""

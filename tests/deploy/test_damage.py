@@ -27,6 +27,8 @@ EVENTS = "sessions_app_event"
 NO_GROWTH = (1, resource.RLIM_INFINITY)
 DOCTOR = """
 from django.core.management import execute_from_command_line
+
+pytestmark = pytest.mark.every_form(reason="the other form has another database")
 execute_from_command_line(["manage.py", "doctor", "--json"])
 """
 

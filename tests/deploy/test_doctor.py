@@ -31,7 +31,10 @@ from tests.support.running_form import CLUSTER
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.every_form(reason="there is more to look at"),
+    pytest.mark.django_db(transaction=True),
+]
 
 cluster_only = pytest.mark.cluster_only("one process has no queue and no Redis")
 MINUTE_AGO = timezone.now() - timedelta(minutes=1)

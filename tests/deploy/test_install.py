@@ -15,6 +15,8 @@ from tests.support.host_project.project import Project, build_wheel
 from tests.support.host_project.site import Site, served
 from tests.support.processes.environment import ROOT
 
+pytestmark = pytest.mark.every_form(reason="its project has workers there")
+
 # The second one is served with settings of its own, the others with none at all.
 CHOSEN = '{"BASE_TEMPLATE": "host.html", "SIGN_OUT_URL": "logout"}'
 SERVERS = {"daphne": {}, "uvicorn": {"HITL": CHOSEN}, "runserver": {}}

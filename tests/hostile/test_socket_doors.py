@@ -25,6 +25,8 @@ from tests.hostile.attack.throwing import check_log, in_order, spread
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
+pytestmark = pytest.mark.every_form(reason="the other database takes other texts")
+
 # What a handshake is asked for beside its query.
 HEADERS = (
     *("Host", "Cookie", "Origin", "Authorization", "X-API-Key", "User-Agent", "X-Forwarded-For"),

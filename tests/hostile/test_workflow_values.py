@@ -13,6 +13,8 @@ from tests.support.received_frames import Frame
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
+pytestmark = pytest.mark.every_form(reason="the other database takes other texts")
+
 # How a run comes to rest, by what the workflow does with an entry.
 RESTS = {"say": {"completed"}, "raise": {"failed"}, "return": {"completed"}, "ask": {"waiting"}}
 # A trace of the log that is the workflow's own doing.

@@ -4,10 +4,14 @@ import json
 from html import unescape
 from typing import Any
 
+import pytest
+
 from tests.hostile.attack.entries import entries
 from tests.http.client import Http
 from tests.support.server import Server
 from tests.support.websocket import WsClient
+
+pytestmark = pytest.mark.every_form(reason="the other database takes other texts")
 
 NUL = "a\0b"
 STORED = "a\ufffdb"

@@ -8,6 +8,8 @@ from tests.inbox.people import make_group
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
+pytestmark = pytest.mark.every_form(reason="what one does, others hear through another process")
+
 PEOPLE = 100
 
 

@@ -11,6 +11,8 @@ from tests.inbox.people import leave_groups, make_group
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
 
+pytestmark = pytest.mark.every_form(reason="what one does, others hear through another process")
+
 PHONE: dict[str, Any] = {
     "viewport": {"width": 320, "height": 640},
     "has_touch": True,

@@ -15,6 +15,9 @@ UVICORN = os.environ.get("WEB_SERVER") == "uvicorn"
 # Fixtures that start a server, and those that look at it with a browser.
 SERVED = {"server", "new_server", "shared", "attacked", "backend"}
 BROWSED = {"page", "open_page"}
+# Folders of tests that ask a web process, for which it is one who hosts the runs: their servers run
+# in the local form, but for those that say why not.
+DOORS = {"browser", "deploy", "hostile", "http", "inbox", "page", "security"}
 # Folders of tests whose servers are there to host runs and to be killed, whoever serves them.
 HOSTING = {"runtime", "page"}
 
@@ -27,7 +30,7 @@ def belongs(item: pytest.Item) -> bool:
     """
     fixtures = set(getattr(item, "fixturenames", ()))
     marks = {mark.name for mark in item.iter_markers()}
-    if UVICORN and not (fixtures & SERVED and _is_of_the_web(item)):
+    if UVICORN and not (fixtures & SERVED and _folder(item) not in HOSTING):
         return False
     if UVICORN and (fixtures & BROWSED or marks & {"formless", "daphne_only"}):
         return False
@@ -35,9 +38,12 @@ def belongs(item: pytest.Item) -> bool:
         return "cluster_only" not in marks
     if "cluster_only" in marks:
         return True
-    stored = bool(fixtures & (SERVED | {"transactional_db"})) or "django_db" in marks
-    return stored and not marks & {"formless", "local_only"}
+    if marks & {"formless", "local_only"}:
+        return False
+    if fixtures & SERVED:
+        return _folder(item) not in DOORS or "every_form" in marks
+    return "transactional_db" in fixtures or "django_db" in marks
 
 
-def _is_of_the_web(item: pytest.Item) -> bool:
-    return item.path.relative_to(TESTS).parts[0] not in HOSTING
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).parts[0]

@@ -11,6 +11,8 @@ import pytest
 from tests.http.client import Http, Stream
 from tests.support.server import Response, Server
 
+pytestmark = pytest.mark.every_form(reason="what waits is hosted by another process")
+
 
 def values(stream: Stream) -> Iterator[str]:
     """What the run says, as it comes."""

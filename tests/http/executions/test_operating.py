@@ -2,8 +2,12 @@
 
 from uuid import UUID, uuid4
 
+import pytest
+
 from tests.http.client import Http
 from tests.support.server import Server
+
+pytestmark = pytest.mark.every_form(reason="what it operates on is hosted by another process")
 
 YES = {"type": "text", "text": "yes"}
 

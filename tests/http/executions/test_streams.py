@@ -12,6 +12,8 @@ from tests.http.client import Event, Http, chat, chunk_text
 from tests.support.server import STOPPED, Server
 from tests.support.websocket import WsClient
 
+pytestmark = pytest.mark.every_form(reason="its streams come from other processes")
+
 SUSPEND = """
     UPDATE sessions_app_event SET type = 'run', payload = '{"status": "suspended"}'
     WHERE sequence = (SELECT max(sequence) FROM sessions_app_event WHERE type = 'step')

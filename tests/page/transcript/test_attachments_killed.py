@@ -9,9 +9,13 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+import pytest
+
 from tests.http.client import Http
 from tests.runtime.hosting.test_crashes import completed, socket
 from tests.support.server import Server
+
+pytestmark = pytest.mark.every_form(reason="a worker reads what a web process has written")
 
 SIZE = 300_000
 AT_ONCE = 4
