@@ -1,5 +1,5 @@
 # make run: the application. make cluster: the same on PostgreSQL and Redis, as many processes.
-# make test: every check. PYTHON=… names another interpreter.
+# make test: every check but the tests that take long; make test-long: those too. PYTHON=… names another interpreter.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ CHAINLIT ?= .venv-chainlit
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist worksteal
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
-.PHONY: run cluster test format messages bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
+.PHONY: run cluster test test-long format messages bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -33,6 +33,10 @@ test: $(VENV)/test.stamp chromium
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 	@$(BIN)/python -m tests.services pytest $(SIDE_BY_SIDE)
 	@WEB_SERVER=uvicorn $(BIN)/python -m pytest $(SIDE_BY_SIDE)
+
+# The same, with the tests that take long: crash matrix, scale, hostile input at every door.
+test-long:
+	@LONG=1 $(MAKE) --no-print-directory test
 
 format: $(VENV)/test.stamp
 	@$(BIN)/ruff check --quiet --fix .

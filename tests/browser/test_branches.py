@@ -125,6 +125,7 @@ def test_another_tab_shows_the_new_branch_and_keeps_its_draft(page: Page) -> Non
     expect(other.locator("#text")).to_have_value("a draft")
 
 
+@pytest.mark.long
 def test_an_older_branch_stays_while_another_tab_goes_on(page: Page) -> None:
     three_messages(page)
     edit(page, "echo b", "echo b2")
@@ -170,6 +171,7 @@ def test_editing_outlives_a_reload(page: Page) -> None:
     expect(page.locator("#text")).to_have_value("a draft")
 
 
+@pytest.mark.long
 def test_what_is_edited_without_a_connection_is_sent_once_when_it_is_back(
     page: Page, server: Server
 ) -> None:
@@ -183,6 +185,7 @@ def test_what_is_edited_without_a_connection_is_sent_once_when_it_is_back(
     versions(page, "2 of 2")
 
 
+@pytest.mark.long
 def test_all_of_it_works_without_the_script(page: Page, open_page: OpenPage) -> None:
     three_messages(page)
     plain = open_page(page.url, java_script_enabled=False)

@@ -26,6 +26,7 @@ def to_top(page: Page) -> None:
     page.locator("#scroller").evaluate("scroller => { scroller.scrollTop = 0; }")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("width", "height"), SHORT)
 def test_the_controls_of_a_question_are_in_sight_on_a_short_screen(
     open_page: OpenPage, width: int, height: int

@@ -25,6 +25,7 @@ def assert_accessible(page: Page) -> None:
     assert results.violations_count == 0, results.generate_report()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_has_an_accessibility_fault(
     open_page: OpenPage, server: Server, scheme: str
@@ -48,6 +49,7 @@ def test_no_page_has_an_accessibility_fault(
     assert_accessible(open_page("/sign-in/?link=failed", user=None, color_scheme=scheme))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [320, 360, 768, 1920])
 def test_nothing_is_wider_than_the_screen(open_page: OpenPage, width: int) -> None:
     page = open_page("/c/", viewport={"width": width, "height": 740})
@@ -87,6 +89,7 @@ def test_the_list_is_a_drawer_on_a_small_screen(open_page: OpenPage) -> None:
     expect(link).not_to_be_visible()
 
 
+@pytest.mark.long
 def test_nothing_that_is_written_runs(page: Page, server: Server) -> None:
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))

@@ -14,6 +14,7 @@ pytestmark = [
 SEED, SECONDS, USERS = 52, 12, 8
 
 
+@pytest.mark.long
 async def test_one_process_comes_through_it_all(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

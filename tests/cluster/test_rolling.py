@@ -18,6 +18,7 @@ pytestmark = [
 FIRST = 300
 
 
+@pytest.mark.long
 async def test_a_rolling_restart_loses_nothing_and_clients_only_come_back(cluster: Cluster) -> None:
     try:
         async with Workload(cluster, 12, seed=4, first=FIRST) as workload:

@@ -136,6 +136,7 @@ def test_a_start_says_what_is_wrong_with_postgresql(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["-m daphne", "-m uvicorn"])
 def test_a_web_process_ends_without_postgresql(tmp_path: Path, command: str) -> None:
     url = f"postgresql://chat:hidden@{HOST}:{free_port()}/chat"
@@ -148,6 +149,7 @@ def test_a_web_process_ends_without_postgresql(tmp_path: Path, command: str) -> 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_without_redis_it_starts_with_a_warning(tmp_path: Path, postgresql: PostgreSQL) -> None:
     redis = Redis(tmp_path)
     code = (

@@ -68,6 +68,7 @@ def test_doctor_finds_that_the_disk_takes_nothing(server: Server) -> None:
     assert found["writes"]["level"] == "wrong", found["writes"]
 
 
+@pytest.mark.long
 def test_a_database_that_takes_no_writes_is_said_until_it_does(new_server: NewServer) -> None:
     """Somebody has locked it, or its disk is full."""
     faults = [(new_server(), locked)] + ([] if CLUSTER else [(new_server(), full)])
@@ -81,6 +82,7 @@ def test_a_database_that_takes_no_writes_is_said_until_it_does(new_server: NewSe
         status_of(server, 200)
 
 
+@pytest.mark.long
 @pytest.mark.local_only("SQLite's own file")
 def test_a_full_disk_is_said_on_pages_and_what_can_be_read_is_read(new_server: NewServer) -> None:
     server = new_server()
@@ -101,6 +103,7 @@ def test_a_full_disk_is_said_on_pages_and_what_can_be_read_is_read(new_server: N
     assert ann.generate("echo more", conversation_id="c1").status == 200
 
 
+@pytest.mark.long
 @pytest.mark.local_only("SQLite's own file")
 def test_a_start_on_a_full_disk_says_what_to_do(new_server: NewServer) -> None:
     server = new_server(start=False)

@@ -254,6 +254,7 @@ def test_a_worker_counts_by_its_heartbeats() -> None:
     assert line.startswith("wrong: default: 0 queued, 1 running, 1 stalled")
 
 
+@pytest.mark.long
 def test_work_gets_through_from_end_to_end(server: Server) -> None:
     """Also from a program beside the server, and nothing of it is left."""
     done = run("manage.py", "doctor", "--end-to-end", "--json", env=server.environment)
@@ -263,6 +264,7 @@ def test_work_gets_through_from_end_to_end(server: Server) -> None:
     assert server.rows("SELECT * FROM sessions_app_hostlease") == []
 
 
+@pytest.mark.long
 @cluster_only
 async def test_a_worker_that_is_full_of_waiting_runs_takes_new_work(new_server: NewServer) -> None:
     server = new_server(worker_options=("--concurrency", "2"), PARK_AFTER="3600")

@@ -33,6 +33,7 @@ def get(server: Server, path: str, **headers: str) -> Response:
     return found
 
 
+@pytest.mark.long
 async def test_https_is_all_there_is(server: Server) -> None:
     plain = get(server, "/sign-in/?next=/c/x/", Host=NAME)
     assert plain.status == 301

@@ -144,6 +144,7 @@ async def ask(made: Made, name: str, first: int, second: int) -> None:
                 assert client.text() == f"from {second}"
 
 
+@pytest.mark.long
 async def test_any_process_may_die_and_all_may_be_restarted(made: Made) -> None:
     first, second = made.port + 1, made.port + 2
     await asyncio.to_thread(made.says, "(Stop: )")
@@ -224,6 +225,7 @@ def served(server: Server) -> None:
     pytest.fail(f"{server.url} is not well")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_running(made: Made, number: signal.Signals) -> None:
     made.says("(Stop: )")
@@ -235,6 +237,7 @@ def test_nothing_is_left_running(made: Made, number: signal.Signals) -> None:
     assert made.process.returncode == (-9 if number == signal.SIGKILL else 0), made.output
 
 
+@pytest.mark.long
 def test_nothing_is_left_without_the_process_manager(made: Made) -> None:
     made.says("(Stop: )")
     family = made.family()

@@ -60,6 +60,7 @@ def page_text(client: OpenerDirector, url: str) -> tuple[str, str]:
         return answer.url, answer.read().decode()
 
 
+@pytest.mark.long
 def test_the_printed_link_signs_in_once(tmp_path: Path) -> None:
     port = free_port()
     with serving(tmp_path, port) as link:
@@ -72,6 +73,7 @@ def test_the_printed_link_signs_in_once(tmp_path: Path) -> None:
         assert "sign_in_link" in page
 
 
+@pytest.mark.long
 def test_the_next_start_prints_another_link(tmp_path: Path) -> None:
     port = free_port()
     with serving(tmp_path, port) as link:
@@ -134,6 +136,7 @@ def test_a_secret_is_made_once_and_kept_private(
     assert (tmp_path / "new" / "secret_key").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.long
 def test_a_link_makes_a_plain_user_or_an_administrator(new_server: NewServer) -> None:
     server = new_server(start=False)
     assert "/sign-in/link/?sesame=" in manage(server.environment, "sign_in_link", "carla").stdout

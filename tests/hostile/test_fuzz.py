@@ -198,6 +198,7 @@ def requests(draw: st.DrawFn) -> Request:
     return Request("fuzz", path + query, method, headers, draw(bodies).encode())
 
 
+@pytest.mark.long
 def test_a_request_is_answered(attacked: Server) -> None:
     @effort("http")
     @given(requests())
@@ -209,6 +210,7 @@ def test_a_request_is_answered(attacked: Server) -> None:
     assert Http(attacked).generate("echo well").json() == {"value": "well"}
 
 
+@pytest.mark.long
 @pytest.mark.formless
 def test_markdown_never_runs() -> None:
     @effort("markdown")

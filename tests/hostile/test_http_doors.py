@@ -111,6 +111,7 @@ def user_of(page: Page) -> str:
     return "admin" if page.template.startswith(("admin", "monitor")) else "ann"
 
 
+@pytest.mark.long
 def test_a_path_may_hold_anything(attacked: Server, known: dict[str, str]) -> None:
     doors = [(page, name) for page in sorted(pages(), key=str) for name in page.parameters]
     chat = [door for door in doors if not door[0].template.startswith("admin")]
@@ -129,6 +130,7 @@ def test_a_path_may_hold_anything(attacked: Server, known: dict[str, str]) -> No
     )
 
 
+@pytest.mark.long
 def test_a_query_may_hold_anything(attacked: Server, known: dict[str, str]) -> None:
     doors = [page for page in sorted(pages(), key=str) if not page.template.startswith("sign-out")]
     names = looked_up("GET") | ELSEWHERE
@@ -145,6 +147,7 @@ def test_a_query_may_hold_anything(attacked: Server, known: dict[str, str]) -> N
     )
 
 
+@pytest.mark.long
 def test_a_list_of_the_admin_may_be_asked_for_anything(attacked: Server) -> None:
     doors = [
         (path, name)
@@ -160,6 +163,7 @@ def test_a_list_of_the_admin_may_be_asked_for_anything(attacked: Server) -> None
     )
 
 
+@pytest.mark.long
 def test_a_form_of_the_chat_may_hold_anything(attacked: Server, known: dict[str, str]) -> None:
     good = {"text": "echo x", "workflow": "probe", "value": "none of these"}
     known = known | {"conversation_id": "forms"}
@@ -181,6 +185,7 @@ def test_a_form_of_the_chat_may_hold_anything(attacked: Server, known: dict[str,
     )
 
 
+@pytest.mark.long
 def test_a_form_of_django_may_hold_anything(attacked: Server) -> None:
     doors = [*forms()]
     assert {"/sign-in/", "/admin/login/"} < {path for path, *_ in doors}
@@ -221,6 +226,7 @@ def form_request(door: str, path: str, fields: dict[str, Any], user: str | None 
     return Request(door, path, "POST", {"Content-Type": FORM}, form(fields), user)
 
 
+@pytest.mark.long
 def test_the_interface_may_be_sent_anything(attacked: Server, known: dict[str, str]) -> None:
     document = json.loads(send(attacked, Request("", "/openapi.json")).text)
     # A DELETE stops the run that it names, as it should; what waits is to go on waiting.
@@ -259,6 +265,7 @@ def api_requests(document: Any, path: str, method: str, operation: Any) -> Itera
             yield Request(entry, url, "POST", content, text.encode("latin-1"))
 
 
+@pytest.mark.long
 def test_a_header_may_hold_anything(attacked: Server, known: dict[str, str]) -> None:
     data = b'{"input_message": "echo x"}'
     bases = [

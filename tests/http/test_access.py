@@ -153,6 +153,7 @@ def test_monitoring_is_for_staff(server: Server) -> None:
     assert Http(server, "admin").get("/monitor/users").json()["users"] == []
 
 
+@pytest.mark.long
 def test_monitoring_shows_the_live_builders(server: Server) -> None:
     stops = [
         Http(server, user, workflow="expense_approval").generate("Taxi, 20 EUR").json()

@@ -78,6 +78,7 @@ def test_real_answers_are_as_it_says(server: Server, document: Json) -> None:
     check(document, "/monitor/users", "get", monitor)
 
 
+@pytest.mark.long
 def test_its_page_works_under_the_content_security_policy(open_page: OpenPage) -> None:
     page = open_page("/docs")
     page.locator("#operations-Runs-generate").click()

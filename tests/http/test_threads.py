@@ -6,6 +6,8 @@ import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import pytest
+
 from tests.http.client import Http, chat
 from tests.support.server import HOST, USERS, Server
 
@@ -29,6 +31,7 @@ def wait_for_result(server: Server, user: str) -> http.client.HTTPConnection:
     return connection
 
 
+@pytest.mark.long
 def test_what_waits_keeps_no_thread(server: Server) -> None:
     with ExitStack() as opened:
         for number in range(EACH):

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.every_form(reason="what one does, others hear through a
 PEOPLE = 100
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 async def test_each_hears_that_it_is_gone(server: Server) -> None:
     people = server.create_users(PEOPLE)

@@ -143,6 +143,7 @@ def test_without_the_switches_a_page_does_nothing_for_it(
     assert ("waiting=inbox" in sockets[0]) == (path == "/inbox/")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("paths", [("/c/", "/inbox/"), ("/inbox/", "/c/"), ("/p/", "/c/")])
 def test_of_two_tabs_that_are_hidden_one_tells_each_question_once(
     page: Page, server: Server, paths: tuple[str, str]
@@ -162,6 +163,7 @@ def test_of_two_tabs_that_are_hidden_one_tells_each_question_once(
     assert wait_until_told(1, tabs[1]) == [[third, *words]]
 
 
+@pytest.mark.long
 def test_nothing_is_told_while_a_page_is_in_view(page: Page, server: Server) -> None:
     switch_on(page)
     hidden = opened(page, "/inbox/")

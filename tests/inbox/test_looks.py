@@ -46,6 +46,7 @@ def entry(page: Page, words: str) -> Locator:
     return page.locator(".entry", has_text=words)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
 def test_no_fault_at_any_size(
@@ -70,6 +71,7 @@ def test_no_fault_at_any_size(
         assert_fits(page)
 
 
+@pytest.mark.long
 def test_keys_are_enough(page: Page, open_page: OpenPage, server: Server) -> None:
     begin(page, "assign managers days=1 due=60")
     state(page, "waiting")
@@ -130,6 +132,7 @@ def test_one_answer_for_several(open_page: OpenPage, server: Server) -> None:
     assert_fits(inbox)
 
 
+@pytest.mark.long
 def test_pages(open_page: OpenPage, server: Server) -> None:
     ask(server, *(f"days={number} due={60 + number}" for number in range(MOST + 2)))
     inbox = inbox_of(open_page, MOST)

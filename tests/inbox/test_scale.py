@@ -33,6 +33,7 @@ def look(user: User) -> None:
     assert sidebar(user.pk).waiting
 
 
+@pytest.mark.long
 def test_it_opens_as_with_ten(monkeypatch: pytest.MonkeyPatch) -> None:
     boss = User.objects.create_user("boss")
     group = Group.objects.create(name="managers")

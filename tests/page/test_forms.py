@@ -53,6 +53,7 @@ def test_what_is_wrong_is_said_at_its_field_and_what_was_typed_stays(narrow: Pag
     expect(page.locator(".question .details")).to_contain_text("Care of a child")
 
 
+@pytest.mark.long
 def test_without_the_script_too(page: Page, open_page: OpenPage, console: Console) -> None:
     console.allow("status of 422")
     begin(page, "prompt form")
@@ -109,6 +110,7 @@ def test_a_proposal_is_rejected_whatever_its_fields_have(page: Page) -> None:
     expect(page.locator(".question .outcome")).to_have_text("Do not order")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("asked", ["form", "proposal"])
 def test_axe_finds_nothing(open_page: OpenPage, theme: str, asked: str) -> None:

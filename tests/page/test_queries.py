@@ -41,6 +41,7 @@ def test_a_page_takes_at_most_twelve_queries(rounds: int, branched: bool) -> Non
     assert len(queries) <= 12, "\n".join(query["sql"][:200] for query in queries)
 
 
+@pytest.mark.long
 def test_runs_that_complete_while_a_page_asks_take_no_more_queries() -> None:
     """Many that go on beside each other, so that the page begins inside the text of each."""
     ann = User.objects.create_user("ann")

@@ -50,6 +50,7 @@ def test_one_button_answers_all_or_none(page: Page, server: Server, console: Con
     assert_page_is_log(page, server)
 
 
+@pytest.mark.long
 def test_without_the_script_too(
     page: Page, open_page: OpenPage, server: Server, console: Console
 ) -> None:

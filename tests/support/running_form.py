@@ -11,6 +11,8 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 CLUSTER = bool(os.environ.get("DATABASE_URL"))
+# Whether those that take long are run too.
+LONG = bool(os.environ.get("LONG"))
 UVICORN = os.environ.get("WEB_SERVER") == "uvicorn"
 # Fixtures that start a server, and those that look at it with a browser.
 SERVED = {"server", "new_server", "shared", "attacked", "backend"}
@@ -30,6 +32,8 @@ def belongs(item: pytest.Item) -> bool:
     """
     fixtures = set(getattr(item, "fixturenames", ()))
     marks = {mark.name for mark in item.iter_markers()}
+    if "long" in marks and not LONG:
+        return False
     if UVICORN and not (fixtures & SERVED and _folder(item) not in HOSTING):
         return False
     if UVICORN and (fixtures & BROWSED or marks & {"formless", "daphne_only"}):

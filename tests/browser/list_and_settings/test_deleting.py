@@ -12,6 +12,7 @@ SEEN_AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_conversation_is_deleted_by_keys_and_had_back(open_page: OpenPage, scheme: str) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 640}, color_scheme=scheme)
@@ -33,6 +34,7 @@ def test_a_conversation_is_deleted_by_keys_and_had_back(open_page: OpenPage, sch
     expect(page.locator(".deleted")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_another_tab_says_so_keeps_what_is_typed_and_has_the_way_back(
     open_page: OpenPage,
 ) -> None:
@@ -79,6 +81,7 @@ def test_a_tab_that_says_so_comes_back_once_it_was_undone_in_another(
     expect(other.locator(".user .bubble")).to_have_text("echo plum")
 
 
+@pytest.mark.long
 def test_without_script_a_conversation_is_deleted_and_had_back(
     open_page: OpenPage, console: Console
 ) -> None:

@@ -47,6 +47,7 @@ def choose(page: Page, *labels: str) -> None:
     page.get_by_role("button", name="Save").click()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("script", [True, False])
 def test_theme_and_size_are_chosen_and_hold_against_the_system(
     open_page: OpenPage, script: bool
@@ -93,6 +94,7 @@ def test_the_enter_key_breaks_the_line_where_that_is_chosen(open_page: OpenPage)
     expect(field).to_have_value("")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("locale", "waits", "answered", "done", "stop"),
     [
@@ -121,6 +123,7 @@ def test_a_question_is_walked_through_in_a_language(
     expect(page.locator("#composer-error")).to_contain_text("32.001" if locale < "j" else "32,001")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [320, 1280])
 @pytest.mark.parametrize("direction", ["ltr", "rtl"])
 def test_nothing_lies_over_another_in_either_direction(

@@ -14,6 +14,7 @@ from tests.support.server import Server
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_what_waits_is_in_the_list_and_on_an_empty_page(open_page: OpenPage, scheme: str) -> None:
     page = open_page("/c/", color_scheme=scheme)
@@ -53,6 +54,7 @@ def test_an_empty_page_is_read_from_its_beginning_and_the_message_of_another_tab
     )
 
 
+@pytest.mark.long
 def test_the_menu_opens_by_keys_and_stays_open_while_the_list_changes(
     page: Page, server: Server
 ) -> None:
@@ -78,6 +80,7 @@ def test_without_script_a_conversation_is_exported(open_page: OpenPage) -> None:
     assert "> echo plum" in Path(download.value.path()).read_text()
 
 
+@pytest.mark.long
 def test_a_conversation_is_renamed_by_keys_and_other_tabs_follow(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 640})
     begin(page, "echo plum")

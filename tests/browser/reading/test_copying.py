@@ -40,6 +40,7 @@ def test_code_is_copied_as_it_was_written(page: Page) -> None:
     expect(button).to_be_focused()
 
 
+@pytest.mark.long
 def test_code_that_was_cut_because_it_is_long_is_copied_whole(page: Page) -> None:
     code = "".join(f"value_{number} = {number}  # a line\n" for number in range(900))
     answered(page, f"```python\n{code}```\n\n```python\nother\n```")

@@ -73,6 +73,7 @@ def watched(page: Page) -> Iterator[Cost]:
     cost.nodes = after["Nodes"] - before["Nodes"]
 
 
+@pytest.mark.long
 def test_the_end_of_a_long_answer_costs_as_little_as_its_beginning(page: Page) -> None:
     begin(page, "report 150000 4000 5")
     for _ in range(2):  # it has caught up
@@ -109,6 +110,7 @@ RAW = """() => {
 }"""
 
 
+@pytest.mark.long
 def test_no_mark_is_shown_before_it_is_whole(page: Page, server: Server) -> None:
     page.goto("/c/")
     page.evaluate(RAW)
@@ -128,6 +130,7 @@ def test_what_is_held_back_is_shown_when_no_more_comes(page: Page) -> None:
     state(page, "cancelled")
 
 
+@pytest.mark.long
 def test_a_long_answer_is_the_same_after_a_reload(page: Page, server: Server) -> None:
     begin(page, "report 20000 1000 2")
     state(page, "completed")

@@ -54,6 +54,7 @@ def scroll_up(page: Page, by: int) -> None:
     page.wait_for_timeout(300)
 
 
+@pytest.mark.long
 def test_who_reads_above_is_told_of_new_text_and_is_not_moved(page: Page) -> None:
     newer = page.get_by_role("button", name="New text")
     begin(page, "report 6000 1400 5")
@@ -95,6 +96,7 @@ def test_who_comes_to_the_end_is_told_no_more(page: Page) -> None:
     expect(newer).not_to_be_visible()
 
 
+@pytest.mark.long
 def test_what_was_before_is_loaded_when_one_comes_near_and_nothing_moves(page: Page) -> None:
     begin(page, "step 120")
     state(page, "completed")
@@ -123,6 +125,7 @@ def test_what_was_before_is_loaded_when_one_comes_near_and_nothing_moves(page: P
     assert len(firsts) == 242
 
 
+@pytest.mark.long
 def test_a_short_page_is_filled(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 1280, "height": 6000})
     begin(page, "step 40")
@@ -147,6 +150,7 @@ def test_an_earlier_part_that_does_not_come_is_said_and_can_be_asked_for(
     expect(page.locator("#items > *")).to_have_count(82)
 
 
+@pytest.mark.long
 def test_without_the_script_there_is_a_link(open_page: OpenPage, page: Page) -> None:
     begin(page, "step 40")
     state(page, "completed")

@@ -1,5 +1,6 @@
 """A question on the page: asked, kept, answered, in one tab and in several."""
 
+import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.chat_page import answer, assert_page_is_log, begin, card, connected, say, state
@@ -36,6 +37,7 @@ def test_the_field_of_a_card_that_was_folded_is_as_high_as_the_first(page: Page)
     assert heights[0] == heights[1]
 
 
+@pytest.mark.long
 def test_many_questions_in_a_row_are_answered_by_their_buttons(page: Page, server: Server) -> None:
     begin(page, "approve 5")
     for number in range(1, 6):
@@ -181,6 +183,7 @@ def test_the_title_and_the_list_say_who_needs_you(page: Page) -> None:
     expect(entry).not_to_contain_text("needs you")
 
 
+@pytest.mark.long
 def test_every_type_of_prompt_can_be_answered(page: Page) -> None:
     begin(page, "Dinner with a customer", workflow="expense_approval")
     types = set()

@@ -25,6 +25,7 @@ def test_output_is_on_the_page_once_and_in_order(page: Page, server: Server) -> 
     assert_page_is_log(page, server)
 
 
+@pytest.mark.long
 def test_output_that_streams_is_shown_before_it_ends(page: Page, server: Server) -> None:
     begin(page, "slowstream 60 100")
     expect(page.locator("#items .text")).to_contain_text("t5 ")
@@ -76,6 +77,7 @@ def test_enter_that_ends_a_composition_sends_nothing(page: Page) -> None:
     expect(field).to_have_value("にほん")
 
 
+@pytest.mark.long
 def test_what_is_sent_without_a_connection_is_sent_once_when_it_is_back(
     page: Page, server: Server
 ) -> None:
@@ -191,6 +193,7 @@ def test_signed_out_keeps_the_draft_and_leads_to_sign_in(page: Page, server: Ser
     expect(page.locator("#text")).to_have_value("kept")
 
 
+@pytest.mark.long
 def test_earlier_messages_come_on_demand(page: Page, server: Server) -> None:
     begin(page, "echo m0")
     state(page, "completed")
@@ -206,6 +209,7 @@ def test_earlier_messages_come_on_demand(page: Page, server: Server) -> None:
     assert_page_is_log(page, server)
 
 
+@pytest.mark.long
 def test_text_that_a_crash_cut_is_on_the_page_once(page: Page, server: Server) -> None:
     begin(page, "slowstream 100 20")
     expect(page.locator("#items .text")).to_contain_text("t20 ")

@@ -26,6 +26,7 @@ def assert_taken_over(scene: Scene, before: dict[str, tuple[int, str]]) -> None:
     assert all(after[key][0] > generation for key, (generation, _) in before.items())
 
 
+@pytest.mark.long
 async def test_others_go_on_where_a_killed_host_was(cluster: Cluster) -> None:
     killed, other = cluster.workers
     async with scene(cluster) as people:
@@ -38,6 +39,7 @@ async def test_others_go_on_where_a_killed_host_was(cluster: Cluster) -> None:
         assert max(row["at"] for row in first) - died < TAKE_OVER
 
 
+@pytest.mark.long
 async def test_a_host_that_was_stopped_writes_nothing_when_it_goes_on(cluster: Cluster) -> None:
     """That what it wrote came from the holder of the lease is what the audit says of each test."""
     host = cluster.workers[0]
@@ -50,6 +52,7 @@ async def test_a_host_that_was_stopped_writes_nothing_when_it_goes_on(cluster: C
         await until_logged(host, r"host\.(fenced|dropped)", printed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seconds", [5.0, 7.3])
 async def test_a_host_that_is_stopped_for_just_so_long(cluster: Cluster, seconds: float) -> None:
     """It lets go before others may take over, or goes on while they are about to."""
@@ -57,6 +60,7 @@ async def test_a_host_that_is_stopped_for_just_so_long(cluster: Cluster, seconds
         await suffer(people, "stop", cluster.workers[0], frozen_for=seconds)
 
 
+@pytest.mark.long
 async def test_a_host_that_is_to_end_hands_over(cluster: Cluster) -> None:
     async with scene(cluster) as people:
         before = people.leases()
@@ -64,6 +68,7 @@ async def test_a_host_that_is_to_end_hands_over(cluster: Cluster) -> None:
         assert_taken_over(people, before)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["kill", "stop", "term"])
 async def test_what_another_worker_suffers_changes_nothing(cluster: Cluster, kind: str) -> None:
     async with scene(cluster) as people:

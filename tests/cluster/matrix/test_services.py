@@ -11,6 +11,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["kill", "stop", "term"])
 async def test_nothing_but_time_is_lost_with_redis(cluster: Cluster, kind: str) -> None:
     async with scene(cluster) as people:
@@ -18,6 +19,7 @@ async def test_nothing_but_time_is_lost_with_redis(cluster: Cluster, kind: str) 
         assert not close_codes(people)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["kill", "stop", "term"])
 async def test_all_go_on_once_the_database_is_back(cluster: Cluster, kind: str) -> None:
     async with scene(cluster) as people:

@@ -11,6 +11,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["kill", "stop"])
 async def test_clients_come_back_by_another_process(cluster: Cluster, kind: str) -> None:
     async with scene(cluster) as people:

@@ -48,6 +48,7 @@ def upload_until_killed(server: Server) -> list[str]:
     return taken
 
 
+@pytest.mark.long
 async def test_files_that_were_taken_outlast_kills_and_others_can_be_found(server: Server) -> None:
     taken: list[str] = []
     for _ in range(ROUNDS):

@@ -70,6 +70,7 @@ def log() -> StoredLog:
     return StoredLog(User.objects.create_user("ann"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TEXTS)
 def test_what_has_grown_is_the_whole(log: StoredLog, name: str) -> None:
     run = log.message()
@@ -127,6 +128,7 @@ def test_text_behind_a_step_begins_anew(log: StoredLog) -> None:
     assert reader.html == "<p>Three</p>\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text", [report(1500), "a **b *c* d** e `f` ~~g~~ [h](https://i.example) _j_ "]
 )

@@ -51,6 +51,7 @@ class TestReport:
                 "Compare with 4.5 %",
             ]
 
+    @pytest.mark.long
     async def test_cut_in_the_middle_it_goes_on_with_the_same_text(
         self, host_workflow: NewHosting
     ) -> None:

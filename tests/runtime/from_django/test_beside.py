@@ -124,6 +124,7 @@ def test_what_is_written_while_no_server_runs_waits_for_the_next(
     assert not server.rows("SELECT * FROM sessions_app_announcement")
 
 
+@pytest.mark.long
 def test_what_is_sent_is_read_once_though_its_readers_are_killed(
     server: Server, beside: Beside
 ) -> None:
@@ -138,6 +139,7 @@ def test_what_is_sent_is_read_once_though_its_readers_are_killed(
     assert beside("send", run, "d", "d") == "stale"
 
 
+@pytest.mark.long
 def test_what_is_sent_while_readers_are_killed_is_read_once_and_in_order(
     server: Server, beside: Beside
 ) -> None:
@@ -161,6 +163,7 @@ def test_what_is_sent_while_readers_are_killed_is_read_once_and_in_order(
     assert [row["position"] for row in taken] == list(range(1, 41))
 
 
+@pytest.mark.long
 def test_a_thousand_starts_of_eight_processes_with_a_hundred_keys_are_a_hundred_runs(
     server: Server,
 ) -> None:

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from tests.conftest import NewServer
 from tests.runtime.from_django.test_beside import program
 from tests.support.server import Server
@@ -18,6 +20,7 @@ def until(server: Server, sql: str, count: int) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.long
 def test_a_child_is_run_once_whenever_the_processes_are_killed(new_server: NewServer) -> None:
     server = new_server()
     with program(server) as beside:

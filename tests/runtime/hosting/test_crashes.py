@@ -290,6 +290,7 @@ async def echo(server: Server, name: str) -> None:
         await client.until(completed, 120)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)  # half a minute of work, on a machine that may be busy
 async def test_many_pending_prompts_survive_a_kill_and_cost_no_memory(
     new_server: NewServer,

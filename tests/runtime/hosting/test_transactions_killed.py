@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from tests.conftest import NewServer
 from tests.runtime.from_django.test_beside import program
 from tests.support.server import Server
@@ -28,6 +30,7 @@ def until_recorded(server: Server, least: int) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.long
 def test_what_transactional_steps_write_is_there_once_however_often_they_are_killed(
     new_server: NewServer,
 ) -> None:
@@ -42,6 +45,7 @@ def test_what_transactional_steps_write_is_there_once_however_often_they_are_kil
     assert effects(server) == recorded(server) == RUNS * STEPS
 
 
+@pytest.mark.long
 def test_a_process_that_dies_in_the_middle_of_one_leaves_nothing_of_it(
     new_server: NewServer,
 ) -> None:

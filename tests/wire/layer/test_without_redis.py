@@ -102,6 +102,7 @@ async def test_signing_out_closes_the_sockets_on_every_process_at_once(
         assert await other.closed(timeout=LIVE) == 4401
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
 async def test_without_redis_signing_out_closes_them_within_ten_seconds(
     server: Server, second: Server, redis: Redis, fault: str

@@ -39,6 +39,7 @@ async def test_a_stream_goes_on_where_it_was(ui: PeerUi, come_back: str) -> None
         assert await ui.ended() == SIX
 
 
+@pytest.mark.long
 async def test_after_an_outage_of_ten_seconds_a_reload_shows_the_rest(ui: PeerUi) -> None:
     ui.pause = 1.0
     async with ui:
@@ -78,6 +79,7 @@ async def test_a_restart_of_the_server_is_survived_by_a_prompt(ui: PeerUi, backe
         assert await ui.ended() == "cancel"
 
 
+@pytest.mark.long
 async def test_a_server_that_is_killed_in_a_stream_repeats_no_text_without_a_word(
     ui: PeerUi, backend: Server
 ) -> None:

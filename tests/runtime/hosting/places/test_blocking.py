@@ -60,6 +60,7 @@ def assert_unhurt(server: Server, neighbours: int) -> None:
     assert not server.rows("select 1 from sessions_app_run where crashes > 1")
 
 
+@pytest.mark.long
 async def test_a_run_that_blocks_its_process_is_suspended_and_no_other_is_charged(
     new_server: NewServer,
 ) -> None:
@@ -73,6 +74,7 @@ async def test_a_run_that_blocks_its_process_is_suspended_and_no_other_is_charge
     assert_unhurt(server, len(hows) * NEIGHBOURS)
 
 
+@pytest.mark.long
 async def test_a_run_that_cannot_be_interrupted_is_charged_alone_and_writes_nothing_more(
     new_server: NewServer,
 ) -> None:

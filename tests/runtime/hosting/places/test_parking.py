@@ -53,6 +53,7 @@ async def test_a_run_that_begins_to_wait_once_room_is_asked_for_is_parked() -> N
                 await asyncio.sleep(0.01)
 
 
+@pytest.mark.long
 @pytest.mark.cluster_only(reason="one process has no bound of hosts")
 async def test_a_worker_that_is_full_of_runs_that_wait_serves_the_next(
     new_server: NewServer,

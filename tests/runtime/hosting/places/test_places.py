@@ -10,6 +10,7 @@ from tests.support.websocket import WsClient
 QUEUED = "SELECT 1 FROM sessions_app_run WHERE status = 'queued'"
 
 
+@pytest.mark.long
 @pytest.mark.cluster_only("one process has a place for every conversation")
 async def test_a_second_user_gets_the_next_that_is_free(new_server: NewServer) -> None:
     server = new_server(worker_options=("--concurrency", "2"))
