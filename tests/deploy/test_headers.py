@@ -60,8 +60,8 @@ def ask(server: Server, method: str, path: str, user: str | None) -> http.client
     if path.startswith("/generate"):
         headers["Content-Type"] = "application/json"
     connection.request(method, path, STREAM if method == "POST" else None, headers)
-    answer = connection.getresponse()
-    answer.read()
+    with connection.getresponse() as answer:
+        answer.read()
     connection.close()
     return answer
 

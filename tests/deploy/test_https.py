@@ -27,8 +27,8 @@ def get(server: Server, path: str, **headers: str) -> Response:
     """GET a path, as the proxy does or as who comes past it."""
     connection = http.client.HTTPConnection(HOST, server.port, timeout=10)
     connection.request("GET", path, headers=headers)
-    answer = connection.getresponse()
-    found = Response(answer.status, answer.headers, answer.read().decode())
+    with connection.getresponse() as answer:
+        found = Response(answer.status, answer.headers, answer.read().decode())
     connection.close()
     return found
 

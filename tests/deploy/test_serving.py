@@ -207,7 +207,7 @@ def test_asking_for_the_head_of_a_link_does_not_use_it_up(server: Server) -> Non
     for method, status in (("HEAD", 200), ("HEAD", 200), ("GET", 302)):
         connection = http.client.HTTPConnection(HOST, server.port, timeout=10)
         connection.request(method, path)
-        answer = connection.getresponse()
+        with connection.getresponse() as answer:
+            assert answer.status == status
         connection.close()
-        assert answer.status == status
     assert answer.headers["Set-Cookie"]

@@ -59,7 +59,8 @@ def test_a_wrong_host_and_an_unknown_socket_are_a_line_at_most(server: Server) -
     for path, headers, status in requests:
         connection = http.client.HTTPConnection(HOST, server.port, timeout=20)
         connection.request("GET", path, headers=headers)
-        assert connection.getresponse().status == status
+        with connection.getresponse() as answer:
+            assert answer.status == status
         connection.close()
     lines = server.web.log.removeprefix(before).splitlines()
     assert len(lines) <= len(requests)

@@ -223,8 +223,8 @@ class Server:
         cookie = {"Cookie": f"sessionid={self.cookies[user]}"} if user else {}
         try:
             connection.request("GET", path, headers=cookie)
-            answer = connection.getresponse()
-            return Response(answer.status, answer.headers, answer.read().decode())
+            with connection.getresponse() as answer:  # which has the socket for itself
+                return Response(answer.status, answer.headers, answer.read().decode())
         finally:
             connection.close()
 
@@ -239,7 +239,8 @@ class Server:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=10)
         began = time.monotonic()
         connection.request("POST", "/sign-out/", headers=headers)
-        assert connection.getresponse().status == 302
+        with connection.getresponse() as answer:
+            assert answer.status == 302
         connection.close()
         return time.monotonic() - began
 

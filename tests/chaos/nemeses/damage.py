@@ -55,9 +55,9 @@ def _said(port: int) -> bool:
         connection = http.client.HTTPConnection(HOST, port, timeout=5)
         try:
             connection.request("GET", "/health")
-            answer = connection.getresponse()
-            if answer.status == 503 and b"damaged" in answer.read():
-                return True
+            with connection.getresponse() as answer:
+                if answer.status == 503 and b"damaged" in answer.read():
+                    return True
         except (OSError, http.client.HTTPException):
             pass  # it is not up yet
         finally:

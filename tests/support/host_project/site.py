@@ -74,7 +74,8 @@ def _answers(site: Site) -> bool:
     connection = http.client.HTTPConnection(HOST, site.port, timeout=10)
     try:
         connection.request("GET", "/assistant/health")
-        return connection.getresponse().status == HTTPStatus.OK
+        with connection.getresponse() as answer:
+            return answer.status == HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False
     finally:
