@@ -22,13 +22,12 @@ from tests.support.running_form import CLUSTER
 from tests.support.server import ROOT, Server, Template
 from tests.support.websocket import WsClient
 
+pytestmark = pytest.mark.every_form(reason="the other form has another database")
 EVENTS = "sessions_app_event"
 # Bytes that a file may have, as on a full disk; nobody but root could raise the second one again.
 NO_GROWTH = (1, resource.RLIM_INFINITY)
 DOCTOR = """
 from django.core.management import execute_from_command_line
-
-pytestmark = pytest.mark.every_form(reason="the other form has another database")
 execute_from_command_line(["manage.py", "doctor", "--json"])
 """
 
