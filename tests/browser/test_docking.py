@@ -15,6 +15,17 @@ IS_IN_SIGHT = """control => {
   return box.top >= 0 && box.bottom <= innerHeight && control.contains(at);
 }"""
 
+# As a card stands whose place in the transcript has not come yet.
+BEFORE_ITS_PLACE = """() => {
+  const card = [...document.querySelectorAll("prompt-card")].at(-1);
+  const place = document.createElement("div");
+  place.className = "place";
+  place.append(card);
+  document.getElementById("dock").append(place);
+  card.querySelector("[data-next], h2").click();
+  card.querySelector("h2").focus();
+}"""
+
 
 def in_sight(control: Locator) -> bool:
     """Whether a click in its middle would press it, and all of it is on the screen."""
@@ -86,6 +97,23 @@ def test_an_answer_leads_on_to_the_next_question(page: Page) -> None:
             expect(card(page)).to_have_count(left - 1)
             expect(card(page).first.locator("h2")).to_be_focused()
     state(page, "completed")
+
+
+def test_a_card_whose_place_comes_keeps_the_focus(page: Page) -> None:
+    begin(page, "Release 2.0", workflow="parallel_review")
+    expect(card(page)).to_have_count(3)
+    page.evaluate(BEFORE_ITS_PLACE)
+    question = card(page).last.locator("h2")
+    expect(question).to_be_focused()
+    other = page.context.new_page()
+    other.goto(page.url)
+    connected(other)
+    card(other).first.get_by_role("radio").first.check()
+    card(other).first.get_by_role("button", name="Answer").click()
+    expect(card(page)).to_have_count(2)
+    expect(page.locator("#dock prompt-card")).to_have_count(0)
+    page.bring_to_front()
+    expect(question).to_be_focused()
 
 
 def test_a_deadline_says_what_comes_of_it(page: Page) -> None:

@@ -63,8 +63,10 @@ export class Cards extends EventTarget {
     for (const place of [...dock.querySelectorAll(".place")]) {
       const card = place.querySelector("prompt-card");
       if (!card || !itemOf(card)) continue;
+      const focus = card.contains(document.activeElement) && document.activeElement;
       itemOf(card).replaceChildren(card);
       place.remove();
+      if (focus) focus.focus({ preventScroll: true }); // which is lost on the way
     }
     const asked = all().filter((card) => !card.isBegun);
     asked.forEach(begin);
