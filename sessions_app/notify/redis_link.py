@@ -46,6 +46,8 @@ class RedisLink:
         self._deliver = deliver
         self._name = uuid4().hex
         self._channel = ""
+        # The groups that it hears.
+        self._joined: set[str] = set()
         self._pulses = 0
         self._tried = asyncio.Event()
         self._lost = asyncio.Event()
@@ -63,12 +65,12 @@ class RedisLink:
         await self._shut()
 
     async def join(self, group: str) -> None:
-        """Hear the group. Without a link this is made up for when there is one."""
-        await self._carry(lambda: self._remote.group_add(group, self._channel))
+        """Hear the group. Without a link, or should this be cut short, it is made up for."""
+        await self._carry(lambda: self._add(group))
 
     async def leave(self, group: str) -> None:
         """Hear it no more."""
-        await self._carry(lambda: self._remote.group_discard(group, self._channel))
+        await self._carry(lambda: self._discard(group))
 
     async def send(self, group: str, message: dict[str, Any]) -> None:
         """Send to the group's members in other processes. Without a link it is dropped."""
@@ -90,6 +92,16 @@ class RedisLink:
         except Exception as error:  # noqa: BLE001 - whatever Redis raises, the link is lost
             self._lose(error)
 
+    async def _add(self, group: str) -> None:
+        await self._remote.group_add(group, self._channel)
+        self._joined.add(group)
+
+    async def _discard(self, group: str) -> None:
+        # One that was cut short has taken the channel out, and a second one does nothing more.
+        await self._remote.group_add(group, self._channel)
+        await self._remote.group_discard(group, self._channel)
+        self._joined.discard(group)
+
     async def _run(self) -> None:
         while not self._closed:
             try:
@@ -105,11 +117,10 @@ class RedisLink:
         async with asyncio.timeout(OPENING):
             self._channel = await self._remote.new_channel()
             await self._remote.group_add(self._name, self._channel)
-            joined: set[str] = set()
-            while missing := set(self._groups) - joined:  # there may be new ones meanwhile
+            self._joined = set()
+            while missing := set(self._groups) - self._joined:  # there may be new ones meanwhile
                 for group in missing:
-                    await self._remote.group_add(group, self._channel)
-                joined |= missing
+                    await self._add(group)
         self._pulses = 0
         self._lost.clear()
         self.up = True
@@ -132,6 +143,7 @@ class RedisLink:
         self._receiving.add_done_callback(lambda _: self._lost.set())
         while not self._lost.is_set():
             await self._pulse()
+            await self._make_up()
             with suppress(TimeoutError):
                 async with asyncio.timeout(PULSE):
                     await self._lost.wait()
@@ -155,6 +167,16 @@ class RedisLink:
             raise TimeoutError("Redis takes what is sent, and nothing comes back")
         self._pulses += 1
         await self.send(self._name, {})
+
+    async def _make_up(self) -> None:
+        """Join and leave what was cut short, as by callers whose time is up when this process goes
+        on after it stood still.
+        """
+        groups = set(self._groups)
+        for group in groups - self._joined:
+            await self.join(group)
+        for group in self._joined - groups:
+            await self.leave(group)
 
     async def _receive(self) -> None:
         while True:

@@ -135,6 +135,31 @@ async def test_groups_that_are_left_are_forgotten(redis: Redis) -> None:
     await client.aclose()
 
 
+async def test_a_join_or_a_leave_that_was_cut_short_is_made_up_for(redis: Redis) -> None:
+    """As where this process stands still, so that its callers' time is up when it goes on."""
+    client = Client.from_url(redis.url(3))
+    async with process(redis, "g") as one, process(redis, "g") as other:
+        await one.hears(other)
+        redis.freeze()
+        sending = asyncio.create_task(one.send())  # the others wait for it
+        await asyncio.sleep(0.1)
+        for call in (
+            one.layer.group_add("h", one.channel),
+            one.layer.group_discard("g", one.channel),
+        ):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await call
+        redis.thaw()
+        await sending
+        await one.hears(other, "h")
+        await other.layer.group_discard("g", other.channel)
+        async with asyncio.timeout(BACK):
+            while b"chat3.__group__g" in await client.pubsub_channels("*.__group__*"):  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.02)
+    await client.aclose()
+
+
 async def test_a_burst_of_1000_loses_nothing_for_who_reads(redis: Redis) -> None:
     async with process(redis, "g") as one, process(redis) as other:
         await one.hears(other)
