@@ -12,6 +12,7 @@ innermost one of the workflow's module.
 """
 
 import asyncio
+import gc
 import selectors
 import signal
 import sys
@@ -95,7 +96,7 @@ class Watchdog:
                 self._find_slow()
             unheard = silent * GLANCE_EVERY > self._limit + 1 and not self._looks
             if unheard and self._condemned is None:
-                self._condemn(self._current())
+                self._condemn(self._current(), frame_of(self._watched))
 
     def _find_slow(self) -> None:
         """Find out what is being executed: in the loop's thread, which alone knows whose it is.
@@ -105,8 +106,7 @@ class Watchdog:
         if self._has_alarm:
             signal.pthread_kill(self._watched, signal.SIGALRM)
         else:
-            frame = sys._current_frames().get(self._watched)  # noqa: SLF001 - a documented name
-            self._found_slow(frame)
+            self._found_slow(frame_of(self._watched))
 
     def _found_slow(self, frame: FrameType | None) -> None:
         self._to_find = False
@@ -130,7 +130,7 @@ class Watchdog:
 
     def _rests(self) -> bool:
         """Whether the loop waits for something to happen. Then it is not woken to show that."""
-        frame = sys._current_frames().get(self._watched)  # noqa: SLF001 - a documented name
+        frame = frame_of(self._watched)
         return frame is not None and frame.f_code.co_filename == selectors.__file__
 
     def _await_turn(self) -> None:
@@ -158,7 +158,7 @@ class Watchdog:
         if run is None or self._turned.is_set():
             return
         if self._looks == LOOKS:
-            self._condemn(run)
+            self._condemn(run, frame)
         if run is self._condemned:
             raise BlockedLoop
 
@@ -174,11 +174,26 @@ class Watchdog:
         )
         return next((run for run in map(self._hosts.run, ids) if run is not None), None)
 
-    def _condemn(self, run: RunTask | None) -> None:
+    def _condemn(self, run: RunTask | None, frame: FrameType | None) -> None:
         if run is not None:
             self._condemned = run
-            frame = sys._current_frames().get(self._watched)  # noqa: SLF001 - a documented name
             run.block("".join(traceback.format_stack(frame)))
+
+
+def frame_of(thread: int) -> FrameType | None:
+    """What a thread executes.
+
+    No garbage is collected meanwhile. Python 3.11 makes the frames under a lock, and what a
+    collection calls then may let another thread run, which waits for that lock when it starts or
+    ends: all stand still for ever (https://github.com/python/cpython/issues/106883).
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames().get(thread)  # noqa: SLF001 - a documented name
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def lines_of(frame: FrameType, module: str) -> tuple[str, str]:
