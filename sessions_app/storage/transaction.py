@@ -1,7 +1,7 @@
 """What one piece of writing work may use while its transaction is open."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -113,7 +113,7 @@ class Transaction:
         """
         for loop, calls in self._calls.items():
             try:
-                loop.call_soon_threadsafe(_call_all, calls)
+                loop.call_soon_threadsafe(call_all, calls)
             except RuntimeError:  # nobody waits for these any more; the database has the work
                 log.warning("storage.loop_closed", calls=len(calls))
 
@@ -151,7 +151,10 @@ class Transaction:
         self._fences = {fence: evict for fence, evict in self._fences.items() if fence[0] != key}
 
 
-def _call_all(calls: list[Callable[[], None]]) -> None:
+def call_all(calls: Iterable[Callable[[], None]]) -> None:
+    """Make the calls that follow a commit: none that fails keeps the others, or its thread, from
+    going on.
+    """
     for call in calls:
         try:
             call()

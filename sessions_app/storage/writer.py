@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count, groupby
 from typing import Any, TypeVar
 
@@ -28,7 +29,7 @@ from sessions_app.errors import Refused, StorageUnavailable
 from sessions_app.storage.connections import connect_to_write
 from sessions_app.storage.safety_times import WRITE_PATIENCE
 from sessions_app.storage.sql import is_postgresql
-from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.transaction import Transaction, call_all
 
 log = structlog.get_logger(__name__)
 
@@ -144,10 +145,9 @@ class Writer:
 
     def tell(self, tx: Transaction) -> None:
         """It is committed: make its calls, and have the readers of its events hear of them."""
-        for callback in tx.after_commit:
-            callback()
+        call_all(tx.after_commit)
         if tx.events and self.on_commit is not None:
-            self.on_commit(tx)
+            call_all([partial(self.on_commit, tx)])
 
     def stop(self) -> None:
         """Write what is queued, then end the threads. A later write starts new ones."""
