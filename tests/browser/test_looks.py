@@ -79,6 +79,19 @@ def test_what_one_can_begin_with_is_shown_from_its_top(open_page: OpenPage) -> N
     )
 
 
+def test_words_of_the_smallest_screen_are_of_one_line(open_page: OpenPage) -> None:
+    page = open_page("/c/", viewport={"width": 320, "height": 568})
+    begin(page, "Taxi", workflow="expense_approval")
+    expect(card(page)).to_have_count(1)
+    about, text = page.locator("#about"), page.locator("#text")
+    expect(about).to_have_text("Expense approval")
+    expect(text).to_have_attribute("placeholder", "Queue a message")
+    line = "each => each.scrollHeight < 2 * parseFloat(getComputedStyle(each).lineHeight)"
+    assert about.evaluate(line)
+    style = "each => getComputedStyle(each, '::placeholder').whiteSpace"
+    assert text.evaluate(style) == "nowrap"
+
+
 def test_the_list_is_a_drawer_on_a_small_screen(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 360, "height": 740})
     link = page.get_by_role("link", name="New conversation")

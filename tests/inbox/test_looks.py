@@ -167,3 +167,23 @@ def test_what_is_asked_together_is_answered_one_by_one(
     expect(inbox.locator(".entry")).to_have_count(4)
     inbox.goto("/inbox/?part=answered")
     expect(inbox.locator(".outcome")).to_contain_text("by train")
+
+
+def test_operators_see_all_columns_and_the_whole_title(open_page: OpenPage, server: Server) -> None:
+    ask(server, "due=60", "days=20 votes=2", "text")
+    page = inbox_of(open_page, 3)
+    entry(page, "3 days").get_by_role("button", name="Approve").click()
+    expect(page.locator(".entry")).to_have_count(2)
+    admin = open_page("/admin/", user="admin", viewport={"width": 1280, "height": 800})
+    right = "each => each.getBoundingClientRect().right"
+    for name in ("conversation", "run", "interaction"):
+        admin.goto(f"{server.url}/admin/sessions_app/{name}/")
+        expect(admin.locator("#result_list tbody tr")).to_have_count(3)
+        table, form = admin.locator("#result_list"), admin.locator("#changelist-form")
+        assert table.evaluate(right) <= form.evaluate(right), name
+    admin.get_by_role("link", name="Give ann 20 days off?").click()
+    admin.set_viewport_size({"width": 768, "height": 800})
+    title, tools = (admin.locator(each) for each in ("#content > h2", ".object-tools"))
+    expect(tools).to_be_visible()
+    bottom, top = (f"each => each.getBoundingClientRect().{edge}" for edge in ("bottom", "top"))
+    assert title.evaluate(bottom) <= tools.evaluate(top)
