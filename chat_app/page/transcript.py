@@ -227,7 +227,7 @@ class _Builder:
 
     interactions: Mapping[UUID, Interaction]
     cuts: Mapping[UUID, list[TakenBack]]
-    continued: Mapping[UUID, Known]
+    continued: dict[UUID, Known]  # until the text that goes on has been met
     items: list[Item] = field(default_factory=list)
     open_text: dict[UUID, TextSegment] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
@@ -260,7 +260,7 @@ class _Builder:
     def _text(self, row: EventRecord) -> None:
         segment = self.open_text.get(row.run)
         if segment is None:
-            known = self.continued.get(row.run)
+            known = self.continued.pop(row.run, None)
             first = known.first if known else row.first_sequence
             segment = TextSegment(**_base(row) | {"first": first}, known=known)
             self.items.append(segment)
@@ -310,7 +310,7 @@ def build(
 
     Of those that are `continued`, the rest. `hold`: text to which more comes has its end held back.
     """
-    builder = _Builder(interactions, _cuts(rows), continued or {})
+    builder = _Builder(interactions, _cuts(rows), dict(continued or {}))
     for row in rows:
         builder.add(row)
     for segment in builder.open_text.values():

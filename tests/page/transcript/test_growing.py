@@ -41,11 +41,13 @@ class Reader:
         self.last = ""
         self.sizes: list[int] = []
 
-    def look(self, after: int) -> None:
+    def look(self, after: int) -> list[TextSegment]:
         wanted = Wanted(after=after, known=self._known, hold=True)
-        for item in read_transcript(self._log.conversation, wanted).items:
-            if isinstance(item, TextSegment):
-                self._take(item, item.shown)
+        items = read_transcript(self._log.conversation, wanted).items
+        texts = [item for item in items if isinstance(item, TextSegment)]
+        for item in texts:
+            self._take(item, item.shown)
+        return texts
 
     def _take(self, item: TextSegment, shown: ShownText) -> None:
         if not item.known:
@@ -126,6 +128,21 @@ def test_text_behind_a_step_begins_anew(log: StoredLog) -> None:
     after = log.text(run, "Three") - 1
     reader.look(after)
     assert reader.html == "<p>Three</p>\n"
+
+
+def test_text_before_and_behind_a_step_comes_as_two(log: StoredLog) -> None:
+    """A page that was away for a moment has the rest of the one, and the other as a whole."""
+    run = log.message()
+    reader = Reader(log, run)
+    begun = log.text(run, "One\n\nTwo")
+    reader.look(begun - 1)
+    grown = log.text(run, " and more\n\n")
+    log.step(run, "look")
+    log.text(run, "Three\n\n")
+    before, behind = reader.look(grown - 1)
+    assert before.known is not None
+    assert before.text.endswith("Two and more\n\n")
+    assert (behind.first > grown, behind.text, behind.known) == (True, "Three\n\n", None)
 
 
 @pytest.mark.long
