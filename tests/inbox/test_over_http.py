@@ -117,6 +117,21 @@ def test_parts_and_search(server: Server, asked: dict[str, Any]) -> None:
     assert Http(server, "ben").get("/v1/inbox?part=else").status == 422
 
 
+def test_what_a_page_looks_up_by_itself_leaves_what_was_said_to_the_next(
+    server: Server, asked: dict[str, Any]
+) -> None:
+    """It hears that the prompt went before the browser has followed to where that is said."""
+    ben = Http(server, "ben")
+    several = f"prompt={asked['interaction_id']}&value=yes"
+    answered = ben.post("/inbox/answers/", several, content_type=FORM)
+    said = [one.partition(";")[0] for one in answered.headers.get_all("Set-Cookie") or ()]
+    cookie = "; ".join([f"sessionid={server.cookies['ben']}", *said])
+    looked = ben.get("/inbox/", cookie=cookie, x_background="1")
+    assert (looked.status, "1 answered." in looked.text) == (200, False)
+    assert "messages=" not in str(looked.headers)
+    assert "1 answered." in ben.get("/inbox/", cookie=cookie).text
+
+
 def test_a_prompt_that_is_not_mine_is_as_none_at_every_door(
     server: Server, asked: dict[str, Any]
 ) -> None:
