@@ -89,7 +89,7 @@ async def test_a_run_that_is_slow_for_a_moment_is_logged_with_its_line(
     server: Server, how: str
 ) -> None:
     async with WsClient(server, workflow="probe") as ann:
-        await ann.message(f"block {how} 0.6", conversation_id="slow")
+        await ann.message(f"block {how} 1.5", conversation_id="slow")
         await ann.until(completed)
 
     def told() -> list[str]:
