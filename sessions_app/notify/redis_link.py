@@ -172,11 +172,11 @@ class RedisLink:
         """Join and leave what was cut short, as by callers whose time is up when this process goes
         on after it stood still.
         """
-        groups = set(self._groups)
-        for group in groups - self._joined:
-            await self.join(group)
-        for group in self._joined - groups:
-            await self.leave(group)
+        for group in set(self._groups) ^ self._joined:
+            if group in self._groups:  # by now: others join and leave meanwhile
+                await self.join(group)
+            else:
+                await self.leave(group)
 
     async def _receive(self) -> None:
         while True:

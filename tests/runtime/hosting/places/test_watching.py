@@ -1,10 +1,8 @@
 """Watching the event loop costs the process nothing, whatever else it does."""
 
-import subprocess
-import sys
-
 import pytest
 
+from tests.support.processes.command import run
 from tests.support.processes.environment import ROOT, environment
 
 pytestmark = pytest.mark.formless
@@ -39,13 +37,5 @@ print("saw it all", gc.isenabled())
 
 
 def test_a_process_that_is_looked_at_does_not_stand_still() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", LOOKS],
-        cwd=ROOT,
-        env=environment(ROOT, DJANGO_SETTINGS_MODULE="natproject.settings"),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+    done = run("-c", LOOKS, env=environment(ROOT))
     assert done.stdout == "saw it all True\n", done.stderr
