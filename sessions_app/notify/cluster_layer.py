@@ -1,6 +1,7 @@
 """The channel layer of many processes: that of one process, and a link to the others."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer  # type: ignore[import-untyped] # it has none
@@ -8,6 +9,7 @@ from redis.asyncio.connection import parse_url
 
 from sessions_app.notify.memory_layer import MemoryLayer
 from sessions_app.notify.news import packed, unpacked
+from sessions_app.notify.publisher import Publisher
 from sessions_app.notify.redis_link import RedisLink, sealed
 
 # All calls have a time limit where they are made. A `socket_timeout` on top would have redis-py use
@@ -29,14 +31,15 @@ class ClusterLayer(MemoryLayer):
         super().__init__(**options)
         # Redis keeps no subscriptions apart by database, as it does keys.
         prefix = f"chat{parse_url(url).get('db', 0)}."
-        host = {"address": url, "socket_timeout": None, "socket_connect_timeout": CONNECTING}
-        self._remote = RedisPubSubChannelLayer(hosts=[host], prefix=prefix)
+        options = {"socket_timeout": None, "socket_connect_timeout": CONNECTING}
+        self._remote = RedisPubSubChannelLayer(hosts=[{"address": url, **options}], prefix=prefix)
+        self._publisher = partial(Publisher, url, self._remote, **options)
         self._link: RedisLink | None = None
 
     async def new_channel(self, prefix: str = "specific.") -> str:
         """A channel of this process, which is linked from the first one on."""
         if self._linked() is None:
-            self._link = RedisLink(self._remote, self.groups, self._hear)
+            self._link = RedisLink(self._remote, self._publisher(), self.groups, self._hear)
         return await super().new_channel(prefix)
 
     async def group_add(self, group: str, channel: str) -> None:
@@ -64,15 +67,16 @@ class ClusterLayer(MemoryLayer):
         """
         if self._linked() is not None:
             self.deliver(group, message)
-        await self.send_elsewhere(group, message)
+        await self.send_elsewhere([(group, message)])
 
-    async def send_elsewhere(self, group: str, message: dict[str, Any]) -> None:
+    async def send_elsewhere(self, messages: list[tuple[str, dict[str, Any]]]) -> None:
         """See `group_send`."""
         link = self._linked()
-        if link is None:
+        if link is not None:
+            await link.send([(group, packed(message)) for group, message in messages])
+            return
+        for group, message in messages:
             await self._remote.group_send(group, sealed("", group, packed(message)))
-        else:
-            await link.send(group, packed(message))
 
     def _hear(self, group: str, message: dict[str, Any]) -> None:
         self.deliver(group, unpacked(message))

@@ -6,6 +6,7 @@ Messages are hints: no failure of the layer is raised here, and none holds up a 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -59,22 +60,20 @@ _health = _Health()
 
 async def send_to_group(group: str, message: LayerMessage) -> None:
     """Send to all that listen to the group, in all processes. It may get lost."""
-    await _hint(channel_layer().group_send, group, message)
+    await _hint(partial(channel_layer().group_send, group, message))
 
 
-async def send_elsewhere(group: str, message: LayerMessage) -> None:
-    """Send to those in other processes."""
-    await _hint(channel_layer().send_elsewhere, group, message)
+async def send_elsewhere(messages: list[tuple[str, LayerMessage]]) -> None:
+    """Send messages to groups, to those in other processes."""
+    await _hint(partial(channel_layer().send_elsewhere, messages))
 
 
-async def _hint(
-    send: Callable[[str, LayerMessage], Awaitable[None]], group: str, message: LayerMessage
-) -> None:
+async def _hint(send: Callable[[], Awaitable[None]]) -> None:
     if _health.in_pause:
         return
     try:
         async with asyncio.timeout(TIMEOUT):
-            await send(group, message)
+            await send()
     except Exception as error:  # noqa: BLE001 - whatever the layer raises, it was a hint only
         _health.failed(error)
     else:

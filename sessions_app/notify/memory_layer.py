@@ -54,5 +54,5 @@ class MemoryLayer(InMemoryChannelLayer):
             queue = self.channels[channel] = asyncio.Queue(self.get_capacity(channel))
         return queue
 
-    async def send_elsewhere(self, group: str, message: dict[str, Any]) -> None:
-        """Send to the group's channels in other processes."""
+    async def send_elsewhere(self, messages: list[tuple[str, dict[str, Any]]]) -> None:
+        """Send messages, each to a group's channels in other processes."""

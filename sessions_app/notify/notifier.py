@@ -129,10 +129,10 @@ class Notifier:
     async def _flush(self) -> None:
         messages, self._messages = self._messages, []
         gathered, self._gathered = self._gathered, {}
-        for group, message in messages:
-            await send_elsewhere(group, message)
         for conversation, events in gathered.items():
-            await send_elsewhere(group_name(conversation), news_message(conversation, events))
+            messages.append((group_name(conversation), news_message(conversation, events)))
+        if messages:
+            await send_elsewhere(messages)
 
 
 def _by_conversation(events: list[EventRecord]) -> dict[UUID, list[EventRecord]]:

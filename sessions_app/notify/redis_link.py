@@ -1,8 +1,9 @@
 """The link of one process to the others, over Redis.
 
-It uses the Pub/Sub layer of channels-redis, from one task and with one channel for the process. A
-pulse once a second shows that what is sent comes back; when it does not, or anything else fails,
-the connections are thrown away, and all is joined anew. Meanwhile nobody waits for Redis.
+It hears by the Pub/Sub layer of channels-redis, from one task and with one channel for the process,
+and sends what that hears. A pulse once a second shows that what is sent comes back; when it does
+not, or anything else fails, the connections are thrown away, and all is joined anew. Meanwhile
+nobody waits for Redis.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from uuid import uuid4
 
 import structlog
 from channels.layers import BaseChannelLayer
+
+from sessions_app.notify.publisher import Publisher
 
 log = structlog.get_logger(__name__)
 # It logs a traceback for each second without Redis. The link says it once.
@@ -36,12 +39,14 @@ class RedisLink:
     def __init__(
         self,
         remote: BaseChannelLayer,
+        publisher: Publisher,
         groups: Collection[str],
         deliver: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.up = False
         self._remote = remote
+        self._publisher = publisher
         self._groups = groups
         self._deliver = deliver
         self._name = uuid4().hex
@@ -53,7 +58,7 @@ class RedisLink:
         self._lost = asyncio.Event()
         self._failing = False
         self._closed = False
-        self._receiving: asyncio.Task[None] | None = None
+        self._watched: list[asyncio.Task[None]] = []
         self._task = self.loop.create_task(self._run(), name="redis link")
 
     async def close(self) -> None:
@@ -72,10 +77,12 @@ class RedisLink:
         """Hear it no more."""
         await self._carry(lambda: self._discard(group))
 
-    async def send(self, group: str, message: dict[str, Any]) -> None:
-        """Send to the group's members in other processes. Without a link it is dropped."""
-        envelope = sealed(self._name, group, message)
-        await self._carry(lambda: self._remote.group_send(group, envelope))
+    async def send(self, messages: list[tuple[str, dict[str, Any]]]) -> None:
+        """Send messages, each to a group's members in other processes. Without a link they are
+        dropped.
+        """
+        envelopes = [(group, sealed(self._name, group, message)) for group, message in messages]
+        await self._carry(lambda: self._publisher.publish(envelopes))
 
     async def _carry(self, call: Callable[[], Awaitable[None]]) -> None:
         if self._tried.is_set() and not self.up:
@@ -121,6 +128,7 @@ class RedisLink:
             while missing := set(self._groups) - self._joined:  # there may be new ones meanwhile
                 for group in missing:
                     await self._add(group)
+            await self._publisher.open()
         self._pulses = 0
         self._lost.clear()
         self.up = True
@@ -139,34 +147,39 @@ class RedisLink:
 
     async def _watch(self) -> None:
         """Hear, until the link is lost."""
-        self._receiving = self.loop.create_task(self._receive(), name="redis link hears")
-        self._receiving.add_done_callback(lambda _: self._lost.set())
+        watched = {"hears": self._receive(), "sends": self._publisher.ended()}
+        for name, work in watched.items():
+            task = self.loop.create_task(work, name=f"redis link {name}")
+            task.add_done_callback(lambda _: self._lost.set())
+            self._watched.append(task)
         while not self._lost.is_set():
             await self._pulse()
             await self._make_up()
             with suppress(TimeoutError):
                 async with asyncio.timeout(PULSE):
                     await self._lost.wait()
-        if self._receiving.done():
-            self._receiving.result()
+        for task in self._watched:
+            if task.done():
+                task.result()
 
     async def _shut(self) -> None:
         """Close the connections. First: a channel that is given up would use them once more."""
         self.up = False
         with suppress(Exception):  # whatever Redis raises: they are thrown away
             async with asyncio.timeout(TIMEOUT):
+                await self._publisher.close()
                 await self._remote.flush()
-        if self._receiving is not None:
-            self._receiving.cancel()
-            await asyncio.gather(self._receiving, return_exceptions=True)
-            self._receiving = None
+        watched, self._watched = self._watched, []
+        for task in watched:
+            task.cancel()
+        await asyncio.gather(*watched, return_exceptions=True)
 
     async def _pulse(self) -> None:
         """Counted, not timed: a process that was stopped for a while finds nothing missing."""
         if self._pulses >= MISSED:
             raise TimeoutError("Redis takes what is sent, and nothing comes back")
         self._pulses += 1
-        await self.send(self._name, {})
+        await self.send([(self._name, {})])
 
     async def _make_up(self) -> None:
         """Join and leave what was cut short, as by callers whose time is up when this process goes

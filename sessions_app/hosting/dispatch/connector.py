@@ -9,6 +9,7 @@ import structlog
 from procrastinate import PsycopgConnector, exceptions, sql
 from procrastinate.connector import Notify
 from procrastinate.contrib.django.utils import connector_params
+from psycopg_pool import AsyncConnectionPool
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
 
 from sessions_app.storage.safety_times import CONNECTION_PATIENCE
@@ -32,7 +33,11 @@ class PatientConnector(PsycopgConnector):
 
     def __init__(self) -> None:
         super().__init__(
-            kwargs=connector_params(), min_size=1, max_size=CONNECTIONS, timeout=CONNECTION_PATIENCE
+            pool_factory=_unchecked,
+            kwargs=connector_params(),
+            min_size=1,
+            max_size=CONNECTIONS,
+            timeout=CONNECTION_PATIENCE,
         )
 
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
@@ -61,6 +66,13 @@ class PatientConnector(PsycopgConnector):
         async for attempt in _attempts():
             with attempt:
                 await super().listen_notify(on_notification, channels)
+
+
+def _unchecked(**options: Any) -> AsyncConnectionPool:
+    """A pool that asks no connection whether it still is one, a round trip for each query: a query
+    that finds it gone is tried again.
+    """
+    return AsyncConnectionPool(**options | {"check": None})
 
 
 async def _patiently(

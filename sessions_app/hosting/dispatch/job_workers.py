@@ -1,13 +1,16 @@
 """The two Procrastinate workers of a worker process, which take its jobs.
 
-One takes the hosts; the other what falls due, for which there is always a place.
+One takes the hosts; the other what falls due, for which there is always a place, and queues it.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import structlog
+from procrastinate import App
 from procrastinate.contrib.django import app
 from procrastinate.jobs import DeleteJobCondition
 from procrastinate.worker import Worker
@@ -69,30 +72,33 @@ class JobWorkers:
             self._task.cancel()
 
     async def _run(self) -> None:
-        hosts = {"queues": self._duty.queues or None, "concurrency": self._duty.concurrency}
-        due = {"queues": [MAINTENANCE_QUEUE], "concurrency": 2}
+        queues, places = self._duty.queues or None, self._duty.concurrency
         while not self._stopping:
             try:
                 with app.replace_connector(PatientConnector()):
                     async with app.open_async():
-                        await asyncio.gather(self._keep("hosts", hosts), self._keep("due", due))
+                        hosts = partial(self._take, "hosts", _without_periodic(), queues, places)
+                        due = partial(self._take, "due", app, [MAINTENANCE_QUEUE], 2)
+                        await asyncio.gather(self._keep(hosts), self._keep(due))
             except Exception:
                 log.exception("worker.failed")
                 await asyncio.sleep(RESTART_AFTER)
 
-    async def _keep(self, name: str, options: dict[str, Any]) -> None:
+    async def _keep(self, take: Callable[[], Awaitable[None]]) -> None:
         """Run one of them until all stop."""
         while not self._stopping:
             try:
-                await self._take(name, options)
+                await take()
             except Exception:
-                log.exception("worker.failed", takes=name)
+                log.exception("worker.failed")
                 await asyncio.sleep(RESTART_AFTER)
 
-    async def _take(self, name: str, options: dict[str, Any]) -> None:
+    async def _take(self, name: str, of: App, queues: Collection[str] | None, places: int) -> None:
         self._running[name] = worker = Worker(
-            app,
-            name=name,
+            of,
+            queues,
+            name,
+            places,
             fetch_job_polling_interval=FETCH_EVERY,
             shutdown_graceful_timeout=self._duty.drain + CLOSING,
             delete_jobs=DeleteJobCondition.SUCCESSFUL,
@@ -100,6 +106,14 @@ class JobWorkers:
             install_signal_handlers=False,
             update_heartbeat_interval=HEARTBEAT,
             stalled_worker_timeout=FORGET_AFTER,
-            **options,
         )
         await worker.run()
+
+
+def _without_periodic() -> App:
+    """The app, for a worker that queues no periodic jobs: each that does asks the database for each
+    of them, by the second.
+    """
+    without = App(connector=app.connector)
+    without.tasks = app.tasks
+    return without

@@ -35,10 +35,10 @@ class Layer(MemoryLayer):
     def deliver(self, group: str, message: dict[str, Any]) -> None:
         self.heard.append((group, message))
 
-    async def send_elsewhere(self, group: str, message: dict[str, Any]) -> None:
+    async def send_elsewhere(self, messages: list[tuple[str, dict[str, Any]]]) -> None:
         if self.failing:
             raise ConnectionError("the layer is down")
-        self.sent.append((group, message))
+        self.sent += messages
 
     @property
     def sequences(self) -> list[int]:
