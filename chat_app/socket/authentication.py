@@ -2,13 +2,13 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
-from chat_app.feed.sweeper import check
-from chat_app.identity import BadCredentials, Identity, audit, revocation, session_timeouts
+from chat_app.identity import BadCredentials, Identity, audit, looks, revocation, session_timeouts
 from chat_app.identity.connection import address_of, guest_token, request_of
 from chat_app.identity.rates import Place, take_socket_from, take_socket_of
 from chat_app.protocol.client_messages import AuthMessage, ClientMessage
@@ -22,11 +22,10 @@ from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
 
 # Seconds that a socket of nobody may take to say who it is.
 PATIENCE = 5.0
-# Seconds for which a look whether the identity still holds is good. Who was signed out says and
-# approves nothing any more, also where the hint of it was lost.
-AUTHORISED = 1.0
 # Wrong credentials of one socket.
 TRIES = 3
+# A look for messages is none for answers: what is approved counts for more.
+_looks: defaultdict[type[ClientMessage], looks.Looks] = defaultdict(looks.Looks)
 
 
 class Authentication:
@@ -65,16 +64,17 @@ class Authentication:
         """The person does something: look whether the identity still holds, and put the end of the
         session off that it stands on; unless that was done a moment ago for the like.
 
-        A look for messages is none for answers: what is approved counts for more.
-
         Raises:
             CloseSocket: it does not.
         """
-        if time.monotonic() - self._authorised_at.get(what, float("-inf")) < AUTHORISED:
+        if time.monotonic() - self._authorised_at.get(what, float("-inf")) < looks.GOOD_FOR:
             return
-        await check(self.identity)
-        self._authorised_at[what] = time.monotonic()
-        if self.identity is not None and self.identity.session is not None:
+        found = self.identity
+        held_at = None if found is None else await _looks[what].held_at(found)
+        if found is None or held_at is None:
+            raise CloseSocket(4401, "signed out")
+        self._authorised_at[what] = held_at
+        if found.session is not None:
             await session_timeouts.put_off(self._scope["session"])
 
     async def authenticate(self, message: AuthMessage) -> None:

@@ -39,8 +39,13 @@ def _give_up_broken() -> None:
         connection.close_if_unusable_or_obsolete()
 
 
-async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function that reads in one of the threads."""
-    return await asyncio.get_running_loop().run_in_executor(
+def begin(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+    """Begin to run a function that reads in one of the threads."""
+    return asyncio.get_running_loop().run_in_executor(
         _executor, _read, lambda: function(*args, **kwargs)
     )
+
+
+async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function that reads in one of the threads."""
+    return await begin(function, *args, **kwargs)
