@@ -41,6 +41,16 @@ def test_a_pending_question_outlives_the_server(page: Page, server: Server, relo
     assert_page_is_log(page, server)
 
 
+def test_that_the_connection_is_lost_is_said_until_it_is_back(page: Page, server: Server) -> None:
+    begin(page, "ask")
+    expect(card(page)).to_have_count(1)
+    server.kill()
+    expect(page.locator("#alert")).to_have_text("Connection lost. Your text stays here.")
+    server.start()
+    expect(page.locator("#status")).to_have_text("Connected")
+    expect(page.locator("#alert")).to_be_empty()
+
+
 def test_two_tabs_come_back_and_one_answer_settles_both(page: Page, server: Server) -> None:
     begin(page, "ask")
     other = page.context.new_page()

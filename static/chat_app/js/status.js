@@ -24,6 +24,7 @@ export class Status {
   #connection;
   #heard = Date.now();
   #wasConnected = false;
+  #wasLost = false;
   #waiting = 0;
   #run = runs.querySelector(".run").dataset.name;
 
@@ -85,6 +86,11 @@ export class Status {
     place.querySelector("[data-sign-in-link]").hidden = name !== "signedOut";
     if (this.#wasConnected && name !== "connected") {
       alert(say(name === "signedOut" ? name : "lost"));
+      this.#wasLost = true;
+    } else if (this.#wasLost && name === "connected") {
+      alert("");
+      announce(text);
+      this.#wasLost = false;
     }
     this.#wasConnected = name === "connected";
   }
