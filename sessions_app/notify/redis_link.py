@@ -165,10 +165,10 @@ class RedisLink:
     async def _shut(self) -> None:
         """Close the connections. First: a channel that is given up would use them once more."""
         self.up = False
-        with suppress(Exception):  # whatever Redis raises: they are thrown away
-            async with asyncio.timeout(TIMEOUT):
-                await self._publisher.close()
-                await self._remote.flush()
+        for close in (self._publisher.close, self._remote.flush):
+            with suppress(Exception):  # whatever Redis raises: they are thrown away
+                async with asyncio.timeout(TIMEOUT):
+                    await close()
         watched, self._watched = self._watched, []
         for task in watched:
             task.cancel()

@@ -261,6 +261,24 @@ async def test_a_frozen_redis_holds_each_up_once_and_not_for_long(redis: Redis) 
         await one.hears(other)
 
 
+async def test_what_a_frozen_redis_does_not_take_is_thrown_away_with_its_connections(
+    redis: Redis,
+) -> None:
+    async with process(redis, "g") as one, process(redis, "g") as other:
+        await one.hears(other)
+        link: Any = one.layer._link
+        redis.freeze()
+        transport = link._publisher._connection._writer.transport
+        while not transport.get_write_buffer_size():
+            await one.send("x" * 10_000)
+        old = link._remote._get_layer()._shards[0]._pubsub
+        await until(lambda: link._remote._get_layer()._shards[0]._pubsub is not old)
+        redis.thaw()
+        await one.is_quiet()
+        await one.hears(other)
+        await other.hears(one)
+
+
 async def test_a_redis_that_is_frozen_for_a_moment_costs_nothing(redis: Redis) -> None:
     async with process(redis, "g") as one, process(redis) as other:
         await one.hears(other)
