@@ -33,13 +33,13 @@ class ClusterLayer(MemoryLayer):
         prefix = f"chat{parse_url(url).get('db', 0)}."
         options = {"socket_timeout": None, "socket_connect_timeout": CONNECTING}
         self._remote = RedisPubSubChannelLayer(hosts=[{"address": url, **options}], prefix=prefix)
-        self._publisher = partial(Publisher, url, self._remote, **options)
+        self._new_publisher = partial(Publisher, url, prefix, self._remote.serialize, **options)
         self._link: RedisLink | None = None
 
     async def new_channel(self, prefix: str = "specific.") -> str:
         """A channel of this process, which is linked from the first one on."""
         if self._linked() is None:
-            self._link = RedisLink(self._remote, self._publisher(), self.groups, self._hear)
+            self._link = RedisLink(self._remote, self._new_publisher(), self.groups, self._hear)
         return await super().new_channel(prefix)
 
     async def group_add(self, group: str, channel: str) -> None:

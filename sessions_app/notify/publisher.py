@@ -1,8 +1,8 @@
 """What a process sends over Redis, by a connection that has nothing to hear."""
 
+from collections.abc import Callable
 from typing import Any
 
-from channels_redis.pubsub import RedisPubSubChannelLayer  # type: ignore[import-untyped] # it has none
 from redis.asyncio.connection import ConnectionPool
 
 
@@ -14,9 +14,12 @@ class Publisher:
     says how many have heard it. Whether all is well is to be seen by what is heard.
     """
 
-    def __init__(self, url: str, layer: RedisPubSubChannelLayer, **options: Any) -> None:
-        """`options` are those of the connection."""
-        self._layer = layer
+    def __init__(
+        self, url: str, prefix: str, serialize: Callable[[dict[str, Any]], bytes], **options: Any
+    ) -> None:
+        """`prefix` and `serialize` are the layer's, `options` those of the connection."""
+        self._prefix = prefix
+        self._serialize = serialize
         pool = ConnectionPool.from_url(url, **options)
         self._connection = pool.make_connection()  # type: ignore[no-untyped-call] # it has none
 
@@ -47,7 +50,7 @@ class Publisher:
         """
         commands = [
             # As `RedisPubSubLoopLayer` names the channel of a group.
-            ("PUBLISH", f"{self._layer.prefix}__group__{group}", self._layer.serialize(message))
+            ("PUBLISH", f"{self._prefix}__group__{group}", self._serialize(message))
             for group, message in messages
         ]
         packed = self._connection.pack_commands(commands)

@@ -4,8 +4,6 @@ One takes the hosts; the other what falls due, for which there is always a place
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
-from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -72,33 +70,30 @@ class JobWorkers:
             self._task.cancel()
 
     async def _run(self) -> None:
-        queues, places = self._duty.queues or None, self._duty.concurrency
+        hosts = {"queues": self._duty.queues or None, "concurrency": self._duty.concurrency}
+        due = {"queues": [MAINTENANCE_QUEUE], "concurrency": 2}
         while not self._stopping:
             try:
                 with app.replace_connector(PatientConnector()):
                     async with app.open_async():
-                        hosts = partial(self._take, "hosts", _without_periodic(), queues, places)
-                        due = partial(self._take, "due", app, [MAINTENANCE_QUEUE], 2)
-                        await asyncio.gather(self._keep(hosts), self._keep(due))
+                        await asyncio.gather(self._keep("hosts", hosts), self._keep("due", due))
             except Exception:
                 log.exception("worker.failed")
                 await asyncio.sleep(RESTART_AFTER)
 
-    async def _keep(self, take: Callable[[], Awaitable[None]]) -> None:
+    async def _keep(self, name: str, options: dict[str, Any]) -> None:
         """Run one of them until all stop."""
         while not self._stopping:
             try:
-                await take()
+                await self._take(name, options)
             except Exception:
-                log.exception("worker.failed")
+                log.exception("worker.failed", takes=name)
                 await asyncio.sleep(RESTART_AFTER)
 
-    async def _take(self, name: str, of: App, queues: Collection[str] | None, places: int) -> None:
+    async def _take(self, name: str, options: dict[str, Any]) -> None:
         self._running[name] = worker = Worker(
-            of,
-            queues,
-            name,
-            places,
+            app if name == "due" else _without_periodic(),
+            name=name,
             fetch_job_polling_interval=FETCH_EVERY,
             shutdown_graceful_timeout=self._duty.drain + CLOSING,
             delete_jobs=DeleteJobCondition.SUCCESSFUL,
@@ -106,6 +101,7 @@ class JobWorkers:
             install_signal_handlers=False,
             update_heartbeat_interval=HEARTBEAT,
             stalled_worker_timeout=FORGET_AFTER,
+            **options,
         )
         await worker.run()
 
