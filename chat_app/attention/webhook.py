@@ -8,6 +8,7 @@ import time
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from hashlib import sha256
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import structlog
@@ -49,6 +50,8 @@ def post(interaction: Interaction, event: str, id_: str, attempts: int) -> None:
         with urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 - as above
             answer.read(1)
     except OSError as error:  # urllib's and the network's are
+        if isinstance(error, HTTPError):
+            error.close()  # or its connection stays open for as long as the error is kept
         if attempts < TRIES:
             raise
         log.error("webhook.given_up", event=event, id=id_, reason=str(error))  # noqa: TRY400 - says it

@@ -8,11 +8,12 @@ from collections.abc import AsyncGenerator, Iterator
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
+from urllib.error import HTTPError
 
 import pytest
 from django.utils import timezone
 
-from chat_app.attention import notices
+from chat_app.attention import notices, webhook
 from sessions_app import signals
 from sessions_app.models import PendingSignal
 from sessions_app.signals.delivery import send_due
@@ -97,3 +98,13 @@ async def test_what_is_asked_and_settled_is_told_signed_and_again_where_it_was_r
         await all_sent()
         assert json.loads(receiver.got[-1][1])["type"] == "prompt.settled"
         assert len(receiver.got) == 3
+
+
+async def test_one_that_refuses_keeps_no_connection_open(receiver: type[Receiver]) -> None:
+    receiver.statuses = [500]
+    async with Hosting("t_webhook") as hosting:
+        [prompt] = await hosting.prompts(await hosting.submit())
+        with pytest.raises(HTTPError) as refused:
+            await hosting.in_thread(lambda: webhook.post(prompt, "prompt.opened", "1", 0))
+    assert refused.value.fp is not None
+    assert refused.value.fp.closed
