@@ -1,9 +1,17 @@
 """The writer goes on whatever its callers do."""
 
 import asyncio
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
+from django.db import DataError
 
+from sessions_app.storage import sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, writer
 
@@ -41,3 +49,52 @@ async def test_readers_that_cannot_be_told_do_not_either(monkeypatch: pytest.Mon
     async with asyncio.timeout(10):
         assert await writer.write(work, lane) == "committed"
         assert await writer.write(lambda tx: "next", Lane(beside=lane)) == "next"
+
+
+ON_POSTGRESQL = pytest.mark.cluster_only("SQLite's driver has no statements of ours by name")
+
+
+async def fetch(statement: str, *params: Any, lane: Lane | None = None) -> Sequence[sql.Row]:
+    """What the database says to a writer."""
+    return await writer.write(lambda tx: sql.fetch(statement, params), lane)
+
+
+@ON_POSTGRESQL
+async def test_values_come_back_from_postgresql_as_they_went() -> None:
+    values = uuid4(), datetime.now(UTC), True, 2**40, -1, None, "%s 'ä' \\ $1", {"a": [1, "b"]}
+    types = "uuid", "timestamptz", "bool", "bigint", "smallint", "int", "text", "jsonb"
+    places = ", ".join(f"%s::{type_}" for type_ in types)
+    for _ in range(2):  # prepared, and known
+        [(*read, document, literal)] = await fetch(f"SELECT {places}, '100 %%'", *values)
+        assert (*read, sql.read_json(document), literal) == (*values, "100 %")
+
+
+@ON_POSTGRESQL
+async def test_a_statement_that_fails_is_told_and_the_next_one_is_not() -> None:
+    lane = Lane()
+    with pytest.raises(DataError, match="division by zero"):
+        await fetch("SELECT 1 / %s::int", 0, lane=lane)
+    assert await fetch("SELECT 1 / %s::int", 1, lane=Lane(beside=lane)) == [(1,)]
+
+
+@ON_POSTGRESQL
+async def test_a_connection_that_was_cut_is_made_anew() -> None:
+    lane = Lane()
+    [(cut,)] = await fetch("SELECT pg_backend_pid()", lane=lane)
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [cut])
+    [(now,)] = await fetch("SELECT pg_backend_pid()", lane=lane)
+    assert now != cut
+
+
+@ON_POSTGRESQL
+@pytest.mark.parametrize("level", ["READ COMMITTED", "SERIALIZABLE"])
+def test_a_transaction_begins_as_its_connection_says(level: str) -> None:
+    from sessions_app.storage.prepared import PreparedStatements  # noqa: PLC0415 - has libpq
+
+    with psycopg.connect(os.environ["DATABASE_URL"]) as driver:
+        driver.isolation_level = psycopg.IsolationLevel[level.replace(" ", "_")]
+        for _ in range(2):  # a pool gives it to the next thread as the one before it left it
+            shown = PreparedStatements(driver).execute("SHOW transaction_isolation", ())
+            assert shown.fetchall() == [(level.lower(),)]
+            driver.rollback()
