@@ -50,7 +50,8 @@ async def test_a_step_that_takes_too_long_is_tried_again_and_fails_for_good(
 ) -> None:
     async def impatient(context: Context) -> str:
         try:
-            return await context.step(step, 5, timeout=0.05, retry=Retry(attempts=2, wait=0))
+            # Long enough for a thread to begin with it, where others have the processors.
+            return await context.step(step, 5, timeout=0.5, retry=Retry(attempts=2, wait=0))
         except StepFailed as error:
             return f"{error} {(await context.ask(TextPrompt(text='?'))).text}"
 
@@ -62,7 +63,7 @@ async def test_a_step_that_takes_too_long_is_tried_again_and_fails_for_good(
         await hosting.answer("yes")
         await hosting.ended(run)
         said = (
-            f"Step {step.__name__} failed: TimeoutError: it took longer than its timeout of 0.05 s"
+            f"Step {step.__name__} failed: TimeoutError: it took longer than its timeout of 0.5 s"
         )
         assert await hosting.output(run) == f"{said} yes"
     assert len(tries) == tried
