@@ -46,8 +46,10 @@ class PreparedStatements:
         isolation = driver.isolation_level
         level = isolation and f" ISOLATION LEVEL {isolation.name.replace('_', ' ')}"
         self._begin = f"BEGIN{level or ''}".encode()
-        # It may come from a pool, with what another thread has prepared.
-        self._check(self._libpq.exec_(b"DEALLOCATE ALL"))
+        # It may come from a pool, with what another thread has prepared. And where psycopg has
+        # statements prepared too, it drops all that is prepared with each rollback.
+        driver.execute("DEALLOCATE ALL", prepare=False)
+        driver.prepare_threshold = None
 
     def execute(self, statement: str, values: Sequence[Any]) -> Executed:
         """Execute it in the connection's transaction, which begins with its first statement."""

@@ -95,6 +95,27 @@ def test_a_transaction_begins_as_its_connection_says(level: str) -> None:
     with psycopg.connect(os.environ["DATABASE_URL"]) as driver:
         driver.isolation_level = psycopg.IsolationLevel[level.replace(" ", "_")]
         for _ in range(2):  # a pool gives it to the next thread as the one before it left it
-            shown = PreparedStatements(driver).execute("SHOW transaction_isolation", ())
+            driver.autocommit = True
+            prepared = PreparedStatements(driver)
+            driver.autocommit = False
+            shown = prepared.execute("SHOW transaction_isolation", ())
             assert shown.fetchall() == [(level.lower(),)]
             driver.rollback()
+
+
+@ON_POSTGRESQL
+def test_what_is_prepared_outlives_a_rollback_where_a_project_has_psycopg_prepare_too() -> None:
+    from sessions_app.storage.prepared import PreparedStatements  # noqa: PLC0415 - has libpq
+
+    with psycopg.connect(
+        os.environ["DATABASE_URL"], autocommit=True, prepare_threshold=0
+    ) as driver:
+        driver.execute("SELECT 1")  # by a view, before the pool gave it to a writer
+        prepared = PreparedStatements(driver)
+        for _ in range(2):
+            driver.autocommit = False
+            assert prepared.execute("SELECT %s::int", (1,)).fetchall() == [(1,)]
+            driver.execute("SELECT 2")
+            driver.rollback()
+            driver.autocommit = True
+        assert driver.execute("SELECT 1").fetchall() == [(1,)]
