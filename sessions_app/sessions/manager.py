@@ -68,7 +68,7 @@ class SessionManager:
         self._workflow = offered.workflow
         self._shared_workflow = None if self.is_workflow_per_user else self._workflow
         self._max_concurrency = self._config.max_concurrency
-        self._semaphore = limit_of(self._max_concurrency, self._config.max_concurrency_per_user)
+        self._semaphore = limit_of(self._max_concurrency, self._config.per_user)
         self._shared_builder = shared_builder
         self._shared: Built | None = None
         self._pool = BuilderPool(offered)
@@ -97,8 +97,9 @@ class SessionManager:
             shared_builder: what all users share, in the place of the workflow's own: a function
                 that builds it from the options, or the ready thing, which the caller closes.
             entry_function: the workflow or its name; without one the default one.
-            max_concurrency: runs at once, 0 for no limit; else the configuration's, by default 8.
-                For each user where the workflow is per user, else for all.
+            max_concurrency: runs at once, 0 for no limit; else the configuration's, by default 64.
+                For each user where the workflow is per user, else for all, of which one user has
+                at most `max_concurrency_per_user`, by default half.
             runtime_type: what its runs are for.
 
         Raises:

@@ -19,7 +19,7 @@ NO_VARIABLES = contextvars.Context()
 class FairSemaphore(asyncio.Semaphore):
     """A semaphore whose next free slot goes to the waiting user who holds the fewest.
 
-    One user alone may hold `value` slots, or `per_user` of them where that is less.
+    One user may hold `per_user` slots; nobody in particular ("") may hold all.
     """
 
     def __init__(self, value: int, per_user: int = sys.maxsize) -> None:
@@ -39,7 +39,7 @@ class FairSemaphore(asyncio.Semaphore):
 
     async def acquire(self, user: str = "") -> Literal[True]:
         """Wait for a slot, and take it."""
-        if not self._waiting and self._value and self._held[user] < self._per_user:
+        if not self._waiting and self._value and self._may_hold_more(user):
             self._value -= 1
             self._held[user] += 1
             return True
@@ -65,10 +65,10 @@ class FairSemaphore(asyncio.Semaphore):
 
     def _hand_out(self) -> None:
         while self._value:
-            may = [user for user in self._waiting if self._held[user] < self._per_user]
-            if not may:
+            may = filter(self._may_hold_more, self._waiting)
+            user = min(may, key=self._held.__getitem__, default=None)  # the first of them
+            if user is None:
                 return
-            user = min(may, key=self._held.__getitem__)  # the first of them
             queue = self._waiting.pop(user)
             turn = queue.popleft()
             if queue:
@@ -77,6 +77,9 @@ class FairSemaphore(asyncio.Semaphore):
                 self._value -= 1
                 self._held[user] += 1
                 turn.set_result(None)
+
+    def _may_hold_more(self, user: str) -> bool:
+        return not user or self._held[user] < self._per_user
 
 
 # A limit of runs at once, or that there is none.

@@ -24,9 +24,10 @@ class WorkflowConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # Runs at once: of one user where the workflow has a per-user builder, else of all users.
-    max_concurrency: int = Field(default=8, ge=1)
-    # How many of these one user may have, where they are of all users; by default all.
+    # Runs at once: of one user where the workflow has a per-user builder, else of all users. Those
+    # that wait for people are not counted, and the others mostly await a model: so there are many.
+    max_concurrency: int = Field(default=64, ge=1)
+    # How many of these one user may have, where they are of all users; by default half of them.
     max_concurrency_per_user: int | None = Field(default=None, ge=1)
     second_message: Policy | None = None
     # A user's builder that nothing used for so long is closed.
@@ -38,6 +39,12 @@ class WorkflowConfig(BaseModel):
     groups: list[str] = []
     permission: str | None = Field(default=None, pattern=r"^\w+\.\w+$")
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def per_user(self) -> int | None:
+        """How many runs of one user may go on at once, where all users share the places."""
+        half = max(self.max_concurrency // 2, 1) if self.max_concurrency else None
+        return self.max_concurrency_per_user or half
 
     @property
     def limited(self) -> bool:

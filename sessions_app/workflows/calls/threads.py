@@ -1,17 +1,21 @@
-"""Threads for steps. None of them keeps its process from ending, nor another step from its turn."""
+"""Threads for steps, shared fairly between users. None of them keeps its process from ending."""
 
 import asyncio
 import contextvars
 import threading
-from collections import deque
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from django.db import close_old_connections, connections
 
-# Steps at once in threads; those that nobody waits for any more are not counted.
+from sessions_app.workflows.request_context import user_in_context
+
+# Steps at once in threads, of all users and of one; those that nobody waits for any more are not
+# counted.
 MOST = 32
+MOST_OF_ONE = MOST // 2
 
 
 class _Work:
@@ -19,11 +23,13 @@ class _Work:
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self._function = function
+        self.user = user_in_context()[0]
         self._variables = contextvars.copy_context()
         self._loop = asyncio.get_running_loop()
         # With the result, or with the error.
         self.done: asyncio.Future[tuple[Any, BaseException | None]] = self._loop.create_future()
-        self.left = False
+        # Its thread counts as free again.
+        self.over = False
 
     def run(self) -> None:
         """Call it, in a thread."""
@@ -44,12 +50,16 @@ class _Work:
 
 
 class StepThreads:
-    """As a `ThreadPoolExecutor`, whose threads Python waits for when it ends: these it leaves."""
+    """As a `ThreadPoolExecutor`, whose threads Python waits for when it ends: these it leaves.
+
+    The next free thread is for the user who has the fewest.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._waiting: deque[_Work] = deque()
+        self._waiting: list[_Work] = []
         self._threads = self._idle = 0
+        self._busy: Counter[str] = Counter()
 
     async def call(self, function: Callable[[], Any]) -> Any:
         """Call it in a thread. Who is cancelled meanwhile leaves the thread to itself."""
@@ -68,10 +78,9 @@ class StepThreads:
 
     def _leave(self, work: _Work) -> None:
         with self._changed:
-            work.left = True
             if work in self._waiting:
                 self._waiting.remove(work)
-            else:  # its thread ends with it, and another takes its place
+            elif self._give_back(work):  # its thread ends with it, and another takes its place
                 self._threads -= 1
                 self._see_to_them()
 
@@ -86,15 +95,31 @@ class StepThreads:
         while not left:
             with self._changed:
                 self._idle += 1
-                while not self._waiting:
+                while (work := self._next()) is None:
                     self._changed.wait()
                 self._idle -= 1
-                work = self._waiting.popleft()
+                self._waiting.remove(work)
+                self._busy[work.user] += 1
             work.run()
             with self._changed:
-                left = work.left
+                left = not self._give_back(work)
                 del work  # it holds what the step was called with
         connections.close_all()
+
+    def _next(self) -> _Work | None:
+        """Whose turn it is; of one user in the order in which they came."""
+        may = [one for one in self._waiting if not one.user or self._busy[one.user] < MOST_OF_ONE]
+        return min(may, key=lambda one: self._busy[one.user], default=None)
+
+    def _give_back(self, work: _Work) -> bool:
+        """Count its thread as free. False if it was counted already."""
+        if work.over:
+            return False
+        work.over = True
+        self._busy[work.user] -= 1
+        if not self._busy[work.user]:
+            del self._busy[work.user]
+        return True
 
 
 step_threads = StepThreads()

@@ -165,7 +165,7 @@ async def busy(message: Message, context: Context) -> AsyncGenerator[str, None]:
 
 async def test_working_runs_keep_the_limit() -> None:
     at_once[:] = [0, 0]
-    async with Hosting("t_busy", max_concurrency=3) as hosting:
+    async with Hosting("t_busy", max_concurrency=3, max_concurrency_per_user=3) as hosting:
         runs = [await hosting.submit(conversation=f"c{n}") for n in range(9)]
         for run in runs:
             await hosting.ended(run)

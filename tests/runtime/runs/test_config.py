@@ -29,7 +29,7 @@ def complaint(directory: Path, text: str) -> str:
 
 def test_a_name_alone_is_an_entry(tmp_path: Path) -> None:
     config = RuntimeConfig.load(write(tmp_path, GOOD))
-    assert config.workflows["calculator"].max_concurrency == 8
+    assert config.workflows["calculator"].max_concurrency == 64
 
 
 def test_the_project_s_own_file_is_good() -> None:

@@ -196,6 +196,6 @@ async def test_a_result_fits_its_schema() -> None:
 async def test_a_workflow_is_found_by_its_name_with_its_configuration() -> None:
     manager = await SessionManager.create(entry_function="calculator", max_concurrency=0)
     assert manager.workflow.name == "calculator"
-    assert (await SessionManager.create(entry_function="calculator")).config.max_concurrency == 8
+    assert (await SessionManager.create(entry_function="calculator")).config.max_concurrency == 64
     with pytest.raises(UnknownWorkflow, match="nothing"):
         await SessionManager.create(entry_function="nothing")

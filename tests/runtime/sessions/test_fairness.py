@@ -1,7 +1,9 @@
 """The limit of runs at once is shared fairly between users."""
 
 import asyncio
+import threading
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,8 +15,11 @@ from sessions_app.models import Run
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message
+from sessions_app.workflows.calls.threads import MOST, StepThreads
 from sessions_app.workflows.concurrency import FairSemaphore, Slot
-from tests.support.hosting import Hosting, make_user
+from sessions_app.workflows.context_variables import bound
+from sessions_app.workflows.request_context import NOBODY, session_user
+from tests.support.hosting import Hosting, make_user, until_true
 from tests.support.sessions import declare, free, managing, turns
 
 assert probe  # importing it declares it
@@ -56,7 +61,8 @@ async def begun(manager: Any, user: str, count: int) -> list["asyncio.Task[Any]"
 
 async def test_the_next_free_place_is_for_the_user_who_has_the_fewest() -> None:
     work = Work()
-    async with managing(declare(work.run), max_concurrency=3) as manager:
+    limits = {"max_concurrency": 3, "max_concurrency_per_user": 3}
+    async with managing(declare(work.run), **limits) as manager:
         tasks = await begun(manager, "ann", 6)
         assert work.began == ["ann0", "ann1", "ann2"]  # who is alone may have all
         tasks += await begun(manager, "ben", 2) + await begun(manager, "eve", 1)
@@ -68,14 +74,35 @@ async def test_the_next_free_place_is_for_the_user_who_has_the_fewest() -> None:
         assert free(manager._semaphore) == 3
 
 
-async def test_one_user_may_be_held_to_fewer_than_all() -> None:
+async def test_half_of_the_places_are_kept_for_others_who_may_come() -> None:
     work = Work()
-    limits = {"max_concurrency": 4, "max_concurrency_per_user": 2}
+    async with managing(declare(work.run), max_concurrency=4) as manager:
+        tasks = await begun(manager, "ann", 4)
+        tasks += await begun(manager, "ben", 1)
+        assert work.began == ["ann0", "ann1", "ben0"]
+        for _ in range(5):
+            await work.end()
+        assert [await task for task in tasks]
+
+
+async def test_who_is_nobody_in_particular_may_have_all_places() -> None:
+    work = Work()
+    async with managing(declare(work.run), max_concurrency=4) as manager:
+        tasks = await begun(manager, "", 4)
+        assert len(work.began) == 4
+        for _ in range(4):
+            await work.end()
+        assert [await task for task in tasks]
+
+
+async def test_one_user_may_be_held_to_fewer_than_half() -> None:
+    work = Work()
+    limits = {"max_concurrency": 4, "max_concurrency_per_user": 1}
     async with managing(declare(work.run), **limits) as manager:
         tasks = await begun(manager, "ann", 4)
-        assert work.began == ["ann0", "ann1"]
+        assert work.began == ["ann0"]
         tasks += await begun(manager, "ben", 1)
-        assert work.began[2:] == ["ben0"]
+        assert work.began[1:] == ["ben0"]
         for _ in range(5):
             await work.end()
         assert [await task for task in tasks]
@@ -108,18 +135,42 @@ async def test_a_run_that_ended_while_it_waits_keeps_no_place() -> None:
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_person_with_many_runs_keeps_nobody_waiting_until_they_end() -> None:
-    async with Hosting("probe", max_concurrency=2) as hosting:
+    async with Hosting("probe", max_concurrency=4) as hosting:
         runs = [
-            await hosting.submit("slowstream 1 500", conversation=f"c{number}")
+            await hosting.submit("slowstream 600 1000", conversation=f"c{number}")
             for number in range(8)
         ]
         hosting.person = Person.of(await reads.read(make_user, "ben"))
         echo = await hosting.submit("echo hello")
         await hosting.ended(echo)
         unfinished = Run.objects.filter(pk__in=runs, status__in=Run.UNFINISHED)
-        assert await reads.read(unfinished.count) > 2
-        for run in runs:
-            await hosting.ended(run)
+        assert await reads.read(unfinished.count) == 8
+
+
+def test_half_of_the_threads_of_steps_are_kept_for_others_who_may_come() -> None:
+    began, go = [], threading.Event()
+
+    def step(user: str) -> None:
+        began.append(user)
+        go.wait(60)
+
+    async def call(threads: StepThreads, user: str) -> None:
+        with bound({session_user: (user, NOBODY)}):
+            await threads.call(partial(step, user))
+
+    async def scene() -> None:
+        threads = StepThreads()
+        tasks = [asyncio.create_task(call(threads, "ann")) for _ in range(MOST)]
+        await until_true(lambda: len(began) == MOST // 2)
+        tasks += [asyncio.create_task(call(threads, "ben"))]
+        await until_true(lambda: "ben" in began)
+        tasks[0].cancel()  # it leaves its thread to itself, and what waits goes on in another
+        await until_true(lambda: began.count("ann") == MOST // 2 + 1)
+        go.set()
+        await asyncio.wait(tasks)
+        assert Counter(began) == {"ann": MOST, "ben": 1}
+
+    asyncio.run(scene())
 
 
 @given(
