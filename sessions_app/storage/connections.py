@@ -5,7 +5,6 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from sessions_app.storage import sql
 from sessions_app.storage.safety_times import IDLE_TRANSACTION, LOCK_TIMEOUT
 
 # A commit is on the disk when it returns, and readers do not wait for the writer.
@@ -52,7 +51,9 @@ def connect_to_write() -> None:
         return
     connection.ensure_connection()
     if connection.vendor == "postgresql":
+        # The same few statements over and over: planned once. (Django switches this off.)
+        driver: Any = connection.connection
+        driver.prepare_threshold = 1
         with connection.cursor() as cursor:
             for statement in POSTGRESQL:
                 cursor.execute(statement)
-        sql.prepare_statements(connection.connection)

@@ -10,15 +10,12 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from pydantic_core import from_json, to_json
-
-if TYPE_CHECKING:
-    from sessions_app.storage.prepared import PreparedStatements
 
 Row = tuple[Any, ...]
 
@@ -27,7 +24,6 @@ class _Thread(threading.local):
     """The thread's connection. To ask Django for it at each use takes longer than a statement."""
 
     connection: BaseDatabaseWrapper | None = None
-    prepared: "PreparedStatements | None" = None
 
 
 _thread = _Thread()
@@ -124,13 +120,6 @@ def execute(statement: str, params: Sequence[Any]) -> int:
         return count
 
 
-def prepare_statements(driver: Any) -> None:
-    """Have what this thread executes on psycopg's connection prepared."""
-    from sessions_app.storage.prepared import PreparedStatements  # noqa: PLC0415 - as _cursor_type
-
-    _thread.prepared = PreparedStatements(driver)
-
-
 def _connected() -> BaseDatabaseWrapper:
     connection = _thread.connection
     if connection is None:
@@ -143,8 +132,6 @@ def _connected() -> BaseDatabaseWrapper:
 def _execute(driver: Any, statement: str, params: Sequence[Any]) -> Any:
     adapter = _ADAPTERS.get
     values = [value if (of := adapter(type(value))) is None else of(value) for value in params]
-    if (prepared := _thread.prepared) is not None and prepared.driver is driver:
-        return prepared.execute(statement, values)
     if is_postgresql():
         return _cursor_type()(driver).execute(statement, values)
     return driver.execute(_for_sqlite(statement), values)

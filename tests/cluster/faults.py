@@ -1,7 +1,11 @@
 """What happens to a process, to Redis or to PostgreSQL, and what its surroundings do about it."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable
+
+import psycopg
 
 from sessions_app.operations.local_services.servers import PostgreSQL, Redis
 from tests.cluster.node import Node
@@ -10,6 +14,12 @@ from tests.cluster.node import Node
 FREEZE = 12.0  # seconds
 # Until a process manager starts what has ended.
 RESTART_AFTER = 1.0
+# Who is amid a transaction comes first.
+BACKENDS = """
+    SELECT pid FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+    ORDER BY state <> 'active', state = 'idle', random()
+"""
 
 Target = Node | PostgreSQL | Redis
 Fault = Callable[[Target], Awaitable[None]]
@@ -33,6 +43,29 @@ async def terminate(target: Target) -> None:
         await asyncio.to_thread(target.stop)
 
 
+async def crash(target: Target) -> None:
+    """PostgreSQL ends without a checkpoint (`pg_ctl stop -m immediate`): its backends say so."""
+    assert isinstance(target, PostgreSQL)
+    os.kill(target.pid, signal.SIGQUIT)
+    while target.running:  # noqa: ASYNC110 - a process that is asked whether it runs
+        await asyncio.sleep(0.01)
+    await kill(target)  # until its children are gone
+
+
+async def kill_backend(target: Target) -> None:
+    """SIGKILL to one backend, as by the kernel where memory runs out: PostgreSQL ends all others
+    and recovers by itself.
+    """
+    assert isinstance(target, PostgreSQL)
+
+    def strike() -> None:
+        with psycopg.connect(target.url(), autocommit=True) as connection:
+            [pid] = connection.execute(BACKENDS).fetchone() or ()
+            os.kill(pid, signal.SIGKILL)
+
+    await asyncio.to_thread(strike)
+
+
 async def recover(target: Target, *, again: bool, frozen_for: float = FREEZE) -> None:
     """Let what was frozen go on after a while; start what has ended, if it is wanted `again`."""
     if isinstance(target, Node):
@@ -53,3 +86,5 @@ async def recover(target: Target, *, again: bool, frozen_for: float = FREEZE) ->
 
 
 FAULTS: dict[str, Fault] = {"kill": kill, "stop": freeze, "term": terminate}
+# What PostgreSQL alone suffers; of a killed backend it recovers by itself.
+CRASHES: dict[str, Fault] = {"immediate": crash, "backend": kill_backend}

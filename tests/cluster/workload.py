@@ -20,6 +20,7 @@ WORDS = (
     "slowstream 60 20",
     "step 3 150",
     "step 2 600",
+    "step 1 2500",
 )
 # So many answer in both their windows.
 RIVALS = 0.3

@@ -39,6 +39,8 @@ class ClusterNemesis(Nemesis):
         target = self._random.choice(self._targets())
         kind = self._random.choice(("kill", "kill", "stop", "stop", "term"))
         seconds = self._random.uniform(*self._random.choice((SHORT, LONG)))
+        if target is self._cluster.postgresql:
+            kind = self._random.choice((kind, *faults.CRASHES))
         if target is self._cluster.redis and self._random.random() < 0.3:
             kind, seconds = "away", REDIS_AWAY
         if target.name not in self._busy:
@@ -55,8 +57,8 @@ class ClusterNemesis(Nemesis):
             await faults.kill(target)
             await asyncio.sleep(seconds)
         else:
-            await faults.FAULTS[kind](target)
-        await faults.recover(target, again=True, frozen_for=seconds)
+            await (faults.FAULTS | faults.CRASHES)[kind](target)
+        await faults.recover(target, again=True, frozen_for=lasts)
 
     async def _roll(self) -> None:
         """Ask all of our processes to end, one after another."""

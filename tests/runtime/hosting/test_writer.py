@@ -51,7 +51,7 @@ async def test_readers_that_cannot_be_told_do_not_either(monkeypatch: pytest.Mon
         assert await writer.write(lambda tx: "next", Lane(beside=lane)) == "next"
 
 
-ON_POSTGRESQL = pytest.mark.cluster_only("SQLite's driver has no statements of ours by name")
+ON_POSTGRESQL = pytest.mark.cluster_only("it is about psycopg")
 
 
 async def fetch(statement: str, *params: Any, lane: Lane | None = None) -> Sequence[sql.Row]:
@@ -64,7 +64,7 @@ async def test_values_come_back_from_postgresql_as_they_went() -> None:
     values = uuid4(), datetime.now(UTC), True, 2**40, -1, None, "%s 'ä' \\ $1", {"a": [1, "b"]}
     types = "uuid", "timestamptz", "bool", "bigint", "smallint", "int", "text", "jsonb"
     places = ", ".join(f"%s::{type_}" for type_ in types)
-    for _ in range(2):  # prepared, and known
+    for _ in range(2):  # the second is prepared
         [(*read, document, literal)] = await fetch(f"SELECT {places}, '100 %%'", *values)
         assert (*read, sql.read_json(document), literal) == (*values, "100 %")
 
@@ -85,37 +85,3 @@ async def test_a_connection_that_was_cut_is_made_anew() -> None:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [cut])
     [(now,)] = await fetch("SELECT pg_backend_pid()", lane=lane)
     assert now != cut
-
-
-@ON_POSTGRESQL
-@pytest.mark.parametrize("level", ["READ COMMITTED", "SERIALIZABLE"])
-def test_a_transaction_begins_as_its_connection_says(level: str) -> None:
-    from sessions_app.storage.prepared import PreparedStatements  # noqa: PLC0415 - has libpq
-
-    with psycopg.connect(os.environ["DATABASE_URL"]) as driver:
-        driver.isolation_level = psycopg.IsolationLevel[level.replace(" ", "_")]
-        for _ in range(2):  # a pool gives it to the next thread as the one before it left it
-            driver.autocommit = True
-            prepared = PreparedStatements(driver)
-            driver.autocommit = False
-            shown = prepared.execute("SHOW transaction_isolation", ())
-            assert shown.fetchall() == [(level.lower(),)]
-            driver.rollback()
-
-
-@ON_POSTGRESQL
-def test_what_is_prepared_outlives_a_rollback_where_a_project_has_psycopg_prepare_too() -> None:
-    from sessions_app.storage.prepared import PreparedStatements  # noqa: PLC0415 - has libpq
-
-    with psycopg.connect(
-        os.environ["DATABASE_URL"], autocommit=True, prepare_threshold=0
-    ) as driver:
-        driver.execute("SELECT 1")  # by a view, before the pool gave it to a writer
-        prepared = PreparedStatements(driver)
-        for _ in range(2):
-            driver.autocommit = False
-            assert prepared.execute("SELECT %s::int", (1,)).fetchall() == [(1,)]
-            driver.execute("SELECT 2")
-            driver.rollback()
-            driver.autocommit = True
-        assert driver.execute("SELECT 1").fetchall() == [(1,)]
