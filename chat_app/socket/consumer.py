@@ -116,9 +116,8 @@ class ChatConsumer:
             ),
         )
         submitted = await (feed.submit(store) if isinstance(feed, PlainFeed) else store())
-        if feed is None:
-            after = submitted.sequence - 1
-            await self._subscriptions.follow(message.conversation_id, after=after)
+        if feed is None:  # it was not there: all of it is new, also what another tab says first
+            await self._subscriptions.follow(message.conversation_id, after=0)
         if self._query.extended:
             outcome = "duplicate" if submitted.duplicate else "accepted"
             ack = acknowledged(message, outcome, submitted_content(submitted))
@@ -242,9 +241,10 @@ class ChatConsumer:
         if self._query.extended and self._query.waiting:
             self._subscriptions.all_waiting = self._query.waiting == "inbox"
             waiting_counts.add(self._subscriptions)
-        if self._conversation_id is not None:
-            self._subscriptions.awaited.add(self._conversation_id)
-            await self._subscriptions.follow(self._conversation_id, after=self._query.last_sequence)
+        if (name := self._conversation_id) is not None:
+            feed = await self._subscriptions.follow(name, after=self._query.last_sequence)
+            if feed is None:
+                self._subscriptions.awaited.add(name)
 
     async def _received(self, text: str | None) -> None:
         """Carry out what a frame asks for, or say why not. The socket outlives either."""

@@ -87,7 +87,7 @@ class Subscriptions:
             elif feed.behind:
                 await feed.advance()
         for name in list(self.awaited):
-            await self.follow(name, after=0)
+            await self.follow(name)
 
     def feed_of(self, conversation_id: str | None) -> Feed:
         """The feed of a conversation that is followed.
@@ -115,7 +115,9 @@ class Subscriptions:
                 return None
             if len(self.feeds) >= MAX_FEEDS:
                 await self._make_room()
-            self.awaited.discard(conversation_id)
+            if conversation_id in self.awaited:  # all of it is new to the client
+                self.awaited.discard(conversation_id)
+                after = 0
             return await self._open(conversation, conversation_id, after)
 
     def _touched(self, conversation: UUID) -> Feed:
