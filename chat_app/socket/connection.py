@@ -119,6 +119,18 @@ class Connection:
         """Whether the client has not read for too long."""
         return self._sending > 0 and time.monotonic() - self._moved_at > STALLED
 
+    async def has_frame(self, within: float) -> bool:
+        """Wait so many seconds at most for a frame of the client; return whether one is there."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._frame_arrived()
+        return bool(self._waiting)
+
+    async def _frame_arrived(self) -> None:
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+
     async def next_frame(self) -> str | None:
         """The client's next frame; None for a binary one.
 
@@ -127,9 +139,7 @@ class Connection:
         """
         if self._waiting:
             await asyncio.sleep(0)  # a client that floods us lets the others have their turn
-        while not self._waiting:
-            self._arrived.clear()
-            await self._arrived.wait()
+        await self._frame_arrived()
         frame = self._waiting.popleft()
         if isinstance(frame, CloseSocket):
             raise frame

@@ -1,5 +1,6 @@
 """The chat socket: a frame in, one call, an acknowledgement. No ORM here."""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -32,7 +33,7 @@ from chat_app.socket.subscriptions import Subscriptions
 from sessions_app.conversations import answers, messages
 from sessions_app.conversations.answers import TAKEN, IncomingAnswer, Outcome
 from sessions_app.conversations.given import claims
-from sessions_app.conversations.messages import IncomingMessage
+from sessions_app.conversations.messages import IncomingMessage, SubmittedMessage
 from sessions_app.errors import Invalid, NotFound, TooMany
 from sessions_app.workflows.prompts import as_text
 from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
@@ -47,6 +48,9 @@ BY_A_PERSON = (
     client.StopMessage,
 )
 
+# Seconds in which a plain client may say something before it is sent what it missed, which it would
+# show as the answer. The peer's UI speaks as soon as its socket is open: a round trip later.
+HOLD = 0.3
 # Seconds until the next frame of who is over a limit: a flood that is refused costs others nothing.
 OVER_A_LIMIT = 0.1
 
@@ -97,12 +101,12 @@ class ChatConsumer:
         message.id = message.id or str(uuid4())
         if message.conversation_id is None:
             message.conversation_id = self._conversation_id = str(uuid4())
-        feed = await self._subscriptions.follow(message.conversation_id)
+        name = message.conversation_id
         store = partial(
             submit,
             owner=self._authentication.person.id,
             address=self._address,
-            conversation_id=message.conversation_id,
+            conversation_id=name,
             message=IncomingMessage(
                 message_id=message.id,
                 text=message.content.text or "",
@@ -115,13 +119,34 @@ class ChatConsumer:
                 follows=message.follows,
             ),
         )
-        submitted = await (feed.submit(store) if isinstance(feed, PlainFeed) else store())
+        if not self._query.extended:
+            await self._submit_plain(name, store)
+            return
+        feed = await self._subscriptions.follow(name)
+        submitted = await store()
         if feed is None:  # it was not there: all of it is new, also what another tab says first
-            await self._subscriptions.follow(message.conversation_id, after=0)
-        if self._query.extended:
-            outcome = "duplicate" if submitted.duplicate else "accepted"
-            ack = acknowledged(message, outcome, submitted_content(submitted))
-            await self._connection.send(ack)
+            await self._subscriptions.follow(name, after=0)
+        outcome = "duplicate" if submitted.duplicate else "accepted"
+        ack = acknowledged(message, outcome, submitted_content(submitted))
+        await self._connection.send(ack)
+
+    async def _submit_plain(
+        self, conversation_id: str, store: Callable[[], Awaitable[SubmittedMessage]]
+    ) -> None:
+        """Store what a plain client says before it is sent anything, which it would take for the
+        answer. What waits for the person is asked then, also if the message is refused.
+        """
+        feed = self._subscriptions.followed(conversation_id)
+        if isinstance(feed, PlainFeed):
+            await feed.submit(store)
+            return
+        after = None
+        try:
+            submitted = await store()
+            if not submitted.duplicate:
+                after = submitted.sequence - 1
+        finally:
+            await self._subscriptions.follow(conversation_id, after=after)
 
     async def _answer(self, message: client.InteractionMessage) -> None:
         text = message.content.text if message.content else None
@@ -229,11 +254,15 @@ class ChatConsumer:
     async def _talk(self) -> None:
         await self._authentication.establish()
         await self._begin()
+        counts = self._query.extended or self._query.last_sequence is not None
+        if not counts and await self._connection.has_frame(HOLD):
+            await self._received(await self._connection.next_frame())
+        await self._follow_named()
         while True:
             await self._received(await self._connection.next_frame())
 
     async def _begin(self) -> None:
-        """Follow the conversation that the query names."""
+        """Note where the client is, and tell it what is wrong with its query."""
         self._metadata = identity.metadata(self._scope)
         self._address = address_of(request_of(self._scope))
         for refusal in self._wrong:
@@ -241,7 +270,10 @@ class ChatConsumer:
         if self._query.extended and self._query.waiting:
             self._subscriptions.all_waiting = self._query.waiting == "inbox"
             waiting_counts.add(self._subscriptions)
-        if (name := self._conversation_id) is not None:
+
+    async def _follow_named(self) -> None:
+        """Follow the conversation that the query names."""
+        if (name := self._query.conversation_id) is not None:
             feed = await self._subscriptions.follow(name, after=self._query.last_sequence)
             if feed is None:
                 self._subscriptions.awaited.add(name)

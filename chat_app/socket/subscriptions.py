@@ -100,13 +100,21 @@ class Subscriptions:
             raise NotFound("This socket follows no such conversation.")
         return self.feeds[conversation]
 
+    def followed(self, conversation_id: str) -> Feed | None:
+        """The feed of a conversation, touched now; None if it is not followed."""
+        conversation = self._ids.get(conversation_id)
+        if conversation is None:
+            return None
+        feed = self.feeds[conversation] = self.feeds.pop(conversation)
+        return feed
+
     async def follow(self, conversation_id: str, *, after: int | None = None) -> Feed | None:
         """The feed of a conversation, opened if need be; None if there is no such conversation."""
-        if conversation_id in self._ids:
-            return self._touched(self._ids[conversation_id])
+        if feed := self.followed(conversation_id):
+            return feed
         async with self._following:
-            if conversation_id in self._ids:  # by another task meanwhile
-                return self._touched(self._ids[conversation_id])
+            if feed := self.followed(conversation_id):  # by another task meanwhile
+                return feed
             owner = self._authentication.person.id
             conversation = await reads.read(find_conversation, owner, conversation_id)
             if conversation is None:
@@ -119,10 +127,6 @@ class Subscriptions:
                 self.awaited.discard(conversation_id)
                 after = 0
             return await self._open(conversation, conversation_id, after)
-
-    def _touched(self, conversation: UUID) -> Feed:
-        feed = self.feeds[conversation] = self.feeds.pop(conversation)  # the last one now
-        return feed
 
     async def _make_room(self) -> None:
         """Leave the conversation that was not touched for longest. The client is told, as it may

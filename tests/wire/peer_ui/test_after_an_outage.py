@@ -1,0 +1,128 @@
+"""What a plain client is sent that comes back with a message."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from sessions_app.models import Run
+from sessions_app.storage import reads
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.support.hosting import Hosting, make_user
+from tests.wire.live_hosting import live_hosting
+from tests.wire.local_socket import LocalSocket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# Set when a slow answer may go on.
+GO_ON: list[asyncio.Event] = []
+
+
+@workflow(name="t_outage", title="Outage")
+async def outage(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    word, _, rest = message.text.partition(" ")
+    yield f"{rest} "
+    if word == "slow":
+        await GO_ON[-1].wait()
+    if word == "ask":
+        yield (await context.ask(TextPrompt(text="name?"))).text
+    yield "done "
+
+
+@workflow(name="t_outage_in_turn", title="In turn", second_message="enqueue")
+async def outage_in_turn(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    async for text in outage(message, context):
+        yield text
+
+
+@pytest.fixture
+async def go_on() -> asyncio.Event:
+    GO_ON.append(asyncio.Event())
+    return GO_ON[-1]
+
+
+def plain(ann: Any, **query: Any) -> LocalSocket:
+    return LocalSocket(ann, **{"extended": None, "conversation_id": "c", **query})
+
+
+async def until_text(socket: LocalSocket, text: str) -> None:
+    await socket.until(lambda frame: text in str(frame.get("content", {}).get("text")))
+
+
+async def leave(hosting: Hosting, message: str, shown: str) -> Any:
+    """Have a client say something, and be gone once it is shown that; return its user."""
+    ann = await reads.read(make_user, hosting.person.username)
+    async with plain(ann) as socket:
+        await socket.say(message)
+        await until_text(socket, shown)
+    return ann
+
+
+@pytest.mark.parametrize("query", [{}, {"conversation_id": None}])
+async def test_nothing_of_the_answer_before_is_taken_for_the_next_one(
+    query: dict[str, Any], go_on: asyncio.Event
+) -> None:
+    async with live_hosting("t_outage") as hosting:
+        ann = await leave(hosting, "slow one", "one ")
+        go_on.set()
+        await hosting.ended((await Run.objects.aget()).pk)
+        async with plain(ann, **query) as socket:
+            await socket.say("quick two", id="m2", conversation_id="c")
+            await socket.until(lambda frame: frame["status"] == "complete")
+            assert {frame["parent_id"] for frame in socket.frames} == {"m2"}
+            assert socket.text() == "two done "
+
+
+async def test_the_answer_before_goes_on_if_no_message_follows(go_on: asyncio.Event) -> None:
+    async with live_hosting("t_outage") as hosting:
+        ann = await leave(hosting, "slow one", "one ")
+        async with plain(ann) as socket:
+            go_on.set()
+            await socket.until(lambda frame: frame["status"] == "complete")
+            assert socket.text() == "done "
+
+
+async def test_what_the_run_before_asks_is_asked_again() -> None:
+    async with live_hosting("t_outage_in_turn") as hosting:
+        ann = await leave(hosting, "ask one", "name?")
+        async with plain(ann) as socket:
+            await socket.say("quick two", id="m2")
+            await until_text(socket, "name?")
+            await socket.answer("Ann")
+            await socket.until(lambda frame: frame["status"] == "complete")
+            assert socket.text() == "two done "
+
+
+async def test_what_a_run_asked_that_the_message_stops_is_not() -> None:
+    async with live_hosting("t_outage") as hosting:
+        ann = await leave(hosting, "ask one", "name?")
+        async with plain(ann) as socket:
+            await socket.say("quick two", id="m2")
+            await socket.until(lambda frame: frame["status"] == "complete")
+            assert not socket.of_type("system_interaction_message")
+
+
+async def test_a_refused_message_leaves_what_waits_to_be_asked() -> None:
+    async with live_hosting("t_outage") as hosting:
+        ann = await leave(hosting, "ask one", "name?")
+        async with plain(ann, conversation_id=None) as socket:
+            await socket.say("", id="m2", conversation_id="c")
+            await until_text(socket, "name?")
+            await socket.reply_to("m2")
+
+
+async def test_a_message_that_is_sent_again_gets_the_rest_of_its_answer(
+    go_on: asyncio.Event,
+) -> None:
+    async with live_hosting("t_outage") as hosting:
+        ann = await reads.read(make_user, hosting.person.username)
+        async with plain(ann) as socket:
+            await socket.say("slow one", id="m1")
+            await until_text(socket, "one ")
+        async with plain(ann) as socket:
+            await socket.say("slow one", id="m1")
+            await socket.settled()
+            go_on.set()
+            await socket.until(lambda frame: frame["status"] == "complete")
+            assert socket.text() == "done "
