@@ -17,7 +17,9 @@ SessionsError
 └── WorkflowError            raised into workflow code
     ├── NonDeterminism       suspends the run
     │   └── FormChanged
-    ├── NotJson
+    ├── Unrecorded           suspends the run
+    │   ├── NotJson
+    │   └── CalledInStep
     ├── TooLarge
     ├── TookTooLong
     ├── StepFailed
@@ -139,7 +141,11 @@ class FormChanged(NonDeterminism):
         self.form = form
 
 
-class NotJson(WorkflowError):
+class Unrecorded(WorkflowError):
+    """A step did what cannot be recorded. Once its code is mended, the run goes on with it."""
+
+
+class NotJson(Unrecorded):
     """A step's result cannot be stored as JSON."""
 
     def __init__(self, what: str, reason: str) -> None:
@@ -147,6 +153,19 @@ class NotJson(WorkflowError):
             f"{what} cannot be stored as JSON: {reason}. Return plain values, dataclasses or "
             "pydantic models, and keep clients and handles in the builder."
         )
+
+
+class CalledInStep(Unrecorded):
+    """A step called the context of its run."""
+
+    def __init__(self, step: str) -> None:
+        super().__init__(
+            f"The context was called in the step {step}. A step is recorded as one piece, and not "
+            "executed again, so what it calls has no place in the journal. Await the function "
+            "itself, without a step around it, and have it call context.step() for what must not "
+            "be repeated; or return what the call needs, and call after the step."
+        )
+        self.step = step
 
 
 class TooLarge(WorkflowError):

@@ -17,11 +17,11 @@ from sessions_app.errors import (
     ConversationGone,
     Fenced,
     NonDeterminism,
-    NotJson,
     RunEnded,
     SessionsError,
     StorageUnavailable,
     TookTooLong,
+    Unrecorded,
     WorkflowError,
 )
 from sessions_app.hosting import run_writes
@@ -238,7 +238,7 @@ class RunTask:
             await self._left()
         except (Fenced, ConversationGone, StorageUnavailable) as error:
             self.failure = error
-        except (NonDeterminism, NotJson) as error:
+        except (NonDeterminism, Unrecorded) as error:
             await self._suspend(error)
         except Exception as error:  # noqa: BLE001 - workflow code may raise anything
             await self._failed(error)

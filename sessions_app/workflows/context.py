@@ -15,14 +15,15 @@ from weakref import WeakSet
 from django.utils import timezone
 
 from sessions_app.errors import (
+    CalledInStep,
     ChildFailed,
     NeverAwaited,
     NoRun,
     NothingCame,
-    NotJson,
     PromptExpired,
     RunEnded,
     StepFailed,
+    Unrecorded,
 )
 from sessions_app.models import AttachedFile, JournalEntry
 from sessions_app.storage.storable import check_size, storable
@@ -35,10 +36,12 @@ from sessions_app.workflows.calls.history import PastMessage
 from sessions_app.workflows.calls.journal import ASK, Call, CallResult, Entry, described
 from sessions_app.workflows.calls.steps import (
     Retry,
+    RunningStep,
     execute,
     name_of,
     piece_type,
     result_type,
+    running_step,
     shown,
 )
 from sessions_app.workflows.calls.streams import Stream, StreamedStep, StreamOptions
@@ -85,6 +88,9 @@ class Context:
         # What calls have given to the workflow, which is to await it.
         self._expected: deque[tuple[Coroutine[Any, Any, Any], str]] = deque()
         self._put_out_texts: list[str] = []
+        # What a step could not be recorded for. The run is to go on with that step, once its code
+        # is mended, so each later call raises it again.
+        self.mistake: Unrecorded | None = None
 
     @staticmethod
     def get() -> "Context":
@@ -144,11 +150,14 @@ class Context:
 
         Raises:
             NeverAwaited: it has not awaited what a call gave it.
+            Unrecorded: a step of it could not be recorded.
         """
         forgotten = [one for one in self._expected if getcoroutinestate(one[0]) == CORO_CREATED]
         self._expected.clear()
         for work, _ in forgotten:
             work.close()
+        if self.mistake is not None:
+            raise self.mistake
         if forgotten:
             raise NeverAwaited(forgotten[0][1])
 
@@ -181,7 +190,7 @@ class Context:
     def close(self) -> None:
         """Nothing of the run is under way any more; its builder is given back."""
         self.end()
-        with suppress(NeverAwaited):  # it had no chance to await it
+        with suppress(NeverAwaited, Unrecorded):  # it had no chance to await it
             self.check_awaited()
         self._closed = True
         self._builder = None
@@ -282,7 +291,8 @@ class Context:
         )
         options = StreamOptions(title or "", show, reasoning, timeout)
         called = partial(function, *args, **kwargs)
-        step = StreamedStep(self._backend, call, called, options, self._put_out)
+        running = RunningStep(self, call.name)
+        step = StreamedStep(self._backend, call, called, options, self._put_out, running)
         self._streams.add(step)
         return Stream(step, piece_type(_plain(function), call.name))
 
@@ -556,6 +566,11 @@ class Context:
         return Call(self._position, kind, storable(name[:200]), arguments)
 
     def _check_runs(self) -> None:
+        step = running_step.get()
+        if step is not None and step.caller is self:
+            step.mistake = self.mistake = CalledInStep(step.name)
+        if self.mistake is not None:
+            raise self.mistake
         if self._left:
             raise CancelledError("the run is out of memory: this call does nothing")
         if self._ended:
@@ -567,6 +582,11 @@ class Context:
 
     def _expect(self, work: Coroutine[Any, Any, T], what: str) -> Coroutine[Any, Any, T]:
         """Have it be an error of the run if nobody ever awaits it."""
+        try:
+            self._check_runs()
+        except BaseException:
+            work.close()
+            raise
         while self._expected and getcoroutinestate(self._expected[0][0]) != CORO_CREATED:
             self._expected.popleft()
         self._expected.append((work, what))
@@ -589,8 +609,9 @@ class Context:
             self._backend.begin(call, title)
         async with self._backend.working(call):
             try:
-                stored = returns.dump(await run())
-            except NotJson:
+                with RunningStep(self, call.name).inside():
+                    stored = returns.dump(await run())
+            except Unrecorded:
                 raise
             except Exception as error:
                 failed = {"type": type(error).__name__, "message": str(error)[:2000]}
@@ -609,9 +630,10 @@ class Context:
             done = recorded
         else:
             async with self._backend.working(call):
-                work = partial(attempt, function, returns, title)
+                running = RunningStep(self, call.name)
+                work = partial(attempt, function, returns, title, running)
                 done = await self._backend.transact(call, work)
-        if isinstance(done, NotJson):
+        if isinstance(done, Unrecorded):
             raise done
         if done.error is not None:
             raise StepFailed.of(call.name, done.error)

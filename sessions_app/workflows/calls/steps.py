@@ -3,23 +3,27 @@
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, get_args, get_type_hints
+from typing import Any, Protocol, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticSchemaGenerationError, TypeAdapter
 from pydantic_core import PydanticSerializationError
 from tenacity import (
     AsyncRetrying,
     retry_if_exception_type,
+    retry_if_not_exception_type,
     stop_after_attempt,
     wait_exponential_jitter,
 )
 
-from sessions_app.errors import NotJson
+from sessions_app.errors import NotJson, Unrecorded
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import check_size, storable
 from sessions_app.workflows.calls.threads import step_threads
+from sessions_app.workflows.context_variables import bound
 
 _END = object()
 
@@ -33,6 +37,44 @@ class Retry(BaseModel):
     wait: float = Field(default=0.5, ge=0)
     max_wait: float = Field(default=30, ge=0)
     on: tuple[type[Exception], ...] = (Exception,)
+
+
+class Caller(Protocol):
+    """Who calls steps: a context. `mistake` is what one of them could not be recorded for."""
+
+    mistake: Unrecorded | None
+
+
+@dataclass(slots=True, eq=False)
+class RunningStep:
+    """A step that is being executed, as the code that it executes finds it."""
+
+    caller: Caller
+    name: str
+    mistake: Unrecorded | None = None
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Have all that is done here, and in the tasks and threads begun here, be part of the step.
+
+        Raises:
+            Unrecorded: it made a mistake, whatever it made of the error.
+        """
+        try:
+            with bound({running_step: self}):
+                yield
+        except Unrecorded as error:
+            self.mistake = self.mistake or error
+        except Exception:
+            if self.mistake is None:
+                raise
+        if self.mistake is not None:
+            self.caller.mistake = self.mistake
+            raise self.mistake
+
+
+# The step that the current code is part of.
+running_step: ContextVar[RunningStep | None] = ContextVar("running_step", default=None)
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -54,7 +96,7 @@ async def execute(
     async for attempt in AsyncRetrying(
         stop=stop_after_attempt(retry.attempts),
         wait=wait_exponential_jitter(multiplier=retry.wait, max=retry.max_wait),
-        retry=retry_if_exception_type(retry.on),
+        retry=retry_if_exception_type(retry.on) & retry_if_not_exception_type(Unrecorded),
         reraise=True,
     ):
         with attempt:
@@ -88,7 +130,9 @@ async def _call(function: Callable[[], Any]) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-async def iterate(function: Callable[[], Any], seconds: float | None) -> AsyncGenerator[Any, None]:
+async def iterate(
+    function: Callable[[], Any], seconds: float | None, step: RunningStep
+) -> AsyncGenerator[Any, None]:
     """What a function streams. A plain one is called in a thread, and iterated in threads.
 
     Raises:
@@ -96,22 +140,25 @@ async def iterate(function: Callable[[], Any], seconds: float | None) -> AsyncGe
     """
     until = None if seconds is None else asyncio.get_running_loop().time() + seconds
     plain = function.func if isinstance(function, partial) else function
-    async with _until(until, seconds):
-        source = function() if inspect.isasyncgenfunction(plain) else await _call(function)
+    with step.inside():
+        async with _until(until, seconds):
+            source = function() if inspect.isasyncgenfunction(plain) else await _call(function)
     pieces = aiter(source) if hasattr(source, "__aiter__") else _in_threads(iter(source))
     try:
         while True:
-            if until is None:
-                piece = await anext(pieces, _END)
-            else:
-                async with _until(until, seconds):
+            with step.inside():
+                if until is None:
                     piece = await anext(pieces, _END)
+                else:
+                    async with _until(until, seconds):
+                        piece = await anext(pieces, _END)
             if piece is _END:
                 return
             yield piece
     finally:
         if isinstance(pieces, AsyncGenerator):
-            await pieces.aclose()
+            with step.inside():
+                await pieces.aclose()
 
 
 async def _in_threads(source: Iterator[Any]) -> AsyncGenerator[Any, None]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from sessions_app.errors import NotJson, StepFailed, StreamUnread, TooLarge
+from sessions_app.errors import StepFailed, StreamUnread, TooLarge, Unrecorded
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import measure, storable
 from sessions_app.workflows.calls.backend import Backend
 from sessions_app.workflows.calls.journal import Call, CallResult
-from sessions_app.workflows.calls.steps import ResultType, iterate
+from sessions_app.workflows.calls.steps import ResultType, RunningStep, iterate
 
 T = TypeVar("T")
 
@@ -56,6 +56,7 @@ class StreamedStep:
         function: "partial[Any]",
         options: StreamOptions,
         put_out: PutOut,
+        step: RunningStep,
     ) -> None:
         # The task that reads it, while it is read.
         self.reader: asyncio.Task[Any] | None = None
@@ -64,6 +65,7 @@ class StreamedStep:
         self._function = function
         self._options = options
         self._put_out = put_out
+        self._step = step
         self._stored: list[Any] = []
         self._size, self._limit = 0, RuntimeSettings.load().MAX_STEP_RESULT
         self._thoughts: list[str] = []
@@ -92,11 +94,11 @@ class StreamedStep:
         try:
             async with self._backend.working(self._call):
                 try:
-                    source = iterate(self._function, self._options.timeout)
+                    source = iterate(self._function, self._options.timeout, self._step)
                     async with aclosing(source):
                         async for piece in source:
                             yield await self._give(piece, pieces)
-                except NotJson:
+                except Unrecorded:
                     raise
                 except Exception as error:  # noqa: BLE001 - recorded, as that of any step
                     failed = error
@@ -131,7 +133,8 @@ class StreamedStep:
             self._think(piece.reasoning)
         else:
             self._end_reasoning()
-        stored = pieces.dump(piece)
+        with self._step.inside():
+            stored = pieces.dump(piece)
         self._keep(stored, measure(stored, self._limit))
         return pieces.load(stored)
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, transaction
 
-from sessions_app.errors import NotJson
+from sessions_app.errors import Unrecorded
 from sessions_app.storage.sql import is_postgresql
 from sessions_app.workflows.calls.journal import CallResult
-from sessions_app.workflows.calls.steps import ResultType, shown
+from sessions_app.workflows.calls.steps import ResultType, RunningStep, shown
 
-# What came of an attempt; with `NotJson` nothing is recorded, and the run is suspended.
-Attempted = CallResult | NotJson
+# What came of an attempt; with `Unrecorded` nothing is recorded, and the run is suspended.
+Attempted = CallResult | Unrecorded
 
 
 def check_plain(function: Callable[..., Any]) -> None:
@@ -22,16 +22,18 @@ def check_plain(function: Callable[..., Any]) -> None:
         raise TypeError("transactional_step() takes a plain function: 'def', not 'async def'.")
 
 
-def attempt(function: "partial[Any]", returns: ResultType, title: str) -> Attempted:
+def attempt(
+    function: "partial[Any]", returns: ResultType, title: str, step: RunningStep
+) -> Attempted:
     """Call it within the transaction that this thread is in. What it raises undoes what it wrote,
     and nothing else.
 
     It may be called again, if the transaction does not come to its end.
     """
     try:
-        with transaction.atomic():
+        with transaction.atomic(), step.inside():
             stored = returns.dump(function())
-    except NotJson as error:
+    except Unrecorded as error:
         return error
     except (OperationalError, InterfaceError) as error:
         if is_postgresql():  # a deadlock, a lost connection: the whole transaction is tried again

@@ -1,0 +1,281 @@
+"""A step that calls the context of its run is refused at once, in whatever way it does so."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from sessions_app.errors import CalledInStep
+from sessions_app.models import Run
+from sessions_app.operations import operators
+from sessions_app.sessions import SessionManager
+from sessions_app.testing.hosted_run import HostedRun
+from sessions_app.workflows import Context, Message, Retry, StepFailed, TextPrompt, workflow
+from sessions_app.workflows.registry import declared
+from tests.support.hosting import Hosting, problem
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Body = Callable[[Context], Awaitable[str]]
+body: list[Body] = []
+tries: list[str] = []
+
+
+@workflow(name="t_calls_in_steps", title="Whatever calls in steps")
+async def calls_in_steps(message: Message, context: Context) -> str:
+    return await body[0](context)
+
+
+def work(text: str) -> str:
+    return text
+
+
+async def ask(context: Context) -> str:
+    return (await context.ask(TextPrompt(text="Sure?"))).text
+
+
+async def step(context: Context) -> str:
+    return await context.step(work, "inner")
+
+
+async def show(context: Context) -> None:
+    context.show("seen")
+
+
+async def stream(context: Context) -> list[str]:
+    return [piece async for piece in context.stream(pieces)]
+
+
+async def gather(context: Context) -> list[Any]:
+    return await context.gather(context.ask(TextPrompt(text="Sure?")), context.step(work, "a"))
+
+
+async def pieces() -> AsyncIterator[str]:
+    yield "piece"
+
+
+CALLS: list[Callable[[Context], Awaitable[Any]]] = [
+    ask,
+    step,
+    show,
+    stream,
+    gather,
+    lambda context: context.ask_all([TextPrompt(text="Sure?")]),
+    lambda context: context.run("t_calls_in_steps", "x"),
+    lambda context: context.sleep(1),
+    lambda context: context.wait_for("payment"),
+    lambda context: context.history(),
+    lambda context: context.transactional_step(work, "x"),
+    lambda context: asyncio.to_thread(context.now),
+    lambda context: asyncio.to_thread(context.random),
+    lambda context: asyncio.to_thread(context.patched, "change"),
+    lambda context: asyncio.to_thread(context.add_usage, prompt_tokens=1, completion_tokens=1),
+]
+
+
+async def refused(hosting: Hosting) -> HostedRun:
+    """What a run of the body is suspended for, with nothing of it in the journal."""
+    row = await hosting.ended(await hosting.submit())
+    assert (row.status, problem(row)["code"]) == (Run.Status.SUSPENDED, "CalledInStep")
+    assert "Await the function itself, without a step around it" in problem(row)["detail"]
+    assert not await hosting.asked(row.id)
+    run = HostedRun(row.id, hosting.person)
+    assert [entry for entry in await run.journal() if entry.finished] == []
+    return run
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_no_call_of_the_context_is_made_in_a_step(call: Callable[[Context], Any]) -> None:
+    async def tool() -> str:
+        return str(await call(Context.get()))
+
+    async def agent(context: Context) -> str:
+        return await context.step(tool)
+
+    body[:] = [agent]
+    async with Hosting("t_calls_in_steps") as hosting:
+        await refused(hosting)
+    manager = await SessionManager.create(entry_function=declared()["t_calls_in_steps"])
+    try:
+        with pytest.raises(CalledInStep):
+            await (await manager.run("x", user_input_callback=_nobody).__aenter__()).result()
+    finally:
+        await manager.shutdown()
+
+
+async def _nobody(prompt: object) -> str:
+    raise AssertionError("nobody is asked")
+
+
+def in_a_thread(context: Context) -> Callable[..., Any]:
+    loop = asyncio.get_running_loop()
+
+    def tool() -> str:
+        return asyncio.run_coroutine_threadsafe(ask(context), loop).result()
+
+    return tool
+
+
+def in_a_task(context: Context) -> Callable[..., Any]:
+    async def tool() -> str:
+        return await asyncio.create_task(ask(context))
+
+    return tool
+
+
+def beside_others(context: Context) -> Callable[..., Any]:
+    async def tool() -> str:
+        return str(await asyncio.gather(ask(context), step(context)))
+
+    return tool
+
+
+def swallowing(context: Context) -> Callable[..., Any]:
+    """As tools do that have errors told to the model."""
+
+    async def tool() -> str:
+        try:
+            return await ask(context)
+        except Exception as error:  # noqa: BLE001 - as said
+            return f"failed: {error}"
+
+    return tool
+
+
+def making_another_error(context: Context) -> Callable[..., Any]:
+    async def tool() -> str:
+        tries.append("tool")
+        try:
+            return await ask(context)
+        except Exception as error:
+            raise ValueError("no luck") from error
+
+    return tool
+
+
+@pytest.mark.parametrize(
+    "make", [in_a_thread, in_a_task, beside_others, swallowing, making_another_error]
+)
+async def test_it_is_refused_however_the_step_hides_it(make: Callable[..., Any]) -> None:
+    async def agent(context: Context) -> str:
+        try:
+            return await context.step(make(context), name="tool", timeout=30)
+        except StepFailed:  # it is no failure of the tool, which the agent could go on with
+            return "never"
+
+    body[:] = [agent]
+    async with Hosting("t_calls_in_steps") as hosting:
+        await refused(hosting)
+
+
+async def test_a_tool_that_calls_is_not_tried_again() -> None:
+    async def tool() -> str:
+        tries.append("tool")
+        return await ask(Context.get())
+
+    async def agent(context: Context) -> str:
+        return await context.step(tool, retry=Retry(wait=0))
+
+    body[:], tries[:] = [agent], []
+    async with Hosting("t_calls_in_steps") as hosting:
+        await refused(hosting)
+    assert tries == ["tool"]
+
+
+async def tool_that_streams() -> AsyncIterator[str]:
+    yield "a "
+    await asyncio.create_task(ask(Context.get()))
+
+
+async def _streams(context: Context) -> str:
+    return "".join([one async for one in context.stream(tool_that_streams, name="tool")])
+
+
+async def _writes(context: Context) -> str:
+    def tool() -> str:
+        return str(context.now())
+
+    return await context.transactional_step(tool)
+
+
+@pytest.mark.parametrize("agent", [_streams, _writes])
+async def test_streamed_and_transactional_steps_are_steps_too(agent: Body) -> None:
+    body[:] = [agent]
+    async with Hosting("t_calls_in_steps") as hosting:
+        await refused(hosting)
+
+
+async def test_an_agent_that_takes_it_for_a_failed_tool_is_suspended_all_the_same() -> None:
+    """Else it would go on with a step that the journal does not have."""
+
+    async def tool() -> str:
+        return await ask(Context.get())
+
+    async def agent(context: Context) -> str:
+        try:
+            return await context.step(tool)
+        except Exception:  # noqa: BLE001 - as agents do
+            return await context.step(work, "it failed")
+
+    body[:] = [agent]
+    async with Hosting("t_calls_in_steps") as hosting:
+        await refused(hosting)
+
+
+async def test_once_it_is_mended_the_run_goes_on() -> None:
+    async def tool(context: Context) -> str:
+        answer = await ask(context)
+        return await context.step(work, answer)
+
+    async def broken(context: Context) -> str:
+        first = await context.step(work, "a ")
+        second: str = await context.step(tool, context)
+        return first + second
+
+    async def mended(context: Context) -> str:
+        return await context.step(work, "a ") + await tool(context)
+
+    body[:] = [broken]
+    async with Hosting("t_calls_in_steps") as hosting:
+        run = await hosting.submit()
+        assert (await hosting.ended(run)).status == Run.Status.SUSPENDED
+        body[:] = [mended]
+        assert await hosting.in_thread(operators.resume, run, by="an operator")
+        await hosting.prompts(run)
+        await hosting.restart()
+        await hosting.answer("b")
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run) == "a b"
+
+
+async def test_calls_at_once_beside_a_step_are_no_calls_in_it() -> None:
+    entered, asked = threading.Event(), asyncio.Event()
+
+    def slow(text: str) -> str:
+        entered.set()
+        asyncio.run_coroutine_threadsafe(asked.wait(), loop).result(20)
+        return text
+
+    async def own(context: Context) -> str:
+        await asyncio.to_thread(entered.wait, 20)
+        try:
+            return await context.step(work, "b")
+        finally:
+            asked.set()
+
+    async def agent(context: Context) -> str:
+        calls: list[Any] = [context.step(slow, "a"), own(context), context.step(own_loop, "c")]
+        return "".join(await asyncio.gather(*calls))
+
+    async def own_loop(text: str) -> str:
+        """A step may use tasks of its own."""
+        return "".join(await asyncio.gather(*(asyncio.sleep(0, one) for one in text)))
+
+    loop = asyncio.get_running_loop()
+    body[:] = [agent]
+    async with Hosting("t_calls_in_steps") as hosting:
+        run = await hosting.submit()
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run) == "abc"
