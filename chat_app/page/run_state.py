@@ -41,13 +41,13 @@ def read_runs(conversation: UUID) -> dict[Run, dict[str, Any] | None]:
     Blocks: call it in a thread.
     """
     of_it = Run.objects.filter(conversation_id=conversation)
-    ended = of_it.filter(parent=None, status__in=Run.FINISHED).order_by("-created_at")
+    ended = of_it.filter(parent=None, status__in=Run.FINISHED).order_by("-sequence")
     live = of_it.filter(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED])
     steps = Event.objects.filter(run=OuterRef("pk"), type=Event.Type.STEP).order_by("-sequence")
     runs = (
         (live | of_it.filter(pk=Subquery(ended.values("pk")[:1])))
         .annotate(last_step=Subquery(steps.values("payload")[:1]))
-        .order_by("created_at")[:SHOWN]
+        .order_by("sequence")[:SHOWN]
     )
     return {run: run.last_step for run in runs}
 

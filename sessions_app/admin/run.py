@@ -226,7 +226,7 @@ class RunAdmin(ReadOnlyAdmin):
     def forked_to(self, run: Run) -> Any:
         """The runs that are forks of it."""
         page = "admin:sessions_app_run_change"
-        links = [(reverse(page, args=[fork.pk]), fork) for fork in run.forks.order_by("created_at")]
+        links = [(reverse(page, args=[fork.pk]), fork) for fork in run.forks.order_by("sequence")]
         return format_html_join(", ", '<a href="{}">{}</a>', links)
 
     @admin.display(description="workflow", ordering="conversation__workflow")

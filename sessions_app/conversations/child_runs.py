@@ -17,7 +17,7 @@ from sessions_app.notify.announce import announce
 from sessions_app.storage.records import InteractionSettled, ParentCall, RunRecord, step_payload
 from sessions_app.storage.run_text import text_of
 from sessions_app.storage.transaction import Transaction
-from sessions_app.workflows.calls.journal import Call, CallResult, wait_id
+from sessions_app.workflows.calls.journal import Call, CallResult, last_position, wait_id
 
 RUN = JournalEntry.Kind.RUN
 
@@ -44,8 +44,8 @@ class Returned:
     value: Any
 
 
-def begin(tx: Transaction, parent: RunRecord, call: Call, child: NewChild) -> None:
-    """Insert it, and wake its host."""
+def begin(tx: Transaction, parent: RunRecord, call: Call, child: NewChild, sequence: int) -> None:
+    """Insert it, behind that sequence, and wake its host."""
     run = RunRecord(
         child.id,
         parent.conversation_id,
@@ -53,7 +53,7 @@ def begin(tx: Transaction, parent: RunRecord, call: Call, child: NewChild) -> No
         parent.client_format,
         ParentCall(parent.id, call.position),
     )
-    insert_run(tx, run, child.key, child.message)
+    insert_run(tx, run, child.key, sequence, child.message)
     announce(tx, child.key)
 
 
@@ -117,4 +117,5 @@ def _finish(
         step = step_payload(parent.id, entry.position, title, state, payload)
         tx.append(parent, Event.Type.STEP.value, step)
     entry.result, entry.error, entry.finished_at = result, error, tx.now
-    entry.save(update_fields=["result", "error", "finished_at"])
+    entry.last_position = last_position(parent.id) if error else None
+    entry.save(update_fields=["result", "error", "finished_at", "last_position"])

@@ -48,6 +48,7 @@ def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
         raise Invalid("Another run has begun this one: fork that one.")
     conversation = source.conversation
     lock_kept(tx, conversation.id)
+    conversation.refresh_from_db(fields=["last_sequence"])
     for found, _ in sql.fetch(SUBMITTED, (conversation.id, wanted.key)):
         return sql.read_uuid(found)
     offered = registry.get(conversation.workflow)
@@ -82,6 +83,7 @@ def _insert(tx: Transaction, past: "_Past", wanted: WantedFork, key: str) -> Run
         id=run,
         conversation_id=source.conversation_id,
         key=key,
+        sequence=source.conversation.last_sequence,
         message_id=wanted.key,
         text=source.text,
         client_format=source.client_format,

@@ -87,7 +87,7 @@ def _delete(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
     found = _find(tx, owner, conversation_id)
     Conversation.objects.filter(pk=found, deleted_at=None).update(deleted_at=tx.now)
     alive = (*Run.UNFINISHED, Run.Status.SUSPENDED)
-    for run in Run.objects.filter(conversation=found, status__in=alive).order_by("created_at"):
+    for run in Run.objects.filter(conversation=found, status__in=alive).order_by("sequence"):
         request_stop(tx, run)
     return found
 

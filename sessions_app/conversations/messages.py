@@ -37,7 +37,7 @@ TITLE = 80
 OnlyAsking = Literal["interrupt_asking"]
 
 CONVERSATION = """
-    SELECT id, workflow, deleted_at FROM sessions_app_conversation
+    SELECT id, workflow, last_sequence, deleted_at FROM sessions_app_conversation
     WHERE owner_id = %s AND conversation_id = %s
 """
 ACTIVE = """
@@ -177,7 +177,9 @@ def submit_in(
     `trusted`: it is not the owner who asks for it, so the workflow may be one for others.
     """
     found = attachments.find(owner, conversation_id, message.files) if message.files else []
-    conversation, workflow = _open(tx, owner, conversation_id, message, found, trusted=trusted)
+    conversation, workflow, last = _open(
+        tx, owner, conversation_id, message, found, trusted=trusted
+    )
     offered = registry.get(workflow) if trusted else workflows.find(owner, workflow)
     if found and not offered.workflow.takes_files:
         raise Invalid(_("This workflow takes no files. Remove them, and send it again."))
@@ -188,7 +190,7 @@ def submit_in(
         _check_free(conversation, message, place)
     run = RunRecord(uuid4(), conversation, message.message_id, message.client_format)
     key = offered.key(conversation=conversation, owner=owner)
-    if not insert_run(tx, run, key, message, place):
+    if not insert_run(tx, run, key, last, message, place):
         [(stored, sequence)] = sql.fetch(SUBMITTED, (conversation, message.message_id))
         return SubmittedMessage(conversation, sql.read_uuid(stored), sequence, duplicate=True)
     payload: dict[str, Any] = {
@@ -216,8 +218,10 @@ def _open(
     files: list[Attachment],
     *,
     trusted: bool,
-) -> tuple[UUID, str]:
-    """The conversation, which begins if there is none of that name, and its workflow."""
+) -> tuple[UUID, str, int]:
+    """The conversation, which begins if there is none of that name, its workflow, and its last
+    sequence.
+    """
     # Locked, as by `Transaction.lock`.
     locked = " FOR UPDATE" if sql.is_postgresql() else ""
     known = sql.fetch(CONVERSATION + locked, (owner, conversation_id))
@@ -227,12 +231,12 @@ def _open(
         _create(tx, owner, conversation_id, workflow, title)
         # Another process may have been faster: then it is theirs.
         known = sql.fetch(CONVERSATION + locked, (owner, conversation_id))
-    [(row_id, workflow, deleted_at)] = known
+    [(row_id, workflow, last_sequence, deleted_at)] = known
     if deleted_at is not None:
         raise NotFound(
             _("This conversation was deleted. Have it back on its page, or begin another one.")
         )
-    return sql.read_uuid(row_id), workflow
+    return sql.read_uuid(row_id), workflow, last_sequence
 
 
 def _whole(
@@ -322,10 +326,13 @@ def insert_run(
     tx: Transaction,
     run: RunRecord,
     key: str,
+    sequence: int,
     message: IncomingMessage,
     place: Place | None = None,
 ) -> bool:
-    """Insert the run; False if there is one of this message."""
+    """Insert the run, behind all that came up to that sequence; False if there is one of this
+    message.
+    """
     parent = {} if run.parent is None else run.parent._asdict()
     return sql.insert_new(
         Run,
@@ -334,6 +341,7 @@ def insert_run(
         parent_id=parent.get("run"),
         parent_position=parent.get("position"),
         key=key,
+        sequence=sequence,
         message_id=message.message_id,
         text=message.text,
         client_format=message.client_format,
@@ -394,7 +402,7 @@ def _stop(tx: Transaction, owner: UserId, conversation_id: str, run_id: str | No
     if not mine.exists():
         raise NotFound("There is no such conversation.")
     stoppable = list(
-        mine.filter(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED]).order_by("created_at")
+        mine.filter(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED]).order_by("sequence")
     )
     if run_id is not None:
         if not (sql.is_uuid(run_id) and mine.filter(pk=run_id).exists()):

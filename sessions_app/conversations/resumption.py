@@ -1,9 +1,6 @@
 """A run that failed or is suspended goes on from its journal, once its cause is mended."""
 
-from datetime import datetime
 from uuid import UUID
-
-from django.db.models import Max
 
 from sessions_app.conversations.listing import lock_kept
 from sessions_app.errors import NotFound
@@ -11,6 +8,7 @@ from sessions_app.models import Event, Interaction, JournalEntry, Run
 from sessions_app.notify.announce import announce
 from sessions_app.storage.run_text import unfold
 from sessions_app.storage.transaction import Transaction
+from sessions_app.workflows.calls.journal import last_position
 
 ENDED = (Run.Status.FAILED, Run.Status.SUSPENDED)
 RUN = JournalEntry.Kind.RUN
@@ -18,9 +16,10 @@ STEPS = (JournalEntry.Kind.STEP, JournalEntry.Kind.STREAM, RUN)
 
 
 def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
-    """Answers and finished steps stay. A step whose failure was the last that the run came to is
-    done again, and what it asked when it failed is asked anew. False if it neither failed nor is
-    suspended.
+    """Queue it again; False if it neither failed nor is suspended. It has its turn as any other.
+
+    Answers and finished steps stay. A step whose failure was the last that the run came to is
+    done again, and what it asked when it failed is asked anew.
 
     Raises:
         NotFound: there is no such run, or its conversation is deleted.
@@ -34,9 +33,9 @@ def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
         return False
     if run.status == Run.Status.FAILED:
         _reopen(run)
-    run.status, run.error, run.crashes = Run.Status.RUNNING, None, 0
+    run.status, run.error, run.crashes = Run.Status.QUEUED, None, 0
     run.save(update_fields=["status", "error", "crashes", "finished_at", "stop_requested_at"])
-    payload = {"status": Run.Status.RUNNING.value, "reason": f"resumed by {by}"}
+    payload = {"status": Run.Status.QUEUED.value, "reason": f"resumed by {by}"}
     tx.append(run, Event.Type.RUN, payload)
     announce(tx, run.key)
     return True
@@ -45,20 +44,10 @@ def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
 def _reopen(run: Run) -> None:
     """As it was before it ended. What is settled stays so: it loses its place in the journal."""
     run.finished_at = run.stop_requested_at = None
+    last = last_position(run.id)
     unfold(run.id, run.conversation_id)
     cancelled = run.interactions.filter(status=Interaction.Status.CANCELLED)
     cancelled.update(position=None)
     run.journal.filter(kind=RUN, finished_at=None).delete()  # they were stopped with it
-    failed = run.journal.filter(error__isnull=False, kind__in=STEPS)
-    if (last := _last_call(run)) is not None:
-        failed = failed.filter(finished_at__gte=last)
-    failed.delete()
-
-
-def _last_call(run: Run) -> datetime | None:
-    """When it made its last call."""
-    began: list[datetime | None] = [
-        JournalEntry.objects.filter(run=run).aggregate(at=Max("started_at"))["at"],
-        Interaction.objects.filter(run=run).aggregate(at=Max("created_at"))["at"],
-    ]
-    return max((at for at in began if at is not None), default=None)
+    # What it made no call after.
+    run.journal.filter(error__isnull=False, kind__in=STEPS, last_position__gte=last).delete()

@@ -74,6 +74,8 @@ class DurableBackend:
         # Where the run was stopped, if it was; whether this execution has come to its clean-up.
         self.stop = started.stop
         self._cleans_up = False
+        # Of the last call that the workflow has made.
+        self._position = 0
         self._size, self._limit = 0, RuntimeSettings.load().MAX_OUTPUT
         self.output = Output(started.leased, started.cut, write)
         self.waiting = Waiting()
@@ -105,6 +107,7 @@ class DurableBackend:
 
     def next_call(self, position: int) -> None:
         """See `Backend`."""
+        self._position = position
         if self.stop is not None and self.stop.has_passed(position) and not self._cleans_up:
             self._cleans_up = True
             stop = self.stop.model_dump(mode="json")
@@ -211,7 +214,7 @@ class DurableBackend:
             self._leased.check(tx)
             done = work()
             if isinstance(done, CallResult):
-                run_writes.finish_call(tx, self._leased, call, done)
+                run_writes.finish_call(tx, self._leased, call, self._now(done))
             return done
 
         self.output.settle()
@@ -378,7 +381,12 @@ class DurableBackend:
 
     def _finished(self, call: Call, record: CallResult) -> Work[None]:
         self.output.settle()
+        record = self._now(record)
         return lambda tx: run_writes.finish_call(tx, self._leased, call, record)
+
+    def _now(self, record: CallResult) -> CallResult:
+        """The result, with how far the run has come by now where it is a failure."""
+        return replace(record, last_position=self._position) if record.error else record
 
 
 def _after(seconds: float | None) -> datetime | None:

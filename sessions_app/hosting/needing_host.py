@@ -23,18 +23,18 @@ SUSPECT_PATIENCE = 5.0
 def needing_host() -> QuerySet[Run]:
     """The runs that a host would do something about; those that wait for people need none.
 
-    A queued run waits behind an earlier one of its conversation, unless its workflow takes them in
-    parallel. A child waits for nobody, as its parent waits for it.
+    A queued run waits for those of its conversation that are active, and behind those that were
+    queued before it, unless its workflow takes them in parallel. A child waits for nobody, as its
+    parent waits for it.
     """
     parallel = [one.workflow.name for one in registry.offered() if one.policy == "parallel"]
-    earlier = Run.objects.filter(
-        Q(created_at__lt=OuterRef("created_at"))
-        | Q(created_at=OuterRef("created_at"), id__lt=OuterRef("id")),
+    before = Run.objects.filter(
+        Q(status=Run.Status.QUEUED, sequence__lt=OuterRef("sequence"))
+        | Q(status__in=[Run.Status.RUNNING, Run.Status.WAITING]),
         conversation=OuterRef("conversation"),
         parent=None,
-        status__in=Run.UNFINISHED,
     )
-    first = Q(parent__isnull=False) | Q(conversation__workflow__in=parallel) | ~Exists(earlier)
+    first = Q(parent__isnull=False) | Q(conversation__workflow__in=parallel) | ~Exists(before)
     return Run.objects.filter(
         Q(status=Run.Status.RUNNING)
         | (Q(status=Run.Status.QUEUED) & first)

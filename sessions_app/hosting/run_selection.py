@@ -37,7 +37,8 @@ UNFINISHED = """
            parent_position
     FROM (
         SELECT run.*, ROW_NUMBER() OVER (
-            PARTITION BY conversation_id, status, stop_requested_at IS NULL ORDER BY created_at, id
+            PARTITION BY conversation_id, status, stop_requested_at IS NULL, parent_id IS NULL
+            ORDER BY sequence
         ) AS place
         FROM sessions_app_run run
         WHERE key = %s AND (
@@ -46,7 +47,7 @@ UNFINISHED = """
         )
     ) AS unfinished
     WHERE status <> 'queued' OR stop_requested_at IS NOT NULL OR place <= %s
-    ORDER BY conversation_id, created_at, id
+    ORDER BY conversation_id, status = 'queued', sequence
 """
 
 
@@ -201,7 +202,8 @@ def _take_up_conversation(
     unfinished: list[UnfinishedRun],
     found: Selection,
 ) -> None:
-    """In the order of the messages; one at a time unless the workflow takes them in parallel.
+    """In the order of the messages; one at a time unless the workflow takes them in parallel. A
+    queued run, which may be one that was resumed, waits for all that are active.
 
     Children come when they are begun, and nothing waits for them but their parents.
     """

@@ -160,6 +160,8 @@ def finish_call(tx: Transaction, leased: LeasedRun, call: Call, record: CallResu
         "finished_at": tx.now,
         "sequence": sequence,
     }
+    if record.error:
+        outcome["last_position"] = record.last_position
     if not sql.update(JournalEntry, outcome, run_id=run.id, position=call.position):
         _begin(tx, run, call, **outcome)
     leased.progressed(tx)
@@ -288,7 +290,7 @@ def begin_child(
         leased.wait(tx, until)
     else:
         leased.progressed(tx)
-    child_runs.begin(tx, run, call, child)
+    child_runs.begin(tx, run, call, child, sequence)
 
 
 def rest(

@@ -33,6 +33,9 @@ class JournalEntry(models.Model):
     difference = models.TextField(blank=True, db_default="")
     result = OrderedJSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
+    # Of a failure: the run's last position when it came up. A resumed run does it again, unless it
+    # made calls after it.
+    last_position = models.PositiveIntegerField(null=True, blank=True)
     # The conversation's last sequence when this was recorded. Text of the run after the last
     # finished entry's sequence is what a crash may have cut.
     sequence = models.BigIntegerField()

@@ -11,7 +11,7 @@ class Run(models.Model):
     """The message, and how far its execution has come."""
 
     class Status(models.TextChoices):
-        QUEUED = "queued"  # stored; no host has started it yet
+        QUEUED = "queued"  # stored, or resumed; it waits for its turn
         RUNNING = "running"  # it is the system's turn: a host drives it, or must take it up
         WAITING = "waiting"  # it is a person's turn (or a durable sleep's); needs no host
         SUSPENDED = "suspended"  # stopped by an error that an operator can mend and resume
@@ -39,6 +39,9 @@ class Run(models.Model):
     parent_position = models.PositiveIntegerField(null=True, blank=True)
     # Which host drives it: a user of a per-user workflow, or a conversation of a shared one.
     key = models.CharField(max_length=200)
+    # The conversation's last sequence when it was begun: runs have their turns in this order, which
+    # no clock changes.
+    sequence = models.BigIntegerField(default=0)
     # The client's id of the user message. Makes a repeated message harmless.
     message_id = models.CharField(max_length=200)
     text = models.TextField()

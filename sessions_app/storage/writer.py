@@ -75,7 +75,7 @@ class _Item:
         if self.lane.failed:
             self.error = StorageUnavailable()
             return
-        tx.now = datetime.now(UTC)  # of each its own: messages have their turns by it
+        tx.now = datetime.now(UTC)
         try:
             self.result = self.work(tx)
         except Refused as refusal:

@@ -131,7 +131,7 @@ def _entries(ids: list[UUID], asking: dict[UUID, _Asking]) -> tuple[list[Entry],
     first = pending.order_by(F("expires_at").asc(nulls_last=True), "sequence")
     shown = Conversation.objects.filter(pk__in=ids).annotate(
         working=Exists(runs.filter(status__in=(Run.Status.QUEUED, Run.Status.RUNNING))),
-        last_status=Subquery(runs.order_by("-created_at").values("status")[:1]),
+        last_status=Subquery(runs.order_by("-sequence").values("status")[:1]),
         question=Subquery(first.values("prompt__text")[:1]),
         kind=Subquery(first.values("prompt__input_type")[:1]),
         is_assigned=candidates.any_pending(),

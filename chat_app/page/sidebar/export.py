@@ -40,7 +40,7 @@ def find(owner: UserId, conversation_id: str) -> Exported:
         "workflow": found.workflow,
         "created_at": found.created_at.isoformat(),
     }
-    runs = Run.objects.filter(conversation=key).order_by("created_at", "pk")
+    runs = Run.objects.filter(conversation=key).order_by("sequence")
     return Exported(about, list(runs.values_list("pk", flat=True)))
 
 

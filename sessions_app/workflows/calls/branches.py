@@ -105,7 +105,7 @@ def read(conversation: UUID) -> Branches | None:
 
 def read_all(conversation: UUID) -> Branches:
     """What follows on what, also where there is but one branch. Blocks: call it in a thread."""
-    runs = Run.objects.filter(conversation_id=conversation).order_by("created_at", "id")
+    runs = Run.objects.filter(conversation_id=conversation).order_by("sequence")
     rows = runs.values_list("id", "parent_id", "forked_from_id", "follows_id")
     return Branches(BranchRun(*row) for row in rows.iterator())
 

@@ -31,7 +31,7 @@ def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
     found = branches.read(conversation)
     branch = set(found.up_to(found.end(run))) if found else None
     ended = Run.objects.filter(conversation_id=conversation, parent=None, status__in=Run.FINISHED)
-    latest = ended.exclude(pk=run).order_by("-created_at", "-id")
+    latest = ended.exclude(pk=run).order_by("-sequence")
     ids = latest.values_list("id", flat=True)
     if branch is not None:
         ids_on = (one for one in ids.iterator() if one in branch)

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID, uuid5
 
+from django.db.models import Max
 from pydantic_core import to_json
 
 from sessions_app.errors import NonDeterminism
@@ -62,12 +63,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What a call came to; with a title it is a step that people see, `payload` is its markdown."""
+    """What a call came to; with a title it is a step that people see, `payload` is its markdown.
+
+    `last_position`: the last call that the run had made by then.
+    """
 
     result: Any = None
     error: dict[str, Any] | None = None
     title: str = ""
     payload: str = ""
+    last_position: int | None = None
 
 
 def wait_id(run: UUID, position: int) -> UUID:
@@ -78,6 +83,12 @@ def wait_id(run: UUID, position: int) -> UUID:
 def is_wait(one: UUID) -> bool:
     """Whether an id is one of a wait; interactions have random ones."""
     return one.version == WAIT_VERSION
+
+
+def last_position(run: UUID) -> int:
+    """The highest recorded position of a run; 0 where nothing is recorded. Reads."""
+    rows = JournalEntry.objects.filter(run_id=run), Interaction.objects.filter(run_id=run)
+    return max(one.aggregate(last=Max("position"))["last"] or 0 for one in rows)
 
 
 def described(*values: Any) -> str:

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+import time_machine
 from django.contrib.auth import get_user_model
+from django.utils import timezone
 
 from sessions_app import runs
 from sessions_app.errors import NotFound
@@ -108,6 +111,46 @@ async def test_what_was_open_when_it_failed_is_asked_anew() -> None:
         asked = Interaction.objects.filter(run=run, prompt__text="beside?").order_by("sequence")
         found = await reads.read(lambda: list(asked.values_list("status", "position")))
         assert found == [("cancelled", None), ("answered", 4)]
+
+
+async def test_a_failed_step_is_done_again_though_the_clock_was_set_back() -> None:
+    def refused() -> str:
+        clock.shift(timedelta(hours=-1))
+        return charge()
+
+    async def code(context: Context) -> str:
+        return await context.step(refused, title="Charge")
+
+    broken["now"] = True
+    with time_machine.travel(timezone.now(), tick=True) as clock:
+        async with Hosting("t_deployed") as hosting:
+            run = await failed_after_an_answer(hosting, code)
+            broken["now"] = False
+            assert (await resumed(hosting, run)).status == Run.Status.COMPLETED
+
+
+async def test_a_step_that_failed_beside_others_is_done_again() -> None:
+    failed = asyncio.Event()
+
+    async def refused() -> str:
+        try:
+            return charge()
+        finally:
+            failed.set()
+
+    async def later() -> str:
+        await failed.wait()
+        return work("later")
+
+    async def code(context: Context) -> str:
+        return " ".join(await context.gather(context.step(refused), context.step(later)))
+
+    broken["now"] = True
+    async with Hosting("t_deployed") as hosting:
+        run = await failed_after_an_answer(hosting, code)
+        broken["now"] = False
+        assert (await resumed(hosting, run)).status == Run.Status.COMPLETED
+        assert executed == ["a", "charge", "later", "charge"]
 
 
 said: list[str] = []

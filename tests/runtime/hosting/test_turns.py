@@ -1,0 +1,107 @@
+"""Runs of a conversation have their turns in the order of its log, whatever the clock says."""
+
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from sessions_app.conversations import messages
+from sessions_app.hosting import run_selection
+from sessions_app.models import Run
+from sessions_app.operations import operators
+from sessions_app.storage import reads
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from sessions_app.workflows.calls.history import ended_runs
+from tests.support.hosting import Hosting
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+broken = {"now": False}
+
+
+@workflow(name="t_turn", title="Asks, or fails")
+async def turn(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    if message.text == "fail" and broken["now"]:
+        raise KeyError("room")
+    if message.text == "child":
+        yield await context.run("t_turn", "echo")
+    if message.text != "echo":
+        yield (await context.ask(TextPrompt(text=message.text))).text
+
+
+def an_hour_back() -> time_machine.travel:
+    return time_machine.travel(timezone.now() - timedelta(hours=1), tick=True)
+
+
+async def test_a_message_waits_behind_an_earlier_one_though_the_clock_was_set_back() -> None:
+    async with Hosting("t_turn") as hosting:
+        first = await hosting.submit("one")
+        await hosting.prompts(first)
+        with an_hour_back():
+            second = await hosting.submit("two")
+            third = await hosting.submit("echo")
+            await hosting.restart()
+            [prompt] = await hosting.prompts(first)
+            assert await statuses(second, third) == ["queued", "queued"]
+            await hosting.answer("1", prompt)
+            [prompt] = await hosting.prompts(second)
+            assert await statuses(third) == ["queued"]
+            await hosting.answer("2", prompt)
+            await hosting.ended(third)
+
+
+async def test_the_past_of_a_conversation_is_in_the_order_of_its_log() -> None:
+    async with Hosting("t_turn") as hosting:
+        first = await hosting.submit("echo")
+        await hosting.ended(first)
+        with an_hour_back():
+            second = await hosting.submit("echo")
+            await hosting.ended(second)
+            asks = await hosting.submit("one")
+        [prompt] = await hosting.prompts(asks)
+        past = await reads.read(ended_runs, asks, prompt.conversation_id, 10)
+        assert past == [str(second), str(first)]
+        assert await messages.stop(owner=hosting.user, conversation_id="c") == [asks]
+
+
+async def test_a_resumed_run_waits_for_the_active_one_and_comes_before_those_behind_it() -> None:
+    broken["now"] = True
+    async with Hosting("t_turn", park_after=0.01) as hosting:
+        failed = await hosting.submit("fail")
+        await hosting.ended(failed)
+        broken["now"] = False
+        active = await hosting.submit("one")
+        await hosting.prompts(active)
+        queued = await hosting.submit("echo")
+        assert await hosting.in_thread(operators.resume, failed, by="op")
+        await hosting.restart()
+        echo = await hosting.submit("echo", conversation="other")
+        await hosting.ended(echo)  # by then a host has looked
+        assert await statuses(failed, active, queued) == ["queued", "waiting", "queued"]
+        await hosting.answer("1")
+        await hosting.prompts(failed)
+        assert await statuses(queued) == ["queued"]
+        await hosting.answer("2")
+        assert (await hosting.ended(queued)).status == Run.Status.COMPLETED
+
+
+async def test_a_child_has_its_turn_however_many_messages_are_queued(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run_selection, "QUEUED_AT_ONCE", 2)
+    async with Hosting("t_turn", park_after=0.01) as hosting:
+        first = await hosting.submit("one")
+        parent = await hosting.submit("child")
+        await hosting.prompts(first)
+        behind = [await hosting.submit("echo") for _ in range(3)]
+        await hosting.answer("1")
+        await hosting.prompts(parent)  # its child is over
+        await hosting.answer("2")
+        await hosting.ended(behind[-1])
+
+
+async def statuses(*ids: object) -> list[str]:
+    found = await reads.read(Run.objects.in_bulk, ids)
+    return [found[one].status for one in ids]
