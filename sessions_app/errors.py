@@ -23,6 +23,7 @@ SessionsError
     ├── TooLarge
     ├── TookTooLong
     ├── StepFailed
+    ├── AmbiguousOption
     ├── StreamUnread
     ├── NeverAwaited
     ├── PromptExpired
@@ -191,6 +192,19 @@ class StepFailed(WorkflowError):
     def of(cls, step: str, error: dict[str, Any]) -> "StepFailed":
         """From what the journal has of it."""
         return cls(step, error["type"], error["message"])
+
+
+class AmbiguousOption(WorkflowError):
+    """A keyword is an option of a step, and may be an argument of its function as well."""
+
+    def __init__(self, option: str, function: str) -> None:
+        super().__init__(
+            f"{option}= is an option of the step, and {function} takes an argument of this name as "
+            "well. Give the function its arguments by functools.partial; what stands beside that "
+            f"is an option: context.step(partial({function}, {option}=…), …) is the argument, "
+            f"context.step(partial({function}, …), {option}=…) is the option."
+        )
+        self.option = option
 
 
 class StreamUnread(WorkflowError):

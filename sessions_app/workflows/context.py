@@ -3,7 +3,15 @@
 import random
 from asyncio import CancelledError
 from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import datetime, timedelta
@@ -34,6 +42,7 @@ from sessions_app.workflows.calls.child_calls import ChildCall, load_returned
 from sessions_app.workflows.calls.gathering import gather
 from sessions_app.workflows.calls.history import PastMessage
 from sessions_app.workflows.calls.journal import ASK, Call, CallResult, Entry, described
+from sessions_app.workflows.calls.options import NOT_GIVEN, given_options, plain
 from sessions_app.workflows.calls.steps import (
     Retry,
     RunningStep,
@@ -198,17 +207,21 @@ class Context:
     def step(
         self,
         function: Callable[..., Awaitable[T]] | Callable[..., T],
+        /,
         *args: Any,
-        title: str | None = None,
-        name: str | None = None,
-        retry: Retry | None = None,
-        timeout: float | None = None,
+        title: str | None = NOT_GIVEN,
+        name: str | None = NOT_GIVEN,
+        retry: Retry | None = NOT_GIVEN,
+        timeout: float | None = NOT_GIVEN,
         **kwargs: Any,
     ) -> Coroutine[Any, Any, T]:
         """Run the function once, and have its result ever after.
 
         A plain function runs in a thread. The result must have a JSON form; the function's return
         annotation says how it is read back. A crash before the result is stored runs it again.
+
+        Arguments by keyword that are not known beforehand, such as those that a model chooses for a
+        tool, belong into a `functools.partial`, where no option has their names.
 
         Args:
             title: shows the step on the page, with its result.
@@ -221,20 +234,24 @@ class Context:
             StepFailed: it raised, after all retries, or its result is longer than MAX_STEP_RESULT
                 (`TooLarge`); recorded, so replay raises it too.
             NotJson: its result cannot be stored.
+            AmbiguousOption: the function takes an argument that has the name of an option given.
         """
-        call = self._call(
-            Kind.STEP, name or name_of(function), *args, *([kwargs] if kwargs else ())
+        options = given_options(
+            function, args, title=title, name=name, retry=retry, timeout=timeout
         )
         given = partial(function, *args, **kwargs)
-        work = self._step(call, given, title or "", lambda: execute(given, retry, timeout))
+        call = self._function_call(Kind.STEP, given, options)
+        tried = partial(execute, given, options.get("retry"), options.get("timeout"))
+        work = self._step(call, given, options.get("title") or "", tried)
         return self._expect(work, f"Step {call.name}")
 
     def transactional_step(
         self,
         function: Callable[..., T],
+        /,
         *args: Any,
-        title: str | None = None,
-        name: str | None = None,
+        title: str | None = NOT_GIVEN,
+        name: str | None = NOT_GIVEN,
         **kwargs: Any,
     ) -> Coroutine[Any, Any, T]:
         """Have the function write to the database exactly once: what it writes with the ORM is
@@ -248,23 +265,25 @@ class Context:
             StepFailed: it raised, and wrote nothing; recorded, so replay raises it too.
             NotJson: its result cannot be stored; it wrote nothing.
             TypeError: it is no plain function.
+            AmbiguousOption: as of `step`.
         """
-        check_plain(function)
-        call = self._call(
-            Kind.STEP, name or name_of(function), *args, *([kwargs] if kwargs else ())
-        )
-        work = self._transactional_step(call, partial(function, *args, **kwargs), title or "")
+        options = given_options(function, args, title=title, name=name)
+        given = partial(function, *args, **kwargs)
+        check_plain(given.func)
+        call = self._function_call(Kind.STEP, given, options)
+        work = self._transactional_step(call, given, options.get("title") or "")
         return self._expect(work, f"Step {call.name}")
 
     def stream(
         self,
         function: Callable[..., AsyncIterable[T] | Iterable[T] | Awaitable[AsyncIterable[T]]],
+        /,
         *args: Any,
-        name: str | None = None,
-        title: str | None = None,
-        show: bool = True,
-        reasoning: str = "Reasoning",
-        timeout: float | None = None,
+        name: str | None = NOT_GIVEN,
+        title: str | None = NOT_GIVEN,
+        show: bool = NOT_GIVEN,
+        reasoning: str = NOT_GIVEN,
+        timeout: float | None = NOT_GIVEN,
         **kwargs: Any,
     ) -> "Stream[T]":
         """Run the function once, and have its pieces as they come; ever after from the journal.
@@ -277,24 +296,27 @@ class Context:
         Args:
             name: what the journal calls it, as of a step.
             title: shows the step on the page too.
-            show: whether the texts are put out.
-            reasoning: the title of the steps that show its `Reasoning`; empty shows none.
+            show: whether the texts are put out; they are by default.
+            reasoning: the title of the steps that show its `Reasoning`, by default that; empty
+                shows none.
             timeout: seconds that it may take in all.
 
         Raises:
             StepFailed: it raised, it took too long (`TimeoutError`), or it gave more than
                 MAX_STEP_RESULT (`TooLarge`). Recorded with the pieces up to there.
             NotJson: a piece cannot be stored.
+            AmbiguousOption: as of `step`.
         """
-        call = self._call(
-            Kind.STREAM, name or name_of(function), *args, *([kwargs] if kwargs else ())
+        options = given_options(
+            function, args, name=name, title=title, show=show, reasoning=reasoning, timeout=timeout
         )
-        options = StreamOptions(title or "", show, reasoning, timeout)
-        called = partial(function, *args, **kwargs)
-        running = RunningStep(self, call.name)
-        step = StreamedStep(self._backend, call, called, options, self._put_out, running)
+        given = partial(function, *args, **kwargs)
+        call = self._function_call(Kind.STREAM, given, options)
+        options.pop("name", None)
+        running, how = RunningStep(self, call.name), StreamOptions(**options)
+        step = StreamedStep(self._backend, call, given, how, self._put_out, running)
         self._streams.add(step)
-        return Stream(step, piece_type(_plain(function), call.name))
+        return Stream(step, piece_type(plain(given.func), call.name))
 
     def ask(  # noqa: PLR0913 - a declaration, read like a form
         self,
@@ -554,6 +576,11 @@ class Context:
             assignment.check_prompt(prompt)
         return Asked(self._next(ASK, kind_of(prompt)), prompt, dump_prompt(prompt), assignment)
 
+    def _function_call(self, kind: Kind, given: "partial[Any]", options: Mapping[str, Any]) -> Call:
+        keywords = [given.keywords] if given.keywords else []
+        name = options.get("name") or name_of(given)
+        return self._call(kind, name, *given.args, *keywords)
+
     def _call(self, kind: Kind, name: str, *arguments: Any) -> Call:
         return self._next(kind.value, name, described(*arguments) if arguments else "")
 
@@ -599,7 +626,7 @@ class Context:
         title: str,
         run: Callable[[], Awaitable[Any]],
     ) -> Any:
-        returns = result_type(_plain(function.func), call.name)
+        returns = result_type(plain(function.func), call.name)
         recorded = self._backend.recall(call)
         if recorded is not None and recorded.finished:
             if recorded.error is not None:
@@ -623,7 +650,7 @@ class Context:
         return returns.load(stored)
 
     async def _transactional_step(self, call: Call, function: "partial[Any]", title: str) -> Any:
-        returns = result_type(_plain(function.func), call.name)
+        returns = result_type(plain(function.func), call.name)
         recorded = self._backend.recall(call)
         done: Entry | Attempted
         if recorded is not None and recorded.finished:
@@ -662,12 +689,6 @@ class UserInteractionManager:
 
 def _quoted(prompts: Sequence[Prompt[R]]) -> str:
     return ", ".join(repr(str(getattr(prompt, "text", prompt))[:50]) for prompt in prompts)
-
-
-def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Of a method the plain function: a cache of them must not keep a builder alive."""
-    plain: Callable[..., Any] = getattr(function, "__func__", function)
-    return plain
 
 
 def _respond(asked: Prompt[R], answered: StoredResponse) -> R:

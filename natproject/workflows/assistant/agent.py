@@ -7,6 +7,7 @@ the conversation, and approvals: what a tool cannot undo waits for a person, sev
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from json import loads
 from typing import Any
 
@@ -145,9 +146,9 @@ async def use_tools(calls: list[ToolCall], context: Context) -> list[str]:
 async def use(call: ToolCall, context: Context) -> str:
     """One tool, as a step that people see."""
     title = f"{call.name.replace('_', ' ').capitalize()} {subject(call)}".strip()
-    given = (call.name, call.arguments, context.user_id)
+    use_tool = partial(tools.use, call.name, call.arguments, context.user_id)
     try:
-        return await context.step(tools.use, *given, name=call.name, title=title)
+        return await context.step(use_tool, name=call.name, title=title)
     except StepFailed as error:
         return f"That failed ({error.error_type})."
 

@@ -34,7 +34,7 @@ class Reasoning:
 class StreamOptions:
     """See `Context.stream`."""
 
-    title: str = ""
+    title: str | None = ""
     show: bool = True
     reasoning: str = "Reasoning"
     timeout: float | None = None
@@ -88,7 +88,7 @@ class StreamedStep:
                 raise StepFailed.of(self._call.name, recorded.error)
             return
         if recorded is None:
-            self._backend.begin(self._call, self._options.title)
+            self._backend.begin(self._call, self._options.title or "")
         self.reader = asyncio.current_task()
         failed: Exception | None = None
         try:
@@ -171,7 +171,7 @@ class StreamedStep:
         if failed is not None:
             error = {"type": type(failed).__name__, "message": str(failed)[:2000]}
             payload = error["message"]
-        return CallResult(self._stored, error, self._options.title, payload)
+        return CallResult(self._stored, error, self._options.title or "", payload)
 
 
 class Stream(Generic[T], AsyncIterator[T]):

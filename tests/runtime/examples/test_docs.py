@@ -83,6 +83,12 @@ OFF: dict[str, Answer] = {
         ("party", "go", PARTY, r"pizza, salad ordered by ann at \d\d:\d\d\."),
         ("time_off", "go", OFF, r"Sent to all@example.org; changed by ann: \['to'\]"),
         ("quote", "no page", {}, r"cannot be read \(ValueError\)"),
+        (
+            "tickets",
+            '{"tool": "make_ticket", "arguments": {"title": "Lamp", "name": "Ann"}}',
+            {},
+            "Lamp, for Ann",
+        ),
         ("archivist", "Mail", {"Archive Mail": "yes"}, "Mail is in the archive."),
         ("greet", "hi", {}, "Hello, ann!"),
         ("join", "editors", {"Join nobody": "join"}, "one of 1 in editors"),

@@ -1,0 +1,58 @@
+"""The options of a call, told from the arguments of the function that it executes."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from typing import Any
+
+from sessions_app.errors import AmbiguousOption
+
+
+class _NotGiven:
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+# The default of each option, so that a None that is meant for the function is noticed.
+NOT_GIVEN: Any = _NotGiven()
+
+
+def given_options(
+    function: Callable[..., Any], args: tuple[Any, ...], **options: Any
+) -> dict[str, Any]:
+    """Return those options that were given.
+
+    Raises:
+        AmbiguousOption: the function would take one of them too. A `partial` has its arguments.
+    """
+    given = {name: value for name, value in options.items() if value is not NOT_GIVEN}
+    if given and not isinstance(function, partial):
+        for name in given:
+            if _takes(function, len(args), name):
+                raise AmbiguousOption(name, getattr(function, "__name__", repr(function)))
+    return given
+
+
+def plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function of a method: a cache of methods would keep a builder alive."""
+    found: Callable[..., Any] = getattr(function, "__func__", function)
+    return found
+
+
+def _takes(function: Callable[..., Any], args: int, name: str) -> bool:
+    """Return whether the function takes a keyword of this name beside so many arguments."""
+    parameters = _parameters(plain(function))
+    found = parameters.get(name)
+    if found is None or found.kind is found.POSITIONAL_ONLY:
+        return any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    # `self` is the first of a method's.
+    filled = args + (plain(function) is not function)
+    return found.kind is found.KEYWORD_ONLY or list(parameters).index(name) >= filled
+
+
+@lru_cache(maxsize=1024)
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some that are built in
+        return {}

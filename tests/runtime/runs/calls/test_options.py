@@ -1,0 +1,150 @@
+"""Options of a step, and arguments of its function that have the names of options."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from sessions_app.models import Run
+from sessions_app.workflows import Context, Message, Retry, workflow
+from tests.support.hosting import Hosting, problem
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Body = Callable[[Context], Awaitable[str]]
+body: list[Body] = []
+
+
+@workflow(name="t_options", title="Whatever has options")
+async def options(message: Message, context: Context) -> str:
+    return await body[0](context)
+
+
+# What a model might choose, each with the name of an option.
+CHOSEN: dict[str, Any] = {"title": "Lamp", "name": None, "retry": "no", "timeout": 5}
+
+
+def make_ticket(title: str, name: str | None, retry: str, timeout: float = 3) -> str:
+    return f"{title} {name} {retry} {timeout}"
+
+
+def take_any(**given: Any) -> str:
+    return make_ticket(**given)
+
+
+async def say_any(reasoning: str = "", show: str = "", **given: Any) -> AsyncIterator[str]:
+    yield make_ticket(**given) + f" {reasoning} {show}"
+
+
+class Desk:
+    def __init__(self) -> None:
+        self.made: list[str] = []
+
+    def make(self, title: str, name: str = "") -> str:
+        self.made.append(title)
+        return f"{title} {name}"
+
+
+async def ended(agent: Body) -> Run:
+    body[:] = [agent]
+    async with Hosting("t_options") as hosting:
+        return await hosting.ended(await hosting.submit())
+
+
+@pytest.mark.parametrize("tool", [make_ticket, take_any])
+@pytest.mark.parametrize("option", CHOSEN)
+async def test_an_argument_with_the_name_of_an_option_is_not_eaten(
+    tool: Callable[..., str], option: str
+) -> None:
+    async def agent(context: Context) -> str:
+        return await context.step(tool, **{option: CHOSEN[option]})
+
+    run = await ended(agent)
+    assert run.status == Run.Status.FAILED
+    said = f"context.step(partial({tool.__name__}, {option}=…), …) is the argument"
+    assert said in problem(run)["message"]
+
+
+@pytest.mark.parametrize("tool", [make_ticket, take_any])
+async def test_a_partial_has_the_functions_arguments_and_what_is_beside_it_is_the_steps(
+    tool: Callable[..., str],
+) -> None:
+    async def agent(context: Context) -> str:
+        ticket = partial(tool, **CHOSEN)
+        made = await context.step(ticket, title="Ticket", name="ticket", retry=Retry(), timeout=9)
+        again = await context.transactional_step(ticket, title="Written", name="written")
+        return f"{made}, {again}"
+
+    body[:] = [agent]
+    async with Hosting("t_options") as hosting:
+        run = await hosting.submit()
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run) == "Lamp None no 5, Lamp None no 5"
+        journal = await hosting.journal(run)
+        shown = [e.payload["name"] for e in await hosting.events() if e.type == "step"]
+    assert [entry.name for entry in journal] == ["ticket", "written"]
+    assert journal[0].arguments == '[{"title":"Lamp","name":null,"retry":"no","timeout":5}]'
+    assert shown == ["Ticket", "Ticket", "Written"]
+
+
+@pytest.mark.parametrize("option", ["title", "name", "timeout", "reasoning", "show"])
+async def test_a_streams_arguments_are_not_eaten_either(option: str) -> None:
+    async def agent(context: Context) -> str:
+        chosen: dict[str, Any] = {option: "high"}
+        return "".join([piece async for piece in context.stream(say_any, **chosen)])
+
+    run = await ended(agent)
+    assert f"partial(say_any, {option}=…)" in problem(run)["message"]
+
+
+async def test_a_streams_partial_has_all_of_them() -> None:
+    async def agent(context: Context) -> str:
+        said = partial(say_any, **CHOSEN, reasoning="high", show="all")
+        return "".join([piece async for piece in context.stream(said, show=False)])
+
+    body[:] = [agent]
+    async with Hosting("t_options") as hosting:
+        run = await hosting.submit()
+        await hosting.ended(run)
+        assert await hosting.output(run) == "Lamp None no 5 high all"
+
+
+async def test_no_transactional_step_eats_an_argument() -> None:
+    async def agent(context: Context) -> str:
+        return await context.transactional_step(make_ticket, **CHOSEN)
+
+    run = await ended(agent)
+    assert "partial(make_ticket, title=…)" in problem(run)["message"]
+
+
+async def test_an_option_that_cannot_be_an_argument_is_one() -> None:
+    """The function has no such parameter, or what comes before has filled it."""
+    desk = Desk()
+
+    async def agent(context: Context) -> str:
+        one = await context.step(make_ticket, "a", "b", "c", title="One", name="one")
+        two = await context.step(desk.make, "d", title="Two")
+        three = await context.step(Desk.make, desk, "e", title="Three")
+        four = await context.step(str.upper, "f", title="Four", name="four")
+        return f"{one}, {two}, {three}, {four}"
+
+    body[:] = [agent]
+    async with Hosting("t_options") as hosting:
+        run = await hosting.submit()
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run) == "a b c 3, d , e , F"
+
+
+async def test_self_and_function_are_the_functions() -> None:
+    def tool(function: str, self: str) -> str:
+        return f"{function} {self}"
+
+    async def agent(context: Context) -> str:
+        return await context.step(tool, function="sin", self="x")
+
+    body[:] = [agent]
+    async with Hosting("t_options") as hosting:
+        run = await hosting.submit()
+        await hosting.ended(run)
+        assert await hosting.output(run) == "sin x"
