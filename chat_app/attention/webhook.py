@@ -8,8 +8,10 @@ import time
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from hashlib import sha256
+from http.client import HTTPException
+from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import structlog
 from django.utils import timezone
@@ -27,11 +29,21 @@ TIMEOUT = 10.0  # seconds
 TRIES = 30
 
 
+class _NoRedirects(HTTPRedirectHandler):
+    """Takes a redirect for a refusal: what is signed for one address is for no other."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Make no request of it."""
+
+
+_opener = build_opener(_NoRedirects)
+
+
 def post(interaction: Interaction, event: str, id_: str, attempts: int) -> None:
     """Tell of an event of the interaction; under the same id when it is told again. Blocks.
 
     Raises:
-        OSError: it was not taken; it is to be tried again.
+        OSError, HTTPException: it was not taken; it is to be tried again.
     """
     chat = ChatSettings.load()
     if not chat.WEBHOOK_URL:
@@ -47,14 +59,14 @@ def post(interaction: Interaction, event: str, id_: str, attempts: int) -> None:
     }
     request = Request(chat.WEBHOOK_URL, body, headers, method="POST")  # noqa: S310 - the setting is checked
     try:
-        with urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 - as above
+        with _opener.open(request, timeout=TIMEOUT) as answer:
             answer.read(1)
-    except OSError as error:  # urllib's and the network's are
+    except (OSError, HTTPException) as error:  # urllib's and the network's, and what is no HTTP
         if isinstance(error, HTTPError):
             error.close()  # or its connection stays open for as long as the error is kept
         if attempts < TRIES:
             raise
-        log.error("webhook.given_up", event=event, id=id_, reason=str(error))  # noqa: TRY400 - says it
+        log.error("webhook.given_up", type=event, id=id_, reason=str(error))  # noqa: TRY400 - says it
 
 
 def _data(interaction: Interaction) -> dict[str, object]:

@@ -2,10 +2,12 @@
 
 import hmac
 import json
+import socket
 import threading
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Iterator
 from hashlib import sha256
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
 from urllib.error import HTTPError
@@ -35,12 +37,21 @@ class Receiver(BaseHTTPRequestHandler):
 
     got: ClassVar[list[tuple[dict[str, str], bytes]]] = []
     statuses: ClassVar[list[int]] = []
+    leads_to = ""
+
+    def do_GET(self) -> None:
+        """Keep that it was asked, and say that all is well."""
+        self.got.append(({name.lower(): v for name, v in self.headers.items()}, b"GET"))
+        self.send_response(200)
+        self.end_headers()
 
     def do_POST(self) -> None:
         """Take one."""
         body = self.rfile.read(int(self.headers["content-length"]))
         self.got.append(({name.lower(): v for name, v in self.headers.items()}, body))
         self.send_response(self.statuses.pop(0) if self.statuses else 204)
+        if self.leads_to:
+            self.send_header("location", self.leads_to)
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
@@ -108,3 +119,39 @@ async def test_one_that_refuses_keeps_no_connection_open(receiver: type[Receiver
             await hosting.in_thread(lambda: webhook.post(prompt, "prompt.opened", "1", 0))
     assert refused.value.fp is not None
     assert refused.value.fp.closed
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_a_refusal_and_is_not_followed(
+    receiver: type[Receiver], monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    receiver.statuses = [status]
+    monkeypatch.setattr(receiver, "leads_to", "/latest/meta-data/")
+    async with Hosting("t_webhook") as hosting:
+        [prompt] = await hosting.prompts(await hosting.submit())
+        with pytest.raises(HTTPError) as refused:
+            await hosting.in_thread(lambda: webhook.post(prompt, "prompt.opened", "1", 0))
+    assert refused.value.code == status
+    [(_, body)] = receiver.got
+    assert body != b"GET"
+
+
+async def test_what_is_no_http_is_tried_again_and_given_up(settings: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def babble() -> None:
+            for _ in range(2):
+                connection, _address = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"what?\r\n\r\n")
+
+        threading.Thread(target=babble, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        set_hitl(settings, WEBHOOK_URL=url, WEBHOOK_SECRET="s", PUBLIC_URL="https://x.example")
+        async with Hosting("t_webhook") as hosting:
+            [prompt] = await hosting.prompts(await hosting.submit())
+            with pytest.raises(HTTPException):
+                await hosting.in_thread(lambda: webhook.post(prompt, "prompt.opened", "1", 0))
+            last = webhook.TRIES
+            await hosting.in_thread(lambda: webhook.post(prompt, "prompt.opened", "1", last))

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import jwt
@@ -201,6 +203,30 @@ async def test_a_key_server_that_is_away_is_said(
         await who(authorization=f"Bearer {token()}")
     assert "moment" in str(refused.value)
     assert "10.0.0.1" not in str(refused.value)
+
+
+async def test_the_key_set_is_not_fetched_from_where_a_redirect_leads(settings: Settings) -> None:
+    asked: list[str] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header("location", "/latest/meta-data/")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    jwt_tokens._jwks.cache_clear()
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        set_hitl(settings, JWT_JWKS_URL=f"http://127.0.0.1:{server.server_port}/keys")
+        set_hitl(settings, JWT_ALGORITHMS=["RS256"], JWT_AUDIENCE=[AUDIENCE])
+        with pytest.raises(BadCredentials, match="moment"):
+            await who(authorization=f"Bearer {token()}")
+        server.shutdown()
+    assert asked == ["/keys"]
 
 
 async def test_guests_only_where_they_are_allowed(settings: Settings) -> None:
