@@ -181,6 +181,16 @@ async def test_a_notification_that_could_not_be_settled_is_sent_again(
         assert [given.interaction for given in tries] == [first, first]
 
 
+async def test_a_prompt_that_was_settled_meanwhile_is_not_asked() -> None:
+    async with LiveLog() as log:
+        await said(log)
+        await log.settle(await log.ask())
+        await log.write("on")
+        async with plain(log, last_sequence=0) as socket:
+            await until_text(socket, "on")
+            assert not socket.of_type("system_interaction_message")
+
+
 async def test_at_the_deadline_nothing_takes_the_place_of_the_prompt() -> None:
     async with LiveLog() as log:
         await said(log)
