@@ -9,16 +9,16 @@ from django.db import DatabaseError
 
 from chat_app.feed.feed import Feed, Send
 from chat_app.feed.limits import ClientGone
-from chat_app.feed.selectors import Opening, next_prompt
+from chat_app.feed.selectors import Opening, next_prompt, pending_interactions
 from chat_app.feed.shown_runs import ShownRuns, read_shown_runs
 from chat_app.protocol import plain_frames
 from chat_app.protocol.frames import Frame, is_end
-from chat_app.protocol.plain_frames import AGAIN, PLAIN, TRACE, with_trace
+from chat_app.protocol.plain_frames import AGAIN, PLAIN, TRACE, taken_away, with_trace
 from sessions_app.conversations import answers
 from sessions_app.conversations.answers import TAKEN, AnswerResult, IncomingAnswer
 from sessions_app.conversations.messages import SubmittedMessage
 from sessions_app.errors import Invalid, StorageUnavailable
-from sessions_app.models import Event
+from sessions_app.models import AuditEntry, Event, Interaction
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
@@ -33,9 +33,9 @@ class PlainFeed(Feed):
         self, conversation: UUID, conversation_id: str, send: Send, person: Person
     ) -> None:
         super().__init__(conversation, conversation_id, send)
-        # The interaction whose prompt the client was sent, and whether it still shows it.
+        # The interaction whose prompt the client was sent, and that prompt while it is open there.
         self.shown: str | None = None
-        self._is_open = False
+        self._open: EventRecord | None = None
         self._person = person
         # The interactions that wait for a person, as the log has it at the cursor.
         self._pending: set[str] = set()
@@ -87,7 +87,7 @@ class PlainFeed(Feed):
             if settled.outcome not in TAKEN:
                 await self._offer_again()
             elif str(settled.interaction) == self.shown:
-                self._is_open = False
+                self._open = None
         return settled
 
     async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:
@@ -97,12 +97,15 @@ class PlainFeed(Feed):
             return await self._asked(event, settled)
         if event.type == Event.Type.INTERACTION_UPDATE:
             return await self._settled(event)
+        size = 0
+        if event.type == Event.Type.ASSIGNMENT_UPDATE:
+            size = await self._handed_on(event)
         if not self._runs.has(event.run):
-            return 0
+            return size
         frames = await self._frames(event, after, settled, PLAIN)
         if not self._runs.may_end(event.run):
             frames = [frame for frame in frames if not plain_frames.is_end(frame)]
-        return await self._send_all(self._traced(event, frames))
+        return size + await self._send_all(self._traced(event, frames))
 
     def _foresee(self, events: Iterable[EventRecord]) -> None:
         for event in events:
@@ -134,15 +137,35 @@ class PlainFeed(Feed):
         self._pending.discard(event.payload["interaction_id"])
         if self.shown not in (None, event.payload["interaction_id"]):
             return 0
-        was_open, self.shown, self._is_open = self._is_open, None, False
+        was_open, self.shown, self._open = self._open, None, None
         size = await self._offer_next(event.sequence)
         # At its deadline the client closes it by itself.
         if not size and was_open and event.payload["via"] != "deadline":
             size = await self._send_all(await self._frames(event, 0, (), PLAIN))
         return size
 
+    async def _handed_on(self, event: EventRecord) -> int:
+        """A prompt that was reassigned may be the person's now, or no longer."""
+        interaction = event.payload["interaction_id"]
+        if event.payload.get("change") != AuditEntry.Action.REASSIGNED:
+            if event.payload["status"] != Interaction.Status.PENDING:
+                self._pending.discard(interaction)
+            return 0
+        self._pending.add(interaction)
+        if self.shown not in (None, interaction):
+            return 0
+        # Whose it is stands in no event.
+        if self.shown is not None and await reads.read(pending_interactions(pk=interaction).exists):
+            return 0
+        was_open, self.shown, self._open = self._open, None, None
+        size = await self._offer_next(event.sequence)
+        if not size and was_open:
+            note = taken_away(was_open, event.payload["to"])
+            size = await self._send_all(await self._frames(note, 0, (), PLAIN))
+        return size
+
     async def _offer_again(self, problem: str = "") -> None:
-        self.shown, self._is_open = None, False
+        self.shown, self._open = None, None
         try:
             await self._offer_next(self.cursor, problem)
         except (DatabaseError, StorageUnavailable) as error:  # the client comes back to it
@@ -169,7 +192,7 @@ class PlainFeed(Feed):
             await self._see(event)
             self.shown = event.payload["interaction_id"]
         else:
-            self.shown, self._is_open = event.payload["interaction_id"], True
+            self.shown, self._open = event.payload["interaction_id"], event
         return size
 
     async def _see(self, event: EventRecord) -> None:

@@ -2,6 +2,7 @@
 show (docs/protocol.md, "Plain clients"). Pure.
 """
 
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -65,6 +66,13 @@ def with_trace(frames: list[Frame], trace: Frame) -> list[Frame]:
     """
     place = 0 if is_end(frames[0]) else 1
     return [*frames[:place], trace, *frames[place:]]
+
+
+def taken_away(prompt: EventRecord, to: Iterable[str]) -> EventRecord:
+    """A note that takes the place of a prompt which is for others now."""
+    text = f"The question is for {', '.join(to)} now."
+    note = {"input_type": "notification", "text": text, "timeout": None, "error": ""}
+    return prompt._replace(payload={**prompt.payload, "prompt": note, "expires_at": None})
 
 
 def _nothing(event: EventRecord, view: View) -> list[Frame]:
