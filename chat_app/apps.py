@@ -1,8 +1,10 @@
 """The Django application of what people and clients touch."""
 
 from django.apps import AppConfig
+from django.core.checks import register
 from django.utils.module_loading import import_string
 
+from chat_app.checks import check_asgi, check_runserver
 from chat_app.settings import ChatSettings
 from sessions_app.settings import Section
 
@@ -21,3 +23,5 @@ class ChatAppConfig(AppConfig):
         for module in ("revocation", "audit", "sign_in"):
             import_string(f"chat_app.identity.{module}.connect")()
         import_string("chat_app.attention.notices.connect")()
+        register(check_asgi)
+        register(check_runserver)

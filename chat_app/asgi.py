@@ -6,6 +6,9 @@ from asgiref.typing import ASGI3Application
 from django.core.asgi import get_asgi_application as get_django_application
 from django.utils.module_loading import import_string
 
+# The applications that the chat was put beside; see `checks`.
+mounted: list[ASGI3Application] = []
+
 
 def get_asgi_application() -> ASGI3Application:
     """Set Django up; its pages, the chat's socket, and the runtime beside them.
@@ -22,4 +25,5 @@ def with_chat(application: ASGI3Application) -> ASGI3Application:
     """
     # It imports models, which Django must have set up.
     served: ASGI3Application = import_string("chat_app.socket.application.serve")(application)
+    mounted.append(served)
     return served

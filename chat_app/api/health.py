@@ -7,10 +7,14 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 
 from sessions_app.models import Conversation, Event, Run
-from sessions_app.operations import reports
+from sessions_app.operations import reports, startup
 from sessions_app.storage import reads
 
 TIMEOUT = 5.0  # seconds
+NOT_MOUNTED = (
+    "The chat is not served: no socket opens here, and no run goes on. Have asgi.py take "
+    "get_asgi_application from chat_app.asgi, and serve it with an ASGI server."
+)
 
 
 @never_cache
@@ -21,7 +25,9 @@ async def live(request: HttpRequest) -> JsonResponse:
 
 @never_cache
 async def health(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if the database answers and takes writes, else 503 with the reason."""
+    """Answer 200 if the chat is served and the database takes writes, else 503 with the reason."""
+    if not startup.is_up():
+        return _unavailable(NOT_MOUNTED)
     try:
         async with asyncio.timeout(TIMEOUT):
             await reads.read(_ask_database)

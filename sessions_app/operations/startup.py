@@ -83,6 +83,11 @@ async def start(dispatcher: Dispatcher | None = None) -> None:
         await runtime.start()
 
 
+def is_up() -> bool:
+    """Return whether the runtime is up in this process."""
+    return bool(_running)
+
+
 async def stop() -> None:
     """Stop: runs in memory are let go in good order, and go on elsewhere or at the next start."""
     await asyncio.gather(*(close() for close in before_stop))

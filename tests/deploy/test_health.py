@@ -1,10 +1,21 @@
-"""The health of a process is its database's."""
+"""The health of a process is its database's, once it hosts runs or others do for it."""
+
+from collections.abc import AsyncIterator
 
 import pytest
 from django.db import OperationalError
 from django.test import AsyncClient
 
+from sessions_app.operations import startup
+
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+async def runtime() -> AsyncIterator[None]:
+    await startup.start()
+    yield
+    await startup.stop()
 
 
 async def test_it_is_well(async_client: AsyncClient) -> None:
