@@ -1,233 +1,25 @@
-"""What the web servers lack for clients that do not read, or send what no client sends.
+"""What web servers lack for clients that do not read.
 
 Daphne keeps all that it is given in memory, however much that becomes, for a socket and for a
 response that is sent in parts. uvicorn has the sender wait, but keeps for ever what such a client
 has not read when its socket ends. And under both, the kernel takes up to 4 MiB for each.
 """
 
-import asyncio
-import socket
-from contextlib import suppress
-from typing import Any
+import sys
 
-from autobahn.websocket.types import ConnectionDeny
-from daphne.http_protocol import WebRequest
-from daphne.server import Server
-from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
-from twisted.internet.tcp import Connection
+from django.utils.module_loading import import_string
 
-from chat_app.protocol.parsing import MAX_FRAME
-from chat_app.socket.connection import LARGEST
-
-Uvicorn: Any = None
-with suppress(ImportError):  # it is the other server
-    from uvicorn.protocols.websockets import websockets_sansio_impl
-
-    Uvicorn = websockets_sansio_impl.WebSocketsSansIOProtocol
-
-PREFIX = b"daphne-root-path"
-# Bytes of a message with which it is too large, also without a character that is cut in two.
-ENOUGH = MAX_FRAME + 8
-# Bytes that the kernel takes beyond what is on its way.
-UNSENT = 64 * 1024
-# Seconds that a client has to read what is left when its socket has ended.
-LAST_READ = 1.0
-# Seconds in which the client of a response has to take what waits in the transport.
-PATIENCE = 60.0
-
-_handle_reply = Server.handle_reply
-_process = WebRequest.process
-_connection_made = Uvicorn and Uvicorn.connection_made
+# By the module that a server has imported before it imports the application it serves.
+INSTALLERS = {
+    "daphne.server": "chat_app.socket.daphne_flow_control.install",
+    "uvicorn.protocols.websockets.websockets_sansio_impl": (
+        "chat_app.socket.uvicorn_flow_control.install"
+    ),
+}
 
 
 def install() -> None:
-    """Have both do better."""
-    WebSocketFactory.protocol = FlowControlledProtocol
-    Server.handle_reply = _handle_reply_in_turn
-    WebRequest.process = _process_with_ascii_prefix
-    if Uvicorn is not None:
-        Uvicorn.connection_made = _made_to_keep_little
-        Uvicorn.on_task_complete = _aborted_in_a_moment
-
-
-def _keep_little(connection: socket.socket) -> None:
-    # It may be a Unix socket, or TLS; and not all systems have the option.
-    with suppress(OSError, AttributeError):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
-
-
-class _Room:
-    """Whether a transport has room: it says so to what Twisted calls a push producer."""
-
-    def __init__(self) -> None:
-        self.is_there = asyncio.Event()
-        self.is_there.set()
-
-    def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name
-        """More than 64 KiB wait in the transport."""
-        self.is_there.clear()
-
-    def resumeProducing(self) -> None:  # noqa: N802 - Twisted's name
-        """Nothing does any more."""
-        self.is_there.set()
-
-    stopProducing = resumeProducing  # noqa: N815 - Twisted's name; the connection is lost
-
-
-class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne has no types
-    """Daphne's side of a WebSocket, which knows whether its transport has room."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.room = _Room()
-        self.message_data: list[bytes] = []
-        self._size = 0
-        self._is_socket = False
-
-    def onConnect(self, request: Any) -> Any:  # noqa: N802 - Autobahn's name
-        """Refuse a handshake that is not ASCII where it has to be: Daphne would fail at it."""
-        names = (request.path, request.headers.get("sec-websocket-protocol", ""), *request.headers)
-        if not all(name.isascii() for name in names):
-            raise ConnectionDeny(  # type: ignore[no-untyped-call] # Autobahn's classes have no types
-                ConnectionDeny.BAD_REQUEST, "The handshake is not ASCII."
-            )
-        return super().onConnect(request)
-
-    def onOpen(self) -> None:  # noqa: N802 - Autobahn's name
-        """The handshake is done."""
-        super().onOpen()
-        self.unregisterProducer()  # the HTTP channel's, which was here before
-        self.registerProducer(self.room, True)
-        _keep_little(self.transport.getHandle())
-        self._is_socket = isinstance(self.transport, Connection) and not self.transport.TLS
-
-    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
-        """Take it. Autobahn would first make a line for a log that is not kept."""
-        self._dataReceived(data)
-
-    def onMessageBegin(self, isBinary: bool) -> None:  # noqa: N802, N803 - Autobahn's names
-        """Another message begins."""
-        super().onMessageBegin(isBinary)
-        self._size = 0
-
-    def onMessageFrameData(self, payload: bytes) -> None:  # noqa: N802 - Autobahn's name
-        """Keep of a message no more than shows that it is too large: the rest may never come."""
-        super().onMessageFrameData(payload[: max(0, ENOUGH - self._size)])
-        self._size += len(payload)
-        if self._size > LARGEST:
-            self.serverClose(4413)
-
-    def onMessageEnd(self) -> None:  # noqa: N802 - Autobahn's name
-        """It is complete. Autobahn would tell listeners too, of which there are none."""
-        if not self.failedByMe:
-            self.onMessage(b"".join(self.message_data), self.message_is_binary)
-        self.message_data = []
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803 - as above
-        """Hand it on, without a character that was cut in two."""
-        if self._size > ENOUGH:
-            payload = payload.decode(errors="ignore").encode()
-        if self._size <= LARGEST:
-            super().onMessage(payload, isBinary)
-
-    def serverSend(self, content: Any, binary: bool = False) -> None:  # noqa: N802 - Daphne's name
-        """Send a message: one frame, not compressed, so without the rest of Autobahn's way to it.
-
-        Raises:
-            ConnectionResetError: the client is gone.
-        """
-        if self.state != self.STATE_OPEN:
-            raise ConnectionResetError("The client is gone.")
-        self.sendFrame(2 if binary else 1, content if binary else content.encode())
-
-    def sendData(self, data: bytes, *_: Any) -> None:  # noqa: N802 - Autobahn's name
-        """Write it, without such a line; at once, if nothing waits in the transport. Twisted would
-        have epoll tell when it may, and then take that back: it takes longer than to write.
-        """
-        to = self.transport
-        waiting = not self._is_socket or to.dataBuffer or to._tempDataLen  # noqa: SLF001 - no public name
-        if not waiting and to.connected:
-            sent = to.writeSomeData(data)
-            if isinstance(sent, int):  # else it is an exception, which the transport will find too
-                data = data[sent:]
-        if data:
-            to.write(data)
-
-    def unregisterProducer(self) -> None:  # noqa: N802 - Autobahn's name
-        """Nobody is told any more. So Autobahn does before it drops a connection."""
-        super().unregisterProducer()
-        self.room.resumeProducing()
-
-    def serverClose(self, code: int | None = None) -> None:  # noqa: N802 - Daphne's name
-        """Close with the code that the application gave.
-
-        Daphne does so by a method of Autobahn that takes only 1000 and the codes of applications;
-        1012, the code of a server that restarts, is registered for servers (RFC 6455, IANA), and
-        tells clients to come back.
-        """
-        self.sendCloseFrame(code=1000 if code is None else code)
-
-
-async def _handle_reply_in_turn(self: Server, protocol: Any, message: Any) -> None:
-    """What an application calls as `send`: it returns when there is room for more.
-
-    Raises:
-        ConnectionResetError: there will be none, as the client is gone.
-    """
-    if message["type"] == "websocket.send":
-        protocol.handle_reply(message)
-        if not protocol.room.is_there.is_set():
-            await protocol.room.is_there.wait()
-            if protocol.state != protocol.STATE_OPEN:
-                raise ConnectionResetError("The client is gone.")
-        return
-    is_request = isinstance(protocol, WebRequest)
-    if is_request and not message.get("more_body") and _has_turns(protocol):
-        protocol.unregisterProducer()
-    await _handle_reply(self, protocol, message)
-    if is_request:
-        await _take_turn(protocol, message)
-
-
-def _has_turns(request: Any) -> bool:
-    return request.producer is not None and not _is_over(request)
-
-
-def _is_over(request: Any) -> bool:
-    """Whether the response is complete, or nobody is there to have it."""
-    return bool(request.finished) or request.channel is None
-
-
-async def _take_turn(request: Any, message: Any) -> None:
-    """Wait for room, where a part of a body was written and another follows. It is there, too, when
-    the client is gone: then the rest goes nowhere.
-    """
-    if not message.get("more_body") or _is_over(request):
-        return
-    if request.producer is None:
-        request.registerProducer(_Room(), True)
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await request.producer.is_there.wait()
-    except TimeoutError:
-        request.transport.abortConnection()
-
-
-def _process_with_ascii_prefix(self: Any) -> Any:
-    """Pass a prefix over that is not ASCII, as the one of a WebSocket: Daphne would fail at it."""
-    if not all(value.isascii() for value in self.requestHeaders.getRawHeaders(PREFIX, [])):
-        self.requestHeaders.removeHeader(PREFIX)
-    return _process(self)
-
-
-def _made_to_keep_little(self: Any, transport: Any) -> None:
-    _connection_made(self, transport)
-    _keep_little(transport.get_extra_info("socket"))
-
-
-def _aborted_in_a_moment(self: Any, task: asyncio.Task[None]) -> None:
-    """The application has ended. uvicorn has closed its transport, which may wait for its client to
-    read.
-    """
-    self.tasks.discard(task)
-    self.loop.call_later(LAST_READ, self.transport.abort)
+    """Have the server do better that serves this process; the others may not be installed."""
+    for server, installer in INSTALLERS.items():
+        if server in sys.modules:
+            import_string(installer)()

@@ -20,9 +20,7 @@ from asgiref.typing import (
     Scope,
 )
 from django.core.exceptions import ImproperlyConfigured
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred
-from twisted.internet.tcp import Port
+from django.utils.module_loading import import_string
 
 from sessions_app.operations import startup
 from sessions_app.operations.start_checks import check_start
@@ -36,10 +34,8 @@ class WithRuntime:
     def __init__(self, application: ASGI3Application) -> None:
         self._application = application
         self._starting: asyncio.Task[None] | None = None
-        # Under a server that is not Twisted's the reactor never runs, and neither do these.
-        # Not at once: the event loop runs only after the reactor has started.
-        reactor.callWhenRunning(reactor.callLater, 0, self._begin)
-        reactor.addSystemEventTrigger("before", "shutdown", self._on_reactor_stop)
+        if "daphne.server" in sys.modules:  # it may serve; Twisted need not be installed without it
+            import_string("sessions_app.operations.reactor.call")(self._begin, self._stop)
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -71,13 +67,6 @@ class WithRuntime:
 
     def _begin(self) -> None:
         self._starting = asyncio.get_running_loop().create_task(_start_or_exit())
-
-    def _on_reactor_stop(self) -> Deferred[None]:
-        # Who comes from here on is to find another process, not one that hangs up.
-        for reader in reactor.getReaders():
-            if isinstance(reader, Port):
-                reader.stopListening()
-        return Deferred.fromFuture(asyncio.ensure_future(self._stop()))
 
     async def _stop(self) -> None:
         if self._starting is not None:

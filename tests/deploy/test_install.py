@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import card, connected, say, state
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.every_form(reason="its project has workers there")
 
 # The second one is served with settings of its own, the others with none at all.
 CHOSEN = '{"BASE_TEMPLATE": "host.html", "SIGN_OUT_URL": "logout"}'
-SERVERS = {"daphne": {}, "uvicorn": {"HITL": CHOSEN}, "runserver": {}}
+SERVERS: dict[str, dict[str, str]] = {"daphne": {}, "uvicorn": {"HITL": CHOSEN}, "runserver": {}}
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +44,7 @@ def test_the_document_says_what_the_tests_do(name: str) -> None:
 def server(project: Project, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
     """The project served; the fixtures of the browser take it for their server."""
     name: str = request.param
-    with served(project, name, tmp_path / "log", **SERVERS[name]) as site:
+    with served(project, name, tmp_path / "log", SERVERS[name]) as site:
         yield site
     request.node.add_report_section("teardown", f"log of {name}", site.log_file.read_text())
 
@@ -73,6 +74,40 @@ def test_the_project_runs_the_code_of_the_wheel(project: Project) -> None:
 def test_the_project_has_nothing_to_complain_of(project: Project) -> None:
     assert "no issues" in project.run("manage.py", "check")
     assert "No changes" in project.run("manage.py", "makemigrations", "--check", "--dry-run")
+
+
+def test_the_project_is_told_what_it_forgot(project: Project, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError) as told:
+        project.run(
+            "manage.py", "check", "--fail-level=WARNING", DJANGO_SETTINGS_MODULE="host.bare"
+        )
+    assert "host.bare_asgi.application does not serve the chat's sockets" in str(told.value)
+    assert "runserver opens no sockets and runs no workflows" in str(told.value)
+    for kind in ("runserver", "uvicorn"):
+        with served(project, kind, tmp_path / kind, {}, bare=True) as site:
+            status, answer = site.get("/assistant/health")
+        assert status == 503
+        assert "asgi.py" in answer
+
+
+def test_the_package_needs_no_daphne(project: Project, wheel: Path) -> None:
+    project.run("-c", files.WITHOUT_DAPHNE)
+    needed = [one for one in required(wheel) if one.marker is None]
+    assert not {"daphne", "twisted", "autobahn"} & {one.name for one in needed}
+
+
+def test_the_package_leaves_the_projects_django_as_it_is(wheel: Path) -> None:
+    [django] = [one.specifier for one in required(wheel) if one.name.lower() == "django"]
+    assert all(version in django for version in ("5.2", "5.2.19", "6.0.10", "6.1.3"))
+    assert "6.2" not in django
+
+
+def required(wheel: Path) -> list[Requirement]:
+    """Return what the wheel requires."""
+    with zipfile.ZipFile(wheel) as files_of_wheel:
+        [name] = [one for one in files_of_wheel.namelist() if one.endswith("/METADATA")]
+        metadata = files_of_wheel.read(name).decode()
+    return [Requirement(line) for line in re.findall("^Requires-Dist: (.*)$", metadata, re.M)]
 
 
 @pytest.mark.long

@@ -40,6 +40,26 @@ import json, os
 if "HITL" in os.environ:
     HITL = {**globals().get("HITL", {}), **json.loads(os.environ["HITL"])}
 """
+# What a project forgets: settings of their own, for a look at what it is told then.
+BARE = """
+from host.settings import *
+
+INSTALLED_APPS.remove("daphne")
+ASGI_APPLICATION = "host.bare_asgi.application"
+"""
+BARE_ASGI = """
+from django.core.asgi import get_asgi_application
+
+application = get_asgi_application()
+"""
+WITHOUT_DAPHNE = """
+import os, sys
+sys.modules.update(dict.fromkeys(("daphne", "twisted", "autobahn")))  # as if not installed
+os.environ["DJANGO_SETTINGS_MODULE"] = "host.bare"
+import host.asgi
+from django.test import Client
+assert Client().get("/assistant/c/", headers={"host": "localhost"}).status_code == 302
+"""
 URLS = """
 from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.urls import include
@@ -114,6 +134,8 @@ FILES = {
     "desk/models.py": MODELS,
     "desk/workflows.py": WORKFLOWS,
     "desk/tests.py": TESTS,
+    "host/bare.py": BARE,
+    "host/bare_asgi.py": BARE_ASGI,
     "histories/.gitkeep": "",
     "pytest.ini": PYTEST,
     "templates/registration/login.html": LOGIN,

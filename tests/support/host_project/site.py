@@ -26,6 +26,7 @@ class Site:
     project: Project
     kind: str
     log_file: Path
+    bare: bool = False
     port: int = field(default_factory=free_port)
     was_killed: bool = False
 
@@ -37,19 +38,35 @@ class Site:
     @property
     def command(self) -> list[str]:
         """The plainest way to start the server."""
-        application, port = "host.asgi:application", str(self.port)
+        application = "host.bare_asgi:application" if self.bare else "host.asgi:application"
+        port = str(self.port)
         return {
             "daphne": ["-m", "daphne", "-p", port, application],
             "uvicorn": ["-m", "uvicorn", "--port", port, application],
             "runserver": ["manage.py", "runserver", "--noreload", port],
         }[self.kind]
 
+    def get(self, path: str) -> tuple[int, str]:
+        """Ask for a page; its status and text, or 0 where nobody answers."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            with connection.getresponse() as answer:
+                return answer.status, answer.read().decode()
+        except (OSError, http.client.HTTPException):
+            return 0, ""
+        finally:
+            connection.close()
+
 
 @contextmanager
-def served(project: Project, kind: str, log_file: Path, **env: str) -> Iterator[Site]:
-    """Serve the project until the end of the block."""
-    site = Site(project, kind, log_file)
-    commands = [site.command, *([["manage.py", "worker"]] if CLUSTER else [])]
+def served(
+    project: Project, kind: str, log_file: Path, env: dict[str, str], *, bare: bool = False
+) -> Iterator[Site]:
+    """Serve the project until the end of the block; `bare`: by Django's own ASGI application."""
+    site = Site(project, kind, log_file, bare)
+    commands = [site.command, *([["manage.py", "worker"]] if CLUSTER and not bare else [])]
+    env = env | ({"DJANGO_SETTINGS_MODULE": "host.bare"} if bare else {})
     processes = [project.start(log_file, *command, **env) for command in commands]
     try:
         _until_up(site, processes[0])
@@ -63,20 +80,9 @@ def served(project: Project, kind: str, log_file: Path, **env: str) -> Iterator[
 
 def _until_up(site: Site, web: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + PATIENCE
-    while not _answers(site):
+    well = HTTPStatus.SERVICE_UNAVAILABLE if site.bare else HTTPStatus.OK
+    while site.get("/assistant/health")[0] != well:
         log = site.log_file.read_text()
         assert web.poll() is None, f"it ended:\n{log}"
         assert time.monotonic() < deadline, f"no answer:\n{log}"
         time.sleep(0.05)
-
-
-def _answers(site: Site) -> bool:
-    connection = http.client.HTTPConnection(HOST, site.port, timeout=10)
-    try:
-        connection.request("GET", "/assistant/health")
-        with connection.getresponse() as answer:
-            return answer.status == HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()

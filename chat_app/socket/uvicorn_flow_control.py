@@ -1,0 +1,34 @@
+"""What uvicorn lacks for clients that do not read: what they have not read when they go is kept."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from chat_app.socket.kernel_buffer import keep_little
+
+# Seconds that a client has to read what is left when its socket has ended.
+LAST_READ = 1.0
+
+Protocol: Any = WebSocketsSansIOProtocol
+
+_connection_made = Protocol.connection_made
+
+
+def install() -> None:
+    """Have it do better."""
+    Protocol.connection_made = _made_to_keep_little
+    Protocol.on_task_complete = _aborted_in_a_moment
+
+
+def _made_to_keep_little(self: Any, transport: Any) -> None:
+    _connection_made(self, transport)
+    keep_little(transport.get_extra_info("socket"))
+
+
+def _aborted_in_a_moment(self: Any, task: asyncio.Task[None]) -> None:
+    """Abort the connection in a moment: the application has ended, and uvicorn has closed its
+    transport, which may wait for its client to read.
+    """
+    self.tasks.discard(task)
+    self.loop.call_later(LAST_READ, self.transport.abort)
