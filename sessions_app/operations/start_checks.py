@@ -81,8 +81,8 @@ def claim_database(path: Path) -> None:
     except Timeout:
         raise ImproperlyConfigured(
             f"Another server is at work on {path}: two would run everything twice. Stop it, or "
-            "give this one a database of its own (DATA_DIR). Several processes need PostgreSQL "
-            "and Redis; see docs/deployment.md."
+            "give this one a database of its own. Several processes need PostgreSQL and Redis: "
+            "REDIS_URL in HITL."
         ) from None
 
 
