@@ -5,8 +5,7 @@ from django.utils.translation import gettext_lazy as _
 WORDS = {
     "connecting": _("Connecting"),
     "connected": _("Connected"),
-    "reconnecting": _("Reconnecting in {seconds} s"),
-    "trying": _("Reconnecting"),
+    "waiting": _("Reconnecting in {seconds} s"),
     "offline": _("Offline. Your text stays here."),
     "signedOut": _("Signed out. Your draft is kept."),
     "notAllowed": _("You may not use this conversation."),

@@ -5,7 +5,7 @@ import { begin, frame, given, isTouched, read } from "../js/forms.js";
 import { Connection, newId, Outbox } from "../js/connection.js";
 import { learn } from "../js/elements/clock.js";
 import "../js/elements/growtext.js";
-import { say } from "../js/words.js";
+import { announce, say, sayState } from "../js/words.js";
 
 // Buttons that have moved take no click for so long: it was aimed at what was there before.
 const GRACE = 400;
@@ -16,11 +16,9 @@ const USUAL = 20_000;
 const SPREAD = 1500;
 // Where what may no longer be answered has no place.
 const ANSWERABLE = new Set(["all", "mine", "groups"]);
-const SHOWN = { waiting: "reconnecting" };
 
 const main = document.getElementById("chat");
 const list = document.getElementById("entries");
-const place = document.getElementById("connection");
 const counter = document.getElementById("count");
 const title = document.title;
 
@@ -201,7 +199,7 @@ function settled(entry, card, { outcome, content }, submitter) {
     const hadFocus =
       card.contains(document.activeElement) || document.activeElement === document.body;
     const next = entry.nextElementSibling?.querySelector("h2");
-    document.getElementById("status").textContent = say(outcome === "voted" ? "voted" : "answered");
+    announce(say(outcome === "voted" ? "voted" : "answered"));
     if (hadFocus) (next ?? list).focus({ preventScroll: true });
     entry.dataset.stamp = "";
     if (list.dataset.part !== "prompt") entry.remove();
@@ -283,14 +281,8 @@ function goes(id) {
   return entry;
 }
 
-connection.addEventListener("state", ({ detail: { name, seconds } }) => {
-  place.dataset.state = name;
-  place.querySelector(".words").textContent = say(SHOWN[name] ?? name, { seconds });
-  place.querySelector("[data-try]").hidden = name !== "waiting" && name !== "offline";
-  place.querySelector("[data-sign-in-link]").hidden = name !== "signedOut";
-  showProgress();
-});
-place.querySelector("[data-try]").addEventListener("click", () => connection.tryNow());
+sayState(connection);
+connection.addEventListener("state", showProgress);
 
 setInterval(() => document.hidden || refresh(), EVERY[list.dataset.part] ?? USUAL);
 document.addEventListener("visibilitychange", () => document.hidden || refresh());

@@ -17,19 +17,24 @@ const REASONS = { 1012: "restarting", 4408: "idle", 4429: "tooFast" };
  */
 export class Connection extends EventTarget {
   #socket = null;
+  #refused = ""; // signedOut or notAllowed
+  #reason = "";
   #tries = 0;
   #reconnectAt = 0;
   #heard = 0;
   #asked = 0;
+  #isProven = false; // heard on this socket since the browser last went offline
   #url;
 
   /** @param url a function that returns the URL for the next try */
   constructor(url) {
     super();
     this.#url = url;
-    this.state = { name: "connecting" };
     addEventListener("online", () => this.tryNow());
-    addEventListener("offline", () => this.#show({ name: "offline" }));
+    addEventListener("offline", () => {
+      this.#isProven = false;
+      this.#show();
+    });
     addEventListener("pageshow", (event) => event.persisted && this.tryNow());
     document.addEventListener("visibilitychange", () => !document.hidden && this.tryNow());
     setInterval(() => this.#watch(), 1000);
@@ -39,17 +44,21 @@ export class Connection extends EventTarget {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Connect now, unless a socket is there. */
+  /** Connect now; where a socket is there, ask whether it holds. */
   tryNow() {
-    if (this.#socket || this.state.name === "notAllowed") return;
+    if (this.#refused === "notAllowed") return;
+    if (this.#socket) return this.#ask();
+    this.#refused = "";
     this.#reconnectAt = 0;
-    this.#show({ ...this.state, name: "connecting" });
+    this.#asked = 0;
+    this.#isProven = false;
     const socket = new WebSocket(this.#url());
     this.#socket = socket;
     this.#heard = Date.now();
     socket.onopen = () => this.#opened();
     socket.onmessage = (event) => this.#receive(event);
     socket.onclose = (event) => this.#closed(socket, event.code);
+    this.#show();
   }
 
   /** Send a frame; false if there is no connection to send it on. */
@@ -62,12 +71,13 @@ export class Connection extends EventTarget {
   /** The person is signed out: no try will help before they sign in. */
   signedOut() {
     this.#drop();
-    this.#show({ name: "signedOut" });
+    this.#refused = "signedOut";
+    this.#show();
   }
 
   #opened() {
-    this.#asked = 0;
-    this.#show({ name: "connected" });
+    this.#reason = "";
+    this.#show();
     // Who is signed out is told so at the first message, and is else waited for.
     this.send({ type: "ping_message" });
     this.dispatchEvent(new Event("open"));
@@ -78,62 +88,76 @@ export class Connection extends EventTarget {
     this.#asked = 0;
     // Only what is heard shows that the connection holds: a server may close right after opening.
     this.#tries = 0;
+    if (!this.#isProven) {
+      this.#isProven = true;
+      this.#show();
+    }
     this.dispatchEvent(new CustomEvent("frame", { detail: JSON.parse(event.data) }));
   }
 
   #closed(socket, code) {
     if (socket !== this.#socket) return;
-    this.#socket = null;
-    if (code === SIGNED_OUT) this.#show({ name: "signedOut" });
-    else if (code === NOT_ALLOWED) this.#show({ name: "notAllowed" });
-    else this.#wait(REASONS[code]);
+    this.#drop();
+    this.#reason = REASONS[code] ?? "";
+    if (code === SIGNED_OUT) this.#refused = "signedOut";
+    else if (code === NOT_ALLOWED) this.#refused = "notAllowed";
+    if (this.#refused) this.#show();
+    else this.#wait();
   }
 
-  #wait(reason) {
-    if (!navigator.onLine) {
-      this.#show({ name: "offline", reason });
-      return;
-    }
+  /** Try again after a while, also where the browser says that it is offline, which may be wrong. */
+  #wait() {
     const most = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.#tries);
     this.#tries = Math.min(this.#tries + 1, 10);
     this.#reconnectAt = Date.now() + most * (0.5 + Math.random() / 2);
-    this.#show({ name: "waiting", reason, seconds: this.#secondsLeft() });
+    this.#show();
     setTimeout(() => this.#watch(), this.#reconnectAt - Date.now());
-  }
-
-  #secondsLeft() {
-    return Math.max(1, Math.ceil((this.#reconnectAt - Date.now()) / 1000));
   }
 
   /** Once a second: count down, reconnect, and find out whether the other side is still there. */
   #watch() {
+    const now = Date.now();
     if (this.#reconnectAt) {
-      if (Date.now() >= this.#reconnectAt) this.tryNow();
-      else this.#show({ ...this.state, seconds: this.#secondsLeft() });
+      if (now >= this.#reconnectAt) this.tryNow();
+      else this.#show();
       return;
     }
-    const now = Date.now();
-    if (!this.#socket || now - this.#heard <= QUIET) return;
-    if (this.isOpen && !this.#asked) {
-      // The timers of a hidden page come once a minute: quiet alone does not say that it is dead.
-      this.#asked = now;
-      this.send({ type: "ping_message" });
-    } else if (now - (this.#asked || this.#heard + QUIET) > DEAD) {
+    const asked = this.#asked || this.#heard + QUIET;
+    if (!this.#socket || now <= asked) return;
+    // The timers of a hidden page come once a minute: quiet alone does not say that it is dead.
+    if (this.isOpen && !this.#asked) this.#ask();
+    else if (now - asked > DEAD) {
       this.#drop();
       this.#wait();
     }
+  }
+
+  #ask() {
+    if (!this.#asked && this.send({ type: "ping_message" })) this.#asked = Date.now();
+    this.#show();
   }
 
   #drop() {
     const socket = this.#socket;
     this.#socket = null;
     this.#reconnectAt = 0;
+    this.#reason = "";
     socket?.close();
   }
 
-  #show(state) {
-    this.state = state;
-    this.dispatchEvent(new CustomEvent("state", { detail: state }));
+  /** The name of the state, from what the socket and the browser say now. */
+  #name() {
+    if (this.#refused) return this.#refused;
+    // A socket may outlive what its browser calls offline: what is heard on it counts for more.
+    if (this.isOpen && (navigator.onLine || this.#isProven)) return "connected";
+    if (this.#socket && (!this.isOpen || this.#asked)) return "connecting";
+    return navigator.onLine ? "waiting" : "offline";
+  }
+
+  #show() {
+    const seconds = Math.max(1, Math.ceil((this.#reconnectAt - Date.now()) / 1000));
+    const detail = { name: this.#name(), reason: this.#reason, seconds };
+    this.dispatchEvent(new CustomEvent("state", { detail }));
   }
 }
 

@@ -1,19 +1,10 @@
-// The states in words: of the connection, of the runs, and of what is news to who does not see them.
+// The states of the runs in words, and what is news to who does not see them.
 
 import { everySecond } from "./elements/clock.js";
-import { say } from "./words.js";
+import { alert, announce, say, sayState } from "./words.js";
 
 const QUIET = 20_000;
-const SHOWN = {
-  connecting: "connecting",
-  connected: "connected",
-  waiting: "reconnecting",
-  offline: "offline",
-  signedOut: "signedOut",
-  notAllowed: "notAllowed",
-};
 
-const place = document.getElementById("connection");
 const runs = document.getElementById("state");
 const title = document.getElementById("title");
 const main = document.getElementById("chat");
@@ -23,19 +14,16 @@ const plainIcon = icon?.getAttribute("href");
 export class Status {
   #connection;
   #heard = Date.now();
-  #wasConnected = false;
-  #wasLost = false;
   #waiting = 0;
   #run = runs.querySelector(".run").dataset.name;
 
   constructor(connection) {
     this.#connection = connection;
-    connection.addEventListener("state", (event) => this.#showConnection(event.detail));
+    sayState(connection);
     connection.addEventListener("frame", ({ detail: frame }) => {
       // An answer to a ping shows that the connection holds; it is no news of the work.
       if (Number.isInteger(frame.sequence)) this.#heard = Date.now();
     });
-    place.querySelector("[data-try]").addEventListener("click", () => connection.tryNow());
     everySecond(() => this.#showNews());
   }
 
@@ -73,28 +61,6 @@ export class Status {
     else if (name === "failed" || name === "suspended") alert(say("failed"));
   }
 
-  #showConnection(state) {
-    const { name, reason, seconds } = state;
-    place.dataset.state = name;
-    const text = say(SHOWN[name], { seconds });
-    const words = [reason && name !== "connected" ? say(reason) : "", text]
-      .filter(Boolean)
-      .join(" ");
-    const shown = place.querySelector(".words");
-    if (shown.textContent !== words) shown.textContent = words;
-    place.querySelector("[data-try]").hidden = name !== "waiting" && name !== "offline";
-    place.querySelector("[data-sign-in-link]").hidden = name !== "signedOut";
-    if (this.#wasConnected && name !== "connected") {
-      alert(say(name === "signedOut" ? name : "lost"));
-      this.#wasLost = true;
-    } else if (this.#wasLost && name === "connected") {
-      alert("");
-      announce(text);
-      this.#wasLost = false;
-    }
-    this.#wasConnected = name === "connected";
-  }
-
   #showNews() {
     const news = runs.querySelector(".news");
     const seconds = Math.floor((Date.now() - this.#heard) / 1000);
@@ -105,14 +71,6 @@ export class Status {
     }
     if (news.textContent !== text) news.textContent = text;
   }
-}
-
-function announce(text) {
-  document.getElementById("status").textContent = text;
-}
-
-function alert(text) {
-  document.getElementById("alert").textContent = text;
 }
 
 /** How many words the newest answer has. */

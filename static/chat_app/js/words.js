@@ -1,8 +1,43 @@
-// The words that the server has translated for the script.
+// The words that the server has translated for the script, and saying them.
 
 const words = JSON.parse(document.getElementById("words").textContent);
 
 /** The sentence of that name, its {places} filled. */
 export function say(name, values = {}) {
   return words[name].replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
+}
+
+/** Tell what is news to somebody who does not see it. */
+export function announce(text) {
+  document.getElementById("status").textContent = text;
+}
+
+/** Tell at once what somebody must not miss. */
+export function alert(text) {
+  document.getElementById("alert").textContent = text;
+}
+
+/** Say on the page in which state its connection is; its button tries now. */
+export function sayState(connection) {
+  const place = document.getElementById("connection");
+  const [shown, button, link] = place.children;
+  let before = "";
+  connection.addEventListener("state", ({ detail: { name, reason, seconds } }) => {
+    const text = `${reason && say(reason)} ${say(name, { seconds })}`.trim();
+    if (shown.textContent !== text) shown.textContent = text;
+    place.dataset.state = name;
+    button.hidden = name !== "waiting" && name !== "offline";
+    link.hidden = name !== "signedOut";
+    if (before === "connected" && name !== before) {
+      alert(say(name === "signedOut" ? name : "lost"));
+      before = "lost";
+    } else if (name === "connected") {
+      if (before === "lost") {
+        alert("");
+        announce(text);
+      }
+      before = name;
+    }
+  });
+  button.addEventListener("click", () => connection.tryNow());
 }

@@ -13,6 +13,7 @@ from tests.browser.chat_page import (
     shown,
     state,
 )
+from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # what the page does is the same; see test_crashes.py for both
@@ -127,16 +128,19 @@ def test_an_answer_given_without_a_connection_arrives(page: Page, server: Server
     assert_page_is_log(page, server)
 
 
-def test_what_was_missed_is_there_after_a_reconnect(page: Page, server: Server) -> None:
+def test_what_was_missed_is_there_after_a_reconnect(
+    page: Page, open_page: OpenPage, server: Server, console: Console
+) -> None:
+    console.allow("ERR_INTERNET_DISCONNECTED")
     begin(page, "echo hi")
     state(page, "completed")
-    other = page.context.new_page()
-    other.goto(page.url)
+    other = open_page(page.url)
     connected(other)
-    page.evaluate("window.dispatchEvent(new Event('offline'))")
+    page.context.set_offline(True)
     expect(page.locator("#connection")).to_contain_text("Your text stays here")
     say(other, "stream 500")
     state(other, "completed")
+    page.context.set_offline(False)
     state(page, "completed")
     expect(page.locator(".user")).to_have_count(2)
     assert_page_is_log(page, server)

@@ -1,0 +1,94 @@
+"""The state of the connection in words, also where the browser and the socket disagree."""
+
+import pytest
+from playwright.sync_api import Page, WebSocket, expect
+
+from tests.browser.chat_page import connected
+from tests.support.browser import Console, OpenPage
+from tests.support.server import Server
+
+pytestmark = pytest.mark.formless  # what a page says of its socket is the same
+
+each_page = pytest.mark.parametrize("path", ["/c/", "/inbox/"])
+
+
+@pytest.fixture(autouse=True)
+def _what_a_page_cannot_load(console: Console) -> None:
+    console.allow("ERR_INTERNET_DISCONNECTED|dynamically imported module")
+
+
+def open_with_socket(open_page: OpenPage, path: str) -> tuple[Page, list[WebSocket]]:
+    """Return a page that is connected, and the sockets that it opens."""
+    page = open_page(None)
+    sockets: list[WebSocket] = []
+    heard: list[str | bytes] = []
+
+    def follow(socket: WebSocket) -> None:
+        sockets.append(socket)
+        socket.on("framereceived", lambda frame: heard.append(frame))
+
+    page.on("websocket", follow)
+    page.goto(path)
+    connected(page)
+    # What is heard later shows that the socket holds.
+    while not any("pong_message" in str(frame) for frame in heard):
+        page.wait_for_timeout(20)
+    return page, sockets
+
+
+def go_offline(page: Page) -> None:
+    page.context.set_offline(True)
+    expect(page.locator("#connection")).to_contain_text("Offline. Your text stays here.")
+    expect(page.locator("#alert")).to_have_text("Connection lost. Your text stays here.")
+
+
+@each_page
+def test_a_socket_that_outlives_a_blip_is_called_connected_again(
+    open_page: OpenPage, path: str
+) -> None:
+    page, sockets = open_with_socket(open_page, path)
+    for _ in range(2):
+        go_offline(page)
+        page.context.set_offline(False)
+        connected(page)
+        expect(page.locator("#connection")).to_have_text("Connected", use_inner_text=True)
+        expect(page.locator("#status")).to_have_text("Connected")
+    assert len(sockets) == 1
+
+
+@each_page
+def test_try_now_believes_the_socket_before_the_browser(open_page: OpenPage, path: str) -> None:
+    page, sockets = open_with_socket(open_page, path)
+    # As on a computer without a network, whose server is its own.
+    page.evaluate("Object.defineProperty(navigator, 'onLine', { value: false })")
+    page.evaluate("dispatchEvent(new Event('offline'))")
+    expect(page.locator("#connection")).to_contain_text("Offline. Your text stays here.")
+    page.get_by_role("button", name="Try now").click()
+    connected(page)
+    expect(page.get_by_role("button", name="Try now")).to_be_hidden()
+    assert len(sockets) == 1
+
+
+@each_page
+def test_try_now_says_that_it_tries(open_page: OpenPage, path: str) -> None:
+    page, _ = open_with_socket(open_page, path)
+    go_offline(page)
+    page.get_by_role("button", name="Try now").click()
+    expect(page.locator("#connection")).to_have_text("Connecting", use_inner_text=True)
+    page.context.set_offline(False)
+    connected(page)
+
+
+@each_page
+def test_a_socket_that_was_lost_while_offline_is_opened_anew(
+    open_page: OpenPage, server: Server, path: str
+) -> None:
+    page, sockets = open_with_socket(open_page, path)
+    go_offline(page)
+    with sockets[0].expect_event("close"):
+        server.kill()
+    expect(page.locator("#connection")).to_contain_text("Offline. Your text stays here.")
+    page.context.set_offline(False)
+    expect(page.locator("#connection")).to_contain_text("Reconnecting in")
+    server.restart()
+    connected(page)
