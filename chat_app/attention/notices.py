@@ -41,8 +41,8 @@ def _opened(interaction: Interaction, **_: Any) -> None:
     _put_off(interaction, "prompt.opened")
 
 
-def _assigned(interaction: Interaction, **_: Any) -> None:
-    _put_off(interaction, "prompt.assigned")
+def _assigned(interaction: Interaction, about: dict[str, Any], **_: Any) -> None:
+    _put_off(interaction, "prompt.assigned", str(about["sequence"]))
 
 
 def _due_soon(interaction: Interaction, about: dict[str, Any], **_: Any) -> None:

@@ -21,7 +21,8 @@ interaction_opened = Signal()
 # A question has its answer, has expired or was cancelled. As above.
 interaction_settled = Signal()
 
-# A question that waits was delegated, reassigned or escalated. As above.
+# A question that waits was delegated, reassigned or escalated. As above; `about["sequence"]`: the
+# change's place in the conversation's log.
 interaction_assigned = Signal()
 # A question that waits is due soon, as its author wants it told. As above; `about["before"]`: in
 # how many seconds.

@@ -25,11 +25,13 @@ class Notice(NamedTuple):
 told: list[Callable[[], None]] = []
 
 
-def add(tx: Transaction, name: str, run: UUID, interaction: UUID | None = None) -> None:
-    """The signal is to be sent, if anybody wants it."""
+def add(
+    tx: Transaction, name: str, run: UUID, interaction: UUID | None = None, **about: Any
+) -> None:
+    """Have the signal sent, if anybody wants it."""
     if not SIGNALS[name].has_listeners():
         return
-    _insert(Notice(name, run, interaction, tx.now, {}))
+    _insert(Notice(name, run, interaction, tx.now, about))
     tx.after_commit += told
 
 

@@ -197,10 +197,11 @@ def _assign(  # noqa: PLR0913 - all that a change is
     changes = {"assignee_id": assignee.id if assignee else None, **(columns or {})}
     sql.update(Interaction, changes, id=it.id)
     audit.record(tx, it.audited, action, by=by, via=via, **detail)
-    tell(tx, it, action, by, assignee=assignee.username if assignee else None, **detail)
+    name = assignee.username if assignee else None
+    sequence = tell(tx, it, action, by, assignee=name, **detail)
     if action in (Action.DELEGATED, Action.REASSIGNED, Action.ESCALATED):
-        pending_signals.add(tx, "interaction_assigned", it.run_id, it.id)
-    return Claimed(True, it.status, assignee.username if assignee else None)
+        pending_signals.add(tx, "interaction_assigned", it.run_id, it.id, sequence=sequence)
+    return Claimed(True, it.status, name)
 
 
 def tell(
@@ -209,8 +210,8 @@ def tell(
     action: AuditEntry.Action,
     by: Person | None,
     **detail: Any,
-) -> None:
-    """Have the log tell of a change that leaves the prompt open."""
+) -> int:
+    """Have the log tell of a change that leaves the prompt open; returns its place there."""
     payload = {
         "interaction_id": str(it.id),
         "status": it.status,
@@ -219,7 +220,7 @@ def tell(
         "at": tx.now.isoformat(),
         **detail,
     }
-    tx.append(it.run, Event.Type.ASSIGNMENT_UPDATE.value, payload)
+    return tx.append(it.run, Event.Type.ASSIGNMENT_UPDATE.value, payload)
 
 
 def standing(it: InteractionRecord) -> Claimed:

@@ -17,10 +17,14 @@ from django.utils import timezone
 
 from chat_app.attention import notices, webhook
 from sessions_app import signals
+from sessions_app.conversations.given import claims
 from sessions_app.models import PendingSignal
+from sessions_app.operations import operators
 from sessions_app.signals.delivery import send_due
 from sessions_app.storage import reads
-from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from sessions_app.workflows import Context, Escalation, Message, TextPrompt, user, workflow
+from tests.runtime.assignment.test_who_may_answer import asks as asked_of
+from tests.runtime.assignment.test_who_may_answer import people
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting
 
@@ -109,6 +113,28 @@ async def test_what_is_asked_and_settled_is_told_signed_and_again_where_it_was_r
         await all_sent()
         assert json.loads(receiver.got[-1][1])["type"] == "prompt.settled"
         assert len(receiver.got) == 3
+
+
+async def test_each_change_has_an_id_of_its_own_and_keeps_it_when_it_is_told_again(
+    receiver: type[Receiver],
+) -> None:
+    asked_of(to=user("boss"), escalate=Escalation(3600, user("dora")))
+    async with Hosting("t_assigned") as hosting:
+        [boss, chef, _] = await reads.read(people, "boss", "chef", "dora")
+        [prompt] = await hosting.prompts(await hosting.submit())
+        await all_sent()
+        receiver.got.clear()
+        receiver.statuses = [500]
+        for by, to in ((boss, "chef"), (chef, "boss"), (boss, "chef")):
+            await claims.change("delegate", str(prompt.pk), to=to, by=by, via="test")
+        to_chef = [user("chef")]
+        await hosting.in_thread(operators.reassign, prompt.pk, to=to_chef, by=boss)
+        await hosting.in_thread(operators.escalate, prompt.pk, by=boss)
+        await all_sent()
+        await all_sent()
+        assert {json.loads(body)["type"] for _, body in receiver.got} == {"prompt.assigned"}
+        ids = [headers["webhook-id"] for headers, _ in receiver.got]
+        assert (len(ids), len(set(ids))) == (6, 5)
 
 
 async def test_one_that_refuses_keeps_no_connection_open(receiver: type[Receiver]) -> None:
