@@ -127,6 +127,18 @@ async def test_a_mail_that_is_not_taken_is_tried_again(monkeypatch: pytest.Monke
         assert len(sent()) == 1
 
 
+async def test_what_somebody_has_claimed_is_told_to_nobody_else() -> None:
+    async with Hosting("t_mail") as hosting:
+        [boss, _] = await reads.read(managers, "boss", "cara")
+        await hosting.prompts(await hosting.submit(conversation="c1"))
+        [second] = await hosting.prompts(await hosting.submit(conversation="c2"))
+        await time_passes()
+        outgoing.outbox.clear()
+        await claims.change("delegate", str(second.pk), to="cara", by=boss, via="test")
+        await time_passes()
+        assert sent() == [("2 questions wait for you", ["cara@example.org"])]
+
+
 async def test_a_delegated_question_is_told_of_again() -> None:
     async with Hosting("t_mail") as hosting:
         [boss, _] = await reads.read(managers, "boss", "cara")
