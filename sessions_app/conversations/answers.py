@@ -108,7 +108,9 @@ async def answer_together(
     for one in answers:
         for text in (one.value, *(one.values or ()), one.answer_id):
             check_storable(_("The answer"), text)
-    return await writer.write(lambda tx: _answer_together(tx, by, conversation_id, answers))
+    return await writer.write(
+        audit.from_here(lambda tx: _answer_together(tx, by, conversation_id, answers))
+    )
 
 
 def _answer_together(

@@ -8,6 +8,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from sessions_app.conversations import arrivals, messages
+from sessions_app.conversations.access import audit
 from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome, settle_by
 from sessions_app.conversations.forks import WantedFork, fork_run
 from sessions_app.conversations.messages import MAX_NAME, IncomingMessage
@@ -252,7 +253,7 @@ def _answer(
         given = incoming(as_text(value))
     for text in (given.value, *(given.values or ()), given.answer_id):
         check_storable("The answer", text)
-    return partial(_settle, interaction=interaction, by=Person.of(by), given=given)
+    return audit.from_here(partial(_settle, interaction=interaction, by=Person.of(by), given=given))
 
 
 def _settle(tx: Transaction, interaction: UUID, by: Person, given: IncomingAnswer) -> AnswerResult:

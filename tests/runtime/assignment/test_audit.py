@@ -17,7 +17,9 @@ from django.utils import timezone
 from chat_app.identity.api_keys import issue
 from chat_app.models import ApiKey
 from chat_app.socket.application import WithSocket
+from sessions_app import runs
 from sessions_app.conversations.access import audit, trail
+from sessions_app.conversations.answers import IncomingAnswer, answer_together
 from sessions_app.models import AuditEntry, Conversation, Interaction
 from sessions_app.models.people import users
 from sessions_app.operations import operators, retention
@@ -105,6 +107,23 @@ async def test_a_claim_on_a_socket_has_its_address() -> None:
         opened, claimed = await reads.read(entries, prompt)
         assert (claimed.action, claimed.by_name, claimed.via) == ("claimed", "boss", "websocket")
         assert (opened.address, claimed.address) == ("", ADDRESS)
+
+
+@pytest.mark.parametrize("how", ["together", "from Python"])
+async def test_answers_by_whatever_way_have_their_address(how: str) -> None:
+    asks(to=[user("ann"), user("boss")])
+    async with Hosting("t_assigned") as hosting:
+        await reads.read(people, "boss")
+        [prompt] = await hosting.prompts(await hosting.submit())
+        token = audit.address.set(lambda: ADDRESS)
+        if how == "together":
+            given = IncomingAnswer("1", "page", "yes", interaction=str(prompt.pk))
+            await answer_together(by=hosting.person, conversation_id="c", answers=[given])
+        else:
+            await runs.aanswer(prompt.pk, "yes", by=await users().aget(pk=hosting.user))
+        audit.address.reset(token)
+        *_, answered = await reads.read(entries, prompt)
+        assert (answered.action, answered.address) == ("answered", ADDRESS)
 
 
 async def test_who_was_shown_an_assigned_prompt_is_recorded_once() -> None:
