@@ -80,7 +80,10 @@ async def claim(request: Known, interaction_id: UUID, body: schemas.ClaimBody) -
         )
     except NotFound as error:
         raise NotFound(NONE) from error
-    if not done.changed and done.outcome == "claimed" and done.assignee != person.username:
+    if done.outcome == "stale":
+        detail = f"It waits no longer: it is {done.status}."
+        raise Failure(409, "invalid_data_content", detail, interaction_status=done.status)
+    if not done.changed and done.assignee != person.username:
         detail = f"{done.assignee or 'Nobody'} has claimed it."
         raise Failure(409, "invalid_data_content", detail, claimed_by=done.assignee)
     return await reads.read(_read, person.id, interaction_id)

@@ -70,6 +70,19 @@ def test_it_is_listed_claimed_handed_on_and_answered(server: Server, asked: dict
     assert (late.status, late.json()["answered_by"]) == (400, "user1")
 
 
+def test_a_claim_on_what_waits_no_longer_is_refused(server: Server, asked: dict[str, Any]) -> None:
+    ben, user0 = Http(server, "ben"), Http(server, "user0")
+    assert user0.post(asked["response_url"], {"response": {"text": "yes"}}).status == 204
+    for change in ({}, {"change": "release"}, {"change": "delegate", "to": "user0"}):
+        settled = ben.post(asked["claim_url"], change)
+        assert (settled.status, settled.json()["interaction_status"]) == (409, "answered")
+    claim = f"/p/{asked['interaction_id']}/claim/"
+    back = ben.post(claim, "change=claim", content_type=FORM)
+    said = [one.partition(";")[0] for one in back.headers.get_all("Set-Cookie") or ()]
+    cookie = "; ".join([f"sessionid={server.cookies['ben']}", *said])
+    assert "It does not wait for you any more." in ben.get("/inbox/", cookie=cookie).text
+
+
 def test_a_conversation_is_shared_while_it_asks_where_its_workflow_says_so(server: Server) -> None:
     make_group(server)
     begin(server, "assign managers")

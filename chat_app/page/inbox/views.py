@@ -158,7 +158,9 @@ async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
     except (Invalid, StorageUnavailable) as error:
         messages.warning(request, str(error))
     else:
-        if not done.changed and done.assignee not in (None, person.username):
+        if done.outcome == "stale":
+            messages.warning(request, gettext("It does not wait for you any more."))
+        elif not done.changed and done.assignee not in (None, person.username):
             on_it = gettext("%(name)s is on it") % {"name": done.assignee}
             messages.warning(request, on_it)
     return _back(request)
