@@ -1,6 +1,5 @@
 """The inbox over HTTP, for other front ends: what waits for a person, and one prompt."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 from uuid import UUID
@@ -14,9 +13,10 @@ from chat_app.api.executions import give
 from chat_app.api.problems import Failure
 from chat_app.feed.inbox_parts import ANSWERABLE, Wanted, find_prompt, read_inbox
 from chat_app.feed.said import in_words, read_shared
+from sessions_app.conversations.access.votes import counting
 from sessions_app.conversations.given import claims
 from sessions_app.errors import NotFound
-from sessions_app.models import Interaction, Vote
+from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
 from sessions_app.storage import reads
 
@@ -106,10 +106,7 @@ def _shared(prompt: Interaction) -> Iterator[dict[str, str]]:
 def _told(
     prompts: Sequence[Interaction], reader: UserId, *, may_answer: bool
 ) -> list[dict[str, Any]]:
-    ids = [one.pk for one in prompts]
-    voted = Counter(
-        Vote.objects.filter(interaction__in=ids).values_list("interaction_id", flat=True)
-    )
+    voted = counting(prompts)
     return [
         {
             "interaction_id": one.pk,
@@ -124,7 +121,7 @@ def _told(
             "to": (one.assignment or {}).get("names", []),
             "assignee": one.assignee and one.assignee.get_username(),
             "needed": (one.assignment or {}).get("votes", 1),
-            "voted": voted[one.pk],
+            "voted": len((one.response or {}).get("votes", voted.get(one.pk, []))),
             "created_at": one.created_at,
             "due_at": one.due_at,
             "expires_at": one.expires_at,

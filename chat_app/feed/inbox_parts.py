@@ -10,9 +10,9 @@ from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
 
-from sessions_app.conversations.access import candidates
+from sessions_app.conversations.access import candidates, votes
 from sessions_app.conversations.given import inbox
-from sessions_app.models import Candidate, Interaction, Vote
+from sessions_app.models import Candidate, Interaction
 from sessions_app.models.people import UserId
 from sessions_app.storage.storable import is_storable
 from sessions_app.workflows import registry
@@ -77,19 +77,9 @@ def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] |
     prompt = kept.select_related(*ASKED).first()
     if prompt is None:
         return None
-    owner = prompt.conversation.owner_id
-    may = owner == reader
-    if prompt.assignment is not None:
-        may = candidates.may_answer(
-            reader,
-            prompt.pk,
-            owner=owner,
-            for_owner=prompt.for_owner,
-            four_eyes=prompt.assignment["four_eyes"],
-        )
-    has_voted = Vote.objects.filter(interaction=prompt.pk, by=reader)
-    sees = may or reader in (owner, prompt.answered_by_id) or has_voted.exists()
-    return (prompt, may) if sees else None
+    may = candidates.may_answer(reader, votes.asked(prompt))
+    sees = may or reader in (prompt.conversation.owner_id, prompt.answered_by_id)
+    return (prompt, may) if sees or votes.has_voted(reader, prompt.pk) else None
 
 
 def _rows(user: UserId, part: Part) -> list[QuerySet[Interaction]]:

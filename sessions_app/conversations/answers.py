@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.conversations.access import audit, votes
+from sessions_app.conversations.access import audit, candidates, votes
+from sessions_app.conversations.access.candidates import may_answer
 from sessions_app.conversations.given import attachments, claims
 from sessions_app.conversations.settlement import (
     InteractionRecord,
@@ -22,7 +23,7 @@ from sessions_app.conversations.settlement import (
     find_interactions,
     settle,
 )
-from sessions_app.errors import Invalid
+from sessions_app.errors import Invalid, NotFound
 from sessions_app.models import Attachment, AuditEntry, Interaction
 from sessions_app.models.people import Person, users
 from sessions_app.notify.announce import announce
@@ -124,14 +125,15 @@ def _answer_together(
         interaction = _find(by, conversation_id, one)
         if interaction is None:
             return AnswerResult(Outcome.NOT_FOUND)
-        is_mine = interaction.assignee in (None, by.id)
-        if not (is_mine and _waits(tx, interaction)):
+        if not _waits(tx, interaction):
             result = settle_by(tx, interaction, by, one)
             if result.outcome not in TAKEN:
                 return result
             continue
         taken.append((interaction, one))
         try:
+            if (refused := _refused(interaction, by, one)) is not None:
+                return refused
             _checked(interaction, one)
         except Invalid as error:
             fields = error.details.get("errors", {"": [error.args[0]]})
@@ -187,13 +189,11 @@ def settle_by(
             at=tx.now,
             via="deadline",
         )
-    if given.version is not None and given.version != interaction.version:
-        return AnswerResult(Outcome.STALE, interaction.id, interaction.status)
+    refused = _refused(interaction, by, given, over_claims=over_claims)
+    if refused is not None:
+        return refused
     response = _checked(interaction, given)
     if interaction.assignment is not None:
-        if not over_claims and interaction.assignee not in (None, by.id):
-            assignee = claims.standing(interaction).assignee
-            return AnswerResult(Outcome.CLAIMED, interaction.id, interaction.status, by=assignee)
         votes = _vote(tx, interaction, by, given, response)
         if votes is None:
             return AnswerResult(Outcome.VOTED, interaction.id, interaction.status)
@@ -205,6 +205,48 @@ def settle_by(
     return AnswerResult(
         Outcome.ACCEPTED, interaction.id, status.value, response, by.username, tx.now, given.via
     )
+
+
+def settle_in_name(
+    tx: Transaction,
+    interaction: UUID,
+    by: Person,
+    given: IncomingAnswer,
+    *,
+    over_claims: bool = False,
+) -> AnswerResult:
+    """Settle any interaction in the name of a user, who need not be a candidate.
+
+    Raises:
+        NotFound: there is no such interaction.
+        Invalid: the user is not active, or the answer is none that the prompt takes.
+    """
+    for found in find_interactions(interaction=interaction):
+        is_owner = found.owner == by.id and found.is_owner_active
+        if not is_owner and candidates.active(by.id) is None:
+            raise Invalid(
+                format_lazy(_("{name} is not active, and answers nothing."), name=by.username)
+            )
+        return settle_by(tx, found, by, given, over_claims=over_claims)
+    raise NotFound("There is no such interaction.")
+
+
+def _refused(
+    interaction: InteractionRecord, by: Person, given: IncomingAnswer, *, over_claims: bool = False
+) -> AnswerResult | None:
+    """Why an answer to a prompt that waits is not taken, whatever it is; None if it may be.
+
+    Raises:
+        Invalid: it was asked for the one who answers, and others must.
+    """
+    if given.version is not None and given.version != interaction.version:
+        return AnswerResult(Outcome.STALE, interaction.id, interaction.status)
+    if interaction.asked.four_eyes and interaction.owner == by.id:
+        raise Invalid(_("Somebody else must answer this: it was asked for you."))
+    if not over_claims and interaction.assignee not in (None, by.id):
+        assignee = claims.standing(interaction).assignee
+        return AnswerResult(Outcome.CLAIMED, interaction.id, interaction.status, by=assignee)
+    return None
 
 
 def _checked(interaction: InteractionRecord, given: IncomingAnswer) -> dict[str, Any]:
@@ -224,16 +266,18 @@ def _vote(
     response: dict[str, Any],
 ) -> list[dict[str, Any]] | None:
     """The votes, with this one, which decides; None while it does not."""
-    rules = Assignment.model_validate(interaction.assignment)
-    if rules.four_eyes and interaction.owner == by.id:
-        raise Invalid(_("Somebody else must answer this: it was asked for you."))
-    cast = votes.cast(tx, interaction.id, by, response, via=given.via, answer_id=given.answer_id)
-    agreeing = votes.agreeing(cast, response)
-    if agreeing >= rules.votes:
-        return [votes.told(one) for one in cast]
+    needed = Assignment.model_validate(interaction.assignment).votes
+    if needed == 1:
+        return [votes.told(response, by.username, tx.now, given.via)]
+    how = {"via": given.via, "answer_id": given.answer_id}
+    cast = votes.cast(tx, interaction.asked, by, response, **how)
+    if votes.agreeing(cast, response) >= needed:
+        return [votes.told(one.response, one.by.get_username(), one.at, one.via) for one in cast]
+    if interaction.assignee == by.id:  # else nobody of the others could vote
+        sql.update(Interaction, {"assignee_id": None}, id=interaction.id)
     action = AuditEntry.Action.VOTED
     audit.record(tx, interaction.audited, action, by=by, via=given.via, response=response)
-    claims.tell(tx, interaction, action, by, votes=len(cast), needed=rules.votes)
+    claims.tell(tx, interaction, action, by, votes=len(cast), needed=needed)
     return None
 
 
@@ -279,7 +323,11 @@ def _find(
 
     One of another person is not told from one that does not exist.
     """
-    mine = partial(find_interactions, owner=by.id, conversation_id=conversation_id)
+
+    def mine(**which: Any) -> list[InteractionRecord]:
+        found = find_interactions(owner=by.id, conversation_id=conversation_id, **which)
+        return [one for one in found if may_answer(by.id, one.asked)]
+
     if given.interaction is not None:
         found = mine(interaction=UUID(given.interaction)) if sql.is_uuid(given.interaction) else []
         return found[0] if found else claims.find_assigned(given.interaction, by)

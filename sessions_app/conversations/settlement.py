@@ -2,26 +2,30 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sessions_app.conversations.access import audit, candidates
 from sessions_app.conversations.access.audit import Audited
+from sessions_app.conversations.access.candidates import Asked
 from sessions_app.models import AuditEntry, Event, Interaction, Run
-from sessions_app.models.people import Person, UserId, read_user_id
+from sessions_app.models.people import Person, UserId, read_user_id, users
 from sessions_app.signals import pending_signals
 from sessions_app.storage import sql
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.transaction import Transaction
 
+# The owner's row says whether they are active, in a column of whatever model the project has.
 SELECT = """
     SELECT i.id, i.run_id, r.key, i.conversation_id, r.message_id, r.client_format,
            i.version, i.status, i.prompt, i.expires_at, i.response, i.answered_by_id,
            i.answered_at, i.answered_via, i.answer_id,
-           i.assignment, i.for_owner, i.assignee_id, c.owner_id
+           i.assignment, i.for_owner, i.assignee_id, c.owner_id, {is_active}
     FROM sessions_app_interaction i
     JOIN sessions_app_run r ON r.id = i.run_id
     JOIN sessions_app_conversation c ON c.id = i.conversation_id
+    JOIN {users} u ON u.{key} = c.owner_id
     WHERE
 """
 
@@ -49,6 +53,13 @@ class InteractionRecord(NamedTuple):
     for_owner: bool
     assignee: UserId | None
     owner: UserId
+    is_owner_active: bool
+
+    @property
+    def asked(self) -> Asked:
+        """What decides who may answer it."""
+        four_eyes = bool((self.assignment or {}).get("four_eyes"))
+        return Asked(self.id, self.owner, self.is_owner_active, self.for_owner, four_eyes)
 
     @property
     def audited(self) -> Audited:
@@ -104,7 +115,7 @@ def find_interactions(
     if kept or owner is not None:
         where += " AND c.deleted_at IS NULL"
     locked = " FOR UPDATE OF c" if sql.is_postgresql() else ""
-    query = f"{SELECT} {where} ORDER BY i.sequence{locked}"
+    query = f"{_select()} {where} ORDER BY i.sequence{locked}"
     found = [_read(row) for row in sql.fetch(query, tuple(given.values()))]
     if locked and any(one.assignment is not None for one in found):
         # Who had to wait for the lock has them as they were before it. One UPDATE decides who
@@ -171,6 +182,16 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
     return True
 
 
+@cache
+def _select() -> str:
+    """Name the table of users; who has no column of their state is active, as Django has it."""
+    meta, is_active = users().model._meta, "1"  # noqa: SLF001 - Django's documented _meta
+    if any(one.name == "is_active" for one in meta.concrete_fields):
+        field = meta.get_field("is_active")
+        meta, is_active = field.model._meta, f'u."{field.column}"'  # noqa: SLF001 - as above
+    return SELECT.format(users=f'"{meta.db_table}"', key=f'"{meta.pk.column}"', is_active=is_active)
+
+
 def _read(row: sql.Row) -> InteractionRecord:
     found = InteractionRecord(*row)
     return found._replace(
@@ -185,5 +206,6 @@ def _read(row: sql.Row) -> InteractionRecord:
         for_owner=bool(found.for_owner),
         assignee=read_user_id(found.assignee),
         owner=read_user_id(found.owner),
+        is_owner_active=bool(found.is_owner_active),
         at=sql.read_time(found.at),
     )

@@ -603,6 +603,7 @@ class Migration(migrations.Migration):
                 ("at", models.DateTimeField()),
                 ("via", models.CharField(max_length=20)),
                 ("answer_id", models.CharField(max_length=200)),
+                ("vouched", models.BooleanField(default=False)),
                 (
                     "by",
                     models.ForeignKey(

@@ -59,9 +59,7 @@ def answer(interaction: UUID, *, person: Person, given: str | list[str]) -> Answ
     answered = IncomingAnswer(str(uuid4()), VIA, **values)
     return writer.write_now(
         audit.from_here(
-            lambda tx: answers.settle_by(
-                tx, _find_interaction(interaction), person, answered, over_claims=True
-            )
+            lambda tx: answers.settle_in_name(tx, interaction, person, answered, over_claims=True)
         )
     )
 

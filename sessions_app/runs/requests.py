@@ -9,12 +9,11 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from sessions_app.conversations import arrivals, messages
 from sessions_app.conversations.access import audit
-from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome, settle_by
+from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome, settle_in_name
 from sessions_app.conversations.forks import WantedFork, fork_run
 from sessions_app.conversations.messages import MAX_NAME, IncomingMessage
 from sessions_app.conversations.resumption import resume_run
-from sessions_app.conversations.settlement import find_interactions
-from sessions_app.errors import Invalid, NotFound, TooLarge
+from sessions_app.errors import Invalid, TooLarge
 from sessions_app.models import Conversation
 from sessions_app.models.people import Person, UserId
 from sessions_app.storage.storable import check_size, check_storable, storable
@@ -83,7 +82,8 @@ def answer(
 
     Raises:
         NotFound: there is no such interaction.
-        Invalid: the answer is none that the prompt takes; the prompt stays open.
+        Invalid: the answer is none that the prompt takes, or the user is not active; the prompt
+            stays open.
     """
     return writer.write_within(_answer(interaction, value, by, answer_id))
 
@@ -253,10 +253,6 @@ def _answer(
         given = incoming(as_text(value))
     for text in (given.value, *(given.values or ()), given.answer_id):
         check_storable("The answer", text)
-    return audit.from_here(partial(_settle, interaction=interaction, by=Person.of(by), given=given))
-
-
-def _settle(tx: Transaction, interaction: UUID, by: Person, given: IncomingAnswer) -> AnswerResult:
-    for found in find_interactions(interaction=interaction):
-        return settle_by(tx, found, by, given)
-    raise NotFound("There is no such interaction.")
+    return audit.from_here(
+        partial(settle_in_name, interaction=interaction, by=Person.of(by), given=given)
+    )

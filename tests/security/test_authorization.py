@@ -50,6 +50,8 @@ def let_in(who: str, people: set[str]) -> set[str]:
             "owner with a session": OWNER & IN,
             "who may see the prompt": OWNER & IN,
             "who may see the prompt, with a key too": OWNER,
+            "who may answer the prompt": OWNER & IN,
+            "who may answer the prompt, with a key too": OWNER,
             "staff": STAFF,
             "staff who may view hosts": VIEWERS,
             "staff who may change runs": OPERATORS,

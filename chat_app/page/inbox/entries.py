@@ -1,14 +1,15 @@
 """Prompts as those read them who do not have the conversation before them."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import NAMESPACE_URL, uuid5
 
 from django.utils import timezone
 
 from chat_app.page.cards import Card, TypedAnswer, card
+from sessions_app.conversations.access.votes import counting
 from sessions_app.conversations.outcome_texts import OutcomeText, answer_text, outcome, waits_for
 from sessions_app.errors import UnknownWorkflow
 from sessions_app.models import Interaction, Vote
@@ -74,9 +75,10 @@ class Entry:
 
     @property
     def can_claim(self) -> bool:
-        """Whether there are others, who would do it as well."""
+        """Whether there are others, who would do it as well; who has voted leaves it to them."""
         to = (self.interaction.assignment or {}).get("to", ())
-        return self.can_change and not self.is_mine and not _is_one_user(to)
+        has_to_answer = self.can_change and not self.is_mine and not self.my_vote
+        return has_to_answer and not _is_one_user(to)
 
     @property
     def waits_for(self) -> str:
@@ -119,7 +121,7 @@ def make_entries(
     typed: TypedAnswer | None = None,
 ) -> list[Entry]:
     """The entries of prompts, in their order. Blocks: call it in a thread."""
-    votes = _votes(prompts)
+    votes = counting(prompts)
     return [_entry(one, reader, votes.get(one.pk, []), may_answer, typed) for one in prompts]
 
 
@@ -149,17 +151,6 @@ def _entry(
         needed=(it.assignment or {}).get("votes", 1),
         my_vote=own[0] if own else "",
     )
-
-
-def _votes(prompts: Sequence[Interaction]) -> dict[UUID, list[Vote]]:
-    """The votes on those that need several, in the order of their times."""
-    voted = [one.pk for one in prompts if (one.assignment or {}).get("votes", 1) > 1]
-    found: dict[UUID, list[Vote]] = defaultdict(list)
-    if voted:
-        cast = Vote.objects.filter(interaction__in=voted).select_related("by")
-        for vote in cast.order_by("at", "pk"):
-            found[vote.interaction_id].append(vote)
-    return found
 
 
 def _title(name: str) -> str:

@@ -7,6 +7,7 @@ from django.utils.html import format_html, format_html_join
 
 from sessions_app.admin.texts.cells import due, lasted, moment, short
 from sessions_app.conversations.access import trail
+from sessions_app.conversations.access.votes import counting
 from sessions_app.conversations.outcome_texts import waits_for
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.workflows.assignment import Assignment
@@ -71,10 +72,19 @@ def candidates(interaction: Interaction) -> str:
 
 @admin.display(description="votes")
 def votes(interaction: Interaction) -> str:
-    """Who answered what, so far."""
+    """Who answered what, so far; and whose vote does not count, as things are now."""
     rows = interaction.votes.select_related("by").order_by("at", "pk")[:SHOWN]
-    lines = [(one.by.get_username(), short(one.response), moment(one.at)) for one in rows]
-    return format_html_join("", "{}: {} ({})<br>", lines)
+    count = {one.pk for one in counting([interaction]).get(interaction.pk, ())}
+    lines = [
+        (
+            one.by.get_username(),
+            short(one.response),
+            moment(one.at),
+            "" if one.pk in count else " does not count: they may not answer now",
+        )
+        for one in rows
+    ]
+    return format_html_join("", "{}: {} ({}){}<br>", lines)
 
 
 @admin.display(description="audit")

@@ -5,9 +5,11 @@ Candidates are rows; who belongs to a group or has a permission is looked up eac
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import Group, PermissionsMixin, UserManager
 from django.db.models import Exists, Q, QuerySet
 
@@ -19,6 +21,16 @@ from sessions_app.workflows.assignment import Assignee
 
 # Which of Django's can list who has a permission.
 BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+class Asked(NamedTuple):
+    """A prompt as far as it decides who may answer it: `for_owner` is set where its owner may."""
+
+    interaction: UUID
+    owner: UserId
+    is_owner_active: bool
+    for_owner: bool
+    four_eyes: bool
 
 
 @dataclass(slots=True)
@@ -99,10 +111,25 @@ def settled(interaction: UUID) -> None:
     sql.update(Candidate, {"pending": False}, interaction_id=interaction)
 
 
-def is_candidate(user: UserId, interaction: UUID) -> bool:
-    """Whether the user is one of those who may answer, as things are now."""
-    person = users().filter(pk=user).first()
-    if person is None or not getattr(person, "is_active", True):
+def may_answer(user: UserId, asked: Asked) -> bool:
+    """Return whether the user may answer the prompt as things are now, whoever has claimed it.
+
+    The one rule of all doors: for answers, votes, claims and pages.
+    """
+    if asked.owner == user and (asked.four_eyes or asked.for_owner):
+        return asked.is_owner_active and not asked.four_eyes
+    return _is_candidate(user, asked.interaction)
+
+
+def active(user: UserId) -> AbstractBaseUser | None:
+    """Return the user, unless there is none or they were deactivated."""
+    person: AbstractBaseUser | None = users().filter(pk=user).first()
+    return person if getattr(person, "is_active", True) else None
+
+
+def _is_candidate(user: UserId, interaction: UUID) -> bool:
+    person = active(user)
+    if person is None:
         return False
     rows = Candidate.objects.filter(interaction=interaction)
     named = list(rows.values_list("user", "group", "permission"))
@@ -114,15 +141,6 @@ def is_candidate(user: UserId, interaction: UUID) -> bool:
     return (bool(groups) and person.groups.filter(pk__in=groups).exists()) or any(
         permission and person.has_perm(permission) for _, _, permission in named
     )
-
-
-def may_answer(
-    user: UserId, interaction: UUID, *, owner: UserId, for_owner: bool, four_eyes: bool
-) -> bool:
-    """Whether they may answer an assigned prompt, as things are now."""
-    if owner == user and (four_eyes or for_owner):
-        return not four_eyes
-    return is_candidate(user, interaction)
 
 
 def have_groups() -> bool:

@@ -1,24 +1,65 @@
 """Votes on an assigned prompt: so many people must give the same answer. Everything here blocks."""
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sessions_app.models import Vote
-from sessions_app.models.people import Person
+from sessions_app.conversations.access.candidates import Asked, may_answer
+from sessions_app.models import Interaction, Vote
+from sessions_app.models.people import Person, UserId
 from sessions_app.storage.transaction import Transaction
 
 
 def cast(
-    tx: Transaction, interaction: UUID, by: Person, response: dict[str, Any], **how: str
+    tx: Transaction, asked: Asked, by: Person, response: dict[str, Any], **how: str
 ) -> list[Vote]:
-    """Cast or change a person's vote; returns all, in the order of their times."""
+    """Cast or change a person's vote; returns those that count, in the order of their times."""
     Vote.objects.update_or_create(
-        interaction_id=interaction,
+        interaction_id=asked.interaction,
         by_id=by.id,
-        defaults={"response": response, "at": tx.now, **how},
+        defaults={
+            "response": response,
+            "at": tx.now,
+            "vouched": not may_answer(by.id, asked),
+            **how,
+        },
     )
-    cast = Vote.objects.filter(interaction=interaction).select_related("by")
-    return list(cast.order_by("at", "pk"))
+    return _counting(asked)
+
+
+def has_voted(user: UserId, interaction: UUID) -> bool:
+    """Return whether the user's vote on the prompt is kept."""
+    return Vote.objects.filter(interaction=interaction, by=user).exists()
+
+
+def withdraw(user: UserId, interaction: UUID) -> None:
+    """Take the user's vote on the prompt back, if there is one."""
+    Vote.objects.filter(interaction=interaction, by=user).delete()
+
+
+def counting(prompts: Iterable[Interaction]) -> dict[UUID, list[Vote]]:
+    """Return the votes that count now, of those prompts that need several; once settled, all."""
+    several = [one for one in prompts if (one.assignment or {}).get("votes", 1) > 1]
+    voted = Vote.objects.filter(interaction__in=[one.pk for one in several])
+    with_votes = set(voted.values_list("interaction", flat=True)) if several else set()
+    return {
+        one.pk: _counting(asked(one)) if one.status == Interaction.Status.PENDING else _all(one.pk)
+        for one in several
+        if one.pk in with_votes
+    }
+
+
+def asked(prompt: Interaction) -> Asked:
+    """Return what decides who may answer the prompt."""
+    owner = prompt.conversation.owner
+    return Asked(
+        prompt.pk,
+        owner.pk,
+        getattr(owner, "is_active", True),
+        prompt.for_owner,
+        bool((prompt.assignment or {}).get("four_eyes")),
+    )
 
 
 def agreeing(votes: list[Vote], response: dict[str, Any]) -> int:
@@ -26,11 +67,20 @@ def agreeing(votes: list[Vote], response: dict[str, Any]) -> int:
     return sum(vote.response == response for vote in votes)
 
 
-def told(vote: Vote) -> dict[str, Any]:
+def told(response: dict[str, Any], by: str, at: datetime, via: str) -> dict[str, Any]:
     """A vote, as the response of its prompt has it."""
-    return {
-        **vote.response,
-        "by": vote.by.get_username(),
-        "at": vote.at.isoformat(),
-        "via": vote.via,
-    }
+    return {**response, "by": by, "at": at.isoformat(), "via": via}
+
+
+def _counting(asked: Asked) -> list[Vote]:
+    """Whose givers may answer now, or were vouched for, and are active."""
+    return [
+        vote
+        for vote in _all(asked.interaction)
+        if (vote.vouched and getattr(vote.by, "is_active", True)) or may_answer(vote.by_id, asked)
+    ]
+
+
+def _all(interaction: UUID) -> list[Vote]:
+    cast = Vote.objects.filter(interaction=interaction).select_related("by")
+    return list(cast.order_by("at", "pk"))

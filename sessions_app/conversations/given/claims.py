@@ -13,7 +13,8 @@ from django.db.models import F
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.conversations.access import audit, candidates
+from sessions_app.conversations.access import audit, candidates, votes
+from sessions_app.conversations.access.candidates import may_answer
 from sessions_app.conversations.settlement import InteractionRecord, find_interactions
 from sessions_app.errors import Invalid, NotFound, UnknownAssignee
 from sessions_app.models import AuditEntry, Conversation, Event, Interaction
@@ -80,25 +81,16 @@ def find_assigned(interaction: str, by: Person) -> InteractionRecord | None:
     if not sql.is_uuid(interaction):
         return None
     for found in find_interactions(interaction=UUID(interaction), kept=True):
-        if found.assignment is not None and may_answer(by, found):
+        if found.assignment is not None and may_answer(by.id, found.asked):
             return found
     return None
-
-
-def may_answer(by: Person, interaction: InteractionRecord) -> bool:
-    """Whether they may, as things are now; a claim of another is another matter."""
-    return candidates.may_answer(
-        by.id,
-        interaction.id,
-        owner=interaction.owner,
-        for_owner=interaction.for_owner,
-        four_eyes=Assignment.model_validate(interaction.assignment).four_eyes,
-    )
 
 
 def _claim(tx: Transaction, it: InteractionRecord, by: Person, via: str) -> Claimed:
     if it.status != Interaction.Status.PENDING or it.assignee is not None:
         return standing(it)
+    if votes.has_voted(by.id, it.id):
+        raise Invalid(_("You have voted on this. Leave it to the others."))
     return _assign(tx, it, by, Action.CLAIMED, by=by, via=via)
 
 
@@ -116,9 +108,14 @@ def _delegate(tx: Transaction, it: InteractionRecord, to: str, by: Person, via: 
     except (UnknownAssignee, ValueError) as error:
         raise Invalid(format_lazy(_("There is no user “{name}”."), name=to[:100])) from error
     other = Person.of(users().get(pk=found.users[0]))
-    candidates.add(it.id, found)
-    if not may_answer(other, it):
-        raise Invalid(format_lazy(_("{name} may not answer this."), name=other.username))
+    rules = Assignment.model_validate(it.assignment)
+    if not may_answer(other.id, it.asked):
+        if rules.four_eyes or rules.votes > 1:  # one person could be several users
+            raise Invalid(format_lazy(_("{name} may not answer this."), name=other.username))
+        candidates.add(it.id, found)
+    elif votes.has_voted(other.id, it.id):
+        raise Invalid(format_lazy(_("{name} has voted on this already."), name=other.username))
+    votes.withdraw(by.id, it.id)
     return _assign(tx, it, other, Action.DELEGATED, by=by, via=via, to=[other.username])
 
 

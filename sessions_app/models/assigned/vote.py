@@ -19,6 +19,9 @@ class Vote(models.Model):
     at = models.DateTimeField()
     via = models.CharField(max_length=20)
     answer_id = models.CharField(max_length=200)
+    # Its giver was no candidate: an operator, or whom the project's own code named. It counts as
+    # long as they are active; that of a candidate as long as they are one.
+    vouched = models.BooleanField(default=False)
 
     class Meta:
         constraints = (

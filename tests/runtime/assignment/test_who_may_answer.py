@@ -168,6 +168,39 @@ async def test_a_claim_is_exclusive_until_it_is_released_or_handed_on() -> None:
         assert changes == ["claimed", "released", "claimed", "delegated", "answered"]
 
 
+async def test_the_id_of_anothers_answer_makes_it_not_ones_own() -> None:
+    asks(to=group("managers"))
+    async with Hosting("t_assigned") as hosting:
+        [boss, other] = await reads.read(people, "boss", "other", to="managers")
+        [prompt] = await hosting.prompts(await hosting.submit())
+        same = IncomingAnswer("the same id", "test", "yes", interaction=str(prompt.pk))
+        found = [
+            await answers.answer(by=by, conversation_id=None, answer=same)
+            for by in (boss, other, boss)
+        ]
+        assert [one.outcome for one in found] == [
+            *(Outcome.ACCEPTED, Outcome.STALE, Outcome.DUPLICATE)
+        ]
+        assert [one.by for one in found] == ["boss"] * 3
+
+
+async def test_of_answers_given_together_none_is_taken_where_another_has_claimed_one() -> None:
+    asks(to=group("managers"))
+    async with Hosting("t_assigned") as hosting:
+        [boss, other] = await reads.read(people, "boss", "other", to="managers")
+        first = await hosting.prompts(await hosting.submit(conversation="c1"))
+        second = await hosting.prompts(await hosting.submit(conversation="c2"))
+        await claims.change("claim", str(second[0].pk), by=other, via="test")
+        given = [
+            IncomingAnswer(uuid4().hex, "test", "yes", interaction=str(prompt.pk))
+            for prompt in (*first, *second)
+        ]
+        found = await answers.answer_together(by=boss, conversation_id=None, answers=given)
+        assert (found.outcome, found.by) == (Outcome.CLAIMED, "other")
+        pending = Interaction.objects.filter(status="pending").count
+        assert await reads.read(pending) == 2
+
+
 async def test_four_eyes_are_not_the_owners() -> None:
     asks(to=[user("ann"), group("managers")], four_eyes=True)
     async with Hosting("t_assigned") as hosting:
