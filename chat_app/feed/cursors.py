@@ -1,6 +1,6 @@
 """Where a user's last socket on a conversation stood, for a client that keeps no count itself."""
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from uuid import UUID
 
 import structlog
@@ -11,14 +11,14 @@ from sessions_app.errors import SessionsError
 from sessions_app.models.people import UserId
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
-from sessions_app.storage.writer import writer
+from sessions_app.storage.writer import Lane, writer
 
 log = structlog.get_logger(__name__)
 
-# A client that comes back at once is served from here, before its cursor is committed.
-RECENT = 10_000
-
-_recent: OrderedDict[tuple[UUID, UserId], int] = OrderedDict()
+# Not committed yet, for a client that comes back at once. What is committed is of all processes.
+_unstored: dict[tuple[UUID, UserId], int] = {}
+# The writes are made in the order in which they are queued.
+_in_order = Lane()
 _followers: Counter[tuple[UUID, UserId]] = Counter()
 
 
@@ -38,38 +38,36 @@ def unfollow(conversation: UUID, user: UserId) -> bool:
 
 
 async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
-    """Remember how far the socket that closes has come.
+    """Remember how far the socket that closes has come, unless another has come further.
 
     Known to `take` from the moment of the call, durable when this returns.
     """
-    _recent[conversation, user] = sequence
-    while len(_recent) > RECENT:
-        _recent.popitem(last=False)
+    row = SocketCursor(conversation_id=conversation, user_id=user, sequence=sequence)
+    mine = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
 
     def store(tx: Transaction) -> None:
-        SocketCursor.objects.bulk_create(
-            [SocketCursor(conversation_id=conversation, user_id=user, sequence=sequence)],
-            update_conflicts=True,
-            unique_fields=["conversation", "user"],
-            update_fields=["sequence"],
-        )
+        SocketCursor.objects.bulk_create([row], ignore_conflicts=True)
+        mine.filter(sequence__lt=sequence).update(sequence=sequence)
 
+    _unstored[conversation, user] = sequence
     try:
-        await writer.write(store)
+        await writer.write(store, Lane(beside=_in_order))
     except (SessionsError, IntegrityError):  # the next one is served as a first, or there is none
         log.warning("cursor.not_kept", conversation=str(conversation))
+    finally:
+        if _unstored.get((conversation, user)) == sequence:
+            del _unstored[conversation, user]
 
 
 async def take(conversation: UUID, user: UserId) -> int | None:
     """The kept cursor, which is forgotten: what a socket gets from now on is its own to count."""
     mine = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
-    kept = _recent.pop((conversation, user), None)
-    if kept is None:
-        kept = await reads.read(mine.values_list("sequence", flat=True).first)
+    unstored = _unstored.pop((conversation, user), None)
+    stored = await reads.read(mine.values_list("sequence", flat=True).first)
+    kept = max((one for one in (unstored, stored) if one is not None), default=None)
     if kept is not None:
         try:
-            # Through the writer also where the row is not there yet: it comes before this.
-            await writer.write(lambda tx: mine.delete())
+            await writer.write(lambda tx: mine.delete(), Lane(beside=_in_order))
         except SessionsError:
             log.warning("cursor.not_forgotten", conversation=str(conversation))
     return kept

@@ -1,9 +1,14 @@
 """What a socket is told when it opens."""
 
+import asyncio
+import threading
+from typing import Any
+
 import pytest
 
 from chat_app.feed import cursors, sweeper
 from sessions_app.storage import reads
+from sessions_app.storage.writer import Lane, writer
 from tests.support.hosting import make_user
 from tests.wire.live_log import LiveLog
 from tests.wire.local_socket import LocalSocket
@@ -120,14 +125,45 @@ async def test_the_kept_cursor_is_the_users_own() -> None:
             assert socket.sequences() == []
 
 
-@pytest.mark.parametrize("by", ["memory", "database"])
-async def test_a_kept_cursor_is_given_once(by: str) -> None:
+@pytest.mark.parametrize("stored", [True, False])
+async def test_a_kept_cursor_is_given_once(stored: bool) -> None:
     async with LiveLog() as scene:
-        await cursors.keep(scene.conversation, scene.user.pk, 7)
-        if by == "database":
-            cursors._recent.clear()
-        assert await cursors.take(scene.conversation, scene.user.pk) == 7
-        assert await cursors.take(scene.conversation, scene.user.pk) is None
+        mine = (scene.conversation, scene.user.pk)
+        free = threading.Event()
+        writing = writer.write(lambda tx: free.wait(10), Lane(beside=cursors._in_order))
+        keeping = asyncio.create_task(cursors.keep(*mine, 7))
+        if stored:
+            free.set()
+            await keeping
+        taking = asyncio.create_task(cursors.take(*mine))
+        await reads.read(lambda: None)  # it has looked
+        free.set()
+        assert await taking == 7
+        await asyncio.gather(writing, keeping)
+        assert await cursors.take(*mine) is None
+
+
+async def test_a_kept_cursor_is_that_of_the_process_where_the_client_was_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with LiveLog() as scene:
+        mine = (scene.conversation, scene.user.pk)
+        one, other = dict[Any, int](), dict[Any, int]()
+        for process, sequence in ((one, 10), (other, 50), (one, 60)):
+            monkeypatch.setattr(cursors, "_unstored", process)
+            await cursors.keep(*mine, sequence)
+            monkeypatch.setattr(cursors, "_unstored", one if process is other else other)
+            assert await cursors.take(*mine) == sequence
+            monkeypatch.setattr(cursors, "_unstored", process)
+            assert await cursors.take(*mine) is None
+
+
+async def test_a_socket_that_closes_late_takes_no_cursor_back() -> None:
+    async with LiveLog() as scene:
+        mine = (scene.conversation, scene.user.pk)
+        await cursors.keep(*mine, 60)
+        await cursors.keep(*mine, 20)
+        assert await cursors.take(*mine) == 60
 
 
 async def test_news_arrives_by_the_layer_without_the_sweeper(
