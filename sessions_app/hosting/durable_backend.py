@@ -81,6 +81,12 @@ class DurableBackend:
         self.waiting = Waiting()
         # A step came to its end in this execution, and is stored.
         self.stored_step = False
+        self._slot = Slot(nullcontext())  # until it has its own
+
+    @property
+    def awaits_place(self) -> bool:
+        """Whether the run can do nothing before it has a place under the limit."""
+        return self._slot.is_awaited
 
     def attach(self, slot: Slot) -> None:
         """The slot that is given back while it waits."""

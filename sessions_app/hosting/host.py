@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -59,7 +60,10 @@ class Terms:
 
 
 class Host:
-    """Lives as long as it has runs in memory or a builder, and a moment longer."""
+    """Lives as long as it has runs in memory or a builder, and a moment longer.
+
+    `looked` is called once the runs that it has found have asked for their places.
+    """
 
     def __init__(
         self,
@@ -67,12 +71,14 @@ class Host:
         manager: SessionManager,
         terms: Terms,
         claim: JobClaim | None = None,
+        looked: Callable[[], None] | None = None,
     ) -> None:
         self.key = holder.key
         self._holder = holder
         self._manager = manager
         self._terms = terms
         self._claim = claim
+        self._looked = looked
         self._lease = Lease(holder.key, 0)
         self._lane = Lane()
         self._runs: dict[UUID, RunTask] = {}
@@ -113,6 +119,12 @@ class Host:
     def runs(self) -> list[RunTask]:
         """Those in memory."""
         return list(self._runs.values())
+
+    @property
+    def awaits_places(self) -> bool:
+        """Whether its runs could go on, had they places: none of them does anything."""
+        idle = [run for run in self._runs.values() if run.rests_since() is None]
+        return bool(idle) and all(run.awaits_place for run in idle)
 
     @property
     def awaited(self) -> set[UUID]:
@@ -251,6 +263,9 @@ class Host:
             task = self._task(started)
             self._runs[started.run.id] = task
             task.start(self._left)
+        if self._looked is not None:
+            asyncio.get_running_loop().call_soon(self._looked)
+            self._looked = None
         self._pass_on(found)
         self._changed.set()
 

@@ -1,7 +1,10 @@
 """The hosts of this process: what every dispatcher that runs hosts here has in common."""
 
 import asyncio
-from collections.abc import Iterator
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -19,22 +22,30 @@ from sessions_app.sessions.manager import SessionManager
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
+from sessions_app.workflows.concurrency import FairSemaphore
 
 log = structlog.get_logger(__name__)
 
 
 class HostRegistry:
-    """One host a key, one session manager a workflow."""
+    """One host a key, one session manager a workflow.
 
-    def __init__(self, terms: Terms) -> None:
+    `freed` is called when a run, or a host that has come, gives a place back.
+    """
+
+    def __init__(self, terms: Terms, freed: Callable[[], None] = lambda: None) -> None:
         self._terms = terms
+        self._freed = freed
         self._hosts: dict[str, Host] = {}
         self._managers: dict[str, SessionManager] = {}
         self._manager_lock = asyncio.Lock()
         # One for each key that is served. A job that was taken over while this process stood still
         # may come back to it before it has let go of the key.
         self._served: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._limits: dict[str, FairSemaphore] = {}
         self._suspects = SuspectsInTurn()
+        # Places of hosts whose runs are not seen yet.
+        self._kept: Counter[str] = Counter()
         self.stopping = False
 
     def __len__(self) -> int:
@@ -58,6 +69,14 @@ class HostRegistry:
             host.wake(settled)
         return host is not None
 
+    def full(self) -> list[str]:
+        """The places that are all taken: of workflows, and of users of them, as jobs name them."""
+        taken = Counter(self._kept)
+        for workflow, limit in self._limits.items():
+            for user, slots in limit.held.items():
+                taken.update({workflow: slots, f"{workflow} {user}": slots})
+        return [place for place, slots in taken.items() if slots >= _limit_of(place)]
+
     def builders(self) -> dict[str, dict[str, Any]]:
         """The metrics of live per-user builders, by key."""
         return {
@@ -67,16 +86,33 @@ class HostRegistry:
         }
 
     async def serve(
-        self, key: str, claim: JobClaim | None = None, *, suspect: bool = False
+        self,
+        key: str,
+        claim: JobClaim | None = None,
+        *,
+        suspect: bool = False,
+        places: Collection[str] = (),
     ) -> None:
         """Host the key until it needs none, or another has it. `claim`: see `take_lease`. A suspect
-        waits for its turn.
+        waits for its turn. `places` are kept for its runs until these ask for theirs.
 
         A host that the database let down closes its builder; the next one goes on as soon as the
         database is back.
         """
         if suspect:
             await self._suspects.wait(key)
+        with ExitStack() as coming:
+            self._kept.update(places)
+            coming.callback(self._has_come, places)
+            await self._serve_key(key, claim, coming.close)
+
+    def _has_come(self, places: Collection[str]) -> None:
+        self._kept -= Counter(places)
+        self._freed()
+
+    async def _serve_key(
+        self, key: str, claim: JobClaim | None, looked: Callable[[], None]
+    ) -> None:
         kind, subject, workflow = key.split(":", 2)
         holder = LeaseHolder(key, this_process(), workflow, subject if kind == "user" else "")
         try:
@@ -86,17 +122,21 @@ class HostRegistry:
             return
         async with self._served.setdefault(key, asyncio.Lock()):
             try:
-                await self._serve(holder, manager, claim)
+                await self._serve(holder, manager, claim, looked)
             finally:
                 # Nothing awaits between the last look at `woken` and this.
                 self._hosts.pop(key, None)
 
     async def _serve(
-        self, holder: LeaseHolder, manager: SessionManager, claim: JobClaim | None
+        self,
+        holder: LeaseHolder,
+        manager: SessionManager,
+        claim: JobClaim | None,
+        looked: Callable[[], None],
     ) -> None:
         blameless: set[UUID] = set()
         while not self.stopping:
-            host = self._hosts[holder.key] = Host(holder, manager, self._terms, claim)
+            host = self._hosts[holder.key] = Host(holder, manager, self._terms, claim, looked)
             host.taken.blameless |= blameless
             await host.main()
             if host.dropped:
@@ -120,7 +160,11 @@ class HostRegistry:
         async with self._manager_lock:
             if workflow not in self._managers:
                 offered = registry.get(workflow)
-                self._managers[workflow] = await SessionManager.create(entry_function=offered)
+                manager = await SessionManager.create(entry_function=offered)
+                self._managers[workflow] = manager
+                if isinstance(manager.limit, FairSemaphore):
+                    self._limits[workflow] = manager.limit
+                    manager.limit.freed = self._freed
             return self._managers[workflow]
 
     async def _refuse(
@@ -136,3 +180,10 @@ class HostRegistry:
         suspend = partial(suspend_all, lease=lease, error=reason, detail=str(error))
         await writer.write(suspend)
         await writer.write(partial(let_go, lease=lease))
+
+
+def _limit_of(place: str) -> float:
+    workflow, _, user = place.partition(" ")
+    offered = registry.find(workflow)
+    most = offered and (offered.config.per_user if user else offered.config.max_concurrency)
+    return most or math.inf

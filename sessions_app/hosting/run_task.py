@@ -227,6 +227,11 @@ class RunTask:
         """The interactions that it waits for."""
         return self._backend.waiting.unanswered
 
+    @property
+    def awaits_place(self) -> bool:
+        """Whether it can do nothing before it has a place under the limit."""
+        return self._backend.awaits_place
+
     def rests_since(self) -> float | None:
         """Since when (monotonic) it does nothing but wait; None while it works."""
         return None if self._leaving is Leaving.STOP else self._backend.waiting.since()

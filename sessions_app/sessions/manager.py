@@ -19,7 +19,7 @@ from sessions_app.sessions.session import OpenSessions, Session
 from sessions_app.sessions.standalone import UserInputCallback
 from sessions_app.storage.periodic import repeat
 from sessions_app.workflows import request_context, run_info
-from sessions_app.workflows.concurrency import limit_of
+from sessions_app.workflows.concurrency import Limit, limit_of
 from sessions_app.workflows.config import WorkflowConfig
 from sessions_app.workflows.context_variables import bound
 from sessions_app.workflows.registry import Offered, Workflow, resolve
@@ -146,6 +146,11 @@ class SessionManager:
                 "Workflow is per-user: open a session(user_id=…) and use its workflow."
             )
         return self._shared_workflow
+
+    @property
+    def limit(self) -> Limit:
+        """The places of its runs, where all users share them."""
+        return self._semaphore
 
     @property
     def shared_builder(self) -> Any:

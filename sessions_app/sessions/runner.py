@@ -13,7 +13,6 @@ from sessions_app.sessions.advice import advise
 from sessions_app.workflows.calls.backend import Backend
 from sessions_app.workflows.calls.child_calls import dump_returned
 from sessions_app.workflows.calls.streams import StreamedText
-from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.context import Context, current_context
 from sessions_app.workflows.context_variables import within
 from sessions_app.workflows.registry import Workflow
@@ -77,9 +76,7 @@ class Runner:
     The workflow runs in a context (of variables) of its own, whichever task asks for its chunks.
     """
 
-    def __init__(
-        self, workflow: Workflow, info: RunInfo, backend: Backend, slot: Slot, stop: Stop
-    ) -> None:
+    def __init__(self, workflow: Workflow, info: RunInfo, backend: Backend, stop: Stop) -> None:
         self._workflow = workflow
         self._stop = stop
         self._out = asyncio.Event()
@@ -92,7 +89,6 @@ class Runner:
         # Whether its code is being executed, or waits; whether it is to be stopped at its `yield`.
         self._inside = self._to_throw = False
         self._backend = backend
-        backend.attach(slot)
 
     def returned(self) -> Any:
         """What the workflow has returned, as JSON values.

@@ -139,6 +139,8 @@ class Session(Generic[M]):
         """
         self._check()
         slot = Slot(self._semaphore, self.user_id or "")
+        stands_on = backend or ScriptBackend(self._ask or _nobody, self._session_manager.run_beside)
+        stands_on.attach(slot)
         began, failed = time.monotonic(), False
         try:
             await self._stop.guard(slot.take())
@@ -154,11 +156,8 @@ class Session(Generic[M]):
                 parent=(parent[workflow_parent_id], parent[workflow_parent_name]),
                 runtime_type=runtime_type or self._session_manager.runtime_type,
             )
-            stands_on = backend or ScriptBackend(
-                self._ask or _nobody, self._session_manager.run_beside
-            )
             code = self.workflow if version is None else self.workflow.of_version(version)
-            runner = Runner(code, info, stands_on, slot, self._stop)
+            runner = Runner(code, info, stands_on, self._stop)
             self._runners.add(runner)
             try:
                 with bound({current_context: runner.context, **parent}):

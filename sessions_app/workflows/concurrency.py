@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -14,6 +14,10 @@ T = TypeVar("T")
 
 # The loop keeps a timer that was cancelled until its time, and the variables with it.
 NO_VARIABLES = contextvars.Context()
+
+
+def _nothing() -> None:
+    pass
 
 
 class FairSemaphore(asyncio.Semaphore):
@@ -28,6 +32,13 @@ class FairSemaphore(asyncio.Semaphore):
         self._held: Counter[str] = Counter()
         # By user, in the order in which each of them had a slot, or came.
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        # Called when a slot was given back.
+        self.freed: Callable[[], None] = _nothing
+
+    @property
+    def held(self) -> Mapping[str, int]:
+        """How many slots each user holds."""
+        return self._held
 
     def of(self, user: str) -> "UserSlots":
         """The slots as that user takes them."""
@@ -62,6 +73,7 @@ class FairSemaphore(asyncio.Semaphore):
             del self._held[user]
         self._value += 1
         self._hand_out()
+        self.freed()
 
     def _hand_out(self) -> None:
         while self._value:
@@ -142,6 +154,8 @@ class Slot:
         self._held = False
         self._ended = False
         self._waits = 0
+        # Takings that wait for a slot.
+        self._takings = 0
         self._waiting_since = 0.0
         # Seconds (monotonic) that the run spent waiting; metrics leave them out.
         self.waited = 0.0
@@ -151,9 +165,18 @@ class Slot:
         self._overdue: Callable[[], None] | None = None
         self._clock: asyncio.TimerHandle | None = None
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the run can do nothing before it has a slot."""
+        return self._takings > 0 and not self._held
+
     async def take(self) -> None:
         """Wait for a slot, and hold it until `end`, or while nothing is waited for."""
-        await self._slots.acquire()
+        self._takings += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._takings -= 1
         # Meanwhile the run may have ended, a wait of it begun, or another one ended and taken it.
         if self._ended or self._waits or self._held:
             self._slots.release()

@@ -4,15 +4,17 @@ One takes the hosts; the other what falls due, for which there is always a place
 """
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import structlog
-from procrastinate import App
 from procrastinate.contrib.django import app
 from procrastinate.jobs import DeleteJobCondition
 from procrastinate.worker import Worker
 
+from sessions_app.hosting.dispatch.claiming import PlacedWorker
 from sessions_app.hosting.dispatch.connector import PatientConnector
 from sessions_app.hosting.dispatch.dispatcher import Duty
 from sessions_app.hosting.dispatch.jobs import MAINTENANCE_QUEUE
@@ -35,12 +37,13 @@ TASKS = ("sessions_app.hosting.dispatch.tasks", "sessions_app.operations.tasks")
 class JobWorkers:
     """Keeps both running, and starts one anew that ended by an error.
 
-    `dispatcher` is what the jobs find in their context.
+    `dispatcher` is what the jobs find in their context; `full` lists the places that are taken.
     """
 
-    def __init__(self, duty: Duty, dispatcher: Any) -> None:
+    def __init__(self, duty: Duty, dispatcher: Any, full: Callable[[], list[str]]) -> None:
         self._duty = duty
         self._dispatcher = dispatcher
+        self._full = full
         self._running: dict[str, Worker] = {}
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -50,6 +53,12 @@ class JobWorkers:
         """Procrastinate's id of the one that takes hosts; None before it is registered."""
         worker = self._running.get("hosts")
         return None if worker is None else worker.worker_id
+
+    def place_is_free(self) -> None:
+        """A run gave a place back: take what waited for it."""
+        worker = self._running.get("hosts")
+        if isinstance(worker, PlacedWorker):
+            worker.place_is_free()
 
     def start(self) -> None:
         """Begin."""
@@ -91,8 +100,9 @@ class JobWorkers:
                 await asyncio.sleep(RESTART_AFTER)
 
     async def _take(self, name: str, options: dict[str, Any]) -> None:
-        self._running[name] = worker = Worker(
-            app if name == "due" else _without_periodic(),
+        make = partial(PlacedWorker, full=self._full) if name == "hosts" else Worker
+        self._running[name] = worker = make(
+            app,
             name=name,
             fetch_job_polling_interval=FETCH_EVERY,
             shutdown_graceful_timeout=self._duty.drain + CLOSING,
@@ -104,12 +114,3 @@ class JobWorkers:
             **options,
         )
         await worker.run()
-
-
-def _without_periodic() -> App:
-    """The app, for a worker that queues no periodic jobs: each that does asks the database for each
-    of them, by the second.
-    """
-    without = App(connector=app.connector)
-    without.tasks = app.tasks
-    return without

@@ -22,18 +22,25 @@ HOLDER = "SELECT worker, released_at FROM sessions_app_hostlease WHERE key = %s 
 # Where one is queued already, its row is locked: nobody takes it before this transaction commits.
 # A place that becomes free goes to who has fewest of the newest runs that wait for one: so one user
 # may have all places, and a second one still gets the next. (So many are read, whatever waits.)
+# `places` are those that its runs need: of their workflow, and of their user under it.
 PUT = """
+    WITH owner AS (
+        SELECT owner_id FROM sessions_app_conversation c
+        JOIN sessions_app_run r ON r.conversation_id = c.id WHERE r.key = %s LIMIT 1
+    )
     INSERT INTO procrastinate_jobs
         (queue_name, task_name, lock, queueing_lock, args, priority)
-    VALUES (%s, %s, %s, %s, jsonb_build_object('key', %s::text, 'suspect', %s::boolean), (
+    VALUES (%s, %s, %s, %s, jsonb_build_object(
+        'key', %s::text, 'suspect', %s::boolean, 'places', (
+            SELECT jsonb_build_array(place, place || ' ' || owner_id)
+            FROM owner, (SELECT %s::text AS place) of_workflow WHERE place IS NOT NULL
+        )
+    ), (
         SELECT -COUNT(*) FROM (
             SELECT conversation_id FROM sessions_app_run
             WHERE status = 'queued' ORDER BY created_at DESC LIMIT 100
         ) newest JOIN sessions_app_conversation c ON c.id = newest.conversation_id
-        WHERE c.owner_id = (
-            SELECT owner_id FROM sessions_app_conversation c
-            JOIN sessions_app_run r ON r.conversation_id = c.id WHERE r.key = %s LIMIT 1
-        )
+        WHERE c.owner_id = (SELECT owner_id FROM owner)
     ))
     ON CONFLICT (queueing_lock) WHERE status = 'todo'
     DO UPDATE SET queueing_lock = excluded.queueing_lock
@@ -74,7 +81,10 @@ def announce(key: str) -> str | None:
 
 def put(key: str, *, suspect: bool = False) -> None:
     """Queue a job of the key's host, unless one is queued. `suspect`: see `SuspectsInTurn`."""
-    sql.execute(PUT, (_queue(key), HOST, key, key, key, suspect, key))
+    kind, _, workflow = key.split(":", 2)
+    # A user of a per-user workflow has places of their own, wherever it is hosted.
+    place = None if kind == "user" else workflow
+    sql.execute(PUT, (key, _queue(workflow), HOST, key, key, key, suspect, place))
 
 
 def put_if_needed(key: str) -> None:
@@ -119,8 +129,7 @@ def without_job(runs: QuerySet[Run]) -> QuerySet[Run]:
     return runs.extra(where=[JOBLESS])  # noqa: S610 - no value in it
 
 
-def _queue(key: str) -> str:
-    _, _, workflow = key.split(":", 2)
+def _queue(workflow: str) -> str:
     try:
         return registry.get(workflow).config.queue
     except UnknownWorkflow:  # whoever takes it says so

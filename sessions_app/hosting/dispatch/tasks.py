@@ -8,6 +8,9 @@ from sessions_app.hosting.dispatch.jobs import HOST
 
 
 @app.task(name=HOST, pass_context=True)
-async def host(context: JobContext, key: str, *, suspect: bool = False) -> None:
+async def host(
+    context: JobContext, key: str, *, suspect: bool = False, places: list[str] | None = None
+) -> None:
     """Host the key for as long as it needs one; a suspect waits for its turn."""
-    await context.additional_context[DISPATCHER].serve(context.job, key, suspect=suspect)
+    dispatcher = context.additional_context[DISPATCHER]
+    await dispatcher.serve(context.job, key, suspect=suspect, places=places or [])

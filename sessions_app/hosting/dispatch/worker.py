@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import structlog
@@ -15,7 +16,7 @@ from sessions_app.hosting.dispatch.host_lookup import look_up
 from sessions_app.hosting.dispatch.job_workers import JobWorkers
 from sessions_app.hosting.dispatch.procrastinate import ProcrastinateDispatcher
 from sessions_app.hosting.dispatch.watchdog import Watchdog
-from sessions_app.hosting.host import Terms
+from sessions_app.hosting.host import Host, Terms
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import LeaseFreshness, this_process
 from sessions_app.models import Process
@@ -36,16 +37,17 @@ class WorkerDispatcher(ProcrastinateDispatcher):
 
     def __init__(self, duty: Duty, *, park_after: float, replay_everywhere: bool = False) -> None:
         self._freshness = LeaseFreshness(SILENCE)
-        self.hosts = HostRegistry(
-            Terms(park_after, duty.drain, self._freshness, replay_everywhere=replay_everywhere)
-        )
+        terms = Terms(park_after, duty.drain, self._freshness, replay_everywhere=replay_everywhere)
+        self.hosts = HostRegistry(terms, self._place_is_free)
         self._watchdog = Watchdog(self.hosts)
         self._duty = duty
-        self._job_workers = JobWorkers(duty, self)
+        self._job_workers = JobWorkers(duty, self, self.hosts.full)
         self._tasks: list[asyncio.Task[None]] = []
         # Jobs that are served; and those that were not, though they are ours, at the last look.
         self._served: set[int] = set()
         self._orphans: set[int] = set()
+        # Keys whose runs could not go on for want of places, at the last look.
+        self._crowded: set[str] = set()
         # Since when, by the monotonic clock, every look has succeeded.
         self._in_touch_since = 0.0
 
@@ -84,7 +86,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         """See `Dispatcher`."""
         return self.hosts.builders()
 
-    async def serve(self, job: Job, key: str, *, suspect: bool) -> None:
+    async def serve(self, job: Job, key: str, *, suspect: bool, places: Collection[str]) -> None:
         """What a job is: host the key for as long as it needs one."""
         # Both are set: it was taken.
         assert job.id is not None  # noqa: S101
@@ -93,7 +95,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         try:
             if not self.hosts.stopping:
                 claim = jobs.claim(job.id, job.worker_id, key)
-                await self.hosts.serve(key, claim, suspect=suspect)
+                await self.hosts.serve(key, claim, suspect=suspect, places=places)
             if self.hosts.stopping:
                 await writer.write(lambda tx: jobs.put_if_needed(key))
         except Fenced:
@@ -108,6 +110,9 @@ class WorkerDispatcher(ProcrastinateDispatcher):
             log.warning("jobs.taken_over", jobs=taken)
         if timestamp % FORGOTTEN_EVERY == 0 and (found := await writer.write(jobs.put_forgotten)):
             log.warning("jobs.forgotten", keys=found)
+
+    def _place_is_free(self) -> None:
+        self._job_workers.place_is_free()
 
     def _woken(self, message: LayerMessage) -> None:
         self.hosts.wake(*read_wake(message))
@@ -153,7 +158,18 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         if len(self._served) >= self._duty.concurrency:
             for host in hosts.values():
                 host.make_room()
+        self._make_way(hosts)
         await self._give_back(set(mine) - self._served)
+
+    def _make_way(self, hosts: Mapping[str, Host]) -> None:
+        """Let go of keys whose runs find no place here: whoever has one takes them, of all workers.
+
+        Not of those that came to it since the last look, whose turn may come in a moment.
+        """
+        crowded = {key for key, host in hosts.items() if host.awaits_places}
+        for key in crowded & self._crowded:
+            hosts[key].stop()
+        self._crowded = crowded
 
     async def _give_back(self, unserved: set[int]) -> None:
         """A job that was taken as the connection broke is ours, and we do not know of it."""

@@ -1,0 +1,98 @@
+"""Workers take what can run at once: nobody waits behind one that is full while others are not."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import NewServer
+from tests.support.hosting import until_true
+from tests.support.received_frames import Frame
+from tests.support.server import Server
+from tests.support.websocket import WsClient
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.cluster_only("one process has no other whose places were free"),
+]
+
+PLACES = 4  # of each of the two workers
+LONG_RUNS = 2 * PLACES - 1  # all places but one
+WORKFLOWS = f"""
+default: probe
+workflows:
+  probe: {{max_concurrency: {PLACES}, max_concurrency_per_user: {PLACES}}}
+"""
+# They have their places: they have said something.
+WORKING = """
+    SELECT run.id FROM sessions_app_run run JOIN sessions_app_event event ON event.run_id = run.id
+    WHERE run.status = 'running' AND event.type = 'text' GROUP BY run.id
+"""
+
+
+@pytest.fixture
+def server(new_server: NewServer, tmp_path: Path) -> Server:
+    workflows = tmp_path / "workflows.yaml"
+    workflows.write_text(WORKFLOWS)
+    server = new_server(workers=2, WORKFLOWS_FILE=str(workflows), PARK_AFTER="3600")
+    server.until_workers()
+    return server
+
+
+async def fill(server: Server) -> None:
+    """Have ann's runs in all places but one, for longer than a test takes."""
+    async with WsClient(server, "0", workflow="probe") as ann:
+        for number in range(LONG_RUNS):
+            sent = await ann.message("slowstream 3600 1000", conversation_id=f"{number}")
+            await ann.reply_to(sent)
+    await until_true(lambda: len(server.rows(WORKING)) == LONG_RUNS)
+
+
+@asynccontextmanager
+async def conversations_of_ben(server: Server) -> AsyncIterator[list[WsClient]]:
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(WsClient(server, f"{n}", user="ben", workflow="probe"))
+            for n in range(10)
+        ]
+
+
+def ended(frame: Frame) -> bool:
+    return bool(frame["content"].get("status") == "completed")
+
+
+async def test_a_message_does_not_wait_behind_a_worker_that_is_full(server: Server) -> None:
+    await fill(server)
+    async with conversations_of_ben(server) as clients:
+        for client in clients:
+            await client.message("echo hello")
+        for client in clients:
+            await client.until(ended)
+    assert len(server.rows(WORKING)) == LONG_RUNS
+
+
+async def test_who_is_answered_does_not_wait_behind_a_worker_that_is_full(server: Server) -> None:
+    async with conversations_of_ben(server) as clients:
+        for client in clients:
+            await client.message("ask")
+        prompts = [await client.until("system_interaction_message") for client in clients]
+        await fill(server)  # the runs that wait for ben are in the memory of either worker
+        for client, prompt in zip(clients, prompts, strict=True):
+            await client.answer("yes", prompt)
+        for client in clients:
+            await client.until(ended)
+    assert len(server.rows(WORKING)) == LONG_RUNS
+
+
+async def test_a_message_that_waits_for_a_place_is_stopped_at_once(server: Server) -> None:
+    await fill(server)
+    async with WsClient(server, "last", workflow="probe") as ann:
+        await ann.message("slowstream 3600 1000")
+        await until_true(lambda: len(server.rows(WORKING)) == LONG_RUNS + 1)
+    async with WsClient(server, "b", user="ben", workflow="probe") as ben:
+        await ben.message("echo hello")
+        await ben.until("ack_message")
+        await ben.send({"type": "stop_message", "conversation_id": "b"})
+        await ben.until(lambda frame: frame["content"].get("status") == "cancelled")
+    assert len(server.rows(WORKING)) == LONG_RUNS + 1
