@@ -338,8 +338,7 @@ class RunTask:
             log.error("run.stop_failed", run=str(self.id), error=str(error))
             await self._left()
             return
-        line = line_of(error)
-        detail = f"{error}\nIt came up at {line}." if line else str(error)
+        detail = _located(error, str(error))
         log.error("run.suspended", run=str(self.id), error=detail)
         await self._end(Run.Status.SUSPENDED, type(error).__name__, run_writes.PAUSED, detail)
 
@@ -351,7 +350,8 @@ class RunTask:
             reason = "What the workflow needs could not be built. Try again later."
         elif isinstance(error, SessionsError):
             reason = str(error)
-        detail = "".join(traceback.format_exception(error))[-8000:]
+        detail = "" if error is None else _located(error, f"{type(error).__name__}: {error}"[:1000])
+        detail += f"\n\n{''.join(traceback.format_exception(error))[-8000:]}"
         await self._end(Run.Status.FAILED, "workflow_error", reason, detail)
 
     async def _end(
@@ -412,3 +412,9 @@ class RunTask:
             log.warning("write.fenced", run=str(self.id))
         self.failure = self.failure or error
         self.leave(Leaving.BROKEN)
+
+
+def _located(error: BaseException, said: str) -> str:
+    """What is said of the error, and the author's line at which it came up."""
+    line = line_of(error)
+    return f"{said}\nIt came up at {line}." if line else said

@@ -9,9 +9,10 @@ from typing import Any
 
 from django.utils import timezone
 
-from sessions_app.errors import NoPerson, UnknownWorkflow
+from sessions_app.errors import NoPerson, UnknownWorkflow, Unrecorded
+from sessions_app.workflows import registry
 from sessions_app.workflows.calls.backend import Asked, StoredResponse
-from sessions_app.workflows.calls.child_calls import ChildCall
+from sessions_app.workflows.calls.child_calls import ChildCall, dump_returned
 from sessions_app.workflows.calls.history import PastMessage
 from sessions_app.workflows.calls.journal import Call, CallResult, Entry
 from sessions_app.workflows.calls.steps import execute
@@ -107,8 +108,10 @@ class ScriptBackend:
         work = self._slot.release_for(self._run_beside(child.workflow, child.message))
         try:
             async with asyncio.timeout(timeout) as limit:
-                return CallResult(await work)
-        except UnknownWorkflow:
+                result = await work
+            known = registry.declared()[child.workflow]
+            return CallResult(result if known.streams else dump_returned(known, result))
+        except (UnknownWorkflow, Unrecorded):
             raise
         except Exception as error:  # noqa: BLE001 - workflow code may raise anything
             status = "timeout" if limit.expired() else "failed"

@@ -1,5 +1,6 @@
 """The journal of a run: recall what is recorded, or find out that the code no longer matches."""
 
+import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -139,12 +140,20 @@ def _change(what: str, recorded: str, called: str) -> str:
 
 
 def line_of(error: BaseException) -> str:
-    """The line of the workflow's own code at which an error came up; empty if at none."""
-    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+    """Name the line of the author's own code at which an error came up; empty if at none.
+
+    Of an error that another one has caused, such as what a step raised, the line of that.
+    """
+    if error.__cause__ is not None and (line := line_of(error.__cause__)):
+        return line
+    found = ""
+    for frame, number in traceback.walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__"))
-        if module.partition(".")[0] not in ("sessions_app", "asyncio"):
-            return f"line {line} of {module}, in {frame.f_code.co_name}"
-    return ""
+        is_library = module.partition(".")[0] in ("sessions_app", *sys.stdlib_module_names)
+        # Where no other is the author's, their code is installed too.
+        if not is_library and not (found and "site-packages" in frame.f_code.co_filename):
+            found = f"line {number} of {module}, in {frame.f_code.co_name}"
+    return found
 
 
 def _in_order(value: Any) -> Any:

@@ -2,11 +2,12 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from types import NoneType
 from typing import Any, Protocol, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticSchemaGenerationError, TypeAdapter
@@ -26,6 +27,8 @@ from sessions_app.workflows.calls.threads import step_threads
 from sessions_app.workflows.context_variables import bound
 
 _END = object()
+# Classes of what is read from JSON without an annotation; other values have been made of it.
+JSON = (dict, list, str, int, float, NoneType)
 
 
 class Retry(BaseModel):
@@ -181,6 +184,7 @@ class ResultType:
 
     def __init__(self, annotation: Any, name: str) -> None:
         self._name = name
+        self._annotated = annotation is not Any
         try:
             self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
         except PydanticSchemaGenerationError as error:
@@ -190,23 +194,51 @@ class ResultType:
         """The result as JSON values.
 
         Raises:
-            NotJson: it has none.
+            NotJson: it has none, or one that comes back as something else.
             TooLarge: it is longer than MAX_STEP_RESULT.
         """
         try:
             stored = self._adapter.dump_python(result, mode="json", warnings="error")
             check_size("The result", stored, "MAX_STEP_RESULT")
-            self._adapter.validate_python(stored)
+            back = self._adapter.validate_python(stored)
         except (PydanticSerializationError, ValueError) as error:
             raise NotJson(f"The result of step {self._name}", str(error)) from None
         if storable(stored) != stored:
             problem = "it holds a NUL (U+0000), or half of a surrogate pair, which is not stored"
             raise NotJson(f"The result of step {self._name}", problem)
+        for part, now in _changed(result, back, tuples=self._annotated):
+            problem = f"a {type(part).__name__} in it would come back as a {type(now).__name__}"
+            advice = "have the function's return annotation say what it is"
+            raise NotJson(f"The result of step {self._name}", f"{problem}: {advice}")
         return stored
 
     def load(self, stored: Any) -> Any:
         """The result from its JSON values."""
         return self._adapter.validate_python(stored)
+
+
+def _changed(result: Any, back: Any, *, tuples: bool) -> Iterator[tuple[Any, Any]]:
+    """Yield each part of a result that no annotation gives back as it was, with what it became.
+
+    `tuples`: one may come back as a list, as by an annotation `Sequence`.
+    """
+    if not isinstance(back, JSON) or _equal(result, back):  # the latter is fast, and most are
+        return
+    if isinstance(back, dict) and isinstance(result, Mapping) and back.keys() == result.keys():
+        for name, part in back.items():
+            yield from _changed(result[name], part, tuples=tuples)
+    elif isinstance(back, list) and isinstance(result, Sequence if tuples else list):
+        for was, part in zip(result, back, strict=True):
+            yield from _changed(was, part, tuples=tuples)
+    elif not isinstance(result, type(back)) or isinstance(back, dict):
+        yield result, back
+
+
+def _equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # noqa: BLE001 - an author's class may compare as it likes
+        return False
 
 
 @lru_cache(maxsize=1024)

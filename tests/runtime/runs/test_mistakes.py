@@ -1,5 +1,6 @@
 """What authors get wrong at first: the error in the log and the admin says what to do."""
 
+import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from sessions_app.models import Run
 from sessions_app.sessions.advice import AWAIT, ORM
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from tests.support.hosting import Hosting
+from tests.support.hosting import Hosting, problem
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,6 +54,28 @@ async def test_the_error_says_what_to_do(name: str, advice: str) -> None:
         assert run.error is not None
         assert advice in run.error["detail"]
         assert advice not in run.error["message"]  # that is for people
+
+
+def parse(text: str) -> object:
+    return json.loads(text)
+
+
+@workflow(name="t_parses", title="Parses")
+async def parses(message: Message, context: Context) -> str:
+    return str(parse(message.text) if message.text == "here" else await context.step(parse, "{"))
+
+
+@pytest.mark.parametrize("text", ["here", "in a step"])
+async def test_the_error_begins_with_the_authors_own_line(text: str) -> None:
+    """Not with one of the library that raised it, nor of this runtime."""
+    async with Hosting("t_parses") as hosting:
+        run = await hosting.ended(await hosting.submit(text))
+        first, line, *_ = problem(run)["detail"].splitlines()
+        assert "JSONDecodeError" in first
+        assert line == f"It came up at line {LINE} of {__name__}, in parse."
+
+
+LINE = parse.__code__.co_firstlineno + 1
 
 
 def test_a_workflow_takes_a_message_and_a_context() -> None:

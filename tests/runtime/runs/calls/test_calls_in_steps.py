@@ -100,7 +100,8 @@ async def test_no_call_of_the_context_is_made_in_a_step(call: Callable[[Context]
     manager = await SessionManager.create(entry_function=declared()["t_calls_in_steps"])
     try:
         with pytest.raises(CalledInStep):
-            await (await manager.run("x", user_input_callback=_nobody).__aenter__()).result()
+            async with manager.run("x", user_input_callback=_nobody) as runner:
+                await runner.result()
     finally:
         await manager.shutdown()
 

@@ -1,0 +1,214 @@
+"""What a step returns is the same when it has just run and on replay, or it is refused."""
+
+import enum
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import pytest
+from pydantic import BaseModel, PrivateAttr
+
+from sessions_app.errors import NotJson
+from sessions_app.models import Run
+from sessions_app.sessions import SessionManager
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from sessions_app.workflows.calls.steps import ResultType
+from sessions_app.workflows.registry import declared
+from tests.support.hosting import Hosting, problem
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Body = Callable[[Context], Awaitable[str]]
+body: list[Body] = []
+
+
+@dataclass
+class Quote:
+    price: Decimal
+
+
+class Mail(BaseModel):
+    subject: str
+    _cached: dict[str, str] = PrivateAttr(default_factory=dict)
+
+
+class Point(NamedTuple):
+    x: int
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Tone(enum.StrEnum):
+    DARK = "dark"
+
+
+class Incomparable(BaseModel):
+    x: int = 1
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("the truth value is ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]  # as what compares by value
+
+
+@workflow(name="t_result_types", title="Whatever has results")
+async def result_types(message: Message, context: Context) -> str:
+    return await body[0](context)
+
+
+def quote():  # type: ignore[no-untyped-def]  # the mistake that is made here
+    return Quote(Decimal("9.90"))
+
+
+async def pieces():  # type: ignore[no-untyped-def]  # as above
+    yield "a "
+    yield Quote(Decimal("9.90"))
+
+
+async def typed_pieces() -> AsyncIterator[str | Quote]:
+    yield "a "
+    yield Quote(Decimal("9.90"))
+
+
+async def _step(context: Context) -> str:
+    return str(await context.step(quote))
+
+
+async def _transactional(context: Context) -> str:
+    return str(await context.transactional_step(quote))
+
+
+async def _stream(context: Context) -> str:
+    return str([piece async for piece in context.stream(pieces)])
+
+
+@pytest.mark.parametrize("agent", [_step, _transactional, _stream])
+async def test_a_result_that_would_come_back_otherwise_is_refused(agent: Body) -> None:
+    body[:] = [agent]
+    async with Hosting("t_result_types") as hosting:
+        run = await hosting.ended(await hosting.submit())
+        assert (run.status, problem(run)["code"]) == (Run.Status.SUSPENDED, "NotJson")
+        assert (
+            "a Quote in it would come back as a dict: have the function's return annotation say "
+            "what it is"
+        ) in problem(run)["detail"]
+    manager = await SessionManager.create(entry_function=declared()["t_result_types"])
+    try:
+        with pytest.raises(NotJson):
+            async with manager.run("x") as runner:
+                await runner.result()
+    finally:
+        await manager.shutdown()
+
+
+@workflow(name="t_result_child", title="Returns what is no JSON")
+async def child(message: Message, context: Context) -> Any:
+    return Quote(Decimal("9.90"))
+
+
+@workflow(name="t_result_typed", title="Returns a quote")
+async def typed(message: Message, context: Context) -> Quote:
+    return Quote(Decimal("9.90"))
+
+
+async def test_a_script_reads_what_a_child_returns_as_a_hosted_run_does() -> None:
+    seen: list[Any] = []
+
+    async def agent(context: Context) -> str:
+        seen.append(await context.run("t_result_typed", "x"))
+        return str(await context.run("t_result_child", "x"))
+
+    body[:] = [agent]
+    manager = await SessionManager.create(entry_function=declared()["t_result_types"])
+    try:
+        with pytest.raises(NotJson):
+            async with manager.run("x") as runner:
+                await runner.result()
+    finally:
+        await manager.shutdown()
+    assert seen == [Quote(Decimal("9.90"))]
+
+
+async def test_with_its_annotation_it_is_the_same_on_replay() -> None:
+    seen: list[Any] = []
+
+    def annotated() -> Quote:
+        return Quote(Decimal("9.90"))
+
+    async def agent(context: Context) -> str:
+        seen.append(await context.step(annotated))
+        seen.append([piece async for piece in context.stream(typed_pieces)])
+        return (await context.ask(TextPrompt(text="Go on?"))).text
+
+    body[:] = [agent]
+    async with Hosting("t_result_types") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        await hosting.restart()
+        await hosting.answer("yes")
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+    assert seen[:2] == seen[2:] == [Quote(Decimal("9.90")), ["a ", Quote(Decimal("9.90"))]]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        Quote(Decimal(1)),
+        Mail(subject="x"),
+        [{"mail": Mail(subject="x")}],
+        datetime(2026, 1, 1, tzinfo=UTC),
+        date(2026, 1, 1),
+        UUID(int=7),
+        Decimal("1.10"),
+        {"a", "b"},
+        ("a", "b"),
+        Point(1),
+        Colour.RED,
+        b"bytes",
+        float("nan"),
+        {1: "a number is no name in JSON"},
+        Incomparable(),
+    ],
+    ids=repr,
+)
+def test_without_an_annotation_it_is_refused(result: Any) -> None:
+    with pytest.raises(NotJson, match="would come back as"):
+        ResultType(Any, "look").dump(result)
+    with pytest.raises(NotJson, match="would come back as"):
+        ResultType(dict[str, Any], "look").dump({"deep": {"down": {1, 2}, "in": result}})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "result"),
+    [
+        (Any, None),
+        (list[Incomparable], [Incomparable()]),
+        (Any, {"a": [1, 2.5, True, None, "x", {"b": []}]}),
+        (Any, Counter("aab")),
+        (Any, Tone.DARK),  # a text, and equal to what comes back
+        (dict[str, Any], {"a": [1, {"b": "c"}]}),
+        (Sequence[int], (1, 2)),
+        (tuple[int, str], (1, "a")),
+        (set[str], {"a"}),
+        (dict[int, str], {1: "a"}),
+        (Decimal, Decimal("1.10")),
+        (UUID, UUID(int=7)),
+        (Quote, Quote(Decimal("1.10"))),
+        (list[Mail], [Mail(subject="x")]),
+        (float, 1),
+        (Incomparable, Incomparable()),
+    ],
+    ids=repr,
+)
+def test_what_comes_back_as_it_was_is_taken(annotation: Any, result: Any) -> None:
+    kind = ResultType(annotation, "look")
+    back = kind.load(kind.dump(result))
+    if annotation == Sequence[int]:
+        back = tuple(back)
+    assert repr(back) == repr(result) or back == result
