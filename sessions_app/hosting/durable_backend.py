@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid4
 
+from django.db import Error
 from django.utils import timezone
 from pydantic_core import from_json
 
@@ -24,6 +25,8 @@ from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.hosting.waiting import Waiting
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import reads
+from sessions_app.storage.connections import close_broken
+from sessions_app.storage.faults import is_fault
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.storable import check_size
 from sessions_app.storage.transaction import Transaction
@@ -52,7 +55,7 @@ class DurableBackend:
     """What the context of one run in memory stands on; see `Backend`.
 
     `step_ended` is called when a step is over, and stored; `overdue` when the run has worked for as
-    long as it may.
+    long as it may; `broken` with the fault of the database that a step met.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class DurableBackend:
         freshness: LeaseFreshness,
         step_ended: Callable[[], None],
         overdue: Callable[[], None],
+        broken: Callable[[BaseException], None],
     ) -> None:
         self._leased = started.leased
         self._conversation, self._metadata = started.conversation, started.metadata
@@ -70,6 +74,7 @@ class DurableBackend:
         self._freshness = freshness
         self._step_ended = step_ended
         self._overdue = overdue
+        self._broken = broken
         self._mismatch: NonDeterminism | None = None
         # Where the run was stopped, if it was; whether this execution has come to its clean-up.
         self.stop = started.stop
@@ -183,6 +188,13 @@ class DurableBackend:
         try:
             with self._under_way(call.position), self.waiting.step():
                 yield
+        except Error as error:
+            if not is_fault(error):
+                raise
+            await close_broken()
+            self._broken(error)
+            # Its code is not to make something else of it.
+            raise asyncio.CancelledError from error
         finally:
             self._step_ended()
 

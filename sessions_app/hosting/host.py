@@ -27,6 +27,7 @@ from sessions_app.hosting.run_selection import (
 from sessions_app.hosting.run_task import Leaving, RunTask
 from sessions_app.hosting.taken_runs import TakenRuns
 from sessions_app.sessions.manager import SessionManager
+from sessions_app.storage.faults import is_fault
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, Work, writer
@@ -328,9 +329,10 @@ class Host:
             self.lose()
         if self.dropped:
             self.taken.blameless.add(task.id)
-        if isinstance(task.failure, StorageUnavailable):
-            self.taken.blameless.add(task.id)
+        if is_fault(task.failure):
             self._not_before = time.monotonic() + RETRY_AFTER
+        if isinstance(task.failure, StorageUnavailable):  # else its code may be what meets it
+            self.taken.blameless.add(task.id)
         if self.taken.left_some or not task.ended:
             # What waits behind it has its turn, and an answer that it did not get to see.
             self._to_look = True

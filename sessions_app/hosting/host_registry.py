@@ -19,6 +19,8 @@ from sessions_app.hosting.needing_host import SuspectsInTurn
 from sessions_app.hosting.run_selection import suspend_all
 from sessions_app.hosting.run_task import RunTask
 from sessions_app.sessions.manager import SessionManager
+from sessions_app.storage.connections import close_broken
+from sessions_app.storage.faults import is_fault
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
@@ -118,7 +120,8 @@ class HostRegistry:
         try:
             manager = await self._manager(workflow)
         except (UnknownWorkflow, BuilderFailed) as error:
-            await self._refuse(holder, claim, error)
+            if not is_fault(error):
+                await self._refuse(holder, claim, error)
             return
         async with self._served.setdefault(key, asyncio.Lock()):
             try:
@@ -157,15 +160,26 @@ class HostRegistry:
         await asyncio.gather(*(manager.shutdown() for manager in self._managers.values()))
 
     async def _manager(self, workflow: str) -> SessionManager:
-        async with self._manager_lock:
-            if workflow not in self._managers:
-                offered = registry.get(workflow)
-                manager = await SessionManager.create(entry_function=offered)
-                self._managers[workflow] = manager
-                if isinstance(manager.limit, FairSemaphore):
-                    self._limits[workflow] = manager.limit
-                    manager.limit.freed = self._freed
-            return self._managers[workflow]
+        """The workflow's manager, made if need be: again and again while the database is away."""
+        while True:
+            try:
+                async with self._manager_lock:
+                    if workflow not in self._managers:
+                        self._managers[workflow] = await self._new_manager(workflow)
+                    return self._managers[workflow]
+            except BuilderFailed as error:
+                if self.stopping or not is_fault(error):
+                    raise
+                log.warning("host.database_gone", workflow=workflow, error=str(error))
+            await close_broken()
+            await asyncio.sleep(RETRY_AFTER)
+
+    async def _new_manager(self, workflow: str) -> SessionManager:
+        manager = await SessionManager.create(entry_function=registry.get(workflow))
+        if isinstance(manager.limit, FairSemaphore):
+            self._limits[workflow] = manager.limit
+            manager.limit.freed = self._freed
+        return manager
 
     async def _refuse(
         self, holder: LeaseHolder, claim: JobClaim | None, error: SessionsError

@@ -238,7 +238,8 @@ def _start(
 ) -> bool:
     if run.crashes >= MAX_CRASHES:
         why = (
-            f"Its process died {run.crashes} times while it ran, without getting on in between. "
+            f"Its process died, or the database failed its code, {run.crashes} times while it ran, "
+            "without getting on in between. "
             "Mend the cause, then resume it."
         )
         _suspend(tx, LeasedRun(lease, run.record), "crashed", why)

@@ -32,6 +32,8 @@ from sessions_app.models import Run, attached
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.sessions.runner import Runner
 from sessions_app.settings import RuntimeSettings
+from sessions_app.storage.connections import close_broken
+from sessions_app.storage.faults import is_fault
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.writer import Lane, Work, writer
 from sessions_app.workflows.calls.journal import line_of
@@ -86,7 +88,9 @@ class RunTask:
         self._freshness = freshness
         self._replay_everywhere = replay_everywhere
         overdue = partial(self.leave, Leaving.OVERDUE)
-        self._backend = DurableBackend(started, self._write, freshness, self._step_ended, overdue)
+        self._backend = DurableBackend(
+            started, self._write, freshness, self._step_ended, overdue, self._broken
+        )
         self._runner: Runner | None = None
         self._leaving = None if started.stop is None else Leaving.STOP
         # Its code is told to end here and now: what it gives from then on is nobody's.
@@ -295,14 +299,19 @@ class RunTask:
             await self._end(Run.Status.CANCELLED)
         elif self._leaving is Leaving.OVERDUE:
             await self._report(TookTooLong())
-        elif self._leaving is Leaving.BROKEN and not isinstance(self.failure, SessionsError):
-            # Not that the database is away: it does not take what the run gives it.
+        elif self._leaving is Leaving.BROKEN and not self._is_blameless:
+            # The database does not take what the run gives it.
             self._lane = Lane(beside=self._lane)
             await self._report(self.failure)
         elif self._leaving is Leaving.REPLAY:
             await self._all_written()
         elif self._leaving is None:
             raise asyncio.CancelledError
+
+    @property
+    def _is_blameless(self) -> bool:
+        """Whether it is broken by no fault of its own, and somebody goes on with it."""
+        return isinstance(self.failure, SessionsError) or is_fault(self.failure)
 
     async def _all_written(self) -> None:
         """What it has written comes before the look that takes it up again, which may be in the
@@ -315,6 +324,10 @@ class RunTask:
         self.failure = self.failure or written.exception()
 
     async def _failed(self, error: Exception) -> None:
+        if is_fault(error):  # it is taken up again
+            self.failure = self.failure or error
+            await close_broken()
+            return
         if self._leaving in (Leaving.STOP, Leaving.OVERDUE, Leaving.BROKEN):
             await self._left()
             return
@@ -410,6 +423,9 @@ class RunTask:
             return
         if isinstance(error, Fenced):
             log.warning("write.fenced", run=str(self.id))
+        self._broken(error)
+
+    def _broken(self, error: BaseException) -> None:
         self.failure = self.failure or error
         self.leave(Leaving.BROKEN)
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from asgiref.sync import sync_to_async
+from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from sessions_app.storage.safety_times import IDLE_TRANSACTION, LOCK_TIMEOUT
@@ -43,6 +44,13 @@ def prepare_to_migrate(*, using: str, **_: object) -> None:
     if connections[using].vendor == "postgresql":
         with connections[using].cursor() as cursor:
             cursor.execute("SET idle_in_transaction_session_timeout = 0")
+
+
+async def close_broken() -> None:
+    """Have the thread behind `sync_to_async` and Django's async queries connect anew, if it has
+    lost its connection: no request that begins or ends does so in a worker.
+    """
+    await sync_to_async(close_old_connections)()
 
 
 def connect_to_write() -> None:

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import Error, connection
+
+from sessions_app.storage.faults import is_fault
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,9 +24,9 @@ _executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="read")
 def _read(function: Callable[[], T]) -> T:
     try:
         return function()
-    except (OperationalError, InterfaceError):
+    except Error as error:
         _give_up_broken()
-        if connection.connection is not None:
+        if connection.connection is not None or not is_fault(error):
             raise
         # The database was restarted since this thread's last read; a new connection may be had.
         return function()

@@ -21,12 +21,12 @@ from itertools import count, groupby
 from typing import Any, TypeVar
 
 import structlog
-from django.db import Error, connection, transaction
-from django.db.utils import InterfaceError, OperationalError
+from django.db import connection, transaction
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from sessions_app.errors import Refused, StorageUnavailable
 from sessions_app.storage.connections import connect_to_write
+from sessions_app.storage.faults import COLLISIONS, is_fault, sqlstate
 from sessions_app.storage.safety_times import WRITE_PATIENCE
 from sessions_app.storage.sql import is_postgresql
 from sessions_app.storage.transaction import Transaction, call_all
@@ -35,8 +35,6 @@ log = structlog.get_logger(__name__)
 
 BATCH = 200
 THREADS = 4  # on a database that takes several writers
-# PostgreSQL's codes of a transaction that is to be tried again: deadlock, serialization.
-COLLISIONS = ("40P01", "40001")
 
 T = TypeVar("T")
 Work = Callable[[Transaction], T]
@@ -76,18 +74,15 @@ class _Item:
             self.error = StorageUnavailable()
             return
         tx.now = datetime.now(UTC)
-        try:
-            self.result = self.work(tx)
-        except Refused as refusal:
-            self.error = refusal
+        self.result = self.work(tx)
 
     def fail(self, error: Exception) -> None:
-        """The transaction was rolled back."""
+        """The transaction was rolled back, or nobody knows. After a refusal others may go on."""
         self.error = error
-        if isinstance(error, (OperationalError, InterfaceError)):
+        if is_fault(error):
             self.error = StorageUnavailable()
             self.error.__cause__ = error
-        self.lane.failed = True
+        self.lane.failed = self.lane.failed or not isinstance(error, Refused)
 
     def settle(self) -> None:
         """Hand the outcome over. A future that was cancelled meanwhile wants it no more."""
@@ -102,8 +97,8 @@ class _Item:
 class Writer:
     """Commits work: synchronous functions of a `Transaction`.
 
-    Work may run twice, so it only writes to the database; it raises `Refused` only before its first
-    write.
+    Work may run twice, so it only writes to the database. What it has written when it raises is
+    rolled back, also where it raises `Refused`.
     """
 
     def __init__(self) -> None:
@@ -217,7 +212,7 @@ class _Thread(threading.Thread):
         return items
 
     def _commit(self, items: list[_Item]) -> None:
-        """All in one transaction; where one of them fails, each in its own."""
+        """All in one transaction; where one of them fails or is refused, each in its own."""
         if not self._try(items):
             for item in items:
                 self._try([item])
@@ -236,8 +231,9 @@ class _Thread(threading.Thread):
         except Exception as error:  # noqa: BLE001 - it goes to whoever waits for the work
             cause = error.__cause__ if isinstance(error, _Passing) else error
             assert isinstance(cause, Exception)  # noqa: S101 - for the type
-            log.warning("writer.rolled_back", items=len(items), error=repr(cause))
-            if tx.begun and len(items) > 1:
+            if not isinstance(cause, Refused):
+                log.warning("writer.rolled_back", items=len(items), error=repr(cause))
+            if tx.begun and len(items) > 1 and not _may_be_committed(cause, tx):
                 return False
             tx = Transaction()
             for item in items:
@@ -288,22 +284,19 @@ def _transact(tx: Transaction, items: list[_Item]) -> None:
             tx.committing = True
     except Exception as error:
         connection.close_if_unusable_or_obsolete()
-        if isinstance(error, Error) and _passes(error, tx):
+        if _passes(error, tx):
             raise _Passing from error
         raise
 
 
-def _passes(error: Error, tx: Transaction) -> bool:
-    """Whether the database will take it in a moment.
+def _passes(error: Exception, tx: Transaction) -> bool:
+    """Whether the database will take it in a moment. SQLite waits by itself."""
+    return is_postgresql() and is_fault(error) and not _may_be_committed(error, tx)
 
-    Not when the connection was lost while it committed: it may be committed. Whoever waits for it
-    looks. SQLite waits by itself.
-    """
-    if not is_postgresql():
-        return False
-    if getattr(error.__cause__, "sqlstate", None) in COLLISIONS:
-        return True
-    return isinstance(error, (OperationalError, InterfaceError)) and not tx.committing
+
+def _may_be_committed(error: Exception, tx: Transaction) -> bool:
+    """Whether the connection was lost while it committed: whoever waits for it looks."""
+    return tx.committing and is_fault(error) and sqlstate(error) not in COLLISIONS
 
 
 writer = Writer()

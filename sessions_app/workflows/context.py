@@ -34,6 +34,7 @@ from sessions_app.errors import (
     Unrecorded,
 )
 from sessions_app.models import AttachedFile, JournalEntry
+from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import check_size, storable
 from sessions_app.workflows.assignment import Assignment, Escalation, To, make_assignment
 from sessions_app.workflows.calls.backend import Asked, Backend, StoredResponse
@@ -641,6 +642,8 @@ class Context:
             except Unrecorded:
                 raise
             except Exception as error:
+                if is_fault(error):
+                    raise  # it is not the step's; nothing is recorded
                 failed = {"type": type(error).__name__, "message": str(error)[:2000]}
                 record = CallResult(error=failed, title=title, payload=failed["message"])
                 await self._backend.finish(call, record)

@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from sessions_app.errors import StepFailed, StreamUnread, TooLarge, Unrecorded
 from sessions_app.settings import RuntimeSettings
+from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import measure, storable
 from sessions_app.workflows.calls.backend import Backend
 from sessions_app.workflows.calls.journal import Call, CallResult
@@ -100,7 +101,9 @@ class StreamedStep:
                             yield await self._give(piece, pieces)
                 except Unrecorded:
                     raise
-                except Exception as error:  # noqa: BLE001 - recorded, as that of any step
+                except Exception as error:
+                    if is_fault(error):
+                        raise  # it is not the stream's; nothing is recorded
                     failed = error
                 record = self._record(failed)
                 await self._backend.finish(self._call, record)

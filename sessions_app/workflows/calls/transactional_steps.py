@@ -5,10 +5,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
 from sessions_app.errors import Unrecorded
-from sessions_app.storage.sql import is_postgresql
+from sessions_app.storage.faults import is_fault
 from sessions_app.workflows.calls.journal import CallResult
 from sessions_app.workflows.calls.steps import ResultType, RunningStep, shown
 
@@ -35,11 +35,9 @@ def attempt(
             stored = returns.dump(function())
     except Unrecorded as error:
         return error
-    except (OperationalError, InterfaceError) as error:
-        if is_postgresql():  # a deadlock, a lost connection: the whole transaction is tried again
+    except BaseException as error:  # the thread that writes has to go on
+        if is_fault(error):  # a deadlock, a lost connection: the whole transaction is tried again
             raise
-        return _failed(error, title)
-    except BaseException as error:  # noqa: BLE001 - the thread that writes has to go on
         return _failed(error, title)
     return CallResult(stored, title=title, payload=shown(stored) if isinstance(stored, str) else "")
 

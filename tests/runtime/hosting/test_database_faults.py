@@ -1,0 +1,138 @@
+"""A fault of the database is never the run's: it is done again, and does not fail."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
+from django.db import OperationalError, connection
+from pydantic import BaseModel
+
+from sessions_app.workflows import Context, Message, StepFailed, workflow
+from tests.support.database.outage import database_away
+from tests.support.hosting import Hosting, problem
+from tests.support.running_form import CLUSTER
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# How often each of these is to meet a fault, and how often it was called.
+faults: Counter[str] = Counter()
+calls: Counter[str] = Counter()
+gate: dict[str, asyncio.Event] = {}
+
+
+@pytest.fixture(autouse=True)
+def _anew() -> None:
+    faults.clear()
+    calls.clear()
+
+
+def look(place: str) -> str:
+    """Read from the database, which is lost at that."""
+    calls[place] += 1
+    if calls[place] <= faults[place]:
+        if not CLUSTER:
+            raise OperationalError("unable to open database file")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    return f"{get_user_model().objects.count()} of {place}"
+
+
+def stream() -> Iterator[str]:
+    yield "some "
+    yield look("stream")
+
+
+@workflow(name="t_faulty", title="Meets faults")
+async def faulty(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    place = message.text
+    try:
+        if place == "code":
+            yield await sync_to_async(look)(place)
+        elif place == "step":
+            yield await context.step(look, place)
+        elif place == "transactional":
+            yield await context.transactional_step(look, place)
+        else:
+            async for piece in context.stream(stream):
+                yield piece
+    except StepFailed:
+        yield "it was blamed on the step"
+
+
+@pytest.mark.parametrize("place", ["code", "step", "transactional", "stream"])
+async def test_code_that_meets_a_fault_is_done_again(place: str) -> None:
+    faults[place] = 1
+    async with Hosting("t_faulty") as hosting:
+        run = await hosting.submit(place)
+        row = await hosting.ended(run)
+        assert row.status == "completed", row.error
+        text = f"some 1 of {place}" if place == "stream" else f"1 of {place}"
+        assert await hosting.output(run) == text
+    assert calls[place] == 2
+
+
+async def test_what_meets_a_fault_time_after_time_is_set_aside_and_can_be_resumed() -> None:
+    faults["step"] = 1000  # it may be another database
+    async with Hosting("t_faulty") as hosting:
+        row = await hosting.ended(await hosting.submit("step"))
+        assert row.status == "suspended"
+        assert "the database failed its code" in problem(row)["detail"]
+
+
+async def make_builder(user: Any, options: BaseModel) -> str:
+    return await sync_to_async(look)("builder")
+
+
+async def make_shared(options: BaseModel) -> str:
+    return await sync_to_async(look)("builder")
+
+
+@workflow(name="t_own_builder", title="Built", per_user_builder=make_builder)
+async def with_own(message: Message, context: Context) -> str:
+    return str(context.builder)
+
+
+@workflow(name="t_shared_builder", title="Built", shared_builder=make_shared)
+async def with_shared(message: Message, context: Context) -> str:
+    return str(context.builder)
+
+
+@pytest.mark.parametrize("name", ["t_own_builder", "t_shared_builder"])
+async def test_a_builder_that_meets_a_fault_is_built_anew(name: str) -> None:
+    faults["builder"] = 1
+    async with Hosting(name) as hosting:
+        run = await hosting.submit()
+        row = await hosting.ended(run)
+        assert row.status == "completed", row.error
+        assert await hosting.output(run) == "1 of builder"
+
+
+async def work() -> str:
+    gate["begun"].set()
+    await gate["end"].wait()
+    calls["long"] += 1
+    return "its result"
+
+
+@workflow(name="t_long_step", title="Takes long")
+async def long_step(message: Message, context: Context) -> str:
+    return await context.step(work)
+
+
+async def test_a_step_outlives_a_database_that_is_gone_while_it_works() -> None:
+    gate.update(begun=asyncio.Event(), end=asyncio.Event())
+    async with Hosting("t_long_step") as hosting:
+        run = await hosting.submit()
+        await gate["begun"].wait()
+        async with database_away():
+            gate["end"].set()
+            while not calls["long"]:  # noqa: ASYNC110 - until it is to be stored
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.3)
+        row = await hosting.ended(run)
+        assert row.status == "completed", row.error
+        assert await hosting.output(run) == "its result"

@@ -1,0 +1,192 @@
+"""What is refused has written nothing, whoever shares its transaction."""
+
+import asyncio
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.files.base import ContentFile
+from django.db import transaction
+from django.utils import timezone
+
+from sessions_app.conversations import answers
+from sessions_app.conversations.answers import IncomingAnswer
+from sessions_app.conversations.given import attachments, claims
+from sessions_app.errors import Invalid, NotFound, Refused
+from sessions_app.models import Attachment, Candidate, Conversation, Event, Interaction, Run
+from sessions_app.models.people import Person
+from sessions_app.storage import reads, sql
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import Lane, Work, writer
+from sessions_app.workflows import BinaryPrompt, Context, Message, user, workflow
+from tests.support.hosting import Hosting, make_user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _files(settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path
+
+
+@workflow(name="t_refusing", title="Asks")
+async def refusing(message: Message, context: Context) -> str:
+    to = user("boss") if message.text == "boss" else None
+    asked = BinaryPrompt(text="ok?", options=["yes", "no"])
+    return str((await context.ask(asked, to=to, four_eyes=to is not None)).value)
+
+
+@workflow(name="t_takes_files", title="Files", takes_files=True)
+async def takes_files(message: Message, context: Context) -> str:
+    return "ok"
+
+
+async def keep(hosting: Hosting, conversation: str = "c") -> Attachment:
+    """A file that was stored, and belongs to no message yet."""
+    file = ContentFile(b"x", "a.txt")
+    return await attachments.keep(owner=hosting.user, conversation_id=conversation, file=file)
+
+
+async def conversations() -> int:
+    return await reads.read(Conversation.objects.count)
+
+
+async def test_a_message_that_replaces_nothing_leaves_no_conversation() -> None:
+    async with Hosting("t_refusing") as hosting:
+        with pytest.raises(NotFound):
+            await hosting.submit(replaces=str(uuid4()))
+        assert await conversations() == 0
+
+
+async def test_a_file_that_the_workflow_does_not_take_leaves_no_conversation() -> None:
+    async with Hosting("t_refusing") as hosting:
+        file = await keep(hosting)
+        with pytest.raises(Invalid):
+            await hosting.submit(files=(str(file.pk),))
+        assert await conversations() == 0
+
+
+async def test_an_answer_whose_file_is_gone_settles_nothing() -> None:
+    async with Hosting("t_refusing") as hosting:
+        [prompt] = await hosting.prompts(await hosting.submit())
+        file = await keep(hosting)
+        # Another tab's answer was faster by a moment.
+        taken = Attachment.objects.filter(pk=file.pk)
+        await reads.read(lambda: taken.update(taken_at=timezone.now()))
+        given = IncomingAnswer(
+            uuid4().hex, "test", "yes", interaction=str(prompt.pk), files={"f": file}
+        )
+        with pytest.raises(Invalid):
+            await answers.answer(by=hosting.person, conversation_id="c", answer=given)
+        status = await reads.read(lambda: Interaction.objects.get(pk=prompt.pk).status)
+        assert status == "pending"
+
+
+async def test_a_delegation_to_who_may_not_answer_leaves_no_candidate() -> None:
+    async with Hosting("t_refusing") as hosting:
+        boss = Person.of(await reads.read(make_user, "boss"))
+        [prompt] = await hosting.prompts(await hosting.submit("boss"))
+        with pytest.raises(Invalid):
+            await claims.change(
+                "delegate", str(prompt.pk), to=hosting.person.username, by=boss, via="test"
+            )
+        own = Candidate.objects.filter(interaction=prompt.pk, user=hosting.user)
+        assert await reads.read(own.count) == 0
+
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+
+@pytest.mark.cluster_only("two writers wait for one row")
+async def test_of_two_messages_with_one_file_the_refused_one_leaves_no_run() -> None:
+    async with Hosting("t_takes_files") as hosting:
+        await hosting.submit("first")
+        file = await keep(hosting)
+        held, let_go = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with transaction.atomic():
+                Conversation.objects.select_for_update().get()
+                held.set()
+                let_go.wait(10)
+
+        holder = reads.begin(hold)
+        await asyncio.to_thread(held.wait, 10)
+        names = ["one", "two"]
+        sent = [hosting.submit(name, message_id=name, files=(str(file.pk),)) for name in names]
+        both = asyncio.gather(*sent, return_exceptions=True)
+        # Until both wait for the conversation; chance may have one thread write both.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(3):
+                while (await reads.read(sql.fetch, WAITING, ()))[0][0] < 2:  # noqa: ASYNC110 - others wait
+                    await asyncio.sleep(0.02)
+        let_go.set()
+        await holder
+        [refused] = [
+            name for name, came in zip(names, await both, strict=True) if isinstance(came, Invalid)
+        ]
+        left = Run.objects.filter(message_id=refused)
+        assert await reads.read(left.count) == 0
+        assert await hosting.submit("again", message_id=refused)
+
+
+async def test_what_is_refused_is_not_told_and_those_beside_it_are_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Hosting("t_refusing") as hosting:
+        await hosting.prompts(await hosting.submit())
+        run = await reads.read(Run.objects.get)
+        told = list[str]()
+        tell = lambda tx: told.extend(one.payload["text"] for one in tx.events)  # noqa: E731
+        called = list[str]()
+
+        def say(text: str, *, refused: bool) -> Work[None]:
+            def work(tx: Transaction) -> None:
+                tx.append(run, Event.Type.TEXT.value, {"text": text})
+                tx.after_commit.append(lambda: called.append(text))
+                if refused:
+                    raise Refused
+
+            return work
+
+        lane, gate = Lane(), threading.Event()
+        before = writer.write(lambda tx: gate.wait(10), lane)
+        beside = [Lane(beside=lane) for _ in range(3)]
+        with monkeypatch.context() as patched:
+            patched.setattr(writer, "on_commit", tell)
+            written = [
+                writer.write(say(text, refused=text == "no"), one)
+                for text, one in zip(("one", "no", "two"), beside, strict=True)
+            ]
+            gate.set()  # they have gathered meanwhile, and share a transaction
+            await before
+            outcomes = await asyncio.gather(*written, return_exceptions=True)
+        assert [type(one) for one in outcomes] == [type(None), Refused, type(None)]
+        texts = Event.objects.filter(type="text").order_by("sequence")
+        stored = await reads.read(lambda: [one.payload["text"] for one in texts])
+        assert stored == told == called == ["one", "two"]
+
+
+async def test_what_is_refused_within_a_callers_transaction_leaves_that_as_it_was() -> None:
+    async with Hosting("t_refusing") as hosting:
+        called = list[str]()
+
+        def work(tx: Transaction) -> None:
+            make_user("written")
+            tx.after_commit.append(lambda: called.append("told"))
+            raise Refused
+
+        def within() -> None:
+            with transaction.atomic():
+                make_user("callers")
+                with pytest.raises(Refused):
+                    writer.write_within(work)
+
+        await reads.read(within)
+        names = get_user_model().objects.values_list("username", flat=True)
+        assert set(await reads.read(lambda: list(names))) == {hosting.person.username, "callers"}
+        assert not called
