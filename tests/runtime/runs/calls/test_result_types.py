@@ -166,7 +166,7 @@ async def test_with_its_annotation_it_is_the_same_on_replay() -> None:
         date(2026, 1, 1),
         UUID(int=7),
         Decimal("1.10"),
-        {"a", "b"},
+        {"a"},
         ("a", "b"),
         Point(1),
         Colour.RED,
