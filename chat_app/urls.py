@@ -4,7 +4,9 @@ import re
 from urllib.parse import unquote
 
 from django.urls import path, register_converter
+from django.urls.converters import StringConverter
 
+from chat_app.api import problems
 from chat_app.api.app import api
 from chat_app.api.health import health, live
 from chat_app.page import views
@@ -42,7 +44,15 @@ def _escape(found: re.Match[str]) -> str:
     return "".join(f"%{ord(character):02X}" for character in found[0])
 
 
+class ApiConverter(StringConverter):
+    """A path that begins as one of the HTTP interface: there is no page under it."""
+
+    _beginnings = {str(one.pattern).partition("/")[0] for one in api.urls[0]} - {""}
+    regex = f"(?:{'|'.join(map(re.escape, sorted(_beginnings)))})(?:/.*)?"
+
+
 register_converter(NameConverter, "name")
+register_converter(ApiConverter, "of_api")
 
 app_name = "chat"
 urlpatterns = [
@@ -78,4 +88,5 @@ urlpatterns = [
     ),
     path("c/<name:conversation_id>/", views.conversation, name="conversation"),
     path("", api.urls),
+    path("<of_api:path>", problems.unknown),
 ]

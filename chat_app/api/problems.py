@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457)."""
+"""Errors: as the peer has them where it has the path, else as problem details (RFC 9457)."""
 
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -7,9 +7,11 @@ from typing import Any
 import structlog
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
+from pydantic import BaseModel
 
-from chat_app.api.schemas import ANSWERS, Problem
+from chat_app.api.schemas import ANSWERS, PeerError, Problem
 from chat_app.identity import BadCredentials, audit
 from chat_app.identity.connection import guest_token
 from chat_app.protocol.frames import Frame, error_content
@@ -20,13 +22,18 @@ log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 ANSWER = ("answer", "answer_prompt")
-# Of every operation in the OpenAPI document.
-DOCUMENTED: dict[str, Any] = {
-    "default": {
-        "description": "What went wrong",
-        "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
-    }
-}
+# Views that start runs: what they fail with has the peer's three fields, which takes no others.
+RUNS = ("generate", "generate_stream", "chat", "chat_stream", "completions")
+
+
+def _documented(media_type: str, schema: type[BaseModel]) -> dict[str, Any]:
+    content = {media_type: {"schema": schema.model_json_schema()}}
+    return {"default": {"description": "What went wrong", "content": content}}
+
+
+# Of each operation in the OpenAPI document.
+DOCUMENTED = _documented(MEDIA_TYPE, Problem)
+DOCUMENTED_RUN = _documented("application/json", PeerError)
 
 
 class Failure(Exception):
@@ -54,8 +61,10 @@ class Failure(Exception):
         return content
 
 
-def response(failure: Failure) -> HttpResponse:
-    """The failure as problem details, with the peer's three fields beside them."""
+def response(request: HttpRequest, failure: Failure) -> HttpResponse:
+    """The failure as problem details, with the peer's three fields beside them, or these alone."""
+    if request.resolver_match and request.resolver_match.url_name in RUNS:
+        return JsonResponse(failure.error, status=failure.status, headers=failure.headers)
     content = Problem(
         title=HTTPStatus(failure.status).phrase,
         status=failure.status,
@@ -76,7 +85,8 @@ def _runtime(request: HttpRequest, error: SessionsError) -> HttpResponse:
         return _unexpected(request, error)
     status = STATUS[type(error)]
     headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooMany) else None
-    return response(Failure(status, told.code, str(told), headers=headers, **told.details))
+    failure = Failure(status, told.code, str(told), headers=headers, **told.details)
+    return response(request, failure)
 
 
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
@@ -88,7 +98,7 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     details: dict[str, Any] = {"fields": fields}
     if request.resolver_match and request.resolver_match.url_name in ANSWER:
         details["examples"] = ANSWERS
-    return response(Failure(422, "invalid_message", detail, **details))
+    return response(request, Failure(422, "invalid_message", detail, **details))
 
 
 def _field(location: Sequence[str | int]) -> str:
@@ -105,26 +115,39 @@ def _unknown_person(request: HttpRequest, error: Exception) -> HttpResponse:
         audit.missing_identity(request, guest=guest is not None)
         detail = "Sign in, or send a token."
     headers = {"WWW-Authenticate": "Bearer"}
-    return response(Failure(401, "user_auth_error", detail, headers=headers))
+    return response(request, Failure(401, "user_auth_error", detail, headers=headers))
 
 
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     log.error("api.failed", path=request.path, exc_info=error)
-    return response(Failure(500, "unknown_error", "Something went wrong here. Send it again."))
+    failure = Failure(500, "unknown_error", "Something went wrong here. Send it again.")
+    return response(request, failure)
+
+
+def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
+    return response(request, Failure(error.status_code, "invalid_message", str(error)))
+
+
+def _too_large(request: HttpRequest, _: RequestDataTooBig) -> HttpResponse:
+    return response(request, Failure(413, "invalid_message", "The request is too large."))
+
+
+@csrf_exempt
+def unknown(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
+    """Answer that there is nothing at the address."""
+    return response(request, Failure(404, "invalid_message", "There is no such thing here."))
 
 
 # What answers each error of the interface by a problem.
 HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     Exception: _unexpected,
-    Failure: lambda _, error: response(error),
+    Failure: response,
     SessionsError: _runtime,
     ValidationError: _invalid,
     Throttled: lambda request, error: _runtime(request, TooMany("requests", error.wait)),
-    HttpError: lambda _, error: response(Failure(error.status_code, "invalid_message", str(error))),
+    HttpError: _http,
     AuthenticationError: _unknown_person,
     BadCredentials: _unknown_person,
-    Http404: lambda *_: response(Failure(404, "invalid_message", "There is no such thing here.")),
-    RequestDataTooBig: lambda *_: response(
-        Failure(413, "invalid_message", "The request is too large.")
-    ),
+    Http404: unknown,
+    RequestDataTooBig: _too_large,
 }

@@ -23,8 +23,7 @@ def completion(run: Run, text: str, usage: dict[str, int]) -> Json:
     """OpenAI's `chat.completion`; the model is the workflow. `run` has its conversation with it."""
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    made = _completion_object(run, "chat.completion", choice)
-    return {**made, "usage": usage} if usage else made
+    return {**_completion_object(run, "chat.completion", choice), "usage": usage}
 
 
 def chunk(run: Run, delta: Json, *, finish_reason: str | None = None) -> Json:

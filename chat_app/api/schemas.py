@@ -82,7 +82,7 @@ class OpenAIMessage(ChatMessage):
 
 
 class StreamOptions(BaseModel):
-    """With `include_usage` a stream ends with the tokens, if the workflow reports them."""
+    """With `include_usage` a stream ends with the tokens that the workflow reported."""
 
     include_usage: StrictBool = False
 
@@ -145,7 +145,7 @@ class Usage(BaseModel):
 class Completion(BaseModel):
     """A run's result as OpenAI's chat completion. `created` is in seconds since 1970.
 
-    `usage` is left out where the workflow reports none.
+    `usage` counts what the workflow reports.
     """
 
     id: str
@@ -153,7 +153,7 @@ class Completion(BaseModel):
     created: int
     model: str
     choices: list[Choice]
-    usage: Usage | None = None
+    usage: Usage
 
 
 class _Asked(BaseModel):
@@ -432,11 +432,20 @@ class Monitor(BaseModel):
     users: list[ActiveUser]
 
 
-class Problem(BaseModel):
-    """Problem details (RFC 9457), and an error as the peer has it: `code`, `message`, `details`.
-
-    `code` is one of the socket's error codes; `details` is JSON, or empty.
+class PeerError(BaseModel):
+    """An error as the peer has it. `code` is one of the socket's error codes; `details` is JSON, or
+    the code where there is nothing else to say.
     """
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str
+    message: str
+    details: str
+
+
+class Problem(PeerError):
+    """Problem details (RFC 9457), with the fields of the peer's errors, and what `details` has."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -444,6 +453,3 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    code: str
-    message: str
-    details: str

@@ -24,7 +24,7 @@ class Execution:
     run: Run
     prompts: list[EventRecord]  # oldest first
     output: str
-    usage: dict[str, int]  # tokens, as OpenAI names them; empty if the workflow reported none
+    usage: dict[str, int]  # tokens, as OpenAI names them; of a completed run
 
 
 def read_execution(owner: UserId, run_id: UUID) -> Execution:
@@ -84,10 +84,10 @@ def _usage(run: Run) -> dict[str, int]:
     if run.status != Run.Status.COMPLETED:
         return {}
     reported = JournalEntry.objects.filter(run=run, kind=JournalEntry.Kind.USAGE)
-    used: Counter[str] = Counter()
+    used = Counter(prompt_tokens=0, completion_tokens=0)
     for one in reported.values_list("result", flat=True):
         used.update(one)
-    return {**used, "total_tokens": used.total()} if used else {}
+    return {**used, "total_tokens": used.total()}
 
 
 def run_at(owner: UserId, conversation_id: str, sequence: int) -> UUID:

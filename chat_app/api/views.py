@@ -33,7 +33,7 @@ def post(*paths: str, result: Any = None, streams: bool = False) -> Callable[[An
                 exclude_unset=True,
                 operation_id=path.strip("/").replace("/", "_"),
                 summary=view.__doc__.splitlines()[0],
-                openapi_extra={"responses": problems.DOCUMENTED | (STREAM if streams else {})},
+                openapi_extra={"responses": problems.DOCUMENTED_RUN | (STREAM if streams else {})},
             )(view)
         return view
 

@@ -68,8 +68,10 @@ def is_end(event: EventRecord) -> bool:
 
 
 def error_content(code: str, message: str, details: dict[str, Any]) -> Frame:
-    """What an error says. The peer's `details` are a text; as values they are beside it."""
-    text = dump(details) if details else ""
+    """What an error says. The peer's `details` are a text, in whose place its UI puts words of its
+    own where it is empty; as values they are beside it.
+    """
+    text = dump(details) if details else code
     content = {"code": code, "message": message, "details": text}
     return {"content": content, "details": details}
 

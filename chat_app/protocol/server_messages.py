@@ -226,7 +226,7 @@ class Conversation(EventMessage):
 
 
 class ErrorContent(_Strict):
-    """`details` is JSON in a string, or empty."""
+    """`details` is JSON in a string, or the code again."""
 
     code: ErrorCode
     message: str

@@ -186,3 +186,14 @@ def _monitored(admin: Http, wanted: Callable[[Any], bool], path: str = "/monitor
         if wanted(shown["users"]):
             return shown
     raise AssertionError(shown)
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/generate/", "/generate/other", "/executions"])
+@pytest.mark.parametrize("user", ["ann", None])
+def test_an_unknown_path_is_a_problem_and_no_page(
+    shared: Server, path: str, user: str | None
+) -> None:
+    http = Http(shared, user)
+    for answer in (http.get(path), http.post(path, {}, x_csrftoken=None)):
+        assert (answer.status, answer.json()["code"]) == (404, "invalid_message")
+        assert answer.headers["content-type"] == "application/problem+json"

@@ -43,6 +43,7 @@ def let_in(who: str, people: set[str]) -> set[str]:
         people
         & {
             "everyone": people,
+            "nobody": set(),
             "holders of the URL": set(),
             "signed in": IN,
             "known": KNOWN,

@@ -64,7 +64,7 @@ def test_who_may_not_use_it_is_told_of_none(server: Server, user: str, may: set[
         if name not in may:
             offered = ", ".join(sorted(may))
             sentence = f"There is no workflow '{name}' here. Offered are: {offered}."
-            assert answer.json()["detail"] == sentence
+            assert answer.json()["message"] == sentence
     page = Http(server, user, workflow=None).get("/c/new/").text
     titles = {"calculator": "Calculator", "expense_approval": "Expense approval", "probe": "Probe"}
     assert {name for name, title in titles.items() if title in page} == may

@@ -45,7 +45,7 @@ class Generate:
 
     def stop(self, content: Json) -> list[str]:
         """It stops at a prompt: an event, and for who can show only text a line as of an error."""
-        told = {"code": content["status"], "message": content["message"], "details": ""}
+        told = error_content(content["status"], content["message"], {})["content"]
         return [f"event: {content['status']}\n{dump(told)}\n{data(content)}"]
 
     def restart(self, content: Json) -> list[str]:
@@ -76,7 +76,7 @@ class Chat(Generate):
 
     def end(self) -> list[str]:
         """As OpenAI ends a stream."""
-        told = [data(usage_chunk(self._run, dict(self.usage)))] if self.usage else []
+        told = [data(usage_chunk(self._run, dict(self.usage)))] if self.tells_usage else []
         return [data(chunk(self._run, {}, finish_reason="stop")), *told, DONE]
 
 

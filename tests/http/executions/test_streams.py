@@ -134,14 +134,14 @@ def test_a_finished_stream_can_be_heard_again(shared: Server) -> None:
         ({"last_event_id": str(2**70)}, 422),
     ],
 )
-def test_a_place_that_the_log_does_not_have_is_a_problem(
+def test_a_place_that_the_log_does_not_have_is_an_error(
     shared: Server, headers: dict[str, str], status: int
 ) -> None:
     http = Http(shared)
     http.generate("echo 1", conversation_id="places", user_message_id="place")
     answer = http.post("/generate/stream", {"input_message": "echo 1"}, **headers)
     assert answer.status == status
-    assert answer.json()["detail"]
+    assert answer.json()["message"]
 
 
 def test_a_failed_run_ends_its_stream_with_an_error(shared: Server) -> None:
@@ -154,10 +154,11 @@ def test_a_failed_run_ends_its_stream_with_an_error(shared: Server) -> None:
 def test_a_stopped_run_ends_its_stream_with_an_error(server: Server) -> None:
     http = Http(server)
     with http.stream("/chat/stream", chat("ask"), conversation_id="c1") as stream:
-        _next(stream, "interaction_required")
+        asked = _next(stream, "interaction_required")
         http.post("/c/c1/stop/", "")
         *_, last = stream.rest()
     assert last.json()["error"]["code"] == "cancelled"
+    assert all(all(event.lines[""].values()) for event in (asked, last))  # the peer's UI wants that
 
 
 def test_two_runs_of_a_conversation_stay_apart(server: Server) -> None:

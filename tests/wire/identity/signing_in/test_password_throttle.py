@@ -87,7 +87,7 @@ async def test_another_address_and_another_user_go_on(user: User) -> None:
 
 @pytest.mark.usefixtures("three")
 async def test_the_socket_counts_with_the_page(user: User) -> None:
-    assert (await by_socket(user.username, "wrong"))["payload"]["details"] == ""
+    assert (await by_socket(user.username, "wrong"))["payload"]["details"] == "user_auth_error"
     for _ in range(2):
         await on_page(user.username, "wrong", address="127.0.0.1")
     answer = await by_socket(user.username, "right")
