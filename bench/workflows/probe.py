@@ -5,6 +5,8 @@ PROBE_WORKFLOW is set.
     ask               one text prompt, then the answer as a chunk
     prompt TYPE       one prompt of that `input_type`, then the answer's value as a chunk
     together          prompts of several types on one card, then the answers joined by "|"
+    wide              prompts of all types at once, with words wider than a small screen
+    widecard          as together, with such words
     two               two text prompts at once, then the answers joined by "|"
     assign WHO [four] [share] [votes=N] [due=S] [text|receipt] [days=N]
                       one prompt for groups (and users: @ann), divided by commas, then the answer
@@ -59,6 +61,7 @@ from bench.peers import long_answer
 from bench.workflows.probe_assigned import assign
 from bench.workflows.probe_diary import note
 from bench.workflows.probe_forms import LEAVE, ORDER, RECEIPT
+from bench.workflows.probe_wide import FORM, PROPOSAL, WORD, wide
 from sessions_app.workflows import (
     AttachedFile,
     BinaryPrompt,
@@ -115,6 +118,7 @@ PROMPTS["details"] = BinaryPrompt(
         "Raw": [[1, 2], [3]],
     },
 )
+TOGETHER = ("text", "binary_choice", "dropdown", "checkbox", "form")
 
 
 @workflow(
@@ -171,8 +175,7 @@ async def two(context: Context, arguments: list[str]) -> AsyncGenerator[str, Non
 
 async def together(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """Prompts with one button."""
-    types = ("text", "binary_choice", "dropdown", "checkbox", "form")
-    asked: list[Any] = [PROMPTS[one] for one in types]
+    asked: list[Any] = [PROMPTS[one] for one in TOGETHER]
     answers = await context.ask_all(asked, together="About your trip")
     yield "|".join(str(answer.value) for answer in answers)
 
@@ -403,6 +406,8 @@ PARTS: dict[str, Part] = {
     "prompt": prompt,
     "together": together,
     "two": two,
+    "wide": wide(*PROMPTS.values(), FORM, PROPOSAL),
+    "widecard": wide(*(PROMPTS[one] for one in TOGETHER), FORM, title=WORD),
     "textask": textask,
     "fail": fail,
     "approve": approve,

@@ -1,0 +1,67 @@
+"""The part of `probe` whose prompts are wider than a small screen, wherever people read them."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from django import forms
+
+from sessions_app.workflows import Context, Option
+from sessions_app.workflows.prompts import AnyPrompt, FormPrompt
+
+WORD = "Donaudampfschifffahrtsgesellschaftskapitän" * 3
+COMMAND = f"docker run --rm --volume=/srv/{WORD}:/reports registry.example/reports:2026-11 --all"
+URL = f"https://{'.'.join(['login' * 8] * 4)}.example/authorize?state=s1"
+DETAILS: dict[str, Any] = {
+    "Command": {"code": COMMAND},
+    WORD: [WORD, COMMAND],
+    "Address": {WORD: WORD, "Inner": {"code": COMMAND}},
+    "Lines": [{"item": WORD, "pieces": 200, WORD: 3.2}, {"item": "Nut", "pieces": 90, WORD: 2}],
+    "Terms": {"before": f"{WORD}\n{COMMAND}", "after": f"{COMMAND}\n{WORD}"},
+    "Raw": [[WORD], [COMMAND]],
+    "Letter": f"{WORD}\n\n    {COMMAND}",
+}
+
+
+class WideForm(forms.Form):
+    """A field of each look, with long words about it."""
+
+    kind = forms.ChoiceField(choices=[(WORD, WORD)], widget=forms.RadioSelect, label=WORD)
+    place = forms.ChoiceField(choices=[(WORD, WORD)], help_text=COMMAND)
+    days = forms.IntegerField(label=WORD, help_text=WORD)
+    half = forms.BooleanField(label=WORD, required=False)
+    letter = forms.CharField(widget=forms.Textarea, label=COMMAND)
+
+
+FORM = FormPrompt(WideForm, text=WORD, initial={"letter": COMMAND, "place": WORD})
+PROPOSAL = FormPrompt(
+    WideForm, text=WORD, initial={"letter": COMMAND, "place": WORD}, proposal=True
+)
+
+
+def widen(prompt: AnyPrompt) -> AnyPrompt:
+    """Return the prompt with words that no line has room for."""
+    changes: dict[str, Any] = {"text": f"{WORD}?\n{COMMAND}", "details": DETAILS}
+    match prompt.input_type:
+        case "oauth_consent":
+            changes["text"] = URL
+        case "binary_choice" | "radio" | "dropdown" | "checkbox":
+            values = [option.value for option in prompt.choices]
+            changes["options"] = [
+                Option(label=f"{value} {WORD}", value=value, description=COMMAND)
+                for value in values
+            ]
+        case "text":
+            changes["placeholder"] = COMMAND
+        case "form" if prompt.reject:
+            changes["submit"] = changes["reject"] = WORD[:50]
+    return prompt.model_copy(update=changes)
+
+
+def wide(*prompts: AnyPrompt, title: str = "") -> Any:
+    """Return the part that asks these at once, on one card where it has a title."""
+
+    async def ask(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
+        answers = await context.ask_all(list(map(widen, prompts)), together=title)
+        yield "|".join(str(answer.value) for answer in answers)
+
+    return ask
