@@ -275,7 +275,7 @@ class Context:
         work = self._transactional_step(call, given, options.get("title") or "")
         return self._expect(work, f"Step {call.name}")
 
-    def stream(
+    def stream(  # noqa: PLR0913 - as `ask`
         self,
         function: Callable[..., AsyncIterable[T] | Iterable[T] | Awaitable[AsyncIterable[T]]],
         /,
@@ -284,6 +284,7 @@ class Context:
         title: str | None = NOT_GIVEN,
         show: bool = NOT_GIVEN,
         reasoning: str = NOT_GIVEN,
+        retry: Retry | None = NOT_GIVEN,
         timeout: float | None = NOT_GIVEN,
         **kwargs: Any,
     ) -> "Stream[T]":
@@ -300,7 +301,8 @@ class Context:
             show: whether the texts are put out; they are by default.
             reasoning: the title of the steps that show its `Reasoning`, by default that; empty
                 shows none.
-            timeout: seconds that it may take in all.
+            retry: tries again when it raises before its first piece.
+            timeout: seconds that it may take in all, with all tries.
 
         Raises:
             StepFailed: it raised, it took too long (`TimeoutError`), or it gave more than
@@ -308,9 +310,8 @@ class Context:
             NotJson: a piece cannot be stored.
             AmbiguousOption: as of `step`.
         """
-        options = given_options(
-            function, args, name=name, title=title, show=show, reasoning=reasoning, timeout=timeout
-        )
+        shown_as = {"title": title, "show": show, "reasoning": reasoning}
+        options = given_options(function, args, name=name, retry=retry, timeout=timeout, **shown_as)
         given = partial(function, *args, **kwargs)
         call = self._function_call(Kind.STREAM, given, options)
         options.pop("name", None)
@@ -441,18 +442,25 @@ class Context:
         """
         return self._expect(self._run(workflow, message, title, timeout), f"The run of {workflow}")
 
-    def gather(self, *calls: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, list[Any]]:
+    def gather(
+        self, *calls: Coroutine[Any, Any, Any], return_exceptions: bool = False
+    ) -> Coroutine[Any, Any, list[Any]]:
         """Make calls of this context at once – steps, prompts, waits, runs – and return what they
         come to, in their order.
 
         All come to their ends first. Where some fail, the first of them is raised, in the order of
         the calls, so that replay raises the same; `asyncio.gather` raises what fails first in time.
 
+        Args:
+            return_exceptions: have what a call failed with (`StepFailed`, `PromptExpired`,
+                `NothingCame`, `ChildFailed`) in its place, and raise none of them.
+
         Raises:
             TypeError: one is no call of the context. In a coroutine of your own calls would be made
                 in the order in which others end, which replay does not have.
         """
-        return self._expect(gather(calls, self._is_call), "gather")
+        work = gather(calls, self._is_call, return_exceptions=return_exceptions)
+        return self._expect(work, "gather")
 
     def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
         """Wait, durably: a restart does not begin it anew, and a long one holds no memory."""

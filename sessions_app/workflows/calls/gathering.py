@@ -11,7 +11,10 @@ RECORDED = (ChildFailed, NothingCame, PromptExpired, StepFailed)
 
 
 async def gather(
-    calls: Sequence[Coroutine[Any, Any, Any]], is_call: Callable[[Any], bool]
+    calls: Sequence[Coroutine[Any, Any, Any]],
+    is_call: Callable[[Any], bool],
+    *,
+    return_exceptions: bool,
 ) -> list[Any]:
     """See `Context.gather`. What is not recorded, such as that the run ends, is raised at once."""
     if not all(map(is_call, calls)):
@@ -23,10 +26,10 @@ async def gather(
             "a coroutine of your own makes its calls in an order that replay does not have."
         )
     found = await asyncio.gather(*map(_outcome, calls))
-    for one in found:
-        if isinstance(one, _Failed):
-            raise one.error
-    return found
+    failed = [one.error for one in found if isinstance(one, _Failed)]
+    if failed and not return_exceptions:
+        raise failed[0]
+    return [one.error if isinstance(one, _Failed) else one for one in found]
 
 
 class _Failed:

@@ -134,34 +134,39 @@ async def _call(function: Callable[[], Any]) -> Any:
 
 
 async def iterate(
-    function: Callable[[], Any], seconds: float | None, step: RunningStep
+    function: Callable[[], Any], retry: Retry | None, seconds: float | None, step: RunningStep
 ) -> AsyncGenerator[Any, None]:
-    """What a function streams. A plain one is called in a thread, and iterated in threads.
+    """What a function streams. A plain one is called in a thread, and iterated in threads. One that
+    raises before its first piece is called again as `retry` says.
 
     Raises:
         TimeoutError: it takes more than so many seconds in all.
     """
     until = None if seconds is None else asyncio.get_running_loop().time() + seconds
-    plain = function.func if isinstance(function, partial) else function
     with step.inside():
         async with _until(until, seconds):
-            source = function() if inspect.isasyncgenfunction(plain) else await _call(function)
-    pieces = aiter(source) if hasattr(source, "__aiter__") else _in_threads(iter(source))
+            pieces, piece = await execute(partial(_begin, function), retry)
     try:
-        while True:
+        while piece is not _END:
+            yield piece
             with step.inside():
                 if until is None:
                     piece = await anext(pieces, _END)
                 else:
                     async with _until(until, seconds):
                         piece = await anext(pieces, _END)
-            if piece is _END:
-                return
-            yield piece
     finally:
         if isinstance(pieces, AsyncGenerator):
             with step.inside():
                 await pieces.aclose()
+
+
+async def _begin(function: Callable[[], Any]) -> tuple[AsyncIterator[Any], Any]:
+    """Return what the function streams, and the first piece of it."""
+    plain = function.func if isinstance(function, partial) else function
+    source = function() if inspect.isasyncgenfunction(plain) else await _call(function)
+    pieces = aiter(source) if hasattr(source, "__aiter__") else _in_threads(iter(source))
+    return pieces, await anext(pieces, _END)
 
 
 async def _in_threads(source: Iterator[Any]) -> AsyncGenerator[Any, None]:

@@ -13,7 +13,7 @@ from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import measure, storable
 from sessions_app.workflows.calls.backend import Backend
 from sessions_app.workflows.calls.journal import Call, CallResult
-from sessions_app.workflows.calls.steps import ResultType, RunningStep, iterate
+from sessions_app.workflows.calls.steps import ResultType, Retry, RunningStep, iterate
 
 T = TypeVar("T")
 
@@ -38,6 +38,7 @@ class StreamOptions:
     title: str | None = ""
     show: bool = True
     reasoning: str = "Reasoning"
+    retry: Retry | None = None
     timeout: float | None = None
 
 
@@ -63,7 +64,7 @@ class StreamedStep:
         self.reader: asyncio.Task[Any] | None = None
         self._backend = backend
         self._call = call
-        self._function = function
+        self._source = partial(iterate, function, options.retry, options.timeout, step)
         self._options = options
         self._put_out = put_out
         self._step = step
@@ -95,7 +96,7 @@ class StreamedStep:
         try:
             async with self._backend.working(self._call):
                 try:
-                    source = iterate(self._function, self._options.timeout, self._step)
+                    source = self._source()
                     async with aclosing(source):
                         async for piece in source:
                             yield await self._give(piece, pieces)

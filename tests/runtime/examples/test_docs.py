@@ -89,6 +89,7 @@ OFF: dict[str, Answer] = {
             {},
             "Lamp, for Ann",
         ),
+        ("divisions", "6 0 4", {}, "10, ZeroDivisionError, 15"),
         ("archivist", "Mail", {"Archive Mail": "yes"}, "Mail is in the archive."),
         ("greet", "hi", {}, "Hello, ann!"),
         ("join", "editors", {"Join nobody": "join"}, "one of 1 in editors"),

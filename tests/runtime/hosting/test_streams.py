@@ -14,6 +14,7 @@ from sessions_app.workflows import (
     Context,
     Message,
     Reasoning,
+    Retry,
     StepFailed,
     TextPrompt,
     workflow,
@@ -188,6 +189,79 @@ async def test_a_call_of_the_context_in_the_loop_is_refused(
         run = await hosting.ended(await hosting.submit())
         assert run.status == Run.Status.FAILED
         assert "while the stream answer was being read" in problem(run)["message"]
+
+
+def flaky(failures: int, after: int) -> Callable[[], AsyncIterator[str]]:
+    """A stream that breaks so many times, each time after so many pieces."""
+
+    async def say() -> AsyncIterator[str]:
+        calls.append("say")
+        for number in range(after):
+            yield f"{number} "
+        if len(calls) <= failures:
+            raise OSError("overloaded")
+        yield "said "
+
+    return say
+
+
+def busy_then(pieces: Callable[[], Any]) -> Callable[[], Any]:
+    """A plain function that fails to get the stream, once."""
+
+    def open_stream() -> Any:
+        calls.append("open")
+        if len(calls) == 1:
+            raise OSError("overloaded")
+        return pieces()
+
+    return open_stream
+
+
+@pytest.mark.parametrize(
+    ("make", "said", "tried"),
+    [
+        (lambda: flaky(2, after=0), "said yes", 3),
+        (lambda: flaky(3, after=0), "OSError yes", 3),
+        (lambda: flaky(1, after=2), "0 1 OSError yes", 1),
+        (lambda: busy_then(lambda: iter(["said "])), "said yes", 2),
+    ],
+)
+async def test_a_stream_is_tried_again_until_its_first_piece(
+    make: Callable[[], Callable[[], AsyncIterator[str]]], said: str, tried: int
+) -> None:
+    async def talk(context: Context) -> AsyncGenerator[str, None]:
+        try:
+            async for _ in context.stream(make(), name="talk", retry=Retry(attempts=3, wait=0)):
+                pass
+        except StepFailed as error:
+            yield f"{error.error_type} "
+        yield (await context.ask(TextPrompt(text="Go on?"))).text
+
+    body[:], calls[:] = [talk], []
+    async with Hosting("t_streams") as hosting:
+        run = await hosting.submit()
+        await hosting.prompts(run)
+        await hosting.restart()
+        await hosting.answer("yes")
+        await hosting.ended(run)
+        assert await hosting.output(run) == said
+    assert len(calls) == tried
+
+
+async def test_the_tries_of_a_stream_share_its_timeout() -> None:
+    async def impatient(context: Context) -> AsyncGenerator[str, None]:
+        how = Retry(attempts=100, wait=600)
+        try:
+            async for _ in context.stream(flaky(100, after=0), retry=how, timeout=0.1):
+                pass
+        except StepFailed as error:
+            yield error.error_type
+
+    body[:], calls[:] = [impatient], []
+    async with Hosting("t_streams") as hosting:
+        run = await hosting.submit()
+        await hosting.ended(run)
+        assert await hosting.output(run) == "TimeoutError"
 
 
 async def endless() -> AsyncIterator[str]:

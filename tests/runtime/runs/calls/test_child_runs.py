@@ -318,6 +318,24 @@ async def test_gathered_calls_come_to_the_same_whatever_ends_first() -> None:
         assert sorted(executed) == ["a", "first", "second"]
 
 
+@workflow(name="t_parent_of_all", title="Parent")
+async def parent_of_all(message: Message, context: Context) -> str:
+    found = await context.gather(
+        context.step(fail),
+        context.wait_for("parcel", timeout=0.001),
+        context.run("t_child", "fail"),
+        context.step(work, "a"),
+        return_exceptions=True,
+    )
+    return " ".join(one if isinstance(one, str) else type(one).__name__ for one in found)
+
+
+async def test_failures_among_gathered_calls_stand_in_their_places() -> None:
+    async with Hosting("t_parent_of_all", beside=("t_child",), replay_everywhere=True) as hosted:
+        run = await hosted.send("go")
+        assert await run.result() == "StepFailed NothingCame ChildFailed A"
+
+
 async def test_a_failure_among_gathered_calls_waits_for_the_others() -> None:
     async with hosting() as hosted:
         run = await hosted.send("leave")

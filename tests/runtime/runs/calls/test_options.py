@@ -88,7 +88,7 @@ async def test_a_partial_has_the_functions_arguments_and_what_is_beside_it_is_th
     assert shown == ["Ticket", "Ticket", "Written"]
 
 
-@pytest.mark.parametrize("option", ["title", "name", "timeout", "reasoning", "show"])
+@pytest.mark.parametrize("option", ["title", "name", "retry", "timeout", "reasoning", "show"])
 async def test_a_streams_arguments_are_not_eaten_either(option: str) -> None:
     async def agent(context: Context) -> str:
         chosen: dict[str, Any] = {option: "high"}
