@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -20,8 +21,8 @@ from chat_app.page.common import back_to, or_404, person_of, personal, site_cont
 from chat_app.page.conversation_page import Page, Wanted, edited_message, read_page, read_text
 from chat_app.page.given import forms
 from chat_app.page.given.views import is_script, refusal
-from chat_app.page.look.language import read
 from chat_app.page.look.script_texts import WORDS
+from chat_app.page.page_threads import make
 from chat_app.page.sidebar import export as exporting
 from chat_app.page.sidebar.entries import deleted, newest, sidebar
 from chat_app.protocol.parsing import STATUS
@@ -111,7 +112,7 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
         context = _context(page) | {"username": person.username}
         return HttpResponse(render_to_string("chat_app/part.html", context, request))
 
-    return await read(render)
+    return await make(render, reader=person.id)
 
 
 @personal("GET")
@@ -119,7 +120,8 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
 async def text(request: HttpRequest, conversation_id: str, run: UUID, first: int) -> HttpResponse:
     """An answer, from the sequence at which it began: its Markdown, to be copied."""
     person = await person_of(request)
-    found = await reads.read(read_text, person.id, conversation_id, run, first)
+    find = partial(read_text, person.id, conversation_id, run, first)
+    found = await make(find, reader=person.id)
     if found is None:
         raise Http404
     return HttpResponse(found, content_type="text/plain; charset=utf-8")
@@ -135,7 +137,7 @@ async def side(request: HttpRequest) -> HttpResponse:
         context = _side_context(request, person.id, request.GET.get("current", ""))
         return render_to_string("chat_app/parts/list.html", context, request)
 
-    return HttpResponse(await read(render))
+    return HttpResponse(await make(render, reader=person.id))
 
 
 @personal("POST")
@@ -293,7 +295,7 @@ async def _page(
         }
         return render_to_string("chat_app/page.html", context, request)
 
-    return HttpResponse(await read(render), status=status)
+    return HttpResponse(await make(render, reader=person.id), status=status)
 
 
 def _just_deleted(request: HttpRequest, owner: UserId) -> Conversation | None:

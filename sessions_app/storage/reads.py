@@ -6,7 +6,7 @@ a bounded pool of threads, each of which keeps its connection, serves the reads 
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from django.db import Error, connection
@@ -43,9 +43,12 @@ def _give_up_broken() -> None:
 
 def begin(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
     """Begin to run a function that reads in one of the threads."""
-    return asyncio.get_running_loop().run_in_executor(
-        _executor, _read, lambda: function(*args, **kwargs)
-    )
+    return begin_in(_executor, lambda: function(*args, **kwargs))
+
+
+def begin_in(threads: Executor, function: Callable[[], T]) -> asyncio.Future[T]:
+    """Begin to run a function that reads in one of other threads, where it may take its time."""
+    return asyncio.get_running_loop().run_in_executor(threads, _read, function)
 
 
 async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

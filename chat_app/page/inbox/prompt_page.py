@@ -17,6 +17,7 @@ from chat_app.page.texts.markdown import render
 from sessions_app.conversations.outcome_texts import via_words
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import UserId
+from sessions_app.settings import RuntimeSettings
 
 SHOWN = 100  # of what happened, the newest
 
@@ -89,7 +90,7 @@ def _shared(run: Said) -> Shared:
         message=run["message"],
         files=", ".join(file["name"] for file in run["files"]),
         at=datetime.fromisoformat(run["created_at"]),
-        said=render("\n\n".join(map(in_words, run["said"]))),
+        said=render("\n\n".join(map(in_words, run["said"]))[: RuntimeSettings.load().MAX_SHOWN]),
     )
 
 

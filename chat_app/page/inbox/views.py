@@ -19,8 +19,8 @@ from chat_app.page.given import forms
 from chat_app.page.given.views import is_script, refusal
 from chat_app.page.inbox.entries import find_alike, make_entries
 from chat_app.page.inbox.prompt_page import read_prompt
-from chat_app.page.look.language import read
 from chat_app.page.look.script_texts import INBOX, WORDS
+from chat_app.page.page_threads import make
 from chat_app.protocol.parsing import STATUS
 from sessions_app.conversations import answers
 from sessions_app.conversations.access import audit
@@ -70,7 +70,7 @@ async def show(request: HttpRequest) -> HttpResponse:
         html = render_to_string("chat_app/inbox/inbox.html", context, request)
         return html, [one.pk for one in listed.prompts]
 
-    html, seen = await read(render)
+    html, seen = await make(render, reader=person.id)
     await audit.shown(seen, by=person, via="inbox")
     return HttpResponse(html)
 
@@ -102,7 +102,7 @@ async def _prompt_page(
         context["here"] = resolve_url("chat:prompt", interaction)
         return render_to_string("chat_app/inbox/prompt.html", context, request)
 
-    html = await read(render)
+    html = await make(render, reader=person.id)
     await audit.shown([interaction], by=person, via="page")
     return HttpResponse(html, status=status)
 
@@ -204,7 +204,7 @@ async def _named(person: Person, interaction: UUID, why: str) -> str:
         page = read_prompt(person.id, interaction)
         return page.entry.question[:80] if page else ""
 
-    text = await read(question)
+    text = await make(question, reader=person.id)
     return f"“{text}”: {why}" if text else why
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from chat_app.page.texts import work
 from chat_app.page.texts.code_blocks import REST
 
 # Characters of a block; one that is longer is cut. Browsers lay out a block as a whole.
@@ -43,9 +44,12 @@ def cut(text: str, inside: str = "") -> Cut:
     head = opening(inside, text)
     whole = head + text
     lines = [0, *(end.end() for end in _LINE_END.finditer(whole))]
-    env: dict[str, Any] = {}
-    # The last line may yet become anything: the one above it decides nothing either.
-    tokens = _parser.parse(whole[: lines[-1]], env)
+    env: dict[str, Any] = {"work": work.current()}
+    try:
+        # The last line may yet become anything: the one above it decides nothing either.
+        tokens = _parser.parse(whole[: lines[-1]], env)
+    except work.TooMuchWork:  # nor will its parts be rendered
+        tokens = []
     blocks = [(lines[token.map[0]], token) for token in tokens if token.level == 0 and token.map]
     blocks = blocks or [(0, Token("paragraph_open", "p", 1))]
     ends = [start for start, _ in blocks[1:]] + [len(whole)]
@@ -96,6 +100,7 @@ def _inside(block: Token) -> str:
 def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     parser.core.ruler.enableOnly(["normalize", "block"])
+    work.limit(parser)
     return parser
 
 

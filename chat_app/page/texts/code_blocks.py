@@ -3,21 +3,25 @@
 The colours are classes, for the style sheet; they are few, so that long code has few elements.
 """
 
-from collections.abc import Iterator
-from functools import cache, lru_cache
-from itertools import groupby
-from operator import itemgetter
-from typing import Any
+import sys
+import threading
+from functools import lru_cache
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from subprocess import Popen
 
 from django.utils.html import escape
-from pygments.lexers import get_all_lexers, get_lexer_by_name
-from pygments.token import Comment, Generic, Keyword, Name, Number, Operator, String, Token
+from pygments.lexers import get_all_lexers
+
+from chat_app.page.texts import painter, work
 
 # Stands in the first line of code whose beginning is in a part above.
 REST = "(continued)"
 
-# By the names that Pygments has for them. Not all that it knows: its patterns are to be quick with
-# any text, and so only those are used that many people use.
+# Seconds until a process that colours code and does not answer is replaced.
+PATIENCE = 10.0
+
+# By the names that Pygments has for them. Not all that it knows: only those that many people use.
 LANGUAGES = {
     *("Bash", "Bash Session", "C", "C#", "C++", "CSS", "Dart", "Diff", "Django/Jinja", "Docker"),
     *("Elixir", "Go", "GraphQL", "HTML", "HTTP", "Haskell", "INI", "JSON", "JSX", "Java"),
@@ -31,27 +35,6 @@ _ALIASES = {
     if name in LANGUAGES
     for alias in aliases
 }
-# The first that a token belongs to decides.
-_CLASSES = {
-    Comment: "code-comment",
-    Generic.Inserted: "code-added",
-    Generic.Deleted: "code-removed",
-    Generic.Heading: "code-comment",
-    Generic.Subheading: "code-comment",
-    Generic.Prompt: "code-comment",
-    Keyword: "code-keyword",
-    Operator.Word: "code-keyword",
-    Name.Tag: "code-keyword",
-    Name.Attribute: "code-name",
-    Name.Builtin: "code-name",
-    Name.Class: "code-name",
-    Name.Decorator: "code-name",
-    Name.Function: "code-name",
-    Number: "code-number",
-    String: "code-string",
-    Token: "",
-}
-CLASSES = {*_CLASSES.values()} - {""}
 
 
 def figure(code: str, info: str, *, is_coloured: bool, is_whole: bool) -> str:
@@ -63,7 +46,7 @@ def figure(code: str, info: str, *, is_coloured: bool, is_whole: bool) -> str:
     words = info.split()
     word = words[0] if words else ""
     language, name = _ALIASES.get(word.lower(), ("", word))
-    html = _coloured(language, code) if language and is_coloured else escape(code)
+    html = (language and is_coloured and _in_colours(language, code)) or escape(code)
     button = "<button></button>" if is_whole else ""
     begin = f"<figure><figcaption>{escape(name)}{button}</figcaption>"
     if words[-1:] == [REST]:
@@ -71,21 +54,64 @@ def figure(code: str, info: str, *, is_coloured: bool, is_whole: bool) -> str:
     return f"{begin}<pre><code>{html}</code></pre></figure>\n"
 
 
+def _in_colours(language: str, code: str) -> str | None:
+    """HTML of the code; None where it is too much work, or the page has had too much of it."""
+    page = work.current()
+    if not page.may_colour:
+        return None
+    try:
+        html, seconds = _painted(language, code)
+    except OSError:  # without colours it can be read as well
+        return None
+    page.coloured(seconds)
+    return html
+
+
 @lru_cache(maxsize=128)
-def _coloured(language: str, code: str) -> str:
-    """Several tabs, and each reload, show the same code."""
-    classes = groupby(_pieces(language, code), key=itemgetter(0))
-    runs = ((each, escape("".join(text for _, text in pieces))) for each, pieces in classes)
-    return "".join(f'<span class="{each}">{text}</span>' if each else text for each, text in runs)
+def _painted(language: str, code: str) -> tuple[str | None, float]:
+    """HTML of the code, None where that takes too long, and the seconds that it took.
+
+    Several tabs, and each reload, show the same code.
+    """
+    return _painter.paint(language, code)
 
 
-def _pieces(language: str, code: str) -> Iterator[tuple[str, str]]:
-    """The code in pieces, each with its class."""
-    lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    for token, text in lexer.get_tokens(code):
-        yield _class(token), text
+class _Painter:
+    """The process that colours code: started when it is needed first, and when it has failed."""
+
+    def __init__(self) -> None:
+        self._started: tuple[Popen[bytes], Connection] | None = None
+        self._lock = threading.Lock()
+
+    def paint(self, language: str, code: str) -> tuple[str | None, float]:
+        """Have the code coloured. Blocks: call it in a thread.
+
+        Raises:
+            OSError: there is no such process, or it does not answer.
+        """
+        with self._lock:
+            self._started = self._started or _start()
+            process, connection = self._started
+            try:
+                connection.send((language, code))
+                if not connection.poll(PATIENCE):
+                    raise TimeoutError
+                html, seconds = connection.recv()
+            except (OSError, EOFError) as error:
+                self._started = None
+                connection.close()
+                process.kill()
+                process.wait()
+                raise BrokenPipeError from error
+        return html, seconds
 
 
-@cache
-def _class(token: Any) -> str:
-    return next(name for kind, name in _CLASSES.items() if token in kind)
+def _start() -> "tuple[Popen[bytes], Connection]":
+    ours, theirs = Pipe()
+    # Not with its folder as a place of modules: one here is called `markdown`.
+    command = [sys.executable, "-P", painter.__file__, str(theirs.fileno())]
+    with theirs:
+        return Popen(command, pass_fds=[theirs.fileno()]), ours  # noqa: S603 - our own program
+
+
+_painter = _Painter()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import nh3
-from django.utils.html import escape
+from django.utils.html import escape, linebreaks
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from markdown_it import MarkdownIt
@@ -16,7 +16,8 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
-from chat_app.page.texts import code_blocks
+from chat_app.page.texts import painter, work
+from chat_app.page.texts.code_blocks import figure
 
 SCHEMES = ("http", "https", "mailto")
 TAGS = {
@@ -26,7 +27,7 @@ TAGS = {
 }
 ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "th": {"align"}, "td": {"align"}}
 # Nothing else of the page's styles can be used.
-CLASSES = {"span": {"task", "done", *code_blocks.CLASSES}, "figure": {"rest"}, "li": {"task-item"}}
+CLASSES = {"span": {"task", "done", *painter.CLASSES}, "figure": {"rest"}, "li": {"task-item"}}
 # Set on each: what can be wider than the page scrolls by itself, and so has to be reached by
 # keyboard; what has its marks or columns at one side has them where its script begins.
 ADDED = {
@@ -47,15 +48,20 @@ def render(
     """The Markdown as safe HTML. Images become links: loading one would tell its host who reads.
 
     `references` are links that are defined elsewhere. `is_coloured`: its code has colours.
-    `is_whole`: no more comes.
+    `is_whole`: no more comes. A text that is too much work is shown as it was written.
     """
     env = {
         "references": dict(references or {}),
         "is_coloured": is_coloured and is_whole,
         "is_whole": is_whole,
+        "work": work.current(),
     }
-    html = nh3.clean(
-        _parser.render(text, env),
+    try:
+        html = _parser.render(text, env)
+    except work.TooMuchWork:
+        html = linebreaks(text, autoescape=True)
+    cleaned = nh3.clean(
+        html,
         tags=TAGS,
         attributes=ATTRIBUTES,
         allowed_classes=CLASSES,
@@ -67,7 +73,7 @@ def render(
             "button": {"type": "button", "aria-label": gettext("Copy the code")},
         },
     )
-    return mark_safe(html)  # noqa: S308 - cleaned by the allow-list above
+    return mark_safe(cleaned)  # noqa: S308 - by the allow-list above
 
 
 def _is_safe_link(url: str) -> bool:
@@ -96,7 +102,7 @@ def _code(
     env: MutableMapping[str, Any],
 ) -> str:
     token = tokens[index]
-    return code_blocks.figure(
+    return figure(
         token.content, token.info, is_coloured=env["is_coloured"], is_whole=env["is_whole"]
     )
 
@@ -129,6 +135,7 @@ def _show_tasks(state: StateCore) -> None:
 
 def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    work.limit(parser)
     parser.validateLink = _is_safe_link  # type: ignore[method-assign] # the documented way
     parser.core.ruler.push("adapt", _adapt)
     parser.core.ruler.push("tasks", _show_tasks)

@@ -1,0 +1,83 @@
+"""How much work the texts of one page may be: what is beyond is shown as it was written.
+
+With some texts the work grows with the square of their length.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_inline import StateInline
+
+# Of processor time. A megabyte of what people write takes about one second, a page is mostly less.
+SECONDS = 2.0
+COLOURING = 1.0  # of the process beside the server
+
+
+# What a rule of the parser can be ended by at each of its lines: all that goes over lines.
+_ENDED = ["paragraph", "reference", "blockquote", "list"]
+
+
+class TooMuchWork(Exception):
+    """The time for Markdown is over."""
+
+
+class Work:
+    """What is left for the texts of a page, which are rendered in one thread."""
+
+    def __init__(self) -> None:
+        self._end = time.thread_time() + SECONDS
+        self._colouring = COLOURING
+
+    def look(self) -> None:
+        """Raise TooMuchWork once the time is over."""
+        if time.thread_time() > self._end:
+            raise TooMuchWork
+
+    @property
+    def may_colour(self) -> bool:
+        """Whether there is time left to colour code."""
+        return self._colouring > 0
+
+    def coloured(self, seconds: float) -> None:
+        """Code was coloured, and took so long."""
+        self._colouring -= seconds
+
+
+_of_page: ContextVar[Work] = ContextVar("work")
+
+
+def current() -> Work:
+    """The work of the page that is being made; of a text by itself, where none is."""
+    return _of_page.get(None) or Work()
+
+
+@contextmanager
+def of_page() -> Iterator[None]:
+    """Let all texts that are rendered meanwhile share one limit."""
+    token = _of_page.set(Work())
+    try:
+        yield
+    finally:
+        _of_page.reset(token)
+
+
+def limit(parser: MarkdownIt) -> None:
+    """Have the parser look at the clock again and again, and raise TooMuchWork: before each thing
+    that it tries. Its `env` has the `work`.
+    """
+    parser.block.ruler.before("table", "work", _look_in_block, {"alt": _ENDED})
+    parser.inline.ruler.before("text", "work", _look_in_line)
+
+
+def _look_in_block(state: StateBlock, *_: object) -> bool:
+    state.env["work"].look()
+    return False
+
+
+def _look_in_line(state: StateInline, _: object) -> bool:
+    state.env["work"].look()
+    return False

@@ -1,0 +1,81 @@
+"""What costs too much to show is shown as it was written, soon."""
+
+import time
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from chat_app.page.texts import code_blocks, painter, work
+from chat_app.page.texts.blocks import LONGEST
+from chat_app.page.texts.code_blocks import LANGUAGES
+from chat_app.page.texts.markdown import render
+from chat_app.page.transcript import TextSegment
+from sessions_app.storage.run_text import Piece
+
+pytestmark = pytest.mark.formless
+
+PYTHON = "```python\nvalue = {}\n```\n"
+# The second holds up a single pattern of the lexer for seconds.
+ENDLESS = {"c": "\n" * LONGEST, "cpp": f"__a\n{chr(13) * LONGEST}|-", "terraform": "<<a\n" * 2000}
+# Of which some lexer takes seconds for a whole block.
+HOSTILE = ("\n", "a", "a\n", "//", "a a ", '"', "(", "\\")
+WIDE = "|a" * 500 + "|\n" + "|-" * 500 + "|\n" + "|\n" * 3000
+
+
+@pytest.mark.parametrize("language", ENDLESS)
+def test_code_that_takes_too_long_has_no_colours(language: str) -> None:
+    html, seconds = code_blocks._painter.paint(language, ENDLESS[language])
+    assert html is None
+    assert seconds < 3 * painter.SECONDS
+    assert 'class="code-number">1<' in render(PYTHON.format(1))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("alias", sorted({alias for alias, _ in code_blocks._ALIASES.values()}))
+def test_no_code_of_any_language_takes_longer_than_its_limit(alias: str) -> None:
+    for piece in HOSTILE:
+        text = (piece * LONGEST)[:LONGEST]
+        _, seconds = code_blocks._painter.paint(alias, text)
+        assert seconds < 3 * painter.SECONDS, piece
+
+
+def test_the_process_that_colours_is_replaced_when_it_has_died() -> None:
+    assert 'class="code-number">2<' in render(PYTHON.format(2))
+    assert code_blocks._painter._started
+    process, _ = code_blocks._painter._started
+    process.kill()
+    process.wait()
+    assert "value = 3" in render(PYTHON.format(3))
+    assert 'class="code-number">3<' in render(PYTHON.format(3))
+
+
+def test_the_code_of_a_page_has_colours_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "COLOURING", painter.SECONDS / 2)
+    costly = f"```c\n{ENDLESS['c']}\n```\n"
+    with work.of_page():
+        before, _, after = (render(text) for text in (PYTHON.format(4), costly, PYTHON.format(5)))
+    assert "code-number" in before
+    assert "value = 5" in after
+
+
+def test_markdown_that_takes_too_long_is_shown_as_it_was_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(work, "SECONDS", 0.1)
+    with work.of_page():
+        began = time.thread_time()
+        shown = segment(WIDE * 4 + "*the end* <b>").shown
+        assert time.thread_time() - began < 2  # without a limit it is ten seconds
+        assert "*the end* &lt;b&gt;" in "".join([*shown.above, *shown.last])
+        assert render("*beyond*") == "<p>*beyond*</p>"
+    assert render("*another page*") == "<p><em>another page</em></p>\n"
+
+
+def segment(text: str) -> TextSegment:
+    pieces = [Piece(1, text)]
+    return TextSegment(first=1, last=1, run=uuid4(), at=datetime.now(UTC), pieces=pieces)
+
+
+def test_all_languages_that_are_offered_are_known() -> None:
+    assert len({name for _, name in code_blocks._ALIASES.values()}) == len(LANGUAGES)
