@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.signals import user_login_failed
@@ -17,13 +18,27 @@ from chat_app.identity.connection import address_of
 from chat_app.identity.errors import BadCredentials
 from chat_app.identity.identities import Identity
 from chat_app.identity.jwt_tokens import jwt_identity
-from chat_app.identity.rates import Rate, rate_limits
+from chat_app.identity.rates import Rate, Reservation, rate_limits
 from chat_app.protocol.client_messages import ApiKeyLogin, BasicLogin, JwtLogin, Login
 from sessions_app.errors import TooMany
 
 # Hashing a password is slow on purpose. One thread: guesses wait for each other, and leave the
 # rest of the machine to everybody else.
 _hashing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="password")
+
+
+class _Try(NamedTuple):
+    tries: list[tuple[Rate, str]]
+    reservation: Reservation
+
+    def is_of(self, tries: list[tuple[Rate, str]]) -> bool:
+        """Whether it is one of these, and goes on."""
+        return self.tries == tries and self.reservation.give_back.alive
+
+
+# The try that goes on here, which counts as a wrong one. Django tells of failures only: what is not
+# one is given back when the next one begins here, or with the request's context.
+_trying: ContextVar[_Try | None] = ContextVar("trying", default=None)
 # Where a request keeps why its password was not looked at.
 REFUSED = "refused_sign_in"
 
@@ -64,11 +79,12 @@ async def _password_identity(login: BasicLogin, request: HttpRequest) -> Identit
 
 
 def _authenticate(login: BasicLogin, request: HttpRequest) -> Any:
-    _check_tries(request, login.username)  # whatever backends the project has
+    _begin_try(request, login.username)  # whatever backends the project has
     try:
         password = login.password.get_secret_value()
         return authenticate(request, username=login.username, password=password)
     finally:
+        _trying.set(None)
         connection.close()
 
 
@@ -95,7 +111,7 @@ class PasswordThrottle:
         if username is None or password is None:
             return
         try:
-            _check_tries(request, username)
+            _begin_try(request, username)
         except TooMany as error:
             raise PermissionDenied from error
 
@@ -119,7 +135,11 @@ def _failed(credentials: dict[str, Any], request: HttpRequest | None = None, **_
     refused = refused_sign_in(request) if request is not None else None
     audit.failed(request, username, str(refused) if refused else "wrong")
     if refused is None and username is not None and "password" in credentials:
-        rate_limits.count(*_tries(request, username))
+        tries, under_way = _tries(request, username), _trying.get()
+        if under_way is not None and under_way.is_of(tries):
+            under_way.reservation.keep()
+        else:
+            rate_limits.count(*tries)
 
 
 def _name_in(credentials: Mapping[str, Any]) -> str | None:
@@ -127,10 +147,15 @@ def _name_in(credentials: Mapping[str, Any]) -> str | None:
     return credentials.get("username") or credentials.get(get_user_model().USERNAME_FIELD)
 
 
-def _check_tries(request: HttpRequest | None, username: str) -> None:
-    """Raises TooMany, and leaves it with the request."""
+def _begin_try(request: HttpRequest | None, username: str) -> None:
+    """Count a try before its password is looked at, which takes a while: also those who come
+    meanwhile are to find it counted. Raises TooMany, and leaves it with the request.
+    """
+    tries, under_way = _tries(request, username), _trying.get()
+    if under_way is not None and under_way.is_of(tries):
+        return
     try:
-        rate_limits.check(*_tries(request, username))
+        _trying.set(_Try(tries, rate_limits.reserve(*tries)))
     except TooMany as error:
         if request is not None:
             setattr(request, REFUSED, error)

@@ -4,12 +4,13 @@ Who asks: the ways in (passwords, guests), messages by all doors, the HTTP inter
 """
 
 from chat_app.identity.rates.at_once import Place, take_socket_from, take_socket_of, take_stream
-from chat_app.identity.rates.rate_limits import Rate, rate_limits
+from chat_app.identity.rates.rate_limits import Rate, Reservation, rate_limits
 from chat_app.identity.rates.submission import submit
 
 __all__ = [
     "Place",
     "Rate",
+    "Reservation",
     "rate_limits",
     "submit",
     "take_socket_from",

@@ -7,6 +7,7 @@ other processes comes back as a refusal of the next ones. Without Redis each pro
 import math
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from hashlib import sha256
@@ -65,7 +66,8 @@ class RateLimits:
     def __init__(self) -> None:
         # When each would be as good as new: all that is kept of a bucket.
         self._full_at: dict[tuple[Rate, str], float] = {}
-        self._lock = threading.Lock()
+        # What is collected as garbage may be so while this thread has the lock.
+        self._lock = threading.RLock()
         self._most = MOST
 
     def check(self, *of: tuple[Rate, object]) -> None:
@@ -82,13 +84,32 @@ class RateLimits:
         Raises:
             TooMany: as `check`.
         """
+        self.reserve(*of).keep()
+
+    def reserve(self, *of: tuple[Rate, object]) -> "Reservation":
+        """Count one for all of these, or for none, until it is known whether they are to be.
+
+        Raises:
+            TooMany: as `check`.
+        """
         limited = _limited(of)
-        self._check(limited)
-        self._count(limited)
+        with self._lock:  # whoever comes at the same time finds it counted
+            self._check(limited)
+            self._count(limited)
+        return Reservation(self, limited)
 
     def count(self, *of: tuple[Rate, object]) -> None:
         """Count one for all of these, which was done whatever is left."""
-        self._count(_limited(of))
+        limited = _limited(of)
+        self._count(limited)
+        _tell(limited)
+
+    def give_back(self, limited: list[Limited]) -> None:
+        """Count one less for all of these."""
+        with self._lock:
+            for rate, key, per in limited:
+                if (rate, key) in self._full_at:
+                    self._full_at[rate, key] -= per.seconds / per.amount
 
     def refuse(self, rate: Rate, key: str, seconds: float) -> None:
         """Let nothing through for so long: other processes have."""
@@ -111,14 +132,11 @@ class RateLimits:
 
     def _count(self, limited: list[Limited]) -> None:
         now = time.monotonic()
-        tell = _shared()
         with self._lock:
             for rate, key, per in limited:
                 before = max(now, self._full_at.get((rate, key), now))
                 after = min(before + per.seconds / per.amount, now + per.seconds)
                 self._full_at[rate, key] = max(before, after)
-                if tell is not None:
-                    tell(rate, key, per)
             self._forget(now)
 
     def _wait(self, rate: Rate, key: str, per: PerTime) -> float:
@@ -130,6 +148,28 @@ class RateLimits:
         if len(self._full_at) > self._most:
             self._full_at = {key: at for key, at in self._full_at.items() if at > now}
             self._most = max(MOST, 2 * len(self._full_at))
+
+
+class Reservation:
+    """One of each that counts already. It is given back, at the latest when nobody has it any more,
+    unless it is kept.
+    """
+
+    def __init__(self, limits: RateLimits, limited: list[Limited]) -> None:
+        self._limited = limited
+        self.give_back = weakref.finalize(self, limits.give_back, limited)
+        self.give_back.atexit = False
+
+    def keep(self) -> None:
+        """Count it for good, also for the other processes."""
+        if self.give_back.detach() is not None:
+            _tell(self._limited)
+
+
+def _tell(limited: list[Limited]) -> None:
+    if (count := _shared()) is not None:
+        for one in limited:
+            count(*one)
 
 
 def _limited(of: Iterable[tuple[Rate, object]]) -> list[Limited]:

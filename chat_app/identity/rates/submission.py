@@ -1,7 +1,9 @@
 """Messages, within the rates of their user and of the address that they come from."""
 
+from contextlib import AsyncExitStack
+
 from chat_app.identity.rates.rate_limits import Rate, rate_limits
-from chat_app.identity.rates.unfinished import check_unfinished
+from chat_app.identity.rates.unfinished import another_run
 from sessions_app.conversations import messages
 from sessions_app.conversations.messages import IncomingMessage, SubmittedMessage
 from sessions_app.errors import TooMany
@@ -25,19 +27,25 @@ async def submit(
     async def known() -> tuple[bool, bool]:
         return await reads.read(messages.known, owner, conversation_id, message.message_id)
 
-    try:
-        rate_limits.take((Rate.MESSAGES_USER, owner), (Rate.MESSAGES_ADDRESS, address))
-        await check_unfinished(owner)
-    except TooMany:
-        if not (await known())[1]:
-            raise
-    new = (Rate.CONVERSATIONS_USER, owner), (Rate.CONVERSATIONS_ADDRESS, address)
-    try:
-        rate_limits.check(*new)
-    except TooMany:
-        if not (await known())[0]:
-            raise
-    submitted = await messages.submit(owner=owner, conversation_id=conversation_id, message=message)
-    if submitted.sequence == 1 and not submitted.duplicate:
-        rate_limits.count(*new)
-    return submitted
+    async with AsyncExitStack() as begun:
+        try:
+            rate_limits.take((Rate.MESSAGES_USER, owner), (Rate.MESSAGES_ADDRESS, address))
+            await begun.enter_async_context(another_run(owner))
+        except TooMany:
+            if not (await known())[1]:
+                raise
+        new = None
+        try:
+            new = rate_limits.reserve(
+                (Rate.CONVERSATIONS_USER, owner), (Rate.CONVERSATIONS_ADDRESS, address)
+            )
+            begun.callback(new.give_back)
+        except TooMany:
+            if not (await known())[0]:
+                raise
+        submitted = await messages.submit(
+            owner=owner, conversation_id=conversation_id, message=message
+        )
+        if new is not None and submitted.sequence == 1 and not submitted.duplicate:
+            new.keep()
+        return submitted

@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy as _
 
 from sessions_app.errors import Invalid, StorageUnavailable
 from sessions_app.models import AttachedFile, Attachment
-from sessions_app.models.people import UserId
+from sessions_app.models.people import UserId, users
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import sql
 from sessions_app.storage.storable import check_storable
@@ -219,6 +219,8 @@ def _check(name: str, size: int) -> None:
 
 
 def _begin(tx: Transaction, row: Attachment) -> None:
+    # Where several processes write: one after the other.
+    users().select_for_update(no_key=True).get(pk=row.owner_id)
     unsent = Attachment.objects.filter(UNSENT, owner_id=row.owner_id)
     if unsent.count() >= MOST_UNSENT:
         raise Invalid(

@@ -3,20 +3,27 @@ else.
 """
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection, transaction
 from django.test import AsyncClient
 from django.urls import reverse
+from django.utils import timezone
 
+from sessions_app.conversations.given import attachments
+from sessions_app.errors import Invalid
 from sessions_app.models import Attachment, Run
+from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting
+from tests.support.hosting import Hosting, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 # It would run, were it opened as a page of this site.
@@ -275,6 +282,41 @@ async def test_too_many_are_refused(
     assert (status, said["error"][:24]) == (422, "2 of your files are uplo")
     set_hitl(settings, MAX_FILES=0)
     assert (await upload(browser))[1]["error"] == "No files are taken here."
+
+
+@pytest.mark.cluster_only("one process writes one after the other")
+def test_uploads_to_several_processes_count_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attachments, "MOST_UNSENT", 1)
+    ann = make_user("ann")
+    second_is_done = threading.Event()
+
+    def begin(then: Callable[[], object]) -> str:
+        row = Attachment(
+            owner=ann, conversation_name="c", name="a.csv", size=1, created_at=timezone.now()
+        )
+        try:
+            with transaction.atomic():
+                attachments._begin(Transaction(), row)
+                then()
+        except Invalid as refused:
+            return str(refused)
+        finally:
+            connection.close()
+        return "kept"
+
+    with ThreadPoolExecutor() as threads:
+        begun = threading.Event()
+
+        def hold() -> None:
+            begun.set()
+            second_is_done.wait(0.5)
+
+        first = threads.submit(begin, hold)
+        begun.wait(10)
+        second = threads.submit(begin, lambda: None)
+        second.add_done_callback(lambda _: second_is_done.set())
+        assert first.result() == "kept"
+        assert "uploaded and not sent" in second.result()
 
 
 async def test_a_disk_that_takes_nothing_is_said(

@@ -1,7 +1,7 @@
 """Messages, conversations, requests and guests by user and by address, at every door."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +11,10 @@ from django.test import AsyncClient
 from django.urls import reverse
 from pytest_django import Settings
 
-from chat_app.identity.rates import rate_limits
+from chat_app.identity.rates import rate_limits, submit
+from chat_app.identity.rates.unfinished import OFTEN
+from sessions_app.conversations.messages import IncomingMessage
+from sessions_app.errors import TooMany
 from sessions_app.models import Conversation, Run
 from tests.support.hitl import set_hitl
 from tests.wire.local_socket import LocalSocket
@@ -106,6 +109,50 @@ async def test_new_conversations_are_limited_and_old_ones_go_on(
     assert "Too many new conversations." in refused.content.decode()
     assert (await send(page, "c0")).status_code == 303
     assert await Conversation.objects.acount() == 2
+
+
+async def say(user: User, name: str) -> Any:
+    """Send a message as the page, the socket and the HTTP interface do."""
+    message = IncomingMessage(uuid4().hex, "Hello")
+    return await submit(owner=user.pk, address="", conversation_id=name, message=message)
+
+
+def refusals(sent: Sequence[Any]) -> int:
+    assert all(isinstance(one, TooMany) for one in sent if isinstance(one, Exception))
+    return sum(isinstance(one, TooMany) for one in sent)
+
+
+async def test_new_conversations_that_begin_at_the_same_time_count_each_other(
+    settings: Settings, user: User
+) -> None:
+    set_hitl(settings, RATE_CONVERSATIONS_USER="5/hour")
+    await say(user, "old")
+    sent = await asyncio.gather(
+        *(say(user, f"c{number}") for number in range(20)), return_exceptions=True
+    )
+    assert refusals(sent) == 16
+    assert await Conversation.objects.acount() == 5
+
+
+async def test_messages_of_conversations_that_are_there_count_as_no_new_one(
+    settings: Settings, user: User
+) -> None:
+    set_hitl(settings, RATE_CONVERSATIONS_USER="2/hour")
+    await say(user, "c0")
+    await asyncio.gather(*(say(user, "c0") for _ in range(5)))
+    await say(user, "c1")
+    assert refusals(await asyncio.gather(say(user, "c2"), return_exceptions=True)) == 1
+
+
+async def test_runs_that_begin_at_the_same_time_count_each_other(
+    settings: Settings, user: User
+) -> None:
+    set_hitl(settings, RUNS_PER_USER=OFTEN + 1)
+    for number in range(OFTEN):  # so many are not looked for
+        await say(user, f"{number}")
+    sent = await asyncio.gather(*(say(user, "c") for _ in range(20)), return_exceptions=True)
+    assert refusals(sent) == 19
+    assert await messages() == OFTEN + 1
 
 
 async def test_a_request_over_http_is_told_when_to_come_back(

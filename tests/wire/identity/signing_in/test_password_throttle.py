@@ -1,19 +1,24 @@
 """Wrong passwords: counted by user and by address at every door, and told when to come back."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth import authenticate
+from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.models import AnonymousUser, User
-from django.test import AsyncClient
+from django.test import AsyncClient, RequestFactory
 from django.urls import reverse
 from pytest_django import Settings
 from structlog.testing import capture_logs
 
 from chat_app.identity.rates import rate_limits
+from chat_app.identity.sign_in import refused_sign_in
 from tests.support.hitl import set_hitl
+from tests.support.hosting import until_true
 from tests.wire.identity.tokens import SECRET, token
 from tests.wire.local_socket import LocalSocket
 
@@ -74,6 +79,44 @@ async def test_the_page_says_when_to_come_back_and_keeps_the_name(user: User) ->
     assert "Too many wrong passwords. Try again in 20 minutes." in html
     assert f'value="{user.username}"' in html
     assert "right" not in html
+
+
+class Waits(BaseBackend):
+    """Looks at passwords for as long as hashing may take: until all have come."""
+
+    looks = 0
+    refused = 0
+    all_have_come = threading.Event()
+
+    def authenticate(self, request: Any, **credentials: Any) -> None:
+        Waits.looks += 1
+        Waits.all_have_come.wait(30)
+
+
+@pytest.mark.usefixtures("three")
+async def test_those_who_guess_at_the_same_time_count_each_other(
+    settings: Settings, name: str, rf: RequestFactory
+) -> None:
+    settings.AUTHENTICATION_BACKENDS = [
+        "chat_app.identity.sign_in.PasswordThrottle",
+        f"{__name__}.Waits",
+    ]
+    Waits.looks = Waits.refused = 0
+    Waits.all_have_come.clear()
+
+    def guess(number: int) -> None:
+        request = rf.post(SIGN_IN)
+        authenticate(request, username=name, password=f"wrong {number}")
+        Waits.refused += refused_sign_in(request) is not None
+
+    guesses = [threading.Thread(target=guess, args=[number]) for number in range(12)]
+    for one in guesses:
+        one.start()
+    await until_true(lambda: Waits.looks + Waits.refused == 12)
+    Waits.all_have_come.set()
+    for one in guesses:
+        await asyncio.to_thread(one.join)
+    assert (Waits.looks, Waits.refused) == (3, 9)
 
 
 @pytest.mark.usefixtures("three")
