@@ -31,7 +31,16 @@ class Person:
 
     @classmethod
     def of(cls, user: AbstractBaseUser) -> "Person":
-        """The person behind Django's user, of whatever model."""
+        """Return the person behind Django's user, of whatever model.
+
+        Raises:
+            TypeError: it is no user.
+        """
+        if not isinstance(user, AbstractBaseUser):
+            raise TypeError(
+                f"This takes a user, such as User.objects.get(username=…), and no "
+                f"{type(user).__name__}: {user!r}."
+            )
         full_name = getattr(user, "get_full_name", str)
         email = getattr(user, user.get_email_field_name(), "")
         return cls(user.pk, str(user.get_username()), full_name(), email or "")

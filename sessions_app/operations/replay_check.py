@@ -45,6 +45,8 @@ async def check_waiting_runs() -> None:
     a builder are left to `manage.py check_replay`, as that would have to be built.
     """
     after, counts = UUID(int=0), {"replayed": 0, "stopped": 0}
+    # By what is wrong with it, the first run that has it: one cause may stop many.
+    first: dict[str, UUID] = {}
     while runs := await reads.read(_waiting, after):
         after = max(runs)
         if await reads.read(_is_newer_one_up):
@@ -53,17 +55,24 @@ async def check_waiting_runs() -> None:
         async for found in replay_all(runs):
             counts["replayed"] += 1
             counts["stopped"] += bool(found.problem)
+            _log(found, first)
             await _store(found, runs[found.history.run])
             await asyncio.sleep(PAUSE * (time.monotonic() - began))
             began = time.monotonic()
     log.info("replay_check.done", **counts)
 
 
+def _log(found: Replay, first: dict[str, UUID]) -> None:
+    if found.problem:
+        run = found.history.run
+        same_as = first.setdefault(found.problem, run)
+        why = {"error": found.problem} if same_as == run else {"same_as": str(same_as)}
+        log.error("run.mismatch_waits", run=str(run), **why)
+
+
 async def _store(found: Replay, before: str) -> None:
     """`before` is what is stored: only this writes it."""
     run = found.history.run
-    if found.problem:
-        log.error("run.mismatch_waits", run=str(run), error=found.problem)
     if found.problem != before:
         await writer.write(partial(_write, run=run, problem=found.problem))
 

@@ -146,12 +146,12 @@ def resume(run: UUID, *, by: AbstractBaseUser) -> bool:
     Raises:
         NotFound: there is no such run.
     """
-    return writer.write_within(partial(resume_run, run_id=run, by=by.get_username()))
+    return writer.write_within(partial(resume_run, run_id=run, by=Person.of(by).username))
 
 
 async def aresume(run: UUID, *, by: AbstractBaseUser) -> bool:
     """See `resume`: from a coroutine, in a transaction of its own."""
-    return await writer.write(partial(resume_run, run_id=run, by=by.get_username()))
+    return await writer.write(partial(resume_run, run_id=run, by=Person.of(by).username))
 
 
 def fork(run: UUID, *, position: int, by: AbstractBaseUser, key: str | None = None) -> UUID:
@@ -184,7 +184,7 @@ async def afork(run: UUID, *, position: int, by: AbstractBaseUser, key: str | No
 def _fork(run: UUID, position: int, by: AbstractBaseUser, key: str | None) -> Work[UUID]:
     name = uuid4().hex if key is None else key
     _check_name("The key", name)
-    wanted = WantedFork(run, position, by.get_username(), name)
+    wanted = WantedFork(run, position, Person.of(by).username, name)
     return partial(fork_run, wanted=wanted)
 
 

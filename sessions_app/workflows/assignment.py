@@ -59,7 +59,7 @@ def assignees(to: To) -> list[Assignee]:
         ValueError: nobody is.
         TypeError: something is none of them.
     """
-    several = [to] if isinstance(to, One) else list(to)
+    several = [to] if isinstance(to, One | str) else list(to)
     found = list(dict.fromkeys(map(_assignee, several)))
     if not found:
         raise ValueError("to= names nobody")
@@ -76,6 +76,10 @@ def _assignee(one: Any) -> Assignee:
             return user(one.username)
         case AbstractBaseUser():
             return user(one.get_username())
+        case str():
+            raise TypeError(
+                f"to= takes no text: write to=group({one!r}) for a group, or to=user({one!r})"
+            )
     raise TypeError(f"to= takes user(…), group(…), permission(…), a user or a group; not {one!r}")
 
 

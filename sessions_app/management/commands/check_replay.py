@@ -10,6 +10,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from sessions_app.models import Run
 from sessions_app.sessions.replays import Replay, replay_all
 
+NEXT = "\n  "
+
 
 class Command(BaseCommand):
     """Exits with 1 if a run could not go on; differences without harm are none."""
@@ -43,15 +45,18 @@ class Command(BaseCommand):
 
     async def _replay(self, runs: list[UUID], *, differences: bool) -> Counter[str]:
         counts: Counter[str] = Counter()
+        stopped: dict[str, list[str]] = {}
         async for found in replay_all(runs):
             counts["replayed"] += 1
             counts["stopped"] += bool(found.problem)
             counts["different"] += bool(found.differences)
             if found.problem:
-                self.stdout.write(f"✗ {_named(found)}: {found.problem}")
+                stopped.setdefault(found.problem, []).append(_named(found))
             if differences:
                 for difference in found.differences:
                     self.stdout.write(f"~ {_named(found)}: {difference}")
+        for problem, named in stopped.items():  # one cause may stop many
+            self.stdout.write(f"✗ {f',{NEXT}'.join(named)}: {problem}")
         return counts
 
 

@@ -31,7 +31,7 @@ from sessions_app.workflows import (
     user,
     workflow,
 )
-from tests.support.hosting import Hosting, make_user
+from tests.support.hosting import Hosting, make_user, problem
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -262,6 +262,13 @@ async def test_it_escalates_once_also_if_two_look_and_the_claim_is_gone() -> Non
     ("prompt", "how", "why"),
     [
         (None, {"to": []}, "names nobody"),
+        (None, {"to": "managers"}, "to=group('managers') for a group, or to=user('managers')"),
+        (None, {"to": ["ann"]}, "or to=user('ann')"),
+        (
+            None,
+            {"to": user("ann"), "escalate": Escalation(60, "managers")},  # type: ignore[arg-type]  # the mistake
+            "to=group('managers')",
+        ),
         (None, {"four_eyes": True}, "need to="),
         (None, {"to": group("managers"), "votes": "all"}, "needs users by name"),
         (None, {"to": user("ann"), "votes": 2}, "votes=2 of 1 people"),
@@ -285,7 +292,7 @@ async def test_what_makes_no_sense_says_so(prompt: Any, how: dict[str, Any], why
         run = await hosting.submit()
         ended = await hosting.ended(run)
         assert ended.status == Run.Status.FAILED
-        assert why in str(ended.error)
+        assert why in problem(ended)["detail"]
 
 
 async def test_an_inbox_has_what_waits_for_a_person_the_first_due_first() -> None:

@@ -108,6 +108,19 @@ async def test_what_fits_is_said_and_nothing_is_done() -> None:
         assert executed == ["a", "a", "blue"]
 
 
+async def test_one_cause_is_said_once_however_many_runs_it_stops() -> None:
+    deploy(asks)
+    async with Hosting("t_deployed", park_after=0) as hosting:
+        waiting = [await hosting.submit(conversation=f"c{number}") for number in range(3)]
+        for run in waiting:
+            await hosting.prompts(run)
+        deploy(books_first)
+        _, printed = await command(hosting, "check_replay")
+        assert printed.count("no longer matches its journal") == 1
+        assert all(f"{run} (t_deployed 1, waiting)" in printed for run in waiting)
+        assert "3 runs replayed: 3 could not go on" in printed
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [

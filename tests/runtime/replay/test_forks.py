@@ -102,6 +102,18 @@ async def test_what_was_done_before_the_position_is_kept_and_shown() -> None:
         assert await hosting.output(source) == TOLD
 
 
+async def test_a_name_in_the_place_of_a_user_is_refused_with_a_sentence() -> None:
+    nobody: Any = "ann"
+    for call in (
+        lambda: runs.afork(uuid4(), position=1, by=nobody),
+        lambda: runs.aresume(uuid4(), by=nobody),
+        lambda: runs.aanswer(uuid4(), "yes", by=nobody),
+        lambda: runs.aclaim(uuid4(), by=nobody),
+    ):
+        with pytest.raises(TypeError, match=r"takes a user, such as .* and no str: 'ann'"):
+            await call()
+
+
 async def test_the_log_says_what_it_is_a_fork_of() -> None:
     async with Hosting("t_forked") as hosting:
         source = await whole(hosting)

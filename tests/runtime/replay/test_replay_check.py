@@ -82,7 +82,10 @@ async def test_all_are_checked_however_many_there_are(monkeypatch: pytest.Monkey
             await hosting.prompts(run)
         deploy(after)
         await hosting.restart()
-        assert {line["run"] for line in await check()} == {str(run) for run in waiting}
+        first, *others = await check()
+        assert {first["run"], *(line["run"] for line in others)} == {str(run) for run in waiting}
+        assert "the name was 'work' and is 'other' now" in first["error"]
+        assert all(line["same_as"] == first["run"] and "error" not in line for line in others)
 
 
 async def test_of_several_processes_the_last_that_was_started_checks() -> None:
