@@ -59,6 +59,7 @@ def fill_log(server: Server, *, events: int, size: int) -> int:
         status="suspended",
         generation=0,
         crashes=0,
+        sequence=1,
         created_at=now,
     )
     message = json.dumps({"message_id": "m", "text": "x", "client_format": "chat_stream"})
