@@ -10,7 +10,7 @@ from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet.tcp import Connection
 
 from chat_app.protocol.parsing import MAX_FRAME
-from chat_app.socket.connection import LARGEST
+from chat_app.socket.connection import CLOSING, LARGEST
 from chat_app.socket.kernel_buffer import keep_little
 
 PREFIX = b"daphne-root-path"
@@ -73,6 +73,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         self.unregisterProducer()  # the HTTP channel's, which was here before
         self.registerProducer(self.room, True)
         keep_little(self.transport.getHandle())
+        self.closeHandshakeTimeout = CLOSING
         self._is_socket = isinstance(self.transport, Connection) and not self.transport.TLS
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name

@@ -46,23 +46,21 @@ class WithRuntime:
             return
         if self._starting is not None and not self._starting.done():
             await asyncio.shield(self._starting)
-        if scope["type"] == "http":
-            await self._answer(scope, receive, send)
-        else:
-            await self._application(scope, receive, send)
+        await self._serve(scope, receive, send)
 
-    async def _answer(
+    async def _serve(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
-        """Answer a request to its end. Daphne cancels them all when it stops, and Django's handler
-        leaves its tasks behind then; those that would not end by themselves are told to.
+        """Serve a request or a socket to its end. Daphne cancels them all when it stops: a client
+        could not read why its socket is closed, and Django's handler leaves its tasks behind. Those
+        that would not end by themselves are told to.
         """
-        answer = asyncio.ensure_future(self._application(scope, receive, send))
+        serving = asyncio.ensure_future(self._application(scope, receive, send))
         try:
-            await asyncio.shield(answer)
+            await asyncio.shield(serving)
         except asyncio.CancelledError:
-            await asyncio.wait([answer], timeout=startup.GOODBYE)
-            answer.cancel()
+            await asyncio.wait([serving], timeout=startup.GOODBYE)
+            serving.cancel()
             raise
 
     def _begin(self) -> None:

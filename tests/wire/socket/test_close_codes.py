@@ -3,13 +3,22 @@ a flood in test_server.py.
 """
 
 import asyncio
+import socket
 
 import pytest
 
 from chat_app.socket.connection import LARGEST
 from tests.conftest import NewServer
-from tests.support.server import Server
+from tests.support.server import HOST, Server
 from tests.support.websocket import WsClient
+
+HANDSHAKE = (
+    f"GET /websocket HTTP/1.1\r\nHost: {HOST}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+).encode()
+# Frames of a client whose mask is all zero.
+PING = bytes([0x81, 0x80 | 23, 0, 0, 0, 0]) + b'{"type":"ping_message"}'
+CLOSE = bytes([0x88, 0x82, 0, 0, 0, 0]) + (1000).to_bytes(2)
 
 
 @pytest.mark.daphne_only(reason="uvicorn closes a socket with 1009 at a message of 1 MiB")
@@ -36,6 +45,40 @@ async def test_one_socket_too_many_is_4429_and_told_when_to_come_back(
             async with WsClient(server, "f", user="user0") as fourth:
                 await refused(fourth)  # from the address
         await served(first)
+
+
+def hears_of_it(client: socket.socket, code: int) -> None:
+    """Read the code, and be slow to answer: hung up on, a client could be reset before it reads."""
+    received = b""
+    while bytes([0x88, 2]) + code.to_bytes(2) not in received:
+        received += client.recv(4096)
+    client.settimeout(1.5)
+    with pytest.raises(TimeoutError):
+        client.recv(1)
+    client.sendall(CLOSE)
+
+
+def connect(server: Server) -> socket.socket:
+    """A client that nobody knows yet."""
+    client = socket.create_connection((HOST, server.port), timeout=20)
+    client.sendall(HANDSHAKE)
+    assert b" 101 " in client.recv(4096)
+    return client
+
+
+@pytest.mark.daphne_only(reason="uvicorn waits for 10 s")
+async def test_a_client_has_time_to_read_why_it_is_closed(server: Server) -> None:
+    with connect(server) as client:
+        client.sendall(PING)  # who has not signed in may not
+        await asyncio.to_thread(hears_of_it, client, 4401)
+
+
+@pytest.mark.daphne_only(reason="uvicorn closes its connections before it tells the application")
+async def test_a_client_has_time_to_read_that_the_server_stops(server: Server) -> None:
+    with connect(server) as client:
+        stopping = asyncio.create_task(asyncio.to_thread(server.stop))
+        await asyncio.to_thread(hears_of_it, client, 1012)
+        await stopping
 
 
 async def served(client: WsClient) -> None:
