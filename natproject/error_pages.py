@@ -2,14 +2,12 @@
 
 import sys
 
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.views import defaults
 
-from sessions_app.errors import StorageUnavailable
-
-UNAVAILABLE = (OperationalError, InterfaceError, StorageUnavailable)
+from chat_app.protocol.parsing import TRY_AGAIN
+from sessions_app.storage.faults import is_fault
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -17,6 +15,6 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
     Django calls it while it handles the error.
     """
-    if isinstance(sys.exc_info()[1], UNAVAILABLE):
-        return HttpResponse(render_to_string("503.html"), status=503)
+    if is_fault(sys.exc_info()[1]):
+        return HttpResponse(render_to_string("503.html"), status=503, headers=TRY_AGAIN)
     return defaults.server_error(request)

@@ -6,6 +6,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 
+from chat_app.protocol.parsing import TRY_AGAIN
 from sessions_app.models import Conversation, Event, Run
 from sessions_app.operations import reports, startup
 from sessions_app.storage import reads
@@ -43,7 +44,7 @@ async def health(request: HttpRequest) -> JsonResponse:
 
 
 def _unavailable(reason: str) -> JsonResponse:
-    return JsonResponse({"status": "unavailable", "reason": reason}, status=503)
+    return JsonResponse({"status": "unavailable", "reason": reason}, status=503, headers=TRY_AGAIN)
 
 
 def _ask_database() -> None:

@@ -15,8 +15,9 @@ from chat_app.api.schemas import ANSWERS, PeerError, Problem
 from chat_app.identity import BadCredentials, audit
 from chat_app.identity.connection import guest_token
 from chat_app.protocol.frames import Frame, error_content
-from chat_app.protocol.parsing import STATUS, refusal_of
+from chat_app.protocol.parsing import STATUS, TRY_AGAIN, refusal_of
 from sessions_app.errors import SessionsError, TooMany
+from sessions_app.storage.faults import is_fault
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +82,7 @@ def response(request: HttpRequest, failure: Failure) -> HttpResponse:
 
 def _runtime(request: HttpRequest, error: SessionsError) -> HttpResponse:
     told = refusal_of(error)
-    if told is None:
+    if told is None or is_fault(error):
         return _unexpected(request, error)
     status = STATUS[type(error)]
     headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooMany) else None
@@ -119,6 +120,12 @@ def _unknown_person(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
+    """A fault of the database is worth another try; anything else is an error of ours."""
+    if is_fault(error) and (told := refusal_of(error)):
+        log.warning("api.database_gone", path=request.path, error=str(error))
+        return response(
+            request, Failure(503, told.code, str(told), headers=TRY_AGAIN, **told.details)
+        )
     log.error("api.failed", path=request.path, exc_info=error)
     failure = Failure(500, "unknown_error", "Something went wrong here. Send it again.")
     return response(request, failure)

@@ -1,8 +1,11 @@
 """The identity of a request or of a connection, from what came with it."""
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
+from typing import Any
 
+from channels.auth import AuthMiddlewareStack
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
@@ -16,7 +19,7 @@ from chat_app.identity.jwt_tokens import jwt_identity
 from chat_app.identity.users import guest_user
 from chat_app.settings import ChatSettings
 from sessions_app.models.people import Person
-from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
+from sessions_app.workflows.request_context import RequestMetadata
 
 NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -72,12 +75,16 @@ def _given(
     return ("guest", guest) if guest and ChatSettings.load().GUESTS else None
 
 
-async def identity_of_scope(scope: AsgiScope) -> Identity | None:
-    """The identity of a socket, from its ASGI scope.
+async def identity_of_scope(scope: dict[str, Any]) -> Identity | None:
+    """The identity of a socket, from its ASGI scope, which gets its session and its user. That is
+    not done before the socket is accepted: who finds the database away is to be told so.
 
     Raises:
         BadCredentials, TooMany: as `find_identity`.
     """
+    if "user" not in scope:
+        identifying: Any = AuthMiddlewareStack(partial(_take_over, scope))
+        await identifying(scope, None, None)
     came = RequestMetadata.of_scope(scope)
     session = scope.get("session")
     found = await find_identity(
@@ -92,3 +99,7 @@ async def identity_of_scope(scope: AsgiScope) -> Identity | None:
         audit.missing_identity(request_of(scope), guest=False)
         raise BadCredentials("not signed in any more")
     return found
+
+
+async def _take_over(scope: dict[str, Any], identified: dict[str, Any], *_: object) -> None:
+    scope |= identified

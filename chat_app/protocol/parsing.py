@@ -18,6 +18,7 @@ from sessions_app.errors import (
     TooMany,
     UnknownWorkflow,
 )
+from sessions_app.storage.faults import is_fault
 
 # Bytes. The longest text that a message or an answer may have fits, whatever its characters are.
 MAX_FRAME = 512 * 1024
@@ -34,6 +35,8 @@ STATUS: dict[type[Exception], int] = {
     NotFound: 404,
     StorageUnavailable: 503,
 }
+# Of every 503: in how many seconds the database may be back.
+TRY_AGAIN = {"Retry-After": "5"}
 
 
 class Refusal(Exception):
@@ -115,7 +118,7 @@ def refusal_of(error: Exception, *, answer: bool = False) -> Refusal | None:
             )
         case NotFound():
             return Refusal("invalid_message", str(error))
-        case StorageUnavailable():
+        case _ if is_fault(error):
             return Refusal(
                 "unknown_error",
                 "The message could not be stored. Send it again.",

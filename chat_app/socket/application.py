@@ -12,7 +12,6 @@ from asgiref.typing import (
     Scope,
     WebSocketCloseEvent,
 )
-from channels.auth import AuthMiddlewareStack
 from django.core.handlers.asgi import ASGIHandler
 from django.urls import Resolver404, resolve
 
@@ -98,26 +97,15 @@ class WithSocket:
         """Serve one connection. What is done by it comes from its address, as the audit has it."""
         if scope["type"] in ("http", "websocket"):
             address.set(lambda: address_of(request_of(scope)))
+        socket: Any = ChatConsumer.application
         is_socket = scope["type"] == "websocket"
         if is_socket and _is_of_chat(scope):
-            await _serve_socket(scope, receive, send)
+            await socket(scope, receive, send)
         elif is_socket and isinstance(self._application, ASGIHandler):  # it would raise
             await receive()
             await send(WebSocketCloseEvent(type="websocket.close", code=1000, reason=None))
         else:
             await self._application(scope, receive, send)
-
-
-async def _serve_socket(scope: Any, receive: Any, send: Any) -> None:
-    """With the session and the user in the scope. The `send` stays the server's: that of the
-    session's middleware looks for cookies, which a socket does not set, at each frame.
-    """
-
-    async def serve(scope: Any, receive: Any, _: Any) -> None:
-        await ChatConsumer.application(scope, receive, send)
-
-    socket: Any = AuthMiddlewareStack(serve)
-    await socket(scope, receive, send)
 
 
 def _is_of_chat(scope: Any) -> bool:

@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
@@ -18,7 +19,7 @@ from chat_app.socket.connection import Connection
 from chat_app.socket.refusals import Refusals
 from sessions_app.errors import TooMany
 from sessions_app.models.people import Person
-from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
+from sessions_app.workflows.request_context import RequestMetadata
 
 # Seconds that a socket of nobody may take to say who it is.
 PATIENCE = 5.0
@@ -31,7 +32,7 @@ _looks: defaultdict[type[ClientMessage], looks.Looks] = defaultdict(looks.Looks)
 class Authentication:
     """Knows the person before anything is done, and what the identity stands on."""
 
-    def __init__(self, scope: AsgiScope, connection: Connection, refusals: Refusals) -> None:
+    def __init__(self, scope: dict[str, Any], connection: Connection, refusals: Refusals) -> None:
         self.identity: Identity | None = None
         self.person = Person(0, "")
         self._scope = scope

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
+from django.db import Error
 from django.utils import translation
 
 from chat_app import identity
@@ -34,9 +35,10 @@ from sessions_app.conversations import answers, messages
 from sessions_app.conversations.answers import TAKEN, IncomingAnswer, Outcome
 from sessions_app.conversations.given import claims
 from sessions_app.conversations.messages import IncomingMessage, SubmittedMessage
-from sessions_app.errors import Invalid, NotFound, TooMany
+from sessions_app.errors import Invalid, NotFound, StorageUnavailable, TooMany
+from sessions_app.storage.faults import is_fault
 from sessions_app.workflows.prompts import as_text
-from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
+from sessions_app.workflows.request_context import RequestMetadata
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +60,7 @@ OVER_A_LIMIT = 0.1
 class ChatConsumer:
     """A user's socket. It follows each conversation that it touches."""
 
-    def __init__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         self._scope = scope
         self._connection = Connection(receive, send)
         self._query, self._wrong = check_query(RequestMetadata.of_scope(scope).query_params)
@@ -220,7 +222,7 @@ class ChatConsumer:
         await feed.send_when_ended(runs, ack)
 
     @classmethod
-    async def application(cls, scope: AsgiScope, receive: Receive, send: Send) -> None:
+    async def application(cls, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """The ASGI application: one consumer per socket."""
         await cls(scope, receive, send).serve()
 
@@ -252,14 +254,24 @@ class ChatConsumer:
         await self._connection.close(reason)
 
     async def _talk(self) -> None:
+        try:
+            await self._establish()
+        except (Error, StorageUnavailable) as error:
+            if not is_fault(error):
+                raise
+            log.warning("socket.database_gone", error=str(error))
+            raise CloseSocket(4503, "the database does not answer; come back") from None
+        while True:
+            await self._received(await self._connection.next_frame())
+
+    async def _establish(self) -> None:
+        """Find out who it is, and follow what they came for."""
         await self._authentication.establish()
         await self._begin()
         counts = self._query.extended or self._query.last_sequence is not None
         if not counts and await self._connection.has_frame(HOLD):
             await self._received(await self._connection.next_frame())
         await self._follow_named()
-        while True:
-            await self._received(await self._connection.next_frame())
 
     async def _begin(self) -> None:
         """Note where the client is, and tell it what is wrong with its query."""

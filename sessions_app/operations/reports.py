@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 EVERY = 5.0  # seconds
 # What is written so often, and has not been for so long, cannot be written.
 OVERDUE = 3 * EVERY
+# For so long a write that failed says that the next one may.
+RECENT = 2 * EVERY
 
 # By key: `total_requests`, `error_count`, `total_latency_ms`, `ref_count`.
 Metrics = dict[str, dict[str, Any]]
@@ -49,7 +51,11 @@ async def report(dispatcher: Dispatcher) -> None:
 
 
 def storing() -> bool:
-    """Whether the database takes what this process writes: with a full disk it only reads."""
+    """Whether the database takes what this process writes: with a full disk it only reads, and for
+    a while still takes what is as small as a report.
+    """
+    if time.monotonic() - writer.failed_at < RECENT:
+        return False
     return all(time.monotonic() - at < OVERDUE for at in _stored_at)
 
 

@@ -22,11 +22,13 @@ _executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="read")
 
 
 def _read(function: Callable[[], T]) -> T:
+    was_connected = connection.connection is not None
     try:
         return function()
     except Error as error:
         _give_up_broken()
-        if connection.connection is not None or not is_fault(error):
+        is_lost = was_connected and connection.connection is None
+        if not (is_lost and is_fault(error)):
             raise
         # The database was restarted since this thread's last read; a new connection may be had.
         return function()

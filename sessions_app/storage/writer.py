@@ -13,6 +13,7 @@ See docs/architecture.md.
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -106,6 +107,8 @@ class Writer:
         self._lock = threading.Lock()
         # Called in the thread that wrote, after each commit that appended events.
         self.on_commit: Callable[[Transaction], None] | None = None
+        # When the database last did not take a write, by the monotonic clock.
+        self.failed_at = float("-inf")
 
     def write(self, work: Work[T], lane: Lane | None = None) -> "asyncio.Future[T]":
         """Queue the work from a coroutine; the future has its result once it is committed."""
@@ -235,6 +238,8 @@ class _Thread(threading.Thread):
                 log.warning("writer.rolled_back", items=len(items), error=repr(cause))
             if tx.begun and len(items) > 1 and not _may_be_committed(cause, tx):
                 return False
+            if is_fault(cause):
+                self._writer.failed_at = time.monotonic()
             tx = Transaction()
             for item in items:
                 item.fail(cause)

@@ -10,6 +10,7 @@ WORDS = {
     "signedOut": _("Signed out. Your draft is kept."),
     "notAllowed": _("You may not use this conversation."),
     "restarting": _("The server restarts."),
+    "away": _("The database does not answer."),
     "tooFast": _("Too many messages at once; the connection was closed for a moment."),
     "idle": _("The connection was closed because this page did not keep up."),
     "lost": _("Connection lost. Your text stays here."),

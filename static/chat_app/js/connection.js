@@ -9,7 +9,7 @@ const AGAIN = 15_000; // sent, and not acknowledged for so long: send again
 const SIGNED_OUT = 4401;
 const NOT_ALLOWED = 4403;
 // Said in words beside the state, while it reconnects.
-const REASONS = { 1012: "restarting", 4408: "idle", 4429: "tooFast" };
+const REASONS = { 1012: "restarting", 4408: "idle", 4429: "tooFast", 4503: "away" };
 
 /**
  * Events: `state` (detail `{name, reason, seconds}`, name connecting, connected, waiting, offline,

@@ -11,6 +11,9 @@ from django.contrib.auth import get_user_model
 from django.db import OperationalError, connection
 from pydantic import BaseModel
 
+from sessions_app.errors import StorageUnavailable
+from sessions_app.operations import reports
+from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, StepFailed, workflow
 from tests.support.database.outage import database_away
 from tests.support.hosting import Hosting, problem
@@ -28,6 +31,7 @@ gate: dict[str, asyncio.Event] = {}
 def _anew() -> None:
     faults.clear()
     calls.clear()
+    writer.failed_at = float("-inf")
 
 
 def look(place: str) -> str:
@@ -136,3 +140,12 @@ async def test_a_step_outlives_a_database_that_is_gone_while_it_works() -> None:
         row = await hosting.ended(run)
         assert row.status == "completed", row.error
         assert await hosting.output(run) == "its result"
+
+
+async def test_a_write_that_fails_is_said_by_the_health_of_the_process() -> None:
+    """Also where what is as small as a report is still taken, as by a disk that is nearly full."""
+    assert reports.storing()
+    async with database_away():
+        with pytest.raises(StorageUnavailable):
+            await writer.write(lambda tx: get_user_model().objects.create(username="ann"))
+        assert not reports.storing()
