@@ -22,6 +22,7 @@ SessionsError
     │   └── CalledInStep
     ├── TooLarge
     ├── TookTooLong
+    ├── TooManyCalls         suspends the run
     ├── StepFailed
     ├── AmbiguousOption
     ├── StreamUnread
@@ -178,6 +179,17 @@ class TooLarge(WorkflowError):
 
 class TookTooLong(WorkflowError):
     """A run worked for longer than MAX_RUN_SECONDS in HITL allows; waiting is not counted."""
+
+
+class TooManyCalls(WorkflowError):
+    """A run has made more calls of its context than a setting allows."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"The run has made {most:,} calls of its context, as many as MAX_CALLS in HITL allows. "
+            "If its journal shows a loop without an end, stop it and mend the workflow; else raise "
+            "MAX_CALLS and resume it."
+        )
 
 
 class StepFailed(WorkflowError):

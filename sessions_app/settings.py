@@ -59,6 +59,8 @@ class RuntimeSettings(Section):
     MAX_RUN_SECONDS: float = Field(default=86400, gt=0, description="seconds, such as 86400")
     # And for how long it may clean up once a person has stopped it.
     MAX_STOPPING: float = Field(default=30, ge=0, description="seconds, such as 30")
+    # How many calls of its context a run may make: each is an entry of its journal.
+    MAX_CALLS: int = Field(default=10_000, ge=1, description="a number, such as 10000")
     MAX_OUTPUT: int = Field(default=16 * 2**20, ge=1, description="characters, such as 16777216")
     KEEP_DAYS: int = Field(default=0, ge=0, description="days, or 0 to keep all conversations")
     # Of what happened to assigned prompts: longer than what they are about, or not.

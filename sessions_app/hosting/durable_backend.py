@@ -17,7 +17,7 @@ from sessions_app.conversations.access import workflows
 from sessions_app.conversations.access.assigning import Assigned, resolve
 from sessions_app.conversations.child_runs import NewChild
 from sessions_app.conversations.messages import IncomingMessage, check_message
-from sessions_app.errors import NonDeterminism, TooLarge
+from sessions_app.errors import NonDeterminism, TookTooLong, TooLarge, TooManyCalls
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.lease import LeaseFreshness
 from sessions_app.hosting.output import Output, Write
@@ -54,8 +54,8 @@ from sessions_app.workflows.prompts import AnyPrompt
 class DurableBackend:
     """What the context of one run in memory stands on; see `Backend`.
 
-    `step_ended` is called when a step is over, and stored; `overdue` when the run has worked for as
-    long as it may; `broken` with the fault of the database that a step met.
+    `step_ended` is called when a step is over, and stored; `overdue` when the run has done as much
+    as it may, with what that is; `broken` with the fault of the database that a step met.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class DurableBackend:
         write: Write,
         freshness: LeaseFreshness,
         step_ended: Callable[[], None],
-        overdue: Callable[[], None],
+        overdue: Callable[[TookTooLong | TooManyCalls], None],
         broken: Callable[[BaseException], None],
     ) -> None:
         self._leased = started.leased
@@ -82,6 +82,7 @@ class DurableBackend:
         # Of the last call that the workflow has made.
         self._position = 0
         self._size, self._limit = 0, RuntimeSettings.load().MAX_OUTPUT
+        self._most_calls = RuntimeSettings.load().MAX_CALLS
         self.output = Output(started.leased, started.cut, write)
         self.waiting = Waiting()
         # A step came to its end in this execution, and is stored.
@@ -96,7 +97,7 @@ class DurableBackend:
     def attach(self, slot: Slot) -> None:
         """The slot that is given back while it waits."""
         self._slot = slot
-        slot.limit(RuntimeSettings.load().MAX_RUN_SECONDS, self._overdue)
+        slot.limit(RuntimeSettings.load().MAX_RUN_SECONDS, lambda: self._overdue(TookTooLong()))
 
     def recall(self, call: Call) -> Entry | None:
         """What the journal has; a mismatch suspends the run even if the workflow catches it."""
@@ -119,6 +120,8 @@ class DurableBackend:
     def next_call(self, position: int) -> None:
         """See `Backend`."""
         self._position = position
+        if position > self._most_calls and position > self.last_position:
+            self._overdue(TooManyCalls(self._most_calls))
         if self.stop is not None and self.stop.has_passed(position) and not self._cleans_up:
             self._cleans_up = True
             stop = self.stop.model_dump(mode="json")

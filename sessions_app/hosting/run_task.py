@@ -21,6 +21,7 @@ from sessions_app.errors import (
     SessionsError,
     StorageUnavailable,
     TookTooLong,
+    TooManyCalls,
     Unrecorded,
     WorkflowError,
 )
@@ -58,7 +59,7 @@ class Leaving(Enum):
     DRAIN = "its process stops"
     BROKEN = "a write of it failed"
     LOST = "its host has lost the key"
-    OVERDUE = "it has worked for too long"
+    OVERDUE = "it has done as much as it may"
     BLOCKED = "it held up the event loop"
 
 
@@ -87,9 +88,8 @@ class RunTask:
         self._lane = lane
         self._freshness = freshness
         self._replay_everywhere = replay_everywhere
-        overdue = partial(self.leave, Leaving.OVERDUE)
         self._backend = DurableBackend(
-            started, self._write, freshness, self._step_ended, overdue, self._broken
+            started, self._write, freshness, self._step_ended, self._overdue, self._broken
         )
         self._runner: Runner | None = None
         self._leaving = None if started.stop is None else Leaving.STOP
@@ -97,6 +97,8 @@ class RunTask:
         self._thrown_out = False
         self._returned: Returned | None = None
         self.failure: BaseException | None = None
+        # What it may do no more of.
+        self._limit: TookTooLong | TooManyCalls | None = None
         # Its end is stored.
         self.ended = False
         self.task: asyncio.Task[None] | None = None
@@ -184,6 +186,10 @@ class RunTask:
             log.error("run.stop_overdue", run=str(self.id))
             self._runner.context.leave()
             self._throw_out()
+
+    def _overdue(self, limit: TookTooLong | TooManyCalls) -> None:
+        self._limit = limit
+        self.leave(Leaving.OVERDUE)
 
     def park(self) -> None:
         """Take it out of memory until an answer, or the end of a sleep, brings it back."""
@@ -298,7 +304,7 @@ class RunTask:
         if self._leaving is Leaving.STOP:
             await self._end(Run.Status.CANCELLED)
         elif self._leaving is Leaving.OVERDUE:
-            await self._report(TookTooLong())
+            await self._stop_overdue()
         elif self._leaving is Leaving.BROKEN and not self._is_blameless:
             # The database does not take what the run gives it.
             self._lane = Lane(beside=self._lane)
@@ -322,6 +328,12 @@ class RunTask:
             with suppress(asyncio.CancelledError):  # its code came to its end without an await
                 await asyncio.wait([written])
         self.failure = self.failure or written.exception()
+
+    async def _stop_overdue(self) -> None:
+        if isinstance(self._limit, TooManyCalls):  # it may be right to let it go on
+            await self._suspend(self._limit)
+        else:
+            await self._report(self._limit)
 
     async def _failed(self, error: Exception) -> None:
         if is_fault(error):  # it is taken up again

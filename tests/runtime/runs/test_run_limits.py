@@ -1,10 +1,15 @@
 """How long a run may work, and how much it may put out."""
 
+from contextlib import suppress
+
 import pytest
 from pytest_django import Settings
 
 from bench.workflows import probe
-from sessions_app.models import Run
+from sessions_app.models import JournalEntry, Run
+from sessions_app.operations import operators
+from sessions_app.storage import reads
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, problem
 
@@ -48,6 +53,55 @@ async def test_what_was_worked_between_questions_is_added_up(settings: Settings)
             await hosting.prompts(run)
             await hosting.answer("continue")
         assert "MAX_RUN_SECONDS" in problem(await hosting.ended(run))["message"]
+
+
+@workflow(name="t_endless", title="Never ends")
+async def endless(message: Message, context: Context) -> str:
+    while True:
+        with suppress(Exception):
+            await context.step(str, "again")
+        if message.text == "ask" and context.position == 3:
+            await context.ask(TextPrompt(text="And on?"))
+
+
+async def test_a_run_that_calls_without_end_is_suspended_and_its_place_is_free(
+    settings: Settings,
+) -> None:
+    set_hitl(settings, MAX_CALLS=20)
+    async with Hosting("t_endless", beside=("probe",), max_concurrency=1) as hosting:
+        run = await hosting.submit()
+        await hosting.status(run, Run.Status.SUSPENDED)
+        stopped = await reads.read(Run.objects.get, pk=run)
+        assert problem(stopped)["code"] == "TooManyCalls"
+        assert "20 calls" in problem(stopped)["detail"]
+        journal = JournalEntry.objects.filter(run=run, finished_at__isnull=False)
+        assert await reads.read(journal.count) == 20
+        other = await hosting.submit("ask", conversation="d")
+        assert await hosting.prompts(other)
+
+
+async def test_one_that_may_go_on_does_so_once_the_limit_is_raised(settings: Settings) -> None:
+    set_hitl(settings, MAX_CALLS=5)
+    async with Hosting("probe") as hosting:
+        run = await hosting.submit("step 9")
+        await hosting.status(run, Run.Status.SUSPENDED)
+        set_hitl(settings, MAX_CALLS=9)
+        assert await hosting.in_thread(operators.resume, run, by="op")
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+
+
+async def test_what_is_replayed_is_not_stopped_by_a_limit_that_was_lowered(
+    settings: Settings,
+) -> None:
+    async with Hosting("probe") as hosting:
+        run = await hosting.submit("approve 2")
+        await hosting.prompts(run)
+        await hosting.answer("continue")
+        await hosting.prompts(run)
+        set_hitl(settings, MAX_CALLS=1)
+        await hosting.restart()
+        await hosting.answer("continue")
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
 
 
 async def test_output_beyond_the_limit_fails_the_run_and_what_was_put_out_stays(
