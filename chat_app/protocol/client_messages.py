@@ -219,10 +219,16 @@ class BasicLogin(BaseModel):
 Login = JwtLogin | ApiKeyLogin | BasicLogin
 
 
+class ConsentMode(BaseModel):
+    """Says how the client would open a page to sign in at: it is no credential."""
+
+    method: Literal["oauth_mode_preference"]
+
+
 class AuthMessage(ClientMessage):
     """Says who the client is."""
 
-    payload: Annotated[Login, Field(discriminator="method")]
+    payload: Annotated[Login | ConsentMode, Field(discriminator="method")]
 
 
 class Query(BaseModel):

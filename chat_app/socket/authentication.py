@@ -12,7 +12,7 @@ from chat_app.feed.limits import CloseSocket
 from chat_app.identity import BadCredentials, Identity, audit, looks, revocation, session_timeouts
 from chat_app.identity.connection import address_of, guest_token, request_of
 from chat_app.identity.rates import Place, take_socket_from, take_socket_of
-from chat_app.protocol.client_messages import AuthMessage, ClientMessage
+from chat_app.protocol.client_messages import AuthMessage, ClientMessage, ConsentMode
 from chat_app.protocol.parsing import Refusal, parse, refusal_of
 from chat_app.protocol.replies import auth_error, auth_success
 from chat_app.socket.connection import Connection
@@ -84,6 +84,8 @@ class Authentication:
         Raises:
             CloseSocket: too many wrong tries.
         """
+        if isinstance(message.payload, ConsentMode):  # the peer's UI sends it first of all
+            return
         try:
             found = await identity.sign_in(message.payload, request_of(self._scope))
         except BadCredentials as error:

@@ -1,5 +1,6 @@
 """The chat socket: a frame in, one call, an acknowledgement. No ORM here."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -268,9 +269,8 @@ class ChatConsumer:
         """Find out who it is, and follow what they came for."""
         await self._authentication.establish()
         await self._begin()
-        counts = self._query.extended or self._query.last_sequence is not None
-        if not counts and await self._connection.has_frame(HOLD):
-            await self._received(await self._connection.next_frame())
+        if not self._query.extended and self._query.last_sequence is None:
+            await self._hear_first()
         await self._follow_named()
 
     async def _begin(self) -> None:
@@ -282,6 +282,14 @@ class ChatConsumer:
         if self._query.extended and self._query.waiting:
             self._subscriptions.all_waiting = self._query.waiting == "inbox"
             waiting_counts.add(self._subscriptions)
+
+    async def _hear_first(self) -> None:
+        """Do what a client says at once, before it is sent what it missed."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + HOLD
+        while not self._subscriptions.feeds and (left := until - clock()) > 0:
+            if await self._connection.has_frame(left):
+                await self._received(await self._connection.next_frame())
 
     async def _follow_named(self) -> None:
         """Follow the conversation that the query names."""

@@ -26,6 +26,8 @@ TYPES = (
     "observability_trace_message",
     "error_message",
 )
+# What it sends as soon as a socket is open.
+CONSENT_MODE = {"method": "oauth_mode_preference", "mode": "redirect"}
 CONTROLS = ("text", "binary_choice", "radio")
 TRIES = 3  # for as long as a page is loaded
 DROPS_AFTER = 0.2  # seconds after the end of an answer
@@ -212,6 +214,7 @@ class PeerUi:
             **self._query,
         )
         await self._socket.__aenter__()
+        await self._socket.send({"type": "auth_message", "payload": CONSENT_MODE})
         self.connections += 1
         self.gave_up = False
         self._active = self.storage.active

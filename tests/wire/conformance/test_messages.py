@@ -146,7 +146,14 @@ async def test_steps_begin_and_end_under_one_id(client: Conforming) -> None:
 
 
 @pytest.mark.parametrize(
-    "frame", [{"use_redirect": True}, {"mode": "popup"}, {"payload": {"mode": 1}}, {}]
+    "frame",
+    [
+        {"use_redirect": True},
+        {"mode": "popup"},
+        {"payload": {"mode": 1}},
+        {},
+        {"type": "auth_message", "payload": {"method": "oauth_mode_preference", "mode": "popup"}},
+    ],
 )
 async def test_an_oauth_mode_preference_is_accepted_in_silence(
     client: Conforming, frame: dict[str, Any]

@@ -10,6 +10,7 @@ from sessions_app.models import Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hosting import Hosting, make_user
+from tests.support.peer_ui import CONSENT_MODE
 from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 
@@ -68,6 +69,7 @@ async def test_nothing_of_the_answer_before_is_taken_for_the_next_one(
         go_on.set()
         await hosting.ended((await Run.objects.aget()).pk)
         async with plain(ann, **query) as socket:
+            await socket.send({"type": "auth_message", "payload": CONSENT_MODE})
             await socket.say("quick two", id="m2", conversation_id="c")
             await socket.until(lambda frame: frame["status"] == "complete")
             assert {frame["parent_id"] for frame in socket.frames} == {"m2"}
