@@ -13,9 +13,10 @@ from sessions_app.hosting import run_selection, taken_runs
 from sessions_app.hosting.host import Terms
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import Lease
-from sessions_app.hosting.run_selection import Selection
+from sessions_app.hosting.run_selection import MAX_CRASHES, Selection
 from sessions_app.hosting.run_writes import LeasedRun, append_text
 from sessions_app.models import HostLease, Run
+from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, Person, TextPrompt, workflow
@@ -296,6 +297,33 @@ async def test_a_run_whose_process_died_again_and_again_is_set_aside() -> None:
         assert "paused" in problem(row)["message"]
         assert "process died" in problem(row)["detail"]
         assert (await hosting.ended(other)).status == Run.Status.COMPLETED
+
+
+executions: list[int] = []
+
+
+@workflow(name="t_gets_nowhere", title="Gets nowhere")
+async def gets_nowhere(message: Message, context: Context) -> str:
+    executions.append(1)
+    await asyncio.sleep(3600)
+    return "never"
+
+
+async def executed(times: int) -> None:
+    await until_true(lambda: len(executions) >= times)
+
+
+async def test_a_stop_in_good_order_is_no_crash_however_often_it_comes() -> None:
+    executions.clear()
+    async with Hosting("t_gets_nowhere") as hosting:
+        run = await hosting.submit()
+        await executed(1)
+        for number in range(MAX_CRASHES + 1):
+            await hosting.restart()
+            await executed(number + 2)
+        await hosting.stop()
+        stopped = await reads.read(Run.objects.get, pk=run)
+        assert (stopped.status, stopped.crashes) == (Run.Status.RUNNING, 0)
 
 
 async def test_a_workflow_that_is_not_offered_any_more_suspends_its_runs() -> None:

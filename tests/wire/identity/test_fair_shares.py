@@ -1,6 +1,7 @@
 """Messages, conversations, requests and guests by user and by address, at every door."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import uuid4
@@ -187,6 +188,26 @@ async def test_an_address_makes_so_many_guests(settings: Settings) -> None:
     assert known.status_code == 404
     async with LocalSocket(AnonymousUser(), headers=address, session=guests[-1]) as socket:
         assert await socket.until_closed() == 4429
+
+
+async def test_an_address_has_its_place_again_whoever_left_it(
+    settings: Settings, user: User
+) -> None:
+    set_hitl(settings, SOCKETS_PER_ADDRESS=1, SOCKETS_PER_USER=1, PROXIES=1)
+    address = {"x-forwarded-for": uuid4().hex}
+    gc.disable()  # what is forgotten would be given back with its garbage, some time
+    try:
+        for _ in range(2):
+            async with LocalSocket(user, headers=address) as socket:
+                await socket.send({"type": "ping_message"})
+                await socket.until("pong_message")
+                async with LocalSocket(user, headers=address) as another:
+                    assert await another.until_closed() == 4429
+            async with LocalSocket(AnonymousUser(), headers=address) as stranger:
+                await stranger.send({"type": "ping_message"})
+                assert await stranger.until_closed() == 4401
+    finally:
+        gc.enable()
 
 
 async def test_who_was_deactivated_says_nothing_more(user: User) -> None:
