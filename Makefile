@@ -1,16 +1,24 @@
 # make run: the application. make cluster: the same on PostgreSQL and Redis, as many processes.
-# make test: every check but the tests that take long; make test-long: those too. PYTHON=… names another interpreter.
+# make test: every check but the tests that take long; make test-long: those too. make test-versions:
+# some tests with other versions of what the wheel needs. PYTHON=… names another interpreter.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Of those that `make bench` compares with.
 PEERS ?= .venv-peers
 CHAINLIT ?= .venv-chainlit
+# Of `make test-versions`, and the Python of the second: Django 6 needs 3.12.
+LOWEST ?= .venv-lowest
+NEWEST ?= .venv-newest
+NEWER_PYTHON ?= $(shell for python in python3.12 "$$(pyenv prefix 3.12 2>/dev/null)/bin/python"; do \
+  "$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
+# What there shows that the versions fit: the wheel in a project, pages, sockets, hosting.
+SMOKE := tests/deploy/test_install.py tests/page/test_views.py tests/wire/socket tests/runtime/hosting/test_hosting.py
 # Tests that wait for servers: more than there are processors only wait for each other.
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist worksteal
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
-.PHONY: run cluster test test-long format messages bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
+.PHONY: run cluster test test-long test-versions format messages bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -37,6 +45,12 @@ test: $(VENV)/test.stamp chromium
 # The same, with the tests that take long: crash matrix, scale, hostile input at every door.
 test-long:
 	@LONG=1 $(MAKE) --no-print-directory test
+
+# Some of the tests with the lowest versions that the wheel takes, and with the newest Django.
+test-versions: $(LOWEST)/test.stamp $(NEWEST)/test.stamp chromium
+	@$(LOWEST)/bin/python -m pytest $(SIDE_BY_SIDE) $(SMOKE)
+	@$(LOWEST)/bin/python -m tests.services pytest $(SIDE_BY_SIDE) $(SMOKE)
+	@$(NEWEST)/bin/python -m pytest $(SIDE_BY_SIDE) $(SMOKE)
 
 format: $(VENV)/test.stamp
 	@$(BIN)/ruff check --quiet --fix .
@@ -95,6 +109,15 @@ $(VENV)/test.stamp: requirements.txt requirements-cluster.txt requirements-assis
 	@echo "Installing what tests need into $(VENV) …"
 	@$(PIP) -r requirements-dev.txt
 	@touch $@ $(VENV)/run.stamp $(VENV)/cluster.stamp
+
+$(LOWEST)/test.stamp $(NEWEST)/test.stamp: %/test.stamp: pyproject.toml requirements-dev.txt tests/versions.py
+	@[ -n "$(NEWER_PYTHON)" ] || { \
+	  echo "Django 6 needs Python 3.12. Install it, or name one: NEWER_PYTHON=/path/to/python3.13 make test-versions"; exit 1; }
+	@echo "Installing into $* what the tests need, in other versions …"
+	@"$(if $(filter $(NEWEST),$*),$(NEWER_PYTHON),$(PYTHON))" -m venv --clear "$*"
+	@"$(PYTHON)" -m tests.versions $(if $(filter $(NEWEST),$*),newest,lowest) > "$*/requirements.txt"
+	@$*/bin/pip install -qq --disable-pip-version-check -r "$*/requirements.txt"
+	@touch $@
 
 # Our chat page beside Chainlit's, in a browser.
 bench-pages: $(VENV)/test.stamp $(CHAINLIT)/peers.stamp chromium
