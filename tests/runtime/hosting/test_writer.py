@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -9,11 +10,13 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import DataError
 
-from sessions_app.storage import sql
+from sessions_app.errors import StorageUnavailable
+from sessions_app.storage import reads, sql
 from sessions_app.storage.transaction import Transaction
-from sessions_app.storage.writer import Lane, writer
+from sessions_app.storage.writer import Lane, Work, writer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,6 +52,38 @@ async def test_readers_that_cannot_be_told_do_not_either(monkeypatch: pytest.Mon
     async with asyncio.timeout(10):
         assert await writer.write(work, lane) == "committed"
         assert await writer.write(lambda tx: "next", Lane(beside=lane)) == "next"
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one after another"])
+async def test_after_a_write_that_failed_none_of_its_lane_is_made(*, together: bool) -> None:
+    lane, made, gate = Lane(), list[str](), threading.Event()
+    beside = Lane(beside=lane)
+
+    def make(name: str) -> Work[None]:
+        def work(tx: Transaction) -> None:
+            get_user_model().objects.create(username=name)
+            tx.after_commit.append(lambda: made.append(name))
+
+        return work
+
+    def broken(tx: Transaction) -> None:
+        raise ValueError
+
+    before = writer.write(lambda tx: gate.wait(10), Lane(beside=lane))
+    if not together:
+        gate.set()
+    written = []
+    for work, of in ((make("a"), lane), (broken, lane), (make("b"), lane), (make("c"), beside)):
+        written.append(writer.write(work, of))
+        if not together:
+            await asyncio.wait([written[-1]])
+    gate.set()
+    await before
+    outcomes = await asyncio.gather(*written, return_exceptions=True)
+    kinds = [type(one) for one in outcomes]
+    assert kinds == [type(None), ValueError, StorageUnavailable, type(None)]
+    names = get_user_model().objects.values_list("username", flat=True)
+    assert set(await reads.read(lambda: list(names))) == set(made) == {"a", "c"}
 
 
 ON_POSTGRESQL = pytest.mark.cluster_only("it is about psycopg")
