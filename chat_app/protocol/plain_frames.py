@@ -56,8 +56,10 @@ def is_end(frame: Frame) -> bool:
 
 
 def plain_error(frame: Frame) -> Frame:
-    """An error whose `details` are no text, since people are shown that as it is."""
-    return {**frame, "content": {**frame["content"], "details": ""}}
+    """An error whose `details` are its code: people are shown them as they are, or, where there are
+    none, "An unexpected error occurred".
+    """
+    return {**frame, "content": {**frame["content"], "details": frame["content"]["code"]}}
 
 
 def with_trace(frames: list[Frame], trace: Frame) -> list[Frame]:

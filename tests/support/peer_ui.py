@@ -277,7 +277,8 @@ class PeerUi:
             case "system_intermediate_message":
                 self._last().steps[frame["id"]] = frame
             case "error_message":
-                error = f"{content['message']} {content['details']}".strip()
+                details = content["details"] or "An unexpected error occurred"
+                error = f"{content['message']} {details}"
                 self._last().errors.append(error)
 
     def _open(self, frame: Frame) -> None:

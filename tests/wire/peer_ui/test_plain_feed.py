@@ -73,7 +73,7 @@ async def test_only_the_types_of_the_peer_are_sent_with_the_end_last() -> None:
             assert types[:2] == ["system_response_message", "observability_trace_message"]
             assert types[-2:] == ["error_message", "system_response_message"]
             assert {frame["conversation_id"] for frame in socket.frames} == {"c"}
-            assert socket.frames[-2]["content"]["details"] == ""
+            assert socket.frames[-2]["content"]["details"] == "workflow_error"
             assert socket.frames[-2]["details"] == {"code": "workflow_error"}
 
 
@@ -209,7 +209,10 @@ async def test_errors_name_a_conversation_also_where_there_is_none() -> None:
     async with LiveLog() as log, LocalSocket(log.user, extended=None) as socket:
         await socket.send("{")
         error = await socket.until("error_message")
-        assert (error["conversation_id"], error["content"]["details"]) == ("default", "")
+        assert (error["conversation_id"], error["content"]["details"]) == (
+            "default",
+            "invalid_message",
+        )
         await socket.say("", id="m1", conversation_id="c2")
         assert (await socket.reply_to("m1"))["conversation_id"] == "c2"
 
