@@ -13,7 +13,7 @@ from pytest_django import Settings
 from sessions_app import runs
 from sessions_app.conversations import messages
 from sessions_app.errors import Invalid, NotReplayable
-from sessions_app.models import JournalEntry, Run
+from sessions_app.models import Interaction, JournalEntry, Run
 from sessions_app.sessions.replays import replay_history
 from sessions_app.storage import reads
 from sessions_app.testing.hosted_run import HostedRun
@@ -265,6 +265,48 @@ async def test_clean_up_that_was_cut_by_a_crash_goes_on_where_it_was(waits: Wait
         assert (await hosting.ended(run)).status == Run.Status.CANCELLED
     refund = "refunda b " if waits is in_stream else "refund"
     assert done == ["charge", refund, "close", "close"]
+
+
+def asks_in_clean_up(waits: Waits) -> Body:
+    async def cleans_up(context: Context) -> AsyncGenerator[str, None]:
+        yield "begun "
+        try:
+            await context.step(do, "charge")
+            await waits(context, [])
+        finally:
+            paid = await context.wait_for("payment")
+            answer = await context.ask(TextPrompt(text="Really?"))
+            await context.sleep(0.01)
+            await context.step(do, f"{paid} {answer.text}")
+
+    return cleans_up
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+@pytest.mark.parametrize("waits", [in_ask, in_sleep, in_wait, in_step])
+async def test_clean_up_may_ask_and_wait(waits: Waits, crashes: bool) -> None:
+    """Also under the name of the wait that the stop has cut, and what was asked before is over."""
+    body[:], done[:] = [asks_in_clean_up(waits)], []
+    async with Hosting("t_stopping") as hosting:
+        run = await hosting.submit()
+        await stands(hosting, run, waits)
+        cut = await reads.read(lambda: list(Interaction.objects.filter(run=run)))
+        await messages.stop(owner=hosting.user, conversation_id="c")
+        open_wait = JournalEntry.objects.filter(run=run, kind="wait", finished_at=None)
+        cleans_up = Run.objects.filter(pk=run, stop_point__isnull=False)
+        await until(lambda: cleans_up.exists() and open_wait.exists())
+        if crashes:
+            await hosting.crash()
+        assert await runs.asend(run, "payment", 5, id="a") == "accepted"
+        [asked] = await hosting.prompts(run)
+        assert asked.prompt["text"] == "Really?"
+        if crashes:
+            await hosting.crash()
+        for late in cut:
+            assert (await hosting.answer("late", late)).outcome != "accepted"
+        await hosting.answer("yes", asked)
+        assert (await hosting.ended(run)).status == Run.Status.CANCELLED
+    assert done == ["charge", "5 yes"]
 
 
 @pytest.mark.parametrize("waits", [in_ask, in_sleep, in_wait])

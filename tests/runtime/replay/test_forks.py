@@ -224,6 +224,38 @@ async def test_changes_of_the_code_behind_the_position_are_new() -> None:
         assert row.patches == {"early": 0, "late": 2}
 
 
+async def test_a_change_that_was_met_behind_the_first_new_call_is_met_anew() -> None:
+    """The fork begins at a place where the run was told of a change of the code."""
+
+    async def before(context: Context) -> str:
+        await context.step(work, "a")
+        await context.step(work, "b")
+        return f"{context.patched('change')}"
+
+    async def after(context: Context) -> str:
+        await context.step(work, "a")
+        if context.patched("change"):
+            await context.step(other, "new")
+        await context.step(work, "b")
+        return f"{context.patched('change')}"
+
+    deploy(before)
+    async with Hosting("t_deployed") as hosting:
+        source = await hosting.submit()
+        assert (await hosting.ended(source)).patches == {"change": 2}
+        executed.clear()
+        deploy(after)
+        run = await fork(hosting, source, 2)
+        row = await hosting.ended(run)
+        assert (row.status, row.patches) == (Run.Status.COMPLETED, {"change": 1})
+        assert executed == ["new", "b"]
+        executed.clear()
+        # What was met before it is kept, as it decided which calls are.
+        again = await fork(hosting, run, 2)
+        assert (await hosting.ended(again)).patches == {"change": 1}
+        assert executed == ["new", "b"]
+
+
 async def test_what_cannot_be_forked_is_refused() -> None:
     async with Hosting("t_forked") as hosting:
         source = await whole(hosting)

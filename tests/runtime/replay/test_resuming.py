@@ -185,6 +185,28 @@ async def test_text_goes_on_where_it_failed(then: list[str], restarts: int) -> N
         assert Event.Type.TEXT not in types
 
 
+async def test_text_that_was_taken_back_stays_so_however_often_it_is_resumed() -> None:
+    def gone() -> list[str]:
+        folded = Event.objects.filter(run=run.id, payload__has_key="taken_back")
+        return [event.payload["taken_back"] for event in folded.order_by("sequence")]
+
+    broken["now"] = True
+    said[:] = ["one ", "two "]
+    async with Hosting("t_resumed_text") as hosting:
+        run = await hosting.ended(await hosting.submit())
+        for again, restarts in (["one ", "three "], 1), (["one ", "three "], 1), (["four "], 2):
+            said[:] = again
+            assert (await resumed(hosting, run)).status == Run.Status.FAILED
+            assert await hosting.output(run.id) == f"Hello. {''.join(again)}"
+            types = [event.type for event in await hosting.events()]
+            assert types.count(Event.Type.RESTART) == restarts
+        broken["now"] = False
+        assert (await resumed(hosting, run)).status == Run.Status.COMPLETED
+        assert await hosting.output(run.id) == "Hello. four Done."
+        # An operator finds all that was ever shown.
+        assert await reads.read(gone) == ["one two ", "one three "]
+
+
 async def test_django_code_resumes_runs() -> None:
     async def wrong(context: Context) -> str:
         raise KeyError("room")

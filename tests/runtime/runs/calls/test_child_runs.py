@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from sessions_app import runs
+from sessions_app.conversations import child_runs
 from sessions_app.conversations.access import workflows
+from sessions_app.conversations.child_runs import Returned
 from sessions_app.errors import Invalid
 from sessions_app.models import Event, HostLease, Run
 from sessions_app.models.people import Person
@@ -19,6 +21,8 @@ from sessions_app.sessions import SessionManager
 from sessions_app.sessions.replays import replay_all
 from sessions_app.sessions.run_history import RunHistory
 from sessions_app.storage import reads
+from sessions_app.storage.records import ParentCall, RunRecord
+from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.workflows import (
@@ -29,6 +33,7 @@ from sessions_app.workflows import (
     registry,
     workflow,
 )
+from sessions_app.workflows.calls.journal import Call, CallResult
 from sessions_app.workflows.config import RuntimeConfig
 from sessions_app.workflows.registry import NoOptions, declared
 from tests.support.hosting import Hosting, make_user
@@ -104,7 +109,7 @@ async def parent(message: Message, context: Context) -> AsyncGenerator[str, None
             yield await context.run("t_parent", f"deep {int(levels) - 1}")
         case ["within", seconds]:
             try:
-                await context.run("t_child", "ask me", timeout=float(seconds))
+                yield await context.run("t_child", "ask me", timeout=float(seconds))
             except ChildFailed as error:
                 yield f"{error.workflow} {error.status}"
         case ["both"]:
@@ -330,9 +335,29 @@ async def parent_of_all(message: Message, context: Context) -> str:
     return " ".join(one if isinstance(one, str) else type(one).__name__ for one in found)
 
 
+async def test_a_child_that_has_just_ended_wins_over_the_end_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expire = child_runs.expire
+
+    def too_late(tx: Transaction, parent: RunRecord, call: Call) -> CallResult:
+        child = Run.objects.get(parent=parent.id)
+        record = RunRecord(child.id, child.conversation_id, child.message_id, child.client_format)
+        called = ParentCall(parent.id, call.position)
+        child_runs.end(tx, record, called, Run.Status.COMPLETED, Returned("just so"), "")
+        return expire(tx, parent, call)
+
+    monkeypatch.setattr(child_runs, "expire", too_late)
+    async with hosting(park_after=60) as hosted:
+        run = await hosted.send("within 0.01")
+        await hosted.status(run.id, Run.Status.COMPLETED)
+        assert await run.result() == "Well. just so"
+
+
 async def test_failures_among_gathered_calls_stand_in_their_places() -> None:
     async with Hosting("t_parent_of_all", beside=("t_child",), replay_everywhere=True) as hosted:
         run = await hosted.send("go")
+        await hosted.status(run.id, Run.Status.COMPLETED)
         assert await run.result() == "StepFailed NothingCame ChildFailed A"
 
 

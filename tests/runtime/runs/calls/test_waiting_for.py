@@ -9,10 +9,14 @@ import pytest
 from django.db import transaction
 
 from sessions_app import runs
+from sessions_app.conversations import arrivals
 from sessions_app.errors import Invalid, NoPerson, NotFound
 from sessions_app.models import Arrival, JournalEntry, Run
 from sessions_app.sessions import SessionManager
+from sessions_app.storage.records import RunRecord
+from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import Context, Message, NothingCame, TextPrompt, workflow
+from sessions_app.workflows.calls.journal import Call, CallResult
 from sessions_app.workflows.registry import declared
 from tests.support.hosting import Hosting, until
 
@@ -127,6 +131,27 @@ async def test_what_comes_in_time_is_given() -> None:
         await waiting(hosting, run)
         await send(run, "paid")
         await hosting.prompts(run)
+        await hosting.answer("Eve")
+        assert (await runs.aresult(run, timeout=30)).text == "paid Eve"
+
+
+async def test_what_has_just_come_wins_over_the_end_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is stored before the run, whose time is over, could hear of it."""
+    expire = arrivals.expire
+
+    def too_late(tx: Transaction, run: RunRecord, call: Call) -> CallResult:
+        assert arrivals.send(tx, run.id, "payment", "paid", "a") == ACCEPTED
+        return expire(tx, run, call)
+
+    monkeypatch.setattr(arrivals, "expire", too_late)
+    async with Hosting("t_waits") as hosting:
+        run = await hosting.submit("until 0.01")
+        await hosting.prompts(run)
+        [waited, *_] = await hosting.journal(run)
+        assert (waited.result, waited.error) == ("paid", None)
+        await hosting.restart()
         await hosting.answer("Eve")
         assert (await runs.aresult(run, timeout=30)).text == "paid Eve"
 
