@@ -73,6 +73,7 @@ urlpatterns = [
     path("p/<uuid:interaction>/", inbox.prompt, name="prompt"),
     path("p/<uuid:interaction>/answer/", inbox.answer, name="answer_prompt"),
     path("p/<uuid:interaction>/claim/", inbox.claim, name="claim"),
+    path("p/linked/<str:token>/", inbox.linked, name="linked"),
     path("settings/", look.settings, name="settings"),
     path("settings/mail/", mail_views.mail_settings, name="mail_settings"),
     path("unsubscribe/<str:token>/", mail_views.unsubscribe, name="unsubscribe"),

@@ -56,6 +56,8 @@ class Feed:
         self.known = 0  # the highest sequence heard of
         self.deleted = False  # the conversation, by its owner or for good, at the last look
         self._send = send
+        # The address of an interaction's page, for clients that are told it.
+        self._link: Callable[[str], str] = str
         self._window = window or Window()
         self._lock = asyncio.Lock()
         self.started = False
@@ -132,7 +134,7 @@ class Feed:
         result = ""
         if event.client_format in SINGLE and is_end(event):
             result = await reads.read(run_output, event.run)
-        view = View(self.conversation_id, datetime.now(UTC), after, settled, result)
+        view = View(self.conversation_id, datetime.now(UTC), after, settled, result, self._link)
         return event_frames(event, view, makers)
 
     async def _send_all(self, frames: Iterable[Frame]) -> int:

@@ -30,9 +30,15 @@ class PlainFeed(Feed):
     """Sends prompts one at a time, and nothing of a run once there is a newer message."""
 
     def __init__(
-        self, conversation: UUID, conversation_id: str, send: Send, person: Person
+        self,
+        conversation: UUID,
+        conversation_id: str,
+        send: Send,
+        person: Person,
+        link: Callable[[str], str],
     ) -> None:
         super().__init__(conversation, conversation_id, send)
+        self._link = link
         # The interaction whose prompt the client was sent, and that prompt while it is open there.
         self.shown: str | None = None
         self._open: EventRecord | None = None

@@ -97,7 +97,7 @@ def origin_allowed(scope: AsgiScope) -> bool:
         return False
     trusted = (*ChatSettings.load().ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)
     return (
-        origin == _own_origin(scope)
+        origin == own_origin(scope)
         or any(_matches(origin, each) for each in trusted)
         or _is_guests_of_this_machine(origin, scope)
     )
@@ -108,7 +108,7 @@ def encrypted_enough(scope: AsgiScope) -> bool:
     return not settings.SECURE_SSL_REDIRECT or _is_secure(scope)
 
 
-def _own_origin(scope: AsgiScope) -> str | None:
+def own_origin(scope: AsgiScope) -> str | None:
     """As Django sees it: with ALLOWED_HOSTS and the headers of a trusted proxy."""
     try:
         host = request_of(scope).get_host()
@@ -123,7 +123,7 @@ def _is_guests_of_this_machine(origin: str, scope: AsgiScope) -> bool:
     Such a page may be a guest; it gets nothing of who is signed in here.
     """
     given = ChatSettings.load()
-    own = _own_origin(scope)
+    own = own_origin(scope)
     if not given.GUESTS or given.PROXIES or own is None:
         return False
     if settings.SESSION_COOKIE_NAME in RequestMetadata.of_scope(scope).cookies:

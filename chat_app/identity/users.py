@@ -1,6 +1,7 @@
 """Django's users, found or made: by name, or by the token that a guest's client keeps."""
 
 import hashlib
+import re
 from typing import Any
 
 from django.contrib.auth.hashers import make_password
@@ -14,6 +15,7 @@ from sessions_app.storage.writer import writer
 
 # Whoever knows a guest's token is that guest, so it must not be one that can be guessed.
 SHORTEST, LONGEST = 8, 4096
+GUEST = re.compile(r"guest-[0-9a-f]{40}")
 
 
 def longest_name() -> int:
@@ -55,6 +57,11 @@ async def guest_user(token: str, *, address: str) -> Any:
         raise BadCredentials(f"A guest's session token has {SHORTEST} to {LONGEST} characters.")
     digest = hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
     return await find_or_create(f"guest-{digest[:40]}", (Rate.GUESTS_ADDRESS, address))
+
+
+def is_guest(username: str) -> bool:
+    """Whether a user of that name is a guest, as `guest_user` names them."""
+    return GUEST.fullmatch(username) is not None
 
 
 def _find(username: str) -> Any:

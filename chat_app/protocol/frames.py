@@ -27,7 +27,8 @@ class View(NamedTuple):
     """From where an event is looked at.
 
     `conversation_id` is the client's; `after` the cursor; `settled` the ids of interactions that
-    are known to be settled by now; `result` the whole text of a run that ends with one result.
+    are known to be settled by now; `result` the whole text of a run that ends with one result;
+    `link` makes the address of an interaction's page.
     """
 
     conversation_id: str
@@ -35,6 +36,7 @@ class View(NamedTuple):
     after: int = 0
     settled: Container[str] = ()
     result: str = ""
+    link: Callable[[str], str] = str
 
 
 # What makes the frames of each type of event, for one kind of client.

@@ -2,11 +2,9 @@
 show (docs/protocol.md, "Plain clients"). Pure.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from urllib.parse import urlsplit
-
-from django.conf import settings
-from django.urls import reverse
 
 from chat_app.protocol.frames import (
     EXTENDED,
@@ -105,20 +103,13 @@ def _interaction(event: EventRecord, view: View) -> list[Frame]:
     return [
         {**frame, "content": content}
         for frame in EXTENDED[Event.Type.INTERACTION](event, view)
-        for content in offered(frame["content"], frame["conversation_id"])
+        for content in offered(frame["content"], partial(view.link, frame["interaction_id"]))
     ]
 
 
-def _page(conversation_id: str) -> str:
-    """Where people find the conversation; where the site's address is not known, in words."""
-    site = getattr(settings, "PUBLIC_URL", "")
-    path = reverse("chat:conversation", args=[conversation_id])
-    return f"{site}{path}" if site else "the page of this conversation"
-
-
-def offered(prompt: Frame, conversation_id: str = "") -> list[Frame]:
+def offered(prompt: Frame, link: Callable[[], str] = str) -> list[Frame]:
     """A prompt's content as one or more whose type has controls. What has none is answered on the
-    page.
+    page to which the link leads.
     """
     details = "; ".join(f"{name}: {line(one)}" for name, one in prompt.get("details", {}).items())
     text = f"{prompt['text']}\n\n({details})" if details else prompt["text"]
@@ -133,7 +124,7 @@ def offered(prompt: Frame, conversation_id: str = "") -> list[Frame]:
         case "oauth_consent":
             return [prompt, _as_choice(prompt, details)]
         case "form":
-            return [_as_link(prompt, text, _page(conversation_id))]
+            return [_as_link(prompt, text, link())]
     return [{**prompt, "text": text}]
 
 

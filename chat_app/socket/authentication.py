@@ -11,6 +11,7 @@ from chat_app import identity
 from chat_app.feed.limits import CloseSocket
 from chat_app.identity import BadCredentials, Identity, audit, looks, revocation, session_timeouts
 from chat_app.identity.connection import address_of, guest_token, request_of
+from chat_app.identity.prompt_links import prompt_link
 from chat_app.identity.rates import Place, take_socket_from, take_socket_of
 from chat_app.protocol.client_messages import AuthMessage, ClientMessage, ConsentMode
 from chat_app.protocol.parsing import Refusal, parse, refusal_of
@@ -41,6 +42,10 @@ class Authentication:
         self._places: list[Place] = []
         self._failures = 0
         self._authorised_at: dict[type[ClientMessage], float] = {}
+
+    def link(self, interaction: str) -> str:
+        """The whole address of an interaction's page, where this person can open it."""
+        return prompt_link(self._scope, self.person, interaction)
 
     async def establish(self) -> None:
         """Find out who it is: by the scope, else by what the client says first.

@@ -149,7 +149,8 @@ class Subscriptions:
         user = self._authentication.person.id
         first = cursors.follow(conversation, user)
         of_log = (conversation, conversation_id, self._connection.send_encoded)
-        feed = Feed(*of_log) if self._extended else PlainFeed(*of_log, self._authentication.person)
+        person, link = self._authentication.person, self._authentication.link
+        feed = Feed(*of_log) if self._extended else PlainFeed(*of_log, person, link)
         self.feeds[conversation] = feed
         self._ids[conversation_id] = conversation
         try:

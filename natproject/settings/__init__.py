@@ -28,7 +28,8 @@ OPENAI_MODEL = given.OPENAI_MODEL
 HITL = {
     "EXTRA_WORKFLOWS": {"probe": {}} if given.PROBE_WORKFLOW else {},
     "CALLBACKS_URL": f"{PUBLIC_URL}/callbacks/",
-    "PUBLIC_URL": PUBLIC_URL,
+    # Where it is known: a host by which people came is better than the address that is listened at.
+    "PUBLIC_URL": PUBLIC_URL if given.HTTPS else "",
     "HEALTH_URL": f"http://{HOST}:{PORT}/health",
     "SIGN_OUT_URL": "sign-out",
     "PASSWORD_URL": "password",

@@ -1,5 +1,6 @@
 """The inbox and the page of a prompt. Each works by forms and links; the script makes it live."""
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,9 +11,12 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.utils.translation import gettext, gettext_lazy, ngettext
+from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
+from django.views.decorators.http import require_http_methods
 
 from chat_app.feed.inbox_parts import ANSWERABLE, LONGEST, PAGE, Part, Wanted, read_inbox
+from chat_app.identity.prompt_links import read_prompt_link
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import or_404, person_of, personal, site_context
 from chat_app.page.given import forms
@@ -28,6 +32,7 @@ from sessions_app.conversations.answers import AnswerResult, Outcome
 from sessions_app.conversations.given import claims, waiting
 from sessions_app.errors import Invalid, Refused, StorageUnavailable
 from sessions_app.models.people import Person
+from sessions_app.storage import reads
 from sessions_app.storage.sql import is_uuid
 
 PARTS = {
@@ -86,21 +91,51 @@ def _query(part: Part, query: str = "", page: int = 1) -> str:
 @gzip_page
 async def prompt(request: HttpRequest, interaction: UUID) -> HttpResponse:
     """One prompt."""
-    return await _prompt_page(request, interaction)
+    return await _prompt_page(request, Reader(await person_of(request)), interaction)
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+@gzip_page
+async def linked(request: HttpRequest, token: str) -> HttpResponse:
+    """One prompt, and the answer to it, for the guest whom a signed link names: see `prompt_links`.
+    Nobody is signed in by it.
+    """
+    found = await reads.read(read_prompt_link, token)
+    if found is None:
+        raise Http404
+    person, interaction = found
+    reader = Reader(person, "chat_app/inbox/linked.html", request.path)
+    if request.method == "POST":
+        return await _answer(request, reader, interaction)
+    return await _prompt_page(request, reader, interaction)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Whose page of a prompt it is, and where, if it is not the usual one."""
+
+    person: Person
+    template: str = "chat_app/inbox/prompt.html"
+    here: str = ""
 
 
 async def _prompt_page(
-    request: HttpRequest, interaction: UUID, typed: TypedAnswer | None = None, status: int = 200
+    request: HttpRequest,
+    reader: Reader,
+    interaction: UUID,
+    typed: TypedAnswer | None = None,
+    status: int = 200,
 ) -> HttpResponse:
-    person = await person_of(request)
+    person = reader.person
 
     def render() -> str:
         page = read_prompt(person.id, interaction, typed)
         if page is None:
             raise Http404
         context = {**_context(request, person), "page": page, "entries": [page.entry]}
-        context["here"] = resolve_url("chat:prompt", interaction)
-        return render_to_string("chat_app/inbox/prompt.html", context, request)
+        context["here"] = reader.here or resolve_url("chat:prompt", interaction)
+        return render_to_string(reader.template, context, request)
 
     html = await make(render, reader=person.id)
     await audit.shown([interaction], by=person, via="page")
@@ -123,7 +158,11 @@ def _context(request: HttpRequest, person: Person) -> dict[str, Any]:
 @gzip_page
 async def answer(request: HttpRequest, interaction: UUID) -> HttpResponse:
     """Answer a prompt; refused, the answer stays in its field, on the prompt's page."""
-    person = await person_of(request)
+    return await _answer(request, Reader(await person_of(request)), interaction)
+
+
+async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> HttpResponse:
+    person = reader.person
     given = forms.answer(request, interaction, via="inbox")
     try:
         given = await forms.with_files(given, request, person)
@@ -132,7 +171,7 @@ async def answer(request: HttpRequest, interaction: UUID) -> HttpResponse:
         if is_script(request):
             return refusal(error)
         typed = forms.typed(interaction, given, error)
-        return await _prompt_page(request, interaction, typed, STATUS[type(error)])
+        return await _prompt_page(request, reader, interaction, typed, STATUS[type(error)])
     if settled.outcome == Outcome.NOT_FOUND:
         raise Http404
     if is_script(request):

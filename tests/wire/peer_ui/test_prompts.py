@@ -1,7 +1,11 @@
 """Prompts in the peer's web UI: it has controls for three types, and one place for all."""
 
+import asyncio
+from urllib.parse import urlsplit
+
 import pytest
 
+from tests.http.client import CSRF, Http
 from tests.support.peer_ui import PeerUi
 from tests.support.server import Server
 from tests.wire.peer_ui.conftest import NewTab
@@ -153,3 +157,52 @@ async def test_a_script_answers_the_prompt_that_it_was_sent(ui: PeerUi) -> None:
             await ui._send("user_interaction_message", question, id="a")
             ui.modal = None
         assert await ui.ended() == "one?|two?"
+
+
+async def linked(ui: PeerUi) -> str:
+    """Ask for a form; return the path of the link to it."""
+    await ui.say("prompt form")
+    await ui.asked("Fill in the form here: http")
+    assert ui.modal is not None
+    text: str = ui.modal["content"]["text"]
+    return urlsplit(text.partition("here: ")[2]).path
+
+
+async def test_the_link_to_a_form_lets_the_guest_fill_it_in(ui: PeerUi, backend: Server) -> None:
+    async with ui:
+        path = await linked(ui)
+        nobody = Http(backend, None, workflow=None, headers={"cookie": f"csrftoken={CSRF}"})
+        page = await asyncio.to_thread(nobody.get, path)
+        assert (page.status, f'action="{path}"' in page.text) == (200, True)
+        assert page.headers["cache-control"].startswith("max-age=0, no-cache, no-store")
+        filled = {"form": "1", "f-kind": "care", "f-start": "2026-11-23", "f-days": "x"}
+        filled |= {"next": path, "csrfmiddlewaretoken": CSRF}
+        wrong = await asyncio.to_thread(nobody.form, path, filled)
+        assert (wrong.status, "Enter a number" in wrong.text) == (422, True)
+        answer = await asyncio.to_thread(nobody.form, path, filled | {"f-days": "2"})
+        assert (answer.status, answer.headers["location"]) == (303, path)
+        assert "'days': Decimal('2')" in await ui.ended()
+        page = await asyncio.to_thread(nobody.get, path)
+        assert (page.status, "<form" in page.text) == (200, False)
+
+
+async def test_the_link_opens_that_prompt_and_nothing_else(
+    new_tab: NewTab, backend: Server
+) -> None:
+    async with new_tab() as ui, new_tab() as other:
+        path, others = await linked(ui), await linked(other)
+        nobody = Http(backend, None, workflow=None)
+        page = await asyncio.to_thread(nobody.get, path)
+        cookies = page.headers.get_all("set-cookie", [])
+        assert all(cookie.startswith("csrftoken=") for cookie in cookies)
+        interaction, rest = path.split("/")[3].split(":", 1)
+        swapped = others.split("/")[3].split(":")[0]
+        for wrong in (
+            f"/p/linked/{swapped}:{rest}/",
+            f"/p/linked/{interaction}:1:{rest.split(':', 1)[1]}/",
+            f"/p/linked/{interaction}/",
+            f"/p/{interaction}/",
+        ):
+            assert (await asyncio.to_thread(nobody.get, wrong)).status in (302, 404)
+        posted = await asyncio.to_thread(nobody.form, path, {"value": "approve"})
+        assert posted.status == 403  # a page of another site cannot send it

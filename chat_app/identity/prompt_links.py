@@ -1,0 +1,45 @@
+"""Links to the page of one prompt, for clients that cannot show it.
+
+A guest has no way to sign in there, so theirs is signed: it opens the page of that prompt to that
+guest for a day, and nothing else.
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.core.signing import BadSignature, TimestampSigner
+from django.urls import reverse
+
+from chat_app.identity.connection import own_origin
+from chat_app.identity.users import is_guest
+from chat_app.settings import ChatSettings
+from sessions_app.models.people import Person, read_user_id, users
+from sessions_app.workflows.request_context import AsgiScope
+
+VALID = timedelta(days=1)
+
+_signer = TimestampSigner(salt="chat_app.prompt_links")
+
+
+def prompt_link(scope: AsgiScope, person: Person, interaction: str) -> str:
+    """The whole address of the page: of the site, where PUBLIC_URL says it, else of the host by
+    which the person came.
+    """
+    site = ChatSettings.load().PUBLIC_URL or own_origin(scope) or ""
+    if not is_guest(person.username):
+        return site + reverse("chat:prompt", args=[interaction])
+    return site + reverse("chat:linked", args=[_signer.sign(f"{interaction}:{person.id}")])
+
+
+def read_prompt_link(token: str) -> tuple[Person, UUID] | None:
+    """The guest and the prompt that a link is for; None if it is not ours, too old, or guests are
+    let in no more. Blocks.
+    """
+    try:
+        interaction, _, user = _signer.unsign(token, max_age=VALID).partition(":")
+    except BadSignature:
+        return None
+    guest = users().filter(pk=read_user_id(user), is_active=True).first()
+    if guest is None or not ChatSettings.load().GUESTS:
+        return None
+    return Person.of(guest), UUID(interaction)
