@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from uuid import UUID
 
 import pytest
 
 from sessions_app.conversations import answers
-from sessions_app.conversations.answers import IncomingAnswer, Outcome
+from sessions_app.conversations.answers import IncomingAnswer, Outcome, settle_in_name
 from sessions_app.errors import Invalid
 from sessions_app.models import Event, Interaction
 from sessions_app.models.people import Person
+from sessions_app.operations import due
+from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import (
     BinaryPrompt,
     CheckboxPrompt,
@@ -54,6 +57,41 @@ async def test_the_same_answer_again_is_acknowledged_again_and_writes_nothing() 
         assert (first.outcome, again.outcome) == (Outcome.ACCEPTED, Outcome.DUPLICATE)
         assert again.response == {"value": "yes"}
         assert len(await hosting.events()) == count
+
+
+@workflow(name="t_deadline", title="A deadline")
+async def deadline(message: Message, context: Context) -> str:
+    prompt = BinaryPrompt(text="Go?", options=["yes", "no"], timeout=600, default="no")
+    answer = await context.ask(prompt)
+    return f"{answer.value} {answer.is_default}"
+
+
+async def test_an_answer_that_has_just_come_wins_over_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The maintenance finds the prompt to be due; the answer is committed before it settles it."""
+    expire = due.expire
+    expired: list[UUID] = []
+
+    def too_late(tx: Transaction, interaction: UUID) -> None:
+        given = IncomingAnswer("a1", "test", "yes", interaction=str(interaction))
+        found = settle_in_name(tx, interaction=interaction, by=by, given=given)
+        assert found.outcome == Outcome.ACCEPTED
+        expire(tx, interaction)
+        expired.append(interaction)
+
+    monkeypatch.setattr(due, "expire", too_late)
+    async with Hosting("t_deadline") as hosting:
+        by = hosting.person
+        run = await hosting.submit()
+        [prompt] = await hosting.prompts(run)
+        monkeypatch.setattr(due, "due_interactions", lambda: [] if expired else [prompt.id])
+        await hosting.settle_due()
+        assert expired == [prompt.id]
+        await hosting.ended(run)
+        assert await hosting.output(run) == "yes False"
+        updates = [e for e in await hosting.events() if e.type == Event.Type.INTERACTION_UPDATE]
+        assert len(updates) == 1
 
 
 @pytest.mark.parametrize(("value", "answer_id"), [("no", "a1"), ("yes", "a2"), ("bogus", "a1")])
