@@ -20,6 +20,7 @@ from sessions_app.notify.memory_layer import LOST
 from sessions_app.notify.news import LOOK, NEWS, News
 from sessions_app.operations.startup import GOODBYE
 from sessions_app.storage import reads
+from sessions_app.storage.faults import is_fault
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +63,8 @@ class Sweeper:
         self._followers: dict[Follower, asyncio.Task[Any] | None] = {}
         self._task: asyncio.Task[None] | None = None
         self._closing: CloseSocket | None = None
+        # The last sweep found no database; followers are woken when that changes.
+        self.database_away = False
 
     def add(self, follower: Follower) -> None:
         """The current task serves a follower from now on."""
@@ -98,8 +101,17 @@ class Sweeper:
                 await _sweep(list(self._followers))
                 if sweep % REVALIDATE == 0:
                     await self._revalidate()
-            except Exception:  # the next sweep tries again
+            except Exception as error:  # the next sweep tries again
                 log.exception("sweeper.failed")
+                self._find(away=is_fault(error))
+            else:
+                self._find(away=False)
+
+    def _find(self, *, away: bool) -> None:
+        if away != self.database_away:
+            self.database_away = away
+            for follower in list(self._followers):
+                follower.wake()
 
     async def _revalidate(self) -> None:
         """End those whose identity has ended, should the hint be lost."""

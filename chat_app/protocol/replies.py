@@ -42,6 +42,11 @@ def waiting_prompts(count: int, gone: Iterable[UUID]) -> Frame:
     return {**_reply("waiting_message", None, None), **told}
 
 
+def database_state(*, away: bool) -> Frame:
+    """Whether the database is away: what is said now is not stored, and nothing new comes."""
+    return {**_reply("database_message", None, None), "away": away}
+
+
 def auth_success(message: AuthMessage, person: Person) -> Frame:
     """The client is this person now."""
     reply = _answer_to("auth_response_message", message)

@@ -299,6 +299,13 @@ class Waiting(ServerMessage):
     gone: list[str]
 
 
+class Database(ServerMessage):
+    """The database is away, so that nothing is stored and nothing new comes; or it is back."""
+
+    type: Literal["database_message"]
+    away: bool
+
+
 class AuthResponse(Reply):
     """What became of an `auth_message`."""
 
@@ -323,5 +330,6 @@ SERVER_MESSAGES: tuple[type[ServerMessage], ...] = (
     Ack,
     Pong,
     Waiting,
+    Database,
     AuthResponse,
 )

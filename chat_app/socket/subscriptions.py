@@ -13,7 +13,7 @@ from chat_app.feed.sweeper import sweeper
 from chat_app.feed.waiting_counts import waiting_counts
 from chat_app.identity import Identity
 from chat_app.protocol.parsing import Refusal
-from chat_app.protocol.replies import waiting_prompts
+from chat_app.protocol.replies import database_state, waiting_prompts
 from chat_app.socket.authentication import Authentication
 from chat_app.socket.connection import Connection
 from chat_app.socket.refusals import Refusals
@@ -45,6 +45,7 @@ class Subscriptions:
             False  # whether to tell also when others wait than before, though as many
         )
         self._told_waiting: Waiting | None = None
+        self._told_away = False
         self.wake, self.end = connection.wake, connection.end
         self._ids: dict[str, UUID] = {}
         self._following = asyncio.Lock()
@@ -72,8 +73,13 @@ class Subscriptions:
 
     async def woken(self) -> None:
         """News was lost, the conversation that the connection named has come to be, one was
-        deleted, or more or fewer questions wait.
+        deleted, more or fewer questions wait, or the database is away, or back.
         """
+        if self._extended and sweeper.database_away != self._told_away:
+            self._told_away = sweeper.database_away
+            await self._connection.send(database_state(away=self._told_away))
+        if sweeper.database_away:
+            return
         if (waiting := self.waiting) is not None:
             now = waiting if self.all_waiting else Waiting(waiting.prompts)
             if now != self._told_waiting:

@@ -45,11 +45,17 @@ async def test_who_comes_while_the_database_is_away_is_told_so(cluster: Cluster)
         assert told["details"]["reason"] == "not_stored"
         await faults.recover(cluster.postgresql, again=True)
         await person.until("the echo", lambda: person.text(meanwhile) == "meanwhile")
+        await person.until("both news of the database", lambda: len(_away(person)) > 1)
+        assert _away(person)[:2] == [True, False]
         assert not person.view.close_codes
 
 
 def _types(person: Person) -> list[str]:
     return [frame["type"] for frame in person.view.frames]
+
+
+def _away(person: Person) -> list[bool]:
+    return [one["away"] for one in person.view.frames if one["type"] == "database_message"]
 
 
 def _ask(cluster: Cluster, method: str, path: str, body: Any = None) -> tuple[int, str | None, str]:

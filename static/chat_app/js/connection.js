@@ -92,7 +92,12 @@ export class Connection extends EventTarget {
       this.#isProven = true;
       this.#show();
     }
-    this.dispatchEvent(new CustomEvent("frame", { detail: JSON.parse(event.data) }));
+    const frame = JSON.parse(event.data);
+    if (frame.type === "database_message") {
+      this.#reason = frame.away ? "away" : "";
+      this.#show();
+    }
+    this.dispatchEvent(new CustomEvent("frame", { detail: frame }));
   }
 
   #closed(socket, code) {
