@@ -12,6 +12,8 @@ from tests.chaos.orders import interfered
 from tests.cluster.cluster import Cluster, Template
 
 AnyForm = Cluster | OneProcess
+# Of a worker: a crowd can take all of some, and leave some of another.
+PLACES = 6
 FORMS = ("cluster", "local")
 
 
@@ -33,7 +35,7 @@ def started(form: str, directory: Path, **env: str) -> Iterator[AnyForm]:
         made = OneProcess(directory / "p")
     else:
         template = Template(directory / "template")
-        made = Cluster(template, directory / "c", workers=3, idle=3.0, build=300)
+        made = Cluster(template, directory / "c", workers=3, idle=3.0, build=300, places=PLACES)
         made.env |= interfered(made.orders)
     made.env |= env
     # However this program is ended, it ends what it has started, and gives the disk back.

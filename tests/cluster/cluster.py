@@ -27,12 +27,14 @@ USERS = [f"user{number}" for number in range(400)]
 WORKFLOWS = """
 default: probe
 workflows:
-  probe: {{max_concurrency: 1000}}
+  probe: {{max_concurrency: {places}}}
   probe_own:
     max_concurrency: 1000
     per_user_idle: {idle}
     options: {{build_ms: {build}, close_ms: 100}}
 """
+# Seconds, milliseconds, and places of a worker.
+OFFERED = {"idle": 300.0, "build": 2000, "places": 1000}
 READY = "SELECT name FROM sessions_app_process WHERE kind = 'worker'"
 
 
@@ -64,7 +66,10 @@ class _Named:
 
 
 class Cluster:
-    """`with Cluster(template, directory) as cluster:`; all answer inside."""
+    """`with Cluster(template, directory) as cluster:`; all answer inside.
+
+    `offered` has other values for those of `OFFERED`.
+    """
 
     audited = True
 
@@ -75,8 +80,7 @@ class Cluster:
         *,
         webs: int = 2,
         workers: int = 2,
-        idle: float = 300.0,
-        build: int = 2000,
+        **offered: float,
     ) -> None:
         self.directory = directory
         self.env: dict[str, str] = {}
@@ -85,7 +89,7 @@ class Cluster:
         self.postgresql = PostgreSQL(directory / "postgresql")
         self.redis = Redis(directory / "redis")
         self.workflows = directory / "workflows.yaml"
-        self.workflows.write_text(WORKFLOWS.format(idle=idle, build=build))
+        self.workflows.write_text(WORKFLOWS.format(**{**OFFERED, **offered}))
         self.ports = [free_port() for _ in range(webs)]
         self.webs = [self._web(number, port) for number, port in enumerate(self.ports)]
         self.workers = [self._worker(number) for number in range(workers)]

@@ -1,17 +1,27 @@
-"""Kills, freezes and ends the processes of a cluster, its PostgreSQL and its Redis."""
+"""Kills, freezes and ends the processes of a cluster, its PostgreSQL and its Redis; and crowds its
+workers.
+"""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 from tests.chaos.nemeses.nemesis import LONG, SHORT, Nemesis
 from tests.cluster import faults
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import USERS, Cluster
 from tests.cluster.faults import Target
 from tests.cluster.node import Node
+from tests.cluster.people import Person
 
 REDIS_AWAY = 30.0
 # So often two or three things are struck at once; and all are asked to end in turn.
 SEVERAL = 0.2
 ROLLING = 0.06
+# So often two users have long runs in most places of the workers, and a third says something.
+CROWD = 0.06
+LONG_RUNS = 14
+MESSAGES_BESIDE = 5
+# Until what was struck meanwhile is back: the long runs do not end.
+PATIENCE = 120.0
 # So often messages get lost meanwhile.
 MESSAGES = 0.1
 
@@ -28,6 +38,9 @@ class ClusterNemesis(Nemesis):
         chance = self._random.random()
         if chance < ROLLING:
             await self._roll()
+            return
+        if chance > 1 - CROWD and "places" not in self._busy:
+            self._start("places", self._crowd())
             return
         if self._random.random() < MESSAGES and "messages" not in self._busy:
             self._strike_messages(self._random.uniform(*LONG))
@@ -66,6 +79,29 @@ class ClusterNemesis(Nemesis):
             if node.name not in self._busy:
                 self._busy.add(node.name)
                 await self._suffered(node.name, self._suffer(node, "term", 0))
+
+    async def _crowd(self) -> None:
+        """Fill some workers while others have places: nobody else waits for the long runs."""
+        self._note("crowd", "places")
+        *crowders, beside = USERS[-3:]
+        name = f"crowd{self.struck['crowd']}"
+        async with AsyncExitStack() as stack:
+
+            async def come(user: str, conversation: str) -> Person:
+                person = Person(self._cluster, user, conversation=conversation)
+                return await stack.enter_async_context(person)
+
+            crowd = [await come(crowders[n % 2], f"{name}-{n}") for n in range(LONG_RUNS)]
+            sent = [await person.say("slowstream 3600 1000") for person in crowd]
+            for number in range(MESSAGES_BESIDE):
+                other = await come(beside, f"{name}-{number}")
+                await other.say("echo hello")
+                await other.until("the end, beside long runs", other.done, PATIENCE)
+            for person, one in zip(crowd, sent, strict=True):
+                await person.until("a run", lambda: person.runs, PATIENCE)  # noqa: B023 - awaited here
+                await person.stop(one)
+            for person in crowd:
+                await person.until("the end of a long run", person.done, PATIENCE)
 
 
 def _kind(target: Target) -> str:
