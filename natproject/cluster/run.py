@@ -76,23 +76,25 @@ class Cluster:
     def restart(self) -> None:
         """Start all that is ours anew: one process after another, each when the last is ready.
 
+        The workers come first: what new web processes offer, the old workers do not know.
+
         Raises:
             ServiceFailed: one did not get ready; those after it go on as they were.
         """
-        for port in self.plan.own_ports:
-            self.supervisor.restart_process("web", f"web-{port}")
-            self._wait(f"web-{port}", partial(_serves, self.plan.host, port))
         for name, alive in self.plan.alive_files.items():
             alive.unlink(missing_ok=True)
             self.supervisor.restart_process("worker", name)
             self._wait(name, alive.exists)
+        for port in self.plan.own_ports:
+            self.supervisor.restart_process("web", f"web-{port}")
+            self._wait(f"web-{port}", partial(_serves, self.plan.host, port))
 
     def _restarted(self) -> str:
         try:
             self.restart()
         except ServiceFailed as error:
             return f"{error} Those after it go on as they were."
-        return "All web processes and workers were restarted."
+        return "All workers and web processes were restarted."
 
     def watch(self, say: Say, restarts: Event) -> None:
         """Tell what is started again, for as long as the process manager lives.

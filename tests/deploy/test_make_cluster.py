@@ -175,15 +175,23 @@ async def restarted(made: Made) -> None:
     async with WsClient(made.signed_in(made.port), name, user="admin", workflow="probe") as client:
         await client.message("ask")
         await client.until("system_interaction_message", PATIENCE)
-    old = [process for process in made.family() if {"daphne", "worker"} & {*process.cmdline()}]
+    old = [*started(made, "worker"), *started(made, "daphne")]
     assert len(old) == 2 + WORKERS
     made.process.send_signal(signal.SIGUSR1)
-    await asyncio.to_thread(always_reached, made, until="All web processes and workers were")
+    await asyncio.to_thread(always_reached, made, until="All workers and web processes were")
     wait_gone(old)
+    last_worker, first_web = started(made, "worker")[-1], started(made, "daphne")[0]
+    assert last_worker.create_time() < first_web.create_time()
     async with WsClient(made.signed_in(made.port), name, user="admin") as client:
         prompt = await client.until("system_interaction_message", PATIENCE)
         await client.answer("still here", prompt)
         await client.until(lambda frame: frame["content"].get("status") == "completed", PATIENCE)
+
+
+def started(made: Made, what: str) -> list[psutil.Process]:
+    """Processes of that kind, in the order in which they were started."""
+    of_kind = [process for process in made.family() if what in process.cmdline()]
+    return sorted(of_kind, key=psutil.Process.create_time)
 
 
 def always_reached(made: Made, until: str) -> None:
