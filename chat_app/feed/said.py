@@ -74,7 +74,7 @@ def _said(run: UUID) -> list[Said]:
     for row in rows:
         if row.type in (Event.Type.TEXT, Event.Type.MESSAGE):
             pieces = undo(split(row.first_sequence, row.payload), cuts)
-            _add_text(said, "".join(piece.text for piece in pieces))
+            _add_text(said, [piece.text for piece in pieces])
         elif row.type == Event.Type.STEP:
             key = row.payload["step_id"]
             if key not in steps:
@@ -82,14 +82,17 @@ def _said(run: UUID) -> list[Said]:
             steps[key] |= {name: row.payload[name] for name in ("name", "state", "payload")}
         elif row.type in (Event.Type.INTERACTION, Event.Type.ASSIGNMENT):
             said.append(questions[row.payload["interaction_id"]])
+    for one in said:
+        if one["type"] == "text":
+            one["text"] = "".join(one["text"])
     return said
 
 
-def _add_text(said: list[Said], text: str) -> None:
+def _add_text(said: list[Said], texts: list[str]) -> None:
     if said and said[-1]["type"] == "text":
-        said[-1]["text"] += text
-    elif text:
-        said.append({"type": "text", "text": text})
+        said[-1]["text"] += texts
+    elif any(texts):
+        said.append({"type": "text", "text": texts})
 
 
 def _question(asked: Interaction) -> Said:

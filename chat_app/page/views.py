@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.views.decorators.gzip import gzip_page
@@ -19,6 +19,7 @@ from chat_app.identity.rates import submit
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import back_to, or_404, person_of, personal, site_context
 from chat_app.page.conversation_page import Page, Wanted, edited_message, read_page, read_text
+from chat_app.page.downloads import download, made
 from chat_app.page.given import forms
 from chat_app.page.given.views import is_script, refusal
 from chat_app.page.look.script_texts import WORDS
@@ -37,6 +38,7 @@ from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import reads
+from sessions_app.storage.spool import pieces, spool
 from sessions_app.storage.storable import is_storable
 from sessions_app.workflows.prompts import as_text, posted
 from sessions_app.workflows.registry import Offered
@@ -117,14 +119,21 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
 
 @personal("GET")
 @gzip_page
-async def text(request: HttpRequest, conversation_id: str, run: UUID, first: int) -> HttpResponse:
+async def text(
+    request: HttpRequest, conversation_id: str, run: UUID, first: int
+) -> HttpResponseBase:
     """An answer, from the sequence at which it began: its Markdown, to be copied."""
     person = await person_of(request)
-    find = partial(read_text, person.id, conversation_id, run, first)
-    found = await make(find, reader=person.id)
-    if found is None:
+
+    def find() -> IO[bytes] | None:
+        found = read_text(person.id, conversation_id, run, first)
+        return None if found is None else spool(iter([found]))
+
+    file = await make(find, reader=person.id)
+    if file is None:
         raise Http404
-    return HttpResponse(found, content_type="text/plain; charset=utf-8")
+    headers = {"Content-Type": "text/plain; charset=utf-8"}
+    return download(request, pieces(file), reader=person.id, headers=headers)
 
 
 @personal("GET")
@@ -177,7 +186,7 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
 
 
 @personal("GET")
-async def export(request: HttpRequest, conversation_id: str, form: str) -> StreamingHttpResponse:
+async def export(request: HttpRequest, conversation_id: str, form: str) -> HttpResponseBase:
     """The conversation as a file of one's own."""
     person = await person_of(request)
     if form not in EXPORTS:
@@ -186,11 +195,11 @@ async def export(request: HttpRequest, conversation_id: str, form: str) -> Strea
         found = await reads.read(exporting.find, person.id, conversation_id)
     content_type, write = EXPORTS[form]
     disposition = f'attachment; filename="conversation.{form}"'
-    return StreamingHttpResponse(
-        write(found),
-        content_type=f"{content_type}; charset=utf-8",
-        headers={"Content-Disposition": disposition},
-    )
+    headers = {
+        "Content-Type": f"{content_type}; charset=utf-8",
+        "Content-Disposition": disposition,
+    }
+    return download(request, made(write(found), person.id), reader=person.id, headers=headers)
 
 
 @personal("POST")

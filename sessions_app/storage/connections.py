@@ -5,7 +5,7 @@ import weakref
 from contextlib import suppress
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -97,3 +97,13 @@ def connect_to_write() -> None:
         with connection.cursor() as cursor:
             for statement in POSTGRESQL:
                 cursor.execute(statement)
+
+
+async def give_back_thread() -> None:
+    """End the thread, with its connection, that Django has for each request, which would stand idle
+    until the response is complete. What needs one after that gets another.
+    """
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    if context is not None and context in SyncToAsync.context_to_thread_executor:
+        await sync_to_async(connections.close_all)()
+        del SyncToAsync.context_to_thread_executor[context]  # its thread ends with it

@@ -20,6 +20,7 @@ from sessions_app.workflows.prompts import (
     RadioPrompt,
     TextPrompt,
 )
+from tests.page.transcript.test_attachments import content_of
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -316,7 +317,7 @@ async def test_an_answer_is_to_be_had_as_its_markdown(client: AsyncClient, log: 
         for answer in answers:
             assert answer["Content-Type"] == "text/plain; charset=utf-8"
             assert answer["X-Content-Type-Options"] == "nosniff"
-        return [answer.content.decode() for answer in answers]
+        return [(await content_of(answer)).decode() for answer in answers]
 
     run = await reads.read(write)
     assert await read() == ["# One\n\n- [ ] <b>\n", "Two"]
@@ -341,3 +342,5 @@ async def test_nobody_else_gets_an_answer(client: AsyncClient, log: StoredLog) -
     ):
         answer = await client.get(reverse("chat:text", args=["c", run.pk, at]))
         assert answer.status_code == status
+        if status == 200:
+            assert await content_of(answer) == b"One"

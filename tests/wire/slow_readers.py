@@ -12,10 +12,10 @@ from uuid import uuid4
 from tests.support.server import Server
 
 
-def until_full(readers: list[socket.socket]) -> None:
+def until_full(readers: list[socket.socket], timeout: float = 30) -> None:
     """Wait until the server can send no more to any of them."""
     waiting: list[int] = []
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + timeout
     while (now := [unread(reader) for reader in readers]) != waiting or not all(now):
         waiting = now
         assert time.monotonic() < deadline

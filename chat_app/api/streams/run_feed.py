@@ -6,9 +6,6 @@ from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from asgiref.sync import SyncToAsync, sync_to_async
-from django.db import connections
-
 from chat_app.api.problems import Failure
 from chat_app.api.selectors import is_within
 from chat_app.feed.feed import Feed
@@ -20,6 +17,7 @@ from chat_app.identity.rates import Place
 from sessions_app.models import Event, Run
 from sessions_app.notify.groups import GroupListener, LayerMessage, group_name
 from sessions_app.storage import reads
+from sessions_app.storage.connections import give_back_thread
 from sessions_app.storage.records import EventRecord
 
 RESTARTING = "The server restarts. Send the same request again, with the ids of the response."
@@ -50,7 +48,7 @@ async def follow(
     Raises:
         Failure: it goes on no further: the identity has ended, or the conversation, or this server.
     """
-    await _give_back_thread()
+    await give_back_thread()
     feed = _RunFeed(run)
     reader = _Reader(identity, feed)
     sweeper.add(reader)  # it makes up for what the layer loses, or cannot do
@@ -90,16 +88,6 @@ async def _leave(reader: "_Reader", place: Place) -> None:
     place.leave()
     await sweeper.remove(reader)
     await reader.listener.close()
-
-
-async def _give_back_thread() -> None:
-    """End the thread that Django has for each request, which would stand idle until the response is
-    complete. What needs one after that gets another.
-    """
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    if context is not None and context in SyncToAsync.context_to_thread_executor:
-        await sync_to_async(connections.close_all)()
-        del SyncToAsync.context_to_thread_executor[context]  # its thread ends with it
 
 
 class _RunFeed(Feed):

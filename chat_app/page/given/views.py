@@ -7,11 +7,13 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.files.storage import storages
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET
 
 from chat_app.page.common import back_to, or_404, person_of, personal
+from chat_app.page.downloads import download
 from chat_app.protocol.parsing import STATUS, spoken
 from sessions_app.conversations.given import attachments
 from sessions_app.conversations.given import feedback as opinions
@@ -19,8 +21,7 @@ from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable
 from sessions_app.models import AttachedFile
 from sessions_app.storage import reads
-
-PIECE = 256 * 1024
+from sessions_app.storage.spool import pieces
 
 
 def is_script(request: HttpRequest) -> bool:
@@ -77,24 +78,21 @@ async def upload(request: HttpRequest, conversation_id: str) -> HttpResponse:
 
 @require_GET
 @login_required
-async def file(request: HttpRequest, conversation_id: str, file: UUID) -> StreamingHttpResponse:
+async def file(request: HttpRequest, conversation_id: str, file: UUID) -> HttpResponseBase:
     """A file of one's own conversation: to be saved, and never run as a page of this site."""
     person = await person_of(request)
     found = await reads.read(attachments.find_sent, person.id, conversation_id, file)
     if found is None:
         raise Http404
-    return await sent(found)
-
-
-async def sent(found: AttachedFile) -> StreamingHttpResponse:
-    """The file as it is sent to a browser, whatever is in it."""
     if not await asyncio.to_thread(storages["default"].exists, found.path):
         raise Http404
     disposition = content_disposition_header(as_attachment=True, filename=found.name)
-    return StreamingHttpResponse(
-        _pieces(found),
-        content_type=found.content_type,
+    return download(
+        request,
+        _content(found),
+        reader=person.id,
         headers={
+            "Content-Type": found.content_type,
             "Content-Disposition": disposition or "attachment",
             "Content-Length": str(found.size),
             "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -105,11 +103,7 @@ async def sent(found: AttachedFile) -> StreamingHttpResponse:
     )
 
 
-async def _pieces(found: AttachedFile) -> AsyncIterator[bytes]:
-    """Opened when the first is wanted: a client may leave before."""
-    content = await asyncio.to_thread(found.open)
-    try:
-        while piece := await asyncio.to_thread(content.read, PIECE):
-            yield piece
-    finally:
-        await asyncio.to_thread(content.close)
+async def _content(found: AttachedFile) -> AsyncIterator[bytes]:
+    """Opened when the first piece is wanted: a client may leave before."""
+    async for piece in pieces(await asyncio.to_thread(found.open)):
+        yield piece

@@ -4,7 +4,7 @@ Written run by run, so that no more than one run's texts are in memory.
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,7 +13,6 @@ from chat_app.feed.selectors import find_conversation
 from sessions_app.errors import NotFound
 from sessions_app.models import Conversation, Run
 from sessions_app.models.people import UserId
-from sessions_app.storage import reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,35 +43,38 @@ def find(owner: UserId, conversation_id: str) -> Exported:
     return Exported(about, list(runs.values_list("pk", flat=True)))
 
 
-async def as_json(exported: Exported) -> AsyncIterator[str]:
-    """An object with the list `runs`, each with its message and what was `said`."""
+def as_json(exported: Exported) -> Iterator[str]:
+    """An object with the list `runs`, each with its message and what was `said`. Blocks."""
     head = json.dumps(exported.about, ensure_ascii=False, indent=2)
     yield head[: -len("\n}")] + ',\n  "runs": ['
     for number, run in enumerate(exported.runs):
-        said = json.dumps(await reads.read(read_run, run), ensure_ascii=False)
-        yield (",\n    " if number else "\n    ") + said
+        # No name is given to it: what waits for its reader keeps nothing in memory.
+        yield (",\n    " if number else "\n    ") + json.dumps(read_run(run), ensure_ascii=False)
     yield "\n  ]\n}\n"
 
 
-async def as_markdown(exported: Exported) -> AsyncIterator[str]:
-    """Each message as a heading with what was said after it; questions as quotations."""
+def as_markdown(exported: Exported) -> Iterator[str]:
+    """Each message as a heading with what was said after it; questions as quotations. Blocks."""
     about = exported.about
     yield f"# {about['title'] or about['conversation_id']}\n\n"
     yield f"{about['workflow']}, {about['created_at']}\n"
     headings: dict[str, str] = {}
     for run in exported.runs:
-        read = await reads.read(read_run, run)
-        headings[read["run"]] = read["created_at"]
-        quoted = "\n".join(f"> {line}" for line in read["message"].splitlines())
-        yield f"\n## {read['created_at']}\n\n{quoted}\n"
-        for file in read["files"]:
-            yield f"\n- {file['name']} ({file['size']} bytes)\n"
-        if earlier := headings.get(read["replaces"] or read["follows"]):
-            how = "Another version of" if read["replaces"] else "Goes on with"
-            yield f"\n*{how} the message of {earlier}*\n"
-        for said in read["said"]:
-            yield f"\n{in_words(said)}\n"
-        if read["status"] != Run.Status.COMPLETED:
-            yield f"\n*{read['status']}*\n"
-        if feedback := read["feedback"]:
-            yield f"\n{' '.join(text for text in feedback.values() if text)}\n"
+        yield "".join(_run_as_markdown(read_run(run), headings))
+
+
+def _run_as_markdown(run: Said, headings: dict[str, str]) -> Iterator[str]:
+    headings[run["run"]] = run["created_at"]
+    quoted = "\n".join(f"> {line}" for line in run["message"].splitlines())
+    yield f"\n## {run['created_at']}\n\n{quoted}\n"
+    for file in run["files"]:
+        yield f"\n- {file['name']} ({file['size']} bytes)\n"
+    if earlier := headings.get(run["replaces"] or run["follows"]):
+        how = "Another version of" if run["replaces"] else "Goes on with"
+        yield f"\n*{how} the message of {earlier}*\n"
+    for said in run["said"]:
+        yield f"\n{in_words(said)}\n"
+    if run["status"] != Run.Status.COMPLETED:
+        yield f"\n*{run['status']}*\n"
+    if feedback := run["feedback"]:
+        yield f"\n{' '.join(text for text in feedback.values() if text)}\n"

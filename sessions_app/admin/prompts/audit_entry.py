@@ -5,12 +5,13 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 
 from sessions_app.admin.read_only import ReadOnlyAdmin
 from sessions_app.admin.texts.cells import moment, pretty, short
 from sessions_app.conversations.access import trail
 from sessions_app.models import AuditEntry
+from sessions_app.storage.spool import pieces, spool
 
 # In one file from here; the command has no such bound.
 AT_MOST = 50_000
@@ -64,11 +65,11 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         ending: str,
         made: Callable[[Iterable[AuditEntry]], Iterator[str]],
         content_type: str,
-    ) -> HttpResponse | None:
-        rows = list(queryset.order_by("at", "pk")[: AT_MOST + 1])
-        if len(rows) > AT_MOST:
+    ) -> StreamingHttpResponse | None:
+        if queryset.count() > AT_MOST:
             more = f"More than {AT_MOST} entries: choose fewer, or use manage.py export_audit."
             self.message_user(request, more, messages.WARNING)
             return None
         headers = {"Content-Disposition": f'attachment; filename="audit.{ending}"'}
-        return HttpResponse("".join(made(rows)), content_type=content_type, headers=headers)
+        file = spool(made(queryset.order_by("at", "pk").iterator()))
+        return StreamingHttpResponse(pieces(file), content_type=content_type, headers=headers)

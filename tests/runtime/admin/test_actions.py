@@ -10,7 +10,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.http import HttpResponse
-from django.test import Client
+from django.test import AsyncClient, Client
 
 from bench.workflows import probe
 from sessions_app.hosting.lease import this_process
@@ -44,6 +44,14 @@ class Operator:
         keys = [getattr(row, "pk", row) for row in rows]
         data = {"action": action, "_selected_action": keys, "index": 0}
         return await self.post(f"/admin/sessions_app/{model}/", data)
+
+    async def export(self, action: str, *rows: Any) -> str:
+        """Run an action on entries of the audit; return the file that it gives."""
+        client = AsyncClient()
+        client.cookies = self._client.cookies
+        data = {"action": action, "_selected_action": [row.pk for row in rows], "index": 0}
+        response: Any = await client.post("/admin/sessions_app/auditentry/", data)
+        return b"".join([piece async for piece in response.streaming_content]).decode()
 
     async def post(self, path: str, data: dict[str, Any]) -> str:
         """Post a form and follow where it leads."""

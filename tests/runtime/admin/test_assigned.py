@@ -139,10 +139,10 @@ async def test_entries_are_exported_and_a_list_takes_few_statements() -> None:
             run = await hosting.submit(conversation=f"c{number}")
             prompts += await hosting.prompts(run)
         entries = await reads.read(lambda: list(AuditEntry.objects.order_by("pk")))
-        lines = (await boss.act("auditentry", "export_jsonl", *entries)).splitlines()
+        lines = (await boss.export("export_jsonl", *entries)).splitlines()
         told = [json.loads(line)["interaction"] for line in lines]
         assert told == [str(prompt.pk) for prompt in prompts]
-        assert (await boss.act("auditentry", "export_csv", *entries)).startswith('"at","action"')
+        assert (await boss.export("export_csv", *entries)).startswith('"at","action"')
 
         def statements() -> list[int]:
             client = Client()

@@ -1,0 +1,55 @@
+"""Files that are made and sent as their clients take them, counted with the streams."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import partial
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+
+from chat_app.identity.connection import address_of
+from chat_app.identity.rates import Place, take_stream
+from chat_app.page.page_threads import make
+from sessions_app.errors import TooMany
+from sessions_app.models.people import UserId
+from sessions_app.storage.connections import give_back_thread
+from sessions_app.storage.spool import PIECE, pieces, spool
+
+
+def download(
+    request: HttpRequest,
+    content: AsyncIterator[bytes],
+    *,
+    reader: UserId,
+    headers: Mapping[str, str],
+) -> HttpResponse | StreamingHttpResponse:
+    """Answer with a file; say when to come back where the reader, or their address, has as many as
+    it may.
+    """
+    try:
+        place = take_stream(user=reader, address=address_of(request))
+    except TooMany as error:
+        return HttpResponse(
+            f"{error}\n",
+            status=HTTPStatus.TOO_MANY_REQUESTS,
+            content_type="text/plain; charset=utf-8",
+            headers={"Retry-After": str(error.seconds)},
+        )
+    return StreamingHttpResponse(_with_place(content, place), headers=dict(headers))
+
+
+async def made(texts: Iterator[str], reader: UserId) -> AsyncIterator[bytes]:
+    """Make texts, each when those before it have been taken."""
+    goes_on = True
+    while goes_on:
+        goes_on = False
+        async for piece in pieces(await make(partial(spool, texts, PIECE), reader=reader)):
+            goes_on = True
+            yield piece
+
+
+async def _with_place(content: AsyncIterator[bytes], place: Place) -> AsyncIterator[bytes]:
+    """The place is given back when this ends, or when nobody has it any more."""
+    await give_back_thread()
+    async for piece in content:
+        yield piece
+    place.leave()

@@ -1,0 +1,52 @@
+"""Exports that nobody reads cost little memory, and one user has so many at once."""
+
+import socket
+from contextlib import ExitStack
+
+import pytest
+
+from tests.conftest import NewServer
+from tests.hostile.attack.raw_http import Request
+from tests.support.server import HOST, Server
+from tests.wire.slow_readers import fill_log, memory, until_full
+
+pytestmark = pytest.mark.every_form(reason="the other database is read in another way")
+
+READERS = 60
+
+
+def ask_for_export(server: Server) -> socket.socket:
+    """A connection that has asked for an export, and takes nothing of it."""
+    reader = socket.socket()
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    reader.connect((HOST, server.port))
+    reader.sendall(Request("", "/c/big/export.json").to_bytes(server))
+    return reader
+
+
+@pytest.mark.long
+def test_exports_that_nobody_reads_cost_little_and_are_whole(new_server: NewServer) -> None:
+    server = new_server(STREAMS_PER_USER="100")
+    fill_log(server, events=60, size=64 * 1024)
+    before = memory(server)
+    with ExitStack() as stack:
+        readers = [stack.enter_context(ask_for_export(server)) for _ in range(READERS)]
+        until_full(readers, timeout=90)
+        assert (
+            memory(server) - before < 128 * 1024
+        )  # all of it has 225 MiB, and took three times that
+        readers[7].settimeout(30)
+        answer = b"".join(iter(lambda: readers[7].recv(2**20), b""))
+    assert answer.count(b"x") > 59 * 64 * 1024
+
+
+def test_a_user_has_so_many_exports_at_once(new_server: NewServer) -> None:
+    server = new_server(STREAMS_PER_USER="2")
+    fill_log(server, events=60, size=64 * 1024)
+    with ExitStack() as stack:
+        readers = [stack.enter_context(ask_for_export(server)) for _ in range(2)]
+        until_full(readers)
+        refused = server.get("/c/big/export.md", "ann")
+        assert (refused.status, refused.headers["Retry-After"]) == (429, "5")
+        assert "Too many" in refused.text
+        assert server.get("/c/", "ben").status == 302
