@@ -59,7 +59,7 @@ async def test_the_same_answer_again_is_acknowledged_again_and_writes_nothing() 
         assert len(await hosting.events()) == count
 
 
-@workflow(name="t_deadline", title="A deadline")
+@workflow(name="t_close_deadline", title="A deadline")
 async def deadline(message: Message, context: Context) -> str:
     prompt = BinaryPrompt(text="Go?", options=["yes", "no"], timeout=600, default="no")
     answer = await context.ask(prompt)
@@ -81,7 +81,7 @@ async def test_an_answer_that_has_just_come_wins_over_the_deadline(
         expired.append(interaction)
 
     monkeypatch.setattr(due, "expire", too_late)
-    async with Hosting("t_deadline") as hosting:
+    async with Hosting("t_close_deadline") as hosting:
         by = hosting.person
         run = await hosting.submit()
         [prompt] = await hosting.prompts(run)
