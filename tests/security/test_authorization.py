@@ -30,6 +30,8 @@ OPERATORS = frozenset({"superuser", "operator"})
 WITH_SESSION_ONLY = re.compile(r"^/(c/.*)?$|^/conversations/|^/inbox/|^/p/|^/admin|^/sign-out/")
 # Where everybody changes something of their own, which would change what the next door says.
 LAST = ("/c/<conversation_id>/messages/", "/sign-out/", "/admin/logout/")
+# Addresses of a run, and of what belongs to one.
+OF_A_RUN = re.compile("<(run|execution_id|interaction|interaction_id|file)>")
 # Refusals of Django and of ours: sign in, or it is not for you, or it is not there.
 REFUSED = (401, 403, 404)
 BODY: dict[str, Any] = {"input_message": "echo 1", "response": {"type": "text", "text": "mine"}}
@@ -129,6 +131,45 @@ def test_a_place_in_anothers_log_is_as_good_as_none(scene: Scene) -> None:
         for person in KNOWN - OWNER:
             answer = scene.http(person).post(path, body, **headers)
             assert (answer.status, SECRET in answer.text) == (404, False), person
+
+
+def test_a_conversation_of_the_same_name_opens_no_door_to_anothers(scene: Scene) -> None:
+    ben = scene.http("other")
+    ben.post("/generate", {"input_message": "echo his"}, conversation_id=CONVERSATION)
+    before = scene.hers()
+    for query in ("branch", "edit"):
+        page = ben.get(f"/c/{CONVERSATION}/?{query}={scene.names['run']}")
+        assert (page.status, SECRET in page.text) == (200, False), query
+    headers = {"conversation_id": CONVERSATION, "last_event_id": str(before[0]["last_sequence"])}
+    assert ben.post("/generate/stream", BODY, **headers).status == 404  # his log is shorter
+    rows = doors.documented()
+    for door in sorted(rows, key=lambda door: (door.path in LAST, "delete" in door.path)):
+        for method in door.methods:
+            answer = knock(scene, "other", door, method)
+            assert SECRET not in answer.text, (method, door.path)
+            if OF_A_RUN.search(door.path):
+                assert not was_let_in(door, answer), (method, door.path)
+    assert scene.hers() == before
+
+
+async def test_a_socket_on_one_of_the_same_name_reaches_nothing_of_anothers(scene: Scene) -> None:
+    before = await asyncio.to_thread(scene.hers)
+    run = scene.names["run"]
+    async with WsClient(scene.server, CONVERSATION, user="ben", last_sequence=0) as client:
+        await client.message("echo his")
+        await client.until("ack_message")
+        for frame in frames(scene):
+            await client.send(frame)
+        for name in ("replaces", "follows"):
+            await client.message("echo his", message_id=name, **{name: run})
+            refused = await client.reply_to(name)
+            assert refused["type"] == "error_message"
+    async with WsClient(scene.server, CONVERSATION, user="ben", last_sequence=0) as client:
+        await client.until(lambda frame: "his" in str(frame.get("content")))
+        await client.send({"type": "ping_message", "id": "last"})
+        await client.until(lambda frame: frame.get("for") == "last")
+        assert SECRET not in str(client.frames)
+    assert await asyncio.to_thread(scene.hers) == before
 
 
 def frames(scene: Scene) -> list[dict[str, Any]]:
