@@ -1,0 +1,70 @@
+"""The group that a socket joins for a conversation: when, and which news it gets there."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from chat_app.feed import sweeper
+from chat_app.feed.selectors import read_opening
+from chat_app.socket import consumer
+from sessions_app.models import Conversation, Run
+from sessions_app.notify.groups import LayerMessage
+from sessions_app.notify.news import NEWS
+from sessions_app.storage import reads
+from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
+from tests.wire.live_log import LiveLog
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def test_what_is_written_while_the_feed_opens_arrives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweeper, "INTERVAL", 3600)
+    read = reads.read
+
+    async def read_before_a_write(function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        found = await read(function, *given, **named)
+        if function is read_opening:
+            monkeypatch.setattr(reads, "read", read)
+            await log.write("between")
+            await witness.until_sequence(2)  # who listens has heard of it
+        return found
+
+    async with LiveLog() as log, log.socket() as witness:
+        await log.write("before")
+        await witness.until_sequence(1)
+        monkeypatch.setattr(reads, "read", read_before_a_write)
+        async with log.socket(last_sequence=1) as socket:  # no other news has it look again
+            await socket.until_sequence(2)
+
+
+async def test_no_news_of_other_conversations_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[UUID] = []
+    hear = sweeper.hear
+
+    async def hear_and_note(follower: Any, message: LayerMessage) -> None:
+        if message["type"] == NEWS:
+            heard.append(message["news"].conversation)
+        await hear(follower, message)
+
+    async with LiveLog() as log:
+
+        def write_elsewhere(tx: Transaction) -> None:
+            times = {"created_at": tx.now}
+            other = Conversation.objects.create(
+                owner=log.user, conversation_id="d", workflow="none", updated_at=tx.now, **times
+            )
+            run = Run.objects.create(conversation=other, key="none", message_id="m", **times)
+            tx.append(run, "text", {"text": "elsewhere"})
+
+        monkeypatch.setattr(consumer, "hear", hear_and_note)
+        async with log.socket() as socket:
+            await socket.settled()
+            await writer.write(write_elsewhere)
+            await log.write("here")
+            await socket.until_sequence(1)
+            assert {*heard} == {log.conversation}
