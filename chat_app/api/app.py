@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.views.decorators.cache import never_cache
 from ninja import NinjaAPI, Swagger
 
-from chat_app.api import executions, inbox, views
+from chat_app.api import executions, generation_jobs, inbox, views
 from chat_app.api.auth import ApiKey, Bearer, Guest, Rates, Session
 from chat_app.api.problems import HANDLERS
 from chat_app.settings import ChatSettings
@@ -39,5 +39,6 @@ for error, handler in HANDLERS.items():
     api.add_exception_handler(error, handler)
 api.add_decorator(never_cache, mode="view")
 api.add_router("", views.router)
+api.add_router("", generation_jobs.router)
 api.add_router("", executions.router)
 api.add_router("", inbox.router)

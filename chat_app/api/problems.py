@@ -24,7 +24,10 @@ log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
 ANSWER = ("answer", "answer_prompt")
 # Views that start runs: what they fail with has the peer's three fields, which takes no others.
-RUNS = ("generate", "generate_stream", "chat", "chat_stream", "completions")
+RUNS = (
+    *("generate", "generate_stream", "generate_full", "generate_async"),
+    *("chat", "chat_stream", "completions"),
+)
 
 
 def _documented(media_type: str, schema: type[BaseModel]) -> dict[str, Any]:

@@ -40,6 +40,12 @@ class RunQuery(BaseModel):
     workflow: OptionalName = None
 
 
+class FullQuery(RunQuery):
+    """`filter_steps` has the types of steps that are sent, with commas between, or is `none`."""
+
+    filter_steps: Text | None = None
+
+
 class AnswerHeaders(BaseModel):
     """Request headers of an answer. `user-message-id` makes a repeat of the request harmless."""
 
@@ -66,6 +72,16 @@ class GenerateBody(BaseModel):
     """A message to a workflow."""
 
     input_message: Text
+
+
+class JobBody(GenerateBody):
+    """A message to a workflow, whose result is asked for under `job_id`. For `sync_timeout` seconds
+    it is waited for. `expiry_seconds` has no effect: a run is kept with its conversation.
+    """
+
+    job_id: OptionalName = None
+    sync_timeout: Annotated[StrictInt, Field(ge=0, le=300)] = 0
+    expiry_seconds: Annotated[StrictInt, Field(ge=600, le=86_400)] = 3600
 
 
 class OpenAIMessage(ChatMessage):
@@ -117,6 +133,36 @@ class Result(BaseModel):
     """What a run came to."""
 
     value: JsonValue
+
+
+class Job(BaseModel):
+    """A run as a job. Where it waits for answers, `status_url` says for which."""
+
+    job_id: str
+    status: Literal["submitted", "running", "success", "failure", "interrupted"]
+    error: str | None
+    output: Result | None
+    created_at: datetime
+    updated_at: datetime
+    expires_at: None
+    execution_id: UUID
+    status_url: str
+
+
+class Model(BaseModel):
+    """A workflow, as OpenAI's clients list models. When it was made is not known."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "workflows"
+
+
+class Models(BaseModel):
+    """The workflows that one may use, the default one first."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
 
 
 class CompletionMessage(BaseModel):

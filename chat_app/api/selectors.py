@@ -13,6 +13,7 @@ from sessions_app.errors import NotFound
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.models.people import UserId, users
 from sessions_app.storage.records import EventRecord
+from sessions_app.storage.storable import is_storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,21 @@ def read_execution(owner: UserId, run_id: UUID) -> Execution:
     prompts = _prompts(run) if run.status in Run.UNFINISHED else []
     output = run_output(run_id) if run.status == Run.Status.COMPLETED else ""
     return Execution(run, prompts, output, _usage(run))
+
+
+def read_job(owner: UserId, job_id: str) -> Run:
+    """The owner's newest run of that message. No index leads there from all of the owner's.
+
+    Raises:
+        NotFound: there is none.
+    """
+    mine = Run.objects.filter(
+        message_id=job_id, conversation__owner_id=owner, conversation__deleted_at=None
+    )
+    run = mine.order_by("-created_at").first() if is_storable(job_id) else None
+    if run is None:
+        raise NotFound("There is no such job.")
+    return run
 
 
 def _prompts(run: Run) -> list[EventRecord]:

@@ -11,6 +11,8 @@ from chat_app.api.auth import Known
 from chat_app.api.problems import Failure
 from chat_app.api.run_requests import Begun, RunRequest, answer_streaming, begin, outcome
 from chat_app.api.streams import sse
+from sessions_app.conversations.access import workflows
+from sessions_app.storage import reads
 
 router = Router(tags=["Runs"])
 
@@ -62,6 +64,18 @@ async def generate_stream(
     return answer_streaming(await begin(request, headers, wanted), sse.Generate())
 
 
+@post("/generate/full", "/v1/workflow/full", streams=True)
+async def generate_full(
+    request: Known,
+    body: schemas.GenerateBody,
+    headers: StreamHeaders,
+    query: Annotated[schemas.FullQuery, Query()],
+) -> StreamingHttpResponse:
+    """Run a workflow, and hear what it says, with its steps as the peer's evaluation reads them."""
+    wanted = RunRequest(body.input_message, "generate_stream", query.workflow)
+    return answer_streaming(await begin(request, headers, wanted), sse.Full(query.filter_steps))
+
+
 @post("/chat", "/v1/chat", result=schemas.Completion)
 async def chat(
     request: Known,
@@ -104,6 +118,13 @@ async def completions(
     return answer_streaming(
         begun, sse.Completions(begun.run, begun=begun.continued, tells_usage=body.tells_usage)
     )
+
+
+@router.get("/v1/models", response=schemas.Models, openapi_extra={"responses": problems.DOCUMENTED})
+async def models(request: Known) -> Any:
+    """The workflows that one may use, as OpenAI's clients list models."""
+    usable = await reads.read(workflows.usable, request.auth.person.id)
+    return {"data": [{"id": one.workflow.name} for one in usable]}
 
 
 def _run_request(body: schemas.ChatBody, query: schemas.RunQuery, client_format: str) -> RunRequest:

@@ -24,6 +24,10 @@ PATHS = [
     "/v1/chat",
     "/v1/chat/stream",
     "/v1/chat/completions",
+    "/generate/full",
+    "/v1/workflow/full",
+    "/generate/async",
+    "/v1/workflow/async",
 ]
 BODY = {"input_message": "echo 1", "messages": [{"role": "user", "content": "echo 1"}]}
 

@@ -45,9 +45,12 @@ def test_it_has_every_path(document: Json) -> None:
         answer,
         *operating,
         "/monitor/users",
+        "/v1/models",
+        "/generate/async/job/{job_id}",
+        "/v1/workflow/async/job/{job_id}",
         *OTHERS,
     }
-    streams = [path for path in PATHS if path.endswith("/stream")]
+    streams = [path for path in PATHS if path.endswith(("/stream", "/full"))]
     for path in streams:
         responses = document["paths"][path]["post"]["responses"]
         assert list(responses["200"]["content"]) == ["text/event-stream"]
@@ -73,6 +76,13 @@ def test_real_answers_are_as_it_says(server: Server, document: Json) -> None:
         path = "/executions/{execution_id}"
         check(document, path, "get", http.get(f"/executions/{run}"))
     check(document, OTHERS[-1], "get", Http(server, None).get(OTHERS[-1]))
+    for text in ("echo 1", "ask", "fail"):
+        body = {"input_message": text, "sync_timeout": 5}
+        job = http.post("/generate/async", body)
+        check(document, "/generate/async", "post", job)
+        path = "/generate/async/job/{job_id}"
+        check(document, path, "get", http.get(path.format(**job.json())))
+    check(document, "/v1/models", "get", http.get("/v1/models"))
     check(document, "/v1/inbox", "get", http.get("/v1/inbox"))
     monitor = Http(server, "admin").get("/monitor/users")
     check(document, "/monitor/users", "get", monitor)

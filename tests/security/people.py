@@ -10,6 +10,7 @@ from tests.support.server import Server
 
 # What ann has said, and what she was asked: nobody else may ever be sent it.
 SECRET = "PLUM-7431"
+JOB = "a-job-of-anns"
 CONVERSATION = "hers"
 # Staff by the permissions that they have.
 STAFF = {"user0": None, "user1": "view_%", "user2": "change_%"}
@@ -59,6 +60,7 @@ class Scene:
             "interaction": self.stop["interaction_id"],
             "interaction_id": self.stop["interaction_id"],
             "execution_id": self.stop["execution_id"],
+            "job_id": JOB,
             "file": self.file,
             "app_label": "sessions_app",
             "form": "json",
@@ -81,7 +83,8 @@ def set_the_scene(server: Server) -> Scene:
     file = _upload(ann)
     ann.post("/generate", {"input_message": f"echo {SECRET}"}, conversation_id=CONVERSATION)
     asked = {"input_message": f"ask {SECRET}"}
-    stop = ann.post("/generate", asked, conversation_id=CONVERSATION).json()
+    ids = {"conversation_id": CONVERSATION, "user_message_id": JOB}
+    stop = ann.post("/generate", asked, **ids).json()
     for user, permissions in STAFF.items():
         server.execute("UPDATE auth_user SET is_staff = true WHERE username = ?", user)
         if permissions is not None:

@@ -43,6 +43,10 @@ class Generate:
         """What is no output: a line of another name than `data`."""
         return [f"{name}: {dump(content)}\n\n"]
 
+    def step(self, frame: Frame) -> list[str]:
+        """A step begins, or is complete."""
+        return self.beside("intermediate_data", _step(frame))
+
     def stop(self, content: Json) -> list[str]:
         """It stops at a prompt: an event, and for who can show only text a line as of an error."""
         told = error_content(content["status"], content["message"], {})["content"]
@@ -58,6 +62,32 @@ class Generate:
         What reads server-sent events passes over a line that is no field.
         """
         return f"{dump(content)}\n{_openai_error(content)}"
+
+
+class Full(Generate):
+    """Values, with steps as the peer's evaluation reads them: the payload is one of its events.
+
+    `types` are those that are sent, with commas between; without it all are.
+    """
+
+    def __init__(self, types: str | None) -> None:
+        self._types = None if not types else types.split(",")
+
+    def step(self, frame: Frame) -> list[str]:
+        """A step as the start or the end of a function."""
+        begins = frame["status"] == "in_progress"
+        type_ = "FUNCTION_START" if begins else "FUNCTION_END"
+        if self._types is not None and type_ not in self._types:
+            return []
+        told = _step(frame)
+        event = {
+            "event_type": type_,
+            "event_timestamp": datetime.fromisoformat(frame["timestamp"]).timestamp(),
+            "name": told["name"],
+            "data": {"input" if begins else "output": told["payload"]},
+            "UUID": told["id"],
+        }
+        return self.beside("intermediate_data", {**told, "type": type_, "payload": dump(event)})
 
 
 class Chat(Generate):
@@ -123,7 +153,7 @@ def _parts(run: UUID, frame: Frame, form: Generate) -> list[str]:
         case "system_response_message":
             return [form.text(content["text"])] if frame["status"] == "in_progress" else []
         case "system_intermediate_message":
-            return form.beside("intermediate_data", _step(frame))
+            return form.step(frame)
         case "observability_trace_message":
             return form.beside("observability_trace", content)
         case "system_interaction_message":

@@ -1,0 +1,63 @@
+"""Runs as the peer's jobs; steps as its evaluation reads them; workflows as OpenAI's models."""
+
+import json
+
+from openai import OpenAI
+
+from tests.http.api_keys import make_key
+from tests.http.client import Http
+from tests.support.server import Server
+
+JOB = "/generate/async"
+
+
+def test_a_job_is_begun_once_and_asked_about(shared: Server) -> None:
+    http = Http(shared)
+    begun = http.post(JOB, {"input_message": "ask", "job_id": "jobs-1"})
+    assert (begun.status, begun.json()["job_id"]) == (202, "jobs-1")
+    assert begun.json()["status"] in ("submitted", "running")
+    again = http.post(JOB, {"input_message": "ask", "job_id": "jobs-1", "sync_timeout": 30})
+    assert (again.status, again.json()["status"]) == (202, "running")  # it waits for an answer
+    assert again.json()["execution_id"] == begun.json()["execution_id"]
+    stop = http.get(begun.json()["status_url"]).json()
+    http.answer(stop, {"type": "text", "text": "yes"})
+    done = http.post(JOB, {"input_message": "ask", "job_id": "jobs-1", "sync_timeout": 30})
+    assert (done.status, done.json()["status"]) == (200, "success")
+    asked = http.get(f"{JOB}/job/jobs-1")
+    assert (asked.status, asked.json()) == (200, done.json())
+    assert (asked.json()["output"], asked.json()["error"]) == ({"value": "yes"}, None)
+    assert Http(shared, "ben").get(f"{JOB}/job/jobs-1").status == 404
+    assert http.get(f"{JOB}/job/none").status == 404
+
+
+def test_a_job_that_failed_says_so(shared: Server) -> None:
+    job = Http(shared).post(JOB, {"input_message": "fail", "sync_timeout": 30})
+    assert (job.status, job.json()["status"], job.json()["output"]) == (200, "failure", None)
+    assert job.json()["error"]
+
+
+def test_a_full_stream_has_the_events_of_the_peer(shared: Server) -> None:
+    http, body = Http(shared), {"input_message": "step 1"}
+    with http.stream("/generate/full", body) as stream:
+        events = stream.rest()
+    assert "".join(event.json()["value"] for event in events if event.data) == "s1 "
+    steps = [one.lines["intermediate_data"] for one in events if "intermediate_data" in one.lines]
+    assert [step["type"] for step in steps] == ["FUNCTION_START", "FUNCTION_END"]
+    payloads = [json.loads(step["payload"]) for step in steps]
+    assert [one["event_type"] for one in payloads] == ["FUNCTION_START", "FUNCTION_END"]
+    assert len({one["UUID"] for one in payloads}) == 1
+    assert payloads[0]["event_timestamp"] <= payloads[1]["event_timestamp"]
+
+
+def test_a_full_stream_leaves_out_what_its_filter_does_not_name(shared: Server) -> None:
+    for filter_, types in (("FUNCTION_END,LLM_END", ["FUNCTION_END"]), ("none", [])):
+        with Http(shared, filter_steps=filter_).stream(
+            "/generate/full", {"input_message": "step 1"}
+        ) as stream:
+            lines = [event.lines.get("intermediate_data") for event in stream.rest()]
+        assert [line["type"] for line in lines if line] == types
+
+
+def test_openais_client_lists_the_workflows(shared: Server) -> None:
+    with OpenAI(base_url=f"{shared.url}/v1", api_key=make_key(shared, "ann")) as client:
+        assert "probe" in [model.id for model in client.models.list()]
