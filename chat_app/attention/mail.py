@@ -49,10 +49,12 @@ def send(user: UserId, since: datetime) -> None:
     if person is None or mail_time(preference, since) is None or not person.is_active:
         return
     address = getattr(person, person.get_email_field_name(), "")
-    waiting = list(
-        inbox.by_due(inbox.own(user), inbox.answerable(inbox.assigned(user), user))[: SHOWN + 1]
-    )
-    if not address or not waiting:
+    if not address or (preference.mailed_at is not None and preference.mailed_at >= since):
+        return
+    ids = inbox.first(inbox.waiting(user), SHOWN + 1)
+    found = Interaction.objects.in_bulk(ids)
+    waiting = [found[one] for one in ids if one in found]
+    if not waiting:
         return
     before, now = preference.mailed_at, timezone.now()
     mine = MailPreference.objects.filter(pk=user)

@@ -1,6 +1,6 @@
 """The parts of a person's inbox, searched and paged: for the page and for other front ends.
 
-Everything here blocks. The database reads as many rows as concern the person.
+Everything here blocks. The database reads as many rows as are shown, or searched.
 """
 
 from collections.abc import Sequence
@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from sessions_app.conversations.access import candidates, votes
 from sessions_app.conversations.given import inbox
-from sessions_app.models import Candidate, Interaction
+from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
 from sessions_app.storage.storable import is_storable
 from sessions_app.workflows import registry
 
 PAGE = 25
-MOST = 1000  # pages: what is beyond nobody turns to, and the database would count up to it
+MOST = 80  # pages: nobody gets to what is beyond before these are answered
+LISTED = MOST * PAGE  # prompts, which are searched
 LONGEST = 100  # characters that are searched for
 
 ASKED = ("conversation__owner", "run__conversation", "assignee", "answered_by")
@@ -52,23 +53,26 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A page of an inbox; `more` says that it is not the last."""
+    """A page of an inbox; `more`: it is not the last; `is_cut`: there are more than LISTED."""
 
     prompts: Sequence[Interaction]
     more: bool
+    is_cut: bool
 
 
 def read_inbox(user: UserId, wanted: Wanted) -> Listed:
     """The prompts, the first to be due first; of those that were answered the newest first."""
-    rows = [_matching(each, wanted.query) for each in _rows(user, wanted.part)]
-    if wanted.part == Part.ANSWERED:
-        ordered = rows[0].union(*rows[1:], all=True).order_by(F("given_at").desc(), "pk")
-    else:
-        ordered = inbox.by_due(*rows)
-    first = (min(wanted.page, MOST) - 1) * PAGE
-    ids = [one.pk for one in ordered[first : first + PAGE + 1]]
-    found = Interaction.objects.select_related(*ASKED).in_bulk(ids[:PAGE])
-    return Listed([found[one] for one in ids[:PAGE] if one in found], len(ids) > PAGE)
+    start = (min(wanted.page, MOST) - 1) * PAGE
+    ids = _first(user, wanted.part, LISTED + 1 if wanted.query else start + PAGE + 1)
+    is_cut = len(ids) > LISTED
+    if wanted.query:
+        matching = _matching(Interaction.objects.filter(pk__in=ids[:LISTED]), wanted.query)
+        found_ids = set(matching.values_list("pk", flat=True))
+        ids = [one for one in ids if one in found_ids]
+    shown = ids[start : start + PAGE]
+    found = Interaction.objects.select_related(*ASKED).in_bulk(shown)
+    more = len(ids) > start + PAGE and wanted.page < MOST
+    return Listed([found[one] for one in shown if one in found], more, is_cut)
 
 
 def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] | None:
@@ -82,23 +86,24 @@ def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] |
     return (prompt, may) if sees or votes.has_voted(reader, prompt.pk) else None
 
 
-def _rows(user: UserId, part: Part) -> list[QuerySet[Interaction]]:
-    if part == Part.OTHERS:
-        return [inbox.of_others(user)]
+def _first(user: UserId, part: Part, count: int) -> list[UUID]:
     if part == Part.ANSWERED:
-        return inbox.answered(user)
-    own, assigned = inbox.own(user), inbox.assigned(user)
-    if part == Part.CLAIMED:
-        claimed = Q(assignee__isnull=False)
-        return [own.filter(claimed), assigned.filter(claimed)]
-    answerable = inbox.answerable(assigned, user)
-    if part == Part.ALL:
-        return [own, answerable]
-    mine = Candidate.objects.filter(user=user, pending=True)
-    named = Q(pk__in=list(mine.values_list("interaction", flat=True)))
-    if part == Part.GROUPS:
-        return [answerable.exclude(named)]
-    return [own, answerable.filter(named | Q(assignee=user))]
+        return inbox.answered(user, count)
+    return inbox.first(_ways(user, part), count)
+
+
+def _ways(user: UserId, part: Part) -> list[inbox.First]:
+    match part:
+        case Part.OTHERS:
+            return inbox.of_others(user)
+        case Part.CLAIMED:
+            return inbox.claimed(user)
+        case Part.GROUPS:
+            return inbox.assigned(user, "group", "permission", named=False)
+        case Part.MINE:
+            by_name = inbox.assigned(user, "user")
+            return [inbox.own(user), *by_name, *inbox.claimed(user, assignee=user)]
+    return inbox.waiting(user)
 
 
 def _matching(rows: QuerySet[Interaction], query: str) -> QuerySet[Interaction]:

@@ -5,6 +5,7 @@ queries for all of them, a few times a second at most.
 """
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from sessions_app.storage import reads
 log = structlog.get_logger(__name__)
 
 PACE = 0.3  # seconds between two looks
+SHARE = 3  # and so many times as long as the last took, so that others are read for
 SAFETY = 9.0  # seconds without a hint, after which it is looked all the same
 IDS = 1000  # in one query
 NOTHING = Waiting()
@@ -71,11 +73,12 @@ class WaitingCounts:
                 async with asyncio.timeout(SAFETY):
                     await self._changed.wait()
             self._changed.clear()
+            began = time.monotonic()
             try:
                 await self._look()
             except Exception:  # the next look tries again
                 log.exception("waiting_counts.failed")
-            await asyncio.sleep(PACE)
+            await asyncio.sleep(max(PACE, SHARE * (time.monotonic() - began)))
 
     async def _look(self) -> None:
         sockets = [(each, each.identity.person.id) for each in self._sockets if each.identity]

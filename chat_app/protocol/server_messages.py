@@ -291,7 +291,8 @@ class Pong(Reply):
 class Waiting(ServerMessage):
     """How many questions wait for the person, as their inbox has them. Sent when it changes, to
     whoever has asked for it by the query. `gone` are those that the person may answer no longer
-    since the last of these: none where it was not asked for the inbox, or where hundreds waited.
+    since the last of these: none where it was not asked for the inbox, or where a hundred wait.
+    Nothing is counted past a hundred.
     """
 
     type: Literal["waiting_message"]

@@ -5,8 +5,15 @@ from typing import Any
 from django import template
 
 from chat_app.page.look.preferences import PREFERENCES, SWITCHES
+from sessions_app.conversations.given.waiting import CAP
 
 register = template.Library()
+
+
+@register.filter
+def capped(count: int) -> str:
+    """A count as it is shown: nothing is counted past CAP."""
+    return str(count) if count < CAP else f"{CAP - 1}+"
 
 
 @register.simple_tag(takes_context=True)

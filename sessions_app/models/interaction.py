@@ -104,7 +104,12 @@ class Interaction(models.Model):
                 condition=models.Q(assignee__isnull=False),
             ),
             models.Index(
-                fields=["answered_by"],
+                fields=["assignee"],
+                name="interaction_claimed",
+                condition=models.Q(status="pending", assignee__isnull=False),
+            ),
+            models.Index(
+                fields=["answered_by", "-answered_at"],
                 name="interaction_answered_by",
                 condition=models.Q(answered_by__isnull=False),
             ),

@@ -53,7 +53,9 @@ def ask(owner: User, to: User, group: Group, permission: str) -> Conversation:
         rules = {"four_eyes": False, "votes": 1} if kind else None
         prompt = _prompt(run, position, assignment=rules, for_owner=kind == 0)
         if kind:
-            Candidate.objects.create(interaction=prompt, **to_whom[kind - 1])
+            Candidate.objects.create(
+                interaction=prompt, due=NOW, asked_at=NOW, owner=owner, **to_whom[kind - 1]
+            )
     answered = {"status": "answered", "answered_at": NOW, "response": {"value": "x"}}
     _prompt(run, EACH, **answered, answered_by=owner)
     return conversation
@@ -113,6 +115,7 @@ def ask_for_many() -> None:
         Candidate,
         f"it.conversation_id = '{first}' AND it.id = one.interaction_id",
         interaction_id=prompt,
+        owner_id=owner,
         user_id=f"CASE WHEN one.user_id IS NOT NULL THEN {other} END",
         group_id=f"CASE WHEN one.group_id IS NOT NULL THEN {group} END",
         permission=f"CASE WHEN one.permission = '' THEN '' ELSE"

@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_http_methods
 
-from chat_app.feed.inbox_parts import ANSWERABLE, LONGEST, PAGE, Part, Wanted, read_inbox
+from chat_app.feed.inbox_parts import ANSWERABLE, LISTED, LONGEST, PAGE, Part, Wanted, read_inbox
 from chat_app.identity.prompt_links import read_prompt_link
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import or_404, person_of, personal, site_context
@@ -67,6 +67,7 @@ async def show(request: HttpRequest) -> HttpResponse:
             "entries": entries,
             "alike": alike,
             "wanted": wanted,
+            "searched": LISTED if query and listed.is_cut else 0,
             "heading": HEADINGS[wanted.part],
             "parts": [(one, words, _query(one, query)) for one, words in PARTS.items()],
             "earlier": _query(wanted.part, query, wanted.page - 1) if wanted.page > 1 else "",

@@ -10,13 +10,13 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery
 from django.utils.translation import gettext
 
 from chat_app.feed.selectors import pending_interactions
 from chat_app.page.sidebar.search import matching
 from sessions_app.conversations.access import candidates
-from sessions_app.conversations.given import inbox
+from sessions_app.conversations.given.waiting import CAP, waiting_for
 from sessions_app.errors import UnknownWorkflow
 from sessions_app.models import Conversation, Run
 from sessions_app.models.people import UserId
@@ -88,12 +88,13 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE) -> Sidebar:
         ids += rest.values_list("pk", flat=True)[: limit + 1 - len(ids)]
     more = limit + PAGE if len(ids) > limit and limit < MOST else 0
     entries, is_assigned = _entries(ids[:limit], asking)
-    if query or len(asking) > limit:
-        waiting = mine.filter(waiting__gt=0).aggregate(n=Sum("waiting", default=0))["n"]
-    else:
-        waiting = sum(one.count for one in asking.values())
     if is_assigned:
-        waiting += inbox.count_assigned(owner)
+        waiting = waiting_for([owner])[owner].prompts
+    elif query or len(asking) > limit:
+        own = mine.filter(waiting__gt=0).values_list("waiting", flat=True)
+        waiting = min(sum(own[:CAP]), CAP)
+    else:
+        waiting = min(sum(one.count for one in asking.values()), CAP)
     return Sidebar(entries, more, query, waiting)
 
 

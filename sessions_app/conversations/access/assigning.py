@@ -7,7 +7,9 @@ from typing import Any
 
 from sessions_app.conversations.access import audit, candidates
 from sessions_app.conversations.access.audit import Audited
+from sessions_app.conversations.access.candidates import Place
 from sessions_app.models import AuditEntry
+from sessions_app.models.assigned.candidate import NEVER
 from sessions_app.models.people import UserId
 from sessions_app.signals import pending_signals
 from sessions_app.signals.pending_signals import Notice
@@ -22,6 +24,7 @@ class Assigned:
     assignment: Assignment
     found: candidates.Found
     for_owner: bool
+    owner: UserId
 
     def columns(self, now: datetime) -> dict[str, Any]:
         """What an interaction has of it."""
@@ -56,11 +59,14 @@ def resolve(assignment: Assignment, owner: UserId) -> Assigned:
         candidates.find(later.to)
     found = candidates.find(assignment.to)
     for_owner = found.has_owner(owner, four_eyes=assignment.four_eyes)
-    return Assigned(assignment, found, for_owner)
+    return Assigned(assignment, found, for_owner, owner)
 
 
 def assign(tx: Transaction, assigned: Assigned, about: Audited) -> None:
     """The prompt was asked, and is theirs."""
-    candidates.add(about.interaction, assigned.found)
+    due, expires = assigned.assignment.due, about.prompt["timeout"]
+    seconds = due or expires
+    place = Place(tx.now + timedelta(seconds=seconds) if seconds else NEVER, tx.now, assigned.owner)
+    candidates.create(about.interaction, assigned.found, place)
     audit.record(tx, about, AuditEntry.Action.OPENED, **assigned.stored)
     pending_signals.put_off(tx, assigned.reminders(tx.now, about))

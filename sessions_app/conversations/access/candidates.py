@@ -3,18 +3,20 @@
 Candidates are rows; who belongs to a group or has a permission is looked up each time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import Group, PermissionsMixin, UserManager
-from django.db.models import Exists, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 
 from sessions_app.errors import UnknownAssignee
-from sessions_app.models import Candidate
+from sessions_app.models import Candidate, Interaction
+from sessions_app.models.assigned.candidate import NEVER
 from sessions_app.models.people import UserId, users
 from sessions_app.storage import sql
 from sessions_app.workflows.assignment import Assignee
@@ -83,27 +85,55 @@ def _user_name() -> str:
     return str(users().model.USERNAME_FIELD)
 
 
-def add(interaction: UUID, found: Found) -> None:
-    """They may answer the prompt, beside those who may already."""
-    had = set(
-        Candidate.objects.filter(interaction=interaction).values_list("user", "group", "permission")
-    )
+class Place(NamedTuple):
+    """Where a prompt stands in inboxes: when it is due, or expires, when it was asked, by whom."""
+
+    due: datetime
+    asked_at: datetime
+    owner: UserId
+
+
+def create(
+    interaction: UUID, found: Found, place: Place, had: Collection[tuple[Any, ...]] = ()
+) -> None:
+    """Let these answer the prompt, but for those who could before."""
     rows = [
         *((user, None, "") for user in found.users),
         *((None, group, "") for group in found.groups),
         *((None, None, permission) for permission in found.permissions),
     ]
     Candidate.objects.bulk_create(
-        Candidate(interaction_id=interaction, user_id=user, group_id=group, permission=permission)
+        Candidate(
+            interaction_id=interaction,
+            user_id=user,
+            group_id=group,
+            permission=permission,
+            due=place.due,
+            asked_at=place.asked_at,
+            owner_id=place.owner,
+        )
         for user, group, permission in rows
         if (user, group, permission) not in had
     )
 
 
+def add(interaction: UUID, found: Found) -> None:
+    """Let these answer the prompt, beside those who may already."""
+    rows = Candidate.objects.filter(interaction=interaction)
+    had = set(rows.values_list("user", "group", "permission"))
+    create(interaction, found, _place_of(interaction), had)
+
+
 def replace(interaction: UUID, found: Found) -> None:
-    """They may answer the prompt, and nobody else."""
+    """Let these answer the prompt, and nobody else."""
     Candidate.objects.filter(interaction=interaction).delete()
-    add(interaction, found)
+    create(interaction, found, _place_of(interaction))
+
+
+def _place_of(interaction: UUID) -> Place:
+    columns = ("due_at", "expires_at", "created_at", "conversation__owner")
+    due, expires, asked_at, owner = Interaction.objects.values_list(*columns).get(pk=interaction)
+    return Place(due or expires or NEVER, asked_at, owner)
 
 
 def settled(interaction: UUID) -> None:
@@ -148,24 +178,28 @@ def have_groups() -> bool:
     return issubclass(get_user_model(), PermissionsMixin)
 
 
-def candidate_rows(user: UserId) -> QuerySet[Candidate]:
-    """The rows by which prompts wait for this user, as things are now."""
-    pending = Candidate.objects.filter(pending=True)
-    named = pending.filter(user=user)
+# A column of candidates, and what it has there.
+Source = tuple[str, Any]
+
+
+def sources(people: Sequence[UserId]) -> dict[UserId, list[Source]]:
+    """As which candidates prompts may wait for each of these people, as things are now."""
+    found: dict[UserId, list[Source]] = {one: [("user", one)] for one in people}
     if not have_groups():
-        return named
-    member = pending.filter(group__in=Group.objects.filter(user=user))
+        return found
+    asked = Exists(Candidate.objects.filter(pending=True, group=OuterRef("groups")))
+    member = users().filter(asked, pk__in=people)
+    for one, group in member.values_list("pk", "groups"):
+        found[one].append(("group", group))
     wanted = list(permissions())
-    if not wanted or (person := users().filter(pk=user).first()) is None:
-        return named.union(member)
-    has = [one for one in wanted if person.has_perm(one)]
-    # A union, not an "or": each has an index of its own.
-    return named.union(member, pending.exclude(permission="").filter(permission__in=has))
+    for person in users().filter(pk__in=people) if wanted else ():
+        found[person.pk] += [("permission", name) for name in wanted if person.has_perm(name)]
+    return found
 
 
 def permissions() -> Iterator[str]:
     """Those that prompts wait for: one look into the index for each of them, whatever waits."""
-    named = Candidate.objects.filter(pending=True).exclude(permission="").order_by("permission")
+    named = Candidate.objects.filter(pending=True, permission__gt="").order_by("permission")
     names = named.values_list("permission", flat=True)
     last = names.filter(permission__gt="").first()
     while last is not None:
@@ -177,7 +211,7 @@ def any_pending() -> Q:
     """Whether prompts wait for any candidates: each kind has an index of those that do."""
     pending = Candidate.objects.filter(pending=True)
     named = pending.filter(user__isnull=False), pending.filter(group__isnull=False)
-    return Q(Exists(named[0])) | Q(Exists(named[1])) | Q(Exists(pending.exclude(permission="")))
+    return Q(Exists(named[0])) | Q(Exists(named[1])) | Q(Exists(pending.filter(permission__gt="")))
 
 
 def people(interaction: UUID) -> set[UserId]:

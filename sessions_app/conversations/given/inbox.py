@@ -1,72 +1,141 @@
 """What waits for a person: in their own conversations, and of others that they may answer.
 
-Everything here blocks. The database reads as many rows as wait for this person, whatever waits for
-others.
+Everything here blocks. What is assigned is read in the order of inboxes, by an index for each way
+in which it waits for this person, and no further than wanted, whatever waits beyond.
 """
 
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from sessions_app.conversations.access.candidates import candidate_rows
-from sessions_app.models import Conversation, Interaction, Vote
+from sessions_app.conversations.access import candidates
+from sessions_app.models import Candidate, Interaction, Vote
+from sessions_app.models.assigned.candidate import NEVER, PLACE
 from sessions_app.models.people import UserId
 
+# When a prompt is due, when it was asked, and which it is: the first to be due comes first; what is
+# not due comes last, oldest first.
+Place = tuple[datetime, datetime, UUID]
+# Gives the first so many of what waits in one way.
+First = Callable[[int], list[Place]]
+DUE = Coalesce("due_at", "expires_at", NEVER)
+MOST = 2000  # rows at once
 
-def own(user: UserId) -> QuerySet[Interaction]:
+
+def waiting(user: UserId) -> list[First]:
+    """What this person may answer now: neither claimed by another, nor voted on by them."""
+    return [own(user), *assigned(user)]
+
+
+def own(user: UserId) -> First:
     """What waits in this person's conversations for them, as their owner."""
-    asking = Conversation.objects.of(user).filter(waiting__gt=0)
-    return _pending(conversation__in=asking, for_owner=True)
+    return _listed(_answerable(_own(user), user))
 
 
-def assigned(user: UserId) -> QuerySet[Interaction]:
-    """What others ask, and this person may answer: also what somebody else has claimed."""
-    # As a list: a database that guesses how many these are may else look through all prompts.
-    mine = list(candidate_rows(user).values_list("interaction", flat=True))
-    theirs = ~Q(conversation__owner=user) | Q(for_owner=False, assignment__four_eyes=False)
-    return _pending(theirs, pk__in=mine, conversation__deleted_at=None)
-
-
-def answerable(rows: QuerySet[Interaction], user: UserId) -> QuerySet[Interaction]:
-    """Those that nobody else has claimed, and on which this person has not voted."""
-    mine = Vote.objects.filter(by=user, interaction=OuterRef("pk"))
-    return rows.filter(Q(assignee=None) | Q(assignee=user), ~Exists(mine))
-
-
-def of_others(user: UserId) -> QuerySet[Interaction]:
-    """What this person's conversations wait for, and others have to answer."""
-    waits = Interaction.objects.filter(status=Interaction.Status.PENDING)
-    asking = Exists(waits.filter(conversation=OuterRef("pk")))
-    mine = list(Conversation.objects.of(user).filter(asking).values_list("pk", flat=True))
-    claimed = Q(assignee__isnull=False) & ~Q(assignee=user)
-    return _pending(Q(for_owner=False) | claimed, conversation__in=mine)
-
-
-def answered(user: UserId) -> list[QuerySet[Interaction]]:
-    """What this person has answered, and what they have voted on that others decided or will, as
-    long as its conversation is kept; `given_at` is when.
+def assigned(user: UserId, *kinds: str, named: bool = True) -> list[First]:
+    """What others ask, and this person may answer now; only as these kinds of candidates, or not
+    what is for them by name.
     """
-    kept = Interaction.objects.filter(conversation__deleted_at=None)
-    voted = kept.filter(votes__by=user).exclude(answered_by=user)
+    prompts = _answerable(_pending(_heeds_four_eyes(user)), user)
+    if not named:
+        by_name = Candidate.objects.filter(user=user, interaction=OuterRef("pk"))
+        prompts = prompts.exclude(Exists(by_name))
     return [
-        kept.filter(answered_by=user).annotate(given_at=F("answered_at")),
-        voted.annotate(given_at=F("votes__at")),
+        _walked(prompts, **{kind: name}, **MORE.get(kind, {}))
+        for kind, name in candidates.sources([user])[user]
+        if not kinds or kind in kinds
     ]
 
 
-def by_due(*rows: QuerySet[Interaction]) -> QuerySet[Interaction]:
-    """All of them as one, the first to be due first; what is not due comes last, oldest first."""
-    first, *others = [each.annotate(due=Coalesce("due_at", "expires_at")) for each in rows]
-    # All: none is in two of them, and PostgreSQL cannot compare what keeps the order of its names.
-    both = first.union(*others, all=True) if others else first
-    return both.order_by(F("due").asc(nulls_last=True), "created_at", "id")
+def claimed(user: UserId, **by: UserId) -> list[First]:
+    """What this person may answer, and somebody has claimed; or those of this assignee."""
+    held, mine = Q(assignee__isnull=False, **by), Q()
+    for kind, name in candidates.sources([user])[user]:
+        mine |= Q(**{kind: name})
+    may = Exists(Candidate.objects.filter(mine, interaction=OuterRef("pk")))
+    return [_listed(_own(user).filter(held)), _listed(_pending(held, may, _heeds_four_eyes(user)))]
 
 
-def count_assigned(user: UserId) -> int:
-    """How many prompts of others wait for this person, and nobody else has claimed."""
-    return answerable(assigned(user), user).count()
+def of_others(user: UserId) -> list[First]:
+    """What this person's conversations wait for, and others have to answer."""
+    held = Q(assignee__isnull=False) & ~Q(assignee=user)
+    return [_walked(_pending(Q(for_owner=False) | held), owner=user)]
 
 
-def _pending(*which: Q, **also: Any) -> QuerySet[Interaction]:
-    return Interaction.objects.filter(*which, status=Interaction.Status.PENDING, **also)
+def first(ways: Iterable[First], count: int) -> list[UUID]:
+    """The first so many of what waits in all of these ways, each once."""
+    found = [place for way in ways for place in way(count)]
+    return list(dict.fromkeys(prompt for *_, prompt in sorted(found)))[:count]
+
+
+def answered(user: UserId, count: int) -> list[UUID]:
+    """What this person has answered, and what they have voted on that others decided or will, as
+    long as its conversation is kept; the newest so many.
+    """
+    kept = Interaction.objects.filter(conversation__deleted_at=None)
+    voted = kept.filter(votes__by=user).exclude(answered_by=user)
+    given = [
+        kept.filter(answered_by=user).annotate(given_at=F("answered_at")),
+        voted.annotate(given_at=F("votes__at")),
+    ]
+    found = [
+        one
+        for rows in given
+        for one in rows.order_by("-given_at", "pk").values_list("given_at", "pk")[:count]
+    ]
+    return [prompt for _, prompt in sorted(found, key=lambda one: one[0], reverse=True)][:count]
+
+
+# Said, since the index of permissions leaves the candidates of other kinds out.
+MORE = {"permission": {"permission__gt": ""}}
+
+
+def _walked(prompts: QuerySet[Interaction], **by: Any) -> First:
+    """Those of the prompts that have such candidates. Places are read before prompts, and not with
+    them: a database that guesses wrongly how many these are would look through all prompts.
+    """
+    places = Candidate.objects.filter(pending=True, **by).order_by(*PLACE).values_list(*PLACE)
+
+    def walk(count: int) -> list[Place]:
+        found: dict[Place, None] = {}
+        start, step = 0, count
+        while True:
+            some: list[Place] = list(places[start : start + step])
+            shown = set(
+                prompts.filter(pk__in=[one[2] for one in some]).values_list("pk", flat=True)
+            )
+            found |= dict.fromkeys(one for one in some if one[2] in shown)
+            if len(some) < step or len(found) >= count:
+                return list(found)[:count]
+            start, step = start + step, min(2 * step, MOST)
+
+    return walk
+
+
+def _listed(prompts: QuerySet[Interaction]) -> First:
+    places = prompts.order_by(DUE, "created_at", "pk").values_list(DUE, "created_at", "pk")
+    return lambda count: list(places[:count])
+
+
+def _own(user: UserId) -> QuerySet[Interaction]:
+    mine = {"conversation__owner": user, "conversation__waiting__gt": 0}
+    return _pending(for_owner=True, **mine)
+
+
+def _answerable(prompts: QuerySet[Interaction], user: UserId) -> QuerySet[Interaction]:
+    """Those that nobody else has claimed, and on which this person has not voted."""
+    mine = Vote.objects.filter(by=user, interaction=OuterRef("pk"))
+    return prompts.filter(Q(assignee=None) | Q(assignee=user), ~Exists(mine))
+
+
+def _heeds_four_eyes(user: UserId) -> Q:
+    return ~Q(conversation__owner=user) | Q(assignment__four_eyes=False)
+
+
+def _pending(*which: Any, **also: Any) -> QuerySet[Interaction]:
+    also |= {"status": Interaction.Status.PENDING, "conversation__deleted_at": None}
+    return Interaction.objects.filter(*which, **also)

@@ -1,35 +1,34 @@
 """What waits for many people at once, each as their `inbox` has it. It blocks.
 
 A few statements for all of them, and two for each where prompts wait for who has a permission.
+Nothing is counted past CAP.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sessions_app.conversations.access import candidates
-from sessions_app.models import Candidate, Conversation, Interaction, Vote
-from sessions_app.models.people import UserId, users
+from django.db.models import QuerySet
 
-KNOWN = 500
-# A kind of candidates, and which of them.
-Source = tuple[str, Any]
-KINDS = ("user", "group", "permission")
-FACTS = (
-    "interaction",
-    "interaction__assignee",
-    "interaction__conversation__owner",
-    "interaction__for_owner",
-    "interaction__assignment__four_eyes",
-    "interaction__assignment__votes",
-)
+from sessions_app.conversations.access import candidates
+from sessions_app.conversations.access.candidates import Source
+from sessions_app.conversations.given import inbox
+from sessions_app.models import Candidate, Conversation, Interaction, Vote
+from sessions_app.models.assigned.candidate import PLACE
+from sessions_app.models.people import UserId
+
+CAP = 100
+# So many rows of each source are read together, on average; where there are more, of each the
+# first.
+TOGETHER, FIRST = 20, 3 * CAP
+KINDS = ("own", "user", "group", "permission")
+FACTS = ("assignee", "conversation__owner", "assignment__four_eyes", "assignment__votes")
 
 
 class Waiting(NamedTuple):
-    """How many prompts wait for a person. Where others do than before, `mark` is another.
-
-    `ids` are these, but empty where they are more than KNOWN.
+    """How many prompts wait for a person, up to CAP. Where others do than before, `mark` is
+    another. `ids` are these, but empty from CAP on.
     """
 
     prompts: int = 0
@@ -38,66 +37,52 @@ class Waiting(NamedTuple):
 
     def gone_since(self, before: "Waiting | None") -> frozenset[UUID]:
         """Which of those that waited before do no longer, as far as that is known."""
-        is_known = before is not None and len(self.ids) == self.prompts
-        return before.ids - self.ids if before and is_known else frozenset()
+        return before.ids - self.ids if before and self.prompts < CAP else frozenset()
 
 
 def waiting_for(people: Sequence[UserId]) -> dict[UserId, Waiting]:
     """What waits for each of these now, and nobody else has claimed; none is left out."""
-    own, sources = _own(people), _sources(people)
-    prompts = _Assigned({source for named in sources.values() for source in named})
+    sources = {one: [("own", one), *found] for one, found in candidates.sources(people).items()}
+    prompts = _Prompts({source for named in sources.values() for source in named})
     voted = prompts.voted(people)
     found = {}
     for one in people:
-        ids = frozenset(own[one] | prompts.answerable(one, sources[one]) - voted[one])
-        found[one] = Waiting(len(ids), hash(ids), ids if len(ids) <= KNOWN else frozenset())
+        ids = frozenset(prompts.answerable(one, sources[one]) - voted[one])
+        if len(ids) < CAP and not prompts.cut.isdisjoint(sources[one]):
+            ids = frozenset(inbox.first(inbox.waiting(one), CAP))
+        known = ids if len(ids) < CAP else frozenset()
+        found[one] = Waiting(min(len(ids), CAP), hash(ids), known)
     return found
 
 
-def _own(people: Sequence[UserId]) -> dict[UserId, set[UUID]]:
-    asking = Conversation.objects.filter(owner__in=people, waiting__gt=0, deleted_at=None)
-    pending = Interaction.objects.filter(
-        conversation__in=asking, for_owner=True, status=Interaction.Status.PENDING
-    )
-    found: dict[UserId, set[UUID]] = defaultdict(set)
-    for owner, prompt in pending.values_list("conversation__owner", "pk"):
-        found[owner].add(prompt)
-    return found
+class _Prompts:
+    """The prompts that wait: the rules of `inbox` in sets, for many people.
 
-
-def _sources(people: Sequence[UserId]) -> dict[UserId, list[Source]]:
-    """As which candidates prompts may wait for each of them, as things are now."""
-    found: dict[UserId, list[Source]] = {one: [("user", one)] for one in people}
-    if not candidates.have_groups():
-        return found
-    member = users().filter(pk__in=people, groups__isnull=False)
-    for one, group in member.values_list("pk", "groups"):
-        found[one].append(("group", group))
-    wanted = list(candidates.permissions())
-    for person in users().filter(pk__in=people) if wanted else ():
-        found[person.pk] += [("permission", name) for name in wanted if person.has_perm(name)]
-    return found
-
-
-class _Assigned:
-    """The prompts that wait for candidates: the rules of `inbox` in sets, for many people."""
+    `cut` are the sources of which not all were read.
+    """
 
     def __init__(self, sources: Collection[Source]) -> None:
+        self.cut: set[Source] = set()
         self._free: dict[Source, set[UUID]] = defaultdict(set)
         self._claimed: dict[tuple[Source, UserId], set[UUID]] = defaultdict(set)
         self._refused: dict[UserId, set[UUID]] = defaultdict(set)
         self._several: set[UUID] = set()
-        for source, prompt, assignee, owner, for_owner, four_eyes, votes in _read(sources):
+        read = list(self._read(sources))
+        facts = _facts({prompt for _, prompt in read})
+        for source, prompt in read:
+            if prompt not in facts:  # its conversation was deleted
+                continue
+            assignee, owner, four_eyes, votes = facts[prompt]
             if assignee is None:
                 self._free[source].add(prompt)
             else:
                 self._claimed[source, assignee].add(prompt)
-            if for_owner or four_eyes:
+            if four_eyes:
                 self._refused[owner].add(prompt)
-            if votes > 1:
+            if (votes or 1) > 1:
                 self._several.add(prompt)
 
-    def answerable(self, person: UserId, sources: Sequence[Source]) -> set[UUID]:
+    def answerable(self, person: UserId, sources: Iterable[Source]) -> set[UUID]:
         """What this person may answer, being these, but for what they have voted on."""
         free = (self._free.get(source, set()) for source in sources)
         claimed = (self._claimed.get((source, person), set()) for source in sources)
@@ -112,17 +97,41 @@ class _Assigned:
                 found[by].add(prompt)
         return found
 
+    def _read(self, sources: Collection[Source]) -> Iterator[tuple[Source, UUID]]:
+        for kind in KINDS:
+            names = [name for one, name in sources if one == kind]
+            for name, prompt in self._read_kind(kind, names) if names else ():
+                yield (kind, name), prompt
 
-def _read(sources: Collection[Source]) -> Iterator[tuple[Any, ...]]:
-    pending = Candidate.objects.filter(
-        pending=True,
-        interaction__status=Interaction.Status.PENDING,
-        interaction__conversation__deleted_at=None,
+    def _read_kind(self, kind: str, names: list[Any]) -> list[tuple[Any, UUID]]:
+        most = FIRST + TOGETHER * len(names)
+        found = list(_rows(kind, names)[: most + 1])
+        if len(found) <= most:
+            return found
+        order = (inbox.DUE, "created_at", "pk") if kind == "own" else PLACE
+        found = []
+        for name in names:
+            of_this = list(_rows(kind, [name]).order_by(*order)[:FIRST])
+            if len(of_this) == FIRST:
+                self.cut.add((kind, name))
+            found += of_this
+        return found
+
+
+def _rows(kind: str, names: list[Any]) -> QuerySet[Any, tuple[Any, UUID]]:
+    if kind == "own":
+        asking = Conversation.objects.filter(owner__in=names, waiting__gt=0, deleted_at=None)
+        own = Interaction.objects.filter(
+            conversation__in=asking, for_owner=True, status=Interaction.Status.PENDING
+        )
+        return own.values_list("conversation__owner", "pk")
+    by = {f"{kind}__in": names, **inbox.MORE.get(kind, {})}
+    return Candidate.objects.filter(pending=True, **by).values_list(kind, "interaction")
+
+
+def _facts(prompts: Collection[UUID]) -> dict[UUID, tuple[Any, ...]]:
+    """Of those that still wait."""
+    pending = Interaction.objects.filter(
+        pk__in=prompts, status=Interaction.Status.PENDING, conversation__deleted_at=None
     )
-    for kind in KINDS:
-        names = [name for one, name in sources if one == kind]
-        if names:
-            # The permission of other kinds is empty: said, since the index of these leaves it out.
-            rows = pending.exclude(permission="") if kind == "permission" else pending
-            for name, *facts in rows.filter(**{f"{kind}__in": names}).values_list(kind, *FACTS):
-                yield (kind, name), *facts
+    return {prompt: facts for prompt, *facts in pending.values_list("pk", *FACTS)}

@@ -13,7 +13,9 @@ class Vote(models.Model):
     interaction = models.ForeignKey(
         Interaction, on_delete=models.CASCADE, related_name="votes", db_index=False
     )
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
     # As an interaction has it.
     response = models.JSONField()
     at = models.DateTimeField()
@@ -24,6 +26,7 @@ class Vote(models.Model):
     vouched = models.BooleanField(default=False)
 
     class Meta:
+        indexes = (models.Index(fields=["by", "-at"], name="vote_by"),)
         constraints = (
             models.UniqueConstraint(fields=["interaction", "by"], name="vote_unique_by"),
         )

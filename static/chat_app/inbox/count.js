@@ -1,6 +1,7 @@
 // How many questions wait, kept up to date on a page that hears nothing else.
 
 import { Connection } from "../js/connection.js";
+import { counted } from "../js/words.js";
 
 const count = document.getElementById("count");
 
@@ -11,6 +12,6 @@ const connection = new Connection(() => {
   return url;
 });
 connection.addEventListener("frame", ({ detail: frame }) => {
-  if (frame.type === "waiting_message") count.textContent = frame.waiting || "";
+  if (frame.type === "waiting_message") count.textContent = counted(frame.waiting);
 });
 connection.tryNow();

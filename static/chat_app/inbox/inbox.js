@@ -5,7 +5,7 @@ import { begin, frame, given, isTouched, read } from "../js/forms.js";
 import { Connection, newId, Outbox } from "../js/connection.js";
 import { learn } from "../js/elements/clock.js";
 import "../js/elements/growtext.js";
-import { announce, say, sayState } from "../js/words.js";
+import { announce, counted, say, sayState } from "../js/words.js";
 
 // Buttons that have moved take no click for so long: it was aimed at what was there before.
 const GRACE = 400;
@@ -258,9 +258,9 @@ function cards() {
 }
 
 function showWaiting(waiting) {
-  counter.textContent = waiting;
+  counter.textContent = counted(waiting);
   counter.hidden = !waiting;
-  document.title = waiting ? `(${waiting}) ${title}` : title;
+  document.title = waiting ? `(${counted(waiting)}) ${title}` : title;
   document.querySelector("link[rel=icon]").href = waiting
     ? main.dataset.needsYouIcon
     : main.dataset.icon;

@@ -1,7 +1,7 @@
 // The states of the runs in words, and what is news to who does not see them.
 
 import { everySecond } from "./elements/clock.js";
-import { alert, announce, say, sayState } from "./words.js";
+import { alert, announce, counted, say, sayState } from "./words.js";
 
 const QUIET = 20_000;
 
@@ -48,10 +48,10 @@ export class Status {
   /** The page's title and its icon, with how many questions wait. */
   showWaiting(waiting = this.#waiting) {
     this.#waiting = waiting;
-    document.querySelector("#inbox b").textContent = waiting || "";
+    document.querySelector("#inbox b").textContent = counted(waiting);
     const text = title.textContent;
     icon?.setAttribute("href", waiting ? main.dataset.needsYouIcon : plainIcon);
-    document.title = waiting ? `(${waiting}) ${say("needsYou")} – ${text}` : text;
+    document.title = waiting ? `(${counted(waiting)}) ${say("needsYou")} – ${text}` : text;
   }
 
   #announceRun(name) {

@@ -7,6 +7,11 @@ export function say(name, values = {}) {
   return words[name].replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
 }
 
+/** A count as it is shown, nothing for none: the server counts no further than a hundred. */
+export function counted(count) {
+  return count > 99 ? "99+" : count || "";
+}
+
 /** Tell what is news to somebody who does not see it. */
 export function announce(text) {
   document.getElementById("status").textContent = text;

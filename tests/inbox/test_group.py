@@ -1,0 +1,169 @@
+"""The inbox of who belongs to a group for which very many prompts wait."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db import connection
+
+from chat_app.feed.inbox_parts import LISTED, MOST, Part, Wanted, read_inbox
+from chat_app.page.sidebar.entries import sidebar
+from sessions_app.conversations.given.waiting import CAP, FIRST, waiting_for
+from sessions_app.models import Candidate, Conversation, Interaction, Run, Vote
+from sessions_app.models.assigned.candidate import NEVER
+from tests.inbox.many_prompts import NOW, PROMPT
+from tests.support.database.work_done import work_done
+
+pytestmark = pytest.mark.django_db
+
+CONVERSATIONS = 100
+QUERIES = ("", "why", "nothing of this")
+
+
+def ask_group(owner: User, group: Group, count: int, votes: int = 1) -> None:
+    """Have the owner ask the group so many prompts, in CONVERSATIONS of theirs."""
+    conversations = Conversation.objects.bulk_create(
+        Conversation(
+            owner=owner,
+            conversation_id=uuid4().hex,
+            workflow="none",
+            title="x",
+            created_at=NOW,
+            updated_at=NOW,
+        )
+        for _ in range(CONVERSATIONS)
+    )
+    runs = Run.objects.bulk_create(
+        Run(
+            conversation=one,
+            key=f"conversation:{one.pk}:none",
+            message_id="m",
+            text="ask",
+            client_format="chat",
+            status=Run.Status.WAITING,
+            created_at=NOW,
+        )
+        for one in conversations
+    )
+    rules = {"to": [], "names": [group.name], "four_eyes": False, "votes": votes}
+    prompts = Interaction.objects.bulk_create(
+        (
+            Interaction(
+                run=runs[number % CONVERSATIONS],
+                conversation=conversations[number % CONVERSATIONS],
+                position=number,
+                sequence=number,
+                name="text",
+                prompt={**PROMPT, "text": f"Why {number}?"},
+                assignment=rules,
+                for_owner=False,
+                created_at=NOW + timedelta(seconds=number),
+                due_at=NOW + timedelta(seconds=number) if number % 2 else None,
+            )
+            for number in range(count)
+        ),
+        batch_size=1000,
+    )
+    Candidate.objects.bulk_create(
+        (
+            Candidate(
+                interaction=one,
+                group=group,
+                due=one.due_at or NEVER,
+                asked_at=one.created_at,
+                owner=owner,
+            )
+            for one in prompts
+        ),
+        batch_size=1000,
+    )
+
+
+def analyze() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+def doors(boss: User, owner: User) -> dict[str, Callable[[], object]]:
+    """All that shows people what waits, or counts it."""
+    parts = {
+        f"{part} {query}": partial(read_inbox, boss.pk, Wanted(part, query))
+        for part in Part
+        for query in QUERIES
+    }
+    return {
+        **parts,
+        "page 4": partial(read_inbox, boss.pk, Wanted(page=4)),
+        "of the owner": partial(read_inbox, owner.pk, Wanted(Part.OTHERS)),
+        "count": partial(waiting_for, [boss.pk, owner.pk]),
+        "sidebar": partial(sidebar, boss.pk),
+    }
+
+
+@pytest.fixture
+def group() -> Group:
+    return Group.objects.create(name="managers")
+
+
+@pytest.fixture
+def boss(group: Group) -> User:
+    boss = User.objects.create_user("boss")
+    group.user_set.add(boss)
+    return boss
+
+
+@pytest.fixture
+def owner() -> User:
+    return User.objects.create_user("owner")
+
+
+@pytest.mark.parametrize("more", [LISTED, pytest.param(30_000, marks=pytest.mark.long)])
+def test_it_opens_as_with_fewer(boss: User, owner: User, group: Group, more: int) -> None:
+    ask_group(owner, group, LISTED + 100)
+    analyze()
+    if connection.vendor == "postgresql":
+        # Tables as small as these are read whole where a page elsewhere costs four times as much.
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL random_page_cost = 1.1")
+    few = {name: work_done(door) for name, door in doors(boss, owner).items()}
+    ask_group(owner, group, more)
+    analyze()
+    many = {name: work_done(door) for name, door in doors(boss, owner).items()}
+    grown = {name: (few[name], many[name]) for name in few if many[name] > few[name] * 1.5 + 50}
+    assert not grown
+
+
+def test_nothing_is_counted_past_a_hundred(boss: User, group: Group) -> None:
+    ask_group(boss, group, CAP - 1)
+    assert waiting_for([boss.pk])[boss.pk].prompts == CAP - 1
+    ask_group(boss, group, 2)
+    found = waiting_for([boss.pk])[boss.pk]
+    assert (found.prompts, found.ids) == (CAP, frozenset())
+    assert sidebar(boss.pk).waiting == CAP
+
+
+def test_what_one_has_voted_on_hides_nothing_that_waits_behind_it(
+    boss: User, owner: User, group: Group
+) -> None:
+    ask_group(owner, group, 2 * FIRST, votes=2)
+    voted = read_all(boss)[: FIRST + 50]
+    Vote.objects.bulk_create(
+        Vote(interaction_id=one, by=boss, response={}, at=NOW) for one in voted
+    )
+    assert waiting_for([boss.pk])[boss.pk].prompts == CAP
+    left = read_all(boss)
+    assert (len(left), set(left) & set(voted)) == (2 * FIRST - len(voted), set())
+
+
+def read_all(reader: User) -> list[UUID]:
+    """All pages of the inbox, in their order."""
+    found: list[UUID] = []
+    for page in range(1, MOST):
+        listed = read_inbox(reader.pk, Wanted(page=page))
+        found += [prompt.pk for prompt in listed.prompts]
+        if not listed.more:
+            break
+    return found
