@@ -157,12 +157,20 @@ class Page:
         """What the empty message field says: what sending would do now, where that is not plain."""
         if not self.state.active:
             return gettext("Write a message")
+        policy = (self.offered and self.offered.policy) or "enqueue"
+        if self.cards:
+            return {
+                "enqueue": gettext("Answer above first, or write a message for later"),
+                "reject": gettext("Answer above first; messages are taken after this run"),
+                "interrupt": gettext("Answer above first, or send a message to stop and redirect"),
+                "parallel": gettext("Answer above first, or begin another run"),
+            }[policy]
         return {
             "enqueue": gettext("Queue a message"),
             "reject": gettext("Messages are taken after this run"),
-            "interrupt": gettext("Stop this run by a message"),
+            "interrupt": gettext("Send a message to stop and redirect"),
             "parallel": gettext("Begin another run"),
-        }[(self.offered and self.offered.policy) or "enqueue"]
+        }[policy]
 
 
 def read_page(

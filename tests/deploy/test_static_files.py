@@ -16,6 +16,7 @@ from tests.support.server import Server
 FIRST_PAINT = 40 * 1024
 # Modules that are loaded when somebody first uses them, and never by the page itself.
 WHEN_USED = {
+    "chat_app/js/answering.js",
     "chat_app/js/editing.js",
     "chat_app/js/elements/feedback.js",
     "chat_app/js/elements/files.js",

@@ -24,7 +24,10 @@ export class Cards extends EventTarget {
   #shown = null; // the place that was brought in sight last
   #chosen = null; // the one that somebody has opened
 
-  /** Events: `settled` (an answer was taken, or came too late), `asked` (detail: the question). */
+  /**
+   * Events: `settled` (an answer was taken, or came too late), `asked` (detail: the question), and
+   * `arranged` (others wait, or another is open).
+   */
   constructor(connection, outbox) {
     super();
     this.#connection = connection;
@@ -40,6 +43,12 @@ export class Cards extends EventTarget {
   /** The question that is open. */
   first() {
     return this.#current?.querySelector("h2");
+  }
+
+  /** The question that waits alone, if a text answers it; else null. */
+  only() {
+    const [card, ...others] = all();
+    return card?.querySelector("[data-type=text]") && !others.length ? card : null;
   }
 
   /** Have the open question in sight, if there is one. */
@@ -127,6 +136,7 @@ export class Cards extends EventTarget {
       turn.querySelector("[data-all]").setAttribute("aria-pressed", areAll);
     }
     this.#docking.watch(areAll ? null : this.#current);
+    this.dispatchEvent(new Event("arranged"));
   }
 
   #grace(card) {
@@ -138,25 +148,29 @@ export class Cards extends EventTarget {
     }, GRACE);
   }
 
-  async #submit(event) {
+  #submit(event) {
     const card = event.target.closest("prompt-card");
     if (!card || (event.target.dataset.type === "form" && !card.kind)) return;
     event.preventDefault();
-    if (card.isSending || card.isFresh) return;
-    const answer = card.kind
-      ? card.kind.read(card, event.submitter)
-      : read(event.target, event.submitter);
+    if (!card.isFresh) this.answer(card, event.submitter);
+  }
+
+  /** Send what is given on a card; resolves to whether the server has heard it. */
+  async answer(card, submitter) {
+    if (card.isSending) return false;
+    const form = card.querySelector("form");
+    const answer = card.kind ? card.kind.read(card, submitter) : read(form, submitter);
     const problem = card.querySelector(".error");
     problem.textContent = answer ? "" : say("noAnswerYet");
-    if (!answer) return;
+    if (!answer) return false;
     card.isSending = true;
     this.#showProgress();
     const word = card.kind?.isPosted(card)
-      ? await card.kind.post(card, event.submitter)
+      ? await card.kind.post(card, submitter)
       : await this.#outbox.deliver(frame(card, newId(), answer));
-    if (word?.type === "ack_message") {
-      this.#acknowledged(card, word.outcome, event.submitter?.textContent.trim());
-    } else {
+    const isHeard = word?.type === "ack_message";
+    if (isHeard) this.#acknowledged(card, word.outcome, submitter?.textContent.trim());
+    else {
       card.isSending = false;
       const { message } = word?.content ?? {};
       if (word) {
@@ -164,6 +178,7 @@ export class Cards extends EventTarget {
       }
     }
     this.#showProgress();
+    return isHeard;
   }
 
   /** The card stays as it is until the transcript says what became of the question. */

@@ -35,7 +35,7 @@ const outbox = new Outbox(connection);
 const cards = new Cards(connection, outbox);
 const sidebar = new Sidebar();
 const status = new Status(connection);
-const composer = new Composer(connection, outbox, () => {
+const composer = new Composer(connection, outbox, cards, () => {
   // What it began is the newest, which is shown.
   main.dataset.branch = "";
   if (location.search) history.replaceState(null, "", location.pathname);
@@ -114,12 +114,12 @@ transcript.addEventListener("part", ({ detail: part }) => {
   document.getElementById("title").textContent = piece("title").textContent;
   document.getElementById("about").textContent = piece("about").textContent;
   document.getElementById("composer").elements.follows.value = piece("follows").textContent;
-  document.getElementById("text").placeholder = piece("enter").textContent;
   document
     .getElementById("attach")
     ?.toggleAttribute("hidden", !("files" in piece("enter").dataset));
   const before = document.querySelector("#state .run").dataset.name;
   cards.update(piece("dock"));
+  composer.enter(piece("enter").textContent);
   status.update(piece("state"));
   if (before !== document.querySelector("#state .run").dataset.name) sidebar.refresh();
   status.showWaiting();

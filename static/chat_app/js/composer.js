@@ -21,19 +21,26 @@ const attaching = () => import("./elements/files.js");
 export class Composer {
   #outbox;
   #connection;
+  #answering = null; // once a question waits
   #taken;
   #id = newId();
   #sending = false;
   rest = ""; // what was in the field before an earlier message was edited there
 
   /** @param taken called when the server has taken a message */
-  constructor(connection, outbox, taken) {
+  constructor(connection, outbox, cards, taken) {
     this.#connection = connection;
     this.#outbox = outbox;
     this.#taken = taken;
     this.#restore();
+    this.#prepare(cards);
+    cards.addEventListener("arranged", () => this.#prepare(cards));
     if ("stored" in main.dataset) load();
-    field.addEventListener("input", () => this.keep());
+    field.addEventListener("input", () => {
+      if (!this.#answering?.card) return this.keep();
+      problem.textContent = "";
+      return this.#answering.copy();
+    });
     connection.addEventListener("state", () => this.#show());
     unsend.addEventListener("click", () => outbox.cancel(this.#id));
     connection.addEventListener("frame", ({ detail: word }) => {
@@ -44,10 +51,15 @@ export class Composer {
     document.addEventListener("submit", (event) => this.#submit(event));
     document.addEventListener("click", (event) => this.#click(event));
     field.addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && replaces.value) editing.querySelector("a").click();
+      if (event.key !== "Escape") return;
+      if (replaces.value) editing.querySelector("a").click();
+      else if (this.#answering?.card) this.#answering.decline();
     });
     if (!chooser) return;
-    form.addEventListener("attached", () => this.#change());
+    form.addEventListener("attached", () => {
+      if (hasFiles()) this.#answering?.leave(); // they go with a message
+      this.#change();
+    });
     // Before a file can come, somebody is here. The field may have had the focus before this.
     for (const name of ["focusin", "keydown", "change", "dragenter"]) {
       addEventListener(name, attaching);
@@ -62,6 +74,20 @@ export class Composer {
     event.preventDefault();
     const pasted = [...files]; // they are readable during the event only
     (await attaching()).attach(pasted);
+  }
+
+  /** Say what sending a message would do now. */
+  enter(text) {
+    if (this.#answering) this.#answering.enter(text);
+    else field.placeholder = text;
+  }
+
+  async #prepare(cards) {
+    if (this.#answering || !cards.first()) return;
+    const { Answering } = await import("./answering.js").catch(() => ({}));
+    if (this.#answering || !Answering) return;
+    this.#answering = new Answering(cards, isFree);
+    this.#answering.follow();
   }
 
   focus() {
@@ -87,7 +113,10 @@ export class Composer {
     event.preventDefault();
     if (!module) await load();
     if (!module) problem.textContent = say("lost");
-    else if (!this.#sending) module.change(this, link);
+    else if (!this.#sending) {
+      this.#answering?.leave();
+      module.change(this, link);
+    }
   }
 
   /** Have a text in the field: that of an earlier message, or by default what is left to write. */
@@ -111,10 +140,12 @@ export class Composer {
   #change(id = newId()) {
     this.#id = id;
     this.#save();
+    this.#answering?.follow();
   }
 
   #save() {
-    const kept = { text: field.value, id: this.#id, replaces: replaces.value, rest: this.rest };
+    const text = this.#answering?.card ? this.#answering.message : field.value;
+    const kept = { text, id: this.#id, replaces: replaces.value, rest: this.rest };
     const files = attached().map(({ value, dataset }) => Object.assign({ id: value }, dataset));
     if (files.length) kept.files = files;
     draft.save(kept.text.trim() || kept.replaces || kept.files ? kept : null);
@@ -125,7 +156,18 @@ export class Composer {
     event.preventDefault();
     const starter = event.submitter?.name === "starter" ? event.submitter : null;
     if (event.target !== form) this.#sendAgain(event.target);
-    else if (!this.#sending) this.#send(starter);
+    else if (this.#sending || this.#answering?.isAstray) return;
+    else if (this.#answering?.card) this.#answer();
+    else this.#send(starter);
+  }
+
+  async #answer() {
+    if (!field.value.trim()) return;
+    this.#sending = true;
+    this.#show();
+    problem.textContent = await this.#answering.send();
+    this.#sending = false;
+    this.#show();
   }
 
   async #send(starter) {
@@ -167,6 +209,7 @@ export class Composer {
 
   #clear(word) {
     document.getElementById("files")?.replaceChildren();
+    this.#answering?.leave();
     this.fill();
     this.keep();
     load();
@@ -187,10 +230,19 @@ export class Composer {
   #show() {
     field.readOnly = this.#sending;
     form.querySelector("[type=submit]").disabled = this.#sending;
-    unsend.hidden = !this.#sending;
+    unsend.hidden = !this.#sending || Boolean(this.#answering?.card);
     const key = this.#connection.isOpen ? "sending" : "willSend";
     words.textContent = this.#sending ? say(key) : "";
   }
+}
+
+/** Whether no message has been begun. */
+function isFree() {
+  return !(field.value || replaces.value || hasFiles());
+}
+
+function hasFiles() {
+  return Boolean(form.querySelector("#files > *"));
 }
 
 /** The inputs of the files that go with the message. */

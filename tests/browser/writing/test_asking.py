@@ -156,6 +156,7 @@ def test_questions_open_at_once_are_answered_in_any_order(page: Page) -> None:
 def test_what_is_typed_into_a_card_outlives_a_reload_and_other_news(page: Page) -> None:
     begin(page, "ask")
     card(page).locator("textarea").fill("not finished")
+    page.get_by_role("button", name="Write a message instead").click()
     say(page, "echo queued")
     expect(page.locator("#state")).to_contain_text("1 message queued")
     expect(card(page).locator("textarea")).to_have_value("not finished")
@@ -165,7 +166,7 @@ def test_what_is_typed_into_a_card_outlives_a_reload_and_other_news(page: Page) 
 
 def test_the_composer_says_what_enter_will_do(page: Page) -> None:
     begin(page, "ask")
-    expect(page.locator("#text")).to_have_attribute("placeholder", "Queue a message")
+    expect(page.locator("#text")).to_have_attribute("placeholder", "Your answer")
     card(page).locator("textarea").fill("x")
     card(page).get_by_role("button", name="Answer").click()
     state(page, "completed")

@@ -1,0 +1,167 @@
+"""A question that waits while somebody writes: what Enter does, in words and in fact."""
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.chat_page import assert_page_is_log, begin, card, connected, say, state
+from tests.browser.test_looks import assert_accessible
+from tests.support.browser import OpenPage
+from tests.support.server import Server
+
+FIRST = "Answer above first, or write a message for later"
+INSTEAD = "Write a message instead"
+# Somebody who writes an answer does not see at once that its question has gone.
+TYPE_ON = """() => {
+  const typeOn = () => {
+    document.getElementById("text").value = "er";
+    document.getElementById("composer").requestSubmit();
+  };
+  const words = document.querySelector("#answering span");
+  new MutationObserver(typeOn).observe(words, { childList: true });
+}"""
+
+
+def field(page: Page) -> Locator:
+    """The composer's."""
+    return page.locator("#text")
+
+
+def mode(page: Page) -> Locator:
+    """The line that says what Enter will do."""
+    return page.locator("#answering")
+
+
+def answering(page: Page, question: str) -> None:
+    """Wait until the composer answers this question."""
+    expect(mode(page)).to_contain_text(f"Answering: {question}")
+    expect(field(page)).to_have_accessible_name(f"Answering: {question}")
+
+
+def test_the_composer_answers_the_only_question_if_that_takes_a_text(
+    page: Page, server: Server
+) -> None:
+    begin(page, "ask")
+    answering(page, "prompt-1")
+    expect(field(page)).to_be_focused()
+    field(page).press("Enter")  # of nothing, which is no answer
+    field(page).press_sequentially("Eve")
+    expect(card(page).locator("textarea")).to_have_value("Eve")
+    assert_accessible(page)
+    field(page).press("Enter")
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_have_text("Eve")
+    expect(page.locator("#items .question summary")).to_contain_text("ann")
+    expect(page.locator(".user")).to_have_count(1)
+    expect(field(page)).to_have_value("")
+    expect(field(page)).to_have_accessible_name("Message")
+    expect(mode(page)).to_be_hidden()
+    say(page, "echo again")
+    assert_page_is_log(page, server)
+
+
+def test_a_message_that_was_begun_before_the_question_stays_one(page: Page) -> None:
+    begin(page, "slowask 400")
+    field(page).press_sequentially("echo later")
+    expect(card(page)).to_have_count(1)
+    expect(mode(page)).to_contain_text(FIRST)
+    field(page).press("Enter")
+    expect(page.locator(".user .bubble").last).to_have_text("echo later")
+    expect(page.locator("#state")).to_contain_text("1 message queued")
+    answering(page, "prompt-1")
+
+
+def test_message_and_answer_are_two_drafts(page: Page) -> None:
+    begin(page, "slowask 400")
+    field(page).press_sequentially("echo later")
+    expect(card(page)).to_have_count(1)
+    page.get_by_role("button", name="Answer here").click()
+    answering(page, "prompt-1")
+    expect(field(page)).to_have_value("")
+    expect(field(page)).to_be_focused()
+    field(page).press_sequentially("Ev")
+    page.get_by_role("button", name=INSTEAD).click()
+    expect(field(page)).to_have_value("echo later")
+    expect(card(page).locator("textarea")).to_have_value("Ev")
+    assert_accessible(page)
+    page.reload()
+    connected(page)
+    expect(field(page)).to_have_value("echo later")
+    expect(mode(page)).to_contain_text(FIRST)
+    page.get_by_role("button", name="Answer here").click()
+    expect(field(page)).to_have_value("Ev")
+    card(page).locator("textarea").press_sequentially("e")
+    expect(field(page)).to_have_value("Eve")
+    field(page).press("Enter")
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_have_text("Eve")
+    expect(field(page)).to_have_value("echo later")
+
+
+def test_a_draft_of_an_answer_outlives_a_reload(page: Page) -> None:
+    begin(page, "ask")
+    answering(page, "prompt-1")
+    field(page).fill("not yet")
+    page.reload()
+    answering(page, "prompt-1")
+    expect(field(page)).to_have_value("not yet")
+
+
+def test_escape_and_the_cross_lead_to_a_message(page: Page) -> None:
+    begin(page, "ask")
+    answering(page, "prompt-1")
+    field(page).press("Escape")
+    expect(field(page)).to_have_attribute("placeholder", FIRST)
+    expect(field(page)).to_be_focused()
+    say(page, "echo later")
+    expect(page.locator("#state")).to_contain_text("1 message queued")
+    expect(field(page)).to_have_accessible_name("Message")
+
+
+def test_an_answer_whose_question_goes_meanwhile_is_sent_nowhere(
+    page: Page, open_page: OpenPage
+) -> None:
+    begin(page, "ask")
+    answering(page, "prompt-1")
+    other = open_page(page.url)
+    expect(card(other)).to_have_count(1)
+    field(page).press_sequentially("half of an answ")
+    page.evaluate(TYPE_ON)
+    card(other).locator("textarea").fill("first")
+    card(other).get_by_role("button", name="Answer").click()
+    state(page, "completed")
+    expect(mode(page)).to_contain_text("“prompt-1” is settled. What you wrote stands there.")
+    expect(page.locator("#items .question .given")).to_have_text("half of an answ")
+    expect(page.locator(".user")).to_have_count(1)
+    expect(field(page)).to_have_value("er")
+    page.get_by_role("button", name="Dismiss").click()
+    expect(mode(page)).to_be_hidden()
+
+
+def test_an_answer_that_is_refused_stays_with_the_reason(page: Page) -> None:
+    begin(page, "ask")
+    answering(page, "prompt-1")
+    expect(field(page)).to_have_js_property("maxLength", 10_000)
+    field(page).evaluate("field => field.removeAttribute('maxlength')")
+    field(page).fill("x" * 20_000)
+    field(page).press("Enter")
+    for place in (page.locator("#composer-error"), card(page).locator(".error")):
+        expect(place).to_contain_text("this prompt takes 10,000")
+    expect(field(page)).to_have_value("x" * 20_000)
+    expect(field(page)).to_be_editable()
+
+
+def test_of_several_questions_the_composer_answers_none(page: Page) -> None:
+    begin(page, "two")
+    expect(card(page)).to_have_count(2)
+    expect(field(page)).to_have_attribute("placeholder", FIRST)
+    expect(mode(page)).to_be_hidden()
+    field(page).fill("echo later")
+    expect(mode(page)).to_have_text(FIRST, use_inner_text=True)
+
+
+def test_a_question_that_takes_no_text_is_answered_above(page: Page) -> None:
+    begin(page, "approve 1")
+    expect(card(page)).to_have_count(1)
+    expect(field(page)).to_have_attribute("placeholder", FIRST)
+    say(page, "echo later")
+    expect(page.locator("#state")).to_contain_text("1 message queued")
+    expect(card(page)).to_have_count(1)
