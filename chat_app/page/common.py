@@ -23,7 +23,9 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def personal(*methods: str) -> Callable[[View], View]:
-    """What one person sees or does: whoever is signed in; no cache keeps it."""
+    """What one person sees or does: whoever is signed in; no cache keeps it. GET takes HEAD too."""
+    if "GET" in methods:
+        methods = (*methods, "HEAD")
 
     def decorate(view: View) -> View:
         decorated: View = require_http_methods(methods)(never_cache(login_required(view)))

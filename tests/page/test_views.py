@@ -344,3 +344,13 @@ async def test_nobody_else_gets_an_answer(client: AsyncClient, log: StoredLog) -
         assert answer.status_code == status
         if status == 200:
             assert await content_of(answer) == b"One"
+
+
+async def test_a_page_is_asked_for_its_head(client: AsyncClient) -> None:
+    paths = ["conversation", "items"]
+    urls = [reverse(f"chat:{name}", args=["c"]) for name in paths]
+    urls += [reverse(f"chat:{name}") for name in ("inbox", "conversations", "new", "settings")]
+    for url in urls:
+        head, whole = await client.head(url), await client.get(url)
+        assert (head.status_code, head.content) == (whole.status_code, b"")
+        assert (await client.delete(url)).status_code == 405

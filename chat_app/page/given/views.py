@@ -10,7 +10,7 @@ from django.core.files.storage import storages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from chat_app.page.common import back_to, or_404, person_of, personal
 from chat_app.page.downloads import download
@@ -76,7 +76,7 @@ async def upload(request: HttpRequest, conversation_id: str) -> HttpResponse:
     return JsonResponse({"id": str(kept.pk), "name": kept.name, "size": kept.size}, status=201)
 
 
-@require_GET
+@require_safe
 @login_required
 async def file(request: HttpRequest, conversation_id: str, file: UUID) -> HttpResponseBase:
     """A file of one's own conversation: to be saved, and never run as a page of this site."""

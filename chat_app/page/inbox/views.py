@@ -95,7 +95,7 @@ async def prompt(request: HttpRequest, interaction: UUID) -> HttpResponse:
     return await _prompt_page(request, Reader(await person_of(request)), interaction)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @gzip_page
 async def linked(request: HttpRequest, token: str) -> HttpResponse:

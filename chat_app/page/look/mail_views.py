@@ -69,7 +69,7 @@ def mail_settings(request: HttpRequest) -> HttpResponse:
 
 # A mail program has no page of ours, and the token says who it is.
 @csrf_exempt
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     """From a mail: no more of them. Nobody has to sign in; a GET changes nothing."""

@@ -13,7 +13,7 @@ from sessions_app.conversations.given import waiting
 from sessions_app.storage import reads
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 async def settings(request: HttpRequest) -> HttpResponse:
     """Choose; saved, it leads back to the conversation that it was opened from, if any."""
