@@ -104,6 +104,7 @@ class ChatSettings(Section):
     RATE_MESSAGES_ADDRESS: str = _rate("3000/minute")
     RATE_CONVERSATIONS_USER: str = _rate("1000/hour")
     RATE_CONVERSATIONS_ADDRESS: str = _rate("10000/hour")
+    RATE_CLAIMS_USER: str = _rate("300/minute")
     RATE_API_USER: str = _rate("600/minute")
     RATE_API_ADDRESS: str = _rate("6000/minute")
     RUNS_PER_USER: int = Field(default=1000, ge=0, description="a number, or 0 for no limit")

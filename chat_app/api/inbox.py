@@ -13,8 +13,8 @@ from chat_app.api.executions import give
 from chat_app.api.problems import Failure
 from chat_app.feed.inbox_parts import ANSWERABLE, Wanted, find_prompt, read_inbox
 from chat_app.feed.said import in_words, read_shared
+from chat_app.identity.rates import change_claim
 from sessions_app.conversations.access.votes import counting
-from sessions_app.conversations.given import claims
 from sessions_app.errors import NotFound
 from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
@@ -75,7 +75,7 @@ async def claim(request: Known, interaction_id: UUID, body: schemas.ClaimBody) -
     """Claim an assigned prompt, give it back, or hand it to another user."""
     person = request.auth.person
     try:
-        done = await claims.change(
+        done = await change_claim(
             body.change, str(interaction_id), to=body.to, by=person, via="http"
         )
     except NotFound as error:

@@ -17,7 +17,7 @@ from chat_app.feed.sweeper import hear, sweeper
 from chat_app.feed.waiting_counts import waiting_counts
 from chat_app.identity import audit
 from chat_app.identity.connection import address_of, language_of, request_of
-from chat_app.identity.rates import submit
+from chat_app.identity.rates import change_claim, submit
 from chat_app.protocol import client_messages as client
 from chat_app.protocol.parsing import Refusal, check_query, parse, refusal_of
 from chat_app.protocol.replies import (
@@ -34,7 +34,6 @@ from chat_app.socket.refusals import Refusals
 from chat_app.socket.subscriptions import Subscriptions
 from sessions_app.conversations import answers, messages
 from sessions_app.conversations.answers import TAKEN, IncomingAnswer, Outcome
-from sessions_app.conversations.given import claims
 from sessions_app.conversations.messages import IncomingMessage, SubmittedMessage
 from sessions_app.errors import Invalid, NotFound, StorageUnavailable, TooMany
 from sessions_app.storage.faults import is_fault
@@ -185,7 +184,7 @@ class ChatConsumer:
 
     async def _claim(self, message: client.ClaimMessage) -> None:
         try:
-            claimed = await claims.change(
+            claimed = await change_claim(
                 message.change,
                 message.interaction_id,
                 to=message.to,

@@ -4,6 +4,7 @@ Who asks: the ways in (passwords, guests), messages by all doors, the HTTP inter
 """
 
 from chat_app.identity.rates.at_once import Place, take_socket_from, take_socket_of, take_stream
+from chat_app.identity.rates.claiming import change_claim
 from chat_app.identity.rates.rate_limits import Rate, Reservation, rate_limits
 from chat_app.identity.rates.submission import submit
 
@@ -11,6 +12,7 @@ __all__ = [
     "Place",
     "Rate",
     "Reservation",
+    "change_claim",
     "rate_limits",
     "submit",
     "take_socket_from",

@@ -39,6 +39,7 @@ class Rate(StrEnum):
     MESSAGES_ADDRESS = "RATE_MESSAGES_ADDRESS"
     CONVERSATIONS_USER = "RATE_CONVERSATIONS_USER"
     CONVERSATIONS_ADDRESS = "RATE_CONVERSATIONS_ADDRESS"
+    CLAIMS_USER = "RATE_CLAIMS_USER"
     API_USER = "RATE_API_USER"
     API_ADDRESS = "RATE_API_ADDRESS"
 
@@ -53,6 +54,7 @@ WHAT = {
     "GUESTS": gettext_noop("new guests"),
     "MESSAGES": gettext_noop("messages"),
     "CONVERSATIONS": gettext_noop("new conversations"),
+    "CLAIMS": gettext_noop("changes of claims"),
     "API": gettext_noop("requests"),
 }
 

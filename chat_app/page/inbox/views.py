@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods
 
 from chat_app.feed.inbox_parts import ANSWERABLE, LISTED, LONGEST, PAGE, Part, Wanted, read_inbox
 from chat_app.identity.prompt_links import read_prompt_link
+from chat_app.identity.rates import change_claim
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import or_404, person_of, personal, site_context
 from chat_app.page.given import forms
@@ -29,8 +30,8 @@ from chat_app.protocol.parsing import STATUS
 from sessions_app.conversations import answers
 from sessions_app.conversations.access import audit
 from sessions_app.conversations.answers import AnswerResult, Outcome
-from sessions_app.conversations.given import claims, waiting
-from sessions_app.errors import Invalid, Refused, StorageUnavailable
+from sessions_app.conversations.given import waiting
+from sessions_app.errors import Invalid, Refused, StorageUnavailable, TooMany
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.storage.sql import is_uuid
@@ -194,8 +195,8 @@ async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
         raise Http404
     try:
         with or_404():
-            done = await claims.change(what, str(interaction), to=to, by=person, via="inbox")
-    except (Invalid, StorageUnavailable) as error:
+            done = await change_claim(what, str(interaction), to=to, by=person, via="inbox")
+    except (Invalid, StorageUnavailable, TooMany) as error:
         messages.warning(request, str(error))
     else:
         if done.outcome == "stale":

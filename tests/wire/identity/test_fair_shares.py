@@ -229,6 +229,26 @@ async def test_who_was_deactivated_says_nothing_more(user: User) -> None:
     assert before < 35
 
 
+async def test_claims_are_limited_at_every_door(
+    settings: Settings, user: User, page: AsyncClient
+) -> None:
+    set_hitl(settings, RATE_CLAIMS_USER="2/hour")
+    prompt = str(uuid4())  # none of theirs, which has to be looked up all the same
+    claim = {"change": "claim"}
+    async with LocalSocket(user, conversation_id="c") as socket:
+        await socket.send({"type": "claim_message", "interaction_id": prompt, **claim})
+        assert (await socket.until("ack_message"))["outcome"] == "not_found"
+        over_http = f"/v1/prompts/{prompt}/claim"
+        json = "application/json"
+        assert (await page.post(over_http, claim, content_type=json)).status_code == 404
+        assert (await page.post(over_http, claim, content_type=json)).status_code == 429
+        await socket.send({"type": "claim_message", "interaction_id": prompt, **claim})
+        refused = await socket.until("error_message")
+        assert "Too many changes of claims." in refused["content"]["message"]
+    answer = await page.post(reverse("chat:claim", args=[prompt]), claim, follow=True)
+    assert "Too many changes of claims." in answer.content.decode()
+
+
 async def test_unfinished_runs_are_limited(settings: Settings, page: AsyncClient) -> None:
     set_hitl(settings, RUNS_PER_USER=2)
     for number in range(2):
