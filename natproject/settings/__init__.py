@@ -29,7 +29,7 @@ HITL = {
     "EXTRA_WORKFLOWS": {"probe": {}} if given.PROBE_WORKFLOW else {},
     "CALLBACKS_URL": f"{PUBLIC_URL}/callbacks/",
     # Where it is known: a host by which people came is better than the address that is listened at.
-    "PUBLIC_URL": PUBLIC_URL if given.HTTPS else "",
+    "PUBLIC_URL": PUBLIC_URL if given.HTTPS or given.PUBLIC_URL else "",
     "HEALTH_URL": f"http://{HOST}:{PORT}/health",
     "SIGN_OUT_URL": "sign-out",
     "PASSWORD_URL": "password",

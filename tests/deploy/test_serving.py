@@ -189,6 +189,14 @@ def test_a_stop_ends_the_process_cleanly(server: Server) -> None:
     assert "Traceback" not in server.log
 
 
+@pytest.mark.parametrize("url", ["", "http://chat.example"])
+def test_mails_and_webhooks_have_the_address_that_is_named(tmp_path: Path, url: str) -> None:
+    """Where none is, links have the host by which people came."""
+    code = "from django.conf import settings; print(settings.HITL['PUBLIC_URL'])"
+    told = manage(environment(tmp_path, PUBLIC_URL=url), "shell", "--verbosity=0", "-c", code)
+    assert told.stdout.strip() == url
+
+
 @pytest.mark.local_only("many processes share PostgreSQL")
 def test_a_second_server_on_the_same_data_says_so_and_ends(server: Server) -> None:
     second = Server(server.data_dir, server.cookies, server.store)
