@@ -300,8 +300,6 @@ async def test_clean_up_may_ask_and_wait(waits: Waits, crashes: bool) -> None:
         assert await runs.asend(run, "payment", 5, id="a") == "accepted"
         [asked] = await hosting.prompts(run)
         assert asked.prompt["text"] == "Really?"
-        if crashes:
-            await hosting.crash()
         for late in cut:
             assert (await hosting.answer("late", late)).outcome != "accepted"
         await hosting.answer("yes", asked)
