@@ -125,9 +125,14 @@ class ChatConsumer:
             await self._submit_plain(name, store)
             return
         feed = await self._subscriptions.follow(name)
-        submitted = await store()
-        if feed is None:  # it was not there: all of it is new, also what another tab says first
-            await self._subscriptions.follow(name, after=0)
+        try:
+            submitted = await store()
+            if feed is None:  # it was not there: all of it is new, also what another tab says first
+                await self._subscriptions.follow(name, after=0)
+        except (Error, StorageUnavailable):
+            if feed is None:  # it may be there now, and all of it is new then
+                self._subscriptions.awaited.add(name)
+            raise
         outcome = "duplicate" if submitted.duplicate else "accepted"
         ack = acknowledged(message, outcome, submitted_content(submitted))
         await self._connection.send(ack)

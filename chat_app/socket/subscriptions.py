@@ -130,9 +130,10 @@ class Subscriptions:
             if len(self.feeds) >= MAX_FEEDS:
                 await self._make_room()
             if conversation_id in self.awaited:  # all of it is new to the client
-                self.awaited.discard(conversation_id)
                 after = 0
-            return await self._open(conversation, conversation_id, after)
+            feed = await self._open(conversation, conversation_id, after)
+            self.awaited.discard(conversation_id)
+            return feed
 
     async def _make_room(self) -> None:
         """Leave the conversation that was not touched for longest. The client is told, as it may

@@ -1,0 +1,65 @@
+"""Who begins a conversation gets all of it, also where the database fails in between."""
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from chat_app.feed.selectors import read_opening
+from chat_app.identity.rates import submit
+from chat_app.socket import consumer, subscriptions
+from sessions_app.errors import StorageUnavailable
+from sessions_app.storage import reads
+from sessions_app.workflows import Context, Message, workflow
+from tests.support.hosting import Hosting, make_user
+from tests.wire.local_socket import LocalSocket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MESSAGE = {
+    "type": "user_message",
+    "id": "m1",
+    "conversation_id": "new",
+    "schema_type": "chat_stream",
+    "content": {"messages": [{"role": "user", "content": [{"type": "text", "text": "hello"}]}]},
+}
+
+
+@workflow(name="t_beginning", title="Begins")
+async def beginning(message: Message, context: Context) -> str:
+    return "ok"
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "not named"])
+@pytest.mark.parametrize("place", ["store", "open"])
+async def test_a_beginning_is_not_lost_by_a_fault(
+    monkeypatch: pytest.MonkeyPatch, place: str, *, named: bool
+) -> None:
+    faults = ["one"]
+
+    async def submit_and_lose(**fields: Any) -> Any:
+        """It is committed, and nobody hears of it."""
+        submitted = await submit(**fields)
+        if place == "store" and faults:
+            faults.pop()
+            raise StorageUnavailable
+        return submitted
+
+    def lose(*args: Any, **fields: Any) -> Any:
+        if place == "open" and faults:
+            faults.pop()
+            raise OperationalError("server closed the connection unexpectedly")
+        return read_opening(*args, **fields)
+
+    monkeypatch.setattr(consumer, "submit", submit_and_lose)
+    monkeypatch.setattr(subscriptions, "read_opening", lose)
+    async with Hosting("t_beginning") as hosting:
+        query: dict[str, Any] = {"conversation_id": "new"} if named else {}
+        user = await reads.read(make_user, hosting.person.username)
+        async with LocalSocket(user, workflow="t_beginning", **query) as socket:
+            await socket.send(MESSAGE)
+            await socket.until("error_message")
+            await socket.send(MESSAGE)
+            await socket.until("ack_message")
+            frames = [one for one in socket.frames if "sequence" in one]
+            assert (frames[0]["sequence"], frames[0]["parent_id"]) == (1, "m1")
