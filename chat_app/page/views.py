@@ -155,7 +155,7 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Send a message; refused, it stays in its field."""
     _check_name(conversation_id)
     person = await person_of(request)
-    message = forms.message(request)
+    message = await reads.read(forms.message, request, person.id)
     try:
         for file in request.FILES.getlist("files"):
             row = await attachments.keep(

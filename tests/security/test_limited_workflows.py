@@ -29,6 +29,8 @@ PERMIT = """
     WHERE u.username = 'user0' AND p.codename = 'view_user'
 """
 MANAGER, STRANGER, PERMITTED, SUPERUSER = "ann", "ben", "user0", "admin"
+# The first of the calculator.
+STARTER = "2 * (3 + 4)"
 BEGUN = "SELECT workflow FROM sessions_app_conversation ORDER BY created_at DESC LIMIT 1"
 
 
@@ -100,6 +102,8 @@ def test_a_form_of_the_page_is_refused(server: Server) -> None:
     refused = Http(server, STRANGER, workflow=None).form("/c/new/messages/", fields)
     assert refused.status == 422
     assert "There is no workflow" in refused.text
+    assert STARTER not in refused.text
+    assert STARTER in Http(server, MANAGER, workflow=None).get("/c/new/").text
 
 
 def test_who_leaves_the_group_finishes_and_begins_nothing(server: Server) -> None:

@@ -15,12 +15,12 @@ from pydantic_core import from_json
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.history import Known
 from chat_app.page.texts.blocks import INSIDE
+from sessions_app.conversations.access import workflows
 from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome
 from sessions_app.conversations.given import attachments
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import Invalid, Refused, StorageUnavailable
-from sessions_app.models.people import Person
-from sessions_app.workflows import registry
+from sessions_app.models.people import Person, UserId
 from sessions_app.workflows.prompts import MOST_TOGETHER, PREFIX, as_text, posted
 
 MOST = 2**53
@@ -54,14 +54,15 @@ def known(given: Iterable[str]) -> dict[UUID, Known]:
     return found
 
 
-def message(request: HttpRequest) -> IncomingMessage:
-    """The message of the composer, the starter that was pressed, or what is to be tried again."""
+def message(request: HttpRequest, person: UserId) -> IncomingMessage:
+    """The message of the composer, the starter that was pressed, or what is to be tried again.
+
+    Reads the database where a starter was pressed.
+    """
     text, workflow = request.POST.get("text", ""), request.POST.get("workflow") or None
     name, _, index = request.POST.get("starter", "").rpartition(":")
-    for offered in registry.offered():
-        starters = offered.workflow.starters
-        if offered.workflow.name == name and index.isdecimal() and int(index) < len(starters):
-            text, workflow = starters[int(index)], name
+    if name:
+        text, workflow = _starter(person, name, index) or text, name
     return IncomingMessage(
         message_id=request.POST.get("message_id") or str(uuid4()),
         text=text.replace("\r\n", "\n"),
@@ -71,6 +72,14 @@ def message(request: HttpRequest) -> IncomingMessage:
         files=tuple(request.POST.getlist("file_ids")),
         metadata={"via": "page", "method": request.method, "url_path": request.path},
     )
+
+
+def _starter(person: UserId, name: str, index: str) -> str:
+    """Return what the starter says; nothing where the workflow is not this person's to use."""
+    usable = [one.workflow for one in workflows.usable(person)]
+    starters = [one.starters for one in usable if one.name == name]
+    at = int(index) if index.isdecimal() else 0
+    return next((texts[at] for texts in starters if at < len(texts)), "")
 
 
 def answer(request: HttpRequest, interaction: UUID, via: str = "page") -> IncomingAnswer:
