@@ -73,6 +73,7 @@ class RuntimeSettings(Section):
     # Of files that people attach to a message: how many, how large, and which endings.
     MAX_FILES: int = Field(default=10, ge=0, le=100, description="a number, or 0 to take none")
     MAX_FILE_MB: float = Field(default=10, gt=0, description="MiB, such as 10")
+    FILES_MB_PER_USER: float = Field(default=1000, ge=0, description="MiB, or 0 for any number")
     FILE_TYPES: list[str] = Field(
         default=list(ENDINGS), description="endings with commas between them, such as pdf,png"
     )

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import structlog
 from django.core.files.base import File
 from django.core.files.storage import storages
-from django.db.models import Q
+from django.db.models import Q, Sum
 from django.utils import timezone
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
@@ -59,7 +59,8 @@ async def keep(*, owner: UserId, conversation_id: str, file: "File[bytes]") -> A
     """Keep a file that a message of that conversation may name.
 
     Raises:
-        Invalid: it is empty, too large, of a type that is not taken, or one of too many.
+        Invalid: it is empty, too large, of a type that is not taken, or one of too many; or its
+            owner has no space left.
         StorageUnavailable: it could not be written.
     """
     check_storable("conversation_id", conversation_id)
@@ -232,7 +233,26 @@ def _begin(tx: Transaction, row: Attachment) -> None:
                 count=MOST_UNSENT,
             )
         )
+    _check_quota(row)
     row.save(force_insert=True)
+
+
+def _check_quota(row: Attachment) -> None:
+    """Refuse a file for which its owner has no space left."""
+    most = RuntimeSettings.load().FILES_MB_PER_USER
+    stored = Attachment.objects.filter(owner_id=row.owner_id).aggregate(size=Sum("size"))["size"]
+    if most and (stored or 0) + row.size > most * MB:
+        raise Invalid(
+            format_lazy(
+                _(
+                    "Your files take {size} MB of the {most} that you have. Delete conversations "
+                    "with files: there is space again in a day."
+                ),
+                size=f"{(stored or 0) / MB:.1f}",
+                most=f"{most:g}",
+            ),
+            files_mb_per_user=most,
+        )
 
 
 def _complete(tx: Transaction, row: Attachment, path: str) -> None:

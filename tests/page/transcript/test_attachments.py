@@ -284,6 +284,14 @@ async def test_too_many_are_refused(
     assert (await upload(browser))[1]["error"] == "No files are taken here."
 
 
+async def test_who_has_no_space_left_is_told_so(browser: AsyncClient, settings: Any) -> None:
+    set_hitl(settings, FILES_MB_PER_USER=1.5)
+    content = b"x" * (1024 * 1024)
+    assert (await upload(browser, content=content))[0] == 201
+    status, said = await upload(browser, content=content)
+    assert (status, said["error"][:48]) == (422, "Your files take 1.0 MB of the 1.5 that you have.")
+
+
 @pytest.mark.cluster_only("one process writes one after the other")
 def test_uploads_to_several_processes_count_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attachments, "MOST_UNSENT", 1)
