@@ -1,8 +1,5 @@
 """What the runtime needs of its connections to the database, whatever a project's settings say."""
 
-import threading
-import weakref
-from contextlib import suppress
 from typing import Any
 
 from asgiref.sync import SyncToAsync, sync_to_async
@@ -30,17 +27,8 @@ POSTGRESQL = (
 )
 
 
-class _End:
-    """What a thread alone holds: it goes when the thread ends."""
-
-
-_ends = threading.local()
-
-
 def prepare(*, connection: BaseDatabaseWrapper, **_: object) -> None:
     """Receive Django's `connection_created`."""
-    if getattr(connection, "pool", None) is not None:
-        _give_back_at_end(connection)
     if connection.vendor != "sqlite" or connection.alias != DEFAULT_DB_ALIAS:
         return
     sqlite: Any = connection
@@ -49,26 +37,6 @@ def prepare(*, connection: BaseDatabaseWrapper, **_: object) -> None:
     with connection.cursor() as cursor:
         for pragma in SQLITE:
             cursor.execute(pragma)
-
-
-def _give_back_at_end(connection: Any) -> None:
-    """Have a thread that ends without closing its connection give that back: the pool would count
-    it as taken for good, and after a few such threads nobody would get one.
-    """
-    known = vars(_ends).setdefault(connection.alias, {})
-    if known:
-        known["back"].detach()
-    driver, end = connection.connection, _End()
-    driver.taken_by = taken_by = object()
-    back = weakref.finalize(end, _give_back, connection.pool, driver, taken_by)
-    back.atexit = False
-    known.update(end=end, back=back)
-
-
-def _give_back(pool: Any, driver: Any, taken_by: object) -> None:
-    if driver.taken_by is taken_by:  # else another thread has it now
-        with suppress(ValueError):  # it was closed in good order, and lies in the pool
-            pool.putconn(driver)
 
 
 def prepare_to_migrate(*, using: str, **_: object) -> None:
