@@ -132,7 +132,8 @@ def test_it_opens_as_with_fewer(boss: User, owner: User, group: Group, more: int
     ask_group(owner, group, more)
     analyze()
     many = {name: work_done(door) for name, door in doors(boss, owner).items()}
-    grown = {name: (few[name], many[name]) for name in few if many[name] > few[name] * 1.5 + 50}
+    # Pages of tables and indexes are more in all, by some hundred: so it is with 30,000, too.
+    grown = {name: (few[name], many[name]) for name in few if many[name] > few[name] * 1.5 + 500}
     assert not grown
 
 
