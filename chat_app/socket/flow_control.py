@@ -6,20 +6,14 @@ has not read when its socket ends. And under both, the kernel takes up to 4 MiB 
 """
 
 import sys
+from contextlib import suppress
 
 from django.utils.module_loading import import_string
 
-# By the module that a server has imported before it imports the application it serves.
-INSTALLERS = {
-    "daphne.server": "chat_app.socket.daphne_flow_control.install",
-    "uvicorn.protocols.websockets.websockets_sansio_impl": (
-        "chat_app.socket.uvicorn_flow_control.install"
-    ),
-}
-
 
 def install() -> None:
-    """Have the server do better that serves this process; the others may not be installed."""
-    for server, installer in INSTALLERS.items():
-        if server in sys.modules:
-            import_string(installer)()
+    """Have the servers do better."""
+    if "daphne.server" in sys.modules:  # it has imported itself where it serves
+        import_string("chat_app.socket.daphne_flow_control.install")()
+    with suppress(ImportError):  # it is not installed
+        import_string("chat_app.socket.uvicorn_flow_control.install")()
