@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management.color import no_style
 from django.db import connection
@@ -19,6 +20,11 @@ QUEUE = ("events", "periodic_defers", "jobs", "workers")
 # These say what there is in the code. Django makes them anew after each test, which takes longer
 # than most tests.
 KEPT = {"auth_permission", "django_content_type"}
+
+END_OTHERS = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 
 # The connections of this process's threads, without those of Procrastinate's pool.
 opened: list[tuple[threading.Thread, Any]] = []
@@ -51,10 +57,17 @@ def close_orphans() -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
-    """Close all connections before the database is dropped: readers keep theirs."""
+    """Close all connections before the database is dropped: readers keep theirs, and pools make new
+    ones in threads of their own.
+    """
     yield
     for _, one in opened:
         one.close()
+    if CLUSTER:
+        parameters = connection.get_connection_params()
+        parameters.pop("pool", None)
+        with psycopg.connect(**parameters) as direct:
+            direct.execute(END_OTHERS)
 
 
 @pytest.fixture(autouse=True)
