@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.orders import Orders, interfered
-from tests.cluster.cluster import USERS, WORKFLOWS, answers
+from tests.cluster.cluster import OFFERED, USERS, WORKFLOWS, answers
 from tests.cluster.node import Node
 from tests.support.database.server_store import SqliteStore
 from tests.support.processes.environment import HOST, environment
@@ -50,7 +50,8 @@ class OneProcess:
         self._mounted = False
         self._store = SqliteStore(self.data_dir)
         self.data_dir.mkdir(parents=True)
-        self.workflows.write_text(WORKFLOWS.format(idle=idle, build=build))
+        offered = OFFERED | {"idle": idle, "build": build}
+        self.workflows.write_text(WORKFLOWS.format(**offered))
 
     def __enter__(self) -> "OneProcess":
         """Make the disk, tables and users, and start."""
