@@ -12,7 +12,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-async def runtime() -> AsyncIterator[None]:
+async def runtime(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    # The process goes on: the sockets of other tests are not to hear that it stops.
+    monkeypatch.setattr(startup, "before_stop", [])
     await startup.start()
     yield
     await startup.stop()

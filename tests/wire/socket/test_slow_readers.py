@@ -106,6 +106,7 @@ async def test_for_long_it_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_it_is_closed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "CLOSING", 0.1)
+    monkeypatch.setattr(sweeper, "_closing", None)
     async with LiveLog() as log, SlowSocket(log.user, conversation_id="c") as slow:
         await slow.settled()
         slow.reads.clear()
@@ -115,7 +116,6 @@ async def test_it_is_closed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
             await sweeper.close_all()
             assert slow._task is not None
             await slow._task
-        sweeper._closing = None
 
 
 async def test_when_it_leaves_nothing_more_is_read_for_it_and_the_rest_is_kept() -> None:
