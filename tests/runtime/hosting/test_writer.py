@@ -11,7 +11,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import DataError
+from django.db import DataError, OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from sessions_app.errors import StorageUnavailable
 from sessions_app.storage import reads, sql
@@ -52,6 +53,41 @@ async def test_readers_that_cannot_be_told_do_not_either(monkeypatch: pytest.Mon
     async with asyncio.timeout(10):
         assert await writer.write(work, lane) == "committed"
         assert await writer.write(lambda tx: "next", Lane(beside=lane)) == "next"
+
+
+async def test_what_may_be_committed_is_not_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is lost when the commit of two writes has gone through, and nobody knows."""
+    lane, done = Lane(), list[str]()
+    held, gate = threading.Event(), threading.Event()
+    commit = vars(BaseDatabaseWrapper)["_commit"]  # which its types do not have
+
+    def lose(connection: BaseDatabaseWrapper) -> None:
+        commit(connection)
+        if done == ["a", "b"]:
+            raise OperationalError("server closed the connection unexpectedly")
+
+    def make(name: str) -> Work[None]:
+        def work(tx: Transaction) -> None:
+            get_user_model().objects.create(username=f"{name}{len(done)}")
+            done.append(name)
+
+        return work
+
+    def hold(tx: Transaction) -> None:
+        held.set()
+        gate.wait(10)
+
+    monkeypatch.setattr(BaseDatabaseWrapper, "_commit", lose)
+    async with asyncio.timeout(10):
+        before = writer.write(hold, lane)
+        await asyncio.to_thread(held.wait, 10)
+        two = [writer.write(make(name), Lane(beside=lane)) for name in ("a", "b")]
+        gate.set()  # they have gathered meanwhile, and share a transaction
+        await before
+        outcomes = await asyncio.gather(*two, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 2
+    assert done == ["a", "b"]
+    assert await reads.read(get_user_model().objects.count) == 2
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one after another"])
