@@ -193,13 +193,13 @@ def _start(
 ) -> Work[UUID]:
     if key is not None and not key:
         raise Invalid("The key is empty: leave it out, or give one.")
-    if user.pk is None:
+    if getattr(user, "pk", user) is None:
         raise Invalid("The user is not saved, or not signed in: a run needs one to belong to.")
     text = message if isinstance(message, str) else to_json(message).decode()
     incoming = IncomingMessage(key or uuid4().hex, text, workflow=workflow)
     named = conversation or (f"{workflow}:{key}" if key else uuid4().hex)
     messages.check_message(named, incoming)
-    return partial(_submit, owner=user.pk, conversation_id=named, message=incoming)
+    return partial(_submit, owner=Person.of(user).id, conversation_id=named, message=incoming)
 
 
 def _submit(tx: Transaction, owner: UserId, conversation_id: str, message: IncomingMessage) -> UUID:

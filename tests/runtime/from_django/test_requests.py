@@ -47,6 +47,12 @@ async def test_a_start_is_committed_with_what_the_caller_writes() -> None:
     assert found == runs.RunResult(run, Run.Status.COMPLETED, "ann: hello", None)
 
 
+async def test_a_name_in_the_place_of_a_user_is_refused_with_what_to_write() -> None:
+    name: Any = "ann"
+    with pytest.raises(TypeError, match=r"takes a user, such as .* and no str: 'ann'"):
+        await runs.astart("t_greet", "hello", user=name)
+
+
 async def test_a_start_is_rolled_back_with_what_the_caller_writes() -> None:
     def undone() -> None:
         with transaction.atomic():
