@@ -143,10 +143,15 @@ class OneProcess:
 
     @contextmanager
     def slow(self, milliseconds: int) -> Iterator[None]:
-        """Each commit waits so long for the disk."""
+        """Each commit waits so long for the disk, if it runs."""
+        try:
+            process = self.node.pid
+        except AssertionError:  # another fault has just ended it
+            yield
+            return
         calls = "fsync,fdatasync"
         inject = ["-e", f"trace={calls}", "-e", f"inject={calls}:delay_enter={milliseconds}ms"]
-        strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-p", str(self.node.pid), *inject]
+        strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-p", str(process), *inject]
         with subprocess.Popen(strace, stderr=subprocess.DEVNULL) as tracer:
             try:
                 yield
