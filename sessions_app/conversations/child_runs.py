@@ -68,7 +68,7 @@ def end(
     """A child is over: its parent, which has not ended before it, goes on with what came of it."""
     parent = Run.objects.get(pk=called.run)
     entry = _open(called.run, called.position).filter(result__run=str(child.id)).first()
-    if entry is None or parent.status in Run.FINISHED:
+    if entry is None or parent.status in Run.FINISHED or _is_cut(parent, called):
         return
     result = error = None
     if status == Run.Status.COMPLETED:
@@ -86,6 +86,15 @@ def end(
         tx.now,
     )
     announce(tx, parent.key, news)
+
+
+def _is_cut(parent: Run, called: ParentCall) -> bool:
+    """Whether a stop of the parent ends this call: a child that the same stop ended, and whose host
+    was faster, is not a failure that the parent could go on with. Clean-up waits for its children.
+    """
+    stop = parent.stop_point
+    begun_before = stop is None or called.position <= stop["position"]
+    return parent.stop_requested_at is not None and begun_before
 
 
 def expire(tx: Transaction, parent: RunRecord, call: Call) -> CallResult:

@@ -15,6 +15,7 @@ from sessions_app.conversations import child_runs
 from sessions_app.conversations.access import workflows
 from sessions_app.conversations.child_runs import Returned
 from sessions_app.errors import Invalid
+from sessions_app.hosting.run_task import Leaving, RunTask
 from sessions_app.models import Event, HostLease, Run
 from sessions_app.models.people import Person
 from sessions_app.sessions import SessionManager
@@ -25,6 +26,7 @@ from sessions_app.storage.records import ParentCall, RunRecord
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.testing.hosted_run import HostedRun
+from sessions_app.testing.polling import until
 from sessions_app.workflows import (
     ChildFailed,
     Context,
@@ -138,10 +140,18 @@ async def parent(message: Message, context: Context) -> AsyncGenerator[str, None
                 yield f"{error.workflow} {error.status}: {error.reason}"
 
 
-def hosting(**config: Any) -> Hosting:
+@workflow(name="t_tidy_parent", title="Tidy parent")
+async def tidy_parent(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    try:
+        await context.run("t_child", message.text)
+    finally:
+        yield str(await context.run("t_child", "tidied"))
+
+
+def hosting(workflow: str = "t_parent", **config: Any) -> Hosting:
     executed.clear()
     beside = ("t_child", "t_quote", "t_child_built")
-    return Hosting("t_parent", beside=beside, **{"park_after": 0, **config})
+    return Hosting(workflow, beside=beside, **{"park_after": 0, **config})
 
 
 @pytest.mark.parametrize("park_after", [0, 60])
@@ -242,6 +252,43 @@ async def test_a_stop_of_the_parent_stops_the_child(park_after: float) -> None:
         [one] = await run.children()
         assert await one.status() == Run.Status.CANCELLED
         assert await run.prompts() == []
+
+
+@pytest.mark.parametrize("park_after", [0, 60])
+async def test_a_parent_that_learns_last_of_its_stop_is_stopped_all_the_same(
+    park_after: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave, children = RunTask.leave, Run.objects.filter(parent__isnull=False)
+
+    def learn_last(self: RunTask, why: Leaving) -> None:
+        async def once_the_child_is_stopped() -> None:
+            await until(children.filter(status=Run.Status.CANCELLED).exists)
+            leave(self, why)
+
+        if why is Leaving.STOP and self.workflow == "t_parent":
+            late.append(asyncio.create_task(once_the_child_is_stopped()))
+        else:
+            leave(self, why)
+
+    monkeypatch.setattr(RunTask, "leave", learn_last)
+    late: list[asyncio.Task[None]] = []
+    async with hosting(park_after=park_after) as hosted:
+        run = await hosted.send("ask me")
+        await run.prompts()
+        assert await runs.acancel(run.id)
+        assert (await hosted.ended(run.id)).status == Run.Status.CANCELLED
+        assert await run.output() == "Well. "
+        await asyncio.gather(*late)
+
+
+@pytest.mark.parametrize("park_after", [0, 60])
+async def test_clean_up_gets_what_its_child_comes_to(park_after: float) -> None:
+    async with hosting("t_tidy_parent", park_after=park_after) as hosted:
+        run = await hosted.send("ask me")
+        await run.prompts()
+        assert await runs.acancel(run.id)
+        assert (await hosted.ended(run.id)).status == Run.Status.CANCELLED
+        assert await run.output() == "TIDIED"
 
 
 async def test_a_child_that_is_stopped_by_itself_is_a_failure_for_the_parent() -> None:
