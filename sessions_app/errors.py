@@ -230,6 +230,16 @@ class StreamUnread(WorkflowError):
         )
 
 
+class Gathered(WorkflowError):
+    """A coroutine that `context.gather` runs calls what only the workflow itself may."""
+
+    def __init__(self, method: str, why: str) -> None:
+        super().__init__(
+            f"context.{method}() was called in a coroutine that context.gather() runs: {why}. Call "
+            "it outside of that, or make the coroutine a workflow, and context.run() it."
+        )
+
+
 class NeverAwaited(WorkflowError):
     """A workflow called its context, and did not await what it got."""
 

@@ -17,7 +17,8 @@ from sessions_app.notify.announce import announce
 from sessions_app.storage.records import InteractionSettled, ParentCall, RunRecord, step_payload
 from sessions_app.storage.run_text import text_of
 from sessions_app.storage.transaction import Transaction
-from sessions_app.workflows.calls.journal import Call, CallResult, last_position, wait_id
+from sessions_app.workflows.calls.journal import Call, CallResult, last_positions, wait_id
+from sessions_app.workflows.calls.tracks import track_of
 
 RUN = JournalEntry.Kind.RUN
 
@@ -126,5 +127,6 @@ def _finish(
         step = step_payload(parent.id, entry.position, title, state, payload)
         tx.append(parent, Event.Type.STEP.value, step)
     entry.result, entry.error, entry.finished_at = result, error, tx.now
-    entry.last_position = last_position(parent.id) if error else None
+    track = track_of(entry.place)
+    entry.last_position = last_positions(parent.id)[track] if error else None
     entry.save(update_fields=["result", "error", "finished_at", "last_position"])

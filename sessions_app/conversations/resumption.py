@@ -1,5 +1,6 @@
 """A run that failed or is suspended goes on from its journal, once its cause is mended."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from sessions_app.conversations.listing import lock_kept
@@ -8,7 +9,8 @@ from sessions_app.models import Event, Interaction, JournalEntry, Run
 from sessions_app.notify.announce import announce
 from sessions_app.storage.run_text import unfold
 from sessions_app.storage.transaction import Transaction
-from sessions_app.workflows.calls.journal import last_position
+from sessions_app.workflows.calls.journal import last_positions
+from sessions_app.workflows.calls.tracks import gather_of, track_of
 
 ENDED = (Run.Status.FAILED, Run.Status.SUSPENDED)
 RUN = JournalEntry.Kind.RUN
@@ -44,10 +46,19 @@ def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
 def _reopen(run: Run) -> None:
     """As it was before it ended. What is settled stays so: it loses its place in the journal."""
     run.finished_at = run.stop_requested_at = None
-    last = last_position(run.id)
+    last = last_positions(run.id)
     unfold(run.id, run.conversation_id)
     cancelled = run.interactions.filter(status=Interaction.Status.CANCELLED)
     cancelled.update(position=None)
     run.journal.filter(kind=RUN, finished_at=None).delete()  # they were stopped with it
-    # What it made no call after.
-    run.journal.filter(error__isnull=False, kind__in=STEPS, last_position__gte=last).delete()
+    failed = run.journal.filter(error__isnull=False, kind__in=STEPS)
+    failed.filter(pk__in=[one.pk for one in failed if _was_last(run, one, last)]).delete()
+
+
+def _was_last(run: Run, failed: JournalEntry, last: Mapping[str, int]) -> bool:
+    """Whether no call was made after it: in its track, nor after the gathers that this is of."""
+    track, made = track_of(failed.place), failed.last_position or 0
+    while track and last[track] <= made:
+        made = gather_of(track)
+        track = track_of(run.journal.get(position=made).place)
+    return last[track] <= made

@@ -1,11 +1,12 @@
 """The durable backend of a context: calls are journaled, prompts are asked of people."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from django.db import Error
@@ -46,9 +47,12 @@ from sessions_app.workflows.calls.journal import (
     difference,
     wait_id,
 )
+from sessions_app.workflows.calls.stop_point import StopPoint
 from sessions_app.workflows.calls.transactional_steps import Attempted
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.prompts import AnyPrompt
+
+T = TypeVar("T")
 
 
 class DurableBackend:
@@ -79,8 +83,8 @@ class DurableBackend:
         # Where the run was stopped, if it was; whether this execution has come to its clean-up.
         self.stop = started.stop
         self._cleans_up = False
-        # Of the last call that the workflow has made.
-        self._position = 0
+        # Of the last call that each track has made.
+        self._positions: dict[str, int] = {}
         self._size, self._limit = 0, RuntimeSettings.load().MAX_OUTPUT
         self._most_calls = RuntimeSettings.load().MAX_CALLS
         self.output = Output(started.leased, started.cut, write)
@@ -112,17 +116,36 @@ class DurableBackend:
             self.stop.check(call, entry)
         return entry
 
-    @property
-    def last_position(self) -> int:
-        """Up to where it replays."""
-        return self._journal.last_position
+    def stop_behind(self, position: int, calls: Mapping[str, int]) -> StopPoint:
+        """The run is stopped behind all that is recorded, and behind what it has called since."""
+        self.stop = StopPoint.behind(self._journal, position, calls)
+        return self.stop
 
-    def next_call(self, position: int) -> None:
+    def has_stopped(self, track: str) -> bool:
         """See `Backend`."""
-        self._position = position
-        if position > self._most_calls and position > self.last_position:
+        return self.stop is not None and self.stop.is_raised_in(track)
+
+    def have_stopped(self, track: str) -> None:
+        """See `Backend`."""
+        if self.stop is not None:
+            self.stop.have_raised_in(track)
+
+    def work_by(self, more: int) -> None:
+        """See `Backend`. Where one is over and the others wait, the row says that the run does."""
+        self._slot.work_by(more)
+        if not self._slot.busy and not self.waiting.nothing:
+            self.rest()
+
+    def position_of(self, place: str, after: int) -> int:
+        """See `Backend`."""
+        return self._journal.position_of(place, after)
+
+    def next_call(self, call: Call) -> None:
+        """See `Backend`."""
+        self._positions[call.track] = call.position
+        if call.position > self._most_calls and call.position > self._journal.last_position:
             self._overdue(TooManyCalls(self._most_calls))
-        if self.stop is not None and self.stop.has_passed(position) and not self._cleans_up:
+        if self.stop is not None and self.stop.has_passed(call) and not self._cleans_up:
             self._cleans_up = True
             stop = self.stop.model_dump(mode="json")
             self.output.settle()
@@ -138,11 +161,11 @@ class DurableBackend:
                 self.stop.note_cut(*positions)
             raise
 
-    def patched(self, why: str, position: int) -> bool:
+    def patched(self, why: str, calls: int) -> bool:
         """See `Backend`."""
-        found = self._journal.patched(why, position)
+        found = self._journal.patched(why, calls)
         if found is None:
-            patches = self._journal.patches = {**self._journal.patches, why: position}
+            patches = self._journal.patches = {**self._journal.patches, why: calls}
             self._write(lambda tx: run_writes.patch(tx, self._leased, patches))
         return found is not False
 
@@ -151,14 +174,17 @@ class DurableBackend:
         if self._mismatch is not None:
             raise self._mismatch
 
-    def check_complete(self, position: int) -> None:
-        """Raise NonDeterminism unless the workflow, which ends here, has matched its journal."""
+    def check_complete(self, calls: Mapping[str, int]) -> None:
+        """Raise NonDeterminism unless these tracks, which end here, have matched the journal."""
+        try:
+            self._journal.check_complete(calls)
+        except NonDeterminism as error:
+            self._mismatch = self._mismatch or error
         self.check_match()
-        self._journal.check_complete(position)
 
-    def is_replayed(self, position: int) -> bool:
-        """Whether what is put out behind this position was put out before."""
-        return position < self._journal.known_to
+    def is_replayed(self, calls: int) -> bool:
+        """Whether what the workflow puts out after so many calls was put out before."""
+        return calls < self._journal.known_to
 
     def count(self, text: str) -> None:
         """Take note of what the run puts out, also of what an earlier execution of it did.
@@ -180,9 +206,10 @@ class DurableBackend:
         """The log has it all."""
         return []
 
-    def has_news(self, position: int) -> bool:
-        """Whether this execution, which is at the position, has recorded anything."""
-        return self.stored_step or position > self._journal.last_position
+    def has_news(self, calls: Mapping[str, int]) -> bool:
+        """Whether this execution, which has made so many calls, has recorded anything."""
+        known = self._journal.calls
+        return self.stored_step or any(calls[track] > known.get(track, 0) for track in calls)
 
     @asynccontextmanager
     async def working(self, call: Call) -> AsyncIterator[None]:
@@ -235,7 +262,7 @@ class DurableBackend:
             self._leased.check(tx)
             done = work()
             if isinstance(done, CallResult):
-                run_writes.finish_call(tx, self._leased, call, self._now(done))
+                run_writes.finish_call(tx, self._leased, call, self._now(call, done))
             return done
 
         self.output.settle()
@@ -326,7 +353,7 @@ class DurableBackend:
         expire: Callable[[Transaction, RunRecord, Call], CallResult],
     ) -> CallResult:
         """Wait for what others do under the call; begins to, where that is not recorded."""
-        run, alone = self._leased.run, self.waiting.nothing
+        run, alone = self._leased.run, self._is_alone
         wait = wait_id(run.id, call.position)
         deadline = self.waiting.sleep(call.position, until) if until else nullcontext()
         with self._under_way(call.position), self.waiting.ask({wait}) as came, deadline:
@@ -336,7 +363,7 @@ class DurableBackend:
                 if (before := await self._write(work)) is not None:
                     return before
             left = None if until is None else max((until - timezone.now()).total_seconds(), 0)
-            await self._slot.release_for(asyncio.wait([came], timeout=left))
+            await self._rest_for(asyncio.wait([came], timeout=left), alone=alone)
             if came.done():
                 response = came.result()[wait].response or {}
                 return CallResult(response.get("value"), response.get("error"))
@@ -349,8 +376,8 @@ class DurableBackend:
         if recorded and left <= 0:
             return
         if self.stop is not None:
-            self.stop.check_wait(call.position)
-        alone = self.waiting.nothing
+            self.stop.check_wait(call)
+        alone = self._is_alone
         with self._under_way(call.position), self.waiting.sleep(call.position, until):
             if not recorded:
                 self.output.settle()
@@ -358,7 +385,7 @@ class DurableBackend:
                     run_writes.begin_sleep, leased=self._leased, call=call, until=until, alone=alone
                 )
                 await self._write(begin)
-            await self._slot.release_for(asyncio.sleep(max(left, 0)))
+            await self._rest_for(asyncio.sleep(max(left, 0)), alone=alone)
         await self._write(lambda tx: run_writes.awake(tx, self._leased))
 
     def rest(self) -> None:
@@ -388,7 +415,7 @@ class DurableBackend:
     async def _wait_for_people(
         self, interactions: set[UUID], new: list[run_writes.NewPrompt]
     ) -> dict[UUID, StoredResponse]:
-        alone = self.waiting.nothing
+        alone = self._is_alone
         with self.waiting.ask(interactions) as answers:
             if new:
                 self.output.settle()
@@ -398,16 +425,31 @@ class DurableBackend:
                         run_writes.open_interactions, leased=self._leased, prompts=new, alone=alone
                     )
                 )
-            return await self._slot.release_for(answers)
+            return await self._rest_for(answers, alone=alone)
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether what begins to wait now is all that the run does."""
+        return self.waiting.nothing and self._slot.busy == 1
+
+    async def _rest_for(self, work: Awaitable[T], *, alone: bool) -> T:
+        """Await it without a place. The last of several that go on at once to wait has the row say
+        that the run only waits; `alone` has said so.
+        """
+        if not alone and self._slot.busy == 1 and not self.waiting.in_a_step:
+            self.rest()
+        return await self._slot.release_for(work)
 
     def _finished(self, call: Call, record: CallResult) -> Work[None]:
         self.output.settle()
-        record = self._now(record)
+        record = self._now(call, record)
         return lambda tx: run_writes.finish_call(tx, self._leased, call, record)
 
-    def _now(self, record: CallResult) -> CallResult:
-        """The result, with how far the run has come by now where it is a failure."""
-        return replace(record, last_position=self._position) if record.error else record
+    def _now(self, call: Call, record: CallResult) -> CallResult:
+        """The result, with how far its track has come by now where it is a failure."""
+        if not record.error:
+            return record
+        return replace(record, last_position=self._positions[call.track])
 
 
 def _after(seconds: float | None) -> datetime | None:

@@ -272,7 +272,9 @@ def _start(
     leased = LeasedRun(lease, run.record, crashes=crashes, fresh=fresh)
     stop = None
     if run.stop:
-        stop = StopPoint.model_validate(run.stop_point or {"position": journal.last_position})
+        stop = StopPoint.behind(journal, 0, {})
+        if run.stop_point is not None:
+            stop = StopPoint.model_validate(run.stop_point)
     started = StartedRun(leased, conversation, run.text, run.metadata, version, journal, cut, stop)
     found.started.append(started)
     return True

@@ -138,17 +138,15 @@ class RunTask:
         """A person stops it: its code gets CancelledError, where it waits or at its next call, and
         may clean up for `MAX_STOPPING` seconds.
         """
-        known = self._backend.last_position
         if self._runner is None:
-            self._backend.stop = StopPoint(position=known)
-            if not known:  # it has not begun
+            if not self._backend.stop_behind(0, {}).count:  # it has not begun
                 self._throw_out()
             return
-        position = self._runner.context.position
-        self._backend.stop = StopPoint(position=max(position, known))
+        context = self._runner.context
+        stop = self._backend.stop_behind(context.position, context.calls)
         self._limit_stop()
-        if position >= known:
-            self._interrupt(self._backend.stop)
+        if context.calls.total() >= stop.count:
+            self._interrupt(stop)
         else:  # it is being replayed, and gets there
             self._look_whether_it_stands()
 
@@ -166,9 +164,9 @@ class RunTask:
             return
         if self.task is None or self.task.done():
             return
-        position = runner.context.position
-        if position < stop.position or position != last:
-            again = partial(self._look_whether_it_stands, position)
+        made = runner.context.calls.total()
+        if made < stop.count or made != last:
+            again = partial(self._look_whether_it_stands, made)
             asyncio.get_running_loop().call_later(STANDS_AFTER, again)
         else:
             self._interrupt(stop)
@@ -293,9 +291,9 @@ class RunTask:
                     if run.parent is not None and not runner.gives_text:
                         continue  # it is for the parent to make something of
                     self._backend.count(chunk)
-                    if not self._backend.is_replayed(runner.context.position):
+                    if not self._backend.is_replayed(runner.context.calls[""]):
                         await self._backend.output.emit(chunk)
-            self._backend.check_complete(runner.context.position)
+            self._backend.check_complete(runner.context.calls)
             if run.parent is not None and not runner.streams:
                 self._returned = Returned(runner.returned())
             self._backend.output.complete()
@@ -420,7 +418,7 @@ class RunTask:
         """Whether it is to replay everywhere, and this execution has recorded anything."""
         if not self._replay_everywhere or self._runner is None:
             return False
-        return self._backend.has_news(self._runner.context.position)
+        return self._backend.has_news(self._runner.context.calls)
 
     def _write(self, work: Work[T]) -> "asyncio.Future[T]":
         """Write in the run's lane. A write that fails ends the execution, awaited or not."""

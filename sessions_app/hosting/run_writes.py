@@ -192,9 +192,11 @@ def open_interactions(
         if run.parent is not None:
             payload["parent"] = str(run.parent.run)
         type_, columns = Event.Type.INTERACTION, dict[str, Any]()
+        if call.place:
+            columns["place"] = call.place
         if assigned is not None:
             payload["to"] = assigned.found.names
-            columns = assigned.columns(tx.now)
+            columns |= assigned.columns(tx.now)
             if not assigned.for_owner:
                 type_ = Event.Type.ASSIGNMENT
         sequence = tx.append(run, type_.value, payload)
@@ -421,6 +423,8 @@ def block(tx: Transaction, leased: LeasedRun, *, stack: str) -> None:
 
 
 def _begin(tx: Transaction, run: RunRecord, call: Call, **columns: Any) -> None:
+    if call.place:
+        columns["place"] = call.place
     sql.insert(
         JournalEntry,
         run_id=run.id,

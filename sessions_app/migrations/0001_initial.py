@@ -393,6 +393,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("position", models.PositiveIntegerField(blank=True, null=True)),
+                ("place", models.CharField(blank=True, db_default="", max_length=40)),
                 ("sequence", models.BigIntegerField()),
                 ("prompt", sessions_app.models.given.ordered_json.OrderedJSONField()),
                 ("name", models.CharField(max_length=200)),
@@ -531,6 +532,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("position", models.PositiveIntegerField()),
+                ("place", models.CharField(blank=True, db_default="", max_length=40)),
                 (
                     "kind",
                     models.CharField(
@@ -545,6 +547,7 @@ class Migration(migrations.Migration):
                             ("history", "History"),
                             ("wait", "Wait"),
                             ("run", "Run"),
+                            ("gather", "Gather"),
                         ],
                         max_length=10,
                     ),

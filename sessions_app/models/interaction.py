@@ -32,6 +32,8 @@ class Interaction(models.Model):
     )
     # Its place in the run's journal; None where the run ended first, and was resumed.
     position = models.PositiveIntegerField(null=True, blank=True)
+    # As of a journal entry.
+    place = models.CharField(max_length=40, blank=True, db_default="")
     # Its place in the conversation's log.
     sequence = models.BigIntegerField()
     prompt = OrderedJSONField()

@@ -20,10 +20,13 @@ class JournalEntry(models.Model):
         HISTORY = "history"
         WAIT = "wait"
         RUN = "run"
+        GATHER = "gather"
 
     # No index of its own: the unique constraint's begins with it.
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="journal", db_index=False)
     position = models.PositiveIntegerField()
+    # Its number in its track, where the run has gathered coroutines; see `workflows.calls.tracks`.
+    place = models.CharField(max_length=40, blank=True, db_default="")
     kind = models.CharField(max_length=10, choices=Kind.choices)
     # What was called: replay compares kind and name.
     name = models.CharField(max_length=200)
@@ -33,8 +36,8 @@ class JournalEntry(models.Model):
     difference = models.TextField(blank=True, db_default="")
     result = OrderedJSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
-    # Of a failure: the run's last position when it came up. A resumed run does it again, unless it
-    # made calls after it.
+    # Of a failure: the last position in its track when it came up. A resumed run does it again,
+    # unless it made calls after it.
     last_position = models.PositiveIntegerField(null=True, blank=True)
     # The conversation's last sequence when this was recorded. Text of the run after the last
     # finished entry's sequence is what a crash may have cut.

@@ -1,7 +1,7 @@
 """A context on the record of a run: what is recorded is given again, and nothing else is done."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -38,10 +38,26 @@ class ReplayBackend:
     def attach(self, slot: Slot) -> None:
         """It keeps its slot: nothing takes long."""
 
-    def next_call(self, position: int) -> None:
+    def position_of(self, place: str, after: int) -> int:
+        """The recorded one, if there is."""
+        return self._journal.position_of(place, after)
+
+    def next_call(self, call: Call) -> None:
         """It is stopped where the run was."""
         if self._stop is not None:
-            self._stop.has_passed(position)
+            self._stop.has_passed(call)
+
+    def work_by(self, more: int) -> None:
+        """It keeps its slot."""
+
+    def has_stopped(self, track: str) -> bool:
+        """As the run had."""
+        return self._stop is not None and self._stop.is_raised_in(track)
+
+    def have_stopped(self, track: str) -> None:
+        """As the run had."""
+        if self._stop is not None:
+            self._stop.have_raised_in(track)
 
     def recall(self, call: Call) -> Entry | None:
         """What is recorded."""
@@ -57,23 +73,26 @@ class ReplayBackend:
             self._stop.check(call, entry)
         return entry
 
-    def check_complete(self, position: int) -> None:
-        """The workflow has come to its end, at this position.
+    def check_complete(self, calls: Mapping[str, int]) -> None:
+        """These tracks have come to their end after so many calls.
 
         Raises:
-            NonDeterminism: it does not match the journal.
+            NonDeterminism: the workflow does not match the journal.
         """
+        try:
+            self._journal.check_complete(calls)
+        except NonDeterminism as error:
+            self.mismatch = self.mismatch or error
         if self.mismatch is not None:
             raise self.mismatch
-        self._journal.check_complete(position)
 
-    def is_beyond(self, position: int) -> bool:
-        """Whether all that is recorded comes before this position."""
-        return position >= self._journal.last_position
+    def is_beyond(self, calls: Mapping[str, int]) -> bool:
+        """Whether all that is recorded comes before these calls."""
+        return self._journal.first_beyond(calls) is None
 
-    def patched(self, why: str, position: int) -> bool:
+    def patched(self, why: str, calls: int) -> bool:
         """As the run has it."""
-        return self._journal.patched(why, position) is not False
+        return self._journal.patched(why, calls) is not False
 
     @asynccontextmanager
     async def working(self, call: Call) -> AsyncIterator[None]:

@@ -125,7 +125,7 @@ async def _execute(history: RunHistory, manager: SessionManager, backend: Replay
         task = asyncio.create_task(execute())
         try:
             await _until_it_stands(task, backend)
-            position, is_over = runner.context.position, task.done()
+            calls, is_over = dict(runner.context.calls), task.done()
         finally:
             runner.context.end()
             task.cancel()
@@ -136,8 +136,8 @@ async def _execute(history: RunHistory, manager: SessionManager, backend: Replay
             return
         error = None if task.cancelled() or history.stop else task.exception()
         if error is None:
-            backend.check_complete(position)
-        elif history.status != Run.Status.FAILED or not backend.is_beyond(position):
+            backend.check_complete(calls)
+        elif history.status != Run.Status.FAILED or not backend.is_beyond(calls):
             raise error
 
 

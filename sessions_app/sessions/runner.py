@@ -13,6 +13,7 @@ from sessions_app.sessions.advice import advise
 from sessions_app.workflows.calls.backend import Backend
 from sessions_app.workflows.calls.child_calls import dump_returned
 from sessions_app.workflows.calls.streams import StreamedText
+from sessions_app.workflows.calls.tracks import current_track
 from sessions_app.workflows.context import Context, current_context
 from sessions_app.workflows.context_variables import within
 from sessions_app.workflows.registry import Workflow
@@ -269,6 +270,7 @@ def _enter(context: Context) -> None:
     all else of the request, and the parent, is this run's and no other's.
     """
     current_context.set(context)
+    current_track.set("")
     current_request.set(RequestContext(trace=context.trace))
     session_user.set((context.user_id, context.user))
     workflow_parent_id.set(None)

@@ -1,7 +1,7 @@
 """A context without a server: in a script or a test nothing is stored, prompts go to a callback."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -43,13 +43,31 @@ class ScriptBackend:
         """Where to give the slot back while a person is asked."""
         self._slot = slot
 
-    def next_call(self, position: int) -> None:
+    def position_of(self, place: str, after: int) -> int:
+        """Nothing is recorded."""
+        return after + 1
+
+    def next_call(self, call: Call) -> None:
         """Nobody stops a run of a script in this way."""
+
+    def work_by(self, more: int) -> None:
+        """They work in the run's slot."""
+        self._slot.work_by(more)
+
+    def has_stopped(self, track: str) -> bool:
+        """Nobody stops it in this way."""
+        return False
+
+    def have_stopped(self, track: str) -> None:
+        """Nobody stops it in this way."""
+
+    def check_complete(self, calls: Mapping[str, int]) -> None:
+        """Nothing is recorded."""
 
     def recall(self, call: Call) -> Entry | None:
         """Nothing is recorded."""
 
-    def patched(self, why: str, position: int) -> bool:
+    def patched(self, why: str, calls: int) -> bool:
         """It runs the code as it is."""
         return True
 

@@ -143,8 +143,8 @@ class UserSlots:
 
 
 class Slot:
-    """One run's claim on a slot. Several waits of one run may overlap: it holds its slot
-    again when the last of them is over.
+    """One run's claim on a slot, which it holds while anything of it goes on: what it gathers goes
+    on at once, and each wait of one of them is one less.
     """
 
     def __init__(self, limit: Limit, user: str = "") -> None:
@@ -153,7 +153,10 @@ class Slot:
             self._slots = limit.of(user) if isinstance(limit, FairSemaphore) else limit
         self._held = False
         self._ended = False
-        self._waits = 0
+        # How many of the run's calls and coroutines go on.
+        self.busy = 1
+        # Of two that go on at once, one takes the slot for both.
+        self._turn = asyncio.Lock()
         # Takings that wait for a slot.
         self._takings = 0
         self._waiting_since = 0.0
@@ -171,20 +174,24 @@ class Slot:
         return self._takings > 0 and not self._held
 
     async def take(self) -> None:
-        """Wait for a slot, and hold it until `end`, or while nothing is waited for."""
+        """Wait for a slot, and hold it until `end`, or while anything goes on."""
         self._takings += 1
         try:
-            await self._slots.acquire()
+            async with self._turn:
+                if not self._held:
+                    await self._slots.acquire()
+                    self._took()
         finally:
             self._takings -= 1
-        # Meanwhile the run may have ended, a wait of it begun, or another one ended and taken it.
-        if self._ended or self._waits or self._held:
+
+    def _took(self) -> None:
+        if self._ended or self.busy <= 0:  # meanwhile
             self._slots.release()
-        else:
-            self._held = True
-            self._taken_at = time.monotonic()
-            if self._clock is None:
-                self._look()
+            return
+        self._held = True
+        self._taken_at = time.monotonic()
+        if self._clock is None:
+            self._look()
 
     def end(self) -> None:
         """The run is over, and needs no slot any more."""
@@ -194,20 +201,27 @@ class Slot:
             self._clock.cancel()
 
     async def release_for(self, work: Awaitable[T]) -> T:
-        """Await it, and hold no slot meanwhile. Where it raises, it holds none after it either."""
-        if self._waits == 0:
-            self._waiting_since = time.monotonic()
-            self._give_back()
-        self._waits += 1
+        """Await it, and hold no slot meanwhile, unless something else of the run goes on. Where it
+        raises, the slot is not taken again.
+        """
+        self.work_by(-1)
         try:
             result = await work
         finally:
-            self._waits -= 1
-            if self._waits == 0:
-                self.waited += time.monotonic() - self._waiting_since
-        if self._waits == 0 and not self._held:
+            self.work_by(1)
+        if self.busy > 0 and not self._held:
             await self.take()
         return result
+
+    def work_by(self, more: int) -> None:
+        """So many more of the run's calls and coroutines go on at once; with none, it waits."""
+        was_waiting = self.busy <= 0
+        self.busy += more
+        if was_waiting and self.busy > 0:
+            self.waited += time.monotonic() - self._waiting_since
+        elif not was_waiting and self.busy <= 0:
+            self._waiting_since = time.monotonic()
+            self._give_back()
 
     def limit(self, seconds: float, overdue: Callable[[], None]) -> None:
         """Have `overdue` called once the slot was held for so many seconds more, in all."""

@@ -2,7 +2,7 @@
 
 import random
 from asyncio import CancelledError
-from collections import deque
+from collections import Counter, deque
 from collections.abc import (
     AsyncIterable,
     Awaitable,
@@ -16,7 +16,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial
-from inspect import CORO_CREATED, getcoroutinestate
+from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 from typing import Any, Literal, TypeVar, cast
 from weakref import WeakSet
 
@@ -25,6 +25,7 @@ from django.utils import timezone
 from sessions_app.errors import (
     CalledInStep,
     ChildFailed,
+    Gathered,
     NeverAwaited,
     NoRun,
     NothingCame,
@@ -40,7 +41,7 @@ from sessions_app.workflows.assignment import Assignment, Escalation, To, make_a
 from sessions_app.workflows.calls.backend import Asked, Backend, StoredResponse
 from sessions_app.workflows.calls.callbacks import callback_url
 from sessions_app.workflows.calls.child_calls import ChildCall, load_returned
-from sessions_app.workflows.calls.gathering import gather
+from sessions_app.workflows.calls.gathering import Work, gather
 from sessions_app.workflows.calls.history import PastMessage
 from sessions_app.workflows.calls.journal import ASK, Call, CallResult, Entry, described
 from sessions_app.workflows.calls.options import NOT_GIVEN, given_options, plain
@@ -55,6 +56,7 @@ from sessions_app.workflows.calls.steps import (
     shown,
 )
 from sessions_app.workflows.calls.streams import Stream, StreamedStep, StreamOptions
+from sessions_app.workflows.calls.tracks import current_track, place_of
 from sessions_app.workflows.calls.transactional_steps import Attempted, attempt, check_plain
 from sessions_app.workflows.prompts import Prompt, Response, dump_prompt, kind_of, on_one_card
 from sessions_app.workflows.request_context import RequestMetadata
@@ -92,7 +94,11 @@ class Context:
         self._user_id = info.request.user_id
         self._builder = info.builder
         self._backend = backend
-        self._position = 0
+        # The highest of its calls.
+        self.position = 0
+        # How many calls each track has made; and whether there are others than the workflow's own.
+        self.calls: Counter[str] = Counter({"": 0})
+        self._has_tracks = False
         self._ended = self._closed = self._left = False
         self._streams: WeakSet[StreamedStep] = WeakSet()
         # What calls have given to the workflow, which is to await it.
@@ -149,11 +155,6 @@ class Context:
         if self._closed:
             raise RunEnded
         return self._builder
-
-    @property
-    def position(self) -> int:
-        """How many calls the workflow has made so far."""
-        return self._position
 
     def check_awaited(self) -> None:
         """The workflow has come to its end, one way or the other.
@@ -309,7 +310,9 @@ class Context:
                 MAX_STEP_RESULT (`TooLarge`). Recorded with the pieces up to there.
             NotJson: a piece cannot be stored.
             AmbiguousOption: as of `step`.
+            Gathered: it is called in a coroutine that `gather` runs.
         """
+        self._check_own("stream", "its text would come in an order that replay does not have")
         shown_as = {"title": title, "show": show, "reasoning": reasoning}
         options = given_options(function, args, name=name, retry=retry, timeout=timeout, **shown_as)
         given = partial(function, *args, **kwargs)
@@ -377,7 +380,7 @@ class Context:
             ValueError: they cannot be asked together.
         """
         if together:
-            prompts = on_one_card(prompts, together, self._position + 1)
+            prompts = on_one_card(prompts, together, self._next_place()[0])
         assignment = make_assignment(to)
         return self._expect(self._ask_all(prompts, assignment), f"The question {_quoted(prompts)}")
 
@@ -445,21 +448,26 @@ class Context:
     def gather(
         self, *calls: Coroutine[Any, Any, Any], return_exceptions: bool = False
     ) -> Coroutine[Any, Any, list[Any]]:
-        """Make calls of this context at once – steps, prompts, waits, runs – and return what they
-        come to, in their order.
+        """Make calls of this context – steps, prompts, waits, runs – and run coroutines of your own
+        at once, and return what they come to, in their order.
 
         All come to their ends first. Where some fail, the first of them is raised, in the order of
-        the calls, so that replay raises the same; `asyncio.gather` raises what fails first in time.
+        the arguments, so that replay raises the same; `asyncio.gather` raises what fails first in
+        time, and the calls in its coroutines have no order that replay could keep.
 
         Args:
-            return_exceptions: have what a call failed with (`StepFailed`, `PromptExpired`,
-                `NothingCame`, `ChildFailed`) in its place, and raise none of them.
+            return_exceptions: have what one failed with (such as `StepFailed`) in its place, and
+                raise none of them.
 
         Raises:
-            TypeError: one is no call of the context. In a coroutine of your own calls would be made
-                in the order in which others end, which replay does not have.
+            TypeError: one is no coroutine.
         """
-        work = gather(calls, self._is_call, return_exceptions=return_exceptions)
+        try:
+            gathered = self._gathered_call(calls)
+        except BaseException:
+            _close(calls)
+            raise
+        work = self._gather(calls, gathered, return_exceptions=return_exceptions)
         return self._expect(work, "gather")
 
     def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
@@ -492,9 +500,11 @@ class Context:
 
         Raises:
             RunEnded: the run is over.
+            Gathered: it is called in a coroutine that `gather` runs.
         """
         self._check_runs()
-        return self._backend.patched(why, self._position)
+        self._check_own("patched", "which of them is the first may differ in a replay")
+        return self._backend.patched(why, self.calls[""])
 
     def show(self, name: str, payload: str = "") -> None:
         """Show a step on the page that has happened; `payload` is markdown.
@@ -559,6 +569,66 @@ class Context:
             raise ChildFailed.of(workflow, done.error)
         return load_returned(workflow, done.result)
 
+    def _gathered_call(self, calls: Sequence[Any]) -> Call | None:
+        """The call of `gather` itself, which begins tracks; None where calls of the context need
+        none, as they have their order.
+        """
+        strange = [one for one in calls if not iscoroutine(one)]
+        if strange:
+            raise TypeError(
+                "context.gather() takes calls of the context without await, such as "
+                f"context.step(…), and coroutines: {strange[0]!r:.100} is none."
+            )
+        if all(map(self._is_call, calls)):
+            return None
+        names = [one.__qualname__ for one in calls]
+        call = self._call(Kind.GATHER, f"gather of {len(calls)}", *names)
+        self._has_tracks = True
+        return call
+
+    async def _gather(
+        self, calls: Sequence[Work], gathered: Call | None, *, return_exceptions: bool
+    ) -> list[Any]:
+        here, works = current_track.get(), list[Work]()
+        try:
+            tracks = [here] * len(calls) if gathered is None else self._begin(gathered, len(calls))
+            works = [self._on(track, one) for track, one in zip(tracks, calls, strict=True)]
+            return await gather(
+                dict(zip(works, tracks, strict=True)),
+                self._work_by,
+                self._may_cancel,
+                return_exceptions=return_exceptions,
+            )
+        except CancelledError:
+            self._backend.have_stopped(here)
+            raise
+        finally:
+            _close([*works, *calls])  # where they had no chance to begin
+
+    def _begin(self, gathered: Call, number: int) -> list[str]:
+        if self._backend.recall(gathered) is None:
+            self._backend.note(gathered, CallResult())
+        tracks = [f"{gathered.position}.{one}" for one in range(number)]
+        self.calls.update(dict.fromkeys(tracks, 0))
+        return tracks
+
+    async def _on(self, track: str, work: Work) -> Any:
+        """What the work comes to, which has made all the calls that are recorded of its track."""
+        is_new = track != current_track.get()
+        current_track.set(track)
+        result = await work
+        if is_new:
+            self._backend.check_complete({track: self.calls[track]})
+        return result
+
+    def _work_by(self, more: int) -> None:
+        if not self._left:
+            self._backend.work_by(more)
+
+    def _may_cancel(self, track: str) -> bool:
+        """Unless it is cleaning up already, which is limited in time."""
+        return self._left or not self._backend.has_stopped(track)
+
     def _is_call(self, work: Any) -> bool:
         return any(work is expected for expected, _ in self._expected)
 
@@ -597,9 +667,25 @@ class Context:
         self._check_runs()
         for stream in self._streams:
             stream.check_reader()
-        self._backend.next_call(self._position + 1)
-        self._position += 1
-        return Call(self._position, kind, storable(name[:200]), arguments)
+        position, place = self._next_place()
+        call = Call(position, kind, storable(name[:200]), arguments, place)
+        self._backend.next_call(call)
+        self.calls[call.track] += 1
+        self.position = max(self.position, position)
+        return call
+
+    def _next_place(self) -> tuple[int, str]:
+        """The position and the place of the next call on this track."""
+        track = current_track.get()
+        number = self.calls[track] + 1
+        if not self._has_tracks:
+            return number, ""
+        place = place_of(track, number)
+        return self._backend.position_of(place, self.position), place
+
+    def _check_own(self, method: str, why: str) -> None:
+        if current_track.get():
+            raise Gathered(method, why)
 
     def _check_runs(self) -> None:
         step = running_step.get()
@@ -696,6 +782,12 @@ class UserInteractionManager:
             NoPerson: the session has nobody to ask.
         """
         return await self._context.ask(content)
+
+
+def _close(works: Sequence[Any]) -> None:
+    for work in works:
+        if iscoroutine(work):
+            work.close()
 
 
 def _quoted(prompts: Sequence[Prompt[R]]) -> str:

@@ -1,6 +1,6 @@
 """What a context stands on: a hosted run with its journal, or a plain script."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,9 +69,28 @@ class Backend(Protocol):
     def attach(self, slot: Slot) -> None:
         """The run's slot under the limit, to be given back while it waits."""
 
-    def next_call(self, position: int) -> None:
-        """The workflow makes a call, which gets this position; raises CancelledError instead if the
-        run was stopped before it.
+    def position_of(self, place: str, after: int) -> int:
+        """The position that is recorded for a place; else the next that is free behind `after`."""
+
+    def next_call(self, call: Call) -> None:
+        """The workflow is about to make a call; raises CancelledError instead if the run was
+        stopped before it.
+        """
+
+    def work_by(self, more: int) -> None:
+        """So many more calls or coroutines of the run go on at once; fewer where it is negative."""
+
+    def has_stopped(self, track: str) -> bool:
+        """Whether a track has learned by a call of its own that the run is stopped."""
+
+    def have_stopped(self, track: str) -> None:
+        """A track learns by what it has gathered that the run is stopped, if it is."""
+
+    def check_complete(self, calls: Mapping[str, int]) -> None:
+        """These tracks have come to their end after so many calls.
+
+        Raises:
+            NonDeterminism: the journal goes on behind it.
         """
 
     def recall(self, call: Call) -> Entry | None:
@@ -79,8 +98,10 @@ class Backend(Protocol):
         stopped in it.
         """
 
-    def patched(self, why: str, position: int) -> bool:
-        """Whether the run has a change of the code. See `Context.patched`."""
+    def patched(self, why: str, calls: int) -> bool:
+        """Whether the run, whose workflow has made so many calls, has a change of the code. See
+        `Context.patched`.
+        """
 
     def working(self, call: Call) -> AbstractAsyncContextManager[None]:
         """The run is in a step: it is not to be parked. Waits until the step may begin."""

@@ -16,6 +16,7 @@ from pydantic_core import to_json
 from sessions_app.errors import NonDeterminism
 from sessions_app.models import Interaction, JournalEntry
 from sessions_app.storage.storable import storable
+from sessions_app.workflows.calls.tracks import track_of
 
 # The kind of a call that asks; the others are those of `JournalEntry`.
 ASK = "ask"
@@ -30,13 +31,25 @@ MAX_SAID = 100
 class Call:
     """What the workflow asks for at a position. Replay compares kind and name.
 
-    `arguments` are JSON, see `described`; those of an `ask` are its prompt.
+    `arguments` are JSON, see `described`; those of an `ask` are its prompt. `place` is empty until
+    the workflow gathers coroutines of its own, see `tracks`: the position then says it.
     """
 
     position: int
     kind: str
     name: str
     arguments: str = ""
+    place: str = ""
+
+    @property
+    def track(self) -> str:
+        """Of what sequence of calls it is one; empty for the workflow's own."""
+        return track_of(self.place)
+
+    @property
+    def number(self) -> int:
+        """Its number in its track, from 1."""
+        return int(self.place.rpartition(":")[2]) if self.place else self.position
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
@@ -66,7 +79,7 @@ class Entry:
 class CallResult:
     """What a call came to; with a title it is a step that people see, `payload` is its markdown.
 
-    `last_position`: the last call that the run had made by then.
+    `last_position`: the last call that the run had made by then, in the track of this one.
     """
 
     result: Any = None
@@ -86,10 +99,17 @@ def is_wait(one: UUID) -> bool:
     return one.version == WAIT_VERSION
 
 
-def last_position(run: UUID) -> int:
-    """The highest recorded position of a run; 0 where nothing is recorded. Reads."""
-    rows = JournalEntry.objects.filter(run_id=run), Interaction.objects.filter(run_id=run)
-    return max(one.aggregate(last=Max("position"))["last"] or 0 for one in rows)
+def last_positions(run: UUID) -> dict[str, int]:
+    """The highest recorded position of each track of a run; 0 of the workflow's own where nothing
+    is recorded. Reads.
+    """
+    last = {"": 0}
+    for model in (JournalEntry, Interaction):
+        rows = model.objects.filter(run_id=run, position__isnull=False).values("place")
+        for place, position in rows.annotate(last=Max("position")).values_list("place", "last"):
+            track = track_of(place)
+            last[track] = max(last.get(track, 0), position)
+    return last
 
 
 def described(*values: Any) -> str:
@@ -177,6 +197,7 @@ class Journal:
 
     def __init__(self, entries: dict[int, Entry], patches: Mapping[str, int] | None = None) -> None:
         self._entries = entries
+        self._places = {e.call.place: e.call.position for e in entries.values() if e.call.place}
         cut = [e for e in entries.values() if e.call.kind == STREAM and not e.finished]
         self._cut_stream = min(cut, key=lambda entry: entry.call.position, default=None)
         self.patches = dict(patches or {})
@@ -209,10 +230,18 @@ class Journal:
 
     @cached_property
     def known_to(self) -> int:
-        """Text that comes before this position was put out before."""
-        return self.last_position if self._cut_stream is None else self._cut_stream.call.position
+        """Text that comes before the workflow's own call of this number was put out before."""
+        return self.calls[""] if self._cut_stream is None else self._cut_stream.call.number
 
-    @property
+    @cached_property
+    def calls(self) -> dict[str, int]:
+        """How many calls of each track are known; that of the workflow's own is there always."""
+        calls = {"": 0}
+        for call in (entry.call for entry in self._entries.values()):
+            calls[call.track] = max(calls.get(call.track, 0), call.number)
+        return calls
+
+    @cached_property
     def last_position(self) -> int:
         """The highest recorded position; 0 for an empty journal (the first is 1)."""
         return max(self._entries, default=0)
@@ -221,6 +250,10 @@ class Journal:
     def finished(self) -> int:
         """How many positions replay takes from the record."""
         return sum(entry.finished for entry in self._entries.values())
+
+    def position_of(self, place: str, after: int) -> int:
+        """The position that is recorded for a place; else the next that is free behind `after`."""
+        return self._places.get(place) or max(after, self.last_position) + 1
 
     def recall(self, call: Call) -> Entry | None:
         """What is recorded at the call's position, if anything.
@@ -235,6 +268,7 @@ class Journal:
         for field, was, now in (
             ("kind", recorded.kind, call.kind),
             ("name", recorded.name, call.name),
+            ("place", recorded.place, call.place),
         ):
             if was != now:
                 change = f"the {field} was {was!r} and is {now!r} now"
@@ -243,33 +277,41 @@ class Journal:
                 )
         return entry
 
-    def patched(self, why: str, position: int) -> bool | None:
-        """Whether the run, which has come to this position, has a change of the code; None if that
-        is to be recorded now: it has it from here on.
+    def patched(self, why: str, calls: int) -> bool | None:
+        """Whether the run, whose workflow has made so many calls, has a change of the code; None if
+        that is to be recorded now: it has it from here on.
         """
         since = self.patches.get(why)
         if since is not None:
-            return position >= since
-        if position < self.last_position:
+            return calls >= since
+        if calls < self.calls[""]:
             self._unpatched.add(why)
         return False if why in self._unpatched else None
 
-    def check_complete(self, position: int) -> None:
-        """The workflow came to its end at this position.
+    def first_beyond(self, calls: Mapping[str, int]) -> Entry | None:
+        """The first that is recorded beyond so many calls of the tracks that are given."""
+        beyond = [
+            entry
+            for entry in self._entries.values()
+            if entry.call.number > calls.get(entry.call.track, entry.call.number)
+        ]
+        return min(beyond, key=lambda entry: entry.call.position, default=None)
+
+    def check_complete(self, calls: Mapping[str, int]) -> None:
+        """These tracks came to their end after so many calls.
 
         Raises:
             NonDeterminism: the journal goes on behind it.
         """
-        if self.last_position > position:
-            first = min(one for one in self._entries if one > position)
-            recorded = str(self._entries[first].call)
+        if (first := self.first_beyond(calls)) is not None:
             change = "the workflow comes to its end before it"
-            raise NonDeterminism(first, change, recorded=recorded, called="the end")
+            recorded = str(first.call)
+            raise NonDeterminism(first.call.position, change, recorded=recorded, called="the end")
 
 
 def _of_row(row: JournalEntry) -> Entry:
     return Entry(
-        Call(row.position, row.kind, row.name, row.arguments),
+        Call(row.position, row.kind, row.name, row.arguments, row.place),
         row.result,
         row.error,
         row.sequence,
@@ -280,7 +322,7 @@ def _of_row(row: JournalEntry) -> Entry:
 
 def _of_interaction(row: Interaction) -> Entry:
     return Entry(
-        Call(row.position or 0, ASK, row.name),
+        Call(row.position or 0, ASK, row.name, place=row.place),
         row.response,
         None,
         row.sequence,

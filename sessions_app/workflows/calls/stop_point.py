@@ -1,41 +1,70 @@
 """Where a person stopped a run: each later execution of it is stopped at the same place."""
 
 from asyncio import CancelledError
+from collections.abc import Mapping
+from typing import Self
 
 from pydantic import BaseModel, PrivateAttr
 
-from sessions_app.workflows.calls.journal import STREAM, Call, Entry
+from sessions_app.workflows.calls.journal import STREAM, Call, Entry, Journal
+from sessions_app.workflows.calls.tracks import gather_of
 
 
 class StopPoint(BaseModel):
     """What the journal has behind it is clean-up.
 
-    `position` is that of the last call before it. `cut` are the calls that were under way: the
-    workflow never learned what they came to, even if that is recorded.
+    `position` is that of the last call before it; `calls` is how many each track had made, where
+    the run had several. `cut` are the calls that were under way: the workflow never learned what
+    they came to, even if that is recorded.
     """
 
     position: int
+    calls: dict[str, int] = {}
     cut: set[int] = set()
-    _raised: bool = PrivateAttr(default=False)
+    # The tracks whose code has learned of it in this execution by a call; and whether all have.
+    _raised_in: set[str] = PrivateAttr(default_factory=set)
+    _all_told: bool = PrivateAttr(default=False)
+
+    @classmethod
+    def behind(cls, journal: Journal, position: int, calls: Mapping[str, int]) -> Self:
+        """Behind all that is recorded, and behind so many calls of each track."""
+        tracks = {**journal.calls, **calls}
+        made = {one: max(journal.calls.get(one, 0), calls.get(one, 0)) for one in tracks}
+        position = max(journal.last_position, position)
+        return cls(position=position, calls=made if len(made) > 1 else {})
+
+    @property
+    def count(self) -> int:
+        """How many calls come before it."""
+        return sum(self.calls.values()) if self.calls else self.position
 
     @property
     def is_raised(self) -> bool:
-        """Whether the code has learned of it, in this execution."""
-        return self._raised
+        """Whether the workflow's own track has learned of it, in this execution."""
+        return self._is_told("")
+
+    def is_raised_in(self, track: str) -> bool:
+        """Whether a track has learned of it by a call of its own."""
+        return track in self._raised_in
+
+    def have_raised_in(self, track: str) -> None:
+        """A track learns of it now."""
+        self._raised_in.add(track)
 
     def have_raised(self) -> None:
         """The code learns of it now, by another way than a call."""
-        self._raised = True
+        self._all_told = True
 
-    def has_passed(self, position: int) -> bool:
-        """Whether the call that gets this position is clean-up.
+    def has_passed(self, call: Call) -> bool:
+        """Whether a call that is about to be made is clean-up.
 
         Raises:
             CancelledError: it would be, but the code does not know yet that it was stopped.
         """
-        if position > self.position and not self._raised:
-            self._raise()
-        return position > self.position
+        is_clean_up = not self._is_before(call)
+        if is_clean_up and not self._is_told(call.track):
+            self._raise(call.track)
+        return is_clean_up
 
     def check(self, call: Call, entry: Entry | None) -> None:
         """Raise CancelledError if this call came to no end before it.
@@ -44,18 +73,27 @@ class StopPoint(BaseModel):
         """
         is_cut = call.position in self.cut and call.kind != STREAM
         if entry is None or not entry.finished or is_cut:
-            self.check_wait(call.position)
+            self.check_wait(call)
 
-    def check_wait(self, position: int) -> None:
+    def check_wait(self, call: Call) -> None:
         """Raise CancelledError if this wait, which is not over, began before it."""
-        if position <= self.position:
-            self.note_cut(position)
-            self._raise()
+        if self._is_before(call):
+            self.note_cut(call.position)
+            self._raise(call.track)
 
     def note_cut(self, *positions: int) -> None:
         """These calls have been cancelled."""
         self.cut |= {one for one in positions if one <= self.position}
 
-    def _raise(self) -> None:
-        self._raised = True
+    def _is_before(self, call: Call) -> bool:
+        own = self.position if not (self.calls or call.track) else 0
+        return call.number <= self.calls.get(call.track, own)
+
+    def _is_told(self, track: str) -> bool:
+        # What clean-up gathers is clean-up.
+        is_new = bool(track) and gather_of(track) > self.position
+        return self._all_told or is_new or track in self._raised_in
+
+    def _raise(self, track: str) -> None:
+        self.have_raised_in(track)
         raise CancelledError("the run was stopped")

@@ -1,0 +1,26 @@
+"""Tracks: the workflow's own sequence of calls, and one for each coroutine that it gathers.
+
+Positions say in which order calls were made. Where several tracks go on at once, that depends on
+time: replay knows a call again by its place, which is its number in its track.
+"""
+
+from contextvars import ContextVar
+
+# Of the code that runs: empty for the workflow's own; "6.0" for the first of what the gather at
+# position 6 was given.
+current_track: ContextVar[str] = ContextVar("current_track", default="")
+
+
+def place_of(track: str, number: int) -> str:
+    """The place of a track's call: "6.0:3" for its third."""
+    return f"{track}:{number}"
+
+
+def track_of(place: str) -> str:
+    """The track of a call; without a place it is the workflow's own."""
+    return place.rpartition(":")[0]
+
+
+def gather_of(track: str) -> int:
+    """The position of the gather that began the track."""
+    return int(track.partition(".")[0])

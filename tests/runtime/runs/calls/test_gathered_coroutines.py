@@ -1,0 +1,468 @@
+"""Coroutines of an author's own at once: tools that ask, one step after another, in any order."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from sessions_app import runs
+from sessions_app.conversations import messages
+from sessions_app.models import JournalEntry, Run
+from sessions_app.operations import operators
+from sessions_app.sessions.replays import replay_history
+from sessions_app.storage import reads
+from sessions_app.testing.hosted_run import HostedRun
+from sessions_app.workflows import Context, TextPrompt
+from tests.runtime.replay.deployed import Body, deploy, executed, other, work
+from tests.support.hosting import Hosting, make_user, problem, until, until_true
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+broken: list[str] = []
+gates: list[asyncio.Event] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_done() -> Iterator[None]:
+    executed.clear()
+    broken.clear()
+    yield
+    executed.clear()
+
+
+def hosting(**config: Any) -> Hosting:
+    return Hosting("t_deployed", **{"park_after": 0, **config})
+
+
+async def tool(context: Context, name: str) -> str:
+    """Prepares, asks whether it may, and does it."""
+    prepared = await context.step(work, f"{name} prepared")
+    answer = await context.ask(TextPrompt(text=f"{name}?"))
+    done = await context.step(work, f"{name} done")
+    return f"{prepared}, {answer.text}, {done}"
+
+
+async def two_tools(context: Context) -> str:
+    before = await context.step(work, "before")
+    found = await context.gather(tool(context, "a"), tool(context, "b"))
+    return "; ".join([before, *found, await context.step(work, "after")])
+
+
+SAID = "before; a prepared, yes, a done; b prepared, no, b done; after"
+ALL = ["a done", "a prepared", "after", "b done", "b prepared", "before"]
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+@pytest.mark.parametrize(
+    "config", [{}, {"park_after": 60}, {"replay_everywhere": True}], ids=["parks", "stays", "all"]
+)
+async def test_tools_ask_at_once_and_are_answered_in_any_order(
+    order: str, config: dict[str, Any]
+) -> None:
+    deploy(two_tools)
+    async with hosting(**config) as hosted:
+        run = await hosted.send("go")
+        assert sorted(one.text for one in await run.prompts()) == ["a?", "b?"]
+        for name in order:
+            await run.answer("yes" if name == "a" else "no", to=f"{name}?")
+        assert await run.result() == SAID
+        assert sorted(executed) == ALL
+
+
+async def test_who_is_answered_goes_on_while_the_other_waits() -> None:
+    deploy(two_tools)
+    async with hosting() as hosted:
+        run = await hosted.send("go")
+        await run.answer("no", to="b?")
+        assert await run.status() == Run.Status.WAITING
+        assert "b done" in executed
+        assert "after" not in executed
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+async def test_a_crash_between_answers_loses_and_doubles_nothing(name: str) -> None:
+    deploy(two_tools)
+    async with hosting(patience=60) as hosted:
+        run = await hosted.send("go")
+        await run.prompts()
+        await hosted.crash()
+        await run.answer("yes" if name == "a" else "no", to=f"{name}?")
+        await run.rest()
+        await hosted.crash()
+        rest = "b" if name == "a" else "a"
+        await run.answer("yes" if rest == "a" else "no", to=f"{rest}?")
+        assert await run.result() == SAID
+        assert sorted(executed) == ALL
+
+
+async def test_its_history_is_replayed_and_kept_for_tests(tmp_path: Path) -> None:
+    deploy(two_tools)
+    async with hosting() as hosted:
+        run = await hosted.send("go")
+        await run.answer("no", to="b?")
+        await run.record(tmp_path / "half.json")
+        await run.answer("yes", to="a?")
+        await run.result()
+        await run.record(tmp_path / "whole.json")
+        for name in ("half", "whole"):
+            assert await replay_history(tmp_path / f"{name}.json") == []
+
+
+async def moves(context: Context, name: str, kinds: list[str]) -> list[Any]:
+    return [await move(context, f"{name}{number}", kind) for number, kind in enumerate(kinds)]
+
+
+async def move(context: Context, name: str, kind: str) -> Any:
+    match kind:
+        case "step":
+            return await context.step(work, name)
+        case "ask":
+            return (await context.ask(TextPrompt(text=f"{name}?"))).text
+        case "now":
+            return str(context.now())
+        case "sleep":
+            return await context.sleep(0.001)
+        case _:
+            beside = moves(context, f"{name}-", ["step", "ask"])
+            return await context.gather(beside, context.step(work, name))
+
+
+@settings(
+    max_examples=20, phases=[Phase.generate], deadline=None, suppress_health_check=list(HealthCheck)
+)
+@given(
+    tools=st.lists(
+        st.lists(st.sampled_from(["step", "ask", "now", "sleep", "two"]), max_size=4),
+        min_size=1,
+        max_size=3,
+    ),
+    seed=st.integers(0, 2**16),
+    park_after=st.sampled_from([0, 60]),
+)
+async def test_whatever_tools_do_each_step_is_done_once(
+    tools: list[list[str]], seed: int, park_after: float
+) -> None:
+    executed.clear()
+    results: list[Any] = []
+
+    async def code(context: Context) -> str:
+        calls = [moves(context, f"t{number}-", kinds) for number, kinds in enumerate(tools)]
+        results.append(await context.gather(*calls))
+        await context.step(work, "after")
+        return "ended"
+
+    deploy(code)
+    chance = random.Random(seed)
+    async with hosting(park_after=park_after, patience=40) as hosted:
+        run = await hosted.send("go")
+        while (pending := await pending_or_over(hosted, run)) != "over":
+            await run.answer("x", to=chance.choice(pending))
+        assert await run.result() == "ended"
+        assert sorted(executed) == sorted(set(executed))
+    assert all(one == results[0] for one in results)
+
+
+async def pending_or_over(hosted: Hosting, run: HostedRun) -> Any:
+    def look() -> Any:
+        row = Run.objects.get(pk=run.id)
+        if row.status == Run.Status.COMPLETED:
+            return "over"
+        assert row.status not in Run.FINISHED
+        return [one.prompt["text"] for one in row.interactions.filter(status="pending")]
+
+    while not (found := await reads.read(look)):
+        await hosted.settle_due()  # parked sleeps
+        await asyncio.sleep(0.01)
+    return found
+
+
+def fail(name: str) -> str:
+    executed.append(name)
+    if name in broken:
+        raise OSError(f"{name} is away")
+    return name
+
+
+async def test_the_first_failure_is_raised_once_all_are_over() -> None:
+    async def wrong(context: Context, name: str) -> str:
+        await context.ask(TextPrompt(text=f"{name}?"))
+        raise ValueError(name)
+
+    async def code(context: Context) -> str:
+        try:
+            await context.gather(wrong(context, "a"), wrong(context, "b"), tool(context, "c"))
+        except ValueError as error:
+            return f"{error} failed first"
+        return "nothing failed"
+
+    deploy(code)
+    async with hosting() as hosted:
+        run = await hosted.send("go")
+        for name in "bac":
+            await run.answer("yes", to=f"{name}?")
+        assert await run.result() == "a failed first"
+        assert "c done" in executed
+
+
+async def test_failures_stand_in_their_places_where_they_are_to_be_returned() -> None:
+    async def wrong(context: Context) -> str:
+        raise ValueError("no luck")
+
+    async def code(context: Context) -> str:
+        found = await context.gather(
+            wrong(context), tool(context, "a"), context.step(work, "b"), return_exceptions=True
+        )
+        return " | ".join(map(str, found))
+
+    deploy(code)
+    async with hosting() as hosted:
+        run = await hosted.send("go")
+        await run.answer("yes", to="a?")
+        assert await run.result() == "no luck | a prepared, yes, a done | b"
+
+
+@pytest.mark.parametrize("caught", [False, True])
+async def test_a_resumed_run_does_again_what_failed_last_in_its_coroutine(caught: bool) -> None:
+    broken[:] = ["b", "c"]
+
+    async def may_fail(context: Context) -> str:
+        await context.step(work, "a")
+        try:
+            return await context.step(fail, "b")
+        except Exception:
+            if not caught:
+                raise
+        return await context.step(fail, "c")
+
+    async def code(context: Context) -> str:
+        return " ".join(await context.gather(may_fail(context), tool(context, "t")))
+
+    deploy(code)
+    async with hosting() as hosted:
+        run = await hosted.send("go")
+        await run.answer("yes", to="t?")
+        assert await run.status() == Run.Status.FAILED
+        broken.clear()
+        user = await reads.read(make_user, "ann")
+        assert await runs.aresume(run.id, by=user)
+        last = "c" if caught else "b"
+        assert await run.result() == f"{last} t prepared, yes, t done"
+        again = {"a": 1, "b": 1 + (not caught), "c": 2 * caught, "t done": 1}
+        assert {name: executed.count(name) for name in again} == again
+
+
+async def test_a_failure_that_the_workflow_went_on_with_stays_when_it_is_resumed() -> None:
+    broken[:] = ["a", "b"]
+
+    async def may_fail(context: Context) -> str:
+        return await context.step(fail, "a")
+
+    async def code(context: Context) -> str:
+        await context.gather(may_fail(context), tool(context, "t"), return_exceptions=True)
+        return await context.step(fail, "b")
+
+    deploy(code)
+    async with hosting() as hosted:
+        run = await hosted.send("go")
+        await run.answer("yes", to="t?")
+        assert await run.status() == Run.Status.FAILED
+        broken.clear()
+        assert await hosted.in_thread(operators.resume, run.id, by="an operator")
+        assert await run.result() == "b"
+        assert executed.count("a") == 1
+
+
+async def test_a_fork_keeps_what_came_before_its_position_in_each_coroutine() -> None:
+    deploy(two_tools)
+    async with hosting() as hosted:
+        run = await hosted.send("go")
+        await run.answer("no", to="b?")
+        await run.answer("yes", to="a?")
+        await run.result()
+        journal = await run.journal()
+        asked = [e.call.position for e in journal if e.call.kind == "ask"]
+        user = await reads.read(make_user, "ann")
+        forked = await runs.afork(run.id, position=max(asked), by=user)
+        fork = HostedRun(forked, hosted.person, 20)
+        assert [one.text for one in await fork.prompts()] == ["b?"]
+        await fork.answer("again", to="b?")
+        assert await fork.result() == SAID.replace("no", "again")
+        twice = {"a done", "b done", "after"}
+        assert {name: executed.count(name) for name in ALL} == {
+            name: 1 + (name in twice) for name in ALL
+        }
+
+
+async def calls_less(context: Context, name: str) -> str:
+    return await context.step(work, f"{name} prepared")
+
+
+async def calls_another(context: Context, name: str) -> str:
+    return await context.step(other, f"{name} prepared")
+
+
+def gathers(*tools: Callable[[Context, str], Any]) -> Body:
+    async def code(context: Context) -> str:
+        await context.step(work, "before")
+        await context.gather(*(one(context, "ab"[n % 2]) for n, one in enumerate(tools)))
+        return await context.step(work, "new")
+
+    return code
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [gathers(tool), gathers(calls_less, tool), gathers(tool, calls_another), gathers()],
+    ids=["fewer", "less", "another", "none"],
+)
+async def test_changed_code_is_found_out_and_goes_on_once_it_is_mended(changed: Body) -> None:
+    deploy(two_tools)
+    async with hosting() as hosted:
+        run = await hosted.send("go")
+        await run.prompts()
+        deploy(changed)
+        await run.answer("yes", to="a?")
+        assert await run.status() == Run.Status.SUSPENDED
+        assert problem(await reads.read(Run.objects.get, pk=run.id))["code"] == "NonDeterminism"
+        assert "new" not in executed
+        deploy(two_tools)
+        assert await hosted.in_thread(operators.resume, run.id, by="an operator")
+        await run.answer("no", to="b?")
+        assert await run.result() == SAID
+        # A step that the end of the others cut is done again.
+        assert set(executed) == set(ALL)
+        assert executed.count("b done") == executed.count("a prepared") == 1
+
+
+@pytest.mark.parametrize("method", ["stream", "patched"])
+async def test_what_needs_the_order_of_the_workflow_is_refused(method: str) -> None:
+    async def wrong(context: Context) -> str:
+        given: Any = getattr(context, method)
+        return str(given("x" if method == "patched" else work))
+
+    async def code(context: Context) -> str:
+        return str(await context.gather(wrong(context)))
+
+    deploy(code)
+    async with hosting() as hosted:
+        run = await hosted.send("go")
+        assert await run.status() == Run.Status.FAILED
+        row = await reads.read(Run.objects.get, pk=run.id)
+        assert f"context.{method}() was called in a coroutine that" in problem(row)["message"]
+
+
+async def test_what_is_no_coroutine_is_refused() -> None:
+    async def code(context: Context) -> str:
+        refused: Any = tool
+        return str(await context.gather(tool(context, "a"), refused))
+
+    deploy(code)
+    async with hosting() as hosted:
+        run = await hosted.send("go")
+        assert await run.status() == Run.Status.FAILED
+        assert executed == []
+
+
+async def hold(name: str) -> str:
+    executed.append(name)
+    await gates[0].wait()
+    executed.append(f"{name} indeed")
+    return name
+
+
+holding: Callable[..., Any] = hold
+
+
+async def cleans_up(context: Context, waits: Callable[[Context], Any], name: str) -> str:
+    await context.step(work, f"{name} begun")
+    try:
+        await waits(context)
+    finally:
+        await context.step(work, f"{name} undone")
+        await context.step(holding, f"{name} closed")
+    return "never"
+
+
+async def in_ask(context: Context) -> None:
+    await context.ask(TextPrompt(text="?"))
+
+
+async def in_step(context: Context) -> None:
+    await context.step(asyncio.sleep, 600)
+
+
+async def in_sleep(context: Context) -> None:
+    await context.sleep(600)
+
+
+async def in_other(context: Context) -> None:
+    await asyncio.sleep(600)
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+@pytest.mark.parametrize("waits", [in_ask, in_step, in_sleep, in_other])
+async def test_a_stop_has_each_coroutine_clean_up_once(
+    waits: Callable[[Context], Any], crashes: bool
+) -> None:
+    gates[:] = [asyncio.Event()]
+
+    async def code(context: Context) -> str:
+        try:
+            await context.gather(
+                cleans_up(context, waits, "a"), cleans_up(context, in_step, "b"), in_ask(context)
+            )
+        finally:
+            await context.step(work, "all undone")
+        return "never"
+
+    deploy(code)
+    async with hosting(park_after=60, patience=60) as hosted:
+        run = await hosted.send("go")
+        begun = JournalEntry.objects.filter(run=run.id, finished_at__isnull=False, kind="step")
+        await until(lambda: begun.count() == 2)
+        await until(lambda: Run.objects.get(pk=run.id).interactions.exists())
+        await asyncio.sleep(0.05)
+        await messages.stop(owner=hosted.user, conversation_id=await conversation(run))
+        await until_true(lambda: {"a closed", "b closed"} <= set(executed))
+        if crashes:
+            await hosted.crash()
+            await until_true(lambda: executed.count("a closed") == executed.count("b closed") == 2)
+        gates[0].set()
+        assert (await hosted.ended(run.id)).status == Run.Status.CANCELLED
+        times = {f"{one} closed": 1 + crashes for one in "ab"}
+        times |= dict.fromkeys(("a closed indeed", "b closed indeed"), 1)
+        for name in ("a begun", "b begun", "a undone", "b undone", "all undone"):
+            times[name] = 1
+        assert {name: executed.count(name) for name in set(executed)} == times
+
+
+async def conversation(run: HostedRun) -> str:
+    row = await reads.read(Run.objects.select_related("conversation").get, pk=run.id)
+    return str(row.conversation.conversation_id)
+
+
+async def test_one_that_works_has_a_place_while_the_other_waits() -> None:
+    gates[:] = [asyncio.Event()]
+
+    async def holds(context: Context) -> str:
+        return await context.step(holding, "held")
+
+    async def code(context: Context) -> str:
+        return " ".join(await context.gather(tool(context, "a"), holds(context)))
+
+    deploy(code)
+    async with hosting(park_after=60, max_concurrency=1) as hosted:
+        await hosted.submit("go", conversation="c1")
+        await until_true(lambda: "held" in executed)
+        second = await hosted.submit("go", conversation="c2")
+        await until(Run.objects.filter(pk=second).exists)
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+        assert executed.count("held") == 1
+        gates[0].set()
+        await until_true(lambda: executed.count("held") == 2)
