@@ -52,7 +52,7 @@ async def start(
 
 
 async def status(request: Known, job_id: str) -> Any:
-    """How a job stands, and what it came to."""
+    """Return the status of a job, with its result once it is over."""
     owner = request.auth.person.id
     return await reads.read(lambda: _job(owner, read_job(owner, job_id)))
 

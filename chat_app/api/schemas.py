@@ -98,7 +98,10 @@ class OpenAIMessage(ChatMessage):
 
 
 class StreamOptions(BaseModel):
-    """With `include_usage` a stream ends with the tokens that the workflow reported."""
+    """OpenAI's options of a stream.
+
+    With `include_usage` the stream ends with the tokens that the workflow reported.
+    """
 
     include_usage: StrictBool = False
 

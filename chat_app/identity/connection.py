@@ -109,7 +109,10 @@ def encrypted_enough(scope: AsgiScope) -> bool:
 
 
 def own_origin(scope: AsgiScope) -> str | None:
-    """As Django sees it: with ALLOWED_HOSTS and the headers of a trusted proxy."""
+    """Return the site's own origin as Django sees it; None for a host that is not allowed.
+
+    ALLOWED_HOSTS and the headers of a trusted proxy count.
+    """
     try:
         host = request_of(scope).get_host()
     except DisallowedHost:

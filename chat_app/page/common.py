@@ -23,7 +23,10 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def personal(*methods: str) -> Callable[[View], View]:
-    """What one person sees or does: whoever is signed in; no cache keeps it. GET takes HEAD too."""
+    """Make a view that is for whoever is signed in, with these methods, and that no cache keeps.
+
+    GET takes HEAD, too.
+    """
     if "GET" in methods:
         methods = (*methods, "HEAD")
 

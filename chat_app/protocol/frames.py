@@ -70,8 +70,9 @@ def is_end(event: EventRecord) -> bool:
 
 
 def error_content(code: str, message: str, details: dict[str, Any]) -> Frame:
-    """What an error says. The peer's `details` are a text, in whose place its UI puts words of its
-    own where it is empty; as values they are beside it.
+    """Return the content of an error, and its details as values beside it.
+
+    The peer's `details` are a text. Where it is empty, its UI puts words of its own in that place.
     """
     text = dump(details) if details else code
     content = {"code": code, "message": message, "details": text}

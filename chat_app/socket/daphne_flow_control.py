@@ -1,4 +1,4 @@
-"""What Daphne lacks for clients that do not read, or send what no client sends."""
+"""Backpressure and limits that Daphne lacks, for clients that read nothing or send too much."""
 
 import asyncio
 from typing import Any
@@ -24,7 +24,7 @@ _process = WebRequest.process
 
 
 def install() -> None:
-    """Have it do better."""
+    """Put them into Daphne's classes, for the whole process."""
     WebSocketFactory.protocol = FlowControlledProtocol
     Server.handle_reply = _handle_reply_in_turn
     WebRequest.process = _process_with_ascii_prefix
@@ -42,7 +42,7 @@ class _Room:
         self.is_there.clear()
 
     def resumeProducing(self) -> None:  # noqa: N802 - Twisted's name
-        """Nothing does any more."""
+        """The transport has room again."""
         self.is_there.set()
 
     stopProducing = resumeProducing  # noqa: N815 - Twisted's name; the connection is lost
@@ -93,7 +93,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
             self.serverClose(4413)
 
     def onMessageEnd(self) -> None:  # noqa: N802 - Autobahn's name
-        """It is complete. Autobahn would tell listeners too, of which there are none."""
+        """Hand the complete message on, without Autobahn's listeners, of which there are none."""
         if not self.failedByMe:
             self.onMessage(b"".join(self.message_data), self.message_is_binary)
         self.message_data = []
@@ -129,7 +129,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
             to.write(data)
 
     def unregisterProducer(self) -> None:  # noqa: N802 - Autobahn's name
-        """Nobody is told any more. So Autobahn does before it drops a connection."""
+        """Let whoever waits for room go on: Autobahn does this before it drops a connection."""
         super().unregisterProducer()
         self.room.resumeProducing()
 
@@ -144,7 +144,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
 
 
 async def _handle_reply_in_turn(self: Server, protocol: Any, message: Any) -> None:
-    """What an application calls as `send`: it returns when there is room for more.
+    """Send a message of the application, and return when there is room for more.
 
     Raises:
         ConnectionResetError: there will be none, as the client is gone.

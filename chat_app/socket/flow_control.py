@@ -1,4 +1,4 @@
-"""What web servers lack for clients that do not read.
+"""Backpressure that web servers lack, for clients that do not read.
 
 Daphne keeps all that it is given in memory, however much that becomes, for a socket and for a
 response that is sent in parts. uvicorn has the sender wait, but keeps for ever what such a client
@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 
 
 def install() -> None:
-    """Have the servers do better."""
+    """Give it to the servers that are used in this process."""
     if "daphne.server" in sys.modules:  # it has imported itself where it serves
         import_string("chat_app.socket.daphne_flow_control.install")()
     with suppress(ImportError):  # it is not installed

@@ -1,4 +1,4 @@
-"""How much the kernel takes of what a client does not read."""
+"""A limit on what the kernel takes of the data that a client does not read."""
 
 import socket
 from contextlib import suppress

@@ -43,19 +43,19 @@ class _EventColumns:
 class _EntryColumns:
     @admin.display(description="arguments")
     def called_with(self, entry: JournalEntry) -> str:
-        """What it was called with."""
+        """Show the beginning of the arguments."""
         return Truncator(entry.arguments).chars(MAX_ARGUMENTS)
 
     @admin.display(description="result or error")
     def outcome(self, entry: JournalEntry) -> str:
-        """What it came to, or that it is not over."""
+        """Show the result or the error, or that the call is not finished."""
         if entry.finished_at is None:
             return "not finished"
         return f"error: {short(entry.error)}" if entry.error else short(entry.result)
 
     @admin.display(description="took")
     def duration(self, entry: JournalEntry) -> str:
-        """From its start to its end."""
+        """Show how long the call took."""
         return took(entry)
 
 
@@ -82,7 +82,7 @@ class JournalInline(_EntryColumns, LastRows):
 
 class _ByRun(ReadOnlyAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """The links on the pages of runs and conversations filter by these."""
+        """Allow the filters that pages of runs and conversations link to."""
         known = ("run__id__exact", "conversation__id__exact")
         return lookup in known or super().lookup_allowed(lookup, value, request)
 
@@ -97,7 +97,7 @@ class EventAdmin(_EventColumns, _ByRun):
     ordering = ("conversation", "sequence")
 
     def get_model_perms(self, request: HttpRequest) -> dict[str, Any]:
-        """Not in the index: a log without its conversation says little."""
+        """Leave the log out of the index: without its conversation it says little."""
         return {}
 
 
@@ -111,5 +111,5 @@ class JournalEntryAdmin(_EntryColumns, _ByRun):
     ordering = ("run", "position")
 
     def get_model_perms(self, request: HttpRequest) -> dict[str, Any]:
-        """Not in the index, as the events."""
+        """Leave the journals out of the index, as the log."""
         return {}

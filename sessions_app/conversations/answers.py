@@ -234,7 +234,7 @@ def settle_in_name(
 def _refused(
     interaction: InteractionRecord, by: Person, given: IncomingAnswer, *, over_claims: bool = False
 ) -> AnswerResult | None:
-    """Why an answer to a prompt that waits is not taken, whatever it is; None if it may be.
+    """Return why no answer of this person to a pending prompt is taken; None if one may be.
 
     Raises:
         Invalid: it was asked for the one who answers, and others must.

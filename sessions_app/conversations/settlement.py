@@ -57,13 +57,13 @@ class InteractionRecord(NamedTuple):
 
     @property
     def asked(self) -> Asked:
-        """What decides who may answer it."""
+        """Return what decides who may answer the prompt."""
         four_eyes = bool((self.assignment or {}).get("four_eyes"))
         return Asked(self.id, self.owner, self.is_owner_active, self.for_owner, four_eyes)
 
     @property
     def audited(self) -> Audited:
-        """The prompt, as the audit names it."""
+        """Return the prompt as the audit names it."""
         return Audited(self.id, self.run_id, self.key, self.prompt)
 
     @property

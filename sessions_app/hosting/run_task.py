@@ -441,6 +441,6 @@ class RunTask:
 
 
 def _located(error: BaseException, said: str) -> str:
-    """What is said of the error, and the author's line at which it came up."""
+    """Add the author's line at which the error came up to what is said of it."""
     line = line_of(error)
     return f"{said}\nIt came up at {line}." if line else said

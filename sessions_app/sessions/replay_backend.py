@@ -36,31 +36,31 @@ class ReplayBackend:
         self.stands = False
 
     def attach(self, slot: Slot) -> None:
-        """It keeps its slot: nothing takes long."""
+        """Do nothing: a replay keeps its slot, as nothing in it takes long."""
 
     def position_of(self, place: str, after: int) -> int:
-        """The recorded one, if there is."""
+        """Return the recorded position, or else the next one."""
         return self._journal.position_of(place, after)
 
     def next_call(self, call: Call) -> None:
-        """It is stopped where the run was."""
+        """Raise CancelledError where the recorded run was stopped."""
         if self._stop is not None:
             self._stop.has_passed(call)
 
     def work_by(self, more: int) -> None:
-        """It keeps its slot."""
+        """Do nothing: a replay keeps its slot."""
 
     def has_stopped(self, track: str) -> bool:
-        """As the run had."""
+        """Return whether the recorded stop was raised in this track."""
         return self._stop is not None and self._stop.is_raised_in(track)
 
     def have_stopped(self, track: str) -> None:
-        """As the run had."""
+        """Note that the recorded stop was raised in this track."""
         if self._stop is not None:
             self._stop.have_raised_in(track)
 
     def recall(self, call: Call) -> Entry | None:
-        """What is recorded."""
+        """Return what is recorded of the call."""
         self.calls += 1
         try:
             entry = self._journal.recall(call)
@@ -74,7 +74,7 @@ class ReplayBackend:
         return entry
 
     def check_complete(self, calls: Mapping[str, int]) -> None:
-        """These tracks have come to their end after so many calls.
+        """Check that nothing is recorded of these tracks beyond so many calls.
 
         Raises:
             NonDeterminism: the workflow does not match the journal.
@@ -91,7 +91,7 @@ class ReplayBackend:
         return self._journal.first_beyond(calls) is None
 
     def patched(self, why: str, calls: int) -> bool:
-        """As the run has it."""
+        """Return whether the recorded run has the change."""
         return self._journal.patched(why, calls) is not False
 
     @asynccontextmanager

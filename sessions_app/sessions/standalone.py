@@ -40,35 +40,35 @@ class ScriptBackend:
         self._untold: list[str] = []
 
     def attach(self, slot: Slot) -> None:
-        """Where to give the slot back while a person is asked."""
+        """Keep the slot that is given back while a person is asked."""
         self._slot = slot
 
     def position_of(self, place: str, after: int) -> int:
-        """Nothing is recorded."""
+        """Return the next position: nothing is recorded."""
         return after + 1
 
     def next_call(self, call: Call) -> None:
-        """Nobody stops a run of a script in this way."""
+        """Do nothing: nobody stops a run of a script in this way."""
 
     def work_by(self, more: int) -> None:
-        """They work in the run's slot."""
+        """Count what goes on in the run's slot."""
         self._slot.work_by(more)
 
     def has_stopped(self, track: str) -> bool:
-        """Nobody stops it in this way."""
+        """Return False: nobody stops a run of a script in this way."""
         return False
 
     def have_stopped(self, track: str) -> None:
-        """Nobody stops it in this way."""
+        """Do nothing: nobody stops a run of a script in this way."""
 
     def check_complete(self, calls: Mapping[str, int]) -> None:
-        """Nothing is recorded."""
+        """Do nothing: nothing is recorded."""
 
     def recall(self, call: Call) -> Entry | None:
-        """Nothing is recorded."""
+        """Return None: nothing is recorded."""
 
     def patched(self, why: str, calls: int) -> bool:
-        """It runs the code as it is."""
+        """Return True: a script runs the code as it is."""
         return True
 
     @asynccontextmanager

@@ -68,8 +68,10 @@ def connect_to_write() -> None:
 
 
 async def give_back_thread() -> None:
-    """End the thread, with its connection, that Django has for each request, which would stand idle
-    until the response is complete. What needs one after that gets another.
+    """End the thread of the current request, with its database connection.
+
+    Django has one for each request, which would stand idle until the response is complete. What
+    needs one after that gets another.
     """
     context = SyncToAsync.thread_sensitive_context.get(None)
     if context is not None and context in SyncToAsync.context_to_thread_executor:

@@ -1,4 +1,4 @@
-"""Which errors are faults of the database, and say nothing about what was asked of it."""
+"""A classification of database errors: faults of the database, or of what was asked of it."""
 
 import sqlite3
 
@@ -27,10 +27,10 @@ SQLITE = {
 
 
 def is_fault(error: BaseException | None) -> bool:
-    """Return whether the database was away, or could not do its work: no fault of what was asked
-    of it, which may be asked again.
+    """Return whether the database was away or could not do its work.
 
-    An error without a code comes from the driver: it has lost the connection, or got none.
+    What was asked of it is not to blame then, and may be asked again. An error without a code comes
+    from the driver: it has lost the connection, or got none.
     """
     if isinstance(error, StorageUnavailable):
         return True

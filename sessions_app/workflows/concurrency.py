@@ -37,7 +37,7 @@ class FairSemaphore(asyncio.Semaphore):
 
     @property
     def held(self) -> Mapping[str, int]:
-        """How many slots each user holds."""
+        """The number of slots that each user holds."""
         return self._held
 
     def of(self, user: str) -> "UserSlots":
@@ -214,7 +214,7 @@ class Slot:
         return result
 
     def work_by(self, more: int) -> None:
-        """So many more of the run's calls and coroutines go on at once; with none, it waits."""
+        """Count so many more of the run's calls and coroutines as going on; with none, it waits."""
         was_waiting = self.busy <= 0
         self.busy += more
         if was_waiting and self.busy > 0:

@@ -42,7 +42,7 @@ class WorkflowConfig(BaseModel):
 
     @property
     def per_user(self) -> int | None:
-        """How many runs of one user may go on at once, where all users share the places."""
+        """The number of one user's runs that may go on at once; None without a limit."""
         half = max(self.max_concurrency // 2, 1) if self.max_concurrency else None
         return self.max_concurrency_per_user or half
 

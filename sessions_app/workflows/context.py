@@ -448,12 +448,12 @@ class Context:
     def gather(
         self, *calls: Coroutine[Any, Any, Any], return_exceptions: bool = False
     ) -> Coroutine[Any, Any, list[Any]]:
-        """Make calls of this context – steps, prompts, waits, runs – and run coroutines of your own
-        at once, and return what they come to, in their order.
+        """Run calls of this context and coroutines of your own at once, and return their results.
 
-        All come to their ends first. Where some fail, the first of them is raised, in the order of
-        the arguments, so that replay raises the same; `asyncio.gather` raises what fails first in
-        time, and the calls in its coroutines have no order that replay could keep.
+        Calls are steps, prompts, waits and runs; results are in the order of the arguments. All
+        come to their ends first. Where some fail, the first of them is raised, in the order of the
+        arguments, so that replay raises the same. `asyncio.gather` raises what fails first in time,
+        and the calls in its coroutines have no order that replay could keep.
 
         Args:
             return_exceptions: have what one failed with (such as `StepFailed`) in its place, and
@@ -570,8 +570,9 @@ class Context:
         return load_returned(workflow, done.result)
 
     def _gathered_call(self, calls: Sequence[Any]) -> Call | None:
-        """The call of `gather` itself, which begins tracks; None where calls of the context need
-        none, as they have their order.
+        """Return the call of `gather` itself, which begins tracks for coroutines of the author's.
+
+        None where all are calls of the context: these have their order, and need no tracks.
         """
         strange = [one for one in calls if not iscoroutine(one)]
         if strange:
@@ -613,7 +614,7 @@ class Context:
         return tracks
 
     async def _on(self, track: str, work: Work) -> Any:
-        """What the work comes to, which has made all the calls that are recorded of its track."""
+        """Await the work in its track, and check that it made all calls recorded of that track."""
         is_new = track != current_track.get()
         current_track.set(track)
         result = await work
@@ -626,7 +627,7 @@ class Context:
             self._backend.work_by(more)
 
     def _may_cancel(self, track: str) -> bool:
-        """Unless it is cleaning up already, which is limited in time."""
+        """Return False for a track that is cleaning up already, which is limited in time."""
         return self._left or not self._backend.has_stopped(track)
 
     def _is_call(self, work: Any) -> bool:

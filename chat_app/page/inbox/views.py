@@ -115,7 +115,7 @@ async def linked(request: HttpRequest, token: str) -> HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Whose page of a prompt it is, and where, if it is not the usual one."""
+    """The person who reads the page of a prompt, with its template and address."""
 
     person: Person
     template: str = "chat_app/inbox/prompt.html"

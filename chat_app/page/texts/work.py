@@ -1,4 +1,4 @@
-"""How much work the texts of one page may be: what is beyond is shown as it was written.
+"""A limit of work for the texts of one page: text beyond it is shown as it was written.
 
 With some texts the work grows with the square of their length.
 """
@@ -26,7 +26,7 @@ class TooMuchWork(Exception):
 
 
 class Work:
-    """What is left for the texts of a page, which are rendered in one thread."""
+    """The time that is left for the texts of a page, which are rendered in one thread."""
 
     def __init__(self) -> None:
         self._end = time.thread_time() + SECONDS
@@ -51,7 +51,7 @@ _of_page: ContextVar[Work] = ContextVar("work")
 
 
 def current() -> Work:
-    """The work of the page that is being made; of a text by itself, where none is."""
+    """Return the limit of the page that is being made; without one, of a text by itself."""
     return _of_page.get(None) or Work()
 
 

@@ -72,7 +72,7 @@ def candidates(interaction: Interaction) -> str:
 
 @admin.display(description="votes")
 def votes(interaction: Interaction) -> str:
-    """Who answered what, so far; and whose vote does not count, as things are now."""
+    """List who has voted for what, and whose vote does not count now."""
     rows = interaction.votes.select_related("by").order_by("at", "pk")[:SHOWN]
     count = {one.pk for one in counting([interaction]).get(interaction.pk, ())}
     lines = [

@@ -86,7 +86,7 @@ def _user_name() -> str:
 
 
 class Place(NamedTuple):
-    """Where a prompt stands in inboxes: when it is due, or expires, when it was asked, by whom."""
+    """A prompt's place in inboxes: when it is due or expires, when it was asked, and by whom."""
 
     due: datetime
     asked_at: datetime
@@ -183,7 +183,7 @@ Source = tuple[str, Any]
 
 
 def sources(people: Sequence[UserId]) -> dict[UserId, list[Source]]:
-    """As which candidates prompts may wait for each of these people, as things are now."""
+    """Return, for each person, the candidates' columns and values that name them now."""
     found: dict[UserId, list[Source]] = {one: [("user", one)] for one in people}
     if not have_groups():
         return found

@@ -63,17 +63,17 @@ def asked(prompt: Interaction) -> Asked:
 
 
 def agreeing(votes: list[Vote], response: dict[str, Any]) -> int:
-    """How many gave this answer."""
+    """Count the votes for this answer."""
     return sum(vote.response == response for vote in votes)
 
 
 def told(response: dict[str, Any], by: str, at: datetime, via: str) -> dict[str, Any]:
-    """A vote, as the response of its prompt has it."""
+    """Return a vote as the response of its prompt has it."""
     return {**response, "by": by, "at": at.isoformat(), "via": via}
 
 
 def _counting(asked: Asked) -> list[Vote]:
-    """Whose givers may answer now, or were vouched for, and are active."""
+    """Return the votes of active people who may answer now, or were vouched for."""
     return [
         vote
         for vote in _all(asked.interaction)

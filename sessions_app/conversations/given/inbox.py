@@ -27,18 +27,24 @@ MOST = 2000  # rows at once
 
 
 def waiting(user: UserId) -> list[First]:
-    """What this person may answer now: neither claimed by another, nor voted on by them."""
+    """Return the ways in which prompts that this person may answer now wait for them.
+
+    Prompts that others have claimed, or on which the person has voted, are left out.
+    """
     return [own(user), *assigned(user)]
 
 
 def own(user: UserId) -> First:
-    """What waits in this person's conversations for them, as their owner."""
+    """Return the pending prompts of this person's conversations that wait for their owner."""
     return _listed(_answerable(_own(user), user))
 
 
 def assigned(user: UserId, *kinds: str, named: bool = True) -> list[First]:
-    """What others ask, and this person may answer now; only as these kinds of candidates, or not
-    what is for them by name.
+    """Return the pending prompts that this person may answer as a candidate, a way for each source.
+
+    Args:
+        kinds: the kinds of candidates that count ("user", "group", "permission"); without, all.
+        named: whether prompts that name the person count, too.
     """
     prompts = _answerable(_pending(_heeds_four_eyes(user)), user)
     if not named:
@@ -52,7 +58,7 @@ def assigned(user: UserId, *kinds: str, named: bool = True) -> list[First]:
 
 
 def claimed(user: UserId, **by: UserId) -> list[First]:
-    """What this person may answer, and somebody has claimed; or those of this assignee."""
+    """Return the claimed prompts that this person may answer; with `assignee`, only theirs."""
     held, mine = Q(assignee__isnull=False, **by), Q()
     for kind, name in candidates.sources([user])[user]:
         mine |= Q(**{kind: name})
@@ -61,20 +67,21 @@ def claimed(user: UserId, **by: UserId) -> list[First]:
 
 
 def of_others(user: UserId) -> list[First]:
-    """What this person's conversations wait for, and others have to answer."""
+    """Return the prompts of this person's conversations that others have to answer."""
     held = Q(assignee__isnull=False) & ~Q(assignee=user)
     return [_walked(_pending(Q(for_owner=False) | held), owner=user)]
 
 
 def first(ways: Iterable[First], count: int) -> list[UUID]:
-    """The first so many of what waits in all of these ways, each once."""
+    """Return the first so many of what waits in all of these ways, each once."""
     found = [place for way in ways for place in way(count)]
     return list(dict.fromkeys(prompt for *_, prompt in sorted(found)))[:count]
 
 
 def answered(user: UserId, count: int) -> list[UUID]:
-    """What this person has answered, and what they have voted on that others decided or will, as
-    long as its conversation is kept; the newest so many.
+    """Return the newest prompts that this person has answered or voted on.
+
+    Prompts of deleted conversations are left out.
     """
     kept = Interaction.objects.filter(conversation__deleted_at=None)
     voted = kept.filter(votes__by=user).exclude(answered_by=user)
@@ -95,8 +102,10 @@ MORE = {"permission": {"permission__gt": ""}}
 
 
 def _walked(prompts: QuerySet[Interaction], **by: Any) -> First:
-    """Those of the prompts that have such candidates. Places are read before prompts, and not with
-    them: a database that guesses wrongly how many these are would look through all prompts.
+    """Return the prompts that have such candidates.
+
+    Places are read before prompts, and not with them: a database that guesses wrongly how many
+    these are would look through all prompts.
     """
     places = Candidate.objects.filter(pending=True, **by).order_by(*PLACE).values_list(*PLACE)
 
@@ -127,7 +136,7 @@ def _own(user: UserId) -> QuerySet[Interaction]:
 
 
 def _answerable(prompts: QuerySet[Interaction], user: UserId) -> QuerySet[Interaction]:
-    """Those that nobody else has claimed, and on which this person has not voted."""
+    """Leave out what others have claimed, and what this person has voted on."""
     mine = Vote.objects.filter(by=user, interaction=OuterRef("pk"))
     return prompts.filter(Q(assignee=None) | Q(assignee=user), ~Exists(mine))
 

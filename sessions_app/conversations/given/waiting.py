@@ -27,8 +27,9 @@ FACTS = ("assignee", "conversation__owner", "assignment__four_eyes", "assignment
 
 
 class Waiting(NamedTuple):
-    """How many prompts wait for a person, up to CAP. Where others do than before, `mark` is
-    another. `ids` are these, but empty from CAP on.
+    """The prompts that wait for a person: their number, up to CAP.
+
+    `mark` changes whenever other prompts wait. `ids` are these prompts, but empty from CAP on.
     """
 
     prompts: int = 0
@@ -36,12 +37,12 @@ class Waiting(NamedTuple):
     ids: frozenset[UUID] = frozenset()
 
     def gone_since(self, before: "Waiting | None") -> frozenset[UUID]:
-        """Which of those that waited before do no longer, as far as that is known."""
+        """Return the prompts that waited before and do no longer, as far as that is known."""
         return before.ids - self.ids if before and self.prompts < CAP else frozenset()
 
 
 def waiting_for(people: Sequence[UserId]) -> dict[UserId, Waiting]:
-    """What waits for each of these now, and nobody else has claimed; none is left out."""
+    """Return what waits for each person now, and nobody else has claimed; each has an entry."""
     sources = {one: [("own", one), *found] for one, found in candidates.sources(people).items()}
     prompts = _Prompts({source for named in sources.values() for source in named})
     voted = prompts.voted(people)
@@ -83,13 +84,13 @@ class _Prompts:
                 self._several.add(prompt)
 
     def answerable(self, person: UserId, sources: Iterable[Source]) -> set[UUID]:
-        """What this person may answer, being these, but for what they have voted on."""
+        """Return what a person with these sources may answer, also what they have voted on."""
         free = (self._free.get(source, set()) for source in sources)
         claimed = (self._claimed.get((source, person), set()) for source in sources)
         return set().union(*free, *claimed) - self._refused.get(person, set())
 
     def voted(self, people: Sequence[UserId]) -> dict[UserId, set[UUID]]:
-        """What each of them has voted on."""
+        """Return the prompts that each person has voted on."""
         found: dict[UserId, set[UUID]] = defaultdict(set)
         if self._several:
             votes = Vote.objects.filter(interaction__in=self._several, by__in=people)
@@ -130,7 +131,7 @@ def _rows(kind: str, names: list[Any]) -> QuerySet[Any, tuple[Any, UUID]]:
 
 
 def _facts(prompts: Collection[UUID]) -> dict[UUID, tuple[Any, ...]]:
-    """Of those that still wait."""
+    """Return the columns FACTS of each of the prompts that is still pending."""
     pending = Interaction.objects.filter(
         pk__in=prompts, status=Interaction.Status.PENDING, conversation__deleted_at=None
     )

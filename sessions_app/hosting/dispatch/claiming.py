@@ -1,4 +1,4 @@
-"""How a worker claims jobs: only those whose runs would find a place in its process at once.
+"""A Procrastinate worker that claims only jobs whose runs find a place in its process at once.
 
 Procrastinate's own worker takes whatever is queued. A run would then wait for a place in one
 process while others have some: 8 of 30 messages took 2 to 30 s beside 20 long runs on 3 workers.
@@ -40,7 +40,10 @@ CLAIM = """
 
 
 class _PlacedJobs(JobManager):
-    """Finds jobs. `full` lists the places that are all taken, as the jobs name them."""
+    """The queue without the jobs that need a full place.
+
+    `full` lists the places that are all taken, as the jobs name them.
+    """
 
     def __init__(self, app: App, full: Callable[[], list[str]]) -> None:
         super().__init__(app.connector)

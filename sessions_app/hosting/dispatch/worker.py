@@ -87,7 +87,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         return self.hosts.builders()
 
     async def serve(self, job: Job, key: str, *, suspect: bool, places: Collection[str]) -> None:
-        """What a job is: host the key for as long as it needs one."""
+        """Host the key for as long as it needs a host; this is what a job does."""
         # Both are set: it was taken.
         assert job.id is not None  # noqa: S101
         assert job.worker_id is not None  # noqa: S101

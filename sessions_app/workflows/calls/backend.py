@@ -70,24 +70,26 @@ class Backend(Protocol):
         """The run's slot under the limit, to be given back while it waits."""
 
     def position_of(self, place: str, after: int) -> int:
-        """The position that is recorded for a place; else the next that is free behind `after`."""
+        """Return the position recorded for a place; else the next free one behind `after`."""
 
     def next_call(self, call: Call) -> None:
-        """The workflow is about to make a call; raises CancelledError instead if the run was
-        stopped before it.
+        """Note the call that the workflow is about to make.
+
+        Raises:
+            CancelledError: the run was stopped before it.
         """
 
     def work_by(self, more: int) -> None:
-        """So many more calls or coroutines of the run go on at once; fewer where it is negative."""
+        """Count so many more (or fewer) calls and coroutines of the run as going on at once."""
 
     def has_stopped(self, track: str) -> bool:
-        """Whether a track has learned by a call of its own that the run is stopped."""
+        """Return whether a track has learned by a call of its own that the run is stopped."""
 
     def have_stopped(self, track: str) -> None:
-        """A track learns by what it has gathered that the run is stopped, if it is."""
+        """Note that a track learns of a stop, if there is one, by what it has gathered."""
 
     def check_complete(self, calls: Mapping[str, int]) -> None:
-        """These tracks have come to their end after so many calls.
+        """Check that nothing is recorded of these tracks beyond so many calls.
 
         Raises:
             NonDeterminism: the journal goes on behind it.
@@ -99,8 +101,9 @@ class Backend(Protocol):
         """
 
     def patched(self, why: str, calls: int) -> bool:
-        """Whether the run, whose workflow has made so many calls, has a change of the code. See
-        `Context.patched`.
+        """Return whether the run, after so many calls, has a change of the code.
+
+        See `Context.patched`.
         """
 
     def working(self, call: Call) -> AbstractAsyncContextManager[None]:

@@ -27,7 +27,9 @@ async def gather(
     *,
     return_exceptions: bool,
 ) -> list[Any]:
-    """See `Context.gather`: await all of the work, each beside the name of its track.
+    """Await all of the work at once, each in the track beside it, and return the results in order.
+
+    This is what `Context.gather` does.
 
     Args:
         work_by: told how many more of them go on, as they begin and end. Whoever awaits this does
@@ -59,7 +61,7 @@ async def gather(
 async def _all_over(
     tasks: "Mapping[asyncio.Task[Any], str]", may_cancel: Callable[[str], bool]
 ) -> None:
-    """Wait until all are, also where they are to be cancelled.
+    """Wait until all tasks are over, also where they are to be cancelled.
 
     Raises:
         CancelledError: this was cancelled, or one of them.

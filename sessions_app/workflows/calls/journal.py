@@ -43,12 +43,12 @@ class Call:
 
     @property
     def track(self) -> str:
-        """Of what sequence of calls it is one; empty for the workflow's own."""
+        """The name of the sequence of calls that has this one; empty for the workflow's own."""
         return track_of(self.place)
 
     @property
     def number(self) -> int:
-        """Its number in its track, from 1."""
+        """The call's number in its track, from 1."""
         return int(self.place.rpartition(":")[2]) if self.place else self.position
 
     def __str__(self) -> str:
@@ -77,9 +77,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What a call came to; with a title it is a step that people see, `payload` is its markdown.
+    """The result or the error of a call.
 
-    `last_position`: the last call that the run had made by then, in the track of this one.
+    With a title it is a step that people see, and `payload` is its Markdown. `last_position`: that
+    of the last call that its track had made by then.
     """
 
     result: Any = None
@@ -100,8 +101,9 @@ def is_wait(one: UUID) -> bool:
 
 
 def last_positions(run: UUID) -> dict[str, int]:
-    """The highest recorded position of each track of a run; 0 of the workflow's own where nothing
-    is recorded. Reads.
+    """Read the highest recorded position of each track of a run.
+
+    The workflow's own is always there, with 0 where nothing is recorded.
     """
     last = {"": 0}
     for model in (JournalEntry, Interaction):
@@ -235,7 +237,7 @@ class Journal:
 
     @cached_property
     def calls(self) -> dict[str, int]:
-        """How many calls of each track are known; that of the workflow's own is there always."""
+        """The number of recorded calls of each track; the workflow's own is always there."""
         calls = {"": 0}
         for call in (entry.call for entry in self._entries.values()):
             calls[call.track] = max(calls.get(call.track, 0), call.number)
@@ -252,7 +254,7 @@ class Journal:
         return sum(entry.finished for entry in self._entries.values())
 
     def position_of(self, place: str, after: int) -> int:
-        """The position that is recorded for a place; else the next that is free behind `after`."""
+        """Return the position recorded for a place; else the next free one behind `after`."""
         return self._places.get(place) or max(after, self.last_position) + 1
 
     def recall(self, call: Call) -> Entry | None:
@@ -278,8 +280,9 @@ class Journal:
         return entry
 
     def patched(self, why: str, calls: int) -> bool | None:
-        """Whether the run, whose workflow has made so many calls, has a change of the code; None if
-        that is to be recorded now: it has it from here on.
+        """Return whether the run, after so many calls of its workflow, has a change of the code.
+
+        None if that is to be recorded now: the run has it from here on.
         """
         since = self.patches.get(why)
         if since is not None:
@@ -289,7 +292,7 @@ class Journal:
         return False if why in self._unpatched else None
 
     def first_beyond(self, calls: Mapping[str, int]) -> Entry | None:
-        """The first that is recorded beyond so many calls of the tracks that are given."""
+        """Return the first entry that is recorded beyond so many calls of these tracks."""
         beyond = [
             entry
             for entry in self._entries.values()
@@ -298,7 +301,7 @@ class Journal:
         return min(beyond, key=lambda entry: entry.call.position, default=None)
 
     def check_complete(self, calls: Mapping[str, int]) -> None:
-        """These tracks came to their end after so many calls.
+        """Check that nothing is recorded of these tracks beyond so many calls.
 
         Raises:
             NonDeterminism: the journal goes on behind it.

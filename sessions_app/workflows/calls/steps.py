@@ -43,7 +43,7 @@ class Retry(BaseModel):
 
 
 class Caller(Protocol):
-    """Who calls steps: a context. `mistake` is what one of them could not be recorded for."""
+    """A context that calls steps. `mistake` is the reason for which one could not be recorded."""
 
     mistake: Unrecorded | None
 
@@ -136,8 +136,10 @@ async def _call(function: Callable[[], Any]) -> Any:
 async def iterate(
     function: Callable[[], Any], retry: Retry | None, seconds: float | None, step: RunningStep
 ) -> AsyncGenerator[Any, None]:
-    """What a function streams. A plain one is called in a thread, and iterated in threads. One that
-    raises before its first piece is called again as `retry` says.
+    """Yield the pieces that a function streams.
+
+    A plain function is called in a thread, and iterated in threads. One that raises before its
+    first piece is called again as `retry` says.
 
     Raises:
         TimeoutError: it takes more than so many seconds in all.

@@ -27,7 +27,7 @@ class StopPoint(BaseModel):
 
     @classmethod
     def behind(cls, journal: Journal, position: int, calls: Mapping[str, int]) -> Self:
-        """Behind all that is recorded, and behind so many calls of each track."""
+        """Return the point behind all that is recorded, and behind so many calls of each track."""
         tracks = {**journal.calls, **calls}
         made = {one: max(journal.calls.get(one, 0), calls.get(one, 0)) for one in tracks}
         position = max(journal.last_position, position)
@@ -35,28 +35,28 @@ class StopPoint(BaseModel):
 
     @property
     def count(self) -> int:
-        """How many calls come before it."""
+        """The number of calls before the stop."""
         return sum(self.calls.values()) if self.calls else self.position
 
     @property
     def is_raised(self) -> bool:
-        """Whether the workflow's own track has learned of it, in this execution."""
+        """Whether the workflow's own track has learned of the stop, in this execution."""
         return self._is_told("")
 
     def is_raised_in(self, track: str) -> bool:
-        """Whether a track has learned of it by a call of its own."""
+        """Return whether a track has learned of the stop by a call of its own."""
         return track in self._raised_in
 
     def have_raised_in(self, track: str) -> None:
-        """A track learns of it now."""
+        """Note that a track learns of the stop now."""
         self._raised_in.add(track)
 
     def have_raised(self) -> None:
-        """The code learns of it now, by another way than a call."""
+        """Note that all code learns of the stop now, by another way than a call."""
         self._all_told = True
 
     def has_passed(self, call: Call) -> bool:
-        """Whether a call that is about to be made is clean-up.
+        """Return whether a call that is about to be made is clean-up.
 
         Raises:
             CancelledError: it would be, but the code does not know yet that it was stopped.
@@ -82,7 +82,7 @@ class StopPoint(BaseModel):
             self._raise(call.track)
 
     def note_cut(self, *positions: int) -> None:
-        """These calls have been cancelled."""
+        """Note that these calls have been cancelled."""
         self.cut |= {one for one in positions if one <= self.position}
 
     def _is_before(self, call: Call) -> bool:

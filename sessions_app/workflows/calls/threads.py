@@ -50,7 +50,7 @@ class _Work:
 
 
 class StepThreads:
-    """As a `ThreadPoolExecutor`, whose threads Python waits for when it ends: these it leaves.
+    """A pool of threads for which Python does not wait when it ends.
 
     The next free thread is for the user who has the fewest.
     """
@@ -62,7 +62,7 @@ class StepThreads:
         self._busy: Counter[str] = Counter()
 
     async def call(self, function: Callable[[], Any]) -> Any:
-        """Call it in a thread. Who is cancelled meanwhile leaves the thread to itself."""
+        """Call the function in a thread. A caller that is cancelled leaves the thread to itself."""
         work = _Work(function)
         with self._changed:
             self._waiting.append(work)
@@ -107,12 +107,12 @@ class StepThreads:
         connections.close_all()
 
     def _next(self) -> _Work | None:
-        """Whose turn it is; of one user in the order in which they came."""
+        """Return the oldest work of the user with the fewest threads; None if nothing may begin."""
         may = [one for one in self._waiting if not one.user or self._busy[one.user] < MOST_OF_ONE]
         return min(may, key=lambda one: self._busy[one.user], default=None)
 
     def _give_back(self, work: _Work) -> bool:
-        """Count its thread as free. False if it was counted already."""
+        """Count the thread of this work as free; return False if it was counted already."""
         if work.over:
             return False
         work.over = True

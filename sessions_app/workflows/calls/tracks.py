@@ -12,15 +12,15 @@ current_track: ContextVar[str] = ContextVar("current_track", default="")
 
 
 def place_of(track: str, number: int) -> str:
-    """The place of a track's call: "6.0:3" for its third."""
+    """Return the place of a track's call: "6.0:3" for its third."""
     return f"{track}:{number}"
 
 
 def track_of(place: str) -> str:
-    """The track of a call; without a place it is the workflow's own."""
+    """Return the track of a call; without a place it is the workflow's own."""
     return place.rpartition(":")[0]
 
 
 def gather_of(track: str) -> int:
-    """The position of the gather that began the track."""
+    """Return the position of the gather that began the track."""
     return int(track.partition(".")[0])
