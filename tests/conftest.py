@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sessions_app.signals import SIGNALS
 from tests.support import running_form
 from tests.support.processes import fork_server
 from tests.support.server import USERS, Server, Template
@@ -30,6 +31,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_sessionfinish() -> None:
     """End what servers were forked from: after all fixtures, whatever their order."""
     fork_server.close()
+
+
+@pytest.fixture(autouse=True)
+def _disconnect_receivers() -> Iterator[None]:
+    """Disconnect what a test has connected: with a receiver, all runs write what is to be sent."""
+    connected = {signal: list(signal.receivers) for signal in SIGNALS.values()}
+    yield
+    for signal, receivers in connected.items():
+        signal.receivers = receivers
+        signal.sender_receivers_cache.clear()
 
 
 @pytest.fixture(scope="session")

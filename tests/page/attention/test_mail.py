@@ -2,7 +2,7 @@
 
 import asyncio
 import smtplib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, time
 from typing import Any
 
@@ -47,14 +47,10 @@ async def reminds(message: Message, context: Context) -> AsyncGenerator[str, Non
 
 
 @pytest.fixture(autouse=True)
-def told(settings: Any) -> Iterator[None]:
+def told(settings: Any) -> None:
     """A site that sends mail at once, and tells its receivers."""
     set_hitl(settings, MAIL="now", PUBLIC_URL="https://chat.example.org")
     notices.connect()
-    yield
-    for signal in signals.SIGNALS.values():
-        signal.receivers = [one for one in signal.receivers if "attention" not in str(one[0])]
-        signal.sender_receivers_cache.clear()
 
 
 def managers(*names: str) -> list[Person]:

@@ -16,7 +16,6 @@ import pytest
 from django.utils import timezone
 
 from chat_app.attention import notices, webhook
-from sessions_app import signals
 from sessions_app.conversations.given import claims
 from sessions_app.models import PendingSignal
 from sessions_app.operations import operators
@@ -75,9 +74,6 @@ def receiver(settings: Any) -> Iterator[type[Receiver]]:
     )
     notices.connect()
     yield Receiver
-    for signal in signals.SIGNALS.values():
-        signal.receivers = [one for one in signal.receivers if "attention" not in str(one[0])]
-        signal.sender_receivers_cache.clear()
     server.shutdown()
     server.server_close()
 

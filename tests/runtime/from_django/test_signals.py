@@ -1,8 +1,7 @@
 """Signals: after the commit, at least once, and no row where nobody receives them."""
 
 import asyncio
-import gc
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -33,7 +32,7 @@ async def delivering() -> Any:
 
 
 @pytest.fixture
-def received() -> Iterator[list[tuple[str, Any]]]:
+def received() -> list[tuple[str, Any]]:
     """What receivers of all signals get."""
     received: list[tuple[str, Any]] = []
 
@@ -47,12 +46,9 @@ def received() -> Iterator[list[tuple[str, Any]]]:
 
         return receive
 
-    connected = {name: of(name) for name in signals.SIGNALS}
-    for name, receiver in connected.items():
-        signals.SIGNALS[name].connect(receiver)
-    yield received
-    for name, receiver in connected.items():
-        signals.SIGNALS[name].disconnect(receiver)
+    for name, signal in signals.SIGNALS.items():
+        signal.connect(of(name), weak=False)
+    return received
 
 
 async def none_pending() -> None:
@@ -94,7 +90,6 @@ async def test_a_question_that_its_run_takes_along_is_settled(
 
 
 async def test_nothing_is_written_where_nobody_receives() -> None:
-    gc.collect()  # receivers of tests before this one are held weakly
     async with Hosting("t_signals") as hosting:
         run = await hosting.submit()
         await hosting.prompts(run)
