@@ -9,9 +9,16 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from hashlib import sha256
 from http.client import HTTPException
-from typing import Any
 from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+)
 
 import structlog
 from django.utils import timezone
@@ -29,14 +36,13 @@ TIMEOUT = 10.0  # seconds
 TRIES = 30
 
 
-class _NoRedirects(HTTPRedirectHandler):
-    """Takes a redirect for a refusal: what is signed for one address is for no other."""
+# urllib's, but for the one that follows redirects, which are refusals here: what is signed for one
+# address is for no other.
+HANDLERS = (ProxyHandler, HTTPHandler, HTTPSHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor)
 
-    def redirect_request(self, *_: Any) -> None:
-        """Make no request of it."""
-
-
-_opener = build_opener(_NoRedirects)
+_opener = OpenerDirector()
+for _handler in HANDLERS:
+    _opener.add_handler(_handler())
 
 
 def post(interaction: Interaction, event: str, id_: str, attempts: int) -> None:

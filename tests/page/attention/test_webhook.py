@@ -143,12 +143,13 @@ async def test_one_that_refuses_keeps_no_connection_open(receiver: type[Receiver
     assert refused.value.fp.closed
 
 
+@pytest.mark.parametrize("leads_to", ["/latest/meta-data/", "http://["])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_a_refusal_and_is_not_followed(
-    receiver: type[Receiver], monkeypatch: pytest.MonkeyPatch, status: int
+    receiver: type[Receiver], monkeypatch: pytest.MonkeyPatch, status: int, leads_to: str
 ) -> None:
     receiver.statuses = [status]
-    monkeypatch.setattr(receiver, "leads_to", "/latest/meta-data/")
+    monkeypatch.setattr(receiver, "leads_to", leads_to)
     async with Hosting("t_webhook") as hosting:
         [prompt] = await hosting.prompts(await hosting.submit())
         with pytest.raises(HTTPError) as refused:
