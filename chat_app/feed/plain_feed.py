@@ -25,6 +25,13 @@ from sessions_app.storage.records import EventRecord
 
 log = structlog.get_logger(__name__)
 
+# Changes of an assignment after which a prompt may be the owner's, or no longer.
+HANDED_ON = (
+    AuditEntry.Action.DELEGATED,
+    AuditEntry.Action.ESCALATED,
+    AuditEntry.Action.REASSIGNED,
+)
+
 
 class PlainFeed(Feed):
     """Sends prompts one at a time, and nothing of a run once there is a newer message."""
@@ -151,9 +158,9 @@ class PlainFeed(Feed):
         return size
 
     async def _handed_on(self, event: EventRecord) -> int:
-        """A prompt that was reassigned may be the person's now, or no longer."""
+        """Offer the next prompt: one that was handed on may be the person's now, or no longer."""
         interaction = event.payload["interaction_id"]
-        if event.payload.get("change") != AuditEntry.Action.REASSIGNED:
+        if event.payload.get("change") not in HANDED_ON:
             if event.payload["status"] != Interaction.Status.PENDING:
                 self._pending.discard(interaction)
             return 0

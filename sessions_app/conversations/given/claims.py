@@ -116,7 +116,9 @@ def _delegate(tx: Transaction, it: InteractionRecord, to: str, by: Person, via: 
     elif votes.has_voted(other.id, it.id):
         raise Invalid(format_lazy(_("{name} has voted on this already."), name=other.username))
     votes.withdraw(by.id, it.id)
-    return _assign(tx, it, other, Action.DELEGATED, by=by, via=via, to=[other.username])
+    columns = _for_owner(it, it.for_owner or found.has_owner(it.owner, four_eyes=rules.four_eyes))
+    to_name = [other.username]
+    return _assign(tx, it, other, Action.DELEGATED, by=by, via=via, columns=columns, to=to_name)
 
 
 def reassign(
@@ -138,12 +140,17 @@ def reassign(
     _check_enough(Assignment.model_validate(rules), found, it.owner)
     candidates.replace(it.id, found)
     for_owner = found.has_owner(it.owner, four_eyes=bool(rules.get("four_eyes")))
-    if for_owner != it.for_owner:  # it counts among what waits for its owner, or no longer
-        step = 1 if for_owner else -1
-        Conversation.objects.filter(pk=it.conversation_id).update(waiting=F("waiting") + step)
-    columns = {"assignment": rules, "for_owner": for_owner}
+    columns = {"assignment": rules, **_for_owner(it, for_owner)}
     _assign(tx, it, None, Action.REASSIGNED, by=by, via=via, columns=columns, to=found.names)
     return True
+
+
+def _for_owner(it: InteractionRecord, for_owner: bool) -> dict[str, bool]:
+    """Return the column that says whether the owner may answer, and count what waits for them."""
+    if for_owner != it.for_owner:
+        step = 1 if for_owner else -1
+        Conversation.objects.filter(pk=it.conversation_id).update(waiting=F("waiting") + step)
+    return {"for_owner": for_owner}
 
 
 def _check_enough(rules: Assignment, found: candidates.Found, owner: UserId) -> None:
@@ -175,7 +182,12 @@ def escalate(tx: Transaction, it: InteractionRecord, *, by: Person | None, via: 
         "escalate": [one.model_dump(mode="json") for one in later],
         "names": [*(it.assignment or {})["names"], *found.names],
     }
-    columns = {"assignment": left, "escalates_at": tx.now + gap if gap else None}
+    for_owner = it.for_owner or found.has_owner(it.owner, four_eyes=rules.four_eyes)
+    columns = {
+        "assignment": left,
+        "escalates_at": tx.now + gap if gap else None,
+        **_for_owner(it, for_owner),
+    }
     _assign(tx, it, None, Action.ESCALATED, by=by, via=via, columns=columns, to=found.names)
     return True
 

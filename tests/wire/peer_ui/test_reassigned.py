@@ -7,8 +7,11 @@ from uuid import UUID
 import pytest
 
 from sessions_app import runs
+from sessions_app.conversations.given import claims
+from sessions_app.models.people import Person
+from sessions_app.operations import operators
 from sessions_app.storage import reads
-from sessions_app.workflows import Context, Message, TextPrompt, user, workflow
+from sessions_app.workflows import Context, Escalation, Message, TextPrompt, user, workflow
 from tests.support.hosting import make_user
 from tests.support.received_frames import Frame
 from tests.wire.live_hosting import live_hosting
@@ -30,6 +33,8 @@ async def reassigned(message: Message, context: Context) -> AsyncGenerator[str, 
             await context.ask(two)
         case "of boss":
             await context.ask(one, to=user("boss"))
+        case "of boss, then ann":
+            await context.ask(one, to=user("boss"), escalate=Escalation(3600, user("ann")))
     yield "done"
 
 
@@ -88,6 +93,28 @@ async def test_one_that_is_for_the_client_now_is_asked(people: dict[str, Any]) -
         await reassign({"interaction_id": step["id"]}, people, "ann", "cara")
         one = await socket.until(PROMPTS)
         assert (one["id"], one["content"]["text"]) == (step["id"], "one?")
+        await socket.answer("1")
+        await socket.until(lambda frame: frame["content"].get("text") == "done")
+
+
+async def test_one_that_is_delegated_to_the_client_is_asked(people: dict[str, Any]) -> None:
+    async with plain(people["ann"]) as socket:
+        await socket.say("of boss")
+        step = await until_step(socket, "Waiting for boss")
+        boss = Person.of(people["boss"])
+        await claims.change("delegate", step["id"], to="ann", by=boss, via="page")
+        assert (await socket.until(PROMPTS))["id"] == step["id"]
+        await socket.answer("1")
+        await socket.until(lambda frame: frame["content"].get("text") == "done")
+
+
+async def test_one_that_is_escalated_to_the_client_is_asked(people: dict[str, Any]) -> None:
+    async with plain(people["ann"]) as socket:
+        await socket.say("of boss, then ann")
+        step = await until_step(socket, "Waiting for boss")
+        boss = Person.of(people["boss"])
+        assert await reads.read(lambda: operators.escalate(UUID(step["id"]), by=boss))
+        assert (await socket.until(PROMPTS))["id"] == step["id"]
         await socket.answer("1")
         await socket.until(lambda frame: frame["content"].get("text") == "done")
 
