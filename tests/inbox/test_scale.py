@@ -55,30 +55,37 @@ def test_it_opens_as_with_ten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert many <= few * 2, (few, many)
     if connection.vendor == "sqlite":
         assert not whole_tables(partial(look, boss))
-    assert_counts_agree()
+    some = list(User.objects.filter(username__in=["boss", "u1", "u2", "u3"]))
+    claim_and_vote(*some)
+    assert_counts_agree(some)
     monkeypatch.setattr(waiting, "FIRST", 4)
     monkeypatch.setattr(waiting, "TOGETHER", 0)
-    assert_counts_agree()
+    assert_counts_agree(some)
     settle_all()
     done = work_done(partial(sidebar, boss.pk))
     assert done <= few, (few, done)
 
 
-def assert_counts_agree() -> None:
-    """What is counted for many at once is what each one's inbox has."""
-    claiming, *others = people = list(User.objects.filter(username__in=["boss", "u1", "u2", "u3"]))
+def claim_and_vote(*people: User) -> None:
+    """Claim one prompt of each for the first of them, have them vote on one, one for four eyes."""
     for one in people:
         free = inbox.first(inbox.assigned(one.pk), 20)
         first, second, third, *_ = (Interaction.objects.get(pk=each) for each in free)
-        Interaction.objects.filter(pk=first.pk).update(assignee=claiming)
+        Interaction.objects.filter(pk=first.pk).update(assignee=people[0])
         for prompt, rule in ((second, {"votes": 2}), (third, {"four_eyes": True})):
             prompt.assignment = {"votes": 1, "four_eyes": False, **rule}
             prompt.save()
         Vote.objects.get_or_create(interaction=second, by=one, defaults={"response": {}, "at": NOW})
+
+
+def assert_counts_agree(people: list[User]) -> None:
+    """What is counted for many at once is what each one's inbox has."""
     counted = waiting_for([one.pk for one in people])
     for one in people:
-        assert counted[one.pk].ids == set(inbox.first(inbox.waiting(one.pk), waiting.CAP))
-    assert waiting_for([others[0].pk])[others[0].pk] == counted[others[0].pk]
+        shown = set(inbox.first(inbox.waiting(one.pk), waiting.CAP))
+        assert counted[one.pk].prompts == len(shown)
+        assert counted[one.pk].ids == (shown if len(shown) < waiting.CAP else set())
+    assert waiting_for([people[1].pk])[people[1].pk] == counted[people[1].pk]
 
 
 def settle_all() -> None:

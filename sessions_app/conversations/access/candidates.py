@@ -198,13 +198,17 @@ def sources(people: Sequence[UserId]) -> dict[UserId, list[Source]]:
 
 
 def permissions() -> Iterator[str]:
-    """Those that prompts wait for: one look into the index for each of them, whatever waits."""
-    named = Candidate.objects.filter(pending=True, permission__gt="").order_by("permission")
-    names = named.values_list("permission", flat=True)
-    last = names.filter(permission__gt="").first()
-    while last is not None:
-        yield last
-        last = names.filter(permission__gt=last).first()
+    """Yield the permissions that prompts wait for: one look into the index for each of them."""
+    name = _next_permission("")
+    while name is not None:
+        yield name
+        name = _next_permission(name)
+
+
+def _next_permission(last: str) -> str | None:
+    # SQLite begins at the first of two bounds; the second is the index's condition.
+    named = Candidate.objects.filter(permission__gt=last).filter(pending=True, permission__gt="")
+    return named.order_by("permission").values_list("permission", flat=True).first()
 
 
 def any_pending() -> Q:
