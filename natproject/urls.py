@@ -11,7 +11,7 @@ from natproject.sign_in import PasswordView, SignInLinkView, SignInView, SignOut
 # Passwords are typed on one page, which says why one is not taken.
 admin.site.login = login_required(admin.site.login)  # type: ignore[method-assign] # Django's way
 
-handler500 = "natproject.error_pages.server_error"
+handler500 = "chat_app.page.error_pages.server_error"
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("sign-in/", SignInView.as_view(), name="sign-in"),

@@ -1,4 +1,4 @@
-"""The page for a request that failed here."""
+"""The page for a request that failed here: `handler500` of a project that serves the chat."""
 
 import sys
 
@@ -11,10 +11,11 @@ from sessions_app.storage.faults import is_fault
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """That the database is away or full, and it is worth to try again; else that it is our fault.
+    """Answer 503 where the database is away or full, with when to come again; else as Django does.
 
     Django calls it while it handles the error.
     """
     if is_fault(sys.exc_info()[1]):
-        return HttpResponse(render_to_string("503.html"), status=503, headers=TRY_AGAIN)
+        page = render_to_string("chat_app/unavailable.html")
+        return HttpResponse(page, status=503, headers=TRY_AGAIN)
     return defaults.server_error(request)
