@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import to_jsonable_python
@@ -47,6 +47,11 @@ class Response:
     at: datetime | None
     is_default: bool
     votes: tuple[Vote, ...] = field(default=(), kw_only=True)
+
+    @property
+    def content(self) -> Self:
+        """The response itself, for code that was written for the toolkit, which has one inside."""
+        return self
 
 
 R = TypeVar("R", bound=Response, covariant=True)

@@ -69,6 +69,11 @@ class ChoiceResponse(Response):
 
     option: Option
 
+    @property
+    def selected_option(self) -> Option:
+        """The chosen option, under the toolkit's name."""
+        return self.option
+
 
 @dataclass(frozen=True, slots=True)
 class CheckboxResponse(Response):

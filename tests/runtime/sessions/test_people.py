@@ -24,7 +24,7 @@ async def ask(message: Message, context: Context) -> str:
     if message.text == "echo":
         return "echo"
     manager = Context.get().user_interaction_manager
-    return (await manager.prompt_user_input(TextPrompt(text="Name?"))).text
+    return (await manager.prompt_user_input(TextPrompt(text="Name?"))).content.text
 
 
 class Person:
@@ -276,7 +276,9 @@ def test_a_plain_script_needs_no_server_and_no_database(tmp_path: Path) -> None:
 async def test_a_choice_is_answered_by_its_value() -> None:
     async def choose(message: Message, context: Context) -> str:
         prompt = BinaryPrompt(text="Go?", options=["yes", "no"])
-        return str((await context.user_interaction_manager.prompt_user_input(prompt)).value)
+        chosen = await context.user_interaction_manager.prompt_user_input(prompt)
+        assert chosen.content.selected_option is chosen.option
+        return str(chosen.value)
 
     async def answer(prompt: Any) -> str:
         return str(prompt.choices[1].value)
