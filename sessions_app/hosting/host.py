@@ -31,6 +31,7 @@ from sessions_app.storage.faults import is_fault
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, Work, writer
+from sessions_app.workflows.calls.transactional_steps import FaultInStep
 
 log = structlog.get_logger(__name__)
 
@@ -331,7 +332,7 @@ class Host:
             self.taken.blameless.add(task.id)
         if is_fault(task.failure):
             self._not_before = time.monotonic() + RETRY_AFTER
-        if isinstance(task.failure, StorageUnavailable):  # else its code may be what meets it
+        if isinstance(task.failure, StorageUnavailable) and not _is_of_its_code(task.failure):
             self.taken.blameless.add(task.id)
         if self.taken.left_some or not task.ended:
             # What waits behind it has its turn, and an answer that it did not get to see.
@@ -376,3 +377,8 @@ class Host:
     def _write(self, work: Work[T]) -> "asyncio.Future[T]":
         """Write in the order of what its runs write."""
         return writer.write(work, Lane(beside=self._lane))
+
+
+def _is_of_its_code(failure: StorageUnavailable) -> bool:
+    """Return whether the run's own code asked for what failed: it may do so for ever."""
+    return isinstance(failure.__cause__, FaultInStep)

@@ -29,8 +29,8 @@ SQLITE = {
 def is_fault(error: BaseException | None) -> bool:
     """Return whether the database was away or could not do its work.
 
-    What was asked of it is not to blame then, and may be asked again. An error without a code comes
-    from the driver: it has lost the connection, or got none.
+    What was asked of it is not to blame then, and may be asked again. An error of the driver
+    without a code says that it has lost the connection, or got none.
     """
     if isinstance(error, StorageUnavailable):
         return True
@@ -44,7 +44,9 @@ def is_fault(error: BaseException | None) -> bool:
     number = getattr(error.__cause__, "sqlite_errorcode", None)
     if number is not None:
         return number & 0xFF in SQLITE  # the rest of it says more
-    return type(error) is DatabaseError or isinstance(error, (OperationalError, InterfaceError))
+    if type(error) is DatabaseError:  # Django raises it too, of a row that is gone
+        return hasattr(error.__cause__, "sqlstate")
+    return isinstance(error, (OperationalError, InterfaceError))
 
 
 def sqlstate(error: BaseException) -> str | None:

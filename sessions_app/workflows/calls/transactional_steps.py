@@ -7,13 +7,17 @@ from typing import Any
 
 from django.db import transaction
 
-from sessions_app.errors import Unrecorded
+from sessions_app.errors import SessionsError, Unrecorded
 from sessions_app.storage.faults import is_fault
 from sessions_app.workflows.calls.journal import CallResult
 from sessions_app.workflows.calls.steps import ResultType, RunningStep, shown
 
 # What came of an attempt; with `Unrecorded` nothing is recorded, and the run is suspended.
 Attempted = CallResult | Unrecorded
+
+
+class FaultInStep(SessionsError):
+    """The database failed what a transactional step asked of it."""
 
 
 def check_plain(function: Callable[..., Any]) -> None:
@@ -37,7 +41,7 @@ def attempt(
         return error
     except BaseException as error:  # the thread that writes has to go on
         if is_fault(error):  # a deadlock, a lost connection: the whole transaction is tried again
-            raise
+            raise FaultInStep from error
         return _failed(error, title)
     return CallResult(stored, title=title, payload=shown(stored) if isinstance(stored, str) else "")
 

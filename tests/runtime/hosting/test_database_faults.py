@@ -5,14 +5,16 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
-from django.db import OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection
 from pydantic import BaseModel
 
 from sessions_app.errors import StorageUnavailable
 from sessions_app.operations import reports
+from sessions_app.storage.faults import is_fault
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, StepFailed, workflow
 from tests.support.database.outage import database_away
@@ -45,6 +47,14 @@ def look(place: str) -> str:
     return f"{get_user_model().objects.count()} of {place}"
 
 
+def rename_nobody() -> str:
+    """Save a row that is gone."""
+    calls["gone"] += 1
+    gone = get_user_model()(pk=987654, username="nobody")
+    gone.save(force_update=True, update_fields=["username"])
+    return "renamed"
+
+
 def stream() -> Iterator[str]:
     yield "some "
     yield look("stream")
@@ -60,6 +70,10 @@ async def faulty(message: Message, context: Context) -> AsyncGenerator[str, None
             yield await context.step(look, place)
         elif place == "transactional":
             yield await context.transactional_step(look, place)
+        elif place == "gone":
+            yield await context.step(rename_nobody)
+        elif place == "gone, transactional":
+            yield await context.transactional_step(rename_nobody)
         else:
             async for piece in context.stream(stream):
                 yield piece
@@ -79,12 +93,35 @@ async def test_code_that_meets_a_fault_is_done_again(place: str) -> None:
     assert calls[place] == 2
 
 
-async def test_what_meets_a_fault_time_after_time_is_set_aside_and_can_be_resumed() -> None:
-    faults["step"] = 1000  # it may be another database
+@pytest.mark.parametrize("place", ["step", "transactional"])
+async def test_what_meets_a_fault_time_after_time_is_set_aside_and_can_be_resumed(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sessions_app.storage.writer.WRITE_PATIENCE", 0.2)
+    faults[place] = 1000  # it may be another database
     async with Hosting("t_faulty") as hosting:
-        row = await hosting.ended(await hosting.submit("step"))
+        row = await hosting.ended(await hosting.submit(place))
         assert row.status == "suspended"
         assert "the database failed its code" in problem(row)["detail"]
+
+
+@pytest.mark.parametrize("place", ["gone", "gone, transactional"])
+async def test_a_row_that_is_gone_is_a_failure_of_the_step(place: str) -> None:
+    """Django raises a DatabaseError of its own, and before 6.0 of no class of its own."""
+    async with Hosting("t_faulty") as hosting:
+        run = await hosting.submit(place)
+        row = await hosting.ended(run)
+        assert row.status == "completed", row.error
+        assert await hosting.output(run) == "it was blamed on the step"
+    assert calls["gone"] == 1
+
+
+def test_an_error_of_the_driver_without_a_code_is_a_fault() -> None:
+    """As psycopg has it of a backend that dies while it sends."""
+    error = DatabaseError("the server closed the connection")
+    assert not is_fault(error)
+    error.__cause__ = psycopg.DatabaseError("the server closed the connection")
+    assert is_fault(error)
 
 
 async def make_builder(user: Any, options: BaseModel) -> str:
