@@ -722,6 +722,7 @@ class Context:
         title: str,
         run: Callable[[], Awaitable[Any]],
     ) -> Any:
+        self._check_runs()  # it may be awaited in a step, though it was called outside
         returns = result_type(plain(function.func), call.name)
         recorded = self._backend.recall(call)
         if recorded is not None and recorded.finished:
@@ -748,6 +749,7 @@ class Context:
         return returns.load(stored)
 
     async def _transactional_step(self, call: Call, function: "partial[Any]", title: str) -> Any:
+        self._check_runs()  # it may be awaited in a step, though it was called outside
         returns = result_type(plain(function.func), call.name)
         recorded = self._backend.recall(call)
         done: Entry | Attempted

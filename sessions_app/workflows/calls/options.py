@@ -34,7 +34,12 @@ def given_options(
 
 
 def plain(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function of a method: a cache of methods would keep a builder alive."""
+    """Return the function of a method, or of an object that is called as one.
+
+    A cache of methods would keep a builder alive, and not all objects can be in one.
+    """
+    if not inspect.isroutine(function) and not inspect.isclass(function):
+        function = getattr(type(function), "__call__", function)  # noqa: B004 - it is called
     found: Callable[..., Any] = getattr(function, "__func__", function)
     return found
 
@@ -54,5 +59,5 @@ def _takes(function: Callable[..., Any], args: int, name: str) -> bool:
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     try:
         return inspect.signature(function).parameters
-    except (TypeError, ValueError):  # some that are built in
-        return {}
+    except (TypeError, ValueError):  # some that are built in: they may take whatever is given
+        return inspect.signature(lambda **_: None).parameters

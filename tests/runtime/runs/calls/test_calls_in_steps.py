@@ -171,6 +171,23 @@ async def test_it_is_refused_however_the_step_hides_it(make: Callable[..., Any])
         await refused(hosting)
 
 
+@pytest.mark.parametrize("transactional", [False, True])
+async def test_what_was_called_outside_is_not_awaited_in_a_step(*, transactional: bool) -> None:
+    async def agent(context: Context) -> str:
+        inner = (context.transactional_step if transactional else context.step)(work, "inner")
+
+        async def tool() -> str:
+            return await inner
+
+        return await context.step(tool)
+
+    body[:] = [agent]
+    async with Hosting("t_calls_in_steps") as hosting:
+        row = await hosting.ended(await hosting.submit())
+        assert row.status == Run.Status.SUSPENDED
+        assert "The context was called in the step" in problem(row)["detail"]
+
+
 async def test_a_tool_that_calls_is_not_tried_again() -> None:
     async def tool() -> str:
         tries.append("tool")

@@ -1,6 +1,7 @@
 """Options of a step, and arguments of its function that have the names of options."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -46,13 +47,23 @@ class Desk:
         return f"{title} {name}"
 
 
+@dataclass
+class Stamp:
+    """A tool that is an object, and not hashable."""
+
+    ink: str
+
+    def __call__(self, title: str, name: str = "") -> str:
+        return f"{title} in {self.ink} {name}"
+
+
 async def ended(agent: Body) -> Run:
     body[:] = [agent]
     async with Hosting("t_options") as hosting:
         return await hosting.ended(await hosting.submit())
 
 
-@pytest.mark.parametrize("tool", [make_ticket, take_any])
+@pytest.mark.parametrize("tool", [make_ticket, take_any, dict])
 @pytest.mark.parametrize("option", CHOSEN)
 async def test_an_argument_with_the_name_of_an_option_is_not_eaten(
     tool: Callable[..., str], option: str
@@ -134,6 +145,23 @@ async def test_an_option_that_cannot_be_an_argument_is_one() -> None:
         run = await hosting.submit()
         assert (await hosting.ended(run)).status == Run.Status.COMPLETED
         assert await hosting.output(run) == "a b c 3, d , e , F"
+
+
+async def test_a_tool_may_be_an_object() -> None:
+    async def agent(context: Context) -> str:
+        red = await context.step(Stamp("red"), "Lamp", "1", name="stamp")
+        return red + await context.step(partial(Stamp("blue"), title="Desk"), title="Stamped")
+
+    body[:] = [agent]
+    async with Hosting("t_options") as hosting:
+        run = await hosting.submit()
+        await hosting.ended(run)
+        assert await hosting.output(run) == "Lamp in red 1Desk in blue "
+
+    async def eaten(context: Context) -> str:
+        return await context.step(Stamp("red"), title="Lamp")
+
+    assert "title=…" in problem(await ended(eaten))["message"]
 
 
 async def test_self_and_function_are_the_functions() -> None:
