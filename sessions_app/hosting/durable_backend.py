@@ -388,6 +388,10 @@ class DurableBackend:
             await self._rest_for(asyncio.sleep(max(left, 0)), alone=alone)
         await self._write(lambda tx: run_writes.awake(tx, self._leased))
 
+    def rests_since(self) -> float | None:
+        """Return since when (monotonic) all of the run waits; None while any of it goes on."""
+        return None if self._slot.busy > 0 else self.waiting.since()
+
     def rest(self) -> None:
         """Have the row say that the run only waits."""
         self._write(

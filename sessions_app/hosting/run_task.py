@@ -242,7 +242,7 @@ class RunTask:
 
     def rests_since(self) -> float | None:
         """Since when (monotonic) it does nothing but wait; None while it works."""
-        return None if self._leaving is Leaving.STOP else self._backend.waiting.since()
+        return None if self._leaving is Leaving.STOP else self._backend.rests_since()
 
     async def _drive(self) -> None:
         try:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sessions_app import runs
 from sessions_app.conversations import messages
-from sessions_app.models import JournalEntry, Run
+from sessions_app.models import Interaction, JournalEntry, Run
 from sessions_app.operations import operators
 from sessions_app.sessions.replays import replay_history
 from sessions_app.storage import reads
@@ -82,6 +82,26 @@ async def test_who_is_answered_goes_on_while_the_other_waits() -> None:
         assert await run.status() == Run.Status.WAITING
         assert "b done" in executed
         assert "after" not in executed
+
+
+async def test_one_that_works_keeps_the_run_in_memory_while_another_waits() -> None:
+    gates[:] = [asyncio.Event()]
+
+    async def works(context: Context) -> str:
+        await gates[0].wait()  # such as a model's answer
+        return (await context.ask(TextPrompt(text="b?"))).text
+
+    async def code(context: Context) -> str:
+        return "; ".join(await context.gather(tool(context, "a"), works(context)))
+
+    deploy(code)
+    async with hosting() as hosted:
+        run = await hosted.send("go")
+        asked = Interaction.objects.filter(run_id=run.id, status="pending")
+        await until(asked.exists)
+        await asyncio.sleep(0.2)  # in which it would be parked
+        gates[0].set()
+        assert sorted(one.text for one in await run.prompts()) == ["a?", "b?"]
 
 
 @pytest.mark.parametrize("name", ["a", "b"])
@@ -326,6 +346,7 @@ async def test_changed_code_is_found_out_and_goes_on_once_it_is_mended(changed: 
         run = await hosted.send("go")
         await run.prompts()
         deploy(changed)
+        await hosted.crash()  # or the run may still be in memory, and go on with its code
         await run.answer("yes", to="a?")
         assert await run.status() == Run.Status.SUSPENDED
         assert problem(await reads.read(Run.objects.get, pk=run.id))["code"] == "NonDeterminism"
