@@ -11,13 +11,13 @@ from django.conf import settings
 PIECE = 256 * 1024
 
 
-def spool(texts: Iterator[str], enough: float = math.inf) -> IO[bytes]:
+def spool(texts: Iterator[str | bytes], enough: float = math.inf) -> IO[bytes]:
     """Write texts into a file until it has enough bytes, and return it, to be read from its
     beginning. Blocks: call it in a thread.
     """
     file: Any = SpooledTemporaryFile(PIECE, dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115 - its reader closes it
     for text in texts:
-        file.write(text.encode())
+        file.write(text.encode() if isinstance(text, str) else text)
         if file.tell() >= enough:
             break
     file.seek(0)

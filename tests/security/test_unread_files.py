@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import ExitStack
+from uuid import UUID
 
 import pytest
 
@@ -15,22 +16,26 @@ pytestmark = pytest.mark.every_form(reason="the other database is read in anothe
 READERS = 60
 
 
-def ask_for_export(server: Server) -> socket.socket:
-    """A connection that has asked for an export, and takes nothing of it."""
+def ask_for(server: Server, path: str) -> socket.socket:
+    """A connection that has asked for something large, and takes nothing of it."""
     reader = socket.socket()
     reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
     reader.connect((HOST, server.port))
-    reader.sendall(Request("", "/c/big/export.json").to_bytes(server))
+    reader.sendall(Request("", path).to_bytes(server))
     return reader
 
 
 @pytest.mark.long
-def test_exports_that_nobody_reads_cost_little_and_are_whole(new_server: NewServer) -> None:
+@pytest.mark.parametrize("door", ["/c/big/export.json", "/executions/{run}"])
+def test_what_nobody_reads_costs_little_and_is_whole(new_server: NewServer, door: str) -> None:
     server = new_server(STREAMS_PER_USER="100")
     fill_log(server, events=60, size=64 * 1024)
+    [run] = server.rows("SELECT id FROM sessions_app_run")
+    server.execute("UPDATE sessions_app_run SET status = 'completed'")
+    path = door.format(run=UUID(str(run["id"])))
     before = memory(server)
     with ExitStack() as stack:
-        readers = [stack.enter_context(ask_for_export(server)) for _ in range(READERS)]
+        readers = [stack.enter_context(ask_for(server, path)) for _ in range(READERS)]
         until_full(readers, timeout=90)
         assert (
             memory(server) - before < 128 * 1024
@@ -44,7 +49,7 @@ def test_a_user_has_so_many_exports_at_once(new_server: NewServer) -> None:
     server = new_server(STREAMS_PER_USER="2")
     fill_log(server, events=160, size=64 * 1024)  # the kernel may take 4 MiB of an export
     with ExitStack() as stack:
-        readers = [stack.enter_context(ask_for_export(server)) for _ in range(2)]
+        readers = [stack.enter_context(ask_for(server, "/c/big/export.json")) for _ in range(2)]
         until_full(readers)
         refused = server.get("/c/big/export.md", "ann")
         assert (refused.status, refused.headers["Retry-After"]) == (429, "5")

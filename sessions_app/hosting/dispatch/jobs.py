@@ -20,8 +20,8 @@ MAINTENANCE_QUEUE = "maintenance"
 
 HOLDER = "SELECT worker, released_at FROM sessions_app_hostlease WHERE key = %s FOR SHARE"
 # Where one is queued already, its row is locked: nobody takes it before this transaction commits.
-# A place that becomes free goes to who has fewest of the newest runs that wait for one: so one user
-# may have all places, and a second one still gets the next. (So many are read, whatever waits.)
+# A place that becomes free goes to who has fewest of the newest runs that wait for one. (No more
+# are read, whatever waits.)
 # `places` are those that its runs need: of their workflow, and of their user under it.
 PUT = """
     WITH owner AS (

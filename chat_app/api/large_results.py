@@ -1,0 +1,38 @@
+"""Results that wait on the disk, not in memory, for clients that read slowly."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial, wraps
+from typing import Any
+
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+
+from sessions_app.storage.connections import give_back_thread
+from sessions_app.storage.spool import PIECE, pieces, spool
+
+View = Callable[..., Awaitable[HttpResponseBase]]
+
+
+def spooled(view: View) -> View:
+    """Decorate a view: what is large of its responses is sent from a file, piece by piece."""
+
+    @wraps(view)
+    async def decorated(*args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = await view(*args, **kwargs)
+        if not isinstance(response, HttpResponse) or len(response.content) <= PIECE:
+            return response
+        file = await asyncio.to_thread(partial(spool, iter([response.content])))
+        return StreamingHttpResponse(
+            _sent(pieces(file)),
+            status=response.status_code,
+            headers={**response.headers, "Content-Length": str(len(response.content))},
+        )
+
+    return decorated
+
+
+async def _sent(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    await give_back_thread()
+    async for piece in content:
+        yield piece
