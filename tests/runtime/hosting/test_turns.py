@@ -52,6 +52,22 @@ async def test_a_message_waits_behind_an_earlier_one_though_the_clock_was_set_ba
             await hosting.ended(third)
 
 
+@pytest.mark.parametrize("at_once", [1, 16])
+async def test_queued_messages_have_their_turns_as_sent_though_the_clock_was_set_back(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_selection, "QUEUED_AT_ONCE", at_once)
+    async with Hosting("t_turn") as hosting:
+        first = await hosting.submit("one")
+        await hosting.prompts(first)
+        second = await hosting.submit("two")
+        with an_hour_back():
+            third = await hosting.submit("echo")
+        await hosting.answer("1")
+        await hosting.prompts(second)
+        assert await statuses(third) == ["queued"]
+
+
 async def test_the_past_of_a_conversation_is_in_the_order_of_its_log() -> None:
     async with Hosting("t_turn") as hosting:
         first = await hosting.submit("echo")
