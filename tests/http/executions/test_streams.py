@@ -113,6 +113,20 @@ def test_a_stream_goes_on_after_the_last_event_id(
     assert len(server.rows("SELECT 1 FROM sessions_app_run")) == 1
 
 
+def test_each_person_goes_on_in_their_own_conversation_of_a_name_that_two_have(
+    shared: Server,
+) -> None:
+    path, body, name = "/generate/stream", {"input_message": "stream 3"}, "of both"
+    had = {}
+    for user in ("ann", "ben"):
+        with Http(shared, user).stream(path, body, conversation_id=name) as stream:
+            had[user] = stream.headers["execution-id"], str(_next(stream).id)
+    for user, (execution, last) in had.items():
+        ids = {"conversation_id": name, "last_event_id": last}
+        with Http(shared, user).stream(path, body, **ids) as stream:
+            assert (stream.status, stream.headers["execution-id"]) == (200, execution)
+
+
 def test_a_finished_stream_can_be_heard_again(shared: Server) -> None:
     http = Http(shared)
     for _ in range(2):
