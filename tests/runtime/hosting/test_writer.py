@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 from django.db import DataError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from sessions_app.errors import StorageUnavailable
+from sessions_app.errors import Refused, StorageUnavailable
 from sessions_app.storage import reads, sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, Work, writer
@@ -120,6 +120,29 @@ async def test_after_a_write_that_failed_none_of_its_lane_is_made(*, together: b
     assert kinds == [type(None), ValueError, StorageUnavailable, type(None)]
     names = get_user_model().objects.values_list("username", flat=True)
     assert set(await reads.read(lambda: list(names))) == set(made) == {"a", "c"}
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one after another"])
+async def test_after_a_write_that_was_refused_the_next_of_its_lane_is_made(
+    *, together: bool
+) -> None:
+    lane, gate = Lane(), threading.Event()
+
+    def refuse(tx: Transaction) -> None:
+        raise Refused
+
+    before = writer.write(lambda tx: gate.wait(10), Lane(beside=lane))
+    if not together:
+        gate.set()
+    refused = writer.write(refuse, lane)
+    if not together:
+        await asyncio.wait([refused])
+    after = writer.write(lambda tx: "made", lane)
+    gate.set()
+    with pytest.raises(Refused):
+        await refused
+    assert await after == "made"
+    assert await before
 
 
 ON_POSTGRESQL = pytest.mark.cluster_only("it is about psycopg")
