@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -38,6 +39,7 @@ from sessions_app.workflows import (
 from sessions_app.workflows.calls.journal import Call, CallResult
 from sessions_app.workflows.config import RuntimeConfig
 from sessions_app.workflows.registry import NoOptions, declared
+from tests.support.database.stored_log import log_record
 from tests.support.hosting import Hosting, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -146,6 +148,16 @@ async def tidy_parent(message: Message, context: Context) -> AsyncGenerator[str,
         await context.run("t_child", message.text)
     finally:
         yield str(await context.run("t_child", "tidied"))
+
+
+@workflow(name="t_hurried_parent", title="Hurried parent")
+async def hurried_parent(message: Message, context: Context) -> str:
+    try:
+        said = await context.run("t_child", "ask me", timeout=60)
+    except ChildFailed as error:
+        said = error.status
+    await context.ask(TextPrompt(text="Sure?"))
+    return str(said)
 
 
 def hosting(workflow: str = "t_parent", **config: Any) -> Hosting:
@@ -311,6 +323,16 @@ async def test_a_child_that_takes_too_long_is_stopped(park_after: float) -> None
         assert await one.status() == Run.Status.CANCELLED
 
 
+async def test_a_child_that_ends_once_its_time_is_over_changes_nothing_of_the_timeout() -> None:
+    async with hosting("t_hurried_parent") as hosted:
+        run = await hosted.send("go")
+        await hosted.advance(seconds=61)
+        [one] = await run.children()
+        assert await one.status() == Run.Status.CANCELLED
+        await run.answer("yes", to="Sure?")  # it is replayed, by what its journal says
+        assert await run.result() == "timeout"
+
+
 async def resume_and_answer(run: HostedRun) -> None:
     """What was broken is mended."""
     broken.clear()
@@ -329,6 +351,23 @@ async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_re
         await hosted.status(first.id, Run.Status.CANCELLED)
         await resume_and_answer(run)
         assert len(await run.children()) == 2
+
+
+async def test_a_child_that_ends_late_does_not_end_the_wait_for_the_one_in_its_place() -> None:
+    async with hosting(park_after=0.5) as hosted:
+        broken.append(WITH_CHILD)
+        run = await hosted.send("race")
+        await hosted.status(run.id, Run.Status.FAILED)
+        [first] = await run.children()
+        broken.clear()
+        assert await runs.aresume(run.id, by=await reads.read(make_user, "ann"))
+        assert len(await run.children()) == 2
+        late = await reads.read(lambda: Run.objects.get(pk=first.id))
+        called = ParentCall(run.id, late.parent_position or 0)
+        end = partial(child_runs.end, returned=None, reason="")
+        await writer.write(lambda tx: end(tx, log_record(late), called, Run.Status.CANCELLED))
+        await run.answer("Eve")
+        assert await run.result() == "Well. Tell me. EVE"
 
 
 async def test_a_parent_that_failed_while_a_child_was_about_to_begin_stays_failed(
