@@ -5,7 +5,7 @@ import json
 import re
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, aclosing, suppress
 from typing import Any
 
 import pytest
@@ -15,8 +15,11 @@ from pytest_django import Settings
 
 from chat_app.api.streams import run_feed
 from chat_app.feed import sweeper
+from chat_app.identity import Identity
+from chat_app.identity.rates import take_stream
 from sessions_app.models import Conversation
 from sessions_app.notify import layer as layers
+from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, workflow
@@ -24,6 +27,7 @@ from tests.http.client import Http
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, until_true
 from tests.support.server import HOST, Server
+from tests.wire.live_log import LiveLog
 from tests.wire.slow_readers import fill_log, memory, until_full
 
 
@@ -119,6 +123,34 @@ async def test_news_that_is_lost_costs_a_look_at_the_log(
     assert "".join(values) == "0 1 2 3 4 "
     # The first is before it listens; the others made up for the news.
     assert len(looks) > 1
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_what_is_written_while_a_stream_begins_arrives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweeper, "INTERVAL", 3600)
+    read = reads.read
+
+    async def read_before_a_write(function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        found = await read(function, *given, **named)
+        if function is sweeper._heads:
+            monkeypatch.setattr(reads, "read", read)
+            await log.write("between")
+            await witness.until_sequence(2)  # who listens has heard of it
+        return found
+
+    async with LiveLog() as log, log.socket() as witness:
+        await log.write("before")
+        await witness.until_sequence(1)
+        monkeypatch.setattr(reads, "read", read_before_a_write)
+        place = take_stream(user=log.user.pk, address="")
+        stream = run_feed.follow(Identity.of(log.user), log.run, after=1, place=place)
+        async with asyncio.timeout(10), aclosing(stream):
+            followed = await anext(stream)
+            while followed is None:  # nothing has come for some seconds
+                followed = await anext(stream)
+        assert followed.event.payload == {"text": "between"}
 
 
 async def deactivate() -> None:
