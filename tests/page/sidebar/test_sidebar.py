@@ -17,6 +17,7 @@ from django.utils import timezone
 from chat_app.page.sidebar.entries import sidebar
 from sessions_app.models import Conversation
 from sessions_app.workflows.prompts import OAuthPrompt, TextPrompt
+from tests.support.clock import an_hour_back
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -86,6 +87,23 @@ async def test_a_settled_question_needs_nobody(client: AsyncClient, ann: User) -
     assert "Name?" not in html
     assert "working" in html
     assert 'data-waiting="0"' in html
+
+
+def test_the_last_run_of_the_log_says_what_became_of_a_conversation(ann: User) -> None:
+    log = StoredLog(ann)
+    log.end(log.message())
+    with an_hour_back():
+        log.end(log.message(), "failed")
+    [entry] = sidebar(ann.pk).entries
+    assert entry.state == "failed"
+
+
+def test_of_questions_without_a_deadline_the_first_of_the_log_is_shown(ann: User) -> None:
+    log = ask(ann, "c", "First?")
+    with an_hour_back():
+        log.ask(log.message(), TextPrompt(text="Second?"))
+    [entry] = sidebar(ann.pk).entries
+    assert (entry.question, entry.others) == ("First?", 1)
 
 
 async def test_a_request_for_consent_names_the_host(client: AsyncClient, ann: User) -> None:

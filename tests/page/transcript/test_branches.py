@@ -17,6 +17,7 @@ from chat_app.page.transcript import UserMessage
 from sessions_app.models import Conversation, Run
 from sessions_app.workflows.prompts import TextPrompt
 from tests.page.test_views import page
+from tests.support.clock import an_hour_back
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,6 +63,15 @@ def test_the_newest_branch_is_shown_unless_another_is_asked_for(log: StoredLog) 
     assert shown(log, second) == ["a", "b2 2/3"]
     said(log, "e", follows=second)
     assert shown(log) == ["a", "b2 2/3", "e"]
+
+
+def test_a_branch_that_begins_after_the_clock_was_set_back_is_the_newest(log: StoredLog) -> None:
+    said(log, "a")
+    first = said(log, "b")
+    with an_hour_back():
+        said(log, "b2", replaces=first)
+        said(log, "c")
+    assert shown(log) == ["a", "b2 2/2", "c"]
 
 
 def test_versions_within_versions(log: StoredLog) -> None:

@@ -1,11 +1,8 @@
 """Runs of a conversation have their turns in the order of its log, whatever the clock says."""
 
 from collections.abc import AsyncGenerator
-from datetime import timedelta
 
 import pytest
-import time_machine
-from django.utils import timezone
 
 from sessions_app.conversations import messages
 from sessions_app.hosting import run_selection
@@ -14,6 +11,7 @@ from sessions_app.operations import operators
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from sessions_app.workflows.calls.history import ended_runs
+from tests.support.clock import an_hour_back
 from tests.support.hosting import Hosting
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,10 +27,6 @@ async def turn(message: Message, context: Context) -> AsyncGenerator[str, None]:
         yield await context.run("t_turn", "echo")
     if message.text != "echo":
         yield (await context.ask(TextPrompt(text=message.text))).text
-
-
-def an_hour_back() -> time_machine.travel:
-    return time_machine.travel(timezone.now() - timedelta(hours=1), tick=True)
 
 
 async def test_a_message_waits_behind_an_earlier_one_though_the_clock_was_set_back() -> None:
@@ -80,6 +74,14 @@ async def test_the_past_of_a_conversation_is_in_the_order_of_its_log() -> None:
         past = await reads.read(ended_runs, asks, prompt.conversation_id, 10)
         assert past == [str(second), str(first)]
         assert await messages.stop(owner=hosting.user, conversation_id="c") == [asks]
+
+
+async def test_a_stop_takes_the_runs_in_the_order_of_the_log() -> None:
+    async with Hosting("t_turn") as hosting:
+        first = await hosting.submit("one")
+        with an_hour_back():
+            second = await hosting.submit("two")
+        assert await messages.stop(owner=hosting.user, conversation_id="c") == [first, second]
 
 
 async def test_a_resumed_run_waits_for_the_active_one_and_comes_before_those_behind_it() -> None:
