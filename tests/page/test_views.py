@@ -1,6 +1,7 @@
 """The page and its forms, as they work without the script. No runtime: messages are only stored."""
 
 import asyncio
+import json
 import re
 from typing import Any
 from uuid import uuid4
@@ -300,7 +301,8 @@ async def test_of_a_huge_text_a_page_shows_the_beginning_and_where_the_rest_is(
     assert len(shown) < 500_000
     assert "… and 4737856 characters more." in shown
     rest = await client.get(reverse("chat:chat_api:execution", args=[run.pk]))
-    assert len(rest.json()["result"]["choices"][0]["message"]["content"]) == size
+    whole = json.loads(await content_of(rest))
+    assert len(whole["result"]["choices"][0]["message"]["content"]) == size
 
 
 async def test_an_answer_is_to_be_had_as_its_markdown(client: AsyncClient, log: StoredLog) -> None:
