@@ -8,7 +8,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-import sessions_app.models.given.ordered_json
+import sessions_app.models.ordered_json
 
 
 class Migration(migrations.Migration):
@@ -299,7 +299,7 @@ class Migration(migrations.Migration):
                         max_length=20,
                     ),
                 ),
-                ("payload", sessions_app.models.given.ordered_json.OrderedJSONField()),
+                ("payload", sessions_app.models.ordered_json.OrderedJSONField()),
                 ("created_at", models.DateTimeField()),
                 (
                     "conversation",
@@ -369,7 +369,7 @@ class Migration(migrations.Migration):
                 ),
                 ("sent_id", models.CharField(max_length=200)),
                 ("name", models.CharField(max_length=200)),
-                ("payload", sessions_app.models.given.ordered_json.OrderedJSONField(null=True)),
+                ("payload", sessions_app.models.ordered_json.OrderedJSONField(null=True)),
                 ("position", models.PositiveIntegerField(blank=True, null=True)),
                 ("created_at", models.DateTimeField()),
                 (
@@ -395,7 +395,7 @@ class Migration(migrations.Migration):
                 ("position", models.PositiveIntegerField(blank=True, null=True)),
                 ("place", models.CharField(blank=True, db_default="", max_length=40)),
                 ("sequence", models.BigIntegerField()),
-                ("prompt", sessions_app.models.given.ordered_json.OrderedJSONField()),
+                ("prompt", sessions_app.models.ordered_json.OrderedJSONField()),
                 ("name", models.CharField(max_length=200)),
                 ("difference", models.TextField(blank=True, db_default="")),
                 (
@@ -420,7 +420,7 @@ class Migration(migrations.Migration):
                 ("escalates_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "response",
-                    sessions_app.models.given.ordered_json.OrderedJSONField(blank=True, null=True),
+                    sessions_app.models.ordered_json.OrderedJSONField(blank=True, null=True),
                 ),
                 ("answered_at", models.DateTimeField(blank=True, null=True)),
                 ("answered_via", models.CharField(blank=True, max_length=20)),
@@ -557,7 +557,7 @@ class Migration(migrations.Migration):
                 ("difference", models.TextField(blank=True, db_default="")),
                 (
                     "result",
-                    sessions_app.models.given.ordered_json.OrderedJSONField(blank=True, null=True),
+                    sessions_app.models.ordered_json.OrderedJSONField(blank=True, null=True),
                 ),
                 ("error", models.JSONField(blank=True, null=True)),
                 ("last_position", models.PositiveIntegerField(blank=True, null=True)),

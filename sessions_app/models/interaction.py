@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from sessions_app.models.conversation import Conversation
-from sessions_app.models.given.ordered_json import OrderedJSONField
+from sessions_app.models.ordered_json import OrderedJSONField
 from sessions_app.models.run import Run
 
 

@@ -9,7 +9,7 @@ from sessions_app.conversations.access import audit, candidates
 from sessions_app.conversations.access.audit import Audited
 from sessions_app.conversations.access.candidates import Place
 from sessions_app.models import AuditEntry
-from sessions_app.models.assigned.candidate import NEVER
+from sessions_app.models.candidate import NEVER
 from sessions_app.models.people import UserId
 from sessions_app.signals import pending_signals
 from sessions_app.signals.pending_signals import Notice

@@ -16,7 +16,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from sessions_app.errors import UnknownAssignee
 from sessions_app.models import Candidate, Interaction
-from sessions_app.models.assigned.candidate import NEVER
+from sessions_app.models.candidate import NEVER
 from sessions_app.models.people import UserId, users
 from sessions_app.storage import sql
 from sessions_app.workflows.assignment import Assignee

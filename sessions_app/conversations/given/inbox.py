@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce
 
 from sessions_app.conversations.access import candidates
 from sessions_app.models import Candidate, Interaction, Vote
-from sessions_app.models.assigned.candidate import NEVER, PLACE
+from sessions_app.models.candidate import NEVER, PLACE
 from sessions_app.models.people import UserId
 
 # When a prompt is due, when it was asked, and which it is: the first to be due comes first; what is

@@ -15,7 +15,7 @@ from sessions_app.conversations.access import candidates
 from sessions_app.conversations.access.candidates import Source
 from sessions_app.conversations.given import inbox
 from sessions_app.models import Candidate, Conversation, Interaction, Vote
-from sessions_app.models.assigned.candidate import PLACE
+from sessions_app.models.candidate import PLACE
 from sessions_app.models.people import UserId
 
 CAP = 100

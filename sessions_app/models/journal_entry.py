@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from sessions_app.models.given.ordered_json import OrderedJSONField
+from sessions_app.models.ordered_json import OrderedJSONField
 from sessions_app.models.run import Run
 
 
