@@ -31,9 +31,9 @@ from sessions_app.errors import UnknownWorkflow
 from sessions_app.models import Conversation, Event, Interaction, Run, attached
 from sessions_app.models.people import UserId
 from sessions_app.settings import RuntimeSettings
+from sessions_app.storage.branches import Branches, read_all
 from sessions_app.storage.records import EventRecord
 from sessions_app.workflows import registry
-from sessions_app.workflows.calls.branches import Branches, read_all
 
 CARDS = 20  # of questions that wait, the oldest
 

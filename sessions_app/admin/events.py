@@ -8,8 +8,8 @@ from django.utils.text import Truncator
 
 from sessions_app.admin.read_only import LastRows, ReadOnlyAdmin
 from sessions_app.admin.texts.cells import short, took
+from sessions_app.journal.journal import MAX_ARGUMENTS
 from sessions_app.models import Event, JournalEntry
-from sessions_app.workflows.calls.journal import MAX_ARGUMENTS
 
 EVENT = ("span", "type", "content", "created_at")
 ENTRY = (

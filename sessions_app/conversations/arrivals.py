@@ -9,11 +9,11 @@ from uuid import UUID
 from sessions_app.conversations.answers import Outcome
 from sessions_app.conversations.settlement import set_running
 from sessions_app.errors import NotFound, NothingCame
+from sessions_app.journal.journal import Call, CallResult, wait_id
 from sessions_app.models import Arrival, Interaction, JournalEntry, Run
 from sessions_app.notify.announce import announce
 from sessions_app.storage.records import InteractionSettled, RunRecord
 from sessions_app.storage.transaction import Transaction
-from sessions_app.workflows.calls.journal import Call, CallResult, wait_id
 
 WAIT = JournalEntry.Kind.WAIT
 

@@ -12,13 +12,13 @@ from django.db.models import QuerySet
 
 from sessions_app.conversations.messages import IncomingMessage, insert_run, request_stop
 from sessions_app.conversations.settlement import set_running
+from sessions_app.journal.journal import Call, CallResult, last_positions, wait_id
+from sessions_app.journal.tracks import track_of
 from sessions_app.models import Event, Interaction, JournalEntry, Run
 from sessions_app.notify.announce import announce
 from sessions_app.storage.records import InteractionSettled, ParentCall, RunRecord, step_payload
 from sessions_app.storage.run_text import text_of
 from sessions_app.storage.transaction import Transaction
-from sessions_app.workflows.calls.journal import Call, CallResult, last_positions, wait_id
-from sessions_app.workflows.calls.tracks import track_of
 
 RUN = JournalEntry.Kind.RUN
 

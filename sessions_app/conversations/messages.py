@@ -20,12 +20,12 @@ from sessions_app.models import Attachment, Conversation, Event, Run
 from sessions_app.models.people import UserId
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
+from sessions_app.storage.branches import Place, find_place
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.storable import check_storable, storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
-from sessions_app.workflows.calls.branches import Place, find_place
 from sessions_app.workflows.config import Policy
 from sessions_app.workflows.trace import Trace
 

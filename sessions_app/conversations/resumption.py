@@ -5,12 +5,12 @@ from uuid import UUID
 
 from sessions_app.conversations.listing import lock_kept
 from sessions_app.errors import NotFound
+from sessions_app.journal.journal import last_positions
+from sessions_app.journal.tracks import gather_of, track_of
 from sessions_app.models import Event, Interaction, JournalEntry, Run
 from sessions_app.notify.announce import announce
 from sessions_app.storage.run_text import unfold
 from sessions_app.storage.transaction import Transaction
-from sessions_app.workflows.calls.journal import last_positions
-from sessions_app.workflows.calls.tracks import gather_of, track_of
 
 ENDED = (Run.Status.FAILED, Run.Status.SUSPENDED)
 RUN = JournalEntry.Kind.RUN

@@ -14,6 +14,8 @@ from sessions_app.errors import UnknownVersion, UnknownWorkflow
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.lease import Lease
 from sessions_app.hosting.run_writes import LeasedRun
+from sessions_app.journal.journal import Journal
+from sessions_app.journal.stop_point import StopPoint
 from sessions_app.models import Conversation, Event, Run
 from sessions_app.models.people import Person
 from sessions_app.storage import sql
@@ -21,8 +23,6 @@ from sessions_app.storage.records import ParentCall, RunRecord
 from sessions_app.storage.run_text import join, kept
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
-from sessions_app.workflows.calls.journal import Journal
-from sessions_app.workflows.calls.stop_point import StopPoint
 
 log = structlog.get_logger(__name__)
 

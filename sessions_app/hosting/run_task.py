@@ -29,6 +29,8 @@ from sessions_app.hosting import run_writes
 from sessions_app.hosting.durable_backend import DurableBackend
 from sessions_app.hosting.lease import LeaseFreshness
 from sessions_app.hosting.run_selection import StartedRun
+from sessions_app.journal.journal import line_of
+from sessions_app.journal.stop_point import StopPoint
 from sessions_app.models import Run, attached
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.sessions.runner import Runner
@@ -37,8 +39,6 @@ from sessions_app.storage.connections import close_broken
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.writer import Lane, Work, writer
-from sessions_app.workflows.calls.journal import line_of
-from sessions_app.workflows.calls.stop_point import StopPoint
 from sessions_app.workflows.request_context import RequestMetadata
 from sessions_app.workflows.run_info import Message
 

@@ -15,6 +15,7 @@ from sessions_app.conversations.messages import stop_children
 from sessions_app.conversations.settlement import Settlement, find_interactions, set_running, settle
 from sessions_app.errors import RunEnded
 from sessions_app.hosting.lease import Lease, this_process
+from sessions_app.journal.journal import ASK, Call, CallResult, is_wait, wait_id
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.signals import pending_signals
 from sessions_app.storage import sql
@@ -22,7 +23,6 @@ from sessions_app.storage.records import RunRecord, step_payload
 from sessions_app.storage.run_text import fold, pieces_of
 from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction
-from sessions_app.workflows.calls.journal import ASK, Call, CallResult, is_wait, wait_id
 
 # What is known by its `wait_id`.
 WAITS = (JournalEntry.Kind.WAIT, JournalEntry.Kind.RUN)

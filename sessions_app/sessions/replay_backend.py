@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from sessions_app.errors import NonDeterminism
+from sessions_app.journal.journal import Call, CallResult, Entry, difference
 from sessions_app.sessions.run_history import RunHistory
 from sessions_app.workflows.calls.backend import (
     Asked,
@@ -16,7 +17,6 @@ from sessions_app.workflows.calls.backend import (
 )
 from sessions_app.workflows.calls.child_calls import ChildCall
 from sessions_app.workflows.calls.history import PastMessage
-from sessions_app.workflows.calls.journal import Call, CallResult, Entry, difference
 from sessions_app.workflows.calls.transactional_steps import Attempted
 from sessions_app.workflows.concurrency import Slot
 

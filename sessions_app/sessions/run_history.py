@@ -7,11 +7,11 @@ from uuid import UUID
 from django.utils import timezone
 from pydantic import BaseModel, ConfigDict
 
+from sessions_app.journal.journal import Entry, Journal
+from sessions_app.journal.stop_point import StopPoint
 from sessions_app.models import JournalEntry, Run
 from sessions_app.models.people import Person
 from sessions_app.workflows.calls.history import PastMessage, said_in
-from sessions_app.workflows.calls.journal import Entry, Journal
-from sessions_app.workflows.calls.stop_point import StopPoint
 
 
 class RunHistory(BaseModel):

@@ -8,12 +8,12 @@ from types import AsyncGeneratorType
 from typing import Any, TypeVar, cast, overload
 
 from sessions_app.errors import SessionsError
+from sessions_app.journal.tracks import current_track
 from sessions_app.sessions import schemas
 from sessions_app.sessions.advice import advise
 from sessions_app.workflows.calls.backend import Backend
 from sessions_app.workflows.calls.child_calls import dump_returned
 from sessions_app.workflows.calls.streams import StreamedText
-from sessions_app.workflows.calls.tracks import current_track
 from sessions_app.workflows.context import Context, current_context
 from sessions_app.workflows.context_variables import within
 from sessions_app.workflows.registry import Workflow

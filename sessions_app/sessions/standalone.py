@@ -10,11 +10,11 @@ from typing import Any
 from django.utils import timezone
 
 from sessions_app.errors import NoPerson, UnknownWorkflow, Unrecorded
+from sessions_app.journal.journal import Call, CallResult, Entry
 from sessions_app.workflows import registry
 from sessions_app.workflows.calls.backend import Asked, StoredResponse
 from sessions_app.workflows.calls.child_calls import ChildCall, dump_returned
 from sessions_app.workflows.calls.history import PastMessage
-from sessions_app.workflows.calls.journal import Call, CallResult, Entry
 from sessions_app.workflows.calls.steps import execute
 from sessions_app.workflows.calls.transactional_steps import Attempted
 from sessions_app.workflows.concurrency import Slot

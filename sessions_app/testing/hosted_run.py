@@ -10,13 +10,13 @@ from django.contrib.auth.base_user import AbstractBaseUser
 
 from sessions_app.conversations import answers
 from sessions_app.hosting.needing_host import needing_host
+from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.models.people import Person
 from sessions_app.sessions.run_history import RunHistory
 from sessions_app.storage import reads
 from sessions_app.storage.run_text import text_of
 from sessions_app.testing.polling import until
-from sessions_app.workflows.calls.journal import Entry, Journal
 from sessions_app.workflows.prompts import AnyPrompt, Given, as_text, load_prompt
 
 # What is given to a prompt: a text, an option's value, a list of values, or a form's by field.

@@ -34,6 +34,8 @@ from sessions_app.errors import (
     StepFailed,
     Unrecorded,
 )
+from sessions_app.journal.journal import ASK, Call, CallResult, Entry, described
+from sessions_app.journal.tracks import current_track, place_of
 from sessions_app.models import AttachedFile, JournalEntry
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import check_size, storable
@@ -43,7 +45,6 @@ from sessions_app.workflows.calls.callbacks import callback_url
 from sessions_app.workflows.calls.child_calls import ChildCall, load_returned
 from sessions_app.workflows.calls.gathering import Work, gather
 from sessions_app.workflows.calls.history import PastMessage
-from sessions_app.workflows.calls.journal import ASK, Call, CallResult, Entry, described
 from sessions_app.workflows.calls.options import NOT_GIVEN, given_options, plain
 from sessions_app.workflows.calls.steps import (
     Retry,
@@ -56,7 +57,6 @@ from sessions_app.workflows.calls.steps import (
     shown,
 )
 from sessions_app.workflows.calls.streams import Stream, StreamedStep, StreamOptions
-from sessions_app.workflows.calls.tracks import current_track, place_of
 from sessions_app.workflows.calls.transactional_steps import Attempted, attempt, check_plain
 from sessions_app.workflows.prompts import Prompt, Response, dump_prompt, kind_of, on_one_card
 from sessions_app.workflows.request_context import RequestMetadata

@@ -10,9 +10,9 @@ from django.contrib.auth import get_user_model
 from sessions_app.hosting.lease import LeaseState
 from sessions_app.hosting.needing_host import needing_host
 from sessions_app.hosting.run_selection import RunSighting
+from sessions_app.journal.journal import is_wait, wait_id
 from sessions_app.models import HostLease, Interaction, JournalEntry, Run
 from sessions_app.storage.records import InteractionSettled
-from sessions_app.workflows.calls.journal import is_wait, wait_id
 
 # Of the hosts of keys.
 SettledOfKeys = list[tuple[str, InteractionSettled]]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sessions_app.models import AttachedFile, Event, Run, attached
 from sessions_app.settings import RuntimeSettings
-from sessions_app.workflows.calls import branches
+from sessions_app.storage import branches
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from sessions_app.errors import StepFailed, StreamUnread, TooLarge, Unrecorded
+from sessions_app.journal.journal import Call, CallResult
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import measure, storable
 from sessions_app.workflows.calls.backend import Backend
-from sessions_app.workflows.calls.journal import Call, CallResult
 from sessions_app.workflows.calls.steps import ResultType, Retry, RunningStep, iterate
 
 T = TypeVar("T")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sessions_app.journal.journal import described
 from sessions_app.models import Interaction, JournalEntry, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import (
@@ -17,7 +18,6 @@ from sessions_app.workflows import (
     RadioPrompt,
     TextPrompt,
 )
-from sessions_app.workflows.calls.journal import described
 from tests.runtime.replay.deployed import Body, deploy, executed, work
 from tests.support.hosting import Hosting
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Run
 from sessions_app.operations import operators
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, RadioPrompt, TextPrompt, WorkflowError
-from sessions_app.workflows.calls.journal import Entry, Journal
 from tests.runtime.replay.deployed import Body, deploy, executed, other, work
 from tests.support.hosting import Hosting, problem, until_true
 

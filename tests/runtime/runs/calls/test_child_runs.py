@@ -17,6 +17,7 @@ from sessions_app.conversations.access import workflows
 from sessions_app.conversations.child_runs import Returned
 from sessions_app.errors import Invalid
 from sessions_app.hosting.run_task import Leaving, RunTask
+from sessions_app.journal.journal import Call, CallResult
 from sessions_app.models import Event, HostLease, Run
 from sessions_app.models.people import Person
 from sessions_app.sessions import SessionManager
@@ -36,7 +37,6 @@ from sessions_app.workflows import (
     registry,
     workflow,
 )
-from sessions_app.workflows.calls.journal import Call, CallResult
 from sessions_app.workflows.config import RuntimeConfig
 from sessions_app.workflows.registry import NoOptions, declared
 from tests.support.database.stored_log import log_record

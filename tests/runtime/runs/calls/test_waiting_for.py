@@ -11,12 +11,12 @@ from django.db import transaction
 from sessions_app import runs
 from sessions_app.conversations import arrivals
 from sessions_app.errors import Invalid, NoPerson, NotFound
+from sessions_app.journal.journal import Call, CallResult
 from sessions_app.models import Arrival, JournalEntry, Run
 from sessions_app.sessions import SessionManager
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import Context, Message, NothingCame, TextPrompt, workflow
-from sessions_app.workflows.calls.journal import Call, CallResult
 from sessions_app.workflows.registry import declared
 from tests.support.hosting import Hosting, until
 

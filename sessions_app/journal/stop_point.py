@@ -6,8 +6,8 @@ from typing import Self
 
 from pydantic import BaseModel, PrivateAttr
 
-from sessions_app.workflows.calls.journal import STREAM, Call, Entry, Journal
-from sessions_app.workflows.calls.tracks import gather_of
+from sessions_app.journal.journal import STREAM, Call, Entry, Journal
+from sessions_app.journal.tracks import gather_of
 
 
 class StopPoint(BaseModel):

@@ -14,9 +14,9 @@ from django.db.models import Max
 from pydantic_core import to_json
 
 from sessions_app.errors import NonDeterminism
+from sessions_app.journal.tracks import track_of
 from sessions_app.models import Interaction, JournalEntry
 from sessions_app.storage.storable import storable
-from sessions_app.workflows.calls.tracks import track_of
 
 # The kind of a call that asks; the others are those of `JournalEntry`.
 ASK = "ask"
