@@ -62,6 +62,7 @@ from bench.workflows.probe_assigned import assign
 from bench.workflows.probe_diary import note
 from bench.workflows.probe_forms import LEAVE, ORDER, RECEIPT
 from bench.workflows.probe_wide import FORM, PROPOSAL, WORD, wide
+from sessions_app.prompts import AnyPrompt, FormResponse
 from sessions_app.workflows import (
     AttachedFile,
     BinaryPrompt,
@@ -76,7 +77,6 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from sessions_app.workflows.prompts import AnyPrompt, FormResponse
 
 Part = Callable[[Context, list[str]], AsyncGenerator[str, None]]
 

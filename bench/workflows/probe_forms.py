@@ -7,7 +7,7 @@ from typing import Any, Literal
 from django import forms
 from pydantic import BaseModel, Field
 
-from sessions_app.workflows.prompts import FormPrompt
+from sessions_app.prompts import FormPrompt
 
 KINDS = [("holiday", "Holiday"), ("care", "Care of a child")]
 

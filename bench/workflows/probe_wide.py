@@ -5,8 +5,8 @@ from typing import Any
 
 from django import forms
 
+from sessions_app.prompts import AnyPrompt, FormPrompt
 from sessions_app.workflows import Context, Option
-from sessions_app.workflows.prompts import AnyPrompt, FormPrompt
 
 WORD = "Donaudampfschifffahrtsgesellschaftskapitän" * 3
 COMMAND = f"docker run --rm --volume=/srv/{WORD}:/reports registry.example/reports:2026-11 --all"

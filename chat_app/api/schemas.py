@@ -29,7 +29,7 @@ from chat_app.protocol.client_messages import (
     Text,
 )
 from sessions_app.conversations.given.feedback import LONGEST
-from sessions_app.workflows.prompts import as_text
+from sessions_app.prompts import as_text
 
 Number = StrictInt | StrictFloat
 

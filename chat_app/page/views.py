@@ -36,11 +36,11 @@ from sessions_app.conversations.messages import stop as stop_runs
 from sessions_app.errors import Refused, StorageUnavailable, TooMany
 from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
+from sessions_app.prompts import as_text, posted
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import reads
 from sessions_app.storage.spool import pieces, spool
 from sessions_app.storage.storable import is_storable
-from sessions_app.workflows.prompts import as_text, posted
 from sessions_app.workflows.registry import Offered
 
 EXPORTS = {

@@ -14,8 +14,8 @@ from pydantic import (
 )
 
 from sessions_app.conversations.messages import MAX_NAME
+from sessions_app.prompts import as_text
 from sessions_app.storage.storable import is_storable
-from sessions_app.workflows.prompts import as_text
 
 # More than any setting allows.
 MOST_FILES = 101

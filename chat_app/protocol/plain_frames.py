@@ -17,9 +17,9 @@ from chat_app.protocol.frames import (
     timestamp,
 )
 from sessions_app.models import Event, Interaction, Run
+from sessions_app.prompts import APPROVE, REJECT, FormField, as_text, value_text
 from sessions_app.storage.records import EventRecord
 from sessions_app.workflows.details import line
-from sessions_app.workflows.prompts import APPROVE, REJECT, FormField, as_text, value_text
 
 RESPONSE = "system_response_message"
 TRACE = "observability_trace_message"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sessions_app.conversations.answers import Outcome
 from sessions_app.models import Interaction, Run
-from sessions_app.workflows.prompts import AnyPrompt
+from sessions_app.prompts import AnyPrompt
 
 ErrorCode = Literal[
     "unknown_error",

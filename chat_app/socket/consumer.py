@@ -36,8 +36,8 @@ from sessions_app.conversations import answers, messages
 from sessions_app.conversations.answers import TAKEN, IncomingAnswer, Outcome
 from sessions_app.conversations.messages import IncomingMessage, SubmittedMessage
 from sessions_app.errors import Invalid, NotFound, StorageUnavailable, TooMany
+from sessions_app.prompts import as_text
 from sessions_app.storage.faults import is_fault
-from sessions_app.workflows.prompts import as_text
 from sessions_app.workflows.request_context import RequestMetadata
 
 log = structlog.get_logger(__name__)

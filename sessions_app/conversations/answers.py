@@ -27,13 +27,13 @@ from sessions_app.errors import Invalid, NotFound
 from sessions_app.models import Attachment, AuditEntry, Interaction
 from sessions_app.models.people import Person, users
 from sessions_app.notify.announce import announce
+from sessions_app.prompts import FormPrompt, load_prompt
+from sessions_app.prompts.assignment import Assignment
 from sessions_app.storage import sql
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.storable import check_storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
-from sessions_app.workflows.assignment import Assignment
-from sessions_app.workflows.prompts import FormPrompt, load_prompt
 
 
 class Outcome(StrEnum):

@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext, ngettext
 
 from sessions_app.models import Interaction
-from sessions_app.workflows.prompts import AnyPrompt, FieldText, FormPrompt, load_prompt
+from sessions_app.prompts import AnyPrompt, FieldText, FormPrompt, load_prompt
 
 
 @dataclass(frozen=True, slots=True)

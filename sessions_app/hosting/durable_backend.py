@@ -26,6 +26,7 @@ from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.hosting.waiting import Waiting
 from sessions_app.journal.journal import Call, CallResult, Entry, difference, wait_id
 from sessions_app.journal.stop_point import StopPoint
+from sessions_app.prompts import AnyPrompt
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import reads
 from sessions_app.storage.connections import close_broken
@@ -44,7 +45,6 @@ from sessions_app.workflows.calls.child_calls import ChildCall
 from sessions_app.workflows.calls.history import PastMessage, ended_runs, said_in
 from sessions_app.workflows.calls.transactional_steps import Attempted
 from sessions_app.workflows.concurrency import Slot
-from sessions_app.workflows.prompts import AnyPrompt
 
 T = TypeVar("T")
 

@@ -21,10 +21,10 @@ from sessions_app.models import HostLease, Interaction
 from sessions_app.models.people import Person
 from sessions_app.notify.announce import announce
 from sessions_app.operations import processes
+from sessions_app.prompts.assignment import Assignee
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
-from sessions_app.workflows.assignment import Assignee
 
 VIA = "admin"
 

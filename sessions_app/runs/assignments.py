@@ -10,10 +10,10 @@ from sessions_app.conversations.given.claims import Claimed
 from sessions_app.conversations.settlement import find_interactions
 from sessions_app.errors import NotFound
 from sessions_app.models.people import Person
+from sessions_app.prompts.assignment import To, assignees
 from sessions_app.runs.requests import VIA
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
-from sessions_app.workflows.assignment import To, assignees
 
 
 def claim(interaction: UUID, *, by: AbstractBaseUser) -> Claimed:

@@ -16,11 +16,11 @@ from sessions_app.conversations.resumption import resume_run
 from sessions_app.errors import Invalid, TooLarge
 from sessions_app.models import Conversation
 from sessions_app.models.people import Person, UserId
+from sessions_app.prompts import Given, as_text
 from sessions_app.storage.storable import check_size, check_storable, storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
 from sessions_app.workflows.calls.callbacks import read_callback
-from sessions_app.workflows.prompts import Given, as_text
 
 # As events and admin say it of an answer.
 VIA = "python"

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from sessions_app.errors import NoPerson, UnknownWorkflow, Unrecorded
 from sessions_app.journal.journal import Call, CallResult, Entry
+from sessions_app.prompts import AnyPrompt, Given
 from sessions_app.workflows import registry
 from sessions_app.workflows.calls.backend import Asked, StoredResponse
 from sessions_app.workflows.calls.child_calls import ChildCall, dump_returned
@@ -18,7 +19,6 @@ from sessions_app.workflows.calls.history import PastMessage
 from sessions_app.workflows.calls.steps import execute
 from sessions_app.workflows.calls.transactional_steps import Attempted
 from sessions_app.workflows.concurrency import Slot
-from sessions_app.workflows.prompts import AnyPrompt, Given
 
 # Runs a workflow by its name for the same user; the result.
 RunBeside = Callable[[str, Any], Awaitable[Any]]

@@ -13,11 +13,11 @@ from sessions_app.hosting.needing_host import needing_host
 from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.models.people import Person
+from sessions_app.prompts import AnyPrompt, Given, as_text, load_prompt
 from sessions_app.sessions.run_history import RunHistory
 from sessions_app.storage import reads
 from sessions_app.storage.run_text import text_of
 from sessions_app.testing.polling import until
-from sessions_app.workflows.prompts import AnyPrompt, Given, as_text, load_prompt
 
 # What is given to a prompt: a text, an option's value, a list of values, or a form's by field.
 Answer = Given | list[Given]

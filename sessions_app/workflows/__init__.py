@@ -10,12 +10,7 @@ from sessions_app.errors import (
 )
 from sessions_app.models import AttachedFile
 from sessions_app.models.people import Person
-from sessions_app.workflows.assignment import Escalation, group, permission, user
-from sessions_app.workflows.calls.history import PastMessage
-from sessions_app.workflows.calls.steps import Retry
-from sessions_app.workflows.calls.streams import Reasoning, Stream
-from sessions_app.workflows.context import Context
-from sessions_app.workflows.prompts import (
+from sessions_app.prompts import (
     BinaryPrompt,
     CheckboxPrompt,
     CheckboxResponse,
@@ -32,6 +27,11 @@ from sessions_app.workflows.prompts import (
     TextPrompt,
     TextResponse,
 )
+from sessions_app.prompts.assignment import Escalation, group, permission, user
+from sessions_app.workflows.calls.history import PastMessage
+from sessions_app.workflows.calls.steps import Retry
+from sessions_app.workflows.calls.streams import Reasoning, Stream
+from sessions_app.workflows.context import Context
 from sessions_app.workflows.registry import workflow
 from sessions_app.workflows.run_info import Message
 

@@ -37,9 +37,10 @@ from sessions_app.errors import (
 from sessions_app.journal.journal import ASK, Call, CallResult, Entry, described
 from sessions_app.journal.tracks import current_track, place_of
 from sessions_app.models import AttachedFile, JournalEntry
+from sessions_app.prompts import Prompt, Response, dump_prompt, kind_of, on_one_card
+from sessions_app.prompts.assignment import Assignment, Escalation, To, make_assignment
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import check_size, storable
-from sessions_app.workflows.assignment import Assignment, Escalation, To, make_assignment
 from sessions_app.workflows.calls.backend import Asked, Backend, StoredResponse
 from sessions_app.workflows.calls.callbacks import callback_url
 from sessions_app.workflows.calls.child_calls import ChildCall, load_returned
@@ -58,7 +59,6 @@ from sessions_app.workflows.calls.steps import (
 )
 from sessions_app.workflows.calls.streams import Stream, StreamedStep, StreamOptions
 from sessions_app.workflows.calls.transactional_steps import Attempted, attempt, check_plain
-from sessions_app.workflows.prompts import Prompt, Response, dump_prompt, kind_of, on_one_card
 from sessions_app.workflows.request_context import RequestMetadata
 from sessions_app.workflows.run_info import AuthCallback, Message, RunInfo
 from sessions_app.workflows.trace import Trace

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from sessions_app.errors import Invalid
+from sessions_app.prompts import dump_prompt, load_prompt
 from sessions_app.storage.storable import storable
 from sessions_app.workflows import FormPrompt
-from sessions_app.workflows.prompts import dump_prompt, load_prompt
 from tests.hostile.attack.entries import hostile_json, texts
 from tests.runtime.forms.asked import Every, Model
 from tests.runtime.forms.test_form_prompts import GIVEN

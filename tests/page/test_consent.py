@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from pydantic import ValidationError
 
-from sessions_app.workflows.prompts import OAuthPrompt
+from sessions_app.prompts import OAuthPrompt
 from tests.browser.chat_page import begin
 
 URL = "https://login.example/authorize?state=s1"

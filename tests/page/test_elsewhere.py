@@ -12,8 +12,8 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from chat_app.api import results
+from sessions_app.prompts import TextPrompt
 from sessions_app.storage.writer import writer
-from sessions_app.workflows.prompts import TextPrompt
 from tests.support.database.stored_log import StoredLog
 from tests.support.hitl import set_hitl
 

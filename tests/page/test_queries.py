@@ -13,7 +13,7 @@ from chat_app.page.conversation_page import read_page
 from chat_app.page.sidebar.entries import sidebar
 from chat_app.page.transcript import TextSegment
 from sessions_app.models import Feedback
-from sessions_app.workflows.prompts import TextPrompt
+from sessions_app.prompts import TextPrompt
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db

@@ -12,8 +12,7 @@ from django.test import AsyncClient
 from django.urls import reverse
 
 from sessions_app.models import Conversation, Interaction, Run
-from sessions_app.storage import reads
-from sessions_app.workflows.prompts import (
+from sessions_app.prompts import (
     AnyPrompt,
     BinaryPrompt,
     CheckboxPrompt,
@@ -21,6 +20,7 @@ from sessions_app.workflows.prompts import (
     RadioPrompt,
     TextPrompt,
 )
+from sessions_app.storage import reads
 from tests.page.transcript.test_attachments import content_of
 from tests.support.database.stored_log import StoredLog
 

@@ -20,7 +20,7 @@ from sessions_app.models import (
     JournalEntry,
     Run,
 )
-from sessions_app.workflows.prompts import TextPrompt
+from sessions_app.prompts import TextPrompt
 from tests.security import doors
 from tests.support.database import operator_rows
 from tests.support.database.stored_log import StoredLog

@@ -13,7 +13,7 @@ from django.forms.boundfield import BoundField
 from django.utils.translation import gettext
 
 from sessions_app.errors import Invalid
-from sessions_app.workflows.prompts import FormPrompt, value_text
+from sessions_app.prompts import FormPrompt, value_text
 
 log = structlog.get_logger(__name__)
 

@@ -14,14 +14,7 @@ from pydantic_core import from_json
 from chat_app.page.cards.form import CardField, TypedAnswer, card_fields
 from sessions_app.errors import Invalid
 from sessions_app.models import Interaction
-from sessions_app.workflows.prompts import (
-    PREFIX,
-    AnyPrompt,
-    FormPrompt,
-    as_posted,
-    load_prompt,
-    value_field,
-)
+from sessions_app.prompts import PREFIX, AnyPrompt, FormPrompt, as_posted, load_prompt, value_field
 
 log = structlog.get_logger(__name__)
 Data = Mapping[str, list[str]]

@@ -21,7 +21,7 @@ from sessions_app.conversations.given import attachments
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import Invalid, Refused, StorageUnavailable
 from sessions_app.models.people import Person, UserId
-from sessions_app.workflows.prompts import MOST_TOGETHER, PREFIX, as_text, posted
+from sessions_app.prompts import MOST_TOGETHER, PREFIX, as_text, posted
 
 MOST = 2**53
 # Of an item of text: its run, and what its `data-at` says.

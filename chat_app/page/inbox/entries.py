@@ -14,8 +14,8 @@ from sessions_app.conversations.outcome_texts import OutcomeText, answer_text, o
 from sessions_app.errors import UnknownWorkflow
 from sessions_app.models import Interaction, Vote
 from sessions_app.models.people import UserId
+from sessions_app.prompts import load_prompt
 from sessions_app.workflows import registry
-from sessions_app.workflows.prompts import load_prompt
 
 # What one answer can be for several: the others need what is their own.
 ALIKE = {"binary_choice", "radio", "checkbox", "dropdown", "notification", "text"}

@@ -6,14 +6,7 @@ from django import forms
 from django.http import QueryDict
 
 from sessions_app.errors import Invalid
-from sessions_app.workflows.prompts import (
-    REJECT,
-    FormPrompt,
-    as_text,
-    load_prompt,
-    posted,
-    value_field,
-)
+from sessions_app.prompts import REJECT, FormPrompt, as_text, load_prompt, posted, value_field
 
 
 class AnswerForm(forms.Form):

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group
 
 from sessions_app.conversations.access import candidates
 from sessions_app.errors import UnknownAssignee
-from sessions_app.workflows.assignment import Assignee, group, permission, user
+from sessions_app.prompts.assignment import Assignee, group, permission, user
 
 
 class ReassignForm(forms.Form):

@@ -10,7 +10,7 @@ from sessions_app.conversations.access import trail
 from sessions_app.conversations.access.votes import counting
 from sessions_app.conversations.outcome_texts import waits_for
 from sessions_app.models import AuditEntry, Interaction
-from sessions_app.workflows.assignment import Assignment
+from sessions_app.prompts.assignment import Assignment
 
 SHOWN = 100
 

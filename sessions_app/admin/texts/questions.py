@@ -12,8 +12,8 @@ from django.utils.text import Truncator
 from sessions_app.admin.texts.cells import due, moment
 from sessions_app.conversations.outcome_texts import answer_text, outcome, range_words
 from sessions_app.models import Interaction
+from sessions_app.prompts import load_prompt
 from sessions_app.workflows.details import rows
-from sessions_app.workflows.prompts import load_prompt
 
 TITLE = 140
 # Who waits longest without a deadline comes behind all that have one.

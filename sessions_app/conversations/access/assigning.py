@@ -11,10 +11,10 @@ from sessions_app.conversations.access.candidates import Place
 from sessions_app.models import AuditEntry
 from sessions_app.models.candidate import NEVER
 from sessions_app.models.people import UserId
+from sessions_app.prompts.assignment import Assignment
 from sessions_app.signals import pending_signals
 from sessions_app.signals.pending_signals import Notice
 from sessions_app.storage.transaction import Transaction
-from sessions_app.workflows.assignment import Assignment
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from sessions_app.errors import UnknownAssignee
 from sessions_app.models import Candidate, Interaction
 from sessions_app.models.candidate import NEVER
 from sessions_app.models.people import UserId, users
+from sessions_app.prompts.assignment import Assignee
 from sessions_app.storage import sql
-from sessions_app.workflows.assignment import Assignee
 
 # Which of Django's can list who has a permission.
 BACKEND = "django.contrib.auth.backends.ModelBackend"

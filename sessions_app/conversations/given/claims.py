@@ -19,11 +19,11 @@ from sessions_app.conversations.settlement import InteractionRecord, find_intera
 from sessions_app.errors import Invalid, NotFound, UnknownAssignee
 from sessions_app.models import AuditEntry, Conversation, Event, Interaction
 from sessions_app.models.people import Person, UserId, users
+from sessions_app.prompts.assignment import Assignee, Assignment, user
 from sessions_app.signals import pending_signals
 from sessions_app.storage import sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
-from sessions_app.workflows.assignment import Assignee, Assignment, user
 
 Action = AuditEntry.Action
 log = structlog.get_logger(__name__)

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
+from sessions_app.prompts import AnyPrompt
 from sessions_app.workflows import (
     BinaryPrompt,
     CheckboxPrompt,
@@ -18,7 +19,6 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from sessions_app.workflows.prompts import AnyPrompt
 from tests.hostile.attack.entries import texts
 
 

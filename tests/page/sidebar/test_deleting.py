@@ -19,9 +19,9 @@ from sessions_app.conversations.given import feedback
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import NotFound
 from sessions_app.models import Conversation, Interaction, Run
+from sessions_app.prompts import TextPrompt
 from sessions_app.storage import reads
 from sessions_app.storage.writer import writer
-from sessions_app.workflows.prompts import TextPrompt
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from chat_app.page.sidebar.entries import newest, sidebar
 from sessions_app.models import Conversation
-from sessions_app.workflows.prompts import TextPrompt
+from sessions_app.prompts import TextPrompt
 from tests.support.database.stored_log import StoredLog
 from tests.support.database.work_done import work_done
 

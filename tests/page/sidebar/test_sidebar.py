@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from chat_app.page.sidebar.entries import sidebar
 from sessions_app.models import Conversation
-from sessions_app.workflows.prompts import OAuthPrompt, TextPrompt
+from sessions_app.prompts import OAuthPrompt, TextPrompt
 from tests.support.clock import an_hour_back
 from tests.support.database.stored_log import StoredLog
 

@@ -15,7 +15,7 @@ from django.urls import reverse
 from chat_app.page.conversation_page import Wanted, read_page
 from chat_app.page.transcript import UserMessage
 from sessions_app.models import Conversation, Run
-from sessions_app.workflows.prompts import TextPrompt
+from sessions_app.prompts import TextPrompt
 from tests.page.test_views import page
 from tests.support.clock import an_hour_back
 from tests.support.database.stored_log import StoredLog

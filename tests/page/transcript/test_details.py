@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat_app.protocol.plain_frames import offered
+from sessions_app.prompts import TextPrompt
 from sessions_app.workflows.details import LINES, line, rows
-from sessions_app.workflows.prompts import TextPrompt
 from tests.support.database.stored_log import StoredLog
 
 SENT: dict[str, Any] = {

@@ -11,8 +11,8 @@ from django.db import connection, transaction
 from chat_app.page import history, transcript
 from chat_app.page.conversation_page import Wanted, read_page, read_transcript
 from chat_app.page.transcript import Item, Question, RunNote, Step, TextSegment, UserMessage
+from sessions_app.prompts import BinaryPrompt, Option, TextPrompt
 from sessions_app.storage.run_text import fold
-from sessions_app.workflows.prompts import BinaryPrompt, Option, TextPrompt
 from tests.support.database.stored_log import StoredLog
 
 T = TypeVar("T")

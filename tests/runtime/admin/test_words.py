@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from sessions_app.models import Interaction, JournalEntry, Run
-from sessions_app.workflows.prompts import AnyPrompt, BinaryPrompt, Option, TextPrompt
+from sessions_app.prompts import AnyPrompt, BinaryPrompt, Option, TextPrompt
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db

@@ -12,6 +12,7 @@ from sessions_app.conversations.answers import IncomingAnswer, Outcome, answer_t
 from sessions_app.errors import Invalid
 from sessions_app.models import Interaction, Run
 from sessions_app.operations.replay_check import check_waiting_runs
+from sessions_app.prompts import on_one_card
 from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import (
@@ -22,7 +23,6 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from sessions_app.workflows.prompts import on_one_card
 from tests.runtime.admin.test_actions import Operator, answer_page
 from tests.runtime.forms import asked
 from tests.runtime.forms.asked import Every, Small, Today

@@ -12,8 +12,8 @@ from django.contrib.auth import get_user_model
 from pydantic import BaseModel
 
 from sessions_app.errors import FormChanged, Invalid
+from sessions_app.prompts import as_text, dump_prompt, load_prompt
 from sessions_app.workflows import FormPrompt, FormResponse
-from sessions_app.workflows.prompts import as_text, dump_prompt, load_prompt
 from tests.runtime.forms.asked import Broken, Every, OfUser, Today
 
 ID = "6c1f2f4e-0000-4000-8000-000000000001"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sessions_app.errors import Invalid
-from sessions_app.workflows.prompts import (
+from sessions_app.prompts import (
     AnyPrompt,
     BinaryPrompt,
     CheckboxPrompt,

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from sessions_app.errors import Invalid
+from sessions_app.prompts import dump_prompt, load_prompt
 from sessions_app.workflows import (
     BinaryPrompt,
     CheckboxPrompt,
@@ -18,7 +19,6 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from sessions_app.workflows.prompts import dump_prompt, load_prompt
 from tests.support.hosting import Hosting
 from tests.support.sessions import declare, managing
 

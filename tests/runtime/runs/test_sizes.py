@@ -8,9 +8,9 @@ from pytest_django import Settings
 
 from sessions_app.errors import TooLarge
 from sessions_app.models import Run
+from sessions_app.prompts import Option, RadioPrompt
 from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from sessions_app.workflows.prompts import Option, RadioPrompt
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, problem
 

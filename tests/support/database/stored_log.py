@@ -7,9 +7,9 @@ from uuid import uuid4
 from django.utils import timezone
 
 from sessions_app.models import Conversation, Event, Interaction, Run
+from sessions_app.prompts import AnyPrompt
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.run_text import fold
-from sessions_app.workflows.prompts import AnyPrompt
 
 
 class StoredLog:

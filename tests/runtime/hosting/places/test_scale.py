@@ -10,9 +10,9 @@ from django.utils import timezone
 from bench.workflows import probe
 from sessions_app.conversations.messages import count_unfinished
 from sessions_app.models import Conversation, Event, Interaction, Run
+from sessions_app.prompts import kind_of
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, TextPrompt
-from sessions_app.workflows.prompts import kind_of
 from tests.support.hosting import Hosting, until
 
 pytestmark = pytest.mark.django_db(transaction=True)

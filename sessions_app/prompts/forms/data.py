@@ -11,7 +11,7 @@ from django.utils.functional import lazy
 from django.utils.text import format_lazy
 
 from sessions_app.errors import Invalid
-from sessions_app.workflows.prompts.base import as_text
+from sessions_app.prompts.base import as_text
 
 if TYPE_CHECKING:
     from django.http import QueryDict

@@ -7,17 +7,17 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, Field, TypeAdapter
 from pydantic_core import PydanticSerializationError, to_json
 
-from sessions_app.storage.storable import storable
-from sessions_app.workflows.prompts.base import Prompt, Response, Together
-from sessions_app.workflows.prompts.choices import (
+from sessions_app.prompts.base import Prompt, Response, Together
+from sessions_app.prompts.choices import (
     BinaryPrompt,
     CheckboxPrompt,
     DropdownPrompt,
     OneOption,
     RadioPrompt,
 )
-from sessions_app.workflows.prompts.forms.prompt import FormPrompt
-from sessions_app.workflows.prompts.texts import NotificationPrompt, OAuthPrompt, TextPrompt
+from sessions_app.prompts.forms.prompt import FormPrompt
+from sessions_app.prompts.texts import NotificationPrompt, OAuthPrompt, TextPrompt
+from sessions_app.storage.storable import storable
 
 R = TypeVar("R", bound=Response)
 

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from sessions_app.errors import Invalid
-from sessions_app.workflows.prompts.base import Given, Prompt, Response, as_text
+from sessions_app.prompts.base import Given, Prompt, Response, as_text
 
 R = TypeVar("R", bound=Response, covariant=True)
 

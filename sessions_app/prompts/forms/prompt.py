@@ -15,20 +15,15 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 from pydantic_core import from_json
 
 from sessions_app.errors import FormChanged, Invalid
+from sessions_app.prompts.base import Given, Prompt, Response
+from sessions_app.prompts.forms.classes import AnyForm, find, path_of
+from sessions_app.prompts.forms.data import PREFIX, as_posted, as_shown, refused, texts
+from sessions_app.prompts.forms.fields import FormField, described, initial_values, use_native
+from sessions_app.prompts.forms.models import form_class
+from sessions_app.prompts.forms.texts import FieldText, field_texts
+from sessions_app.prompts.forms.uploads import Files, Upload, uploads
+from sessions_app.prompts.forms.values import pack, unpack
 from sessions_app.storage.storable import storable
-from sessions_app.workflows.prompts.base import Given, Prompt, Response
-from sessions_app.workflows.prompts.forms.classes import AnyForm, find, path_of
-from sessions_app.workflows.prompts.forms.data import PREFIX, as_posted, as_shown, refused, texts
-from sessions_app.workflows.prompts.forms.fields import (
-    FormField,
-    described,
-    initial_values,
-    use_native,
-)
-from sessions_app.workflows.prompts.forms.models import form_class
-from sessions_app.workflows.prompts.forms.texts import FieldText, field_texts
-from sessions_app.workflows.prompts.forms.uploads import Files, Upload, uploads
-from sessions_app.workflows.prompts.forms.values import pack, unpack
 
 log = structlog.get_logger(__name__)
 

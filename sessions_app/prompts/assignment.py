@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sessions_app.models.people import Person
-from sessions_app.workflows.prompts import AnyPrompt, NotificationPrompt
+from sessions_app.prompts import AnyPrompt, NotificationPrompt
 
 Kind = Literal["user", "group", "permission"]
 

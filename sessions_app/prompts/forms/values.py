@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
 from sessions_app.models import AttachedFile
-from sessions_app.workflows.prompts.forms.uploads import Upload
+from sessions_app.prompts.forms.uploads import Upload
 
 # A datetime is a date too, so it comes first.
 TYPES: dict[str, type] = {

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.workflows.prompts.base import as_text
+from sessions_app.prompts.base import as_text
 
 ONE = {"binary_choice", "radio"}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.utils.translation import gettext
 
-from sessions_app.workflows.prompts.base import as_text
-from sessions_app.workflows.prompts.forms.fields import FormField
+from sessions_app.prompts.base import as_text
+from sessions_app.prompts.forms.fields import FormField
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from pydantic import Field, field_validator
 
 from sessions_app.errors import Invalid
-from sessions_app.workflows.prompts.base import Given, Prompt, Response, as_text
+from sessions_app.prompts.base import Given, Prompt, Response, as_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,8 @@
 `input_type` and the field names are those of the wire (docs/protocol.md).
 """
 
-from sessions_app.workflows.prompts.base import (
-    Given,
-    Prompt,
-    Response,
-    Together,
-    Vote,
-    as_text,
-)
-from sessions_app.workflows.prompts.choices import (
+from sessions_app.prompts.base import Given, Prompt, Response, Together, Vote, as_text
+from sessions_app.prompts.choices import (
     BinaryPrompt,
     CheckboxPrompt,
     CheckboxResponse,
@@ -20,12 +13,12 @@ from sessions_app.workflows.prompts.choices import (
     Option,
     RadioPrompt,
 )
-from sessions_app.workflows.prompts.forms.data import PREFIX, as_posted, posted
-from sessions_app.workflows.prompts.forms.fields import FormField
-from sessions_app.workflows.prompts.forms.prompt import APPROVE, REJECT, FormPrompt, FormResponse
-from sessions_app.workflows.prompts.forms.texts import FieldText, value_text
-from sessions_app.workflows.prompts.forms.value_fields import value_field
-from sessions_app.workflows.prompts.stored import (
+from sessions_app.prompts.forms.data import PREFIX, as_posted, posted
+from sessions_app.prompts.forms.fields import FormField
+from sessions_app.prompts.forms.prompt import APPROVE, REJECT, FormPrompt, FormResponse
+from sessions_app.prompts.forms.texts import FieldText, value_text
+from sessions_app.prompts.forms.value_fields import value_field
+from sessions_app.prompts.stored import (
     MOST_TOGETHER,
     AnyPrompt,
     dump_prompt,
@@ -33,7 +26,7 @@ from sessions_app.workflows.prompts.stored import (
     load_prompt,
     on_one_card,
 )
-from sessions_app.workflows.prompts.texts import (
+from sessions_app.prompts.texts import (
     ConsentResponse,
     NotificationPrompt,
     NotificationResponse,
