@@ -35,16 +35,11 @@ from sessions_app.storage.records import RunRecord
 from sessions_app.storage.storable import check_size
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work
-from sessions_app.workflows.calls.backend import (
-    Asked,
-    StoredResponse,
-    asked_before,
-    recorded_response,
-)
-from sessions_app.workflows.calls.child_calls import ChildCall
-from sessions_app.workflows.calls.history import PastMessage, ended_runs, said_in
-from sessions_app.workflows.calls.transactional_steps import Attempted
+from sessions_app.workflows.backend import Asked, StoredResponse, asked_before, recorded_response
+from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.concurrency import Slot
+from sessions_app.workflows.history import PastMessage, ended_runs, said_in
+from sessions_app.workflows.transactional_steps import Attempted
 
 T = TypeVar("T")
 

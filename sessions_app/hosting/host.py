@@ -31,7 +31,7 @@ from sessions_app.storage.faults import is_fault
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, Work, writer
-from sessions_app.workflows.calls.transactional_steps import FaultInStep
+from sessions_app.workflows.transactional_steps import FaultInStep
 
 log = structlog.get_logger(__name__)
 

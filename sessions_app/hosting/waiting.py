@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sessions_app.models import Interaction
 from sessions_app.storage.records import InteractionSettled
-from sessions_app.workflows.calls.backend import StoredResponse
+from sessions_app.workflows.backend import StoredResponse
 
 Answers = dict[UUID, StoredResponse]
 

@@ -20,7 +20,7 @@ from sessions_app.prompts import Given, as_text
 from sessions_app.storage.storable import check_size, check_storable, storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
-from sessions_app.workflows.calls.callbacks import read_callback
+from sessions_app.workflows.callbacks import read_callback
 
 # As events and admin say it of an answer.
 VIA = "python"

@@ -9,16 +9,11 @@ from datetime import datetime
 from sessions_app.errors import NonDeterminism
 from sessions_app.journal.journal import Call, CallResult, Entry, difference
 from sessions_app.sessions.run_history import RunHistory
-from sessions_app.workflows.calls.backend import (
-    Asked,
-    StoredResponse,
-    asked_before,
-    recorded_response,
-)
-from sessions_app.workflows.calls.child_calls import ChildCall
-from sessions_app.workflows.calls.history import PastMessage
-from sessions_app.workflows.calls.transactional_steps import Attempted
+from sessions_app.workflows.backend import Asked, StoredResponse, asked_before, recorded_response
+from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.concurrency import Slot
+from sessions_app.workflows.history import PastMessage
+from sessions_app.workflows.transactional_steps import Attempted
 
 
 class ReplayBackend:

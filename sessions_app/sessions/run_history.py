@@ -11,7 +11,7 @@ from sessions_app.journal.journal import Entry, Journal
 from sessions_app.journal.stop_point import StopPoint
 from sessions_app.models import JournalEntry, Run
 from sessions_app.models.people import Person
-from sessions_app.workflows.calls.history import PastMessage, said_in
+from sessions_app.workflows.history import PastMessage, said_in
 
 
 class RunHistory(BaseModel):

@@ -11,9 +11,8 @@ from sessions_app.errors import SessionsError
 from sessions_app.journal.tracks import current_track
 from sessions_app.sessions import schemas
 from sessions_app.sessions.advice import advise
-from sessions_app.workflows.calls.backend import Backend
-from sessions_app.workflows.calls.child_calls import dump_returned
-from sessions_app.workflows.calls.streams import StreamedText
+from sessions_app.workflows.backend import Backend
+from sessions_app.workflows.child_calls import dump_returned
 from sessions_app.workflows.context import Context, current_context
 from sessions_app.workflows.context_variables import within
 from sessions_app.workflows.registry import Workflow
@@ -25,6 +24,7 @@ from sessions_app.workflows.request_context import (
     workflow_parent_name,
 )
 from sessions_app.workflows.run_info import RunInfo
+from sessions_app.workflows.streams import StreamedText
 
 T = TypeVar("T")
 

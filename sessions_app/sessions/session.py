@@ -17,7 +17,7 @@ from sessions_app.sessions.builder import PerUserBuilderInfo
 from sessions_app.sessions.runner import Runner, Stop
 from sessions_app.sessions.standalone import ScriptBackend, user_input_callback
 from sessions_app.workflows import request_context
-from sessions_app.workflows.calls.backend import Backend
+from sessions_app.workflows.backend import Backend
 from sessions_app.workflows.concurrency import Limit, Slot
 from sessions_app.workflows.context import current_context
 from sessions_app.workflows.context_variables import bound

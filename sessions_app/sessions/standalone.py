@@ -13,12 +13,12 @@ from sessions_app.errors import NoPerson, UnknownWorkflow, Unrecorded
 from sessions_app.journal.journal import Call, CallResult, Entry
 from sessions_app.prompts import AnyPrompt, Given
 from sessions_app.workflows import registry
-from sessions_app.workflows.calls.backend import Asked, StoredResponse
-from sessions_app.workflows.calls.child_calls import ChildCall, dump_returned
-from sessions_app.workflows.calls.history import PastMessage
-from sessions_app.workflows.calls.steps import execute
-from sessions_app.workflows.calls.transactional_steps import Attempted
+from sessions_app.workflows.backend import Asked, StoredResponse
+from sessions_app.workflows.child_calls import ChildCall, dump_returned
 from sessions_app.workflows.concurrency import Slot
+from sessions_app.workflows.history import PastMessage
+from sessions_app.workflows.steps import execute
+from sessions_app.workflows.transactional_steps import Attempted
 
 # Runs a workflow by its name for the same user; the result.
 RunBeside = Callable[[str, Any], Awaitable[Any]]

@@ -28,12 +28,12 @@ from sessions_app.prompts import (
     TextResponse,
 )
 from sessions_app.prompts.assignment import Escalation, group, permission, user
-from sessions_app.workflows.calls.history import PastMessage
-from sessions_app.workflows.calls.steps import Retry
-from sessions_app.workflows.calls.streams import Reasoning, Stream
 from sessions_app.workflows.context import Context
+from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.registry import workflow
 from sessions_app.workflows.run_info import Message
+from sessions_app.workflows.steps import Retry
+from sessions_app.workflows.streams import Reasoning, Stream
 
 __all__ = [
     "AttachedFile",

@@ -41,13 +41,15 @@ from sessions_app.prompts import Prompt, Response, dump_prompt, kind_of, on_one_
 from sessions_app.prompts.assignment import Assignment, Escalation, To, make_assignment
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import check_size, storable
-from sessions_app.workflows.calls.backend import Asked, Backend, StoredResponse
-from sessions_app.workflows.calls.callbacks import callback_url
-from sessions_app.workflows.calls.child_calls import ChildCall, load_returned
-from sessions_app.workflows.calls.gathering import Work, gather
-from sessions_app.workflows.calls.history import PastMessage
-from sessions_app.workflows.calls.options import NOT_GIVEN, given_options, plain
-from sessions_app.workflows.calls.steps import (
+from sessions_app.workflows.backend import Asked, Backend, StoredResponse
+from sessions_app.workflows.callbacks import callback_url
+from sessions_app.workflows.child_calls import ChildCall, load_returned
+from sessions_app.workflows.gathering import Work, gather
+from sessions_app.workflows.history import PastMessage
+from sessions_app.workflows.options import NOT_GIVEN, given_options, plain
+from sessions_app.workflows.request_context import RequestMetadata
+from sessions_app.workflows.run_info import AuthCallback, Message, RunInfo
+from sessions_app.workflows.steps import (
     Retry,
     RunningStep,
     execute,
@@ -57,11 +59,9 @@ from sessions_app.workflows.calls.steps import (
     running_step,
     shown,
 )
-from sessions_app.workflows.calls.streams import Stream, StreamedStep, StreamOptions
-from sessions_app.workflows.calls.transactional_steps import Attempted, attempt, check_plain
-from sessions_app.workflows.request_context import RequestMetadata
-from sessions_app.workflows.run_info import AuthCallback, Message, RunInfo
+from sessions_app.workflows.streams import Stream, StreamedStep, StreamOptions
 from sessions_app.workflows.trace import Trace
+from sessions_app.workflows.transactional_steps import Attempted, attempt, check_plain
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Response)

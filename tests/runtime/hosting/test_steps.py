@@ -99,7 +99,7 @@ async def test_threads_that_nobody_waits_for_take_no_place_from_others() -> None
 HANGS = """
 import asyncio, time, django
 django.setup()
-from sessions_app.workflows.calls.steps import execute
+from sessions_app.workflows.steps import execute
 async def main():
     try:
         await execute(lambda: time.sleep(600), None, 0.1)

@@ -10,7 +10,7 @@ from sessions_app.models import Run
 from sessions_app.operations import operators
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from sessions_app.workflows.calls.history import ended_runs
+from sessions_app.workflows.history import ended_runs
 from tests.support.clock import an_hour_back
 from tests.support.hosting import Hosting
 

@@ -24,6 +24,7 @@ from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import (
     Context,
     Message,
+    backend,
     concurrency,
     context,
     context_variables,
@@ -31,7 +32,6 @@ from sessions_app.workflows import (
     run_info,
     trace,
 )
-from sessions_app.workflows.calls import backend
 from tests.support.sessions import declare, managing
 
 MODULES = [

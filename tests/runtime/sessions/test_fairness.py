@@ -15,10 +15,10 @@ from sessions_app.models import Run
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message
-from sessions_app.workflows.calls.threads import MOST, StepThreads
 from sessions_app.workflows.concurrency import FairSemaphore, Slot
 from sessions_app.workflows.context_variables import bound
 from sessions_app.workflows.request_context import NOBODY, session_user
+from sessions_app.workflows.threads import MOST, StepThreads
 from tests.support.hosting import Hosting, make_user, until_true
 from tests.support.sessions import declare, free, managing, turns
 

@@ -16,8 +16,8 @@ from sessions_app.errors import NotJson
 from sessions_app.models import Run
 from sessions_app.sessions import SessionManager
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from sessions_app.workflows.calls.steps import ResultType
 from sessions_app.workflows.registry import declared
+from sessions_app.workflows.steps import ResultType
 from tests.support.hosting import Hosting, problem
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -10,7 +10,7 @@ from django.db import transaction
 from sessions_app.errors import SessionsError, Unrecorded
 from sessions_app.journal.journal import CallResult
 from sessions_app.storage.faults import is_fault
-from sessions_app.workflows.calls.steps import ResultType, RunningStep, shown
+from sessions_app.workflows.steps import ResultType, RunningStep, shown
 
 # What came of an attempt; with `Unrecorded` nothing is recorded, and the run is suspended.
 Attempted = CallResult | Unrecorded

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from sessions_app.workflows import registry
-from sessions_app.workflows.calls.steps import result_type
+from sessions_app.workflows.steps import result_type
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from pydantic_core import from_json
 from sessions_app.journal.journal import Call, CallResult, Entry, prompt_difference
 from sessions_app.prompts import AnyPrompt, FormPrompt, load_prompt
 from sessions_app.prompts.assignment import Assignment
-from sessions_app.workflows.calls.child_calls import ChildCall
-from sessions_app.workflows.calls.history import PastMessage
-from sessions_app.workflows.calls.transactional_steps import Attempted
+from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.concurrency import Slot
+from sessions_app.workflows.history import PastMessage
+from sessions_app.workflows.transactional_steps import Attempted
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from tenacity import (
 from sessions_app.errors import NotJson, Unrecorded
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import check_size, storable
-from sessions_app.workflows.calls.threads import step_threads
 from sessions_app.workflows.context_variables import bound
+from sessions_app.workflows.threads import step_threads
 
 _END = object()
 # Classes of what is read from JSON without an annotation; other values have been made of it.

@@ -12,8 +12,8 @@ from sessions_app.journal.journal import Call, CallResult
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import measure, storable
-from sessions_app.workflows.calls.backend import Backend
-from sessions_app.workflows.calls.steps import ResultType, Retry, RunningStep, iterate
+from sessions_app.workflows.backend import Backend
+from sessions_app.workflows.steps import ResultType, Retry, RunningStep, iterate
 
 T = TypeVar("T")
 

@@ -1,1 +1,0 @@
-"""What a workflow calls on its context: its records, its replay, and what carries it out."""
