@@ -21,10 +21,10 @@ from chat_app.api.selectors import (
 )
 from chat_app.protocol.frames import timestamp
 from sessions_app import runs
-from sessions_app.conversations import answers, messages
-from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome
-from sessions_app.conversations.given import feedback
+from sessions_app.conversations import messages, reactions
 from sessions_app.errors import Invalid, NotFound
+from sessions_app.interactions import answers
+from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome
 from sessions_app.models import Run
 from sessions_app.storage import reads
 
@@ -226,8 +226,8 @@ async def monitor(request: Known, user_id: str | None = None) -> Any:
 async def give_feedback(request: Known, body: schemas.FeedbackBody) -> Any:
     """Say what one thinks of an answer, named by its trace. What is empty is taken back."""
     owner = request.auth.person.id
-    run = await feedback.find_run(owner=owner, trace_id=body.observability_trace_id)
-    await feedback.give(owner=owner, run=run, reaction=body.reaction_type, comment=body.comment)
+    run = await reactions.find_run(owner=owner, trace_id=body.observability_trace_id)
+    await reactions.give(owner=owner, run=run, reaction=body.reaction_type, comment=body.comment)
     return {"message": "The feedback is kept."}
 
 

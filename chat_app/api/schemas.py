@@ -28,7 +28,7 @@ from chat_app.protocol.client_messages import (
     OptionalName,
     Text,
 )
-from sessions_app.conversations.given.feedback import LONGEST
+from sessions_app.conversations.reactions import LONGEST
 from sessions_app.prompts import as_text
 
 Number = StrictInt | StrictFloat

@@ -11,7 +11,7 @@ from chat_app.api.auth import Known
 from chat_app.api.problems import Failure
 from chat_app.api.run_requests import Begun, RunRequest, answer_streaming, begin, outcome
 from chat_app.api.streams import sse
-from sessions_app.conversations.access import workflows
+from sessions_app.conversations import workflow_access
 from sessions_app.storage import reads
 
 router = Router(tags=["Runs"])
@@ -123,7 +123,7 @@ async def completions(
 @router.get("/v1/models", response=schemas.Models, openapi_extra={"responses": problems.DOCUMENTED})
 async def models(request: Known) -> Any:
     """The workflows that one may use, as OpenAI's clients list models."""
-    usable = await reads.read(workflows.usable, request.auth.person.id)
+    usable = await reads.read(workflow_access.usable, request.auth.person.id)
     return {"data": [{"id": one.workflow.name} for one in usable]}
 
 

@@ -18,8 +18,8 @@ from django.utils import timezone, translation
 from chat_app.attention.mail_times import mail_time
 from chat_app.models import MailPreference
 from chat_app.settings import ChatSettings
-from sessions_app.conversations.access.audit import first_line
-from sessions_app.conversations.given import inbox
+from sessions_app.interactions import inbox_query
+from sessions_app.interactions.audit import first_line
 from sessions_app.models import Interaction
 from sessions_app.models.people import UserId, read_user_id, users
 
@@ -51,7 +51,7 @@ def send(user: UserId, since: datetime) -> None:
     address = getattr(person, person.get_email_field_name(), "")
     if not address or (preference.mailed_at is not None and preference.mailed_at >= since):
         return
-    ids = inbox.first(inbox.waiting(user), SHOWN + 1)
+    ids = inbox_query.first(inbox_query.waiting(user), SHOWN + 1)
     found = Interaction.objects.in_bulk(ids)
     waiting = [found[one] for one in ids if one in found]
     if not waiting:

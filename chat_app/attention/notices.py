@@ -9,7 +9,7 @@ from django.utils import timezone
 from chat_app.attention import mail, webhook
 from chat_app.attention.mail_times import mail_time
 from chat_app.settings import ChatSettings
-from sessions_app.conversations.access.candidates import people
+from sessions_app.interactions.candidates import people
 from sessions_app.models import Interaction
 from sessions_app.models.people import UserId, read_user_id
 from sessions_app.signals import (

@@ -26,7 +26,7 @@ from pydantic_core import to_json
 
 from chat_app.attention.mail import link
 from chat_app.settings import ChatSettings
-from sessions_app.conversations.access.audit import first_line
+from sessions_app.interactions.audit import first_line
 from sessions_app.models import Interaction
 
 log = structlog.get_logger(__name__)

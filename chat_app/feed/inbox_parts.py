@@ -10,8 +10,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from sessions_app.conversations.access import candidates, votes
-from sessions_app.conversations.given import inbox
+from sessions_app.interactions import candidates, inbox_query, votes
 from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
 from sessions_app.storage.storable import is_storable
@@ -88,22 +87,22 @@ def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] |
 
 def _first(user: UserId, part: Part, count: int) -> list[UUID]:
     if part == Part.ANSWERED:
-        return inbox.answered(user, count)
-    return inbox.first(_ways(user, part), count)
+        return inbox_query.answered(user, count)
+    return inbox_query.first(_ways(user, part), count)
 
 
-def _ways(user: UserId, part: Part) -> list[inbox.First]:
+def _ways(user: UserId, part: Part) -> list[inbox_query.First]:
     match part:
         case Part.OTHERS:
-            return inbox.of_others(user)
+            return inbox_query.of_others(user)
         case Part.CLAIMED:
-            return inbox.claimed(user)
+            return inbox_query.claimed(user)
         case Part.GROUPS:
-            return inbox.assigned(user, "group", "permission", named=False)
+            return inbox_query.assigned(user, "group", "permission", named=False)
         case Part.MINE:
-            by_name = inbox.assigned(user, "user")
-            return [inbox.own(user), *by_name, *inbox.claimed(user, assignee=user)]
-    return inbox.waiting(user)
+            by_name = inbox_query.assigned(user, "user")
+            return [inbox_query.own(user), *by_name, *inbox_query.claimed(user, assignee=user)]
+    return inbox_query.waiting(user)
 
 
 def _matching(rows: QuerySet[Interaction], query: str) -> QuerySet[Interaction]:

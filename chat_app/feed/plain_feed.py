@@ -14,10 +14,10 @@ from chat_app.feed.shown_runs import ShownRuns, read_shown_runs
 from chat_app.protocol import plain_frames
 from chat_app.protocol.frames import Frame, is_end
 from chat_app.protocol.plain_frames import AGAIN, PLAIN, TRACE, taken_away, with_trace
-from sessions_app.conversations import answers
-from sessions_app.conversations.answers import TAKEN, AnswerResult, IncomingAnswer
 from sessions_app.conversations.messages import SubmittedMessage
 from sessions_app.errors import Invalid, StorageUnavailable
+from sessions_app.interactions import answers
+from sessions_app.interactions.answers import TAKEN, AnswerResult, IncomingAnswer
 from sessions_app.models import AuditEntry, Event, Interaction
 from sessions_app.models.people import Person
 from sessions_app.storage import reads

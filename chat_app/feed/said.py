@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sessions_app.conversations.given.attachments import shown
 from sessions_app.models import Event, Feedback, Interaction, Run
+from sessions_app.storage.attachments import shown
 from sessions_app.storage.event_log import read_records
 from sessions_app.storage.run_text import split, taken_back, undo
 from sessions_app.workflows.history import ended_runs

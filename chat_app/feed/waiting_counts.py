@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import structlog
 
 from chat_app.identity import Identity
-from sessions_app.conversations.given.waiting import Waiting, waiting_for
+from sessions_app.interactions.pending_counts import Waiting, waiting_for
 from sessions_app.models.people import UserId
 from sessions_app.notify.groups import listen
 from sessions_app.notify.news import PROMPTS

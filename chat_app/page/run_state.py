@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import OuterRef, Subquery
 from django.utils.translation import gettext, ngettext
 
-from sessions_app.conversations.outcome_texts import waits_for
+from sessions_app.interactions.outcome_texts import waits_for
 from sessions_app.models import Event, Interaction, Run
 
 SHOWN = 20

@@ -18,8 +18,8 @@ from chat_app.page.history import BREAKS, Known
 from chat_app.page.texts.blocks import cut, opening
 from chat_app.page.texts.markdown import render
 from chat_app.page.texts.unfinished import finished
-from sessions_app.conversations.given.feedback import DOWN, LONGEST, UP
-from sessions_app.conversations.outcome_texts import OutcomeText, outcome, waits_for
+from sessions_app.conversations.reactions import DOWN, LONGEST, UP
+from sessions_app.interactions.outcome_texts import OutcomeText, outcome, waits_for
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import EventRecord

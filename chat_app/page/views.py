@@ -27,18 +27,17 @@ from chat_app.page.page_threads import make
 from chat_app.page.sidebar import export as exporting
 from chat_app.page.sidebar.entries import deleted, newest, sidebar
 from chat_app.protocol.parsing import STATUS
-from sessions_app.conversations import answers
-from sessions_app.conversations.access import workflows
-from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome
-from sessions_app.conversations.given import attachments
+from sessions_app.conversations import workflow_access
 from sessions_app.conversations.messages import MAX_MESSAGE, MAX_NAME
 from sessions_app.conversations.messages import stop as stop_runs
 from sessions_app.errors import Refused, StorageUnavailable, TooMany
+from sessions_app.interactions import answers
+from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome
 from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
 from sessions_app.prompts import as_text, posted
 from sessions_app.settings import RuntimeSettings
-from sessions_app.storage import reads
+from sessions_app.storage import attachments, reads
 from sessions_app.storage.spool import pieces, spool
 from sessions_app.storage.storable import is_storable
 from sessions_app.workflows.registry import Offered
@@ -284,7 +283,7 @@ async def _page(
         if page.deleted is not None:
             context = {**site_context(), "deleted": page.deleted, **(extra or {})}
             return render_to_string("chat_app/deleted.html", context, request)
-        choices = workflows.usable(person.id)
+        choices = workflow_access.usable(person.id)
         context = {
             **_context(page, choices),
             **(edited_message(page, edited) if edited else {}),

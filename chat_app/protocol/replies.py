@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 from chat_app.protocol.client_messages import AuthMessage, ClientMessage
 from chat_app.protocol.frames import Frame, error_content, timestamp
 from chat_app.protocol.parsing import Refusal
-from sessions_app.conversations.answers import AnswerResult, Outcome
-from sessions_app.conversations.given.claims import Claimed
 from sessions_app.conversations.messages import SubmittedMessage
+from sessions_app.interactions.answers import AnswerResult, Outcome
+from sessions_app.interactions.claims import Claimed
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
 

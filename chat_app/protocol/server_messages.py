@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sessions_app.conversations.answers import Outcome
+from sessions_app.interactions.answers import Outcome
 from sessions_app.models import Interaction, Run
 from sessions_app.prompts import AnyPrompt
 

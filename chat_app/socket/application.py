@@ -19,7 +19,7 @@ from chat_app.feed.sweeper import sweeper
 from chat_app.identity.connection import address_of, request_of
 from chat_app.socket import flow_control
 from chat_app.socket.consumer import ChatConsumer
-from sessions_app.conversations.access.audit import address
+from sessions_app.interactions.audit import address
 from sessions_app.operations import startup
 from sessions_app.operations.server_lifecycle import WithRuntime
 

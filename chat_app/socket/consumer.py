@@ -32,10 +32,11 @@ from chat_app.socket.authentication import Authentication
 from chat_app.socket.connection import Connection, Receive, Send
 from chat_app.socket.refusals import Refusals
 from chat_app.socket.subscriptions import Subscriptions
-from sessions_app.conversations import answers, messages
-from sessions_app.conversations.answers import TAKEN, IncomingAnswer, Outcome
+from sessions_app.conversations import messages
 from sessions_app.conversations.messages import IncomingMessage, SubmittedMessage
 from sessions_app.errors import Invalid, NotFound, StorageUnavailable, TooMany
+from sessions_app.interactions import answers
+from sessions_app.interactions.answers import TAKEN, IncomingAnswer, Outcome
 from sessions_app.prompts import as_text
 from sessions_app.storage.faults import is_fault
 from sessions_app.workflows.request_context import RequestMetadata

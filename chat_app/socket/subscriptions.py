@@ -17,8 +17,8 @@ from chat_app.protocol.replies import database_state, waiting_prompts
 from chat_app.socket.authentication import Authentication
 from chat_app.socket.connection import Connection
 from chat_app.socket.refusals import Refusals
-from sessions_app.conversations.given.waiting import Waiting
 from sessions_app.errors import NotFound
+from sessions_app.interactions.pending_counts import Waiting
 from sessions_app.notify.groups import group_name
 from sessions_app.storage import reads
 

@@ -5,7 +5,7 @@ from typing import Any
 from django import template
 
 from chat_app.page.look.preferences import PREFERENCES, SWITCHES
-from sessions_app.conversations.given.waiting import CAP
+from sessions_app.interactions.pending_counts import CAP
 
 register = template.Library()
 

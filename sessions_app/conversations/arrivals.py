@@ -6,9 +6,9 @@ Both lock the conversation first, so that neither misses the other.
 from typing import Any
 from uuid import UUID
 
-from sessions_app.conversations.answers import Outcome
-from sessions_app.conversations.settlement import set_running
 from sessions_app.errors import NotFound, NothingCame
+from sessions_app.interactions.answers import Outcome
+from sessions_app.interactions.settlement import set_running
 from sessions_app.journal.journal import Call, CallResult, wait_id
 from sessions_app.models import Arrival, Interaction, JournalEntry, Run
 from sessions_app.notify.announce import announce

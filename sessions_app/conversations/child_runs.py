@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from sessions_app.conversations.messages import IncomingMessage, insert_run, request_stop
-from sessions_app.conversations.settlement import set_running
+from sessions_app.interactions.settlement import set_running
 from sessions_app.journal.journal import Call, CallResult, last_positions, wait_id
 from sessions_app.journal.tracks import track_of
 from sessions_app.models import Event, Interaction, JournalEntry, Run

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid4
 
-from sessions_app.conversations.given.attachments import shown
 from sessions_app.conversations.listing import lock_kept
 from sessions_app.conversations.messages import ACTIVE, SUBMITTED, interrupt, traced
 from sessions_app.errors import Busy, Invalid, NotFound
@@ -14,6 +13,7 @@ from sessions_app.journal.journal import Journal
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
+from sessions_app.storage.attachments import shown
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.run_text import pieces_of, split, taken_back, undo
 from sessions_app.storage.transaction import Transaction

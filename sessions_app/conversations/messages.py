@@ -13,13 +13,12 @@ from uuid import UUID, uuid4
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.conversations.access import workflows
-from sessions_app.conversations.given import attachments
+from sessions_app.conversations import workflow_access
 from sessions_app.errors import Busy, Invalid, NotFound, UnknownWorkflow
 from sessions_app.models import Attachment, Conversation, Event, Run
 from sessions_app.models.people import UserId
 from sessions_app.notify.announce import announce
-from sessions_app.storage import sql
+from sessions_app.storage import attachments, sql
 from sessions_app.storage.branches import Place, find_place
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.storable import check_storable, storable
@@ -180,7 +179,7 @@ def submit_in(
     conversation, workflow, last = _open(
         tx, owner, conversation_id, message, found, trusted=trusted
     )
-    offered = registry.get(workflow) if trusted else workflows.find(owner, workflow)
+    offered = registry.get(workflow) if trusted else workflow_access.find(owner, workflow)
     if found and not offered.workflow.takes_files:
         raise Invalid(_("This workflow takes no files. Remove them, and send it again."))
     policy = offered.policy or message.second_message
@@ -260,8 +259,8 @@ def _new(owner: UserId, message: IncomingMessage, *, trusted: bool) -> str:
         return registry.get(message.workflow).workflow.name
     if message.workflow is None and message.model is not None:
         with suppress(UnknownWorkflow):
-            return workflows.find(owner, message.model).workflow.name
-    return workflows.find(owner, message.workflow).workflow.name
+            return workflow_access.find(owner, message.model).workflow.name
+    return workflow_access.find(owner, message.workflow).workflow.name
 
 
 def _create(tx: Transaction, owner: UserId, conversation_id: str, workflow: str, text: str) -> None:

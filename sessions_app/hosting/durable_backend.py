@@ -13,9 +13,7 @@ from django.db import Error
 from django.utils import timezone
 from pydantic_core import from_json
 
-from sessions_app.conversations import arrivals, child_runs
-from sessions_app.conversations.access import workflows
-from sessions_app.conversations.access.assigning import Assigned, resolve
+from sessions_app.conversations import arrivals, child_runs, workflow_access
 from sessions_app.conversations.child_runs import NewChild
 from sessions_app.conversations.messages import IncomingMessage, check_message
 from sessions_app.errors import NonDeterminism, TookTooLong, TooLarge, TooManyCalls
@@ -24,6 +22,7 @@ from sessions_app.hosting.lease import LeaseFreshness
 from sessions_app.hosting.output import Output, Write
 from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.hosting.waiting import Waiting
+from sessions_app.interactions.assigning import Assigned, resolve
 from sessions_app.journal.journal import Call, CallResult, Entry, difference, wait_id
 from sessions_app.journal.stop_point import StopPoint
 from sessions_app.prompts import AnyPrompt
@@ -319,7 +318,7 @@ class DurableBackend:
     async def _new_child(self, child: ChildCall) -> NewChild:
         """It serves the same request, and belongs to this run."""
         run, conversation = self._leased.run, self._conversation
-        offered = await reads.read(workflows.find, conversation.owner.id, child.workflow)
+        offered = await reads.read(workflow_access.find, conversation.owner.id, child.workflow)
         own = {"workflow-parent-id": str(run.id), "workflow-parent-name": conversation.workflow}
         headers = {**(self._metadata.get("headers") or {}), **own, **child.headers}
         id_ = uuid4()

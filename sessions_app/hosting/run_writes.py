@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sessions_app.conversations import arrivals, child_runs
-from sessions_app.conversations.access.assigning import Assigned, assign
-from sessions_app.conversations.access.audit import Audited
 from sessions_app.conversations.child_runs import NewChild
 from sessions_app.conversations.messages import stop_children
-from sessions_app.conversations.settlement import Settlement, find_interactions, set_running, settle
 from sessions_app.errors import RunEnded
 from sessions_app.hosting.lease import Lease, this_process
+from sessions_app.interactions.assigning import Assigned, assign
+from sessions_app.interactions.audit import Audited
+from sessions_app.interactions.settlement import Settlement, find_interactions, set_running, settle
 from sessions_app.journal.journal import ASK, Call, CallResult, is_wait, wait_id
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.signals import pending_signals

@@ -7,9 +7,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from sessions_app.conversations import answers
-from sessions_app.conversations.given import claims
-from sessions_app.conversations.settlement import find_interactions, set_running
+from sessions_app.interactions import answers, claims
+from sessions_app.interactions.settlement import find_interactions, set_running
 from sessions_app.models import Interaction, Run
 from sessions_app.notify.announce import announce
 from sessions_app.operations import retention

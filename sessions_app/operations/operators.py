@@ -8,15 +8,14 @@ from uuid import UUID, uuid4
 
 from django.db.models import F, Q
 
-from sessions_app.conversations import answers, messages
-from sessions_app.conversations.access import audit
-from sessions_app.conversations.answers import AnswerResult, IncomingAnswer
+from sessions_app.conversations import messages
 from sessions_app.conversations.forks import WantedFork, fork_run
-from sessions_app.conversations.given import claims
 from sessions_app.conversations.resumption import resume_run
-from sessions_app.conversations.settlement import InteractionRecord, find_interactions
 from sessions_app.errors import NotFound
 from sessions_app.hosting.dispatch import takeover
+from sessions_app.interactions import answers, audit, claims
+from sessions_app.interactions.answers import AnswerResult, IncomingAnswer
+from sessions_app.interactions.settlement import InteractionRecord, find_interactions
 from sessions_app.models import HostLease, Interaction
 from sessions_app.models.people import Person
 from sessions_app.notify.announce import announce

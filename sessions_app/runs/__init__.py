@@ -13,8 +13,8 @@ Each has a twin for coroutines, with Django's `a` before its name (`astart`). Dj
 transactions there, so a twin's write is a transaction of its own. See docs/from-django.md.
 """
 
-from sessions_app.conversations.answers import AnswerResult, Outcome
-from sessions_app.conversations.given.claims import Claimed
+from sessions_app.interactions.answers import AnswerResult, Outcome
+from sessions_app.interactions.claims import Claimed
 from sessions_app.runs.assignments import aclaim, areassign, arelease, claim, reassign, release
 from sessions_app.runs.following import RunResult, aevents, aresult, events, result
 from sessions_app.runs.requests import (

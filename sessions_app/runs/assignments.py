@@ -4,11 +4,10 @@ from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
 
-from sessions_app.conversations.access import audit
-from sessions_app.conversations.given import claims
-from sessions_app.conversations.given.claims import Claimed
-from sessions_app.conversations.settlement import find_interactions
 from sessions_app.errors import NotFound
+from sessions_app.interactions import audit, claims
+from sessions_app.interactions.claims import Claimed
+from sessions_app.interactions.settlement import find_interactions
 from sessions_app.models.people import Person
 from sessions_app.prompts.assignment import To, assignees
 from sessions_app.runs.requests import VIA

@@ -8,12 +8,12 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from sessions_app.conversations import arrivals, messages
-from sessions_app.conversations.access import audit
-from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome, settle_in_name
 from sessions_app.conversations.forks import WantedFork, fork_run
 from sessions_app.conversations.messages import MAX_NAME, IncomingMessage
 from sessions_app.conversations.resumption import resume_run
 from sessions_app.errors import Invalid, TooLarge
+from sessions_app.interactions import audit
+from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome, settle_in_name
 from sessions_app.models import Conversation
 from sessions_app.models.people import Person, UserId
 from sessions_app.prompts import Given, as_text

@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 
 from django.contrib.auth.base_user import AbstractBaseUser
 
-from sessions_app.conversations import answers
 from sessions_app.hosting.needing_host import needing_host
+from sessions_app.interactions import answers
 from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.models.people import Person

@@ -15,7 +15,6 @@ from django.db.models import Min
 from django.utils.module_loading import import_string
 
 from sessions_app.conversations import messages
-from sessions_app.conversations.given import attachments
 from sessions_app.hosting.dispatch.dispatcher import Dispatcher, Duty
 from sessions_app.hosting.dispatch.local import LocalDispatcher
 from sessions_app.hosting.host_registry import HostRegistry
@@ -25,7 +24,7 @@ from sessions_app.models.people import Person, users
 from sessions_app.notify.announce import install
 from sessions_app.operations.due import settle_due
 from sessions_app.settings import RuntimeSettings
-from sessions_app.storage import reads
+from sessions_app.storage import attachments, reads
 from sessions_app.storage.writer import writer
 from sessions_app.testing.clock import Clock
 from sessions_app.testing.hosted_run import Answer, HostedRun

@@ -11,7 +11,7 @@ from django.db import connection
 
 from chat_app.feed.inbox_parts import LISTED, MOST, Part, Wanted, read_inbox
 from chat_app.page.sidebar.entries import sidebar
-from sessions_app.conversations.given.waiting import CAP, FIRST, waiting_for
+from sessions_app.interactions.pending_counts import CAP, FIRST, waiting_for
 from sessions_app.models import Candidate, Conversation, Interaction, Run, Vote
 from sessions_app.models.candidate import NEVER
 from tests.inbox.many_prompts import NOW, PROMPT

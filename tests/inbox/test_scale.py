@@ -9,8 +9,8 @@ from django.db import connection
 
 from chat_app.feed.inbox_parts import Part, Wanted, find_prompt, read_inbox
 from chat_app.page.sidebar.entries import sidebar
-from sessions_app.conversations.given import inbox, waiting
-from sessions_app.conversations.given.waiting import waiting_for
+from sessions_app.interactions import inbox_query, pending_counts
+from sessions_app.interactions.pending_counts import waiting_for
 from sessions_app.models import Candidate, Conversation, Interaction, Vote
 from tests.inbox.many_prompts import EACH, NOW, PEOPLE, ask, ask_for_many
 from tests.support.database.work_done import whole_tables, work_done
@@ -58,8 +58,8 @@ def test_it_opens_as_with_ten(monkeypatch: pytest.MonkeyPatch) -> None:
     some = list(User.objects.filter(username__in=["boss", "u1", "u2", "u3"]))
     claim_and_vote(*some)
     assert_counts_agree(some)
-    monkeypatch.setattr(waiting, "FIRST", 4)
-    monkeypatch.setattr(waiting, "TOGETHER", 0)
+    monkeypatch.setattr(pending_counts, "FIRST", 4)
+    monkeypatch.setattr(pending_counts, "TOGETHER", 0)
     assert_counts_agree(some)
     settle_all()
     done = work_done(partial(sidebar, boss.pk))
@@ -69,7 +69,7 @@ def test_it_opens_as_with_ten(monkeypatch: pytest.MonkeyPatch) -> None:
 def claim_and_vote(*people: User) -> None:
     """Claim one prompt of each for the first of them, have them vote on one, one for four eyes."""
     for one in people:
-        free = inbox.first(inbox.assigned(one.pk), 20)
+        free = inbox_query.first(inbox_query.assigned(one.pk), 20)
         first, second, third, *_ = (Interaction.objects.get(pk=each) for each in free)
         Interaction.objects.filter(pk=first.pk).update(assignee=people[0])
         for prompt, rule in ((second, {"votes": 2}), (third, {"four_eyes": True})):
@@ -82,9 +82,9 @@ def assert_counts_agree(people: list[User]) -> None:
     """What is counted for many at once is what each one's inbox has."""
     counted = waiting_for([one.pk for one in people])
     for one in people:
-        shown = set(inbox.first(inbox.waiting(one.pk), waiting.CAP))
+        shown = set(inbox_query.first(inbox_query.waiting(one.pk), pending_counts.CAP))
         assert counted[one.pk].prompts == len(shown)
-        assert counted[one.pk].ids == (shown if len(shown) < waiting.CAP else set())
+        assert counted[one.pk].ids == (shown if len(shown) < pending_counts.CAP else set())
     assert waiting_for([people[1].pk])[people[1].pk] == counted[people[1].pk]
 
 

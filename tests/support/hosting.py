@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
-from sessions_app.conversations import answers, messages
+from sessions_app.conversations import messages
+from sessions_app.interactions import answers
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
 from sessions_app.notify.announce import announce
 from sessions_app.operations.due import settle_due

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from chat_app.page.cards.form import CardForm, TypedAnswer, make_form
 from chat_app.page.cards.together import Part, group_of, make_parts
-from sessions_app.conversations.outcome_texts import LINE, answer_text, range_words
+from sessions_app.interactions.outcome_texts import LINE, answer_text, range_words
 from sessions_app.models import Interaction
 from sessions_app.prompts import AnyPrompt, FormPrompt, load_prompt
 

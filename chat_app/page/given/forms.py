@@ -15,13 +15,13 @@ from pydantic_core import from_json
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.history import Known
 from chat_app.page.texts.blocks import INSIDE
-from sessions_app.conversations.access import workflows
-from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome
-from sessions_app.conversations.given import attachments
+from sessions_app.conversations import workflow_access
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import Invalid, Refused, StorageUnavailable
+from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome
 from sessions_app.models.people import Person, UserId
 from sessions_app.prompts import MOST_TOGETHER, PREFIX, as_text, posted
+from sessions_app.storage import attachments
 
 MOST = 2**53
 # Of an item of text: its run, and what its `data-at` says.
@@ -76,7 +76,7 @@ def message(request: HttpRequest, person: UserId) -> IncomingMessage:
 
 def _starter(person: UserId, name: str, index: str) -> str:
     """Return what the starter says; nothing where the workflow is not this person's to use."""
-    usable = [one.workflow for one in workflows.usable(person)]
+    usable = [one.workflow for one in workflow_access.usable(person)]
     starters = [one.starters for one in usable if one.name == name]
     at = int(index) if index.isdecimal() else 0
     return next((texts[at] for texts in starters if at < len(texts)), "")

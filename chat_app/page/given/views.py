@@ -15,12 +15,11 @@ from django.views.decorators.http import require_safe
 from chat_app.page.common import back_to, or_404, person_of, personal
 from chat_app.page.downloads import download
 from chat_app.protocol.parsing import STATUS, spoken
-from sessions_app.conversations.given import attachments
-from sessions_app.conversations.given import feedback as opinions
+from sessions_app.conversations import reactions as opinions
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.errors import Invalid, NotFound, Refused, StorageUnavailable
 from sessions_app.models import AttachedFile
-from sessions_app.storage import reads
+from sessions_app.storage import attachments, reads
 from sessions_app.storage.spool import pieces
 
 

@@ -9,9 +9,9 @@ from uuid import NAMESPACE_URL, uuid5
 from django.utils import timezone
 
 from chat_app.page.cards import Card, TypedAnswer, card
-from sessions_app.conversations.access.votes import counting
-from sessions_app.conversations.outcome_texts import OutcomeText, answer_text, outcome, waits_for
 from sessions_app.errors import UnknownWorkflow
+from sessions_app.interactions.outcome_texts import OutcomeText, answer_text, outcome, waits_for
+from sessions_app.interactions.votes import counting
 from sessions_app.models import Interaction, Vote
 from sessions_app.models.people import UserId
 from sessions_app.prompts import load_prompt

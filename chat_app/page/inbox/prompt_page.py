@@ -14,7 +14,7 @@ from chat_app.feed.said import Said, in_words, read_shared
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.inbox.entries import Entry, make_entries
 from chat_app.page.texts.markdown import render
-from sessions_app.conversations.outcome_texts import via_words
+from sessions_app.interactions.outcome_texts import via_words
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import UserId
 from sessions_app.settings import RuntimeSettings

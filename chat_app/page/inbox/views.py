@@ -27,11 +27,9 @@ from chat_app.page.inbox.prompt_page import read_prompt
 from chat_app.page.look.script_texts import INBOX, WORDS
 from chat_app.page.page_threads import make
 from chat_app.protocol.parsing import STATUS
-from sessions_app.conversations import answers
-from sessions_app.conversations.access import audit
-from sessions_app.conversations.answers import AnswerResult, Outcome
-from sessions_app.conversations.given import waiting
 from sessions_app.errors import Invalid, Refused, StorageUnavailable, TooMany
+from sessions_app.interactions import answers, audit, pending_counts
+from sessions_app.interactions.answers import AnswerResult, Outcome
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.storage.sql import is_uuid
@@ -148,7 +146,7 @@ def _context(request: HttpRequest, person: Person) -> dict[str, Any]:
     return {
         **site_context(),
         "username": person.username,
-        "waiting": waiting.waiting_for([person.id])[person.id].prompts,
+        "waiting": pending_counts.waiting_for([person.id])[person.id].prompts,
         "now": timezone.now(),
         "words": {**WORDS, **INBOX},
         "answer_id": uuid4(),

@@ -9,7 +9,7 @@ from chat_app.page.common import back_to, opened_from, site_context
 from chat_app.page.look.preferences import PREFERENCES, SWITCHES
 from chat_app.page.look.script_texts import ATTENTION
 from chat_app.settings import ChatSettings
-from sessions_app.conversations.given import waiting
+from sessions_app.interactions import pending_counts
 from sessions_app.storage import reads
 
 
@@ -26,7 +26,7 @@ async def settings(request: HttpRequest) -> HttpResponse:
     preferences = [(each, each.chosen(request)) for each in PREFERENCES]
     user = await request.auser()
     known = [user.pk] if user.is_authenticated else []
-    counts = await reads.read(waiting.waiting_for, known) if known else {}
+    counts = await reads.read(pending_counts.waiting_for, known) if known else {}
     context = {
         **site_context(),
         "preferences": preferences,

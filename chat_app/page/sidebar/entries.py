@@ -15,9 +15,9 @@ from django.utils.translation import gettext
 
 from chat_app.feed.selectors import pending_interactions
 from chat_app.page.sidebar.search import matching
-from sessions_app.conversations.access import candidates
-from sessions_app.conversations.given.waiting import CAP, waiting_for
 from sessions_app.errors import UnknownWorkflow
+from sessions_app.interactions import candidates
+from sessions_app.interactions.pending_counts import CAP, waiting_for
 from sessions_app.models import Conversation, Run
 from sessions_app.models.people import UserId
 from sessions_app.workflows import registry

@@ -5,8 +5,8 @@ from typing import Any
 from django import forms
 from django.contrib.auth.models import Group
 
-from sessions_app.conversations.access import candidates
 from sessions_app.errors import UnknownAssignee
+from sessions_app.interactions import candidates
 from sessions_app.prompts.assignment import Assignee, group, permission, user
 
 

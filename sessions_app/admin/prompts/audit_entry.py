@@ -9,7 +9,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 
 from sessions_app.admin.read_only import ReadOnlyAdmin
 from sessions_app.admin.texts.cells import moment, pretty, short
-from sessions_app.conversations.access import trail
+from sessions_app.interactions import audit_trail
 from sessions_app.models import AuditEntry
 from sessions_app.storage.spool import pieces, spool
 
@@ -51,12 +51,14 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     @admin.action(description="Export as JSON lines", permissions=["view"])
     def export_jsonl(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> Any:
         """A file of the chosen entries."""
-        return self._file(request, queryset, "jsonl", trail.as_json_lines, "application/jsonl")
+        return self._file(
+            request, queryset, "jsonl", audit_trail.as_json_lines, "application/jsonl"
+        )
 
     @admin.action(description="Export as CSV", permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> Any:
         """A file of the chosen entries, for spreadsheets."""
-        return self._file(request, queryset, "csv", trail.as_csv, "text/csv; charset=utf-8")
+        return self._file(request, queryset, "csv", audit_trail.as_csv, "text/csv; charset=utf-8")
 
     def _file(
         self,

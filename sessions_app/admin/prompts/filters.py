@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from sessions_app.conversations.access.candidates import have_groups
+from sessions_app.interactions.candidates import have_groups
 from sessions_app.models import Candidate, Interaction
 from sessions_app.models.people import users
 

@@ -19,8 +19,8 @@ from sessions_app.admin.prompts.filters import Waits, nobody_can_answer
 from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin
 from sessions_app.admin.texts import assignments, questions
 from sessions_app.admin.texts.cells import short
-from sessions_app.conversations.answers import Outcome
 from sessions_app.errors import FormChanged, Invalid
+from sessions_app.interactions.answers import Outcome
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
 from sessions_app.operations import operators

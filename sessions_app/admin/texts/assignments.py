@@ -6,9 +6,9 @@ from django.contrib import admin
 from django.utils.html import format_html, format_html_join
 
 from sessions_app.admin.texts.cells import due, lasted, moment, short
-from sessions_app.conversations.access import trail
-from sessions_app.conversations.access.votes import counting
-from sessions_app.conversations.outcome_texts import waits_for
+from sessions_app.interactions import audit_trail
+from sessions_app.interactions.outcome_texts import waits_for
+from sessions_app.interactions.votes import counting
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.prompts.assignment import Assignment
 
@@ -90,7 +90,7 @@ def votes(interaction: Interaction) -> str:
 @admin.display(description="audit")
 def audited(interaction: Interaction) -> str:
     """What happened to it, the last of it at the end."""
-    lines = [line(entry) for entry in trail.of_prompt(interaction)[-SHOWN:]]
+    lines = [line(entry) for entry in audit_trail.of_prompt(interaction)[-SHOWN:]]
     rows = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", lines)
     return format_html("<table>{}</table>", rows)
 

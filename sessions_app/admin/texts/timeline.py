@@ -10,7 +10,7 @@ from django.utils.text import Truncator
 
 from sessions_app.admin.texts import questions
 from sessions_app.admin.texts.cells import lasted, moment, short, took
-from sessions_app.conversations.outcome_texts import outcome
+from sessions_app.interactions.outcome_texts import outcome
 from sessions_app.models import Event, Interaction, JournalEntry, Run
 
 # Of each kind the last, as everywhere on the page of a run.

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from sessions_app.conversations.access.trail import FORMATS, Wanted
+from sessions_app.interactions.audit_trail import FORMATS, Wanted
 
 
 class Command(BaseCommand):

@@ -17,9 +17,8 @@ from chat_app.attention import notices
 from chat_app.attention.mail_times import mail_time
 from chat_app.models import MailPreference
 from sessions_app import signals
-from sessions_app.conversations import answers
-from sessions_app.conversations.answers import IncomingAnswer
-from sessions_app.conversations.given import claims
+from sessions_app.interactions import answers, claims
+from sessions_app.interactions.answers import IncomingAnswer
 from sessions_app.models import PendingSignal
 from sessions_app.models.people import Person
 from sessions_app.signals import delivery

@@ -16,7 +16,7 @@ import pytest
 from django.utils import timezone
 
 from chat_app.attention import notices, webhook
-from sessions_app.conversations.given import claims
+from sessions_app.interactions import claims
 from sessions_app.models import PendingSignal
 from sessions_app.operations import operators
 from sessions_app.signals.delivery import send_due

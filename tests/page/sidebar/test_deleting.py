@@ -13,9 +13,8 @@ from django.test import AsyncClient
 from django.urls import reverse
 
 from chat_app.api.selectors import run_at
-from sessions_app.conversations import forks, listing, messages, resumption
+from sessions_app.conversations import forks, listing, messages, reactions, resumption
 from sessions_app.conversations.forks import WantedFork
-from sessions_app.conversations.given import feedback
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import NotFound
 from sessions_app.models import Conversation, Interaction, Run
@@ -152,7 +151,7 @@ async def test_code_that_acts_for_its_owner_finds_none(ann: User, asked: Interac
     message = IncomingMessage("m2", "on?")
     for work in (
         lambda: messages.submit(owner=ann.pk, conversation_id="c", message=message),
-        lambda: feedback.find_run(owner=ann.pk, trace_id=TRACE),
+        lambda: reactions.find_run(owner=ann.pk, trace_id=TRACE),
         lambda: reads.read(run_at, ann.pk, "c", 1),
     ):
         with pytest.raises(NotFound):

@@ -17,9 +17,9 @@ from django.test import AsyncClient
 from django.urls import reverse
 from django.utils import timezone
 
-from sessions_app.conversations.given import attachments
 from sessions_app.errors import Invalid
 from sessions_app.models import Attachment, Run
+from sessions_app.storage import attachments
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hitl import set_hitl
@@ -277,7 +277,7 @@ async def test_too_many_are_refused(
     ids = [(await upload(browser))[1]["id"] for _ in range(2)]
     answer = await send(browser, text="x", file_ids=ids)
     assert "At most 1 files go with a message." in answer.content.decode()
-    monkeypatch.setattr("sessions_app.conversations.given.attachments.MOST_UNSENT", 2)
+    monkeypatch.setattr("sessions_app.storage.attachments.MOST_UNSENT", 2)
     status, said = await upload(browser)
     assert (status, said["error"][:24]) == (422, "2 of your files are uplo")
     set_hitl(settings, MAX_FILES=0)

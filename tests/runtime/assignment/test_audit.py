@@ -18,8 +18,8 @@ from chat_app.identity.api_keys import issue
 from chat_app.models import ApiKey
 from chat_app.socket.application import WithSocket
 from sessions_app import runs
-from sessions_app.conversations.access import audit, trail
-from sessions_app.conversations.answers import IncomingAnswer, answer_together
+from sessions_app.interactions import audit, audit_trail
+from sessions_app.interactions.answers import IncomingAnswer, answer_together
 from sessions_app.models import AuditEntry, Conversation, Interaction
 from sessions_app.models.people import users
 from sessions_app.operations import operators, retention
@@ -139,7 +139,7 @@ async def test_who_was_shown_an_assigned_prompt_is_recorded_once() -> None:
         found = await reads.read(actions, prompt)
         assert found == [("opened", ""), ("shown", "boss"), ("shown", "other")]
         assert await reads.read(actions, plain) == []
-        derived = await reads.read(trail.of_prompt, plain)
+        derived = await reads.read(audit_trail.of_prompt, plain)
         assert [one.action for one in derived] == ["opened"]
 
 
@@ -247,5 +247,5 @@ async def test_it_is_exported_with_the_plain_prompts_in_order() -> None:
 @pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@a", "\t=1", "  =1", "\uff1d1", "\r1"])
 def test_no_cell_is_a_formula(cell: str) -> None:
     entry = AuditEntry(question=cell, at=timezone.now(), detail={})
-    [row] = csv.DictReader(StringIO("".join(trail.as_csv([entry])), newline=""))
+    [row] = csv.DictReader(StringIO("".join(audit_trail.as_csv([entry])), newline=""))
     assert row["question"] == f"'{cell}"

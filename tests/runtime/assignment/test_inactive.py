@@ -7,10 +7,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from sessions_app import runs
-from sessions_app.conversations import answers
-from sessions_app.conversations.answers import IncomingAnswer, Outcome
-from sessions_app.conversations.given import claims
 from sessions_app.errors import Invalid, NotFound
+from sessions_app.interactions import answers, claims
+from sessions_app.interactions.answers import IncomingAnswer, Outcome
 from sessions_app.models import Interaction
 from sessions_app.operations import operators
 from sessions_app.storage import reads

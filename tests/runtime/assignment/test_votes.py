@@ -6,11 +6,10 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from sessions_app import runs
-from sessions_app.conversations.access import votes
-from sessions_app.conversations.answers import Outcome
-from sessions_app.conversations.given import claims
-from sessions_app.conversations.given.waiting import waiting_for
 from sessions_app.errors import Invalid
+from sessions_app.interactions import claims, votes
+from sessions_app.interactions.answers import Outcome
+from sessions_app.interactions.pending_counts import waiting_for
 from sessions_app.models import Candidate, Interaction, Vote
 from sessions_app.operations import operators
 from sessions_app.storage import reads

@@ -10,11 +10,10 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 from django.db.models import F
 
-from sessions_app.conversations import answers
-from sessions_app.conversations.answers import AnswerResult, IncomingAnswer, Outcome
-from sessions_app.conversations.given import claims, inbox
-from sessions_app.conversations.given.waiting import waiting_for
 from sessions_app.errors import Invalid, NotFound
+from sessions_app.interactions import answers, claims, inbox_query
+from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome
+from sessions_app.interactions.pending_counts import waiting_for
 from sessions_app.models import AuditEntry, Candidate, Conversation, Event, Interaction, Run
 from sessions_app.models.people import Person
 from sessions_app.operations import operators
@@ -108,7 +107,7 @@ async def test_the_permission_is_looked_at_when_the_answer_comes() -> None:
             allowed.user_set.add(boss.id)
 
         await reads.read(allow)
-        waits = lambda: inbox.first(inbox.waiting(boss.id), 9)  # noqa: E731
+        waits = lambda: inbox_query.first(inbox_query.waiting(boss.id), 9)  # noqa: E731
         assert await reads.read(waits) == [prompt.pk]
         await reads.read(lambda: Permission.objects.get(codename="change_run").user_set.clear())
         assert await reads.read(waits) == []
@@ -307,7 +306,7 @@ async def test_an_inbox_has_what_waits_for_a_person_the_first_due_first() -> Non
         await hosting.prompts(await hosting.submit(conversation="c3"))
 
         def inbox_of(person: Person) -> list[Any]:
-            return inbox.first(inbox.waiting(person.id), 9)
+            return inbox_query.first(inbox_query.waiting(person.id), 9)
 
         def counts() -> list[int]:
             everybody = [one.id for one in (hosting.person, boss, other)]

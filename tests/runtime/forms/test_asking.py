@@ -8,8 +8,8 @@ import pytest
 import structlog
 
 from bench.workflows import probe
-from sessions_app.conversations.answers import IncomingAnswer, Outcome, answer_together
 from sessions_app.errors import Invalid
+from sessions_app.interactions.answers import IncomingAnswer, Outcome, answer_together
 from sessions_app.models import Interaction, Run
 from sessions_app.operations.replay_check import check_waiting_runs
 from sessions_app.prompts import on_one_card

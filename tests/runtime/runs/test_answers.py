@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from sessions_app.conversations import answers
-from sessions_app.conversations.answers import IncomingAnswer, Outcome, settle_in_name
 from sessions_app.errors import Invalid
+from sessions_app.interactions import answers
+from sessions_app.interactions.answers import IncomingAnswer, Outcome, settle_in_name
 from sessions_app.models import Event, Interaction
 from sessions_app.models.people import Person
 from sessions_app.operations import due

@@ -10,11 +10,10 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.utils import timezone
 
-from sessions_app.conversations.given import attachments
 from sessions_app.errors import Invalid
 from sessions_app.models import Attachment, Conversation
 from sessions_app.operations import retention
-from sessions_app.storage import reads
+from sessions_app.storage import attachments, reads
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, workflow
 from tests.support.hitl import set_hitl

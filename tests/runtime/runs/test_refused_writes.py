@@ -13,13 +13,12 @@ from django.core.files.base import ContentFile
 from django.db import transaction
 from django.utils import timezone
 
-from sessions_app.conversations import answers
-from sessions_app.conversations.answers import IncomingAnswer
-from sessions_app.conversations.given import attachments, claims
 from sessions_app.errors import Invalid, NotFound, Refused
+from sessions_app.interactions import answers, claims
+from sessions_app.interactions.answers import IncomingAnswer
 from sessions_app.models import Attachment, Candidate, Conversation, Event, Interaction, Run
 from sessions_app.models.people import Person
-from sessions_app.storage import reads, sql
+from sessions_app.storage import attachments, reads, sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, Work, writer
 from sessions_app.workflows import BinaryPrompt, Context, Message, user, workflow

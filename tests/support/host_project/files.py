@@ -162,7 +162,7 @@ from django.test import Client
 from django.test.utils import setup_test_environment
 from django.utils import timezone
 from desk.models import Employee
-from sessions_app.conversations.answers import IncomingAnswer, _answer
+from sessions_app.interactions.answers import IncomingAnswer, _answer
 from sessions_app.models import Conversation, Interaction, Run
 from sessions_app.models.people import Person
 from sessions_app.storage.writer import writer

@@ -7,8 +7,8 @@ import pytest
 
 from chat_app.feed import plain_feed
 from chat_app.protocol.plain_frames import AGAIN, RESTARTED, TYPES
-from sessions_app.conversations import answers
 from sessions_app.errors import StorageUnavailable
+from sessions_app.interactions import answers
 from sessions_app.models import Run
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from sessions_app import runs
-from sessions_app.conversations.given import claims
+from sessions_app.interactions import claims
 from sessions_app.models.people import Person
 from sessions_app.operations import operators
 from sessions_app.storage import reads

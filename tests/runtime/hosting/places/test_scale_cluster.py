@@ -12,9 +12,10 @@ from bench.workflows import probe
 from chat_app.feed import selectors, sweeper
 from chat_app.page import conversation_page, history
 from chat_app.page.sidebar import entries
-from sessions_app.conversations import answers, messages
+from sessions_app.conversations import messages
 from sessions_app.hosting import lease, run_selection, run_writes
 from sessions_app.hosting.needing_host import keys_needing_host
+from sessions_app.interactions import answers
 from sessions_app.models import Interaction, Run
 from sessions_app.models.people import Person
 from sessions_app.operations import due

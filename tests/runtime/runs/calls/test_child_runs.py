@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from sessions_app import runs
-from sessions_app.conversations import child_runs
-from sessions_app.conversations.access import workflows
+from sessions_app.conversations import child_runs, workflow_access
 from sessions_app.conversations.child_runs import Returned
 from sessions_app.errors import Invalid
 from sessions_app.hosting.run_task import Leaving, RunTask
@@ -373,7 +372,7 @@ async def test_a_child_that_ends_late_does_not_end_the_wait_for_the_one_in_its_p
 async def test_a_parent_that_failed_while_a_child_was_about_to_begin_stays_failed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    find, found = workflows.find, threading.Event()
+    find, found = workflow_access.find, threading.Event()
 
     def find_late(user: Any, name: str | None) -> Any:
         if name == "t_child" and not found.is_set():
@@ -384,7 +383,7 @@ async def test_a_parent_that_failed_while_a_child_was_about_to_begin_stays_faile
             found.set()
         return find(user, name)
 
-    monkeypatch.setattr(workflows, "find", find_late)
+    monkeypatch.setattr(workflow_access, "find", find_late)
     async with hosting() as hosted:
         broken.append(AT_ONCE)
         run = await hosted.send("race")

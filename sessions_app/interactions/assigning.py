@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sessions_app.conversations.access import audit, candidates
-from sessions_app.conversations.access.audit import Audited
-from sessions_app.conversations.access.candidates import Place
+from sessions_app.interactions import audit, candidates
+from sessions_app.interactions.audit import Audited
+from sessions_app.interactions.candidates import Place
 from sessions_app.models import AuditEntry
 from sessions_app.models.candidate import NEVER
 from sessions_app.models.people import UserId

@@ -16,7 +16,7 @@ from unicodedata import normalize
 
 from django.db.models import Q, QuerySet
 
-from sessions_app.conversations.access import audit
+from sessions_app.interactions import audit
 from sessions_app.models import AuditEntry, Interaction
 
 AT_ONCE = 1000

@@ -13,10 +13,10 @@ from django.db.models import F
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.conversations.access import audit, candidates, votes
-from sessions_app.conversations.access.candidates import may_answer
-from sessions_app.conversations.settlement import InteractionRecord, find_interactions
 from sessions_app.errors import Invalid, NotFound, UnknownAssignee
+from sessions_app.interactions import audit, candidates, votes
+from sessions_app.interactions.candidates import may_answer
+from sessions_app.interactions.settlement import InteractionRecord, find_interactions
 from sessions_app.models import AuditEntry, Conversation, Event, Interaction
 from sessions_app.models.people import Person, UserId, users
 from sessions_app.prompts.assignment import Assignee, Assignment, user

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from sessions_app.conversations.access import candidates
+from sessions_app.interactions import candidates
 from sessions_app.models import Candidate, Interaction, Vote
 from sessions_app.models.candidate import NEVER, PLACE
 from sessions_app.models.people import UserId

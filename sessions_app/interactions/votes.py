@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sessions_app.conversations.access.candidates import Asked, may_answer
+from sessions_app.interactions.candidates import Asked, may_answer
 from sessions_app.models import Interaction, Vote
 from sessions_app.models.people import Person, UserId
 from sessions_app.storage.transaction import Transaction

@@ -11,9 +11,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from sessions_app.conversations.access import candidates
-from sessions_app.conversations.access.candidates import Source
-from sessions_app.conversations.given import inbox
+from sessions_app.interactions import candidates, inbox_query
+from sessions_app.interactions.candidates import Source
 from sessions_app.models import Candidate, Conversation, Interaction, Vote
 from sessions_app.models.candidate import PLACE
 from sessions_app.models.people import UserId
@@ -50,7 +49,7 @@ def waiting_for(people: Sequence[UserId]) -> dict[UserId, Waiting]:
     for one in people:
         ids = frozenset(prompts.answerable(one, sources[one]) - voted[one])
         if len(ids) < CAP and not prompts.cut.isdisjoint(sources[one]):
-            ids = frozenset(inbox.first(inbox.waiting(one), CAP))
+            ids = frozenset(inbox_query.first(inbox_query.waiting(one), CAP))
         known = ids if len(ids) < CAP else frozenset()
         found[one] = Waiting(min(len(ids), CAP), hash(ids), known)
     return found
@@ -109,7 +108,7 @@ class _Prompts:
         found = list(_rows(kind, names)[: most + 1])
         if len(found) <= most:
             return found
-        order = (inbox.DUE, "created_at", "pk") if kind == "own" else PLACE
+        order = (inbox_query.DUE, "created_at", "pk") if kind == "own" else PLACE
         found = []
         for name in names:
             of_this = list(_rows(kind, [name]).order_by(*order)[:FIRST])
@@ -126,7 +125,7 @@ def _rows(kind: str, names: list[Any]) -> QuerySet[Any, tuple[Any, UUID]]:
             conversation__in=asking, for_owner=True, status=Interaction.Status.PENDING
         )
         return own.values_list("conversation__owner", "pk")
-    by = {f"{kind}__in": names, **inbox.MORE.get(kind, {})}
+    by = {f"{kind}__in": names, **inbox_query.MORE.get(kind, {})}
     return Candidate.objects.filter(pending=True, **by).values_list(kind, "interaction")
 
 

@@ -6,9 +6,9 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sessions_app.conversations.access import audit, candidates
-from sessions_app.conversations.access.audit import Audited
-from sessions_app.conversations.access.candidates import Asked
+from sessions_app.interactions import audit, candidates
+from sessions_app.interactions.audit import Audited
+from sessions_app.interactions.candidates import Asked
 from sessions_app.models import AuditEntry, Event, Interaction, Run
 from sessions_app.models.people import Person, UserId, read_user_id, users
 from sessions_app.signals import pending_signals

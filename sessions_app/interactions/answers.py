@@ -14,22 +14,21 @@ from uuid import UUID
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.conversations.access import audit, candidates, votes
-from sessions_app.conversations.access.candidates import may_answer
-from sessions_app.conversations.given import attachments, claims
-from sessions_app.conversations.settlement import (
+from sessions_app.errors import Invalid, NotFound
+from sessions_app.interactions import audit, candidates, claims, votes
+from sessions_app.interactions.candidates import may_answer
+from sessions_app.interactions.settlement import (
     InteractionRecord,
     Settlement,
     find_interactions,
     settle,
 )
-from sessions_app.errors import Invalid, NotFound
 from sessions_app.models import Attachment, AuditEntry, Interaction
 from sessions_app.models.people import Person, users
 from sessions_app.notify.announce import announce
 from sessions_app.prompts import FormPrompt, load_prompt
 from sessions_app.prompts.assignment import Assignment
-from sessions_app.storage import sql
+from sessions_app.storage import attachments, sql
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.storable import check_storable
 from sessions_app.storage.transaction import Transaction
