@@ -10,9 +10,9 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from sessions_app.admin.texts.questions import BY_DEADLINE
+from sessions_app.dispatch import processes, queues
+from sessions_app.dispatch.queues import Queue
 from sessions_app.models import HostLease, Interaction, Process, Run
-from sessions_app.operations import processes, queues
-from sessions_app.operations.queues import Queue
 from sessions_app.workflows import registry
 
 SHOWN = (Run.Status.QUEUED, Run.Status.RUNNING, Run.Status.WAITING, Run.Status.SUSPENDED)

@@ -8,8 +8,8 @@ from django.http import HttpRequest
 
 from sessions_app.admin.read_only import ReadOnlyAdmin
 from sessions_app.admin.texts.cells import ago
+from sessions_app.dispatch import processes
 from sessions_app.models import Process
-from sessions_app.operations import processes
 
 
 @admin.register(Process)

@@ -11,15 +11,14 @@ from django.db.models import F, Q
 from sessions_app.conversations import messages
 from sessions_app.conversations.forks import WantedFork, fork_run
 from sessions_app.conversations.resumption import resume_run
+from sessions_app.dispatch import processes, takeover
 from sessions_app.errors import NotFound
-from sessions_app.hosting.dispatch import takeover
 from sessions_app.interactions import answers, audit, claims
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer
 from sessions_app.interactions.settlement import InteractionRecord, find_interactions
 from sessions_app.models import HostLease, Interaction
 from sessions_app.models.people import Person
 from sessions_app.notify.announce import announce
-from sessions_app.operations import processes
 from sessions_app.prompts.assignment import Assignee
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.transaction import Transaction

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import structlog
 
+from sessions_app.dispatch import processes
 from sessions_app.errors import StorageUnavailable
 from sessions_app.hosting.lease import this_process
 from sessions_app.models import Process, Run
-from sessions_app.operations import processes
 from sessions_app.sessions.replays import Replay, replay_all
 from sessions_app.storage import reads
 from sessions_app.storage.storable import storable

@@ -7,11 +7,11 @@ from typing import Any
 
 import structlog
 
+from sessions_app.dispatch import processes
+from sessions_app.dispatch.dispatcher import Dispatcher
 from sessions_app.errors import StorageUnavailable
-from sessions_app.hosting.dispatch.dispatcher import Dispatcher
 from sessions_app.hosting.lease import this_process
 from sessions_app.models import HostLease
-from sessions_app.operations import processes
 from sessions_app.storage.periodic import repeat
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer

@@ -13,9 +13,9 @@ from django.db import DEFAULT_DB_ALIAS, router
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from sessions_app.dispatch import processes
 from sessions_app.models import Conversation, HostLease, Run
 from sessions_app.models.people import session_model
-from sessions_app.operations import processes
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import attachments, reads, sql
 from sessions_app.storage.transaction import Transaction

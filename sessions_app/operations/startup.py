@@ -5,10 +5,10 @@ import gc
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
-from sessions_app.hosting.dispatch import announcements
-from sessions_app.hosting.dispatch.dispatcher import Dispatcher
-from sessions_app.hosting.dispatch.local import LocalDispatcher
-from sessions_app.hosting.dispatch.procrastinate import ProcrastinateDispatcher
+from sessions_app.dispatch import announcements
+from sessions_app.dispatch.dispatcher import Dispatcher
+from sessions_app.dispatch.local import LocalDispatcher
+from sessions_app.dispatch.procrastinate import ProcrastinateDispatcher
 from sessions_app.models import Process
 from sessions_app.notify.announce import install
 from sessions_app.notify.notifier import Notifier

@@ -3,9 +3,10 @@
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
 
-from sessions_app.hosting.dispatch.job_workers import DISPATCHER
-from sessions_app.hosting.dispatch.jobs import MAINTENANCE_QUEUE
-from sessions_app.operations import due, processes, retention
+from sessions_app.dispatch import processes
+from sessions_app.dispatch.job_workers import DISPATCHER
+from sessions_app.dispatch.jobs import MAINTENANCE_QUEUE
+from sessions_app.operations import due, retention
 from sessions_app.storage.writer import writer
 
 EVERY_SECOND = "* * * * * *"

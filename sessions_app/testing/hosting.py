@@ -15,8 +15,8 @@ from django.db.models import Min
 from django.utils.module_loading import import_string
 
 from sessions_app.conversations import messages
-from sessions_app.hosting.dispatch.dispatcher import Dispatcher, Duty
-from sessions_app.hosting.dispatch.local import LocalDispatcher
+from sessions_app.dispatch.dispatcher import Dispatcher, Duty
+from sessions_app.dispatch.local import LocalDispatcher
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.needing_host import needing_host
 from sessions_app.models import Interaction, Run
@@ -216,7 +216,7 @@ class Hosting:
         if not RuntimeSettings.load().cluster:
             return LocalDispatcher(**how)
         # It imports Procrastinate, which only the form of many processes installs.
-        worker = import_string("sessions_app.hosting.dispatch.worker.WorkerDispatcher")
+        worker = import_string("sessions_app.dispatch.worker.WorkerDispatcher")
         dispatcher: HostingDispatcher = worker(Duty(drain=DRAIN), **how)
         return dispatcher
 

@@ -5,10 +5,9 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from sessions_app.hosting.dispatch import jobs
+from sessions_app.dispatch import jobs, processes, queues
 from sessions_app.hosting.needing_host import needing_host
 from sessions_app.models import HostLease, Run
-from sessions_app.operations import processes, queues
 from sessions_app.operations.doctor.findings import Check, Finding, ok, warning, wrong
 from sessions_app.settings import RuntimeSettings
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sessions_app.hosting.dispatch import connector
+from sessions_app.dispatch import connector
 
 pytestmark = pytest.mark.formless
 

@@ -8,8 +8,8 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.utils import timezone
 
+from sessions_app.dispatch import processes
 from sessions_app.models import Conversation, Process, Run
-from sessions_app.operations import processes
 
 LONG_AGO = timedelta(days=400)
 QUEUE_JOB = """

@@ -27,8 +27,8 @@ from tests.support.hosting import Hosting, until
 from tests.support.running_form import CLUSTER
 
 if CLUSTER:
-    from sessions_app.hosting.dispatch import jobs, takeover
-    from sessions_app.hosting.dispatch.host_lookup import look_up
+    from sessions_app.dispatch import jobs, takeover
+    from sessions_app.dispatch.host_lookup import look_up
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

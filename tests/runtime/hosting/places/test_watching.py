@@ -13,7 +13,7 @@ LOOKS = """
 import gc, threading, time
 import django
 django.setup()
-from sessions_app.hosting.dispatch.watchdog import frame_of
+from sessions_app.hosting.watchdog import frame_of
 
 class Garbage:
     def __init__(self):

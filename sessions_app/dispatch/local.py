@@ -6,13 +6,13 @@ from typing import Any
 
 import structlog
 
-from sessions_app.hosting.dispatch import announcements
-from sessions_app.hosting.dispatch.dispatcher import ProcessReport
-from sessions_app.hosting.dispatch.watchdog import Watchdog
+from sessions_app.dispatch import announcements
+from sessions_app.dispatch.dispatcher import ProcessReport
 from sessions_app.hosting.host import Terms
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import release_others
 from sessions_app.hosting.needing_host import keys_needing_host
+from sessions_app.hosting.watchdog import Watchdog
 from sessions_app.models import Process
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import reads

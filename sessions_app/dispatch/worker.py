@@ -9,16 +9,16 @@ import structlog
 from django.db import Error
 from procrastinate.jobs import Job
 
+from sessions_app.dispatch import jobs, takeover
+from sessions_app.dispatch.dispatcher import Duty, ProcessReport
+from sessions_app.dispatch.host_lookup import look_up
+from sessions_app.dispatch.job_workers import JobWorkers
+from sessions_app.dispatch.procrastinate import ProcrastinateDispatcher
 from sessions_app.errors import Fenced
-from sessions_app.hosting.dispatch import jobs, takeover
-from sessions_app.hosting.dispatch.dispatcher import Duty, ProcessReport
-from sessions_app.hosting.dispatch.host_lookup import look_up
-from sessions_app.hosting.dispatch.job_workers import JobWorkers
-from sessions_app.hosting.dispatch.procrastinate import ProcrastinateDispatcher
-from sessions_app.hosting.dispatch.watchdog import Watchdog
 from sessions_app.hosting.host import Host, Terms
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import LeaseFreshness, this_process
+from sessions_app.hosting.watchdog import Watchdog
 from sessions_app.models import Process
 from sessions_app.notify.groups import LayerMessage, listen
 from sessions_app.notify.host_messages import read_wake, worker_group

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from django.db import connection
 
-from sessions_app.hosting.dispatch.jobs import AT_ONCE, put
+from sessions_app.dispatch.jobs import AT_ONCE, put
 from sessions_app.hosting.needing_host import with_suspect
 from sessions_app.storage import sql
 from sessions_app.storage.safety_times import STALLED_AFTER

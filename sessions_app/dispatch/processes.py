@@ -11,9 +11,9 @@ from pathlib import Path
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from sessions_app.hosting.dispatch.dispatcher import ProcessReport
+from sessions_app.dispatch import queues
+from sessions_app.dispatch.dispatcher import ProcessReport
 from sessions_app.models import Process
-from sessions_app.operations import queues
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.safety_times import STALLED_AFTER
 from sessions_app.storage.transaction import Transaction

@@ -3,8 +3,8 @@
 from functools import partial
 from typing import Any
 
-from sessions_app.hosting.dispatch import jobs
-from sessions_app.hosting.dispatch.dispatcher import ProcessReport
+from sessions_app.dispatch import jobs
+from sessions_app.dispatch.dispatcher import ProcessReport
 from sessions_app.models import Process
 from sessions_app.notify.host_messages import wake_message, worker_group
 from sessions_app.notify.notifier import send_from_thread

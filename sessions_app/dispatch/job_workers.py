@@ -14,10 +14,10 @@ from procrastinate.contrib.django import app
 from procrastinate.jobs import DeleteJobCondition
 from procrastinate.worker import Worker
 
-from sessions_app.hosting.dispatch.claiming import PlacedWorker
-from sessions_app.hosting.dispatch.connector import PatientConnector
-from sessions_app.hosting.dispatch.dispatcher import Duty
-from sessions_app.hosting.dispatch.jobs import MAINTENANCE_QUEUE
+from sessions_app.dispatch.claiming import PlacedWorker
+from sessions_app.dispatch.connector import PatientConnector
+from sessions_app.dispatch.dispatcher import Duty
+from sessions_app.dispatch.jobs import MAINTENANCE_QUEUE
 from sessions_app.storage.safety_times import HEARTBEAT
 
 log = structlog.get_logger(__name__)
@@ -31,7 +31,7 @@ FORGET_AFTER = 60.0
 CLOSING = 15.0
 DISPATCHER = "dispatcher"
 # By name: those of `operations` stand above this.
-TASKS = ("sessions_app.hosting.dispatch.tasks", "sessions_app.operations.tasks")
+TASKS = ("sessions_app.dispatch.tasks", "sessions_app.operations.tasks")
 
 
 class JobWorkers:

@@ -3,8 +3,8 @@
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
 
-from sessions_app.hosting.dispatch.job_workers import DISPATCHER
-from sessions_app.hosting.dispatch.jobs import HOST
+from sessions_app.dispatch.job_workers import DISPATCHER
+from sessions_app.dispatch.jobs import HOST
 
 
 @app.task(name=HOST, pass_context=True)
