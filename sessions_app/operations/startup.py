@@ -13,8 +13,8 @@ from sessions_app.models import Process
 from sessions_app.notify.announce import install
 from sessions_app.notify.notifier import Notifier
 from sessions_app.operations.due import maintain
-from sessions_app.operations.replay_check import check_after_start
 from sessions_app.operations.reports import report, sign_off
+from sessions_app.replay.replay_check import check_after_start
 from sessions_app.settings import RuntimeSettings
 from sessions_app.signals.delivery import Delivery
 from sessions_app.storage.writer import writer

@@ -14,7 +14,7 @@ from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.models.people import Person
 from sessions_app.prompts import AnyPrompt, Given, as_text, load_prompt
-from sessions_app.sessions.run_history import RunHistory
+from sessions_app.replay.run_history import RunHistory
 from sessions_app.storage import reads
 from sessions_app.storage.run_text import text_of
 from sessions_app.testing.polling import until

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandParser
 
 from sessions_app.models import Run
-from sessions_app.sessions.replays import Replay, replay_all
+from sessions_app.replay.replays import Replay, replay_all
 
 NEXT = "\n  "
 

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from natproject.workflows.expense_approval import parse_amount
-from sessions_app.sessions.replays import replay_history
+from sessions_app.replay.replays import replay_history
 from sessions_app.storage import reads
 from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting

@@ -11,8 +11,8 @@ from bench.workflows import probe
 from sessions_app.errors import Invalid
 from sessions_app.interactions.answers import IncomingAnswer, Outcome, answer_together
 from sessions_app.models import Interaction, Run
-from sessions_app.operations.replay_check import check_waiting_runs
 from sessions_app.prompts import on_one_card
+from sessions_app.replay.replay_check import check_waiting_runs
 from sessions_app.storage import reads
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import (

@@ -14,8 +14,8 @@ from django.core.management import CommandError, call_command
 
 from sessions_app.errors import NotReplayable
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
-from sessions_app.sessions import replays
-from sessions_app.sessions.replays import replay_history
+from sessions_app.replay import replays
+from sessions_app.replay.replays import replay_history
 from sessions_app.storage import reads
 from sessions_app.workflows import (
     Context,

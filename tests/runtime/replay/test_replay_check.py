@@ -10,8 +10,8 @@ from django.utils import timezone
 from sessions_app.admin.overview import overview
 from sessions_app.hosting.lease import this_process
 from sessions_app.models import Process, Run
-from sessions_app.operations import replay_check
-from sessions_app.operations.replay_check import check_waiting_runs
+from sessions_app.replay import replay_check
+from sessions_app.replay.replay_check import check_waiting_runs
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, TextPrompt
 from tests.runtime.replay.deployed import deploy, executed, other, work

@@ -19,9 +19,9 @@ from sessions_app.hosting.run_task import Leaving, RunTask
 from sessions_app.journal.journal import Call, CallResult
 from sessions_app.models import Event, HostLease, Run
 from sessions_app.models.people import Person
+from sessions_app.replay.replays import replay_all
+from sessions_app.replay.run_history import RunHistory
 from sessions_app.sessions import SessionManager
-from sessions_app.sessions.replays import replay_all
-from sessions_app.sessions.run_history import RunHistory
 from sessions_app.storage import reads
 from sessions_app.storage.records import ParentCall, RunRecord
 from sessions_app.storage.transaction import Transaction

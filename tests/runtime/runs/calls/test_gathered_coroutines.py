@@ -14,7 +14,7 @@ from sessions_app import runs
 from sessions_app.conversations import messages
 from sessions_app.models import Interaction, JournalEntry, Run
 from sessions_app.operations import operators
-from sessions_app.sessions.replays import replay_history
+from sessions_app.replay.replays import replay_history
 from sessions_app.storage import reads
 from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.workflows import Context, TextPrompt

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sessions_app.errors import NonDeterminism
 from sessions_app.journal.journal import Call, CallResult, Entry, difference
-from sessions_app.sessions.run_history import RunHistory
+from sessions_app.replay.run_history import RunHistory
 from sessions_app.workflows.backend import Asked, StoredResponse, asked_before, recorded_response
 from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.concurrency import Slot

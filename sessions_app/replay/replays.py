@@ -11,9 +11,9 @@ from uuid import UUID
 from sessions_app.errors import NotReplayable, SessionsError
 from sessions_app.journal.journal import line_of
 from sessions_app.models import Run, attached
+from sessions_app.replay.replay_backend import ReplayBackend
+from sessions_app.replay.run_history import RunHistory
 from sessions_app.sessions.manager import SessionManager
-from sessions_app.sessions.replay_backend import ReplayBackend
-from sessions_app.sessions.run_history import RunHistory
 from sessions_app.storage import reads
 from sessions_app.workflows import registry
 from sessions_app.workflows.request_context import RequestMetadata

@@ -1,0 +1,1 @@
+"""Replaying recorded runs without effect: their histories, and whether new code still fits them."""
