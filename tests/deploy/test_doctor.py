@@ -18,10 +18,10 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
+from sessions_app.doctor import disk, sqlite
+from sessions_app.doctor.examine import examine
+from sessions_app.doctor.findings import Check, Finding, ok, wrong
 from sessions_app.models import HostLease
-from sessions_app.operations.doctor import disk, sqlite
-from sessions_app.operations.doctor.examine import examine
-from sessions_app.operations.doctor.findings import Check, Finding, ok, wrong
 from sessions_app.workflows import registry
 from sessions_app.workflows.config import RuntimeConfig
 from tests.conftest import NewServer

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from sessions_app.operations.doctor import end_to_end
-from sessions_app.operations.doctor.examine import CHECKS, Line, examine
-from sessions_app.operations.doctor.findings import Finding, Level
+from sessions_app.doctor import end_to_end
+from sessions_app.doctor.examine import CHECKS, Line, examine
+from sessions_app.doctor.findings import Finding, Level
 from sessions_app.settings import RuntimeSettings
 
 MARKS = {Level.OK: "✓", Level.WARNING: "!", Level.WRONG: "✗"}

@@ -7,8 +7,8 @@ from typing import Any
 
 from redis import Redis, RedisError
 
+from sessions_app.doctor.findings import Check, Finding, ok, warning, wrong
 from sessions_app.notify.cluster_layer import ClusterLayer
-from sessions_app.operations.doctor.findings import Check, Finding, ok, warning, wrong
 from sessions_app.settings import RuntimeSettings
 
 TIMEOUT = 2.0  # seconds

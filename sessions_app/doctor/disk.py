@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from sessions_app.operations.doctor.findings import Finding, ok, warning, wrong
+from sessions_app.doctor.findings import Finding, ok, warning, wrong
 
 FULL = 64 * 1024**2  # bytes: some minutes of a busy day
 LOW = 1024**3

@@ -6,9 +6,9 @@ from datetime import timedelta
 from django.utils import timezone
 
 from sessions_app.dispatch import jobs, processes, queues
+from sessions_app.doctor.findings import Check, Finding, ok, warning, wrong
 from sessions_app.hosting.needing_host import needing_host
 from sessions_app.models import HostLease, Run
-from sessions_app.operations.doctor.findings import Check, Finding, ok, warning, wrong
 from sessions_app.settings import RuntimeSettings
 
 # A job is taken within milliseconds where a worker has room.

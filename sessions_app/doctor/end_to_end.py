@@ -13,9 +13,9 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from sessions_app.doctor.findings import Check, Finding, ok, warning, wrong
 from sessions_app.models import HostLease
 from sessions_app.notify.announce import announce
-from sessions_app.operations.doctor.findings import Check, Finding, ok, warning, wrong
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer

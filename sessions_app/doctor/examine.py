@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db import connection
 from django.utils.module_loading import import_string
 
-from sessions_app.operations.doctor import configuration, database, processes, work
-from sessions_app.operations.doctor.findings import Check, Finding, Level, warning, wrong
+from sessions_app.doctor import configuration, database, processes, work
+from sessions_app.doctor.findings import Check, Finding, Level, warning, wrong
 from sessions_app.settings import RuntimeSettings, secret_values
 
 CHECKS: tuple[Check, ...] = (

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from django.utils import timezone
 
 from sessions_app.dispatch import processes
+from sessions_app.doctor.findings import Check, Finding, ok, warning, wrong
 from sessions_app.models import Process
-from sessions_app.operations.doctor.findings import Check, Finding, ok, warning, wrong
 from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows import registry
 

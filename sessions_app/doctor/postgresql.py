@@ -9,9 +9,9 @@ from django.db import InternalError, OperationalError, connection, transaction
 
 from sessions_app.dispatch import processes
 from sessions_app.dispatch.connector import CONNECTIONS as QUEUE_POOL_SIZE
+from sessions_app.doctor import disk
+from sessions_app.doctor.findings import Check, Finding, ok, warning, wrong
 from sessions_app.models import Process
-from sessions_app.operations.doctor import disk
-from sessions_app.operations.doctor.findings import Check, Finding, ok, warning, wrong
 from sessions_app.storage import sql
 from sessions_app.storage.databases import POOL_SIZE
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from django.db import DatabaseError, connection
 
-from sessions_app.operations.doctor import disk
-from sessions_app.operations.doctor.findings import Check, Finding, ok, warning, wrong
+from sessions_app.doctor import disk
+from sessions_app.doctor.findings import Check, Finding, ok, warning, wrong
 from sessions_app.storage import sql
 
 MOUNTS = Path("/proc/self/mounts")  # Linux; elsewhere the kind of disk is not known

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group, Permission
 from django.core import checks
 
-from sessions_app.operations.doctor.findings import Check, Finding, ok, warning, wrong
+from sessions_app.doctor.findings import Check, Finding, ok, warning, wrong
 from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows import registry
 
