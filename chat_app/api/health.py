@@ -7,8 +7,8 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 
 from chat_app.protocol.parsing import TRY_AGAIN
+from sessions_app.lifecycle import reports, startup
 from sessions_app.models import Conversation, Event, Run
-from sessions_app.operations import reports, startup
 from sessions_app.storage import reads
 
 TIMEOUT = 5.0  # seconds

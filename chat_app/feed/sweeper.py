@@ -13,12 +13,12 @@ from django.db import DatabaseError
 from chat_app.feed.feed import Feed
 from chat_app.feed.limits import CloseSocket
 from chat_app.identity import Identity, still_valid
+from sessions_app.lifecycle.startup import GOODBYE
 from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
 from sessions_app.notify.groups import LayerMessage
 from sessions_app.notify.memory_layer import LOST
 from sessions_app.notify.news import LOOK, NEWS, News
-from sessions_app.operations.startup import GOODBYE
 from sessions_app.storage import reads
 from sessions_app.storage.faults import is_fault
 

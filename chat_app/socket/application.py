@@ -20,8 +20,8 @@ from chat_app.identity.connection import address_of, request_of
 from chat_app.socket import flow_control
 from chat_app.socket.consumer import ChatConsumer
 from sessions_app.interactions.audit import address
-from sessions_app.operations import startup
-from sessions_app.operations.server_lifecycle import WithRuntime
+from sessions_app.lifecycle import startup
+from sessions_app.lifecycle.server_lifecycle import WithRuntime
 
 # As it is, in an address, and in a quoted cookie.
 NUL = re.compile(rb"\0|%00|\\000")

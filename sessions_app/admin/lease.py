@@ -6,11 +6,11 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from sessions_app.admin import repairs
 from sessions_app.admin.read_only import ReadOnlyAdmin
 from sessions_app.admin.texts.cells import ago
 from sessions_app.dispatch import processes
 from sessions_app.models import HostLease
-from sessions_app.operations import operators
 
 
 class HasBuilder(admin.SimpleListFilter):
@@ -75,7 +75,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         self.operate(
             request,
             queryset,
-            lambda lease: operators.evict(lease.key),
+            lambda lease: repairs.evict(lease.key),
             done="asked to close its builder",
             refused="It has none.",
         )
@@ -86,7 +86,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         self.operate(
             request,
             queryset,
-            lambda lease: operators.take_over(lease.key),
+            lambda lease: repairs.take_over(lease.key),
             done="taken over",
             refused="No host has it, or the worker of its host is alive.",
         )

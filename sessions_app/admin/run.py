@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 
+from sessions_app.admin import repairs
 from sessions_app.admin.events import EventsInline, JournalInline
 from sessions_app.admin.forms.fork import ForkForm
 from sessions_app.admin.forms.send import SendForm, awaited
@@ -21,7 +22,6 @@ from sessions_app.admin.texts import runs
 from sessions_app.conversations.forks import WantedFork
 from sessions_app.errors import SessionsError
 from sessions_app.models import Feedback, Run
-from sessions_app.operations import operators
 from sessions_app.runs import Outcome
 from sessions_app.runs import send as send_to_run
 
@@ -126,7 +126,7 @@ class RunAdmin(ReadOnlyAdmin):
         self.operate(
             request,
             queryset,
-            lambda run: operators.cancel(run.pk),
+            lambda run: repairs.cancel(run.pk),
             done="asked to stop",
             refused="It has ended.",
         )
@@ -138,7 +138,7 @@ class RunAdmin(ReadOnlyAdmin):
         self.operate(
             request,
             queryset,
-            lambda run: operators.resume(run.pk, by=by),
+            lambda run: repairs.resume(run.pk, by=by),
             done="resumed",
             refused="It neither failed nor is suspended.",
         )
@@ -173,7 +173,7 @@ class RunAdmin(ReadOnlyAdmin):
             position, key = form.cleaned_data["position"], form.cleaned_data["key"]
             wanted = WantedFork(run.pk, position, request.user.get_username(), key)
             try:
-                fork = operators.fork(wanted)
+                fork = repairs.fork(wanted)
             except SessionsError as error:
                 form.add_error(None, str(error))
             else:

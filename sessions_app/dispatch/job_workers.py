@@ -31,7 +31,7 @@ FORGET_AFTER = 60.0
 CLOSING = 15.0
 DISPATCHER = "dispatcher"
 # By name: those of `operations` stand above this.
-TASKS = ("sessions_app.dispatch.tasks", "sessions_app.operations.tasks")
+TASKS = ("sessions_app.dispatch.tasks", "sessions_app.lifecycle.periodic_jobs")
 
 
 class JobWorkers:

@@ -11,8 +11,8 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from sessions_app.doctor.findings import Check, Finding, ok, wrong
+from sessions_app.lifecycle.start_checks import check_postgresql
 from sessions_app.models import HostLease
-from sessions_app.operations.start_checks import check_postgresql
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import sql
 

@@ -19,10 +19,10 @@ from sessions_app.dispatch.dispatcher import Dispatcher, Duty
 from sessions_app.dispatch.local import LocalDispatcher
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.needing_host import needing_host
+from sessions_app.lifecycle.due import settle_due
 from sessions_app.models import Interaction, Run
 from sessions_app.models.people import Person, users
 from sessions_app.notify.announce import install
-from sessions_app.operations.due import settle_due
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import attachments, reads
 from sessions_app.storage.writer import writer

@@ -33,10 +33,10 @@ from tests.support.processes.environment import ROOT
 
 # Of which an operator resumes runs that were under way at too many crashes.
 RESUME = """
-from sessions_app.operations import operators
+from sessions_app.admin import repairs
 from sessions_app.models import Run
 for run in Run.objects.filter(status="suspended", error__code="crashed"):
-    operators.resume(run.pk, by="chaos")
+    repairs.resume(run.pk, by="chaos")
 """
 SUSPENDED = "SELECT count(*) AS count FROM sessions_app_run WHERE status = 'suspended'"
 SHOWN = 60

@@ -153,7 +153,7 @@ def test_a_web_process_ends_without_postgresql(tmp_path: Path, command: str) -> 
 def test_without_redis_it_starts_with_a_warning(tmp_path: Path, postgresql: PostgreSQL) -> None:
     redis = Redis(tmp_path)
     code = (
-        "import django; django.setup(); from sessions_app.operations import start_checks; "
+        "import django; django.setup(); from sessions_app.lifecycle import start_checks; "
         "start_checks.check_redis()"
     )
     urls = {"DATABASE_URL": postgresql.url("empty"), "REDIS_URL": redis.url()}

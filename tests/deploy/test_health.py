@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError
 from django.test import AsyncClient
 
-from sessions_app.operations import startup
+from sessions_app.lifecycle import startup
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

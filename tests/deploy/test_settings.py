@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from chat_app.settings import ChatSettings
 from chat_app.socket.application import WithSocket
-from sessions_app.operations import start_checks
+from sessions_app.lifecycle import start_checks
 from sessions_app.settings import RuntimeSettings, check
 from tests.support.hitl import set_hitl
 from tests.support.processes.environment import ROOT

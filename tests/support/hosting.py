@@ -11,10 +11,10 @@ from uuid import UUID, uuid4
 
 from sessions_app.conversations import messages
 from sessions_app.interactions import answers
+from sessions_app.lifecycle.due import settle_due
+from sessions_app.lifecycle.reports import Metrics
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
 from sessions_app.notify.announce import announce
-from sessions_app.operations.due import settle_due
-from sessions_app.operations.reports import Metrics
 from sessions_app.storage import reads
 from sessions_app.storage.event_log import read
 from sessions_app.storage.records import EventRecord

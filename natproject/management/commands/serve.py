@@ -15,7 +15,7 @@ from twisted.internet import reactor
 
 from natproject.serving import daphne_arguments
 from natproject.sign_in import sign_in_url, site_url
-from sessions_app.operations.start_checks import usable_database
+from sessions_app.lifecycle.start_checks import usable_database
 
 
 class Command(BaseCommand):

@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
+from sessions_app.admin import repairs
 from sessions_app.admin.forms.answer import answer_form, answer_in
 from sessions_app.admin.forms.reassign import ReassignForm
 from sessions_app.admin.prompts.filters import Waits, nobody_can_answer
@@ -23,7 +24,6 @@ from sessions_app.errors import FormChanged, Invalid
 from sessions_app.interactions.answers import Outcome
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
-from sessions_app.operations import operators
 
 
 class _Words:
@@ -186,7 +186,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
 
         def reassigned(interaction: Interaction) -> bool:
             try:
-                return operators.reassign(interaction.pk, to=form.assignees, by=by)
+                return repairs.reassign(interaction.pk, to=form.assignees, by=by)
             except Invalid as error:
                 self.message_user(request, f"{interaction}: {error}", messages.ERROR)
                 return False
@@ -225,7 +225,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         self.operate(
             request,
             queryset,
-            lambda interaction: operators.escalate(interaction.pk, by=by),
+            lambda interaction: repairs.escalate(interaction.pk, by=by),
             done="escalated",
             refused="It was settled before, or escalates no more.",
         )
@@ -236,7 +236,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         self.operate(
             request,
             queryset,
-            lambda interaction: operators.expire(interaction.pk),
+            lambda interaction: repairs.expire(interaction.pk),
             done="expired",
             refused="It was settled before.",
         )
@@ -273,7 +273,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
             return False
         person = cast(AbstractBaseUser, request.user)  # admin_view lets nobody else in
         try:
-            settled = operators.answer(interaction.pk, person=Person.of(person), given=given)
+            settled = repairs.answer(interaction.pk, person=Person.of(person), given=given)
         except Invalid as error:
             form.add_error("answer" if "answer" in form.fields else None, str(error))
             return False

@@ -14,8 +14,8 @@ from django.utils.module_loading import import_string
 
 from sessions_app.dispatch.dispatcher import Duty
 from sessions_app.hosting import lease
-from sessions_app.operations import startup
-from sessions_app.operations.start_checks import check_start
+from sessions_app.lifecycle import startup
+from sessions_app.lifecycle.start_checks import check_start
 from sessions_app.settings import RuntimeSettings
 
 ALIVE_EVERY = 1.0  # seconds

@@ -25,7 +25,7 @@ from tests.chaos.orders import Orders
 
 LOOK = 0.05  # seconds between two looks at the orders
 # It needs models, which are not there yet when this is imported.
-CLEAN = "sessions_app.operations.retention.clean"
+CLEAN = "sessions_app.lifecycle.retention.clean"
 
 
 class Interference(AppConfig):

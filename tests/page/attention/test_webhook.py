@@ -16,9 +16,9 @@ import pytest
 from django.utils import timezone
 
 from chat_app.attention import notices, webhook
+from sessions_app.admin import repairs
 from sessions_app.interactions import claims
 from sessions_app.models import PendingSignal
-from sessions_app.operations import operators
 from sessions_app.signals.delivery import send_due
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Escalation, Message, TextPrompt, user, workflow
@@ -124,8 +124,8 @@ async def test_each_change_has_an_id_of_its_own_and_keeps_it_when_it_is_told_aga
         for by, to in ((boss, "chef"), (chef, "boss"), (boss, "chef")):
             await claims.change("delegate", str(prompt.pk), to=to, by=by, via="test")
         to_chef = [user("chef")]
-        await hosting.in_thread(operators.reassign, prompt.pk, to=to_chef, by=boss)
-        await hosting.in_thread(operators.escalate, prompt.pk, by=boss)
+        await hosting.in_thread(repairs.reassign, prompt.pk, to=to_chef, by=boss)
+        await hosting.in_thread(repairs.escalate, prompt.pk, by=boss)
         await all_sent()
         await all_sent()
         assert {json.loads(body)["type"] for _, body in receiver.got} == {"prompt.assigned"}

@@ -151,10 +151,10 @@ async def test_a_replay_and_a_fork_read_the_same_file(
 
 
 def _fork(run: Any) -> Any:
+    from sessions_app.admin import repairs  # noqa: PLC0415
     from sessions_app.conversations.forks import WantedFork  # noqa: PLC0415
-    from sessions_app.operations import operators  # noqa: PLC0415
 
-    return operators.fork(WantedFork(run, 1, "admin", uuid4().hex))
+    return repairs.fork(WantedFork(run, 1, "admin", uuid4().hex))
 
 
 @pytest.mark.parametrize(

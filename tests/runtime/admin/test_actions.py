@@ -14,8 +14,8 @@ from django.test import AsyncClient, Client
 
 from bench.workflows import probe
 from sessions_app.hosting.lease import this_process
+from sessions_app.lifecycle.reports import record_builders
 from sessions_app.models import Arrival, HostLease, Interaction, JournalEntry, Process, Run
-from sessions_app.operations.reports import record_builders
 from sessions_app.storage import reads
 from sessions_app.storage.run_text import text_of
 from tests.support.database import operator_rows

@@ -18,11 +18,12 @@ from chat_app.identity.api_keys import issue
 from chat_app.models import ApiKey
 from chat_app.socket.application import WithSocket
 from sessions_app import runs
+from sessions_app.admin import repairs
 from sessions_app.interactions import audit, audit_trail
 from sessions_app.interactions.answers import IncomingAnswer, answer_together
+from sessions_app.lifecycle import retention
 from sessions_app.models import AuditEntry, Conversation, Interaction
 from sessions_app.models.people import users
-from sessions_app.operations import operators, retention
 from sessions_app.storage import reads
 from sessions_app.workflows import TextPrompt, group, user
 from tests.runtime.assignment.test_who_may_answer import actions, asks, give, people
@@ -210,7 +211,7 @@ async def test_an_operators_answer_is_in_it() -> None:
         await reads.read(people, "boss")
         [eve] = await reads.read(people, "eve")
         [prompt] = await hosting.prompts(await hosting.submit())
-        await hosting.in_thread(operators.answer, prompt.pk, person=eve, given="no")
+        await hosting.in_thread(repairs.answer, prompt.pk, person=eve, given="no")
         *_, answered = await reads.read(entries, prompt)
         assert (answered.by_name, answered.via) == ("eve", "admin")
         assert answered.detail["response"]["value"] == "no"

@@ -7,11 +7,11 @@ import pytest
 from django.contrib.auth.models import User
 
 from sessions_app import runs
+from sessions_app.admin import repairs
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import answers, claims
 from sessions_app.interactions.answers import IncomingAnswer, Outcome
 from sessions_app.models import Interaction
-from sessions_app.operations import operators
 from sessions_app.storage import reads
 from sessions_app.workflows import group, user
 from tests.runtime.assignment.test_who_may_answer import asks, give, people
@@ -50,7 +50,7 @@ async def test_who_is_inactive_answers_at_no_door(how: dict[str, Any], who: str)
         with pytest.raises(Invalid, match="not active"):
             await runs.aanswer(prompt.pk, "yes", by=row)
         with pytest.raises(Invalid, match="not active"):
-            await hosting.in_thread(operators.answer, prompt.pk, person=person, given="yes")
+            await hosting.in_thread(repairs.answer, prompt.pk, person=person, given="yes")
         status = await reads.read(lambda: Interaction.objects.get(pk=prompt.pk).status)
         assert status == "pending"
 

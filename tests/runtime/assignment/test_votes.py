@@ -6,12 +6,12 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from sessions_app import runs
+from sessions_app.admin import repairs
 from sessions_app.errors import Invalid
 from sessions_app.interactions import claims, votes
 from sessions_app.interactions.answers import Outcome
 from sessions_app.interactions.pending_counts import waiting_for
 from sessions_app.models import Candidate, Interaction, Vote
-from sessions_app.operations import operators
 from sessions_app.storage import reads
 from sessions_app.workflows import group, user
 from tests.runtime.assignment.test_who_may_answer import asks, give, people
@@ -36,7 +36,7 @@ async def test_votes_of_those_it_was_taken_from_do_not_count() -> None:
         prompt = await asked(hosting, to=[user("a1"), user("a2")])
         assert (await give("yes", prompt, a1)).outcome == Outcome.VOTED
         to = [user("b1"), user("b2")]
-        await hosting.in_thread(operators.reassign, prompt.pk, to=to, by=op)
+        await hosting.in_thread(repairs.reassign, prompt.pk, to=to, by=op)
         assert (await give("yes", prompt, b1)).outcome == Outcome.VOTED
         decided = await give("yes", prompt, b2)
         assert decided.outcome == Outcome.ACCEPTED
@@ -68,7 +68,7 @@ async def test_an_operators_vote_counts_as_long_as_they_are_active() -> None:
     async with Hosting("t_assigned") as hosting:
         boss, _, op = await reads.read(people, "boss", "other", "op")
         prompt = await asked(hosting, to=[user("boss"), user("other")])
-        done = await hosting.in_thread(operators.answer, prompt.pk, person=op, given="yes")
+        done = await hosting.in_thread(repairs.answer, prompt.pk, person=op, given="yes")
         assert done.outcome == Outcome.VOTED
         await reads.read(lambda: User.objects.filter(pk=op.id).update(is_active=False))
         assert (await give("yes", prompt, boss)).outcome == Outcome.VOTED

@@ -10,13 +10,13 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 from django.db.models import F
 
+from sessions_app.admin import repairs
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import answers, claims, inbox_query
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome
 from sessions_app.interactions.pending_counts import waiting_for
 from sessions_app.models import AuditEntry, Candidate, Conversation, Event, Interaction, Run
 from sessions_app.models.people import Person
-from sessions_app.operations import operators
 from sessions_app.storage import reads
 from sessions_app.workflows import (
     BinaryPrompt,
@@ -209,7 +209,7 @@ async def test_four_eyes_are_not_the_owners() -> None:
         [prompt] = await hosting.prompts(run)
         assert (await hosting.answer("yes", prompt)).outcome == Outcome.NOT_FOUND
         with pytest.raises(Invalid, match="Somebody else"):
-            await hosting.in_thread(operators.answer, prompt.pk, person=hosting.person, given="yes")
+            await hosting.in_thread(repairs.answer, prompt.pk, person=hosting.person, given="yes")
         with pytest.raises(Invalid, match="may not answer"):
             await claims.change("delegate", str(prompt.pk), to="ann", by=boss, via="test")
         assert (await give("yes", prompt, boss)).outcome == Outcome.ACCEPTED

@@ -20,12 +20,12 @@ PENDING = 200
 SETTLE = """
 import sys
 from django.contrib.auth import get_user_model
-from sessions_app.operations import operators
+from sessions_app.admin import repairs
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
 ann = get_user_model().objects.get(username="ann")
 pending = Interaction.objects.get(status="pending")
-print(operators.answer(pending.pk, person=Person.of(ann), given="continue"))
+print(repairs.answer(pending.pk, person=Person.of(ann), given="continue"))
 """
 
 

@@ -13,7 +13,7 @@ from django.db import DatabaseError, OperationalError, connection
 from pydantic import BaseModel
 
 from sessions_app.errors import StorageUnavailable
-from sessions_app.operations import reports
+from sessions_app.lifecycle import reports
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, StepFailed, workflow

@@ -4,10 +4,10 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from sessions_app.admin import repairs
 from sessions_app.conversations import messages
 from sessions_app.hosting import run_selection
 from sessions_app.models import Run
-from sessions_app.operations import operators
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from sessions_app.workflows.history import ended_runs
@@ -93,7 +93,7 @@ async def test_a_resumed_run_waits_for_the_active_one_and_comes_before_those_beh
         active = await hosting.submit("one")
         await hosting.prompts(active)
         queued = await hosting.submit("echo")
-        assert await hosting.in_thread(operators.resume, failed, by="op")
+        assert await hosting.in_thread(repairs.resume, failed, by="op")
         await hosting.restart()
         echo = await hosting.submit("echo", conversation="other")
         await hosting.ended(echo)  # by then a host has looked

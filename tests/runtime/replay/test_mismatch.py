@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from sessions_app.admin import repairs
 from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Run
-from sessions_app.operations import operators
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, RadioPrompt, TextPrompt, WorkflowError
 from tests.runtime.replay.deployed import Body, deploy, executed, other, work
@@ -101,7 +101,7 @@ async def test_changed_code_suspends_a_parked_run_and_the_old_code_resumes_it(
         assert problem(row)["detail"].endswith(f", in {where}." if where else " or a step.")
         assert executed == ["a", "b"]
         deploy(recorded)
-        assert await hosting.in_thread(operators.resume, run, by="an operator")
+        assert await hosting.in_thread(repairs.resume, run, by="an operator")
         assert (await hosting.ended(run)).status == Run.Status.COMPLETED
         assert await hosting.output(run) == "yes c"
         assert executed == ["a", "b", "c"]

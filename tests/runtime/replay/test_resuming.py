@@ -11,9 +11,9 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from sessions_app import runs
+from sessions_app.admin import repairs
 from sessions_app.errors import NotFound
 from sessions_app.models import Event, Interaction, Run
-from sessions_app.operations import operators
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, StepFailed, TextPrompt, workflow
 from tests.runtime.replay.deployed import Body, deploy, executed, work
@@ -49,7 +49,7 @@ async def failed_after_an_answer(hosting: Hosting, then: Body) -> Run:
 
 
 async def resumed(hosting: Hosting, run: Run) -> Run:
-    assert await hosting.in_thread(operators.resume, run.id, by="an operator")
+    assert await hosting.in_thread(repairs.resume, run.id, by="an operator")
     return await hosting.ended(run.id)
 
 
@@ -102,7 +102,7 @@ async def test_what_was_open_when_it_failed_is_asked_anew() -> None:
     async with Hosting("t_deployed") as hosting:
         run = await failed_after_an_answer(hosting, beside)
         broken["now"] = False
-        assert await hosting.in_thread(operators.resume, run.id, by="an operator")
+        assert await hosting.in_thread(repairs.resume, run.id, by="an operator")
         [anew] = await hosting.prompts(run.id)
         await hosting.restart()
         await hosting.answer("no", anew)

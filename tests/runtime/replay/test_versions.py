@@ -8,8 +8,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from django.utils.html import strip_tags
 
+from sessions_app.admin import repairs
 from sessions_app.models import Run
-from sessions_app.operations import operators
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, registry, workflow
 from tests.runtime.replay.deployed import executed, other, work
@@ -87,7 +87,7 @@ async def test_a_run_of_a_version_that_is_gone_is_suspended_until_it_is_back() -
         deploy(first, second)
         hosting.offer()
         await hosting.start()
-        assert await hosting.in_thread(operators.resume, run, by="an operator")
+        assert await hosting.in_thread(repairs.resume, run, by="an operator")
         assert (await hosting.ended(run)).status == Run.Status.COMPLETED
         assert await hosting.output(run) == "first 2"
 

@@ -9,9 +9,9 @@ import pytest
 from sessions_app.errors import Invalid
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import IncomingAnswer, Outcome, settle_in_name
+from sessions_app.lifecycle import due
 from sessions_app.models import Event, Interaction
 from sessions_app.models.people import Person
-from sessions_app.operations import due
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import (
     BinaryPrompt,

@@ -11,8 +11,8 @@ from django.core.files.storage import storages
 from django.utils import timezone
 
 from sessions_app.errors import Invalid
+from sessions_app.lifecycle import retention
 from sessions_app.models import Attachment, Conversation
-from sessions_app.operations import retention
 from sessions_app.storage import attachments, reads
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, workflow

@@ -10,8 +10,8 @@ from django.db import connection
 from django.utils import timezone
 
 from chat_app.models import SocketCursor
+from sessions_app.lifecycle import retention
 from sessions_app.models import Conversation, Event, HostLease, Process, Run
-from sessions_app.operations import retention
 from sessions_app.storage import reads
 from tests.support.database import operator_rows
 from tests.support.database.operator_rows import LONG_AGO

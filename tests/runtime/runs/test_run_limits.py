@@ -6,8 +6,8 @@ import pytest
 from pytest_django import Settings
 
 from bench.workflows import probe
+from sessions_app.admin import repairs
 from sessions_app.models import JournalEntry, Run
-from sessions_app.operations import operators
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hitl import set_hitl
@@ -86,7 +86,7 @@ async def test_one_that_may_go_on_does_so_once_the_limit_is_raised(settings: Set
         run = await hosting.submit("step 9")
         await hosting.status(run, Run.Status.SUSPENDED)
         set_hitl(settings, MAX_CALLS=9)
-        assert await hosting.in_thread(operators.resume, run, by="op")
+        assert await hosting.in_thread(repairs.resume, run, by="op")
         assert (await hosting.ended(run)).status == Run.Status.COMPLETED
 
 

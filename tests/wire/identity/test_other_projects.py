@@ -14,8 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from chat_app.identity import Identity, revocation, still_valid
+from sessions_app.lifecycle import retention
 from sessions_app.models.people import Person, name_of, session_model
-from sessions_app.operations import retention
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows.request_context import identify
 

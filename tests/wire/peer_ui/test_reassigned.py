@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 
 from sessions_app import runs
+from sessions_app.admin import repairs
 from sessions_app.interactions import claims
 from sessions_app.models.people import Person
-from sessions_app.operations import operators
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Escalation, Message, TextPrompt, user, workflow
 from tests.support.hosting import make_user
@@ -113,7 +113,7 @@ async def test_one_that_is_escalated_to_the_client_is_asked(people: dict[str, An
         await socket.say("of boss, then ann")
         step = await until_step(socket, "Waiting for boss")
         boss = Person.of(people["boss"])
-        assert await reads.read(lambda: operators.escalate(UUID(step["id"]), by=boss))
+        assert await reads.read(lambda: repairs.escalate(UUID(step["id"]), by=boss))
         assert (await socket.until(PROMPTS))["id"] == step["id"]
         await socket.answer("1")
         await socket.until(lambda frame: frame["content"].get("text") == "done")

@@ -16,9 +16,9 @@ from sessions_app.conversations import messages
 from sessions_app.hosting import lease, run_selection, run_writes
 from sessions_app.hosting.needing_host import keys_needing_host
 from sessions_app.interactions import answers
+from sessions_app.lifecycle import due
 from sessions_app.models import Interaction, Run
 from sessions_app.models.people import Person
-from sessions_app.operations import due
 from sessions_app.storage import reads, sql
 from sessions_app.storage.event_log import read
 from sessions_app.storage.transaction import Transaction

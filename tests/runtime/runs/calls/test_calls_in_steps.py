@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from sessions_app.admin import repairs
 from sessions_app.errors import CalledInStep
 from sessions_app.models import Run
-from sessions_app.operations import operators
 from sessions_app.sessions import SessionManager
 from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.workflows import Context, Message, Retry, StepFailed, TextPrompt, workflow
@@ -260,7 +260,7 @@ async def test_once_it_is_mended_the_run_goes_on() -> None:
         run = await hosting.submit()
         assert (await hosting.ended(run)).status == Run.Status.SUSPENDED
         body[:] = [mended]
-        assert await hosting.in_thread(operators.resume, run, by="an operator")
+        assert await hosting.in_thread(repairs.resume, run, by="an operator")
         await hosting.prompts(run)
         await hosting.restart()
         await hosting.answer("b")

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sessions_app import runs
+from sessions_app.admin import repairs
 from sessions_app.conversations import messages
 from sessions_app.models import Interaction, JournalEntry, Run
-from sessions_app.operations import operators
 from sessions_app.replay.replays import replay_history
 from sessions_app.storage import reads
 from sessions_app.testing.hosted_run import HostedRun
@@ -292,7 +292,7 @@ async def test_a_failure_that_the_workflow_went_on_with_stays_when_it_is_resumed
         await run.answer("yes", to="t?")
         assert await run.status() == Run.Status.FAILED
         broken.clear()
-        assert await hosted.in_thread(operators.resume, run.id, by="an operator")
+        assert await hosted.in_thread(repairs.resume, run.id, by="an operator")
         assert await run.result() == "b"
         assert executed.count("a") == 1
 
@@ -352,7 +352,7 @@ async def test_changed_code_is_found_out_and_goes_on_once_it_is_mended(changed: 
         assert problem(await reads.read(Run.objects.get, pk=run.id))["code"] == "NonDeterminism"
         assert "new" not in executed
         deploy(two_tools)
-        assert await hosted.in_thread(operators.resume, run.id, by="an operator")
+        assert await hosted.in_thread(repairs.resume, run.id, by="an operator")
         await run.answer("no", to="b?")
         assert await run.result() == SAID
         # A step that the end of the others cut is done again.

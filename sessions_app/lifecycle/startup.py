@@ -9,11 +9,11 @@ from sessions_app.dispatch import announcements
 from sessions_app.dispatch.dispatcher import Dispatcher
 from sessions_app.dispatch.local import LocalDispatcher
 from sessions_app.dispatch.procrastinate import ProcrastinateDispatcher
+from sessions_app.lifecycle.due import maintain
+from sessions_app.lifecycle.reports import report, sign_off
 from sessions_app.models import Process
 from sessions_app.notify.announce import install
 from sessions_app.notify.notifier import Notifier
-from sessions_app.operations.due import maintain
-from sessions_app.operations.reports import report, sign_off
 from sessions_app.replay.replay_check import check_after_start
 from sessions_app.settings import RuntimeSettings
 from sessions_app.signals.delivery import Delivery

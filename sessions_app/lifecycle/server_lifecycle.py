@@ -22,8 +22,8 @@ from asgiref.typing import (
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from sessions_app.operations import startup
-from sessions_app.operations.start_checks import check_start
+from sessions_app.lifecycle import startup
+from sessions_app.lifecycle.start_checks import check_start
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class WithRuntime:
         self._application = application
         self._starting: asyncio.Task[None] | None = None
         if "daphne.server" in sys.modules:  # it may serve; Twisted need not be installed without it
-            import_string("sessions_app.operations.reactor.call")(self._begin, self._stop)
+            import_string("sessions_app.lifecycle.reactor.call")(self._begin, self._stop)
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable

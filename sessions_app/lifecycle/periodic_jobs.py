@@ -6,7 +6,7 @@ from procrastinate.contrib.django import app
 from sessions_app.dispatch import processes
 from sessions_app.dispatch.job_workers import DISPATCHER
 from sessions_app.dispatch.jobs import MAINTENANCE_QUEUE
-from sessions_app.operations import due, retention
+from sessions_app.lifecycle import due, retention
 from sessions_app.storage.writer import writer
 
 EVERY_SECOND = "* * * * * *"

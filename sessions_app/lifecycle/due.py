@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from sessions_app.interactions import answers, claims
 from sessions_app.interactions.settlement import find_interactions, set_running
+from sessions_app.lifecycle import retention
 from sessions_app.models import Interaction, Run
 from sessions_app.notify.announce import announce
-from sessions_app.operations import retention
 from sessions_app.storage import reads
 from sessions_app.storage.periodic import repeat
 from sessions_app.storage.transaction import Transaction
