@@ -1,13 +1,13 @@
 """The operators' pages. Django finds this module and registers what it imports."""
 
-from sessions_app.admin.conversation import ConversationAdmin
-from sessions_app.admin.events import EventAdmin, JournalEntryAdmin
-from sessions_app.admin.given import AttachmentAdmin, FeedbackAdmin
-from sessions_app.admin.lease import HostLeaseAdmin
-from sessions_app.admin.process import ProcessAdmin
-from sessions_app.admin.prompts.audit_entry import AuditEntryAdmin
-from sessions_app.admin.prompts.interaction import InteractionAdmin
-from sessions_app.admin.run import RunAdmin
+from sessions_app.admin.audit_pages import AuditEntryAdmin
+from sessions_app.admin.conversation_pages import ConversationAdmin
+from sessions_app.admin.event_pages import EventAdmin, JournalEntryAdmin
+from sessions_app.admin.given_pages import AttachmentAdmin, FeedbackAdmin
+from sessions_app.admin.lease_pages import HostLeaseAdmin
+from sessions_app.admin.process_pages import ProcessAdmin
+from sessions_app.admin.prompt_pages import InteractionAdmin
+from sessions_app.admin.run_pages import RunAdmin
 
 __all__ = [
     "AttachmentAdmin",

@@ -9,7 +9,7 @@ from django.db.models import Count, Q
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from sessions_app.admin.texts.questions import BY_DEADLINE
+from sessions_app.admin.question_texts import BY_DEADLINE
 from sessions_app.dispatch import processes, queues
 from sessions_app.dispatch.queues import Queue
 from sessions_app.models import HostLease, Interaction, Process, Run

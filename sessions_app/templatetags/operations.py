@@ -4,10 +4,10 @@ from typing import Any
 
 from django import template
 
+from sessions_app.admin import assignment_texts, question_texts
+from sessions_app.admin import timeline as timelines
 from sessions_app.admin.overview import overview as look
 from sessions_app.admin.overview import waiting as look_who
-from sessions_app.admin.texts import assignments, questions
-from sessions_app.admin.texts import timeline as timelines
 from sessions_app.models import Run
 
 register = template.Library()
@@ -34,8 +34,8 @@ def timeline(run: Run) -> dict[str, Any]:
     return {"moments": timelines.timeline(run)}
 
 
-register.filter("question_link", questions.link)
-register.filter("whom", assignments.whom)
-register.filter("expires", questions.expires)
-register.filter("asked", questions.asked)
-register.filter("consequence", questions.consequence)
+register.filter("question_link", question_texts.link)
+register.filter("whom", assignment_texts.whom)
+register.filter("expires", question_texts.expires)
+register.filter("asked", question_texts.asked)
+register.filter("consequence", question_texts.consequence)

@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.text import Truncator
 
-from sessions_app.admin.texts import questions
-from sessions_app.admin.texts.cells import lasted, moment, short, took
+from sessions_app.admin import question_texts
+from sessions_app.admin.cells import lasted, moment, short, took
 from sessions_app.interactions.outcome_texts import outcome
 from sessions_app.models import Event, Interaction, JournalEntry, Run
 
@@ -87,7 +87,7 @@ def _calls(run: Run) -> Iterator[Moment]:
 def _prompts(run: Run) -> Iterator[Moment]:
     rows = Interaction.objects.filter(run=run).select_related("answered_by")
     for row in _last(rows, "sequence"):
-        yield Moment(row.created_at, "asked", "Asked", questions.link(row))
+        yield Moment(row.created_at, "asked", "Asked", question_texts.link(row))
         settled = outcome(row)
         if settled is None or settled.at is None:
             continue

@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.contrib import admin
 from django.utils.html import format_html, format_html_join
 
-from sessions_app.admin.texts.cells import due, lasted, moment, short
+from sessions_app.admin.cells import due, lasted, moment, short
 from sessions_app.interactions import audit_trail
 from sessions_app.interactions.outcome_texts import waits_for
 from sessions_app.interactions.votes import counting

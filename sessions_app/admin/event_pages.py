@@ -6,8 +6,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.text import Truncator
 
+from sessions_app.admin.cells import short, took
 from sessions_app.admin.read_only import LastRows, ReadOnlyAdmin
-from sessions_app.admin.texts.cells import short, took
 from sessions_app.journal.journal import MAX_ARGUMENTS
 from sessions_app.models import Event, JournalEntry
 

@@ -6,7 +6,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 
-from sessions_app.admin.texts import cells
+from sessions_app.admin import cells
 from sessions_app.models import Conversation, Run
 
 SAID = 80

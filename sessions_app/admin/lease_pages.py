@@ -7,8 +7,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from sessions_app.admin import repairs
+from sessions_app.admin.cells import ago
 from sessions_app.admin.read_only import ReadOnlyAdmin
-from sessions_app.admin.texts.cells import ago
 from sessions_app.dispatch import processes
 from sessions_app.models import HostLease
 

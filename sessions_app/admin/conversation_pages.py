@@ -9,8 +9,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
+from sessions_app.admin import run_texts
 from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin
-from sessions_app.admin.texts import runs
 from sessions_app.models import Conversation, Event, Interaction, Run
 
 
@@ -19,10 +19,10 @@ class RunsInline(LastRows):
 
     model = Run
     fk_name = "conversation"
-    said = staticmethod(runs.said)
-    state = staticmethod(runs.state)
-    began = staticmethod(runs.began)
-    took = staticmethod(runs.took)
+    said = staticmethod(run_texts.said)
+    state = staticmethod(run_texts.state)
+    began = staticmethod(run_texts.began)
+    took = staticmethod(run_texts.took)
     order = "created_at"
     verbose_name_plural = "runs (the last 100, in order)"
     fields = readonly_fields = ("said", "state", "began", "took")
@@ -32,7 +32,7 @@ class RunsInline(LastRows):
 class ConversationAdmin(ReadOnlyAdmin):
     """A conversation. Only a superuser deletes one, with all that belongs to it."""
 
-    chat = staticmethod(runs.chat)
+    chat = staticmethod(run_texts.chat)
     list_display = ("title", "owner", "workflow", "last_sequence", "created_at", "updated_at")
     list_filter = ("workflow", ("deleted_at", admin.EmptyFieldListFilter))
     list_select_related = ("owner",)

@@ -12,13 +12,12 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 
-from sessions_app.admin import repairs
-from sessions_app.admin.events import EventsInline, JournalInline
-from sessions_app.admin.forms.fork import ForkForm
-from sessions_app.admin.forms.send import SendForm, awaited
-from sessions_app.admin.prompts.interaction import InteractionsInline
+from sessions_app.admin import repairs, run_texts
+from sessions_app.admin.event_pages import EventsInline, JournalInline
+from sessions_app.admin.fork_form import ForkForm
+from sessions_app.admin.prompt_pages import InteractionsInline
 from sessions_app.admin.read_only import USERNAME, ReadOnlyAdmin
-from sessions_app.admin.texts import runs
+from sessions_app.admin.send_form import SendForm, awaited
 from sessions_app.conversations.forks import WantedFork
 from sessions_app.errors import SessionsError
 from sessions_app.models import Feedback, Run
@@ -58,7 +57,7 @@ class Cause(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """By the code of the error."""
-        return list(runs.CAUSES.items())
+        return list(run_texts.CAUSES.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
         """Those with that error."""
@@ -69,11 +68,18 @@ class Cause(admin.SimpleListFilter):
 class RunAdmin(ReadOnlyAdmin):
     """A run with its interactions, journal and events."""
 
-    state = staticmethod(runs.state)
-    where = staticmethod(runs.where)
-    took = staticmethod(runs.took)
-    deaths = staticmethod(runs.deaths)
-    list_display = (runs.said, runs.state, "workflow", "owner", runs.began, runs.took)
+    state = staticmethod(run_texts.state)
+    where = staticmethod(run_texts.where)
+    took = staticmethod(run_texts.took)
+    deaths = staticmethod(run_texts.deaths)
+    list_display = (
+        run_texts.said,
+        run_texts.state,
+        "workflow",
+        "owner",
+        run_texts.began,
+        run_texts.took,
+    )
     list_filter = (
         "status",
         Cause,

@@ -13,13 +13,12 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from sessions_app.admin import repairs
-from sessions_app.admin.forms.answer import answer_form, answer_in
-from sessions_app.admin.forms.reassign import ReassignForm
-from sessions_app.admin.prompts.filters import Waits, nobody_can_answer
+from sessions_app.admin import assignment_texts, question_texts, repairs
+from sessions_app.admin.answer_form import answer_form, answer_in
+from sessions_app.admin.cells import short
+from sessions_app.admin.prompt_filters import Waits, nobody_can_answer
 from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin
-from sessions_app.admin.texts import assignments, questions
-from sessions_app.admin.texts.cells import short
+from sessions_app.admin.reassign_form import ReassignForm
 from sessions_app.errors import FormChanged, Invalid
 from sessions_app.interactions.answers import Outcome
 from sessions_app.models import Interaction
@@ -27,24 +26,24 @@ from sessions_app.models.people import Person
 
 
 class _Words:
-    whom = staticmethod(assignments.whom)
-    is_due = staticmethod(assignments.is_due)
-    rules = staticmethod(assignments.rules)
-    candidates = staticmethod(assignments.candidates)
-    votes = staticmethod(assignments.votes)
-    audited = staticmethod(assignments.audited)
-    title = staticmethod(questions.title)
-    question = staticmethod(questions.question)
-    details = staticmethod(questions.details)
-    wanted = staticmethod(questions.wanted)
-    state = staticmethod(questions.state)
-    reply = staticmethod(questions.answer)
-    whole_answer = staticmethod(questions.whole_answer)
-    settled_by = staticmethod(questions.settled_by)
-    at_deadline = staticmethod(questions.at_deadline)
-    expires = staticmethod(questions.expires)
-    asked = staticmethod(questions.asked)
-    run_link = staticmethod(questions.run_link)
+    whom = staticmethod(assignment_texts.whom)
+    is_due = staticmethod(assignment_texts.is_due)
+    rules = staticmethod(assignment_texts.rules)
+    candidates = staticmethod(assignment_texts.candidates)
+    votes = staticmethod(assignment_texts.votes)
+    audited = staticmethod(assignment_texts.audited)
+    title = staticmethod(question_texts.title)
+    question = staticmethod(question_texts.question)
+    details = staticmethod(question_texts.details)
+    wanted = staticmethod(question_texts.wanted)
+    state = staticmethod(question_texts.state)
+    reply = staticmethod(question_texts.answer)
+    whole_answer = staticmethod(question_texts.whole_answer)
+    settled_by = staticmethod(question_texts.settled_by)
+    at_deadline = staticmethod(question_texts.at_deadline)
+    expires = staticmethod(question_texts.expires)
+    asked = staticmethod(question_texts.asked)
+    run_link = staticmethod(question_texts.run_link)
 
 
 class InteractionsInline(_Words, LastRows):
@@ -155,7 +154,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
     def get_ordering(self, request: HttpRequest) -> Any:
         """What waits comes by its deadline, else the newest first."""
         waiting = request.GET.get("status__exact") == Interaction.Status.PENDING
-        return questions.BY_DEADLINE if waiting else ("-created_at",)
+        return question_texts.BY_DEADLINE if waiting else ("-created_at",)
 
     def get_urls(self) -> list[URLPattern]:
         """The page of the answer beside those of Django."""
@@ -211,7 +210,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
             "title": f"Reassign {count}",
             "opts": self.opts,
             "form": form,
-            "shown": [questions.title(one) for one in queryset[:SHOWN]],
+            "shown": [question_texts.title(one) for one in queryset[:SHOWN]],
             "more": max(count - SHOWN, 0),
             "select_across": across,
             "chosen": request.POST.getlist(ACTION_CHECKBOX_NAME),

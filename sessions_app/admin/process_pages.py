@@ -6,8 +6,8 @@ from django.contrib import admin
 from django.db.models import Case, FloatField, Q, QuerySet, Value, When
 from django.http import HttpRequest
 
+from sessions_app.admin.cells import ago
 from sessions_app.admin.read_only import ReadOnlyAdmin
-from sessions_app.admin.texts.cells import ago
 from sessions_app.dispatch import processes
 from sessions_app.models import Process
 

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 from django import forms
 
+from sessions_app.admin.cells import short
 from sessions_app.admin.read_only import INLINE_ROWS
-from sessions_app.admin.texts.cells import short
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Run

@@ -3,8 +3,8 @@
 from django.contrib import admin
 from django.template.defaultfilters import filesizeformat
 
+from sessions_app.admin import run_texts
 from sessions_app.admin.read_only import USERNAME, ReadOnlyAdmin
-from sessions_app.admin.texts import runs
 from sessions_app.models import Attachment, Feedback
 
 
@@ -28,7 +28,7 @@ class FeedbackAdmin(ReadOnlyAdmin):
     @admin.display(description="message")
     def about(self, feedback: Feedback) -> str:
         """The run, by its message."""
-        return runs.link(feedback.run)
+        return run_texts.link(feedback.run)
 
     @admin.display(description="workflow", ordering="run__conversation__workflow")
     def workflow(self, feedback: Feedback) -> str:
@@ -64,4 +64,4 @@ class AttachmentAdmin(ReadOnlyAdmin):
     @admin.display(description="message")
     def about(self, attachment: Attachment) -> str:
         """The run, by its message; nothing before it is sent."""
-        return runs.link(attachment.run) if attachment.run else ""
+        return run_texts.link(attachment.run) if attachment.run else ""

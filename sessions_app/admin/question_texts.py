@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.text import Truncator
 
-from sessions_app.admin.texts.cells import due, moment
+from sessions_app.admin.cells import due, moment
 from sessions_app.interactions.outcome_texts import answer_text, outcome, range_words
 from sessions_app.models import Interaction
 from sessions_app.prompts import load_prompt

@@ -7,8 +7,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 
+from sessions_app.admin.cells import moment, pretty, short
 from sessions_app.admin.read_only import ReadOnlyAdmin
-from sessions_app.admin.texts.cells import moment, pretty, short
 from sessions_app.interactions import audit_trail
 from sessions_app.models import AuditEntry
 from sessions_app.storage.spool import pieces, spool

@@ -1,1 +1,0 @@
-"""What operators fill in on the pages of a row."""

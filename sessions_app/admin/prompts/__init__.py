@@ -1,1 +1,0 @@
-"""Prompts: what was asked, of whom, and what happened to it."""

@@ -1,1 +1,0 @@
-"""Rows in words, for the admin alone: what its pages say instead of columns and JSON."""
