@@ -19,7 +19,7 @@ from chat_app.api.selectors import (
     read_monitor,
     read_waiting_for,
 )
-from chat_app.protocol.frames import timestamp
+from chat_app.wire.frames import timestamp
 from sessions_app import runs
 from sessions_app.conversations import messages, reactions
 from sessions_app.errors import Invalid, NotFound

@@ -6,7 +6,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 
-from chat_app.protocol.parsing import TRY_AGAIN
+from chat_app.wire.parsing import TRY_AGAIN
 from sessions_app.lifecycle import reports, startup
 from sessions_app.models import Conversation, Event, Run
 from sessions_app.storage import reads

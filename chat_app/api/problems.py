@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from chat_app.api.schemas import ANSWERS, PeerError, Problem
 from chat_app.identity import BadCredentials, audit
 from chat_app.identity.connection import guest_token
-from chat_app.protocol.frames import Frame, error_content
-from chat_app.protocol.parsing import STATUS, TRY_AGAIN, refusal_of
+from chat_app.wire.frames import Frame, error_content
+from chat_app.wire.parsing import STATUS, TRY_AGAIN, refusal_of
 from sessions_app.errors import SessionsError, TooMany
 from sessions_app.storage.faults import is_fault
 

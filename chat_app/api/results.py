@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.urls import reverse
 
-from chat_app.protocol.frames import Frame, View, event_frames
+from chat_app.wire.frames import Frame, View, event_frames
 from sessions_app.models import Run
 from sessions_app.storage.records import EventRecord
 

@@ -20,14 +20,7 @@ from pydantic import (
 from chat_app.feed.inbox_parts import LONGEST as LONGEST_QUERY
 from chat_app.feed.inbox_parts import MOST as MOST_PAGES
 from chat_app.feed.inbox_parts import Part
-from chat_app.protocol.client_messages import (
-    AnswerText,
-    ChatMessage,
-    Content,
-    Name,
-    OptionalName,
-    Text,
-)
+from chat_app.wire.client_messages import AnswerText, ChatMessage, Content, Name, OptionalName, Text
 from sessions_app.conversations.reactions import LONGEST
 from sessions_app.prompts import as_text
 

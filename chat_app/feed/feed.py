@@ -16,16 +16,7 @@ from django.db import DatabaseError
 
 from chat_app.feed.limits import ClientGone, CloseSocket, Window
 from chat_app.feed.selectors import Opening, read_events, run_output
-from chat_app.protocol.frames import (
-    EXTENDED,
-    SINGLE,
-    Frame,
-    Makers,
-    View,
-    encode,
-    event_frames,
-    is_end,
-)
+from chat_app.wire.frames import EXTENDED, SINGLE, Frame, Makers, View, encode, event_frames, is_end
 from sessions_app.errors import StorageUnavailable
 from sessions_app.notify.news import News
 from sessions_app.storage import reads

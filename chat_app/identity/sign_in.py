@@ -19,7 +19,7 @@ from chat_app.identity.errors import BadCredentials
 from chat_app.identity.identities import Identity
 from chat_app.identity.jwt_tokens import jwt_identity
 from chat_app.identity.rates import Rate, Reservation, rate_limits
-from chat_app.protocol.client_messages import ApiKeyLogin, BasicLogin, JwtLogin, Login
+from chat_app.wire.client_messages import ApiKeyLogin, BasicLogin, JwtLogin, Login
 from sessions_app.errors import TooMany
 
 # Hashing a password is slow on purpose. One thread: guesses wait for each other, and leave the

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.views import defaults
 
-from chat_app.protocol.parsing import TRY_AGAIN
+from chat_app.wire.parsing import TRY_AGAIN
 from sessions_app.storage.faults import is_fault
 
 

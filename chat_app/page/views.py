@@ -26,7 +26,7 @@ from chat_app.page.look.script_texts import WORDS
 from chat_app.page.page_threads import make
 from chat_app.page.sidebar import export as exporting
 from chat_app.page.sidebar.entries import deleted, newest, sidebar
-from chat_app.protocol.parsing import STATUS
+from chat_app.wire.parsing import STATUS
 from sessions_app.conversations import workflow_access
 from sessions_app.conversations.messages import MAX_MESSAGE, MAX_NAME
 from sessions_app.conversations.messages import stop as stop_runs

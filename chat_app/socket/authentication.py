@@ -13,11 +13,11 @@ from chat_app.identity import BadCredentials, Identity, audit, looks, revocation
 from chat_app.identity.connection import address_of, guest_token, request_of
 from chat_app.identity.prompt_links import prompt_link
 from chat_app.identity.rates import Place, take_socket_from, take_socket_of
-from chat_app.protocol.client_messages import AuthMessage, ClientMessage, ConsentMode
-from chat_app.protocol.parsing import Refusal, parse, refusal_of
-from chat_app.protocol.replies import auth_error, auth_success
 from chat_app.socket.connection import Connection
 from chat_app.socket.refusals import Refusals
+from chat_app.wire.client_messages import AuthMessage, ClientMessage, ConsentMode
+from chat_app.wire.parsing import Refusal, parse, refusal_of
+from chat_app.wire.replies import auth_error, auth_success
 from sessions_app.errors import TooMany
 from sessions_app.models.people import Person
 from sessions_app.workflows.request_context import RequestMetadata

@@ -13,8 +13,8 @@ import structlog
 
 from chat_app.feed.backlog import Share
 from chat_app.feed.limits import FRAMES_BURST, FRAMES_RATE, Bucket, ClientGone, CloseSocket
-from chat_app.protocol.frames import Frame, encode
-from chat_app.protocol.parsing import MAX_FRAME, is_ping
+from chat_app.wire.frames import Frame, encode
+from chat_app.wire.parsing import MAX_FRAME, is_ping
 from sessions_app.notify.groups import GroupListener, LayerMessage
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]

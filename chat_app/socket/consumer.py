@@ -12,15 +12,19 @@ from django.utils import translation
 
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
-from chat_app.feed.plain_feed import PlainFeed
 from chat_app.feed.sweeper import hear, sweeper
 from chat_app.feed.waiting_counts import waiting_counts
 from chat_app.identity import audit
 from chat_app.identity.connection import address_of, language_of, request_of
 from chat_app.identity.rates import change_claim, submit
-from chat_app.protocol import client_messages as client
-from chat_app.protocol.parsing import Refusal, check_query, parse, refusal_of
-from chat_app.protocol.replies import (
+from chat_app.peer.plain_feed import PlainFeed
+from chat_app.socket.authentication import Authentication
+from chat_app.socket.connection import Connection, Receive, Send
+from chat_app.socket.refusals import Refusals
+from chat_app.socket.subscriptions import Subscriptions
+from chat_app.wire import client_messages as client
+from chat_app.wire.parsing import Refusal, check_query, parse, refusal_of
+from chat_app.wire.replies import (
     acknowledged,
     claimed_content,
     not_accepted,
@@ -28,10 +32,6 @@ from chat_app.protocol.replies import (
     settled_content,
     submitted_content,
 )
-from chat_app.socket.authentication import Authentication
-from chat_app.socket.connection import Connection, Receive, Send
-from chat_app.socket.refusals import Refusals
-from chat_app.socket.subscriptions import Subscriptions
 from sessions_app.conversations import messages
 from sessions_app.conversations.messages import IncomingMessage, SubmittedMessage
 from sessions_app.errors import Invalid, NotFound, StorageUnavailable, TooMany

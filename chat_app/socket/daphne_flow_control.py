@@ -9,9 +9,9 @@ from daphne.server import Server
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet.tcp import Connection
 
-from chat_app.protocol.parsing import MAX_FRAME
 from chat_app.socket.connection import CLOSING, LARGEST
 from chat_app.socket.kernel_buffer import keep_little
+from chat_app.wire.parsing import MAX_FRAME
 
 PREFIX = b"daphne-root-path"
 # Bytes of a message with which it is too large, also without a character that is cut in two.

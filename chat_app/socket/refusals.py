@@ -1,10 +1,10 @@
 """Telling a client what was not carried out."""
 
-from chat_app.protocol.client_messages import Query
-from chat_app.protocol.parsing import Refusal
-from chat_app.protocol.plain_frames import plain_error
-from chat_app.protocol.replies import refused
+from chat_app.peer.plain_frames import plain_error
 from chat_app.socket.connection import Connection
+from chat_app.wire.client_messages import Query
+from chat_app.wire.parsing import Refusal
+from chat_app.wire.replies import refused
 
 # What the peer's clients call a conversation that they have not named.
 UNNAMED = "default"

@@ -7,16 +7,16 @@ from uuid import UUID
 from chat_app.feed import cursors
 from chat_app.feed.feed import Feed
 from chat_app.feed.limits import ClientGone
-from chat_app.feed.plain_feed import PlainFeed
 from chat_app.feed.selectors import find_conversation, read_opening
 from chat_app.feed.sweeper import sweeper
 from chat_app.feed.waiting_counts import waiting_counts
 from chat_app.identity import Identity
-from chat_app.protocol.parsing import Refusal
-from chat_app.protocol.replies import database_state, waiting_prompts
+from chat_app.peer.plain_feed import PlainFeed
 from chat_app.socket.authentication import Authentication
 from chat_app.socket.connection import Connection
 from chat_app.socket.refusals import Refusals
+from chat_app.wire.parsing import Refusal
+from chat_app.wire.replies import database_state, waiting_prompts
 from sessions_app.errors import NotFound
 from sessions_app.interactions.pending_counts import Waiting
 from sessions_app.notify.groups import group_name

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from chat_app.protocol.client_messages import Query
+from chat_app.wire.client_messages import Query
 from tests.hostile.attack.doors import Message, messages
 from tests.hostile.attack.entries import entries, frames, hostile_json, texts
 from tests.hostile.attack.examples import MARK, replaced

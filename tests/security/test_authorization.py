@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from chat_app.protocol.client_messages import MESSAGES
+from chat_app.wire.client_messages import MESSAGES
 from tests.conftest import NewServer
 from tests.http.client import chat
 from tests.security import doors

@@ -6,7 +6,7 @@ import re
 import pytest
 from django.core.management import get_commands
 
-from chat_app.protocol.client_messages import MESSAGES
+from chat_app.wire.client_messages import MESSAGES
 from natproject.settings.env import ROOT
 from tests.security import doors
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from chat_app.api.results import STOPPED, Json, chunk, stop_at_frame, usage_chunk
 from chat_app.api.streams.run_feed import Followed
-from chat_app.protocol.frames import Frame, View, dump, error_content, event_frames
+from chat_app.wire.frames import Frame, View, dump, error_content, event_frames
 from sessions_app.models import Run
 
 # A comment without an empty line behind it: some clients take every empty line for an event.

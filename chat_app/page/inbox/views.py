@@ -26,7 +26,7 @@ from chat_app.page.inbox.entries import find_alike, make_entries
 from chat_app.page.inbox.prompt_page import read_prompt
 from chat_app.page.look.script_texts import INBOX, WORDS
 from chat_app.page.page_threads import make
-from chat_app.protocol.parsing import STATUS
+from chat_app.wire.parsing import STATUS
 from sessions_app.errors import Invalid, Refused, StorageUnavailable, TooMany
 from sessions_app.interactions import answers, audit, pending_counts
 from sessions_app.interactions.answers import AnswerResult, Outcome

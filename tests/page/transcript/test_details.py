@@ -15,7 +15,7 @@ from django.utils.html import strip_tags
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat_app.protocol.plain_frames import offered
+from chat_app.peer.plain_frames import offered
 from sessions_app.prompts import TextPrompt
 from sessions_app.workflows.details import LINES, line, rows
 from tests.support.database.stored_log import StoredLog

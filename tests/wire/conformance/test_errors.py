@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chat_app.protocol.parsing import MAX_FRAME
+from chat_app.wire.parsing import MAX_FRAME
 from tests.wire.conformance.conftest import Conforming
 
 LARGE = json.dumps({"type": "user_message", "content": "x" * MAX_FRAME})

@@ -7,13 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat_app.protocol.client_messages import (
-    MESSAGES,
-    ClientMessage,
-    InteractionMessage,
-    UserMessage,
-)
-from chat_app.protocol.parsing import MAX_FRAME, Refusal, check_query, parse
+from chat_app.wire.client_messages import MESSAGES, ClientMessage, InteractionMessage, UserMessage
+from chat_app.wire.parsing import MAX_FRAME, Refusal, check_query, parse
 from sessions_app.conversations.messages import MAX_MESSAGE
 
 

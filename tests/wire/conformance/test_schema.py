@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from jsonschema import Draft202012Validator, ValidationError
 
-from chat_app.protocol.client_messages import MESSAGES
+from chat_app.wire.client_messages import MESSAGES
 from tests.wire.conformance.conftest import CLIENT_MESSAGE, SCHEMA, SERVER_MESSAGE
 
 

@@ -26,7 +26,7 @@ from chat_app.identity import (
 )
 from chat_app.identity.api_keys import key_identity
 from chat_app.models import ApiKey
-from chat_app.protocol.client_messages import BasicLogin
+from chat_app.wire.client_messages import BasicLogin
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from tests.support.hitl import set_hitl

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from chat_app.protocol.plain_frames import AGAIN
+from chat_app.peer.plain_frames import AGAIN
 from tests.support.peer_ui import PeerUi
 from tests.support.server import Server
 from tests.support.websocket import WsClient

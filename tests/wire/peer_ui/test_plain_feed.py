@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from chat_app.feed import plain_feed
-from chat_app.protocol.plain_frames import AGAIN, RESTARTED, TYPES
+from chat_app.peer import plain_feed
+from chat_app.peer.plain_frames import AGAIN, RESTARTED, TYPES
 from sessions_app.errors import StorageUnavailable
 from sessions_app.interactions import answers
 from sessions_app.models import Run

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from chat_app.protocol.frames import View, event_frames
+from chat_app.wire.frames import View, event_frames
 from sessions_app.storage.records import EventRecord
 
 NOW = datetime(2026, 1, 13, 10, 0, 3, 250_000, tzinfo=UTC)

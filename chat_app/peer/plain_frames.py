@@ -6,16 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from urllib.parse import urlsplit
 
-from chat_app.protocol.frames import (
-    EXTENDED,
-    SINGLE,
-    Frame,
-    Makers,
-    View,
-    response,
-    step,
-    timestamp,
-)
+from chat_app.wire.frames import EXTENDED, SINGLE, Frame, Makers, View, response, step, timestamp
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.prompts import APPROVE, REJECT, FormField, as_text, value_text
 from sessions_app.storage.records import EventRecord

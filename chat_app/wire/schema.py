@@ -5,8 +5,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from chat_app.protocol.client_messages import MESSAGES
-from chat_app.protocol.server_messages import SERVER_MESSAGES
+from chat_app.wire.client_messages import MESSAGES
+from chat_app.wire.server_messages import SERVER_MESSAGES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -10,10 +10,10 @@ from django.db import DatabaseError
 from chat_app.feed.feed import Feed, Send
 from chat_app.feed.limits import ClientGone
 from chat_app.feed.selectors import Opening, next_prompt, pending_interactions
-from chat_app.feed.shown_runs import ShownRuns, read_shown_runs
-from chat_app.protocol import plain_frames
-from chat_app.protocol.frames import Frame, is_end
-from chat_app.protocol.plain_frames import AGAIN, PLAIN, TRACE, taken_away, with_trace
+from chat_app.peer import plain_frames
+from chat_app.peer.plain_frames import AGAIN, PLAIN, TRACE, taken_away, with_trace
+from chat_app.peer.visible_runs import ShownRuns, read_shown_runs
+from chat_app.wire.frames import Frame, is_end
 from sessions_app.conversations.messages import SubmittedMessage
 from sessions_app.errors import Invalid, StorageUnavailable
 from sessions_app.interactions import answers

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from django.utils.functional import Promise
 from pydantic import ValidationError
 
-from chat_app.protocol.client_messages import MESSAGES, ClientMessage, PingMessage, Query
+from chat_app.wire.client_messages import MESSAGES, ClientMessage, PingMessage, Query
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.errors import (
     Busy,

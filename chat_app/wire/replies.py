@@ -6,9 +6,9 @@ from functools import cache
 from itertools import count
 from uuid import UUID, uuid4
 
-from chat_app.protocol.client_messages import AuthMessage, ClientMessage
-from chat_app.protocol.frames import Frame, error_content, timestamp
-from chat_app.protocol.parsing import Refusal
+from chat_app.wire.client_messages import AuthMessage, ClientMessage
+from chat_app.wire.frames import Frame, error_content, timestamp
+from chat_app.wire.parsing import Refusal
 from sessions_app.conversations.messages import SubmittedMessage
 from sessions_app.interactions.answers import AnswerResult, Outcome
 from sessions_app.interactions.claims import Claimed
