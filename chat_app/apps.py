@@ -22,6 +22,6 @@ class ChatAppConfig(AppConfig):
         # They need the models, which can be imported from here on only.
         for module in ("revocation", "audit", "sign_in"):
             import_string(f"chat_app.identity.{module}.connect")()
-        import_string("chat_app.attention.notices.connect")()
+        import_string("chat_app.notifications.notices.connect")()
         register(check_asgi)
         register(check_runserver)

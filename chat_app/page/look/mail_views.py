@@ -11,8 +11,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from chat_app.attention.mail import preference_of, read_token
 from chat_app.models import MailPreference
+from chat_app.notifications.mail import preference_of, read_token
 from chat_app.page.common import personal, site_context
 from chat_app.settings import ChatSettings
 

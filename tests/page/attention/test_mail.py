@@ -13,9 +13,9 @@ from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
-from chat_app.attention import notices
-from chat_app.attention.mail_times import mail_time
 from chat_app.models import MailPreference
+from chat_app.notifications import notices
+from chat_app.notifications.mail_times import mail_time
 from sessions_app import signals
 from sessions_app.interactions import answers, claims
 from sessions_app.interactions.answers import IncomingAnswer

@@ -15,7 +15,7 @@ from urllib.error import HTTPError
 import pytest
 from django.utils import timezone
 
-from chat_app.attention import notices, webhook
+from chat_app.notifications import notices, webhook
 from sessions_app.admin import repairs
 from sessions_app.interactions import claims
 from sessions_app.models import PendingSignal

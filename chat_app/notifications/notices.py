@@ -6,8 +6,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from chat_app.attention import mail, webhook
-from chat_app.attention.mail_times import mail_time
+from chat_app.notifications import mail, webhook
+from chat_app.notifications.mail_times import mail_time
 from chat_app.settings import ChatSettings
 from sessions_app.interactions.candidates import people
 from sessions_app.models import Interaction

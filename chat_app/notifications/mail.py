@@ -15,8 +15,8 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from chat_app.attention.mail_times import mail_time
 from chat_app.models import MailPreference
+from chat_app.notifications.mail_times import mail_time
 from chat_app.settings import ChatSettings
 from sessions_app.interactions import inbox_query
 from sessions_app.interactions.audit import first_line

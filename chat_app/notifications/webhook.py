@@ -24,7 +24,7 @@ import structlog
 from django.utils import timezone
 from pydantic_core import to_json
 
-from chat_app.attention.mail import link
+from chat_app.notifications.mail import link
 from chat_app.settings import ChatSettings
 from sessions_app.interactions.audit import first_line
 from sessions_app.models import Interaction
