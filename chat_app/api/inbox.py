@@ -13,7 +13,7 @@ from chat_app.api.executions import give
 from chat_app.api.problems import Failure
 from chat_app.feed.inbox_parts import ANSWERABLE, Wanted, find_prompt, read_inbox
 from chat_app.feed.said import in_words, read_shared
-from chat_app.identity.rates import change_claim
+from chat_app.rates import change_claim
 from sessions_app.errors import NotFound
 from sessions_app.interactions.votes import counting
 from sessions_app.models import Interaction

@@ -16,7 +16,7 @@ from chat_app.api.streams import sse
 from chat_app.api.streams.run_feed import Followed, follow
 from chat_app.identity import Identity, metadata
 from chat_app.identity.connection import address_of
-from chat_app.identity.rates import Place, submit, take_stream
+from chat_app.rates import Place, submit, take_stream
 from chat_app.wire.frames import is_end
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import Invalid

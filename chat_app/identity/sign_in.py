@@ -18,7 +18,7 @@ from chat_app.identity.connection import address_of
 from chat_app.identity.errors import BadCredentials
 from chat_app.identity.identities import Identity
 from chat_app.identity.jwt_tokens import jwt_identity
-from chat_app.identity.rates import Rate, Reservation, rate_limits
+from chat_app.rates import Rate, Reservation, rate_limits
 from chat_app.wire.client_messages import ApiKeyLogin, BasicLogin, JwtLogin, Login
 from sessions_app.errors import TooMany
 

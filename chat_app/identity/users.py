@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth.hashers import make_password
 
 from chat_app.identity.errors import BadCredentials, NotAllowed
-from chat_app.identity.rates import Rate, rate_limits
+from chat_app.rates import Rate, rate_limits
 from sessions_app.models.people import users
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction

@@ -7,8 +7,8 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
 from chat_app.identity.connection import address_of
-from chat_app.identity.rates import Place, take_stream
 from chat_app.page.page_threads import make
+from chat_app.rates import Place, take_stream
 from sessions_app.errors import TooMany
 from sessions_app.models.people import UserId
 from sessions_app.storage.connections import give_back_thread

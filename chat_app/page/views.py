@@ -15,7 +15,6 @@ from django.template.loader import render_to_string
 from django.views.decorators.gzip import gzip_page
 
 from chat_app.identity.connection import address_of
-from chat_app.identity.rates import submit
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import back_to, or_404, person_of, personal, site_context
 from chat_app.page.conversation_page import Page, Wanted, edited_message, read_page, read_text
@@ -26,6 +25,7 @@ from chat_app.page.look.script_texts import WORDS
 from chat_app.page.page_threads import make
 from chat_app.page.sidebar import export as exporting
 from chat_app.page.sidebar.entries import deleted, newest, sidebar
+from chat_app.rates import submit
 from chat_app.wire.parsing import STATUS
 from sessions_app.conversations import workflow_access
 from sessions_app.conversations.messages import MAX_MESSAGE, MAX_NAME

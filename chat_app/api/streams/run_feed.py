@@ -13,7 +13,7 @@ from chat_app.feed.limits import CloseSocket, Window
 from chat_app.feed.selectors import PAGE_BYTES, Opening, size_of
 from chat_app.feed.sweeper import INTERVAL, hear, look, sweeper
 from chat_app.identity import Identity, revocation
-from chat_app.identity.rates import Place
+from chat_app.rates import Place
 from sessions_app.models import Event, Run
 from sessions_app.notify.groups import GroupListener, LayerMessage, group_name
 from sessions_app.storage import reads

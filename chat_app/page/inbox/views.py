@@ -17,7 +17,6 @@ from django.views.decorators.http import require_http_methods
 
 from chat_app.feed.inbox_parts import ANSWERABLE, LISTED, LONGEST, PAGE, Part, Wanted, read_inbox
 from chat_app.identity.prompt_links import read_prompt_link
-from chat_app.identity.rates import change_claim
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import or_404, person_of, personal, site_context
 from chat_app.page.given import forms
@@ -26,6 +25,7 @@ from chat_app.page.inbox.entries import find_alike, make_entries
 from chat_app.page.inbox.prompt_page import read_prompt
 from chat_app.page.look.script_texts import INBOX, WORDS
 from chat_app.page.page_threads import make
+from chat_app.rates import change_claim
 from chat_app.wire.parsing import STATUS
 from sessions_app.errors import Invalid, Refused, StorageUnavailable, TooMany
 from sessions_app.interactions import answers, audit, pending_counts

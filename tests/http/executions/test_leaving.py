@@ -16,7 +16,7 @@ from pytest_django import Settings
 from chat_app.api.streams import run_feed
 from chat_app.feed import sweeper
 from chat_app.identity import Identity
-from chat_app.identity.rates import take_stream
+from chat_app.rates import take_stream
 from sessions_app.models import Conversation
 from sessions_app.notify import layer as layers
 from sessions_app.storage import reads

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from pytest_django import Settings
 
-from chat_app.identity.rates import Rate, rate_limits
+from chat_app.rates import Rate, rate_limits
 from chat_app.settings import ChatSettings
 from sessions_app.errors import TooMany
 from tests.support.hitl import set_hitl

@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError
 
 from chat_app.feed.selectors import read_opening
-from chat_app.identity.rates import submit
+from chat_app.rates import submit
 from chat_app.socket import consumer, subscriptions
 from sessions_app.errors import StorageUnavailable
 from sessions_app.storage import reads

@@ -15,8 +15,8 @@ from django.urls import reverse
 from pytest_django import Settings
 from structlog.testing import capture_logs
 
-from chat_app.identity.rates import rate_limits
 from chat_app.identity.sign_in import refused_sign_in
+from chat_app.rates import rate_limits
 from tests.support.hitl import set_hitl
 from tests.support.hosting import until_true
 from tests.wire.identity.tokens import SECRET, token

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from chat_app import rates
 from chat_app.feed import sweeper
-from chat_app.identity import rates
 from chat_app.socket import consumer
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, workflow

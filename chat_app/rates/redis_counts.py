@@ -9,7 +9,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from chat_app.identity.rates.rate_limits import Rate, rate_limits
+from chat_app.rates.rate_limits import Rate, rate_limits
 from chat_app.settings import PerTime
 
 TIMEOUT = 1.0  # seconds for one call

@@ -198,7 +198,7 @@ def _shared() -> Counting | None:
     """Counts for all processes; None where there is one."""
     url = RuntimeSettings.load().REDIS_URL
     # Only where it is used: it imports a client of Redis.
-    return import_string("chat_app.identity.rates.shared_counts.counting")(url) if url else None
+    return import_string("chat_app.rates.shared_counts.counting")(url) if url else None
 
 
 rate_limits = RateLimits()

@@ -1,6 +1,6 @@
 """Claims of prompts, within the rate of who claims: each leaves an entry in the audit."""
 
-from chat_app.identity.rates.rate_limits import Rate, rate_limits
+from chat_app.rates.rate_limits import Rate, rate_limits
 from sessions_app.interactions import claims
 from sessions_app.interactions.claims import Claimed
 from sessions_app.models.people import Person

@@ -2,8 +2,8 @@
 
 from contextlib import AsyncExitStack
 
-from chat_app.identity.rates.rate_limits import Rate, rate_limits
-from chat_app.identity.rates.unfinished import another_run
+from chat_app.rates.rate_limits import Rate, rate_limits
+from chat_app.rates.unfinished import another_run
 from sessions_app.conversations import messages
 from sessions_app.conversations.messages import IncomingMessage, SubmittedMessage
 from sessions_app.errors import TooMany

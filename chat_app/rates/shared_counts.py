@@ -12,7 +12,7 @@ from functools import cache
 import structlog
 from django.utils.module_loading import import_string
 
-from chat_app.identity.rates.rate_limits import Counting, Rate
+from chat_app.rates.rate_limits import Counting, Rate
 from chat_app.settings import PerTime
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ class SharedCounts:
 
     def _run(self) -> None:
         # Here, as importing it takes 0.1 s, for which the event loop would stand still.
-        redis_counts = import_string("chat_app.identity.rates.redis_counts.RedisCounts")(self._url)
+        redis_counts = import_string("chat_app.rates.redis_counts.RedisCounts")(self._url)
         while True:
             self._there.wait()
             time.sleep(GATHERING)
