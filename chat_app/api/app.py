@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.views.decorators.cache import never_cache
 from ninja import NinjaAPI, Swagger
 
-from chat_app.api import executions, generation_jobs, inbox, views
+from chat_app.api import executions, generation_jobs, inbox, run_views
 from chat_app.api.auth import ApiKey, Bearer, Guest, Rates, Session
 from chat_app.api.large_results import spooled
 from chat_app.api.problems import HANDLERS
@@ -40,7 +40,7 @@ for error, handler in HANDLERS.items():
     api.add_exception_handler(error, handler)
 api.add_decorator(never_cache, mode="view")
 api.add_decorator(spooled, mode="view")
-api.add_router("", views.router)
+api.add_router("", run_views.router)
 api.add_router("", generation_jobs.router)
 api.add_router("", executions.router)
 api.add_router("", inbox.router)

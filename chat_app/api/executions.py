@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from chat_app.api import problems, results, schemas
 from chat_app.api.auth import Known
 from chat_app.api.problems import Failure
-from chat_app.api.selectors import (
+from chat_app.api.run_selectors import (
     check_interaction,
     find_operator,
     may_view_hosts,

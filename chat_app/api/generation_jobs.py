@@ -12,7 +12,7 @@ from chat_app.api import problems, results, schemas
 from chat_app.api.auth import Known
 from chat_app.api.problems import Failure
 from chat_app.api.run_requests import RunRequest, begin, outcome
-from chat_app.api.selectors import read_execution, read_job
+from chat_app.api.run_selectors import read_execution, read_job
 from sessions_app.models import Run
 from sessions_app.models.people import UserId
 from sessions_app.storage import reads

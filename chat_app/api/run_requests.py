@@ -7,13 +7,12 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from django.http import StreamingHttpResponse
 
-from chat_app.api import results
+from chat_app.api import results, sse
 from chat_app.api.auth import Known
 from chat_app.api.problems import Failure
+from chat_app.api.run_feed import Followed, follow
+from chat_app.api.run_selectors import Execution, read_execution, run_at
 from chat_app.api.schemas import RunHeaders, StreamHeaders
-from chat_app.api.selectors import Execution, read_execution, run_at
-from chat_app.api.streams import sse
-from chat_app.api.streams.run_feed import Followed, follow
 from chat_app.identity import Identity, metadata
 from chat_app.identity.connection import address_of
 from chat_app.rates import Place, submit, take_stream

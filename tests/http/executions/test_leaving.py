@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.core.asgi import get_asgi_application
 from pytest_django import Settings
 
-from chat_app.api.streams import run_feed
+from chat_app.api import run_feed
 from chat_app.feed import sweeper
 from chat_app.identity import Identity
 from chat_app.rates import take_stream

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.test import AsyncClient
 from django.urls import reverse
 
-from chat_app.api.selectors import run_at
+from chat_app.api.run_selectors import run_at
 from sessions_app.conversations import forks, listing, messages, reactions, resumption
 from sessions_app.conversations.forks import WantedFork
 from sessions_app.conversations.messages import IncomingMessage

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from chat_app.api.problems import Failure
-from chat_app.api.selectors import is_within
+from chat_app.api.run_selectors import is_within
 from chat_app.feed.feed import Feed
 from chat_app.feed.limits import CloseSocket, Window
 from chat_app.feed.selectors import PAGE_BYTES, Opening, size_of

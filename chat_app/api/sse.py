@@ -10,7 +10,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from chat_app.api.results import STOPPED, Json, chunk, stop_at_frame, usage_chunk
-from chat_app.api.streams.run_feed import Followed
+from chat_app.api.run_feed import Followed
 from chat_app.wire.frames import Frame, View, dump, error_content, event_frames
 from sessions_app.models import Run
 

@@ -6,11 +6,10 @@ from typing import Annotated, Any
 from django.http import HttpResponse, StreamingHttpResponse
 from ninja import Header, Query, Router, Status
 
-from chat_app.api import problems, schemas
+from chat_app.api import problems, schemas, sse
 from chat_app.api.auth import Known
 from chat_app.api.problems import Failure
 from chat_app.api.run_requests import Begun, RunRequest, answer_streaming, begin, outcome
-from chat_app.api.streams import sse
 from sessions_app.conversations import workflow_access
 from sessions_app.storage import reads
 

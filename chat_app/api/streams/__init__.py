@@ -1,1 +1,0 @@
-"""Runs as streams of server-sent events. The views of the interface import it."""
