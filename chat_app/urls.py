@@ -9,12 +9,12 @@ from django.urls.converters import StringConverter
 from chat_app.api import problems
 from chat_app.api.app import api
 from chat_app.api.health import health, live
-from chat_app.page import views
-from chat_app.page.given import views as given
-from chat_app.page.inbox import views as inbox
-from chat_app.page.look import mail_views
-from chat_app.page.look import views as look
-from chat_app.page.sidebar import views as menu
+from chat_app.page.conversation import conversation_views
+from chat_app.page.conversation import file_views as given
+from chat_app.page.inbox import inbox_views as inbox
+from chat_app.page.settings import mail_views
+from chat_app.page.settings import settings_views as look
+from chat_app.page.sidebar import sidebar_views as menu
 from sessions_app.storage.storable import is_storable
 
 
@@ -58,16 +58,20 @@ app_name = "chat"
 urlpatterns = [
     path("health", health, name="health"),
     path("live", live, name="live"),
-    path("websocket", views.socket, name="socket"),
-    path("", views.home, name="home"),
-    path("conversations/", views.side, name="conversations"),
-    path("c/", views.new, name="new"),
-    path("c/<name:conversation_id>/items/", views.items, name="items"),
-    path("c/<name:conversation_id>/texts/<uuid:run>/<int:first>/", views.text, name="text"),
-    path("c/<name:conversation_id>/messages/", views.send, name="send"),
+    path("websocket", conversation_views.socket, name="socket"),
+    path("", conversation_views.home, name="home"),
+    path("conversations/", conversation_views.side, name="conversations"),
+    path("c/", conversation_views.new, name="new"),
+    path("c/<name:conversation_id>/items/", conversation_views.items, name="items"),
+    path(
+        "c/<name:conversation_id>/texts/<uuid:run>/<int:first>/",
+        conversation_views.text,
+        name="text",
+    ),
+    path("c/<name:conversation_id>/messages/", conversation_views.send, name="send"),
     path("c/<name:conversation_id>/files/", given.upload, name="upload"),
     path("c/<name:conversation_id>/files/<uuid:file>/", given.file, name="file"),
-    path("c/<name:conversation_id>/export.<str:form>", views.export, name="export"),
+    path("c/<name:conversation_id>/export.<str:form>", conversation_views.export, name="export"),
     path("inbox/", inbox.show, name="inbox"),
     path("inbox/answers/", inbox.answer_several, name="answer_several"),
     path("p/<uuid:interaction>/", inbox.prompt, name="prompt"),
@@ -81,13 +85,13 @@ urlpatterns = [
     path("c/<name:conversation_id>/delete/", menu.delete, name="delete"),
     path("c/<name:conversation_id>/restore/", menu.restore, name="restore"),
     path("c/<name:conversation_id>/runs/<uuid:run>/feedback/", given.feedback, name="feedback"),
-    path("c/<name:conversation_id>/stop/", views.stop, name="stop"),
+    path("c/<name:conversation_id>/stop/", conversation_views.stop, name="stop"),
     path(
         "c/<name:conversation_id>/prompts/<uuid:interaction>/",
-        views.answer,
+        conversation_views.answer,
         name="answer",
     ),
-    path("c/<name:conversation_id>/", views.conversation, name="conversation"),
+    path("c/<name:conversation_id>/", conversation_views.conversation, name="conversation"),
     path("", api.urls),
     path("<of_api:path>", problems.unknown),
 ]

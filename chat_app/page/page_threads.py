@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from django.utils import translation
 
-from chat_app.page.texts import work
+from chat_app.page.markdown import work
 from sessions_app.models.people import UserId
 from sessions_app.storage import reads
 

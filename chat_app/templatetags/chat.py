@@ -4,7 +4,7 @@ from typing import Any
 
 from django import template
 
-from chat_app.page.look.preferences import PREFERENCES, SWITCHES
+from chat_app.page.settings.preferences import PREFERENCES, SWITCHES
 from sessions_app.interactions.pending_counts import CAP
 
 register = template.Library()

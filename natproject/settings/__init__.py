@@ -65,7 +65,7 @@ MIDDLEWARE = [
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "chat_app.identity.session_timeouts.session_timeouts",
-    "chat_app.page.look.language.LanguageMiddleware",
+    "chat_app.page.settings.language.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

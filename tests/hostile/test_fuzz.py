@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from chat_app.api.app import api
-from chat_app.page.texts.markdown import render
+from chat_app.page.markdown.markdown import render
 from sessions_app.storage.storable import is_storable
 from sessions_app.templatetags.details import visible
 from tests.hostile.attack.doors import Page, looked_up, messages, pages

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.db import connection
 
 from chat_app.feed.inbox_parts import LISTED, MOST, Part, Wanted, read_inbox
-from chat_app.page.sidebar.entries import sidebar
+from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.interactions.pending_counts import CAP, FIRST, waiting_for
 from sessions_app.models import Candidate, Conversation, Interaction, Run, Vote
 from sessions_app.models.candidate import NEVER

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 
 from chat_app.feed.inbox_parts import Part, Wanted, find_prompt, read_inbox
-from chat_app.page.sidebar.entries import sidebar
+from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.interactions import inbox_query, pending_counts
 from sessions_app.interactions.pending_counts import waiting_for
 from sessions_app.models import Candidate, Conversation, Interaction, Vote

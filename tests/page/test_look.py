@@ -11,7 +11,7 @@ from django.test import AsyncClient
 from django.urls import reverse
 from django.utils.translation import override
 
-from chat_app.page.look.preferences import PREFERENCES
+from chat_app.page.settings.preferences import PREFERENCES
 from sessions_app.errors import Busy, TooMany
 from tests import messages
 from tests.support.database.stored_log import StoredLog

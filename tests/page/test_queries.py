@@ -8,10 +8,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from chat_app.page import history
-from chat_app.page.conversation_page import read_page
-from chat_app.page.sidebar.entries import sidebar
-from chat_app.page.transcript import TextSegment
+from chat_app.page.conversation import history
+from chat_app.page.conversation.conversation_page import read_page
+from chat_app.page.conversation.transcript import TextSegment
+from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.models import Feedback
 from sessions_app.prompts import TextPrompt
 from tests.support.database.stored_log import StoredLog

@@ -3,8 +3,8 @@
 import pytest
 from django.contrib.auth.models import User
 
-from chat_app.page.conversation_page import read_page
-from chat_app.page.run_state import RunState
+from chat_app.page.conversation.conversation_page import read_page
+from chat_app.page.conversation.run_state import RunState
 from tests.support.clock import an_hour_back
 from tests.support.database.stored_log import StoredLog
 

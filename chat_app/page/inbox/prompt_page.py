@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from chat_app.feed.inbox_parts import find_prompt
 from chat_app.feed.said import Said, in_words, read_shared
 from chat_app.page.cards import TypedAnswer
-from chat_app.page.inbox.entries import Entry, make_entries
-from chat_app.page.texts.markdown import render
+from chat_app.page.inbox.inbox_entries import Entry, make_entries
+from chat_app.page.markdown.markdown import render
 from sessions_app.interactions.outcome_texts import via_words
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import UserId

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
-from chat_app.page.sidebar.entries import newest, sidebar
+from chat_app.page.sidebar.sidebar_entries import newest, sidebar
 from sessions_app.models import Conversation
 from sessions_app.prompts import TextPrompt
 from tests.support.database.stored_log import StoredLog

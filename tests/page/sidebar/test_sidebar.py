@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from chat_app.page.sidebar.entries import sidebar
+from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.models import Conversation
 from sessions_app.prompts import OAuthPrompt, TextPrompt
 from tests.support.clock import an_hour_back

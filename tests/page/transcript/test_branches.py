@@ -12,8 +12,8 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from chat_app.page.conversation_page import Wanted, read_page
-from chat_app.page.transcript import UserMessage
+from chat_app.page.conversation.conversation_page import Wanted, read_page
+from chat_app.page.conversation.transcript import UserMessage
 from sessions_app.models import Conversation, Run
 from sessions_app.prompts import TextPrompt
 from tests.page.test_views import page

@@ -7,12 +7,12 @@ import pytest
 from django.contrib.auth.models import User
 
 from bench.peers.long_answer import report, tokens
-from chat_app.page.conversation_page import Wanted, read_transcript
-from chat_app.page.history import Known
-from chat_app.page.texts import blocks
-from chat_app.page.texts.markdown import render
-from chat_app.page.texts.unfinished import finished
-from chat_app.page.transcript import ShownText, TextSegment
+from chat_app.page.conversation.conversation_page import Wanted, read_transcript
+from chat_app.page.conversation.history import Known
+from chat_app.page.conversation.transcript import ShownText, TextSegment
+from chat_app.page.markdown import blocks
+from chat_app.page.markdown.markdown import render
+from chat_app.page.markdown.unfinished import finished
 from sessions_app.models import Run
 from sessions_app.storage.run_text import fold
 from tests.support.database.stored_log import StoredLog

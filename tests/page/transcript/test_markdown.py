@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat_app.page.texts.code_blocks import LANGUAGES, figure
-from chat_app.page.texts.markdown import ATTRIBUTES, CLASSES, TAGS, render
+from chat_app.page.markdown.code_blocks import LANGUAGES, figure
+from chat_app.page.markdown.markdown import ATTRIBUTES, CLASSES, TAGS, render
 from sessions_app.storage.storable import storable
 from sessions_app.templatetags.details import visible
 from tests.hostile.attack.entries import entries, texts

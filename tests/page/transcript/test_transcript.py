@@ -8,9 +8,16 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
-from chat_app.page import history, transcript
-from chat_app.page.conversation_page import Wanted, read_page, read_transcript
-from chat_app.page.transcript import Item, Question, RunNote, Step, TextSegment, UserMessage
+from chat_app.page.conversation import history, transcript
+from chat_app.page.conversation.conversation_page import Wanted, read_page, read_transcript
+from chat_app.page.conversation.transcript import (
+    Item,
+    Question,
+    RunNote,
+    Step,
+    TextSegment,
+    UserMessage,
+)
 from sessions_app.prompts import BinaryPrompt, Option, TextPrompt
 from sessions_app.storage.run_text import fold
 from tests.support.database.stored_log import StoredLog

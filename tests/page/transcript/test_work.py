@@ -6,11 +6,11 @@ from uuid import uuid4
 
 import pytest
 
-from chat_app.page.texts import code_blocks, painter, work
-from chat_app.page.texts.blocks import LONGEST
-from chat_app.page.texts.code_blocks import LANGUAGES
-from chat_app.page.texts.markdown import render
-from chat_app.page.transcript import TextSegment
+from chat_app.page.conversation.transcript import TextSegment
+from chat_app.page.markdown import code_blocks, painter, work
+from chat_app.page.markdown.blocks import LONGEST
+from chat_app.page.markdown.code_blocks import LANGUAGES
+from chat_app.page.markdown.markdown import render
 from sessions_app.storage.run_text import Piece
 
 pytestmark = pytest.mark.formless

@@ -10,8 +10,8 @@ from django.db import connection, transaction
 
 from bench.workflows import probe
 from chat_app.feed import selectors, sweeper
-from chat_app.page import conversation_page, history
-from chat_app.page.sidebar import entries
+from chat_app.page.conversation import conversation_page, history
+from chat_app.page.sidebar import sidebar_entries
 from sessions_app.conversations import messages
 from sessions_app.hosting import lease, run_selection, run_writes
 from sessions_app.hosting.needing_host import keys_needing_host
@@ -135,8 +135,8 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
             FEW,
         ),
         "the sweeper": (lambda tx: sweeper._heads({conversation.pk}), FEW),
-        "the list of a person": (lambda tx: entries.sidebar(owner.pk), 10 * OWN),
-        "the newest of a person": (lambda tx: entries.newest(owner.pk), 2 * OWN),
+        "the list of a person": (lambda tx: sidebar_entries.sidebar(owner.pk), 10 * OWN),
+        "the newest of a person": (lambda tx: sidebar_entries.newest(owner.pk), 2 * OWN),
     }
 
 

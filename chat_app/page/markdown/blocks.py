@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from chat_app.page.texts import work
-from chat_app.page.texts.code_blocks import REST
+from chat_app.page.markdown import work
+from chat_app.page.markdown.code_blocks import REST
 
 # Characters of a block; one that is longer is cut. Browsers lay out a block as a whole.
 LONGEST = 8192

@@ -17,14 +17,20 @@ from django.views.decorators.gzip import gzip_page
 from chat_app.identity.connection import address_of
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import back_to, or_404, person_of, personal, site_context
-from chat_app.page.conversation_page import Page, Wanted, edited_message, read_page, read_text
+from chat_app.page.conversation import message_forms
+from chat_app.page.conversation.conversation_page import (
+    Page,
+    Wanted,
+    edited_message,
+    read_page,
+    read_text,
+)
+from chat_app.page.conversation.file_views import is_script, refusal
 from chat_app.page.downloads import download, made
-from chat_app.page.given import forms
-from chat_app.page.given.views import is_script, refusal
-from chat_app.page.look.script_texts import WORDS
 from chat_app.page.page_threads import make
+from chat_app.page.settings.script_texts import WORDS
 from chat_app.page.sidebar import export as exporting
-from chat_app.page.sidebar.entries import deleted, newest, sidebar
+from chat_app.page.sidebar.sidebar_entries import deleted, newest, sidebar
 from chat_app.rates import submit
 from chat_app.wire.parsing import STATUS
 from sessions_app.conversations import workflow_access
@@ -85,7 +91,7 @@ async def conversation(request: HttpRequest, conversation_id: str) -> HttpRespon
     the composer.
     """
     _check_name(conversation_id)
-    before = forms.number(request.GET, "before")
+    before = message_forms.number(request.GET, "before")
     return await _page(request, conversation_id, before=before or None)
 
 
@@ -99,10 +105,10 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
     _check_name(conversation_id)
     person = await person_of(request)
     wanted = Wanted(
-        branch=forms.run(request.GET, "branch"),
-        after=max(0, forms.number(request.GET, "from") - 1),
-        before=forms.number(request.GET, "before") or None,
-        known=forms.known(request.GET.getlist("text")),
+        branch=message_forms.run(request.GET, "branch"),
+        after=max(0, message_forms.number(request.GET, "from") - 1),
+        before=message_forms.number(request.GET, "before") or None,
+        known=message_forms.known(request.GET.getlist("text")),
         hold="hold" in request.GET,
     )
 
@@ -154,7 +160,7 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Send a message; refused, it stays in its field."""
     _check_name(conversation_id)
     person = await person_of(request)
-    message = await reads.read(forms.message, request, person.id)
+    message = await reads.read(message_forms.message, request, person.id)
     try:
         for file in request.FILES.getlist("files"):
             row = await attachments.keep(
@@ -218,20 +224,20 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
     if "together" in request.POST:
         return await _answer_together(request, conversation_id, interaction)
     person = await person_of(request)
-    given = forms.answer(request, interaction)
+    given = message_forms.answer(request, interaction)
     try:
-        given = await forms.with_files(given, request, person)
+        given = await message_forms.with_files(given, request, person)
         settled = await answers.answer(by=person, conversation_id=conversation_id, answer=given)
     except (Refused, StorageUnavailable) as error:
         if is_script(request):
             return refusal(error)
-        typed = forms.typed(interaction, given, error)
+        typed = message_forms.typed(interaction, given, error)
         return await _page(request, conversation_id, typed=typed, status=STATUS[type(error)])
     return _answered(request, conversation_id, settled, given)
 
 
 async def _answer_together(request: HttpRequest, conversation_id: str, first: UUID) -> HttpResponse:
-    person, given = await person_of(request), forms.together(request)
+    person, given = await person_of(request), message_forms.together(request)
     try:
         settled = await answers.answer_together(
             by=person, conversation_id=conversation_id, answers=given
@@ -252,7 +258,7 @@ def _answered(
     if is_script(request):
         return JsonResponse({"outcome": settled.outcome})
     if settled.outcome in (Outcome.STALE, Outcome.EXPIRED):
-        messages.warning(request, forms.too_late(settled, *given))
+        messages.warning(request, message_forms.too_late(settled, *given))
     return back_to(conversation_id)
 
 
@@ -268,12 +274,12 @@ async def _page(
     person = await person_of(request)
     is_staff = getattr(await request.auser(), "is_staff", False)
 
-    edited = forms.run(request.GET, "edit")
+    edited = message_forms.run(request.GET, "edit")
     branch = (
-        forms.run(request.GET, "branch")
+        message_forms.run(request.GET, "branch")
         # A message that is refused stays where it was written.
-        or forms.run(request.POST, "replaces")
-        or forms.run(request.POST, "follows")
+        or message_forms.run(request.POST, "replaces")
+        or message_forms.run(request.POST, "follows")
         or edited
     )
 
@@ -335,7 +341,7 @@ def _context(page: Page, choices: Sequence[Offered] = ()) -> dict[str, Any]:
 
 def _side_context(request: HttpRequest, owner: UserId, current: str) -> dict[str, Any]:
     query = request.GET.get("q", "").strip()[:100]
-    side = sidebar(owner, query=query, limit=forms.number(request.GET, "show"))
+    side = sidebar(owner, query=query, limit=message_forms.number(request.GET, "show"))
     return {"side": side, "conversation_id": current}
 
 

@@ -13,8 +13,8 @@ from django.utils.translation import gettext
 from pydantic_core import from_json
 
 from chat_app.page.cards import TypedAnswer
-from chat_app.page.history import Known
-from chat_app.page.texts.blocks import INSIDE
+from chat_app.page.conversation.history import Known
+from chat_app.page.markdown.blocks import INSIDE
 from sessions_app.conversations import workflow_access
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import Invalid, Refused, StorageUnavailable

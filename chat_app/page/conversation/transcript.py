@@ -14,10 +14,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from chat_app.page.cards import Card
-from chat_app.page.history import BREAKS, Known
-from chat_app.page.texts.blocks import cut, opening
-from chat_app.page.texts.markdown import render
-from chat_app.page.texts.unfinished import finished
+from chat_app.page.conversation.history import BREAKS, Known
+from chat_app.page.markdown.blocks import cut, opening
+from chat_app.page.markdown.markdown import render
+from chat_app.page.markdown.unfinished import finished
 from sessions_app.conversations.reactions import DOWN, LONGEST, UP
 from sessions_app.interactions.outcome_texts import OutcomeText, outcome, waits_for
 from sessions_app.models import Event, Interaction, Run

@@ -6,7 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from chat_app.page.common import back_to, opened_from, or_404, person_of, personal, site_context
-from chat_app.page.sidebar.entries import title_of
+from chat_app.page.sidebar.sidebar_entries import title_of
 from chat_app.wire.parsing import STATUS
 from sessions_app.conversations import listing
 from sessions_app.errors import Refused, StorageUnavailable

@@ -13,7 +13,7 @@ from subprocess import Popen
 from django.utils.html import escape
 from pygments.lexers import get_all_lexers
 
-from chat_app.page.texts import painter, work
+from chat_app.page.markdown import painter, work
 
 # Stands in the first line of code whose beginning is in a part above.
 REST = "(continued)"

@@ -19,12 +19,12 @@ from chat_app.feed.inbox_parts import ANSWERABLE, LISTED, LONGEST, PAGE, Part, W
 from chat_app.identity.prompt_links import read_prompt_link
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import or_404, person_of, personal, site_context
-from chat_app.page.given import forms
-from chat_app.page.given.views import is_script, refusal
-from chat_app.page.inbox.entries import find_alike, make_entries
+from chat_app.page.conversation import message_forms
+from chat_app.page.conversation.file_views import is_script, refusal
+from chat_app.page.inbox.inbox_entries import find_alike, make_entries
 from chat_app.page.inbox.prompt_page import read_prompt
-from chat_app.page.look.script_texts import INBOX, WORDS
 from chat_app.page.page_threads import make
+from chat_app.page.settings.script_texts import INBOX, WORDS
 from chat_app.rates import change_claim
 from chat_app.wire.parsing import STATUS
 from sessions_app.errors import Invalid, Refused, StorageUnavailable, TooMany
@@ -54,7 +54,7 @@ async def show(request: HttpRequest) -> HttpResponse:
     wanted = Wanted(
         Part(part) if part in set(Part) else Part.ALL,
         query,
-        max(1, forms.number(request.GET, "page")),
+        max(1, message_forms.number(request.GET, "page")),
     )
 
     def render() -> tuple[str, list[UUID]]:
@@ -163,21 +163,21 @@ async def answer(request: HttpRequest, interaction: UUID) -> HttpResponse:
 
 async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> HttpResponse:
     person = reader.person
-    given = forms.answer(request, interaction, via="inbox")
+    given = message_forms.answer(request, interaction, via="inbox")
     try:
-        given = await forms.with_files(given, request, person)
+        given = await message_forms.with_files(given, request, person)
         settled = await answers.answer(by=person, conversation_id=None, answer=given)
     except (Refused, StorageUnavailable) as error:
         if is_script(request):
             return refusal(error)
-        typed = forms.typed(interaction, given, error)
+        typed = message_forms.typed(interaction, given, error)
         return await _prompt_page(request, reader, interaction, typed, STATUS[type(error)])
     if settled.outcome == Outcome.NOT_FOUND:
         raise Http404
     if is_script(request):
         return JsonResponse({"outcome": settled.outcome, "by": settled.by})
     if settled.outcome in LATE:
-        messages.warning(request, forms.too_late(settled, given))
+        messages.warning(request, message_forms.too_late(settled, given))
     return _back(request)
 
 
@@ -212,7 +212,7 @@ async def answer_several(request: HttpRequest) -> HttpResponse:
     ticked = [UUID(one) for one in request.POST.getlist("prompt") if is_uuid(one)][:PAGE]
     taken = 0
     for interaction in dict.fromkeys(ticked):
-        given = forms.answer(request, interaction, via="inbox")
+        given = message_forms.answer(request, interaction, via="inbox")
         try:
             settled = await answers.answer(by=person, conversation_id=None, answer=given)
         except (Refused, StorageUnavailable) as error:
@@ -233,7 +233,7 @@ async def answer_several(request: HttpRequest) -> HttpResponse:
 def _why_not(settled: AnswerResult) -> str:
     if settled.outcome == Outcome.NOT_FOUND:
         return gettext("It does not wait for you any more.")
-    return forms.too_late(settled)
+    return message_forms.too_late(settled)
 
 
 async def _named(person: Person, interaction: UUID, why: str) -> str:

@@ -13,11 +13,11 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from chat_app.feed.selectors import find_conversation, pending_interactions
-from chat_app.page import history
 from chat_app.page.cards import Card, TypedAnswer, cards
-from chat_app.page.history import Known
-from chat_app.page.run_state import RunState, read_runs, run_state
-from chat_app.page.transcript import (
+from chat_app.page.conversation import history
+from chat_app.page.conversation.history import Known
+from chat_app.page.conversation.run_state import RunState, read_runs, run_state
+from chat_app.page.conversation.transcript import (
     GivenFeedback,
     Item,
     Question,

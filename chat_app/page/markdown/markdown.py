@@ -16,8 +16,8 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
-from chat_app.page.texts import painter, work
-from chat_app.page.texts.code_blocks import figure
+from chat_app.page.markdown import painter, work
+from chat_app.page.markdown.code_blocks import figure
 
 SCHEMES = ("http", "https", "mailto")
 TAGS = {

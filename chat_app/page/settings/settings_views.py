@@ -6,8 +6,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from chat_app.page.common import back_to, opened_from, site_context
-from chat_app.page.look.preferences import PREFERENCES, SWITCHES
-from chat_app.page.look.script_texts import ATTENTION
+from chat_app.page.settings.preferences import PREFERENCES, SWITCHES
+from chat_app.page.settings.script_texts import ATTENTION
 from chat_app.settings import ChatSettings
 from sessions_app.interactions import pending_counts
 from sessions_app.storage import reads
