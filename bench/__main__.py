@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench import report, table
 from bench.contenders import IN_PROCESS, SERVERS, local
-from sessions_app.operations.local_services.servers import PostgreSQL, Redis
+from natproject.cluster.servers import PostgreSQL, Redis
 
 QUICK = ["ours", "nat", "langgraph-sqlite"]
 

@@ -21,7 +21,7 @@ import psycopg
 from bench.load import Target
 from natproject import serving
 from natproject.cluster.plan import WEB, WORKERS
-from sessions_app.operations.local_services.servers import PostgreSQL, Redis
+from natproject.cluster.servers import PostgreSQL, Redis
 from tests.support.processes.environment import HOST, ROOT, environment
 from tests.support.server import ALIVE, free_port
 

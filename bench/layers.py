@@ -24,9 +24,9 @@ from channels.layers import BaseChannelLayer  # noqa: E402 - Django first
 from channels_redis.core import RedisChannelLayer  # type: ignore[import-untyped] # noqa: E402 - ^
 from channels_redis.pubsub import RedisPubSubChannelLayer  # type: ignore[import-untyped] # noqa: E402 - ^
 
+from natproject.cluster.servers import Redis  # noqa: E402
 from sessions_app.notify.cluster_layer import ClusterLayer  # noqa: E402
 from sessions_app.notify.memory_layer import LOST  # noqa: E402
-from sessions_app.operations.local_services.servers import Redis  # noqa: E402
 
 SOCKETS = 200
 PATIENCE = 5.0

@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
 
-from sessions_app.operations.local_services.servers import PostgreSQL, Redis
+from natproject.cluster.servers import PostgreSQL, Redis
 
 # What it stores need not outlive the tests. Those about a PostgreSQL that dies start their own.
 FAST = ("fsync", "full_page_writes", "synchronous_commit")

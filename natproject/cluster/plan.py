@@ -6,10 +6,13 @@ import sys
 from configparser import RawConfigParser
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from natproject.cluster.programs import tied
 from natproject.serving import daphne_arguments
-from sessions_app.operations.local_services.process import Service
-from sessions_app.operations.local_services.programs import tied
+
+if TYPE_CHECKING:
+    from natproject.cluster.process import Service
 
 WEB = 2
 WORKERS = 3
@@ -41,7 +44,7 @@ class Plan:
         names = [f"worker-{number}" for number in range(1, WORKERS + 1)]
         return {name: self.directory / f"{name}.alive" for name in names}
 
-    def configuration(self, services: list[Service], socket: Path) -> RawConfigParser:
+    def configuration(self, services: "list[Service]", socket: Path) -> RawConfigParser:
         """Return what supervisord reads. It listens at `socket`."""
         parser = RawConfigParser()
         parser["supervisord"] = {

@@ -13,9 +13,10 @@ from pathlib import Path
 from threading import Event
 
 from natproject.cluster.plan import ROOT, Plan
+from natproject.cluster.programs import ServiceFailed
+from natproject.cluster.servers import PostgreSQL, Redis
 from natproject.cluster.supervisor import Supervisor, Unreachable
 from natproject.serving import EVERY_ADDRESS
-from sessions_app.operations.local_services.servers import PostgreSQL, Redis, ServiceFailed
 
 Say = Callable[[str], None]
 START_TIMEOUT = 120.0

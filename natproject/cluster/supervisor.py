@@ -11,8 +11,8 @@ from xmlrpc.client import Error, ServerProxy
 from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped] # has no types
 
 from natproject.cluster.plan import Plan
-from sessions_app.operations.local_services.process import Service
-from sessions_app.operations.local_services.programs import tied
+from natproject.cluster.process import Service
+from natproject.cluster.programs import tied
 
 
 class Unreachable(RuntimeError):

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from natproject import serving
-from sessions_app.operations.local_services.servers import PostgreSQL, Redis
+from natproject.cluster.servers import PostgreSQL, Redis
 from tests.cluster import audit_trigger
 from tests.cluster.node import Node
 from tests.support.processes.environment import HOST, environment

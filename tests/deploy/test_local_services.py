@@ -13,8 +13,9 @@ import pytest
 import redis
 from django.core.exceptions import ImproperlyConfigured
 
-from sessions_app.operations.local_services import programs
-from sessions_app.operations.local_services.servers import PostgreSQL, Redis, ServiceFailed
+from natproject.cluster import programs
+from natproject.cluster.programs import ServiceFailed
+from natproject.cluster.servers import PostgreSQL, Redis
 from tests.support.processes.environment import ROOT
 from tests.support.server import free_port
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.formless
 # A process that starts both, freezes them if told so, says what runs, and waits.
 STARTER = """
 import sys, time
-from sessions_app.operations.local_services.servers import PostgreSQL, Redis
+from natproject.cluster.servers import PostgreSQL, Redis
 services = [kind(f"{sys.argv[1]}/{kind.name}") for kind in (PostgreSQL, Redis)]
 for service in services:
     service.start()

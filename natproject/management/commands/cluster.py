@@ -11,8 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from natproject.cluster.plan import Plan
-from sessions_app.operations.local_services.process import ServiceFailed
-from sessions_app.operations.local_services.programs import package_directory
+from natproject.cluster.programs import ServiceFailed, package_directory
 from sessions_app.settings import RuntimeSettings
 
 if TYPE_CHECKING:

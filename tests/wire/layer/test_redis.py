@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis as Client
 
+from natproject.cluster.servers import Redis
 from sessions_app.notify import groups, memory_layer
 from sessions_app.notify.cluster_layer import ClusterLayer
-from sessions_app.operations.local_services.servers import Redis
 
 pytestmark = pytest.mark.formless
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sessions_app.operations.local_services.servers import Redis
+from natproject.cluster.servers import Redis
 from tests.conftest import NewServer
 from tests.support.received_frames import Frame
 from tests.support.server import Server

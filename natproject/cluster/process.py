@@ -13,10 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
-if TYPE_CHECKING:
-    import psutil
+import psutil
+
+from natproject.cluster.programs import ServiceFailed
 
 # The longest path of a Unix socket that both Linux and macOS take, without the file's name.
 SOCKET_PATH = 80
@@ -25,10 +26,6 @@ KILL_TIMEOUT = 20.0
 
 # The kernel ends a child when the *thread* that started it is gone, so one that stays starts all.
 _starter = ThreadPoolExecutor(1, thread_name_prefix="services")
-
-
-class ServiceFailed(RuntimeError):
-    """A service did not start; the message has the end of what it printed."""
 
 
 class Service(ABC):
@@ -192,10 +189,7 @@ class Service(ABC):
             self._thawer = None
 
 
-def _tree(pid: int) -> "list[psutil.Process]":
-    # Imported here: it comes with the wheels, and who lacks them is told so by `prepare`.
-    import psutil  # noqa: PLC0415
-
+def _tree(pid: int) -> list[psutil.Process]:
     try:
         own = psutil.Process(pid)
         return [own, *own.children(recursive=True)]
@@ -203,9 +197,7 @@ def _tree(pid: int) -> "list[psutil.Process]":
         return []
 
 
-def _alive(process: "psutil.Process") -> bool:
-    import psutil  # noqa: PLC0415 - see above
-
+def _alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,7 @@
-"""The programs behind `local_services`: where the wheels put them, and as whom they run."""
+"""The programs behind `servers`: where the wheels put them, and as whom they run.
+
+It imports nothing from the wheels, so that who lacks them is told so.
+"""
 
 import os
 import pwd
@@ -9,6 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
+
+
+class ServiceFailed(RuntimeError):
+    """A service did not start; the message has the end of what it printed."""
 
 
 def postgresql_program(name: str) -> str:

@@ -15,16 +15,15 @@ import psycopg
 import redis
 from psycopg import sql
 
-from sessions_app.operations.local_services.process import Service, ServiceFailed
-from sessions_app.operations.local_services.programs import (
+from natproject.cluster.process import Service
+from natproject.cluster.programs import (
+    ServiceFailed,
     make_private,
     not_as_root,
     postgresql_program,
     redis_program,
     tied,
 )
-
-__all__ = ["PostgreSQL", "Redis", "ServiceFailed"]
 
 
 class PostgreSQL(Service):
