@@ -30,7 +30,8 @@ class SessionsAppConfig(AppConfig):
         try:
             check()
             autodiscover_modules("workflows")
-            # It imports models, which can be imported from here on only.
+            # They import models, which can be imported from here on only.
             import_string("sessions_app.workflows.registry.offer_configured")()
+            import_string("sessions_app.doctor.deployment.check_deployment")
         except ImproperlyConfigured as error:
             raise SystemExit(str(error)) from None

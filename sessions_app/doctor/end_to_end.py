@@ -5,7 +5,6 @@ would announce its own; whoever takes it looks for runs, finds none and lets go 
 """
 
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from http import HTTPStatus
@@ -13,7 +12,9 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from sessions_app.doctor.findings import Check, Finding, ok, warning, wrong
+from django.core.checks import CheckMessage, Error, Info, Warning
+
+from sessions_app.doctor.findings import Check, Findings
 from sessions_app.models import HostLease
 from sessions_app.notify.announce import announce
 from sessions_app.settings import RuntimeSettings
@@ -29,7 +30,7 @@ RELEASED = 15.0
 LOOK = 0.02
 
 
-def _dispatch() -> Iterator[Finding]:
+def _dispatch() -> Findings:
     """One workflow of each queue."""
     queues = {offered.config.queue: offered for offered in registry.offered()}
     for queue, offered in queues.items():
@@ -38,22 +39,22 @@ def _dispatch() -> Iterator[Finding]:
         writer.write_now(partial(_forget, key=key))
 
 
-def _announce(key: str, queue: str) -> Finding:
+def _announce(key: str, queue: str) -> CheckMessage:
     started = time.monotonic()
     writer.write_now(lambda tx: announce(tx, key))
     taken = _wait(key, TAKEN, released_at=None)
     took = time.monotonic() - started
     if taken is None:
-        return wrong(
+        return Error(
             f"{queue}: nobody took the work in {TAKEN:.0f} s",
             "Look at workers and jobs above, and into the workers' logs.",
         )
     if _wait(key, RELEASED, released_at__isnull=False) is None:
-        return wrong(f"{queue}: {taken.worker} does not let go", "Look into its log.")
+        return Error(f"{queue}: {taken.worker} does not let go", "Look into its log.")
     fact = f"{queue}: {taken.worker} took the work after {took * 1000:.0f} ms"
     if took > SLOW:
-        return warning(fact, "A new run waits for a place as long: start more workers.")
-    return ok(fact)
+        return Warning(fact, "A new run waits for a place as long: start more workers.")
+    return Info(fact)
 
 
 def _wait(key: str, seconds: float, **wanted: object) -> HostLease | None:
@@ -69,11 +70,11 @@ def _forget(tx: Transaction, key: str) -> None:
     HostLease.objects.filter(pk=key, released_at__isnull=False).delete()
 
 
-def _page() -> Iterator[Finding]:
+def _page() -> Findings:
     """In the local form the server is at a known address."""
     where = RuntimeSettings.load().HEALTH_URL
     if not where:
-        yield warning("where this site answers is not known", "Set HEALTH_URL in HITL.")
+        yield Warning("where this site answers is not known", "Set HEALTH_URL in HITL.")
         return
     url = urlsplit(where)
     kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
@@ -83,16 +84,16 @@ def _page() -> Iterator[Finding]:
             connection.request("GET", url.path)
             status = connection.getresponse().status
     except (OSError, HTTPException) as error:
-        yield wrong(f"{where} does not answer: {error}", "Start the server.")
+        yield Error(f"{where} does not answer: {error}", "Start the server.")
         return
     if status == HTTPStatus.OK:
-        yield ok(f"{where} is well")
+        yield Info(f"{where} is well")
     else:
-        yield wrong(f"{where} answers {status}", "Look into its log.")
+        yield Error(f"{where} answers {status}", "Look into its log.")
 
 
 CHECKS = (
-    Check("end to end", _dispatch, needs="workers")
+    Check(150, "end to end", _dispatch, needs="workers")
     if RuntimeSettings.load().cluster
-    else Check("end to end", _page),
+    else Check(150, "end to end", _page),
 )

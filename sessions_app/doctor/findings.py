@@ -1,46 +1,109 @@
-"""What a check finds: a fact, and what to do where it is not as it should be."""
+"""What a check finds, as a message of Django's system checks, and how checks are made in order.
 
-from collections.abc import Callable, Iterator
+An `Info` is a fact, a `Warning` works and somebody should look at it, an `Error` makes a deployment
+unwell. The hint says what a person can do about it.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+from django.conf import settings
+from django.core.checks import ERROR, CheckMessage, Error, Info, Warning
+from django.db import connection
 
-class Level(StrEnum):
-    """How bad it is. Only `wrong` makes a deployment unwell."""
+from sessions_app.settings import secret_values
 
-    OK = "ok"
-    WARNING = "warning"
-    WRONG = "wrong"
+FULL = 64 * 1024**2  # bytes: some minutes of a busy day
+LOW = 1024**3
+# A log that grows while a long read goes on, an index that is built anew, a copy of a table.
+SHARE = 0.1
+MAKE_ROOM = "Make room, or have old conversations deleted: KEEP_DAYS."
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line. `todo` says what a person can do about it."""
-
-    level: Level
-    text: str
-    todo: str = ""
+Findings = Iterator[CheckMessage]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`look` is not called while the check named `needs` finds something wrong."""
+    """A look at one thing, which is left out while the check named `needs` finds something wrong.
 
+    What it finds has its number in the id: sessions_app.E112 is an error of number 112.
+    """
+
+    number: int
     name: str
-    look: Callable[[], Iterator[Finding]]
+    look: Callable[[], Findings]
     needs: str = ""
 
 
-def ok(text: str) -> Finding:
-    """It is as it should be."""
-    return Finding(Level.OK, text)
+def examine(checks: Iterable[Check]) -> Findings:
+    """Make the checks in order; of each finding `obj` is the check's name. No secret is shown."""
+    secrets = _secrets()
+    failed: set[str] = set()
+    left_out: list[str] = []
+    for check in checks:
+        if check.needs in failed:
+            failed.add(check.name)
+            left_out.append(check.name)
+            continue
+        for finding in _look(check):
+            if finding.level >= ERROR:
+                failed.add(check.name)
+            finding.obj = check.name
+            finding.id = f"sessions_app.{type(finding).__name__[0]}{check.number}"
+            finding.msg = _without(secrets, finding.msg)
+            yield finding
+    if left_out:
+        yield Warning(f"until the rest is mended: {', '.join(left_out)}", obj="left out")
 
 
-def warning(text: str, todo: str = "") -> Finding:
-    """It works, and somebody should look at it."""
-    return Finding(Level.WARNING, text, todo)
+def _look(check: Check) -> Findings:
+    try:
+        yield from check.look()
+    except Exception as error:  # noqa: BLE001 - one check must not hide what the others find
+        yield Error(
+            f"it could not be looked at: {type(error).__name__}: {error}",
+            "If nothing above explains it, it is a mistake of this check.",
+        )
 
 
-def wrong(text: str, todo: str) -> Finding:
-    """It does not work, or will not for long."""
-    return Finding(Level.WRONG, text, todo)
+def _secrets() -> list[str]:
+    """What must not be shown, the longest first."""
+    found = {settings.SECRET_KEY, str(connection.settings_dict.get("PASSWORD") or "")}
+    for secret in secret_values():
+        found |= {secret, urlsplit(secret).password or ""}
+    return sorted(found | {unquote(secret) for secret in found}, key=len, reverse=True)
+
+
+def _without(secrets: list[str], text: str) -> str:
+    text = " ".join(text.split()).rstrip(".")
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    return text
+
+
+def in_words(finding: CheckMessage) -> str:
+    """Say what is wrong and what to do."""
+    return f"{finding.msg}. {finding.hint or ''}".rstrip()
+
+
+def room(directory: Path, size: int) -> CheckMessage:
+    """What is free on the disk of a directory, for a database of so many bytes.
+
+    Raises:
+        OSError: there is no such directory here.
+    """
+    free = shutil.disk_usage(directory).free
+    fact = f"{in_bytes(free)} free beside a database of {in_bytes(size)}"
+    if free < FULL:
+        return Error(f"{fact}: soon no write gets through", MAKE_ROOM)
+    if free < max(LOW, size * SHARE):
+        return Warning(fact, MAKE_ROOM)
+    return Info(fact)
+
+
+def in_bytes(count: int) -> str:
+    """Bytes, for people."""
+    return f"{count / 1024**3:.1f} GiB" if count >= 1024**3 else f"{count / 1024**2:.0f} MiB"

@@ -1,13 +1,12 @@
 """Checks of SQLite's file: commits last, it is whole, and nothing below it breaks its locks."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
+from django.core.checks import Error, Info, Warning
 from django.db import DatabaseError, connection
 
-from sessions_app.doctor import disk
-from sessions_app.doctor.findings import Check, Finding, ok, warning, wrong
+from sessions_app.doctor.findings import Check, Findings, room
 from sessions_app.storage import sql
 
 MOUNTS = Path("/proc/self/mounts")  # Linux; elsewhere the kind of disk is not known
@@ -21,19 +20,19 @@ RESTORE = (
 )
 
 
-def _durability() -> Iterator[Finding]:
+def _durability() -> Findings:
     [(journal,)] = sql.fetch("PRAGMA journal_mode", ())
     [(synchronous,)] = sql.fetch("PRAGMA synchronous", ())
     if journal != "wal" or synchronous < FULL:
-        yield wrong(
+        yield Error(
             f"journal_mode={journal}, synchronous={synchronous}: a commit may be lost",
             "Leave both as sessions_app sets them.",
         )
     else:
-        yield ok("WAL, synchronous=FULL: a commit is on the disk")
+        yield Info("WAL, synchronous=FULL: a commit is on the disk")
 
 
-def _integrity() -> Iterator[Finding]:
+def _integrity() -> Findings:
     """SQLite reads all of the file. Nobody waits for that."""
     until = time.monotonic() + INTEGRITY
     connection.ensure_connection()
@@ -42,7 +41,7 @@ def _integrity() -> Iterator[Finding]:
         problems = [row[0] for row in sql.fetch("PRAGMA quick_check(3)", ())]
     except DatabaseError as error:
         if "interrupted" in str(error):
-            yield warning(
+            yield Warning(
                 f"the file could not be read whole in {INTEGRITY:.0f} s",
                 "Run by hand: sqlite3 FILE 'PRAGMA quick_check'",
             )
@@ -51,18 +50,18 @@ def _integrity() -> Iterator[Finding]:
     finally:
         connection.connection.set_progress_handler(None, 0)
     if problems == ["ok"]:
-        yield ok("quick_check finds nothing wrong")
+        yield Info("quick_check finds nothing wrong")
     else:
-        yield wrong(f"the file is damaged: {'; '.join(problems)}", RESTORE)
+        yield Error(f"the file is damaged: {'; '.join(problems)}", RESTORE)
 
 
-def _disk() -> Iterator[Finding]:
+def _disk() -> Findings:
     file = Path(connection.settings_dict["NAME"]).absolute()
     kind = kind_of_disk(file.parent)
     if kind.startswith(NETWORK):
-        yield wrong(f"the database is on a network disk ({kind})", "Put it on a local one.")
+        yield Error(f"the database is on a network disk ({kind})", "Put it on a local one.")
     size = sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*"))
-    yield disk.room(file.parent, size)
+    yield room(file.parent, size)
 
 
 def kind_of_disk(path: Path) -> str:
@@ -76,7 +75,7 @@ def kind_of_disk(path: Path) -> str:
 
 
 CHECKS = (
-    Check("durability", _durability, needs="database"),
-    Check("integrity", _integrity, needs="database"),
-    Check("disk", _disk),
+    Check(113, "durability", _durability, needs="database"),
+    Check(114, "integrity", _integrity, needs="database"),
+    Check(115, "disk", _disk),
 )

@@ -153,8 +153,9 @@ def test_a_web_process_ends_without_postgresql(tmp_path: Path, command: str) -> 
 def test_without_redis_it_starts_with_a_warning(tmp_path: Path, postgresql: PostgreSQL) -> None:
     redis = Redis(tmp_path)
     code = (
-        "import django; django.setup(); from sessions_app.lifecycle import start_checks; "
-        "start_checks.check_redis()"
+        "import django; django.setup(); from sessions_app.lifecycle.start_checks import *\n"
+        "try: check_start()\n"
+        "except ImproperlyConfigured as error: assert 'migrate' in str(error)"
     )
     urls = {"DATABASE_URL": postgresql.url("empty"), "REDIS_URL": redis.url()}
     warned = start(tmp_path, "-c", code, **urls)

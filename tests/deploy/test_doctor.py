@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -14,13 +14,16 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.core.checks import ERROR, WARNING, Error, Info
 from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.db import connection
 from django.utils import timezone
 
-from sessions_app.doctor import disk, sqlite
-from sessions_app.doctor.examine import examine
-from sessions_app.doctor.findings import Check, Finding, ok, wrong
+from sessions_app.doctor import findings, sqlite
+from sessions_app.doctor.deployment import CHECKS
+from sessions_app.doctor.findings import Check, Findings, examine
+from sessions_app.management.commands.doctor import LEVELS
 from sessions_app.models import HostLease
 from sessions_app.workflows import registry
 from sessions_app.workflows.config import RuntimeConfig
@@ -52,14 +55,13 @@ def up() -> None:
 
 def found(check: str) -> list[str]:
     """What the check of this name says: `ok: …`, `warning: …`, `wrong: …`."""
-    lines = [line for line in examine() if line.check == check]
-    return [f"{line.finding.level.value}: {line.finding.text}" for line in lines]
+    return [f"{LEVELS[one.level]}: {one.msg}" for one in examine(CHECKS) if one.obj == check]
 
 
 @pytest.mark.usefixtures("up")
 def test_a_deployment_that_is_up_is_well() -> None:
     # The tests' PostgreSQL need not keep what it commits.
-    wrongs = {line.check for line in examine() if line.finding.level == "wrong"} - {"durability"}
+    wrongs = {one.obj for one in examine(CHECKS) if one.level >= ERROR} - {"durability"}
     assert not wrongs
 
 
@@ -70,6 +72,28 @@ def test_each_check_is_a_line() -> None:
     call_command("doctor", stdout=out)
     assert "✓ durability: WAL" in out.getvalue()
     assert "✓ migrations: all applied.\n" in out.getvalue()
+
+
+def test_django_shows_them_where_it_may_ask_the_database() -> None:
+    """Each has an id and a hint; the usual `check` and `runserver` make none of them."""
+    with pytest.raises(SystemCheckError) as failed:
+        call_command("check", "--deploy", "--tag", "hitl", "--database", "default")
+    assert "web: (sessions_app.E130) none is up" in str(failed.value)
+    assert "HINT: Start the web server" in str(failed.value)
+
+
+@pytest.mark.django_db(databases=[])
+@pytest.mark.parametrize("options", [(), ("--deploy",)])
+def test_the_usual_check_asks_no_database(options: tuple[str, ...]) -> None:
+    call_command("check", *options)
+
+
+def test_what_is_silenced_is_not_told(settings: Any) -> None:
+    settings.SILENCED_SYSTEM_CHECKS = ["sessions_app.E130"]
+    out = StringIO()
+    with suppress(SystemExit):
+        call_command("doctor", stdout=out)
+    assert "none is up. Start the web server" not in out.getvalue()
 
 
 def test_it_ends_with_1_where_something_is_wrong() -> None:
@@ -129,16 +153,16 @@ def test_a_process_that_was_killed_here_is_only_told() -> None:
 
 @pytest.mark.formless
 @pytest.mark.parametrize(
-    ("bound", "level"), [("LOW", "warning"), ("SHARE", "warning"), ("FULL", "wrong")]
+    ("bound", "level"), [("LOW", WARNING), ("SHARE", WARNING), ("FULL", ERROR)]
 )
 def test_a_disk_with_little_room_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, level: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, level: int
 ) -> None:
     size = 1024**2
-    assert disk.room(tmp_path, size).level == "ok"
-    monkeypatch.setattr(disk, bound, 1024**6)
-    found = disk.room(tmp_path, size)
-    assert (found.level, "a database of 1 MiB" in found.text) == (level, True)
+    assert isinstance(findings.room(tmp_path, size), Info)
+    monkeypatch.setattr(findings, bound, 1024**6)
+    found = findings.room(tmp_path, size)
+    assert (found.level, "a database of 1 MiB" in found.msg) == (level, True)
 
 
 def test_the_disk_of_a_database_on_this_machine_is_looked_at() -> None:
@@ -211,20 +235,20 @@ def test_a_workflow_that_nobody_may_use_is_told() -> None:
 
 
 def test_no_secret_is_printed(settings: Any) -> None:
-    def tell() -> Iterator[Finding]:
+    def tell() -> Findings:
         raise ValueError(f"{settings.SECRET_KEY} is the key")
 
-    (line,) = examine([Check("tell", tell)])
-    assert "ValueError: *** is the key" in line.finding.text
+    (line,) = examine([Check(1, "tell", tell)])
+    assert "ValueError: *** is the key" in line.msg
 
 
 def test_what_cannot_be_known_is_left_out() -> None:
     checks = [
-        Check("first", lambda: iter([wrong("it is down", "Start it.")])),
-        Check("second", lambda: iter([ok("never asked")]), needs="first"),
-        Check("third", lambda: iter([ok("never asked")]), needs="second"),
+        Check(1, "first", lambda: iter([Error("it is down", "Start it.")])),
+        Check(2, "second", lambda: iter([Info("never asked")]), needs="first"),
+        Check(3, "third", lambda: iter([Info("never asked")]), needs="second"),
     ]
-    texts = [line.finding.text for line in examine(checks)]
+    texts = [line.msg for line in examine(checks)]
     assert texts == ["it is down", "until the rest is mended: second, third"]
 
 

@@ -11,6 +11,7 @@ from pytest_django import Settings
 
 from chat_app.settings import ChatSettings
 from chat_app.socket.application import WithSocket
+from sessions_app.doctor import deployment
 from sessions_app.lifecycle import start_checks
 from sessions_app.settings import RuntimeSettings, check
 from tests.support.hitl import set_hitl
@@ -58,15 +59,15 @@ def test_what_is_wrong_is_said_in_a_sentence(settings: Settings, hitl: Any, says
 @pytest.mark.parametrize(
     ("vendor", "says"),
     [
-        ("sqlite", "these need PostgreSQL: write DATABASES = "),
-        ("postgresql", "need 'procrastinate.contrib.django' in INSTALLED_APPS"),
+        ("sqlite", "these need PostgreSQL. Write DATABASES = "),
+        ("postgresql", "need 'procrastinate.contrib.django'. Put it into INSTALLED_APPS"),
     ],
 )
 def test_redis_alone_makes_no_cluster(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, vendor: str, says: str
 ) -> None:
     set_hitl(settings, **REDIS)
-    monkeypatch.setattr(start_checks, "connection", SimpleNamespace(vendor=vendor))
+    monkeypatch.setattr(deployment, "connection", SimpleNamespace(vendor=vendor))
     with pytest.raises(ImproperlyConfigured, match=says):
         start_checks.check_start()
 

@@ -2,17 +2,18 @@
 
 import json
 import time
-from dataclasses import asdict
 from typing import Any
 
+from django.core.checks import ERROR, INFO, WARNING, CheckMessage
 from django.core.management.base import BaseCommand, CommandParser
 
 from sessions_app.doctor import end_to_end
-from sessions_app.doctor.examine import CHECKS, Line, examine
-from sessions_app.doctor.findings import Finding, Level
+from sessions_app.doctor.deployment import CHECKS, OF_DJANGO
+from sessions_app.doctor.findings import Check, examine, in_words
 from sessions_app.settings import RuntimeSettings
 
-MARKS = {Level.OK: "✓", Level.WARNING: "!", Level.WRONG: "✗"}
+MARKS = {INFO: "✓", WARNING: "!", ERROR: "✗"}
+LEVELS = {INFO: "ok", WARNING: "warning", ERROR: "wrong"}
 PAUSE = 1.0  # seconds between two looks
 
 
@@ -40,30 +41,33 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Look, print, exit."""
-        checks = [*CHECKS, *(end_to_end.CHECKS if options["end_to_end"] else ())]
+        checks = [OF_DJANGO, *CHECKS, *(end_to_end.CHECKS if options["end_to_end"] else ())]
         until = time.monotonic() + options["wait"]
-        lines = list(examine(checks))
-        while not _well(lines) and time.monotonic() < until:
+        findings = _look(checks)
+        while not _well(findings) and time.monotonic() < until:
             time.sleep(PAUSE)
-            lines = list(examine(checks))
-        self.stdout.write(_as_json(lines) if options["json"] else _as_text(lines))
-        if not _well(lines):
+            findings = _look(checks)
+        self.stdout.write(_as_json(findings) if options["json"] else _as_text(findings))
+        if not _well(findings):
             raise SystemExit(1)
 
 
-def _well(lines: list[Line]) -> bool:
-    return all(line.finding.level != Level.WRONG for line in lines)
+def _look(checks: list[Check]) -> list[CheckMessage]:
+    return [finding for finding in examine(checks) if not finding.is_silenced()]
 
 
-def _as_text(lines: list[Line]) -> str:
-    return "\n".join(_as_line(line.check, line.finding) for line in lines)
+def _well(findings: list[CheckMessage]) -> bool:
+    return all(finding.level < ERROR for finding in findings)
 
 
-def _as_line(check: str, finding: Finding) -> str:
-    return f"{MARKS[finding.level]} {check}: {finding.text}. {finding.todo}".rstrip()
+def _as_text(findings: list[CheckMessage]) -> str:
+    return "\n".join(f"{MARKS[one.level]} {one.obj}: {in_words(one)}" for one in findings)
 
 
-def _as_json(lines: list[Line]) -> str:
-    rows = [{"check": line.check, **asdict(line.finding)} for line in lines]
+def _as_json(findings: list[CheckMessage]) -> str:
+    rows = [
+        {"check": one.obj, "level": LEVELS[one.level], "text": one.msg, "todo": one.hint or ""}
+        for one in findings
+    ]
     form = "cluster" if RuntimeSettings.load().cluster else "local"
-    return json.dumps({"form": form, "well": _well(lines), "findings": rows}, indent=2)
+    return json.dumps({"form": form, "well": _well(findings), "findings": rows}, indent=2)

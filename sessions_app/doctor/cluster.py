@@ -1,0 +1,241 @@
+"""Checks of the form of many processes: its PostgreSQL, and Redis, without which all is slower."""
+
+import asyncio
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.core.checks import CheckMessage, Error, Info, Warning
+from django.db import InternalError, OperationalError, connection, transaction
+from redis import Redis, RedisError
+
+from sessions_app.dispatch import processes
+from sessions_app.dispatch.connector import CONNECTIONS as QUEUE_POOL_SIZE
+from sessions_app.doctor.findings import Check, Findings, in_bytes, room
+from sessions_app.models import Process
+from sessions_app.notify.cluster_layer import ClusterLayer
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage import sql
+from sessions_app.storage.databases import POOL_SIZE
+
+# What PostgreSQL says, and what to do then. It speaks English before it knows who asks.
+REMEDIES = {
+    "password": "Mend the user and the password in DATABASE_URL.",
+    "no pg_hba.conf entry": "Let this machine and this user in, in PostgreSQL's pg_hba.conf.",
+    "role .* does not exist": "Make the user, or mend it in DATABASE_URL.",
+    "database .* does not exist": "Make it (createdb {NAME}), or mend the name in DATABASE_URL.",
+    "too many clients|remaining connection slots": (
+        "Raise its max_connections, or run fewer processes; see docs/deployment.md."
+    ),
+    "starting up|shutting down": "Try again once it is up.",
+}
+UNREACHABLE = "Start it, or mend the host and the port in DATABASE_URL."
+DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
+CONNECTIONS = """
+    SELECT current_setting('max_connections')::int
+        - current_setting('superuser_reserved_connections')::int,
+        (SELECT COUNT(*) FROM pg_stat_activity WHERE backend_type = 'client backend')
+"""
+# Without the right to read all settings there is no row.
+DIRECTORY = """
+    SELECT setting FROM pg_settings WHERE name = 'data_directory'
+    AND (inet_server_addr() IS NULL OR inet_server_addr() <<= '127.0.0.0/8'
+        OR inet_server_addr() = '::1')
+"""
+CHECKSUMS = """
+    SELECT current_setting('data_checksums'), COALESCE(checksum_failures, 0)
+    FROM pg_stat_database WHERE datname = current_database()
+"""
+AMCHECK = "SELECT has_function_privilege(to_regprocedure('bt_index_check(regclass)'), 'EXECUTE')"
+INDEXES = """
+    SELECT COUNT(bt_index_check(index.indexrelid)) FROM pg_index index
+    JOIN pg_class class ON class.oid = index.indexrelid JOIN pg_am am ON am.oid = class.relam
+    WHERE am.amname = 'btree' AND class.relpersistence = 'p' AND index.indisvalid
+    AND class.relnamespace = current_schema()::regnamespace
+"""
+# Reads the tables themselves, whose pages have checksums, and not what an index says of them.
+BY_PAGE = "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off"
+INTEGRITY = 20.0  # seconds
+RESTORE = "Look into PostgreSQL's log, and restore a backup on another disk."
+FULL = 0.9
+# Seconds by which clocks may differ: deadlines and what admin shows differ as much.
+NEAR = 1.0
+FAR = 5.0
+TIMEOUT = 2.0  # seconds
+GROUP = "doctor"
+TODO = "Start it, or mend REDIS_URL. Until then all works, but live news and wake-ups take seconds."
+
+
+def unusable() -> CheckMessage | None:
+    """Return why PostgreSQL cannot be used.
+
+    It connects without the pool, which would say of any reason that it took too long.
+    """
+    parameters = connection.get_connection_params()
+    parameters.pop("pool", None)
+    try:
+        with psycopg.connect(**parameters) as direct:
+            version = direct.info.server_version // 10000
+    except psycopg.OperationalError as error:
+        return _failed(str(error))
+    needed = connection.features.minimum_database_version
+    if needed and version < needed[0]:
+        return Error(
+            f"The server of DATABASE_URL is PostgreSQL {version}",
+            f"Use version {needed[0]} or newer.",
+        )
+    return None
+
+
+def _failed(said: str) -> CheckMessage:
+    """A sentence from what libpq said, which holds no password."""
+    named = connection.settings_dict
+    remedy = next((do for what, do in REMEDIES.items() if re.search(what, said)), UNREACHABLE)
+    # Each attempt has a line, of which some go on in an indented one.
+    attempts = said.partition("All failures were:\n")[2] or said
+    reasons = [line for line in attempts.splitlines() if line and not line[0].isspace()]
+    reason = "; ".join(reasons).removeprefix("connection failed: ").rstrip(".")
+    return Error(f"PostgreSQL cannot be used: {reason}", remedy.format(**named))
+
+
+def _durability() -> Findings:
+    values = {name: sql.fetch(f"SHOW {name}", ())[0][0] for name in DURABLE}
+    off = [f"{name}=off" for name, value in values.items() if value == "off"]
+    if off:
+        yield Error(f"{', '.join(off)}: a commit may be lost", "Set them to on in PostgreSQL.")
+    else:
+        yield Info(f"fsync on, synchronous_commit {values['synchronous_commit']}")
+
+
+def _integrity() -> Findings:
+    """Each page of each table is read, and each index where amcheck is there. Nobody waits."""
+    [(amcheck,)] = sql.fetch(AMCHECK, ())
+    try:
+        with transaction.atomic():
+            sql.execute(f"SET LOCAL statement_timeout = '{INTEGRITY:.0f}s'; {BY_PAGE}", ())
+            sql.fetch(_tables(), ())
+            if amcheck:
+                sql.fetch(INDEXES, ())
+    except InternalError as error:
+        yield Error(f"a page is damaged: {error}", RESTORE)
+        return
+    except OperationalError as error:
+        yield Warning(f"it could not be read whole: {error}", "Run on its machine: pg_amcheck")
+        return
+    [(checksums, failures)] = sql.fetch(CHECKSUMS, ())
+    done = "tables and indexes" if amcheck else "tables, and no indexes (no extension amcheck)"
+    if failures:
+        todo = f"{RESTORE} Once it is mended: SELECT pg_stat_reset()"
+        yield Error(f"{failures} pages were found that had another checksum", todo)
+    elif checksums == "on":
+        yield Info(f"checksums are on; read were {done}")
+    else:
+        yield Warning(f"checksums are off; read were {done}", "Turn them on with pg_checksums.")
+
+
+def _tables() -> str:
+    names = map(connection.ops.quote_name, connection.introspection.table_names())
+    counts = (f"SELECT COUNT(*) FROM {name}" for name in names)  # noqa: S608 - quoted
+    return " UNION ALL ".join(counts)
+
+
+def _disk() -> Findings:
+    """PostgreSQL does not say what is free; on this machine the disk itself does."""
+    [(size,)] = sql.fetch("SELECT pg_database_size(current_database())", ())
+    for (directory,) in sql.fetch(DIRECTORY, ()):
+        with suppress(OSError):
+            yield room(Path(directory), size)
+            return
+    known = f"the database has {in_bytes(size)}"
+    yield Warning(
+        f"{known}; what is free on its disk cannot be seen from here",
+        "Have it watched where PostgreSQL runs.",
+    )
+
+
+def _connections() -> Findings:
+    [(limit, used)] = sql.fetch(CONNECTIONS, ())
+    alive = processes.alive()
+    queued = sum(row.kind == Process.Kind.WORKER for row in alive)
+    most = len(alive) * POOL_SIZE + queued * QUEUE_POOL_SIZE
+    fact = f"{used} of {limit} in use; the processes that are up may take {most}"
+    if used > limit * FULL:
+        yield Error(fact, "Raise max_connections, or run fewer processes.")
+    elif most > limit:
+        yield Warning(fact, "Raise max_connections; see docs/deployment.md, Sizing.")
+    else:
+        yield Info(fact)
+
+
+def _clock() -> Findings:
+    before = time.time()
+    [(theirs,)] = sql.fetch("SELECT EXTRACT(EPOCH FROM clock_timestamp())", ())
+    apart = float(theirs) - (before + time.time()) / 2
+    fact = f"{abs(apart):.3f} s {'behind' if apart > 0 else 'ahead of'} the database's"
+    if abs(apart) > FAR:
+        yield Error(fact, "Have NTP set the clocks of all machines.")
+    elif abs(apart) > NEAR:
+        yield Warning(fact, "Have NTP set the clocks of all machines.")
+    else:
+        yield Info(fact)
+
+
+def _redis() -> Findings:
+    limits = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+    try:
+        with Redis.from_url(RuntimeSettings.load().REDIS_URL, **limits) as redis:
+            started = time.perf_counter()
+            redis.ping()
+            took = (time.perf_counter() - started) * 1000
+            info: Any = redis.info()
+    except RedisError as error:
+        yield Error(f"it does not answer: {error}", TODO)
+        return
+    yield Info(f"Redis {info['redis_version']} answers in {took:.1f} ms")
+    used, most = info.get("used_memory", 0), info.get("maxmemory", 0)
+    if most and used > most * 0.9:
+        yield Warning(
+            f"{used / most:.0%} of its memory is used",
+            "Give it more: it keeps nothing of ours, but needs buffers.",
+        )
+
+
+def _layer() -> Findings:
+    """A message between two layers, as between two processes."""
+    try:
+        took = asyncio.run(_round_trip())
+    except TimeoutError:
+        yield Error(f"a message was not delivered in {TIMEOUT:.0f} s", TODO)
+    else:
+        yield Info(f"a message from process to process took {took * 1000:.1f} ms")
+
+
+async def _round_trip() -> float:
+    url = RuntimeSettings.load().REDIS_URL
+    sender, receiver = ClusterLayer(url), ClusterLayer(url)
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            channel = await receiver.new_channel()
+            await receiver.group_add(GROUP, channel)
+            for _ in range(2):  # the first one waits for connections
+                started = time.perf_counter()
+                await sender.group_send(GROUP, {"type": "doctor"})
+                await receiver.receive(channel)
+            return time.perf_counter() - started
+    finally:
+        await asyncio.gather(sender.close(), receiver.close())
+
+
+REDIS = Check(120, "redis", _redis)
+CHECKS = (
+    Check(113, "durability", _durability, needs="database"),
+    Check(114, "integrity", _integrity, needs="database"),
+    Check(115, "disk", _disk, needs="database"),
+    Check(116, "connections", _connections, needs="migrations"),
+    Check(117, "clock", _clock, needs="database"),
+    REDIS,
+    Check(121, "layer", _layer, needs="redis"),
+)

@@ -1,0 +1,338 @@
+"""Checks of a deployment, of both forms: settings, database, processes, and work.
+
+`manage.py check --deploy --database default` shows what they find, `manage.py doctor` all that, and
+a process that starts makes the first of them.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from importlib import import_module
+from uuid import uuid4
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth.models import Group, Permission
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Info, Warning
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from sessions_app.dispatch import jobs, processes, queues
+from sessions_app.doctor.findings import Check, Findings, examine
+from sessions_app.hosting.needing_host import needing_host
+from sessions_app.models import HostLease, Process, Run
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage import sql
+from sessions_app.workflows import registry
+
+Kind = Process.Kind
+CLUSTER = RuntimeSettings.load().cluster
+# Only the form of many processes has all that its checks import.
+of_form = import_module(f"{__package__}.{'cluster' if CLUSTER else 'sqlite'}")
+HERE = {"localhost", "127.0.0.1", "[::1]", "::1"}
+# Not asked of Django: what the proxy that ends TLS may do (HSTS, the redirect to HTTPS), the list
+# of browsers, for who owns the domain, and what `_settings` says in our words.
+SKIPPED = {f"security.W{number}" for number in ("004", "008", "021", "012", "016", "018")}
+# Seconds that a process may be ahead of this machine's clock.
+AHEAD = 2.0
+# A job is taken within milliseconds where a worker has room.
+LONG = 5.0  # seconds
+# News that is on its way is none that was forgotten.
+PATIENCE = timedelta(seconds=15)
+SHOWN = 5
+
+
+def _form() -> Findings:
+    if not RuntimeSettings.load().cluster:
+        return
+    if connection.vendor != "postgresql":
+        yield Error(
+            "HITL has a REDIS_URL, which is for many processes, and these need PostgreSQL",
+            "Write DATABASES = {'default': sessions_app.storage.databases.postgresql(URL)}.",
+        )
+    elif not apps.is_installed("procrastinate.contrib.django"):
+        yield Error(
+            "HITL has a REDIS_URL, and many processes need 'procrastinate.contrib.django'",
+            "Put it into INSTALLED_APPS, before 'sessions_app'.",
+        )
+
+
+def _settings() -> Findings:
+    form = "cluster" if CLUSTER else "local"
+    public = set(settings.ALLOWED_HOSTS) - HERE
+    yield Info(f"{form} form, for {', '.join(sorted(public)) or 'this machine only'}")
+    if CLUSTER and not public:
+        yield Warning("no host but this machine is allowed", "Set ALLOWED_HOSTS.")
+    if "*" in public:
+        yield Warning("any host name is allowed", "Name the hosts in ALLOWED_HOSTS.")
+    if settings.DEBUG and (public or CLUSTER):
+        yield Error("DEBUG is on: errors show the code to everybody", "Set DEBUG=false.")
+    if public and not settings.SESSION_COOKIE_SECURE:
+        yield Warning("cookies go over plain HTTP", "End TLS at a proxy and set HTTPS=true.")
+
+
+def _of_django() -> Findings:
+    """Make all other checks of `manage.py check --deploy`."""
+    for message in checks.run_checks(include_deployment_checks=True):
+        if message.id not in SKIPPED and not str(message.id).startswith("sessions_app."):
+            kind = Error if message.level >= checks.ERROR else Warning
+            yield kind(f"{message.id}: {message.msg}", message.hint)
+
+
+def _workflows() -> Findings:
+    names = ", ".join(offered.workflow.name for offered in registry.offered())
+    file = RuntimeSettings.load().WORKFLOWS_FILE
+    yield Info(f"{file.name if file else 'what is declared'} offers {names}")
+    for offered in registry.offered():
+        yield from _limits(offered)
+
+
+def _limits(offered: registry.Offered) -> Findings:
+    """Groups and a permission that nobody can have: a slip of the pen shuts everybody out."""
+    name, config = offered.workflow.name, offered.config
+    known = Group.objects.filter(name__in=config.groups).values_list("name", flat=True)
+    for group in sorted({*config.groups} - {*known}):
+        yield Error(f"{name} is for the group {group!r}: there is none", "Make it, or mend it.")
+    if config.permission:
+        app, codename = config.permission.split(".")
+        if not Permission.objects.filter(content_type__app_label=app, codename=codename).exists():
+            yield Error(
+                f"{name} is for {config.permission}: there is no such permission", "Mend it."
+            )
+
+
+def _database() -> Findings:
+    if CLUSTER and (failure := of_form.unusable()):
+        yield failure
+        return
+    try:
+        connection.ensure_connection()
+        started = time.perf_counter()
+        sql.fetch("SELECT 1", ())
+    except (DatabaseError, OSError) as error:
+        yield unusable(error)
+        return
+    took = (time.perf_counter() - started) * 1000
+    version = ".".join(map(str, connection.get_database_version()))
+    yield Info(f"{connection.display_name} {version} answers in {took:.1f} ms")
+
+
+def unusable(error: Exception) -> CheckMessage:
+    """Say that the database failed, and what to do."""
+    return Error(
+        f"The database {connection.settings_dict['NAME']} cannot be used: {error}",
+        "Look whether its disk is full, and whether this user may write to its directory.",
+    )
+
+
+def _migrations() -> Findings:
+    executor = MigrationExecutor(connection)
+    if plan := executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        labels = ", ".join(sorted({migration.app_label for migration, _ in plan}))
+        yield Error(
+            f"The database is not up to date: {len(plan)} migrations to apply ({labels})",
+            "Run: python manage.py migrate",
+        )
+    else:
+        yield Info("all applied")
+
+
+def _writes() -> Findings:
+    """Two real writes: a lease that nobody has, and its end. What is taken back reaches no disk."""
+    now = timezone.now()
+    lease = HostLease(key=f"doctor:{uuid4()}", started_at=now, last_activity=now, released_at=now)
+    started = time.perf_counter()
+    try:
+        lease.save(force_insert=True)
+        lease.delete()
+    except DatabaseError as error:
+        yield Error(
+            f"no write gets through: {error}",
+            "Look for a full disk, locks, or a read-only server.",
+        )
+    else:
+        yield Info(f"one took {(time.perf_counter() - started) * 500:.1f} ms")
+
+
+def _web() -> Findings:
+    alive = [row.name for row in processes.alive() if row.kind != Kind.WORKER]
+    if alive:
+        yield Info(f"{len(alive)} up: {', '.join(alive)}")
+    else:
+        yield Error("none is up", "Start the web server, such as Daphne.")
+
+
+def _workers() -> Findings:
+    taking = [row for row in processes.alive() if row.kind != Kind.WEB and not row.draining]
+    if not taking:
+        yield Error("none is up: runs do not go on", "Start one: manage.py worker")
+        return
+    free = {row.name: max(row.concurrency - row.hosts, 0) for row in taking}
+    places = ", ".join(f"{row.name} {free[row.name]} of {row.concurrency}" for row in taking)
+    fact = f"{len(taking)} up; free places: {places}"
+    if any(free.values()):
+        yield Info(fact)
+    else:
+        yield Warning(
+            f"{fact}: the next run has to wait until one that only waits makes room",
+            "See for how long with --end-to-end; start more, or raise --concurrency.",
+        )
+
+
+def _queues() -> Findings:
+    """Each queue that an offered workflow names needs a worker that takes its jobs."""
+    taking = [row for row in processes.alive() if row.kind != Kind.WEB and not row.draining]
+    served = {name for row in taking for name in row.queues}
+    every = any(not row.queues for row in taking)
+    wanted: dict[str, list[str]] = {}
+    for offered in registry.offered():
+        wanted.setdefault(offered.config.queue, []).append(offered.workflow.name)
+    for queue, workflows in wanted.items():
+        if every or queue in served:
+            yield Info(f"{queue} is served")
+        else:
+            yield Error(
+                f"no worker takes {queue}: {', '.join(workflows)} do not go on",
+                f"Start one: manage.py worker --queues {queue}",
+            )
+
+
+def _silent() -> Findings:
+    """Those that neither report any more nor have signed off."""
+    for process in processes.processes().values():
+        name = process.row.name
+        if process.alive:
+            continue
+        if _ended(name):
+            yield Warning(
+                f"{name} ended without a word",
+                "Look into its log, and whether it was killed. It is forgotten in an hour.",
+            )
+        else:
+            yield Error(
+                f"{name} has been silent for {process.silent:.0f} s: it is frozen, cut off from "
+                "the database, or was killed on its machine",
+                "Look into its log there, and start it anew. One that is gone for good is "
+                "forgotten in an hour.",
+            )
+
+
+def _ended(name: str) -> bool:
+    """Whether a process is gone for certain; of those on other machines nobody here knows."""
+    host, _, pid = name.rpartition(":")
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(pid), 0)  # sends nothing
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # it is somebody else's
+        pass
+    return False
+
+
+def _agreement() -> Findings:
+    ours = processes.shared_settings()
+    alive = processes.alive()
+    for what, digest in ours.items():
+        if other := [row.name for row in alive if row.settings.get(what) != digest]:
+            yield Error(
+                f"{what} is another one at {', '.join(other)} than here",
+                "Give all processes the same, and start them anew.",
+            )
+        elif alive:
+            yield Info(f"{what} is the same at all {len(alive)}")
+    now = timezone.now()
+    for row in alive:
+        if (ahead := (row.last_seen - now).total_seconds()) > AHEAD:
+            yield Warning(
+                f"the clock of {row.name} is {ahead:.0f} s ahead of the one here",
+                "Have NTP set the clocks of all machines.",
+            )
+
+
+def _jobs() -> Findings:
+    found = queues.figures()
+    if not found:
+        yield Info("none is waiting or running")
+    for queue in found:
+        oldest = f" (oldest {queue.oldest:.1f} s)" if queue.oldest else ""
+        fact = f"{queue.name}: {queue.queued} queued{oldest}, {queue.running} running"
+        if queue.stalled:
+            yield Error(
+                f"{fact}, {queue.stalled} stalled: their workers are gone",
+                "A living worker takes them over within 10 s: see that one is up.",
+            )
+        elif queue.oldest > LONG:
+            yield Warning(f"{fact}: it waits for long", "Start more workers for this queue.")
+        else:
+            yield Info(fact)
+        if queue.failed:
+            yield Warning(
+                f"{queue.name}: {queue.failed} failed",
+                "Look at them in the admin (Procrastinate jobs) and in the workers' logs.",
+            )
+
+
+def _forgotten() -> Findings:
+    """Runs whose turn it is, and nobody who would see it."""
+    since = timezone.now() - PATIENCE
+    runs = needing_host().filter(conversation__updated_at__lt=since)
+    if RuntimeSettings.load().cluster:
+        runs = jobs.without_job(runs)
+    else:
+        held = HostLease.objects.filter(released_at=None, worker__in=processes.hosting())
+        runs = runs.exclude(key__in=held.values("key"))
+    keys = sorted(set(runs.values_list("key", flat=True)[:1000]))
+    if keys:
+        more = " …" if len(keys) > SHOWN else ""
+        yield Error(
+            f"work without a host, by key ({len(keys)}): {', '.join(keys[:SHOWN])}{more}",
+            "It is found within seconds where a process that hosts is up: see that one is.",
+        )
+    else:
+        yield Info("all that has work has a host, or a job that will be one")
+
+
+def _suspended() -> Findings:
+    if count := Run.objects.filter(status=Run.Status.SUSPENDED).count():
+        yield Warning(
+            f"suspended: {count}",
+            "Their pages in the admin say why: Runs, filter by status.",
+        )
+    else:
+        yield Info("no run is suspended")
+
+
+STATIC = (Check(101, "form", _form), Check(102, "settings", _settings))
+DATABASE = Check(104, "database", _database, needs="form")
+MIGRATIONS = Check(105, "migrations", _migrations, needs="database")
+# What must be there before a process of the application starts.
+START = (STATIC[0], DATABASE, *((of_form.REDIS,) if CLUSTER else ()), MIGRATIONS)
+CHECKS = (
+    *STATIC,
+    DATABASE,
+    MIGRATIONS,
+    Check(103, "workflows", _workflows, needs="migrations"),
+    Check(106, "writes", _writes, needs="migrations"),
+    *of_form.CHECKS,
+    Check(130, "web", _web, needs="migrations"),
+    *((Check(131, "workers", _workers, needs="migrations"),) if CLUSTER else ()),
+    *((Check(132, "queues", _queues, needs="workers"),) if CLUSTER else ()),
+    Check(133, "silent", _silent, needs="migrations"),
+    Check(134, "agreement", _agreement, needs="migrations"),
+    *((Check(140, "jobs", _jobs, needs="migrations"),) if CLUSTER else ()),
+    Check(141, "forgotten", _forgotten, needs="migrations"),
+    Check(142, "runs", _suspended, needs="migrations"),
+)
+OF_DJANGO = Check(100, "settings", _of_django)
+
+
+@checks.register("hitl", checks.Tags.database, deploy=True)
+def check_deployment(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
+    """Make all checks, or those that need no database where Django may ask none."""
+    return list(examine(CHECKS if databases else STATIC))
