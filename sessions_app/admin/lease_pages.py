@@ -1,16 +1,16 @@
-"""Hosts: who drives the runs of a key, and the builder it keeps."""
+"""Processes: which are alive; and hosts: who drives the runs of a key, and its builder."""
 
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import Case, FloatField, Q, QuerySet, Value, When
 from django.http import HttpRequest
 
 from sessions_app.admin import repairs
 from sessions_app.admin.cells import ago
-from sessions_app.admin.read_only import ReadOnlyAdmin
+from sessions_app.admin.read_only import ReadOnlyAdmin, operation
 from sessions_app.dispatch import processes
-from sessions_app.models import HostLease
+from sessions_app.models import HostLease, Process
 
 
 class HasBuilder(admin.SimpleListFilter):
@@ -69,27 +69,18 @@ class HostLeaseAdmin(ReadOnlyAdmin):
             return bool(row.user_id) and (row.released_at is None or bool(row.metrics))
         return row.released_at is None and not row.worker_alive
 
-    @admin.action(description="Close the idle builder", permissions=["operate"])
-    def evict(self, request: HttpRequest, queryset: QuerySet[HostLease]) -> None:
-        """Close the builders once nothing uses them; the next run of the user builds anew."""
-        self.operate(
-            request,
-            queryset,
-            lambda lease: repairs.evict(lease.key),
-            done="asked to close its builder",
-            refused="It has none.",
-        )
-
-    @admin.action(description="Take over (its worker is gone)", permissions=["operate"])
-    def take_over(self, request: HttpRequest, queryset: QuerySet[HostLease]) -> None:
-        """Have another worker go on at once, where that of the host is gone."""
-        self.operate(
-            request,
-            queryset,
-            lambda lease: repairs.take_over(lease.key),
-            done="taken over",
-            refused="No host has it, or the worker of its host is alive.",
-        )
+    evict = operation(
+        "Close the idle builder",
+        lambda lease, _by: repairs.evict(lease.key),
+        done="asked to close its builder",
+        refused="It has none.",
+    )
+    take_over = operation(
+        "Take over (its worker is gone)",
+        lambda lease, _by: repairs.take_over(lease.key),
+        done="taken over",
+        refused="No host has it, or the worker of its host is alive.",
+    )
 
     @admin.display(description="host", ordering="worker")
     def host(self, lease: Any) -> str:
@@ -115,3 +106,55 @@ class HostLeaseAdmin(ReadOnlyAdmin):
             f"{state or 'live'}: {requests} runs, {metrics.get('error_count', 0)} failed, "
             f"{mean:.3f} s each, {metrics.get('ref_count', 0)} now"
         )
+
+
+@admin.register(Process)
+class ProcessAdmin(ReadOnlyAdmin):
+    """What each process says of itself. One that says nothing for an hour is dropped."""
+
+    change_list_template = "admin/sessions_app/overviewed_list.html"
+    list_display = ("name", "kind", "state", "seen", "hosting", "queue_names", "started")
+    ordering = ("kind", "name")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Process]:
+        """With what is known of each."""
+        known = processes.processes()
+        silences = [When(pk=name, then=Value(known[name].silent)) for name in known]
+        rows: QuerySet[Process] = super().get_queryset(request)
+        return rows.annotate(
+            is_alive=Q(pk__in=[name for name, process in known.items() if process.alive]),
+            silent=Case(*silences, default=Value(0.0), output_field=FloatField()),
+        )
+
+    @admin.display(description="state")
+    def state(self, worker: Any) -> str:
+        """Whether it was seen lately."""
+        if not worker.is_alive:
+            return "gone"
+        return "draining" if worker.draining else "alive"
+
+    @admin.display(description="last seen")
+    def seen(self, worker: Any) -> str:
+        """When, by heartbeat if it has one."""
+        return f"{worker.silent:.0f} s ago"
+
+    @admin.display(description="hosts", ordering="hosts")
+    def hosting(self, worker: Process) -> str:
+        """How many keys it hosts, and may."""
+        if worker.kind == Process.Kind.WEB:
+            return ""
+        return (
+            f"{worker.hosts} of {worker.concurrency}" if worker.concurrency else f"{worker.hosts}"
+        )
+
+    @admin.display(description="queues")
+    def queue_names(self, worker: Process) -> str:
+        """Which queues it takes jobs from."""
+        if worker.kind != Process.Kind.WORKER:
+            return ""
+        return ", ".join(worker.queues) or "all"
+
+    @admin.display(description="started", ordering="started_at")
+    def started(self, worker: Process) -> str:
+        """How long ago."""
+        return ago(worker.started_at)

@@ -5,19 +5,15 @@ from typing import Any, cast
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
 
 from sessions_app.admin import assignment_texts, question_texts, repairs
 from sessions_app.admin.answer_form import answer_form, answer_in
 from sessions_app.admin.cells import short
 from sessions_app.admin.prompt_filters import Waits, nobody_can_answer
-from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin
+from sessions_app.admin.read_only import USERNAME, LastRows, ReadOnlyAdmin, operation
 from sessions_app.admin.reassign_form import ReassignForm
 from sessions_app.errors import FormChanged, Invalid
 from sessions_app.interactions.answers import Outcome
@@ -126,6 +122,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
     )
     readonly_fields = (*SENTENCES, *ASSIGNED)
     actions = ("answer", "reassign", "escalate", "expire")
+    pages = ("answer",)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Interaction], search_term: str
@@ -156,22 +153,10 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         waiting = request.GET.get("status__exact") == Interaction.Status.PENDING
         return question_texts.BY_DEADLINE if waiting else ("-created_at",)
 
-    def get_urls(self) -> list[URLPattern]:
-        """The page of the answer beside those of Django."""
-        view = self.admin_site.admin_view(self.answer_view)
-        own = path("<uuid:pk>/answer/", view, name="sessions_app_interaction_answer")
-        return [own, *super().get_urls()]
-
     @admin.action(description="Answer", permissions=["operate"])
     def answer(self, request: HttpRequest, queryset: QuerySet[Interaction]) -> HttpResponse | None:
         """Go to the page of the answer."""
-        chosen = list(queryset[:2])
-        if len(chosen) != 1:
-            self.message_user(request, "Answer one at a time.", messages.WARNING)
-            return None
-        return HttpResponseRedirect(
-            reverse("admin:sessions_app_interaction_answer", args=[chosen[0].pk])
-        )
+        return self.go_to(request, "answer", queryset, "Answer one at a time.")
 
     @admin.action(description="Reassign", permissions=["operate"])
     def reassign(
@@ -181,22 +166,20 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         form = ReassignForm(request.POST if "apply" in request.POST else None)
         if not form.is_valid():
             return self._to_whom(request, queryset, form)
-        by = Person.of(cast(AbstractBaseUser, request.user))
 
-        def reassigned(interaction: Interaction) -> bool:
+        def reassigned(interaction: Interaction, by: Person) -> bool:
             try:
                 return repairs.reassign(interaction.pk, to=form.assignees, by=by)
             except Invalid as error:
                 self.message_user(request, f"{interaction}: {error}", messages.ERROR)
                 return False
 
-        self.operate(
-            request,
-            queryset,
+        operation(
+            "Reassign",
             reassigned,
             done="reassigned",
             refused="It was settled before, or they may not answer it.",
-        )
+        )(self, request, queryset)
         return None
 
     def _to_whom(
@@ -204,48 +187,33 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
     ) -> HttpResponse:
         """The page with the form, which comes back to the action."""
         count = queryset.count()
-        across = request.POST.get("select_across", "0")
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"Reassign {count}",
-            "opts": self.opts,
-            "form": form,
-            "shown": [question_texts.title(one) for one in queryset[:SHOWN]],
-            "more": max(count - SHOWN, 0),
-            "select_across": across,
-            "chosen": request.POST.getlist(ACTION_CHECKBOX_NAME),
-        }
-        return TemplateResponse(request, "admin/sessions_app/reassign.html", context)
-
-    @admin.action(description="Escalate now", permissions=["operate"])
-    def escalate(self, request: HttpRequest, queryset: QuerySet[Interaction]) -> None:
-        """Have those answer as well to whom it would go later."""
-        by = Person.of(cast(AbstractBaseUser, request.user))
-        self.operate(
+        return self.form_page(
             request,
-            queryset,
-            lambda interaction: repairs.escalate(interaction.pk, by=by),
-            done="escalated",
-            refused="It was settled before, or escalates no more.",
+            "reassign",
+            f"Reassign {count}",
+            form=form,
+            shown=[question_texts.title(one) for one in queryset[:SHOWN]],
+            more=max(count - SHOWN, 0),
+            select_across=request.POST.get("select_across", "0"),
+            chosen=request.POST.getlist(ACTION_CHECKBOX_NAME),
         )
 
-    @admin.action(description="Expire now", permissions=["operate"])
-    def expire(self, request: HttpRequest, queryset: QuerySet[Interaction]) -> None:
-        """Settle as if the deadline had passed: with the default, else the workflow is told."""
-        self.operate(
-            request,
-            queryset,
-            lambda interaction: repairs.expire(interaction.pk),
-            done="expired",
-            refused="It was settled before.",
-        )
+    escalate = operation(
+        "Escalate now",
+        lambda interaction, by: repairs.escalate(interaction.pk, by=by),
+        done="escalated",
+        refused="It was settled before, or escalates no more.",
+    )
+    expire = operation(
+        "Expire now",
+        lambda interaction, _by: repairs.expire(interaction.pk),
+        done="expired",
+        refused="It was settled before.",
+    )
 
-    def answer_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def answer_view(self, request: HttpRequest, interaction: Interaction) -> HttpResponse:
         """Ask for the answer, and give it in the operator's name."""
-        if not self.has_operate_permission(request):
-            raise PermissionDenied
-        interaction = get_object_or_404(Interaction, pk=pk)
-        page = reverse("admin:sessions_app_interaction_change", args=[interaction.pk])
+        page = self.link("change", interaction.pk)
         try:
             form = answer_form(interaction.prompt, request.POST or None)
         except (FormChanged, Invalid) as error:
@@ -256,14 +224,8 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
                 return HttpResponseRedirect(page)
         elif interaction.status != Interaction.Status.PENDING:
             self.message_user(request, "It is settled already.", messages.WARNING)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": interaction.prompt.get("text", ""),
-            "opts": self.opts,
-            "original": interaction,
-            "form": form,
-        }
-        return TemplateResponse(request, "admin/sessions_app/answer.html", context)
+        title = interaction.prompt.get("text", "")
+        return self.form_page(request, "answer", title, original=interaction, form=form)
 
     def _give(self, request: HttpRequest, interaction: Interaction, form: BaseForm) -> bool:
         """Answer; False if the prompt does not take it, and the form says why."""

@@ -1,13 +1,22 @@
 """What the admin pages share: rows are read, operated on by actions, and never edited."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, cast
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
+
+from sessions_app.models.people import Person
 
 # The user's name in lookups, as in f"owner__{USERNAME}".
 USERNAME = get_user_model().USERNAME_FIELD
@@ -16,13 +25,27 @@ INLINE_ROWS = 100
 DELETE = "delete_selected"
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in the stubs
+class _ReadOnly:
+    """Rows that are neither made nor edited nor deleted by hand."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # generic only in stubs
     """Rows as they are. Actions need the model's change permission, which opens no form here."""
 
     change_form_template = "admin/sessions_app/operate.html"
     show_full_result_count = False
     list_per_page = 50
     empty_value_display = ""
+    pages: tuple[str, ...] = ()
 
     class Media:
         css: ClassVar = {"all": ["sessions_app/css/operations.css"]}
@@ -30,18 +53,6 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only 
     def applies(self, action: str, row: Any) -> bool:
         """Whether the action would do something to the row as it is; else it is not offered."""
         return True
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nothing is made by hand."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nothing is edited."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nothing is deleted by itself."""
-        return False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Staff with the model's view or change permission read it."""
@@ -80,36 +91,76 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only 
             ]
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def operate(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[Any],
-        operation: Callable[[Any], bool],
-        *,
-        done: str,
-        refused: str,
-    ) -> None:
-        """Do it to each row; record and say what came of it.
+    def get_urls(self) -> list[URLPattern]:
+        """Add the pages that ask an operator for something, each `<name>_view(request, row)`."""
+        own = [
+            path(
+                f"<uuid:pk>/{page}/",
+                self.admin_site.admin_view(partial(self._ask, page)),
+                name=f"sessions_app_{self.opts.model_name}_{page}",
+            )
+            for page in self.pages
+        ]
+        return [*own, *super().get_urls()]
 
-        Args:
-            operation: returns whether it changed anything.
-            done: the past participle, which is also what the history of the row says.
-            refused: why a row may be left as it was.
-        """
+    def _ask(self, page: str, request: HttpRequest, pk: UUID) -> HttpResponse:
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        view: Callable[[HttpRequest, Any], HttpResponse] = getattr(self, f"{page}_view")
+        return view(request, get_object_or_404(self.model, pk=pk))
+
+    def link(self, page: str, pk: object) -> str:
+        """Return the address of a page of a row."""
+        return reverse(f"admin:sessions_app_{self.opts.model_name}_{page}", args=[pk])
+
+    def go_to(
+        self, request: HttpRequest, page: str, queryset: QuerySet[Any], refused: str
+    ) -> HttpResponse | None:
+        """Go to a page of one row, if one is chosen."""
+        chosen = list(queryset[:2])
+        if len(chosen) == 1:
+            return HttpResponseRedirect(self.link(page, chosen[0].pk))
+        self.message_user(request, refused, messages.WARNING)
+        return None
+
+    def form_page(
+        self, request: HttpRequest, page: str, title: str, **context: object
+    ) -> HttpResponse:
+        """Show a page with a form."""
+        context |= {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
+        return TemplateResponse(request, f"admin/sessions_app/{page}.html", context)
+
+
+def operation(
+    label: str, change: Callable[[Any, Person], bool], *, done: str, refused: str
+) -> Callable[..., None]:
+    """Make an action that changes each of the chosen rows, records it and says what came of it.
+
+    Args:
+        label: what the action is called.
+        change: does it to a row for a person; returns whether it changed anything.
+        done: the past participle, which is also what the history of the row says.
+        refused: why a row may be left as it was.
+    """
+
+    @admin.action(description=label, permissions=["operate"])
+    def operate(page: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        by = Person.of(cast(AbstractBaseUser, request.user))  # the admin lets nobody else in
         for row in queryset:
-            if operation(row):
-                self.log_change(request, row, f"{done} by an operator")
-                self.message_user(request, f"{row}: {done}.", messages.SUCCESS)
+            if change(row, by):
+                page.log_change(request, row, f"{done} by an operator")
+                page.message_user(request, f"{row}: {done}.", messages.SUCCESS)
             else:
-                self.message_user(request, f"{row}: not {done}. {refused}", messages.WARNING)
+                page.message_user(request, f"{row}: not {done}. {refused}", messages.WARNING)
+
+    return operate
 
 
-class LastRows(admin.TabularInline):  # type: ignore[type-arg] # generic only in the stubs
+class LastRows(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg] # generic only in stubs
     """The last rows of a long list, in order. `order` names the column."""
 
     order = "position"
     extra = 0
-    can_delete = False
     show_change_link = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -120,14 +171,6 @@ class LastRows(admin.TabularInline):  # type: ignore[type-arg] # generic only in
         parent = {f"{self.fk_name}_id": request.resolver_match.kwargs.get("object_id")}
         last = rows.filter(**parent).order_by(f"-{self.order}").values("pk")[:INLINE_ROWS]
         return rows.filter(pk__in=last).order_by(self.order)
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nothing is made by hand."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nothing is edited."""
-        return False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Who may read the page may read what belongs to it."""

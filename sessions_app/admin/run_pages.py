@@ -1,31 +1,28 @@
 """Runs: what they did, in order; stopped, resumed or forked, and sent what they wait for."""
 
 from typing import Any
+from uuid import uuid4
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
 from sessions_app.admin import repairs, run_texts
+from sessions_app.admin.cells import short
 from sessions_app.admin.event_pages import EventsInline, JournalInline
-from sessions_app.admin.fork_form import ForkForm
 from sessions_app.admin.prompt_pages import InteractionsInline
-from sessions_app.admin.read_only import USERNAME, ReadOnlyAdmin
-from sessions_app.admin.send_form import SendForm, awaited
+from sessions_app.admin.read_only import INLINE_ROWS, USERNAME, ReadOnlyAdmin, operation
 from sessions_app.conversations.forks import WantedFork
+from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.errors import SessionsError
-from sessions_app.models import Feedback, Run
+from sessions_app.journal.journal import Entry, Journal
+from sessions_app.models import Arrival, Feedback, JournalEntry, Run
 from sessions_app.runs import Outcome
 from sessions_app.runs import send as send_to_run
 
-# What Django names the pages of a run by.
-PAGE = "sessions_app_run"
 SAID = (
     "text",
     "state",
@@ -106,15 +103,7 @@ class RunAdmin(ReadOnlyAdmin):
     readonly_fields = (*SAID, "deaths", "everything", "forked_to", "children")
     inlines = (InteractionsInline, JournalInline, EventsInline)
     actions = ("cancel", "resume", "fork", "send")
-
-    def get_urls(self) -> list[URLPattern]:
-        """The pages of the fork and of what is sent beside those of Django."""
-        views = {"fork": self.fork_view, "send": self.send_view}
-        own = [
-            path(f"<uuid:pk>/{name}/", self.admin_site.admin_view(view), name=f"{PAGE}_{name}")
-            for name, view in views.items()
-        ]
-        return [*own, *super().get_urls()]
+    pages = ("fork", "send")
 
     def applies(self, action: str, row: Run) -> bool:
         """What has ended is not stopped, what goes on is not resumed; one sends what is awaited."""
@@ -126,54 +115,31 @@ class RunAdmin(ReadOnlyAdmin):
             return row.status not in Run.FINISHED and (not row.key or bool(awaited(row)))
         return super().applies(action, row)
 
-    @admin.action(description="Stop", permissions=["operate"])
-    def cancel(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
-        """Ask the runs to stop; their last event says when they have."""
-        self.operate(
-            request,
-            queryset,
-            lambda run: repairs.cancel(run.pk),
-            done="asked to stop",
-            refused="It has ended.",
-        )
-
-    @admin.action(description="Resume (failed or suspended runs)", permissions=["operate"])
-    def resume(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
-        """Let runs that failed or are suspended go on from their journals."""
-        by = request.user.get_username()
-        self.operate(
-            request,
-            queryset,
-            lambda run: repairs.resume(run.pk, by=by),
-            done="resumed",
-            refused="It neither failed nor is suspended.",
-        )
+    cancel = operation(
+        "Stop",
+        lambda run, _by: repairs.cancel(run.pk),
+        done="asked to stop",
+        refused="It has ended.",
+    )
+    resume = operation(
+        "Resume (failed or suspended runs)",
+        lambda run, by: repairs.resume(run.pk, by=by.username),
+        done="resumed",
+        refused="It neither failed nor is suspended.",
+    )
 
     @admin.action(description="Fork", permissions=["operate"])
     def fork(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
         """Go to the page where the position is chosen."""
-        return self._go_to(request, "fork", queryset, "Fork one at a time.")
+        return self.go_to(request, "fork", queryset, "Fork one at a time.")
 
     @admin.action(description="Send what it waits for", permissions=["operate"])
     def send(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
         """Go to the page where it is given."""
-        return self._go_to(request, "send", queryset, "Send to one at a time.")
+        return self.go_to(request, "send", queryset, "Send to one at a time.")
 
-    def _go_to(
-        self, request: HttpRequest, page: str, queryset: QuerySet[Run], refused: str
-    ) -> HttpResponse | None:
-        """The page of one run; else what is said."""
-        chosen = list(queryset[:2])
-        if len(chosen) != 1:
-            self.message_user(request, refused, messages.WARNING)
-            return None
-        return HttpResponseRedirect(reverse(f"admin:{PAGE}_{page}", args=[chosen[0].pk]))
-
-    def fork_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def fork_view(self, request: HttpRequest, run: Run) -> HttpResponse:
         """Ask for the position, and begin the new run."""
-        if not self.has_operate_permission(request):
-            raise PermissionDenied
-        run = get_object_or_404(Run, pk=pk)
         form = ForkForm(request.POST or None, run=run)
         if request.method == "POST" and form.is_valid():
             position, key = form.cleaned_data["position"], form.cleaned_data["key"]
@@ -186,15 +152,11 @@ class RunAdmin(ReadOnlyAdmin):
                 done = f"forked from position {position} by an operator: {fork}"
                 self.log_change(request, run, done)
                 self.message_user(request, "This is the new run.", messages.SUCCESS)
-                page = reverse("admin:sessions_app_run_change", args=[fork])
-                return HttpResponseRedirect(page)
+                return HttpResponseRedirect(self.link("change", fork))
         return self._form_page(request, "fork", run, form)
 
-    def send_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def send_view(self, request: HttpRequest, run: Run) -> HttpResponse:
         """Ask for the name and the payload, and send it."""
-        if not self.has_operate_permission(request):
-            raise PermissionDenied
-        run = get_object_or_404(Run, pk=pk)
         form = SendForm(request.POST or None, run=run)
         if request.method == "POST" and form.is_valid():
             name, payload, key = (form.cleaned_data[one] for one in ("name", "payload", "key"))
@@ -204,7 +166,7 @@ class RunAdmin(ReadOnlyAdmin):
                 form.add_error(None, str(error))
             else:
                 self._say_sent(request, run, name, outcome)
-                return HttpResponseRedirect(reverse(f"admin:{PAGE}_change", args=[pk]))
+                return HttpResponseRedirect(self.link("change", run.pk))
         return self._form_page(request, "send", run, form)
 
     def _say_sent(self, request: HttpRequest, run: Run, name: str, outcome: Outcome) -> None:
@@ -218,15 +180,8 @@ class RunAdmin(ReadOnlyAdmin):
     def _form_page(
         self, request: HttpRequest, page: str, run: Run, form: forms.Form
     ) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"{page.capitalize()}: {run.text[:60]}",
-            "opts": self.opts,
-            "original": run,
-            "form": form,
-            "goes_on": run.status in Run.UNFINISHED,
-        }
-        return TemplateResponse(request, f"admin/sessions_app/{page}.html", context)
+        title, goes_on = f"{page.capitalize()}: {run.text[:60]}", run.status in Run.UNFINISHED
+        return self.form_page(request, page, title, original=run, form=form, goes_on=goes_on)
 
     @admin.display(description="forks")
     def forked_to(self, run: Run) -> Any:
@@ -277,3 +232,68 @@ class RunAdmin(ReadOnlyAdmin):
             reverse("admin:sessions_app_journalentry_changelist"),
             query=query,
         )
+
+
+class ForkForm(forms.Form):
+    """The last positions of a run's journal, to choose one; `key` makes a second click harmless."""
+
+    key = forms.CharField(widget=forms.HiddenInput, max_length=MAX_NAME)
+
+    def __init__(self, *args: Any, run: Run, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        journal = Journal.load(run.id)
+        self.fields["key"].initial = uuid4().hex
+        self.fields["position"] = forms.TypedChoiceField(
+            label="The first call that is made anew",
+            choices=_choices(journal),
+            coerce=int,
+            initial=journal.last_position or 1,
+            widget=forms.RadioSelect,
+        )
+
+
+def _choices(journal: Journal) -> list[tuple[int, str]]:
+    entries, behind = journal.entries[-INLINE_ROWS:], journal.last_position + 1
+    choices = {entry.call.position: f"{entry.call}: {_outcome(entry)}" for entry in entries}
+    beginning = f"{choices.get(1, 'its first call')} (nothing is kept)"
+    choices |= {1: beginning, behind: "what comes behind all of these"}
+    return [(position, f"{position} · {choices[position]}") for position in sorted(choices)]
+
+
+def _outcome(entry: Entry) -> str:
+    if not entry.finished:
+        return "not finished"
+    return f"error: {short(entry.error)}" if entry.error else short(entry.result)
+
+
+class SendForm(forms.Form):
+    """A name that the run waits for, and JSON; `key` makes a second click harmless.
+
+    What may be sent is checked where it is sent, as for everybody.
+    """
+
+    key = forms.CharField(widget=forms.HiddenInput, max_length=MAX_NAME)
+
+    def __init__(self, *args: Any, run: Run, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["key"].initial = uuid4().hex
+        # What was sent by the first click may be waited for no longer at the second.
+        sent = Arrival.objects.filter(run=run, sent_id=self.data.get("key", ""))
+        names = dict.fromkeys([*awaited(run), *sent.values_list("name", flat=True)])
+        self.fields["name"] = forms.ChoiceField(
+            label="What it waits for",
+            choices=[(name, name) for name in names],
+            initial=next(iter(names), None),
+            widget=forms.RadioSelect,
+        )
+        self.fields["payload"] = forms.JSONField(
+            label="What wait_for returns, as JSON",
+            help_text="A text has quotation marks. Empty is null.",
+            required=False,
+        )
+
+
+def awaited(run: Run) -> list[str]:
+    """The names under which it waits for something, in the order of its calls."""
+    waits = JournalEntry.objects.filter(run=run, kind=JournalEntry.Kind.WAIT, finished_at=None)
+    return list(dict.fromkeys(waits.order_by("position").values_list("name", flat=True)))
