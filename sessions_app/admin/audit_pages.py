@@ -35,29 +35,24 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     @admin.display(description="at", ordering="at")
     def time(self, entry: AuditEntry) -> str:
-        """When."""
         return moment(entry.at)
 
     @admin.display(description="detail")
     def more(self, entry: AuditEntry) -> str:
-        """The beginning of what else is known of it."""
         return short(entry.detail or None)
 
     @admin.display(description="detail")
     def all_of_it(self, entry: AuditEntry) -> str:
-        """What else is known of it."""
         return pretty(entry.detail)
 
     @admin.action(description="Export as JSON lines", permissions=["view"])
     def export_jsonl(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> Any:
-        """A file of the chosen entries."""
         return self._file(
             request, queryset, "jsonl", audit_trail.as_json_lines, "application/jsonl"
         )
 
     @admin.action(description="Export as CSV", permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> Any:
-        """A file of the chosen entries, for spreadsheets."""
         return self._file(request, queryset, "csv", audit_trail.as_csv, "text/csv; charset=utf-8")
 
     def _file(

@@ -56,7 +56,6 @@ class ConversationAdmin(ReadOnlyAdmin):
     inlines = (RunsInline,)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Superusers only."""
         return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
 
     def get_deleted_objects(
@@ -73,7 +72,6 @@ class ConversationAdmin(ReadOnlyAdmin):
         return titles, counts, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Conversation) -> None:
-        """Delete one."""
         self.delete_queryset(request, Conversation.objects.filter(pk=obj.pk))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Conversation]) -> None:
@@ -85,7 +83,6 @@ class ConversationAdmin(ReadOnlyAdmin):
 
     @admin.display(description="all of it")
     def everything(self, conversation: Conversation) -> Any:
-        """Link to the whole log."""
         return format_html(
             '<a href="{}?conversation__id__exact={}">all events</a>',
             reverse("admin:sessions_app_event_changelist"),

@@ -29,7 +29,6 @@ ENTRY = (
 class _EventColumns:
     @admin.display(description="sequence", ordering="sequence")
     def span(self, event: Event) -> str:
-        """The sequences that the event takes."""
         if event.first_sequence == event.sequence:
             return str(event.sequence)
         return f"{event.first_sequence}–{event.sequence}"
@@ -43,19 +42,16 @@ class _EventColumns:
 class _EntryColumns:
     @admin.display(description="arguments")
     def called_with(self, entry: JournalEntry) -> str:
-        """Show the beginning of the arguments."""
         return Truncator(entry.arguments).chars(MAX_ARGUMENTS)
 
     @admin.display(description="result or error")
     def outcome(self, entry: JournalEntry) -> str:
-        """Show the result or the error, or that the call is not finished."""
         if entry.finished_at is None:
             return "not finished"
         return f"error: {short(entry.error)}" if entry.error else short(entry.result)
 
     @admin.display(description="took")
     def duration(self, entry: JournalEntry) -> str:
-        """Show how long the call took."""
         return took(entry)
 
 
@@ -82,7 +78,6 @@ class JournalInline(_EntryColumns, LastRows):
 
 class _ByRun(ReadOnlyAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Allow the filters that pages of runs and conversations link to."""
         known = ("run__id__exact", "conversation__id__exact")
         return lookup in known or super().lookup_allowed(lookup, value, request)
 
@@ -111,5 +106,4 @@ class JournalEntryAdmin(_EntryColumns, _ByRun):
     ordering = ("run", "position")
 
     def get_model_perms(self, request: HttpRequest) -> dict[str, Any]:
-        """Leave the journals out of the index, as the log."""
         return {}

@@ -27,17 +27,14 @@ class FeedbackAdmin(ReadOnlyAdmin):
 
     @admin.display(description="message")
     def about(self, feedback: Feedback) -> str:
-        """The run, by its message."""
         return run_texts.link(feedback.run)
 
     @admin.display(description="workflow", ordering="run__conversation__workflow")
     def workflow(self, feedback: Feedback) -> str:
-        """Which function gave the answer."""
         return feedback.run.workflow
 
     @admin.display(description="user", ordering=f"run__conversation__owner__{USERNAME}")
     def owner(self, feedback: Feedback) -> str:
-        """Who thinks so."""
         return str(feedback.run.conversation.owner.get_username())
 
 
@@ -58,7 +55,6 @@ class AttachmentAdmin(ReadOnlyAdmin):
 
     @admin.display(description="size", ordering="size")
     def bytes(self, attachment: Attachment) -> str:
-        """In the unit that reads best."""
         return filesizeformat(attachment.size)
 
     @admin.display(description="message")

@@ -20,7 +20,6 @@ class HasBuilder(admin.SimpleListFilter):
     parameter_name = "builder"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """With one."""
         return [("live", "live")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[HostLease]) -> QuerySet[HostLease]:
@@ -35,7 +34,6 @@ class IsHeld(admin.SimpleListFilter):
     parameter_name = "host"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Held by a process, alive or not."""
         return [("held", "held"), ("gone", "its worker is gone")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
@@ -84,14 +82,12 @@ class HostLeaseAdmin(ReadOnlyAdmin):
 
     @admin.display(description="host", ordering="worker")
     def host(self, lease: Any) -> str:
-        """The worker that has the key now."""
         if lease.released_at is not None:
             return ""
         return str(lease.worker) if lease.worker_alive else f"{lease.worker} (gone)"
 
     @admin.display(description="since", ordering="started_at")
     def since(self, lease: HostLease) -> str:
-        """When a host took the key last."""
         return ago(lease.started_at)
 
     @admin.display(description="builder")
@@ -117,7 +113,6 @@ class ProcessAdmin(ReadOnlyAdmin):
     ordering = ("kind", "name")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Process]:
-        """With what is known of each."""
         known = processes.processes()
         silences = [When(pk=name, then=Value(known[name].silent)) for name in known]
         rows: QuerySet[Process] = super().get_queryset(request)
@@ -128,7 +123,6 @@ class ProcessAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state")
     def state(self, worker: Any) -> str:
-        """Whether it was seen lately."""
         if not worker.is_alive:
             return "gone"
         return "draining" if worker.draining else "alive"
@@ -140,7 +134,6 @@ class ProcessAdmin(ReadOnlyAdmin):
 
     @admin.display(description="hosts", ordering="hosts")
     def hosting(self, worker: Process) -> str:
-        """How many keys it hosts, and may."""
         if worker.kind == Process.Kind.WEB:
             return ""
         return (
@@ -149,12 +142,10 @@ class ProcessAdmin(ReadOnlyAdmin):
 
     @admin.display(description="queues")
     def queue_names(self, worker: Process) -> str:
-        """Which queues it takes jobs from."""
         if worker.kind != Process.Kind.WORKER:
             return ""
         return ", ".join(worker.queues) or "all"
 
     @admin.display(description="started", ordering="started_at")
     def started(self, worker: Process) -> str:
-        """How long ago."""
         return ago(worker.started_at)

@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from sessions_app.admin.question_texts import BY_DEADLINE
 from sessions_app.dispatch import processes, queues
-from sessions_app.dispatch.queues import Queue
 from sessions_app.models import HostLease, Interaction, Process, Run
 from sessions_app.workflows import registry
 
@@ -41,28 +40,10 @@ class RunsOfVersion:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """What is counted. `mismatches`: waiting runs that the code no longer matches; `jobs`: the page
-    of Procrastinate's jobs, where there is one.
+def overview() -> dict[str, object]:
+    """Count what stands above the lists of processes and hosts. `mismatches`: waiting runs that the
+    code no longer matches; `jobs`: the page of Procrastinate's jobs, where there is one.
     """
-
-    web: int
-    workers: int
-    gone: int
-    runs: list[tuple[str, int]]
-    failed: int
-    failed_since: str
-    mismatches: int
-    versions: list["RunsOfVersion"]
-    held: int
-    orphaned: int
-    queues: list[Queue]
-    jobs: str
-
-
-def overview() -> Overview:
-    """Look now."""
     known = processes.processes().values()
     alive = [process.row for process in known if process.alive]
     hosting = [row.name for row in alive if row.kind != Process.Kind.WEB]
@@ -72,35 +53,26 @@ def overview() -> Overview:
     failed = Run.objects.filter(status=Run.Status.FAILED, finished_at__gte=since)
     leases = HostLease.objects.filter(released_at=None)
     orphaned = Count("pk", filter=~Q(worker__in=["", *hosting]))
-    return Overview(
-        web=sum(row.kind != Process.Kind.WORKER for row in alive),
-        workers=len(hosting),
-        gone=len(known) - len(alive),
-        runs=[(status.value, counts.get(status.value, 0)) for status in SHOWN],
-        failed=failed.count(),
-        failed_since=since.strftime("%Y-%m-%dT%H:%MZ"),
-        mismatches=Run.objects.filter(status=Run.Status.WAITING).exclude(replay_problem="").count(),
-        versions=_versions(),
+    waits = Run.objects.filter(status=Run.Status.WAITING)
+    return {
+        "web": sum(row.kind != Process.Kind.WORKER for row in alive),
+        "workers": len(hosting),
+        "gone": len(known) - len(alive),
+        "runs": [(status.value, counts.get(status.value, 0)) for status in SHOWN],
+        "failed": failed.count(),
+        "failed_since": since.strftime("%Y-%m-%dT%H:%MZ"),
+        "mismatches": waits.exclude(replay_problem="").count(),
+        "versions": _versions(),
         **leases.aggregate(held=Count("pk"), orphaned=orphaned),
-        queues=queues.figures(),
-        jobs=_jobs(),
-    )
+        "queues": queues.figures(),
+        "jobs": _jobs(),
+    }
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What waits for people: how much, and the prompts whose deadlines come first. `overdue` ones
-    should have been answered; those `due` expire within the hour.
+def waiting() -> dict[str, object]:
+    """Count what waits for people, and find the prompts whose deadlines come first. `overdue` ones
+    should have been answered; those `due` expire within the hour. What has no deadline comes last.
     """
-
-    count: int
-    due: int
-    overdue: int
-    first: list[Interaction]
-
-
-def waiting() -> Waiting:
-    """Look now. What has no deadline comes last."""
     pending = Interaction.objects.filter(status=Interaction.Status.PENDING)
     soon = Q(expires_at__lt=timezone.now() + timedelta(hours=1))
     first = pending.select_related("run__conversation__owner", "assignee").order_by(*BY_DEADLINE)
@@ -108,7 +80,7 @@ def waiting() -> Waiting:
     counts = pending.aggregate(
         count=Count("pk"), due=Count("pk", filter=soon), overdue=Count("pk", filter=late)
     )
-    return Waiting(**counts, first=list(first[:FIRST]))
+    return {**counts, "first": list(first[:FIRST])}
 
 
 def _versions() -> list[RunsOfVersion]:

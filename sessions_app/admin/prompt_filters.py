@@ -34,7 +34,6 @@ class Waits(admin.SimpleListFilter):
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[Interaction]
     ) -> QuerySet[Interaction]:
-        """Those."""
         match self.value():
             case "nobody":
                 return queryset.filter(nobody_can_answer())

@@ -60,7 +60,6 @@ class InteractionsInline(_Words, LastRows):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Interaction]:
-        """With who answered."""
         return super().get_queryset(request).select_related("answered_by")
 
 
@@ -142,7 +141,6 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
 
     @admin.display(description="who can answer now")
     def answerable(self, interaction: Interaction) -> str:
-        """Whether there is anybody."""
         if interaction.status != Interaction.Status.PENDING:
             return ""
         nobody = Interaction.objects.filter(nobody_can_answer(), pk=interaction.pk)
@@ -155,7 +153,6 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
 
     @admin.action(description="Answer", permissions=["operate"])
     def answer(self, request: HttpRequest, queryset: QuerySet[Interaction]) -> HttpResponse | None:
-        """Go to the page of the answer."""
         return self.go_to(request, "answer", queryset, "Answer one at a time.")
 
     @admin.action(description="Reassign", permissions=["operate"])

@@ -53,11 +53,9 @@ class Cause(admin.SimpleListFilter):
     parameter_name = "cause"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """By the code of the error."""
         return list(run_texts.CAUSES.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
-        """Those with that error."""
         return queryset.filter(error__code=self.value()) if self.value() else queryset
 
 
@@ -130,12 +128,10 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Fork", permissions=["operate"])
     def fork(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
-        """Go to the page where the position is chosen."""
         return self.go_to(request, "fork", queryset, "Fork one at a time.")
 
     @admin.action(description="Send what it waits for", permissions=["operate"])
     def send(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
-        """Go to the page where it is given."""
         return self.go_to(request, "send", queryset, "Send to one at a time.")
 
     def fork_view(self, request: HttpRequest, run: Run) -> HttpResponse:
@@ -185,19 +181,16 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="forks")
     def forked_to(self, run: Run) -> Any:
-        """The runs that are forks of it."""
         page = "admin:sessions_app_run_change"
         links = [(reverse(page, args=[fork.pk]), fork) for fork in run.forks.order_by("sequence")]
         return format_html_join(", ", '<a href="{}">{}</a>', links)
 
     @admin.display(description="workflow", ordering="conversation__workflow")
     def workflow(self, run: Run) -> str:
-        """Which function it executes."""
         return run.workflow
 
     @admin.display(description="user", ordering=f"conversation__owner__{USERNAME}")
     def owner(self, run: Run) -> str:
-        """Whose conversation it is in."""
         return str(run.conversation.owner.get_username())
 
     @admin.display(description="error")
@@ -212,19 +205,16 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="feedback")
     def opinion(self, run: Run) -> str:
-        """What its owner thinks of it."""
         return str(Feedback.objects.filter(run=run).first() or "")
 
     @admin.display(description="children")
     def children(self, run: Run) -> Any:
-        """A link to the runs that it runs."""
         count = run.children.count()
         url = reverse("admin:sessions_app_run_changelist")
         return format_html('<a href="{}?parent__id__exact={}">{}</a>', url, run.pk, count)
 
     @admin.display(description="all of it")
     def everything(self, run: Run) -> Any:
-        """Links to the full lists."""
         query = f"?run__id__exact={run.pk}"
         return format_html(
             '<a href="{}{query}">all events</a> · <a href="{}{query}">whole journal</a>',

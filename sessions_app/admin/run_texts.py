@@ -55,7 +55,6 @@ def cause(run: Run) -> str:
 
 @admin.display(description="began", ordering="created_at")
 def began(run: Run) -> str:
-    """When its message came."""
     return cells.moment(run.created_at)
 
 

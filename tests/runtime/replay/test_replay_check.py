@@ -61,13 +61,13 @@ async def test_a_run_that_the_code_no_longer_matches_is_found_while_it_waits() -
         [line] = await check()
         assert (line["event"], line["run"]) == ("run.mismatch_waits", str(run))
         assert "the name was 'work' and is 'other' now" in await problem_of(run)
-        assert (await reads.read(overview)).mismatches == 1
+        assert (await reads.read(overview))["mismatches"] == 1
 
         deploy(before)
         await hosting.restart()
         assert await check() == []
         assert await problem_of(run) == ""
-        assert (await reads.read(overview)).mismatches == 0
+        assert (await reads.read(overview))["mismatches"] == 0
         await hosting.answer("yes", asked)
         assert (await hosting.ended(run)).status == Run.Status.COMPLETED
         assert executed == ["a"]
