@@ -4,9 +4,8 @@ Who asks: the ways in (passwords, guests), messages by all doors, the HTTP inter
 """
 
 from chat_app.rates.at_once import Place, take_socket_from, take_socket_of, take_stream
-from chat_app.rates.claiming import change_claim
 from chat_app.rates.rate_limits import Rate, Reservation, rate_limits
-from chat_app.rates.submission import submit
+from chat_app.rates.submission import change_claim, submit
 
 __all__ = [
     "Place",

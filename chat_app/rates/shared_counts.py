@@ -4,23 +4,26 @@ A thread of its own adds up what was let through here, and tells Redis every 0.1
 that somebody did in that time, and none of them waits for it.
 """
 
+import math
 import threading
 import time
 from collections import Counter
-from functools import cache
+from collections.abc import Callable
 
 import structlog
-from django.utils.module_loading import import_string
+from limits import RateLimitItemPerSecond
+from limits.storage import RedisStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from chat_app.rates.rate_limits import Counting, Rate
 from chat_app.settings import PerTime
 
 log = structlog.get_logger(__name__)
 
 GATHERING = 0.1  # seconds
 PAUSE = 1.0  # seconds without a call, once Redis has failed
-
-Key = tuple[Rate, str, PerTime]
+TIMEOUT = 1.0  # seconds for one call
 
 
 class SharedCounts:
@@ -28,22 +31,29 @@ class SharedCounts:
     because it is away.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._counts: Counter[Key] = Counter()
+    def __init__(self, url: str, refuse: Callable[..., None]) -> None:
+        """Count in this Redis. `refuse(rate, key, seconds)` is told what was too much of all."""
+        self._refuse = refuse
+        self._counts: Counter[tuple[str, str, PerTime]] = Counter()
         self._lock = threading.Lock()
         self._there = threading.Event()
+        storage = RedisStorage(
+            url,
+            key_prefix="chat.rates",
+            socket_timeout=TIMEOUT,
+            socket_connect_timeout=TIMEOUT,
+            retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type] # it hands on what redis-py takes
+        )
+        self._limiter = SlidingWindowCounterRateLimiter(storage)
         threading.Thread(target=self._run, name="rates", daemon=True).start()
 
-    def count(self, rate: Rate, key: str, per: PerTime) -> None:
+    def count(self, rate: str, key: str, per: PerTime) -> None:
         """One more was let through here."""
         with self._lock:
             self._counts[rate, key, per] += 1
         self._there.set()
 
     def _run(self) -> None:
-        # Here, as importing it takes 0.1 s, for which the event loop would stand still.
-        redis_counts = import_string("chat_app.rates.redis_counts.RedisCounts")(self._url)
         while True:
             self._there.wait()
             time.sleep(GATHERING)
@@ -52,13 +62,19 @@ class SharedCounts:
                 counts, self._counts = self._counts, Counter()
             try:
                 for (rate, key, per), amount in counts.items():
-                    redis_counts.tell(rate, key, per, amount)
+                    self._tell(rate, key, per, amount)
             except Exception as error:  # noqa: BLE001 - whatever Redis raises: each counts alone
                 log.info("rates.not_shared", error=repr(error))
                 time.sleep(PAUSE)
 
-
-@cache
-def counting(url: str) -> Counting:
-    """Counts in this Redis."""
-    return SharedCounts(url).count
+    def _tell(self, rate: str, key: str, per: PerTime, amount: int) -> None:
+        """So many were let through here. If that is too much, refuse the next ones for a while."""
+        item = RateLimitItemPerSecond(per.amount, per.seconds, namespace=rate)
+        if self._limiter.hit(item, key, cost=amount):
+            return
+        reset, left = self._limiter.get_window_stats(item, key)
+        if left:
+            self._limiter.hit(item, key, cost=min(left, amount))
+        # Until one more may come, or until what was too much has been made up for.
+        owed = (amount - left) * per.seconds / per.amount
+        self._refuse(rate, key, math.ceil(max(reset - time.time(), owed, 1)))

@@ -1,14 +1,34 @@
-"""Messages, within the rates of their user and of the address that they come from."""
+"""Messages and claims, within the rates of who gives them and of the address they come from; and
+how many runs of one user may be unfinished: those that wait for a person count too.
+"""
 
-from contextlib import AsyncExitStack
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from weakref import WeakValueDictionary
+
+from django.utils.translation import gettext_noop
 
 from chat_app.rates.rate_limits import Rate, rate_limits
-from chat_app.rates.unfinished import another_run
+from chat_app.settings import ChatSettings
 from sessions_app.conversations import messages
 from sessions_app.conversations.messages import IncomingMessage, SubmittedMessage
 from sessions_app.errors import TooMany
-from sessions_app.models.people import UserId
+from sessions_app.interactions import claims
+from sessions_app.interactions.claims import Claimed
+from sessions_app.models.people import Person, UserId
 from sessions_app.storage import reads
+
+# To count unfinished runs takes a query, so that it is done now and then: not for each message.
+OFTEN = 20  # messages of a user in this process between two looks, or as many as there is room for
+RETRY = 60  # seconds: nobody knows when one of them ends
+MOST = 10_000  # users of whom it is known how many messages they have left
+
+_left: dict[UserId, int] = {}
+# Runs that are let begin, and perhaps not stored.
+_beginning: Counter[UserId] = Counter()
+_looks: WeakValueDictionary[UserId, asyncio.Lock] = WeakValueDictionary()
 
 
 async def submit(
@@ -30,7 +50,7 @@ async def submit(
     async with AsyncExitStack() as begun:
         try:
             rate_limits.take((Rate.MESSAGES_USER, owner), (Rate.MESSAGES_ADDRESS, address))
-            await begun.enter_async_context(another_run(owner))
+            await begun.enter_async_context(_another_run(owner))
         except TooMany:
             if not (await known())[1]:
                 raise
@@ -49,3 +69,47 @@ async def submit(
         if new is not None and submitted.sequence == 1 and not submitted.duplicate:
             new.keep()
         return submitted
+
+
+@asynccontextmanager
+async def _another_run(user: UserId) -> AsyncIterator[None]:
+    """Begin another run of the user within this: it counts from here on.
+
+    Raises:
+        TooMany: too many are unfinished.
+    """
+    if limit := ChatSettings.load().RUNS_PER_USER:
+        await _look(user, limit)
+    _beginning[user] += 1
+    try:
+        yield
+    finally:
+        _beginning[user] -= 1
+        if not _beginning[user]:
+            del _beginning[user]
+
+
+async def _look(user: UserId, limit: int) -> None:
+    if len(_left) > MOST:
+        _left.clear()
+    if _left.setdefault(user, min(OFTEN, limit)) <= 0:
+        # One after the other, or each would have to itself what one look finds.
+        async with _looks.setdefault(user, asyncio.Lock()):
+            if _left.get(user, 0) <= 0:
+                beginning = _beginning[user]  # some of them may be stored when it looks
+                unfinished = await reads.read(messages.count_unfinished, user, limit)
+                _left[user] = min(OFTEN, limit - unfinished - beginning)
+            if _left[user] <= 0:
+                raise TooMany(gettext_noop("unfinished runs"), RETRY)
+    _left[user] -= 1
+
+
+async def change_claim(what: str, interaction: str, *, to: str, by: Person, via: str) -> Claimed:
+    """Claim a prompt, release it, or delegate it: `claims.change`.
+
+    Raises:
+        TooMany: that person has done so too often.
+        NotFound, Invalid: as `claims.change`.
+    """
+    rate_limits.take((Rate.CLAIMS_USER, by.id))
+    return await claims.change(what, interaction, to=to, by=by, via=via)

@@ -13,7 +13,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from chat_app.rates import rate_limits, submit
-from chat_app.rates.unfinished import OFTEN
+from chat_app.rates.submission import OFTEN
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import TooMany
 from sessions_app.models import Conversation, Run

@@ -35,7 +35,7 @@ async def until_refused(who: str) -> TooMany:
     async with asyncio.timeout(10):
         while True:
             try:
-                rate_limits.check((RATE, who))
+                rate_limits.reserve((RATE, who)).give_back()
             except TooMany as error:
                 return error
             await asyncio.sleep(0.01)
