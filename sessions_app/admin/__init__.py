@@ -1,9 +1,8 @@
 """The operators' pages. Django finds this module and registers what it imports."""
 
 from sessions_app.admin.audit_pages import AuditEntryAdmin
-from sessions_app.admin.conversation_pages import ConversationAdmin
+from sessions_app.admin.conversation_pages import AttachmentAdmin, ConversationAdmin, FeedbackAdmin
 from sessions_app.admin.event_pages import EventAdmin, JournalEntryAdmin
-from sessions_app.admin.given_pages import AttachmentAdmin, FeedbackAdmin
 from sessions_app.admin.lease_pages import HostLeaseAdmin, ProcessAdmin
 from sessions_app.admin.prompt_pages import InteractionAdmin
 from sessions_app.admin.run_pages import RunAdmin

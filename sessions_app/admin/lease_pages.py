@@ -1,6 +1,6 @@
 """Processes: which are alive; and hosts: who drives the runs of a key, and its builder."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Case, FloatField, Q, QuerySet, Value, When
@@ -8,39 +8,26 @@ from django.http import HttpRequest
 
 from sessions_app.admin import repairs
 from sessions_app.admin.cells import ago
-from sessions_app.admin.read_only import ReadOnlyAdmin, operation
+from sessions_app.admin.read_only import ConditionFilter, ReadOnlyAdmin, operation
 from sessions_app.dispatch import processes
 from sessions_app.models import HostLease, Process
 
 
-class HasBuilder(admin.SimpleListFilter):
-    """Those with a live builder."""
+class HasBuilder(ConditionFilter):
+    """Those with a live builder: a lease has metrics while its builder lives."""
 
-    title = "builder"
-    parameter_name = "builder"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("live", "live")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[HostLease]) -> QuerySet[HostLease]:
-        """A lease has metrics while its builder lives."""
-        return queryset.exclude(metrics={}) if self.value() == "live" else queryset
+    title = parameter_name = "builder"
+    conditions: ClassVar = {"live": ("live", lambda: ~Q(metrics={}))}
 
 
-class IsHeld(admin.SimpleListFilter):
+class IsHeld(ConditionFilter):
     """Those that a host has now, and those whose host is gone without a word."""
 
-    title = "host"
-    parameter_name = "host"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("held", "held"), ("gone", "its worker is gone")]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """`worker_alive` comes with the rows of the admin."""
-        if self.value() is not None:
-            queryset = queryset.filter(released_at=None)
-        return queryset.filter(worker_alive=False) if self.value() == "gone" else queryset
+    title = parameter_name = "host"
+    conditions: ClassVar = {
+        "held": ("held", lambda: Q(released_at=None)),
+        "gone": ("its worker is gone", lambda: Q(released_at=None, worker_alive=False)),
+    }
 
 
 @admin.register(HostLease)

@@ -1,49 +1,18 @@
 """Which of the prompts that wait need an operator."""
 
-from typing import Any
+from typing import ClassVar
 
-from django.contrib import admin
 from django.contrib.auth.backends import ModelBackend
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.http import HttpRequest
 from django.utils import timezone
 
+from sessions_app.admin.read_only import ConditionFilter
 from sessions_app.interactions.candidates import have_groups
 from sessions_app.models import Candidate, Interaction
 from sessions_app.models.people import users
 
 PENDING = Q(status=Interaction.Status.PENDING)
 ASSIGNED = PENDING & Q(assignment__isnull=False)
-
-
-class Waits(admin.SimpleListFilter):
-    """What waits, by how it stands."""
-
-    title = "what waits"
-    parameter_name = "waits"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """In the order of what to look at first."""
-        return [
-            ("nobody", "nobody can answer"),
-            ("overdue", "overdue"),
-            ("claimed", "claimed"),
-            ("unclaimed", "assigned, and not claimed"),
-        ]
-
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[Interaction]
-    ) -> QuerySet[Interaction]:
-        match self.value():
-            case "nobody":
-                return queryset.filter(nobody_can_answer())
-            case "overdue":
-                return queryset.filter(PENDING, due_at__lt=timezone.now())
-            case "claimed":
-                return queryset.filter(PENDING, assignee__isnull=False)
-            case "unclaimed":
-                return queryset.filter(ASSIGNED, assignee__isnull=True)
-        return queryset
 
 
 def nobody_can_answer() -> Q:
@@ -69,3 +38,16 @@ def _able(held: list[str], *, but_owner: bool) -> QuerySet[Candidate]:
         members, named = members.exclude(pk=owner), named.exclude(pk=owner)
     able = Q(Exists(named)) | Q(Exists(members)) | Q(permission__in=held)
     return Candidate.objects.filter(able, interaction=OuterRef("pk"))
+
+
+class Waits(ConditionFilter):
+    """What waits, by how it stands, in the order of what to look at first."""
+
+    title = "what waits"
+    parameter_name = "waits"
+    conditions: ClassVar = {
+        "nobody": ("nobody can answer", nobody_can_answer),
+        "overdue": ("overdue", lambda: PENDING & Q(due_at__lt=timezone.now())),
+        "claimed": ("claimed", lambda: PENDING & Q(assignee__isnull=False)),
+        "unclaimed": ("assigned, and not claimed", lambda: ASSIGNED & Q(assignee__isnull=True)),
+    }

@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -154,6 +154,20 @@ def operation(
                 page.message_user(request, f"{row}: not {done}. {refused}", messages.WARNING)
 
     return operate
+
+
+class ConditionFilter(admin.SimpleListFilter):
+    """A filter by one of several conditions."""
+
+    # By the value in the address: in words, and what makes the condition.
+    conditions: ClassVar[dict[str, tuple[str, Callable[[], Q]]]]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, words) for value, (words, _) in self.conditions.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        chosen = self.conditions.get(self.value() or "")
+        return queryset if chosen is None else queryset.filter(chosen[1]())
 
 
 class LastRows(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg] # generic only in stubs

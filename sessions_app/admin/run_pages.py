@@ -1,11 +1,12 @@
 """Runs: what they did, in order; stopped, resumed or forked, and sent what they wait for."""
 
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 from uuid import uuid4
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -14,7 +15,13 @@ from sessions_app.admin import repairs, run_texts
 from sessions_app.admin.cells import short
 from sessions_app.admin.event_pages import EventsInline, JournalInline
 from sessions_app.admin.prompt_pages import InteractionsInline
-from sessions_app.admin.read_only import INLINE_ROWS, USERNAME, ReadOnlyAdmin, operation
+from sessions_app.admin.read_only import (
+    INLINE_ROWS,
+    USERNAME,
+    ConditionFilter,
+    ReadOnlyAdmin,
+    operation,
+)
 from sessions_app.conversations.forks import WantedFork
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.errors import SessionsError
@@ -46,17 +53,14 @@ STORED = (
 )
 
 
-class Cause(admin.SimpleListFilter):
-    """Why runs stopped."""
+class Cause(ConditionFilter):
+    """Why runs stopped, by the code of the error."""
 
     title = "why it stopped"
     parameter_name = "cause"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return list(run_texts.CAUSES.items())
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
-        return queryset.filter(error__code=self.value()) if self.value() else queryset
+    conditions: ClassVar = {
+        code: (words, partial(Q, error__code=code)) for code, words in run_texts.CAUSES.items()
+    }
 
 
 @admin.register(Run)
