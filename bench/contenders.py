@@ -20,7 +20,7 @@ import psycopg
 
 from bench.load import Target
 from natproject import serving
-from natproject.cluster.plan import WEB, WORKERS
+from natproject.cluster.processes import WEB, WORKERS
 from natproject.cluster.servers import PostgreSQL, Redis
 from tests.support.processes.environment import HOST, ROOT, environment
 from tests.support.server import ALIVE, free_port

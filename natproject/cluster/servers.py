@@ -6,16 +6,26 @@ Here a server belongs to one object, and on Linux it dies with the process that 
 that one ends.
 """
 
+import atexit
+import os
 import shutil
 import signal
 import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
+from typing import Any, ClassVar, Self
 
+import psutil
 import psycopg
 import redis
 from psycopg import sql
 
-from natproject.cluster.process import Service
 from natproject.cluster.programs import (
     ServiceFailed,
     make_private,
@@ -24,6 +34,175 @@ from natproject.cluster.programs import (
     redis_program,
     tied,
 )
+
+# The longest path of a Unix socket that both Linux and macOS take, without the file's name.
+SOCKET_PATH = 80
+START_TIMEOUT = 60.0
+KILL_TIMEOUT = 20.0
+
+# The kernel ends a child when the *thread* that started it is gone, so one that stays starts all.
+_starter = ThreadPoolExecutor(1, thread_name_prefix="services")
+
+
+class Service(ABC):
+    """A server with its children. It keeps its data and its URL over `stop` and `kill`."""
+
+    name: ClassVar[str]
+    stop_signal: ClassVar[signal.Signals]
+    orphan_signal: ClassVar[signal.Signals]
+    """What the server is sent when the process that started it is gone."""
+    stop_timeout: ClassVar[float] = 20.0
+
+    def __init__(self, directory: Path | str, port: int = 0) -> None:
+        """Take a directory to keep data in. With a `port` it listens on 127.0.0.1 too, and lets in
+        whoever reaches it there; without, on a Unix socket that only this user can open.
+        """
+        self.directory = Path(directory).expanduser().absolute()
+        self.port = port
+        self.inherited: tuple[int, ...] = ()  # what it keeps open of this process
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thawer: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+
+    @cached_property
+    def sockets(self) -> Path:
+        """The directory of the Unix socket: the data's, or one with a shorter path."""
+        if len(os.fsencode(self.directory)) <= SOCKET_PATH:
+            return self.directory
+        shorter = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
+        atexit.register(shutil.rmtree, shorter, ignore_errors=True)
+        return shorter
+
+    @property
+    def log(self) -> Path:
+        """What the server has printed, over all its starts."""
+        return self.directory / f"{self.name}.log"
+
+    @property
+    def pid(self) -> int:
+        """The server's own process; its children are in `processes`."""
+        if self._process is None:
+            raise ServiceFailed(f"{self.name} was not started.")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended since."""
+        return self._process is not None and self._process.poll() is None
+
+    def processes(self) -> list[int]:
+        """Return the ids of all its processes, the server's own first."""
+        return [process.pid for process in _tree(self.pid)] if self.running else []
+
+    def start(self, timeout: float = START_TIMEOUT) -> None:
+        """Start, unless it runs, and wait until it answers.
+
+        Raises:
+            ServiceFailed: it ended, or did not answer in time.
+        """
+        if self.running:
+            return
+        self.prepare()
+        self._process = _starter.submit(self._launch).result()
+        self.wait_ready(timeout, lambda: not self.running)
+
+    def wait_ready(self, timeout: float, ended: Callable[[], bool] = lambda: False) -> None:
+        """Return once it answers, also if another process has started it."""
+        deadline = time.monotonic() + timeout
+        while not self.answers():
+            if ended() or time.monotonic() > deadline:
+                lines = self.log.read_text(errors="replace").splitlines()[-15:]
+                raise ServiceFailed("\n".join([f"{self.name} did not start. It said:", *lines]))
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop in good order: what is committed is in the files. Killed if that takes too long."""
+        if self._process is not None and self.running:
+            self.thaw()
+            self._process.send_signal(self.stop_signal)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(self.stop_timeout)
+        self.kill()
+
+    def kill(self) -> None:
+        """End all processes with SIGKILL, as a crash of the machine would."""
+        if self._process is not None:
+            tree = _tree(self.pid) if self.running else []
+            for process in tree:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+            self._process.wait(KILL_TIMEOUT)
+            # A server that starts while children of the last one hold its memory would refuse to.
+            while any(_alive(process) for process in tree):
+                time.sleep(0.01)
+            self._process = None
+        self._let_thawer_go()
+
+    def restart(self) -> None:
+        """Stop in good order, and start."""
+        self.stop()
+        self.start()
+
+    def freeze(self) -> None:
+        """Stop all processes with SIGSTOP; connections stay open and get no answer."""
+        pids = self.processes()
+        for pid in pids:
+            with suppress(ProcessLookupError):  # one that ended just now
+                os.kill(pid, signal.SIGSTOP)
+        # Frozen processes could not die with this one; this wakes them up when its input ends.
+        self._thawer = subprocess.Popen(  # noqa: S603 - takes nothing but numbers
+            ["/bin/sh", "-c", 'read -r _; kill -CONT "$@" 2>/dev/null', "sh", *map(str, pids)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def thaw(self) -> None:
+        """Let what `freeze` stopped go on."""
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        self._let_thawer_go()
+
+    @abstractmethod
+    def url(self, name: Any) -> str:
+        """Return the URL of a database."""
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Whether it takes connections now."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make the files that the server needs before its first start."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """Return the command that runs it in the foreground, tied to who starts it; see `tied`."""
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - programs of installed packages
+                self.command(),
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=self.inherited,
+                start_new_session=True,  # Ctrl-C in a terminal is not for it
+            )
+
+    def _let_thawer_go(self) -> None:
+        if self._thawer is not None:
+            self._thawer.communicate()
+            self._thawer = None
 
 
 class PostgreSQL(Service):
@@ -139,3 +318,18 @@ class Redis(Service):
         nothing_kept = ["--save", "", "--appendonly", "no", "--databases", "1024"]
         server = [redis_program(), *socket, *network, *nothing_kept]
         return tied(server, self.orphan_signal)
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    try:
+        own = psutil.Process(pid)
+        return [own, *own.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -19,8 +19,7 @@ import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from natproject.cluster.plan import WORKERS
-from natproject.cluster.run import alone
+from natproject.cluster.processes import WORKERS, alone
 from tests.support.database.server_store import SqliteStore
 from tests.support.processes.command import run
 from tests.support.processes.environment import HOST, ROOT, environment

