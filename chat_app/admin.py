@@ -37,7 +37,6 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
         return ("user",) if searched else ()
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nothing is edited."""
         return False
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
@@ -49,7 +48,6 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
         return super().has_view_permission(request, obj) or self.has_revoke_permission(request)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
-        """Make the key."""
         obj.plain = issue(obj)
         super().save_model(request, obj, form, change)
 

@@ -20,7 +20,6 @@ class SignInForm(AuthenticationForm):
     """Says when to come back, where too many wrong passwords have come."""
 
     def get_invalid_login_error(self) -> ValidationError:
-        """Why nobody was let in."""
         refused = self.request and refused_sign_in(self.request)
         if refused:
             return ValidationError(str(refused), code="too_many")
@@ -45,7 +44,6 @@ class SignInView(LoginView):
         return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Add `link_failed` to the context."""
         return super().get_context_data(link_failed="link" in self.request.GET, **kwargs)
 
 
@@ -65,7 +63,6 @@ class SignOutView(LogoutView):
     """Ends the session, and has the browser forget what was typed and not yet sent."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Sign out."""
         response = super().post(request, *args, **kwargs)
         response["Clear-Site-Data"] = '"storage"'
         return response

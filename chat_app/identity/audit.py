@@ -21,7 +21,6 @@ LONGEST = 150  # of what somebody typed
 
 
 def connect() -> None:
-    """Listen to Django's signals."""
     user_logged_in.connect(_signed_in, dispatch_uid="audit.signed_in")
     user_logged_out.connect(_signed_out, dispatch_uid="audit.signed_out")
 

@@ -21,28 +21,19 @@ GUEST_COOKIES = ("nat-session", "nemo-agent-toolkit-session")
 GUEST_PARAMETER = "session"
 # What would let a reader of a run's metadata act for its user.
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
+STORED = ("method", "url_path", "url_port", "url_scheme", "client_host", "client_port")
 SECRET_PARAMETERS = frozenset({GUEST_PARAMETER, "sesame"})
 
 
 def metadata(scope: AsgiScope) -> dict[str, Any]:
     """What a run may know of the request or socket that its message came by: no secret in it."""
     found = RequestMetadata.of_scope(scope)
-    return {
-        "method": found.method,
-        "url_path": found.url_path,
-        "url_port": found.url_port,
-        "url_scheme": found.url_scheme,
-        "headers": {
-            name: value for name, value in found.headers.items() if name not in SECRET_HEADERS
-        },
-        "query_params": {
-            name: value
-            for name, value in found.query_params.items()
-            if name not in SECRET_PARAMETERS
-        },
-        "client_host": found.client_host,
-        "client_port": found.client_port,
+    parts = (("headers", SECRET_HEADERS), ("query_params", SECRET_PARAMETERS))
+    shown = {
+        part: {name: text for name, text in getattr(found, part).items() if name not in secret}
+        for part, secret in parts
     }
+    return {name: getattr(found, name) for name in STORED} | shown
 
 
 def guest_token(cookies: Mapping[str, str], query: Mapping[str, str]) -> str | None:

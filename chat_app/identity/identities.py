@@ -1,5 +1,7 @@
 """An identity: the person, and what it stands on. Both may end while a connection lives."""
 
+import asyncio
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,8 +14,19 @@ from django.utils import timezone
 
 from chat_app.models import ApiKey
 from sessions_app.models.people import Person, session_model, users
+from sessions_app.storage import reads
 
 IDS = 500  # in one query
+# Seconds for which a look is good. Who was signed out says and approves nothing any more, also
+# where the hint of it was lost.
+GOOD_FOR = 1.0
+# The age from which on a look is made anew beside that of another: nobody looks for those who have
+# just been looked at, however many come at once.
+OLD = GOOD_FOR / 2
+# Who goes on asks again when a look is good no longer.
+GOES_ON = 2 * GOOD_FOR
+
+_Look = asyncio.Future[set["Identity"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +93,41 @@ def _live_sessions(keys: set[str], now: datetime) -> set[str]:
     if issubclass(store, signed_cookies.SessionStore):
         return keys  # such a session is nowhere but in its cookie
     return {key for key in keys if store(key).load()}
+
+
+class Looks:
+    """One look serves all who have asked a moment ago, so that what looks take does not grow with
+    the sockets on which something is done.
+    """
+
+    def __init__(self) -> None:
+        # When each was last asked for.
+        self._asked: dict[Identity, float] = {}
+        # The last look at each, and when it began.
+        self._looks: dict[Identity, tuple[_Look, float]] = {}
+
+    async def held_at(self, identity: Identity) -> float | None:
+        """A time by the monotonic clock, a second ago at most, at which it held; None if it does
+        not hold.
+
+        Raises:
+            django.db.DatabaseError: it could not be looked.
+        """
+        now = self._asked[identity] = time.monotonic()
+        if self._age(identity, now) >= GOOD_FOR:
+            self._look(now)
+        look, began = self._looks[identity]
+        # Others wait for it too.
+        return began if identity in await asyncio.shield(look) else None
+
+    def _look(self, now: float) -> None:
+        self._asked = {each: at for each, at in self._asked.items() if now - at < GOES_ON}
+        self._looks = {each: self._looks[each] for each in self._asked if each in self._looks}
+        old = [each for each in self._asked if self._age(each, now) >= OLD]
+        look = reads.begin(still_valid, old)
+        self._looks |= dict.fromkeys(old, (look, now))
+
+    def _age(self, identity: Identity, now: float) -> float:
+        look, began = self._looks.get(identity, (None, 0.0))
+        failed = look is None or (look.done() and (look.cancelled() or look.exception()))
+        return float("inf") if failed else now - began

@@ -33,7 +33,6 @@ def group_of(user: UserId) -> str:
 
 
 def connect() -> None:
-    """Listen to Django's signals."""
     users: Any = get_user_model()
     post_save.connect(_user_saved, sender=users, dispatch_uid="revocation.user_saved")
     post_delete.connect(_user_deleted, sender=users, dispatch_uid="revocation.user_deleted")

@@ -9,7 +9,14 @@ from typing import Any
 
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
-from chat_app.identity import BadCredentials, Identity, audit, looks, revocation, session_timeouts
+from chat_app.identity import (
+    BadCredentials,
+    Identity,
+    audit,
+    identities,
+    revocation,
+    session_timeouts,
+)
 from chat_app.identity.connection import address_of, guest_token, request_of
 from chat_app.identity.prompt_links import prompt_link
 from chat_app.rates import Place, take_socket_from, take_socket_of
@@ -27,7 +34,7 @@ PATIENCE = 5.0
 # Wrong credentials of one socket.
 TRIES = 3
 # A look for messages is none for answers: what is approved counts for more.
-_looks: defaultdict[type[ClientMessage], looks.Looks] = defaultdict(looks.Looks)
+_looks: defaultdict[type[ClientMessage], identities.Looks] = defaultdict(identities.Looks)
 
 
 class Authentication:
@@ -73,7 +80,7 @@ class Authentication:
         Raises:
             CloseSocket: it does not.
         """
-        if time.monotonic() - self._authorised_at.get(what, float("-inf")) < looks.GOOD_FOR:
+        if time.monotonic() - self._authorised_at.get(what, float("-inf")) < identities.GOOD_FOR:
             return
         found = self.identity
         held_at = None if found is None else await _looks[what].held_at(found)

@@ -165,7 +165,6 @@ class Supervisor(Service):
             parser.write(file)
 
     def command(self) -> list[str]:
-        """Return the command that runs it in the foreground, tied to who starts it."""
         module = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord"]
         return tied([*module, "-c", str(self._configuration)], self.orphan_signal)
 

@@ -64,12 +64,10 @@ class Service(ABC):
         self._thawer: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        """Start."""
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop."""
         self.stop()
 
     @cached_property
@@ -222,7 +220,6 @@ class PostgreSQL(Service):
         return f"postgresql://postgres@/{name}?host={self.sockets}&port={self.port or 5432}"
 
     def answers(self) -> bool:
-        """Whether it takes connections now."""
         try:
             psycopg.connect(self.url(), connect_timeout=2).close()
         except psycopg.OperationalError:
@@ -267,7 +264,6 @@ class PostgreSQL(Service):
         unfinished.rename(self.data)
 
     def command(self) -> list[str]:
-        """Return the command that runs it in the foreground, tied to who starts it."""
         settings = {
             "listen_addresses": "127.0.0.1" if self.port else "",
             "port": str(self.port or 5432),
@@ -300,7 +296,6 @@ class Redis(Service):
         return f"unix://{self.socket}?db={name}"
 
     def answers(self) -> bool:
-        """Whether it takes connections now."""
         try:
             with redis.Redis.from_url(self.url(), socket_timeout=2) as client:
                 return bool(client.ping())
@@ -312,7 +307,6 @@ class Redis(Service):
         self.directory.mkdir(parents=True, exist_ok=True)
 
     def command(self) -> list[str]:
-        """Return the command that runs it in the foreground, tied to who starts it."""
         socket = ["--unixsocket", str(self.socket), "--unixsocketperm", "700"]
         network = ["--port", str(self.port), "--bind", "127.0.0.1"]
         nothing_kept = ["--save", "", "--appendonly", "no", "--databases", "1024"]

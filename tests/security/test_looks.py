@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from django.db import OperationalError
 
-from chat_app.identity import Identity, looks
+from chat_app.identity import Identity, identities
 from sessions_app.models.people import Person
 
 pytestmark = pytest.mark.formless
@@ -34,31 +34,31 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(20)
-    monkeypatch.setattr(looks, "still_valid", world.still_valid)
-    monkeypatch.setattr(looks, "time", SimpleNamespace(monotonic=lambda: world.now))
+    monkeypatch.setattr(identities, "still_valid", world.still_valid)
+    monkeypatch.setattr(identities, "time", SimpleNamespace(monotonic=lambda: world.now))
     return world
 
 
 async def test_what_looks_take_does_not_grow_with_those_who_do_something(world: World) -> None:
-    shared = looks.Looks()
+    shared = identities.Looks()
     for identity in world.identities:
         assert await shared.held_at(identity) == world.now
     assert world.looked == [{identity} for identity in world.identities]  # nobody twice
     world.looked.clear()
     for _ in range(10):
-        world.now += looks.GOOD_FOR
+        world.now += identities.GOOD_FOR
         for identity in world.identities:
             assert await shared.held_at(identity) == world.now
     assert world.looked == [set(world.identities)] * 10
 
 
 async def test_a_look_is_good_for_a_second_and_no_longer(world: World) -> None:
-    shared = looks.Looks()
+    shared = identities.Looks()
     one, other = world.identities[:2]
     for identity in (one, other):
         await shared.held_at(identity)
     world.signed_in.clear()
-    world.now += looks.GOOD_FOR - 0.01
+    world.now += identities.GOOD_FOR - 0.01
     assert await shared.held_at(one) == 100.0
     world.now += 0.01
     assert await shared.held_at(one) is None
@@ -67,17 +67,17 @@ async def test_a_look_is_good_for_a_second_and_no_longer(world: World) -> None:
 
 
 async def test_who_has_gone_is_looked_at_no_more(world: World) -> None:
-    shared = looks.Looks()
+    shared = identities.Looks()
     one, other = world.identities[:2]
     await shared.held_at(other)
     for _ in range(5):
         await shared.held_at(one)
-        world.now += looks.GOOD_FOR
+        world.now += identities.GOOD_FOR
     assert world.looked[-1] == {one}
 
 
 async def test_a_look_that_failed_is_good_for_nothing(world: World) -> None:
-    shared = looks.Looks()
+    shared = identities.Looks()
     [one] = world.identities[:1]
     world.failing = True
     with pytest.raises(OperationalError):
@@ -87,7 +87,7 @@ async def test_a_look_that_failed_is_good_for_nothing(world: World) -> None:
 
 
 async def test_others_get_what_one_looked_for_who_does_not_wait(world: World) -> None:
-    shared = looks.Looks()
+    shared = identities.Looks()
     [one] = world.identities[:1]
     first = asyncio.create_task(shared.held_at(one))
     await asyncio.sleep(0)

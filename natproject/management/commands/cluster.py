@@ -29,7 +29,6 @@ class Command(BaseCommand):
     requires_system_checks = ()  # the processes of the cluster make them
 
     def handle(self, *_args: object, **_options: object) -> None:
-        """Run the cluster until stopped."""
         try:
             for package in PACKAGES:
                 package_directory(package)

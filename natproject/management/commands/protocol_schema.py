@@ -15,5 +15,4 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *_args: object, **_options: object) -> None:
-        """Print it."""
         self.stdout.write(json.dumps(protocol_schema(), indent=2))

@@ -24,7 +24,6 @@ class Command(BaseCommand):
     help = "Serves the application at HOST:PORT and prints a link that signs the first user in."
 
     def handle(self, *_args: object, **_options: object) -> None:
-        """Serve until stopped."""
         check_free(settings.HOST, settings.PORT)
         try:
             with usable_database():

@@ -16,14 +16,12 @@ class Command(BaseCommand):
     help = "Prints a link that signs USERNAME in, once, within a day. Makes the user if new."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare USERNAME and --superuser."""
         parser.add_argument("username")
         parser.add_argument(
             "--superuser", action="store_true", help="let the user do everything in the admin"
         )
 
     def handle(self, *, username: str, superuser: bool, **_options: object) -> None:
-        """Print the link."""
         user = User.objects.filter(username=username).first() or make_user(username)
         if not user.is_active:
             raise CommandError(f"{username} is deactivated. Activate the user in the admin first.")

@@ -22,7 +22,6 @@ class EndpointModel:
         self._name = name
 
     async def stream(self, messages: list[ModelMessage]) -> AsyncIterator[Piece]:
-        """See `Model`."""
         given: Any = messages  # the client's types name each kind of message
         chunks = await self._client.chat.completions.create(
             model=self._name,

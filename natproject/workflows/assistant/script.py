@@ -25,7 +25,6 @@ class ScriptedModel:
     """Reads a few words of the last message."""
 
     async def stream(self, messages: list[ModelMessage]) -> AsyncIterator[Piece]:
-        """See `Model`."""
         asked = next(one["content"] for one in reversed(messages) if one["role"] == "user")
         results = [one["content"] for one in _after_last(messages, "assistant")]
         for piece in _answer(asked, messages, results) if results else _plan(asked):

@@ -22,7 +22,6 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
         parser.add_argument("runs", nargs="*", type=UUID, help="these runs; else all unfinished")
         parser.add_argument(
             "--differences",
@@ -31,7 +30,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Replay, print, exit."""
         begun = Run.objects.filter(status__in=Run.UNFINISHED, started_at__isnull=False)
         chosen = Run.objects.filter(pk__in=options["runs"]) if options["runs"] else begun
         runs = list(chosen.order_by("created_at").values_list("pk", flat=True))

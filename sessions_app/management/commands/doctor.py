@@ -24,7 +24,6 @@ class Command(BaseCommand):
     requires_system_checks = ()  # they are among ours
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.add_argument(
             "--end-to-end",
@@ -40,7 +39,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Look, print, exit."""
         checks = [OF_DJANGO, *CHECKS, *(end_to_end.CHECKS if options["end_to_end"] else ())]
         until = time.monotonic() + options["wait"]
         findings = _look(checks)

@@ -14,14 +14,12 @@ class Command(BaseCommand):
     help = "Print what happened to prompts, oldest first: by whom, when, from where."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
         parser.add_argument("--since", type=_time, metavar="TIME", help="such as 2026-01-31 (UTC)")
         parser.add_argument("--until", type=_time, metavar="TIME", help="only what was before it")
         parser.add_argument("--workflow", help="only of that workflow")
         parser.add_argument("--format", choices=FORMATS, default="jsonl")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Read, print."""
         wanted = Wanted(options["since"], options["until"], options["workflow"])
         for text in FORMATS[options["format"]](wanted.entries()):
             self.stdout.write(text, ending="")

@@ -16,12 +16,10 @@ class Command(BaseCommand):
     help = "Write a run with its journal as JSON, for replay_history in a test."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
         parser.add_argument("run", type=UUID, help="the run's id")
         parser.add_argument("--output", metavar="FILE", type=Path, help="else it is printed")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Read, write."""
         try:
             history = RunHistory.of(options["run"])
         except Run.DoesNotExist:

@@ -28,7 +28,6 @@ class Command(BaseCommand):
     help = "Hosts runs, beside the web processes. Start as many as you need, on any machine."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """What it takes, and how long it may take to stop."""
         parser.add_argument(
             "--queues",
             type=_names,
@@ -58,7 +57,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: object, **options: Any) -> None:
-        """Work until told to stop."""
         if not RuntimeSettings.load().cluster:
             raise CommandError(
                 "One process hosts its runs itself and needs no workers. For several, name a "

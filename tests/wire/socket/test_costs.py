@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-from chat_app.identity import looks
+from chat_app.identity import identities
 from sessions_app.storage import reads, sql
 from sessions_app.storage.writer import Writer, writer
 from sessions_app.workflows import BinaryPrompt, Context, Message, workflow
@@ -84,7 +84,7 @@ async def cost(
     socket: LocalSocket, work: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> Costs:
     """Of the second time: the first one finds nothing ready."""
-    monkeypatch.setattr(looks, "GOOD_FOR", 60)  # a look at the identity, once a second
+    monkeypatch.setattr(identities, "GOOD_FOR", 60)  # a look at the identity, once a second
     await work()
     await socket.settled()
     await writer.write(lambda tx: None)  # it has told of all that it did before
@@ -137,7 +137,7 @@ async def test_no_statement_is_planned_anew(
     """SQLite asks its authorizer whenever it compiles one, as it does where the condition of an
     index meets a parameter: that costs ten times what the statement does.
     """
-    monkeypatch.setattr(looks, "GOOD_FOR", 60)
+    monkeypatch.setattr(identities, "GOOD_FOR", 60)
     compiled: list[tuple[Any, ...]] = []
 
     def authorize(*about: Any) -> int:
