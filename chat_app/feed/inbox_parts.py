@@ -114,5 +114,5 @@ def _matching(rows: QuerySet[Interaction], query: str) -> QuerySet[Interaction]:
     for offered in registry.offered():
         name, title = offered.workflow.name, offered.workflow.title
         if query == name or query.casefold() in title.casefold():
-            named |= Q(run__key__endswith=f":{name}")
+            named |= Q(run__workflow=name)
     return rows.filter(named)

@@ -1,6 +1,5 @@
 """How the deployment stands, in a few lines, and what waits for people."""
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlencode
@@ -33,7 +32,7 @@ class RunsOfVersion:
         """What finds them in the list of runs."""
         return urlencode(
             {
-                "key__endswith": f":{self.workflow}",
+                "workflow": self.workflow,
                 "version": self.version,
                 "finished_at__isnull": True,
             }
@@ -86,11 +85,7 @@ def waiting() -> dict[str, object]:
 def _versions() -> list[RunsOfVersion]:
     """Where there is more than the newest version."""
     begun = Run.objects.filter(status__in=SHOWN, version__isnull=False).order_by()
-    sent = begun.filter(parent=None).values_list("conversation__workflow", "version")
-    found = Counter({(name, version): count for name, version, count in sent.annotate(Count("pk"))})
-    # A child's workflow is its own; there are few.
-    found.update((run.workflow, run.version or 1) for run in begun.exclude(parent=None))
-    rows = [(*one, count) for one, count in found.items()]
+    rows = list(begun.values_list("workflow", "version").annotate(Count("pk")))
     known = {
         (name, one.version): one is newest
         for name, newest in registry.declared().items()

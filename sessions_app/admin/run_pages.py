@@ -189,10 +189,6 @@ class RunAdmin(ReadOnlyAdmin):
         links = [(reverse(page, args=[fork.pk]), fork) for fork in run.forks.order_by("sequence")]
         return format_html_join(", ", '<a href="{}">{}</a>', links)
 
-    @admin.display(description="workflow", ordering="conversation__workflow")
-    def workflow(self, run: Run) -> str:
-        return run.workflow
-
     @admin.display(description="user", ordering=f"conversation__owner__{USERNAME}")
     def owner(self, run: Run) -> str:
         return str(run.conversation.owner.get_username())

@@ -15,6 +15,7 @@ from sessions_app.interactions.settlement import set_running
 from sessions_app.journal.journal import Call, CallResult, last_positions, wait_id
 from sessions_app.journal.tracks import track_of
 from sessions_app.models import Event, Interaction, JournalEntry, Run
+from sessions_app.models.host_lease import HostKey
 from sessions_app.notify.announce import announce
 from sessions_app.storage.records import InteractionSettled, ParentCall, RunRecord, step_payload
 from sessions_app.storage.run_text import text_of
@@ -28,7 +29,7 @@ class NewChild:
     """A run to begin. With a title it is a step of its parent's that people see."""
 
     id: UUID
-    key: str
+    key: HostKey
     message: IncomingMessage
     title: str
 

@@ -11,6 +11,7 @@ from sessions_app.conversations.messages import ACTIVE, SUBMITTED, interrupt, tr
 from sessions_app.errors import Busy, Invalid, NotFound
 from sessions_app.journal.journal import Journal
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
+from sessions_app.models.host_lease import HostKey
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
 from sessions_app.storage.attachments import shown
@@ -76,13 +77,14 @@ def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
     return fork.id
 
 
-def _insert(tx: Transaction, past: "_Past", wanted: WantedFork, key: str) -> Run:
+def _insert(tx: Transaction, past: "_Past", wanted: WantedFork, key: HostKey) -> Run:
     """The row. Where nothing is kept it is as new, and begins with the newest version."""
     source, run = past.source, uuid4()
     fork = Run(
         id=run,
         conversation_id=source.conversation_id,
         key=key,
+        workflow=key.workflow,
         sequence=source.conversation.last_sequence,
         message_id=wanted.key,
         text=source.text,

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from sessions_app.conversations import workflow_access
 from sessions_app.errors import Busy, Invalid, NotFound, UnknownWorkflow
 from sessions_app.models import Attachment, Conversation, Event, Run
+from sessions_app.models.host_lease import HostKey
 from sessions_app.models.people import UserId
 from sessions_app.notify.announce import announce
 from sessions_app.storage import attachments, sql
@@ -324,7 +325,7 @@ def _root(run: Run) -> Run:
 def insert_run(
     tx: Transaction,
     run: RunRecord,
-    key: str,
+    key: HostKey,
     sequence: int,
     message: IncomingMessage,
     place: Place | None = None,
@@ -340,6 +341,7 @@ def insert_run(
         parent_id=parent.get("run"),
         parent_position=parent.get("position"),
         key=key,
+        workflow=key.workflow,
         sequence=sequence,
         message_id=message.message_id,
         text=message.text,

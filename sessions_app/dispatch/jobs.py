@@ -10,6 +10,7 @@ from sessions_app.errors import Fenced, UnknownWorkflow
 from sessions_app.hosting.lease import JobClaim
 from sessions_app.hosting.needing_host import needing_host
 from sessions_app.models import Run
+from sessions_app.models.host_lease import HostKey
 from sessions_app.storage import sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
@@ -81,10 +82,10 @@ def announce(key: str) -> str | None:
 
 def put(key: str, *, suspect: bool = False) -> None:
     """Queue a job of the key's host, unless one is queued. `suspect`: see `SuspectsInTurn`."""
-    kind, _, workflow = key.split(":", 2)
+    host = HostKey(key)
     # A user of a per-user workflow has places of their own, wherever it is hosted.
-    place = None if kind == "user" else workflow
-    sql.execute(PUT, (key, _queue(workflow), HOST, key, key, key, suspect, place))
+    place = None if host.user else host.workflow
+    sql.execute(PUT, (key, _queue(host.workflow), HOST, key, key, key, suspect, place))
 
 
 def put_if_needed(key: str) -> None:

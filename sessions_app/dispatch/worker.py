@@ -141,7 +141,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
                 host.drop()
 
     async def _look(self) -> None:
-        hosts = {host.key: host for host in self.hosts}
+        hosts: dict[str, Host] = {host.key: host for host in self.hosts}
         worker = self._job_workers.id
         mine = {} if worker is None else await reads.read(jobs.of_worker, worker)
         for key in hosts.keys() - set(mine.values()):

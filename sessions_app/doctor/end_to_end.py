@@ -16,6 +16,7 @@ from django.core.checks import CheckMessage, Error, Info, Warning
 
 from sessions_app.doctor.findings import Check, Findings
 from sessions_app.models import HostLease
+from sessions_app.models.host_lease import HostKey
 from sessions_app.notify.announce import announce
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.transaction import Transaction
@@ -34,7 +35,7 @@ def _dispatch() -> Findings:
     """One workflow of each queue."""
     queues = {offered.config.queue: offered for offered in registry.offered()}
     for queue, offered in queues.items():
-        key = f"conversation:{uuid4()}:{offered.workflow.name}"
+        key = HostKey.of_conversation(uuid4(), offered.workflow.name)
         yield _announce(key, queue)
         writer.write_now(partial(_forget, key=key))
 

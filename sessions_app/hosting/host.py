@@ -15,7 +15,6 @@ from sessions_app.hosting.lease import (
     JobClaim,
     Lease,
     LeaseFreshness,
-    LeaseHolder,
     LeaseState,
     take_lease,
 )
@@ -26,6 +25,7 @@ from sessions_app.hosting.run_selection import (
 )
 from sessions_app.hosting.run_task import Leaving, RunTask
 from sessions_app.hosting.taken_runs import TakenRuns
+from sessions_app.models.host_lease import HostKey
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.records import InteractionSettled
@@ -69,19 +69,18 @@ class Host:
 
     def __init__(
         self,
-        holder: LeaseHolder,
+        key: HostKey,
         manager: SessionManager,
         terms: Terms,
         claim: JobClaim | None = None,
         looked: Callable[[], None] | None = None,
     ) -> None:
-        self.key = holder.key
-        self._holder = holder
+        self.key = key
         self._manager = manager
         self._terms = terms
         self._claim = claim
         self._looked = looked
-        self._lease = Lease(holder.key, 0)
+        self._lease = Lease(key, 0)
         self._lane = Lane()
         self._runs: dict[UUID, RunTask] = {}
         self.taken = TakenRuns()
@@ -204,7 +203,7 @@ class Host:
         return self._stopping or self.fenced or self.dropped
 
     async def _take_lease(self) -> bool:
-        take = partial(take_lease, holder=self._holder, claim=self._claim)
+        take = partial(take_lease, key=self.key, claim=self._claim)
         while not self._stopping:
             try:
                 self._lease = await self._write(take)
@@ -306,7 +305,7 @@ class Host:
         if not self._runs:
             if self._evicting or self._hurried:
                 return 0
-            idle = self._manager.idle_until(self._holder.user_id)
+            idle = self._manager.idle_until(self.key.user)
             return LINGER if idle is None else max(idle - now, 0)
         rests = [since for run in self._runs.values() if (since := run.rests_since()) is not None]
         if rests:
@@ -347,8 +346,8 @@ class Host:
         in_memory = list(self._runs.values())
         ids = {task.id for task in in_memory}
         await self._leave(in_memory)
-        if self._holder.user_id:
-            await self._manager.evict(self._holder.user_id)
+        if self.key.user:
+            await self._manager.evict(self.key.user)
         self.taken.absolve(ids)
         if self.fenced or self.dropped:
             return True

@@ -14,10 +14,11 @@ import structlog
 
 from sessions_app.errors import BuilderFailed, SessionsError, UnknownWorkflow
 from sessions_app.hosting.host import RETRY_AFTER, Host, Terms
-from sessions_app.hosting.lease import JobClaim, LeaseHolder, let_go, take_lease, this_process
+from sessions_app.hosting.lease import JobClaim, let_go, take_lease
 from sessions_app.hosting.needing_host import SuspectsInTurn
 from sessions_app.hosting.run_selection import suspend_all
 from sessions_app.hosting.run_task import RunTask
+from sessions_app.models.host_lease import HostKey
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.storage.connections import close_broken
 from sessions_app.storage.faults import is_fault
@@ -82,7 +83,7 @@ class HostRegistry:
     def builders(self) -> dict[str, dict[str, Any]]:
         """The metrics of live per-user builders, by key."""
         return {
-            f"user:{user_id}:{workflow}": info.metrics()
+            HostKey.of_user(user_id, workflow): info.metrics()
             for workflow, manager in self._managers.items()
             for user_id, info in manager.builders.items()
         }
@@ -106,40 +107,38 @@ class HostRegistry:
         with ExitStack() as coming:
             self._kept.update(places)
             coming.callback(self._has_come, places)
-            await self._serve_key(key, claim, coming.close)
+            await self._serve_key(HostKey(key), claim, coming.close)
 
     def _has_come(self, places: Collection[str]) -> None:
         self._kept -= Counter(places)
         self._freed()
 
     async def _serve_key(
-        self, key: str, claim: JobClaim | None, looked: Callable[[], None]
+        self, key: HostKey, claim: JobClaim | None, looked: Callable[[], None]
     ) -> None:
-        kind, subject, workflow = key.split(":", 2)
-        holder = LeaseHolder(key, this_process(), workflow, subject if kind == "user" else "")
         try:
-            manager = await self._manager(workflow)
+            manager = await self._manager(key.workflow)
         except (UnknownWorkflow, BuilderFailed) as error:
             if not is_fault(error):
-                await self._refuse(holder, claim, error)
+                await self._refuse(key, claim, error)
             return
         async with self._served.setdefault(key, asyncio.Lock()):
             try:
-                await self._serve(holder, manager, claim, looked)
+                await self._serve(key, manager, claim, looked)
             finally:
                 # Nothing awaits between the last look at `woken` and this.
                 self._hosts.pop(key, None)
 
     async def _serve(
         self,
-        holder: LeaseHolder,
+        key: HostKey,
         manager: SessionManager,
         claim: JobClaim | None,
         looked: Callable[[], None],
     ) -> None:
         blameless: set[UUID] = set()
         while not self.stopping:
-            host = self._hosts[holder.key] = Host(holder, manager, self._terms, claim, looked)
+            host = self._hosts[key] = Host(key, manager, self._terms, claim, looked)
             host.taken.blameless |= blameless
             await host.main()
             if host.dropped:
@@ -181,16 +180,12 @@ class HostRegistry:
             manager.limit.freed = self._freed
         return manager
 
-    async def _refuse(
-        self, holder: LeaseHolder, claim: JobClaim | None, error: SessionsError
-    ) -> None:
+    async def _refuse(self, key: HostKey, claim: JobClaim | None, error: SessionsError) -> None:
         """The key's runs cannot be driven here: an operator may resume them once it is mended."""
-        log.error("host.refused", key=holder.key, error=str(error))
-        message = (
-            f"The workflow {holder.workflow!r} cannot run here now. An operator can resume it."
-        )
+        log.error("host.refused", key=key, error=str(error))
+        message = f"The workflow {key.workflow!r} cannot run here now. An operator can resume it."
         reason = {"code": "workflow_unavailable", "message": message}
-        lease = await writer.write(partial(take_lease, holder=holder, claim=claim))
+        lease = await writer.write(partial(take_lease, key=key, claim=claim))
         suspend = partial(suspend_all, lease=lease, error=reason, detail=str(error))
         await writer.write(suspend)
         await writer.write(partial(let_go, lease=lease))

@@ -14,6 +14,7 @@ from django.db.models.functions import Coalesce
 
 from sessions_app.hosting.needing_host import needing_host
 from sessions_app.models import HostLease, Run
+from sessions_app.models.host_lease import HostKey
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
 from sessions_app.storage.transaction import Transaction
@@ -37,7 +38,7 @@ def this_process() -> str:
 class Lease:
     """A host's claim on its key."""
 
-    key: str
+    key: HostKey
     generation: int
 
     def check(self, tx: Transaction) -> bool:
@@ -58,29 +59,18 @@ class LeaseState:
 JobClaim = Callable[[Transaction], None]
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseHolder:
-    """Who takes a lease: the process, and what it hosts the key for."""
-
-    key: str
-    worker: str
-    workflow: str
-    user_id: str
-
-
-def take_lease(tx: Transaction, holder: LeaseHolder, claim: JobClaim | None = None) -> Lease:
-    """Become the key's host. Every earlier host of the key is fenced off from here on.
+def take_lease(tx: Transaction, key: HostKey, claim: JobClaim | None = None) -> Lease:
+    """Make this process the key's host. Every earlier host of it is fenced off from here on.
 
     Raises:
         Fenced: the claim does not hold any more.
     """
     if claim is not None:
         claim(tx)
-    key = holder.key
     values = {
-        "worker": holder.worker,
-        "workflow": holder.workflow,
-        "user_id": holder.user_id,
+        "worker": this_process(),
+        "workflow": key.workflow,
+        "user_id": key.user,
         "started_at": tx.now,
         "last_activity": tx.now,
         "released_at": None,

@@ -34,7 +34,7 @@ def needing_host() -> QuerySet[Run]:
         conversation=OuterRef("conversation"),
         parent=None,
     )
-    first = Q(parent__isnull=False) | Q(conversation__workflow__in=parallel) | ~Exists(before)
+    first = Q(parent__isnull=False) | Q(workflow__in=parallel) | ~Exists(before)
     return Run.objects.filter(
         Q(status=Run.Status.RUNNING)
         | (Q(status=Run.Status.QUEUED) & first)

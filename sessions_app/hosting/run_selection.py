@@ -155,9 +155,10 @@ def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
     evict = lease.check(tx)
     unfinished = [_read(*row) for row in sql.fetch(UNFINISHED, (lease.key, QUEUED_AT_ONCE))]
     seen = frozenset((run.id, run.status, run.stop) for run in unfinished)
-    workflow = lease.key.split(":", 2)[2]
     conversations = dict(driven.conversations)
-    found = Selection(seen=seen, evict=evict, workflow=workflow, conversations=conversations)
+    found = Selection(
+        seen=seen, evict=evict, workflow=lease.key.workflow, conversations=conversations
+    )
     for _, group in groupby(unfinished, key=lambda run: run.record.conversation_id):
         _take_up_conversation(tx, lease, driven, list(group), found)
     found.more = len(found.started) >= QUEUED_AT_ONCE

@@ -218,7 +218,7 @@ def open_interactions(
             **columns,
         )
         if assigned is not None:
-            assign(tx, assigned, Audited(interaction_id, run.id, leased.lease.key, stored))
+            assign(tx, assigned, Audited(interaction_id, run.id, leased.lease.key.workflow, stored))
         pending_signals.add(tx, "interaction_opened", run.id, interaction_id)
     if alone:
         leased.wait(tx)

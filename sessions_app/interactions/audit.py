@@ -29,11 +29,11 @@ address: ContextVar[Callable[[], str]] = ContextVar("address", default=str)
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """The prompt that an entry is about. `key` is its run's."""
+    """The prompt that an entry is about. `workflow` is its run's."""
 
     interaction: UUID
     run: UUID
-    key: str
+    workflow: str
     prompt: dict[str, Any]
 
 
@@ -90,7 +90,7 @@ def _not_shown(interactions: Collection[UUID], by: Person) -> list[Audited]:
         pk__in=set(interactions).difference(had.values_list("interaction", flat=True)),
         assignment__isnull=False,
     )
-    return [Audited(*row) for row in assigned.values_list("pk", "run", "run__key", "prompt")]
+    return [Audited(*row) for row in assigned.values_list("pk", "run", "run__workflow", "prompt")]
 
 
 def first_line(prompt: dict[str, Any]) -> str:
@@ -109,7 +109,7 @@ def _row(
     return {
         "interaction": about.interaction,
         "run": about.run,
-        "workflow": about.key.split(":", 2)[2],
+        "workflow": about.workflow,
         "question": first_line(about.prompt),
         "action": action.value,
         "at": tx.now,

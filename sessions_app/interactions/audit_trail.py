@@ -54,7 +54,7 @@ class Wanted:
             "run", "answered_by"
         )
         if self.workflow is not None:
-            plain = plain.filter(run__key__endswith=f":{self.workflow}")
+            plain = plain.filter(run__workflow=self.workflow)
         opened = self._between(plain, "created_at")
         settled = self._between(plain.filter(answered_at__isnull=False), "answered_at")
         return merge(

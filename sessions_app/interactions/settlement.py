@@ -18,7 +18,7 @@ from sessions_app.storage.transaction import Transaction
 
 # The owner's row says whether they are active, in a column of whatever model the project has.
 SELECT = """
-    SELECT i.id, i.run_id, r.key, i.conversation_id, r.message_id, r.client_format,
+    SELECT i.id, i.run_id, r.key, r.workflow, i.conversation_id, r.message_id, r.client_format,
            i.version, i.status, i.prompt, i.expires_at, i.response, i.answered_by_id,
            i.answered_at, i.answered_via, i.answer_id,
            i.assignment, i.for_owner, i.assignee_id, c.owner_id, {is_active}
@@ -36,6 +36,7 @@ class InteractionRecord(NamedTuple):
     id: UUID
     run_id: UUID
     key: str
+    workflow: str
     conversation_id: UUID
     message_id: str
     client_format: str
@@ -64,7 +65,7 @@ class InteractionRecord(NamedTuple):
     @property
     def audited(self) -> Audited:
         """Return the prompt as the audit names it."""
-        return Audited(self.id, self.run_id, self.key, self.prompt)
+        return Audited(self.id, self.run_id, self.workflow, self.prompt)
 
     @property
     def run(self) -> RunRecord:

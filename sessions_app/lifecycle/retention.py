@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from sessions_app.dispatch import processes
 from sessions_app.models import Conversation, HostLease, Run
+from sessions_app.models.host_lease import HostKey
 from sessions_app.models.people import session_model
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import attachments, reads, sql
@@ -121,7 +122,7 @@ def _delete_leases(tx: Transaction) -> int:
     """
     released = HostLease.objects.filter(
         ~Exists(Run.objects.filter(key=OuterRef("key"))),
-        key__startswith="conversation:",
+        key__startswith=HostKey.CONVERSATION,
         released_at__lt=tx.now - LEASES_KEPT,
     )
     keys = list(released.values_list("pk", flat=True)[:AT_ONCE])

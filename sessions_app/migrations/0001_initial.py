@@ -43,6 +43,7 @@ class Migration(migrations.Migration):
                 ),
                 ("parent_position", models.PositiveIntegerField(blank=True, null=True)),
                 ("key", models.CharField(max_length=200)),
+                ("workflow", models.CharField(max_length=100)),
                 ("sequence", models.BigIntegerField(default=0)),
                 ("message_id", models.CharField(max_length=200)),
                 ("text", models.TextField()),

@@ -1,6 +1,36 @@
 """A host's lease on its key."""
 
+from uuid import UUID
+
 from django.db import models
+
+
+class HostKey(str):
+    """What one host owns, as `kind:subject:workflow`: runs of a user, or of a conversation."""
+
+    __slots__ = ()
+    # How the keys of conversations begin.
+    CONVERSATION = "conversation:"
+
+    @classmethod
+    def of_user(cls, name: str, workflow: str) -> "HostKey":
+        """Return the key of a workflow with a per-user builder. `name`: see `people.name_of`."""
+        return cls(f"user:{name}:{workflow}")
+
+    @classmethod
+    def of_conversation(cls, conversation: UUID, workflow: str) -> "HostKey":
+        """Return the key of a conversation of a shared workflow."""
+        return cls(f"{cls.CONVERSATION}{conversation}:{workflow}")
+
+    @property
+    def workflow(self) -> str:
+        """The name of the workflow."""
+        return self.split(":", 2)[2]
+
+    @property
+    def user(self) -> str:
+        """The user whose builder the host keeps; empty for a shared workflow."""
+        return "" if self.startswith(self.CONVERSATION) else self.split(":", 2)[1]
 
 
 class HostLease(models.Model):

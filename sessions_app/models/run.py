@@ -39,6 +39,8 @@ class Run(models.Model):
     parent_position = models.PositiveIntegerField(null=True, blank=True)
     # Which host drives it: a user of a per-user workflow, or a conversation of a shared one.
     key = models.CharField(max_length=200)
+    # What it executes: the conversation's workflow, or of a child run its own.
+    workflow = models.CharField(max_length=100)
     # The conversation's last sequence when it was begun: runs have their turns in this order, which
     # no clock changes.
     sequence = models.BigIntegerField(default=0)
@@ -135,8 +137,3 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id} ({self.status})"
-
-    @property
-    def workflow(self) -> str:
-        """What it executes: the conversation's workflow, or of a child run its own."""
-        return self.key.rpartition(":")[2]

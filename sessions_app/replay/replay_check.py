@@ -85,9 +85,7 @@ def _waiting(after: UUID) -> dict[UUID, str]:
     """Some of them, in the order of their ids, with what is stored of them."""
     offered = [one.workflow for one in registry.offered()]
     plain = [one.name for one in offered if not (one.shared_builder or one.per_user_builder)]
-    waiting = Run.objects.filter(
-        status=Run.Status.WAITING, conversation__workflow__in=plain, pk__gt=after
-    )
+    waiting = Run.objects.filter(status=Run.Status.WAITING, workflow__in=plain, pk__gt=after)
     return dict(waiting.order_by("pk").values_list("pk", "replay_problem")[:AT_ONCE])
 
 

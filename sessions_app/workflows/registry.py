@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import BaseModel
 
 from sessions_app.errors import UnknownVersion, UnknownWorkflow
+from sessions_app.models.host_lease import HostKey
 from sessions_app.models.people import UserId, name_of
 from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows.config import Policy, RuntimeConfig, WorkflowConfig
@@ -79,11 +80,11 @@ class Offered:
         """What a second message does while a run is active; None leaves it to who sends it."""
         return self.config.second_message or self.workflow.second_message
 
-    def key(self, *, conversation: UUID, owner: UserId) -> str:
-        """Which host drives the runs of this conversation: `kind:subject:workflow`."""
+    def key(self, *, conversation: UUID, owner: UserId) -> HostKey:
+        """Return the key of the host that drives the runs of this conversation."""
         if self.workflow.per_user_builder is not None:
-            return f"user:{name_of(owner)}:{self.workflow.name}"
-        return f"conversation:{conversation}:{self.workflow.name}"
+            return HostKey.of_user(name_of(owner), self.workflow.name)
+        return HostKey.of_conversation(conversation, self.workflow.name)
 
 
 _declared: dict[str, Workflow] = {}

@@ -41,6 +41,7 @@ def ask(owner: User, to: User, group: Group, permission: str) -> Conversation:
     run = Run.objects.create(
         conversation=conversation,
         key=f"conversation:{conversation.pk}:none",
+        workflow="none",
         message_id="m",
         text="ask",
         client_format="chat",

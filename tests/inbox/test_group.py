@@ -40,6 +40,7 @@ def ask_group(owner: User, group: Group, count: int, votes: int = 1) -> None:
         Run(
             conversation=one,
             key=f"conversation:{one.pk}:none",
+            workflow="none",
             message_id="m",
             text="ask",
             client_format="chat",

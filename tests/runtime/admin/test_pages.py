@@ -46,6 +46,7 @@ def run(admin_user: User) -> Run:
     run = Run.objects.create(
         conversation=conversation,
         key="user:1:probe",
+        workflow="probe",
         message_id="m",
         text="hello <script>",
         client_format="chat",

@@ -16,6 +16,7 @@ from sessions_app.hosting.lease import Lease
 from sessions_app.hosting.run_selection import MAX_CRASHES, Selection
 from sessions_app.hosting.run_writes import LeasedRun, append_text
 from sessions_app.models import HostLease, Run
+from sessions_app.models.host_lease import HostKey
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -258,10 +259,9 @@ async def test_a_replaced_host_writes_nothing_more() -> None:
         await writer.write(
             lambda tx: HostLease.objects.filter(key=row.key).update(generation=99, worker="other")
         )
+        replaced = LeasedRun(Lease(HostKey(row.key), 1), log_record(row))
         with pytest.raises(Fenced):
-            await writer.write(
-                lambda tx: append_text(tx, LeasedRun(Lease(row.key, 1), log_record(row)), "late")
-            )
+            await writer.write(lambda tx: append_text(tx, replaced, "late"))
         await hosting.answer("x", prompt)
         # The fenced host lets go; the key's next host goes on from the journal.
         await hosting.without_hosts()

@@ -8,6 +8,7 @@ import pytest
 from sessions_app.hosting.lease import Lease
 from sessions_app.hosting.run_writes import LeasedRun
 from sessions_app.models import HostLease, Run
+from sessions_app.models.host_lease import HostKey
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, writer
@@ -30,7 +31,7 @@ async def test_progress_that_is_written_again_after_a_neighbour_failed_is_stored
         row = await hosting.status(await hosting.submit("Taxi 10"), "waiting")
         await reads.read(lambda: Run.objects.update(crashes=2))
         generation = (await reads.read(HostLease.objects.get)).generation
-        leased = LeasedRun(Lease(row.key, generation), log_record(row), crashes=2)
+        leased = LeasedRun(Lease(HostKey(row.key), generation), log_record(row), crashes=2)
         lane, gate = Lane(), threading.Event()
         # The two after it gather meanwhile, and share a transaction, which is rolled back.
         first = writer.write(lambda tx: gate.wait(10), Lane(beside=lane))
@@ -48,7 +49,7 @@ async def test_progress_is_written_once() -> None:
     async with Hosting("expense_approval") as hosting:
         row = await hosting.status(await hosting.submit("Taxi 10"), "waiting")
         generation = (await reads.read(HostLease.objects.get)).generation
-        leased = LeasedRun(Lease(row.key, generation), log_record(row), crashes=1)
+        leased = LeasedRun(Lease(HostKey(row.key), generation), log_record(row), crashes=1)
         await writer.write(leased.progressed)
         await reads.read(lambda: Run.objects.update(crashes=7))
         await writer.write(leased.progressed)

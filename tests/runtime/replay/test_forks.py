@@ -118,7 +118,8 @@ async def test_the_log_says_what_it_is_a_fork_of() -> None:
     async with Hosting("t_forked") as hosting:
         source = await whole(hosting)
         run = await fork(hosting, source, 8)
-        await hosting.ended(run)
+        row = await hosting.ended(run)
+        assert row.workflow == "t_forked"
         mine = [event for event in await hosting.events() if event.run == run]
         by = (await boss(hosting)).get_username()
         assert mine[0].payload["text"] == "go"

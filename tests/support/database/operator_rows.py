@@ -50,6 +50,7 @@ def run(status: str, *, at: datetime | None = None, **fields: Any) -> Run:
     return Run.objects.create(
         conversation=conversation,
         key=f"conversation:{conversation.pk}:probe",
+        workflow="probe",
         message_id="m",
         text="hello",
         client_format="chat",

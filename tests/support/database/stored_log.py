@@ -68,6 +68,7 @@ class StoredLog:
             follows=follows,
             conversation=self.conversation,
             key=f"conversation:{self.conversation.id}:{self.conversation.workflow}",
+            workflow=self.conversation.workflow,
             sequence=self.last,
             message_id=uuid4().hex,
             text=text,

@@ -39,6 +39,7 @@ def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: ob
         run = Run(
             conversation=conversation,
             key=f"conversation:{conversation.id}:probe",
+            workflow="probe",
             message_id="m",
             text="ask",
             client_format="chat_stream",

@@ -18,6 +18,7 @@ from sessions_app.hosting.needing_host import keys_needing_host
 from sessions_app.interactions import answers
 from sessions_app.lifecycle import due
 from sessions_app.models import Interaction, Run
+from sessions_app.models.host_lease import HostKey
 from sessions_app.models.people import Person
 from sessions_app.storage import reads, sql
 from sessions_app.storage.event_log import read
@@ -107,8 +108,7 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
 
     def answered(tx: Transaction, answer: answers.IncomingAnswer) -> run_selection.Selection:
         answers._answer(tx, by, name, answer)
-        keeper = lease.LeaseHolder(run.key, "host:1", "probe", "")
-        hold = lease.take_lease(tx, keeper)
+        hold = lease.take_lease(tx, HostKey(run.key))
         driven = run_selection.DrivenRuns(frozenset(), frozenset(), {})
         found = run_selection.select_runs(tx, hold, driven)
         [started] = found.started

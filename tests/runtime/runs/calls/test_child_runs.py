@@ -211,6 +211,9 @@ async def test_a_child_has_the_users_builder_in_the_host_of_that() -> None:
         )
         key = f"user:{hosted.user}:t_child_built"
         assert await reads.read(HostLease.objects.filter(pk=key).exists)
+        runs = Run.objects.filter(conversation__owner=hosted.user).order_by("sequence")
+        made = await reads.read(lambda: list(runs.values_list("workflow", flat=True)))
+        assert made == ["t_parent", "t_child_built"]
 
 
 async def test_a_failure_is_raised_in_the_parent_and_in_its_replay() -> None:
