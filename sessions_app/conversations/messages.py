@@ -223,14 +223,14 @@ def _open(
     sequence.
     """
     # Locked, as by `Transaction.lock`.
-    locked = " FOR UPDATE" if sql.is_postgresql() else ""
-    known = sql.fetch(CONVERSATION + locked, (owner, conversation_id))
+    locking = sql.locking(CONVERSATION, "FOR UPDATE")
+    known = sql.fetch(locking, (owner, conversation_id))
     if not known:
         workflow = _new(owner, message, trusted=trusted)
         title = message.text.strip() or "".join(file.name for file in files[:1])
         _create(tx, owner, conversation_id, workflow, title)
         # Another process may have been faster: then it is theirs.
-        known = sql.fetch(CONVERSATION + locked, (owner, conversation_id))
+        known = sql.fetch(locking, (owner, conversation_id))
     [(row_id, workflow, last_sequence, deleted_at)] = known
     if deleted_at is not None:
         raise NotFound(

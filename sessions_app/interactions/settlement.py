@@ -115,10 +115,9 @@ def find_interactions(
         where += " AND i.for_owner"
     if kept or owner is not None:
         where += " AND c.deleted_at IS NULL"
-    locked = " FOR UPDATE OF c" if sql.is_postgresql() else ""
-    query = f"{_select()} {where} ORDER BY i.sequence{locked}"
+    query = sql.locking(f"{_select()} {where} ORDER BY i.sequence", "FOR UPDATE OF c")
     found = [_read(row) for row in sql.fetch(query, tuple(given.values()))]
-    if locked and any(one.assignment is not None for one in found):
+    if sql.database().WRITERS > 1 and any(one.assignment is not None for one in found):
         # Who had to wait for the lock has them as they were before it. One UPDATE decides who
         # settles a prompt; claims have no such, and are read now that nobody changes them.
         found = [_read(row) for row in sql.fetch(query, tuple(given.values()))]

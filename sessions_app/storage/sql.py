@@ -2,14 +2,16 @@
 
 The ORM builds each statement anew, which takes ten times what the database needs to execute it; and
 Django's cursors take as long as the database. So these are executed by the driver, on the thread's
-connection of Django's. They are portable between SQLite and PostgreSQL; column names are those of
-the models.
+connection of Django's. They are portable between SQLite and PostgreSQL, but for what `sqlite` and
+`postgresql` have; column names are those of the models.
 """
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 from uuid import UUID
 
@@ -39,36 +41,29 @@ class Json:
 
 
 @cache
-def is_postgresql() -> bool:
-    """Whether the database is PostgreSQL, which has types for UUIDs and aware datetimes and takes
-    several writers; else it is SQLite, which stores these as text.
-    """
-    return connections[DEFAULT_DB_ALIAS].vendor == "postgresql"
+def database() -> ModuleType:
+    """Return the module of the database in use: `sqlite` or `postgresql`, with the same names."""
+    return import_module(f"sessions_app.storage.{connections[DEFAULT_DB_ALIAS].vendor}")
 
 
-def _uuid(value: UUID) -> UUID | str:
-    return value if is_postgresql() else value.hex
-
-
-@lru_cache(maxsize=16)  # all that a transaction writes is of one time
-def _time(value: datetime) -> datetime | str:
-    if is_postgresql():
-        return value
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
+def locking(query: str, how: str) -> str:
+    """Add a clause that locks the rows, such as `FOR UPDATE`, where others write meanwhile."""
+    return f"{query} {how}" if database().WRITERS > 1 else query
 
 
 def _json(value: Any) -> str:
     return to_json(value).decode()
 
 
-# How the database in use stores UUIDs, aware datetimes and JSON.
-_ADAPTERS: dict[type, Callable[[Any], Any]] = {
-    UUID: _uuid,
-    datetime: _time,
-    dict: _json,
-    list: _json,
-    Json: lambda json_value: _json(json_value.value),
-}
+@cache
+def _adapters() -> dict[type, Callable[[Any], Any]]:
+    """Return what each type of value is made of on its way into its column."""
+    return {
+        dict: _json,
+        list: _json,
+        Json: lambda json_value: _json(json_value.value),
+        **database().ADAPTERS,
+    }
 
 
 def read_uuid(value: Any) -> UUID:
@@ -130,24 +125,9 @@ def _connected() -> BaseDatabaseWrapper:
 
 
 def _execute(driver: Any, statement: str, params: Sequence[Any]) -> Any:
-    adapter = _ADAPTERS.get
+    adapter = _adapters().get
     values = [value if (of := adapter(type(value))) is None else of(value) for value in params]
-    if is_postgresql():
-        return _cursor_type()(driver).execute(statement, values)
-    return driver.execute(_for_sqlite(statement), values)
-
-
-@cache
-def _cursor_type() -> Any:
-    # Only where it is used: psycopg looks for libpq when it is imported.
-    from psycopg import Cursor  # noqa: PLC0415
-
-    return Cursor
-
-
-@cache
-def _for_sqlite(statement: str) -> str:
-    return statement.replace("%s", "?")
+    return database().execute(driver, statement, values)
 
 
 def insert(model: type[models.Model], **values: Any) -> None:

@@ -20,14 +20,6 @@ TAKE_SEQUENCE = """
     UPDATE sessions_app_conversation SET last_sequence = last_sequence + 1, updated_at = %s{also}
     WHERE id = %s RETURNING last_sequence
 """
-# PostgreSQL takes both in one statement, which spares each event the way there and back.
-APPEND = f"""
-    WITH taken AS ({TAKE_SEQUENCE})
-    INSERT INTO sessions_app_event
-        (conversation_id, run_id, first_sequence, sequence, type, payload, created_at)
-    SELECT %s::uuid, %s::uuid, last_sequence, last_sequence, %s, %s::json, %s::timestamptz
-    FROM taken RETURNING sequence
-"""  # noqa: S608 - no value in it
 # What an event changes in its conversation beside that, for its owner's list.
 ALSO = {
     Event.Type.USER_MESSAGE.value: ", listed_at = %s",
@@ -85,23 +77,13 @@ class Transaction:
     def _store(self, conversation: UUID, run: UUID, type_: str, payload: str) -> int:
         also = ALSO.get(type_, "")
         taking = (self.now,) * (1 + also.count("%s")) + (conversation,)
-        if sql.is_postgresql():
-            event = (conversation, run, type_, payload, self.now)
-            taken = sql.fetch(APPEND.format(also=also), (*taking, *event))
-        elif taken := sql.fetch(TAKE_SEQUENCE.format(also=also), taking):
-            sql.insert(
-                Event,
-                conversation_id=conversation,
-                run_id=run,
-                first_sequence=taken[0][0],
-                sequence=taken[0][0],
-                type=type_,
-                payload=payload,
-                created_at=self.now,
-            )
-        if not taken:
+        event = (conversation, run, type_, payload, self.now)
+        rows = sql.database().append_event(
+            sql.fetch, TAKE_SEQUENCE.format(also=also), taking, event
+        )
+        if not rows:
             raise errors.ConversationGone(conversation)
-        return int(taken[0][0])
+        return int(rows[0][0])
 
     def call_in(self, loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
         """Once it is committed, call this in the event loop, unless that is closed by then."""
@@ -121,9 +103,9 @@ class Transaction:
         """Let no other transaction write to the conversation before this one commits.
 
         Whoever writes to rows of a conversation's runs takes this first, or appends first: in one
-        order, so that none waits for another in a circle. (SQLite has one writer anyway.)
+        order, so that none waits for another in a circle. One writer alone waits for nobody.
         """
-        if sql.is_postgresql():
+        if sql.database().WRITERS > 1:
             sql.fetch(LOCK, (conversation,))
 
     def check_fence(self, key: str, generation: int) -> bool:
@@ -138,8 +120,7 @@ class Transaction:
         evict = self._fences.get((key, generation))
         if evict is None:
             # Shared: a new host must wait for this commit, and nobody else.
-            locked = " FOR SHARE" if sql.is_postgresql() else ""
-            rows = sql.fetch(LEASE + locked, (key,))
+            rows = sql.fetch(sql.locking(LEASE, "FOR SHARE"), (key,))
             current, requested_at = rows[0] if rows else (0, None)
             if current != generation:
                 raise errors.Fenced(key, generation, current)

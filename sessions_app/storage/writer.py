@@ -1,7 +1,6 @@
 """Threads that own the write connections and commit what has gathered (group commit).
 
-SQLite: one thread. Concurrent writers starve each other there for seconds; one that takes all that
-is queued into a single transaction gives each of them the latency of one commit.
+SQLite: one thread, which takes all that is queued into a single transaction.
 
 PostgreSQL: several threads, as the database commits transactions side by side. What is taken into
 one transaction is of one host or one request, so that it locks rows of one conversation or of one
@@ -29,13 +28,12 @@ from sessions_app.errors import Refused, StorageUnavailable
 from sessions_app.storage.connections import connect_to_write
 from sessions_app.storage.faults import COLLISIONS, is_fault, sqlstate
 from sessions_app.storage.safety_times import WRITE_PATIENCE
-from sessions_app.storage.sql import is_postgresql
+from sessions_app.storage.sql import database
 from sessions_app.storage.transaction import Transaction, call_all
 
 log = structlog.get_logger(__name__)
 
 BATCH = 200
-THREADS = 4  # on a database that takes several writers
 
 T = TypeVar("T")
 Work = Callable[[Transaction], T]
@@ -160,7 +158,7 @@ class Writer:
         if not self._threads:
             with self._lock:
                 if not self._threads:
-                    threads = [_Thread(self) for _ in range(THREADS if is_postgresql() else 1)]
+                    threads = [_Thread(self) for _ in range(database().WRITERS)]
                     for thread in threads:
                         thread.start()
                     self._threads = threads
@@ -259,7 +257,7 @@ class _Thread(threading.Thread):
 
 def _transactions(items: list[_Item]) -> Iterable[list[_Item]]:
     """Which of them may share a transaction; the order within a lane stays."""
-    if not is_postgresql():
+    if database().WRITERS == 1:
         return [items]
     by_lane = sorted(items, key=lambda item: item.lane.number)  # stable
     return (list(group) for _, group in groupby(by_lane, key=lambda item: item.lane.number))
@@ -295,8 +293,8 @@ def _transact(tx: Transaction, items: list[_Item]) -> None:
 
 
 def _passes(error: Exception, tx: Transaction) -> bool:
-    """Whether the database will take it in a moment. SQLite waits by itself."""
-    return is_postgresql() and is_fault(error) and not _may_be_committed(error, tx)
+    """Whether the database will take it in a moment. One writer alone has waited already."""
+    return database().WRITERS > 1 and is_fault(error) and not _may_be_committed(error, tx)
 
 
 def _may_be_committed(error: Exception, tx: Transaction) -> bool:

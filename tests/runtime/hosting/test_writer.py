@@ -1,10 +1,12 @@
 """The writer goes on whatever its callers do."""
 
 import asyncio
+import inspect
 import os
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
@@ -15,11 +17,21 @@ from django.db import DataError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from sessions_app.errors import Refused, StorageUnavailable
-from sessions_app.storage import reads, sql
+from sessions_app.storage import postgresql, reads, sql, sqlite
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, Work, writer
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_the_modules_of_both_databases_have_the_same_functions() -> None:
+    def functions(module: ModuleType) -> dict[str, inspect.Signature]:
+        found = inspect.getmembers(module, inspect.isfunction)
+        own = [(name, one) for name, one in found if one.__module__ == module.__name__]
+        return {name: inspect.signature(one) for name, one in own if not name.startswith("_")}
+
+    assert functions(sqlite) == functions(postgresql)
+    assert sql.database() in (sqlite, postgresql)
 
 
 def fail() -> None:

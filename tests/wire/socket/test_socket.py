@@ -12,7 +12,8 @@ from pytest_django import Settings
 from chat_app.feed import sweeper
 from chat_app.socket import authentication, connection, consumer
 from sessions_app.storage import reads
-from sessions_app.storage.writer import THREADS, writer
+from sessions_app.storage.sql import database
+from sessions_app.storage.writer import writer
 from sessions_app.workflows import BinaryPrompt, Context, Message, Option, TextPrompt, workflow
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, make_user
@@ -349,7 +350,7 @@ async def test_a_ping_is_answered_while_the_message_before_it_waits_for_a_write(
     async with await chat.socket() as socket:
         await socket.settled()
         try:
-            for _ in range(THREADS):
+            for _ in range(database().WRITERS):
                 writer.submit(lambda tx: written.wait(30))
             await socket.say("echo 1", id="m1")
             await socket.send({"type": "ping_message", "id": "p"})

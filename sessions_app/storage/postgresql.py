@@ -1,0 +1,60 @@
+"""PostgreSQL, as far as it differs from SQLite: `storage.sqlite` has the same names.
+
+It has types for UUIDs and aware datetimes, and takes several writers.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, LiteralString
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import Cursor
+
+from sessions_app.storage.safety_times import IDLE_TRANSACTION, LOCK_TIMEOUT
+
+WRITERS = 4
+ADAPTERS: dict[type, Callable[[Any], Any]] = {}
+# A writer that stands still (a stopped process, a cut cable) loses what it has locked before others
+# take its runs over.
+LIMITS = (
+    f"SET lock_timeout = {LOCK_TIMEOUT * 1000:.0f}",
+    f"SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION * 1000:.0f}",
+)
+# Both in one statement, which spares each event the way there and back.
+APPEND_EVENT = """
+    WITH taken AS ({taking})
+    INSERT INTO sessions_app_event
+        (conversation_id, run_id, type, payload, created_at, first_sequence, sequence)
+    SELECT %s::uuid, %s::uuid, %s, %s::json, %s::timestamptz, last_sequence, last_sequence
+    FROM taken RETURNING sequence
+"""
+
+
+def execute(driver: Any, statement: LiteralString, values: Sequence[Any]) -> Any:
+    """Execute a statement on the driver's connection, and return the cursor.
+
+    Django's own cursors, which the connection would make, take as long as the database.
+    """
+    return Cursor(driver).execute(statement, values)
+
+
+def append_event(
+    fetch: Callable[[str, Sequence[Any]], list[Any]],
+    taking: str,
+    taken: tuple[Any, ...],
+    event: tuple[Any, ...],
+) -> list[Any]:
+    """Take the next sequence by that statement, and store the event; returns the sequence's row."""
+    return fetch(APPEND_EVENT.format(taking=taking), (*taken, *event))
+
+
+def prepare(connection: BaseDatabaseWrapper) -> None:
+    """Prepare a connection that was just opened: it is as the project's settings have it."""
+
+
+def prepare_to_write(connection: BaseDatabaseWrapper) -> None:
+    """Prepare a writer's connection, whatever the project's settings say."""
+    # The same few statements over and over: planned once. (Django switches this off.)
+    connection.connection.prepare_threshold = 1
+    with connection.cursor() as cursor:
+        for limit in LIMITS:
+            cursor.execute(limit)

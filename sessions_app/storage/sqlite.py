@@ -1,0 +1,78 @@
+"""SQLite, as far as it differs from PostgreSQL: `storage.postgresql` has the same names.
+
+It has one writer, which waits for no other, so it needs no locks.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from typing import Any, LiteralString
+from uuid import UUID
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+# Concurrent writers starve each other for seconds; one that takes all that is queued into a single
+# transaction gives each of them the latency of one commit.
+WRITERS = 1
+# A commit is on the disk when it returns, and readers do not wait for the writer.
+PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA busy_timeout=20000",
+    "PRAGMA journal_size_limit=67108864",
+    "PRAGMA cache_size=-2000",
+    # Its log goes into the database after 40 MB, not after 4: all writes wait meanwhile.
+    "PRAGMA wal_autocheckpoint=10000",
+    "PRAGMA temp_store=MEMORY",
+)
+INSERT_EVENT = """
+    INSERT INTO sessions_app_event
+        (conversation_id, run_id, type, payload, created_at, first_sequence, sequence)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+@lru_cache(maxsize=16)  # all that a transaction writes is of one time
+def _time(value: datetime) -> str:
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
+
+
+# How it stores UUIDs and aware datetimes: as text.
+ADAPTERS: dict[type, Callable[[Any], Any]] = {UUID: lambda value: value.hex, datetime: _time}
+
+
+def execute(driver: Any, statement: LiteralString, values: Sequence[Any]) -> Any:
+    """Execute a statement on the driver's connection, and return the cursor."""
+    return driver.execute(_with_question_marks(statement), values)
+
+
+@cache
+def _with_question_marks(statement: str) -> str:
+    return statement.replace("%s", "?")
+
+
+def append_event(
+    fetch: Callable[[str, Sequence[Any]], list[Any]],
+    taking: str,
+    taken: tuple[Any, ...],
+    event: tuple[Any, ...],
+) -> list[Any]:
+    """Take the next sequence by that statement, and store the event; returns the sequence's row."""
+    rows = fetch(taking, taken)
+    if rows:
+        fetch(INSERT_EVENT, (*event, *rows[0], *rows[0]))
+    return rows
+
+
+def prepare(connection: BaseDatabaseWrapper) -> None:
+    """Prepare a connection that was just opened."""
+    wrapper: Any = connection
+    # The default, DEFERRED, fails at once where two transactions read and then write.
+    wrapper.transaction_mode = "IMMEDIATE"
+    with connection.cursor() as cursor:
+        for pragma in PRAGMAS:
+            cursor.execute(pragma)
+
+
+def prepare_to_write(connection: BaseDatabaseWrapper) -> None:
+    """Prepare a writer's connection: as any other."""
