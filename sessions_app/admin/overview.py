@@ -9,7 +9,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from sessions_app.admin.question_texts import BY_DEADLINE
-from sessions_app.dispatch import processes, queues
+from sessions_app.dispatch import jobs, processes
 from sessions_app.models import HostLease, Interaction, Process, Run
 from sessions_app.workflows import registry
 
@@ -63,7 +63,7 @@ def overview() -> dict[str, object]:
         "mismatches": waits.exclude(replay_problem="").count(),
         "versions": _versions(),
         **leases.aggregate(held=Count("pk"), orphaned=orphaned),
-        "queues": queues.figures(),
+        "queues": jobs.figures(),
         "jobs": _jobs(),
     }
 

@@ -11,7 +11,7 @@ from django.db.models import F, Q
 from sessions_app.conversations import messages
 from sessions_app.conversations.forks import WantedFork, fork_run
 from sessions_app.conversations.resumption import resume_run
-from sessions_app.dispatch import processes, takeover
+from sessions_app.dispatch import jobs, processes
 from sessions_app.errors import NotFound
 from sessions_app.interactions import answers, audit, claims
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer
@@ -20,7 +20,6 @@ from sessions_app.models import HostLease, Interaction
 from sessions_app.models.people import Person
 from sessions_app.notify.announce import announce
 from sessions_app.prompts.assignment import Assignee
-from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
@@ -116,10 +115,8 @@ def _take_over(tx: Transaction, key: str) -> bool:
     # The raised generation fences the host off, should its worker only sleep.
     if not gone.update(released_at=tx.now, metrics={}, generation=F("generation") + 1):
         return False
-    if RuntimeSettings.load().cluster:
-        takeover.take_over_key(key)
-    else:
-        announce(tx, key)
+    jobs.take_from_dead(key)
+    announce(tx, key)
     return True
 
 

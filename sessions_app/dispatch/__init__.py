@@ -1,5 +1,5 @@
 """Which process hosts a key: this one (`local`), or a worker that takes it as a job
 (`procrastinate`).
 
-Only `operations` imports it.
+`operations` imports it, and the admin for how the queues stand.
 """

@@ -12,31 +12,7 @@ from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
 from procrastinate.worker import Worker
 
-# As Procrastinate's `fetch_job`, but for the places. A run that is to be stopped needs none.
-CLAIM = """
-    WITH candidate AS (
-        SELECT id FROM procrastinate_jobs job
-        WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())
-        AND (%(queues)s::varchar[] IS NULL OR queue_name = ANY(%(queues)s::varchar[]))
-        AND NOT EXISTS (
-            SELECT 1 FROM procrastinate_jobs other
-            WHERE other.lock = job.lock AND other.status = 'doing'
-        )
-        AND (
-            COALESCE(args->'places', '[]') ?| %(full)s::text[] IS NOT TRUE
-            OR EXISTS (
-                SELECT 1 FROM sessions_app_run run
-                WHERE run.key = job.lock AND run.stop_requested_at IS NOT NULL
-                AND run.status NOT IN ('completed', 'failed', 'cancelled')
-            )
-        )
-        ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED
-    )
-    UPDATE procrastinate_jobs job SET status = 'doing', worker_id = %(worker_id)s
-    FROM candidate WHERE job.id = candidate.id
-    RETURNING job.id, status, task_name, priority, lock, queueing_lock, args, scheduled_at,
-        queue_name, attempts, worker_id
-"""
+from sessions_app.dispatch.jobs import FETCH
 
 
 class _PlacedJobs(JobManager):
@@ -59,7 +35,7 @@ class _PlacedJobs(JobManager):
         while full := self._full():
             self.freed = False
             rows = await self.connector.execute_query_all_async(
-                CLAIM, queues=queues, worker_id=worker_id, full=full
+                FETCH, queues=queues, worker_id=worker_id, full=full
             )
             if rows:
                 return Job.from_row(rows[0])

@@ -1,17 +1,26 @@
-"""The jobs of hosts in Procrastinate's queue, as far as our own transactions change them.
+"""The jobs of hosts in Procrastinate's queue: what knows its tables, which are its own affair.
 
-Plain SQL on its tables: a job is queued, or found to be queued, in one statement of the transaction
-of the work; Procrastinate's own `defer` would fail it where one is queued already.
+Plain SQL: a job is queued, or found to be queued, in one statement of the transaction of the work;
+Procrastinate's own `defer` would fail it where one is queued already. And a job that a dead worker
+has is replaced in one transaction, where Procrastinate's own retry of stalled jobs takes several.
+Should a worker only have slept, what it does to its own job later is done to none.
 """
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from django.db.models import QuerySet
 
 from sessions_app.errors import Fenced, UnknownWorkflow
 from sessions_app.hosting.lease import JobClaim
-from sessions_app.hosting.needing_host import needing_host
+from sessions_app.hosting.needing_host import needing_host, with_suspect
 from sessions_app.models import Run
 from sessions_app.models.host_lease import HostKey
+from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import sql
+from sessions_app.storage.safety_times import STALLED_AFTER
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
 from sessions_app.workflows.config import DEFAULT_QUEUE
@@ -64,7 +73,108 @@ JOBLESS = """
         OR job.queueing_lock = sessions_app_run.key AND job.status = 'todo'
     )
 """
-AT_ONCE = 100
+# As Procrastinate's `fetch_job`, but for the places. A run that is to be stopped needs none.
+FETCH = """
+    WITH candidate AS (
+        SELECT id FROM procrastinate_jobs job
+        WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())
+        AND (%(queues)s::varchar[] IS NULL OR queue_name = ANY(%(queues)s::varchar[]))
+        AND NOT EXISTS (
+            SELECT 1 FROM procrastinate_jobs other
+            WHERE other.lock = job.lock AND other.status = 'doing'
+        )
+        AND (
+            COALESCE(args->'places', '[]') ?| %(full)s::text[] IS NOT TRUE
+            OR EXISTS (
+                SELECT 1 FROM sessions_app_run run
+                WHERE run.key = job.lock AND run.stop_requested_at IS NOT NULL
+                AND run.status NOT IN ('completed', 'failed', 'cancelled')
+            )
+        )
+        ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE procrastinate_jobs job SET status = 'doing', worker_id = %(worker_id)s
+    FROM candidate WHERE job.id = candidate.id
+    RETURNING job.id, status, task_name, priority, lock, queueing_lock, args, scheduled_at,
+        queue_name, attempts, worker_id
+"""
+# After a restart of the database nobody can be blamed for heartbeats that it did not take.
+SILENT = """
+    SELECT id FROM procrastinate_workers
+    WHERE last_heartbeat < now() - %s * interval '1 second'
+    AND pg_postmaster_start_time() < now() - %s * interval '1 second'
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+"""
+STALLED = """
+    SELECT id, lock FROM procrastinate_jobs
+    WHERE status = 'doing' AND (worker_id IS NULL OR worker_id = ANY(%s::bigint[]))
+    ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+TAKE_AWAY = "DELETE FROM procrastinate_jobs WHERE id = %s AND status = 'doing' RETURNING lock"
+OF_KEY = """
+    SELECT id FROM procrastinate_jobs WHERE lock = %s AND status = 'doing' AND NOT EXISTS (
+        SELECT 1 FROM procrastinate_workers worker
+        WHERE worker.id = worker_id AND worker.last_heartbeat > now() - %s * interval '1 second'
+    )
+"""
+# Those that ended well are deleted when they end.
+DELETE_OLD = """
+    DELETE FROM procrastinate_jobs WHERE id IN (
+        SELECT job.id FROM procrastinate_jobs job
+        WHERE job.status IN ('succeeded', 'failed', 'cancelled', 'aborted') AND NOT EXISTS (
+            SELECT 1 FROM procrastinate_events event WHERE event.job_id = job.id AND event.at >= %s
+        ) LIMIT %s
+    ) RETURNING id
+"""
+# A job that waits for its lock waits for the host that has it, not for a worker.
+FIGURES = """
+    WITH beats AS (
+        SELECT id, EXTRACT(EPOCH FROM now() - last_heartbeat) AS silent FROM procrastinate_workers
+    ), waiting AS (
+        SELECT job.id, job.queue_name, GREATEST(job.scheduled_at, MAX(event.at)) AS since
+        FROM procrastinate_jobs job JOIN procrastinate_events event ON event.job_id = job.id
+        WHERE job.status = 'todo' AND (job.scheduled_at IS NULL OR job.scheduled_at <= now())
+        AND NOT EXISTS (
+            SELECT 1 FROM procrastinate_jobs other
+            WHERE other.lock = job.lock AND other.status = 'doing'
+        )
+        GROUP BY job.id
+    )
+    SELECT job.queue_name,
+        COUNT(*) FILTER (WHERE job.status = 'todo'),
+        COALESCE(MAX(EXTRACT(EPOCH FROM clock_timestamp() - waiting.since)), 0),
+        COUNT(*) FILTER (WHERE job.status = 'doing'),
+        COUNT(*) FILTER (
+            WHERE job.status = 'doing' AND (beats.id IS NULL OR beats.silent > %s)
+        ),
+        COUNT(*) FILTER (WHERE job.status = 'failed' AND NOT EXISTS (
+            SELECT 1 FROM procrastinate_periodic_defers later
+            WHERE later.task_name = job.task_name
+            AND later.defer_timestamp > (job.args->>'timestamp')::bigint + %s
+        ))
+    FROM procrastinate_jobs job
+    LEFT JOIN waiting ON waiting.id = job.id
+    LEFT JOIN beats ON beats.id = job.worker_id
+    WHERE job.status IN ('todo', 'doing', 'failed')
+    GROUP BY job.queue_name ORDER BY job.queue_name
+"""
+# A job that comes again and again has failed for so many seconds: then its next one has been taken,
+# and has failed by itself or mended what this one left. Procrastinate keeps the last time of each.
+PERIODIC_FAILED = 10
+SILENCES = "SELECT id, EXTRACT(EPOCH FROM now() - last_heartbeat) FROM procrastinate_workers"
+AT_ONCE = 100  # rows in one transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How a queue stands. `oldest`: for how many seconds a job has waited for a worker."""
+
+    name: str
+    queued: int
+    oldest: float
+    running: int
+    stalled: int
+    failed: int
 
 
 def announce(key: str) -> str | None:
@@ -123,6 +233,59 @@ def put_forgotten(tx: Transaction) -> int:
     for key in keys:
         put(key)
     return len(keys)
+
+
+def give_back(lost: Collection[int]) -> None:
+    """Queue anew what was taken and is not served."""
+    for job in sorted(lost):
+        _replace(job)
+
+
+def _replace(job: int, *, suspects: Collection[str] = ()) -> None:
+    """Put a new job in the place of one that nobody serves, if it still is there."""
+    for (lock,) in sql.fetch(TAKE_AWAY, (job,)):
+        if lock is not None:
+            put(lock, suspect=lock in suspects)
+
+
+def take_over(tx: Transaction) -> int:
+    """Queue anew what dead workers have in hand; returns how many jobs there were."""
+    silent = [worker for (worker,) in sql.fetch(SILENT, (STALLED_AFTER, STALLED_AFTER))]
+    # As text: a list would go as JSON.
+    stalled = sql.fetch(STALLED, (f"{{{', '.join(map(str, silent))}}}", AT_ONCE))
+    suspects = with_suspect([key for _, key in stalled if key is not None])
+    for job, _ in stalled:
+        _replace(job, suspects=suspects)
+    return len(stalled)
+
+
+def take_from_dead(key: str) -> None:
+    """Queue the key anew, in the place of a job that a dead worker has of it."""
+    for (job,) in _fetch(OF_KEY, (key, STALLED_AFTER)):
+        _replace(job)
+
+
+def delete_old(tx: Transaction, before: datetime) -> int:
+    """Delete some of the jobs of which nothing was heard since; returns how many there were."""
+    return len(_fetch(DELETE_OLD, (before, AT_ONCE)))
+
+
+def figures() -> list[Queue]:
+    """The queues that have jobs now."""
+    return [
+        Queue(name, queued, float(oldest), *rest)
+        for name, queued, oldest, *rest in _fetch(FIGURES, (STALLED_AFTER, PERIODIC_FAILED))
+    ]
+
+
+def silences() -> dict[int, float]:
+    """For how many seconds each of Procrastinate's workers has been silent, by its id."""
+    return {worker: float(silent) for worker, silent in _fetch(SILENCES, ())}
+
+
+def _fetch(query: str, params: Sequence[Any]) -> list[sql.Row]:
+    """Ask the queue. The local form has none, and no such tables."""
+    return sql.fetch(query, params) if RuntimeSettings.load().cluster else []
 
 
 def without_job(runs: QuerySet[Run]) -> QuerySet[Run]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from sessions_app.dispatch import queues
+from sessions_app.dispatch import jobs
 from sessions_app.dispatch.dispatcher import ProcessReport
 from sessions_app.models import Process
 from sessions_app.settings import RuntimeSettings
@@ -79,7 +79,7 @@ def _code_digest() -> str:
 
 def processes() -> dict[str, ProcessState]:
     """All processes that are known, by name."""
-    silences = queues.silences()
+    silences = jobs.silences()
     return {row.name: _process(row, silences) for row in Process.objects.order_by("name")}
 
 

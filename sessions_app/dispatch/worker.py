@@ -9,7 +9,7 @@ import structlog
 from django.db import Error
 from procrastinate.jobs import Job
 
-from sessions_app.dispatch import jobs, takeover
+from sessions_app.dispatch import jobs
 from sessions_app.dispatch.dispatcher import Duty, ProcessReport
 from sessions_app.dispatch.host_lookup import look_up
 from sessions_app.dispatch.job_workers import JobWorkers
@@ -106,7 +106,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
     async def take_over(self, timestamp: int) -> None:
         """Queue anew the jobs of dead workers and, now and then, work that has no job."""
         in_touch = time.monotonic() - self._in_touch_since > STALLED_AFTER
-        while in_touch and (taken := await writer.write(takeover.take_over)):
+        while in_touch and (taken := await writer.write(jobs.take_over)):
             log.warning("jobs.taken_over", jobs=taken)
         if timestamp % FORGOTTEN_EVERY == 0 and (found := await writer.write(jobs.put_forgotten)):
             log.warning("jobs.forgotten", keys=found)
@@ -174,5 +174,5 @@ class WorkerDispatcher(ProcrastinateDispatcher):
     async def _give_back(self, unserved: set[int]) -> None:
         """A job that was taken as the connection broke is ours, and we do not know of it."""
         if lost := unserved & self._orphans:
-            await writer.write(lambda tx: takeover.give_back(lost))
+            await writer.write(lambda tx: jobs.give_back(lost))
         self._orphans = unserved

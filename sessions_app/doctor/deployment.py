@@ -21,7 +21,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from sessions_app.dispatch import jobs, processes, queues
+from sessions_app.dispatch import jobs, processes
 from sessions_app.doctor.findings import Check, Findings, examine
 from sessions_app.hosting.needing_host import needing_host
 from sessions_app.models import HostLease, Process, Run
@@ -256,7 +256,7 @@ def _agreement() -> Findings:
 
 
 def _jobs() -> Findings:
-    found = queues.figures()
+    found = jobs.figures()
     if not found:
         yield Info("none is waiting or running")
     for queue in found:

@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, router
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from sessions_app.dispatch import processes
+from sessions_app.dispatch import jobs, processes
 from sessions_app.models import Conversation, HostLease, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.models.people import session_model
@@ -44,15 +44,6 @@ AUDIT = """
         SELECT id FROM sessions_app_auditentry WHERE at < %s LIMIT %s
     ) RETURNING id
 """
-# Those that ended well are deleted when they end.
-JOBS = """
-    DELETE FROM procrastinate_jobs WHERE id IN (
-        SELECT job.id FROM procrastinate_jobs job
-        WHERE job.status IN ('succeeded', 'failed', 'cancelled', 'aborted') AND NOT EXISTS (
-            SELECT 1 FROM procrastinate_events event WHERE event.job_id = job.id AND event.at >= %s
-        ) LIMIT %s
-    ) RETURNING id
-"""
 
 
 async def clean() -> int:
@@ -62,8 +53,8 @@ async def clean() -> int:
     count += await _repeat(_delete_leases)
     count += await _repeat(_delete_sessions)
     count += await _repeat(_delete_audit)
-    if RuntimeSettings.load().cluster:
-        count += await _repeat(_delete_jobs)
+    before = timezone.now() - JOBS_KEPT
+    count += await _repeat(partial(jobs.delete_old, before=before))
     count += await writer.write(processes.forget_unseen)
     log.info("retention.cleaned", rows=count)
     return count
@@ -139,7 +130,3 @@ def _delete_sessions(tx: Transaction) -> int:
 def _delete_audit(tx: Transaction) -> int:
     days = RuntimeSettings.load().KEEP_AUDIT_DAYS
     return len(sql.fetch(AUDIT, (tx.now - timedelta(days=days), AT_ONCE))) if days else 0
-
-
-def _delete_jobs(tx: Transaction) -> int:
-    return len(sql.fetch(JOBS, (tx.now - JOBS_KEPT, AT_ONCE)))

@@ -41,15 +41,14 @@ class _Runtime:
         await self.notifier.start()
         writer.on_commit = self.notifier.publish
         await self.dispatcher.start()
-        self.tasks = [asyncio.create_task(report(self.dispatcher), name="reports")]
-        cluster = RuntimeSettings.load().cluster
-        if not cluster:  # there the workers take turns
-            self.tasks.append(asyncio.create_task(maintain(), name="maintenance"))
-            self.tasks.append(asyncio.create_task(announcements.hear(), name="announcements"))
-        if self.dispatcher.report().kind != Process.Kind.WEB:  # it hosts
-            delivery = Delivery(alone=not cluster)
-            self.tasks.append(asyncio.create_task(delivery.main(), name="signals"))
-            self.tasks.append(asyncio.create_task(check_after_start(), name="replay check"))
+        works = {"reports": report(self.dispatcher)}
+        kind = self.dispatcher.report().kind
+        if kind == Process.Kind.BOTH:  # else the workers take turns
+            works |= {"maintenance": maintain(), "announcements": announcements.hear()}
+        if kind != Process.Kind.WEB:  # it hosts
+            signals = Delivery(alone=kind == Process.Kind.BOTH).main()
+            works |= {"signals": signals, "replay check": check_after_start()}
+        self.tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
 
     async def stop(self) -> None:
         for task in self.tasks:

@@ -28,7 +28,7 @@ from tests.support.hosting import Hosting, until
 from tests.support.running_form import CLUSTER
 
 if CLUSTER:
-    from sessions_app.dispatch import jobs, takeover
+    from sessions_app.dispatch import jobs
     from sessions_app.dispatch.host_lookup import look_up
 
 pytestmark = [
@@ -123,7 +123,7 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
         "a stop": (lambda tx: messages._stop(tx, owner.pk, name, None), FEW),
         "a worker's look": (lambda tx: look_up([run.key], [asked.id]), FEW),
         "keys at start": (lambda tx: keys_needing_host(), FEW),
-        "take-over": (takeover.take_over, FEW),
+        "take-over": (jobs.take_over, FEW),
         "forgotten keys": (jobs.put_forgotten, FEW),
         "deadlines": (lambda tx: due.due_interactions(), FEW),
         "sleeps": (lambda tx: due.due_sleeps(), FEW),
