@@ -6,7 +6,7 @@ from collections.abc import Collection
 from contextlib import suppress
 
 from django.db import DatabaseError
-from django.db.models import Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Max, QuerySet
 
 from sessions_app.models import Run
 from sessions_app.storage import reads
@@ -20,29 +20,38 @@ SUSPECT_LOOK = 1.0
 SUSPECT_PATIENCE = 5.0
 
 
-def needing_host() -> QuerySet[Run]:
-    """The runs that a host would do something about; those that wait for people need none.
-
-    A queued run waits for those of its conversation that are active, and behind those that were
-    queued before it, unless its workflow takes them in parallel. A child waits for nobody, as its
-    parent waits for it.
-    """
-    parallel = [one.workflow.name for one in registry.offered() if one.policy == "parallel"]
-    before = Run.objects.filter(
-        Q(status=Run.Status.QUEUED, sequence__lt=OuterRef("sequence"))
-        | Q(status__in=[Run.Status.RUNNING, Run.Status.WAITING]),
-        conversation=OuterRef("conversation"),
-        parent=None,
-    )
-    first = Q(parent__isnull=False) | Q(workflow__in=parallel) | ~Exists(before)
-    return Run.objects.filter(
-        Q(status=Run.Status.RUNNING)
-        | (Q(status=Run.Status.QUEUED) & first)
-        | Q(
-            status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED],
-            stop_requested_at__isnull=False,
+# A queued run waits for those of its conversation that are active, and behind those that were
+# queued before it, unless its workflow takes them in parallel. A child waits for nobody, as its
+# parent waits for it. One that waits for people needs no host, unless it is to stop.
+HAS_TURN = """
+    (
+        sessions_app_run.status = 'running'
+        OR sessions_app_run.stop_requested_at IS NOT NULL
+        AND sessions_app_run.status IN ('queued', 'waiting', 'suspended')
+        OR sessions_app_run.status = 'queued' AND (
+            sessions_app_run.parent_id IS NOT NULL
+            OR sessions_app_run.workflow IN ({parallel})
+            OR NOT EXISTS (
+                SELECT 1 FROM sessions_app_run before
+                WHERE before.conversation_id = sessions_app_run.conversation_id
+                AND before.parent_id IS NULL AND before.status IN ('queued', 'running', 'waiting')
+                AND (before.status <> 'queued' OR before.sequence < sessions_app_run.sequence)
+            )
         )
     )
+"""
+
+
+def has_turn() -> tuple[str, list[str]]:
+    """Return the condition under which a host would do something about a run, and its values."""
+    parallel = [one.workflow.name for one in registry.offered() if one.policy == "parallel"]
+    return HAS_TURN.format(parallel=", ".join(["%s"] * len(parallel)) or "NULL"), parallel
+
+
+def needing_host() -> QuerySet[Run]:
+    """The runs whose turn it is."""
+    condition, parallel = has_turn()
+    return Run.objects.extra(where=[condition], params=parallel)  # noqa: S610 - no value in it
 
 
 def keys_needing_host() -> tuple[list[str], list[str]]:

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
 
-from sessions_app.errors import UnknownVersion, UnknownWorkflow
+from sessions_app.errors import UnknownVersion
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.lease import Lease
+from sessions_app.hosting.needing_host import has_turn
 from sessions_app.hosting.run_writes import LeasedRun
 from sessions_app.journal.journal import Journal
 from sessions_app.journal.stop_point import StopPoint
@@ -29,24 +29,22 @@ log = structlog.get_logger(__name__)
 # A run during which its process died so often, without getting on in between, is set aside.
 MAX_CRASHES = 3
 
-# Of the queued runs of a conversation, those that a look reads; there may be a thousand.
+# Of the queued runs of a key whose turn it is, those that a look reads: there may be a thousand. Of
+# the others it reads one, which says that there are some.
 QUEUED_AT_ONCE = 16
 UNFINISHED = """
-    SELECT id, conversation_id, message_id, client_format, status, stop_requested_at IS NOT NULL,
-           crashes, started_at, text, metadata, version, patches, stop_point, parent_id,
-           parent_position
+    SELECT has_turn, id, conversation_id, message_id, client_format, status,
+           stop_requested_at IS NOT NULL, crashes, started_at, text, metadata, version, patches,
+           stop_point, parent_id, parent_position
     FROM (
-        SELECT run.*, ROW_NUMBER() OVER (
-            PARTITION BY conversation_id, status, stop_requested_at IS NULL, parent_id IS NULL
-            ORDER BY sequence
-        ) AS place
-        FROM sessions_app_run run
-        WHERE key = %s AND (
-            status IN ('queued', 'running', 'waiting')
-            OR status = 'suspended' AND stop_requested_at IS NOT NULL
-        )
+        SELECT alive.*, ROW_NUMBER() OVER (PARTITION BY has_turn, status ORDER BY sequence) AS place
+        FROM (
+            SELECT sessions_app_run.*, {has_turn} AS has_turn FROM sessions_app_run
+            WHERE key = %s AND status IN ('queued', 'running', 'waiting', 'suspended')
+        ) AS alive
     ) AS unfinished
-    WHERE status <> 'queued' OR stop_requested_at IS NOT NULL OR place <= %s
+    WHERE status <> 'queued' AND has_turn
+    OR status = 'queued' AND place <= CASE WHEN has_turn THEN %s ELSE 1 END
     ORDER BY conversation_id, status = 'queued', sequence
 """
 
@@ -54,6 +52,7 @@ UNFINISHED = """
 class UnfinishedRun(NamedTuple):
     """A run as a look finds it; `stop`: it was asked to."""
 
+    has_turn: bool
     record: RunRecord
     status: str
     stop: bool
@@ -122,6 +121,8 @@ class Selection:
     seen: frozenset[RunSighting] = frozenset()
     # There may be more to start: look again.
     more: bool = False
+    # A run stays queued that has its turn later.
+    left_some: bool = False
     # An operator wants the builder closed.
     evict: bool = False
     # Of the host's workflow: a child's is not the conversation's.
@@ -153,20 +154,25 @@ class DrivenRuns:
 def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
     """Look at the unfinished runs of the key, and start those whose turn it is."""
     evict = lease.check(tx)
-    unfinished = [_read(*row) for row in sql.fetch(UNFINISHED, (lease.key, QUEUED_AT_ONCE))]
-    seen = frozenset((run.id, run.status, run.stop) for run in unfinished)
-    conversations = dict(driven.conversations)
+    condition, parallel = has_turn()
+    query = UNFINISHED.format(has_turn=condition)
+    unfinished = [_read(*row) for row in sql.fetch(query, (*parallel, lease.key, QUEUED_AT_ONCE))]
+    in_turn = [run for run in unfinished if run.has_turn]
     found = Selection(
-        seen=seen, evict=evict, workflow=lease.key.workflow, conversations=conversations
+        seen=frozenset((run.id, run.status, run.stop) for run in in_turn),
+        left_some=len(in_turn) < len(unfinished),
+        evict=evict,
+        workflow=lease.key.workflow,
+        conversations=dict(driven.conversations),
     )
-    for _, group in groupby(unfinished, key=lambda run: run.record.conversation_id):
-        _take_up_conversation(tx, lease, driven, list(group), found)
-    found.more = len(found.started) >= QUEUED_AT_ONCE
+    for run in in_turn:
+        _take_up(tx, lease, driven, run, found)
+    found.more = found.more or len(found.started) >= QUEUED_AT_ONCE
     return found
 
 
 def _read(
-    run: Any, conversation: Any, message_id: str, client_format: str, *row: Any
+    has_turn: Any, run: Any, conversation: Any, message_id: str, client_format: str, *row: Any
 ) -> UnfinishedRun:
     status, stop, crashes, started_at, text, metadata, version, patches, point, *call = row
     parent = None if call[0] is None else ParentCall(sql.read_uuid(call[0]), call[1])
@@ -174,6 +180,7 @@ def _read(
         sql.read_uuid(run), sql.read_uuid(conversation), message_id, client_format, parent
     )
     return UnfinishedRun(
+        bool(has_turn),
         record,
         status,
         bool(stop),
@@ -196,47 +203,23 @@ def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail:
         run_writes.end(tx, LeasedRun(lease, _record(run)), status, error=error, detail=detail)
 
 
-def _take_up_conversation(
-    tx: Transaction,
-    lease: Lease,
-    driven: DrivenRuns,
-    unfinished: list[UnfinishedRun],
-    found: Selection,
+def _take_up(
+    tx: Transaction, lease: Lease, driven: DrivenRuns, run: UnfinishedRun, found: Selection
 ) -> None:
-    """In the order of the messages; one at a time unless the workflow takes them in parallel. A
-    queued run, which may be one that was resumed, waits for all that are active.
-
-    Children come when they are begun, and nothing waits for them but their parents.
-    """
-    active = False
-    for run in unfinished:
-        is_child = run.record.parent is not None
+    """Start the run, or stop it; one that had its turn and is over makes way for the next."""
+    if run.id in driven.runs:
         if run.stop:
-            if run.id in driven.runs:
-                found.stopping.append(run.id)
-                active = active or not is_child
-            elif run.started_at is None or run.status == Run.Status.SUSPENDED:
-                run_writes.end(tx, LeasedRun(lease, run.record), Run.Status.CANCELLED)
-            else:  # its workflow may have something to clean up
-                active = (_start(tx, lease, driven, run, found) and not is_child) or active
-        elif run.id in driven.runs or run.status == Run.Status.WAITING:
-            active = active or not is_child
-        elif is_child:
-            _start(tx, lease, driven, run, found)
-        elif not active or _in_parallel(found.conversation(run.record.conversation_id)):
-            active = _start(tx, lease, driven, run, found) or active
-
-
-def _in_parallel(conversation: ConversationRecord) -> bool:
-    try:
-        return registry.get(conversation.workflow).policy == "parallel"
-    except UnknownWorkflow:
-        return False
+            found.stopping.append(run.id)
+    elif run.stop and (run.started_at is None or run.status == Run.Status.SUSPENDED):
+        run_writes.end(tx, LeasedRun(lease, run.record), Run.Status.CANCELLED)
+        found.more = True
+    else:  # also where it is to stop: its workflow may have something to clean up
+        _start(tx, lease, driven, run, found)
 
 
 def _start(
     tx: Transaction, lease: Lease, driven: DrivenRuns, run: UnfinishedRun, found: Selection
-) -> bool:
+) -> None:
     if run.crashes >= MAX_CRASHES:
         why = (
             f"Its process died, or the database failed its code, {run.crashes} times while it ran, "
@@ -244,14 +227,16 @@ def _start(
             "Mend the cause, then resume it."
         )
         _suspend(tx, LeasedRun(lease, run.record), "crashed", why)
-        return False
+        found.more = True
+        return
     fresh = run.started_at is None
     conversation = found.conversation(run.record.conversation_id)
     try:
         version = _version(conversation.workflow, run)
     except UnknownVersion as unknown:
         _suspend(tx, LeasedRun(lease, run.record), type(unknown).__name__, str(unknown))
-        return False
+        found.more = True
+        return
     journal = Journal({}) if fresh else Journal.load(run.id, run.patches)
     crashes = run.crashes + (run.id not in driven.blameless)
     taken = {
@@ -278,7 +263,6 @@ def _start(
             stop = StopPoint.model_validate(run.stop_point)
     started = StartedRun(leased, conversation, run.text, run.metadata, version, journal, cut, stop)
     found.started.append(started)
-    return True
 
 
 def _suspend(tx: Transaction, leased: LeasedRun, code: str, why: str) -> None:

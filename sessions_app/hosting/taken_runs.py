@@ -11,7 +11,6 @@ from sessions_app.hosting.run_selection import (
     Selection,
     select_runs,
 )
-from sessions_app.models import Run
 from sessions_app.storage.transaction import Transaction
 
 
@@ -37,10 +36,7 @@ class TakenRuns:
         found = select_runs(tx, lease, driven)
         started = {one.run.id for one in found.started}
         tx.taken_up |= started
-        self.left_some = any(
-            run not in ids | started and status != Run.Status.WAITING
-            for run, status, _ in found.seen
-        )
+        self.left_some = found.left_some
         tx.after_commit.append(partial(self._ids.update, started))
         return found
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -93,13 +94,18 @@ async def test_parallel_runs_go_side_by_side() -> None:
 
 async def test_of_many_that_are_queued_a_look_reads_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_selection, "QUEUED_AT_ONCE", 2)
-    queued: list[int] = []
+    read, queued = run_selection._read, list[int]()
+
+    def read_and_count(*row: Any) -> run_selection.UnfinishedRun:
+        run = read(*row)
+        queued[-1] += run.status == Run.Status.QUEUED
+        return run
 
     def select(tx: Transaction, lease: Lease, driven: run_selection.DrivenRuns) -> Selection:
-        found = run_selection.select_runs(tx, lease, driven)
-        queued.append(sum(status == Run.Status.QUEUED for _, status, _ in found.seen))
-        return found
+        queued.append(0)
+        return run_selection.select_runs(tx, lease, driven)
 
+    monkeypatch.setattr(run_selection, "_read", read_and_count)
     monkeypatch.setattr(taken_runs, "select_runs", select)
     async with Hosting("t_ask") as hosting:
         first = await hosting.submit("one")
