@@ -21,8 +21,14 @@ from sessions_app.storage.transaction import Transaction
 
 _MACHINE = socket.gethostname()
 
-RAISE = """
-    UPDATE sessions_app_hostlease SET generation = generation + 1 WHERE key = %s
+TAKE = """
+    INSERT INTO sessions_app_hostlease AS lease
+        (key, worker, workflow, user_id, started_at, last_activity, generation, metrics)
+    VALUES (%s, %s, %s, %s, %s, %s, 1, '{}')
+    ON CONFLICT (key) DO UPDATE SET generation = lease.generation + 1,
+        worker = excluded.worker, workflow = excluded.workflow, user_id = excluded.user_id,
+        started_at = excluded.started_at, last_activity = excluded.last_activity,
+        released_at = NULL, evict_requested_at = NULL
     RETURNING generation
 """
 
@@ -67,21 +73,8 @@ def take_lease(tx: Transaction, key: HostKey, claim: JobClaim | None = None) -> 
     """
     if claim is not None:
         claim(tx)
-    values = {
-        "worker": this_process(),
-        "workflow": key.workflow,
-        "user_id": key.user,
-        "started_at": tx.now,
-        "last_activity": tx.now,
-        "released_at": None,
-        "evict_requested_at": None,
-    }
-    raised = sql.fetch(RAISE, (key,))
-    generation: int = raised[0][0] if raised else 1
-    if raised:
-        sql.update(HostLease, values, key=key)
-    else:
-        sql.insert(HostLease, key=key, generation=generation, metrics={}, **values)
+    taken = (key, this_process(), key.workflow, key.user, tx.now, tx.now)
+    [(generation,)] = sql.fetch(TAKE, taken)
     tx.forget_fence(key)
     return Lease(key, generation)
 
