@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 import structlog
+from procrastinate import JobContext
 from procrastinate.contrib.django import app
 from procrastinate.jobs import DeleteJobCondition
 from procrastinate.worker import Worker
@@ -17,7 +18,7 @@ from procrastinate.worker import Worker
 from sessions_app.dispatch.claiming import PlacedWorker
 from sessions_app.dispatch.connector import PatientConnector
 from sessions_app.dispatch.dispatcher import Duty
-from sessions_app.dispatch.jobs import MAINTENANCE_QUEUE
+from sessions_app.dispatch.jobs import HOST, MAINTENANCE_QUEUE
 from sessions_app.storage.safety_times import HEARTBEAT
 
 log = structlog.get_logger(__name__)
@@ -30,8 +31,17 @@ FORGET_AFTER = 60.0
 # Beyond the time that the hosts take to let go: for closing builders.
 CLOSING = 15.0
 DISPATCHER = "dispatcher"
-# By name: those of `operations` stand above this.
-TASKS = ("sessions_app.dispatch.tasks", "sessions_app.lifecycle.periodic_jobs")
+# Imported by name, as `operations` stands above this.
+TASKS = "sessions_app.lifecycle.periodic_jobs"
+
+
+@app.task(name=HOST, pass_context=True)
+async def host(
+    context: JobContext, key: str, *, suspect: bool = False, places: list[str] | None = None
+) -> None:
+    """Host the key for as long as it needs one; a suspect waits for its turn."""
+    dispatcher = context.additional_context[DISPATCHER]
+    await dispatcher.serve(context.job, key, suspect=suspect, places=places or [])
 
 
 class JobWorkers:
@@ -62,8 +72,7 @@ class JobWorkers:
 
     def start(self) -> None:
         """Begin."""
-        for module in TASKS:
-            import_module(module)
+        import_module(TASKS)
         self._task = asyncio.create_task(self._run(), name="take jobs")
 
     async def stop(self) -> None:

@@ -38,7 +38,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
     def __init__(self, duty: Duty, *, park_after: float, replay_everywhere: bool = False) -> None:
         self._freshness = LeaseFreshness(SILENCE)
         terms = Terms(park_after, duty.drain, self._freshness, replay_everywhere=replay_everywhere)
-        self.hosts = HostRegistry(terms, self._place_is_free)
+        self.hosts = HostRegistry(terms, lambda: self._job_workers.place_is_free())
         self._watchdog = Watchdog(self.hosts)
         self._duty = duty
         self._job_workers = JobWorkers(duty, self, self.hosts.full)
@@ -111,9 +111,6 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         if timestamp % FORGOTTEN_EVERY == 0 and (found := await writer.write(jobs.put_forgotten)):
             log.warning("jobs.forgotten", keys=found)
 
-    def _place_is_free(self) -> None:
-        self._job_workers.place_is_free()
-
     def _woken(self, message: LayerMessage) -> None:
         self.hosts.wake(*read_wake(message))
 
@@ -128,17 +125,14 @@ class WorkerDispatcher(ProcrastinateDispatcher):
                 self._in_touch_since = time.monotonic()
                 log.warning("worker.database_gone", error=repr(error))
                 if not self._freshness.fresh:
-                    self._drop_all()
+                    for host in self.hosts:
+                        if host.generation:
+                            host.drop()
             except Exception:
                 log.exception("worker.look_failed")
             else:
                 self._freshness.confirm(started)
             await asyncio.sleep(HEARTBEAT)
-
-    def _drop_all(self) -> None:
-        for host in self.hosts:
-            if host.generation:
-                host.drop()
 
     async def _look(self) -> None:
         hosts: dict[str, Host] = {host.key: host for host in self.hosts}

@@ -22,9 +22,9 @@ from sessions_app.hosting.run_selection import (
     RunSighting,
     Selection,
     StartedRun,
+    TakenRuns,
 )
 from sessions_app.hosting.run_task import Leaving, RunTask
-from sessions_app.hosting.taken_runs import TakenRuns
 from sessions_app.models.host_lease import HostKey
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.storage.faults import is_fault

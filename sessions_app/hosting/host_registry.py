@@ -107,13 +107,13 @@ class HostRegistry:
         with ExitStack() as coming:
             self._kept.update(places)
             coming.callback(self._has_come, places)
-            await self._serve_key(HostKey(key), claim, coming.close)
+            await self._serve(HostKey(key), claim, coming.close)
 
     def _has_come(self, places: Collection[str]) -> None:
         self._kept -= Counter(places)
         self._freed()
 
-    async def _serve_key(
+    async def _serve(
         self, key: HostKey, claim: JobClaim | None, looked: Callable[[], None]
     ) -> None:
         try:
@@ -122,30 +122,21 @@ class HostRegistry:
             if not is_fault(error):
                 await self._refuse(key, claim, error)
             return
+        blameless: set[UUID] = set()
         async with self._served.setdefault(key, asyncio.Lock()):
             try:
-                await self._serve(key, manager, claim, looked)
+                while not self.stopping:
+                    host = self._hosts[key] = Host(key, manager, self._terms, claim, looked)
+                    host.taken.blameless |= blameless
+                    await host.main()
+                    if host.dropped:
+                        blameless = host.taken.blameless
+                        await asyncio.sleep(RETRY_AFTER)
+                    elif host.fenced or not host.woken:
+                        break
             finally:
                 # Nothing awaits between the last look at `woken` and this.
                 self._hosts.pop(key, None)
-
-    async def _serve(
-        self,
-        key: HostKey,
-        manager: SessionManager,
-        claim: JobClaim | None,
-        looked: Callable[[], None],
-    ) -> None:
-        blameless: set[UUID] = set()
-        while not self.stopping:
-            host = self._hosts[key] = Host(key, manager, self._terms, claim, looked)
-            host.taken.blameless |= blameless
-            await host.main()
-            if host.dropped:
-                blameless = host.taken.blameless
-                await asyncio.sleep(RETRY_AFTER)
-            elif host.fenced or not host.woken:
-                break
 
     def stop(self) -> None:
         """Have all hosts let go in good order."""

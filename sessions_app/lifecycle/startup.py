@@ -65,10 +65,6 @@ class _Runtime:
 _running: list[_Runtime] = []
 
 
-def _of_form() -> Dispatcher:
-    return ProcrastinateDispatcher() if RuntimeSettings.load().cluster else LocalDispatcher()
-
-
 async def start(dispatcher: Dispatcher | None = None) -> None:
     """Start, once. One process takes up every unfinished run; of many, the workers do.
 
@@ -77,7 +73,10 @@ async def start(dispatcher: Dispatcher | None = None) -> None:
     """
     if not _running:
         gc.freeze()  # what was imported stays: no collection is to look through it
-        runtime = _Runtime(dispatcher or _of_form())
+        if dispatcher is None:
+            cluster = RuntimeSettings.load().cluster
+            dispatcher = ProcrastinateDispatcher() if cluster else LocalDispatcher()
+        runtime = _Runtime(dispatcher)
         _running.append(runtime)
         await runtime.start()
 

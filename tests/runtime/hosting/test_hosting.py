@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from sessions_app.conversations import messages
 from sessions_app.errors import Busy, Fenced, Invalid, StorageUnavailable, UnknownWorkflow
-from sessions_app.hosting import run_selection, taken_runs
+from sessions_app.hosting import run_selection
 from sessions_app.hosting.host import Terms
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import Lease
@@ -94,7 +94,7 @@ async def test_parallel_runs_go_side_by_side() -> None:
 
 async def test_of_many_that_are_queued_a_look_reads_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_selection, "QUEUED_AT_ONCE", 2)
-    read, queued = run_selection._read, list[int]()
+    read, look, queued = run_selection._read, run_selection.select_runs, list[int]()
 
     def read_and_count(*row: Any) -> run_selection.UnfinishedRun:
         run = read(*row)
@@ -103,10 +103,10 @@ async def test_of_many_that_are_queued_a_look_reads_few(monkeypatch: pytest.Monk
 
     def select(tx: Transaction, lease: Lease, driven: run_selection.DrivenRuns) -> Selection:
         queued.append(0)
-        return run_selection.select_runs(tx, lease, driven)
+        return look(tx, lease, driven)
 
     monkeypatch.setattr(run_selection, "_read", read_and_count)
-    monkeypatch.setattr(taken_runs, "select_runs", select)
+    monkeypatch.setattr(run_selection, "select_runs", select)
     async with Hosting("t_ask") as hosting:
         first = await hosting.submit("one")
         await hosting.prompts(first)

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from sessions_app.hosting import host, taken_runs
+from sessions_app.hosting import host, run_selection
 from sessions_app.hosting.lease import Lease
 from sessions_app.hosting.run_selection import DrivenRuns, Selection, select_runs
 from sessions_app.models import Run
@@ -86,7 +86,7 @@ async def test_a_message_behind_many_others_does_not_look_at_them(
     async with Hosting("t_taken") as hosting:
         await hosting.ended(await hosting.submit())
         await hosting.status(await hosting.submit("long"), Run.Status.RUNNING)
-        monkeypatch.setattr(taken_runs, "select_runs", select)
+        monkeypatch.setattr(run_selection, "select_runs", select)
         async with asyncio.TaskGroup() as submitting:
             tasks = [submitting.create_task(hosting.submit(f"say {n}")) for n in range(100)]
         assert len(looks) < 10, "each message looked at those before it"
