@@ -15,8 +15,13 @@ from sessions_app.dispatch import jobs, processes
 from sessions_app.errors import NotFound
 from sessions_app.interactions import answers, audit, claims
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer
-from sessions_app.interactions.settlement import InteractionRecord, find_interactions
-from sessions_app.models import HostLease, Interaction
+from sessions_app.interactions.settlement import (
+    InteractionRecord,
+    expiry,
+    find_interactions,
+    settle,
+)
+from sessions_app.models import HostLease
 from sessions_app.models.people import Person
 from sessions_app.notify.announce import announce
 from sessions_app.prompts.assignment import Assignee
@@ -56,14 +61,19 @@ def answer(interaction: UUID, *, person: Person, given: str | list[str]) -> Answ
     answered = IncomingAnswer(str(uuid4()), VIA, **values)
     return writer.write_now(
         audit.from_here(
-            lambda tx: answers.settle_in_name(tx, interaction, person, answered, over_claims=True)
+            lambda tx: answers.answer_in_name(tx, interaction, person, answered, over_claims=True)
         )
     )
 
 
 def expire(interaction: UUID) -> bool:
     """Settle as if the deadline had passed. False if it was settled before."""
-    return writer.write_now(audit.from_here(lambda tx: _expire(tx, interaction)))
+
+    def expire(tx: Transaction) -> bool:
+        pending = _find_interaction(interaction)
+        return settle(tx, pending, expiry(pending, VIA))
+
+    return writer.write_now(audit.from_here(expire))
 
 
 def reassign(interaction: UUID, *, to: list[Assignee], by: Person) -> bool:
@@ -118,13 +128,6 @@ def _take_over(tx: Transaction, key: str) -> bool:
     jobs.take_from_dead(key)
     announce(tx, key)
     return True
-
-
-def _expire(tx: Transaction, interaction_id: UUID) -> bool:
-    interaction = _find_interaction(interaction_id)
-    if interaction.status != Interaction.Status.PENDING:
-        return False
-    return answers.expire(tx, interaction, via=VIA)
 
 
 def _find_interaction(interaction: UUID) -> InteractionRecord:

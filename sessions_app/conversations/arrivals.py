@@ -8,11 +8,10 @@ from uuid import UUID
 
 from sessions_app.errors import NotFound, NothingCame
 from sessions_app.interactions.answers import Outcome
-from sessions_app.interactions.settlement import set_running
-from sessions_app.journal.journal import Call, CallResult, wait_id
-from sessions_app.models import Arrival, Interaction, JournalEntry, Run
-from sessions_app.notify.announce import announce
-from sessions_app.storage.records import InteractionSettled, RunRecord
+from sessions_app.interactions.settlement import go_on, set_running
+from sessions_app.journal.journal import Call, CallResult
+from sessions_app.models import Arrival, JournalEntry, Run
+from sessions_app.storage.records import RunRecord
 from sessions_app.storage.transaction import Transaction
 
 WAIT = JournalEntry.Kind.WAIT
@@ -40,11 +39,7 @@ def send(tx: Transaction, run_id: UUID, name: str, payload: Any, sent_id: str) -
     arrival.save(force_insert=True)
     if wait is not None:
         waits.filter(pk=wait.pk).update(result=payload, finished_at=tx.now)
-        set_running(run.id)
-        status, response = Interaction.Status.ANSWERED.value, {"value": payload}
-        waited_for = wait_id(run.id, wait.position)
-        news = InteractionSettled(run.id, waited_for, status, response, None, tx.now)
-        announce(tx, run.key, news)
+        go_on(tx, run, wait.position, payload)
     return Outcome.ACCEPTED
 
 

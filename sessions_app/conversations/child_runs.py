@@ -11,13 +11,13 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from sessions_app.conversations.messages import IncomingMessage, insert_run, request_stop
-from sessions_app.interactions.settlement import set_running
-from sessions_app.journal.journal import Call, CallResult, last_positions, wait_id
+from sessions_app.interactions.settlement import go_on, set_running
+from sessions_app.journal.journal import Call, CallResult, last_positions
 from sessions_app.journal.tracks import track_of
-from sessions_app.models import Event, Interaction, JournalEntry, Run
+from sessions_app.models import Event, JournalEntry, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.notify.announce import announce
-from sessions_app.storage.records import InteractionSettled, ParentCall, RunRecord, step_payload
+from sessions_app.storage.records import ParentCall, RunRecord, step_payload
 from sessions_app.storage.run_text import text_of
 from sessions_app.storage.transaction import Transaction
 
@@ -78,16 +78,7 @@ def end(
     else:
         error = {"type": status.value, "message": reason}
     _finish(tx, parent, entry, result, error)
-    set_running(parent.id)
-    news = InteractionSettled(
-        parent.id,
-        wait_id(parent.id, entry.position),
-        Interaction.Status.ANSWERED.value,
-        {"value": result, "error": error},
-        None,
-        tx.now,
-    )
-    announce(tx, parent.key, news)
+    go_on(tx, parent, entry.position, result, error)
 
 
 def _is_cut(parent: Run, called: ParentCall) -> bool:

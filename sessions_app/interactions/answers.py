@@ -1,7 +1,6 @@
-"""Answering: the one way by which an interaction gets its answer.
+"""Answering: what a person's answer to an interaction comes to, in one transaction.
 
-Each answer is one transaction. One conditional UPDATE decides who is first; the host that waits for
-it is woken after the commit.
+Who may answer, and with what, is looked at here; `settle` decides who is first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,16 +19,15 @@ from sessions_app.interactions.candidates import may_answer
 from sessions_app.interactions.settlement import (
     InteractionRecord,
     Settlement,
+    expiry,
     find_interactions,
     settle,
 )
 from sessions_app.models import Attachment, AuditEntry, Interaction
 from sessions_app.models.people import Person, users
-from sessions_app.notify.announce import announce
 from sessions_app.prompts import FormPrompt, load_prompt
 from sessions_app.prompts.assignment import Assignment
 from sessions_app.storage import attachments, sql
-from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.storable import check_storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -91,8 +89,7 @@ async def answer(
         Invalid: the answer is none that the prompt takes (the prompt stays pending), or several
             prompts are pending and none is named.
     """
-    for text in (answer.value, *(answer.values or ()), answer.answer_id):
-        check_storable(_("The answer"), text)
+    check_answer(answer)
     return await writer.write(audit.from_here(lambda tx: _answer(tx, by, conversation_id, answer)))
 
 
@@ -106,17 +103,22 @@ async def answer_together(
             form by that, a dash, and the field.
     """
     for one in answers:
-        for text in (one.value, *(one.values or ()), one.answer_id):
-            check_storable(_("The answer"), text)
+        check_answer(one)
     return await writer.write(
         audit.from_here(lambda tx: _answer_together(tx, by, conversation_id, answers))
     )
 
 
+def check_answer(answer: IncomingAnswer) -> None:
+    """Raise Invalid where the answer has text that cannot be stored."""
+    for text in (answer.value, *(answer.values or ()), answer.answer_id):
+        check_storable(_("The answer"), text)
+
+
 def _answer_together(
     tx: Transaction, by: Person, conversation_id: str | None, answers: Sequence[IncomingAnswer]
 ) -> AnswerResult:
-    """All are looked at before the first is settled: what is refused has written nothing."""
+    """Check all answers before the first settles: what is refused has written nothing."""
     errors: dict[str, list[Any]] = {}
     taken: list[tuple[InteractionRecord, IncomingAnswer]] = []
     result = AnswerResult(Outcome.NOT_FOUND)
@@ -125,7 +127,7 @@ def _answer_together(
         if interaction is None:
             return AnswerResult(Outcome.NOT_FOUND)
         if not _waits(tx, interaction):
-            result = settle_by(tx, interaction, by, one)
+            result = _take(tx, interaction, by, one)
             if result.outcome not in TAKEN:
                 return result
             continue
@@ -140,7 +142,7 @@ def _answer_together(
     if errors:
         raise Invalid(_("Look at what is marked."), errors=errors)
     for interaction, one in taken:
-        result = settle_by(tx, interaction, by, one)
+        result = _take(tx, interaction, by, one)
     return result
 
 
@@ -152,15 +154,12 @@ def _waits(tx: Transaction, interaction: InteractionRecord) -> bool:
 def _answer(
     tx: Transaction, by: Person, conversation_id: str | None, given: IncomingAnswer
 ) -> AnswerResult:
-    interaction = _find(by, conversation_id, given)
-    return (
-        AnswerResult(Outcome.NOT_FOUND)
-        if interaction is None
-        else settle_by(tx, interaction, by, given)
-    )
+    if (interaction := _find(by, conversation_id, given)) is None:
+        return AnswerResult(Outcome.NOT_FOUND)
+    return _take(tx, interaction, by, given)
 
 
-def settle_by(
+def _take(
     tx: Transaction,
     interaction: InteractionRecord,
     by: Person,
@@ -175,38 +174,35 @@ def settle_by(
     if interaction.status != Interaction.Status.PENDING:
         return _too_late(interaction, by, given)
     if not _waits(tx, interaction):
-        response = _expired_response(interaction)
-        if not _settle(
-            tx, interaction, Settlement(Interaction.Status.EXPIRED, "deadline", response)
-        ):
-            return _too_late(_again(interaction), by, given)
-        return AnswerResult(
-            Outcome.EXPIRED,
-            interaction.id,
-            Interaction.Status.EXPIRED.value,
-            response,
-            at=tx.now,
-            via="deadline",
-        )
-    refused = _refused(interaction, by, given, over_claims=over_claims)
-    if refused is not None:
+        settlement = expiry(interaction)
+    elif refused := _refused(interaction, by, given, over_claims=over_claims):
         return refused
-    response = _checked(interaction, given)
-    if interaction.assignment is not None:
-        votes = _vote(tx, interaction, by, given, response)
-        if votes is None:
-            return AnswerResult(Outcome.VOTED, interaction.id, interaction.status)
-        response = {**response, "votes": votes}
-    status = Interaction.Status.ANSWERED
-    if not _settle(tx, interaction, Settlement(status, given.via, response, by, given.answer_id)):
-        return _too_late(_again(interaction), by, given)
-    attachments.take(tx, interaction.run_id, list(given.files.values()))
+    else:
+        response = _checked(interaction, given)
+        if interaction.assignment is not None:
+            votes = _vote(tx, interaction, by, given, response)
+            if votes is None:
+                return AnswerResult(Outcome.VOTED, interaction.id, interaction.status)
+            response = {**response, "votes": votes}
+        status = Interaction.Status.ANSWERED
+        settlement = Settlement(status, given.via, response, by, given.answer_id)
+    if not settle(tx, interaction, settlement):
+        [interaction] = find_interactions(interaction=interaction.id)  # as another has settled it
+        return _too_late(interaction, by, given)
+    if settlement.by:
+        attachments.take(tx, interaction.run_id, list(given.files.values()))
     return AnswerResult(
-        Outcome.ACCEPTED, interaction.id, status.value, response, by.username, tx.now, given.via
+        Outcome.ACCEPTED if settlement.by else Outcome.EXPIRED,
+        interaction.id,
+        settlement.status.value,
+        settlement.response,
+        by.username if settlement.by else None,
+        tx.now,
+        settlement.via,
     )
 
 
-def settle_in_name(
+def answer_in_name(
     tx: Transaction,
     interaction: UUID,
     by: Person,
@@ -214,7 +210,7 @@ def settle_in_name(
     *,
     over_claims: bool = False,
 ) -> AnswerResult:
-    """Settle any interaction in the name of a user, who need not be a candidate.
+    """Answer any interaction in the name of a user, who need not be a candidate.
 
     Raises:
         NotFound: there is no such interaction.
@@ -226,7 +222,7 @@ def settle_in_name(
             raise Invalid(
                 format_lazy(_("{name} is not active, and answers nothing."), name=by.username)
             )
-        return settle_by(tx, found, by, given, over_claims=over_claims)
+        return _take(tx, found, by, given, over_claims=over_claims)
     raise NotFound("There is no such interaction.")
 
 
@@ -278,41 +274,6 @@ def _vote(
     audit.record(tx, interaction.audited, action, by=by, via=given.via, response=response)
     claims.tell(tx, interaction, action, by, votes=len(cast), needed=needed)
     return None
-
-
-def expire(tx: Transaction, interaction: InteractionRecord, *, via: str = "deadline") -> bool:
-    """The deadline passed: the prompt's declared default is its outcome, else none.
-
-    False if another was faster.
-    """
-    return _settle(
-        tx, interaction, Settlement(Interaction.Status.EXPIRED, via, _expired_response(interaction))
-    )
-
-
-def _expired_response(interaction: InteractionRecord) -> dict[str, Any] | None:
-    return load_prompt(interaction.prompt).default_answer()
-
-
-def _again(interaction: InteractionRecord) -> InteractionRecord:
-    """The interaction as it stands after another process was faster."""
-    [found] = find_interactions(interaction=interaction.id)
-    return found
-
-
-def _settle(tx: Transaction, interaction: InteractionRecord, settlement: Settlement) -> bool:
-    won = settle(tx, interaction, settlement)
-    if won:
-        news = InteractionSettled(
-            interaction.run_id,
-            interaction.id,
-            settlement.status,
-            settlement.response,
-            settlement.by.username if settlement.by else None,
-            tx.now,
-        )
-        announce(tx, interaction.key, news)
-    return won
 
 
 def _find(

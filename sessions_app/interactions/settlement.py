@@ -1,4 +1,7 @@
-"""Interactions as far as settling them goes, without the cost of their models."""
+"""Settling: the one way by which an interaction gets its final status, whatever door it comes by.
+
+Interactions are read as far as that goes, without the cost of their models.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,11 +12,14 @@ from uuid import UUID
 from sessions_app.interactions import audit, candidates
 from sessions_app.interactions.audit import Audited
 from sessions_app.interactions.candidates import Asked
+from sessions_app.journal.journal import wait_id
 from sessions_app.models import AuditEntry, Event, Interaction, Run
 from sessions_app.models.people import Person, UserId, read_user_id, users
+from sessions_app.notify.announce import announce
+from sessions_app.prompts import load_prompt
 from sessions_app.signals import pending_signals
 from sessions_app.storage import sql
-from sessions_app.storage.records import RunRecord
+from sessions_app.storage.records import InteractionSettled, RunRecord
 from sessions_app.storage.transaction import Transaction
 
 # The owner's row says whether they are active, in a column of whatever model the project has.
@@ -139,18 +145,34 @@ def update_type(interaction: InteractionRecord) -> str:
     return kind.value
 
 
+def go_on(tx: Transaction, run: Run, position: int, value: Any, error: Any = None) -> None:
+    """Have a run go on whose call at the position waited for something else than an answer."""
+    set_running(run.id)
+    response = {"value": value, "error": error}
+    status = Interaction.Status.ANSWERED.value
+    waited_for = wait_id(run.id, position)
+    announce(tx, run.key, InteractionSettled(run.id, waited_for, status, response, None, tx.now))
+
+
+def expiry(interaction: InteractionRecord, via: str = "deadline") -> Settlement:
+    """Return how a prompt ends that nobody answered in time: by its declared default, if any."""
+    response = load_prompt(interaction.prompt).default_answer()
+    return Settlement(Interaction.Status.EXPIRED, via, response)
+
+
 def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settlement) -> bool:
     """Give the interaction its one final status. False if another was faster.
 
-    One conditional UPDATE decides; event, journal and run follow in the same transaction.
+    One conditional UPDATE decides; event, audit, signal and run follow in the same transaction, and
+    the host that waits is woken after it. Where the run itself withdraws the question nobody waits.
     """
-    by = settlement.by
+    by, status, response = settlement.by, settlement.status.value, settlement.response
     won = sql.update(
         Interaction,
         {
-            "status": settlement.status.value,
+            "status": status,
             "version": 2,
-            "response": settlement.response,
+            "response": response,
             "answered_by_id": by.id if by else None,
             "answered_at": tx.now,
             "answered_via": settlement.via,
@@ -161,24 +183,27 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
     )
     if not won:
         return False
+    username = by.username if by else None
     payload = {
         "interaction_id": str(interaction.id),
-        "status": settlement.status.value,
+        "status": status,
         "version": 2,
-        "response": settlement.response,
-        "by": by.username if by else None,
+        "response": response,
+        "by": username,
         "at": tx.now.isoformat(),
         "via": settlement.via,
     }
     if interaction.assignment is not None:
         candidates.settled(interaction.id)
-        done = {"response": settlement.response}
-        action = AuditEntry.Action(settlement.status.value)
-        audit.record(tx, interaction.audited, action, by=by, via=settlement.via, **done)
+        action, via = AuditEntry.Action(status), settlement.via
+        audit.record(tx, interaction.audited, action, by=by, via=via, response=response)
     tx.append(interaction.run, update_type(interaction), payload)
     pending_signals.add(tx, "interaction_settled", interaction.run_id, interaction.id)
     if settlement.status != Interaction.Status.CANCELLED:
         set_running(interaction.run_id)
+        ids = (interaction.run_id, interaction.id)
+        news = InteractionSettled(*ids, status, response, username, tx.now)
+        announce(tx, interaction.key, news)
     return True
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from sessions_app.interactions import answers, claims
-from sessions_app.interactions.settlement import find_interactions, set_running
+from sessions_app.interactions import claims
+from sessions_app.interactions.settlement import expiry, find_interactions, set_running, settle
 from sessions_app.lifecycle import retention
 from sessions_app.models import Interaction, Run
 from sessions_app.notify.announce import announce
@@ -46,7 +46,7 @@ def due_sleeps() -> list[Run]:
 def expire(tx: Transaction, interaction: UUID) -> None:
     """The deadline has passed: settle the interaction, if nobody was faster."""
     for pending in find_interactions(interaction=interaction, pending=True):
-        answers.expire(tx, pending)
+        settle(tx, pending, expiry(pending))
 
 
 def escalate(tx: Transaction, interaction: UUID) -> None:

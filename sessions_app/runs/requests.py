@@ -13,7 +13,13 @@ from sessions_app.conversations.messages import MAX_NAME, IncomingMessage
 from sessions_app.conversations.resumption import resume_run
 from sessions_app.errors import Invalid, TooLarge
 from sessions_app.interactions import audit
-from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome, settle_in_name
+from sessions_app.interactions.answers import (
+    AnswerResult,
+    IncomingAnswer,
+    Outcome,
+    answer_in_name,
+    check_answer,
+)
 from sessions_app.models import Conversation
 from sessions_app.models.people import Person, UserId
 from sessions_app.prompts import Given, as_text
@@ -251,8 +257,7 @@ def _answer(
         given = incoming(values=[as_text(one) for one in value])
     else:
         given = incoming(as_text(value))
-    for text in (given.value, *(given.values or ()), given.answer_id):
-        check_storable("The answer", text)
+    check_answer(given)
     return audit.from_here(
-        partial(settle_in_name, interaction=interaction, by=Person.of(by), given=given)
+        partial(answer_in_name, interaction=interaction, by=Person.of(by), given=given)
     )

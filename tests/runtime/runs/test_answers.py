@@ -8,7 +8,7 @@ import pytest
 
 from sessions_app.errors import Invalid
 from sessions_app.interactions import answers
-from sessions_app.interactions.answers import IncomingAnswer, Outcome, settle_in_name
+from sessions_app.interactions.answers import IncomingAnswer, Outcome, answer_in_name
 from sessions_app.lifecycle import due
 from sessions_app.models import Event, Interaction
 from sessions_app.models.people import Person
@@ -75,7 +75,7 @@ async def test_an_answer_that_has_just_come_wins_over_the_deadline(
 
     def too_late(tx: Transaction, interaction: UUID) -> None:
         given = IncomingAnswer("a1", "test", "yes", interaction=str(interaction))
-        found = settle_in_name(tx, interaction=interaction, by=by, given=given)
+        found = answer_in_name(tx, interaction=interaction, by=by, given=given)
         assert found.outcome == Outcome.ACCEPTED
         expire(tx, interaction)
         expired.append(interaction)
