@@ -8,11 +8,12 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from chat_app.feed.selectors import pending_prompts, run_output
+from chat_app.feed.selectors import pending_prompts
 from sessions_app.errors import NotFound
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.models.people import UserId, users
 from sessions_app.storage.records import EventRecord
+from sessions_app.storage.run_text import text_of
 from sessions_app.storage.storable import is_storable
 
 
@@ -41,7 +42,7 @@ def read_execution(owner: UserId, run_id: UUID) -> Execution:
     if run is None:
         raise NotFound("There is no such execution.")
     prompts = _prompts(run) if run.status in Run.UNFINISHED else []
-    output = run_output(run_id) if run.status == Run.Status.COMPLETED else ""
+    output = text_of(run_id) if run.status == Run.Status.COMPLETED else ""
     return Execution(run, prompts, output, _usage(run))
 
 

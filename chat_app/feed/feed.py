@@ -15,12 +15,13 @@ import structlog
 from django.db import DatabaseError
 
 from chat_app.feed.limits import ClientGone, CloseSocket, Window
-from chat_app.feed.selectors import Opening, read_events, run_output
+from chat_app.feed.selectors import Opening, read_events
 from chat_app.wire.frames import EXTENDED, SINGLE, Frame, Makers, View, encode, event_frames, is_end
 from sessions_app.errors import StorageUnavailable
 from sessions_app.notify.news import News
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
+from sessions_app.storage.run_text import text_of
 
 log = structlog.get_logger(__name__)
 
@@ -124,7 +125,7 @@ class Feed:
     ) -> list[Frame]:
         result = ""
         if event.client_format in SINGLE and is_end(event):
-            result = await reads.read(run_output, event.run)
+            result = await reads.read(text_of, event.run)
         view = View(self.conversation_id, datetime.now(UTC), after, settled, result, self._link)
         return event_frames(event, view, makers)
 

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sessions_app.conversations.run_parts import read_parts
 from sessions_app.models import Event, Feedback, Interaction, Run
 from sessions_app.storage.attachments import shown
 from sessions_app.storage.event_log import read_records
-from sessions_app.storage.run_text import split, taken_back, undo
 from sessions_app.workflows.history import ended_runs
 
 Said = dict[str, Any]
@@ -65,34 +65,22 @@ def read_run(run_id: UUID) -> Said:
 
 def _said(run: UUID) -> list[Said]:
     """Texts, steps and questions, each at the place where it began."""
-    rows = read_records(Event.objects.filter(run=run))
-    cuts = [taken_back(row.sequence, row.payload) for row in rows if row.type == Event.Type.RESTART]
     asked = Interaction.objects.filter(run=run).select_related("answered_by")
     questions = {str(one.pk): _question(one) for one in asked}
-    steps: dict[str, Said] = {}
     said: list[Said] = []
-    for row in rows:
-        if row.type in (Event.Type.TEXT, Event.Type.MESSAGE):
-            pieces = undo(split(row.first_sequence, row.payload), cuts)
-            _add_text(said, [piece.text for piece in pieces])
-        elif row.type == Event.Type.STEP:
-            key = row.payload["step_id"]
-            if key not in steps:
-                said.append(steps.setdefault(key, {"type": "step"}))
-            steps[key] |= {name: row.payload[name] for name in ("name", "state", "payload")}
-        elif row.type in (Event.Type.INTERACTION, Event.Type.ASSIGNMENT):
-            said.append(questions[row.payload["interaction_id"]])
-    for one in said:
-        if one["type"] == "text":
-            one["text"] = "".join(one["text"])
+    for part in read_parts(read_records(Event.objects.filter(run=run))):
+        payload = part.payload
+        if part.type == Event.Type.STEP:
+            step = {name: payload[name] for name in ("name", "state", "payload")}
+            said.append({"type": "step", **step})
+        elif part.type == Event.Type.INTERACTION:
+            said.append(questions[payload["interaction_id"]])
+        elif text := part.text:
+            if said and said[-1]["type"] == "text":  # what broke it is not said
+                said[-1]["text"] += text
+            else:
+                said.append({"type": "text", "text": text})
     return said
-
-
-def _add_text(said: list[Said], texts: list[str]) -> None:
-    if said and said[-1]["type"] == "text":
-        said[-1]["text"] += texts
-    elif any(texts):
-        said.append({"type": "text", "text": texts})
 
 
 def _question(asked: Interaction) -> Said:

@@ -8,13 +8,13 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from sessions_app.conversations.run_parts import TEXTS
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.models.people import UserId
 from sessions_app.storage import event_log
 from sessions_app.storage.records import EventRecord
-from sessions_app.storage.run_text import kept, split
+from sessions_app.storage.run_text import split
 
-TEXT = (Event.Type.TEXT, Event.Type.MESSAGE)
 # Of a message that is being written, a first connection gets at most this many of the last pieces,
 # and not more than so many characters.
 PIECES = 2000
@@ -89,13 +89,6 @@ def read_opening(conversation: UUID, *, after: int | None, kept: int | None) -> 
     return Opening(start, last, sorted(shown, key=lambda event: event.sequence), lost)
 
 
-def run_output(run: UUID) -> str:
-    """The whole text of a run, without what a restart took back."""
-    rows = Event.objects.filter(run=run, type__in=[*TEXT, Event.Type.RESTART]).order_by("sequence")
-    pieces = kept(rows.values_list("type", "first_sequence", "sequence", "payload"))
-    return "".join(piece.text for piece in pieces)
-
-
 def pending_prompts(*which: Q, **also: object) -> list[EventRecord]:
     """Pending prompts, as the events that opened them, oldest first."""
     pending = pending_interactions(*which, **also).select_related("run").order_by("sequence")
@@ -131,9 +124,9 @@ def _output_so_far(conversation: UUID, last: int) -> list[EventRecord]:
     found = []
     for run in Run.objects.filter(conversation=conversation, status=Run.Status.RUNNING):
         events = Event.objects.filter(conversation=conversation, run=run, first_sequence__lte=last)
-        other = events.exclude(type__in=[*TEXT, Event.Type.RUN]).order_by("-sequence").first()
+        other = events.exclude(type__in=[*TEXTS, Event.Type.RUN]).order_by("-sequence").first()
         rows = _newest(
-            events.filter(type__in=TEXT, first_sequence__gt=other.sequence if other else 0)
+            events.filter(type__in=TEXTS, first_sequence__gt=other.sequence if other else 0)
         )
         pieces = [
             piece

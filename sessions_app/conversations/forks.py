@@ -1,13 +1,14 @@
 """A fork: a new run of a recorded one, which keeps what that did before a position."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 from uuid import UUID, uuid4
 
 from sessions_app.conversations.listing import lock_kept
 from sessions_app.conversations.messages import ACTIVE, SUBMITTED, interrupt, traced
+from sessions_app.conversations.run_parts import Part, read_parts
 from sessions_app.errors import Busy, Invalid, NotFound
 from sessions_app.journal.journal import Journal
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
@@ -15,8 +16,9 @@ from sessions_app.models.host_lease import HostKey
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
 from sessions_app.storage.attachments import shown
+from sessions_app.storage.event_log import read_records
 from sessions_app.storage.records import RunRecord
-from sessions_app.storage.run_text import pieces_of, split, taken_back, undo
+from sessions_app.storage.run_text import pieces_of
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
 
@@ -130,33 +132,23 @@ class _Past:
         asked = self.source.interactions.filter(position__in=self.positions)
         return {str(one.id): one for one in asked}
 
-    def events(self) -> Iterator[tuple[str, Payload]]:
-        """What it showed of that, in the order of its log; text that follows on text together."""
-        rows = list(
-            self.source.events.order_by("sequence").values_list(
-                "type", "first_sequence", "sequence", "payload"
-            )
-        )
-        restarts = [taken_back(at, said) for kind, _, at, said in rows if kind == "restart"]
-        text = ""
-        for kind, first, _, payload in rows:
-            if kind in (Event.Type.TEXT, Event.Type.MESSAGE):
-                pieces = undo(split(first, payload), restarts)
-                text += "".join(piece.text for piece in pieces if piece.sequence <= self.until)
-            elif self._is_kept(kind, payload):
-                yield from _texts(text)
-                yield kind, payload
-                text = ""
-        yield from _texts(text)
+    def events(self) -> list[tuple[str, Payload]]:
+        """What it showed of that, in the order of its log."""
+        shown: list[tuple[int, str, Payload]] = []
+        for part in read_parts(read_records(self.source.events.all())):
+            if part.type == Event.Type.MESSAGE:
+                kept = "".join(one.text for one in part.pieces if one.sequence <= self.until)
+                at, type_ = part.events[0].first_sequence, Event.Type.TEXT.value
+                shown += [(at, type_, {"text": text}) for text in pieces_of(kept)]
+            elif self._is_kept(part):
+                shown += [(row.sequence, row.type, row.payload) for row in part.events]
+        shown.sort(key=itemgetter(0))
+        return [(type_, payload) for _, type_, payload in shown]
 
-    def _is_kept(self, kind: str, payload: Payload) -> bool:
-        if kind == Event.Type.STEP:
-            return int(payload["step_id"].split(":")[1]) in self.positions
-        return payload.get("interaction_id") in self.interactions
-
-
-def _texts(text: str) -> Iterator[tuple[str, Payload]]:
-    return ((Event.Type.TEXT.value, {"text": part}) for part in pieces_of(text))
+    def _is_kept(self, part: Part) -> bool:
+        if part.type == Event.Type.STEP:
+            return int(part.payload["step_id"].split(":")[1]) in self.positions
+        return part.payload.get("interaction_id") in self.interactions
 
 
 def _copy(tx: Transaction, past: _Past, fork: Run) -> None:

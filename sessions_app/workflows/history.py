@@ -6,9 +6,10 @@ from itertools import islice
 from typing import Literal
 from uuid import UUID
 
-from sessions_app.models import AttachedFile, Event, Run, attached
+from sessions_app.models import AttachedFile, Run, attached
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import branches
+from sessions_app.storage.run_text import text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,7 @@ def _backwards(runs: Sequence[str]) -> Iterator[PastMessage]:
     rows = Run.objects.filter(pk__in=runs).values_list("id", "text", "metadata__files")
     asked = {str(key): (text, attached({"files": files or ()})) for key, text, files in rows}
     for run in runs:
-        parts = Event.objects.filter(run_id=run, type=Event.Type.MESSAGE).order_by("sequence")
-        text = "".join(payload["text"] for payload in parts.values_list("payload", flat=True))
-        if text:
+        if text := text_of(UUID(run)):
             yield PastMessage("assistant", text, run)
         said, files = asked[run]
         yield PastMessage("user", said, run, files)

@@ -21,6 +21,7 @@ from django.db.models import BigIntegerField, Q, QuerySet, Subquery, TextField
 from django.db.models.functions import Cast, Coalesce, Length
 from django.utils import timezone
 
+from sessions_app.conversations.run_parts import BREAKS, TEXTS
 from sessions_app.models import Event
 from sessions_app.storage.event_log import read_records
 from sessions_app.storage.records import EventRecord
@@ -32,14 +33,6 @@ ROWS = 50
 OLDER_ROWS = 100
 SIZE = 1024 * 1024  # characters; the row that passes it is the last
 
-TEXTS = (Event.Type.TEXT, Event.Type.MESSAGE)
-# These end the stretch of a run's text before them.
-BREAKS = (
-    Event.Type.USER_MESSAGE,
-    Event.Type.STEP,
-    Event.Type.INTERACTION,
-    Event.Type.ASSIGNMENT,
-)
 # Not counted: unfolded text is one item however many rows it has, the others are none.
 UNCOUNTED = (
     Event.Type.TEXT,

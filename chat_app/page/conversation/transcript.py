@@ -3,7 +3,7 @@
 An item keeps its place and its DOM id from its first row to its last; it only grows.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
@@ -14,16 +14,17 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from chat_app.page.cards import Card
-from chat_app.page.conversation.history import BREAKS, Known
+from chat_app.page.conversation.history import Known
 from chat_app.page.markdown.blocks import cut, opening
 from chat_app.page.markdown.markdown import render
 from chat_app.page.markdown.unfinished import finished
 from sessions_app.conversations.reactions import DOWN, LONGEST, UP
+from sessions_app.conversations.run_parts import RESTING, Part, read_parts
 from sessions_app.interactions.outcome_texts import OutcomeText, outcome, waits_for
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import EventRecord
-from sessions_app.storage.run_text import Piece, TakenBack, split, taken_back, undo
+from sessions_app.storage.run_text import Piece
 
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
@@ -221,84 +222,6 @@ class RunNote(Item):
     feedback: GivenFeedback | None = None
 
 
-@dataclass(slots=True)
-class _Builder:
-    """Goes over the rows in the order of the log."""
-
-    interactions: Mapping[UUID, Interaction]
-    cuts: Mapping[UUID, list[TakenBack]]
-    continued: dict[UUID, Known]  # until the text that goes on has been met
-    items: list[Item] = field(default_factory=list)
-    open_text: dict[UUID, TextSegment] = field(default_factory=dict)
-    steps: dict[str, Step] = field(default_factory=dict)
-    questions: dict[UUID, Question] = field(default_factory=dict)
-
-    def add(self, row: EventRecord) -> None:
-        """Take one row in."""
-        if row.type in BREAKS:
-            self.open_text.pop(row.run, None)
-        handle = {
-            Event.Type.USER_MESSAGE: self._user_message,
-            Event.Type.MESSAGE: self._text,
-            Event.Type.STEP: self._step,
-            Event.Type.INTERACTION: self._question,
-            Event.Type.INTERACTION_UPDATE: self._question,
-            Event.Type.ASSIGNMENT: self._question,
-            Event.Type.ASSIGNMENT_UPDATE: self._question,
-            Event.Type.RUN: self._run,
-        }.get(Event.Type(row.type))
-        if handle is not None:
-            handle(row)
-
-    def _user_message(self, row: EventRecord) -> None:
-        text, message_id = row.payload["text"], row.payload["message_id"]
-        by = row.payload.get("fork", {}).get("by", "")
-        message = UserMessage(**_base(row), message_id=message_id, text=text, begun_again_by=by)
-        message.files = [ShownFile(**file) for file in row.payload.get("files", ())]
-        self.items.append(message)
-
-    def _text(self, row: EventRecord) -> None:
-        segment = self.open_text.get(row.run)
-        if segment is None:
-            known = self.continued.pop(row.run, None)
-            first = known.first if known else row.first_sequence
-            segment = TextSegment(**_base(row) | {"first": first}, known=known)
-            self.items.append(segment)
-            self.open_text[row.run] = segment
-        segment.pieces += _rest(_uncut(row, self.cuts.get(row.run, [])), segment.known)
-        segment.last = row.sequence
-
-    def _step(self, row: EventRecord) -> None:
-        name, state, payload = (row.payload[key] for key in ("name", "state", "payload"))
-        step = self.steps.get(row.payload["step_id"])
-        if step is None:
-            step = Step(**_base(row), name=name, state=state, text=payload)
-            self.steps[row.payload["step_id"]] = step
-            self.items.append(step)
-        step.name, step.state, step.text, step.last = name, state, payload, row.sequence
-
-    def _question(self, row: EventRecord) -> None:
-        key = UUID(row.payload["interaction_id"])
-        interaction = self.interactions.get(key)
-        if interaction is None:
-            return
-        if key not in self.questions:
-            base = _base(row) | {"first": interaction.sequence, "at": interaction.created_at}
-            question = Question(**base, interaction=interaction, outcome=outcome(interaction))
-            self.questions[key] = question
-            self.items.append(question)
-        self.questions[key].last = row.sequence
-
-    def _run(self, row: EventRecord) -> None:
-        status, error = row.payload["status"], row.payload.get("error") or {}
-        if status in (*Run.FINISHED, Run.Status.SUSPENDED):
-            self.open_text.pop(row.run, None)
-        if "parent" in row.payload and status != Run.Status.SUSPENDED:
-            return  # its parent's step says it
-        if status in (*Run.FINISHED, Run.Status.SUSPENDED):
-            self.items.append(RunNote(**_base(row), status=status, reason=error.get("message", "")))
-
-
 def build(
     rows: list[EventRecord],
     interactions: Mapping[UUID, Interaction],
@@ -310,16 +233,15 @@ def build(
 
     Of those that are `continued`, the rest. `hold`: text to which more comes has its end held back.
     """
-    builder = _Builder(interactions, _cuts(rows), dict(continued or {}))
-    for row in rows:
-        builder.add(row)
-    for segment in builder.open_text.values():
-        segment.held = hold
-    shown = [
-        item
-        for item in builder.items
-        if not isinstance(item, TextSegment) or item.known or item.text.strip()
-    ]
+    left_to_meet = dict(continued or {})  # texts that go on, until they have been met
+    shown: list[Item] = []
+    for part in read_parts(rows):
+        if part.type == Event.Type.MESSAGE:
+            item: Item | None = _text(part, left_to_meet.pop(part.events[0].run, None), hold=hold)
+        else:
+            item = _item(part, interactions)
+        if item is not None:
+            shown.append(item)
     shown.sort(key=lambda item: item.first)
     left = COLOURED
     for item in reversed(shown):
@@ -329,30 +251,46 @@ def build(
     return shown
 
 
-def _base(row: EventRecord) -> dict[str, Any]:
-    return {
-        "first": row.first_sequence,
-        "last": row.sequence,
-        "run": row.run,
-        "at": row.created_at,
-    }
+def _text(part: Part, known: Known | None, *, hold: bool) -> TextSegment | None:
+    pieces = list(_rest(part.pieces, known))
+    base = _base(part) | ({"first": known.first} if known else {})
+    segment = TextSegment(**base, pieces=pieces, known=known, held=hold and part.is_open)
+    return segment if known or segment.text.strip() else None
 
 
-def _cuts(rows: list[EventRecord]) -> dict[UUID, list[TakenBack]]:
-    """Of each run, the spans of sequences whose text was begun anew."""
-    cuts: dict[UUID, list[TakenBack]] = {}
-    for row in rows:
-        if row.type == Event.Type.RESTART:
-            cuts.setdefault(row.run, []).append(taken_back(row.sequence, row.payload))
-    return cuts
+def _item(part: Part, interactions: Mapping[UUID, Interaction]) -> Item | None:
+    base, payload = _base(part), part.payload
+    match part.type:
+        case Event.Type.USER_MESSAGE:
+            return UserMessage(
+                **base,
+                message_id=payload["message_id"],
+                text=payload["text"],
+                begun_again_by=payload.get("fork", {}).get("by", ""),
+                files=[ShownFile(**file) for file in payload.get("files", ())],
+            )
+        case Event.Type.STEP:
+            name, state, text = (payload[key] for key in ("name", "state", "payload"))
+            return Step(**base, name=name, state=state, text=text)
+        case Event.Type.INTERACTION:
+            asked = interactions.get(UUID(payload["interaction_id"]))
+            if asked is not None:
+                base |= {"first": asked.sequence, "at": asked.created_at}
+                return Question(**base, interaction=asked, outcome=outcome(asked))
+        case Event.Type.RUN if payload["status"] in RESTING:
+            # Of a child its parent's step says it.
+            if "parent" not in payload or payload["status"] == Run.Status.SUSPENDED:
+                reason = (payload.get("error") or {}).get("message", "")
+                return RunNote(**base, status=payload["status"], reason=reason)
+    return None
 
 
-def _uncut(row: EventRecord, cuts: list[TakenBack]) -> list[Piece]:
-    """The row's text without what was taken back."""
-    return undo(split(row.first_sequence, row.payload), cuts)
+def _base(part: Part) -> dict[str, Any]:
+    row, last = part.events[0], part.events[-1].sequence
+    return {"first": row.first_sequence, "last": last, "run": row.run, "at": row.created_at}
 
 
-def _rest(pieces: list[Piece], known: Known | None) -> Iterator[Piece]:
+def _rest(pieces: Iterable[Piece], known: Known | None) -> Iterator[Piece]:
     """Those behind what is known."""
     for piece in pieces:
         if known is None or piece.sequence > known.sequence:

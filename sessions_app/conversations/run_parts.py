@@ -1,0 +1,82 @@
+"""What a log says, part by part: how events are put together, for pages, files and forks alike."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sessions_app.models import Event, Run
+from sessions_app.storage.records import EventRecord
+from sessions_app.storage.run_text import Piece, TakenBack, split, taken_back, undo
+
+TEXTS = (Event.Type.TEXT, Event.Type.MESSAGE)
+# These end the stretch of a run's text before them, as does what says that the run rests.
+BREAKS = (
+    Event.Type.USER_MESSAGE,
+    Event.Type.STEP,
+    Event.Type.INTERACTION,
+    Event.Type.ASSIGNMENT,
+)
+RESTING = (*Run.FINISHED, Run.Status.SUSPENDED)
+# What tells of the same thing as another type does.
+SAME = {
+    Event.Type.ASSIGNMENT: Event.Type.INTERACTION,
+    Event.Type.ASSIGNMENT_UPDATE: Event.Type.INTERACTION,
+    Event.Type.INTERACTION_UPDATE: Event.Type.INTERACTION,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A message, a stretch of text, a step, a question or a status of a run, with its events.
+
+    `type` is that of the first event, with `MESSAGE` for any text and `INTERACTION` for all that
+    tells of a question. `pieces` are what stands of a text; `is_open` says that more may follow.
+    """
+
+    type: str
+    events: Sequence[EventRecord]
+    pieces: Sequence[Piece] = ()
+    is_open: bool = False
+
+    @property
+    def text(self) -> str:
+        """All of its text."""
+        return "".join(piece.text for piece in self.pieces)
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """What its newest event says."""
+        return self.events[-1].payload
+
+
+def read_parts(events: Sequence[EventRecord]) -> Iterable[Part]:
+    """Yield what these events, in the order of the log, say; each part where it begins."""
+    restarts: dict[UUID, list[TakenBack]] = {}
+    open_texts: dict[UUID, int] = {}  # where the text began that a run is writing
+    parts: dict[Hashable, list[EventRecord]] = {}
+    for event in events:
+        payload = event.payload
+        if event.type == Event.Type.RESTART:
+            restarts.setdefault(event.run, []).append(taken_back(event.sequence, payload))
+            continue
+        key: Hashable = payload.get("step_id") or payload.get("interaction_id") or event.sequence
+        if event.type in TEXTS:
+            key = (event.run, open_texts.setdefault(event.run, event.first_sequence))
+        elif event.type in BREAKS or _rests(event):
+            open_texts.pop(event.run, None)
+        parts.setdefault(key, []).append(event)
+    for of_part in parts.values():
+        first = of_part[0]
+        type_ = Event.Type(first.type)
+        if type_ not in TEXTS:
+            yield Part(SAME.get(type_, type_), of_part)
+            continue
+        pieces = [piece for row in of_part for piece in split(row.first_sequence, row.payload)]
+        standing = undo(pieces, restarts.get(first.run, ()))
+        is_open = open_texts.get(first.run) == first.first_sequence
+        yield Part(Event.Type.MESSAGE, of_part, standing, is_open)
+
+
+def _rests(event: EventRecord) -> bool:
+    return event.type == Event.Type.RUN and event.payload["status"] in RESTING
