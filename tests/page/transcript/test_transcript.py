@@ -193,6 +193,15 @@ def test_a_question_changes_where_it_was_asked(log: StoredLog, ann: User) -> Non
     assert (question.outcome.line, question.outcome.by) == ("Go on", "ann")
 
 
+def test_a_question_that_is_withdrawn_does_not_break_the_text_behind_it(log: StoredLog) -> None:
+    run = log.message()
+    asked = log.ask(run, TextPrompt(text="Name?"))
+    log.text(run, "one ")
+    log.settle(asked, None, status="cancelled")
+    log.text(run, "text")
+    assert [item.text for item in items(log) if isinstance(item, TextSegment)] == ["one text"]
+
+
 def test_an_expired_question_says_what_happened_then(log: StoredLog) -> None:
     run = log.message()
     asked = log.ask(run, TextPrompt(text="Name?", default="nobody"))
