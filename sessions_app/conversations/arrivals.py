@@ -6,7 +6,8 @@ Both lock the conversation first, so that neither misses the other.
 from typing import Any
 from uuid import UUID
 
-from sessions_app.errors import NotFound, NothingCame
+from sessions_app.conversations.messages import find_run
+from sessions_app.errors import NothingCame
 from sessions_app.interactions.answers import Outcome
 from sessions_app.interactions.settlement import go_on, set_running
 from sessions_app.journal.journal import Call, CallResult
@@ -23,9 +24,7 @@ def send(tx: Transaction, run_id: UUID, name: str, payload: Any, sent_id: str) -
     Raises:
         NotFound: there is no such run.
     """
-    run = Run.objects.filter(pk=run_id).first()
-    if run is None:
-        raise NotFound("There is no such run.")
+    run = find_run(run_id)
     tx.lock(run.conversation_id)
     run.refresh_from_db()
     if Arrival.objects.filter(run=run, sent_id=sent_id).exists():

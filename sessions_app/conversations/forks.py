@@ -7,9 +7,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sessions_app.conversations.listing import lock_kept
-from sessions_app.conversations.messages import ACTIVE, SUBMITTED, interrupt, traced
+from sessions_app.conversations.messages import ACTIVE, SUBMITTED, find_run, interrupt, traced
 from sessions_app.conversations.run_parts import Part, read_parts
-from sessions_app.errors import Busy, Invalid, NotFound
+from sessions_app.errors import Busy, Invalid
 from sessions_app.journal.journal import Journal
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
 from sessions_app.models.host_lease import HostKey
@@ -44,9 +44,7 @@ def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
         UnknownWorkflow: its workflow is not offered.
         Busy: a run is active in the conversation, and the workflow takes one at a time.
     """
-    source = Run.objects.select_related("conversation").filter(pk=wanted.run).first()
-    if source is None:
-        raise NotFound("There is no such run.")
+    source = find_run(wanted.run)
     if source.parent_id is not None:
         raise Invalid("Another run has begun this one: fork that one.")
     conversation = source.conversation

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.conversations.messages import request_stop
+from sessions_app.conversations.messages import stop_all
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.models import Conversation, Run
 from sessions_app.models.people import UserId
@@ -86,9 +86,7 @@ def _rename(tx: Transaction, owner: UserId, conversation_id: str, title: str) ->
 def _delete(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
     found = _find(tx, owner, conversation_id)
     Conversation.objects.filter(pk=found, deleted_at=None).update(deleted_at=tx.now)
-    alive = (*Run.UNFINISHED, Run.Status.SUSPENDED)
-    for run in Run.objects.filter(conversation=found, status__in=alive).order_by("sequence"):
-        request_stop(tx, run)
+    stop_all(tx, Run.objects.filter(conversation=found))
     return found
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
+from django.db.models import QuerySet
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -32,6 +33,7 @@ from sessions_app.workflows.trace import Trace
 MAX_MESSAGE = 32_000
 MAX_NAME = 200
 TITLE = 80
+STOPPABLE = (*Run.UNFINISHED, Run.Status.SUSPENDED)
 
 # What a front end may wish beside a policy: only a run that waits for a person makes way.
 OnlyAsking = Literal["interrupt_asking"]
@@ -361,26 +363,35 @@ def traced(metadata: dict[str, Any], run: UUID) -> dict[str, Any]:
     return {**metadata, "trace_id": f"{Trace.of_run(str(run), parent).trace_id:032x}"}
 
 
+def find_run(run_id: UUID) -> Run:
+    """Return the run of that id, whoever owns it.
+
+    Raises:
+        NotFound: there is none.
+    """
+    run = Run.objects.select_related("conversation").filter(pk=run_id).first()
+    if run is None:
+        raise NotFound("There is no such run.")
+    return run
+
+
 def request_stop(tx: Transaction, run: Run) -> None:
     """Ask the run's host to stop it, once."""
     tx.lock(run.conversation_id)
-    stoppable = Run.objects.filter(
-        pk=run.pk,
-        status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED],
-        stop_requested_at__isnull=True,
-    )
+    stoppable = Run.objects.filter(pk=run.pk, status__in=STOPPABLE, stop_requested_at=None)
     if not stoppable.update(stop_requested_at=tx.now):
         return
     tx.append(run, Event.Type.RUN, {"status": run.status, "reason": "stopping"})
-    stop_children(tx, run.pk)
+    stop_all(tx, Run.objects.filter(parent=run))
     announce(tx, run.key)
 
 
-def stop_children(tx: Transaction, run: UUID) -> None:
-    """Ask the runs to stop that this one runs."""
-    alive = [*Run.UNFINISHED, Run.Status.SUSPENDED]
-    for child in Run.objects.filter(parent_id=run, status__in=alive):
-        request_stop(tx, child)
+def stop_all(tx: Transaction, runs: QuerySet[Run]) -> list[UUID]:
+    """Ask those of the runs to stop that have not ended; returns these, in their order."""
+    stoppable = list(runs.filter(status__in=STOPPABLE).order_by("sequence"))
+    for run in stoppable:
+        request_stop(tx, run)
+    return [run.id for run in stoppable]
 
 
 def stop_run(tx: Transaction, run_id: UUID) -> bool:
@@ -389,9 +400,7 @@ def stop_run(tx: Transaction, run_id: UUID) -> bool:
     Raises:
         NotFound: there is no such run.
     """
-    run = Run.objects.filter(pk=run_id).first()
-    if run is None:
-        raise NotFound("There is no such run.")
+    run = find_run(run_id)
     if run.status in Run.FINISHED:
         return False
     request_stop(tx, run)
@@ -399,16 +408,11 @@ def stop_run(tx: Transaction, run_id: UUID) -> bool:
 
 
 def _stop(tx: Transaction, owner: UserId, conversation_id: str, run_id: str | None) -> list[UUID]:
-    mine = Run.objects.filter(conversation__in=Conversation.objects.of(owner, conversation_id))
-    if not mine.exists():
+    runs = Run.objects.filter(conversation__in=Conversation.objects.of(owner, conversation_id))
+    if not runs.exists():
         raise NotFound("There is no such conversation.")
-    stoppable = list(
-        mine.filter(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED]).order_by("sequence")
-    )
     if run_id is not None:
-        if not (sql.is_uuid(run_id) and mine.filter(pk=run_id).exists()):
+        runs = runs.filter(pk=run_id) if sql.is_uuid(run_id) else runs.none()
+        if not runs.exists():
             raise NotFound("There is no such run in this conversation.")
-        stoppable = [run for run in stoppable if str(run.id) == run_id]
-    for run in stoppable:
-        request_stop(tx, run)
-    return [run.id for run in stoppable]
+    return stop_all(tx, runs)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from sessions_app.conversations.listing import lock_kept
-from sessions_app.errors import NotFound
+from sessions_app.conversations.messages import find_run
 from sessions_app.journal.journal import last_positions
 from sessions_app.journal.tracks import gather_of, track_of
 from sessions_app.models import Event, Interaction, JournalEntry, Run
@@ -26,9 +26,7 @@ def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
     Raises:
         NotFound: there is no such run, or its conversation is deleted.
     """
-    run = Run.objects.filter(pk=run_id).first()
-    if run is None:
-        raise NotFound("There is no such run.")
+    run = find_run(run_id)
     lock_kept(tx, run.conversation_id)
     run.refresh_from_db()
     if run.status not in ENDED:

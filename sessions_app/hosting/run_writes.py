@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sessions_app.conversations import arrivals, child_runs
 from sessions_app.conversations.child_runs import NewChild
-from sessions_app.conversations.messages import stop_children
+from sessions_app.conversations.messages import stop_all
 from sessions_app.errors import RunEnded
 from sessions_app.hosting.lease import Lease, this_process
 from sessions_app.interactions.assigning import Assigned, assign
@@ -388,7 +388,7 @@ def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
     if not folded:
         fold(run.id, run.conversation_id)
     if leased.has_children:
-        stop_children(tx, run.id)
+        stop_all(tx, Run.objects.filter(parent=run.id))
     if run.parent is not None:
         reason = error["message"] if error else ""
         child_runs.end(tx, run, run.parent, status, returned, reason)

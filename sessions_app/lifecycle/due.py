@@ -22,20 +22,11 @@ CLEAN_EVERY = 24 * 3600  # rounds
 AT_ONCE = 200
 
 
-def due_interactions() -> list[UUID]:
-    """Pending interactions whose deadline has passed, oldest first."""
-    due = Interaction.objects.filter(
-        status=Interaction.Status.PENDING, expires_at__lte=timezone.now()
-    )
-    return list(due.order_by("expires_at").values_list("id", flat=True)[:AT_ONCE])
-
-
-def due_escalations() -> list[UUID]:
-    """Pending interactions that are to escalate now, oldest first."""
-    due = Interaction.objects.filter(
-        status=Interaction.Status.PENDING, escalates_at__lte=timezone.now()
-    )
-    return list(due.order_by("escalates_at").values_list("id", flat=True)[:AT_ONCE])
+def due_interactions(when: str) -> list[UUID]:
+    """Return pending interactions whose time of that column has come, oldest first."""
+    is_due = {f"{when}__lte": timezone.now()}
+    due = Interaction.objects.filter(status=Interaction.Status.PENDING, **is_due)
+    return list(due.order_by(when).values_list("id", flat=True)[:AT_ONCE])
 
 
 def due_sleeps() -> list[Run]:
@@ -68,11 +59,10 @@ async def settle_due() -> None:
     """Settle all that is due; each in a transaction of its own."""
     found = AT_ONCE
     while found >= AT_ONCE:  # else that was all
-        works = [
-            partial(expire, interaction=interaction)
-            for interaction in await reads.read(due_interactions)
-        ]
-        works += [partial(escalate, interaction=one) for one in await reads.read(due_escalations)]
+        expired = await reads.read(due_interactions, "expires_at")
+        escalated = await reads.read(due_interactions, "escalates_at")
+        works = [partial(expire, interaction=one) for one in expired]
+        works += [partial(escalate, interaction=one) for one in escalated]
         works += [partial(wake_run, run=run) for run in await reads.read(due_sleeps)]
         await asyncio.gather(*(writer.write(work) for work in works))
         found = len(works)

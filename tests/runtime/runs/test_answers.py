@@ -85,7 +85,7 @@ async def test_an_answer_that_has_just_come_wins_over_the_deadline(
         by = hosting.person
         run = await hosting.submit()
         [prompt] = await hosting.prompts(run)
-        monkeypatch.setattr(due, "due_interactions", lambda: [] if expired else [prompt.id])
+        monkeypatch.setattr(due, "due_interactions", lambda _: [] if expired else [prompt.id])
         await hosting.settle_due()
         assert expired == [prompt.id]
         await hosting.ended(run)

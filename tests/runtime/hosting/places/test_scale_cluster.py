@@ -125,7 +125,7 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
         "keys at start": (lambda tx: keys_needing_host(), FEW),
         "take-over": (jobs.take_over, FEW),
         "forgotten keys": (jobs.put_forgotten, FEW),
-        "deadlines": (lambda tx: due.due_interactions(), FEW),
+        "deadlines": (lambda tx: due.due_interactions("expires_at"), FEW),
         "sleeps": (lambda tx: due.due_sleeps(), FEW),
         "the log": (lambda tx: read(conversation.pk, after=0, limit=100), FEW),
         "the transcript": (lambda tx: history.read(conversation.pk), FEW),
