@@ -1,14 +1,14 @@
 """Results that wait on the disk, not in memory, for clients that read slowly."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import partial, wraps
 from typing import Any
 
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from sessions_app.storage.connections import give_back_thread
+from sessions_app.storage.connections import sent
 from sessions_app.storage.spool import PIECE, pieces, spool
 
 View = Callable[..., Awaitable[HttpResponseBase]]
@@ -24,15 +24,9 @@ def spooled(view: View) -> View:
             return response
         file = await asyncio.to_thread(partial(spool, iter([response.content])))
         return StreamingHttpResponse(
-            _sent(pieces(file)),
+            sent(pieces(file)),
             status=response.status_code,
             headers={**response.headers, "Content-Length": str(len(response.content))},
         )
 
     return decorated
-
-
-async def _sent(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    await give_back_thread()
-    async for piece in content:
-        yield piece

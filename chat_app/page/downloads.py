@@ -8,10 +8,10 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
 from chat_app.identity.connection import address_of
 from chat_app.page.page_threads import make
-from chat_app.rates import Place, take_stream
+from chat_app.rates import take_stream
 from sessions_app.errors import TooMany
 from sessions_app.models.people import UserId
-from sessions_app.storage.connections import give_back_thread
+from sessions_app.storage.connections import sent
 from sessions_app.storage.spool import PIECE, pieces, spool
 
 
@@ -34,7 +34,9 @@ def download(
             content_type="text/plain; charset=utf-8",
             headers={"Retry-After": str(error.seconds)},
         )
-    return StreamingHttpResponse(_with_place(content, place), headers=dict(headers))
+    # Whoever holds the response holds the place, which is given back with it, too.
+    streamed = sent(content, at_end=lambda: place.leave())
+    return StreamingHttpResponse(streamed, headers=dict(headers))
 
 
 async def made(texts: Iterator[str], reader: UserId) -> AsyncIterator[bytes]:
@@ -45,11 +47,3 @@ async def made(texts: Iterator[str], reader: UserId) -> AsyncIterator[bytes]:
         async for piece in pieces(await make(partial(spool, texts, PIECE), reader=reader)):
             goes_on = True
             yield piece
-
-
-async def _with_place(content: AsyncIterator[bytes], place: Place) -> AsyncIterator[bytes]:
-    """The place is given back when this ends, or when nobody has it any more."""
-    await give_back_thread()
-    async for piece in content:
-        yield piece
-    place.leave()

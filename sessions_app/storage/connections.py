@@ -1,5 +1,7 @@
 """What the runtime needs of its connections to the database, whatever a project's settings say."""
 
+from collections.abc import AsyncIterator, Callable
+
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -44,3 +46,13 @@ async def give_back_thread() -> None:
     if context is not None and context in SyncToAsync.context_to_thread_executor:
         await sync_to_async(connections.close_all)()
         del SyncToAsync.context_to_thread_executor[context]  # its thread ends with it
+
+
+async def sent(
+    content: AsyncIterator[bytes], at_end: Callable[[], object] = bool
+) -> AsyncIterator[bytes]:
+    """Yield what a response has; the thread of its request does not stand idle meanwhile."""
+    await give_back_thread()
+    async for piece in content:
+        yield piece
+    at_end()
