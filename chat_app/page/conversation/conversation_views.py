@@ -38,7 +38,7 @@ from sessions_app.conversations.messages import MAX_MESSAGE, MAX_NAME
 from sessions_app.conversations.messages import stop as stop_runs
 from sessions_app.errors import Refused, StorageUnavailable, TooMany
 from sessions_app.interactions import answers
-from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome
+from sessions_app.interactions.answers import Outcome
 from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
 from sessions_app.prompts import as_text, posted
@@ -221,38 +221,26 @@ async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
 async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) -> HttpResponse:
     """Answer a question, or all that are asked together; refused, the answer stays in its field."""
     _check_name(conversation_id)
-    if "together" in request.POST:
-        return await _answer_together(request, conversation_id, interaction)
     person = await person_of(request)
-    given = message_forms.answer(request, interaction)
+    together = message_forms.together(request) if "together" in request.POST else []
+    given = together or [message_forms.answer(request, interaction)]
     try:
-        given = await message_forms.with_files(given, request, person)
-        settled = await answers.answer(by=person, conversation_id=conversation_id, answer=given)
+        if together:
+            settled = await answers.answer_together(
+                by=person, conversation_id=conversation_id, answers=given
+            )
+        else:
+            given = [await message_forms.with_files(given[0], request, person)]
+            settled = await answers.answer(
+                by=person, conversation_id=conversation_id, answer=given[0]
+            )
     except (Refused, StorageUnavailable) as error:
         if is_script(request):
             return refusal(error)
-        typed = message_forms.typed(interaction, given, error)
+        typed = message_forms.typed(interaction, given[0], error)
+        if together:
+            typed = TypedAnswer(interaction, [as_text(posted(request.POST))], str(error))
         return await _page(request, conversation_id, typed=typed, status=STATUS[type(error)])
-    return _answered(request, conversation_id, settled, given)
-
-
-async def _answer_together(request: HttpRequest, conversation_id: str, first: UUID) -> HttpResponse:
-    person, given = await person_of(request), message_forms.together(request)
-    try:
-        settled = await answers.answer_together(
-            by=person, conversation_id=conversation_id, answers=given
-        )
-    except (Refused, StorageUnavailable) as error:
-        if is_script(request):
-            return refusal(error)
-        typed = TypedAnswer(first, [as_text(posted(request.POST))], str(error))
-        return await _page(request, conversation_id, typed=typed, status=STATUS[type(error)])
-    return _answered(request, conversation_id, settled, *given)
-
-
-def _answered(
-    request: HttpRequest, conversation_id: str, settled: AnswerResult, *given: IncomingAnswer
-) -> HttpResponse:
     if settled.outcome == Outcome.NOT_FOUND:
         raise Http404
     if is_script(request):

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from chat_app.feed.said import Said, in_words, read_run
-from chat_app.feed.selectors import find_conversation
 from sessions_app.errors import NotFound
 from sessions_app.models import Conversation, Run
 from sessions_app.models.people import UserId
@@ -29,17 +28,16 @@ def find(owner: UserId, conversation_id: str) -> Exported:
     Raises:
         NotFound: there is none.
     """
-    key = find_conversation(owner, conversation_id)
-    if key is None:
+    found = Conversation.objects.of(owner, conversation_id).first()
+    if found is None:
         raise NotFound("There is no such conversation.")
-    found = Conversation.objects.get(pk=key)
     about = {
         "conversation_id": found.conversation_id,
         "title": found.title,
         "workflow": found.workflow,
         "created_at": found.created_at.isoformat(),
     }
-    runs = Run.objects.filter(conversation=key).order_by("sequence")
+    runs = Run.objects.filter(conversation=found).order_by("sequence")
     return Exported(about, list(runs.values_list("pk", flat=True)))
 
 
