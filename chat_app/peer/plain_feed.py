@@ -1,7 +1,7 @@
 """The feed of a plain client, which has one place for prompts and shows one answer at a time."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
 import structlog
@@ -12,16 +12,17 @@ from chat_app.feed.limits import ClientGone
 from chat_app.feed.selectors import Opening, next_prompt, pending_interactions
 from chat_app.peer import plain_frames
 from chat_app.peer.plain_frames import AGAIN, PLAIN, TRACE, taken_away, with_trace
-from chat_app.peer.visible_runs import ShownRuns, read_shown_runs
 from chat_app.wire.frames import Frame, is_end
 from sessions_app.conversations.messages import SubmittedMessage
+from sessions_app.conversations.run_parts import RESTING
 from sessions_app.errors import Invalid, StorageUnavailable
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import TAKEN, AnswerResult, IncomingAnswer
-from sessions_app.models import AuditEntry, Event, Interaction
+from sessions_app.models import AuditEntry, Conversation, Event, Interaction, Run
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
+from sessions_app.workflows import registry
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +32,58 @@ HANDED_ON = (
     AuditEntry.Action.ESCALATED,
     AuditEntry.Action.REASSIGNED,
 )
+
+
+@dataclass
+class ShownRuns:
+    """The runs of which a plain client is shown something, as it takes all that comes for its last
+    message: the newest; all, where the workflow runs them in parallel.
+
+    `unfinished` are those of the log up to the cursor. With the last of them ends, for the client,
+    what goes on in parallel.
+    """
+
+    parallel: bool = False
+    newest: UUID | None = None
+    unfinished: set[UUID] = field(default_factory=set)
+
+    def has(self, run: UUID) -> bool:
+        """Whether the client is shown what the run does."""
+        return self.parallel or run == self.newest
+
+    def may_end(self, run: UUID) -> bool:
+        """Whether its end is one for the client too: nothing else goes on that it is shown."""
+        return not (self.parallel and self.unfinished - {run})
+
+    def add(self, run: UUID) -> None:
+        """There is a newer message."""
+        self.newest = run
+        self.unfinished.add(run)
+
+    def follow(self, event: EventRecord) -> None:
+        """The cursor comes to this event."""
+        if event.type != Event.Type.RUN:
+            return
+        if event.payload["status"] in RESTING:
+            self.unfinished.discard(event.run)
+        else:
+            self.unfinished.add(event.run)
+
+
+def read_shown_runs(conversation: UUID, cursor: int) -> ShownRuns:
+    """Those of a feed that begins at the cursor. Blocks: call it by `reads.read`."""
+    workflow = Conversation.objects.values_list("workflow", flat=True).get(pk=conversation)
+    messages = Event.objects.filter(conversation=conversation, type=Event.Type.USER_MESSAGE)
+    newest = messages.order_by("-sequence").values_list("run", flat=True).first()
+    offered = registry.find(workflow)
+    if offered is None or offered.policy != "parallel":
+        return ShownRuns(newest=newest)
+    later = Event.objects.filter(
+        conversation=conversation, type=Event.Type.RUN, sequence__gt=cursor
+    ).values_list("run", flat=True)
+    runs = Run.objects.filter(conversation=conversation)
+    unfinished = runs.filter(status__in=Run.UNFINISHED).values_list("pk", flat=True)
+    return ShownRuns(True, newest, {*later, *unfinished})
 
 
 class PlainFeed(Feed):

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from sessions_app.conversations.run_parts import RESTING
 from sessions_app.errors import NotFound
 from sessions_app.models import Event, Run
 from sessions_app.storage import reads
@@ -21,7 +22,6 @@ from sessions_app.storage.run_text import text_of
 
 SHORTEST, LONGEST = 0.02, 0.5  # seconds between two looks
 PAGE = 100
-RESULTS = (*Run.FINISHED, Run.Status.SUSPENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def _had(event: EventRecord, after: int) -> EventRecord | None:
 
 def _result(run: UUID) -> RunResult | None:
     """What came of it by now. Blocks."""
-    if (status := _status(run)) not in RESULTS:
+    if (status := _status(run)) not in RESTING:
         return None
     error = Run.objects.values_list("error", flat=True).get(pk=run)
     shown = error and {name: error[name] for name in ("code", "message")}

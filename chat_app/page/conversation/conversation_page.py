@@ -27,7 +27,6 @@ from chat_app.page.conversation.transcript import (
     Versions,
     build,
 )
-from sessions_app.errors import UnknownWorkflow
 from sessions_app.models import Conversation, Event, Interaction, Run, attached
 from sessions_app.models.people import UserId
 from sessions_app.settings import RuntimeSettings
@@ -196,11 +195,6 @@ def read_page(
     pending = cards(transcript.pending, typed)
     state = run_state(runs, {card.interaction.run_id for card in pending})
     unplaced = _place(pending, transcript.items)
-    try:
-        offered = registry.get(conversation.workflow)
-    except UnknownWorkflow:
-        offered = None
-    now = timezone.now()
     return Page(
         conversation_id,
         conversation,
@@ -209,8 +203,8 @@ def read_page(
         state,
         pending,
         unplaced,
-        offered,
-        now,
+        registry.find(conversation.workflow),
+        timezone.now(),
     )
 
 
@@ -236,12 +230,7 @@ def read_transcript(
     )
     feedback, statuses = _ended(found.rows)
     interactions = _interactions(conversation.id, found.rows)
-    items = build(
-        found.rows,
-        interactions,
-        continued=found.continued,
-        hold=wanted.hold,
-    )
+    items = build(found.rows, interactions, continued=found.continued, hold=wanted.hold)
     for item in items:
         if isinstance(item, UserMessage):
             item.versions = branch.place_among_versions(item.run)

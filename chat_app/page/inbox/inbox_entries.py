@@ -9,7 +9,6 @@ from uuid import NAMESPACE_URL, uuid5
 from django.utils import timezone
 
 from chat_app.page.cards import Card, TypedAnswer, card
-from sessions_app.errors import UnknownWorkflow
 from sessions_app.interactions.outcome_texts import OutcomeText, answer_text, outcome, waits_for
 from sessions_app.interactions.votes import counting
 from sessions_app.models import Interaction, Vote
@@ -154,10 +153,8 @@ def _entry(
 
 
 def _title(name: str) -> str:
-    try:
-        return registry.get(name).workflow.title
-    except UnknownWorkflow:
-        return name
+    offered = registry.find(name)
+    return name if offered is None else offered.workflow.title
 
 
 @dataclass(frozen=True, slots=True)

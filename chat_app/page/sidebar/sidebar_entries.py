@@ -1,7 +1,9 @@
 """What the list shows: those that need the person first, the oldest deadline before others.
 
 However many conversations a person has, it takes a handful of queries, which read as many rows as
-are shown, by the indexes of `Conversation`. Only a search reads more.
+are shown, by the indexes of `Conversation`. Only a search reads more: there is no index of words,
+as each event would pay for it when it is stored. Titles are compared in all conversations of the
+person; texts in the newest ones only, so that a search stays bounded.
 """
 
 from dataclasses import dataclass
@@ -14,17 +16,19 @@ from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subqu
 from django.utils.translation import gettext
 
 from chat_app.feed.selectors import pending_interactions
-from chat_app.page.sidebar.search import matching
-from sessions_app.errors import UnknownWorkflow
 from sessions_app.interactions import candidates
 from sessions_app.interactions.pending_counts import CAP, waiting_for
-from sessions_app.models import Conversation, Run
+from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.models.people import UserId
+from sessions_app.storage.storable import is_storable
 from sessions_app.workflows import registry
 
 PAGE = 30
 MOST = 600
 QUESTION = 200  # characters of it
+# Conversations whose texts are looked through.
+NEWEST = 500
+SHORTEST = 2  # characters; less is in nearly every text
 FIELDS = (
     *("id", "conversation_id", "title", "workflow", "listed_at"),
     *("working", "last_status", "question", "kind", "is_assigned"),
@@ -80,7 +84,7 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE) -> Sidebar:
     """Those that need the person first, then the newest. Blocks: call it in a thread."""
     limit = min(max(limit, PAGE), MOST)
     mine = Conversation.objects.of(owner)
-    found = matching(mine, query) if query else Q()
+    found = _matching(mine, query) if query else Q()
     asking = _asking(mine.filter(found, waiting__gt=0), limit + 1)
     ids = list(asking)
     if len(ids) <= limit:
@@ -166,10 +170,8 @@ def _question(text: str, kind: str) -> str:
 
 
 def _title_of(workflow: str) -> str:
-    try:
-        return registry.get(workflow).workflow.title
-    except UnknownWorkflow:  # it was offered once
-        return workflow
+    offered = registry.find(workflow)  # it was once
+    return workflow if offered is None else offered.workflow.title
 
 
 def _state(needs_you: bool, working: bool, last_status: str | None) -> tuple[str, str]:
@@ -182,3 +184,31 @@ def _state(needs_you: bool, working: bool, last_status: str | None) -> tuple[str
     if last_status == Run.Status.SUSPENDED:
         return "failed", gettext("suspended")
     return "", ""
+
+
+def _matching(mine: QuerySet[Conversation], query: str) -> Q:
+    """Which of the conversations have it in their title, their workflow's, or their texts.
+
+    Texts: messages, questions, and output of runs that have ended.
+    """
+    if not is_storable(query):
+        return Q(pk__in=[])
+    workflows = [
+        offered.workflow.name
+        for offered in registry.offered()
+        if query.casefold() in offered.workflow.title.casefold()
+    ]
+    named = Q(title__icontains=query) | Q(workflow__iexact=query) | Q(workflow__in=workflows)
+    return named if len(query) < SHORTEST else named | Q(pk__in=_said(mine, query))
+
+
+def _said(mine: QuerySet[Conversation], query: str) -> list[UUID]:
+    # As a list: a database that knows only the number of all rows may else look through them all.
+    newest = list(mine.order_by("-listed_at").values_list("pk", flat=True)[:NEWEST])
+    sent = Run.objects.filter(conversation__in=newest, text__icontains=query)
+    asked = Interaction.objects.filter(conversation__in=newest, prompt__text__icontains=query)
+    put_out = Event.objects.filter(
+        conversation__in=newest, type=Event.Type.MESSAGE, payload__text__icontains=query
+    )
+    others = (rows.values_list("conversation_id", flat=True) for rows in (asked, put_out))
+    return list(sent.values_list("conversation_id", flat=True).union(*others))
