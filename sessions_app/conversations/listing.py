@@ -5,7 +5,6 @@ One that is deleted is at no door but `restore`. Its runs are asked to stop, whi
 
 from uuid import UUID
 
-from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.conversations.messages import stop_all
@@ -14,7 +13,7 @@ from sessions_app.models import Conversation, Run
 from sessions_app.models.people import UserId
 from sessions_app.notify.groups import group_name, send_to_group
 from sessions_app.notify.news import LOOK, PROMPTS, PROMPTS_CHANGED
-from sessions_app.storage.storable import check_storable
+from sessions_app.storage.storable import check_length, check_storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
@@ -32,15 +31,8 @@ async def rename(*, owner: UserId, conversation_id: str, title: str) -> None:
     check_storable(_("The title"), title)
     if not any(character.isprintable() for character in title):
         raise Invalid(_("The title is empty. Write one."))
-    if len(title) > MAX_TITLE:
-        raise Invalid(
-            format_lazy(
-                _("The title has {length} characters; at most {most} are taken. Shorten it."),
-                length=f"{len(title):,}",
-                most=f"{MAX_TITLE:,}",
-            ),
-            max_length=MAX_TITLE,
-        )
+    refusal = _("The title has {length} characters; at most {most} are taken. Shorten it.")
+    check_length(title, MAX_TITLE, refusal)
     await writer.write(lambda tx: _rename(tx, owner, conversation_id, title))
 
 

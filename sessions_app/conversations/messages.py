@@ -11,7 +11,6 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from django.db.models import QuerySet
-from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.conversations import workflow_access
@@ -23,7 +22,7 @@ from sessions_app.notify.announce import announce
 from sessions_app.storage import attachments, sql
 from sessions_app.storage.branches import Place, find_place
 from sessions_app.storage.records import RunRecord
-from sessions_app.storage.storable import check_storable, storable
+from sessions_app.storage.storable import check_length, check_storable, storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
@@ -146,18 +145,14 @@ def check_message(conversation_id: str, message: IncomingMessage) -> None:
     """
     if not message.text.strip() and message.replaces is None and not message.files:
         raise Invalid(_("The message is empty. Write something and send it again."))
-    if len(message.text) > MAX_MESSAGE:
-        raise Invalid(
-            format_lazy(
-                _(
-                    "The message has {length} characters; at most {most} are taken. Shorten it or "
-                    "send it in parts."
-                ),
-                length=f"{len(message.text):,}",
-                most=f"{MAX_MESSAGE:,}",
-            ),
-            max_length=MAX_MESSAGE,
-        )
+    check_length(
+        message.text,
+        MAX_MESSAGE,
+        _(
+            "The message has {length} characters; at most {most} are taken. Shorten it or "
+            "send it in parts."
+        ),
+    )
     for name, value in (("conversation_id", conversation_id), ("id", message.message_id)):
         if not value or len(value) > MAX_NAME:
             raise Invalid(f"{name} must have 1 to {MAX_NAME} characters.")

@@ -2,14 +2,13 @@
 
 from uuid import UUID
 
-from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.errors import Invalid, NotFound
+from sessions_app.errors import NotFound
 from sessions_app.models import Conversation, Feedback, Run
 from sessions_app.models.people import UserId
 from sessions_app.storage import reads
-from sessions_app.storage.storable import check_storable
+from sessions_app.storage.storable import check_length, check_storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
@@ -30,15 +29,8 @@ async def give(
     given = {name: text.strip() for name, text in both.items() if text is not None}
     for name, text in given.items():
         check_storable(name, text)
-        if len(text) > LONGEST[name]:
-            raise Invalid(
-                format_lazy(
-                    _("The text has {length} characters; at most {most} are taken. Shorten it."),
-                    length=f"{len(text):,}",
-                    most=f"{LONGEST[name]:,}",
-                ),
-                max_length=LONGEST[name],
-            )
+        refusal = _("The text has {length} characters; at most {most} are taken. Shorten it.")
+        check_length(text, LONGEST[name], refusal)
     await writer.write(lambda tx: _give(tx, owner, run, given))
 
 

@@ -64,6 +64,17 @@ def check_storable(name: "StrOrPromise", text: str | None) -> None:
         )
 
 
+def check_length(text: str, most: int, refusal: "StrOrPromise") -> None:
+    """Take a text of at most so many characters from a person.
+
+    Raises:
+        Invalid: it has more, which `refusal` says, with its `{length}` and `{most}`.
+    """
+    if len(text) > most:
+        told = format_lazy(refusal, length=f"{len(text):,}", most=f"{most:,}")
+        raise Invalid(told, max_length=most)
+
+
 def check_size(what: str, value: Any, setting: str) -> None:
     """Take a JSON value from a workflow.
 
