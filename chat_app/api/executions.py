@@ -28,7 +28,7 @@ from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outc
 from sessions_app.models import Run
 from sessions_app.storage import reads
 
-router = Router()
+router = Router(tags=["Runs"])
 
 DOCUMENTED = {"responses": problems.DOCUMENTED}
 Standing = (
@@ -46,7 +46,6 @@ Standing = (
     exclude_unset=True,
     url_name="execution",
     openapi_extra=DOCUMENTED,
-    tags=["Runs"],
 )
 async def execution(request: Known, execution_id: UUID) -> Any:
     """How a run stands, and what it came to or waits for."""
@@ -70,7 +69,6 @@ async def execution(request: Known, execution_id: UUID) -> Any:
     response={202: None},
     url_name="cancel",
     openapi_extra=DOCUMENTED,
-    tags=["Runs"],
 )
 async def cancel(request: Known, execution_id: UUID) -> Status[None]:
     """Ask a run to stop; its status says when it has. One that has ended stays as it is."""
@@ -135,7 +133,6 @@ async def _operator(request: Known) -> Any:
     response={204: None},
     url_name="answer",
     openapi_extra=DOCUMENTED,
-    tags=["Runs"],
 )
 async def answer(
     request: Known,
@@ -187,7 +184,6 @@ async def give(
     response={204: None},
     url_name="callback",
     openapi_extra=DOCUMENTED,
-    tags=["Runs"],
 )
 async def callback(request: HttpRequest, token: str) -> Status[None]:
     """Send a run what it waits for; its workflow made the URL. What comes again changes nothing.
@@ -221,7 +217,6 @@ async def monitor(request: Known, user_id: str | None = None) -> Any:
     "/feedback",
     response=schemas.Thanks,
     openapi_extra=DOCUMENTED,
-    tags=["Runs"],
 )
 async def give_feedback(request: Known, body: schemas.FeedbackBody) -> Any:
     """Say what one thinks of an answer, named by its trace. What is empty is taken back."""
