@@ -13,16 +13,8 @@ from sessions_app.models import Event, JournalEntry
 
 EVENT = ("span", "type", "content", "created_at")
 ENTRY = (
-    "position",
-    "kind",
-    "name",
-    "called_with",
-    "outcome",
-    "difference",
-    "duration",
-    "sequence",
-    "started_at",
-    "finished_at",
+    *("position", "kind", "name", "called_with", "outcome", "difference"),
+    *("duration", "sequence", "started_at", "finished_at"),
 )
 
 
@@ -81,6 +73,10 @@ class _ByRun(ReadOnlyAdmin):
         known = ("run__id__exact", "conversation__id__exact")
         return lookup in known or super().lookup_allowed(lookup, value, request)
 
+    def get_model_perms(self, request: HttpRequest) -> dict[str, Any]:
+        """Leave them out of the index: without a conversation or a run they say little."""
+        return {}
+
 
 @admin.register(Event)
 class EventAdmin(_EventColumns, _ByRun):
@@ -91,10 +87,6 @@ class EventAdmin(_EventColumns, _ByRun):
     list_select_related = ("run",)
     ordering = ("conversation", "sequence")
 
-    def get_model_perms(self, request: HttpRequest) -> dict[str, Any]:
-        """Leave the log out of the index: without its conversation it says little."""
-        return {}
-
 
 @admin.register(JournalEntry)
 class JournalEntryAdmin(_EntryColumns, _ByRun):
@@ -104,6 +96,3 @@ class JournalEntryAdmin(_EntryColumns, _ByRun):
     list_filter = ("kind",)
     list_select_related = ("run",)
     ordering = ("run", "position")
-
-    def get_model_perms(self, request: HttpRequest) -> dict[str, Any]:
-        return {}

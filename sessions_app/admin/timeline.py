@@ -62,17 +62,10 @@ def _states(run: Run) -> Iterator[Moment]:
 
 
 def _said_of(payload: dict[str, Any]) -> str:
-    replayed = payload.get("replayed")
-    return "; ".join(
-        filter(
-            None,
-            (
-                "" if replayed is None else f"{replayed} calls replayed",
-                str(payload.get("reason") or ""),
-                str((payload.get("error") or {}).get("message", "")),
-            ),
-        )
-    )
+    replayed, error = payload.get("replayed"), payload.get("error") or {}
+    calls = "" if replayed is None else f"{replayed} calls replayed"
+    parts = (calls, payload.get("reason"), error.get("message"))
+    return "; ".join(str(part) for part in parts if part)
 
 
 def _calls(run: Run) -> Iterator[Moment]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.core.checks import ERROR, WARNING, Error, Info
+from django.core.checks import ERROR, WARNING, Error, Info, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import connection
@@ -86,6 +86,12 @@ def test_django_shows_them_where_it_may_ask_the_database() -> None:
 @pytest.mark.parametrize("options", [(), ("--deploy",)])
 def test_the_usual_check_asks_no_database(options: tuple[str, ...]) -> None:
     call_command("check", *options)
+
+
+def test_migrate_makes_none_of_them() -> None:
+    """It has Django check the database, before there need be a table."""
+    found = run_checks(databases=["default"])
+    assert [one for one in found if str(one.id).startswith("sessions_app.")] == []
 
 
 def test_what_is_silenced_is_not_told(settings: Any) -> None:
