@@ -229,13 +229,13 @@ async def _round_trip() -> float:
         await asyncio.gather(sender.close(), receiver.close())
 
 
-REDIS = Check(120, "redis", _redis)
+START = (Check(120, "redis", _redis),)
 CHECKS = (
     Check(113, "durability", _durability, needs="database"),
     Check(114, "integrity", _integrity, needs="database"),
     Check(115, "disk", _disk, needs="database"),
     Check(116, "connections", _connections, needs="migrations"),
     Check(117, "clock", _clock, needs="database"),
-    REDIS,
+    *START,
     Check(121, "layer", _layer, needs="redis"),
 )

@@ -31,8 +31,6 @@ from sessions_app.workflows import registry
 
 Kind = Process.Kind
 CLUSTER = RuntimeSettings.load().cluster
-# Only the form of many processes has all that its checks import.
-of_form = import_module(f"{__package__}.{'cluster' if CLUSTER else 'sqlite'}")
 HERE = {"localhost", "127.0.0.1", "[::1]", "::1"}
 # Not asked of Django: what the proxy that ends TLS may do (HSTS, the redirect to HTTPS), the list
 # of browsers, for who owns the domain, and what `_settings` says in our words.
@@ -59,6 +57,10 @@ def _form() -> Findings:
             "HITL has a REDIS_URL, and many processes need 'procrastinate.contrib.django'",
             "Put it into INSTALLED_APPS, before 'sessions_app'.",
         )
+
+
+# Only the form of many processes, where it is complete, has all that its checks import.
+of_form = import_module(f"{__package__}.{'cluster' if CLUSTER and not [*_form()] else 'sqlite'}")
 
 
 def _settings() -> Findings:
@@ -313,7 +315,7 @@ STATIC = (Check(101, "form", _form), Check(102, "settings", _settings))
 DATABASE = Check(104, "database", _database, needs="form")
 MIGRATIONS = Check(105, "migrations", _migrations, needs="database")
 # What must be there before a process of the application starts.
-START = (STATIC[0], DATABASE, *((of_form.REDIS,) if CLUSTER else ()), MIGRATIONS)
+START = (STATIC[0], DATABASE, *of_form.START, MIGRATIONS)
 CHECKS = (
     *STATIC,
     DATABASE,

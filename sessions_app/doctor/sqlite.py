@@ -74,8 +74,9 @@ def kind_of_disk(path: Path) -> str:
     return max(mounted, default=(0, ""), key=lambda row: row[0])[1]
 
 
+START = ()
 CHECKS = (
     Check(113, "durability", _durability, needs="database"),
     Check(114, "integrity", _integrity, needs="database"),
-    Check(115, "disk", _disk),
+    Check(115, "disk", _disk, needs="form"),
 )

@@ -94,6 +94,20 @@ def test_migrate_makes_none_of_them() -> None:
     assert [one for one in found if str(one.id).startswith("sessions_app.")] == []
 
 
+@pytest.mark.local_only("the other form has all that it needs")
+def test_a_redis_without_the_packages_of_many_processes_is_told() -> None:
+    """A sentence, and no traceback of the first import that fails."""
+    code = (
+        "import sys; sys.modules['procrastinate'] = sys.modules['psycopg'] = None\n"
+        "from django.conf import settings; settings.HITL['REDIS_URL'] = 'redis://127.0.0.1:1/0'\n"
+        "from django.core.management import execute_from_command_line\n"
+        "execute_from_command_line(['manage.py', 'doctor'])"
+    )
+    done = run("-c", code, env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"})
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("✗ form: HITL has a REDIS_URL")
+
+
 def test_what_is_silenced_is_not_told(settings: Any) -> None:
     settings.SILENCED_SYSTEM_CHECKS = ["sessions_app.E130"]
     out = StringIO()
