@@ -4,6 +4,7 @@ Each function is one transaction of the writer, and says whether it changed anyt
 recorded by the caller.
 """
 
+from collections.abc import Callable
 from uuid import UUID, uuid4
 
 from django.db.models import F, Q
@@ -68,12 +69,7 @@ def answer(interaction: UUID, *, person: Person, given: str | list[str]) -> Answ
 
 def expire(interaction: UUID) -> bool:
     """Settle as if the deadline had passed. False if it was settled before."""
-
-    def expire(tx: Transaction) -> bool:
-        pending = _find_interaction(interaction)
-        return settle(tx, pending, expiry(pending, VIA))
-
-    return writer.write_now(audit.from_here(expire))
+    return _change(interaction, lambda tx, pending: settle(tx, pending, expiry(pending, VIA)))
 
 
 def reassign(interaction: UUID, *, to: list[Assignee], by: Person) -> bool:
@@ -82,20 +78,12 @@ def reassign(interaction: UUID, *, to: list[Assignee], by: Person) -> bool:
     Raises:
         Invalid: one of them does not exist, or they are too few for its rules.
     """
-    return writer.write_now(
-        audit.from_here(
-            lambda tx: claims.reassign(tx, _find_interaction(interaction), to, by=by, via=VIA)
-        )
-    )
+    return _change(interaction, lambda tx, one: claims.reassign(tx, one, to, by=by, via=VIA))
 
 
 def escalate(interaction: UUID, *, by: Person) -> bool:
     """Escalate now. False if it was settled before, or escalates no more."""
-    return writer.write_now(
-        audit.from_here(
-            lambda tx: claims.escalate(tx, _find_interaction(interaction), by=by, via=VIA)
-        )
-    )
+    return _change(interaction, lambda tx, one: claims.escalate(tx, one, by=by, via=VIA))
 
 
 def evict(key: str) -> bool:
@@ -130,8 +118,10 @@ def _take_over(tx: Transaction, key: str) -> bool:
     return True
 
 
-def _find_interaction(interaction: UUID) -> InteractionRecord:
-    found = find_interactions(interaction=interaction)
-    if not found:
+def _change(interaction: UUID, change: Callable[[Transaction, InteractionRecord], bool]) -> bool:
+    def work(tx: Transaction) -> bool:
+        for found in find_interactions(interaction=interaction):
+            return change(tx, found)
         raise NotFound
-    return found[0]
+
+    return writer.write_now(audit.from_here(work))
