@@ -17,7 +17,7 @@ from operator import or_
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BigIntegerField, Q, QuerySet, Subquery, TextField
+from django.db.models import BigIntegerField, Q, Subquery, TextField
 from django.db.models.functions import Cast, Coalesce, Length
 from django.utils import timezone
 
@@ -94,9 +94,11 @@ def read(
     skipped = len(counted) > fitting
     start = counted[fitting - 1][0] if skipped else after + 1
     events = events.filter(sequence__gte=start)
-    pieces = _pieces(events.filter(type=Event.Type.TEXT))
-    rows = read_records(events.exclude(type=Event.Type.TEXT))
-    rows = [*_folded(conversation, pieces), *rows]
+    texts = events.filter(type=Event.Type.TEXT).order_by("sequence")
+    # There may be ten thousand pieces, so of each only the columns that differ are read.
+    pieces = texts.values_list("run_id", "sequence", "payload")
+    rows = _folded(conversation, ((run, Piece(at, said["text"])) for run, at, said in pieces))
+    rows += read_records(events.exclude(type=Event.Type.TEXT))
     aside = _aside(rows)
     continued = {} if skipped else _continued(rows, aside, known or {})
     rest = _texts(conversation, _rest_of_texts(rows, before, continued))
@@ -115,20 +117,11 @@ def _fitting(sizes: list[int]) -> int:
     return sum(end - size < SIZE for end, size in zip(ends, sizes, strict=True))
 
 
-def _pieces(texts: QuerySet[Event]) -> dict[UUID, list[Piece]]:
-    """Unfolded text, by run.
-
-    There may be ten thousand pieces, so of each only the columns that differ are read.
-    """
-    found: dict[UUID, list[Piece]] = {}
-    columns = texts.order_by("sequence").values_list("run_id", "sequence", "payload")
-    for run, sequence, payload in columns:
-        found.setdefault(run, []).append(Piece(sequence, payload["text"]))
-    return found
-
-
-def _folded(conversation: UUID, pieces: dict[UUID, list[Piece]]) -> list[EventRecord]:
-    """The pieces folded: one record for each unbroken stretch of a run."""
+def _folded(conversation: UUID, texts: Iterable[tuple[UUID, Piece]]) -> list[EventRecord]:
+    """The pieces of runs folded: one record for each unbroken stretch of a run."""
+    pieces: dict[UUID, list[Piece]] = {}
+    for run, piece in texts:
+        pieces.setdefault(run, []).append(piece)
     return [
         _message(conversation, run, (one[0].sequence, one[-1].sequence), join(one), timezone.now())
         for run, of_run in pieces.items()
@@ -150,11 +143,11 @@ def _texts(conversation: UUID, parts: Iterable[Q]) -> list[EventRecord]:
         return []
     columns = ("run_id", "first_sequence", "sequence", "type", "payload", "created_at")
     texts = Event.objects.filter(wanted, type__in=TEXTS).order_by("sequence")
-    pieces: dict[UUID, list[Piece]] = {}
+    pieces: list[tuple[UUID, Piece]] = []
     rows = []
     for run, first, last, type_, payload, at in texts.values_list(*columns):
         if type_ == Event.Type.TEXT:
-            pieces.setdefault(run, []).append(Piece(last, payload["text"]))
+            pieces.append((run, Piece(last, payload["text"])))
         else:
             rows.append(_message(conversation, run, (first, last), payload, at))
     return [*_folded(conversation, pieces), *rows]
