@@ -33,7 +33,9 @@ async def rename(*, owner: UserId, conversation_id: str, title: str) -> None:
         raise Invalid(_("The title is empty. Write one."))
     refusal = _("The title has {length} characters; at most {most} are taken. Shorten it.")
     check_length(title, MAX_TITLE, refusal)
-    await writer.write(lambda tx: _rename(tx, owner, conversation_id, title))
+    mine = Conversation.objects.of(owner, conversation_id)
+    if not await writer.write(lambda tx: mine.update(title=title)):
+        raise NotFound("There is no such conversation.")
 
 
 async def delete(*, owner: UserId, conversation_id: str) -> None:
@@ -56,7 +58,11 @@ async def restore(*, owner: UserId, conversation_id: str) -> None:
     Raises:
         NotFound: there is no such conversation, or not any more.
     """
-    await writer.write(lambda tx: _restore(tx, owner, conversation_id))
+
+    def work(tx: Transaction) -> None:
+        Conversation.objects.filter(pk=_find(tx, owner, conversation_id)).update(deleted_at=None)
+
+    await writer.write(work)
 
 
 def lock_kept(tx: Transaction, conversation: UUID) -> None:
@@ -70,20 +76,11 @@ def lock_kept(tx: Transaction, conversation: UUID) -> None:
         raise NotFound("The conversation of this run was deleted by its owner.")
 
 
-def _rename(tx: Transaction, owner: UserId, conversation_id: str, title: str) -> None:
-    if not Conversation.objects.of(owner, conversation_id).update(title=title):
-        raise NotFound("There is no such conversation.")
-
-
 def _delete(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
     found = _find(tx, owner, conversation_id)
     Conversation.objects.filter(pk=found, deleted_at=None).update(deleted_at=tx.now)
     stop_all(tx, Run.objects.filter(conversation=found))
     return found
-
-
-def _restore(tx: Transaction, owner: UserId, conversation_id: str) -> None:
-    Conversation.objects.filter(pk=_find(tx, owner, conversation_id)).update(deleted_at=None)
 
 
 def _find(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
