@@ -10,7 +10,8 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from sessions_app.interactions import candidates, inbox_query, votes
+from sessions_app.interactions import inbox_query, votes
+from sessions_app.interactions.answerers import Asked, may_answer
 from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
 from sessions_app.storage.storable import is_storable
@@ -80,7 +81,7 @@ def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] |
     prompt = kept.select_related(*ASKED).first()
     if prompt is None:
         return None
-    may = candidates.may_answer(reader, votes.asked(prompt))
+    may = may_answer(reader, Asked.of(prompt))
     sees = may or reader in (prompt.conversation.owner_id, prompt.answered_by_id)
     return (prompt, may) if sees or votes.has_voted(reader, prompt.pk) else None
 
@@ -98,10 +99,12 @@ def _ways(user: UserId, part: Part) -> list[inbox_query.First]:
         case Part.CLAIMED:
             return inbox_query.claimed(user)
         case Part.GROUPS:
-            return inbox_query.assigned(user, "group", "permission", named=False)
+            return inbox_query.waiting(user, "group", "permission")
         case Part.MINE:
-            by_name = inbox_query.assigned(user, "user")
-            return [inbox_query.own(user), *by_name, *inbox_query.claimed(user, assignee=user)]
+            return [
+                *inbox_query.waiting(user, "own", "user"),
+                *inbox_query.claimed(user, assignee=user),
+            ]
     return inbox_query.waiting(user)
 
 

@@ -46,7 +46,7 @@ def send(user: UserId, since: datetime) -> None:
     """
     person = users().filter(pk=user).first()
     preference = preference_of(user)
-    if person is None or mail_time(preference, since) is None or not person.is_active:
+    if person is None or mail_time(preference, since) is None:
         return
     address = getattr(person, person.get_email_field_name(), "")
     if not address or (preference.mailed_at is not None and preference.mailed_at >= since):

@@ -9,9 +9,9 @@ from django.utils import timezone
 from chat_app.notifications import mail, webhook
 from chat_app.notifications.mail_times import mail_time
 from chat_app.settings import ChatSettings
-from sessions_app.interactions.candidates import people
+from sessions_app.interactions.answerers import Asked, answerers
 from sessions_app.models import Interaction
-from sessions_app.models.people import UserId, read_user_id
+from sessions_app.models.people import read_user_id
 from sessions_app.signals import (
     interaction_assigned,
     interaction_due_soon,
@@ -72,20 +72,13 @@ def _notices(
         yield now, {"webhook": event, "id": f"{interaction.pk}:{event}:{which}"}
     if interaction.status != Interaction.Status.PENDING or not ChatSettings.load().MAIL:
         return
-    for user in _recipients(interaction):
+    claimed_by = interaction.assignee_id
+    for user in answerers(Asked.of(interaction)):
+        if claimed_by not in (None, user):
+            continue
         due_at = mail_time(mail.preference_of(user), now)
         if due_at is not None:
             yield due_at, {"mail": str(user), "since": now.isoformat()}
-
-
-def _recipients(interaction: Interaction) -> set[UserId]:
-    """For whom it waits."""
-    owner = interaction.conversation.owner_id
-    if interaction.assignee_id is not None:
-        return {interaction.assignee_id}
-    found = people(interaction.pk)
-    four_eyes = (interaction.assignment or {}).get("four_eyes")
-    return found - {owner} if four_eyes else found | ({owner} if interaction.for_owner else set())
 
 
 def _due(interaction: Interaction, about: dict[str, Any], **_: Any) -> None:

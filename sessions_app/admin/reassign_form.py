@@ -6,7 +6,7 @@ from django import forms
 from django.contrib.auth.models import Group
 
 from sessions_app.errors import UnknownAssignee
-from sessions_app.interactions import candidates
+from sessions_app.interactions import assigning
 from sessions_app.prompts.assignment import Assignee, group, permission, user
 
 
@@ -32,7 +32,7 @@ class ReassignForm(forms.Form):
             named = [user(name.strip()) for name in given["users"].split(",") if name.strip()]
             named += [group(one.name) for one in given.get("groups", ())]
             named += [permission(given["permission"])] if given["permission"] else []
-            candidates.find(named)
+            assigning.find(named)
         except UnknownAssignee as error:
             raise forms.ValidationError(f"There is no {error.who}.") from error
         except ValueError as error:

@@ -14,8 +14,8 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.errors import Invalid, NotFound
-from sessions_app.interactions import audit, candidates, claims, votes
-from sessions_app.interactions.candidates import may_answer
+from sessions_app.interactions import audit, claims, votes
+from sessions_app.interactions.answerers import is_active, may_answer
 from sessions_app.interactions.settlement import (
     InteractionRecord,
     Settlement,
@@ -218,7 +218,7 @@ def answer_in_name(
     """
     for found in find_interactions(interaction=interaction):
         is_owner = found.owner == by.id and found.is_owner_active
-        if not is_owner and candidates.active(by.id) is None:
+        if not is_owner and not is_active(users().filter(pk=by.id).first()):
             raise Invalid(
                 format_lazy(_("{name} is not active, and answers nothing."), name=by.username)
             )

@@ -1,20 +1,63 @@
-"""Assigning a prompt: when it is asked, and when that changes."""
+"""Assigning a prompt: whom it names, when it is asked, and when that changes. It blocks.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+Candidates are rows; who belongs to a group or has a permission is looked up at the answer.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from sessions_app.interactions import audit, candidates
+from django.contrib.auth.models import Group
+
+from sessions_app.errors import UnknownAssignee
+from sessions_app.interactions import audit
+from sessions_app.interactions.answerers import is_active
 from sessions_app.interactions.audit import Audited
-from sessions_app.interactions.candidates import Place
-from sessions_app.models import AuditEntry
+from sessions_app.models import AuditEntry, Candidate, Interaction
 from sessions_app.models.candidate import NEVER
-from sessions_app.models.people import UserId
-from sessions_app.prompts.assignment import Assignment
+from sessions_app.models.people import UserId, users
+from sessions_app.prompts.assignment import Assignee, Assignment
 from sessions_app.signals import pending_signals
 from sessions_app.signals.pending_signals import Notice
+from sessions_app.storage import sql
 from sessions_app.storage.transaction import Transaction
+
+
+@dataclass(slots=True)
+class Found:
+    """Who is meant: users, groups or permissions, one a row; `names` are for people to read."""
+
+    rows: list[tuple[UserId | None, int | None, str]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+
+    def add(self, one: Assignee) -> None:
+        """Look one up, and add it.
+
+        Raises:
+            UnknownAssignee: there is no such user or group.
+        """
+        name = one.name
+        match one.kind:
+            case "user":
+                person = users().filter(**{users().model.USERNAME_FIELD: name}).first()
+                if person is None or not is_active(person):
+                    raise UnknownAssignee(str(one))
+                self.rows.append((person.pk, None, ""))
+                name = getattr(person, "get_full_name", str)() or name
+            case "group":
+                group = Group.objects.filter(name=name).values_list("pk", flat=True).first()
+                if group is None:
+                    raise UnknownAssignee(str(one))
+                self.rows.append((None, group, ""))
+            case "permission":
+                self.rows.append((None, None, name))
+        self.names.append(name)
+
+    def has_owner(self, owner: UserId, *, four_eyes: bool) -> bool:
+        """Return whether the owner of the conversation, as such, may answer what is for these."""
+        return (owner, None, "") in self.rows and not four_eyes
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +65,12 @@ class Assigned:
     """An assignment with those that it names, as they were found when it was asked."""
 
     assignment: Assignment
-    found: candidates.Found
+    found: Found
     for_owner: bool
     owner: UserId
 
     def columns(self, now: datetime) -> dict[str, Any]:
-        """What an interaction has of it."""
+        """Return what the interaction stores of it."""
         due, escalate = self.assignment.due, self.assignment.escalate
         return {
             "assignment": self.stored,
@@ -37,7 +80,7 @@ class Assigned:
         }
 
     def reminders(self, now: datetime, about: Audited) -> Iterator[Notice]:
-        """What is to be sent before it is due."""
+        """Yield what is to be sent before it is due."""
         for before in self.assignment.remind:
             due_at = now + timedelta(seconds=(self.assignment.due or 0) - before)
             said = {"before": before}
@@ -49,24 +92,74 @@ class Assigned:
         return {**self.assignment.model_dump(mode="json"), "names": self.found.names}
 
 
+def find(named: Sequence[Assignee]) -> Found:
+    """Look up whom assignees mean.
+
+    Raises:
+        UnknownAssignee: there is no such user or group.
+    """
+    found = Found()
+    for one in named:
+        found.add(one)
+    return found
+
+
 def resolve(assignment: Assignment, owner: UserId) -> Assigned:
-    """Look up whom it names. Blocks.
+    """Look up whom an assignment names. Blocks.
 
     Raises:
         UnknownAssignee: there is no such user or group, also where it escalates to.
     """
     for later in assignment.escalate:
-        candidates.find(later.to)
-    found = candidates.find(assignment.to)
+        find(later.to)
+    found = find(assignment.to)
     for_owner = found.has_owner(owner, four_eyes=assignment.four_eyes)
     return Assigned(assignment, found, for_owner, owner)
 
 
 def assign(tx: Transaction, assigned: Assigned, about: Audited) -> None:
-    """The prompt was asked, and is theirs."""
-    due, expires = assigned.assignment.due, about.prompt["timeout"]
-    seconds = due or expires
-    place = Place(tx.now + timedelta(seconds=seconds) if seconds else NEVER, tx.now, assigned.owner)
-    candidates.create(about.interaction, assigned.found, place)
+    """Let those whom it names answer the prompt, which was just asked."""
+    seconds = assigned.assignment.due or about.prompt["timeout"]
+    due = tx.now + timedelta(seconds=seconds) if seconds else NEVER
+    _create(about.interaction, assigned.found, (due, tx.now, assigned.owner))
     audit.record(tx, about, AuditEntry.Action.OPENED, **assigned.stored)
     pending_signals.put_off(tx, assigned.reminders(tx.now, about))
+
+
+def change(interaction: UUID, found: Found, *, only: bool = False) -> None:
+    """Let these answer the prompt: beside those who may already, or only these."""
+    rows = Candidate.objects.filter(interaction=interaction)
+    if only:
+        rows.delete()
+    columns = ("due_at", "expires_at", "created_at", "conversation__owner")
+    due, expires, *more = Interaction.objects.values_list(*columns).get(pk=interaction)
+    had = set(rows.values_list("user", "group", "permission"))
+    _create(interaction, found, (due or expires or NEVER, *more), had)
+
+
+def settled(interaction: UUID) -> None:
+    """Take a prompt that was settled out of its candidates' inboxes."""
+    sql.update(Candidate, {"pending": False}, interaction_id=interaction)
+
+
+def _create(
+    interaction: UUID,
+    found: Found,
+    place: tuple[datetime, datetime, UserId],
+    had: Collection[tuple[Any, ...]] = (),
+) -> None:
+    """Write the missing rows. `place` says when it is due, and when and by whom it was asked."""
+    due, asked_at, owner = place
+    Candidate.objects.bulk_create(
+        Candidate(
+            interaction_id=interaction,
+            user_id=user,
+            group_id=group,
+            permission=permission,
+            due=due,
+            asked_at=asked_at,
+            owner_id=owner,
+        )
+        for user, group, permission in found.rows
+        if (user, group, permission) not in had
+    )

@@ -14,8 +14,9 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.errors import Invalid, NotFound, UnknownAssignee
-from sessions_app.interactions import audit, candidates, votes
-from sessions_app.interactions.candidates import may_answer
+from sessions_app.interactions import assigning, audit, votes
+from sessions_app.interactions.answerers import may_answer
+from sessions_app.interactions.assigning import Found
 from sessions_app.interactions.settlement import InteractionRecord, find_interactions
 from sessions_app.models import AuditEntry, Conversation, Event, Interaction
 from sessions_app.models.people import Person, UserId, users
@@ -60,141 +61,142 @@ async def change(what: str, interaction: str, *, to: str = "", by: Person, via: 
 
 
 def changing(what: str, interaction: str, *, to: str = "", by: Person, via: str) -> Work[Claimed]:
-    """What `change` has done, for whoever has a transaction of their own."""
+    """Build the work behind `change`, for callers that hold a transaction."""
 
     def work(tx: Transaction) -> Claimed:
-        found = find_assigned(interaction, by)
-        if found is None:
+        prompt = find_assigned(interaction, by)
+        if prompt is None:
             raise NotFound
-        match what:
-            case "claim":
-                return _claim(tx, found, by, via)
-            case "release":
-                return _release(tx, found, by, via)
-        return _delegate(tx, found, to, by, via)
+        holders = {"claim": (None,), "release": (by.id,)}.get(what, (None, by.id))
+        if prompt.status != Interaction.Status.PENDING or prompt.assignee not in holders:
+            return standing(prompt)
+        if what == "release":
+            return _assign(tx, prompt, None, Action.RELEASED, by=by, via=via)
+        if what == "delegate":
+            return _delegate(tx, prompt, to, by=by, via=via)
+        if votes.has_voted(by.id, prompt.id):
+            raise Invalid(_("You have voted on this. Leave it to the others."))
+        return _assign(tx, prompt, by, Action.CLAIMED, by=by, via=via)
 
     return audit.from_here(work)
 
 
 def find_assigned(interaction: str, by: Person) -> InteractionRecord | None:
-    """The prompt, if it is assigned and this person may answer it; settled ones too."""
+    """Return the prompt, if it is assigned and this person may answer it; settled ones too."""
     if not sql.is_uuid(interaction):
         return None
-    for found in find_interactions(interaction=UUID(interaction), kept=True):
-        if found.assignment is not None and may_answer(by.id, found.asked):
-            return found
+    for prompt in find_interactions(interaction=UUID(interaction), kept=True):
+        if prompt.assignment is not None and may_answer(by.id, prompt.asked):
+            return prompt
     return None
 
 
-def _claim(tx: Transaction, it: InteractionRecord, by: Person, via: str) -> Claimed:
-    if it.status != Interaction.Status.PENDING or it.assignee is not None:
-        return standing(it)
-    if votes.has_voted(by.id, it.id):
-        raise Invalid(_("You have voted on this. Leave it to the others."))
-    return _assign(tx, it, by, Action.CLAIMED, by=by, via=via)
-
-
-def _release(tx: Transaction, it: InteractionRecord, by: Person, via: str) -> Claimed:
-    if it.status != Interaction.Status.PENDING or it.assignee != by.id:
-        return standing(it)
-    return _assign(tx, it, None, Action.RELEASED, by=by, via=via)
-
-
-def _delegate(tx: Transaction, it: InteractionRecord, to: str, by: Person, via: str) -> Claimed:
-    if it.status != Interaction.Status.PENDING or it.assignee not in (None, by.id):
-        return standing(it)
+def _delegate(
+    tx: Transaction, prompt: InteractionRecord, to: str, *, by: Person, via: str
+) -> Claimed:
     try:
-        found = candidates.find([user(to)])
+        found = assigning.find([user(to)])
     except (UnknownAssignee, ValueError) as error:
         raise Invalid(format_lazy(_("There is no user “{name}”."), name=to[:100])) from error
-    other = Person.of(users().get(pk=found.users[0]))
-    rules = Assignment.model_validate(it.assignment)
-    if not may_answer(other.id, it.asked):
+    other = Person.of(users().get(pk=found.rows[0][0]))
+    rules = Assignment.model_validate(prompt.assignment)
+    if not may_answer(other.id, prompt.asked):
         if rules.four_eyes or rules.votes > 1:  # one person could be several users
             raise Invalid(format_lazy(_("{name} may not answer this."), name=other.username))
-        candidates.add(it.id, found)
-    elif votes.has_voted(other.id, it.id):
+        assigning.change(prompt.id, found)
+    elif votes.has_voted(other.id, prompt.id):
         raise Invalid(format_lazy(_("{name} has voted on this already."), name=other.username))
-    votes.withdraw(by.id, it.id)
-    columns = _for_owner(it, it.for_owner or found.has_owner(it.owner, four_eyes=rules.four_eyes))
-    to_name = [other.username]
-    return _assign(tx, it, other, Action.DELEGATED, by=by, via=via, columns=columns, to=to_name)
+    votes.withdraw(by.id, prompt.id)
+    found.names = [other.username]
+    return _hand_on(tx, prompt, Action.DELEGATED, found, assignee=other, by=by, via=via)
 
 
 def reassign(
-    tx: Transaction, it: InteractionRecord, to: list[Assignee], *, by: Person, via: str
+    tx: Transaction, prompt: InteractionRecord, to: list[Assignee], *, by: Person, via: str
 ) -> bool:
-    """It is theirs, and of nobody else; no claim holds any more. False if it is settled.
+    """Have these answer it, and nobody else; no claim holds any more. False if it is settled.
 
     Raises:
         Invalid: one of them does not exist, or they are too few for its rules.
     """
-    if it.status != Interaction.Status.PENDING:
+    if prompt.status != Interaction.Status.PENDING:
         return False
     try:
-        found = candidates.find(to)
+        found = assigning.find(to)
     except UnknownAssignee as error:
         raise Invalid(f"There is no {error.who}.") from error
-    rules = {**(it.assignment or {}), "to": [one.model_dump() for one in to]}
-    rules["names"] = found.names
-    _check_enough(Assignment.model_validate(rules), found, it.owner)
-    candidates.replace(it.id, found)
-    for_owner = found.has_owner(it.owner, four_eyes=bool(rules.get("four_eyes")))
-    columns = {"assignment": rules, **_for_owner(it, for_owner)}
-    _assign(tx, it, None, Action.REASSIGNED, by=by, via=via, columns=columns, to=found.names)
+    stored = {**(prompt.assignment or {}), "to": [one.model_dump() for one in to]}
+    _check_enough(Assignment.model_validate(stored), found, prompt.owner)
+    assigning.change(prompt.id, found, only=True)
+    stored["names"] = found.names
+    _hand_on(tx, prompt, Action.REASSIGNED, found, by=by, via=via, assignment=stored)
     return True
 
 
-def _for_owner(it: InteractionRecord, for_owner: bool) -> dict[str, bool]:
-    """Return the column that says whether the owner may answer, and count what waits for them."""
-    if for_owner != it.for_owner:
-        step = 1 if for_owner else -1
-        Conversation.objects.filter(pk=it.conversation_id).update(waiting=F("waiting") + step)
-    return {"for_owner": for_owner}
-
-
-def _check_enough(rules: Assignment, found: candidates.Found, owner: UserId) -> None:
-    if found.groups or found.permissions:  # whose members may change
+def _check_enough(rules: Assignment, found: Found, owner: UserId) -> None:
+    named = {person for person, *_ in found.rows}
+    if None in named:  # a group or a permission, whose members may change
         return
-    able = set(found.users) - ({owner} if rules.four_eyes else set())
+    able = named - ({owner} if rules.four_eyes else set())
     if len(able) < rules.votes:
         raise Invalid(
             f"It needs the answers of {rules.votes} people, and {len(able)} of these may answer."
         )
 
 
-def escalate(tx: Transaction, it: InteractionRecord, *, by: Person | None, via: str) -> bool:
-    """It is also for those that the next of its escalations names. False if there is none left."""
-    rules = Assignment.model_validate(it.assignment)
-    if it.status != Interaction.Status.PENDING or not rules.escalate:
+def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, via: str) -> bool:
+    """Have also those answer it that its next escalation names. False if there is none left."""
+    rules = Assignment.model_validate(prompt.assignment)
+    if prompt.status != Interaction.Status.PENDING or not rules.escalate:
         return False
     this, *later = rules.escalate
-    found = candidates.Found()
+    found = Found()
     for one in this.to:
         try:
-            candidates.extend(found, one)
+            found.add(one)
         except UnknownAssignee as error:  # it was there when this was asked
-            log.warning("assignment.nobody", interaction=str(it.id), reason=str(error))
-    candidates.add(it.id, found)
+            log.warning("assignment.nobody", interaction=str(prompt.id), reason=str(error))
+    assigning.change(prompt.id, found)
     gap = timedelta(seconds=later[0].after - this.after) if later else None
-    left = {
-        **(it.assignment or {}),
-        "escalate": [one.model_dump(mode="json") for one in later],
-        "names": [*(it.assignment or {})["names"], *found.names],
-    }
-    for_owner = it.for_owner or found.has_owner(it.owner, four_eyes=rules.four_eyes)
-    columns = {
-        "assignment": left,
+    stored = prompt.assignment or {}
+    columns: dict[str, Any] = {
+        "assignment": {
+            **stored,
+            "escalate": [one.model_dump(mode="json") for one in later],
+            "names": [*stored["names"], *found.names],
+        },
         "escalates_at": tx.now + gap if gap else None,
-        **_for_owner(it, for_owner),
     }
-    _assign(tx, it, None, Action.ESCALATED, by=by, via=via, columns=columns, to=found.names)
+    _hand_on(tx, prompt, Action.ESCALATED, found, by=by, via=via, **columns)
     return True
+
+
+def _hand_on(  # noqa: PLR0913 - all that a change is
+    tx: Transaction,
+    prompt: InteractionRecord,
+    action: AuditEntry.Action,
+    found: Found,
+    *,
+    assignee: Person | None = None,
+    by: Person | None,
+    via: str,
+    **columns: Any,
+) -> Claimed:
+    """Hand a prompt on to these, who are among its candidates; only they where it is reassigned."""
+    for_owner = found.has_owner(prompt.owner, four_eyes=prompt.asked.four_eyes) or (
+        prompt.for_owner and action != Action.REASSIGNED
+    )
+    if for_owner != prompt.for_owner:
+        step = 1 if for_owner else -1
+        Conversation.objects.filter(pk=prompt.conversation_id).update(waiting=F("waiting") + step)
+    columns["for_owner"] = for_owner
+    to = found.names
+    return _assign(tx, prompt, assignee, action, by=by, via=via, columns=columns, to=to)
 
 
 def _assign(  # noqa: PLR0913 - all that a change is
     tx: Transaction,
-    it: InteractionRecord,
+    prompt: InteractionRecord,
     assignee: Person | None,
     action: AuditEntry.Action,
     *,
@@ -204,35 +206,36 @@ def _assign(  # noqa: PLR0913 - all that a change is
     **detail: Any,
 ) -> Claimed:
     changes = {"assignee_id": assignee.id if assignee else None, **(columns or {})}
-    sql.update(Interaction, changes, id=it.id)
-    audit.record(tx, it.audited, action, by=by, via=via, **detail)
+    sql.update(Interaction, changes, id=prompt.id)
+    audit.record(tx, prompt.audited, action, by=by, via=via, **detail)
     name = assignee.username if assignee else None
-    sequence = tell(tx, it, action, by, assignee=name, **detail)
-    if action in (Action.DELEGATED, Action.REASSIGNED, Action.ESCALATED):
-        pending_signals.add(tx, "interaction_assigned", it.run_id, it.id, sequence=sequence)
-    return Claimed(True, it.status, name)
+    sequence = tell(tx, prompt, action, by, assignee=name, **detail)
+    if action not in (Action.CLAIMED, Action.RELEASED):
+        about = (prompt.run_id, prompt.id)
+        pending_signals.add(tx, "interaction_assigned", *about, sequence=sequence)
+    return Claimed(True, prompt.status, name)
 
 
 def tell(
     tx: Transaction,
-    it: InteractionRecord,
+    prompt: InteractionRecord,
     action: AuditEntry.Action,
     by: Person | None,
     **detail: Any,
 ) -> int:
     """Have the log tell of a change that leaves the prompt open; returns its place there."""
     payload = {
-        "interaction_id": str(it.id),
-        "status": it.status,
+        "interaction_id": str(prompt.id),
+        "status": prompt.status,
         "change": action.value,
         "by": by.username if by else None,
         "at": tx.now.isoformat(),
         **detail,
     }
-    return tx.append(it.run, Event.Type.ASSIGNMENT_UPDATE.value, payload)
+    return tx.append(prompt.run, Event.Type.ASSIGNMENT_UPDATE.value, payload)
 
 
-def standing(it: InteractionRecord) -> Claimed:
-    """How it is, unchanged."""
-    assignee = it.assignee and users().filter(pk=it.assignee).first()
-    return Claimed(False, it.status, assignee.get_username() if assignee else None)
+def standing(prompt: InteractionRecord) -> Claimed:
+    """Return how the prompt stands, unchanged."""
+    assignee = prompt.assignee and users().filter(pk=prompt.assignee).first()
+    return Claimed(False, prompt.status, assignee.get_username() if assignee else None)

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from sessions_app.interactions import candidates
+from sessions_app.interactions.answerers import Name, heeds_four_eyes, pending_names
 from sessions_app.models import Candidate, Interaction, Vote
 from sessions_app.models.candidate import NEVER, PLACE
 from sessions_app.models.people import UserId
@@ -26,44 +26,37 @@ DUE = Coalesce("due_at", "expires_at", NEVER)
 MOST = 2000  # rows at once
 
 
-def waiting(user: UserId) -> list[First]:
+def waiting(user: UserId, *kinds: str) -> list[First]:
     """Return the ways in which prompts that this person may answer now wait for them.
 
     Prompts that others have claimed, or on which the person has voted, are left out.
-    """
-    return [own(user), *assigned(user)]
-
-
-def own(user: UserId) -> First:
-    """Return the pending prompts of this person's conversations that wait for their owner."""
-    return _listed(_answerable(_own(user), user))
-
-
-def assigned(user: UserId, *kinds: str, named: bool = True) -> list[First]:
-    """Return the pending prompts that this person may answer as a candidate, a way for each source.
 
     Args:
-        kinds: the kinds of candidates that count ("user", "group", "permission"); without, all.
-        named: whether prompts that name the person count, too.
+        kinds: by what the person has to go ("own", "user", "group", "permission"); without, by
+            anything. Where "user" is not among them, prompts that name the person are left out.
     """
-    prompts = _answerable(_pending(_heeds_four_eyes(user)), user)
-    if not named:
-        by_name = Candidate.objects.filter(user=user, interaction=OuterRef("pk"))
-        prompts = prompts.exclude(Exists(by_name))
+    mine = Vote.objects.filter(by=user, interaction=OuterRef("pk"))
+    free = [Q(assignee=None) | Q(assignee=user), ~Exists(mine)]
+    if kinds and "user" not in kinds:
+        free.append(~Exists(Candidate.objects.filter(user=user, interaction=OuterRef("pk"))))
     return [
-        _walked(prompts, **{kind: name}, **MORE.get(kind, {}))
-        for kind, name in candidates.sources([user])[user]
+        _listed(_own(user).filter(*free))
+        if kind == "own"
+        else _walked(_pending(*free, heeds_four_eyes(user)), **{kind: value}, **MORE.get(kind, {}))
+        for kind, value in _names_of(user)
         if not kinds or kind in kinds
     ]
 
 
 def claimed(user: UserId, **by: UserId) -> list[First]:
     """Return the claimed prompts that this person may answer; with `assignee`, only theirs."""
-    held, mine = Q(assignee__isnull=False, **by), Q()
-    for kind, name in candidates.sources([user])[user]:
-        mine |= Q(**{kind: name})
+    held, mine = Q(assignee__isnull=False, **by), Q(pk__in=[])
+    names = _names_of(user)
+    for kind, value in names:
+        mine |= Q(**{kind: value}) if kind != "own" else Q()
     may = Exists(Candidate.objects.filter(mine, interaction=OuterRef("pk")))
-    return [_listed(_own(user).filter(held)), _listed(_pending(held, may, _heeds_four_eyes(user)))]
+    given = _pending(held, may, heeds_four_eyes(user))
+    return [_listed(_own(user).filter(held)), _listed(given)] if names else []
 
 
 def of_others(user: UserId) -> list[First]:
@@ -135,14 +128,8 @@ def _own(user: UserId) -> QuerySet[Interaction]:
     return _pending(for_owner=True, **mine)
 
 
-def _answerable(prompts: QuerySet[Interaction], user: UserId) -> QuerySet[Interaction]:
-    """Leave out what others have claimed, and what this person has voted on."""
-    mine = Vote.objects.filter(by=user, interaction=OuterRef("pk"))
-    return prompts.filter(Q(assignee=None) | Q(assignee=user), ~Exists(mine))
-
-
-def _heeds_four_eyes(user: UserId) -> Q:
-    return ~Q(conversation__owner=user) | Q(assignment__four_eyes=False)
+def _names_of(user: UserId) -> set[Name]:
+    return pending_names([user]).get(user, set())
 
 
 def _pending(*which: Any, **also: Any) -> QuerySet[Interaction]:

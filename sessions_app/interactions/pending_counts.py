@@ -11,14 +11,14 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from sessions_app.interactions import candidates, inbox_query
-from sessions_app.interactions.candidates import Source
+from sessions_app.interactions import inbox_query
+from sessions_app.interactions.answerers import Name, pending_names
 from sessions_app.models import Candidate, Conversation, Interaction, Vote
 from sessions_app.models.candidate import PLACE
 from sessions_app.models.people import UserId
 
 CAP = 100
-# So many rows of each source are read together, on average; where there are more, of each the
+# So many rows of each name are read together, on average; where there are more, of each the
 # first.
 TOGETHER, FIRST = 20, 3 * CAP
 KINDS = ("own", "user", "group", "permission")
@@ -42,13 +42,13 @@ class Waiting(NamedTuple):
 
 def waiting_for(people: Sequence[UserId]) -> dict[UserId, Waiting]:
     """Return what waits for each person now, and nobody else has claimed; each has an entry."""
-    sources = {one: [("own", one), *found] for one, found in candidates.sources(people).items()}
-    prompts = _Prompts({source for named in sources.values() for source in named})
+    names = pending_names(people)
+    prompts = _Prompts(set().union(*names.values()))
     voted = prompts.voted(people)
-    found = {}
-    for one in people:
-        ids = frozenset(prompts.answerable(one, sources[one]) - voted[one])
-        if len(ids) < CAP and not prompts.cut.isdisjoint(sources[one]):
+    found = dict.fromkeys(people, Waiting())
+    for one, theirs in names.items():
+        ids = frozenset(prompts.answerable(one, theirs) - voted[one])
+        if len(ids) < CAP and not prompts.cut.isdisjoint(theirs):
             ids = frozenset(inbox_query.first(inbox_query.waiting(one), CAP))
         known = ids if len(ids) < CAP else frozenset()
         found[one] = Waiting(min(len(ids), CAP), hash(ids), known)
@@ -58,35 +58,31 @@ def waiting_for(people: Sequence[UserId]) -> dict[UserId, Waiting]:
 class _Prompts:
     """The prompts that wait: the rules of `inbox` in sets, for many people.
 
-    `cut` are the sources of which not all were read.
+    `cut` are the names of which not all were read.
     """
 
-    def __init__(self, sources: Collection[Source]) -> None:
-        self.cut: set[Source] = set()
-        self._free: dict[Source, set[UUID]] = defaultdict(set)
-        self._claimed: dict[tuple[Source, UserId], set[UUID]] = defaultdict(set)
-        self._refused: dict[UserId, set[UUID]] = defaultdict(set)
+    def __init__(self, names: Collection[Name]) -> None:
+        self.cut: set[Name] = set()
+        # By whose claim holds: None where none does.
+        self._open: dict[tuple[Name, UserId | None], set[UUID]] = defaultdict(set)
+        self._barred: dict[UserId, set[UUID]] = defaultdict(set)
         self._several: set[UUID] = set()
-        read = list(self._read(sources))
+        read = list(self._read(names))
         facts = _facts({prompt for _, prompt in read})
-        for source, prompt in read:
+        for name, prompt in read:
             if prompt not in facts:  # its conversation was deleted
                 continue
             assignee, owner, four_eyes, votes = facts[prompt]
-            if assignee is None:
-                self._free[source].add(prompt)
-            else:
-                self._claimed[source, assignee].add(prompt)
+            self._open[name, assignee].add(prompt)
             if four_eyes:
-                self._refused[owner].add(prompt)
+                self._barred[owner].add(prompt)
             if (votes or 1) > 1:
                 self._several.add(prompt)
 
-    def answerable(self, person: UserId, sources: Iterable[Source]) -> set[UUID]:
-        """Return what a person with these sources may answer, also what they have voted on."""
-        free = (self._free.get(source, set()) for source in sources)
-        claimed = (self._claimed.get((source, person), set()) for source in sources)
-        return set().union(*free, *claimed) - self._refused.get(person, set())
+    def answerable(self, person: UserId, names: Iterable[Name]) -> set[UUID]:
+        """Return what a person who goes by these may answer, also what they have voted on."""
+        theirs = (self._open.get((name, by), set()) for name in names for by in (None, person))
+        return set().union(*theirs) - self._barred.get(person, set())
 
     def voted(self, people: Sequence[UserId]) -> dict[UserId, set[UUID]]:
         """Return the prompts that each person has voted on."""
@@ -97,35 +93,35 @@ class _Prompts:
                 found[by].add(prompt)
         return found
 
-    def _read(self, sources: Collection[Source]) -> Iterator[tuple[Source, UUID]]:
+    def _read(self, names: Collection[Name]) -> Iterator[tuple[Name, UUID]]:
         for kind in KINDS:
-            names = [name for one, name in sources if one == kind]
-            for name, prompt in self._read_kind(kind, names) if names else ():
-                yield (kind, name), prompt
+            values = [value for one, value in names if one == kind]
+            for value, prompt in self._read_kind(kind, values) if values else ():
+                yield (kind, value), prompt
 
-    def _read_kind(self, kind: str, names: list[Any]) -> list[tuple[Any, UUID]]:
-        most = FIRST + TOGETHER * len(names)
-        found = list(_rows(kind, names)[: most + 1])
+    def _read_kind(self, kind: str, values: list[Any]) -> list[tuple[Any, UUID]]:
+        most = FIRST + TOGETHER * len(values)
+        found = list(_rows(kind, values)[: most + 1])
         if len(found) <= most:
             return found
         order = (inbox_query.DUE, "created_at", "pk") if kind == "own" else PLACE
         found = []
-        for name in names:
-            of_this = list(_rows(kind, [name]).order_by(*order)[:FIRST])
+        for value in values:
+            of_this = list(_rows(kind, [value]).order_by(*order)[:FIRST])
             if len(of_this) == FIRST:
-                self.cut.add((kind, name))
+                self.cut.add((kind, value))
             found += of_this
         return found
 
 
-def _rows(kind: str, names: list[Any]) -> QuerySet[Any, tuple[Any, UUID]]:
+def _rows(kind: str, values: list[Any]) -> QuerySet[Any, tuple[Any, UUID]]:
     if kind == "own":
-        asking = Conversation.objects.filter(owner__in=names, waiting__gt=0, deleted_at=None)
+        asking = Conversation.objects.filter(owner__in=values, waiting__gt=0, deleted_at=None)
         own = Interaction.objects.filter(
             conversation__in=asking, for_owner=True, status=Interaction.Status.PENDING
         )
         return own.values_list("conversation__owner", "pk")
-    by = {f"{kind}__in": names, **inbox_query.MORE.get(kind, {})}
+    by = {f"{kind}__in": values, **inbox_query.MORE.get(kind, {})}
     return Candidate.objects.filter(pending=True, **by).values_list(kind, "interaction")
 
 

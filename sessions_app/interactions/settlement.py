@@ -9,9 +9,9 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sessions_app.interactions import audit, candidates
+from sessions_app.interactions import assigning, audit
+from sessions_app.interactions.answerers import Asked
 from sessions_app.interactions.audit import Audited
-from sessions_app.interactions.candidates import Asked
 from sessions_app.journal.journal import wait_id
 from sessions_app.models import AuditEntry, Event, Interaction, Run
 from sessions_app.models.people import Person, UserId, read_user_id, users
@@ -194,7 +194,7 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
         "via": settlement.via,
     }
     if interaction.assignment is not None:
-        candidates.settled(interaction.id)
+        assigning.settled(interaction.id)
         action, via = AuditEntry.Action(status), settlement.via
         audit.record(tx, interaction.audited, action, by=by, via=via, response=response)
     tx.append(interaction.run, update_type(interaction), payload)

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sessions_app.interactions.candidates import Asked, may_answer
+from sessions_app.interactions.answerers import Asked, able, is_active, may_answer
 from sessions_app.models import Interaction, Vote
-from sessions_app.models.people import Person, UserId
+from sessions_app.models.people import Person, UserId, users
 from sessions_app.storage.transaction import Transaction
 
 
@@ -15,16 +15,9 @@ def cast(
     tx: Transaction, asked: Asked, by: Person, response: dict[str, Any], **how: str
 ) -> list[Vote]:
     """Cast or change a person's vote; returns those that count, in the order of their times."""
-    Vote.objects.update_or_create(
-        interaction_id=asked.interaction,
-        by_id=by.id,
-        defaults={
-            "response": response,
-            "at": tx.now,
-            "vouched": not may_answer(by.id, asked),
-            **how,
-        },
-    )
+    vouched = not may_answer(by.id, asked)
+    vote = {"response": response, "at": tx.now, "vouched": vouched, **how}
+    Vote.objects.update_or_create(interaction_id=asked.interaction, by_id=by.id, defaults=vote)
     return _counting(asked)
 
 
@@ -44,22 +37,10 @@ def counting(prompts: Iterable[Interaction]) -> dict[UUID, list[Vote]]:
     voted = Vote.objects.filter(interaction__in=[one.pk for one in several])
     with_votes = set(voted.values_list("interaction", flat=True)) if several else set()
     return {
-        one.pk: _counting(asked(one)) if one.status == Interaction.Status.PENDING else _all(one.pk)
+        one.pk: _counting(Asked.of(one)) if one.status == one.Status.PENDING else _all(one.pk)
         for one in several
         if one.pk in with_votes
     }
-
-
-def asked(prompt: Interaction) -> Asked:
-    """Return what decides who may answer the prompt."""
-    owner = prompt.conversation.owner
-    return Asked(
-        prompt.pk,
-        owner.pk,
-        getattr(owner, "is_active", True),
-        prompt.for_owner,
-        bool((prompt.assignment or {}).get("four_eyes")),
-    )
 
 
 def agreeing(votes: list[Vote], response: dict[str, Any]) -> int:
@@ -74,11 +55,9 @@ def told(response: dict[str, Any], by: str, at: datetime, via: str) -> dict[str,
 
 def _counting(asked: Asked) -> list[Vote]:
     """Return the votes of active people who may answer now, or were vouched for."""
-    return [
-        vote
-        for vote in _all(asked.interaction)
-        if (vote.vouched and getattr(vote.by, "is_active", True)) or may_answer(vote.by_id, asked)
-    ]
+    votes = _all(asked.interaction)
+    may = able(users().filter(pk__in=[vote.by_id for vote in votes]), asked)
+    return [vote for vote in votes if vote.by_id in may or (vote.vouched and is_active(vote.by))]
 
 
 def _all(interaction: UUID) -> list[Vote]:

@@ -69,7 +69,7 @@ def test_it_opens_as_with_ten(monkeypatch: pytest.MonkeyPatch) -> None:
 def claim_and_vote(*people: User) -> None:
     """Claim one prompt of each for the first of them, have them vote on one, one for four eyes."""
     for one in people:
-        free = inbox_query.first(inbox_query.assigned(one.pk), 20)
+        free = inbox_query.first(inbox_query.waiting(one.pk, "user", "group", "permission"), 20)
         first, second, third, *_ = (Interaction.objects.get(pk=each) for each in free)
         Interaction.objects.filter(pk=first.pk).update(assignee=people[0])
         for prompt, rule in ((second, {"votes": 2}), (third, {"four_eyes": True})):

@@ -16,7 +16,7 @@ from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subqu
 from django.utils.translation import gettext
 
 from chat_app.feed.selectors import pending_interactions
-from sessions_app.interactions import candidates
+from sessions_app.interactions import answerers
 from sessions_app.interactions.pending_counts import CAP, waiting_for
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.models.people import UserId
@@ -139,7 +139,7 @@ def _entries(ids: list[UUID], asking: dict[UUID, _Asking]) -> tuple[list[Entry],
         last_status=Subquery(runs.order_by("-sequence").values("status")[:1]),
         question=Subquery(first.values("prompt__text")[:1]),
         kind=Subquery(first.values("prompt__input_type")[:1]),
-        is_assigned=candidates.any_pending(),
+        is_assigned=answerers.any_pending(),
     )
     rows: dict[UUID, dict[str, Any]] = {row["id"]: dict(row) for row in shown.values(*FIELDS)}
     is_assigned = not rows or any(row["is_assigned"] for row in rows.values())

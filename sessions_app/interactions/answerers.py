@@ -1,0 +1,218 @@
+"""Who may answer a prompt. Everything here blocks.
+
+An active person may who goes by one of its names: as the owner of the conversation where it is for
+the owner, as a user, as a member of a group, or by a permission; but for the owner under four eyes.
+Groups and permissions are looked up each time. Permissions are asked of Django, whose backends
+need not keep them in the database.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.contrib.auth import get_backends, get_user_model
+from django.contrib.auth.backends import BaseBackend
+from django.contrib.auth.models import PermissionsMixin
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from sessions_app.models import Candidate, Interaction
+from sessions_app.models.people import UserId, users
+
+# What people go by: "own" with the owner of conversations, else a column of candidates and its
+# value.
+Name = tuple[str, Any]
+ANYBODY = Q(pk__isnull=False)
+# By these methods a backend grants permissions.
+GRANTS = ("has_perm", "get_all_permissions", "get_user_permissions", "get_group_permissions")
+
+
+class Asked(NamedTuple):
+    """A prompt as far as it decides who may answer it: `for_owner` is set where its owner may."""
+
+    interaction: UUID
+    owner: UserId
+    is_owner_active: bool
+    for_owner: bool
+    four_eyes: bool
+
+    @classmethod
+    def of(cls, prompt: Interaction) -> "Asked":
+        """Return what decides who may answer the row."""
+        owner = prompt.conversation.owner
+        four_eyes = bool((prompt.assignment or {}).get("four_eyes"))
+        return cls(prompt.pk, owner.pk, is_active(owner), prompt.for_owner, four_eyes)
+
+
+def may_answer(user: UserId, asked: Asked) -> bool:
+    """Return whether the user may answer the prompt as things are now, whoever has claimed it.
+
+    Of the owner and their own prompts this is known without a statement.
+    """
+    if asked.owner == user and (asked.four_eyes or asked.for_owner):
+        return asked.is_owner_active and not asked.four_eyes
+    return user in able(users().filter(pk=user), asked)
+
+
+def able(people: QuerySet[Any], asked: Asked) -> set[UserId]:
+    """Return those of the people who may answer the prompt now, whoever has claimed it."""
+    return _able(people, asked, _names_of(asked))
+
+
+def answerers(asked: Asked) -> set[UserId]:
+    """Return all who may answer the prompt now, whoever has claimed it."""
+    wanted = _names_of(asked)
+    might = Q(pk__in=_values(wanted, "own", "user"))
+    if have_groups():
+        might |= Q(groups__in=_values(wanted, "group"))
+        for permission in _values(wanted, "permission"):
+            might |= _might_have(permission)
+    return _able(users().filter(might).distinct(), asked, wanted)
+
+
+def names(people: QuerySet[Any], groups: Q, permissions: Iterable[str]) -> dict[UserId, set[Name]]:
+    """Return what each of the people goes by; who is not active goes by nothing, and is left out.
+
+    Args:
+        people: users.
+        groups: which of the groups count, as a condition on their members.
+        permissions: those that count.
+    """
+    active = [one for one in people if is_active(one)]
+    found: dict[UserId, set[Name]] = {one.pk: {("own", one.pk), ("user", one.pk)} for one in active}
+    if not active or not have_groups():
+        return found
+    for one, group in users().filter(groups, pk__in=list(found)).values_list("pk", "groups"):
+        found[one].add(("group", group))
+    wanted = list(permissions)
+    for person in active if wanted else ():
+        found[person.pk] |= {("permission", name) for name in wanted if person.has_perm(name)}
+    return found
+
+
+def pending_names(people: Collection[UserId]) -> dict[UserId, set[Name]]:
+    """Return what each active person goes by, as far as assigned prompts wait for that."""
+    groups = Q(Exists(Candidate.objects.filter(pending=True, group=OuterRef("groups"))))
+    return names(users().filter(pk__in=people), groups, permissions())
+
+
+def heeds_four_eyes(user: UserId) -> Q:
+    """Return the condition on assigned prompts that four eyes do not bar this user."""
+    return ~Q(conversation__owner=user) | Q(assignment__four_eyes=False)
+
+
+def somebody_may_answer() -> Q:
+    """Return the condition on assigned prompts that at least one person may answer them now."""
+    active = users().all()
+    if any(field.name == "is_active" for field in active.model._meta.concrete_fields):  # noqa: SLF001 - Django's documented _meta
+        active = active.filter(is_active=True)
+    anybody = but_owner = Q(pk__in=[])
+    for name in permissions():
+        if holders := list(islice(_holders(name), 2)):
+            anybody |= Q(permission=name)
+            but_owner |= Q(permission=name) & (Q() if holders[1:] else ~Q(owner__in=holders))
+    own = Q(for_owner=True, conversation__owner__in=active)
+    four_eyes = Q(assignment__four_eyes=True)
+    others = _among(active.exclude(pk=OuterRef("owner")), but_owner)
+    return own | (~four_eyes & _among(active, anybody)) | (four_eyes & others)
+
+
+def permissions() -> Iterator[str]:
+    """Yield the permissions that prompts wait for: one look into the index for each of them."""
+    name = _next_permission("")
+    while name is not None:
+        yield name
+        name = _next_permission(name)
+
+
+def any_pending() -> Q:
+    """Whether prompts wait for any candidates: each kind has an index of those that do."""
+    pending = Candidate.objects.filter(pending=True)
+    named = pending.filter(user__isnull=False), pending.filter(group__isnull=False)
+    return Q(Exists(named[0])) | Q(Exists(named[1])) | Q(Exists(pending.filter(permission__gt="")))
+
+
+def is_active(person: Any) -> bool:
+    """Return whether a user is there, and was not deactivated; it need not be a column."""
+    return person is not None and bool(getattr(person, "is_active", True))
+
+
+def have_groups() -> bool:
+    """Return whether users belong to groups and have permissions: a project's own may not."""
+    return issubclass(get_user_model(), PermissionsMixin)
+
+
+def _able(people: QuerySet[Any], asked: Asked, wanted: set[Name]) -> set[UserId]:
+    """State the rule: an active person that goes by what is wanted, unless four eyes bar them."""
+    groups = Q(groups__in=_values(wanted, "group"))
+    known = names(people, groups, _values(wanted, "permission"))
+    barred = {asked.owner} if asked.four_eyes else set()
+    return {one for one, theirs in known.items() if not wanted.isdisjoint(theirs)} - barred
+
+
+def _names_of(asked: Asked) -> set[Name]:
+    """Return what people go by who may answer the prompt."""
+    rows = Candidate.objects.filter(interaction=asked.interaction)
+    found: set[Name] = {("own", asked.owner)} if asked.for_owner else set()
+    for user, group, permission in rows.values_list("user", "group", "permission"):
+        found |= {("user", user), ("group", group), ("permission", permission)}
+    return found - {("user", None), ("group", None), ("permission", "")}
+
+
+def _values(named: set[Name], *kinds: str) -> list[Any]:
+    return [value for kind, value in named if kind in kinds]
+
+
+def _among(people: QuerySet[Any], permitted: Q) -> Q:
+    """Return the condition on prompts that some of these people are candidates."""
+    meant = Q(Exists(people.filter(pk=OuterRef("user"))))
+    if have_groups():
+        meant |= Q(Exists(people.filter(groups=OuterRef("group")))) | permitted
+    return Q(Exists(Candidate.objects.filter(meant, interaction=OuterRef("pk"))))
+
+
+def _holders(permission: str) -> Iterator[UserId]:
+    """Yield the active people who have the permission."""
+    if have_groups():
+        for person in users().filter(_might_have(permission)).iterator():
+            if is_active(person) and person.has_perm(permission):
+                yield person.pk
+
+
+def _might_have(permission: str) -> Q:
+    """Return a condition on people that all who have the permission meet.
+
+    A backend that grants it may be able to list them. Where one is not, everybody has to be asked.
+    """
+    found = Q(is_superuser=True)
+    if users().model.has_perm is not PermissionsMixin.has_perm:
+        return ANYBODY
+    for backend in get_backends():
+        if not _lists(type(backend)):
+            return ANYBODY
+        if hasattr(backend, "with_perm"):
+            try:
+                holders = backend.with_perm(permission, is_active=None, include_superusers=False)
+            except ValueError:  # Django's own takes names with one dot only
+                return ANYBODY
+            found |= Q(pk__in=holders.values("pk"))
+    return found
+
+
+def _lists(backend: type) -> bool:
+    """Return whether a backend's `with_perm` has all whom it grants a permission.
+
+    What a class inherits knows nothing of what that class grants beside it.
+    """
+
+    def stands_in(method: str) -> type:
+        has = (one for one in backend.__mro__ if method in vars(one) and one is not BaseBackend)
+        return next(has, object)
+
+    return all(issubclass(stands_in("with_perm"), stands_in(grant)) for grant in GRANTS)
+
+
+def _next_permission(last: str) -> str | None:
+    # SQLite begins at the first of two bounds; the second is the index's condition.
+    named = Candidate.objects.filter(permission__gt=last).filter(pending=True, permission__gt="")
+    return named.order_by("permission").values_list("permission", flat=True).first()

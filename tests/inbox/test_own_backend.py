@@ -1,0 +1,166 @@
+"""Who may answer by a project's own authentication backend, and who is inactive, at all doors."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from django.contrib.auth.backends import BaseBackend, ModelBackend
+from django.contrib.auth.models import User
+from django.core import mail
+from django.db.models import QuerySet
+from django.test import Client
+from django.utils import timezone
+
+from chat_app.notifications import notices
+from chat_app.socket import authentication
+from sessions_app import runs
+from sessions_app.admin import repairs
+from sessions_app.admin.prompt_filters import nobody_can_answer
+from sessions_app.errors import Invalid, NotFound
+from sessions_app.interactions import claims
+from sessions_app.interactions.pending_counts import waiting_for
+from sessions_app.interactions.votes import counting
+from sessions_app.models import Interaction, PendingSignal
+from sessions_app.models.people import Person
+from sessions_app.signals.delivery import send_due
+from sessions_app.storage import reads
+from sessions_app.workflows import permission
+from tests.runtime.assignment.test_who_may_answer import asks, give
+from tests.support.hitl import set_hitl
+from tests.support.hosting import Hosting, make_user
+from tests.wire.local_socket import LocalSocket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+QUESTION = "Give ann 3 days off?"
+
+
+class ByName(BaseBackend):
+    """Grants a permission to users by their names: no row says so."""
+
+    def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
+        """Return whether they are called so."""
+        return perm == "leave.approve" and user_obj.get_username().startswith("chief")
+
+
+class Listing(ByName):
+    """Knows whom it grants the permission."""
+
+    def with_perm(self, perm: str, **_: Any) -> QuerySet[User]:
+        """Return them."""
+        return User.objects.filter(username__startswith="chief" if perm == "leave.approve" else "?")
+
+
+class Half(ModelBackend):
+    """Grants more than the list, which it inherits, has."""
+
+    def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
+        """Return whether they are called so, or a row says so."""
+        return ByName().has_perm(user_obj, perm) or super().has_perm(user_obj, perm)
+
+
+@pytest.fixture(autouse=True, params=[ByName, Listing, Half])
+def _backend(request: pytest.FixtureRequest, settings: Any) -> None:
+    own = f"{__name__}.{request.param.__name__}"
+    settings.AUTHENTICATION_BACKENDS = [*settings.AUTHENTICATION_BACKENDS, own]
+    set_hitl(settings, MAIL="now", PUBLIC_URL="https://chat.example.org")
+    notices.connect()
+
+
+def person(name: str, *, active: bool = True) -> User:
+    made: User = make_user(name)
+    made.email, made.is_active = f"{name}@example.org", active
+    made.save()
+    return made
+
+
+def pages(user: User) -> set[str]:
+    """What of the inbox shows the question, by HTTP."""
+    client = Client()
+    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    return {path for path in ("/inbox/", "/v1/inbox") if QUESTION in client.get(path).text}
+
+
+async def mailed() -> set[str]:
+    """Send what is due as if a minute had passed; return to whom."""
+    for _ in range(3):
+        put_off = PendingSignal.objects.filter(name="notice_due")
+        await reads.read(lambda: put_off.update(due_at=timezone.now()))  # noqa: B023 - at once
+        while await send_due():
+            pass
+    return {one.to[0].partition("@")[0] for one in mail.outbox}
+
+
+async def told(user: User) -> int:
+    """Return how many prompts a socket says wait."""
+    async with LocalSocket(user, waiting="inbox") as socket:
+        return int((await socket.until("waiting_message"))["waiting"])
+
+
+async def doors(user: User, prompt: Interaction) -> dict[str, bool]:
+    """Return which doors let the user answer, or tell them of it; the last one votes."""
+    by = Person.of(user)
+    shown = await asyncio.to_thread(pages, user)
+    count = await reads.read(lambda: waiting_for([user.pk])[user.pk].prompts)
+
+    async def changes(work: Any) -> bool:
+        try:
+            return bool((await work).changed)
+        except NotFound:
+            return False
+
+    async def voted() -> bool:
+        try:
+            return bool((await runs.aanswer(prompt.pk, "yes", by=user)).outcome == "voted")
+        except Invalid:
+            return False
+
+    found = {
+        "page": "/inbox/" in shown,
+        "api": "/v1/inbox" in shown,
+        "count": count == 1,
+        "mail": user.username in await mailed(),
+        "claim": await changes(claims.change("claim", str(prompt.pk), by=by, via="test")),
+        "release": await changes(runs.arelease(prompt.pk, by=user)),
+        "python": await changes(runs.aclaim(prompt.pk, by=user)),
+        "vote": await voted(),
+    }
+    rows = Interaction.objects.select_related("conversation__owner")
+    votes = await reads.read(lambda: counting([rows.get(pk=prompt.pk)]))
+    return {**found, "counts": user.pk in [one.by_id for one in votes.get(prompt.pk, [])]}
+
+
+def nobody() -> bool:
+    """Return whether the admin's list has a prompt that nobody can answer."""
+    return Interaction.objects.filter(nobody_can_answer()).exists()
+
+
+async def test_each_door_opens_to_whom_the_backend_permits_and_who_is_active(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(authentication, "PATIENCE", 0.1)
+    asks(to=permission("leave.approve"), votes=3)
+    async with Hosting("t_assigned") as hosting:
+        chief = await reads.read(person, "chief")
+        gone = await reads.read(lambda: person("chief2", active=False))
+        other = await reads.read(person, "other")
+        [prompt] = await hosting.prompts(await hosting.submit())
+        assert not await reads.read(nobody)
+        assert (await told(chief), await told(other)) == (1, 0)
+        async with LocalSocket(gone, waiting="inbox") as socket:
+            assert await socket.until_closed()
+        for who, is_open in ((chief, True), (gone, False)):
+            found = await doors(who, prompt)
+            assert set(found.values()) == {is_open}, found
+        found = await doors(other, prompt)
+        # Who has a program's word for it may vote for whoever they say, and it counts.
+        assert {name for name, is_open in found.items() if is_open} == {"vote", "counts"}
+        assert (await give("yes", prompt, Person.of(other))).outcome == "not_found"
+        assert await mailed() == {"chief"}
+
+        await reads.read(lambda: User.objects.filter(pk=chief.pk).update(is_active=False))
+        assert await reads.read(nobody)
+        with pytest.raises(Invalid, match="not active"):
+            await hosting.in_thread(repairs.answer, prompt.pk, person=Person.of(chief), given="yes")
+        votes = await reads.read(lambda: counting([Interaction.objects.get(pk=prompt.pk)]))
+        assert [one.by_id for one in votes[prompt.pk]] == [other.pk]
