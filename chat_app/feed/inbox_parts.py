@@ -87,30 +87,26 @@ def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] |
 
 
 def _first(user: UserId, part: Part, count: int) -> list[UUID]:
-    if part == Part.ANSWERED:
-        return inbox_query.answered(user, count)
-    return inbox_query.first(_ways(user, part), count)
-
-
-def _ways(user: UserId, part: Part) -> list[inbox_query.First]:
     match part:
+        case Part.ANSWERED:
+            return inbox_query.answered(user, count)
         case Part.OTHERS:
-            return inbox_query.of_others(user)
+            ways = inbox_query.of_others(user)
         case Part.CLAIMED:
-            return inbox_query.claimed(user)
+            ways = inbox_query.claimed(user)
         case Part.GROUPS:
-            return inbox_query.waiting(user, "group", "permission")
+            ways = inbox_query.waiting(user, "group", "permission")
         case Part.MINE:
-            return [
+            ways = [
                 *inbox_query.waiting(user, "own", "user"),
                 *inbox_query.claimed(user, assignee=user),
             ]
-    return inbox_query.waiting(user)
+        case _:
+            ways = inbox_query.waiting(user)
+    return inbox_query.first(ways, count)
 
 
 def _matching(rows: QuerySet[Interaction], query: str) -> QuerySet[Interaction]:
-    if not query:
-        return rows
     if not is_storable(query):
         return rows.none()
     named = Q(prompt__text__icontains=query) | Q(prompt__details__icontains=query)

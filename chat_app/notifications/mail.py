@@ -1,9 +1,10 @@
 """E-mail about what waits for a person: all of it in one, never twice."""
 
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from email.utils import make_msgid
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import structlog
 from django.conf import settings
@@ -16,7 +17,6 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from chat_app.models import MailPreference
-from chat_app.notifications.mail_times import mail_time
 from chat_app.settings import ChatSettings
 from sessions_app.interactions import inbox_query
 from sessions_app.interactions.audit import first_line
@@ -26,6 +26,8 @@ from sessions_app.models.people import UserId, read_user_id, users
 log = structlog.get_logger(__name__)
 
 SHOWN = 20
+# Who is at the page answers at once; the others can wait so long.
+AFTER = timedelta(minutes=1)
 signer = Signer(salt="chat_app.mail")
 
 
@@ -33,6 +35,29 @@ def preference_of(user: UserId) -> MailPreference:
     """What the person has chosen, else the site's. Blocks."""
     usual = {"mode": ChatSettings.load().MAIL}
     return MailPreference.objects.get_or_create(user_id=user, defaults=usual)[0]
+
+
+def mail_time(preference: MailPreference, now: datetime) -> datetime | None:
+    """Return when to write about what waits since now; None where the person wants no mail."""
+    if preference.mode == MailPreference.Mode.OFF:
+        return None
+    local = (now + AFTER).astimezone(ZoneInfo(preference.zone))
+    if preference.mode == MailPreference.Mode.DAILY:
+        return _next(local, time(preference.hour))
+    start, end = preference.quiet_from, preference.quiet_until
+    if start is None or end is None or not _is_quiet(local.time(), start, end):
+        return local
+    return _next(local, end)
+
+
+def _is_quiet(at: time, start: time, end: time) -> bool:
+    """Quiet hours may go over midnight."""
+    return start <= at < end if start <= end else at >= start or at < end
+
+
+def _next(local: datetime, at: time) -> datetime:
+    found = local.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
+    return found if found >= local else found + timedelta(days=1)
 
 
 def send(user: UserId, since: datetime) -> None:

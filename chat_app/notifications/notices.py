@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from django.dispatch import Signal
 from django.utils import timezone
 
 from chat_app.notifications import mail, webhook
-from chat_app.notifications.mail_times import mail_time
 from chat_app.settings import ChatSettings
 from sessions_app.interactions.answerers import Asked, answerers
 from sessions_app.models import Interaction
@@ -23,42 +23,36 @@ from sessions_app.signals import (
 from sessions_app.signals.pending_signals import Notice
 from sessions_app.storage.writer import writer
 
+EVENTS = {
+    interaction_opened: "prompt.opened",
+    interaction_assigned: "prompt.assigned",
+    interaction_due_soon: "prompt.due_soon",
+    interaction_settled: "prompt.settled",
+}
+
 
 def connect() -> None:
     """Listen, where there is anything to tell, or anybody."""
     chat = ChatSettings.load()
     if not (chat.MAIL or chat.WEBHOOK_URL):
         return
-    interaction_opened.connect(_opened, dispatch_uid="attention.opened")
-    interaction_assigned.connect(_assigned, dispatch_uid="attention.assigned")
-    interaction_due_soon.connect(_due_soon, dispatch_uid="attention.due_soon")
-    if chat.WEBHOOK_URL:
-        interaction_settled.connect(_settled, dispatch_uid="attention.settled")
+    for signal, event in EVENTS.items():
+        if chat.WEBHOOK_URL or signal is not interaction_settled:
+            signal.connect(_put_off, dispatch_uid=event)
     notice_due.connect(_due, dispatch_uid="attention.due")
 
 
-def _opened(interaction: Interaction, **_: Any) -> None:
-    _put_off(interaction, "prompt.opened")
-
-
-def _assigned(interaction: Interaction, about: dict[str, Any], **_: Any) -> None:
-    _put_off(interaction, "prompt.assigned", str(about["sequence"]))
-
-
-def _due_soon(interaction: Interaction, about: dict[str, Any], **_: Any) -> None:
-    _put_off(interaction, "prompt.due_soon", f"{about['before']:g}")
-
-
-def _settled(interaction: Interaction, **_: Any) -> None:
-    _put_off(interaction, "prompt.settled")
-
-
-def _put_off(interaction: Interaction, event: str, which: str = "") -> None:
-    """Each notice is sent, and tried again, by itself. `which` of several such events it is."""
+def _put_off(
+    signal: Signal, interaction: Interaction, about: dict[str, Any] | None = None, **_: Any
+) -> None:
+    """Put off a notice for each who is told: each is sent, and tried again, by itself."""
+    which = str(interaction.version)  # of several such events of the prompt
+    if about:
+        which = str(about["sequence"]) if "sequence" in about else f"{about['before']:g}"
     now = timezone.now()
     notices = [
         Notice("notice_due", interaction.run_id, interaction.pk, due_at, about)
-        for due_at, about in _notices(interaction, event, which, now)
+        for due_at, about in _notices(interaction, EVENTS[signal], which, now)
     ]
     if notices:
         writer.write_now(lambda tx: pending_signals.put_off(tx, notices))
@@ -68,7 +62,6 @@ def _notices(
     interaction: Interaction, event: str, which: str, now: datetime
 ) -> Iterator[tuple[datetime, dict[str, Any]]]:
     if ChatSettings.load().WEBHOOK_URL:
-        which = which or str(interaction.version)
         yield now, {"webhook": event, "id": f"{interaction.pk}:{event}:{which}"}
     if interaction.status != Interaction.Status.PENDING or not ChatSettings.load().MAIL:
         return
@@ -76,7 +69,7 @@ def _notices(
     for user in answerers(Asked.of(interaction)):
         if claimed_by not in (None, user):
             continue
-        due_at = mail_time(mail.preference_of(user), now)
+        due_at = mail.mail_time(mail.preference_of(user), now)
         if due_at is not None:
             yield due_at, {"mail": str(user), "since": now.isoformat()}
 

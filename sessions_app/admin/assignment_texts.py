@@ -43,17 +43,16 @@ def rules(interaction: Interaction) -> str:
         "not the owner of the conversation" if given.four_eyes else "",
         "they may read the conversation" if given.share else "",
         *(f"reminds {_span(before)} before it is due" for before in given.remind),
-        *(_escalation(one.after, [str(to) for to in one.to]) for one in given.escalate),
+        *(
+            f"unanswered after {_span(one.after)}, also {', '.join(map(str, one.to))}"
+            for one in given.escalate
+        ),
     ]
     return ". ".join(filter(None, said))
 
 
 def _span(seconds: float) -> str:
     return lasted(timedelta(seconds=seconds))
-
-
-def _escalation(after: float, to: list[str]) -> str:
-    return f"unanswered after {_span(after)}, also {', '.join(to)}"
 
 
 @admin.display(description="candidates")

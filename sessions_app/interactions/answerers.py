@@ -51,23 +51,20 @@ def may_answer(user: UserId, asked: Asked) -> bool:
     """
     if asked.owner == user and (asked.four_eyes or asked.for_owner):
         return asked.is_owner_active and not asked.four_eyes
-    return user in able(users().filter(pk=user), asked)
+    return user in answerers(asked, users().filter(pk=user))
 
 
-def able(people: QuerySet[Any], asked: Asked) -> set[UserId]:
-    """Return those of the people who may answer the prompt now, whoever has claimed it."""
-    return _able(people, asked, _names_of(asked))
+def answerers(asked: Asked, among: QuerySet[Any] | None = None) -> set[UserId]:
+    """Return who may answer the prompt now, of these people or of all, whoever has claimed it.
 
-
-def answerers(asked: Asked) -> set[UserId]:
-    """Return all who may answer the prompt now, whoever has claimed it."""
+    It states the rule: an active person who goes by what is wanted, unless four eyes bar them.
+    """
     wanted = _names_of(asked)
-    might = Q(pk__in=_values(wanted, "own", "user"))
-    if have_groups():
-        might |= Q(groups__in=_values(wanted, "group"))
-        for permission in _values(wanted, "permission"):
-            might |= _might_have(permission)
-    return _able(users().filter(might).distinct(), asked, wanted)
+    people = users().filter(_might(wanted)).distinct() if among is None else among
+    groups = Q(groups__in=_values(wanted, "group"))
+    known = names(people, groups, _values(wanted, "permission"))
+    barred = {asked.owner} if asked.four_eyes else set()
+    return {one for one, theirs in known.items() if not wanted.isdisjoint(theirs)} - barred
 
 
 def names(people: QuerySet[Any], groups: Q, permissions: Iterable[str]) -> dict[UserId, set[Name]]:
@@ -142,14 +139,6 @@ def have_groups() -> bool:
     return issubclass(get_user_model(), PermissionsMixin)
 
 
-def _able(people: QuerySet[Any], asked: Asked, wanted: set[Name]) -> set[UserId]:
-    """State the rule: an active person that goes by what is wanted, unless four eyes bar them."""
-    groups = Q(groups__in=_values(wanted, "group"))
-    known = names(people, groups, _values(wanted, "permission"))
-    barred = {asked.owner} if asked.four_eyes else set()
-    return {one for one, theirs in known.items() if not wanted.isdisjoint(theirs)} - barred
-
-
 def _names_of(asked: Asked) -> set[Name]:
     """Return what people go by who may answer the prompt."""
     rows = Candidate.objects.filter(interaction=asked.interaction)
@@ -177,6 +166,16 @@ def _holders(permission: str) -> Iterator[UserId]:
         for person in users().filter(_might_have(permission)).iterator():
             if is_active(person) and person.has_perm(permission):
                 yield person.pk
+
+
+def _might(wanted: set[Name]) -> Q:
+    """Return a condition on people that all who go by any of these meet."""
+    might = Q(pk__in=_values(wanted, "own", "user"))
+    if have_groups():
+        might |= Q(groups__in=_values(wanted, "group"))
+        for permission in _values(wanted, "permission"):
+            might |= _might_have(permission)
+    return might
 
 
 def _might_have(permission: str) -> Q:

@@ -36,7 +36,9 @@ def waiting(user: UserId, *kinds: str) -> list[First]:
             anything. Where "user" is not among them, prompts that name the person are left out.
     """
     mine = Vote.objects.filter(by=user, interaction=OuterRef("pk"))
-    free = [Q(assignee=None) | Q(assignee=user), ~Exists(mine)]
+    # Of prompts that one answer settles there are no votes, which need not be looked up.
+    unvoted = Q(assignment__votes=1) | ~Exists(mine)
+    free = [Q(assignee=None) | Q(assignee=user), unvoted]
     if kinds and "user" not in kinds:
         free.append(~Exists(Candidate.objects.filter(user=user, interaction=OuterRef("pk"))))
     return [

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sessions_app.interactions.answerers import Asked, able, is_active, may_answer
+from sessions_app.interactions.answerers import Asked, answerers, is_active, may_answer
 from sessions_app.models import Interaction, Vote
 from sessions_app.models.people import Person, UserId, users
 from sessions_app.storage.transaction import Transaction
@@ -56,7 +56,7 @@ def told(response: dict[str, Any], by: str, at: datetime, via: str) -> dict[str,
 def _counting(asked: Asked) -> list[Vote]:
     """Return the votes of active people who may answer now, or were vouched for."""
     votes = _all(asked.interaction)
-    may = able(users().filter(pk__in=[vote.by_id for vote in votes]), asked)
+    may = answerers(asked, users().filter(pk__in=[vote.by_id for vote in votes]))
     return [vote for vote in votes if vote.by_id in may or (vote.vouched and is_active(vote.by))]
 
 

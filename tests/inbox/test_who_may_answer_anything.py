@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chat_app.feed.inbox_parts import Part, Wanted, read_inbox
 from chat_app.notifications import notices
 from sessions_app.admin.prompt_filters import nobody_can_answer
-from sessions_app.interactions.answerers import Asked, able, may_answer
+from sessions_app.interactions.answerers import Asked, answerers, may_answer
 from sessions_app.interactions.pending_counts import waiting_for
 from sessions_app.models import Candidate, Conversation, Interaction, Run, Vote
 from tests.inbox.many_prompts import NOW, PROMPT
@@ -201,7 +201,7 @@ def test_all_agree_who_may_answer(people: list[Somebody], questions: list[Questi
             everybody = {
                 users[number].pk for number in range(PEOPLE) if may(number, people[number], one)
             }
-            assert able(User.objects.all(), Asked.of(prompt)) == everybody
+            assert answerers(Asked.of(prompt), User.objects.all()) == everybody
             told = {
                 int(about["mail"])
                 for _, about in notices._notices(prompt, "prompt.opened", "", NOW)

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from chat_app.models import MailPreference
 from chat_app.notifications import notices
-from chat_app.notifications.mail_times import mail_time
+from chat_app.notifications.mail import mail_time
 from sessions_app import signals
 from sessions_app.interactions import answers, claims
 from sessions_app.interactions.answers import IncomingAnswer
