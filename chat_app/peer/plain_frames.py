@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from chat_app.wire.frames import EXTENDED, SINGLE, Frame, Makers, View, response, step, timestamp
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.prompts import APPROVE, REJECT, FormField, as_text, value_text
+from sessions_app.prompts.details import line
 from sessions_app.storage.records import EventRecord
-from sessions_app.workflows.details import line
 
 RESPONSE = "system_response_message"
 TRACE = "observability_trace_message"

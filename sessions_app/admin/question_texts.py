@@ -13,7 +13,7 @@ from sessions_app.admin.cells import due, moment
 from sessions_app.interactions.outcome_texts import answer_text, outcome, range_words
 from sessions_app.models import Interaction
 from sessions_app.prompts import load_prompt
-from sessions_app.workflows.details import rows
+from sessions_app.prompts.details import rows
 
 TITLE = 140
 # Who waits longest without a deadline comes behind all that have one.

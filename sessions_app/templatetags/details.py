@@ -8,7 +8,7 @@ from django import template
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from sessions_app.workflows.details import rows
+from sessions_app.prompts.details import rows
 
 register = template.Library()
 JOINER = "\u200d"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from chat_app.peer.plain_frames import offered
 from sessions_app.prompts import TextPrompt
-from sessions_app.workflows.details import LINES, line, rows
+from sessions_app.prompts.details import LINES, line, rows
 from tests.support.database.stored_log import StoredLog
 
 SENT: dict[str, Any] = {
