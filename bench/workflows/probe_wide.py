@@ -52,7 +52,7 @@ def widen(prompt: AnyPrompt) -> AnyPrompt:
             ]
         case "text":
             changes["placeholder"] = COMMAND
-        case "form" if prompt.reject:
+        case "form" if getattr(prompt, "reject", ""):
             changes["submit"] = changes["reject"] = WORD[:50]
     return prompt.model_copy(update=changes)
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 from django.urls import reverse
 
 from chat_app.wire.frames import Frame, View, event_frames
 from sessions_app.models import Run
+from sessions_app.prompts import type_of
 from sessions_app.storage.records import EventRecord
 
 Json = dict[str, Any]
@@ -87,11 +87,7 @@ def _interaction(frame: Frame) -> Json:
         "interaction_id": interaction,
         "response_url": reverse("chat:chat_api:answer", args=[frame["run_id"], interaction]),
     }
-    if prompt["input_type"] == "oauth_consent":
-        state = parse_qs(urlsplit(prompt["text"]).query).get("state", [""])[0]
-        consent = {"auth_url": prompt["text"], "oauth_state": state}
-        return {**asked, "status": "oauth_required", **consent}
-    return {**asked, "status": "interaction_required", "prompt": prompt}
+    return {**asked, **type_of(prompt["input_type"]).http(prompt)}
 
 
 def failure(run: Run) -> tuple[str, str]:

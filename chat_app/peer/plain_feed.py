@@ -20,6 +20,7 @@ from sessions_app.interactions import answers
 from sessions_app.interactions.answers import TAKEN, AnswerResult, IncomingAnswer
 from sessions_app.models import AuditEntry, Conversation, Event, Interaction, Run
 from sessions_app.models.people import Person
+from sessions_app.prompts import type_of
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
 from sessions_app.workflows import registry
@@ -254,7 +255,7 @@ class PlainFeed(Feed):
 
     async def _offer(self, event: EventRecord) -> int:
         size = await self._send_all(await self._frames(event, 0, (), PLAIN))
-        if event.payload["prompt"]["input_type"] == "notification":
+        if type_of(event.payload["prompt"]["input_type"]).is_seen:
             await self._see(event)
             self.shown = event.payload["interaction_id"]
         else:

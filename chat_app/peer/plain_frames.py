@@ -2,14 +2,12 @@
 show (docs/protocol.md, "Plain clients"). Pure.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
-from urllib.parse import urlsplit
 
 from chat_app.wire.frames import EXTENDED, SINGLE, Frame, Makers, View, response, step, timestamp
 from sessions_app.models import Event, Interaction, Run
-from sessions_app.prompts import APPROVE, REJECT, FormField, as_text, value_text
-from sessions_app.prompts.details import line
+from sessions_app.prompts import type_of
 from sessions_app.storage.records import EventRecord
 
 RESPONSE = "system_response_message"
@@ -34,9 +32,6 @@ SETTLED: dict[str, str] = {
     Interaction.Status.EXPIRED: "The time for an answer is over.",
     Interaction.Status.CANCELLED: "The question was withdrawn.",
 }
-SIGNED_IN = {"id": "done", "label": "I have signed in", "value": "done"}
-HOW_LONG: Frame = {"placeholder": "", "required": True}
-DECLINED = {"id": "declined", "label": "Decline", "value": "declined"}
 
 
 def is_end(frame: Frame) -> bool:
@@ -91,85 +86,12 @@ def _restart(event: EventRecord, view: View) -> list[Frame]:
 
 
 def _interaction(event: EventRecord, view: View) -> list[Frame]:
+    asked = type_of(event.payload["prompt"]["input_type"])
     return [
         {**frame, "content": content}
         for frame in EXTENDED[Event.Type.INTERACTION](event, view)
-        for content in offered(frame["content"], partial(view.link, frame["interaction_id"]))
+        for content in asked.plain(frame["content"], partial(view.link, frame["interaction_id"]))
     ]
-
-
-def offered(prompt: Frame, link: Callable[[], str] = str) -> list[Frame]:
-    """A prompt's content as one or more whose type has controls. What has none is answered on the
-    page to which the link leads.
-    """
-    details = "; ".join(f"{name}: {line(one)}" for name, one in prompt.get("details", {}).items())
-    text = f"{prompt['text']}\n\n({details})" if details else prompt["text"]
-    if "options" in prompt:  # values that are no texts would break its buttons
-        options = [{**one, "value": as_text(one["value"])} for one in prompt["options"]]
-        prompt = {**prompt, "options": options}
-    match prompt["input_type"]:
-        case "dropdown":
-            return [{**prompt, "text": text, "input_type": "radio"}]
-        case "checkbox":
-            return [_as_text(prompt, text)]
-        case "oauth_consent":
-            return [prompt, _as_choice(prompt, details)]
-        case "form":
-            return [_as_link(prompt, text, link())]
-    return [{**prompt, "text": text}]
-
-
-def _as_text(prompt: Frame, text: str) -> Frame:
-    least, most = prompt.get("min_selected", 0), prompt.get("max_selected")
-    how_many = f"{least} to {most or len(prompt['options'])}"
-    names = ", ".join(_typable(option) for option in prompt["options"])
-    return {
-        **_common(prompt),
-        "input_type": "text",
-        "text": f"{text}\n\nName {how_many} of these, with commas between: {names}",
-        "placeholder": names[:100],
-        "required": least > 0,
-    }
-
-
-def _typable(option: dict[str, str]) -> str:
-    """A name of the option that can stand in a list with commas."""
-    names = [option["label"], option["value"], option["id"]]
-    return next((name for name in names if "," not in name), option["label"])
-
-
-def _as_choice(prompt: Frame, details: str) -> Frame:
-    url = prompt["text"]
-    what = f" ({details})" if details else ""
-    return {
-        **_common(prompt),
-        "input_type": "binary_choice",
-        "text": f"Sign in at {urlsplit(url).netloc}{what}, in the window that opened. If there is "
-        f"none, go to: {url}",
-        "options": [SIGNED_IN, DECLINED],
-    }
-
-
-def _as_link(prompt: Frame, text: str, page: str) -> Frame:
-    """A form's fields are on the page; what it proposes can be approved here."""
-    if not prompt["proposal"]:
-        how = f"Fill in the form here: {page}"
-        return {**_common(prompt), "input_type": "text", "text": f"{text}\n\n{how}"} | HOW_LONG
-    fields = [FormField.model_validate(one) for one in prompt["fields"]]
-    initial = prompt["initial"]
-    values = [f"- {one.label}: {value_text(one, initial.get(one.name))}" for one in fields]
-    approve = {"id": APPROVE, "label": prompt["submit"] or "Approve", "value": APPROVE}
-    reject = {"id": REJECT, "label": prompt["reject"], "value": REJECT}
-    return {
-        **_common(prompt),
-        "input_type": "radio",
-        "text": "\n".join([text, "", *values, "", f"Change it here: {page}"]),
-        "options": [approve, reject] if prompt["reject"] else [approve],
-    }
-
-
-def _common(prompt: Frame) -> Frame:
-    return {name: prompt[name] for name in ("timeout", "error") if name in prompt}
 
 
 def _interaction_update(event: EventRecord, view: View) -> list[Frame]:

@@ -4,13 +4,13 @@ Frames are made without them (`frames.py`, `replies.py`), since that is much fas
 peer does not have are additions; see docs/protocol.md.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema
 
 from sessions_app.interactions.answers import Outcome
 from sessions_app.models import Interaction, Run
-from sessions_app.prompts import AnyPrompt
+from sessions_app.prompts import AnyPrompt, any_type
 
 ErrorCode = Literal[
     "unknown_error",
@@ -88,7 +88,7 @@ class SystemInteraction(EventMessage):
     """A prompt. `timeout` in it is the seconds that were left at `server_now`."""
 
     type: Literal["system_interaction_message"]
-    content: AnyPrompt
+    content: Annotated[AnyPrompt, GetPydanticSchema(lambda _, handler: handler(any_type()))]
     interaction_id: str
     version: int
     expires_at: str | None

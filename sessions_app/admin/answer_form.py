@@ -6,7 +6,7 @@ from django import forms
 from django.http import QueryDict
 
 from sessions_app.errors import Invalid
-from sessions_app.prompts import REJECT, FormPrompt, as_text, load_prompt, posted, value_field
+from sessions_app.prompts import REJECT, AnyPrompt, as_text, load_prompt, posted
 
 
 class AnswerForm(forms.Form):
@@ -15,9 +15,9 @@ class AnswerForm(forms.Form):
     What the answer may be is checked where it is given, as for everybody.
     """
 
-    def __init__(self, *args: Any, prompt: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, prompt: AnyPrompt, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["answer"] = value_field(prompt)
+        self.fields["answer"] = prompt.field()
 
 
 def answer_form(prompt: dict[str, Any], given: QueryDict | None) -> forms.BaseForm:
@@ -28,11 +28,10 @@ def answer_form(prompt: dict[str, Any], given: QueryDict | None) -> forms.BaseFo
         Invalid: it takes files, which the admin does not.
     """
     asked = load_prompt(prompt)
-    if isinstance(asked, FormPrompt):
-        if asked.takes_files:
-            raise Invalid("It takes a file: reassign it to yourself, and answer it in your inbox.")
-        return asked.make(None if given is None else posted(given))
-    return AnswerForm(given, prompt=prompt)
+    if asked.takes_files:
+        raise Invalid("It takes a file: reassign it to yourself, and answer it in your inbox.")
+    own = asked.make(None if given is None else posted(given))
+    return AnswerForm(given, prompt=asked) if own is None else own
 
 
 def answer_in(form: forms.BaseForm, given: QueryDict) -> str | list[str] | None:

@@ -10,7 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.text import Truncator
 
 from sessions_app.admin.cells import due, moment
-from sessions_app.interactions.outcome_texts import answer_text, outcome, range_words
+from sessions_app.interactions.outcome_texts import outcome
 from sessions_app.models import Interaction
 from sessions_app.prompts import load_prompt
 from sessions_app.prompts.details import rows
@@ -18,16 +18,6 @@ from sessions_app.prompts.details import rows
 TITLE = 140
 # Who waits longest without a deadline comes behind all that have one.
 BY_DEADLINE = (F("expires_at").asc(nulls_last=True), "created_at")
-KINDS = {
-    "text": "a text",
-    "notification": "that it was seen",
-    "oauth_consent": "that somebody has signed in there, or declined",
-    "binary_choice": "one of two",
-    "radio": "one of these",
-    "dropdown": "one of these",
-    "checkbox": "some of these",
-    "form": "the fields of a form",
-}
 
 
 @admin.display(description="question")
@@ -53,10 +43,8 @@ def details(interaction: Interaction) -> str:
 def wanted(interaction: Interaction) -> str:
     """What answers it takes, by the labels that people see."""
     prompt = load_prompt(interaction.prompt)
-    kind = KINDS[prompt.input_type]
-    if prompt.input_type == "checkbox":
-        kind = range_words(prompt.min_selected, prompt.max_selected, len(prompt.options)) or kind
-    labels = [(option.label,) for option in getattr(prompt, "choices", ())]
+    kind = prompt.how_many or prompt.takes
+    labels = [(option.label,) for option in prompt.choices]
     if not labels:
         return kind
     return format_html("{}: {}", kind, format_html_join(" · ", "<b>{}</b>", labels))
@@ -125,7 +113,7 @@ def consequence(interaction: Interaction) -> str:
     default = prompt.default_answer()
     if default is None:
         return "the workflow is told that nobody answered"
-    return f"it goes on with “{answer_text(prompt, default)}”"
+    return f"it goes on with “{prompt.answer_text(default)}”"
 
 
 @admin.display(description="question")

@@ -25,7 +25,7 @@ from sessions_app.interactions.settlement import (
 )
 from sessions_app.models import Attachment, AuditEntry, Interaction
 from sessions_app.models.people import Person, users
-from sessions_app.prompts import FormPrompt, load_prompt
+from sessions_app.prompts import load_prompt
 from sessions_app.prompts.assignment import Assignment
 from sessions_app.storage import attachments, sql
 from sessions_app.storage.storable import check_storable
@@ -246,11 +246,8 @@ def _refused(
 
 def _checked(interaction: InteractionRecord, given: IncomingAnswer) -> dict[str, Any]:
     """The answer as it is stored; Invalid if the prompt does not take it."""
-    prompt = load_prompt(interaction.prompt)
-    if isinstance(prompt, FormPrompt):
-        files = {name: attachment.file for name, attachment in given.files.items()}
-        return prompt.check(given.value, given.values, files)
-    return prompt.check(given.value, given.values)
+    files = {name: attachment.file for name, attachment in given.files.items()}
+    return load_prompt(interaction.prompt).check_with_files(given.value, given.values, files)
 
 
 def _vote(

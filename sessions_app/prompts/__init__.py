@@ -3,40 +3,44 @@
 `input_type` and the field names are those of the wire (docs/protocol.md).
 """
 
-from sessions_app.prompts.base import Given, Prompt, Response, Together, Vote, as_text
+from sessions_app.prompts.base import (
+    MOST_TOGETHER,
+    AnyPrompt,
+    Content,
+    FieldText,
+    Given,
+    Prompt,
+    Response,
+    Together,
+    Vote,
+    any_type,
+    as_text,
+    dump_prompt,
+    load_prompt,
+    on_one_card,
+    type_of,
+)
 from sessions_app.prompts.choices import (
     BinaryPrompt,
     CheckboxPrompt,
     CheckboxResponse,
     ChoiceResponse,
+    ConsentResponse,
     DropdownPrompt,
+    OAuthPrompt,
     Option,
     RadioPrompt,
 )
 from sessions_app.prompts.forms.data import PREFIX, as_posted, posted
-from sessions_app.prompts.forms.fields import FormField
-from sessions_app.prompts.forms.prompt import APPROVE, REJECT, FormPrompt, FormResponse
-from sessions_app.prompts.forms.texts import FieldText, value_text
-from sessions_app.prompts.forms.value_fields import value_field
-from sessions_app.prompts.stored import (
-    MOST_TOGETHER,
-    AnyPrompt,
-    dump_prompt,
-    kind_of,
-    load_prompt,
-    on_one_card,
-)
+from sessions_app.prompts.forms.prompt import REJECT, FormPrompt, FormResponse
 from sessions_app.prompts.texts import (
-    ConsentResponse,
     NotificationPrompt,
     NotificationResponse,
-    OAuthPrompt,
     TextPrompt,
     TextResponse,
 )
 
 __all__ = [
-    "APPROVE",
     "MOST_TOGETHER",
     "PREFIX",
     "REJECT",
@@ -46,9 +50,9 @@ __all__ = [
     "CheckboxResponse",
     "ChoiceResponse",
     "ConsentResponse",
+    "Content",
     "DropdownPrompt",
     "FieldText",
-    "FormField",
     "FormPrompt",
     "FormResponse",
     "Given",
@@ -63,13 +67,12 @@ __all__ = [
     "TextResponse",
     "Together",
     "Vote",
+    "any_type",
     "as_posted",
     "as_text",
     "dump_prompt",
-    "kind_of",
     "load_prompt",
     "on_one_card",
     "posted",
-    "value_field",
-    "value_text",
+    "type_of",
 ]

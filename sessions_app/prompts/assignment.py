@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sessions_app.models.people import Person
-from sessions_app.prompts import AnyPrompt, NotificationPrompt
+from sessions_app.prompts import AnyPrompt
 
 Kind = Literal["user", "group", "permission"]
 
@@ -132,8 +132,7 @@ class Assignment(BaseModel):
 
     def check_prompt(self, prompt: AnyPrompt) -> None:
         """Raises ValueError if a prompt cannot be asked so."""
-        can_agree = hasattr(prompt, "options") or isinstance(prompt, NotificationPrompt)
-        if self.votes > 1 and not can_agree:
+        if self.votes > 1 and not prompt.can_agree:
             raise ValueError(f"votes= needs a prompt with options, not a {type(prompt).__name__}")
         if prompt.timeout and self.escalate and self.escalate[-1].after >= prompt.timeout:
             raise ValueError("an escalation comes after the prompt's timeout")

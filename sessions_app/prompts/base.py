@@ -1,18 +1,33 @@
-"""What all prompts and responses have."""
+"""What all prompts and responses have, and prompts as they are stored, and back."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Self, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, Union
 
+from django import forms
+from django.utils.translation import gettext
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
-from pydantic_core import to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from sessions_app.errors import Invalid
+from sessions_app.models import AttachedFile
+from sessions_app.prompts.details import line
+from sessions_app.storage.storable import storable
 
 # An answer as it is given: a text, an option's value itself, or a form's values by field.
 Given = str | bool | int | float | dict[str, Any]
+# Files that come with the answer of a form, by field.
+Files = Mapping[str, AttachedFile]
+# A prompt as clients have it: what is stored, with the seconds that are left as `timeout`.
+Content = dict[str, Any]
+# On one card: a person looks at all of them before they answer.
+MOST_TOGETHER = 20
+# As JSON has a NUL; a backslash before "u0000" looks the same.
+ESCAPED_NUL = b"\\u0000"
 
 
 def as_text(value: Given) -> str:
@@ -70,15 +85,45 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
+@dataclass(frozen=True, slots=True)
+class FieldText:
+    """A field's value as people read it; `before` is what was proposed, where the person has
+    changed it. `file` is the id of the one that was given.
+    """
+
+    label: str
+    before: str
+    after: str
+    is_changed: bool
+    file: str = ""
+
+
 class Prompt(BaseModel, Generic[R]):
     """What is asked. `timeout` is in seconds; None waits for ever.
 
     At the deadline the run goes on with `default` where one is declared, else `PromptExpired` is
     raised in the workflow; `error` is the sentence shown then. `details` is shown as a table: what
     will happen, in the server's own words.
+
+    A class that declares an `input_type` is a type of prompt: all that differs between types is
+    said here, and what is not overridden is that of a text.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # The controls on the page: they send `value`, or several of them with `several`.
+    template: ClassVar[str] = "chat_app/cards/text.html"
+    # What it takes, for the admin.
+    takes: ClassVar[str] = "a text"
+    # Whether one answer can be for several that differ in their text alone.
+    alike: ClassVar[bool] = True
+    # Whether several people can be asked to give the same answer.
+    can_agree: ClassVar[bool] = False
+    # Whether a plain client, which does not answer it, has seen it when it was sent.
+    is_seen: ClassVar[bool] = False
+
+    if TYPE_CHECKING:
+        input_type: str
 
     text: str = Field(min_length=1, max_length=20_000)
     timeout: float | None = Field(default=None, gt=0, le=10 * 365 * 86400)
@@ -87,6 +132,14 @@ class Prompt(BaseModel, Generic[R]):
     # Set by `ask_all`; nearly none has it, and it is not told of those.
     together: Together | None = Field(default=None, exclude_if=_is_none)
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_options: Any) -> None:
+        """Have prompts of the class found by its `input_type`."""
+        if declared := cls.model_fields.get("input_type"):
+            known = _types.setdefault(declared.default, cls)
+            if not issubclass(cls, known):
+                raise TypeError(f"{known!r} has the input_type {declared.default!r} already")
+
     def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
         """The answer as it is stored.
 
@@ -94,6 +147,12 @@ class Prompt(BaseModel, Generic[R]):
             Invalid: it is none that this prompt takes; says which would be.
         """
         raise NotImplementedError
+
+    def check_with_files(
+        self, value: Given | None, values: Sequence[Given] | None, files: Files
+    ) -> dict[str, Any]:
+        """The answer as it is stored, of one that comes with files. Raises what `check` does."""
+        return self.check(value, values)
 
     def respond(self, stored: dict[str, Any], **who: Any) -> R:
         """The typed response from what `check` returned."""
@@ -107,6 +166,95 @@ class Prompt(BaseModel, Generic[R]):
             vote = self.respond(one, by=one["by"], at=at, is_default=False)
             votes.append(Vote(one["by"], at, vote.value, one["via"]))
         return tuple(votes)
+
+    @property
+    def kind(self) -> str:
+        """What replay compares: as long as it stays the same, an answer of old is one to it."""
+        return self.input_type
+
+    @property
+    def has_own_card(self) -> bool:
+        """Whether it is asked by itself: its buttons do something at once, or it takes files."""
+        return False
+
+    @property
+    def is_required(self) -> bool:
+        """Whether its field must not be left empty."""
+        return True
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether files come with its answer."""
+        return False
+
+    @property
+    def choices(self) -> Sequence[Any]:
+        """The options, none of them short."""
+        return ()
+
+    @property
+    def how_many(self) -> str:
+        """How many options it takes, in words, where that is to be said."""
+        return ""
+
+    @property
+    def question(self) -> str:
+        """What stands over its card; the text behind the first line is below it."""
+        return self.text.strip().partition("\n")[0]
+
+    @classmethod
+    def title(cls, text: str) -> str:
+        """The question of a prompt with this text, for a list."""
+        return text.strip().partition("\n")[0]
+
+    def check_found(self) -> None:
+        """Raise FormChanged if nobody can answer it."""
+
+    def make(
+        self,
+        data: Mapping[str, list[str]] | None = None,
+        files: Files = MappingProxyType({}),
+        **options: Any,
+    ) -> forms.BaseForm | None:
+        """The form that it asks for, with the data and files of an answer if there is one; None of
+        a prompt whose answer one `field` takes.
+        """
+        return None
+
+    def read(self, value: Given | None) -> dict[str, list[str]]:
+        """The data of an answer to its form."""
+        return {}
+
+    @property
+    def proposed(self) -> dict[str, str]:
+        """What is proposed in its form, by field, as people read it."""
+        return {}
+
+    def field(self) -> forms.Field:
+        """The field for its answer, where it stands in a form. What the answer may be is checked
+        where it is given.
+        """
+        return forms.CharField(widget=forms.Textarea, required=False, strip=False)
+
+    def answer_text(self, stored: dict[str, Any]) -> str:
+        """What `check` returned, as people read it: labels for values."""
+        return str(stored.get("value", "")) or gettext("(empty)")
+
+    def texts(self, stored: dict[str, Any]) -> Sequence[FieldText]:
+        """The same of a form, field by field."""
+        return ()
+
+    @classmethod
+    def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
+        """One or more prompts that a plain client has controls for, and whose answer is one to it.
+        What has no controls is answered on the page to which the link leads.
+        """
+        return [{**content, "text": with_details(content)}]
+
+    @classmethod
+    def http(cls, content: Content) -> dict[str, Any]:
+        """What a run that stops here says over HTTP."""
+        return {"status": "interaction_required", "prompt": content}
 
     def default_answer(self) -> dict[str, Any] | None:
         """The declared outcome of the deadline, as `check` would store it."""
@@ -124,3 +272,67 @@ class Prompt(BaseModel, Generic[R]):
         except Invalid as error:
             raise ValueError(f"default: {error}") from error
         return self
+
+
+AnyPrompt = Prompt[Any]
+_types: dict[str, type[AnyPrompt]] = {}
+
+
+def type_of(input_type: str) -> type[AnyPrompt]:
+    """The class of the prompts that have this `input_type`.
+
+    Raises:
+        ValueError: there is none: nothing has imported its module, or it is gone.
+    """
+    if input_type not in _types:
+        raise ValueError(f"no class of a prompt has the input_type {input_type!r}")
+    return _types[input_type]
+
+
+def any_type() -> Any:
+    """The types that there are, as a union that tells them by their `input_type`."""
+    types = [
+        one[Any] if one.__pydantic_generic_metadata__["parameters"] else one  # type: ignore[index]
+        for one in _types.values()
+    ]
+    return Annotated[Union[*types], Field(discriminator="input_type")]
+
+
+def details_line(content: Content) -> str:
+    """The details for those who are not shown a table."""
+    return "; ".join(f"{name}: {line(one)}" for name, one in content.get("details", {}).items())
+
+
+def with_details(content: Content) -> str:
+    """The text, with the details below it."""
+    details = details_line(content)
+    return f"{content['text']}\n\n({details})" if details else str(content["text"])
+
+
+def dump_prompt(prompt: BaseModel) -> bytes:
+    """The prompt as it is stored: JSON, without the characters that `storable` replaces."""
+    with suppress(PydanticSerializationError):  # half of a surrogate pair
+        json = to_json(prompt)
+        if ESCAPED_NUL not in json:
+            return json
+    return to_json(storable(prompt.model_dump(mode="json")))
+
+
+def load_prompt(stored: dict[str, Any]) -> AnyPrompt:
+    """The prompt from its stored JSON."""
+    return type_of(stored["input_type"]).model_validate(stored)
+
+
+def on_one_card(prompts: Sequence[Prompt[R]], title: str, first: int) -> list[Prompt[R]]:
+    """The prompts, as those that one card has; `first` is the position of the first.
+
+    Raises:
+        ValueError: they are too many, or one has a card of its own.
+    """
+    if len(prompts) > MOST_TOGETHER:
+        raise ValueError(f"at most {MOST_TOGETHER} prompts are asked together, not {len(prompts)}")
+    for prompt in prompts:
+        if prompt.has_own_card:
+            raise ValueError(f"a {type(prompt).__name__} has a card of its own; ask it by itself")
+    together = Together(title=title, first=first)
+    return [prompt.model_copy(update={"together": together}) for prompt in prompts]

@@ -1,10 +1,13 @@
-"""Prompts that are answered by options."""
+"""Prompts that are answered by options, or whose answer is one of two."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
+from urllib.parse import parse_qs, urlsplit
 
+from django import forms
 from django.utils.text import format_lazy
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import (
     BaseModel,
@@ -17,7 +20,16 @@ from pydantic import (
 )
 
 from sessions_app.errors import Invalid
-from sessions_app.prompts.base import Given, Prompt, Response, as_text
+from sessions_app.prompts.base import (
+    Content,
+    Given,
+    Prompt,
+    Response,
+    as_text,
+    details_line,
+    with_details,
+)
+from sessions_app.prompts.texts import in_common, plain_text
 
 R = TypeVar("R", bound=Response, covariant=True)
 
@@ -92,6 +104,11 @@ class _WithOptions(Prompt[R]):
 
     min_options: ClassVar[int] = 1
     max_options: ClassVar[int] = 100
+    # Whether more than one may be chosen.
+    several: ClassVar[bool] = False
+    template = "chat_app/cards/options.html"
+    takes = "one of these"
+    can_agree = True
 
     # A plain value is short for an option with that value, which is what becomes of it. Type
     # checkers take a list of either where a sequence of both is wanted; a list is quick to dump.
@@ -104,6 +121,22 @@ class _WithOptions(Prompt[R]):
     def choices(self) -> list[Option]:
         """The options, none of them short."""
         return cast("list[Option]", self.options)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """What a form has of its options."""
+        return [(option.text, option.label) for option in self.choices]
+
+    @classmethod
+    def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
+        """Values that are no texts would break a plain client's buttons."""
+        options = [{**one, "value": as_text(one["value"])} for one in content["options"]]
+        return super().plain({**content, "options": options}, link)
+
+    def answer_text(self, stored: dict[str, Any]) -> str:
+        values = stored["values"] if "values" in stored else [stored["value"]]
+        labels = [self.find(value).label for value in values]
+        return ", ".join(labels) or gettext("(nothing chosen)")
 
     @field_validator("options", mode="before")
     @classmethod
@@ -153,6 +186,14 @@ class OneOption(_WithOptions[ChoiceResponse]):
 
     default: Value | None = None
 
+    @property
+    def kind(self) -> str:
+        """The same for all of these: the controls for a choice may change."""
+        return "choice"
+
+    def field(self) -> forms.Field:
+        return forms.ChoiceField(choices=self.pairs, widget=forms.RadioSelect)
+
     def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
         given = [value] if value is not None else list(values or [])
         if len(given) != 1:
@@ -169,6 +210,8 @@ class BinaryPrompt(OneOption):
     """Asks to choose between two; label them with verbs."""
 
     min_options = max_options = 2
+    template = "chat_app/cards/buttons.html"
+    takes = "one of two"
     input_type: Literal["binary_choice"] = "binary_choice"
 
 
@@ -182,6 +225,14 @@ class DropdownPrompt(OneOption):
     """Asks to choose one of many."""
 
     input_type: Literal["dropdown"] = "dropdown"
+    template = "chat_app/cards/dropdown.html"
+
+    def field(self) -> forms.Field:
+        return forms.ChoiceField(choices=[("", _("Choose…")), *self.pairs])
+
+    @classmethod
+    def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
+        return super().plain({**content, "input_type": "radio"}, link)
 
 
 class CheckboxPrompt(_WithOptions[CheckboxResponse]):
@@ -191,6 +242,39 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
     min_selected: int = Field(default=0, ge=0)
     max_selected: int | None = Field(default=None, ge=1)
     default: list[Value] | None = None
+    several = True
+    takes = "some of these"
+
+    @property
+    def is_required(self) -> bool:
+        return False
+
+    @property
+    def how_many(self) -> str:
+        """How many options it takes, in words; nothing where that is all the same."""
+        least, options = self.min_selected, len(self.options)
+        most = min(self.max_selected or options, options)
+        if least == most:
+            return ngettext("Choose %(n)d.", "Choose %(n)d.", least) % {"n": least}
+        if not least:
+            return "" if most == options else gettext("Choose up to %(n)d.") % {"n": most}
+        if most == options:
+            return gettext("Choose at least %(n)d.") % {"n": least}
+        return gettext("Choose %(least)d to %(most)d.") % {"least": least, "most": most}
+
+    def field(self) -> forms.Field:
+        return forms.MultipleChoiceField(
+            choices=self.pairs, widget=forms.CheckboxSelectMultiple, required=False
+        )
+
+    @classmethod
+    def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
+        least, options = content.get("min_selected", 0), content["options"]
+        how_many = f"{least} to {content.get('max_selected') or len(options)}"
+        names = ", ".join(map(_typable, options))
+        how = f"Name {how_many} of these, with commas between: {names}"
+        text = f"{with_details(content)}\n\n{how}"
+        return [plain_text(content, text, placeholder=names[:100], required=least > 0)]
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
         given = values
@@ -220,3 +304,89 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
         chosen = tuple(map(self.find, stored["values"]))
         value = ", ".join(option.text for option in chosen)
         return CheckboxResponse(value=value, options=chosen, **who)
+
+
+def _typable(option: dict[str, Any]) -> str:
+    """A name of the option that can stand in a list with commas."""
+    names: list[str] = [option["label"], as_text(option["value"]), option["id"]]
+    return next((name for name in names if "," not in name), names[0])
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentResponse(Response):
+    """The person says what came of signing in elsewhere; whether it is true, the provider knows."""
+
+    @property
+    def granted(self) -> bool:
+        """Whether they say that they have signed in and agreed."""
+        return bool(self.value == "done")
+
+
+class OAuthPrompt(Prompt[ConsentResponse]):
+    """Asks to sign in elsewhere and to agree there. `text` is the URL to go to; it begins with
+    http:// or https://. `details` may say what for.
+    """
+
+    input_type: Literal["oauth_consent"] = "oauth_consent"
+    default: Literal["declined"] | None = None
+    template = "chat_app/cards/oauth_consent.html"
+    takes = "that somebody has signed in there, or declined"
+    alike = False
+
+    @property
+    def has_own_card(self) -> bool:
+        return True
+
+    @property
+    def question(self) -> str:
+        return gettext("Sign in at %(host)s, then say so here.") % {"host": self.host}
+
+    @classmethod
+    def title(cls, text: str) -> str:
+        return gettext("Sign in at %(host)s") % {"host": urlsplit(text).hostname}
+
+    @classmethod
+    def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
+        url, details = content["text"], details_line(content)
+        what = f" ({details})" if details else ""
+        choice = {
+            **in_common(content),
+            "input_type": "binary_choice",
+            "text": f"Sign in at {urlsplit(url).netloc}{what}, in the window that opened. If there "
+            f"is none, go to: {url}",
+            "options": [
+                {"id": "done", "label": "I have signed in", "value": "done"},
+                {"id": "declined", "label": "Decline", "value": "declined"},
+            ],
+        }
+        return [content, choice]
+
+    @classmethod
+    def http(cls, content: Content) -> dict[str, Any]:
+        url = content["text"]
+        state = parse_qs(urlsplit(url).query).get("state", [""])[0]
+        return {"status": "oauth_required", "auth_url": url, "oauth_state": state}
+
+    def answer_text(self, stored: dict[str, Any]) -> str:
+        return gettext("Declined") if stored.get("value") == "declined" else gettext("Done")
+
+    @property
+    def host(self) -> str:
+        """Where the link leads: a person must see it before they follow it."""
+        return urlsplit(self.text).netloc
+
+    @field_validator("text")
+    @classmethod
+    def _leads_somewhere(cls, url: str) -> str:
+        found = urlsplit(url)
+        if found.scheme not in ("http", "https") or not found.hostname:
+            raise ValueError("the text of an OAuthPrompt is a URL with http:// or https://")
+        if "@" in found.netloc or not url.isascii() or not url.isprintable() or " " in url:
+            raise ValueError("the URL has a user name, or characters that must be encoded")
+        return url
+
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
+        return {"value": "declined" if value == "declined" else "done"}
+
+    def respond(self, stored: dict[str, Any], **who: Any) -> ConsentResponse:
+        return ConsentResponse(value=stored["value"], **who)

@@ -3,14 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
+from django import forms
 from django.utils.text import format_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from sessions_app.errors import Invalid
-from sessions_app.prompts.base import Given, Prompt, Response, as_text
+from sessions_app.prompts.base import Content, Given, Prompt, Response, as_text
+
+
+def plain_text(content: Content, text: str, *, placeholder: str, required: bool) -> Content:
+    """A prompt for a text, in the place of one that a plain client has no controls for."""
+    asked = {"input_type": "text", "text": text, "placeholder": placeholder, "required": required}
+    return {**in_common(content), **asked}
+
+
+def in_common(content: Content) -> Content:
+    """What stays of a prompt that another stands in for."""
+    return {name: content[name] for name in ("timeout", "error") if name in content}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +40,6 @@ class NotificationResponse(Response):
     """The note was seen; `value` is "ok"."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConsentResponse(Response):
-    """The person says what came of signing in elsewhere; whether it is true, the provider knows."""
-
-    @property
-    def granted(self) -> bool:
-        """Whether they say that they have signed in and agreed."""
-        return bool(self.value == "done")
-
-
 class TextPrompt(Prompt[TextResponse]):
     """Asks for free text."""
 
@@ -46,6 +48,10 @@ class TextPrompt(Prompt[TextResponse]):
     required: bool = True
     max_length: int = Field(default=10_000, ge=1, le=100_000)
     default: str | None = None
+
+    @property
+    def is_required(self) -> bool:
+        return self.required
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
         text = "\n".join(map(as_text, (values or []) if value is None else [value]))
@@ -72,38 +78,22 @@ class NotificationPrompt(Prompt[NotificationResponse]):
     input_type: Literal["notification"] = "notification"
     default: Literal["ok"] | None = None
 
+    template = "chat_app/cards/notification.html"
+    takes = "that it was seen"
+    can_agree = is_seen = True
+
+    @property
+    def has_own_card(self) -> bool:
+        return True
+
     def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
         return {"value": "ok"}
 
     def respond(self, stored: dict[str, Any], **who: Any) -> NotificationResponse:
         return NotificationResponse(value="ok", **who)
 
+    def answer_text(self, stored: dict[str, Any]) -> str:
+        return gettext("Seen")
 
-class OAuthPrompt(Prompt[ConsentResponse]):
-    """Asks to sign in elsewhere and to agree there. `text` is the URL to go to; it begins with
-    http:// or https://. `details` may say what for.
-    """
-
-    input_type: Literal["oauth_consent"] = "oauth_consent"
-    default: Literal["declined"] | None = None
-
-    @property
-    def host(self) -> str:
-        """Where the link leads: a person must see it before they follow it."""
-        return urlsplit(self.text).netloc
-
-    @field_validator("text")
-    @classmethod
-    def _leads_somewhere(cls, url: str) -> str:
-        found = urlsplit(url)
-        if found.scheme not in ("http", "https") or not found.hostname:
-            raise ValueError("the text of an OAuthPrompt is a URL with http:// or https://")
-        if "@" in found.netloc or not url.isascii() or not url.isprintable() or " " in url:
-            raise ValueError("the URL has a user name, or characters that must be encoded")
-        return url
-
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
-        return {"value": "declined" if value == "declined" else "done"}
-
-    def respond(self, stored: dict[str, Any], **who: Any) -> ConsentResponse:
-        return ConsentResponse(value=stored["value"], **who)
+    def field(self) -> forms.Field:
+        return forms.CharField(widget=forms.HiddenInput, initial="ok")

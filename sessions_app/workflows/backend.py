@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from pydantic_core import from_json
 
 from sessions_app.journal.journal import Call, CallResult, Entry, prompt_difference
-from sessions_app.prompts import AnyPrompt, FormPrompt, load_prompt
+from sessions_app.prompts import AnyPrompt, load_prompt
 from sessions_app.prompts.assignment import Assignment
 from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.concurrency import Slot
@@ -58,7 +58,7 @@ def asked_before(entry: Entry, asked: Asked) -> tuple[AnyPrompt | None, str]:
     if entry.prompt is None or entry.prompt == now:
         return None, ""
     before = load_prompt(entry.prompt)
-    if isinstance(before, FormPrompt) and not entry.finished:
+    if not entry.finished:
         before.check_found()
     return before, prompt_difference(before.model_dump(mode="json"), now)
 

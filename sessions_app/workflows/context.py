@@ -37,7 +37,7 @@ from sessions_app.errors import (
 from sessions_app.journal.journal import ASK, Call, CallResult, Entry, described
 from sessions_app.journal.tracks import current_track, place_of
 from sessions_app.models import AttachedFile, JournalEntry
-from sessions_app.prompts import Prompt, Response, dump_prompt, kind_of, on_one_card
+from sessions_app.prompts import Prompt, Response, dump_prompt, on_one_card
 from sessions_app.prompts.assignment import Assignment, Escalation, To, make_assignment
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import check_size, storable
@@ -654,7 +654,7 @@ class Context:
     def _asked(self, prompt: Any, assignment: Assignment | None) -> Asked:
         if assignment is not None:
             assignment.check_prompt(prompt)
-        return Asked(self._next(ASK, kind_of(prompt)), prompt, dump_prompt(prompt), assignment)
+        return Asked(self._next(ASK, prompt.kind), prompt, dump_prompt(prompt), assignment)
 
     def _function_call(self, kind: Kind, given: "partial[Any]", options: Mapping[str, Any]) -> Call:
         keywords = [given.keywords] if given.keywords else []

@@ -4,16 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-from django.utils.translation import gettext
-
 from chat_app.page.cards.form import CardForm, TypedAnswer, make_form
 from chat_app.page.cards.together import Part, group_of, make_parts
-from sessions_app.interactions.outcome_texts import LINE, answer_text, range_words
+from sessions_app.interactions.outcome_texts import LINE
 from sessions_app.models import Interaction
-from sessions_app.prompts import AnyPrompt, FormPrompt, load_prompt
-
-log = structlog.get_logger(__name__)
+from sessions_app.prompts import AnyPrompt, load_prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +24,6 @@ class Card:
     question: str
     more: str
     prompt: AnyPrompt
-    how_many: str
     values: Sequence[str]
     error: str
     default: str
@@ -63,29 +57,23 @@ def card(
     prompt = load_prompt(interaction.prompt)
     if alone:
         prompt = prompt.model_copy(update={"together": None})
-    question, _, more = prompt.text.strip().partition("\n")
-    if prompt.input_type == "oauth_consent":  # its text is the URL
-        question = gettext("Sign in at %(host)s, then say so here.") % {"host": prompt.host}
-    how_many = ""
-    if prompt.input_type == "checkbox":
-        how_many = range_words(prompt.min_selected, prompt.max_selected, len(prompt.options))
+    question, more = prompt.question, prompt.text.strip().partition("\n")[2]
     default = prompt.default_answer()
-    form, error = None, typed.error if typed else ""
+    form: CardForm | None = None
     parts: Sequence[Part] = ()
     if prompt.together:
         parts, error = make_parts([interaction, *others], typed)
         question, more = prompt.together.title, ""
-    elif isinstance(prompt, FormPrompt):
+    else:
         form, error = make_form(interaction.id, prompt, typed)
     return Card(
         interaction=interaction,
         question=question,
         more=more.strip("\n"),
         prompt=prompt,
-        how_many=how_many,
         values=typed.values if typed else [],
         error=error,
-        default=answer_text(prompt, default)[:LINE] if default else "",
+        default=prompt.answer_text(default)[:LINE] if default else "",
         number=place[0],
         total=place[1],
         form=form,

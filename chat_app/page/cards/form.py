@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -13,7 +12,7 @@ from django.forms.boundfield import BoundField
 from django.utils.translation import gettext
 
 from sessions_app.errors import Invalid
-from sessions_app.prompts import FormPrompt, value_text
+from sessions_app.prompts import AnyPrompt
 
 log = structlog.get_logger(__name__)
 
@@ -49,15 +48,18 @@ class CardForm:
 
 
 def make_form(
-    interaction: UUID, prompt: FormPrompt[Any], typed: TypedAnswer | None
+    interaction: UUID, prompt: AnyPrompt, typed: TypedAnswer | None
 ) -> tuple[CardForm | None, str]:
-    """The form, and what is wrong that is not said at its fields."""
+    """The form, if it asks for one, and what is wrong that is not said at its fields."""
+    error = typed.error if typed else ""
     try:
         data = prompt.read(typed.values[0]) if typed and typed.values else None
     except Invalid:
         data = None
     try:
         form = prompt.make(data, auto_id=f"{interaction}-%s", label_suffix="")
+        if form is None:
+            return None, error
         for name, problems in (typed.errors if typed else {}).items():
             form.errors.pop(name or NON_FIELD_ERRORS, None)
             form.add_error(name or None, list(problems))
@@ -66,21 +68,22 @@ def make_form(
     except DatabaseError:
         raise
     except Exception:
-        log.exception("form.not_shown", form=prompt.form, interaction=str(interaction))
+        log.exception(
+            "form.not_shown", form=getattr(prompt, "form", ""), interaction=str(interaction)
+        )
         return None, gettext(
             "This form cannot be shown at the moment. Those who run this site can see why."
         )
-    error = typed.error if typed else ""
     return CardForm(form, fields), gettext("Look at what is marked.") if is_wrong else error
 
 
-def card_fields(prompt: FormPrompt[Any], form: BaseForm, key: str = "") -> list[CardField]:
+def card_fields(prompt: AnyPrompt, form: BaseForm, key: str = "") -> list[CardField]:
     """The fields that are seen, the first that is wrong with the focus; `key` is before names."""
     wrong = next((one for one in form.visible_fields() if one.errors), None)
     if wrong:
         wrong.field.widget.attrs["autofocus"] = True
-    changed = form.changed_data if form.is_bound and prompt.proposal else []
-    proposed = {one.name: value_text(one, prompt.initial.get(one.name)) for one in prompt.fields}
+    changed = form.changed_data if form.is_bound and prompt.proposed else []
+    proposed = prompt.proposed
     return [
         CardField(bound, proposed.get(bound.name, ""), bound.name in changed, f"{key}{bound.name}")
         for bound in form.visible_fields()

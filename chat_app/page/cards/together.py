@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from chat_app.page.cards.form import CardField, TypedAnswer, card_fields
 from sessions_app.errors import Invalid
 from sessions_app.models import Interaction
-from sessions_app.prompts import PREFIX, AnyPrompt, FormPrompt, as_posted, load_prompt, value_field
+from sessions_app.prompts import PREFIX, AnyPrompt, as_posted, load_prompt
 
 log = structlog.get_logger(__name__)
 Data = Mapping[str, list[str]]
@@ -30,6 +30,7 @@ class Part:
     prompt: AnyPrompt
     form: forms.BaseForm
     fields: Sequence[CardField]
+    is_form: bool = False
 
 
 def group_of(interaction: Interaction) -> Any:
@@ -58,15 +59,13 @@ def make_parts(
 def _part(interaction: Interaction, data: Data | None) -> Part:
     key, prompt = str(interaction.pk), load_prompt(interaction.prompt)
     options: dict[str, Any] = {"auto_id": f"{key}-%s", "label_suffix": ""}
-    if isinstance(prompt, FormPrompt):
-        own = None if data is None else _within(data, f"{key}-")
-        form = prompt.make(own, prefix=f"{PREFIX}-{key}", **options)
-        fields = card_fields(prompt, form, f"{key}-")
-    else:
-        form = _ValueForm(key, prompt, data=None if data is None else as_posted(data), **options)
-        fields = [CardField(form[key], "", is_changed=False, key=key)]
     question, _, more = prompt.text.strip().partition("\n")
-    return Part(interaction.pk, question, more.strip("\n"), prompt, form, fields)
+    asked = (interaction.pk, question, more.strip("\n"), prompt)
+    own = None if data is None else _within(data, f"{key}-")
+    if form := prompt.make(own, prefix=f"{PREFIX}-{key}", **options):
+        return Part(*asked, form, card_fields(prompt, form, f"{key}-"), is_form=True)
+    form = _ValueForm(key, prompt, data=None if data is None else as_posted(data), **options)
+    return Part(*asked, form, [CardField(form[key], "", is_changed=False, key=key)])
 
 
 def _within(data: Data, start: str) -> dict[str, list[str]]:
@@ -80,9 +79,9 @@ class _ValueForm(forms.Form):
 
     def __init__(self, key: str, prompt: AnyPrompt, **options: Any) -> None:
         super().__init__(prefix=PREFIX, **options)
-        field = value_field(prompt.model_dump(mode="json"))
+        field = prompt.field()
         field.label = prompt.text.strip().partition("\n")[0]
-        field.required = prompt.input_type != "checkbox" and getattr(prompt, "required", True)
+        field.required = prompt.is_required
         field.widget.is_required = field.required
         self.fields[key] = field
         self._key, self._prompt = key, prompt

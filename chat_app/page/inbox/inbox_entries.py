@@ -9,15 +9,12 @@ from uuid import NAMESPACE_URL, uuid5
 from django.utils import timezone
 
 from chat_app.page.cards import Card, TypedAnswer, card
-from sessions_app.interactions.outcome_texts import OutcomeText, answer_text, outcome, waits_for
+from sessions_app.interactions.outcome_texts import OutcomeText, outcome, waits_for
 from sessions_app.interactions.votes import counting
 from sessions_app.models import Interaction, Vote
 from sessions_app.models.people import UserId
 from sessions_app.prompts import load_prompt
 from sessions_app.workflows import registry
-
-# What one answer can be for several: the others need what is their own.
-ALIKE = {"binary_choice", "radio", "checkbox", "dropdown", "notification", "text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +129,7 @@ def _entry(
     typed: TypedAnswer | None,
 ) -> Entry:
     prompt, came_to = load_prompt(it.prompt), outcome(it)
-    own = [answer_text(prompt, vote.response) for vote in votes if vote.by_id == reader]
+    own = [prompt.answer_text(vote.response) for vote in votes if vote.by_id == reader]
     is_taken = it.assignee_id not in (None, reader)
     shown = None
     if came_to is None and may_answer and not is_taken:
@@ -145,7 +142,7 @@ def _entry(
         may_answer=may_answer,
         card=shown,
         outcome=came_to,
-        votes=[CastVote(one.by.get_username(), answer_text(prompt, one.response)) for one in told],
+        votes=[CastVote(one.by.get_username(), prompt.answer_text(one.response)) for one in told],
         voted=len(votes),
         needed=(it.assignment or {}).get("votes", 1),
         my_vote=own[0] if own else "",
@@ -189,7 +186,7 @@ def find_alike(entries: Sequence[Entry]) -> tuple[list[Entry], list[Alike]]:
 
 
 def _key(entry: Entry) -> str:
-    if entry.card is None or entry.card.prompt.input_type not in ALIKE:
+    if entry.card is None or not entry.card.prompt.alike:
         return ""
     prompt = {**entry.interaction.prompt, "text": "", "details": None, "timeout": None}
     described = repr((entry.interaction.run.workflow, sorted(prompt.items())))

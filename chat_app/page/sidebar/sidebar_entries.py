@@ -9,7 +9,6 @@ person; texts in the newest ones only, so that a search stays bounded.
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery
@@ -20,6 +19,7 @@ from sessions_app.interactions import answerers
 from sessions_app.interactions.pending_counts import CAP, waiting_for
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.models.people import UserId
+from sessions_app.prompts import type_of
 from sessions_app.storage.storable import is_storable
 from sessions_app.workflows import registry
 
@@ -157,16 +157,10 @@ def _entry(row: dict[str, Any], asking: _Asking | None) -> Entry:
         at=row["listed_at"],
         state=state,
         words=words,
-        question=_question(row["question"], row["kind"]) if asked else "",
+        question=type_of(row["kind"]).title(row["question"])[:QUESTION] if asked else "",
         others=asked.count - 1 if asked else 0,
         deadline=asked.deadline if asked else None,
     )
-
-
-def _question(text: str, kind: str) -> str:
-    if kind == "oauth_consent":  # its text is the URL
-        return gettext("Sign in at %(host)s") % {"host": urlsplit(text).hostname}
-    return text.strip().partition("\n")[0][:QUESTION]
 
 
 def _title_of(workflow: str) -> str:

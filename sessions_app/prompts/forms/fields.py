@@ -1,13 +1,16 @@
-"""The fields of a form: what is told of them to those who do not have its class."""
+"""The fields of a form, and how their values are read, without its class."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
 from django.forms import BaseForm, Field, Widget
 from django.forms.utils import pretty_name
 from django.utils.choices import flatten_choices
+from django.utils.translation import gettext
 from pydantic import BaseModel, ConfigDict
+
+from sessions_app.prompts.base import FieldText, as_text
 
 # By a class that the field is of, the nearest first.
 KINDS = {
@@ -118,3 +121,34 @@ def _choices(field: Field) -> list[tuple[str, str]]:
         return []
     flat: list[tuple[Any, Any]] = list(flatten_choices(choices))
     return [(str(value), str(label)) for value, label in flat if value != ""]
+
+
+def field_texts(
+    fields: Iterable[FormField], initial: Mapping[str, Any], response: Mapping[str, Any]
+) -> list[FieldText]:
+    """Of an answer that has values, field by field."""
+    after, changed = response["value"], response["changed"]
+    return [
+        FieldText(
+            field.label,
+            value_text(field, initial.get(field.name)),
+            value_text(field, after.get(field.name)),
+            field.name in changed,
+            (after.get(field.name) or {}).get("id", "") if field.type == "file" else "",
+        )
+        for field in fields
+    ]
+
+
+def value_text(field: FormField, value: Any) -> str:
+    """A value as it is stored: by its choice's label, if it has one."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, list):
+        return ", ".join(value_text(field, one) for one in value) or "–"
+    if isinstance(value, bool) and not field.choices:
+        return gettext("Yes") if value else gettext("No")
+    if isinstance(value, dict) and field.type == "file":
+        return str(value["name"])
+    text = as_text(value)
+    return dict(field.choices).get(text, text)

@@ -1,8 +1,10 @@
 """The prompt that is answered by a form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 
@@ -10,25 +12,50 @@ import structlog
 from django.db import DatabaseError
 from django.forms import BaseForm
 from django.utils.text import format_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 from pydantic_core import from_json
 
 from sessions_app.errors import FormChanged, Invalid
-from sessions_app.prompts.base import Given, Prompt, Response
-from sessions_app.prompts.forms.classes import AnyForm, find, path_of
-from sessions_app.prompts.forms.data import PREFIX, as_posted, as_shown, refused, texts
-from sessions_app.prompts.forms.fields import FormField, described, initial_values, use_native
+from sessions_app.prompts.base import (
+    Content,
+    FieldText,
+    Files,
+    Given,
+    Prompt,
+    Response,
+    with_details,
+)
+from sessions_app.prompts.forms.data import (
+    PREFIX,
+    Upload,
+    as_posted,
+    as_shown,
+    pack,
+    refused,
+    texts,
+    unpack,
+    uploads,
+)
+from sessions_app.prompts.forms.fields import (
+    FormField,
+    described,
+    field_texts,
+    initial_values,
+    use_native,
+    value_text,
+)
 from sessions_app.prompts.forms.models import form_class
-from sessions_app.prompts.forms.texts import FieldText, field_texts
-from sessions_app.prompts.forms.uploads import Files, Upload, uploads
-from sessions_app.prompts.forms.values import pack, unpack
+from sessions_app.prompts.texts import in_common, plain_text
 from sessions_app.storage.storable import storable
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T", covariant=True)
 M = TypeVar("M", bound=BaseModel)
+
+AnyForm = type[BaseForm] | type[BaseModel]
 
 # Answers that are no data: as it is proposed, and not at all.
 APPROVE, REJECT = "approve", "reject"
@@ -70,6 +97,10 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     submit: str = Field(default="", max_length=100)
     reject: str = Field(default="", max_length=100)
 
+    template = "chat_app/cards/form.html"
+    takes = "the fields of a form"
+    alike = False
+
     @overload
     def __init__(
         self: "FormPrompt[M]",
@@ -97,11 +128,11 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         stored = {"form": form} if isinstance(form, str) else _described(form, given.get("initial"))
         super().__init__(**{**given, **stored})
 
-    def check(
-        self,
-        value: Given | None,
-        values: Sequence[Given] | None,
-        files: Files = MappingProxyType({}),
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
+        return self.check_with_files(value, values, {})
+
+    def check_with_files(
+        self, value: Given | None, values: Sequence[Given] | None, files: Files
     ) -> dict[str, Any]:
         if value == REJECT and self.reject:
             return {"value": None, "rejected": True}
@@ -132,18 +163,57 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
 
     @property
     def takes_files(self) -> bool:
-        """Whether a field of it is for a file."""
         return any(field.type == "file" for field in self.fields)
 
     def check_found(self) -> None:
-        """Raise FormChanged if nobody can answer it, as its class is not there."""
+        """Find its class."""
         find(self.form)
 
     def texts(self, stored: dict[str, Any]) -> list[FieldText]:
-        """What `check` returned, as people read it; nothing of what was rejected."""
+        """Nothing of what was rejected."""
         if stored.get("rejected"):
             return []
         return field_texts(self.fields, self.initial, stored)
+
+    @property
+    def has_own_card(self) -> bool:
+        return bool(self.reject) or self.takes_files
+
+    @property
+    def proposed(self) -> dict[str, str]:
+        fields = self.fields if self.proposal else ()
+        return {one.name: value_text(one, self.initial.get(one.name)) for one in fields}
+
+    def answer_text(self, stored: dict[str, Any]) -> str:
+        """Of a proposal what was changed; else what was given."""
+        if stored.get("rejected"):
+            return self.reject or gettext("Rejected")
+        texts = self.texts(stored)
+        if not self.proposal:
+            return "; ".join(f"{one.label}: {one.after}" for one in texts)
+        changes = [f"{one.label}: {one.before} → {one.after}" for one in texts if one.is_changed]
+        return "; ".join([self.submit or gettext("Approved"), *changes])
+
+    @classmethod
+    def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
+        """The fields are on the page; what is proposed can be approved here."""
+        text, page = with_details(content), link()
+        if not content["proposal"]:
+            how = f"{text}\n\nFill in the form here: {page}"
+            return [plain_text(content, how, placeholder="", required=True)]
+        fields = [FormField.model_validate(one) for one in content["fields"]]
+        values = [
+            f"- {one.label}: {value_text(one, content['initial'].get(one.name))}" for one in fields
+        ]
+        approve = {"id": APPROVE, "label": content["submit"] or "Approve", "value": APPROVE}
+        reject = {"id": REJECT, "label": content["reject"], "value": REJECT}
+        choice = {
+            **in_common(content),
+            "input_type": "radio",
+            "text": "\n".join([text, "", *values, "", f"Change it here: {page}"]),
+            "options": [approve, reject] if content["reject"] else [approve],
+        }
+        return [choice]
 
     def make(
         self,
@@ -151,8 +221,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         files: Files = MappingProxyType({}),
         **options: Any,
     ) -> BaseForm:
-        """The form as it is shown, with the data and files of an answer if there is one. Blocks: a
-        form may read the database.
+        """The form as it is shown. Blocks: a form may read the database.
 
         Raises:
             FormChanged: its class is not there.
@@ -230,6 +299,37 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             raise FormChanged(
                 self.form, f"it does not take the answer any more: {error}"
             ) from error
+
+
+def path_of(form: Any) -> str:
+    """Where the class is found.
+
+    Raises:
+        TypeError: it is none of a form.
+        ValueError: it would not be found there.
+    """
+    if not (isinstance(form, type) and issubclass(form, BaseForm | BaseModel)):
+        raise TypeError(f"a FormPrompt takes the class of a form or a pydantic model, not {form!r}")
+    path = f"{form.__module__}:{form.__qualname__}"
+    if "<locals>" in path or find(path) is not form:
+        raise ValueError(f"{path} does not lead to the form: define it at the top of its module")
+    return path
+
+
+def find(path: str) -> AnyForm:
+    """The class.
+
+    Raises:
+        FormChanged: it is not there.
+    """
+    module, _, name = path.partition(":")
+    try:
+        found = attrgetter(name)(import_module(module))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise FormChanged(path, f"{error}") from error
+    if not (isinstance(found, type) and issubclass(found, BaseForm | BaseModel)):
+        raise FormChanged(path, "it is no form")
+    return found
 
 
 def _described(form: AnyForm, initial: Any) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from django.utils.html import strip_tags
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat_app.peer.plain_frames import offered
 from sessions_app.prompts import TextPrompt
 from sessions_app.prompts.details import LINES, line, rows
 from tests.support.database.stored_log import StoredLog
@@ -73,7 +72,8 @@ def test_the_admin_shows_the_same(admin_client: Client, ann: User) -> None:
 
 
 def test_those_who_are_shown_one_text_can_read_it_too() -> None:
-    [prompt] = offered({"input_type": "text", "text": "Send it?", "details": SENT})
+    content = {"input_type": "text", "text": "Send it?", "details": SENT}
+    [prompt] = TextPrompt.plain(content, str)
     assert prompt["text"] == f"Send it?\n\n({PLAIN})"
 
 

@@ -10,7 +10,6 @@ from django.utils import timezone
 from bench.workflows import probe
 from sessions_app.conversations.messages import count_unfinished
 from sessions_app.models import Conversation, Event, Interaction, Run
-from sessions_app.prompts import kind_of
 from sessions_app.storage import reads
 from sessions_app.workflows import BinaryPrompt, TextPrompt
 from tests.support.hosting import Hosting, until
@@ -57,7 +56,7 @@ def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: ob
                 position=1,
                 sequence=2,
                 prompt=prompt.model_dump(mode="json"),
-                name=kind_of(prompt),
+                name=prompt.kind,
                 created_at=now,
                 **fields,
             )
