@@ -38,6 +38,7 @@ from sessions_app.prompts.texts import (
     NotificationResponse,
     TextPrompt,
     TextResponse,
+    plain_text,
 )
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "dump_prompt",
     "load_prompt",
     "on_one_card",
+    "plain_text",
     "posted",
     "type_of",
 ]

@@ -13,6 +13,7 @@ from django.contrib.auth.models import Group, User
 
 from natproject.settings.env import ROOT
 from sessions_app import runs
+from sessions_app.prompts import base
 from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import registry
@@ -34,8 +35,9 @@ CODE = blocks("README.md") + blocks("docs/writing-workflows.md")
 
 
 @pytest.fixture(autouse=True)
-def _declared_for_this_test_only() -> Any:
+def _declared_for_this_test_only(monkeypatch: pytest.MonkeyPatch) -> Any:
     known = dict(registry._declared)
+    monkeypatch.setattr(base, "_types", dict(base._types))
     yield
     registry._declared.clear()
     registry._declared.update(known)

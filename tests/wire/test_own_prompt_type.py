@@ -1,0 +1,213 @@
+"""A type of prompt that a project adds, met at every door."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+import pytest
+from django import forms
+from django.contrib.auth.models import User
+from django.core import mail
+from django.test import AsyncClient
+from pytest_django import Settings
+
+from chat_app.notifications import notices
+from chat_app.wire.schema import protocol_schema
+from chat_app.wire.server_messages import SystemInteraction
+from sessions_app import runs
+from sessions_app.errors import Invalid
+from sessions_app.models import Interaction, PendingSignal
+from sessions_app.prompts import Content, Given, base, plain_text
+from sessions_app.replay.replays import replay_history
+from sessions_app.replay.run_history import RunHistory
+from sessions_app.storage import reads
+from sessions_app.workflows import Context, Message, Prompt, RadioPrompt, Response, user, workflow
+from tests.page.attention.test_mail import time_passes
+from tests.runtime.admin.test_actions import Operator, answer_page
+from tests.support.hitl import set_hitl
+from tests.support.hosting import Hosting, make_user, until
+from tests.wire.live_hosting import live_hosting
+from tests.wire.local_socket import LocalSocket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TEMPLATE = """
+{% for star in card.prompt.stars %}<button name="value" value="{{ star }}">{{ star }} ★</button>
+{% endfor %}"""
+
+
+class RatingPrompt(Prompt[Response]):
+    """Asks for one to five stars."""
+
+    input_type: Literal["t_rating"] = "t_rating"
+    most: int = 5
+    template = "t_rating.html"
+    takes = "a number of stars"
+
+    @property
+    def stars(self) -> Sequence[int]:
+        return range(1, self.most + 1)
+
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
+        if str(value) not in map(str, self.stars):
+            raise Invalid(f"Give 1 to {self.most} stars.")
+        return {"value": int(str(value))}
+
+    def respond(self, stored: dict[str, Any], **who: Any) -> Response:
+        return Response(stored["value"], **who)
+
+    def answer_text(self, stored: dict[str, Any]) -> str:
+        return "★" * int(stored["value"])
+
+    def field(self) -> forms.Field:
+        return forms.ChoiceField(choices=[(star, "★" * star) for star in self.stars])
+
+    @classmethod
+    def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
+        text = f"{content['text']} (1 to {content['most']})"
+        return [plain_text(content, text, placeholder="5", required=True)]
+
+
+@workflow(name="t_rated", title="Rated")
+async def rated(message: Message, context: Context) -> str:
+    to = None if message.text == "own" else user(message.text)
+    answer = await context.ask(RatingPrompt(text="How was it?"), to=to)
+    stars: int = answer.value
+    return f"{stars:d} of 5, by {answer.by}"
+
+
+@pytest.fixture
+async def hosting(settings: Settings, tmp_path: Path) -> AsyncIterator[Hosting]:
+    (tmp_path / "t_rating.html").write_text(TEMPLATE)
+    [engine] = settings.TEMPLATES
+    settings.TEMPLATES = [{**engine, "DIRS": [tmp_path, *engine["DIRS"]]}]
+    async with live_hosting("t_rated") as hosting:
+        yield hosting
+
+
+@pytest.fixture
+async def ann(hosting: Hosting) -> User:
+    person: User = await reads.read(make_user, "ann")
+    return person
+
+
+@pytest.fixture
+async def client(ann: User) -> AsyncClient:
+    client = AsyncClient()
+    await client.aforce_login(ann)
+    return client
+
+
+async def ask(hosting: Hosting) -> Interaction:
+    [prompt] = await hosting.prompts(await hosting.submit("own"))
+    return prompt
+
+
+async def outcome(hosting: Hosting, prompt: Interaction) -> str:
+    await hosting.ended(prompt.run_id)
+    return await hosting.output(prompt.run_id)
+
+
+async def test_the_socket_has_it_as_it_is(ann: User) -> None:
+    async with LocalSocket(ann, conversation_id="c") as socket:
+        await socket.say("own")
+        asked = await socket.until(lambda frame: frame["type"] == "system_interaction_message")
+        assert (asked["content"]["input_type"], asked["content"]["most"]) == ("t_rating", 5)
+        await socket.answer("4", interaction_id=asked["interaction_id"])
+        done = await socket.until(lambda frame: frame["type"] == "system_response_message")
+        assert done["content"]["text"] == "4 of 5, by ann"
+
+
+async def test_a_plain_client_gets_what_it_can_show(ann: User) -> None:
+    async with LocalSocket(ann, conversation_id="c", extended=None) as socket:
+        await socket.say("own")
+        asked = await socket.until(lambda frame: frame["type"] == "system_interaction_message")
+        assert asked["content"]["input_type"] == "text"
+        assert asked["content"]["text"] == "How was it? (1 to 5)"
+        await socket.answer("6", thread_id=asked["thread_id"])
+        again = await socket.until(lambda frame: "Give 1 to 5" in frame["content"].get("text", ""))
+        await socket.answer("5", thread_id=again["thread_id"])
+        await socket.until(lambda frame: frame["content"].get("text") == "5 of 5, by ann")
+
+
+async def test_page_and_inbox_have_its_card(hosting: Hosting, client: AsyncClient) -> None:
+    for page, action in (("/c/c/", "/c/c/prompts/{}/"), ("/inbox/", "/p/{}/answer/")):
+        prompt = await ask(hosting)
+        shown = (await client.get(page)).content.decode()
+        assert 'data-type="t_rating"' in shown
+        assert '<button name="value" value="5">5 ★</button>' in shown
+        given = {"value": "9", "answer_id": uuid4().hex, "version": prompt.version}
+        refused = await client.post(action.format(prompt.pk), given)
+        assert refused.status_code == 422
+        assert "Give 1 to 5 stars." in refused.content.decode()
+        assert (
+            await client.post(action.format(prompt.pk), given | {"value": "3"})
+        ).status_code in (302, 303)
+        assert await outcome(hosting, prompt) == "3 of 5, by ann"
+        assert "★★★" in (await client.get("/c/c/")).content.decode()
+
+
+async def test_it_is_asked_and_answered_over_http(hosting: Hosting, client: AsyncClient) -> None:
+    prompt = await ask(hosting)
+    [asked] = (await client.get("/v1/inbox")).json()["prompts"]
+    assert asked["prompt"]["input_type"] == "t_rating"
+    answer = {"response": {"text": 2}}
+    done = await client.post(asked["response_url"], answer, content_type="application/json")
+    assert done.status_code == 204
+    assert await outcome(hosting, prompt) == "2 of 5, by ann"
+
+
+async def test_operators_see_and_answer_it(hosting: Hosting) -> None:
+    prompt, boss = await ask(hosting), await Operator().signed_in()
+    page = await boss.get(f"/admin/sessions_app/interaction/{prompt.pk}/change/")
+    assert "a number of stars" in page
+    assert '<option value="4">★★★★</option>' in await boss.get(answer_page(prompt.pk))
+    assert "Answered." in await boss.post(answer_page(prompt.pk), {"answer": "4"})
+    assert await outcome(hosting, prompt) == "4 of 5, by boss"
+
+
+async def test_code_answers_it_and_its_history_is_replayed(
+    hosting: Hosting, ann: User, tmp_path: Path
+) -> None:
+    prompt = await ask(hosting)
+    with pytest.raises(Invalid, match="Give 1 to 5 stars"):
+        await hosting.in_thread(runs.answer, prompt.pk, 7, by=ann)
+    await hosting.restart()
+    await hosting.in_thread(runs.answer, prompt.pk, 5, by=ann)
+    assert await outcome(hosting, prompt) == "5 of 5, by ann"
+    recorded = await reads.read(RunHistory.of, prompt.run_id)
+    (tmp_path / "history.json").write_text(recorded.model_dump_json())
+    assert await replay_history(tmp_path / "history.json") == []
+
+
+async def test_a_mail_has_its_question(hosting: Hosting, settings: Settings) -> None:
+    set_hitl(settings, MAIL="now", PUBLIC_URL="https://chat.example.org")
+    notices.connect()
+    boss: User = await reads.read(make_user, "boss")
+    boss.email = "boss@example.org"
+    await boss.asave()
+    await hosting.prompts(await hosting.submit("boss"))
+    await until(lambda: PendingSignal.objects.exists())
+    await time_passes()
+    assert [message.subject for message in mail.outbox] == ["How was it?"]
+
+
+def test_the_schema_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    SystemInteraction.model_rebuild(force=True)
+    assert "RatingPrompt" in protocol_schema()["$defs"]
+    monkeypatch.delitem(base._types, "t_rating")  # other tests compare it with the documented one
+    SystemInteraction.model_rebuild(force=True)
+    assert "RatingPrompt" not in protocol_schema()["$defs"]
+
+
+def test_two_types_cannot_have_one_name() -> None:
+    with pytest.raises(TypeError, match="has the input_type 'radio' already"):
+
+        class Other(Prompt[Response]):
+            input_type: Literal["radio"] = "radio"
+
+    class Mine(RadioPrompt):
+        """The same type, with more to it in code."""
+
+    assert Mine(text="Which?", options=["a"]).kind == "choice"
