@@ -61,10 +61,6 @@ def taken_away(prompt: EventRecord, to: Iterable[str]) -> EventRecord:
     return prompt._replace(payload={**prompt.payload, "prompt": note, "expires_at": None})
 
 
-def _nothing(event: EventRecord, view: View) -> list[Frame]:
-    return []
-
-
 def _run(event: EventRecord, view: View) -> list[Frame]:
     status, error = event.payload["status"], event.payload.get("error") or {}
     frames = []
@@ -137,7 +133,7 @@ def _assignment_update(event: EventRecord, view: View) -> list[Frame]:
 
 PLAIN: Makers = {
     **EXTENDED,
-    Event.Type.USER_MESSAGE: _nothing,
+    Event.Type.USER_MESSAGE: lambda event, view: [],
     Event.Type.RUN: _run,
     Event.Type.RESTART: _restart,
     Event.Type.INTERACTION: _interaction,

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, Union, cast
 
 from django import forms
 from django.utils.translation import gettext
@@ -115,6 +115,10 @@ class Prompt(BaseModel, Generic[R]):
     template: ClassVar[str] = "chat_app/cards/text.html"
     # What it takes, for the admin.
     takes: ClassVar[str] = "a text"
+    # What the workflow gets.
+    response: ClassVar[type[Response]] = Response
+    # Whether its buttons do something at once.
+    acts: ClassVar[bool] = False
     # Whether one answer can be for several that differ in their text alone.
     alike: ClassVar[bool] = True
     # Whether several people can be asked to give the same answer.
@@ -156,7 +160,7 @@ class Prompt(BaseModel, Generic[R]):
 
     def respond(self, stored: dict[str, Any], **who: Any) -> R:
         """The typed response from what `check` returned."""
-        raise NotImplementedError
+        return cast("R", self.response(stored["value"], **who))
 
     def votes_in(self, stored: dict[str, Any]) -> tuple[Vote, ...]:
         """The votes in a stored response."""
@@ -174,8 +178,8 @@ class Prompt(BaseModel, Generic[R]):
 
     @property
     def has_own_card(self) -> bool:
-        """Whether it is asked by itself: its buttons do something at once, or it takes files."""
-        return False
+        """Whether it is asked by itself."""
+        return self.acts or self.takes_files
 
     @property
     def is_required(self) -> bool:
@@ -199,8 +203,13 @@ class Prompt(BaseModel, Generic[R]):
 
     @property
     def question(self) -> str:
-        """What stands over its card; the text behind the first line is below it."""
+        """What stands over its card."""
         return self.text.strip().partition("\n")[0]
+
+    @property
+    def more(self) -> str:
+        """What stands below that."""
+        return self.text.strip().partition("\n")[2].strip("\n")
 
     @classmethod
     def title(cls, text: str) -> str:

@@ -331,11 +331,9 @@ class OAuthPrompt(Prompt[ConsentResponse]):
     default: Literal["declined"] | None = None
     template = "chat_app/cards/oauth_consent.html"
     takes = "that somebody has signed in there, or declined"
+    response = ConsentResponse
+    acts = True
     alike = False
-
-    @property
-    def has_own_card(self) -> bool:
-        return True
 
     @property
     def question(self) -> str:
@@ -387,6 +385,3 @@ class OAuthPrompt(Prompt[ConsentResponse]):
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
         return {"value": "declined" if value == "declined" else "done"}
-
-    def respond(self, stored: dict[str, Any], **who: Any) -> ConsentResponse:
-        return ConsentResponse(value=stored["value"], **who)

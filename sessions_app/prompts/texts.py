@@ -48,6 +48,7 @@ class TextPrompt(Prompt[TextResponse]):
     required: bool = True
     max_length: int = Field(default=10_000, ge=1, le=100_000)
     default: str | None = None
+    response = TextResponse
 
     @property
     def is_required(self) -> bool:
@@ -68,9 +69,6 @@ class TextPrompt(Prompt[TextResponse]):
             )
         return {"value": text}
 
-    def respond(self, stored: dict[str, Any], **who: Any) -> TextResponse:
-        return TextResponse(value=stored["value"], **who)
-
 
 class NotificationPrompt(Prompt[NotificationResponse]):
     """Shows a note, and goes on when it was seen."""
@@ -80,17 +78,11 @@ class NotificationPrompt(Prompt[NotificationResponse]):
 
     template = "chat_app/cards/notification.html"
     takes = "that it was seen"
-    can_agree = is_seen = True
-
-    @property
-    def has_own_card(self) -> bool:
-        return True
+    response = NotificationResponse
+    acts = can_agree = is_seen = True
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
         return {"value": "ok"}
-
-    def respond(self, stored: dict[str, Any], **who: Any) -> NotificationResponse:
-        return NotificationResponse(value="ok", **who)
 
     def answer_text(self, stored: dict[str, Any]) -> str:
         return gettext("Seen")

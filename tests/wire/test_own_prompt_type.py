@@ -54,9 +54,6 @@ class RatingPrompt(Prompt[Response]):
             raise Invalid(f"Give 1 to {self.most} stars.")
         return {"value": int(str(value))}
 
-    def respond(self, stored: dict[str, Any], **who: Any) -> Response:
-        return Response(stored["value"], **who)
-
     def answer_text(self, stored: dict[str, Any]) -> str:
         return "★" * int(stored["value"])
 

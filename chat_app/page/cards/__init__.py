@@ -1,6 +1,5 @@
 """Prompt cards: what a pending question shows, and what stands in its fields. The page has them."""
 
-from chat_app.page.cards.card import Card, card, cards
-from chat_app.page.cards.form import TypedAnswer
+from chat_app.page.cards.card import Card, TypedAnswer, card, cards
 
 __all__ = ["Card", "TypedAnswer", "card", "cards"]

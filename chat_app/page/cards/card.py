@@ -1,14 +1,71 @@
-"""Prompt cards: what a pending question shows, and what stands in its fields."""
+"""Prompt cards: what a pending question shows, and what stands in its fields.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Questions that are asked together have one card with the fields of all, and one button.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
-from chat_app.page.cards.form import CardForm, TypedAnswer, make_form
-from chat_app.page.cards.together import Part, group_of, make_parts
+import structlog
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS
+from django.db import DatabaseError
+from django.forms.boundfield import BoundField
+from django.utils.translation import gettext
+from pydantic_core import from_json
+
+from sessions_app.errors import Invalid
 from sessions_app.interactions.outcome_texts import LINE
 from sessions_app.models import Interaction
-from sessions_app.prompts import AnyPrompt, load_prompt
+from sessions_app.prompts import PREFIX, AnyPrompt, as_posted, load_prompt
+
+log = structlog.get_logger(__name__)
+Data = Mapping[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class TypedAnswer:
+    """An answer that was refused: it goes back into the fields, with the reason; `errors` are those
+    of a form, by field. Files do not come back: browsers have them chosen again.
+    """
+
+    interaction: UUID
+    values: Sequence[str]
+    error: str
+    errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CardField:
+    """A field of a form, with what is proposed for it. `key` is what errors call it."""
+
+    bound: BoundField
+    proposed: str
+    is_changed: bool
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardForm:
+    """The form of a card, as Django shows it."""
+
+    form: forms.BaseForm
+    fields: Sequence[CardField]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the questions, with its fields: those of its form, or one for its value."""
+
+    interaction: UUID
+    question: str
+    more: str
+    prompt: AnyPrompt
+    form: forms.BaseForm
+    fields: Sequence[CardField]
+    is_form: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +95,9 @@ def cards(pending: Sequence[Interaction], typed: TypedAnswer | None = None) -> l
     """The cards of questions that wait: one for those that are asked together."""
     groups: dict[Any, list[Interaction]] = {}
     for one in pending:
-        groups.setdefault(group_of(one), []).append(one)
+        together = one.prompt.get("together")
+        group = (one.run_id, together["first"]) if together else one.pk
+        groups.setdefault(group, []).append(one)
     shown = list(groups.values())
     return [card(*group, typed=typed, place=(n, len(shown))) for n, group in enumerate(shown, 1)]
 
@@ -57,19 +116,12 @@ def card(
     prompt = load_prompt(interaction.prompt)
     if alone:
         prompt = prompt.model_copy(update={"together": None})
-    question, more = prompt.question, prompt.text.strip().partition("\n")[2]
     default = prompt.default_answer()
-    form: CardForm | None = None
-    parts: Sequence[Part] = ()
-    if prompt.together:
-        parts, error = make_parts([interaction, *others], typed)
-        question, more = prompt.together.title, ""
-    else:
-        form, error = make_form(interaction.id, prompt, typed)
+    form, parts, error = _contents(prompt, (interaction, *others), typed)
     return Card(
         interaction=interaction,
-        question=question,
-        more=more.strip("\n"),
+        question=prompt.together.title if prompt.together else prompt.question,
+        more="" if prompt.together else prompt.more,
         prompt=prompt,
         values=typed.values if typed else [],
         error=error,
@@ -79,3 +131,98 @@ def card(
         form=form,
         parts=parts,
     )
+
+
+def _contents(
+    prompt: AnyPrompt, group: Sequence[Interaction], typed: TypedAnswer | None
+) -> tuple[CardForm | None, Sequence[Part], str]:
+    """The form or the parts, where there are any, and what is wrong that is not said at fields."""
+    error = typed.error if typed else ""
+    try:
+        if prompt.together:
+            data = from_json(typed.values[0]) if typed else None
+            return None, [_part(interaction, data) for interaction in group], error
+        form = _form(group[0].id, prompt, typed)
+        marked = form is not None and form.form.errors
+        return form, (), gettext("Look at what is marked.") if marked else error
+    except DatabaseError:
+        raise
+    except Exception:
+        path = getattr(prompt, "form", "")
+        log.exception("form.not_shown", form=path, interaction=str(group[0].pk))
+        return (
+            None,
+            (),
+            gettext(
+                "This form cannot be shown at the moment. Those who run this site can see why."
+            ),
+        )
+
+
+def _form(interaction: UUID, prompt: AnyPrompt, typed: TypedAnswer | None) -> CardForm | None:
+    """The form, if the prompt asks for one, with what was typed, and what is wrong with that."""
+    try:
+        data = prompt.read(typed.values[0]) if typed and typed.values else None
+    except Invalid:
+        data = None
+    form = prompt.make(data, auto_id=f"{interaction}-%s", label_suffix="")
+    if form is None:
+        return None
+    for name, problems in (typed.errors if typed else {}).items():
+        form.errors.pop(name or NON_FIELD_ERRORS, None)
+        form.add_error(name or None, list(problems))
+    return CardForm(form, _fields(prompt, form))
+
+
+def _fields(prompt: AnyPrompt, form: forms.BaseForm, key: str = "") -> list[CardField]:
+    """The fields that are seen, the first that is wrong with the focus; `key` is before names."""
+    wrong = next((one for one in form.visible_fields() if one.errors), None)
+    if wrong:
+        wrong.field.widget.attrs["autofocus"] = True
+    proposed = prompt.proposed
+    changed = form.changed_data if form.is_bound and proposed else []
+    return [
+        CardField(bound, proposed.get(bound.name, ""), bound.name in changed, f"{key}{bound.name}")
+        for bound in form.visible_fields()
+    ]
+
+
+def _part(interaction: Interaction, data: Data | None) -> Part:
+    key, prompt = str(interaction.pk), load_prompt(interaction.prompt)
+    options: dict[str, Any] = {"auto_id": f"{key}-%s", "label_suffix": ""}
+    asked = (interaction.pk, prompt.question, prompt.more, prompt)
+    own = None if data is None else _within(data, f"{key}-")
+    if form := prompt.make(own, prefix=f"{PREFIX}-{key}", **options):
+        return Part(*asked, form, _fields(prompt, form, f"{key}-"), is_form=True)
+    form = _ValueForm(key, prompt, data=None if data is None else as_posted(data), **options)
+    return Part(*asked, form, [CardField(form[key], "", is_changed=False, key=key)])
+
+
+def _within(data: Data, start: str) -> dict[str, list[str]]:
+    return {
+        name.removeprefix(start): given for name, given in data.items() if name.startswith(start)
+    }
+
+
+class _ValueForm(forms.Form):
+    """One field, which the prompt checks."""
+
+    def __init__(self, key: str, prompt: AnyPrompt, **options: Any) -> None:
+        super().__init__(prefix=PREFIX, **options)
+        field = prompt.field()
+        field.label = prompt.question
+        field.required = field.widget.is_required = prompt.is_required
+        self.fields[key] = field
+        self._key, self._prompt = key, prompt
+
+    def full_clean(self) -> None:
+        """Have the prompt say what is wrong, as it does at every other door."""
+        super().full_clean()
+        if not self.is_bound:
+            return
+        self.errors.clear()
+        name = self.add_prefix(self._key)
+        try:
+            self._prompt.check(None, self.data.getlist(name))  # type: ignore[attr-defined] # what is given is such a dict
+        except Invalid as error:
+            self.add_error(self._key, str(error))

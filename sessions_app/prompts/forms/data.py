@@ -75,12 +75,10 @@ def texts(value: Any, kind: str = "") -> list[str]:
     given = value if isinstance(value, list | tuple) else [value]
     if kind == "json" and not all(isinstance(one, str) for one in given):
         return [json.dumps(value)]
-    return [_text(one) for one in given if one is not None]
-
-
-def _text(value: Any) -> str:
-    known = isinstance(value, str | bool | int | float | dict)
-    return as_text(value) if known else str(value)
+    plain = (str, bool, int, float, dict)
+    return [
+        as_text(one) if isinstance(one, plain) else str(one) for one in given if one is not None
+    ]
 
 
 def as_shown(form: BaseForm) -> dict[str, list[str]]:

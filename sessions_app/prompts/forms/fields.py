@@ -1,6 +1,6 @@
 """The fields of a form, and how their values are read, without its class."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -10,7 +10,7 @@ from django.utils.choices import flatten_choices
 from django.utils.translation import gettext
 from pydantic import BaseModel, ConfigDict
 
-from sessions_app.prompts.base import FieldText, as_text
+from sessions_app.prompts.base import as_text
 
 # By a class that the field is of, the nearest first.
 KINDS = {
@@ -121,23 +121,6 @@ def _choices(field: Field) -> list[tuple[str, str]]:
         return []
     flat: list[tuple[Any, Any]] = list(flatten_choices(choices))
     return [(str(value), str(label)) for value, label in flat if value != ""]
-
-
-def field_texts(
-    fields: Iterable[FormField], initial: Mapping[str, Any], response: Mapping[str, Any]
-) -> list[FieldText]:
-    """Of an answer that has values, field by field."""
-    after, changed = response["value"], response["changed"]
-    return [
-        FieldText(
-            field.label,
-            value_text(field, initial.get(field.name)),
-            value_text(field, after.get(field.name)),
-            field.name in changed,
-            (after.get(field.name) or {}).get("id", "") if field.type == "file" else "",
-        )
-        for field in fields
-    ]
 
 
 def value_text(field: FormField, value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from operator import attrgetter
 from types import MappingProxyType
@@ -41,7 +40,6 @@ from sessions_app.prompts.forms.data import (
 from sessions_app.prompts.forms.fields import (
     FormField,
     described,
-    field_texts,
     initial_values,
     use_native,
     value_text,
@@ -136,11 +134,18 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     ) -> dict[str, Any]:
         if value == REJECT and self.reject:
             return {"value": None, "rejected": True}
-        form = self._calling("checked", partial(self._cleaned, value, values, files))
+        what = "checked"
         try:
+            form = self._cleaned(value, values, files)
+            what = "stored"
             cleaned, types = pack(form.cleaned_data)
-        except TypeError as error:
-            raise self._broken("stored", error) from error
+        except (Invalid, DatabaseError):
+            raise
+        except Exception as error:  # the author's mistake is no fault of the person's
+            log.exception("form.failed", form=self.form, what=what)
+            raise Invalid(
+                _("This form does not work at the moment. Those who run this site can see why.")
+            ) from error
         if storable(cleaned) != cleaned:
             raise Invalid(_("A value holds a NUL, or half of a character, which is not stored."))
         return {"value": cleaned, "types": types, "changed": form.changed_data}
@@ -173,11 +178,21 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         """Nothing of what was rejected."""
         if stored.get("rejected"):
             return []
-        return field_texts(self.fields, self.initial, stored)
+        before, after = self.initial, stored["value"]
+        return [
+            FieldText(
+                field.label,
+                value_text(field, before.get(field.name)),
+                value_text(field, after.get(field.name)),
+                field.name in stored["changed"],
+                (after.get(field.name) or {}).get("id", "") if field.type == "file" else "",
+            )
+            for field in self.fields
+        ]
 
     @property
     def has_own_card(self) -> bool:
-        return bool(self.reject) or self.takes_files
+        return bool(self.reject) or super().has_own_card
 
     @property
     def proposed(self) -> dict[str, str]:
@@ -274,21 +289,6 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
                 if isinstance(file, Upload):
                     file.let_go()
         return form
-
-    def _calling(self, what: str, call: Any) -> Any:
-        """What the author's form raises is no fault of the person's, and not the server's end."""
-        try:
-            return call()
-        except (Invalid, DatabaseError):
-            raise
-        except Exception as error:
-            raise self._broken(what, error) from error
-
-    def _broken(self, what: str, error: Exception) -> Invalid:
-        log.error("form.failed", form=self.form, what=what, exc_info=error)
-        return Invalid(
-            _("This form does not work at the moment. Those who run this site can see why.")
-        )
 
     def _typed(self, values: dict[str, Any]) -> Any:
         if not self.is_model:
