@@ -57,8 +57,11 @@ def with_trace(frames: list[Frame], trace: Frame) -> list[Frame]:
 def taken_away(prompt: EventRecord, to: Iterable[str]) -> EventRecord:
     """A note that takes the place of a prompt which is for others now."""
     text = f"The question is for {', '.join(to)} now."
-    note = {"input_type": "notification", "text": text, "timeout": None, "error": ""}
-    return prompt._replace(payload={**prompt.payload, "prompt": note, "expires_at": None})
+    return prompt._replace(payload={**prompt.payload, "prompt": _note(text), "expires_at": None})
+
+
+def _note(text: str) -> Frame:
+    return {"input_type": "notification", "text": text, "timeout": None, "error": ""}
 
 
 def _run(event: EventRecord, view: View) -> list[Frame]:
@@ -95,12 +98,7 @@ def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
     no answer to another.
     """
     settlement = event.payload
-    content = {
-        "input_type": "notification",
-        "text": SETTLED[settlement["status"]].format(by=settlement["by"] or "Somebody"),
-        "timeout": None,
-        "error": "",
-    }
+    content = _note(SETTLED[settlement["status"]].format(by=settlement["by"] or "Somebody"))
     [frame] = EXTENDED[Event.Type.INTERACTION_UPDATE](event, view)
     frame |= {"type": "system_interaction_message", "content": content, "status": "in_progress"}
     frame |= {"version": settlement["version"], "expires_at": None}

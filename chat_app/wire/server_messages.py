@@ -316,21 +316,9 @@ class AuthResponse(Reply):
     payload: ErrorContent | None
 
 
-SERVER_MESSAGES: tuple[type[ServerMessage], ...] = (
-    SystemResponse,
-    SystemIntermediate,
-    SystemInteraction,
-    InteractionUpdate,
-    Assignment,
-    AssignmentUpdate,
-    RunUpdate,
-    ObservabilityTrace,
-    Restart,
-    Conversation,
-    Error,
-    Ack,
-    Pong,
-    Waiting,
-    Database,
-    AuthResponse,
+# All that are sent: those with a type, in the order above.
+SERVER_MESSAGES: tuple[type[ServerMessage], ...] = tuple(
+    model
+    for model in list(globals().values())
+    if isinstance(model, type) and issubclass(model, ServerMessage) and "type" in model.model_fields
 )

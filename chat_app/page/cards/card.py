@@ -150,13 +150,10 @@ def _contents(
     except Exception:
         path = getattr(prompt, "form", "")
         log.exception("form.not_shown", form=path, interaction=str(group[0].pk))
-        return (
-            None,
-            (),
-            gettext(
-                "This form cannot be shown at the moment. Those who run this site can see why."
-            ),
+        error = gettext(
+            "This form cannot be shown at the moment. Those who run this site can see why."
         )
+        return None, (), error
 
 
 def _form(interaction: UUID, prompt: AnyPrompt, typed: TypedAnswer | None) -> CardForm | None:

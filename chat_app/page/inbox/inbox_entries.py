@@ -135,10 +135,11 @@ def _entry(
     if came_to is None and may_answer and not is_taken:
         shown = card(it, typed=typed, alone=True)
     told = votes if own or came_to else ()
+    offered = registry.find(it.run.workflow)
     return Entry(
         interaction=it,
         reader=reader,
-        workflow=_title(it.run.workflow),
+        workflow=offered.workflow.title if offered else it.run.workflow,
         may_answer=may_answer,
         card=shown,
         outcome=came_to,
@@ -147,11 +148,6 @@ def _entry(
         needed=(it.assignment or {}).get("votes", 1),
         my_vote=own[0] if own else "",
     )
-
-
-def _title(name: str) -> str:
-    offered = registry.find(name)
-    return name if offered is None else offered.workflow.title
 
 
 @dataclass(frozen=True, slots=True)

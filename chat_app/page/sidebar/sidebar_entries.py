@@ -149,11 +149,12 @@ def _entries(ids: list[UUID], asking: dict[UUID, _Asking]) -> tuple[list[Entry],
 def _entry(row: dict[str, Any], asking: _Asking | None) -> Entry:
     # It may have been answered since the first look.
     asked = asking if asking and row["question"] else None
+    offered = registry.find(row["workflow"])
     state, words = _state(asked is not None, row["working"], row["last_status"])
     return Entry(
         conversation_id=row["conversation_id"],
         title=row["title"] or row["conversation_id"],
-        workflow=_title_of(row["workflow"]),
+        workflow=offered.workflow.title if offered else row["workflow"],
         at=row["listed_at"],
         state=state,
         words=words,
@@ -161,11 +162,6 @@ def _entry(row: dict[str, Any], asking: _Asking | None) -> Entry:
         others=asked.count - 1 if asked else 0,
         deadline=asked.deadline if asked else None,
     )
-
-
-def _title_of(workflow: str) -> str:
-    offered = registry.find(workflow)  # it was once
-    return workflow if offered is None else offered.workflow.title
 
 
 def _state(needs_you: bool, working: bool, last_status: str | None) -> tuple[str, str]:

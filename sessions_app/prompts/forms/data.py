@@ -21,7 +21,7 @@ from pydantic_core import to_jsonable_python
 
 from sessions_app.errors import Invalid
 from sessions_app.models import AttachedFile
-from sessions_app.prompts.base import Files, as_text
+from sessions_app.prompts.base import as_text
 
 if TYPE_CHECKING:
     from django.http import QueryDict
@@ -133,11 +133,6 @@ class Upload(AnyFile):
         """Close it, if anything has opened it."""
         if "file" in vars(self):
             self.file.close()
-
-
-def uploads(files: Files, prefix: str) -> "MultiValueDict[str, AnyFile]":
-    """The files as the form of a page has them; by its fields."""
-    return MultiValueDict({f"{prefix}-{name}": [Upload(file)] for name, file in files.items()})
 
 
 def pack(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

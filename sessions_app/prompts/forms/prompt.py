@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypeVar, cast, overload
 import structlog
 from django.db import DatabaseError
 from django.forms import BaseForm
+from django.utils.datastructures import MultiValueDict
 from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -35,7 +36,6 @@ from sessions_app.prompts.forms.data import (
     refused,
     texts,
     unpack,
-    uploads,
 )
 from sessions_app.prompts.forms.fields import (
     FormField,
@@ -241,11 +241,12 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         Raises:
             FormChanged: its class is not there.
         """
-        options.setdefault("prefix", PREFIX)
+        prefix = options.setdefault("prefix", PREFIX)
+        if data is not None:
+            kept = {f"{prefix}-{name}": [Upload(file)] for name, file in files.items()}
+            options |= {"data": as_posted(data, prefix), "files": MultiValueDict(kept)}
         initial = unpack(self.initial, self.types)
-        given = None if data is None else as_posted(data, options["prefix"])
-        kept = None if data is None else uploads(files, options["prefix"])
-        form = form_class(find(self.form))(data=given, files=kept, initial=initial, **options)
+        form = form_class(find(self.form))(initial=initial, **options)
         use_native(form)
         return form
 
