@@ -126,7 +126,7 @@ class Prompt(BaseModel, Generic[R]):
     # Whether a plain client, which does not answer it, has seen it when it was sent.
     is_seen: ClassVar[bool] = False
 
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # each type declares its own: a field of this class would come before `text`
         input_type: str
 
     text: str = Field(min_length=1, max_length=20_000)
@@ -329,7 +329,7 @@ def dump_prompt(prompt: BaseModel) -> bytes:
 
 def load_prompt(stored: dict[str, Any]) -> AnyPrompt:
     """The prompt from its stored JSON."""
-    return type_of(stored["input_type"]).model_validate(stored)
+    return type_of(stored.get("input_type", "")).model_validate(stored)
 
 
 def on_one_card(prompts: Sequence[Prompt[R]], title: str, first: int) -> list[Prompt[R]]:
