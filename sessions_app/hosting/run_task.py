@@ -118,7 +118,7 @@ class RunTask:
             self._stop()
             return
         if self._runner is not None:
-            self._runner.context.leave()
+            self._runner.execution.leave()
         if not (self._backend.waiting.in_a_step and why is Leaving.DRAIN):
             self._throw_out()
 
@@ -142,10 +142,10 @@ class RunTask:
             if not self._backend.stop_behind(0, {}).count:  # it has not begun
                 self._throw_out()
             return
-        context = self._runner.context
-        stop = self._backend.stop_behind(context.position, context.calls)
+        execution = self._runner.execution
+        stop = self._backend.stop_behind(execution.position, execution.calls)
         self._limit_stop()
-        if context.calls.total() >= stop.count:
+        if execution.calls.total() >= stop.count:
             self._interrupt(stop)
         else:  # it is being replayed, and gets there
             self._look_whether_it_stands()
@@ -164,7 +164,7 @@ class RunTask:
             return
         if self.task is None or self.task.done():
             return
-        made = runner.context.calls.total()
+        made = runner.execution.calls.total()
         if made < stop.count or made != last:
             again = partial(self._look_whether_it_stands, made)
             asyncio.get_running_loop().call_later(STANDS_AFTER, again)
@@ -182,7 +182,7 @@ class RunTask:
             return
         if self._leaving is Leaving.STOP:
             log.error("run.stop_overdue", run=str(self.id))
-            self._runner.context.leave()
+            self._runner.execution.leave()
             self._throw_out()
 
     def _overdue(self, limit: TookTooLong | TooManyCalls) -> None:
@@ -204,7 +204,7 @@ class RunTask:
         self._lane.failed = True
         self._thrown_out = True
         if self._runner is not None:
-            self._runner.context.leave()
+            self._runner.execution.leave()
         block = partial(run_writes.block, leased=self._started.leased, stack=stack)
         # In the host's order: it looks at its runs after this.
         written = writer.submit(block, Lane(beside=self._lane))
@@ -291,9 +291,9 @@ class RunTask:
                     if run.parent is not None and not runner.gives_text:
                         continue  # it is for the parent to make something of
                     self._backend.count(chunk)
-                    if not self._backend.is_replayed(runner.context.calls[""]):
+                    if not self._backend.is_replayed(runner.execution.calls[""]):
                         await self._backend.output.emit(chunk)
-            self._backend.check_complete(runner.context.calls)
+            self._backend.check_complete(runner.execution.calls)
             if run.parent is not None and not runner.streams:
                 self._returned = Returned(runner.returned())
             self._backend.output.complete()
@@ -418,7 +418,7 @@ class RunTask:
         """Whether it is to replay everywhere, and this execution has recorded anything."""
         if not self._replay_everywhere or self._runner is None:
             return False
-        return self._backend.has_news(self._runner.context.calls)
+        return self._backend.has_news(self._runner.execution.calls)
 
     def _write(self, work: Work[T]) -> "asyncio.Future[T]":
         """Write in the run's lane. A write that fails ends the execution, awaited or not."""

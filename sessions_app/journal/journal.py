@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Self
 from uuid import UUID, uuid5
 
 from django.db.models import Max
@@ -88,6 +88,12 @@ class CallResult:
     title: str = ""
     payload: str = ""
     last_position: int | None = None
+
+    @classmethod
+    def failed(cls, error: BaseException, title: str) -> Self:
+        """Make the result of a call that raised this."""
+        reason = {"type": type(error).__name__, "message": str(error)[:2000]}
+        return cls(error=reason, title=title, payload=reason["message"])
 
 
 def wait_id(run: UUID, position: int) -> UUID:

@@ -125,9 +125,9 @@ async def _execute(history: RunHistory, manager: SessionManager, backend: Replay
         task = asyncio.create_task(execute())
         try:
             await _until_it_stands(task, backend)
-            calls, is_over = dict(runner.context.calls), task.done()
+            calls, is_over = dict(runner.execution.calls), task.done()
         finally:
-            runner.context.end()
+            runner.execution.end()
             task.cancel()
             await asyncio.wait([task], timeout=PATIENCE)
         if backend.mismatch is not None:

@@ -15,6 +15,7 @@ from sessions_app.workflows.backend import Backend
 from sessions_app.workflows.child_calls import dump_returned
 from sessions_app.workflows.context import Context, current_context
 from sessions_app.workflows.context_variables import within
+from sessions_app.workflows.execution import Execution
 from sessions_app.workflows.registry import Workflow
 from sessions_app.workflows.request_context import (
     RequestContext,
@@ -81,7 +82,8 @@ class Runner:
         self._workflow = workflow
         self._stop = stop
         self._out = asyncio.Event()
-        self.context = Context(info, backend)
+        self.execution = Execution(backend, info.builder)
+        self.context = Context(info, self.execution)
         self.failed = False
         self._own = contextvars.copy_context()
         self._own.run(_enter, self.context)
@@ -173,7 +175,7 @@ class Runner:
         """A person stops the run: have CancelledError raised in the workflow. True if the task is
         to be cancelled for that; a workflow that stands at a `yield` gets it there.
         """
-        self.context.interrupt()
+        self.execution.interrupt()
         self._to_throw = not self._inside
         return self._inside
 
@@ -181,17 +183,17 @@ class Runner:
         """The run is over, one way or the other: what is left of the workflow is closed, and its
         context can do nothing more.
         """
-        self.context.end()
+        self.execution.end()
         try:
             await self._close()
         finally:
-            self.context.close()
+            self.execution.close()
 
     async def stopped(self) -> None:
         """Once its session is stopped: have it come to its end, and wait until it uses its builder
         no more.
         """
-        self.context.end()
+        self.execution.end()
         if self._values is not None and self._values.ag_running:
             await self._out.wait()
         await self.close()
@@ -215,11 +217,11 @@ class Runner:
         function: Callable[..., Any] = self._workflow.function
         try:
             yield function(schemas.given(self._workflow, self.context.message), self.context)
-            self.context.check_awaited()
+            self.execution.check_awaited()
         except Exception as error:
             self.failed = True
             advise(error)
-            self.context.check_awaited()  # it may have taken a coroutine for what that gives
+            self.execution.check_awaited()  # it may have taken a coroutine for what that gives
             raise
         finally:
             self._inside = False
@@ -233,7 +235,7 @@ class Runner:
             self._returned = await self._stop.guard(within(self._own, awaited))
             for text in self._backend.untold():
                 yield text
-            if not self.context.has_put_out(self._returned):
+            if not self.execution.has_put_out(self._returned):
                 yield self._returned
 
     async def _chunks(self) -> AsyncGenerator[Any, None]:

@@ -177,7 +177,7 @@ class Session(Generic[M]):
         """It runs nothing more, and what it runs may not use its context and builder any more."""
         self._ended = True
         for runner in self._runners:
-            runner.context.close()
+            runner.execution.close()
 
     async def stop(self, reason: str) -> None:
         """End it from outside: all that waits in it gets a `SessionsError` with the reason. Returns

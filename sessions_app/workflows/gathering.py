@@ -1,7 +1,8 @@
 """Several calls or coroutines of a run at once, with one outcome whatever ends first."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping, Sequence
+from inspect import iscoroutine
 from typing import Any
 
 from sessions_app.errors import (
@@ -12,55 +13,100 @@ from sessions_app.errors import (
     StorageUnavailable,
     Unrecorded,
 )
+from sessions_app.journal.journal import Call
+from sessions_app.journal.tracks import current_track
+from sessions_app.models import JournalEntry
 from sessions_app.storage.faults import is_fault
+from sessions_app.workflows.execution import Execution
+from sessions_app.workflows.steps import Coro
 
 # What ends the run, or this execution of it.
 FATAL = (ConversationGone, Fenced, NonDeterminism, RunEnded, StorageUnavailable, Unrecorded)
 
-Work = Coroutine[Any, Any, Any]
+
+def gather(
+    execution: Execution, works: Sequence[Coro[Any]], *, return_exceptions: bool
+) -> Coro[list[Any]]:
+    """See `Context.gather`. The call is made at once; it is carried out when this is awaited."""
+    try:
+        call = _gathered_call(execution, works)
+    except BaseException:
+        _close(works)
+        raise
+    return _gather(execution, works, call, return_exceptions=return_exceptions)
 
 
-async def gather(
-    works: Mapping[Work, str],
-    work_by: Callable[[int], None],
-    may_cancel: Callable[[str], bool],
-    *,
-    return_exceptions: bool,
+def _gathered_call(execution: Execution, works: Sequence[Coro[Any]]) -> Call | None:
+    """Return the call of `gather` itself, which begins tracks for coroutines of the author's.
+
+    None where all are calls of the context: these have their order, and need no tracks.
+    """
+    names = []
+    for one in works:
+        if not iscoroutine(one):
+            raise TypeError(
+                "context.gather() takes calls of the context without await, such as "
+                f"context.step(…), and coroutines: {one!r:.100} is none."
+            )
+        names.append(one.__qualname__)
+    if all(map(execution.is_expected, works)):
+        return None
+    execution.has_tracks = True
+    return execution.call(JournalEntry.Kind.GATHER, f"gather of {len(works)}", *names)
+
+
+async def _gather(
+    execution: Execution, works: Sequence[Coro[Any]], call: Call | None, *, return_exceptions: bool
 ) -> list[Any]:
-    """Await all of the work at once, each in the track beside it, and return the results in order.
+    here = current_track.get()
+    tracks = [here] * len(works)
+    try:
+        if call is not None:
+            tracks = execution.begin_tracks(call, len(works))
+        outcomes = await _outcomes(execution, works, tracks)
+    except asyncio.CancelledError:
+        execution.backend.have_stopped(here)
+        raise
+    finally:
+        _close(works)  # where they had no chance to begin
+    failed = [one.error for one in outcomes if isinstance(one, _Failed)]
+    if failed and not return_exceptions:
+        raise failed[0]
+    return [one.error if isinstance(one, _Failed) else one for one in outcomes]
 
-    This is what `Context.gather` does.
 
-    Args:
-        work_by: told how many more of them go on, as they begin and end. Whoever awaits this does
-            not, until the last of them is over.
-        may_cancel: whether that may be done to a track, where one ends with what is fatal to the
-            run, or this is cancelled.
+async def _outcomes(
+    execution: Execution, works: Sequence[Coro[Any]], tracks: Sequence[str]
+) -> list[Any]:
+    """Await all of the work at once, each in its track; the outcomes in their order.
+
+    Whoever awaits this does not go on, until the last of them is over.
     """
     if not works:
         return []
-    tasks = {asyncio.create_task(_outcome(work)): track for work, track in works.items()}
-    left = list(tasks)
+    tasks = {
+        asyncio.create_task(_outcome(execution, work, track)): track
+        for work, track in zip(works, tracks, strict=True)
+    }
+    pending = set(tasks)
+
+    def work_by(more: int) -> None:
+        if not execution.has_left:
+            execution.backend.work_by(more)
 
     def over(task: "asyncio.Task[Any]") -> None:
-        left.remove(task)
-        if left:
+        pending.remove(task)
+        if pending:
             work_by(-1)
 
     work_by(len(tasks) - 1)
     for task in tasks:
         task.add_done_callback(over)
-    await _all_over(tasks, may_cancel)
-    found = [task.result() for task in tasks]
-    failed = [one.error for one in found if isinstance(one, _Failed)]
-    if failed and not return_exceptions:
-        raise failed[0]
-    return [one.error if isinstance(one, _Failed) else one for one in found]
+    await _all_over(execution, tasks)
+    return [task.result() for task in tasks]
 
 
-async def _all_over(
-    tasks: "Mapping[asyncio.Task[Any], str]", may_cancel: Callable[[str], bool]
-) -> None:
+async def _all_over(execution: Execution, tasks: "Mapping[asyncio.Task[Any], str]") -> None:
     """Wait until all tasks are over, also where they are to be cancelled.
 
     Raises:
@@ -74,7 +120,8 @@ async def _all_over(
         except asyncio.CancelledError as error:
             cancelled, is_to_end = error, True
         for task in pending:
-            if is_to_end and may_cancel(tasks[task]):
+            # A track that is cleaning up already is limited in time.
+            if is_to_end and (execution.has_left or not execution.backend.has_stopped(tasks[task])):
                 task.cancel()
     errors = [error for error in map(_error, tasks) if error is not None]
     if cancelled is not None:
@@ -92,12 +139,24 @@ class _Failed:
         self.error = error
 
 
-async def _outcome(work: Work) -> Any:
+async def _outcome(execution: Execution, work: Coro[Any], track: str) -> Any:
+    """Await the work in its track, and check that it made all calls recorded of that track."""
+    is_new = track != current_track.get()
+    current_track.set(track)
     try:
-        return await work
+        result = await work
+        if is_new:
+            execution.backend.check_complete({track: execution.calls[track]})
     except FATAL:
         raise
     except Exception as error:
         if is_fault(error):
             raise
         return _Failed(error)
+    return result
+
+
+def _close(works: Sequence[object]) -> None:
+    for work in works:
+        if iscoroutine(work):
+            work.close()

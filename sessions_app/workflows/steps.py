@@ -2,13 +2,21 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import NoneType
-from typing import Any, Protocol, get_args, get_type_hints
+from typing import Any, Protocol, TypeAlias, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticSchemaGenerationError, TypeAdapter
 from pydantic_core import PydanticSerializationError
@@ -21,10 +29,15 @@ from tenacity import (
 )
 
 from sessions_app.errors import NotJson, Unrecorded
+from sessions_app.journal.journal import CallResult
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import check_size, storable
 from sessions_app.workflows.context_variables import bound
 from sessions_app.workflows.threads import step_threads
+
+T = TypeVar("T")
+# What a call gives, to be awaited.
+Coro: TypeAlias = Coroutine[Any, Any, T]
 
 _END = object()
 # Classes of what is read from JSON without an annotation; other values have been made of it.
@@ -176,12 +189,12 @@ async def _in_threads(source: Iterator[Any]) -> AsyncGenerator[Any, None]:
         yield piece
 
 
-def shown(text: str) -> str:
-    """As much of a step's result as people are shown; all of it is in the journal."""
-    most = RuntimeSettings.load().MAX_SHOWN
-    if len(text) <= most:
-        return text
-    return f"{text[:most]}\n\n… and {len(text) - most:,} characters more."
+def outcome(stored: object, title: str) -> CallResult:
+    """Make the record of a step's result. People are shown the beginning of a text."""
+    text, most = stored if isinstance(stored, str) else "", RuntimeSettings.load().MAX_SHOWN
+    if len(text) > most:
+        text = f"{text[:most]}\n\n… and {len(text) - most:,} characters more."
+    return CallResult(stored, title=title, payload=text)
 
 
 class ResultType:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -100,10 +100,8 @@ class StreamedStep:
                     async with aclosing(source):
                         async for piece in source:
                             yield await self._give(piece, pieces)
-                except Unrecorded:
-                    raise
                 except Exception as error:
-                    if is_fault(error):
+                    if isinstance(error, Unrecorded) or is_fault(error):
                         raise  # it is not the stream's; nothing is recorded
                     failed = error
                 record = self._record(failed)
@@ -170,12 +168,11 @@ class StreamedStep:
 
     def _record(self, failed: Exception | None) -> CallResult:
         self._end_reasoning()
-        texts = [] if self._options.show else [one for one in self._stored if isinstance(one, str)]
-        payload, error = "".join(texts), None
+        title = self._options.title or ""
         if failed is not None:
-            error = {"type": type(failed).__name__, "message": str(failed)[:2000]}
-            payload = error["message"]
-        return CallResult(self._stored, error, self._options.title or "", payload)
+            return replace(CallResult.failed(failed, title), result=self._stored)
+        texts = [] if self._options.show else [one for one in self._stored if isinstance(one, str)]
+        return CallResult(self._stored, title=title, payload="".join(texts))
 
 
 class Stream(Generic[T], AsyncIterator[T]):

@@ -10,7 +10,7 @@ from django.db import transaction
 from sessions_app.errors import SessionsError, Unrecorded
 from sessions_app.journal.journal import CallResult
 from sessions_app.storage.faults import is_fault
-from sessions_app.workflows.steps import ResultType, RunningStep, shown
+from sessions_app.workflows.steps import ResultType, RunningStep, outcome
 
 # What came of an attempt; with `Unrecorded` nothing is recorded, and the run is suspended.
 Attempted = CallResult | Unrecorded
@@ -42,10 +42,5 @@ def attempt(
     except BaseException as error:  # the thread that writes has to go on
         if is_fault(error):  # a deadlock, a lost connection: the whole transaction is tried again
             raise FaultInStep from error
-        return _failed(error, title)
-    return CallResult(stored, title=title, payload=shown(stored) if isinstance(stored, str) else "")
-
-
-def _failed(error: BaseException, title: str) -> CallResult:
-    reason = {"type": type(error).__name__, "message": str(error)[:2000]}
-    return CallResult(error=reason, title=title, payload=reason["message"])
+        return CallResult.failed(error, title)
+    return outcome(stored, title)

@@ -3,9 +3,11 @@
 import asyncio
 import contextvars
 import gc
+import re
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,8 @@ from sessions_app.workflows.request_context import (
 from sessions_app.workflows.run_info import RuntimeTypeEnum
 from tests.support.sessions import Log, declare, managing
 
+# What authors of workflows read of the context.
+PAGES = [Path("docs/writing-workflows.md").read_text(), Path("docs/session-api.md").read_text()]
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
 HEADERS = {
@@ -418,3 +422,13 @@ async def test_a_block_that_is_left_while_another_task_reads_ends_the_context() 
         with pytest.raises(RunEnded):
             await reading
         assert manager.builders["ann"].ref_count == 0
+
+
+async def test_a_context_has_what_is_documented_for_authors_and_nothing_else() -> None:
+    async def names(message: Message, context: Context) -> str:
+        return "\n".join(name for name in dir(context) if not name.startswith("_"))
+
+    async with managing(declare(names)) as manager, manager.run("x") as runner:
+        public = (await runner.result(to_type=str)).splitlines()
+    pages = "".join(PAGES)
+    assert [name for name in public if not re.search(rf"(`|[cC]ontext\.){name}\b", pages)] == []

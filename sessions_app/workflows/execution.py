@@ -1,0 +1,342 @@
+"""An execution of a workflow function: the calls that it makes, and what they come to."""
+
+from asyncio import CancelledError
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from inspect import CORO_CREATED, getcoroutinestate
+from typing import Any, TypeVar, cast
+from weakref import WeakSet
+
+from django.utils import timezone
+
+from sessions_app.errors import (
+    CalledInStep,
+    ChildFailed,
+    Gathered,
+    NeverAwaited,
+    NothingCame,
+    PromptExpired,
+    RunEnded,
+    StepFailed,
+    Unrecorded,
+)
+from sessions_app.journal.journal import ASK, Call, CallResult, Entry, described
+from sessions_app.journal.tracks import current_track, place_of
+from sessions_app.models import JournalEntry
+from sessions_app.prompts import AnyPrompt, Prompt, Response, dump_prompt
+from sessions_app.prompts.assignment import Assignment
+from sessions_app.storage.faults import is_fault
+from sessions_app.storage.storable import check_size, storable
+from sessions_app.workflows.backend import Asked, Backend, StoredResponse
+from sessions_app.workflows.child_calls import ChildCall, load_returned
+from sessions_app.workflows.history import PastMessage
+from sessions_app.workflows.options import plain
+from sessions_app.workflows.steps import (
+    Coro,
+    RunningStep,
+    name_of,
+    outcome,
+    result_type,
+    running_step,
+)
+from sessions_app.workflows.streams import StreamedStep, StreamOptions
+from sessions_app.workflows.transactional_steps import Attempted, attempt
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Response)
+Kind = JournalEntry.Kind
+
+
+class Execution:
+    """One execution of a workflow function, as the runtime has it. A `Context` is made on it.
+
+    Its methods that a context calls check at once that the run may call anything, and give what is
+    to be awaited.
+    """
+
+    def __init__(self, backend: Backend, builder: object) -> None:
+        self.backend = backend
+        self._builder = builder
+        # The highest of its calls.
+        self.position = 0
+        # How many calls each track has made; and whether there are others than the workflow's own.
+        self.calls: Counter[str] = Counter({"": 0})
+        self.has_tracks = False
+        self.has_left = self._has_ended = self._is_closed = False
+        self._streams: WeakSet[StreamedStep] = WeakSet()
+        # What calls have given to the workflow, which is to await it.
+        self._expected: deque[tuple[Coro[Any], str]] = deque()
+        self._put_out_texts: list[str] = []
+        # What a step could not be recorded for. The run is to go on with that step, once its code
+        # is mended, so each later call raises it again.
+        self.mistake: Unrecorded | None = None
+
+    @property
+    def builder(self) -> Any:
+        """See `Context.builder`."""
+        if self._is_closed:
+            raise RunEnded
+        return self._builder
+
+    def check_awaited(self) -> None:
+        """Check, at the end of the workflow, that it awaited what its calls gave it.
+
+        Raises:
+            NeverAwaited: it has not.
+            Unrecorded: a step of it could not be recorded.
+        """
+        forgotten = [one for one in self._expected if getcoroutinestate(one[0]) == CORO_CREATED]
+        self._expected.clear()
+        for work, _ in forgotten:
+            work.close()
+        if self.mistake is not None:
+            raise self.mistake
+        if forgotten:
+            raise NeverAwaited(forgotten[0][1])
+
+    def has_put_out(self, result: object) -> bool:
+        """Return whether this is the end of what streams have put out, so that people have it."""
+        is_text = bool(self._put_out_texts and isinstance(result, str) and result)
+        return is_text and "".join(self._put_out_texts).endswith(str(result))
+
+    def leave(self) -> None:
+        """Take the run out of memory, while it is not over: what its code calls while it is unwound
+        does nothing, and raises its cancellation again.
+        """
+        self.has_left = True
+        for stream in self._streams:
+            stream.abandon()
+
+    def interrupt(self) -> None:
+        """Have what streams gave so far be all that they ever give: a person stops the run."""
+        for stream in self._streams:
+            stream.leave()
+
+    def end(self) -> None:
+        """Have later calls raise `RunEnded`. A step under way may come to its end."""
+        self._has_ended = True
+        for stream in self._streams:
+            stream.abandon()
+
+    def close(self) -> None:
+        """Give the builder back: nothing of the run is under way any more."""
+        self.end()
+        with suppress(NeverAwaited, Unrecorded):  # it had no chance to await it
+            self.check_awaited()
+        self._is_closed = True
+        self._builder = None
+
+    def check_own(self, method: str, why: str) -> None:
+        """Raise Gathered unless the workflow itself calls this method."""
+        if current_track.get():
+            raise Gathered(method, why)
+
+    def check_may_call(self) -> None:
+        """Raise what a call of the context raises now, if anything."""
+        step = running_step.get()
+        if step is not None and step.caller is self:
+            step.mistake = self.mistake = CalledInStep(step.name)
+        if self.mistake is not None:
+            raise self.mistake
+        if self.has_left:
+            raise CancelledError("the run is out of memory: this call does nothing")
+        if self._has_ended:
+            raise RunEnded
+
+    def expect(self, work: Coro[T], what: str) -> Coro[T]:
+        """Have it be an error of the run if nobody ever awaits it."""
+        try:
+            self.check_may_call()
+        except BaseException:
+            work.close()
+            raise
+        while self._expected and getcoroutinestate(self._expected[0][0]) != CORO_CREATED:
+            self._expected.popleft()
+        self._expected.append((work, what))
+        return work
+
+    def is_expected(self, work: object) -> bool:
+        """Return whether a call of the context gave this."""
+        return any(work is expected for expected, _ in self._expected)
+
+    def call(self, kind: Kind, name: str, *arguments: object) -> Call:
+        """Make the next call of the current track."""
+        return self._next(kind.value, name, described(*arguments) if arguments else "")
+
+    def function_call(
+        self, kind: Kind, function: "partial[Any]", options: Mapping[str, Any]
+    ) -> Call:
+        """Make the next call, of one that executes a function."""
+        keywords = [function.keywords] if function.keywords else []
+        name = options.get("name") or name_of(function)
+        return self.call(kind, name, *function.args, *keywords)
+
+    def _next(self, kind: str, name: str, arguments: str = "") -> Call:
+        self.check_may_call()
+        for stream in self._streams:
+            stream.check_reader()
+        position, place = self.next_place()
+        call = Call(position, kind, storable(name[:200]), arguments, place)
+        self.backend.next_call(call)
+        self.calls[call.track] += 1
+        self.position = max(self.position, position)
+        return call
+
+    def next_place(self) -> tuple[int, str]:
+        """Return the position and the place of the next call on this track."""
+        track = current_track.get()
+        number = self.calls[track] + 1
+        if not self.has_tracks:
+            return number, ""
+        place = place_of(track, number)
+        return self.backend.position_of(place, self.position), place
+
+    def begin_tracks(self, gathered: Call, number: int) -> list[str]:
+        """Begin so many tracks, for what a `gather` was given."""
+        if self.backend.recall(gathered) is None:
+            self.backend.note(gathered, CallResult())
+        tracks = [f"{gathered.position}.{one}" for one in range(number)]
+        self.calls.update(dict.fromkeys(tracks, 0))
+        return tracks
+
+    def noted(self, kind: Kind, draw: Callable[[], Any]) -> Any:
+        """Return what is recorded of a call; else what `draw` gives, recorded."""
+        call = self.call(kind, kind.value)
+        recorded = self.backend.recall(call)
+        if recorded is not None:
+            return recorded.result
+        value = draw()
+        self.backend.note(call, CallResult(value))
+        return value
+
+    def patched(self, why: str) -> bool:
+        """See `Context.patched`."""
+        self.check_may_call()
+        self.check_own("patched", "which of them is the first may differ in a replay")
+        return self.backend.patched(why, self.calls[""])
+
+    def show(self, name: str, payload: str) -> None:
+        """See `Context.show`."""
+        call = self.call(Kind.SHOW, Kind.SHOW.value, name, payload)
+        if self.backend.recall(call) is None:
+            check_size("What is to be shown", [name, payload], "MAX_SHOWN")
+            self.backend.note(call, CallResult(title=name, payload=payload))
+
+    async def ask(self, prompts: Sequence[Prompt[R]], assignment: Assignment | None) -> list[R]:
+        """See `Context.ask_all`."""
+        asked = []
+        for prompt in cast("Sequence[AnyPrompt]", prompts):
+            if assignment is not None:
+                assignment.check_prompt(prompt)
+            call = self._next(ASK, prompt.kind)
+            asked.append(Asked(call, prompt, dump_prompt(prompt), assignment))
+        return list(map(_respond, prompts, await self.backend.ask(asked)))
+
+    async def history(self, limit: int) -> list[PastMessage]:
+        """See `Context.history`."""
+        return await self.backend.history(self.call(Kind.HISTORY, "history", limit), limit)
+
+    async def wait_for(self, name: str, seconds: float | None) -> Any:
+        """See `Context.wait_for`."""
+        call = self.call(Kind.WAIT, name)
+        done = self._finished(call) or await self.backend.wait_for(call, seconds)
+        if done.error is not None:
+            raise NothingCame(name)
+        return done.result
+
+    async def run(self, child: ChildCall, seconds: float | None) -> Any:
+        """See `Context.run`."""
+        call = self.call(Kind.RUN, child.workflow, child.message)
+        done = self._finished(call) or await self.backend.run(call, child, seconds)
+        if done.error is not None:
+            raise ChildFailed.of(child.workflow, done.error)
+        return load_returned(child.workflow, done.result)
+
+    async def sleep(self, seconds: float) -> None:
+        """See `Context.sleep`."""
+        call = self.call(Kind.SLEEP, "sleep", seconds)
+        recorded = self.backend.recall(call)
+        if recorded is None:
+            until = timezone.now() + timedelta(seconds=seconds)
+        else:
+            until = datetime.fromisoformat(recorded.result)
+        await self.backend.sleep(call, until)
+
+    async def step(
+        self,
+        call: Call,
+        function: "partial[Any]",
+        title: str,
+        run: Callable[[], Awaitable[Any]],
+    ) -> Any:
+        """Await `run`, which calls the function, unless its result is recorded."""
+        self.check_may_call()  # it may be awaited in a step, though it was called outside
+        returns = result_type(plain(function.func), call.name)
+        recorded = self.backend.recall(call)
+        if recorded is not None and recorded.finished:
+            if recorded.error is not None:
+                raise StepFailed.of(call.name, recorded.error)
+            return returns.load(recorded.result)
+        if title and recorded is None:
+            self.backend.begin(call, title)
+        async with self.backend.working(call):
+            try:
+                with RunningStep(self, call.name).inside():
+                    stored = returns.dump(await run())
+            except Exception as error:
+                if isinstance(error, Unrecorded) or is_fault(error):
+                    raise  # it is not the step's; nothing is recorded
+                failed = CallResult.failed(error, title)
+                await self.backend.finish(call, failed)
+                raise StepFailed(call.name, type(error).__name__, failed.payload) from error
+            await self.backend.finish(call, outcome(stored, title))
+        return returns.load(stored)
+
+    async def transactional_step(self, call: Call, function: "partial[Any]", title: str) -> Any:
+        """Call the function in a transaction of the backend, unless its result is recorded."""
+        self.check_may_call()  # it may be awaited in a step, though it was called outside
+        returns = result_type(plain(function.func), call.name)
+        done: Entry | Attempted | None = self._finished(call)
+        if done is None:
+            async with self.backend.working(call):
+                running = RunningStep(self, call.name)
+                work = partial(attempt, function, returns, title, running)
+                done = await self.backend.transact(call, work)
+        if isinstance(done, Unrecorded):
+            raise done
+        if done.error is not None:
+            raise StepFailed.of(call.name, done.error)
+        return returns.load(done.result)
+
+    def stream(self, call: Call, function: "partial[Any]", options: StreamOptions) -> StreamedStep:
+        """Make the step whose pieces a `Stream` reads."""
+        running = RunningStep(self, call.name)
+        step = StreamedStep(self.backend, call, function, options, self._put_out, running)
+        self._streams.add(step)
+        return step
+
+    async def _put_out(self, text: str, *, again: bool) -> None:
+        self._put_out_texts.append(text)
+        await self.backend.put_out(text, again=again)
+
+    def _finished(self, call: Call) -> Entry | None:
+        """What is recorded of the call, if it has come to its end."""
+        recorded = self.backend.recall(call)
+        return recorded if recorded is not None and recorded.finished else None
+
+
+def _respond(asked: Prompt[R], answered: StoredResponse) -> R:
+    # An answer is one to the prompt that the person saw.
+    prompt = cast("Prompt[R]", answered.prompt or asked)
+    if answered.response is None:
+        raise PromptExpired(prompt.text)
+    return prompt.respond(
+        answered.response,
+        by=answered.by,
+        at=answered.at,
+        is_default=answered.is_default,
+        votes=prompt.votes_in(answered.response),
+    )
