@@ -15,19 +15,24 @@ transactions there, so a twin's write is a transaction of its own. See docs/from
 
 from sessions_app.interactions.answers import AnswerResult, Outcome
 from sessions_app.interactions.claims import Claimed
-from sessions_app.runs.assignments import aclaim, areassign, arelease, claim, reassign, release
 from sessions_app.runs.following import RunResult, aevents, aresult, events, result
 from sessions_app.runs.requests import (
     aanswer,
     acall_back,
     acancel,
+    aclaim,
     afork,
     answer,
+    areassign,
+    arelease,
     aresume,
     asend,
     astart,
     cancel,
+    claim,
     fork,
+    reassign,
+    release,
     resume,
     send,
     start,

@@ -1,7 +1,13 @@
-"""What is asked of runs: to start, to go on, to stop, to begin anew from a position."""
+"""What is asked of runs and of their prompts: to start, to go on, to stop, to be another's.
 
-from functools import partial
-from typing import Any
+A function here makes a piece of work. `within` has it done in the caller's transaction, `alone`
+makes the twin for coroutines, which does it in one of its own.
+"""
+
+from collections.abc import Callable
+from functools import partial, wraps
+from inspect import signature, unwrap
+from typing import ParamSpec, TypeVar, get_args
 from uuid import UUID, uuid4
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -11,8 +17,8 @@ from sessions_app.conversations import arrivals, messages
 from sessions_app.conversations.forks import WantedFork, fork_run
 from sessions_app.conversations.messages import MAX_NAME, IncomingMessage
 from sessions_app.conversations.resumption import resume_run
-from sessions_app.errors import Invalid, TooLarge
-from sessions_app.interactions import audit
+from sessions_app.errors import Invalid, NotFound, TooLarge
+from sessions_app.interactions import audit, claims
 from sessions_app.interactions.answers import (
     AnswerResult,
     IncomingAnswer,
@@ -20,26 +26,59 @@ from sessions_app.interactions.answers import (
     answer_in_name,
     check_answer,
 )
+from sessions_app.interactions.claims import Claimed
+from sessions_app.interactions.settlement import find_interactions
 from sessions_app.models import Conversation
 from sessions_app.models.people import Person, UserId
 from sessions_app.prompts import Given, as_text
+from sessions_app.prompts.assignment import To, assignees
 from sessions_app.storage.storable import check_size, check_storable, storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
 from sessions_app.workflows.callbacks import read_callback
+from sessions_app.workflows.steps import Coro
 
 # As events and admin say it of an answer.
 VIA = "python"
 
+P = ParamSpec("P")
+T = TypeVar("T")
 
+
+def within(build: Callable[P, Work[T]]) -> Callable[P, T]:
+    """Have a function do the work that it makes, in the caller's transaction."""
+
+    @wraps(build)
+    def write(*args: P.args, **kwargs: P.kwargs) -> T:
+        return writer.write_within(build(*args, **kwargs))
+
+    (_, result) = get_args(signature(build).return_annotation)
+    vars(write)["__signature__"] = signature(build).replace(return_annotation=result)
+    return write
+
+
+def alone(function: Callable[P, T]) -> Callable[P, Coro[T]]:
+    """Make the twin for coroutines of a function that is `within`."""
+    build: Callable[P, Work[T]] = unwrap(function)
+
+    @wraps(function)
+    async def write(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await writer.write(build(*args, **kwargs))
+
+    write.__name__ = write.__qualname__ = f"a{function.__name__}"
+    write.__doc__ = f"See `{function.__name__}`: from a coroutine, in a transaction of its own."
+    return write
+
+
+@within
 def start(
     workflow: str,
-    message: Any,
+    message: object,
     *,
     user: AbstractBaseUser,
     conversation: str | None = None,
     key: str | None = None,
-) -> UUID:
+) -> Work[UUID]:
     """Start a run in the caller's transaction, and return its id: with a rollback it never was.
 
     Args:
@@ -56,28 +95,28 @@ def start(
         Invalid: the message is empty or too long, or the conversation is another workflow's.
         Busy: a run is active in the conversation, and the workflow takes one at a time.
     """
-    return writer.write_within(_start(workflow, message, user, conversation, key))
+    if key is not None and not key:
+        raise Invalid("The key is empty: leave it out, or give one.")
+    if getattr(user, "pk", user) is None:
+        raise Invalid("The user is not saved, or not signed in: a run needs one to belong to.")
+    text = message if isinstance(message, str) else to_json(message).decode()
+    incoming = IncomingMessage(key or uuid4().hex, text, workflow=workflow)
+    named = conversation or (f"{workflow}:{key}" if key else uuid4().hex)
+    messages.check_message(named, incoming)
+    return partial(_submit, owner=Person.of(user).id, conversation_id=named, message=incoming)
 
 
-async def astart(
-    workflow: str,
-    message: Any,
-    *,
-    user: AbstractBaseUser,
-    conversation: str | None = None,
-    key: str | None = None,
-) -> UUID:
-    """See `start`: from a coroutine, in a transaction of its own."""
-    return await writer.write(_start(workflow, message, user, conversation, key))
+astart = alone(start)
 
 
+@within
 def answer(
     interaction: UUID,
     value: Given | list[Given],
     *,
     by: AbstractBaseUser,
     answer_id: str | None = None,
-) -> AnswerResult:
+) -> Work[AnswerResult]:
     """Answer an interaction in the name of a user, of any; the result says what came of it.
 
     Args:
@@ -91,21 +130,22 @@ def answer(
         Invalid: the answer is none that the prompt takes, or the user is not active; the prompt
             stays open.
     """
-    return writer.write_within(_answer(interaction, value, by, answer_id))
+    incoming = partial(IncomingAnswer, answer_id or str(uuid4()), VIA)
+    if isinstance(value, list):
+        given = incoming(values=[as_text(one) for one in value])
+    else:
+        given = incoming(as_text(value))
+    check_answer(given)
+    return audit.from_here(
+        partial(answer_in_name, interaction=interaction, by=Person.of(by), given=given)
+    )
 
 
-async def aanswer(
-    interaction: UUID,
-    value: Given | list[Given],
-    *,
-    by: AbstractBaseUser,
-    answer_id: str | None = None,
-) -> AnswerResult:
-    """See `answer`: from a coroutine, in a transaction of its own."""
-    return await writer.write(_answer(interaction, value, by, answer_id))
+aanswer = alone(answer)
 
 
-def send(run: UUID, name: str, payload: Any = None, *, id: str) -> Outcome:
+@within
+def send(run: UUID, name: str, payload: object = None, *, id: str) -> Work[Outcome]:
     """Send a run what it waits for, or will wait for, by `context.wait_for(name)`: exactly once.
 
     Args:
@@ -121,29 +161,36 @@ def send(run: UUID, name: str, payload: Any = None, *, id: str) -> Outcome:
         NotFound: there is no such run.
         Invalid: the name, the id or the payload cannot be stored.
     """
-    return writer.write_within(_send(run, name, payload, id))
+    _check_name("The name", name)
+    _check_name("The id", id)
+    try:
+        stored = from_json(to_json(payload))
+        check_size("What is sent", stored, "MAX_STEP_RESULT")
+    except (PydanticSerializationError, TooLarge) as error:
+        raise Invalid(str(error)) from None
+    if storable(stored) != stored:
+        raise Invalid("What is sent holds a NUL (U+0000), which is not stored.")
+    return partial(arrivals.send, run_id=run, name=name, payload=stored, sent_id=id)
 
 
-async def asend(run: UUID, name: str, payload: Any = None, *, id: str) -> Outcome:
-    """See `send`: from a coroutine, in a transaction of its own."""
-    return await writer.write(_send(run, name, payload, id))
+asend = alone(send)
 
 
-def cancel(run: UUID) -> bool:
+@within
+def cancel(run: UUID) -> Work[bool]:
     """Ask a run to stop; its last event says when it has. False if it has ended.
 
     Raises:
         NotFound: there is no such run.
     """
-    return writer.write_within(partial(messages.stop_run, run_id=run))
+    return partial(messages.stop_run, run_id=run)
 
 
-async def acancel(run: UUID) -> bool:
-    """See `cancel`: from a coroutine, in a transaction of its own."""
-    return await writer.write(partial(messages.stop_run, run_id=run))
+acancel = alone(cancel)
 
 
-def resume(run: UUID, *, by: AbstractBaseUser) -> bool:
+@within
+def resume(run: UUID, *, by: AbstractBaseUser) -> Work[bool]:
     """Let a run that failed or is suspended go on from its journal, once its cause is mended.
 
     Answers and finished steps stay. A step whose failure was the last that it came to is done
@@ -152,15 +199,14 @@ def resume(run: UUID, *, by: AbstractBaseUser) -> bool:
     Raises:
         NotFound: there is no such run.
     """
-    return writer.write_within(partial(resume_run, run_id=run, by=Person.of(by).username))
+    return partial(resume_run, run_id=run, by=Person.of(by).username)
 
 
-async def aresume(run: UUID, *, by: AbstractBaseUser) -> bool:
-    """See `resume`: from a coroutine, in a transaction of its own."""
-    return await writer.write(partial(resume_run, run_id=run, by=Person.of(by).username))
+aresume = alone(resume)
 
 
-def fork(run: UUID, *, position: int, by: AbstractBaseUser, key: str | None = None) -> UUID:
+@within
+def fork(run: UUID, *, position: int, by: AbstractBaseUser, key: str | None = None) -> Work[UUID]:
     """Begin a new run from the journal of any other, in the same conversation; returns its id.
 
     What that run's calls came to before the position is kept: answers, results, text. The rest is
@@ -179,33 +225,13 @@ def fork(run: UUID, *, position: int, by: AbstractBaseUser, key: str | None = No
         UnknownWorkflow: its workflow is not offered.
         Busy: a run is active in the conversation, and the workflow takes one at a time.
     """
-    return writer.write_within(_fork(run, position, by, key))
-
-
-async def afork(run: UUID, *, position: int, by: AbstractBaseUser, key: str | None = None) -> UUID:
-    """See `fork`: from a coroutine, in a transaction of its own."""
-    return await writer.write(_fork(run, position, by, key))
-
-
-def _fork(run: UUID, position: int, by: AbstractBaseUser, key: str | None) -> Work[UUID]:
     name = uuid4().hex if key is None else key
     _check_name("The key", name)
     wanted = WantedFork(run, position, Person.of(by).username, name)
     return partial(fork_run, wanted=wanted)
 
 
-def _start(
-    workflow: str, message: Any, user: AbstractBaseUser, conversation: str | None, key: str | None
-) -> Work[UUID]:
-    if key is not None and not key:
-        raise Invalid("The key is empty: leave it out, or give one.")
-    if getattr(user, "pk", user) is None:
-        raise Invalid("The user is not saved, or not signed in: a run needs one to belong to.")
-    text = message if isinstance(message, str) else to_json(message).decode()
-    incoming = IncomingMessage(key or uuid4().hex, text, workflow=workflow)
-    named = conversation or (f"{workflow}:{key}" if key else uuid4().hex)
-    messages.check_message(named, incoming)
-    return partial(_submit, owner=Person.of(user).id, conversation_id=named, message=incoming)
+afork = alone(fork)
 
 
 def _submit(tx: Transaction, owner: UserId, conversation_id: str, message: IncomingMessage) -> UUID:
@@ -216,7 +242,7 @@ def _submit(tx: Transaction, owner: UserId, conversation_id: str, message: Incom
     return messages.submit_in(tx, owner, conversation_id, message, trusted=True).run
 
 
-async def acall_back(token: str, payload: Any) -> Outcome:
+async def acall_back(token: str, payload: object) -> Outcome:
     """What came to a URL of `Context.callback_url`: send it. `token` is the URL's last part.
 
     Raises:
@@ -224,20 +250,7 @@ async def acall_back(token: str, payload: Any) -> Outcome:
         Invalid: the payload cannot be stored.
     """
     to = read_callback(token)
-    return await writer.write(_send(to.run, to.name, payload, f"callback:{to.name}:{to.id}"))
-
-
-def _send(run: UUID, name: str, payload: Any, sent_id: str) -> Work[Outcome]:
-    _check_name("The name", name)
-    _check_name("The id", sent_id)
-    try:
-        stored = from_json(to_json(payload))
-        check_size("What is sent", stored, "MAX_STEP_RESULT")
-    except (PydanticSerializationError, TooLarge) as error:
-        raise Invalid(str(error)) from None
-    if storable(stored) != stored:
-        raise Invalid("What is sent holds a NUL (U+0000), which is not stored.")
-    return partial(arrivals.send, run_id=run, name=name, payload=stored, sent_id=sent_id)
+    return await asend(to.run, to.name, payload, id=f"callback:{to.name}:{to.id}")
 
 
 def _check_name(what: str, text: str) -> None:
@@ -246,18 +259,53 @@ def _check_name(what: str, text: str) -> None:
         raise Invalid(f"{what} must have 1 to {MAX_NAME} characters.")
 
 
-def _answer(
-    interaction: UUID,
-    value: Given | list[Given],
-    by: AbstractBaseUser,
-    answer_id: str | None,
-) -> Work[AnswerResult]:
-    incoming = partial(IncomingAnswer, answer_id or str(uuid4()), VIA)
-    if isinstance(value, list):
-        given = incoming(values=[as_text(one) for one in value])
-    else:
-        given = incoming(as_text(value))
-    check_answer(given)
-    return audit.from_here(
-        partial(answer_in_name, interaction=interaction, by=Person.of(by), given=given)
-    )
+@within
+def claim(interaction: UUID, *, by: AbstractBaseUser) -> Work[Claimed]:
+    """Claim an assigned prompt for a user, if nobody else has: nobody else answers it then.
+
+    Raises:
+        NotFound: it is none of those that this user may answer.
+    """
+    return claims.changing("claim", str(interaction), by=Person.of(by), via=VIA)
+
+
+aclaim = alone(claim)
+
+
+@within
+def release(interaction: UUID, *, by: AbstractBaseUser) -> Work[Claimed]:
+    """Give the user's claim up: others may answer. Raises NotFound as `claim`."""
+    return claims.changing("release", str(interaction), by=Person.of(by), via=VIA)
+
+
+arelease = alone(release)
+
+
+@within
+def reassign(interaction: UUID, *, to: To, by: AbstractBaseUser) -> Work[bool]:
+    """Have others answer a prompt, whosever it was, and nobody else; a claim holds no more.
+
+    Args:
+        interaction: its id, of the rows `Interaction.objects.filter(run=…, status="pending")`.
+        to: as of `context.ask`.
+        by: who wants it; the audit says so. Their rights are the caller's matter.
+
+    Returns:
+        False if it is settled.
+
+    Raises:
+        NotFound: there is no such interaction.
+        Invalid: one of them does not exist, or they are too few for the prompt's rules.
+        ValueError: nobody is named.
+    """
+    named = assignees(to)
+
+    def work(tx: Transaction) -> bool:
+        for found in find_interactions(interaction=interaction):
+            return claims.reassign(tx, found, named, by=Person.of(by), via=VIA)
+        raise NotFound("There is no such interaction.")
+
+    return audit.from_here(work)
+
+
+areassign = alone(reassign)
