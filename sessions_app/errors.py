@@ -35,10 +35,12 @@ SessionsError
     └── NoPerson
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
+
+from sessions_app.json_types import JsonObject
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -59,9 +61,9 @@ class Refused(SessionsError):
 class Invalid(Refused):
     """The content is not valid. `details` says what would be."""
 
-    def __init__(self, message: "StrOrPromise", **details: Any) -> None:
+    def __init__(self, message: "StrOrPromise", **details: object) -> None:
         super().__init__(message)
-        self.details = details
+        self.details: JsonObject = details
 
 
 class UnknownWorkflow(Refused):
@@ -201,7 +203,7 @@ class StepFailed(WorkflowError):
         self.error_type = error_type
 
     @classmethod
-    def of(cls, step: str, error: dict[str, Any]) -> "StepFailed":
+    def of(cls, step: str, error: JsonObject) -> "StepFailed":
         """From what the journal has of it."""
         return cls(step, error["type"], error["message"])
 
@@ -277,7 +279,7 @@ class ChildFailed(WorkflowError):
         self.reason = reason
 
     @classmethod
-    def of(cls, workflow: str, error: dict[str, Any]) -> "ChildFailed":
+    def of(cls, workflow: str, error: JsonObject) -> "ChildFailed":
         """From what the journal has of it."""
         return cls(workflow, error["type"], error["message"])
 

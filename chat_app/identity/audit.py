@@ -3,7 +3,6 @@
 What comes in by Django's own sign-in is heard by its signals, so all doors of a project are in it.
 """
 
-from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -66,11 +65,11 @@ def _setting_of_origin(origin: str, request: HttpRequest) -> str:
     return "ALLOWED_ORIGINS"
 
 
-def _signed_in(request: HttpRequest, user: AbstractBaseUser, **_: Any) -> None:
+def _signed_in(request: HttpRequest, user: AbstractBaseUser, **_: object) -> None:
     signed_in(request, user.get_username(), getattr(user, "backend", ""))
 
 
-def _signed_out(request: HttpRequest, user: AbstractBaseUser | None, **_: Any) -> None:
+def _signed_out(request: HttpRequest, user: AbstractBaseUser | None, **_: object) -> None:
     if user is not None:
         log.info("sign_out", user=user.get_username(), **_where(request))
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from io import BytesIO
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -14,6 +13,7 @@ from django.utils.http import is_same_domain
 from django.utils.translation import get_language_from_request
 
 from chat_app.settings import ChatSettings
+from sessions_app.json_types import JsonObject
 from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
 
 # Ours, and that of the peer's web UI, which sends the same token as the parameter on its socket.
@@ -25,7 +25,7 @@ STORED = ("method", "url_path", "url_port", "url_scheme", "client_host", "client
 SECRET_PARAMETERS = frozenset({GUEST_PARAMETER, "sesame"})
 
 
-def metadata(scope: AsgiScope) -> dict[str, Any]:
+def metadata(scope: AsgiScope) -> JsonObject:
     """What a run may know of the request or socket that its message came by: no secret in it."""
     found = RequestMetadata.of_scope(scope)
     parts = (("headers", SECRET_HEADERS), ("query_params", SECRET_PARAMETERS))

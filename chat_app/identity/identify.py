@@ -18,6 +18,7 @@ from chat_app.identity.identities import Identity
 from chat_app.identity.jwt_tokens import jwt_identity
 from chat_app.identity.users import guest_user
 from chat_app.settings import ChatSettings
+from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
 from sessions_app.workflows.request_context import RequestMetadata
 
@@ -75,7 +76,7 @@ def _given(
     return ("guest", guest) if guest and ChatSettings.load().GUESTS else None
 
 
-async def identity_of_scope(scope: dict[str, Any]) -> Identity | None:
+async def identity_of_scope(scope: JsonObject) -> Identity | None:
     """The identity of a socket, from its ASGI scope, which gets its session and its user. That is
     not done before the socket is accepted: who finds the database away is to be told so.
 
@@ -101,5 +102,5 @@ async def identity_of_scope(scope: dict[str, Any]) -> Identity | None:
     return found
 
 
-async def _take_over(scope: dict[str, Any], identified: dict[str, Any], *_: object) -> None:
+async def _take_over(scope: JsonObject, identified: JsonObject, *_: object) -> None:
     scope |= identified

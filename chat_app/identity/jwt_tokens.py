@@ -12,6 +12,7 @@ from chat_app.identity.errors import BadCredentials
 from chat_app.identity.identities import Identity
 from chat_app.identity.users import find, find_or_create, longest_name
 from chat_app.settings import ChatSettings
+from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
 
 log = structlog.get_logger(__name__)
@@ -43,7 +44,7 @@ async def jwt_identity(token: str) -> Identity:
     return Identity(Person.of(user), until=until)
 
 
-async def _verify(token: str, expected: ChatSettings) -> dict[str, Any]:
+async def _verify(token: str, expected: ChatSettings) -> JsonObject:
     try:
         if expected.JWT_JWKS_URL:
             keys = _jwks(expected.JWT_JWKS_URL)
@@ -72,7 +73,7 @@ async def _verify(token: str, expected: ChatSettings) -> dict[str, Any]:
         raise BadCredentials("The token is not valid.") from None
 
 
-def _end(claims: dict[str, Any]) -> datetime:
+def _end(claims: JsonObject) -> datetime:
     try:
         return datetime.fromtimestamp(int(claims["exp"]) + LEEWAY, UTC)
     except (OverflowError, ValueError, OSError):  # a number, and no time

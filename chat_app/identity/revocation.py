@@ -53,14 +53,14 @@ def _user_deleted(instance: Any, **_: Any) -> None:
     _notify(instance.pk)
 
 
-def _session_deleted(instance: AbstractBaseSession, **_: Any) -> None:
+def _session_deleted(instance: AbstractBaseSession, **_: object) -> None:
     user = instance.get_decoded().get(SESSION_KEY)
     with suppress(ValidationError):  # of another user model, which was in use before
         if (pk := read_user_id(user)) is not None:
             _notify(pk)
 
 
-def _key_changed(instance: ApiKey, **_: Any) -> None:
+def _key_changed(instance: ApiKey, **_: object) -> None:
     if not instance.pk or instance.revoked_at is not None:
         _notify(instance.user_id)
 

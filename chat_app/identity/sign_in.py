@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.signals import user_login_failed
 from django.core.exceptions import PermissionDenied
 from django.db import connection
@@ -21,6 +22,7 @@ from chat_app.identity.jwt_tokens import jwt_identity
 from chat_app.rates import Rate, Reservation, rate_limits
 from chat_app.wire.client_messages import ApiKeyLogin, BasicLogin, JwtLogin, Login
 from sessions_app.errors import TooMany
+from sessions_app.json_types import JsonObject
 
 # Hashing a password is slow on purpose. One thread: guesses wait for each other, and leave the
 # rest of the machine to everybody else.
@@ -78,7 +80,7 @@ async def _password_identity(login: BasicLogin, request: HttpRequest) -> Identit
     return Identity.of(user)
 
 
-def _authenticate(login: BasicLogin, request: HttpRequest) -> Any:
+def _authenticate(login: BasicLogin, request: HttpRequest) -> AbstractBaseUser | None:
     _begin_try(request, login.username)  # whatever backends the project has
     try:
         password = login.password.get_secret_value()
@@ -100,7 +102,7 @@ class PasswordThrottle:
         request: HttpRequest | None,
         username: str | None = None,
         password: str | None = None,
-        **credentials: Any,
+        **credentials: object,
     ) -> None:
         """Nobody.
 
@@ -130,7 +132,7 @@ def connect() -> None:
     user_login_failed.connect(_failed, dispatch_uid="sign_in.failed")
 
 
-def _failed(credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
+def _failed(credentials: JsonObject, request: HttpRequest | None = None, **_: object) -> None:
     username = _name_in(credentials)
     refused = refused_sign_in(request) if request is not None else None
     audit.failed(request, username, str(refused) if refused else "wrong")

@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-from typing import Any
 
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import make_password
 
 from chat_app.identity.errors import BadCredentials, NotAllowed
@@ -24,7 +24,7 @@ def longest_name() -> int:
     return model._meta.get_field(model.USERNAME_FIELD).max_length or 254  # noqa: SLF001 - documented
 
 
-async def find(username: str) -> Any:
+async def find(username: str) -> AbstractBaseUser:
     """The active user of that name.
 
     Raises:
@@ -33,7 +33,7 @@ async def find(username: str) -> Any:
     return _active(await reads.read(_find, username))
 
 
-async def find_or_create(username: str, *of: tuple[Rate, object]) -> Any:
+async def find_or_create(username: str, *of: tuple[Rate, object]) -> AbstractBaseUser:
     """The active user of that name, made without a usable password if there is none.
 
     Raises:
@@ -46,7 +46,7 @@ async def find_or_create(username: str, *of: tuple[Rate, object]) -> Any:
     return _active(user or await writer.write(lambda tx: _create(tx, username)))
 
 
-async def guest_user(token: str, *, address: str) -> Any:
+async def guest_user(token: str, *, address: str) -> AbstractBaseUser:
     """The user of a guest's token, made at its first use.
 
     Raises:
@@ -64,18 +64,19 @@ def is_guest(username: str) -> bool:
     return GUEST.fullmatch(username) is not None
 
 
-def _find(username: str) -> Any:
+def _find(username: str) -> AbstractBaseUser | None:
     return users().filter(**{users().model.USERNAME_FIELD: username}).first()
 
 
-def _create(tx: Transaction, username: str) -> Any:
+def _create(tx: Transaction, username: str) -> AbstractBaseUser:
+    user: AbstractBaseUser
     user, _ = users().get_or_create(
         **{users().model.USERNAME_FIELD: username}, defaults={"password": make_password(None)}
     )
     return user
 
 
-def _active(user: Any) -> Any:
+def _active(user: AbstractBaseUser | None) -> AbstractBaseUser:
     if user is None or not user.is_active:
         raise NotAllowed("Whoever these credentials belong to may not come in here.")
     return user

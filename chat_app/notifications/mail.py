@@ -2,7 +2,6 @@
 
 from datetime import datetime, time, timedelta
 from email.utils import make_msgid
-from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -116,7 +115,7 @@ def _message(person: AbstractBaseUser, address: str, waiting: list[Interaction])
     return EmailMessage(" ".join(subject.split()), body, to=[address], headers=headers)
 
 
-def link(name: str, *args: Any) -> str:
+def link(name: str, *args: object) -> str:
     """The whole address of a page."""
     return f"{ChatSettings.load().PUBLIC_URL}{reverse(name, args=args)}"
 
@@ -124,6 +123,7 @@ def link(name: str, *args: Any) -> str:
 def read_token(token: str) -> UserId | None:
     """Whose unsubscribe link it is; None for one that is not ours."""
     try:
-        return read_user_id(signer.unsign(token))
+        user: UserId = read_user_id(signer.unsign(token))
     except (BadSignature, ValueError):
         return None
+    return user

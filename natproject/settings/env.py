@@ -9,13 +9,14 @@ import tempfile
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chat_app.settings import YES_NO, ChatSettings, check_origins
 from natproject.serving import EVERY_ADDRESS
+from sessions_app.json_types import JsonObject
 from sessions_app.settings import RuntimeSettings, sentence
 from sessions_app.storage.databases import check_postgresql_url
 
@@ -93,7 +94,7 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
         mode="before",
     )
     @classmethod
-    def _split(cls, value: Any) -> Any:
+    def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return [item for part in value.split(",") if (item := part.strip())]
         return value
@@ -124,7 +125,7 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
 
     @field_validator("LOG_LEVEL", mode="before")
     @classmethod
-    def _upper(cls, value: Any) -> Any:
+    def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
     @model_validator(mode="after")
@@ -157,7 +158,7 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
         return f"http://{f'[{host}]' if ':' in host else host}:{self.PORT}"
 
     @property
-    def hitl(self) -> dict[str, Any]:
+    def hitl(self) -> JsonObject:
         """Those of the applications that are set."""
         taken = RuntimeSettings.model_fields | ChatSettings.model_fields
         names = (self.model_fields_set | {"WORKFLOWS_FILE"}) & taken.keys()

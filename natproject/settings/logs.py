@@ -4,13 +4,17 @@ import io
 import logging
 import textwrap
 from http import HTTPStatus
-from typing import Any, TextIO
+from typing import TextIO
 
 import structlog
 from structlog.typing import EventDict, ExcInfo
 
+from sessions_app.json_types import JsonObject
 
-def in_one_line(_: Any, __: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
+
+def in_one_line(
+    _: object, __: str, entry: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
     """Show by its code what could begin a line of its own, or what a terminal would obey."""
     return {
         name: escape(value) if isinstance(value, str) else value for name, value in entry.items()
@@ -26,7 +30,7 @@ def escape(text: str) -> str:
     )
 
 
-def configure_logging(level: str) -> dict[str, Any]:
+def configure_logging(level: str) -> JsonObject:
     """Configure structlog and return Django's LOGGING for the same output.
 
     `level` is the lowest that is shown, as the standard library names it.
@@ -88,7 +92,7 @@ def is_failure_or_refusal(record: logging.LogRecord) -> bool:
     return status == HTTPStatus.FORBIDDEN or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def _without_trace_of_refusals(_logger: Any, _method: str, entry: EventDict) -> EventDict:
+def _without_trace_of_refusals(_logger: object, _method: str, entry: EventDict) -> EventDict:
     """What Django refuses (a wrong Host, what one may not do) is no error of ours to be traced."""
     if (
         entry.get("status_code", HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -6,6 +6,7 @@ from django import forms
 from django.http import QueryDict
 
 from sessions_app.errors import Invalid
+from sessions_app.json_types import JsonObject
 from sessions_app.prompts import REJECT, AnyPrompt, as_text, load_prompt, posted
 
 
@@ -20,7 +21,7 @@ class AnswerForm(forms.Form):
         self.fields["answer"] = prompt.field()
 
 
-def answer_form(prompt: dict[str, Any], given: QueryDict | None) -> forms.BaseForm:
+def answer_form(prompt: JsonObject, given: QueryDict | None) -> forms.BaseForm:
     """The form for the prompt: its own where it has one.
 
     Raises:

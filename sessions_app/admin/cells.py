@@ -13,13 +13,13 @@ SHOWN = 300
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     """JSON for a cell of a table."""
     text = "" if value is None else json.dumps(value, ensure_ascii=False)
     return Truncator(text).chars(SHOWN)
 
 
-def pretty(value: Any) -> str:
+def pretty(value: object) -> str:
     """JSON over several lines, as it is stored."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     return format_html("<pre>{}</pre>", text)

@@ -1,11 +1,12 @@
 """Interactions: read, answered in the operator's name, or expired before their time."""
 
-from typing import Any, cast
+from typing import cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import QuerySet
+from django.db.models.expressions import Combinable
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
@@ -146,7 +147,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         nobody = Interaction.objects.filter(nobody_can_answer(), pk=interaction.pk)
         return "nobody: reassign it, or escalate it" if nobody.exists() else "somebody"
 
-    def get_ordering(self, request: HttpRequest) -> Any:
+    def get_ordering(self, request: HttpRequest) -> tuple[str | Combinable, ...]:
         """What waits comes by its deadline, else the newest first."""
         waiting = request.GET.get("status__exact") == Interaction.Status.PENDING
         return question_texts.BY_DEADLINE if waiting else ("-created_at",)

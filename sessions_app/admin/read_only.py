@@ -16,6 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
+from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
 
 # The user's name in lookups, as in f"owner__{USERNAME}".
@@ -63,22 +64,22 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         name = f"{self.opts.app_label}.change_{self.opts.model_name}"
         return bool(request.user.has_perm(name))
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+    def get_actions(self, request: HttpRequest) -> JsonObject:
         """Where the list has one status, those that apply to it."""
-        actions: dict[str, Any] = super().get_actions(request)
+        actions: JsonObject = super().get_actions(request)
         status = request.GET.get("status__exact")
         if status is None or not hasattr(self.model, "status"):
             return actions
         row = self.model(status=status)
         return {name: one for name, one in actions.items() if self.applies(name, row)}
 
-    def action_checkbox(self, obj: Any) -> SafeString:
+    def action_checkbox(self, obj: object) -> SafeString:
         """None where no action would do anything."""
         applying = not self.actions or any(self.applies(str(name), obj) for name in self.actions)
         return super().action_checkbox(obj) if applying else SafeString()
 
     def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+        self, request: HttpRequest, context: JsonObject, *args: Any, **kwargs: Any
     ) -> HttpResponse:
         """Offer the actions that apply on the page of one row too."""
         row = context.get("original")

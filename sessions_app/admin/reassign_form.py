@@ -1,12 +1,11 @@
 """A form for who is to answer instead."""
 
-from typing import Any
-
 from django import forms
 from django.contrib.auth.models import Group
 
 from sessions_app.errors import UnknownAssignee
 from sessions_app.interactions import assigning
+from sessions_app.json_types import JsonObject
 from sessions_app.prompts.assignment import Assignee, group, permission, user
 
 
@@ -25,7 +24,7 @@ class ReassignForm(forms.Form):
         help_text="Such as app_label.codename.",
     )
 
-    def clean(self) -> dict[str, Any]:
+    def clean(self) -> JsonObject:
         """All of them exist, and there is one."""
         given = {**self.cleaned_data}
         try:

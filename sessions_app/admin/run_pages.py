@@ -199,7 +199,7 @@ class RunAdmin(ReadOnlyAdmin):
         return str((run.error or {}).get("message", ""))
 
     @admin.display(description="error in detail")
-    def detail(self, run: Run) -> Any:
+    def detail(self, run: Run) -> object:
         """What only operators see."""
         return format_html("<pre>{}</pre>", (run.error or {}).get("detail", ""))
 

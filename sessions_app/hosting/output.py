@@ -7,7 +7,7 @@ that nothing is sent twice.
 import asyncio
 import threading
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.run_selection import CutText
@@ -44,7 +44,7 @@ class Output:
         self._parts: list[str] = []
         self._size = 0
         self._begun: asyncio.Handle | None = None
-        self._under_way: asyncio.Future[Any] | None = None
+        self._under_way: asyncio.Future[None] | None = None
         self._chunks = 0
 
     async def emit(self, text: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import aclosing, suppress
 from enum import Enum
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -426,7 +426,7 @@ class RunTask:
         future.add_done_callback(self._written)
         return future
 
-    def _written(self, future: "asyncio.Future[Any]") -> None:
+    def _written(self, future: "asyncio.Future[T]") -> None:
         if future.cancelled() or (error := future.exception()) is None:
             return
         if isinstance(error, RunEnded):  # a call that was about to begin

@@ -4,7 +4,7 @@ Each is one transaction, and fenced by the generation of the host's key.
 """
 
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from sessions_app.conversations import arrivals, child_runs
@@ -16,6 +16,7 @@ from sessions_app.interactions.assigning import Assigned, assign
 from sessions_app.interactions.audit import Audited
 from sessions_app.interactions.settlement import Settlement, find_interactions, set_running, settle
 from sessions_app.journal.journal import ASK, Call, CallResult, is_wait, wait_id
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.signals import pending_signals
 from sessions_app.storage import sql
@@ -34,7 +35,7 @@ class NewPrompt(NamedTuple):
     """
 
     call: Call
-    stored: dict[str, Any]
+    stored: JsonObject
     interaction: UUID
     assigned: Assigned | None
 
@@ -183,7 +184,7 @@ def open_interactions(
     for call, stored, interaction_id, assigned in prompts:
         timeout = stored["timeout"]
         expires_at = tx.now + timedelta(seconds=timeout) if timeout else None
-        payload: dict[str, Any] = {
+        payload: JsonObject = {
             "interaction_id": str(interaction_id),
             "prompt": stored,
             "expires_at": expires_at.isoformat() if expires_at else None,
@@ -191,7 +192,7 @@ def open_interactions(
         }
         if run.parent is not None:
             payload["parent"] = str(run.parent.run)
-        type_, columns = Event.Type.INTERACTION, dict[str, Any]()
+        type_, columns = Event.Type.INTERACTION, JsonObject()
         if call.place:
             columns["place"] = call.place
         if assigned is not None:
@@ -322,7 +323,7 @@ def awake(tx: Transaction, leased: LeasedRun) -> None:
     set_running(run.id)
 
 
-def clean_up(tx: Transaction, leased: LeasedRun, *, stop: dict[str, Any]) -> None:
+def clean_up(tx: Transaction, leased: LeasedRun, *, stop: JsonObject) -> None:
     """The run cleans up, from here on: a replay is to stop it at the same place. Nothing is waited
     for any more.
     """
@@ -368,7 +369,7 @@ def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
             tx.append(run, Event.Type.MESSAGE.value, {"text": piece, "lengths": [len(piece)]})
         else:
             append_text(tx, leased, piece)
-    payload: dict[str, Any] = {"status": status.value}
+    payload: JsonObject = {"status": status.value}
     if error is not None:
         payload["error"] = error
     if run.parent is not None:
@@ -422,7 +423,7 @@ def block(tx: Transaction, leased: LeasedRun, *, stack: str) -> None:
     beside.filter(crashes__gt=0).update(crashes=0)
 
 
-def _begin(tx: Transaction, run: RunRecord, call: Call, **columns: Any) -> None:
+def _begin(tx: Transaction, run: RunRecord, call: Call, **columns: object) -> None:
     if call.place:
         columns["place"] = call.place
     sql.insert(

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 
 from sessions_app.errors import NonDeterminism
 from sessions_app.journal.tracks import track_of
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction, JournalEntry
 from sessions_app.storage.storable import storable
 
@@ -64,14 +65,14 @@ class Entry:
 
     call: Call
     result: Any
-    error: dict[str, Any] | None
+    error: JsonObject | None
     sequence: int
     finished: bool
     interaction: UUID | None = None
     by: str | None = None
     is_default: bool = False
     settled_at: datetime | None = None
-    prompt: dict[str, Any] | None = None
+    prompt: JsonObject | None = None
     difference: str = ""
 
 
@@ -84,7 +85,7 @@ class CallResult:
     """
 
     result: Any = None
-    error: dict[str, Any] | None = None
+    error: JsonObject | None = None
     title: str = ""
     payload: str = ""
     last_position: int | None = None
@@ -120,7 +121,7 @@ def last_positions(run: UUID) -> dict[str, int]:
     return last
 
 
-def described(*values: Any) -> str:
+def described(*values: object) -> str:
     """Arguments as they are recorded: their JSON, with the class where a value has none.
 
     Of a long one the beginning, and a digest by which a difference behind it is found out.
@@ -146,13 +147,13 @@ def difference(recorded: str, called: str) -> str:
     return _change("the arguments", recorded[:MAX_ARGUMENTS], called[:MAX_ARGUMENTS])
 
 
-def prompt_difference(recorded: dict[str, Any], asked: dict[str, Any]) -> str:
+def prompt_difference(recorded: JsonObject, asked: JsonObject) -> str:
     """The same of a prompt, field by field."""
     fields = [name for name in recorded | asked if recorded.get(name) != asked.get(name)]
     return "; ".join(_change(name, *map(_said, (recorded, asked), [name] * 2)) for name in fields)
 
 
-def _said(prompt: dict[str, Any], field: str) -> str:
+def _said(prompt: JsonObject, field: str) -> str:
     return to_json(prompt[field]).decode() if field in prompt else "nothing"
 
 
@@ -184,7 +185,7 @@ def line_of(error: BaseException) -> str:
     return found
 
 
-def _in_order(value: Any) -> Any:
+def _in_order(value: object) -> object:
     """The value with its sets sorted: they have another order in each process.
 
     Half of a surrogate pair has no JSON.

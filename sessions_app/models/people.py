@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -14,9 +15,11 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 
-# A primary key: a number, a text or a UUID; 0 is nobody's. As a union it would fit no lookup: the
-# types of Django's models take for granted that users are those of the project that is checked.
-UserId = Any
+# A primary key, as the code of a project names a user.
+AnyUserId: TypeAlias = int | str | UUID
+# The same inside; 0 is nobody's. The types of Django's models take for granted that users are those
+# of the project that is checked, which have numbers: the union would fit no lookup.
+UserId: TypeAlias = int
 PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -46,13 +49,13 @@ class Person:
         return cls(user.pk, str(user.get_username()), full_name(), email or "")
 
 
-def name_of(user: UserId) -> str:
+def name_of(user: AnyUserId) -> str:
     """The user in the names of keys and groups: short, with letters, digits, `-` and `_` only."""
     text = str(user)
     return text if PLAIN.fullmatch(text) else sha256(text.encode()).hexdigest()
 
 
-def read_user_id(value: Any) -> Any:
+def read_user_id(value: object) -> Any:
     """A primary key of a user from its column, or from a text; None stays None."""
     if value is None:
         return None

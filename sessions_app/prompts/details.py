@@ -31,12 +31,12 @@ class Row:
     value: Any
 
 
-def rows(details: Mapping[str, Any]) -> list[Row]:
+def rows(details: Mapping[str, object]) -> list[Row]:
     """The rows of a prompt's details, or of an object among them."""
     return [Row(str(name), *_form(value)) for name, value in details.items()]
 
 
-def line(value: Any) -> str:
+def line(value: object) -> str:
     """A value in one text, for those who are shown nothing else."""
     match value:
         case {"code": str(code), **rest} if not rest:
@@ -50,7 +50,7 @@ def line(value: Any) -> str:
     return _text(value)
 
 
-def _form(value: Any) -> tuple[Kind, Any]:
+def _form(value: Any) -> tuple[Kind, object]:
     match value:
         case {"code": str(code), **rest} if not rest:
             return "code", code
@@ -68,7 +68,7 @@ def _form(value: Any) -> tuple[Kind, Any]:
     return "text", _text(value)
 
 
-def _are_plain(values: Iterable[Any]) -> bool:
+def _are_plain(values: Iterable[object]) -> bool:
     return not any(isinstance(one, (dict, list)) for one in values)
 
 
@@ -78,7 +78,7 @@ def _is_table(value: list[Any]) -> bool:
     return 0 < len(names) <= COLUMNS and alike and all(_are_plain(each.values()) for each in value)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     match value:
         case str():
             return value
@@ -89,7 +89,7 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _block(value: Any) -> str:
+def _block(value: object) -> str:
     return _text(value) if _are_plain([value]) else json.dumps(value, ensure_ascii=False, indent=2)
 
 

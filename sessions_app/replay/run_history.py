@@ -1,7 +1,7 @@
 """A run with its journal, as a file: what replay needs to know of it, and nothing else."""
 
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Literal, Self
 from uuid import UUID
 
 from django.utils import timezone
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sessions_app.journal.journal import Entry, Journal
 from sessions_app.journal.stop_point import StopPoint
+from sessions_app.json_types import JsonObject
 from sessions_app.models import JournalEntry, Run
 from sessions_app.models.people import Person
 from sessions_app.workflows.history import PastMessage, said_in
@@ -31,7 +32,7 @@ class RunHistory(BaseModel):
     message_id: str
     conversation_id: str
     user: Person
-    metadata: dict[str, Any]
+    metadata: JsonObject
     # Where it was stopped, if it cleaned up then.
     stop: StopPoint | None = None
     journal: list[Entry]

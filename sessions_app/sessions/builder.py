@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from contextvars import Context
 from datetime import datetime, timedelta
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from sessions_app.errors import BuilderFailed
 from sessions_app.workflows.concurrency import Limit
+from sessions_app.workflows.registry import BuilderFactory
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +55,7 @@ class PerUserBuilderInfo(BaseModel):
     # Monotonic: a clock that is set must evict nobody.
     _active_at: float = PrivateAttr(default_factory=time.monotonic)
 
-    def __init__(self, *, last_activity: datetime | None = None, **fields: Any) -> None:
+    def __init__(self, *, last_activity: datetime | None = None, **fields: object) -> None:
         super().__init__(**fields)
         if last_activity is not None:
             self.last_activity = last_activity
@@ -107,10 +108,10 @@ class Built:
     """
 
     def __init__(
-        self, factory: Callable[..., Any], *arguments: Any, after: "Built | None" = None
+        self, factory: BuilderFactory, *arguments: object, after: "Built | None" = None
     ) -> None:
         loop = asyncio.get_running_loop()
-        self._ready: asyncio.Future[Any] = loop.create_future()
+        self._ready: asyncio.Future[object] = loop.create_future()
         self._end = asyncio.Event()
         self._is_building = False
         self._cutting: asyncio.TimerHandle | None = None
@@ -127,7 +128,7 @@ class Built:
         """Whether it is built, or failed."""
         return self._ready.done()
 
-    async def ready(self) -> Any:
+    async def ready(self) -> object:
         """Wait until it is built; whoever waits may be cancelled without harm to it.
 
         Raises:
@@ -159,7 +160,7 @@ class Built:
         self._cutting = asyncio.get_running_loop().call_later(CUT_EVERY, self._cut_off)
 
     async def _live(
-        self, factory: Callable[..., Any], arguments: tuple[Any, ...], after: "Built | None"
+        self, factory: BuilderFactory, arguments: tuple[object, ...], after: "Built | None"
     ) -> None:
         try:
             if after is not None:
@@ -179,7 +180,7 @@ class Built:
             self._ready.exception()  # looked at: it is no loss if nobody waits for it
 
     async def _build(
-        self, stack: AsyncExitStack, factory: Callable[..., Any], arguments: tuple[Any, ...]
+        self, stack: AsyncExitStack, factory: BuilderFactory, arguments: tuple[object, ...]
     ) -> None:
         self._is_building = True
         try:

@@ -1,7 +1,7 @@
 """`SessionManager`: sessions on one workflow, with its builders and its limit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from pydantic import BaseModel
 
 from sessions_app.errors import SessionsError
-from sessions_app.models.people import UserId
+from sessions_app.models.people import AnyUserId
 from sessions_app.sessions import schemas, standalone
 from sessions_app.sessions.builder import Built, PerUserBuilderInfo
 from sessions_app.sessions.builder_pool import SHUT, BuilderPool
@@ -22,7 +22,7 @@ from sessions_app.workflows import request_context, run_info
 from sessions_app.workflows.concurrency import Limit, limit_of
 from sessions_app.workflows.config import WorkflowConfig
 from sessions_app.workflows.context_variables import bound
-from sessions_app.workflows.registry import Offered, Workflow, resolve
+from sessions_app.workflows.registry import BuilderFactory, Offered, Workflow, resolve
 from sessions_app.workflows.request_context import Connection, ParentTokens, RequestContext
 from sessions_app.workflows.run_info import AuthCallback, RuntimeTypeEnum
 
@@ -47,7 +47,7 @@ class SessionManager:
     def __init__(
         self,
         config: WorkflowConfig | None = None,
-        shared_builder: Any = None,
+        shared_builder: object = None,
         entry_function: Workflow | Offered | str | None = None,
         shared_workflow: Workflow | None = None,
         max_concurrency: int | None = None,
@@ -84,7 +84,7 @@ class SessionManager:
     async def create(
         cls,
         config: WorkflowConfig | None = None,
-        shared_builder: Callable[..., Any] | Any = None,
+        shared_builder: BuilderFactory | object = None,
         entry_function: Workflow | Offered | str | None = None,
         max_concurrency: int | None = None,
         runtime_type: RuntimeTypeEnum = RuntimeTypeEnum.RUN_OR_SERVE,
@@ -179,8 +179,8 @@ class SessionManager:
     @asynccontextmanager
     async def session(  # noqa: PLR0913 - the toolkit's names
         self,
-        user_id: UserId | None = None,
-        user_manager: Any = None,
+        user_id: AnyUserId | None = None,
+        user_manager: object = None,
         http_connection: Connection | None = None,
         user_message_id: str | None = None,
         conversation_id: str | None = None,
@@ -244,7 +244,7 @@ class SessionManager:
     @asynccontextmanager
     async def run(
         self,
-        message: Any,
+        message: object,
         runtime_type: RuntimeTypeEnum | None = None,
         **session: Any,
     ) -> AsyncIterator[Runner]:
@@ -256,7 +256,7 @@ class SessionManager:
         async with self.session(**session) as opened, opened.run(message, runtime_type) as runner:
             yield runner
 
-    async def run_beside(self, workflow: str, message: Any) -> Any:
+    async def run_beside(self, workflow: str, message: object) -> object:
         """Run another workflow for the user of the session that is open here, who answers there as
         here; the result. Its builder is built, and closed.
 
@@ -332,7 +332,7 @@ class SessionManager:
         """The user of the session that is open here, else of the request; None if there is none."""
         return request_context.user_in_context()[0] or None
 
-    async def _get_or_create_per_user_builder(self, user_id: UserId) -> tuple[Any, Workflow]:
+    async def _get_or_create_per_user_builder(self, user_id: AnyUserId) -> tuple[object, Workflow]:
         """The user's builder, and the workflow. Nothing keeps it: a session does."""
         name, person = request_context.by_id(user_id)
         info = await self._pool.acquire(name, person)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Iterator
 from contextlib import aclosing, contextmanager
 from types import AsyncGeneratorType
 from typing import Any, TypeVar, cast, overload
@@ -87,13 +87,13 @@ class Runner:
         self.failed = False
         self._own = contextvars.copy_context()
         self._own.run(_enter, self.context)
-        self._values: AsyncGeneratorType[Any, None] | None = None
-        self._returned: Any = None
+        self._values: AsyncGeneratorType[object, None] | None = None
+        self._returned: object = None
         # Whether its code is being executed, or waits; whether it is to be stopped at its `yield`.
         self._inside = self._to_throw = False
         self._backend = backend
 
-    def returned(self) -> Any:
+    def returned(self) -> object:
         """What the workflow has returned, as JSON values.
 
         Raises:
@@ -161,7 +161,7 @@ class Runner:
         return result if to_type is None else self.convert(result, to_type)
 
     @staticmethod
-    def convert(value: Any, to_type: type[T]) -> T:
+    def convert(value: object, to_type: type[T]) -> T:
         """The value as `to_type`: itself if it is one, text for `str` (JSON of what is no text),
         else what pydantic makes of it.
 
@@ -203,20 +203,21 @@ class Runner:
         if self._values is not None and not self._values.ag_running:
             await self._values.aclose()
 
-    def _begin(self) -> AsyncGenerator[Any, None]:
+    def _begin(self) -> AsyncGenerator[object, None]:
         self._stop.check()
         if self._values is not None:
             raise SessionsError("The result of this run was taken before; start another run.")
         values = self._chunks() if self._workflow.streams else self._whole()
-        self._values = cast("AsyncGeneratorType[Any, None]", values)
+        self._values = cast("AsyncGeneratorType[object, None]", values)
         return self._values
 
     @contextmanager
-    def _execution(self) -> Iterator[AsyncGeneratorType[Any, None] | Awaitable[Any]]:
+    def _called(self) -> Iterator[object]:
         """The workflow function, called."""
-        function: Callable[..., Any] = self._workflow.function
         try:
-            yield function(schemas.given(self._workflow, self.context.message), self.context)
+            yield self._workflow.function(
+                schemas.given(self._workflow, self.context.message), self.context
+            )
             self.execution.check_awaited()
         except Exception as error:
             self.failed = True
@@ -227,21 +228,21 @@ class Runner:
             self._inside = False
             self._out.set()
 
-    async def _whole(self) -> AsyncGenerator[Any, None]:
+    async def _whole(self) -> AsyncGenerator[object, None]:
         """What it returns, unless streams have put that out already."""
-        with self._execution() as given:
+        with self._called() as given:
             self._inside = True
-            awaited = cast("Awaitable[Any]", given)
+            awaited = cast("Awaitable[object]", given)
             self._returned = await self._stop.guard(within(self._own, awaited))
             for text in self._backend.untold():
                 yield text
             if not self.execution.has_put_out(self._returned):
                 yield self._returned
 
-    async def _chunks(self) -> AsyncGenerator[Any, None]:
+    async def _chunks(self) -> AsyncGenerator[object, None]:
         """What it yields, but for what streams have put out already."""
-        with self._execution() as execution:
-            given = cast("AsyncGeneratorType[Any, None]", execution)
+        with self._called() as called:
+            given = cast("AsyncGeneratorType[object, None]", called)
             try:
                 while True:
                     try:
@@ -259,7 +260,7 @@ class Runner:
             finally:
                 await within(self._own, given.aclose())
 
-    def _more(self, given: AsyncGeneratorType[Any, None]) -> Awaitable[Any]:
+    def _more(self, given: AsyncGeneratorType[object, None]) -> Awaitable[object]:
         self._inside = True
         if self._to_throw:
             self._to_throw = False

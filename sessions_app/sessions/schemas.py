@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from sessions_app.errors import Invalid
+from sessions_app.json_types import JsonObject
 from sessions_app.workflows.registry import Workflow
 from sessions_app.workflows.run_info import Message
 
@@ -49,7 +50,7 @@ def streaming_output(workflow: Workflow) -> type[BaseModel]:
     return _model(workflow, "Chunk", arguments[0] if arguments else str)
 
 
-def given(workflow: Workflow, message: Any) -> Any:
+def given(workflow: Workflow, message: object) -> Any:
     """The first argument of the workflow function, from what a run was given: a value of its type,
     or what pydantic makes one of; the same as JSON text; or a dict or model in the form of its
     input schema.
@@ -94,7 +95,7 @@ def convert(value: Any, to_type: Any) -> Any:
     return TypeAdapter(to_type).validate_python(value, from_attributes=True)
 
 
-def _readings(message: Any, *, wraps: bool) -> Iterator[Any]:
+def _readings(message: object, *, wraps: bool) -> Iterator[object]:
     """What it may mean: something in the form of the input schema, or just its `input_message`."""
     values = [message]
     if isinstance(message, str):
@@ -117,17 +118,19 @@ def _takes(workflow: Workflow) -> Any:
     return _hints(workflow).get(first, Message)
 
 
-def _hints(workflow: Workflow) -> dict[str, Any]:
+def _hints(workflow: Workflow) -> JsonObject:
     try:
         return get_type_hints(workflow.function)
     except (NameError, TypeError):  # a name that only type checkers see
         return {}
 
 
-def _model(workflow: Workflow, kind: str, annotation: Any, field: str = "value") -> type[BaseModel]:
+def _model(
+    workflow: Workflow, kind: str, annotation: object, field: str = "value"
+) -> type[BaseModel]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     name = "".join(part.capitalize() for part in workflow.name.replace("-", "_").split("_"))
-    fields: dict[str, Any] = {field: (annotation, ...)}
+    fields: JsonObject = {field: (annotation, ...)}
     config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
     return create_model(f"{name}{kind}", __config__=config, **fields)

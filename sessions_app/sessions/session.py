@@ -5,14 +5,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeAlias, TypeVar
 from uuid import uuid4
 
 import structlog
 from pydantic import BaseModel
 
 from sessions_app.errors import NoPerson, SessionsError
-from sessions_app.models.people import UserId
+from sessions_app.models.people import AnyUserId
 from sessions_app.sessions.builder import PerUserBuilderInfo
 from sessions_app.sessions.runner import Runner, Stop
 from sessions_app.sessions.standalone import ScriptBackend, user_input_callback
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 END_WAIT = 10.0
 
 
-async def _nobody(*_: Any) -> Any:
+async def _nobody(*_: object) -> NoReturn:
     raise NoPerson
 
 
@@ -47,10 +47,10 @@ class Manager(Protocol):
         """What its runs are for."""
 
     @property
-    def shared_builder(self) -> Any:
+    def shared_builder(self) -> object:
         """What all users share."""
 
-    async def run_beside(self, workflow: str, message: Any) -> Any:
+    async def run_beside(self, workflow: str, message: object) -> object:
         """Run another workflow in the session that is open here; the result."""
 
 
@@ -70,7 +70,7 @@ class Session(Generic[M]):
         session_manager: M,
         workflow: Workflow,
         semaphore: Limit,
-        user_id: UserId | None = None,
+        user_id: AnyUserId | None = None,
     ) -> None:
         self._session_manager = session_manager
         self._workflow = workflow
@@ -111,7 +111,7 @@ class Session(Generic[M]):
     @asynccontextmanager
     async def run(  # noqa: PLR0913 - the toolkit's names, and what a host adds
         self,
-        message: Any,
+        message: object,
         runtime_type: RuntimeTypeEnum | None = None,
         parent_id: str | None = None,
         parent_name: str | None = None,
@@ -208,7 +208,7 @@ class Session(Generic[M]):
         if self._info is not None:
             self._info.record_request(max(seconds, 0) * 1000, success=not failed)
 
-    def _builder(self) -> Any:
+    def _builder(self) -> object:
         return self._session_manager.shared_builder if self._info is None else self._info.builder
 
 
@@ -221,20 +221,23 @@ def _parent(*given: str | None) -> dict[ContextVar[str | None], str | None]:
     }
 
 
+AnySession: TypeAlias = Session[Any]
+
+
 class OpenSessions:
     """The sessions of one manager that are open."""
 
     def __init__(self) -> None:
-        self._open: set[Session[Any]] = set()
+        self._open: set[AnySession] = set()
         self._none = asyncio.Event()
         self._none.set()
 
-    def add(self, session: Session[Any]) -> None:
+    def add(self, session: AnySession) -> None:
         """The session is open, until `end`."""
         self._open.add(session)
         self._none.clear()
 
-    def end(self, session: Session[Any]) -> None:
+    def end(self, session: AnySession) -> None:
         """The session is over."""
         session.end()
         self._open.discard(session)

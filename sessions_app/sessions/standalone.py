@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
+from typing import cast
 
 from django.utils import timezone
 
@@ -21,7 +21,7 @@ from sessions_app.workflows.steps import execute
 from sessions_app.workflows.transactional_steps import Attempted
 
 # Runs a workflow by its name for the same user; the result.
-RunBeside = Callable[[str, Any], Awaitable[Any]]
+RunBeside = Callable[[str, object], Awaitable[object]]
 # Answers a prompt: a text, an option's value, or a list of values.
 UserInputCallback = Callable[[AnyPrompt], Awaitable[Given | list[Given]]]
 
@@ -99,8 +99,7 @@ class ScriptBackend:
 
     async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
         """Nothing is recorded; the work's own part of the transaction is all of it."""
-        done: Attempted = await execute(work, None)
-        return done
+        return cast("Attempted", await execute(work, None))
 
     async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
         """Ask the callback, all prompts at once."""

@@ -6,7 +6,6 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from itertools import groupby
-from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import close_old_connections
@@ -14,6 +13,7 @@ from django.db.models import F
 from django.dispatch import Signal
 from django.utils import timezone
 
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction, PendingSignal
 from sessions_app.signals import SIGNALS, interaction_due_soon, pending_signals
 from sessions_app.storage import reads
@@ -107,7 +107,7 @@ def _send_all(signals: Iterable[PendingSignal]) -> list[int]:
 
 def _send(one: PendingSignal) -> bool:
     signal: Signal = SIGNALS[one.name]
-    row: dict[str, Any]
+    row: JsonObject
     try:
         row = {"run": one.run} if one.interaction is None else {"interaction": one.interaction}
     except ObjectDoesNotExist:  # deleted a moment ago

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
+from sessions_app.json_types import JsonObject
 from sessions_app.models import PendingSignal
 from sessions_app.signals import SIGNALS
 from sessions_app.storage import sql
@@ -18,7 +19,7 @@ class Notice(NamedTuple):
     run: UUID
     interaction: UUID | None
     due_at: datetime
-    about: dict[str, Any]
+    about: JsonObject
 
 
 # What sends in this process, where it does: told after the commit, in the thread that wrote.
@@ -26,7 +27,7 @@ told: list[Callable[[], None]] = []
 
 
 def add(
-    tx: Transaction, name: str, run: UUID, interaction: UUID | None = None, **about: Any
+    tx: Transaction, name: str, run: UUID, interaction: UUID | None = None, **about: object
 ) -> None:
     """Have the signal sent, if anybody wants it."""
     if not SIGNALS[name].has_listeners():

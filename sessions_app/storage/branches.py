@@ -7,10 +7,10 @@ it in the log.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from sessions_app.errors import NotFound
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Conversation, Run
 from sessions_app.storage import sql
 
@@ -122,7 +122,7 @@ class Place:
     follows: UUID | None = None
 
     @property
-    def columns(self) -> dict[str, Any]:
+    def columns(self) -> JsonObject:
         """What its run's row says of it."""
         if self.replaces is not None:
             return {"forked_from_id": self.replaces.id, "fork_position": 1}

@@ -2,12 +2,12 @@
 
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
 
 from django import template
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
+from sessions_app.json_types import JsonObject
 from sessions_app.prompts.details import rows
 
 register = template.Library()
@@ -15,7 +15,7 @@ JOINER = "\u200d"
 
 
 @register.inclusion_tag("sessions_app/details.html")
-def details(values: Mapping[str, Any]) -> dict[str, Any]:
+def details(values: Mapping[str, object]) -> JsonObject:
     """A prompt's details as a table."""
     return {"rows": rows(values)}
 

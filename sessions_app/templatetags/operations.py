@@ -1,27 +1,26 @@
 """What the admin shows above its lists."""
 
-from typing import Any
-
 from django import template
 
 from sessions_app.admin import assignment_texts, question_texts
 from sessions_app.admin import timeline as timelines
 from sessions_app.admin.overview import overview as look
 from sessions_app.admin.overview import waiting as look_who
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Run
 
 register = template.Library()
 
 
 @register.inclusion_tag("admin/sessions_app/overview.html", takes_context=True)
-def overview(context: template.Context) -> dict[str, Any]:
+def overview(context: template.Context) -> JsonObject:
     """How the deployment stands, for those who may see its processes."""
     allowed = context["request"].user.has_perm("sessions_app.view_process")
     return {"overview": look() if allowed else None}
 
 
 @register.inclusion_tag("admin/sessions_app/waiting.html", takes_context=True)
-def waiting(context: template.Context) -> dict[str, Any]:
+def waiting(context: template.Context) -> JsonObject:
     """What waits for people, by deadline, for those who may read interactions."""
     user = context["request"].user
     names = ("sessions_app.view_interaction", "sessions_app.change_interaction")
@@ -29,7 +28,7 @@ def waiting(context: template.Context) -> dict[str, Any]:
 
 
 @register.inclusion_tag("admin/sessions_app/timeline.html")
-def timeline(run: Run) -> dict[str, Any]:
+def timeline(run: Run) -> JsonObject:
     """What a run did, for those who may read it."""
     return {"moments": timelines.timeline(run)}
 

@@ -19,6 +19,7 @@ from sessions_app.dispatch.dispatcher import Dispatcher, Duty
 from sessions_app.dispatch.local import LocalDispatcher
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.needing_host import needing_host
+from sessions_app.json_types import JsonObject
 from sessions_app.lifecycle.due import settle_due
 from sessions_app.models import Interaction, Run
 from sessions_app.models.people import Person, users
@@ -67,7 +68,7 @@ class Hosting:
         park_after: float = 0,
         replay_everywhere: bool = False,
         patience: float = 10,
-        **config: Any,
+        **config: object,
     ) -> None:
         self.workflow = workflow
         self.person = Person.of(user) if user is not None else Person(0, "")
@@ -102,9 +103,9 @@ class Hosting:
             self._clock.stop()
             registry.offer_configured()
 
-    def offer(self, **config: Any) -> None:
+    def offer(self, **config: object) -> None:
         """Offer the workflow with this configuration from now on."""
-        workflows: dict[str, Any] = {name: {} for name in self._beside}
+        workflows: JsonObject = {name: {} for name in self._beside}
         entry = {"workflows": {**workflows, self.workflow: config}, "default": self.workflow}
         registry.offer(RuntimeConfig.model_validate(entry))
 
@@ -209,7 +210,7 @@ class Hosting:
         install(None)
 
     def _new_dispatcher(self) -> HostingDispatcher:
-        how: dict[str, Any] = {
+        how: JsonObject = {
             "park_after": self._park_after,
             "replay_everywhere": self._replay_everywhere,
         }
@@ -227,7 +228,7 @@ NewHosting = Callable[..., Hosting]
 
 def make_user(username: str) -> Any:
     """Make or find a user."""
-    named: dict[str, Any] = {get_user_model().USERNAME_FIELD: username}
+    named: JsonObject = {get_user_model().USERNAME_FIELD: username}
     return users().get_or_create(**named)[0]
 
 

@@ -2,28 +2,30 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from sessions_app.storage import reads
+
+T = TypeVar("T")
 
 EVERY = 0.005  # seconds
 
 
-async def until_true(condition: Callable[[], Any], patience: float = 20) -> Any:
+async def until_true(condition: Callable[[], T | None], patience: float = 20) -> T:
     """Try in the loop until what comes is true; return it.
 
     Raises:
         AssertionError: nothing came in time.
     """
 
-    async def look() -> Any:
+    async def look() -> T | None:
         return condition()
 
     return await _until(look, patience)
 
 
-async def until(look: Callable[[], Any], patience: float = 20) -> Any:
+async def until(look: Callable[[], T | None], patience: float = 20) -> T:
     """Look at the database until what is found is true; return it.
 
     Raises:
@@ -32,7 +34,7 @@ async def until(look: Callable[[], Any], patience: float = 20) -> Any:
     return await _until(lambda: reads.read(look), patience)
 
 
-async def _until(look: Callable[[], Any], patience: float) -> Any:
+async def _until(look: Callable[[], Awaitable[T | None]], patience: float) -> T:
     deadline = time.monotonic() + patience
     while not (found := await look()):
         if time.monotonic() > deadline:

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydantic_core import from_json
 
 from sessions_app.journal.journal import Call, CallResult, Entry, prompt_difference
+from sessions_app.json_types import JsonObject
 from sessions_app.prompts import AnyPrompt, load_prompt
 from sessions_app.prompts.assignment import Assignment
 from sessions_app.workflows.child_calls import ChildCall
@@ -36,7 +37,7 @@ class StoredResponse:
     `prompt`: what was asked, where the code asks otherwise by now.
     """
 
-    response: dict[str, Any] | None
+    response: JsonObject | None
     by: str | None
     at: datetime | None
     is_default: bool

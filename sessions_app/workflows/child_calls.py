@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic_core import to_json
 
@@ -15,7 +14,7 @@ class ChildCall:
     """What `Context.run` is to run. `headers` say which run it belongs to, and which trace."""
 
     workflow: str
-    message: Any
+    message: object
     title: str | None
     headers: Mapping[str, str]
 
@@ -25,7 +24,7 @@ class ChildCall:
         return self.message if isinstance(self.message, str) else to_json(self.message).decode()
 
 
-def dump_returned(workflow: registry.Workflow, value: Any) -> Any:
+def dump_returned(workflow: registry.Workflow, value: object) -> object:
     """What a workflow returned as JSON values, by its annotation, as of a step.
 
     Raises:
@@ -34,7 +33,7 @@ def dump_returned(workflow: registry.Workflow, value: Any) -> Any:
     return result_type(workflow.function, workflow.name).dump(value)
 
 
-def load_returned(name: str, stored: Any) -> Any:
+def load_returned(name: str, stored: object) -> object:
     """The same, read back by the newest version's annotation."""
     known = registry.declared().get(name)
     if known is None or known.streams:

@@ -8,8 +8,9 @@ import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Literal, ParamSpec, Protocol, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 # The loop keeps a timer that was cancelled until its time, and the variables with it.
@@ -229,11 +230,11 @@ class Slot:
         self._taken_at = time.monotonic()
         self._look()
 
-    def waiting(self, callback: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    def waiting(self, callback: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         """The callback, with no slot held while it waits for a person."""
 
-        async def wait(*arguments: Any) -> Any:
-            return await self.release_for(callback(*arguments))
+        async def wait(*arguments: P.args, **named: P.kwargs) -> T:
+            return await self.release_for(callback(*arguments, **named))
 
         return wait
 

@@ -9,6 +9,8 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_core import ErrorDetails
 
+from sessions_app.json_types import JsonObject
+
 DEFAULT_QUEUE = "default"
 Policy = Literal["enqueue", "reject", "interrupt", "parallel"]
 Location = tuple[int | str, ...]
@@ -38,7 +40,7 @@ class WorkflowConfig(BaseModel):
     # Without both it is for everybody.
     groups: list[str] = []
     permission: str | None = Field(default=None, pattern=r"^\w+\.\w+$")
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: JsonObject = Field(default_factory=dict)
 
     @property
     def per_user(self) -> int | None:
@@ -64,7 +66,7 @@ class RuntimeConfig(BaseModel):
     _node: yaml.Node | None = PrivateAttr(default=None)
 
     @classmethod
-    def load(cls, path: Path, *, extra: dict[str, Any] | None = None) -> "RuntimeConfig":
+    def load(cls, path: Path, *, extra: JsonObject | None = None) -> "RuntimeConfig":
         """Read and check the file.
 
         Args:
@@ -98,7 +100,7 @@ class RuntimeConfig(BaseModel):
         self._path, self._node = path, node
         return self
 
-    def check(self, model: type[M], content: Any, at: Location) -> M:
+    def check(self, model: type[M], content: object, at: Location) -> M:
         """Check a part of the file against another model."""
         return _validate(model, content, path=self._path, node=self._node, at=at)
 
@@ -108,7 +110,7 @@ class RuntimeConfig(BaseModel):
 
 
 def _validate(
-    model: type[M], content: Any, *, path: str, node: yaml.Node | None, at: Location = ()
+    model: type[M], content: object, *, path: str, node: yaml.Node | None, at: Location = ()
 ) -> M:
     try:
         return model.model_validate(content)
@@ -137,7 +139,7 @@ def _keys(annotation: Any, at: Location) -> Iterable[str]:
     return annotation.model_fields if _is_model(annotation) else ()
 
 
-def _is_model(annotation: Any) -> bool:
+def _is_model(annotation: object) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 

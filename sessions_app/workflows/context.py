@@ -107,12 +107,12 @@ class Context:
         self,
         function: Callable[..., Awaitable[T]] | Callable[..., T],
         /,
-        *args: Any,
+        *args: object,
         title: str | None = NOT_GIVEN,
         name: str | None = NOT_GIVEN,
         retry: Retry | None = NOT_GIVEN,
         timeout: float | None = NOT_GIVEN,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Coro[T]:
         """Run the function once, and have its result ever after.
 
@@ -139,7 +139,7 @@ class Context:
             function, args, title=title, name=name, retry=retry, timeout=timeout
         )
         given = partial(function, *args, **kwargs)
-        call = self._execution.function_call(Kind.STEP, given, options)
+        call = self._execution.function_call(Kind.STEP, given, options.get("name"))
         tried = partial(execute, given, options.get("retry"), options.get("timeout"))
         work = self._execution.step(call, given, options.get("title") or "", tried)
         return self._execution.expect(work, f"Step {call.name}")
@@ -148,10 +148,10 @@ class Context:
         self,
         function: Callable[..., T],
         /,
-        *args: Any,
+        *args: object,
         title: str | None = NOT_GIVEN,
         name: str | None = NOT_GIVEN,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Coro[T]:
         """Have the function write to the database exactly once: what it writes with the ORM is
         committed in the transaction that records its result.
@@ -169,7 +169,7 @@ class Context:
         options = given_options(function, args, title=title, name=name)
         given = partial(function, *args, **kwargs)
         check_plain(given.func)
-        call = self._execution.function_call(Kind.STEP, given, options)
+        call = self._execution.function_call(Kind.STEP, given, options.get("name"))
         work = self._execution.transactional_step(call, given, options.get("title") or "")
         return self._execution.expect(work, f"Step {call.name}")
 
@@ -177,14 +177,14 @@ class Context:
         self,
         function: Callable[..., AsyncIterable[T] | Iterable[T] | Awaitable[AsyncIterable[T]]],
         /,
-        *args: Any,
+        *args: object,
         name: str | None = NOT_GIVEN,
         title: str | None = NOT_GIVEN,
         show: bool = NOT_GIVEN,
         reasoning: str = NOT_GIVEN,
         retry: Retry | None = NOT_GIVEN,
         timeout: float | None = NOT_GIVEN,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> "Stream[T]":
         """Run the function once, and have its pieces as they come; ever after from the journal.
 
@@ -215,8 +215,7 @@ class Context:
         shown_as = {"title": title, "show": show, "reasoning": reasoning}
         options = given_options(function, args, name=name, retry=retry, timeout=timeout, **shown_as)
         given = partial(function, *args, **kwargs)
-        call = self._execution.function_call(Kind.STREAM, given, options)
-        options.pop("name", None)
+        call = self._execution.function_call(Kind.STREAM, given, options.pop("name", None))
         step = self._execution.stream(call, given, StreamOptions(**options))
         return Stream(step, piece_type(plain(given.func), call.name))
 
@@ -320,7 +319,7 @@ class Context:
     def run(
         self,
         workflow: str,
-        message: Any,
+        message: object,
         *,
         title: str | None = None,
         timeout: float | None = None,
@@ -346,7 +345,7 @@ class Context:
         child = ChildCall(workflow, message, title, self.trace.headers)
         return self._execution.expect(self._execution.run(child, timeout), f"The run of {workflow}")
 
-    def gather(self, *calls: Coro[Any], return_exceptions: bool = False) -> Coro[list[Any]]:
+    def gather(self, *calls: Coro[object], return_exceptions: bool = False) -> Coro[list[Any]]:
         """Run calls of this context and coroutines of your own at once, and return their results.
 
         Calls are steps, prompts, waits and runs; results are in the order of the arguments. All

@@ -1,17 +1,18 @@
 """Context variables that are set and reset exactly."""
 
 import types
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 T = TypeVar("T")
+Variables: TypeAlias = dict[ContextVar[Any], Any]
 
 
 @contextmanager
-def bound(values: Mapping[ContextVar[Any], Any]) -> Iterator[None]:
+def bound(values: Variables) -> Iterator[None]:
     """The variables have the values inside of the block."""
     tokens = [(variable, variable.set(value)) for variable, value in values.items()]
     try:
@@ -32,7 +33,7 @@ def within(context: Context, awaitable: Awaitable[T]) -> Generator[Any, Any, T]:
     would leak there, and would be missing where another task asks for the next one.
     """
     inner = awaitable.__await__()
-    step: Callable[[], Any] = partial(inner.send, None)
+    step: Callable[[], object] = partial(inner.send, None)
     while True:
         try:
             waits_for = context.run(step)

@@ -2,7 +2,7 @@
 
 from asyncio import CancelledError
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -33,7 +33,7 @@ from sessions_app.storage.storable import check_size, storable
 from sessions_app.workflows.backend import Asked, Backend, StoredResponse
 from sessions_app.workflows.child_calls import ChildCall, load_returned
 from sessions_app.workflows.history import PastMessage
-from sessions_app.workflows.options import plain
+from sessions_app.workflows.options import BoundFunction, plain
 from sessions_app.workflows.steps import (
     Coro,
     RunningStep,
@@ -68,14 +68,14 @@ class Execution:
         self.has_left = self._has_ended = self._is_closed = False
         self._streams: WeakSet[StreamedStep] = WeakSet()
         # What calls have given to the workflow, which is to await it.
-        self._expected: deque[tuple[Coro[Any], str]] = deque()
+        self._expected: deque[tuple[Coro[object], str]] = deque()
         self._put_out_texts: list[str] = []
         # What a step could not be recorded for. The run is to go on with that step, once its code
         # is mended, so each later call raises it again.
         self.mistake: Unrecorded | None = None
 
     @property
-    def builder(self) -> Any:
+    def builder(self) -> object:
         """See `Context.builder`."""
         if self._is_closed:
             raise RunEnded
@@ -166,13 +166,10 @@ class Execution:
         """Make the next call of the current track."""
         return self._next(kind.value, name, described(*arguments) if arguments else "")
 
-    def function_call(
-        self, kind: Kind, function: "partial[Any]", options: Mapping[str, Any]
-    ) -> Call:
+    def function_call(self, kind: Kind, function: BoundFunction, name: str | None) -> Call:
         """Make the next call, of one that executes a function."""
         keywords = [function.keywords] if function.keywords else []
-        name = options.get("name") or name_of(function)
-        return self.call(kind, name, *function.args, *keywords)
+        return self.call(kind, name or name_of(function), *function.args, *keywords)
 
     def _next(self, kind: str, name: str, arguments: str = "") -> Call:
         self.check_may_call()
@@ -202,7 +199,7 @@ class Execution:
         self.calls.update(dict.fromkeys(tracks, 0))
         return tracks
 
-    def noted(self, kind: Kind, draw: Callable[[], Any]) -> Any:
+    def noted(self, kind: Kind, draw: Callable[[], object]) -> Any:
         """Return what is recorded of a call; else what `draw` gives, recorded."""
         call = self.call(kind, kind.value)
         recorded = self.backend.recall(call)
@@ -239,7 +236,7 @@ class Execution:
         """See `Context.history`."""
         return await self.backend.history(self.call(Kind.HISTORY, "history", limit), limit)
 
-    async def wait_for(self, name: str, seconds: float | None) -> Any:
+    async def wait_for(self, name: str, seconds: float | None) -> object:
         """See `Context.wait_for`."""
         call = self.call(Kind.WAIT, name)
         done = self._finished(call) or await self.backend.wait_for(call, seconds)
@@ -247,7 +244,7 @@ class Execution:
             raise NothingCame(name)
         return done.result
 
-    async def run(self, child: ChildCall, seconds: float | None) -> Any:
+    async def run(self, child: ChildCall, seconds: float | None) -> object:
         """See `Context.run`."""
         call = self.call(Kind.RUN, child.workflow, child.message)
         done = self._finished(call) or await self.backend.run(call, child, seconds)
@@ -268,9 +265,9 @@ class Execution:
     async def step(
         self,
         call: Call,
-        function: "partial[Any]",
+        function: BoundFunction,
         title: str,
-        run: Callable[[], Awaitable[Any]],
+        run: Callable[[], Awaitable[object]],
     ) -> Any:
         """Await `run`, which calls the function, unless its result is recorded."""
         self.check_may_call()  # it may be awaited in a step, though it was called outside
@@ -295,7 +292,7 @@ class Execution:
             await self.backend.finish(call, outcome(stored, title))
         return returns.load(stored)
 
-    async def transactional_step(self, call: Call, function: "partial[Any]", title: str) -> Any:
+    async def transactional_step(self, call: Call, function: BoundFunction, title: str) -> Any:
         """Call the function in a transaction of the backend, unless its result is recorded."""
         self.check_may_call()  # it may be awaited in a step, though it was called outside
         returns = result_type(plain(function.func), call.name)
@@ -311,7 +308,7 @@ class Execution:
             raise StepFailed.of(call.name, done.error)
         return returns.load(done.result)
 
-    def stream(self, call: Call, function: "partial[Any]", options: StreamOptions) -> StreamedStep:
+    def stream(self, call: Call, function: BoundFunction, options: StreamOptions) -> StreamedStep:
         """Make the step whose pieces a `Stream` reads."""
         running = RunningStep(self, call.name)
         step = StreamedStep(self.backend, call, function, options, self._put_out, running)

@@ -25,7 +25,7 @@ FATAL = (ConversationGone, Fenced, NonDeterminism, RunEnded, StorageUnavailable,
 
 
 def gather(
-    execution: Execution, works: Sequence[Coro[Any]], *, return_exceptions: bool
+    execution: Execution, works: Sequence[Coro[object]], *, return_exceptions: bool
 ) -> Coro[list[Any]]:
     """See `Context.gather`. The call is made at once; it is carried out when this is awaited."""
     try:
@@ -36,7 +36,7 @@ def gather(
     return _gather(execution, works, call, return_exceptions=return_exceptions)
 
 
-def _gathered_call(execution: Execution, works: Sequence[Coro[Any]]) -> Call | None:
+def _gathered_call(execution: Execution, works: Sequence[Coro[object]]) -> Call | None:
     """Return the call of `gather` itself, which begins tracks for coroutines of the author's.
 
     None where all are calls of the context: these have their order, and need no tracks.
@@ -56,8 +56,12 @@ def _gathered_call(execution: Execution, works: Sequence[Coro[Any]]) -> Call | N
 
 
 async def _gather(
-    execution: Execution, works: Sequence[Coro[Any]], call: Call | None, *, return_exceptions: bool
-) -> list[Any]:
+    execution: Execution,
+    works: Sequence[Coro[object]],
+    call: Call | None,
+    *,
+    return_exceptions: bool,
+) -> list[object]:
     here = current_track.get()
     tracks = [here] * len(works)
     try:
@@ -76,8 +80,8 @@ async def _gather(
 
 
 async def _outcomes(
-    execution: Execution, works: Sequence[Coro[Any]], tracks: Sequence[str]
-) -> list[Any]:
+    execution: Execution, works: Sequence[Coro[object]], tracks: Sequence[str]
+) -> list[object]:
     """Await all of the work at once, each in its track; the outcomes in their order.
 
     Whoever awaits this does not go on, until the last of them is over.
@@ -94,7 +98,7 @@ async def _outcomes(
         if not execution.has_left:
             execution.backend.work_by(more)
 
-    def over(task: "asyncio.Task[Any]") -> None:
+    def over(task: "asyncio.Task[object]") -> None:
         pending.remove(task)
         if pending:
             work_by(-1)
@@ -106,7 +110,7 @@ async def _outcomes(
     return [task.result() for task in tasks]
 
 
-async def _all_over(execution: Execution, tasks: "Mapping[asyncio.Task[Any], str]") -> None:
+async def _all_over(execution: Execution, tasks: "Mapping[asyncio.Task[object], str]") -> None:
     """Wait until all tasks are over, also where they are to be cancelled.
 
     Raises:
@@ -130,7 +134,7 @@ async def _all_over(execution: Execution, tasks: "Mapping[asyncio.Task[Any], str
         raise errors[0]
 
 
-def _error(task: "asyncio.Task[Any]") -> BaseException | None:
+def _error(task: "asyncio.Task[object]") -> BaseException | None:
     return None if task.cancelled() else task.exception()
 
 
@@ -139,7 +143,7 @@ class _Failed:
         self.error = error
 
 
-async def _outcome(execution: Execution, work: Coro[Any], track: str) -> Any:
+async def _outcome(execution: Execution, work: Coro[object], track: str) -> object:
     """Await the work in its track, and check that it made all calls recorded of that track."""
     is_new = track != current_track.get()
     current_track.set(track)

@@ -3,9 +3,14 @@
 import inspect
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from sessions_app.errors import AmbiguousOption
+from sessions_app.json_types import JsonObject
+
+# A function of the author's, and one with its arguments.
+Function: TypeAlias = Callable[..., Any]
+BoundFunction: TypeAlias = "partial[Any]"
 
 
 class _NotGiven:
@@ -17,9 +22,7 @@ class _NotGiven:
 NOT_GIVEN: Any = _NotGiven()
 
 
-def given_options(
-    function: Callable[..., Any], args: tuple[Any, ...], **options: Any
-) -> dict[str, Any]:
+def given_options(function: Function, args: tuple[object, ...], **options: object) -> JsonObject:
     """Return those options that were given.
 
     Raises:
@@ -33,18 +36,18 @@ def given_options(
     return given
 
 
-def plain(function: Callable[..., Any]) -> Callable[..., Any]:
+def plain(function: Function) -> Function:
     """Return the function of a method, or of an object that is called as one.
 
     A cache of methods would keep a builder alive, and not all objects can be in one.
     """
     if not inspect.isroutine(function) and not inspect.isclass(function):
         function = getattr(type(function), "__call__", function)  # noqa: B004 - it is called
-    found: Callable[..., Any] = getattr(function, "__func__", function)
+    found: Function = getattr(function, "__func__", function)
     return found
 
 
-def _takes(function: Callable[..., Any], args: int, name: str) -> bool:
+def _takes(function: Function, args: int, name: str) -> bool:
     """Return whether the function takes a keyword of this name beside so many arguments."""
     parameters = _parameters(plain(function))
     found = parameters.get(name)
@@ -56,7 +59,7 @@ def _takes(function: Callable[..., Any], args: int, name: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+def _parameters(function: Function) -> Mapping[str, inspect.Parameter]:
     try:
         return inspect.signature(function).parameters
     except (TypeError, ValueError):  # some that are built in: they may take whatever is given

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import BaseModel
 
 from sessions_app.errors import UnknownVersion, UnknownWorkflow
+from sessions_app.json_types import JsonObject
 from sessions_app.models.host_lease import HostKey
 from sessions_app.models.people import UserId, name_of
 from sessions_app.settings import RuntimeSettings
@@ -195,7 +196,7 @@ def _where(declared: Workflow) -> str:
     return f"@workflow(name={declared.name!r}) on {getattr(function, '__qualname__', function)}"
 
 
-def _shared(one: Workflow) -> tuple[Any, ...]:
+def _shared(one: Workflow) -> tuple[object, ...]:
     return one.per_user_builder, one.shared_builder, one.options
 
 
@@ -214,7 +215,7 @@ def offer_configured() -> None:
     if given.WORKFLOWS_FILE is not None:
         offer(RuntimeConfig.load(given.WORKFLOWS_FILE, extra=given.EXTRA_WORKFLOWS))
     elif _declared:
-        names: dict[str, Any] = {name: {} for name in _declared}
+        names: JsonObject = {name: {} for name in _declared}
         offer(RuntimeConfig(default=next(iter(names)), workflows=names))
 
 

@@ -5,14 +5,16 @@ import re
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, RawPostDataException, parse_cookie
 from django.utils.datastructures import CaseInsensitiveMapping
 
-from sessions_app.models.people import Person, UserId, name_of
+from sessions_app.json_types import JsonObject
+from sessions_app.models.people import AnyUserId, Person, UserId, name_of
+from sessions_app.workflows.context_variables import Variables
 from sessions_app.workflows.trace import Trace
 
 AsgiScope = Mapping[str, Any]
@@ -38,11 +40,11 @@ class RequestMetadata:
     url_scheme: str | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: CaseInsensitiveMapping({}))
     query_params: Mapping[str, str] = field(default_factory=dict)
-    path_params: Mapping[str, Any] = field(default_factory=dict)
+    path_params: Mapping[str, object] = field(default_factory=dict)
     client_host: str | None = None
     client_port: int | None = None
     cookies: Mapping[str, str] = field(default_factory=dict)
-    payload: Any = None
+    payload: object = None
 
     @classmethod
     def of_request(cls, request: HttpRequest) -> Self:
@@ -86,7 +88,7 @@ class RequestMetadata:
         )
 
     @classmethod
-    def of_stored(cls, stored: Mapping[str, Any]) -> Self:
+    def of_stored(cls, stored: JsonObject) -> Self:
         """That of a run, from `Run.metadata`: these fields by name, as far as they were stored."""
         known = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
         return cls(**{**known, "headers": CaseInsensitiveMapping(stored.get("headers") or {})})
@@ -99,7 +101,7 @@ def _port(headers: Mapping[str, str]) -> int | None:
         return None
 
 
-def _payload(request: HttpRequest) -> Any:
+def _payload(request: HttpRequest) -> object:
     try:
         return json.loads(request.body)
     except (ValueError, RecursionError, OSError, RawPostDataException, SuspiciousOperation):
@@ -107,7 +109,7 @@ def _payload(request: HttpRequest) -> Any:
 
 
 # A socket is given as its scope, or as what has one: a consumer, or a framework's own request.
-Connection = HttpRequest | AsgiScope | RequestMetadata | Any
+Connection = HttpRequest | AsgiScope | RequestMetadata | object
 
 
 NOTHING = RequestMetadata()
@@ -156,7 +158,7 @@ workflow_parent_name: ContextVar[str | None] = ContextVar("workflow_parent_name"
 ParentTokens = tuple[Token[str | None] | None, Token[str | None] | None]
 
 
-def set_request(request: RequestContext, user: Any) -> None:
+def set_request(request: RequestContext, user: object) -> None:
     """The current task serves this request from here on, of that user, if any."""
     user_id, person = ("", NOBODY) if user is None else _by_manager(user)
     current_request.set(replace(request, user_id=user_id, user=person))
@@ -186,7 +188,10 @@ def user_in_context() -> tuple[str, Person]:
 
 
 async def open_request(
-    connection: Connection | None, user_id: UserId | None, user_manager: Any, **names: str | None
+    connection: Connection | None,
+    user_id: AnyUserId | None,
+    user_manager: object,
+    **names: str | None,
 ) -> RequestContext:
     """What a session is about: the connection, else the request that the task serves already; its
     user, as `identify` says, else the one in the context; the names given stand before its own.
@@ -199,7 +204,7 @@ async def open_request(
     return request.named(user_id=who[0], user=who[1], **names)
 
 
-def request_of(user_id: UserId | None) -> RequestContext:
+def request_of(user_id: AnyUserId | None) -> RequestContext:
     """The request that the current task serves, for that user; else for the one in the context."""
     request = current_request.get() or RequestContext()
     who = user_in_context()
@@ -210,11 +215,9 @@ def request_of(user_id: UserId | None) -> RequestContext:
     return replace(request, user_id=who[0], user=who[1])
 
 
-def of_session(
-    request: RequestContext, connection: Connection | None
-) -> dict[ContextVar[Any], Any]:
+def of_session(request: RequestContext, connection: Connection | None) -> Variables:
     """The variables of a session that serves the request."""
-    variables: dict[ContextVar[Any], Any] = {
+    variables: Variables = {
         current_request: request,
         session_user: (request.user_id, request.user),
     }
@@ -226,7 +229,7 @@ def of_session(
 
 
 async def identify(
-    user_id: UserId | None, user_manager: Any, connection: Connection | None
+    user_id: AnyUserId | None, user_manager: object, connection: Connection | None
 ) -> tuple[str, Person] | None:
     """Who the user is, by the first that says so; an empty id where that says that it is nobody,
     None where none says anything.
@@ -241,10 +244,11 @@ async def identify(
     return None if user_manager is None else _by_manager(user_manager)
 
 
-def by_id(user_id: UserId) -> tuple[str, Person]:
+def by_id(user_id: AnyUserId) -> tuple[str, Person]:
     """The user of that id, of whom nothing else is known."""
     text = str(user_id)
-    return text, Person(int(text) if NUMBER.fullmatch(text) else text or 0, text)
+    key = int(text) if NUMBER.fullmatch(text) else text or 0
+    return text, Person(cast("UserId", key), text)
 
 
 def _by_manager(user_manager: Any) -> tuple[str, Person]:
@@ -260,7 +264,7 @@ def _by_manager(user_manager: Any) -> tuple[str, Person]:
     return ("", NOBODY) if user_id is None else by_id(user_id)
 
 
-async def user_of(connection: Connection) -> Any:
+async def user_of(connection: Connection) -> object:
     """The user whom the authentication in front found; None where there was none."""
     if isinstance(connection, HttpRequest):
         # `request.user` may ask the database; `auser` does so without blocking.

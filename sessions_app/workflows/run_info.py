@@ -49,7 +49,7 @@ class RunInfo:
     message: Any
     request: RequestContext
     run_id: str
-    builder: Any
+    builder: object
     options: BaseModel
     authenticate: AuthCallback
     parent: tuple[str | None, str | None] = (None, None)

@@ -5,7 +5,6 @@ import inspect
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
-    Callable,
     Coroutine,
     Iterator,
     Mapping,
@@ -16,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import NoneType
-from typing import Any, Protocol, TypeAlias, TypeVar, get_args, get_type_hints
+from typing import Any, Protocol, TypeAlias, TypeVar, cast, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticSchemaGenerationError, TypeAdapter
 from pydantic_core import PydanticSerializationError
@@ -33,6 +32,7 @@ from sessions_app.journal.journal import CallResult
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import check_size, storable
 from sessions_app.workflows.context_variables import bound
+from sessions_app.workflows.options import Function
 from sessions_app.workflows.threads import step_threads
 
 T = TypeVar("T")
@@ -93,15 +93,13 @@ class RunningStep:
 running_step: ContextVar[RunningStep | None] = ContextVar("running_step", default=None)
 
 
-def name_of(function: Callable[..., Any]) -> str:
+def name_of(function: Function) -> str:
     """What a function is called where it is defined, wherever that is moved to."""
     plain = function.func if isinstance(function, partial) else function
     return str(getattr(plain, "__name__", type(plain).__name__))
 
 
-async def execute(
-    function: Callable[[], Any], retry: Retry | None, seconds: float | None = None
-) -> Any:
+async def execute(function: Function, retry: Retry | None, seconds: float | None = None) -> object:
     """Call it, and again as `retry` says; raises what the last try raised.
 
     Raises:
@@ -120,7 +118,7 @@ async def execute(
     raise AssertionError("AsyncRetrying returns or raises")
 
 
-async def _try(function: Callable[[], Any], seconds: float | None) -> Any:
+async def _try(function: Function, seconds: float | None) -> object:
     if seconds is None:
         return await _call(function)
     async with _until(asyncio.get_running_loop().time() + seconds, seconds):
@@ -138,7 +136,7 @@ async def _until(when: float | None, seconds: float | None) -> AsyncIterator[Non
         raise
 
 
-async def _call(function: Callable[[], Any]) -> Any:
+async def _call(function: Function) -> object:
     plain = function.func if isinstance(function, partial) else function
     if inspect.iscoroutinefunction(plain):
         return await function()
@@ -147,8 +145,8 @@ async def _call(function: Callable[[], Any]) -> Any:
 
 
 async def iterate(
-    function: Callable[[], Any], retry: Retry | None, seconds: float | None, step: RunningStep
-) -> AsyncGenerator[Any, None]:
+    function: Function, retry: Retry | None, seconds: float | None, step: RunningStep
+) -> AsyncGenerator[object, None]:
     """Yield the pieces that a function streams.
 
     A plain function is called in a thread, and iterated in threads. One that raises before its
@@ -160,7 +158,8 @@ async def iterate(
     until = None if seconds is None else asyncio.get_running_loop().time() + seconds
     with step.inside():
         async with _until(until, seconds):
-            pieces, piece = await execute(partial(_begin, function), retry)
+            begun = await execute(partial(_begin, function), retry)
+            pieces, piece = cast("tuple[AsyncIterator[object], object]", begun)
     try:
         while piece is not _END:
             yield piece
@@ -176,15 +175,15 @@ async def iterate(
                 await pieces.aclose()
 
 
-async def _begin(function: Callable[[], Any]) -> tuple[AsyncIterator[Any], Any]:
+async def _begin(function: Function) -> tuple[AsyncIterator[object], object]:
     """Return what the function streams, and the first piece of it."""
     plain = function.func if isinstance(function, partial) else function
-    source = function() if inspect.isasyncgenfunction(plain) else await _call(function)
+    source: Any = function() if inspect.isasyncgenfunction(plain) else await _call(function)
     pieces = aiter(source) if hasattr(source, "__aiter__") else _in_threads(iter(source))
     return pieces, await anext(pieces, _END)
 
 
-async def _in_threads(source: Iterator[Any]) -> AsyncGenerator[Any, None]:
+async def _in_threads(source: Iterator[object]) -> AsyncGenerator[object, None]:
     while (piece := await step_threads.call(partial(next, source, _END))) is not _END:
         yield piece
 
@@ -210,7 +209,7 @@ class ResultType:
         except PydanticSchemaGenerationError as error:
             raise NotJson(f"The result of step {name}", str(error).splitlines()[0]) from None
 
-    def dump(self, result: Any) -> Any:
+    def dump(self, result: object) -> object:
         """The result as JSON values.
 
         Raises:
@@ -232,12 +231,12 @@ class ResultType:
             raise NotJson(f"The result of step {self._name}", f"{problem}: {advice}")
         return stored
 
-    def load(self, stored: Any) -> Any:
+    def load(self, stored: object) -> Any:
         """The result from its JSON values."""
         return self._adapter.validate_python(stored)
 
 
-def _changed(result: Any, back: Any, *, tuples: bool) -> Iterator[tuple[Any, Any]]:
+def _changed(result: object, back: object, *, tuples: bool) -> Iterator[tuple[object, object]]:
     """Yield each part of a result that no annotation gives back as it was, with what it became.
 
     `tuples`: one may come back as a list, as by an annotation `Sequence`.
@@ -254,7 +253,7 @@ def _changed(result: Any, back: Any, *, tuples: bool) -> Iterator[tuple[Any, Any
         yield result, back
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _equal(one: object, other: object) -> bool:
     try:
         return bool(one == other)
     except Exception:  # noqa: BLE001 - an author's class may compare as it likes
@@ -262,19 +261,19 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def result_type(function: Callable[..., Any], name: str) -> ResultType:
+def result_type(function: Function, name: str) -> ResultType:
     """The result type of a function; making one costs more than many a step."""
     return ResultType(_returns(function), name)
 
 
 @lru_cache(maxsize=1024)
-def piece_type(function: Callable[..., Any], name: str) -> ResultType:
+def piece_type(function: Function, name: str) -> ResultType:
     """The type of what a function streams: the `T` of its `AsyncIterator[T]` or the like."""
     arguments = get_args(_returns(function))
     return ResultType(arguments[0] if arguments else Any, name)
 
 
-def _returns(function: Callable[..., Any]) -> Any:
+def _returns(function: Function) -> Any:
     try:
         return get_type_hints(function).get("return", Any)
     except (NameError, TypeError, AttributeError):

@@ -13,6 +13,7 @@ from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import measure, storable
 from sessions_app.workflows.backend import Backend
+from sessions_app.workflows.options import BoundFunction
 from sessions_app.workflows.steps import ResultType, Retry, RunningStep, iterate
 
 T = TypeVar("T")
@@ -55,20 +56,20 @@ class StreamedStep:
         self,
         backend: Backend,
         call: Call,
-        function: "partial[Any]",
+        function: BoundFunction,
         options: StreamOptions,
         put_out: PutOut,
         step: RunningStep,
     ) -> None:
         # The task that reads it, while it is read.
-        self.reader: asyncio.Task[Any] | None = None
+        self.reader: asyncio.Task[object] | None = None
         self._backend = backend
         self._call = call
         self._source = partial(iterate, function, options.retry, options.timeout, step)
         self._options = options
         self._put_out = put_out
         self._step = step
-        self._stored: list[Any] = []
+        self._stored: list[object] = []
         self._size, self._limit = 0, RuntimeSettings.load().MAX_STEP_RESULT
         self._thoughts: list[str] = []
         self._thought = 0
@@ -121,7 +122,7 @@ class StreamedStep:
         """The run is over, or leaves the memory: leaving it says nothing any more."""
         self.reader = None
 
-    async def _give(self, piece: Any, pieces: ResultType) -> Any:
+    async def _give(self, piece: object, pieces: ResultType) -> object:
         """Show the piece, keep it for the journal, and give it as replay will."""
         if isinstance(piece, str):
             self._end_reasoning()
@@ -140,7 +141,7 @@ class StreamedStep:
         self._keep(stored, measure(stored, self._limit))
         return pieces.load(stored)
 
-    async def _given_again(self, stored: Any, pieces: ResultType) -> Any:
+    async def _given_again(self, stored: object, pieces: ResultType) -> object:
         if not isinstance(stored, str):
             return pieces.load(stored)
         if not self._options.show:
@@ -148,7 +149,7 @@ class StreamedStep:
         await self._put_out(stored, again=True)
         return StreamedText(stored)
 
-    def _keep(self, stored: Any, size: int) -> None:
+    def _keep(self, stored: object, size: int) -> None:
         self._size += size
         if self._size > self._limit:
             raise TooLarge("The stream", f"{self._limit:,} characters", "MAX_STEP_RESULT")

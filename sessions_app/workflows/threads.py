@@ -6,11 +6,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TypeVar, cast
 
 from django.db import close_old_connections, connections
 
 from sessions_app.workflows.request_context import user_in_context
+
+T = TypeVar("T")
 
 # Steps at once in threads, of all users and of one; those that nobody waits for any more are not
 # counted.
@@ -21,19 +23,19 @@ MOST_OF_ONE = MOST // 2
 class _Work:
     """A function on its way to a thread, and what it comes to on its way back."""
 
-    def __init__(self, function: Callable[[], Any]) -> None:
+    def __init__(self, function: Callable[[], object]) -> None:
         self._function = function
         self.user = user_in_context()[0]
         self._variables = contextvars.copy_context()
         self._loop = asyncio.get_running_loop()
         # With the result, or with the error.
-        self.done: asyncio.Future[tuple[Any, BaseException | None]] = self._loop.create_future()
+        self.done: asyncio.Future[tuple[object, BaseException | None]] = self._loop.create_future()
         # Its thread counts as free again.
         self.over = False
 
     def run(self) -> None:
         """Call it, in a thread."""
-        outcome: tuple[Any, BaseException | None]
+        outcome: tuple[object, BaseException | None]
         close_old_connections()
         try:
             outcome = self._variables.run(self._function), None
@@ -44,7 +46,7 @@ class _Work:
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._end, outcome)
 
-    def _end(self, outcome: tuple[Any, BaseException | None]) -> None:
+    def _end(self, outcome: tuple[object, BaseException | None]) -> None:
         if not self.done.done():
             self.done.set_result(outcome)
 
@@ -61,7 +63,7 @@ class StepThreads:
         self._threads = self._idle = 0
         self._busy: Counter[str] = Counter()
 
-    async def call(self, function: Callable[[], Any]) -> Any:
+    async def call(self, function: Callable[[], T]) -> T:
         """Call the function in a thread. A caller that is cancelled leaves the thread to itself."""
         work = _Work(function)
         with self._changed:
@@ -74,7 +76,7 @@ class StepThreads:
             raise
         if error is not None:
             raise error
-        return result
+        return cast("T", result)
 
     def _leave(self, work: _Work) -> None:
         with self._changed:

@@ -1,15 +1,13 @@
 """Transactional steps: what one writes is committed with the journal entry that has its result."""
 
 import inspect
-from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 from django.db import transaction
 
 from sessions_app.errors import SessionsError, Unrecorded
 from sessions_app.journal.journal import CallResult
 from sessions_app.storage.faults import is_fault
+from sessions_app.workflows.options import BoundFunction, Function
 from sessions_app.workflows.steps import ResultType, RunningStep, outcome
 
 # What came of an attempt; with `Unrecorded` nothing is recorded, and the run is suspended.
@@ -20,14 +18,14 @@ class FaultInStep(SessionsError):
     """The database failed what a transactional step asked of it."""
 
 
-def check_plain(function: Callable[..., Any]) -> None:
+def check_plain(function: Function) -> None:
     """Raise TypeError unless the function is a plain one: Django has no transactions in others."""
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError("transactional_step() takes a plain function: 'def', not 'async def'.")
 
 
 def attempt(
-    function: "partial[Any]", returns: ResultType, title: str, step: RunningStep
+    function: BoundFunction, returns: ResultType, title: str, step: RunningStep
 ) -> Attempted:
     """Call it within the transaction that this thread is in. What it raises undoes what it wrote,
     and nothing else.

@@ -15,6 +15,7 @@ from chat_app.models import MailPreference
 from chat_app.notifications.mail import preference_of, read_token
 from chat_app.page.common import personal, site_context
 from chat_app.settings import ChatSettings
+from sessions_app.models.people import read_user_id
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[MailPreference]
@@ -57,7 +58,7 @@ def mail_settings(request: HttpRequest) -> HttpResponse:
     """Choose when mails come."""
     if not ChatSettings.load().MAIL:
         raise Http404
-    form = MailForm(request.POST or None, instance=preference_of(request.user.pk))
+    form = MailForm(request.POST or None, instance=preference_of(read_user_id(request.user.pk)))
     if form.is_valid():
         form.save()
         return redirect("chat:settings")

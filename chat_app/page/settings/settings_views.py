@@ -35,6 +35,6 @@ async def settings(request: HttpRequest) -> HttpResponse:
         "here": here,
         "offers_mail": bool(ChatSettings.load().MAIL) and user.is_authenticated,
         "is_known": user.is_authenticated,
-        "waiting": counts[user.pk].prompts if counts else 0,
+        "waiting": sum(one.prompts for one in counts.values()),
     }
     return render(request, "chat_app/settings.html", context)

@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from json import loads
-from typing import Any
 
 from django.conf import settings
 from pydantic import BaseModel, Field
@@ -18,6 +17,7 @@ from natproject.workflows.assistant import tools
 from natproject.workflows.assistant.endpoint import open_endpoint
 from natproject.workflows.assistant.pieces import Model, ModelMessage, ToolCall, Usage
 from natproject.workflows.assistant.script import ScriptedModel
+from sessions_app.json_types import JsonObject
 from sessions_app.workflows import (
     BinaryPrompt,
     Context,
@@ -155,7 +155,7 @@ async def use(call: ToolCall, context: Context) -> str:
 
 def permission(call: ToolCall, context: Context) -> BinaryPrompt:
     """The question whether a tool may be used."""
-    given: dict[str, Any] = loads(call.arguments or "{}")
+    given: JsonObject = loads(call.arguments or "{}")
     return BinaryPrompt(
         text=f"May I {call.name.replace('_', ' ')} {subject(call)}?",
         options=ANSWERS,

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+from sessions_app.json_types import JsonObject
 from sessions_app.workflows import Reasoning
 
 # In the form of OpenAI's chat completions, which most servers of models take.
-ModelMessage = dict[str, Any]
+ModelMessage = JsonObject
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 from natproject.workflows.assistant.pieces import ModelMessage, Piece, ToolCall
 from natproject.workflows.calculator import find_expression
@@ -76,5 +75,5 @@ def _answer(asked: str, messages: list[ModelMessage], results: list[str]) -> Ite
         yield " ".join(results)
 
 
-def _call(number: int, tool: str, **arguments: Any) -> ToolCall:
+def _call(number: int, tool: str, **arguments: object) -> ToolCall:
     return ToolCall(f"call-{number}", tool, json.dumps(arguments))

@@ -10,6 +10,7 @@ from django.conf import settings
 from pydantic import BaseModel, Field, ValidationError
 
 from natproject.workflows.calculator import evaluate, plain
+from sessions_app.json_types import JsonObject
 
 MAX_OPERATIONS = 100
 MAX_NOTES = 100
@@ -47,7 +48,7 @@ class Tool:
     asks: bool = False
 
     @property
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> JsonObject:
         """As a model is told of it."""
         return {
             "type": "function",

@@ -2,7 +2,7 @@
 
 import re
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from chat_app.identity import Identity, revocation, still_valid
 from sessions_app.lifecycle import retention
-from sessions_app.models.people import Person, name_of, session_model
+from sessions_app.models.people import Person, UserId, name_of, session_model
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows.request_context import identify
 
@@ -84,9 +84,9 @@ def test_any_primary_key_makes_a_name_for_keys_and_groups(key: Any) -> None:
 
 
 async def test_the_session_of_a_user_with_any_key_knows_its_person() -> None:
-    person = Person(uuid4(), "ann@host.example")
+    person = Person(cast("UserId", uuid4()), "ann@host.example")
     assert await identify(None, person, None) == (str(person.id), person)
     assert await identify(person.id, None, None) == (
         str(person.id),
-        Person(str(person.id), str(person.id)),
+        Person(cast("UserId", str(person.id)), str(person.id)),
     )
