@@ -34,7 +34,13 @@ from sessions_app.storage.records import RunRecord
 from sessions_app.storage.storable import check_size
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work
-from sessions_app.workflows.backend import Asked, StoredResponse, asked_before, recorded_response
+from sessions_app.workflows.backend import (
+    Asked,
+    Backend,
+    StoredResponse,
+    asked_before,
+    recorded_response,
+)
 from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.history import PastMessage, ended_runs, said_in
@@ -43,7 +49,7 @@ from sessions_app.workflows.transactional_steps import Attempted
 T = TypeVar("T")
 
 
-class DurableBackend:
+class DurableBackend(Backend):
     """What the context of one run in memory stands on; see `Backend`.
 
     `step_ended` is called when a step is over, and stored; `overdue` when the run has done as much
@@ -189,10 +195,6 @@ class DurableBackend:
         self.count(text)
         if not again:
             await self.output.emit(text)
-
-    def untold(self) -> list[str]:
-        """The log has it all."""
-        return []
 
     def has_news(self, calls: Mapping[str, int]) -> bool:
         """Whether this execution, which has made so many calls, has recorded anything."""

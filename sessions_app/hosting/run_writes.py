@@ -86,6 +86,13 @@ class LeasedRun:
             sql.update(Run, {"crashes": 0}, id=self.run.id)
             tx.after_commit.append(self._cleared)
 
+    def began(self, tx: Transaction, *, alone: bool, wake_at: datetime | None = None) -> None:
+        """A wait of it began. `alone`: it does nothing else meanwhile, so it came to rest."""
+        if alone:
+            self.wait(tx, wake_at)
+        else:
+            self.progressed(tx)
+
     def wait(self, tx: Transaction, wake_at: datetime | None = None) -> None:
         """It came to rest, which is progress too: several answers may each bring it back."""
         waiting = {"status": Run.Status.WAITING.value, "wake_at": wake_at, "crashes": 0}
@@ -117,12 +124,7 @@ def restart_text(tx: Transaction, leased: LeasedRun, *, from_sequence: int) -> i
 def begin_step(tx: Transaction, leased: LeasedRun, call: Call, title: str) -> None:
     """A step has begun that people see, or that streams. Others are recorded when they end."""
     run = leased.check(tx)
-    if title:
-        step = step_payload(run.id, call.position, title, "in_progress", "")
-        sequence = tx.append(run, Event.Type.STEP.value, step)
-    else:
-        sequence = _last_sequence(run)
-    _begin(tx, run, call, sequence=sequence)
+    _begin(tx, run, call, sequence=_show(tx, run, call, title, "in_progress"))
 
 
 def show_part(
@@ -149,12 +151,8 @@ def show_part(
 def finish_call(tx: Transaction, leased: LeasedRun, call: Call, record: CallResult) -> None:
     """Record what a call came to."""
     run = leased.check(tx)
-    if record.title:
-        state = "failed" if record.error else "complete"
-        step = step_payload(run.id, call.position, record.title, state, record.payload)
-        sequence = tx.append(run, Event.Type.STEP.value, step)
-    else:
-        sequence = _last_sequence(run)
+    state = "failed" if record.error else "complete"
+    sequence = _show(tx, run, call, record.title, state, record.payload)
     outcome = {
         "result": sql.Json(record.result),
         "error": storable(record.error),
@@ -221,10 +219,7 @@ def open_interactions(
         if assigned is not None:
             assign(tx, assigned, Audited(interaction_id, run.id, leased.lease.key.workflow, stored))
         pending_signals.add(tx, "interaction_opened", run.id, interaction_id)
-    if alone:
-        leased.wait(tx)
-    else:
-        leased.progressed(tx)
+    leased.began(tx, alone=alone)
 
 
 def note_difference(tx: Transaction, leased: LeasedRun, call: Call, difference: str) -> None:
@@ -248,10 +243,7 @@ def begin_sleep(
     run = leased.check_open(tx)
     outcome = {"result": sql.Json(until.isoformat()), "finished_at": tx.now}
     _begin(tx, run, call, sequence=_last_sequence(run), **outcome)
-    if alone:
-        leased.wait(tx, until)
-    else:
-        leased.progressed(tx)
+    leased.began(tx, alone=alone, wake_at=until)
 
 
 def begin_wait(
@@ -264,10 +256,7 @@ def begin_wait(
         return came
     ends = sql.Json(until and until.isoformat())
     _begin(tx, run, call, sequence=_last_sequence(run), result=ends)
-    if alone:
-        leased.wait(tx, until)
-    else:
-        leased.progressed(tx)
+    leased.began(tx, alone=alone, wake_at=until)
     return None
 
 
@@ -283,16 +272,9 @@ def begin_child(
     """Run another workflow, and wait for it. `alone` as above."""
     run = leased.check_open(tx)
     leased.has_children = True
-    if child.title:
-        step = step_payload(run.id, call.position, child.title, "in_progress", "")
-        sequence = tx.append(run, Event.Type.STEP.value, step)
-    else:
-        sequence = _last_sequence(run)
+    sequence = _show(tx, run, call, child.title, "in_progress")
     _begin(tx, run, call, sequence=sequence, result=sql.Json(child.noted(until)))
-    if alone:
-        leased.wait(tx, until)
-    else:
-        leased.progressed(tx)
+    leased.began(tx, alone=alone, wake_at=until)
     child_runs.begin(tx, run, call, child, sequence)
 
 
@@ -310,10 +292,7 @@ def rest(
         open_waits = JournalEntry.objects.filter(run_id=run.id, kind__in=WAITS, finished_at=None)
         positions = open_waits.values_list("position", flat=True)
         pending |= {wait_id(run.id, position) for position in positions}
-    if waits_for <= pending:
-        leased.wait(tx, wake_at)
-    else:
-        leased.progressed(tx)
+    leased.began(tx, alone=waits_for <= pending, wake_at=wake_at)
 
 
 def awake(tx: Transaction, leased: LeasedRun) -> None:
@@ -436,6 +415,16 @@ def _begin(tx: Transaction, run: RunRecord, call: Call, **columns: object) -> No
         started_at=tx.now,
         **columns,
     )
+
+
+def _show(
+    tx: Transaction, run: RunRecord, call: Call, title: str, state: str, payload: str = ""
+) -> int:
+    """Show a step on the page if it has a title; return the log's sequence after that."""
+    if not title:
+        return _last_sequence(run)
+    step = step_payload(run.id, call.position, title, state, payload)
+    return tx.append(run, Event.Type.STEP.value, step)
 
 
 def _last_sequence(run: RunRecord) -> int:

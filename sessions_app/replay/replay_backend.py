@@ -9,14 +9,19 @@ from datetime import datetime
 from sessions_app.errors import NonDeterminism
 from sessions_app.journal.journal import Call, CallResult, Entry, difference
 from sessions_app.replay.run_history import RunHistory
-from sessions_app.workflows.backend import Asked, StoredResponse, asked_before, recorded_response
+from sessions_app.workflows.backend import (
+    Asked,
+    Backend,
+    StoredResponse,
+    asked_before,
+    recorded_response,
+)
 from sessions_app.workflows.child_calls import ChildCall
-from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.transactional_steps import Attempted
 
 
-class ReplayBackend:
+class ReplayBackend(Backend):
     """A call whose outcome is not recorded never returns. No step is executed, nothing stored."""
 
     def __init__(self, history: RunHistory) -> None:
@@ -30,9 +35,6 @@ class ReplayBackend:
         self.calls = 0
         self.stands = False
 
-    def attach(self, slot: Slot) -> None:
-        """Do nothing: a replay keeps its slot, as nothing in it takes long."""
-
     def position_of(self, place: str, after: int) -> int:
         """Return the recorded position, or else the next one."""
         return self._journal.position_of(place, after)
@@ -41,9 +43,6 @@ class ReplayBackend:
         """Raise CancelledError where the recorded run was stopped."""
         if self._stop is not None:
             self._stop.has_passed(call)
-
-    def work_by(self, more: int) -> None:
-        """Do nothing: a replay keeps its slot."""
 
     def has_stopped(self, track: str) -> bool:
         """Return whether the recorded stop was raised in this track."""
@@ -94,25 +93,6 @@ class ReplayBackend:
         """No step begins."""
         await self._stand()
         yield
-
-    def begin(self, call: Call, title: str) -> None:
-        """Nobody watches."""
-
-    def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
-        """Nobody watches."""
-
-    async def put_out(self, text: str, *, again: bool) -> None:
-        """Nobody reads."""
-
-    def untold(self) -> list[str]:
-        """Nothing is kept."""
-        return []
-
-    def note(self, call: Call, record: CallResult) -> None:
-        """Nothing is recorded."""
-
-    async def finish(self, call: Call, record: CallResult) -> None:
-        """Nothing is recorded."""
 
     async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
         """No step begins."""

@@ -1,7 +1,7 @@
 """A context without a server: in a script or a test nothing is stored, prompts go to a callback."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -10,13 +10,12 @@ from typing import cast
 from django.utils import timezone
 
 from sessions_app.errors import NoPerson, UnknownWorkflow, Unrecorded
-from sessions_app.journal.journal import Call, CallResult, Entry
+from sessions_app.journal.journal import Call, CallResult
 from sessions_app.prompts import AnyPrompt, Given
 from sessions_app.workflows import registry
-from sessions_app.workflows.backend import Asked, StoredResponse
+from sessions_app.workflows.backend import Asked, Backend, StoredResponse
 from sessions_app.workflows.child_calls import ChildCall, dump_returned
 from sessions_app.workflows.concurrency import Slot
-from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.steps import execute
 from sessions_app.workflows.transactional_steps import Attempted
 
@@ -31,7 +30,7 @@ user_input_callback: ContextVar[UserInputCallback | None] = ContextVar(
 )
 
 
-class ScriptBackend:
+class ScriptBackend(Backend):
     """The backend of a run that lives as long as its process."""
 
     def __init__(self, callback: UserInputCallback, run_beside: RunBeside) -> None:
@@ -47,40 +46,14 @@ class ScriptBackend:
         """Return the next position: nothing is recorded."""
         return after + 1
 
-    def next_call(self, call: Call) -> None:
-        """Do nothing: nobody stops a run of a script in this way."""
-
     def work_by(self, more: int) -> None:
         """Count what goes on in the run's slot."""
         self._slot.work_by(more)
-
-    def has_stopped(self, track: str) -> bool:
-        """Return False: nobody stops a run of a script in this way."""
-        return False
-
-    def have_stopped(self, track: str) -> None:
-        """Do nothing: nobody stops a run of a script in this way."""
-
-    def check_complete(self, calls: Mapping[str, int]) -> None:
-        """Do nothing: nothing is recorded."""
-
-    def recall(self, call: Call) -> Entry | None:
-        """Return None: nothing is recorded."""
-
-    def patched(self, why: str, calls: int) -> bool:
-        """Return True: a script runs the code as it is."""
-        return True
 
     @asynccontextmanager
     async def working(self, call: Call) -> AsyncIterator[None]:
         """Scripts are not parked."""
         yield
-
-    def begin(self, call: Call, title: str) -> None:
-        """Nobody watches."""
-
-    def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
-        """Nobody watches."""
 
     async def put_out(self, text: str, *, again: bool) -> None:
         """Keep it for the runner's next chunk."""
@@ -90,12 +63,6 @@ class ScriptBackend:
         """What came since the last look."""
         untold, self._untold = self._untold, []
         return untold
-
-    def note(self, call: Call, record: CallResult) -> None:
-        """Nothing is recorded."""
-
-    async def finish(self, call: Call, record: CallResult) -> None:
-        """Nothing is recorded."""
 
     async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
         """Nothing is recorded; the work's own part of the transaction is all of it."""
@@ -107,10 +74,6 @@ class ScriptBackend:
             return await self._slot.release_for(self._ask_all(asked))
         except BaseExceptionGroup as failed:  # the others were cancelled
             raise failed.exceptions[0] from None
-
-    async def history(self, call: Call, limit: int) -> list[PastMessage]:
-        """Nothing is stored."""
-        return []
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
         """Nothing is sent to a script, so nobody waits for it.

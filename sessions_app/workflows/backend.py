@@ -1,10 +1,10 @@
 """What a context stands on: a hosted run with its journal, or a plain script."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from pydantic_core import from_json
 
@@ -64,12 +64,15 @@ def asked_before(entry: Entry, asked: Asked) -> tuple[AnyPrompt | None, str]:
     return before, prompt_difference(before.model_dump(mode="json"), now)
 
 
-class Backend(Protocol):
-    """What the context needs done."""
+class Backend(ABC):
+    """What the context needs done. What is not abstract is so where nothing is recorded, nobody
+    watches, and nobody stops a run.
+    """
 
     def attach(self, slot: Slot) -> None:
         """The run's slot under the limit, to be given back while it waits."""
 
+    @abstractmethod
     def position_of(self, place: str, after: int) -> int:
         """Return the position recorded for a place; else the next free one behind `after`."""
 
@@ -85,6 +88,7 @@ class Backend(Protocol):
 
     def has_stopped(self, track: str) -> bool:
         """Return whether a track has learned by a call of its own that the run is stopped."""
+        return False
 
     def have_stopped(self, track: str) -> None:
         """Note that a track learns of a stop, if there is one, by what it has gathered."""
@@ -100,13 +104,16 @@ class Backend(Protocol):
         """What the journal has for the call, if anything; raises as `next_call` does if the run was
         stopped in it.
         """
+        return None
 
     def patched(self, why: str, calls: int) -> bool:
         """Return whether the run, after so many calls, has a change of the code.
 
         See `Context.patched`.
         """
+        return True
 
+    @abstractmethod
     def working(self, call: Call) -> AbstractAsyncContextManager[None]:
         """The run is in a step: it is not to be parked. Waits until the step may begin."""
 
@@ -123,6 +130,7 @@ class Backend(Protocol):
 
     def untold(self) -> list[str]:
         """What was put out and is for who reads the runner's results: all of it in a script."""
+        return []
 
     def note(self, call: Call, record: CallResult) -> None:
         """Record a finished call. Ordered before all that follows, not awaited."""
@@ -130,22 +138,28 @@ class Backend(Protocol):
     async def finish(self, call: Call, record: CallResult) -> None:
         """Record what a step came to; stored when this returns."""
 
+    @abstractmethod
     async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
         """Do the work, which writes to the database, and record what it came to, in one
         transaction; committed when this returns.
         """
 
+    @abstractmethod
     async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
         """Open the interactions that are not open yet, and wait for all of them."""
 
     async def history(self, call: Call, limit: int) -> list[PastMessage]:
         """What was said in the conversation before the run."""
+        return []
 
+    @abstractmethod
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - it is durable
         """Wait for what is sent under the call's name: recorded when this returns."""
 
+    @abstractmethod
     async def run(self, call: Call, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - it is durable
         """Run another workflow: recorded when this returns."""
 
+    @abstractmethod
     async def sleep(self, call: Call, until: datetime) -> None:
         """Record the end of the sleep, and wait for it."""
