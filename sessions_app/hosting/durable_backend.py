@@ -16,14 +16,14 @@ from pydantic_core import from_json
 from sessions_app.conversations import arrivals, child_runs, workflow_access
 from sessions_app.conversations.child_runs import NewChild
 from sessions_app.conversations.messages import IncomingMessage, check_message
-from sessions_app.errors import NonDeterminism, TookTooLong, TooLarge, TooManyCalls
+from sessions_app.errors import TookTooLong, TooLarge, TooManyCalls
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.lease import LeaseFreshness
 from sessions_app.hosting.output import Output, Write
 from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.hosting.waiting import Waiting
 from sessions_app.interactions.assigning import Assigned, resolve
-from sessions_app.journal.journal import Call, CallResult, Entry, difference, wait_id
+from sessions_app.journal.journal import Call, CallResult, Entry, wait_id
 from sessions_app.journal.stop_point import StopPoint
 from sessions_app.prompts import AnyPrompt
 from sessions_app.settings import RuntimeSettings
@@ -36,7 +36,7 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work
 from sessions_app.workflows.backend import (
     Asked,
-    Backend,
+    RecordedBackend,
     StoredResponse,
     asked_before,
     recorded_response,
@@ -49,7 +49,7 @@ from sessions_app.workflows.transactional_steps import Attempted
 T = TypeVar("T")
 
 
-class DurableBackend(Backend):
+class DurableBackend(RecordedBackend):
     """What the context of one run in memory stands on; see `Backend`.
 
     `step_ended` is called when a step is over, and stored; `overdue` when the run has done as much
@@ -65,17 +65,15 @@ class DurableBackend(Backend):
         overdue: Callable[[TookTooLong | TooManyCalls], None],
         broken: Callable[[BaseException], None],
     ) -> None:
+        super().__init__(started.journal, started.stop)
         self._leased = started.leased
         self._conversation, self._metadata = started.conversation, started.metadata
-        self._journal = started.journal
         self._write = write
         self._freshness = freshness
         self._step_ended = step_ended
         self._overdue = overdue
         self._broken = broken
-        self._mismatch: NonDeterminism | None = None
-        # Where the run was stopped, if it was; whether this execution has come to its clean-up.
-        self.stop = started.stop
+        # Whether this execution has come to the clean-up of a run that was stopped.
         self._cleans_up = False
         # Of the last call that each track has made.
         self._positions: dict[str, int] = {}
@@ -97,42 +95,16 @@ class DurableBackend(Backend):
         self._slot = slot
         slot.limit(RuntimeSettings.load().MAX_RUN_SECONDS, lambda: self._overdue(TookTooLong()))
 
-    def recall(self, call: Call) -> Entry | None:
-        """What the journal has; a mismatch suspends the run even if the workflow catches it."""
-        try:
-            entry = self._journal.recall(call)
-        except NonDeterminism as error:
-            self._mismatch = error
-            raise
-        if entry is not None:
-            self._note(entry, difference(entry.call.arguments, call.arguments))
-        if self.stop is not None:
-            self.stop.check(call, entry)
-        return entry
-
     def stop_behind(self, position: int, calls: Mapping[str, int]) -> StopPoint:
         """The run is stopped behind all that is recorded, and behind what it has called since."""
         self.stop = StopPoint.behind(self._journal, position, calls)
         return self.stop
-
-    def has_stopped(self, track: str) -> bool:
-        """See `Backend`."""
-        return self.stop is not None and self.stop.is_raised_in(track)
-
-    def have_stopped(self, track: str) -> None:
-        """See `Backend`."""
-        if self.stop is not None:
-            self.stop.have_raised_in(track)
 
     def work_by(self, more: int) -> None:
         """See `Backend`. Where one is over and the others wait, the row says that the run does."""
         self._slot.work_by(more)
         if not self._slot.busy and not self.waiting.nothing:
             self.rest()
-
-    def position_of(self, place: str, after: int) -> int:
-        """See `Backend`."""
-        return self._journal.position_of(place, after)
 
     def next_call(self, call: Call) -> None:
         """See `Backend`."""
@@ -162,19 +134,6 @@ class DurableBackend(Backend):
             patches = self._journal.patches = {**self._journal.patches, why: calls}
             self._write(lambda tx: run_writes.patch(tx, self._leased, patches))
         return found is not False
-
-    def check_match(self) -> None:
-        """Raise NonDeterminism if the workflow has not matched its journal so far."""
-        if self._mismatch is not None:
-            raise self._mismatch
-
-    def check_complete(self, calls: Mapping[str, int]) -> None:
-        """Raise NonDeterminism unless these tracks, which end here, have matched the journal."""
-        try:
-            self._journal.check_complete(calls)
-        except NonDeterminism as error:
-            self._mismatch = self._mismatch or error
-        self.check_match()
 
     def is_replayed(self, calls: int) -> bool:
         """Whether what the workflow puts out after so many calls was put out before."""

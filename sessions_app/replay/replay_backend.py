@@ -6,12 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 
-from sessions_app.errors import NonDeterminism
-from sessions_app.journal.journal import Call, CallResult, Entry, difference
+from sessions_app.journal.journal import Call, CallResult, Entry
 from sessions_app.replay.run_history import RunHistory
 from sessions_app.workflows.backend import (
     Asked,
-    Backend,
+    RecordedBackend,
     StoredResponse,
     asked_before,
     recorded_response,
@@ -21,64 +20,28 @@ from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.transactional_steps import Attempted
 
 
-class ReplayBackend(Backend):
+class ReplayBackend(RecordedBackend):
     """A call whose outcome is not recorded never returns. No step is executed, nothing stored."""
 
     def __init__(self, history: RunHistory) -> None:
+        stop = history.stop and history.stop.model_copy(deep=True)
+        super().__init__(history.to_journal(), stop)
         self._history = history
-        self._journal = history.to_journal()
-        self._stop = history.stop and history.stop.model_copy(deep=True)
-        self.mismatch: NonDeterminism | None = None
         # What is not as it is recorded, without harm.
         self.differences: list[str] = []
         # How many calls were made, and whether one of them stands for ever.
         self.calls = 0
         self.stands = False
 
-    def position_of(self, place: str, after: int) -> int:
-        """Return the recorded position, or else the next one."""
-        return self._journal.position_of(place, after)
-
     def next_call(self, call: Call) -> None:
         """Raise CancelledError where the recorded run was stopped."""
-        if self._stop is not None:
-            self._stop.has_passed(call)
-
-    def has_stopped(self, track: str) -> bool:
-        """Return whether the recorded stop was raised in this track."""
-        return self._stop is not None and self._stop.is_raised_in(track)
-
-    def have_stopped(self, track: str) -> None:
-        """Note that the recorded stop was raised in this track."""
-        if self._stop is not None:
-            self._stop.have_raised_in(track)
+        if self.stop is not None:
+            self.stop.has_passed(call)
 
     def recall(self, call: Call) -> Entry | None:
-        """Return what is recorded of the call."""
+        """See `Backend`."""
         self.calls += 1
-        try:
-            entry = self._journal.recall(call)
-        except NonDeterminism as error:
-            self.mismatch = self.mismatch or error
-            raise
-        if entry is not None:
-            self._note(call, difference(entry.call.arguments, call.arguments))
-        if self._stop is not None:
-            self._stop.check(call, entry)
-        return entry
-
-    def check_complete(self, calls: Mapping[str, int]) -> None:
-        """Check that nothing is recorded of these tracks beyond so many calls.
-
-        Raises:
-            NonDeterminism: the workflow does not match the journal.
-        """
-        try:
-            self._journal.check_complete(calls)
-        except NonDeterminism as error:
-            self.mismatch = self.mismatch or error
-        if self.mismatch is not None:
-            raise self.mismatch
+        return super().recall(call)
 
     def is_beyond(self, calls: Mapping[str, int]) -> bool:
         """Whether all that is recorded comes before these calls."""
@@ -106,7 +69,7 @@ class ReplayBackend(Backend):
             if entry is None:
                 continue
             prompt, found = asked_before(entry, one)
-            self._note(one.call, found)
+            self._note(entry, found)
             if entry.finished:
                 responses.append(replace(recorded_response(entry), prompt=prompt))
         if len(responses) < len(asked):
@@ -140,6 +103,6 @@ class ReplayBackend(Backend):
         self.stands = True
         await asyncio.get_running_loop().create_future()
 
-    def _note(self, call: Call, found: str) -> None:
+    def _note(self, entry: Entry, found: str) -> None:
         if found:
-            self.differences.append(f"position {call.position}, {call}: {found}")
+            self.differences.append(f"position {entry.call.position}, {entry.call}: {found}")

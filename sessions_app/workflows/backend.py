@@ -8,7 +8,16 @@ from datetime import datetime
 
 from pydantic_core import from_json
 
-from sessions_app.journal.journal import Call, CallResult, Entry, prompt_difference
+from sessions_app.errors import NonDeterminism
+from sessions_app.journal.journal import (
+    Call,
+    CallResult,
+    Entry,
+    Journal,
+    difference,
+    prompt_difference,
+)
+from sessions_app.journal.stop_point import StopPoint
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts import AnyPrompt, load_prompt
 from sessions_app.prompts.assignment import Assignment
@@ -163,3 +172,56 @@ class Backend(ABC):
     @abstractmethod
     async def sleep(self, call: Call, until: datetime) -> None:
         """Record the end of the sleep, and wait for it."""
+
+
+class RecordedBackend(Backend):
+    """A backend with the journal of a run, which is hosted, or replayed without effect."""
+
+    def __init__(self, journal: Journal, stop: StopPoint | None) -> None:
+        self._journal = journal
+        # Where the run was stopped, if it was.
+        self.stop = stop
+        self.mismatch: NonDeterminism | None = None
+
+    def position_of(self, place: str, after: int) -> int:
+        """See `Backend`."""
+        return self._journal.position_of(place, after)
+
+    def has_stopped(self, track: str) -> bool:
+        """See `Backend`."""
+        return self.stop is not None and self.stop.is_raised_in(track)
+
+    def have_stopped(self, track: str) -> None:
+        """See `Backend`."""
+        if self.stop is not None:
+            self.stop.have_raised_in(track)
+
+    def recall(self, call: Call) -> Entry | None:
+        """See `Backend`. A mismatch is one even if the workflow catches it."""
+        try:
+            entry = self._journal.recall(call)
+        except NonDeterminism as error:
+            self.mismatch = error
+            raise
+        if entry is not None:
+            self._note(entry, difference(entry.call.arguments, call.arguments))
+        if self.stop is not None:
+            self.stop.check(call, entry)
+        return entry
+
+    def check_match(self) -> None:
+        """Raise NonDeterminism if the workflow has not matched its journal so far."""
+        if self.mismatch is not None:
+            raise self.mismatch
+
+    def check_complete(self, calls: Mapping[str, int]) -> None:
+        """Raise NonDeterminism unless these tracks, which end here, have matched the journal."""
+        try:
+            self._journal.check_complete(calls)
+        except NonDeterminism as error:
+            self.mismatch = self.mismatch or error
+        self.check_match()
+
+    @abstractmethod
+    def _note(self, entry: Entry, found: str) -> None:
+        """Note in what a call differs from what is recorded, without harm; if in anything."""
