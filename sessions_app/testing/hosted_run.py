@@ -149,8 +149,7 @@ class HostedRun:
                 return None
             return Run.objects.get(pk=self.id)
 
-        found: Run = await until(resting, self.patience)
-        return found
+        return await until(resting, self.patience)
 
     def _text(self) -> str:
         return text_of(self.id)

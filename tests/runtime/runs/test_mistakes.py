@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 
 from sessions_app.models import Run
-from sessions_app.sessions.advice import AWAIT, ORM
+from sessions_app.sessions.runner import AWAIT, ORM
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hosting import Hosting, problem
 
