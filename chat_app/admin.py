@@ -24,7 +24,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
     raw_id_fields = ("user",)
     actions = ("revoke",)
 
-    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
         """To make one: whose and what for. Of one that is there: what is known of it."""
         known = ("prefix", "created_at", "last_used_at", "revoked_at")
         return self.fields if obj is None else (*self.fields, *known)
@@ -43,7 +43,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
         """Who may change keys may revoke them."""
         return bool(request.user.has_perm("chat_app.change_apikey"))
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Who may revoke them may see them."""
         return super().has_view_permission(request, obj) or self.has_revoke_permission(request)
 

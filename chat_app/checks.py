@@ -1,7 +1,6 @@
 """Django's system checks: whether the project serves the chat, and not only its pages."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning
@@ -14,7 +13,7 @@ from chat_app.asgi import mounted
 RUNSERVERS = ("django.core", "django.contrib.staticfiles")
 
 
-def check_asgi(**_: Any) -> Sequence[CheckMessage]:
+def check_asgi(**_: object) -> Sequence[CheckMessage]:
     """Warn of an ASGI application without the chat: no socket would open, and no run go on."""
     if not getattr(settings, "ASGI_APPLICATION", None):
         return []
@@ -29,7 +28,7 @@ def check_asgi(**_: Any) -> Sequence[CheckMessage]:
     return [Warning(message, hint, id="chat_app.W001")]
 
 
-def check_runserver(**_: Any) -> Sequence[CheckMessage]:
+def check_runserver(**_: object) -> Sequence[CheckMessage]:
     """Warn of a `runserver` that opens no sockets, where it may be used."""
     if not settings.DEBUG or get_commands().get("runserver") not in RUNSERVERS:
         return []

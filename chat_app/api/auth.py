@@ -14,13 +14,14 @@ from chat_app.identity import Identity, find_identity, origin_allowed
 from chat_app.identity.connection import GUEST_PARAMETER, address_of
 from chat_app.rates import Rate, rate_limits
 from sessions_app.errors import TooMany
+from sessions_app.json_types import JsonObject
 
 
 class Known(HttpRequest):
     """A request whose sender is known."""
 
     auth: Identity
-    scope: dict[str, Any]  # ASGI's
+    scope: JsonObject  # ASGI's
 
 
 class Session(AuthBase):

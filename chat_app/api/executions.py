@@ -1,8 +1,9 @@
 """Runs that were started before: how they stand, what they wait for, and what operators do."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID, uuid4
 
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Header, Router, Status
@@ -47,7 +48,7 @@ Standing = (
     url_name="execution",
     openapi_extra=DOCUMENTED,
 )
-async def execution(request: Known, execution_id: UUID) -> Any:
+async def execution(request: Known, execution_id: UUID) -> object:
     """How a run stands, and what it came to or waits for."""
     found = await reads.read(read_execution, request.auth.person.id, execution_id)
     run = found.run
@@ -105,7 +106,7 @@ async def fork(
     execution_id: UUID,
     body: schemas.ForkBody,
     headers: Annotated[schemas.AnswerHeaders, Header()],
-) -> Any:
+) -> object:
     """Begin a new run that keeps what another did before a position. For staff who may change runs.
 
     `user-message-id` makes a repeat of the request harmless.
@@ -116,7 +117,7 @@ async def fork(
     return Status(202, {"execution_id": run, "status_url": status_url})
 
 
-async def _operator(request: Known) -> Any:
+async def _operator(request: Known) -> AbstractBaseUser:
     """The user behind the request.
 
     Raises:
@@ -196,7 +197,7 @@ async def callback(request: HttpRequest, token: str) -> Status[None]:
     return Status(204, None)
 
 
-def _payload(request: HttpRequest) -> Any:
+def _payload(request: HttpRequest) -> object:
     try:
         return from_json(request.body) if request.body else None
     except ValueError as error:
@@ -206,7 +207,7 @@ def _payload(request: HttpRequest) -> Any:
 @router.get(
     "/monitor/users", response=schemas.Monitor, openapi_extra=DOCUMENTED, tags=["Monitoring"]
 )
-async def monitor(request: Known, user_id: str | None = None) -> Any:
+async def monitor(request: Known, user_id: str | None = None) -> object:
     """The users' live builders, or those of one user. For staff who may view host leases."""
     if not await reads.read(may_view_hosts, request.auth.person.id):
         raise Failure(403, "user_auth_error", "This is for staff who may view host leases.")
@@ -218,7 +219,7 @@ async def monitor(request: Known, user_id: str | None = None) -> Any:
     response=schemas.Thanks,
     openapi_extra=DOCUMENTED,
 )
-async def give_feedback(request: Known, body: schemas.FeedbackBody) -> Any:
+async def give_feedback(request: Known, body: schemas.FeedbackBody) -> object:
     """Say what one thinks of an answer, named by its trace. What is empty is taken back."""
     owner = request.auth.person.id
     run = await reactions.find_run(owner=owner, trace_id=body.observability_trace_id)
@@ -235,7 +236,7 @@ async def give_feedback(request: Known, body: schemas.FeedbackBody) -> Any:
     throttle=[],
     tags=["Monitoring"],
 )
-async def mcp_clients(request: Known) -> Any:
+async def mcp_clients(request: Known) -> object:
     """The MCP clients of the workflows: none."""
     return {"mcp_clients": []}
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import uuid4
 
 from django.urls import reverse
@@ -35,7 +35,7 @@ async def start(
     body: schemas.JobBody,
     headers: Annotated[schemas.RunHeaders, Header()],
     query: Annotated[schemas.RunQuery, Query()],
-) -> Any:
+) -> object:
     """Run a workflow, and ask for its result later. The same `job_id` starts nothing new."""
     headers.user_message_id = body.job_id or headers.user_message_id or str(uuid4())
     begun = await begin(
@@ -51,7 +51,7 @@ async def start(
     return Status(202 if job["status"] in ("submitted", "running") else 200, job)
 
 
-async def status(request: Known, job_id: str) -> Any:
+async def status(request: Known, job_id: str) -> object:
     """Return the status of a job, with its result once it is over."""
     owner = request.auth.person.id
     return await reads.read(lambda: _job(owner, read_job(owner, job_id)))

@@ -1,7 +1,7 @@
 """The inbox over HTTP, for other front ends: what waits for a person, and one prompt."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from django.urls import reverse
@@ -16,6 +16,7 @@ from chat_app.feed.said import in_words, read_shared
 from chat_app.rates import change_claim
 from sessions_app.errors import NotFound
 from sessions_app.interactions.votes import counting
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
 from sessions_app.storage import reads
@@ -27,12 +28,12 @@ NONE = "There is no such prompt."
 
 
 @router.get("/v1/inbox", response=schemas.Inbox, openapi_extra=DOCUMENTED)
-async def inbox(request: Known, query: Annotated[schemas.InboxQuery, Query()]) -> Any:
+async def inbox(request: Known, query: Annotated[schemas.InboxQuery, Query()]) -> object:
     """What waits for the person, the first to be due first; 25 at a time."""
     reader = request.auth.person.id
     wanted = Wanted(query.part, query.q.strip(), query.page)
 
-    def listed() -> dict[str, Any]:
+    def listed() -> JsonObject:
         found = read_inbox(reader, wanted)
         may = wanted.part in ANSWERABLE
         return {"prompts": _told(found.prompts, reader, may_answer=may), "more": found.more}
@@ -43,7 +44,7 @@ async def inbox(request: Known, query: Annotated[schemas.InboxQuery, Query()]) -
 @router.get(
     "/v1/prompts/{uuid:interaction_id}", response=schemas.PromptTold, openapi_extra=DOCUMENTED
 )
-async def prompt(request: Known, interaction_id: UUID) -> Any:
+async def prompt(request: Known, interaction_id: UUID) -> object:
     """One prompt: for its owner, who may answer it, and who has."""
     return await reads.read(_read, request.auth.person.id, interaction_id)
 
@@ -71,7 +72,7 @@ async def answer_prompt(
     url_name="claim_prompt",
     openapi_extra=DOCUMENTED,
 )
-async def claim(request: Known, interaction_id: UUID, body: schemas.ClaimBody) -> Any:
+async def claim(request: Known, interaction_id: UUID, body: schemas.ClaimBody) -> object:
     """Claim an assigned prompt, give it back, or hand it to another user."""
     person = request.auth.person
     try:
@@ -89,7 +90,7 @@ async def claim(request: Known, interaction_id: UUID, body: schemas.ClaimBody) -
     return await reads.read(_read, person.id, interaction_id)
 
 
-def _read(reader: UserId, interaction: UUID) -> dict[str, Any]:
+def _read(reader: UserId, interaction: UUID) -> JsonObject:
     found = find_prompt(reader, interaction)
     if found is None:
         raise NotFound(NONE)
@@ -103,9 +104,7 @@ def _shared(prompt: Interaction) -> Iterator[dict[str, str]]:
         yield {"role": "assistant", "text": "\n\n".join(map(in_words, run["said"]))}
 
 
-def _told(
-    prompts: Sequence[Interaction], reader: UserId, *, may_answer: bool
-) -> list[dict[str, Any]]:
+def _told(prompts: Sequence[Interaction], reader: UserId, *, may_answer: bool) -> list[JsonObject]:
     voted = counting(prompts)
     return [
         {

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial, wraps
-from typing import Any
 
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -18,7 +17,7 @@ def spooled(view: View) -> View:
     """Decorate a view: what is large of its responses is sent from a file, piece by piece."""
 
     @wraps(view)
-    async def decorated(*args: Any, **kwargs: Any) -> HttpResponseBase:
+    async def decorated(*args: object, **kwargs: object) -> HttpResponseBase:
         response = await view(*args, **kwargs)
         if not isinstance(response, HttpResponse) or len(response.content) <= PIECE:
             return response

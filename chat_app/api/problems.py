@@ -17,6 +17,7 @@ from chat_app.identity.connection import guest_token
 from chat_app.wire.frames import Frame, error_content
 from chat_app.wire.parsing import STATUS, TRY_AGAIN, refusal_of
 from sessions_app.errors import SessionsError, TooMany
+from sessions_app.json_types import JsonObject
 from sessions_app.storage.faults import is_fault
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,7 @@ RUNS = (
 )
 
 
-def _documented(media_type: str, schema: type[BaseModel]) -> dict[str, Any]:
+def _documented(media_type: str, schema: type[BaseModel]) -> JsonObject:
     content = {media_type: {"schema": schema.model_json_schema()}}
     return {"default": {"description": "What went wrong", "content": content}}
 
@@ -50,7 +51,7 @@ class Failure(Exception):
         detail: str,
         *,
         headers: dict[str, str] | None = None,
-        **details: Any,
+        **details: object,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -99,7 +100,7 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
         for problem in error.errors[:10]
     ]
     detail = "; ".join(f"{field['field']}: {field['problem']}" for field in fields)
-    details: dict[str, Any] = {"fields": fields}
+    details: JsonObject = {"fields": fields}
     if request.resolver_match and request.resolver_match.url_name in ANSWER:
         details["examples"] = ANSWERS
     return response(request, Failure(422, "invalid_message", detail, **details))
@@ -143,7 +144,7 @@ def _too_large(request: HttpRequest, _: RequestDataTooBig) -> HttpResponse:
 
 
 @csrf_exempt
-def unknown(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
+def unknown(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
     """Answer that there is nothing at the address."""
     return response(request, Failure(404, "invalid_message", "There is no such thing here."))
 

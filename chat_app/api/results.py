@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 from django.urls import reverse
 
 from chat_app.wire.frames import Frame, View, event_frames
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Run
 from sessions_app.prompts import type_of
 from sessions_app.storage.records import EventRecord
 
-Json = dict[str, Any]
+Json = JsonObject
 
 STOPPED = "The run was stopped."
 ASKED = "The workflow waits for an answer, on the chat page or over a WebSocket:"

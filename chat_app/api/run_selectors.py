@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Q
 
 from chat_app.feed.selectors import pending_prompts
 from sessions_app.errors import NotFound
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.models.people import UserId, users
 from sessions_app.storage.records import EventRecord
@@ -67,7 +69,7 @@ def _prompts(run: Run) -> list[EventRecord]:
     return [one for one in pending if one.run == run.pk or is_within(one.run, run.pk)]
 
 
-def read_waiting_for(run: Run) -> list[dict[str, Any]]:
+def read_waiting_for(run: Run) -> list[JsonObject]:
     """What the run, and those that it runs, have asked of others, oldest first."""
     if run.status not in Run.UNFINISHED:
         return []
@@ -154,12 +156,12 @@ def may_view_hosts(user_id: UserId) -> bool:
     return _staff_with(user_id, "view_hostlease", "change_hostlease") is not None
 
 
-def find_operator(user_id: UserId) -> Any:
+def find_operator(user_id: UserId) -> AbstractBaseUser | None:
     """The user, if they may resume and fork runs in the admin; else None."""
     return _staff_with(user_id, "change_run")
 
 
-def _staff_with(user_id: UserId, *permissions: str) -> Any:
+def _staff_with(user_id: UserId, *permissions: str) -> AbstractBaseUser | None:
     """The user, if they are active, of the staff, and have one of the permissions."""
     user: Any = users().filter(pk=user_id).first()
     if user is None or not (user.is_active and getattr(user, "is_staff", False)):
@@ -168,7 +170,7 @@ def _staff_with(user_id: UserId, *permissions: str) -> Any:
     return user if may else None
 
 
-def read_monitor(user_id: str | None) -> dict[str, Any]:
+def read_monitor(user_id: str | None) -> JsonObject:
     """The live builders of users, in the peer's form, or those of one user."""
     leases = HostLease.objects.exclude(metrics={}).exclude(user_id="").order_by("key")
     if user_id is not None:
@@ -177,7 +179,7 @@ def read_monitor(user_id: str | None) -> dict[str, Any]:
     return {"timestamp": datetime.now(UTC), "total_active_users": len(users), "users": users}
 
 
-def _builder(lease: HostLease) -> dict[str, Any]:
+def _builder(lease: HostLease) -> JsonObject:
     metrics = lease.metrics
     requests, active = metrics.get("total_requests", 0), metrics.get("ref_count", 0)
     return {

@@ -23,10 +23,10 @@ EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
 STREAM = {200: {"description": "Server-sent events", "content": EVENTS}}
 
 
-def post(*paths: str, result: Any = None, streams: bool = False) -> Callable[[Any], Any]:
+def post(*paths: str, result: object = None, streams: bool = False) -> Callable[[Any], Any]:
     """A POST under several paths, each with a name of its own in the OpenAPI document."""
 
-    def register(view: Any) -> Any:
+    def register(view: Any) -> object:
         for path in paths:
             router.post(
                 path,
@@ -48,7 +48,7 @@ async def generate(
     body: schemas.GenerateBody,
     headers: Headers,
     query: RunQuery,
-) -> Any:
+) -> object:
     """Run a workflow, and wait for its result or its first prompt."""
     wanted = RunRequest(body.input_message, "generate", query.workflow)
     return await _single(await begin(request, headers, wanted), response)
@@ -82,7 +82,7 @@ async def chat(
     body: schemas.ChatBody,
     headers: Headers,
     query: RunQuery,
-) -> Any:
+) -> object:
     """Say something, and wait for the answer or the first prompt."""
     wanted = _run_request(body, query, "chat")
     return await _single(await begin(request, headers, wanted), response)
@@ -106,7 +106,7 @@ async def completions(
     body: schemas.ChatBody,
     headers: StreamHeaders,
     query: RunQuery,
-) -> Any:
+) -> object:
     """OpenAI's chat completions, whole or (`stream`) in chunks. The model is the workflow."""
     if not body.stream:
         headers.last_event_id = None
@@ -120,7 +120,7 @@ async def completions(
 
 
 @router.get("/v1/models", response=schemas.Models, openapi_extra={"responses": problems.DOCUMENTED})
-async def models(request: Known) -> Any:
+async def models(request: Known) -> object:
     """The workflows that one may use, as OpenAI's clients list models."""
     usable = await reads.read(workflow_access.usable, request.auth.person.id)
     return {"data": [{"id": one.workflow.name} for one in usable]}
@@ -131,7 +131,7 @@ def _run_request(body: schemas.ChatBody, query: schemas.RunQuery, client_format:
     return RunRequest(body.text or "", client_format, query.workflow, body.model)
 
 
-async def _single(begun: Begun, response: HttpResponse) -> Status[Any]:
+async def _single(begun: Begun, response: HttpResponse) -> Status[object]:
     for name, value in begun.headers.items():
         response[name] = value
     try:

@@ -1,7 +1,7 @@
 """What the HTTP interface takes and gives; the source of its OpenAPI document."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import (
@@ -84,7 +84,7 @@ class OpenAIMessage(ChatMessage):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_content(cls, given: Any) -> Any:
+    def _without_content(cls, given: object) -> object:
         if isinstance(given, dict) and given.get("content") is None:
             return {**given, "content": []}
         return given
@@ -287,7 +287,7 @@ class ChosenOption(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _by_its_name(cls, given: Any) -> Any:
+    def _by_its_name(cls, given: object) -> object:
         return {"value": given} if isinstance(given, str | int | float) else given
 
     @property

@@ -1,16 +1,16 @@
 """What was said in a run, at its places: for a file, and for people whom it is shared with."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sessions_app.conversations.run_parts import read_parts
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Feedback, Interaction, Run
 from sessions_app.storage.attachments import shown
 from sessions_app.storage.event_log import read_records
 from sessions_app.workflows.history import ended_runs
 
-Said = dict[str, Any]
+Said = JsonObject
 
 SHARED = 20  # runs of a conversation, the newest
 

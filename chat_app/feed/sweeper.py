@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from itertools import count
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 import structlog
@@ -60,7 +60,7 @@ class Sweeper:
 
     def __init__(self) -> None:
         # With the task that serves each to its end.
-        self._followers: dict[Follower, asyncio.Task[Any] | None] = {}
+        self._followers: dict[Follower, asyncio.Task[object] | None] = {}
         self._task: asyncio.Task[None] | None = None
         self._closing: CloseSocket | None = None
         # The last sweep found no database; followers are woken when that changes.

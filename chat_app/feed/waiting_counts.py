@@ -7,7 +7,7 @@ queries for all of them, a few times a second at most.
 import asyncio
 import time
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -46,7 +46,7 @@ class WaitingCounts:
     def __init__(self) -> None:
         self._sockets: set[Counted] = set()
         self._changed = asyncio.Event()
-        self._tasks: list[asyncio.Task[Any]] = []
+        self._tasks: list[asyncio.Task[object]] = []
 
     def add(self, socket: Counted) -> None:
         """Count for this one too."""

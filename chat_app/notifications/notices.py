@@ -10,6 +10,7 @@ from django.utils import timezone
 from chat_app.notifications import mail, webhook
 from chat_app.settings import ChatSettings
 from sessions_app.interactions.answerers import Asked, answerers
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.models.people import read_user_id
 from sessions_app.signals import (
@@ -60,7 +61,7 @@ def _put_off(
 
 def _notices(
     interaction: Interaction, event: str, which: str, now: datetime
-) -> Iterator[tuple[datetime, dict[str, Any]]]:
+) -> Iterator[tuple[datetime, JsonObject]]:
     if ChatSettings.load().WEBHOOK_URL:
         yield now, {"webhook": event, "id": f"{interaction.pk}:{event}:{which}"}
     if interaction.status != Interaction.Status.PENDING or not ChatSettings.load().MAIL:

@@ -5,7 +5,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
@@ -26,6 +25,7 @@ from chat_app.wire.client_messages import AuthMessage, ClientMessage, ConsentMod
 from chat_app.wire.parsing import Refusal, parse, refusal_of
 from chat_app.wire.replies import auth_error, auth_success
 from sessions_app.errors import TooMany
+from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
 from sessions_app.workflows.request_context import RequestMetadata
 
@@ -40,7 +40,7 @@ _looks: defaultdict[type[ClientMessage], identities.Looks] = defaultdict(identit
 class Authentication:
     """Knows the person before anything is done, and what the identity stands on."""
 
-    def __init__(self, scope: dict[str, Any], connection: Connection, refusals: Refusals) -> None:
+    def __init__(self, scope: JsonObject, connection: Connection, refusals: Refusals) -> None:
         self.identity: Identity | None = None
         self.person = Person(0, "")
         self._scope = scope

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -15,12 +14,13 @@ from chat_app.feed.backlog import Share
 from chat_app.feed.limits import FRAMES_BURST, FRAMES_RATE, Bucket, ClientGone, CloseSocket
 from chat_app.wire.frames import Frame, encode
 from chat_app.wire.parsing import MAX_FRAME, is_ping
+from sessions_app.json_types import JsonObject
 from sessions_app.notify.groups import GroupListener, LayerMessage
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Talk = Callable[[], Coroutine[Any, Any, None]]
-Late = Callable[[str], Coroutine[Any, Any, None]]
+Receive = Callable[[], Awaitable[JsonObject]]
+Send = Callable[[JsonObject], Awaitable[None]]
+Talk = Callable[[], Coroutine[object, None, None]]
+Late = Callable[[str], Coroutine[object, None, None]]
 Heard = Callable[[LayerMessage], Awaitable[None]]
 Woken = Callable[[], Awaitable[None]]
 

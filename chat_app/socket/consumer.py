@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -37,6 +36,7 @@ from sessions_app.conversations.messages import IncomingMessage, SubmittedMessag
 from sessions_app.errors import Invalid, NotFound, StorageUnavailable, TooMany
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import TAKEN, IncomingAnswer, Outcome
+from sessions_app.json_types import JsonObject
 from sessions_app.prompts import as_text
 from sessions_app.storage.faults import is_fault
 from sessions_app.workflows.request_context import RequestMetadata
@@ -61,7 +61,7 @@ OVER_A_LIMIT = 0.1
 class ChatConsumer:
     """A user's socket. It follows each conversation that it touches."""
 
-    def __init__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    def __init__(self, scope: JsonObject, receive: Receive, send: Send) -> None:
         self._scope = scope
         self._connection = Connection(receive, send)
         self._query, self._wrong = check_query(RequestMetadata.of_scope(scope).query_params)
@@ -74,7 +74,7 @@ class ChatConsumer:
             extended=self._query.extended,
         )
         self._conversation_id = self._query.conversation_id
-        self._metadata: dict[str, Any] = {}
+        self._metadata: JsonObject = {}
         self._address = ""
 
     async def handle(self, message: client.ClientMessage) -> None:
@@ -228,7 +228,7 @@ class ChatConsumer:
         await feed.send_when_ended(runs, ack)
 
     @classmethod
-    async def application(cls, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def application(cls, scope: JsonObject, receive: Receive, send: Send) -> None:
         """The ASGI application: one consumer per socket."""
         await cls(scope, receive, send).serve()
 

@@ -115,7 +115,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
             raise ConnectionResetError("The client is gone.")
         self.sendFrame(2 if binary else 1, content if binary else content.encode())
 
-    def sendData(self, data: bytes, *_: Any) -> None:  # noqa: N802 - Autobahn's name
+    def sendData(self, data: bytes, *_: object) -> None:  # noqa: N802 - Autobahn's name
         """Write it, without such a line; at once, if nothing waits in the transport. Twisted would
         have epoll tell when it may, and then take that back: it takes longer than to write.
         """

@@ -1,11 +1,10 @@
 """What the chat's templates use."""
 
-from typing import Any
-
 from django import template
 
 from chat_app.page.settings.preferences import PREFERENCES, SWITCHES
 from sessions_app.interactions.pending_counts import CAP
+from sessions_app.json_types import JsonObject
 
 register = template.Library()
 
@@ -17,7 +16,7 @@ def capped(count: int) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def preference(context: dict[str, Any], name: str) -> str:
+def preference(context: JsonObject, name: str) -> str:
     """What the reader has chosen of that name."""
     [found] = [each for each in (*PREFERENCES, *SWITCHES) if each.name == name]
     return found.chosen(context.get("request"))

@@ -33,7 +33,7 @@ Text = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[Text, Field(min_length=1, max_length=MAX_NAME)]
 
 
-def _answer(given: Any) -> Any:
+def _answer(given: object) -> object:
     return as_text(given) if isinstance(given, bool | int | float) else given
 
 
@@ -51,13 +51,13 @@ class Part(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _pass_over(cls, given: Any) -> Any:
+    def _pass_over(cls, given: object) -> object:
         if isinstance(given, dict) and given.get("type", "text") != "text":
             return {"type": given["type"]}
         return given
 
 
-def _parts(given: Any) -> Any:
+def _parts(given: object) -> object:
     return [{"text": given}] if isinstance(given, str) else given
 
 
@@ -83,7 +83,7 @@ class Content(BaseModel):
         return None
 
 
-def _messages(given: Any) -> Any:
+def _messages(given: object) -> object:
     return {"messages": [{"content": given}]} if isinstance(given, str) else given
 
 
@@ -112,7 +112,7 @@ class AnswerContent(Content):
     messages: list[AnswerMessage]  # type: ignore[assignment] # only ever read: a narrower list
 
 
-def _given(value: Any) -> Any:
+def _given(value: object) -> object:
     """The peer's clients send "default" for an id that they did not set, and some an empty one."""
     return None if value in ("default", "") else value
 
@@ -129,7 +129,7 @@ class ClientMessage(BaseModel):
     conversation_id: OptionalName = None
 
 
-def _names(given: Any) -> Any:
+def _names(given: Any) -> object:
     """Another client's field of that name is passed over, whatever it holds."""
     is_ours = isinstance(given, list) and all(isinstance(one, str) for one in given)
     return given[:MOST_FILES] if is_ours else []

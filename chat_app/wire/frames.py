@@ -8,15 +8,16 @@ import json
 import math
 from collections.abc import Callable, Container, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Run
 from sessions_app.storage.event_log import trim
 from sessions_app.storage.records import EventRecord
 
-Frame = dict[str, Any]
+Frame = JsonObject
 
 # These get one result; their run's text is withheld until it ends.
 SINGLE = frozenset({"chat", "generate"})
@@ -69,7 +70,7 @@ def is_end(event: EventRecord) -> bool:
     return event.type == Event.Type.RUN and event.payload["status"] in FINISHED
 
 
-def error_content(code: str, message: str, details: dict[str, Any]) -> Frame:
+def error_content(code: str, message: str, details: JsonObject) -> Frame:
     """Return the content of an error, and its details as values beside it.
 
     The peer's `details` are a text. Where it is empty, its UI puts words of its own in that place.
@@ -80,7 +81,7 @@ def error_content(code: str, message: str, details: dict[str, Any]) -> Frame:
 
 
 def _frame(
-    event: EventRecord, view: View, type_: str, content: Any, *, done: bool = True, id_: str = ""
+    event: EventRecord, view: View, type_: str, content: object, *, done: bool = True, id_: str = ""
 ) -> Frame:
     run = str(event.run)
     return {

@@ -18,6 +18,7 @@ from sessions_app.errors import (
     TooMany,
     UnknownWorkflow,
 )
+from sessions_app.json_types import JsonObject
 from sessions_app.storage.faults import is_fault
 
 # Bytes. The longest text that a message or an answer may have fits, whatever its characters are.
@@ -42,10 +43,10 @@ TRY_AGAIN = {"Retry-After": "5"}
 class Refusal(Exception):
     """A frame is not taken. `about`, `parent`, `conversation_id` and `type` are its own, if any."""
 
-    def __init__(self, code: str, message: str, **details: Any) -> None:
+    def __init__(self, code: str, message: str, **details: object) -> None:
         super().__init__(message)
         self.code = code
-        self.details = details
+        self.details: JsonObject = details
         self.about: str | None = None
         self.parent: str | None = None
         self.conversation_id: str | None = None
@@ -65,7 +66,7 @@ def parse(text: str | None) -> ClientMessage:
     Raises:
         Refusal: it is none that is taken; says why and what would be.
     """
-    frame: dict[str, Any] = {}
+    frame: JsonObject = {}
     try:
         frame = _load(text)
         return _check(frame)
@@ -127,7 +128,7 @@ def refusal_of(error: Exception, *, answer: bool = False) -> Refusal | None:
     return None
 
 
-def spoken(details: Any) -> Any:
+def spoken(details: object) -> Any:
     """In the reader's language: messages are translated when they are said."""
     if isinstance(details, Promise):
         return str(details)
@@ -136,7 +137,7 @@ def spoken(details: Any) -> Any:
     return [spoken(one) for one in details] if isinstance(details, list) else details
 
 
-def _load(text: str | None) -> dict[str, Any]:
+def _load(text: str | None) -> JsonObject:
     if text is None:
         raise Refusal("invalid_message", "Binary frames are not taken. Send JSON as a text frame.")
     # The length in characters first: it costs nothing, and the bytes are never fewer.
@@ -157,11 +158,11 @@ def _load(text: str | None) -> dict[str, Any]:
     return frame
 
 
-def _begin(text: str) -> dict[str, Any]:
+def _begin(text: str) -> JsonObject:
     """The names and plain values with which the object begins: who sent it learns what is refused,
     also where the rest is too large or no JSON.
     """
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     at = text.find("{") + 1
     while pair := PLAIN_PAIR.match(text, at):
         found[pair[1]] = json.loads(pair[2])
@@ -169,7 +170,7 @@ def _begin(text: str) -> dict[str, Any]:
     return found
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("an object has the same name twice")
@@ -183,7 +184,7 @@ def _constant(name: str) -> NoReturn:
 _decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 
-def _check(frame: dict[str, Any]) -> ClientMessage:
+def _check(frame: JsonObject) -> ClientMessage:
     type_ = frame.get("type")
     model = MESSAGES.get(type_) if isinstance(type_, str) else None
     if model is None:
@@ -211,7 +212,7 @@ def _about_type(type_: object) -> str:
     return f"There is no message type {ascii(type_)[:80]}. Known are: {known}."
 
 
-def _named(frame: dict[str, Any], name: str) -> str | None:
+def _named(frame: JsonObject, name: str) -> str | None:
     """An id that goes back as it came, if it is one."""
     value = frame.get(name)
     return value if isinstance(value, str) and len(value) <= MAX_NAME else None

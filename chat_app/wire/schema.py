@@ -1,17 +1,16 @@
 """The JSON Schema of the protocol, from the models that frames are checked with."""
 
-from typing import Any
-
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from chat_app.wire.client_messages import MESSAGES
 from chat_app.wire.server_messages import SERVER_MESSAGES
+from sessions_app.json_types import JsonObject
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def protocol_schema() -> dict[str, Any]:
+def protocol_schema() -> JsonObject:
     """The schema; `$defs` has `ClientMessage` and `ServerMessage`, a message is either."""
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         (model, "validation") for model in (*MESSAGES.values(), *SERVER_MESSAGES)

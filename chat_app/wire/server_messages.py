@@ -4,11 +4,12 @@ Frames are made without them (`frames.py`, `replies.py`), since that is much fas
 peer does not have are additions; see docs/protocol.md.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema
 
 from sessions_app.interactions.answers import Outcome
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction, Run
 from sessions_app.prompts import AnyPrompt, any_type
 
@@ -100,7 +101,7 @@ class SettlementContent(_Strict):
 
     interaction_id: str
     status: Interaction.Status
-    response: dict[str, Any] | None
+    response: JsonObject | None
     by: str | None
     at: str | None
     via: str
@@ -145,7 +146,7 @@ class AssignmentChange(_Strict):
     change: str
     by: str | None
     at: str
-    response: dict[str, Any] | None
+    response: JsonObject | None
     assignee: str | None
     to: list[str] | None
     votes: int | None
@@ -164,7 +165,7 @@ class RunContent(_Strict):
 
     status: Run.Status
     reason: str | None
-    error: dict[str, Any] | None
+    error: JsonObject | None
     replayed: int | None
 
 
@@ -238,7 +239,7 @@ class Error(ServerMessage):
 
     type: Literal["error_message"]
     content: ErrorContent
-    details: dict[str, Any]
+    details: JsonObject
     run_id: str | None = None
     for_: str | None = Field(default=None, alias="for")
 

@@ -3,7 +3,6 @@
 Both lock the conversation first, so that neither misses the other.
 """
 
-from typing import Any
 from uuid import UUID
 
 from sessions_app.conversations.messages import find_run
@@ -18,7 +17,7 @@ from sessions_app.storage.transaction import Transaction
 WAIT = JournalEntry.Kind.WAIT
 
 
-def send(tx: Transaction, run_id: UUID, name: str, payload: Any, sent_id: str) -> Outcome:
+def send(tx: Transaction, run_id: UUID, name: str, payload: object, sent_id: str) -> Outcome:
     """Store it, and have the run go on if it waits for that name; see `runs.send`.
 
     Raises:

@@ -14,6 +14,7 @@ from sessions_app.conversations.messages import IncomingMessage, insert_run, req
 from sessions_app.interactions.settlement import go_on, set_running
 from sessions_app.journal.journal import Call, CallResult, last_positions
 from sessions_app.journal.tracks import track_of
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, JournalEntry, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.notify.announce import announce
@@ -33,7 +34,7 @@ class NewChild:
     message: IncomingMessage
     title: str
 
-    def noted(self, until: datetime | None) -> dict[str, Any]:
+    def noted(self, until: datetime | None) -> JsonObject:
         """What the parent's journal has of it while it goes on."""
         ends = until and until.isoformat()
         return {"run": str(self.id), "title": self.title, "until": ends}
@@ -43,7 +44,7 @@ class NewChild:
 class Returned:
     """What a workflow returned, as JSON; of one that streams its text stands for it."""
 
-    value: Any
+    value: object
 
 
 def begin(tx: Transaction, parent: RunRecord, call: Call, child: NewChild, sequence: int) -> None:
@@ -111,7 +112,7 @@ def _open(run: UUID, position: int) -> "QuerySet[JournalEntry]":
 
 
 def _finish(
-    tx: Transaction, parent: Run, entry: JournalEntry, result: Any, error: dict[str, str] | None
+    tx: Transaction, parent: Run, entry: JournalEntry, result: object, error: dict[str, str] | None
 ) -> None:
     noted: Any = entry.result  # as `NewChild.noted` has it
     if title := noted["title"]:

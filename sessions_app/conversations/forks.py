@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
-from typing import Any
 from uuid import UUID, uuid4
 
 from sessions_app.conversations.listing import lock_kept
@@ -11,6 +10,7 @@ from sessions_app.conversations.messages import ACTIVE, SUBMITTED, find_run, int
 from sessions_app.conversations.run_parts import Part, read_parts
 from sessions_app.errors import Busy, Invalid
 from sessions_app.journal.journal import Journal
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.notify.announce import announce
@@ -22,7 +22,7 @@ from sessions_app.storage.run_text import pieces_of
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
 
-Payload = dict[str, Any]
+Payload = JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
     record = RunRecord(fork.id, fork.conversation_id, fork.message_id, fork.client_format)
     if policy == "interrupt":
         interrupt(tx, record, only_asking=False)
-    payload: dict[str, Any] = {
+    payload: JsonObject = {
         "message_id": fork.message_id,
         "text": fork.text,
         "client_format": fork.client_format,

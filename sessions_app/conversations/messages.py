@@ -7,7 +7,7 @@ A crash before it leaves nothing, one after it leaves work that the next start t
 from collections.abc import Container
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID, uuid4
 
 from django.db.models import QuerySet
@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from sessions_app.conversations import workflow_access
 from sessions_app.errors import Busy, Invalid, NotFound, UnknownWorkflow
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Attachment, Conversation, Event, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.models.people import UserId
@@ -80,7 +81,7 @@ class IncomingMessage:
     client_format: str = ""
     workflow: str | None = None
     model: str | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
     second_message: Policy | OnlyAsking = "enqueue"
     replaces: str | None = None
     follows: str | None = None
@@ -190,7 +191,7 @@ def submit_in(
     if not insert_run(tx, run, key, last, message, place):
         [(stored, sequence)] = sql.fetch(SUBMITTED, (conversation, message.message_id))
         return SubmittedMessage(conversation, sql.read_uuid(stored), sequence, duplicate=True)
-    payload: dict[str, Any] = {
+    payload: JsonObject = {
         "message_id": message.message_id,
         "text": message.text,
         "client_format": message.client_format,
@@ -238,7 +239,7 @@ def _open(
 
 def _whole(
     message: IncomingMessage, place: Place | None, found: list[Attachment]
-) -> tuple[IncomingMessage, list[dict[str, Any]]]:
+) -> tuple[IncomingMessage, list[JsonObject]]:
     """With what it has of the message that it replaces, and with its files where each execution of
     its run finds them; these, too.
     """
@@ -289,7 +290,7 @@ def _check_free(conversation: UUID, message: IncomingMessage, place: Place | Non
         raise Busy
 
 
-def _begin_branch(tx: Transaction, run: RunRecord, place: Place) -> dict[str, Any]:
+def _begin_branch(tx: Transaction, run: RunRecord, place: Place) -> JsonObject:
     """Stop what is active on other branches, so that the run does not wait behind it. Returns what
     the log says of the run.
     """
@@ -352,7 +353,7 @@ def insert_run(
     )
 
 
-def traced(metadata: dict[str, Any], run: UUID) -> dict[str, Any]:
+def traced(metadata: JsonObject, run: UUID) -> JsonObject:
     """With the id of the trace that the run belongs to, as `context.workflow_trace_id` has it."""
     parent = Trace.of_headers(metadata.get("headers") or {})
     return {**metadata, "trace_id": f"{Trace.of_run(str(run), parent).trace_id:032x}"}

@@ -12,6 +12,7 @@ from procrastinate.contrib.django.utils import connector_params
 from psycopg_pool import AsyncConnectionPool
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
 
+from sessions_app.json_types import JsonObject
 from sessions_app.storage.safety_times import CONNECTION_PATIENCE
 
 log = structlog.get_logger(__name__)
@@ -40,7 +41,7 @@ class PatientConnector(PsycopgConnector):
             timeout=CONNECTION_PATIENCE,
         )
 
-    async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
+    async def execute_query_async(self, query: LiteralString, **arguments: object) -> None:
         """See `PsycopgConnector`. A job that others took over is not there to be finished."""
         try:
             await _patiently(super().execute_query_async, query, arguments)
@@ -50,14 +51,14 @@ class PatientConnector(PsycopgConnector):
             log.info("job.taken_over", job=arguments["job_id"])
 
     async def execute_query_one_async(
-        self, query: LiteralString, **arguments: Any
-    ) -> dict[str, Any]:
+        self, query: LiteralString, **arguments: object
+    ) -> JsonObject:
         """See `PsycopgConnector`."""
         return await _patiently(super().execute_query_one_async, query, arguments)
 
     async def execute_query_all_async(
-        self, query: LiteralString, **arguments: Any
-    ) -> list[dict[str, Any]]:
+        self, query: LiteralString, **arguments: object
+    ) -> list[JsonObject]:
         """See `PsycopgConnector`."""
         return await _patiently(super().execute_query_all_async, query, arguments)
 
@@ -76,7 +77,7 @@ def _unchecked(**options: Any) -> AsyncConnectionPool:
 
 
 async def _patiently(
-    execute: Callable[..., Awaitable[T]], query: LiteralString, arguments: dict[str, Any]
+    execute: Callable[..., Awaitable[T]], query: LiteralString, arguments: JsonObject
 ) -> T:
     async for attempt in _attempts():
         with attempt:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any, Protocol
+from typing import Protocol
 
 from django.utils import timezone
 
 from sessions_app.hosting.lease import this_process
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Process
 from sessions_app.notify.announce import Announcer
 
@@ -55,5 +56,5 @@ class Dispatcher(Announcer, Protocol):
     def report(self) -> ProcessReport:
         """What this process does, for operators."""
 
-    def builders(self) -> dict[str, dict[str, Any]]:
+    def builders(self) -> dict[str, JsonObject]:
         """The metrics of this process's live per-user builders, by key."""

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from typing import Any
 
 import structlog
 from procrastinate import JobContext
@@ -19,6 +18,7 @@ from sessions_app.dispatch.claiming import PlacedWorker
 from sessions_app.dispatch.connector import PatientConnector
 from sessions_app.dispatch.dispatcher import Duty
 from sessions_app.dispatch.jobs import HOST, MAINTENANCE_QUEUE
+from sessions_app.json_types import JsonObject
 from sessions_app.storage.safety_times import HEARTBEAT
 
 log = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ class JobWorkers:
     `dispatcher` is what the jobs find in their context; `full` lists the places that are taken.
     """
 
-    def __init__(self, duty: Duty, dispatcher: Any, full: Callable[[], list[str]]) -> None:
+    def __init__(self, duty: Duty, dispatcher: object, full: Callable[[], list[str]]) -> None:
         self._duty = duty
         self._dispatcher = dispatcher
         self._full = full
@@ -99,7 +99,7 @@ class JobWorkers:
                 log.exception("worker.failed")
                 await asyncio.sleep(RESTART_AFTER)
 
-    async def _keep(self, name: str, options: dict[str, Any]) -> None:
+    async def _keep(self, name: str, options: JsonObject) -> None:
         """Run one of them until all stop."""
         while not self._stopping:
             try:
@@ -108,7 +108,7 @@ class JobWorkers:
                 log.exception("worker.failed", takes=name)
                 await asyncio.sleep(RESTART_AFTER)
 
-    async def _take(self, name: str, options: dict[str, Any]) -> None:
+    async def _take(self, name: str, options: JsonObject) -> None:
         make = partial(PlacedWorker, full=self._full) if name == "hosts" else Worker
         self._running[name] = worker = make(
             app,

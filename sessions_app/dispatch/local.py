@@ -2,7 +2,6 @@
 
 import asyncio
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -13,6 +12,7 @@ from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import release_others
 from sessions_app.hosting.needing_host import keys_needing_host
 from sessions_app.hosting.watchdog import Watchdog
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Process
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import reads
@@ -79,7 +79,7 @@ class LocalDispatcher:
         """See `Dispatcher`."""
         return ProcessReport(Process.Kind.BOTH, hosts=len(self.hosts), draining=self.hosts.stopping)
 
-    def builders(self) -> dict[str, dict[str, Any]]:
+    def builders(self) -> dict[str, JsonObject]:
         """See `Dispatcher`."""
         return self.hosts.builders()
 

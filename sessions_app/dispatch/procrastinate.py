@@ -1,10 +1,10 @@
 """The dispatcher of many processes: workers take the keys as jobs from Procrastinate's queue."""
 
 from functools import partial
-from typing import Any
 
 from sessions_app.dispatch import jobs
 from sessions_app.dispatch.dispatcher import ProcessReport
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Process
 from sessions_app.notify.host_messages import wake_message, worker_group
 from sessions_app.notify.notifier import send_from_thread
@@ -37,6 +37,6 @@ class ProcrastinateDispatcher:
         """See `Dispatcher`."""
         return ProcessReport(Process.Kind.WEB)
 
-    def builders(self) -> dict[str, dict[str, Any]]:
+    def builders(self) -> dict[str, JsonObject]:
         """None is here."""
         return {}

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import structlog
 from django.db import Error
@@ -19,6 +18,7 @@ from sessions_app.hosting.host import Host, Terms
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import LeaseFreshness, this_process
 from sessions_app.hosting.watchdog import Watchdog
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Process
 from sessions_app.notify.groups import LayerMessage, listen
 from sessions_app.notify.host_messages import read_wake, worker_group
@@ -82,7 +82,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
             draining=self.hosts.stopping,
         )
 
-    def builders(self) -> dict[str, dict[str, Any]]:
+    def builders(self) -> dict[str, JsonObject]:
         """See `Dispatcher`."""
         return self.hosts.builders()
 

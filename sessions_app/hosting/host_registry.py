@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -18,6 +17,7 @@ from sessions_app.hosting.lease import JobClaim, let_go, take_lease
 from sessions_app.hosting.needing_host import SuspectsInTurn
 from sessions_app.hosting.run_selection import suspend_all
 from sessions_app.hosting.run_task import RunTask
+from sessions_app.json_types import JsonObject
 from sessions_app.models.host_lease import HostKey
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.storage.connections import close_broken
@@ -80,7 +80,7 @@ class HostRegistry:
                 taken.update({workflow: slots, f"{workflow} {user}": slots})
         return [place for place, slots in taken.items() if slots >= _limit_of(place)]
 
-    def builders(self) -> dict[str, dict[str, Any]]:
+    def builders(self) -> dict[str, JsonObject]:
         """The metrics of live per-user builders, by key."""
         return {
             HostKey.of_user(user_id, workflow): info.metrics()

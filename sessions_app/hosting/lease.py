@@ -6,13 +6,13 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
 from sessions_app.hosting.needing_host import needing_host
+from sessions_app.json_types import JsonObject
 from sessions_app.models import HostLease, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.notify.announce import announce
@@ -87,7 +87,7 @@ def let_go(tx: Transaction, lease: Lease, run_ids: Iterable[UUID] = ()) -> None:
     """
     lease.check(tx)
     Run.objects.filter(pk__in=list(run_ids), crashes__gt=0).update(crashes=F("crashes") - 1)
-    free: dict[str, Any] = {"released_at": tx.now, "evict_requested_at": None, "metrics": {}}
+    free: JsonObject = {"released_at": tx.now, "evict_requested_at": None, "metrics": {}}
     sql.update(HostLease, free, key=lease.key, generation=lease.generation)
     if needing_host().filter(key=lease.key).exists():
         announce(tx, lease.key)

@@ -16,6 +16,7 @@ from sessions_app.hosting.needing_host import has_turn
 from sessions_app.hosting.run_writes import LeasedRun
 from sessions_app.journal.journal import Journal
 from sessions_app.journal.stop_point import StopPoint
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Conversation, Event, Run
 from sessions_app.models.people import Person
 from sessions_app.storage import sql
@@ -59,10 +60,10 @@ class UnfinishedRun(NamedTuple):
     crashes: int
     started_at: datetime | None
     text: str
-    metadata: dict[str, Any]
+    metadata: JsonObject
     version: int | None
     patches: dict[str, int] | None
-    stop_point: dict[str, Any] | None
+    stop_point: JsonObject | None
 
     @property
     def id(self) -> UUID:
@@ -96,7 +97,7 @@ class StartedRun:
     leased: LeasedRun
     conversation: ConversationRecord
     text: str
-    metadata: dict[str, Any]
+    metadata: JsonObject
     version: int
     journal: Journal
     cut: CutText | None

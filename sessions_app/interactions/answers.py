@@ -23,6 +23,7 @@ from sessions_app.interactions.settlement import (
     find_interactions,
     settle,
 )
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Attachment, AuditEntry, Interaction
 from sessions_app.models.people import Person, users
 from sessions_app.prompts import load_prompt
@@ -74,7 +75,7 @@ class AnswerResult:
     outcome: Outcome
     interaction: UUID | None = None
     status: str = ""
-    response: dict[str, Any] | None = None
+    response: JsonObject | None = None
     by: str | None = None
     at: datetime | None = None
     via: str = ""
@@ -244,7 +245,7 @@ def _refused(
     return None
 
 
-def _checked(interaction: InteractionRecord, given: IncomingAnswer) -> dict[str, Any]:
+def _checked(interaction: InteractionRecord, given: IncomingAnswer) -> JsonObject:
     """The answer as it is stored; Invalid if the prompt does not take it."""
     files = {name: attachment.file for name, attachment in given.files.items()}
     return load_prompt(interaction.prompt).check_with_files(given.value, given.values, files)
@@ -255,8 +256,8 @@ def _vote(
     interaction: InteractionRecord,
     by: Person,
     given: IncomingAnswer,
-    response: dict[str, Any],
-) -> list[dict[str, Any]] | None:
+    response: JsonObject,
+) -> list[JsonObject] | None:
     """The votes, with this one, which decides; None while it does not."""
     needed = Assignment.model_validate(interaction.assignment).votes
     if needed == 1:

@@ -15,6 +15,7 @@ from sessions_app.errors import UnknownAssignee
 from sessions_app.interactions import audit
 from sessions_app.interactions.answerers import is_active
 from sessions_app.interactions.audit import Audited
+from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Candidate, Interaction
 from sessions_app.models.candidate import NEVER
 from sessions_app.models.people import UserId, users
@@ -87,7 +88,7 @@ class Assigned:
             yield Notice("interaction_due_soon", about.run, about.interaction, due_at, said)
 
     @property
-    def stored(self) -> dict[str, Any]:
+    def stored(self) -> JsonObject:
         """The assignment as it is stored, with the names that people read."""
         return {**self.assignment.model_dump(mode="json"), "names": self.found.names}
 

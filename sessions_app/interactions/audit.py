@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 
 from sessions_app.errors import StorageUnavailable
+from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import Person
 from sessions_app.storage import reads, sql
@@ -58,7 +59,7 @@ def record(
     *,
     by: Person | None = None,
     via: str = "",
-    **detail: Any,
+    **detail: object,
 ) -> None:
     """Add an entry, in the transaction of what it tells."""
     sql.insert(AuditEntry, **_row(tx, about, action, by, via, detail))
@@ -93,7 +94,7 @@ def _not_shown(interactions: Collection[UUID], by: Person) -> list[Audited]:
     return [Audited(*row) for row in assigned.values_list("pk", "run", "run__workflow", "prompt")]
 
 
-def first_line(prompt: dict[str, Any]) -> str:
+def first_line(prompt: JsonObject) -> str:
     """Of the question, where a short one is wanted."""
     return str(prompt["text"]).strip().partition("\n")[0][:QUESTION]
 
@@ -104,8 +105,8 @@ def _row(
     action: AuditEntry.Action,
     by: Person | None,
     via: str,
-    detail: dict[str, Any],
-) -> dict[str, Any]:
+    detail: JsonObject,
+) -> JsonObject:
     return {
         "interaction": about.interaction,
         "run": about.run,

@@ -17,6 +17,7 @@ from unicodedata import normalize
 from django.db.models import Q, QuerySet
 
 from sessions_app.interactions import audit
+from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Interaction
 
 AT_ONCE = 1000
@@ -99,7 +100,7 @@ def _harmless(text: str) -> str:
     return f"'{text}" if first in FORMULA else text
 
 
-def _values(entry: AuditEntry) -> dict[str, Any]:
+def _values(entry: AuditEntry) -> JsonObject:
     values = {name: getattr(entry, name) for name in COLUMNS}
     ids = {name: str(values[name]) for name in ("interaction", "run")}
     return {**values, "at": entry.at.isoformat(), **ids}

@@ -18,6 +18,7 @@ from sessions_app.interactions import assigning, audit, votes
 from sessions_app.interactions.answerers import may_answer
 from sessions_app.interactions.assigning import Found
 from sessions_app.interactions.settlement import InteractionRecord, find_interactions
+from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Conversation, Event, Interaction
 from sessions_app.models.people import Person, UserId, users
 from sessions_app.prompts.assignment import Assignee, Assignment, user
@@ -202,8 +203,8 @@ def _assign(  # noqa: PLR0913 - all that a change is
     *,
     by: Person | None,
     via: str,
-    columns: dict[str, Any] | None = None,
-    **detail: Any,
+    columns: JsonObject | None = None,
+    **detail: object,
 ) -> Claimed:
     changes = {"assignee_id": assignee.id if assignee else None, **(columns or {})}
     sql.update(Interaction, changes, id=prompt.id)
@@ -221,7 +222,7 @@ def tell(
     prompt: InteractionRecord,
     action: AuditEntry.Action,
     by: Person | None,
-    **detail: Any,
+    **detail: object,
 ) -> int:
     """Have the log tell of a change that leaves the prompt open; returns its place there."""
     payload = {

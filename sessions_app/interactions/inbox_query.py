@@ -6,7 +6,6 @@ in which it waits for this person, and no further than wanted, whatever waits be
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
@@ -96,7 +95,7 @@ def answered(user: UserId, count: int) -> list[UUID]:
 MORE = {"permission": {"permission__gt": ""}}
 
 
-def _walked(prompts: QuerySet[Interaction], **by: Any) -> First:
+def _walked(prompts: QuerySet[Interaction], **by: object) -> First:
     """Return the prompts that have such candidates.
 
     Places are read before prompts, and not with them: a database that guesses wrongly how many
@@ -134,6 +133,6 @@ def _names_of(user: UserId) -> set[Name]:
     return pending_names([user]).get(user, set())
 
 
-def _pending(*which: Any, **also: Any) -> QuerySet[Interaction]:
+def _pending(*which: object, **also: object) -> QuerySet[Interaction]:
     also |= {"status": Interaction.Status.PENDING, "conversation__deleted_at": None}
     return Interaction.objects.filter(*which, **also)

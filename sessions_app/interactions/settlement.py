@@ -13,6 +13,7 @@ from sessions_app.interactions import assigning, audit
 from sessions_app.interactions.answerers import Asked
 from sessions_app.interactions.audit import Audited
 from sessions_app.journal.journal import wait_id
+from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Event, Interaction, Run
 from sessions_app.models.people import Person, UserId, read_user_id, users
 from sessions_app.notify.announce import announce
@@ -48,15 +49,15 @@ class InteractionRecord(NamedTuple):
     client_format: str
     version: int
     status: str
-    prompt: dict[str, Any]
+    prompt: JsonObject
     expires_at: datetime | None
-    response: dict[str, Any] | None
+    response: JsonObject | None
     by: UserId | None
     at: datetime | None
     via: str
     answer_id: str
     # None where it is its owner's alone.
-    assignment: dict[str, Any] | None
+    assignment: JsonObject | None
     for_owner: bool
     assignee: UserId | None
     owner: UserId
@@ -89,7 +90,7 @@ class Settlement:
 
     status: Interaction.Status
     via: str
-    response: dict[str, Any] | None = None
+    response: JsonObject | None = None
     by: Person | None = None
     answer_id: str = ""
 
@@ -130,7 +131,7 @@ def find_interactions(
     return found
 
 
-def set_running(run: UUID, **where: Any) -> bool:
+def set_running(run: UUID, **where: object) -> bool:
     """A waiting run is to go on: it is the system's turn.
 
     False if it does not wait, or if its columns are not as `where` says.

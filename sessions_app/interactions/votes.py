@@ -6,14 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from sessions_app.interactions.answerers import Asked, answerers, is_active, may_answer
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction, Vote
 from sessions_app.models.people import Person, UserId, users
 from sessions_app.storage.transaction import Transaction
 
 
-def cast(
-    tx: Transaction, asked: Asked, by: Person, response: dict[str, Any], **how: str
-) -> list[Vote]:
+def cast(tx: Transaction, asked: Asked, by: Person, response: JsonObject, **how: str) -> list[Vote]:
     """Cast or change a person's vote; returns those that count, in the order of their times."""
     vouched = not may_answer(by.id, asked)
     vote = {"response": response, "at": tx.now, "vouched": vouched, **how}
@@ -48,7 +47,7 @@ def agreeing(votes: list[Vote], response: dict[str, Any]) -> int:
     return sum(vote.response == response for vote in votes)
 
 
-def told(response: dict[str, Any], by: str, at: datetime, via: str) -> dict[str, Any]:
+def told(response: JsonObject, by: str, at: datetime, via: str) -> JsonObject:
     """Return a vote as the response of its prompt has it."""
     return {**response, "by": by, "at": at.isoformat(), "via": via}
 

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -11,6 +10,7 @@ from sessions_app.dispatch import processes
 from sessions_app.dispatch.dispatcher import Dispatcher
 from sessions_app.errors import StorageUnavailable
 from sessions_app.hosting.lease import this_process
+from sessions_app.json_types import JsonObject
 from sessions_app.models import HostLease
 from sessions_app.storage.periodic import repeat
 from sessions_app.storage.transaction import Transaction
@@ -25,7 +25,7 @@ OVERDUE = 3 * EVERY
 RECENT = 2 * EVERY
 
 # By key: `total_requests`, `error_count`, `total_latency_ms`, `ref_count`.
-Metrics = dict[str, dict[str, Any]]
+Metrics = dict[str, JsonObject]
 
 # When this process last stored a report, by the monotonic clock; none where it reports nothing.
 _stored_at: list[float] = []
@@ -75,7 +75,7 @@ async def record_builders(live: Metrics, known: Metrics) -> None:
     await asyncio.gather(*(writer.write(partial(_store, *one)) for one in changed.items()))
 
 
-def _store(key: str, metrics: dict[str, Any], tx: Transaction) -> None:
+def _store(key: str, metrics: JsonObject, tx: Transaction) -> None:
     # Another process may have taken the key over, whose builder is not ours to describe.
     own = HostLease.objects.filter(pk=key, worker=this_process())
     own.update(metrics=metrics, last_activity=tx.now)

@@ -3,13 +3,13 @@
 import asyncio
 import uuid
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import storages
 from django.db import models
 
+from sessions_app.json_types import JsonObject
 from sessions_app.models.run import Run
 
 
@@ -40,7 +40,7 @@ class AttachedFile:
         return content
 
 
-def attached(metadata: dict[str, Any]) -> tuple[AttachedFile, ...]:
+def attached(metadata: JsonObject) -> tuple[AttachedFile, ...]:
     """The files of the message that began a run, as the run's metadata has them."""
     return tuple(AttachedFile(**file) for file in metadata.get("files", ()))
 
@@ -80,6 +80,6 @@ class Attachment(models.Model):
         return AttachedFile(str(self.id), self.name, self.content_type, self.size, self.path)
 
     @property
-    def stored(self) -> dict[str, Any]:
+    def stored(self) -> JsonObject:
         """As a run's metadata has it."""
         return asdict(self.file)

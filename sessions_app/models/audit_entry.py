@@ -10,7 +10,7 @@ REFUSED = "The audit is append-only: its entries are neither changed nor deleted
 class AppendOnly(models.QuerySet["AuditEntry"]):
     """Rows that are read and added. Nothing else is offered, to no part of a project."""
 
-    def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+    def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
         raise TypeError(REFUSED)
 
     update = bulk_update = update_or_create = delete = _refuse
@@ -81,6 +81,6 @@ class AuditEntry(models.Model):
             raise TypeError(REFUSED)
         super().save(*args, **kwargs)
 
-    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def delete(self, *args: object, **kwargs: object) -> NoReturn:
         """Raises TypeError."""
         raise TypeError(REFUSED)

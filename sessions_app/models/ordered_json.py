@@ -22,7 +22,7 @@ class OrderedJSONField(models.JSONField):
         return "json" if connection.vendor == "postgresql" else super().db_type(connection)
 
     def get_db_prep_value(
-        self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False
+        self, value: object, connection: BaseDatabaseWrapper, prepared: bool = False
     ) -> Any:
         """As text: what Django adapts for PostgreSQL is `jsonb` on its way already."""
         if connection.vendor != "postgresql":

@@ -7,6 +7,7 @@ from typing import Any
 from channels_redis.pubsub import RedisPubSubChannelLayer  # type: ignore[import-untyped] # it has none
 from redis.asyncio.connection import parse_url
 
+from sessions_app.json_types import JsonObject
 from sessions_app.notify.memory_layer import MemoryLayer
 from sessions_app.notify.news import packed, unpacked
 from sessions_app.notify.publisher import Publisher
@@ -58,7 +59,7 @@ class ClusterLayer(MemoryLayer):
         if link is not None and known and group not in self.groups:
             await link.leave(group)
 
-    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+    async def group_send(self, group: str, message: JsonObject) -> None:
         """Send to the group's channels, here and elsewhere.
 
         Raises:
@@ -69,7 +70,7 @@ class ClusterLayer(MemoryLayer):
             self.deliver(group, message)
         await self.send_elsewhere([(group, message)])
 
-    async def send_elsewhere(self, messages: list[tuple[str, dict[str, Any]]]) -> None:
+    async def send_elsewhere(self, messages: list[tuple[str, JsonObject]]) -> None:
         """See `group_send`."""
         link = self._linked()
         if link is not None:
@@ -78,7 +79,7 @@ class ClusterLayer(MemoryLayer):
         for group, message in messages:
             await self._remote.group_send(group, sealed("", group, packed(message)))
 
-    def _hear(self, group: str, message: dict[str, Any]) -> None:
+    def _hear(self, group: str, message: JsonObject) -> None:
         self.deliver(group, unpacked(message))
 
     async def close(self) -> None:

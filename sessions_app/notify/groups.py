@@ -7,11 +7,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import structlog
 
+from sessions_app.json_types import JsonObject
 from sessions_app.notify.layer import channel_layer
 from sessions_app.notify.memory_layer import LOST
 
@@ -21,7 +21,7 @@ TIMEOUT = 1.0  # seconds that a layer may take for one call
 # Seconds after which a layer that failed is tried again. Until then, what is sent is dropped.
 PAUSE = 1.0
 
-LayerMessage = dict[str, Any]
+LayerMessage = JsonObject
 
 
 def group_name(conversation: UUID) -> str:

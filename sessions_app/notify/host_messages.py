@@ -27,7 +27,7 @@ def read_wake(message: LayerMessage) -> tuple[str, InteractionSettled | None]:
     return message["key"], packed and _unpack(*packed)
 
 
-def _pack(settled: InteractionSettled) -> list[Any]:
+def _pack(settled: InteractionSettled) -> list[object]:
     run, interaction, status, response, by, at = astuple(settled)
     return [run.hex, interaction.hex, status, response, by, at.isoformat()]
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from channels.layers import InMemoryChannelLayer
 
+from sessions_app.json_types import JsonObject
+
 # What a channel that was too full for a message says in its place.
 LOST = {"type": "messages.lost"}
 
@@ -30,11 +32,11 @@ class MemoryLayer(InMemoryChannelLayer):
         if not any(channel in members for members in self.groups.values()):
             self.channels.pop(channel, None)
 
-    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+    async def group_send(self, group: str, message: JsonObject) -> None:
         """Put the message into each channel, without a task for each."""
         self.deliver(group, message)
 
-    def deliver(self, group: str, message: dict[str, Any]) -> None:
+    def deliver(self, group: str, message: JsonObject) -> None:
         """The same, for callers that are no coroutines."""
         for channel in self.groups.get(group, {}):
             queue = self._queue(channel)
@@ -42,9 +44,9 @@ class MemoryLayer(InMemoryChannelLayer):
             if room:
                 queue.put_nowait((math.inf, LOST if room == 1 else message))
 
-    async def receive(self, channel: str) -> dict[str, Any]:
+    async def receive(self, channel: str) -> JsonObject:
         """The channel's next message. Its queue stays; the original makes one for each message."""
-        message: dict[str, Any]
+        message: JsonObject
         _, message = await self._queue(channel).get()
         return message
 
@@ -54,5 +56,5 @@ class MemoryLayer(InMemoryChannelLayer):
             queue = self.channels[channel] = asyncio.Queue(self.get_capacity(channel))
         return queue
 
-    async def send_elsewhere(self, messages: list[tuple[str, dict[str, Any]]]) -> None:
+    async def send_elsewhere(self, messages: list[tuple[str, JsonObject]]) -> None:
         """Send messages, each to a group's channels in other processes."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sessions_app.json_types import JsonObject
 from sessions_app.storage.records import EventRecord
 
 NEWS = "conversation.news"
@@ -34,7 +35,7 @@ class News:
     events: list[EventRecord]
 
 
-def news_message(conversation: UUID, events: list[EventRecord]) -> dict[str, Any]:
+def news_message(conversation: UUID, events: list[EventRecord]) -> JsonObject:
     """What the readers in this process hear of events that were committed."""
     few = len(events) <= MAX_EVENTS and sum(event.size for event in events) < MAX_SIZE
     return {
@@ -43,7 +44,7 @@ def news_message(conversation: UUID, events: list[EventRecord]) -> dict[str, Any
     }
 
 
-def packed(message: dict[str, Any]) -> dict[str, Any]:
+def packed(message: JsonObject) -> JsonObject:
     """A message of any type for other processes. The events as one string: that packs best."""
     if message["type"] != NEWS:
         return message
@@ -56,7 +57,7 @@ def packed(message: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def unpacked(message: dict[str, Any]) -> dict[str, Any]:
+def unpacked(message: JsonObject) -> JsonObject:
     """A message that another process has packed."""
     if message["type"] != NEWS:
         return message
@@ -65,7 +66,7 @@ def unpacked(message: dict[str, Any]) -> dict[str, Any]:
     return {"type": NEWS, "news": News(conversation, message["sequence"], events)}
 
 
-def _pack(event: EventRecord) -> list[Any]:
+def _pack(event: EventRecord) -> list[object]:
     return [
         event.run.hex,
         event.message_id,

@@ -81,7 +81,7 @@ class Notifier:
         """Hand over a message to a group, from any thread. False if this does not run."""
         return self._call(self._take, group, message)
 
-    def _call(self, function: Callable[..., None], *arguments: Any) -> bool:
+    def _call(self, function: Callable[..., None], *arguments: object) -> bool:
         loop = self._loop
         if loop is None:
             return False

@@ -1,9 +1,10 @@
 """What a process sends over Redis, by a connection that has nothing to hear."""
 
 from collections.abc import Callable
-from typing import Any
 
 from redis.asyncio.connection import ConnectionPool
+
+from sessions_app.json_types import JsonObject
 
 
 class Publisher:
@@ -15,7 +16,7 @@ class Publisher:
     """
 
     def __init__(
-        self, url: str, prefix: str, serialize: Callable[[dict[str, Any]], bytes], **options: Any
+        self, url: str, prefix: str, serialize: Callable[[JsonObject], bytes], **options: object
     ) -> None:
         """`prefix` and `serialize` are the layer's, `options` those of the connection."""
         self._prefix = prefix
@@ -42,7 +43,7 @@ class Publisher:
         """
         await self._connection.read_response()
 
-    async def publish(self, messages: list[tuple[str, dict[str, Any]]]) -> None:
+    async def publish(self, messages: list[tuple[str, JsonObject]]) -> None:
         """Send messages, each to a group. It waits only where too much is unsent.
 
         Raises:

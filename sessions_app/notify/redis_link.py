@@ -10,12 +10,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from typing import Any
 from uuid import uuid4
 
 import structlog
 from channels.layers import BaseChannelLayer
 
+from sessions_app.json_types import JsonObject
 from sessions_app.notify.publisher import Publisher
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ class RedisLink:
         remote: BaseChannelLayer,
         publisher: Publisher,
         groups: Collection[str],
-        deliver: Callable[[str, dict[str, Any]], None],
+        deliver: Callable[[str, JsonObject], None],
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.up = False
@@ -77,7 +77,7 @@ class RedisLink:
         """Hear it no more."""
         await self._carry(lambda: self._discard(group))
 
-    async def send(self, messages: list[tuple[str, dict[str, Any]]]) -> None:
+    async def send(self, messages: list[tuple[str, JsonObject]]) -> None:
         """Send messages, each to a group's members in other processes. Without a link they are
         dropped.
         """
@@ -200,6 +200,6 @@ class RedisLink:
                 await asyncio.sleep(0)  # of many that are there, none fills a channel unread
 
 
-def sealed(sender: str, group: str, message: dict[str, Any]) -> dict[str, Any]:
+def sealed(sender: str, group: str, message: JsonObject) -> JsonObject:
     """What travels: who hears a group only once must see for which it is, and from whom."""
     return {"from": sender, "group": group, "message": message}

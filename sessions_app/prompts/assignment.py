@@ -6,7 +6,7 @@ assignee until it is released, delegated or escalated.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import Group
@@ -66,7 +66,7 @@ def assignees(to: To) -> list[Assignee]:
     return found
 
 
-def _assignee(one: Any) -> Assignee:
+def _assignee(one: object) -> Assignee:
     match one:
         case Assignee():
             return one

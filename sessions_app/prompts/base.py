@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from sessions_app.errors import Invalid
+from sessions_app.json_types import JsonObject
 from sessions_app.models import AttachedFile
 from sessions_app.prompts.details import line
 from sessions_app.storage.storable import storable
@@ -162,7 +163,7 @@ class Prompt(BaseModel, Generic[R]):
         """The typed response from what `check` returned."""
         return cast("R", self.response(stored["value"], **who))
 
-    def votes_in(self, stored: dict[str, Any]) -> tuple[Vote, ...]:
+    def votes_in(self, stored: JsonObject) -> tuple[Vote, ...]:
         """The votes in a stored response."""
         votes = []
         for one in stored.get("votes", ()):

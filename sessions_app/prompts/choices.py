@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from sessions_app.errors import Invalid
+from sessions_app.json_types import JsonObject
 from sessions_app.prompts.base import (
     Content,
     Given,
@@ -59,7 +60,7 @@ class Option(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill(cls, given: Any) -> Any:
+    def _fill(cls, given: object) -> object:
         if isinstance(given, str | bool | int | float):
             given = {"value": given}
         if not isinstance(given, dict) or ("id" in given and "label" in given):
@@ -140,7 +141,7 @@ class _WithOptions(Prompt[R]):
 
     @field_validator("options", mode="before")
     @classmethod
-    def _ordered(cls, given: Any) -> Any:
+    def _ordered(cls, given: object) -> object:
         if isinstance(given, set | frozenset):
             raise ValueError("a set has another order in each process; give a list")  # noqa: TRY004
         return given
@@ -201,7 +202,7 @@ class OneOption(_WithOptions[ChoiceResponse]):
             raise Invalid(format_lazy(_("Choose exactly one option, not {n}."), n=chosen))
         return {"value": self.find(given[0]).value}
 
-    def respond(self, stored: dict[str, Any], **who: Any) -> ChoiceResponse:
+    def respond(self, stored: JsonObject, **who: Any) -> ChoiceResponse:
         option = self.find(stored["value"])
         return ChoiceResponse(value=option.value, option=option, **who)
 
@@ -276,7 +277,7 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
         text = f"{with_details(content)}\n\n{how}"
         return [plain_text(content, text, placeholder=names[:100], required=least > 0)]
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
         given = values
         if given is None:
             given = [] if value is None else self._listed(as_text(value))
@@ -300,7 +301,7 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
         items = filter(None, (item.strip() for item in whole))
         return [names.get(item.casefold(), item) for item in items]
 
-    def respond(self, stored: dict[str, Any], **who: Any) -> CheckboxResponse:
+    def respond(self, stored: JsonObject, **who: Any) -> CheckboxResponse:
         chosen = tuple(map(self.find, stored["values"]))
         value = ", ".join(option.text for option in chosen)
         return CheckboxResponse(value=value, options=chosen, **who)

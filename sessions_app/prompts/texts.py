@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from pydantic import Field
 
 from sessions_app.errors import Invalid
+from sessions_app.json_types import JsonObject
 from sessions_app.prompts.base import Content, Given, Prompt, Response, as_text
 
 
@@ -54,7 +55,7 @@ class TextPrompt(Prompt[TextResponse]):
     def is_required(self) -> bool:
         return self.required
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
         text = "\n".join(map(as_text, (values or []) if value is None else [value]))
         if self.required and not text.strip():
             raise Invalid(_("This prompt needs an answer; it is empty."))

@@ -10,7 +10,6 @@ from datetime import timedelta
 from functools import partial
 from mimetypes import MimeTypes
 from pathlib import PurePosixPath
-from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
@@ -22,6 +21,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.errors import Invalid, StorageUnavailable
+from sessions_app.json_types import JsonObject
 from sessions_app.models import AttachedFile, Attachment
 from sessions_app.models.people import UserId, users
 from sessions_app.settings import RuntimeSettings
@@ -155,7 +155,7 @@ def take(tx: Transaction, run: UUID, files: Sequence[Attachment]) -> None:
         raise Invalid(GONE)
 
 
-def shown(stored: dict[str, Any]) -> dict[str, Any]:
+def shown(stored: JsonObject) -> JsonObject:
     """What an event says of a file: all but where it is."""
     return {name: value for name, value in stored.items() if name != "path"}
 

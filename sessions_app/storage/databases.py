@@ -3,8 +3,7 @@
 Nothing here needs Django to be set up.
 """
 
-from typing import Any
-
+from sessions_app.json_types import JsonObject
 from sessions_app.storage.safety_times import IDLE_TRANSACTION, LOCK_TIMEOUT
 
 # For the writers and readers of the runtime, which keep theirs, and for the views.
@@ -33,7 +32,7 @@ OPTIONS = (
 )
 
 
-def postgresql(url: str) -> dict[str, Any]:
+def postgresql(url: str) -> JsonObject:
     """The `DATABASES` entry for a URL; the pool of psycopg hands out its connections.
 
     Raises:
@@ -79,7 +78,7 @@ def check_postgresql_url(url: str) -> None:
         raise ValueError("its port is no number")
 
 
-def _libpq_parameters(url: str) -> dict[str, Any]:
+def _libpq_parameters(url: str) -> JsonObject:
     from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - see above
 
     return dict(conninfo_to_dict(url))

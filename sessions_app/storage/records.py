@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
+
+from sessions_app.json_types import JsonObject
 
 
 class ParentCall(NamedTuple):
@@ -34,7 +36,7 @@ class EventRecord(NamedTuple):
     first_sequence: int
     sequence: int
     type: str
-    payload: dict[str, Any]
+    payload: JsonObject
     created_at: datetime
     # Characters of the payload as JSON, where it was just written.
     size: int = 0
@@ -50,11 +52,11 @@ class InteractionSettled:
     run: UUID
     interaction: UUID
     status: str
-    response: dict[str, Any] | None
+    response: JsonObject | None
     by: str | None
     at: datetime
 
 
-def step_payload(run: UUID, position: int, title: str, state: str, payload: str) -> dict[str, Any]:
+def step_payload(run: UUID, position: int, title: str, state: str, payload: str) -> JsonObject:
     """The payload of a `step` event."""
     return {"step_id": f"{run}:{position}", "name": title, "state": state, "payload": payload}

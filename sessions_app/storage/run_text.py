@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Event
 from sessions_app.storage import sql
 
@@ -40,7 +40,7 @@ def pieces_of(text: str) -> list[str]:
     return [text[start : start + PART] for start in range(0, len(text), PART)]
 
 
-def split(first_sequence: int, payload: dict[str, Any]) -> list[Piece]:
+def split(first_sequence: int, payload: JsonObject) -> list[Piece]:
     """The pieces of a `text` or `message` event."""
     text: str = payload["text"]
     pieces, start = [], 0
@@ -50,13 +50,13 @@ def split(first_sequence: int, payload: dict[str, Any]) -> list[Piece]:
     return pieces
 
 
-def join(pieces: Iterable[Piece]) -> dict[str, Any]:
+def join(pieces: Iterable[Piece]) -> JsonObject:
     """The payload of a `message` event of these pieces; `split` undoes it."""
     texts = [piece.text for piece in pieces]
     return {"text": "".join(texts), "lengths": [len(text) for text in texts]}
 
 
-def taken_back(sequence: int, payload: dict[str, Any]) -> TakenBack:
+def taken_back(sequence: int, payload: JsonObject) -> TakenBack:
     """What a `restart` event took back."""
     return range(payload["from_sequence"], sequence)
 
@@ -66,7 +66,7 @@ def undo(pieces: Iterable[Piece], restarts: Sequence[TakenBack]) -> list[Piece]:
     return [piece for piece in pieces if not any(piece.sequence in restart for restart in restarts)]
 
 
-def kept(rows: Iterable[tuple[str, int, int, dict[str, Any]]]) -> list[Piece]:
+def kept(rows: Iterable[tuple[str, int, int, JsonObject]]) -> list[Piece]:
     """The pieces that stand, of events (type, first_sequence, sequence, payload) of one run."""
     pieces: list[Piece] = []
     restarts: list[TakenBack] = []

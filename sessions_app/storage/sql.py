@@ -19,6 +19,8 @@ from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from pydantic_core import from_json, to_json
 
+from sessions_app.json_types import JsonObject
+
 Row = tuple[Any, ...]
 
 
@@ -36,7 +38,7 @@ class Json:
 
     __slots__ = ("value",)
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: object) -> None:
         self.value = value
 
 
@@ -51,7 +53,7 @@ def locking(query: str, how: str) -> str:
     return f"{query} {how}" if database().WRITERS > 1 else query
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     return to_json(value).decode()
 
 
@@ -66,7 +68,7 @@ def _adapters() -> dict[type, Callable[[Any], Any]]:
     }
 
 
-def read_uuid(value: Any) -> UUID:
+def read_uuid(value: object) -> UUID:
     """A UUID from its column."""
     return value if isinstance(value, UUID) else _uuid_of(value)
 
@@ -85,7 +87,7 @@ def is_uuid(text: str) -> bool:
     return True
 
 
-def read_time(value: Any) -> datetime | None:
+def read_time(value: object) -> datetime | None:
     """An aware datetime from its column."""
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
@@ -94,12 +96,12 @@ def read_time(value: Any) -> datetime | None:
     return value if isinstance(value, datetime) else None
 
 
-def read_json(value: Any) -> Any:
+def read_json(value: object) -> Any:
     """JSON from its column."""
     return from_json(value) if isinstance(value, str) else value
 
 
-def fetch(statement: str, params: Sequence[Any]) -> list[Row]:
+def fetch(statement: str, params: Sequence[object]) -> list[Row]:
     """Run a query on this thread's connection; all its rows."""
     connection = _connected()
     with connection.wrap_database_errors:
@@ -107,7 +109,7 @@ def fetch(statement: str, params: Sequence[Any]) -> list[Row]:
         return rows
 
 
-def execute(statement: str, params: Sequence[Any]) -> int:
+def execute(statement: str, params: Sequence[object]) -> int:
     """Run a statement on this thread's connection; how many rows it changed."""
     connection = _connected()
     with connection.wrap_database_errors:
@@ -130,18 +132,18 @@ def _execute(driver: Any, statement: str, params: Sequence[Any]) -> Any:
     return database().execute(driver, statement, values)
 
 
-def insert(model: type[models.Model], **values: Any) -> None:
+def insert(model: type[models.Model], **values: object) -> None:
     """Insert a row. Defaults of the model do not apply: name every column."""
     execute(_insert(model, tuple(values)), tuple(values.values()))
 
 
-def insert_new(model: type[models.Model], **values: Any) -> bool:
+def insert_new(model: type[models.Model], **values: object) -> bool:
     """Insert a row. False if there is one that it may not stand beside."""
     statement = f"{_insert(model, tuple(values))} ON CONFLICT DO NOTHING"
     return bool(execute(statement, tuple(values.values())))
 
 
-def update(model: type[models.Model], values: dict[str, Any], **where: Any) -> int:
+def update(model: type[models.Model], values: JsonObject, **where: object) -> int:
     """Update the rows whose columns equal `where`; how many there were."""
     statement = _update(model, tuple(values), tuple(where))
     return execute(statement, (*values.values(), *where.values()))

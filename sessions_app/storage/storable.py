@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from pydantic_core import PydanticSerializationError, to_json
 
 from sessions_app.errors import Invalid, TooLarge
+from sessions_app.json_types import JsonObject
 from sessions_app.settings import RuntimeSettings
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ REPLACEMENT = "\ufffd"
 NUL = "\\u0000"  # as JSON has it
 
 
-def encode(value: dict[str, Any]) -> tuple[dict[str, Any], str]:
+def encode(value: JsonObject) -> tuple[JsonObject, str]:
     """A JSON value as `storable` gives it, and as text. Nearly all are found storable by that."""
     try:
         text = to_json(value).decode()
@@ -30,7 +31,7 @@ def encode(value: dict[str, Any]) -> tuple[dict[str, Any], str]:
     return value, text
 
 
-def storable(value: Any) -> Any:
+def storable(value: object) -> Any:
     """A text or JSON value with U+FFFD in the place of each character that is not stored."""
     if isinstance(value, str):
         return value if is_storable(value) else UNSTORABLE.sub(REPLACEMENT, value)
@@ -86,7 +87,7 @@ def check_size(what: str, value: Any, setting: str) -> None:
         raise TooLarge(what, f"{limit:,} characters", setting)
 
 
-def measure(value: Any, most: int) -> int:
+def measure(value: object, most: int) -> int:
     """How large a JSON value is: its texts, and the number of its other values.
 
     It is looked at no further than up to `most`, and never copied.

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import structlog
 
 from sessions_app import errors
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Run
 from sessions_app.storage import sql
 from sessions_app.storage.records import EventRecord, RunRecord
@@ -51,7 +51,7 @@ class Transaction:
         # The leases that were looked up: whether their builders are to be closed.
         self._fences: dict[tuple[str, int], bool] = {}
 
-    def append(self, run: RunRecord | Run, type_: str, payload: dict[str, Any]) -> int:
+    def append(self, run: RunRecord | Run, type_: str, payload: JsonObject) -> int:
         """Append an event of the run to its conversation's log; returns its sequence.
 
         What cannot be stored of its text is replaced: see `storable`.

@@ -58,7 +58,7 @@ class _Item:
     __slots__ = ("error", "future", "lane", "result", "work")
 
     def __init__(
-        self, work: Work[Any], future: "Future[Any] | asyncio.Future[Any]", lane: Lane | None = None
+        self, work: Work[T], future: "Future[T] | asyncio.Future[T]", lane: Lane | None = None
     ) -> None:
         self.work = work
         self.future = future

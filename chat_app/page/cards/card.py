@@ -93,7 +93,7 @@ class Card:
 
 def cards(pending: Sequence[Interaction], typed: TypedAnswer | None = None) -> list[Card]:
     """The cards of questions that wait: one for those that are asked together."""
-    groups: dict[Any, list[Interaction]] = {}
+    groups: dict[object, list[Interaction]] = {}
     for one in pending:
         together = one.prompt.get("together")
         group = (one.run_id, together["first"]) if together else one.pk

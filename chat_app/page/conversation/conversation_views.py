@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from typing import IO, Any
+from typing import IO
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
@@ -39,6 +39,7 @@ from sessions_app.conversations.messages import stop as stop_runs
 from sessions_app.errors import Refused, StorageUnavailable, TooMany
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import Outcome
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
 from sessions_app.prompts import as_text, posted
@@ -257,7 +258,7 @@ async def _page(
     before: int | None = None,
     typed: TypedAnswer | None = None,
     status: int = 200,
-    extra: dict[str, Any] | None = None,
+    extra: JsonObject | None = None,
 ) -> HttpResponse:
     person = await person_of(request)
     is_staff = getattr(await request.auser(), "is_staff", False)
@@ -318,7 +319,7 @@ def _picked(request: HttpRequest, choices: list[Offered]) -> str | None:
     return name if name in {offered.workflow.name for offered in choices} else None
 
 
-def _context(page: Page, choices: Sequence[Offered] = ()) -> dict[str, Any]:
+def _context(page: Page, choices: Sequence[Offered] = ()) -> JsonObject:
     return {
         "page": page,
         "conversation_id": page.conversation_id,
@@ -327,7 +328,7 @@ def _context(page: Page, choices: Sequence[Offered] = ()) -> dict[str, Any]:
     }
 
 
-def _side_context(request: HttpRequest, owner: UserId, current: str) -> dict[str, Any]:
+def _side_context(request: HttpRequest, owner: UserId, current: str) -> JsonObject:
     query = request.GET.get("q", "").strip()[:100]
     side = sidebar(owner, query=query, limit=message_forms.number(request.GET, "show"))
     return {"side": side, "conversation_id": current}

@@ -14,7 +14,6 @@ from datetime import datetime
 from functools import reduce
 from itertools import accumulate
 from operator import or_
-from typing import Any
 from uuid import UUID
 
 from django.db.models import BigIntegerField, Q, Subquery, TextField
@@ -22,6 +21,7 @@ from django.db.models.functions import Cast, Coalesce, Length
 from django.utils import timezone
 
 from sessions_app.conversations.run_parts import BREAKS, TEXTS
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Event
 from sessions_app.storage.event_log import read_records
 from sessions_app.storage.records import EventRecord
@@ -130,7 +130,7 @@ def _folded(conversation: UUID, texts: Iterable[tuple[UUID, Piece]]) -> list[Eve
 
 
 def _message(
-    conversation: UUID, run: UUID, span: tuple[int, int], payload: dict[str, Any], at: datetime
+    conversation: UUID, run: UUID, span: tuple[int, int], payload: JsonObject, at: datetime
 ) -> EventRecord:
     # Which message of a client it answers, the page does not ask.
     return EventRecord(conversation, run, "", "", *span, Event.Type.MESSAGE, payload, at)

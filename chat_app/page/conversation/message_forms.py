@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 from uuid import UUID, uuid4
 
 from django.core.files.uploadedfile import UploadedFile
@@ -19,6 +18,7 @@ from sessions_app.conversations import workflow_access
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import Invalid, Refused, StorageUnavailable
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome
+from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person, UserId
 from sessions_app.prompts import MOST_TOGETHER, PREFIX, as_text, posted
 from sessions_app.storage import attachments
@@ -136,7 +136,7 @@ def together(request: HttpRequest) -> list[IncomingAnswer]:
     ]
 
 
-def _given(data: Mapping[str, list[str]], name: str) -> dict[str, Any]:
+def _given(data: Mapping[str, list[str]], name: str) -> JsonObject:
     """Of a form there is always a field, which is hidden: its name is empty."""
     start = f"{name}-"
     own = {key.removeprefix(start): one for key, one in data.items() if key.startswith(start)}

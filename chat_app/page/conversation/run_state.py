@@ -3,13 +3,13 @@
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db.models import OuterRef, Subquery
 from django.utils.translation import gettext, ngettext
 
 from sessions_app.interactions.outcome_texts import waits_for
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Interaction, Run
 
 SHOWN = 20
@@ -35,7 +35,7 @@ class RunState:
         return self.name in ("queued", "working", "needs-you", "sleeping", "waiting", "stopping")
 
 
-def read_runs(conversation: UUID) -> dict[Run, dict[str, Any] | None]:
+def read_runs(conversation: UUID) -> dict[Run, JsonObject | None]:
     """Those whose state the page may show, oldest first, each with its last step as in the log.
 
     Blocks: call it in a thread.
@@ -52,7 +52,7 @@ def read_runs(conversation: UUID) -> dict[Run, dict[str, Any] | None]:
     return {run: run.last_step for run in runs}
 
 
-def run_state(runs: dict[Run, dict[str, Any] | None], asked: Container[UUID]) -> RunState:
+def run_state(runs: dict[Run, JsonObject | None], asked: Container[UUID]) -> RunState:
     """The state of the run that matters most now: one that waits for you, else the one at work.
 
     `runs` as `read_runs` found them; `asked` are those that do.
@@ -79,7 +79,7 @@ def _rank(run: Run, asked: Container[UUID]) -> int:
 
 
 def _words(
-    run: Run, asked: Container[UUID], last: dict[str, Any] | None
+    run: Run, asked: Container[UUID], last: JsonObject | None
 ) -> tuple[str, str, datetime | None, datetime | None]:
     if run.stop_requested_at is not None:
         return "stopping", gettext("Stopping"), run.stop_requested_at, None

@@ -1,7 +1,6 @@
 """The inbox and the page of a prompt. Each works by forms and links; the script makes it live."""
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib import messages
@@ -30,6 +29,7 @@ from chat_app.wire.parsing import STATUS
 from sessions_app.errors import Invalid, Refused, StorageUnavailable, TooMany
 from sessions_app.interactions import answers, audit, pending_counts
 from sessions_app.interactions.answers import AnswerResult, Outcome
+from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.storage.sql import is_uuid
@@ -142,7 +142,7 @@ async def _prompt_page(
     return HttpResponse(html, status=status)
 
 
-def _context(request: HttpRequest, person: Person) -> dict[str, Any]:
+def _context(request: HttpRequest, person: Person) -> JsonObject:
     return {
         **site_context(),
         "username": person.username,

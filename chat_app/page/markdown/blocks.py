@@ -6,13 +6,14 @@ sent once, however long the answer becomes.
 
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from chat_app.page.markdown import work
 from chat_app.page.markdown.code_blocks import REST
+from sessions_app.json_types import JsonObject
 
 # Characters of a block; one that is longer is cut. Browsers lay out a block as a whole.
 LONGEST = 8192
@@ -36,7 +37,7 @@ class Cut(NamedTuple):
     above: list[str]
     at: int
     inside: str
-    references: dict[str, Any]
+    references: JsonObject
 
 
 def cut(text: str, inside: str = "") -> Cut:
@@ -44,7 +45,7 @@ def cut(text: str, inside: str = "") -> Cut:
     head = opening(inside, text)
     whole = head + text
     lines = [0, *(end.end() for end in _LINE_END.finditer(whole))]
-    env: dict[str, Any] = {"work": work.current()}
+    env: JsonObject = {"work": work.current()}
     try:
         # The last line may yet become anything: the one above it decides nothing either.
         tokens = _parser.parse(whole[: lines[-1]], env)

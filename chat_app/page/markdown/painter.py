@@ -14,7 +14,6 @@ from html import escape
 from itertools import groupby
 from multiprocessing.connection import Connection
 from operator import itemgetter
-from typing import Any
 
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
@@ -94,7 +93,7 @@ def _pieces(lexer: Lexer, code: str) -> Iterator[tuple[str, str]]:
 
 
 @cache
-def _class(token: Any) -> str:
+def _class(token: object) -> str:
     return next(name for kind, name in _CLASSES.items() if token in kind)
 
 

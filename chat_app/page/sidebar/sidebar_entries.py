@@ -8,7 +8,6 @@ person; texts in the newest ones only, so that a search stays bounded.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery
@@ -17,6 +16,7 @@ from django.utils.translation import gettext
 from chat_app.feed.selectors import pending_interactions
 from sessions_app.interactions import answerers
 from sessions_app.interactions.pending_counts import CAP, waiting_for
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.models.people import UserId
 from sessions_app.prompts import type_of
@@ -141,12 +141,12 @@ def _entries(ids: list[UUID], asking: dict[UUID, _Asking]) -> tuple[list[Entry],
         kind=Subquery(first.values("prompt__input_type")[:1]),
         is_assigned=answerers.any_pending(),
     )
-    rows: dict[UUID, dict[str, Any]] = {row["id"]: dict(row) for row in shown.values(*FIELDS)}
+    rows: dict[UUID, JsonObject] = {row["id"]: dict(row) for row in shown.values(*FIELDS)}
     is_assigned = not rows or any(row["is_assigned"] for row in rows.values())
     return [_entry(rows[pk], asking.get(pk)) for pk in ids if pk in rows], is_assigned
 
 
-def _entry(row: dict[str, Any], asking: _Asking | None) -> Entry:
+def _entry(row: JsonObject, asking: _Asking | None) -> Entry:
     # It may have been answered since the first look.
     asked = asking if asking and row["question"] else None
     offered = registry.find(row["workflow"])

@@ -70,7 +70,7 @@ def as_posted(
     return MultiValueDict({f"{prefix}-{name}": list(one) for name, one in data.items()})
 
 
-def texts(value: Any, kind: str = "") -> list[str]:
+def texts(value: object, kind: str = "") -> list[str]:
     """A value as a form sends it: a text, or several."""
     given = value if isinstance(value, list | tuple) else [value]
     if kind == "json" and not all(isinstance(one, str) for one in given):

@@ -10,6 +10,7 @@ from django.utils.choices import flatten_choices
 from django.utils.translation import gettext
 from pydantic import BaseModel, ConfigDict
 
+from sessions_app.json_types import JsonObject
 from sessions_app.prompts.base import as_text
 
 # By a class that the field is of, the nearest first.
@@ -61,7 +62,7 @@ def described(form: type[BaseForm]) -> list[FormField]:
     return [_described(name, field) for name, field in _fields(form).items()]
 
 
-def initial_values(form: type[BaseForm], given: Mapping[str, Any]) -> dict[str, Any]:
+def initial_values(form: type[BaseForm], given: Mapping[str, object]) -> JsonObject:
     """The given values, and what the class itself proposes beside them, where that is the same
     always; as the form cleans them, so that who changes nothing is told to have changed nothing.
 
@@ -79,7 +80,7 @@ def initial_values(form: type[BaseForm], given: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _cleaned(field: Field, value: Any) -> Any:
+def _cleaned(field: Field, value: object) -> object:
     # The one would read the database, the other is a value as it is.
     if not isinstance(value, str) or isinstance(field, forms.ModelChoiceField | forms.JSONField):
         return value
@@ -119,7 +120,7 @@ def _choices(field: Field) -> list[tuple[str, str]]:
     choices = getattr(field, "choices", None)
     if not isinstance(choices, list | tuple):  # they are looked up when they are shown
         return []
-    flat: list[tuple[Any, Any]] = list(flatten_choices(choices))
+    flat: list[tuple[object, object]] = list(flatten_choices(choices))
     return [(str(value), str(label)) for value, label in flat if value != ""]
 
 

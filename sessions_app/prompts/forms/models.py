@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 from django import forms
 from pydantic import BaseModel, ValidationError
 
+from sessions_app.json_types import JsonObject
+
 # A text that may be longer has several lines.
 LINE = 200
 BY_FORMAT: dict[str, type[forms.Field]] = {
@@ -36,7 +38,7 @@ LIMITS = {
 class Lines(forms.Textarea):
     """One text that has all, or each as a value of its own, as programs send them."""
 
-    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> object:
         """All of them."""
         return "\n".join(data.getlist(name)) if name in data else None
 
@@ -46,11 +48,11 @@ class LinesField(forms.CharField):
 
     widget = Lines
 
-    def prepare_value(self, value: Any) -> Any:
+    def prepare_value(self, value: object) -> object:
         """One a line."""
         return "\n".join(map(str, value)) if isinstance(value, list) else value
 
-    def to_python(self, value: Any) -> Any:
+    def to_python(self, value: object) -> Any:
         """The lines that are not empty."""
         lines = value if isinstance(value, list) else str(value or "").splitlines()
         return [line.strip() for line in lines if line.strip()]
@@ -61,7 +63,7 @@ class OfModel(forms.Form):
 
     model: ClassVar[type[BaseModel]]
 
-    def clean(self) -> dict[str, Any]:
+    def clean(self) -> JsonObject:
         """Have the model say what is wrong, beside the fields that it is about."""
         super().clean()
         if not self.errors:
@@ -99,7 +101,7 @@ def _of_model(model: type[BaseModel]) -> type[forms.Form]:
     return type(model.__name__, (OfModel,), {**fields, "model": model})
 
 
-def _field(schema: dict[str, Any], defs: dict[str, Any], label: str | None) -> forms.Field:
+def _field(schema: JsonObject, defs: JsonObject, label: str | None) -> forms.Field:
     every = [_resolved(one, defs) for one in schema.get("anyOf", [schema])]
     kinds = [kind for kind in every if kind.get("type") != "null"]
     default = schema.get("default")
@@ -119,7 +121,7 @@ def _field(schema: dict[str, Any], defs: dict[str, Any], label: str | None) -> f
     return class_(label=label, help_text=schema.get("description", ""), initial=default, **options)
 
 
-def _resolved(schema: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+def _resolved(schema: JsonObject, defs: JsonObject) -> JsonObject:
     """Without references, on its first level and that of its items."""
     if name := schema.get("$ref", "").rpartition("/")[2]:
         schema = {**defs[name], **schema}
@@ -128,7 +130,7 @@ def _resolved(schema: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def _kind(kinds: list[dict[str, Any]]) -> tuple[type[forms.Field], dict[str, Any]]:
+def _kind(kinds: list[JsonObject]) -> tuple[type[forms.Field], JsonObject]:
     """The field's class, and what it takes. What has none of its own is written as JSON."""
     kind, names = kinds[0], [one.get("type") for one in kinds]
     if names == ["number", "string"]:
@@ -153,22 +155,22 @@ def _kind(kinds: list[dict[str, Any]]) -> tuple[type[forms.Field], dict[str, Any
     return forms.JSONField, {}
 
 
-def _values(kind: dict[str, Any]) -> list[Any]:
+def _values(kind: JsonObject) -> list[object]:
     return kind.get("enum") or ([kind["const"]] if "const" in kind else [])
 
 
-def _choices(values: list[Any]) -> dict[str, Any]:
+def _choices(values: list[object]) -> JsonObject:
     """A choice for each; what is chosen is the value itself, which need not be a text."""
     by_text = {str(value): value for value in values}
     choices = [(text, text) for text in by_text]
     return {"choices": choices, "coerce": lambda chosen: by_text[str(chosen)]}
 
 
-def _limits(kind: dict[str, Any]) -> dict[str, Any]:
+def _limits(kind: JsonObject) -> JsonObject:
     return {LIMITS[name]: value for name, value in kind.items() if name in LIMITS}
 
 
-def _lines(kind: dict[str, Any]) -> dict[str, Any]:
+def _lines(kind: JsonObject) -> JsonObject:
     if kind.get("maxLength", LINE + 1) <= LINE:
         return {}
     return {"widget": forms.Textarea(attrs={"rows": 3}), "strip": False}

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 from pydantic_core import from_json
 
 from sessions_app.errors import FormChanged, Invalid
+from sessions_app.json_types import JsonObject
 from sessions_app.prompts.base import (
     Content,
     FieldText,
@@ -69,8 +70,8 @@ class FormResponse(Response, Generic[T]):
     """
 
     value: T
-    before: dict[str, Any]
-    after: dict[str, Any]
+    before: JsonObject
+    after: JsonObject
     changed: tuple[str, ...]
     approved: bool
 
@@ -104,19 +105,19 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         self: "FormPrompt[M]",
         form: type[M],
         *,
-        initial: "M | Mapping[str, Any] | None" = None,
-        **given: Any,
+        initial: "M | Mapping[str, object] | None" = None,
+        **given: object,
     ) -> None: ...
     @overload
     def __init__(
-        self: "FormPrompt[dict[str, Any]]",
+        self: "FormPrompt[JsonObject]",
         form: type[BaseForm],
         *,
-        initial: Mapping[str, Any] | None = None,
-        **given: Any,
+        initial: Mapping[str, object] | None = None,
+        **given: object,
     ) -> None: ...
     @overload
-    def __init__(self, form: str, **given: Any) -> None: ...
+    def __init__(self, form: str, **given: object) -> None: ...
     def __init__(self, form: Any, **given: Any) -> None:
         """Raises:
         TypeError: it is no form, a field of it cannot be answered here, or an initial value has no
@@ -150,7 +151,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             raise Invalid(_("A value holds a NUL, or half of a character, which is not stored."))
         return {"value": cleaned, "types": types, "changed": form.changed_data}
 
-    def respond(self, stored: dict[str, Any], **who: Any) -> FormResponse[T]:
+    def respond(self, stored: JsonObject, **who: Any) -> FormResponse[T]:
         proposed = unpack(self.initial, self.types)
         before = {field.name: proposed.get(field.name) for field in self.fields}
         if stored.get("rejected"):
