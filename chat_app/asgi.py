@@ -24,6 +24,6 @@ def with_chat(application: ASGI3Application) -> ASGI3Application:
     Django is set up by then. A WebSocket of another path is the application's own.
     """
     # It imports models, which Django must have set up.
-    served: ASGI3Application = import_string("chat_app.socket.application.serve")(application)
+    served: ASGI3Application = import_string("chat_app.application.serve")(application)
     mounted.append(served)
     return served

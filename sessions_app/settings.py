@@ -49,6 +49,9 @@ class RuntimeSettings(Section):
     REDIS_URL: str = Field(
         default="", description="a Redis URL, such as redis://redis.example:6379/0"
     )
+    CHANNEL_LAYER: str = Field(
+        default="default", description="an alias of CHANNEL_LAYERS, such as default"
+    )
     WORKFLOWS_FILE: Path | None = Field(default=None, description="the path of a YAML file")
     # Offered beside those of the file, in its form.
     EXTRA_WORKFLOWS: dict[str, JsonObject] = Field(default={}, description="a dict by name")

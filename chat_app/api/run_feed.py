@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,11 +11,12 @@ from chat_app.api.run_selectors import is_within
 from chat_app.feed.feed import Feed
 from chat_app.feed.limits import CloseSocket, Window
 from chat_app.feed.selectors import PAGE_BYTES, Opening, size_of
-from chat_app.feed.sweeper import INTERVAL, hear, look, sweeper
+from chat_app.feed.sweeper import INTERVAL, hear_news, look, recheck, sweeper
 from chat_app.identity import Identity, revocation
 from chat_app.rates import Place
 from sessions_app.models import Event, Run
-from sessions_app.notify.groups import GroupListener, LayerMessage, group_name
+from sessions_app.notify.groups import LayerMessage, group_name, joined
+from sessions_app.notify.news import NEWS
 from sessions_app.storage import reads
 from sessions_app.storage.connections import give_back_thread
 from sessions_app.storage.records import EventRecord
@@ -51,43 +52,35 @@ async def follow(
     await give_back_thread()
     feed = _RunFeed(run)
     reader = _Reader(identity, feed)
+    groups = (group_name(feed.conversation), revocation.group_of(identity.person.id))
     sweeper.add(reader)  # it makes up for what the layer loses, or cannot do
     try:
-        await reader.listener.join(group_name(feed.conversation))
-        await reader.listener.join(revocation.group_of(identity.person.id))
-        await feed.acknowledge(after)  # so that it waits for its reader
-        await feed.start(Opening(after, after, [], lost=False))
-        await look(reader)
-        while True:
-            if feed.deleted:
-                raise Failure(404, "invalid_message", "The conversation was deleted.")
-            if feed.behind:
-                await feed.advance()
-            while feed.taken:
-                yield feed.taken.popleft()
-                if not feed.taken:
-                    await feed.acknowledge(feed.cursor)
-            message = await reader.next_message()
-            if message is None:
-                yield None
-            else:
-                await hear(reader, message)
+        async with joined(*groups) as reader.receive:
+            await feed.acknowledge(after)  # so that it waits for its reader
+            await feed.start(Opening(after, after, [], lost=False))
+            await look(reader)
+            while True:
+                if feed.deleted:
+                    raise Failure(404, "invalid_message", "The conversation was deleted.")
+                if feed.behind:
+                    await feed.advance()
+                while feed.taken:
+                    yield feed.taken.popleft()
+                    if not feed.taken:
+                        await feed.acknowledge(feed.cursor)
+                if await reader.heard_nothing():
+                    yield None
     except CloseSocket as why:
         raise _failure(why) from None
     finally:
-        await _leave(reader, place)
+        place.leave()
+        await sweeper.remove(reader)
 
 
 def _failure(why: CloseSocket) -> Failure:
     if why.code == 1012:
         return Failure(503, "unknown_error", RESTARTING, reason="restarting")
     return Failure(401, "user_auth_error", "You are not signed in any more.")
-
-
-async def _leave(reader: "_Reader", place: Place) -> None:
-    place.leave()
-    await sweeper.remove(reader)
-    await reader.listener.close()
 
 
 class _RunFeed(Feed):
@@ -123,30 +116,35 @@ class _Reader:
     awaited: Collection[str] = ()
     stalled = False  # what it sends is bounded by the budget of the stream
 
+    receive: Callable[[], Awaitable[LayerMessage]]
+
     def __init__(self, identity: Identity, feed: Feed) -> None:
         self.identity = identity
         self.feeds = {feed.conversation: feed}
-        self.listener = GroupListener()
         self._patience: asyncio.Timeout | None = None
         self._woken = False
         self._why: CloseSocket | None = None
 
-    async def next_message(self) -> LayerMessage | None:
-        """What the groups say next; None if that is nothing for long, or `wake` was called.
+    async def heard_nothing(self) -> bool:
+        """Heed the next message of the groups. True if there was none for long, or `wake` was
+        called.
 
         Raises:
-            CloseSocket: `end` was called.
+            CloseSocket: `end` was called, or the identity has ended.
         """
+        message = None
         try:
             async with asyncio.timeout(0 if self._woken else INTERVAL) as self._patience:
-                message = await self.listener.receive()
+                message = await self.receive()
         except TimeoutError:
-            message = None
+            pass
         finally:
             self._patience, self._woken = None, False
         if self._why is not None:
             raise self._why
-        return message
+        if message is not None:
+            await (hear_news(self, message["news"]) if message["type"] == NEWS else recheck(self))
+        return message is None
 
     def wake(self) -> None:
         """Wait for messages no longer."""

@@ -16,9 +16,7 @@ from chat_app.identity import Identity, still_valid
 from sessions_app.lifecycle.startup import GOODBYE
 from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
-from sessions_app.notify.groups import LayerMessage
-from sessions_app.notify.memory_layer import LOST
-from sessions_app.notify.news import LOOK, NEWS, News
+from sessions_app.notify.news import News
 from sessions_app.storage import reads
 from sessions_app.storage.faults import is_fault
 
@@ -122,25 +120,25 @@ class Sweeper:
                 follower.end(CloseSocket(4401, "signed out"))
 
 
-async def hear(follower: Follower, message: LayerMessage) -> None:
-    """The channel layer has a message: news, the identity may have ended, messages were lost, or a
-    conversation may have been deleted.
+async def hear_news(follower: Follower, news: News) -> None:
+    """Move the feed of the conversation that has news, if it is followed."""
+    feed = follower.feeds.get(news.conversation)
+    if feed is not None:
+        await feed.news(news)
+
+
+async def recheck(follower: Follower) -> None:
+    """Look whether the identity still holds, and then at the logs: messages of the channel layer
+    say that either may have changed, or were lost.
 
     Raises:
         CloseSocket: the identity has ended.
     """
-    if message["type"] == NEWS:
-        news: News = message["news"]
-        feed = follower.feeds.get(news.conversation)
-        if feed is not None:
-            await feed.news(news)
-        return
     try:
         await check(follower.identity)
     except DatabaseError as error:  # the sweeper comes back to it
         log.warning("sweeper.not_checked", error=str(error))
-    if message in (LOST, LOOK):
-        await look(follower)
+    await look(follower)
 
 
 async def look(follower: Follower) -> None:

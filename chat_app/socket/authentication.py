@@ -5,6 +5,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
+from typing import Any
+
+from channels.consumer import AsyncConsumer
 
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
@@ -25,7 +28,6 @@ from chat_app.wire.client_messages import AuthMessage, ClientMessage, ConsentMod
 from chat_app.wire.parsing import Refusal, parse, refusal_of
 from chat_app.wire.replies import auth_error, auth_success
 from sessions_app.errors import TooMany
-from sessions_app.json_types import JsonObject
 from sessions_app.models.people import Person
 from sessions_app.workflows.request_context import RequestMetadata
 
@@ -40,10 +42,11 @@ _looks: defaultdict[type[ClientMessage], identities.Looks] = defaultdict(identit
 class Authentication:
     """Knows the person before anything is done, and what the identity stands on."""
 
-    def __init__(self, scope: JsonObject, connection: Connection, refusals: Refusals) -> None:
+    def __init__(self, consumer: AsyncConsumer, connection: Connection, refusals: Refusals) -> None:
         self.identity: Identity | None = None
         self.person = Person(0, "")
-        self._scope = scope
+        self._consumer = consumer
+        self._scope: Any = consumer.scope
         self._connection = connection
         self._refusals = refusals
         self._places: list[Place] = []
@@ -117,8 +120,11 @@ class Authentication:
             await self._be(found)
         await self._connection.send(auth_success(message, found.person))
 
-    def leave(self) -> None:
+    async def leave(self) -> None:
         """The socket has ended."""
+        if self.identity is not None:
+            group = revocation.group_of(self.person.id)
+            await self._consumer.channel_layer.group_discard(group, self._consumer.channel_name)
         for place in self._places:
             place.leave()
 
@@ -134,7 +140,8 @@ class Authentication:
         await self._take_place(partial(take_socket_of, found.person.id))
         self.identity, self.person = found, found.person
         self._connection.share.belong_to(found.person.id)
-        await self._connection.listener.join(revocation.group_of(found.person.id))
+        group = revocation.group_of(found.person.id)
+        await self._consumer.channel_layer.group_add(group, self._consumer.channel_name)
 
     async def _await_credentials(self) -> None:
         try:

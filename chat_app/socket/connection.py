@@ -4,9 +4,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
-from functools import partial
+from typing import Any
 
 import structlog
 
@@ -14,15 +14,11 @@ from chat_app.feed.backlog import Share
 from chat_app.feed.limits import FRAMES_BURST, FRAMES_RATE, Bucket, ClientGone, CloseSocket
 from chat_app.wire.frames import Frame, encode
 from chat_app.wire.parsing import MAX_FRAME, is_ping
-from sessions_app.json_types import JsonObject
-from sessions_app.notify.groups import GroupListener, LayerMessage
 
-Receive = Callable[[], Awaitable[JsonObject]]
-Send = Callable[[JsonObject], Awaitable[None]]
-Talk = Callable[[], Coroutine[object, None, None]]
-Late = Callable[[str], Coroutine[object, None, None]]
-Heard = Callable[[LayerMessage], Awaitable[None]]
-Woken = Callable[[], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Work = Callable[[], Coroutine[Any, Any, None]]
+Late = Callable[[str], Coroutine[Any, Any, None]]
 
 log = structlog.get_logger(__name__)
 
@@ -45,20 +41,17 @@ ORDINARY = (1012, 4401)
 
 
 class Connection:
-    """Tasks take the client's frames, handle them, hear the channel layer, and heed wakes.
+    """The client's frames, which wait for their turn, and what is sent to it, within budgets."""
 
-    Not channels' AsyncConsumer, which takes each message of every socket through one shared
-    database thread (to close old connections), where a slow query stalls them all.
-    """
-
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self.listener = GroupListener()
+    def __init__(self, receive: Receive, send: Send, late: Late) -> None:
+        """`late` gets a ping for which there was no time in its turn."""
         self._receive = receive
         self._send = send
-        self._gone = asyncio.Event()
+        self._late = late
+        self._tasks = asyncio.TaskGroup()
+        self.gone = asyncio.Event()
         self._sending = 0
         self._moved_at = 0.0
-        self._wakes = asyncio.Event()
         self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._rate = Bucket(rate=FRAMES_RATE, burst=FRAMES_BURST)
         # Texts, None for a binary frame, and last that the client has left.
@@ -67,24 +60,10 @@ class Connection:
         self._waiting_size = 0
         self.share = Share(self.end)
 
-    async def accept(self) -> None:
-        """Take the connection."""
-        await self._receive()
-        await self._send({"type": "websocket.accept"})
-
-    async def reject(self) -> None:
-        """Do not take it."""
-        await self._receive()
-        await self._send({"type": "websocket.close"})  # before accept: HTTP 403
-
-    async def live(self, talk: Talk, late: Late, heard: Heard, woken: Woken) -> CloseSocket:
-        """Take frames and news until either side ends it; return why.
-
-        `talk` goes on with frame after frame; `late` gets a ping for which it had no time;
-        `heard` gets each message of the channel layer; `woken` is called after `wake`.
-        """
+    async def live(self, *works: Work) -> CloseSocket:
+        """Do several works at once until either side ends the connection; return why."""
         try:
-            return await self._until_ended(talk, late, heard, woken)
+            return await self._until_ended(works)
         except asyncio.CancelledError:  # as Daphne does when it stops
             with suppress(OSError):
                 await self._send({"type": "websocket.close", "code": 1012, "reason": "restarting"})
@@ -103,10 +82,6 @@ class Connection:
                 )
                 while (await self._receive())["type"] != "websocket.disconnect":
                     pass
-
-    def wake(self) -> None:
-        """Have `woken` called in a task of the connection."""
-        self._wakes.set()
 
     def end(self, why: CloseSocket) -> None:
         """Have `live` return, whatever the connection is doing."""
@@ -150,7 +125,7 @@ class Connection:
         """Take no further frame for so long, or until the client leaves."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._gone.wait()
+                await self.gone.wait()
 
     async def send(self, frame: Frame) -> None:
         """Send a frame that belongs to no event. What a client said before it left is done too."""
@@ -163,7 +138,7 @@ class Connection:
         Raises:
             ClientGone: it will never read this.
         """
-        if self._gone.is_set():
+        if self.gone.is_set():
             raise ClientGone
         if not self._sending:
             self._moved_at = time.monotonic()
@@ -173,71 +148,62 @@ class Connection:
         try:
             await self._send({"type": "websocket.send", "text": data.decode()})
         except OSError:
-            self._gone.set()
+            self.gone.set()
             raise ClientGone from None
         finally:
             self.share.grow(-size)
             self._sending -= 1
             self._moved_at = time.monotonic()
 
-    async def _until_ended(self, talk: Talk, late: Late, heard: Heard, woken: Woken) -> CloseSocket:
+    def take(self, text: str | None, size: int) -> None:
+        """Have a frame wait for its turn; None is a binary one.
+
+        Raises:
+            CloseSocket: it is too large, or there are too many.
+        """
+        if size > LARGEST:
+            raise CloseSocket(4413, "message too large")
+        # Of one that is too large, enough to see that it is.
+        text = text and text[: MAX_FRAME + 1]
+        self._count_waiting(len(text or "") + FRAME_COST)
+        if not self._rate.take() or self._waiting_size > MAX_WAITING:
+            raise CloseSocket(4429, "too many messages")
+        self._queue(text)
+        if text and is_ping(text):
+            asyncio.get_running_loop().call_later(LATE, self._answer_late, text)
+
+    def leave(self) -> None:
+        """The client is gone. What it said before still counts."""
+        self.gone.set()
+        self._queue(CloseSocket())
+
+    async def _until_ended(self, works: Iterable[Work]) -> CloseSocket:
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._hear_news(heard))
-                tasks.create_task(self._heed_wakes(woken))
-                tasks.create_task(self._await_ending())
-                tasks.create_task(talk())
-                await self._take_frames(partial(self._answer_late, tasks, late))
+            async with self._tasks:
+                for work in (*works, self._await_ending):
+                    self._tasks.create_task(work())
         except* CloseSocket as group:
             reason = _first(group)
         return reason
-
-    async def _take_frames(self, answer_late: Callable[[str], None]) -> None:
-        """Take frames as they arrive, since servers queue without bound what is not taken."""
-        loop = asyncio.get_running_loop()
-        while (message := await self._receive())["type"] != "websocket.disconnect":
-            text = message.get("text")
-            if len(text or message.get("bytes") or "") > LARGEST:
-                raise CloseSocket(4413, "message too large")
-            # Of one that is too large, enough to see that it is.
-            text = text and text[: MAX_FRAME + 1]
-            self._count_waiting(len(text or "") + FRAME_COST)
-            if not self._rate.take() or self._waiting_size > MAX_WAITING:
-                raise CloseSocket(4429, "too many messages")
-            self._queue(text)
-            if text and is_ping(text):
-                loop.call_later(LATE, answer_late, text)
-        self._gone.set()
-        self._queue(CloseSocket())  # what was said before the client left still counts
 
     def _queue(self, frame: str | CloseSocket | None) -> None:
         self._waiting.append(frame)
         self._arrived.set()
 
-    def _answer_late(self, tasks: asyncio.TaskGroup, late: Late, ping: str) -> None:
-        """Should it still wait for the message before it, which waits for a write."""
-        if ping in self._waiting and not (self._gone.is_set() or self._ending.done()):
+    def _answer_late(self, ping: str) -> None:
+        """Answer a ping that still waits for the message before it, which waits for a write."""
+        if ping in self._waiting and not (self.gone.is_set() or self._ending.done()):
             self._waiting.remove(ping)
             self._count_waiting(-len(ping) - FRAME_COST)
-            answering = late(ping)
+            answering = self._late(ping)
             try:
-                tasks.create_task(answering)
+                self._tasks.create_task(answering)
             except RuntimeError:  # the socket is ending
                 answering.close()
 
     def _count_waiting(self, size: int) -> None:
         self._waiting_size += size
         self.share.grow(size)
-
-    async def _hear_news(self, heard: Heard) -> None:
-        while True:
-            await heard(await self.listener.receive())
-
-    async def _heed_wakes(self, woken: Woken) -> None:
-        while True:
-            await self._wakes.wait()
-            self._wakes.clear()
-            await woken()
 
     async def _await_ending(self) -> None:
         """Its own task: the others may be waiting for a client that does not read."""

@@ -4,6 +4,8 @@ import asyncio
 from contextlib import suppress
 from uuid import UUID
 
+from channels.consumer import AsyncConsumer
+
 from chat_app.feed import cursors
 from chat_app.feed.feed import Feed
 from chat_app.feed.limits import ClientGone
@@ -32,6 +34,7 @@ class Subscriptions:
 
     def __init__(
         self,
+        consumer: AsyncConsumer,
         connection: Connection,
         authentication: Authentication,
         refusals: Refusals,
@@ -46,9 +49,11 @@ class Subscriptions:
         )
         self._told_waiting: Waiting | None = None
         self._told_away = False
-        self.wake, self.end = connection.wake, connection.end
+        self.end = connection.end
+        self._wakes = asyncio.Event()
         self._ids: dict[str, UUID] = {}
         self._following = asyncio.Lock()
+        self._consumer = consumer
         self._connection = connection
         self._authentication = authentication
         self._refusals = refusals
@@ -71,7 +76,18 @@ class Subscriptions:
         for conversation in list(self.feeds):
             await self._unfollow(conversation)
 
-    async def woken(self) -> None:
+    def wake(self) -> None:
+        """Have `heed_wakes` look."""
+        self._wakes.set()
+
+    async def heed_wakes(self) -> None:
+        """Look at all that is followed, whenever it may have changed; until cancelled."""
+        while True:
+            await self._wakes.wait()
+            self._wakes.clear()
+            await self._woken()
+
+    async def _woken(self) -> None:
         """News was lost, the conversation that the connection named has come to be, one was
         deleted, more or fewer questions wait, or the database is away, or back.
         """
@@ -160,9 +176,10 @@ class Subscriptions:
         feed = Feed(*of_log) if self._extended else PlainFeed(*of_log, person, link)
         self.feeds[conversation] = feed
         self._ids[conversation_id] = conversation
+        group = group_name(conversation)
         try:
             # Joined before the log is looked at, so that nothing falls between.
-            await self._connection.listener.join(group_name(conversation))
+            await self._consumer.channel_layer.group_add(group, self._consumer.channel_name)
             kept = await cursors.take(conversation, user)
             opening = await reads.read(
                 read_opening, conversation, after=after, kept=kept if first else None
@@ -180,7 +197,8 @@ class Subscriptions:
         feed = self.feeds.pop(conversation)
         del self._ids[feed.conversation_id]
         last = cursors.unfollow(conversation, user)
-        await self._connection.listener.leave(group_name(conversation))
+        group = group_name(conversation)
+        await self._consumer.channel_layer.group_discard(group, self._consumer.channel_name)
         if last and feed.started:
             await cursors.keep(conversation, user, feed.cursor)
 

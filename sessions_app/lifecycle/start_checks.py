@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from sessions_app.doctor.deployment import START, unusable
 from sessions_app.doctor.findings import examine, in_words
+from sessions_app.notify.groups import channel_layer
 from sessions_app.settings import RuntimeSettings
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,7 @@ def check_start() -> None:
     Raises:
         ImproperlyConfigured: it cannot work like this; the message says what to do.
     """
+    channel_layer()  # HITL may name one that is not there
     with usable_database():
         if not RuntimeSettings.load().cluster:
             claim_database(Path(connection.settings_dict["NAME"]).resolve())

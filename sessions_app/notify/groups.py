@@ -1,61 +1,57 @@
-"""Sending to the groups of the channel layer, and listening to them.
+"""The channel layer: its groups, sending to them, and listening.
 
 Messages are hints: no failure of the layer is raised here, and none holds up a caller for long.
 """
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import cache, partial
+from typing import Any, cast
 from uuid import UUID
 
 import structlog
+from channels import DEFAULT_CHANNEL_LAYER
+from channels.layers import BaseChannelLayer, channel_layers
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
-from sessions_app.json_types import JsonObject
-from sessions_app.notify.layer import channel_layer
-from sessions_app.notify.memory_layer import LOST
+from sessions_app.notify.foreign_layer import ForeignLayer, health
+from sessions_app.notify.memory_layer import LOST, MemoryLayer
+from sessions_app.settings import RuntimeSettings
 
 log = structlog.get_logger(__name__)
 
-TIMEOUT = 1.0  # seconds that a layer may take for one call
-# Seconds after which a layer that failed is tried again. Until then, what is sent is dropped.
-PAUSE = 1.0
+LayerMessage = dict[str, Any]
+CLUSTER = "sessions_app.notify.cluster_layer.ClusterLayer"
 
-LayerMessage = JsonObject
+
+@cache
+def channel_layer() -> MemoryLayer:
+    """Return the layer of this process."""
+    return new_layer(channel_layers.__getitem__)
+
+
+def new_layer(make: Callable[[str], BaseChannelLayer] = channel_layers.make_backend) -> MemoryLayer:
+    """Make the layer of CHANNEL_LAYERS that HITL names; where there is none, one of ours: in
+    memory, and over Redis where there are other processes.
+
+    Raises:
+        ImproperlyConfigured: HITL names one that is not there.
+    """
+    runtime = RuntimeSettings.load()
+    if (alias := runtime.CHANNEL_LAYER) in channel_layers:
+        layer = make(alias)
+        return layer if isinstance(layer, MemoryLayer) else ForeignLayer(layer)
+    if alias != DEFAULT_CHANNEL_LAYER:
+        raise ImproperlyConfigured(f"HITL: CHANNEL_LAYER={alias} is not among CHANNEL_LAYERS.")
+    # Imported where it is used only: it imports a client of Redis.
+    url = runtime.REDIS_URL
+    return cast(MemoryLayer, import_string(CLUSTER)(url)) if url else MemoryLayer()
 
 
 def group_name(conversation: UUID) -> str:
     """The group of the conversation's readers."""
     return f"conversation.{conversation.hex}"
-
-
-class _Health:
-    """Whether the layer works, as far as is known; said when it changes."""
-
-    def __init__(self) -> None:
-        self._failing = False
-        self._next = 0.0
-
-    @property
-    def in_pause(self) -> bool:
-        """It has just failed."""
-        return self._failing and time.monotonic() < self._next
-
-    def failed(self, error: Exception) -> None:
-        """A call has failed."""
-        if not self._failing:
-            log.warning("notify.layer_failed", error=repr(error))
-        self._failing = True
-        self._next = time.monotonic() + PAUSE
-
-    def works(self) -> None:
-        """A call has not failed."""
-        if self._failing:
-            log.warning("notify.layer_works_again")
-        self._failing = False
-
-
-_health = _Health()
 
 
 async def send_to_group(group: str, message: LayerMessage) -> None:
@@ -69,68 +65,22 @@ async def send_elsewhere(messages: list[tuple[str, LayerMessage]]) -> None:
 
 
 async def _hint(send: Callable[[], Awaitable[None]]) -> None:
-    if _health.in_pause:
-        return
+    if not health.in_pause:
+        await health.call(send)
+
+
+@asynccontextmanager
+async def joined(*groups: str) -> AsyncIterator[Callable[[], Awaitable[LayerMessage]]]:
+    """Be in groups for a while. What this gives returns the next message, whenever it comes."""
+    layer = channel_layer()
+    channel = await layer.new_channel()
     try:
-        async with asyncio.timeout(TIMEOUT):
-            await send()
-    except Exception as error:  # noqa: BLE001 - whatever the layer raises, it was a hint only
-        _health.failed(error)
-    else:
-        _health.works()
-
-
-class GroupListener:
-    """Receives what is sent to the groups that it has joined, as far as the layer can."""
-
-    def __init__(self) -> None:
-        self._layer = channel_layer()
-        self._channel: str | None = None
-        self._groups: set[str] = set()
-        self._joined = asyncio.Event()
-
-    async def join(self, group: str) -> None:
-        """Receive what is sent to the group from now on."""
-        self._groups.add(group)
-        try:
-            async with asyncio.timeout(TIMEOUT):
-                if self._channel is None:
-                    self._channel = await self._layer.new_channel()
-                await self._layer.group_add(group, self._channel)
-        except Exception as error:  # noqa: BLE001 - whatever the layer raises, it was a hint only
-            _health.failed(error)
-        self._joined.set()
-
-    async def leave(self, group: str) -> None:
-        """Receive it no more."""
-        self._groups.discard(group)
-        if self._channel is None:
-            return
-        try:
-            async with asyncio.timeout(TIMEOUT):
-                await self._layer.group_discard(group, self._channel)
-        except Exception as error:  # noqa: BLE001 - whatever it raises: it forgets by itself
-            _health.failed(error)
-
-    async def close(self) -> None:
-        """Leave all groups."""
-        for group in list(self._groups):
-            await self.leave(group)
-
-    async def receive(self) -> LayerMessage:
-        """The next message, whenever it comes."""
-        while True:
-            await self._joined.wait()
-            if self._channel is not None:
-                try:
-                    message: LayerMessage = await self._layer.receive(self._channel)
-                except Exception as error:  # noqa: BLE001 - whatever it raises: it is tried again
-                    _health.failed(error)
-                else:
-                    return message
-            await asyncio.sleep(PAUSE)
-            for group in list(self._groups):
-                await self.join(group)
+        for group in groups:
+            await layer.group_add(group, channel)
+        yield partial(layer.receive, channel)
+    finally:
+        for group in groups:
+            await layer.group_discard(group, channel)
 
 
 async def listen(group: str, handle: Callable[[LayerMessage], None]) -> None:
@@ -138,11 +88,9 @@ async def listen(group: str, handle: Callable[[LayerMessage], None]) -> None:
 
     It runs in the event loop, so it must not block. What it raises is logged.
     """
-    listener = GroupListener()
-    try:
-        await listener.join(group)
+    async with joined(group) as receive:
         while True:
-            message = await listener.receive()
+            message = await receive()
             if message == LOST:
                 log.warning("notify.messages_lost", group=group)
                 continue
@@ -150,5 +98,3 @@ async def listen(group: str, handle: Callable[[LayerMessage], None]) -> None:
                 handle(message)
             except Exception:
                 log.exception("notify.handler_failed", group=group)
-    finally:
-        await listener.close()

@@ -39,15 +39,27 @@ class MemoryLayer(InMemoryChannelLayer):
     def deliver(self, group: str, message: JsonObject) -> None:
         """The same, for callers that are no coroutines."""
         for channel in self.groups.get(group, {}):
-            queue = self._queue(channel)
-            room = queue.maxsize - queue.qsize()
-            if room:
-                queue.put_nowait((math.inf, LOST if room == 1 else message))
+            self.put(channel, message)
 
-    async def receive(self, channel: str) -> JsonObject:
-        """The channel's next message. Its queue stays; the original makes one for each message."""
-        message: JsonObject
-        _, message = await self._queue(channel).get()
+    def put(self, channel: str, message: dict[str, Any]) -> None:
+        """Put the message into a channel, or that it was lost into its last place."""
+        queue = self._queue(channel)
+        room = queue.maxsize - queue.qsize()
+        if room:
+            queue.put_nowait((math.inf, LOST if room == 1 else message))
+
+    async def receive(self, channel: str) -> dict[str, Any]:
+        """The channel's next message. Its queue stays while this is awaited again and again; the
+        original makes one for each message.
+        """
+        queue = self._queue(channel)
+        try:
+            message: dict[str, Any]
+            _, message = await queue.get()
+        except asyncio.CancelledError:
+            if queue.empty():  # else a channel that never was in a group would leave one for good
+                self.channels.pop(channel, None)
+            raise
         return message
 
     def _queue(self, channel: str) -> asyncio.Queue[Any]:

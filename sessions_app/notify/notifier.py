@@ -4,15 +4,19 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import structlog
 from asgiref.sync import async_to_sync
 
 from sessions_app.models import Event
-from sessions_app.notify.groups import LayerMessage, group_name, send_elsewhere, send_to_group
-from sessions_app.notify.layer import channel_layer
+from sessions_app.notify.groups import (
+    LayerMessage,
+    channel_layer,
+    group_name,
+    send_elsewhere,
+    send_to_group,
+)
 from sessions_app.notify.news import MAX_EVENTS, PROMPTS, PROMPTS_CHANGED, news_message
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.transaction import Transaction
@@ -69,8 +73,7 @@ class Notifier:
             self._task = None
         await self._flush()
         with suppress(Exception):  # whatever the layer raises: this is the end
-            layer: Any = channel_layer()
-            await layer.close()
+            await channel_layer().close()
 
     def publish(self, tx: Transaction) -> None:
         """Take the events of a transaction that was committed. From any thread."""

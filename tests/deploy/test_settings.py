@@ -9,8 +9,8 @@ from django.core.asgi import get_asgi_application
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
+from chat_app.application import WithSocket
 from chat_app.settings import ChatSettings
-from chat_app.socket.application import WithSocket
 from sessions_app.doctor import deployment
 from sessions_app.lifecycle import start_checks
 from sessions_app.settings import RuntimeSettings, check

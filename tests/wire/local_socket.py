@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode
 
-from chat_app.socket.consumer import ChatConsumer
+from chat_app.consumers import ChatConsumer
 from tests.support.received_frames import Frame, ReceivedFrames
 
 
@@ -35,8 +35,8 @@ class LocalSocket(ReceivedFrames):
     async def __aenter__(self) -> "LocalSocket":
         """Connect."""
         self._inbox.put_nowait({"type": "websocket.connect"})
-        application = ChatConsumer.application(self.scope, self._inbox.get, self._sent)
-        self._task = asyncio.create_task(application)
+        served = ChatConsumer()(self.scope, self._inbox.get, self._sent)
+        self._task = asyncio.create_task(served)
         return self
 
     async def __aexit__(

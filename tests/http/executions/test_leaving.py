@@ -18,7 +18,7 @@ from chat_app.feed import sweeper
 from chat_app.identity import Identity
 from chat_app.rates import take_stream
 from sessions_app.models import Conversation
-from sessions_app.notify import layer as layers
+from sessions_app.notify import groups
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -81,7 +81,7 @@ class Request:
 @pytest.mark.parametrize("path", ["/generate", "/generate/stream"])
 async def test_a_client_that_leaves_leaves_nothing_behind(path: str, settings: Settings) -> None:
     set_hitl(settings, GUESTS=True)
-    layer: Any = layers.channel_layer()
+    layer: Any = groups.channel_layer()
     async with Hosting("http-ticks") as hosting:
         before = asyncio.all_tasks()
         request = Request(path, {"input_message": "100000"})

@@ -14,9 +14,9 @@ from django.db import models
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
+from chat_app.application import WithSocket
 from chat_app.identity.api_keys import issue
 from chat_app.models import ApiKey
-from chat_app.socket.application import WithSocket
 from sessions_app import runs
 from sessions_app.admin import repairs
 from sessions_app.interactions import audit, audit_trail

@@ -15,7 +15,7 @@ from django.urls import get_resolver
 
 REACTOR = "twisted.internet.reactor"
 # What answers are made with, which is else imported at the first; and what forgets old settings.
-MODULES = ("chat_app.socket.application", "daphne.cli", "uvicorn.main", "django.test.signals")
+MODULES = ("chat_app.application", "daphne.cli", "uvicorn.main", "django.test.signals")
 
 
 def load() -> None:

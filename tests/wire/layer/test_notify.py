@@ -8,9 +8,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from sessions_app.notify import groups, notifier
-from sessions_app.notify.groups import GroupListener, group_name
-from sessions_app.notify.layer import channel_layer
+from sessions_app.notify import foreign_layer, groups, notifier
+from sessions_app.notify.groups import channel_layer, group_name, joined
 from sessions_app.notify.memory_layer import MemoryLayer
 from sessions_app.notify.news import MAX_EVENTS, MAX_SIZE, PROMPTS, News, packed, unpacked
 from sessions_app.notify.notifier import HINT_EVERY, Notifier
@@ -161,7 +160,7 @@ async def test_the_last_change_of_prompts_is_told_elsewhere(layer: Layer) -> Non
 async def test_a_layer_that_fails_stops_nothing(
     layer: Layer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(groups, "PAUSE", 0.0)
+    monkeypatch.setattr(foreign_layer, "PAUSE", 0.0)
     layer.failing = True
     await publish([event(1)], [event(2)])
     layer.failing = False
@@ -185,17 +184,13 @@ async def test_publishing_before_the_start_and_after_the_stop_is_harmless(layer:
     assert layer.sequences == [2]
 
 
-async def test_an_ear_hears_the_groups_that_it_has_joined_and_no_others() -> None:
-    ear = GroupListener()
+async def test_who_has_joined_groups_hears_these_and_no_others() -> None:
     group, other = uuid4().hex, uuid4().hex
     try:
-        await ear.join(group)
-        await ear.join(other)
-        await ear.leave(other)
-        for number, to in enumerate((other, group)):
-            await groups.send_to_group(to, {"type": "x", "number": number})
-        async with asyncio.timeout(10):
-            assert (await ear.receive())["number"] == 1
+        async with joined(group) as receive:
+            for number, to in enumerate((other, group)):
+                await groups.send_to_group(to, {"type": "x", "number": number})
+            async with asyncio.timeout(10):
+                assert (await receive())["number"] == 1
     finally:
-        await ear.close()
         await channel_layer().close()

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from chat_app import consumers
 from chat_app.feed.selectors import read_opening
 from chat_app.rates import submit
-from chat_app.socket import consumer, subscriptions
+from chat_app.socket import subscriptions
 from sessions_app.errors import StorageUnavailable
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, workflow
@@ -51,7 +52,7 @@ async def test_a_beginning_is_not_lost_by_a_fault(
             raise OperationalError("server closed the connection unexpectedly")
         return read_opening(*args, **fields)
 
-    monkeypatch.setattr(consumer, "submit", submit_and_lose)
+    monkeypatch.setattr(consumers, "submit", submit_and_lose)
     monkeypatch.setattr(subscriptions, "read_opening", lose)
     async with Hosting("t_beginning") as hosting:
         query: dict[str, Any] = {"conversation_id": "new"} if named else {}

@@ -9,8 +9,9 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from pytest_django import Settings
 
+from chat_app import consumers
 from chat_app.feed import sweeper
-from chat_app.socket import authentication, connection, consumer
+from chat_app.socket import authentication, connection
 from sessions_app.storage import reads
 from sessions_app.storage.sql import database
 from sessions_app.storage.writer import writer
@@ -367,7 +368,7 @@ async def test_who_is_over_a_limit_is_taken_slowly_and_still_has_pongs(
     chat: Chat, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     monkeypatch.setattr(connection, "LATE", 0.05)
-    monkeypatch.setattr(consumer, "OVER_A_LIMIT", 60)
+    monkeypatch.setattr(consumers, "OVER_A_LIMIT", 60)
     set_hitl(settings, RATE_MESSAGES_USER="1/hour")
     async with await chat.socket() as socket:
         for number in range(5):

@@ -6,12 +6,11 @@ from uuid import UUID
 
 import pytest
 
+from chat_app.consumers import ChatConsumer
 from chat_app.feed import sweeper
 from chat_app.feed.selectors import read_opening
-from chat_app.socket import consumer
 from sessions_app.models import Conversation, Run
 from sessions_app.notify.groups import LayerMessage
-from sessions_app.notify.news import NEWS
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -44,12 +43,11 @@ async def test_what_is_written_while_the_feed_opens_arrives(
 
 async def test_no_news_of_other_conversations_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[UUID] = []
-    hear = sweeper.hear
+    hear = ChatConsumer.conversation_news
 
-    async def hear_and_note(follower: Any, message: LayerMessage) -> None:
-        if message["type"] == NEWS:
-            heard.append(message["news"].conversation)
-        await hear(follower, message)
+    async def hear_and_note(consumer: ChatConsumer, message: LayerMessage) -> None:
+        heard.append(message["news"].conversation)
+        await hear(consumer, message)
 
     async with LiveLog() as log:
 
@@ -61,7 +59,7 @@ async def test_no_news_of_other_conversations_is_heard(monkeypatch: pytest.Monke
             run = Run.objects.create(conversation=other, key="none", message_id="m", **times)
             tx.append(run, "text", {"text": "elsewhere"})
 
-        monkeypatch.setattr(consumer, "hear", hear_and_note)
+        monkeypatch.setattr(ChatConsumer, "conversation_news", hear_and_note)
         async with log.socket() as socket:
             await socket.settled()
             await writer.write(write_elsewhere)

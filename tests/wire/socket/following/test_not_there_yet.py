@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from chat_app import rates
+from chat_app import consumers, rates
 from chat_app.feed import sweeper
-from chat_app.socket import consumer
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, workflow
 from tests.support.hosting import make_user
@@ -62,13 +61,13 @@ async def test_who_begins_it_a_moment_later_gets_its_beginning(
     submit = rates.submit
 
     async def submit_second(**message: Any) -> Any:
-        monkeypatch.setattr(consumer, "submit", submit)
+        monkeypatch.setattr(consumers, "submit", submit)
         await first.say("one", id="m1", conversation_id="c")
         await end_of(first, "m1")
         return await submit(**message)
 
     async with LocalSocket(ann) as first, LocalSocket(ann) as late:
-        monkeypatch.setattr(consumer, "submit", submit_second)
+        monkeypatch.setattr(consumers, "submit", submit_second)
         await late.say("two", id="m2", conversation_id="c")
         last = await end_of(late, "m2")
         assert late.sequences() == list(range(1, last + 1))

@@ -1,7 +1,10 @@
 """Puts the chat's socket beside a project's application, and the runtime below both."""
 
 import re
+from contextlib import suppress
+from functools import cached_property
 from typing import Any
+from urllib.parse import unquote
 
 from asgiref.typing import (
     ASGI3Application,
@@ -12,13 +15,15 @@ from asgiref.typing import (
     Scope,
     WebSocketCloseEvent,
 )
+from channels.routing import URLRouter
 from django.core.handlers.asgi import ASGIHandler
-from django.urls import Resolver404, resolve
+from django.core.handlers.asgi import get_script_prefix as script_prefix_of
+from django.urls import NoReverseMatch, get_script_prefix, path, re_path, reverse
 
 from chat_app.feed.sweeper import sweeper
 from chat_app.identity.connection import address_of, request_of
+from chat_app.routing import websocket_urlpatterns
 from chat_app.socket import flow_control
-from chat_app.socket.consumer import ChatConsumer
 from sessions_app.interactions.audit import address
 from sessions_app.lifecycle import startup
 from sessions_app.lifecycle.server_lifecycle import WithRuntime
@@ -86,7 +91,7 @@ def _is_hostile(scope: Any) -> bool:
 
 
 class WithSocket:
-    """An application whose WebSockets at the URL named `chat:socket` are the chat's."""
+    """An application whose WebSockets below the URL named `chat:home` are the chat's."""
 
     def __init__(self, application: ASGI3Application) -> None:
         self._application = application
@@ -97,20 +102,25 @@ class WithSocket:
         """Serve one connection. What is done by it comes from its address, as the audit has it."""
         if scope["type"] in ("http", "websocket"):
             address.set(lambda: address_of(request_of(scope)))
-        socket: Any = ChatConsumer.application
-        is_socket = scope["type"] == "websocket"
-        if is_socket and _is_of_chat(scope):
-            await socket(scope, receive, send)
-        elif is_socket and isinstance(self._application, ASGIHandler):  # it would raise
-            await receive()
-            await send(WebSocketCloseEvent(type="websocket.close", code=1000, reason=None))
+        if scope["type"] == "websocket":
+            below = {"path_remaining": scope["path"].removeprefix(script_prefix_of(scope))}
+            await self._sockets({**scope, **below}, receive, send)
         else:
             await self._application(scope, receive, send)
 
+    @cached_property
+    def _sockets(self) -> Any:
+        """Made with the first socket: the project's URLs are loaded late."""
+        others: Any = _refuse if isinstance(self._application, ASGIHandler) else self._application
+        routes: list[Any] = [re_path("", others)]
+        with suppress(NoReverseMatch):  # its pages are not among the URLs
+            home = unquote(reverse("chat:home")).removeprefix(get_script_prefix())
+            chat: Any = URLRouter(websocket_urlpatterns)
+            routes.insert(0, path(home, chat))
+        return URLRouter(routes)
 
-def _is_of_chat(scope: Any) -> bool:
-    try:
-        match = resolve(scope["path"].removeprefix(scope.get("root_path", "")))
-    except Resolver404:
-        return False
-    return match.app_names[-1:] == ["chat"] and match.url_name == "socket"
+
+async def _refuse(_: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """Refuse a socket in the place of Django's handler, which would raise."""
+    await receive()
+    await send(WebSocketCloseEvent(type="websocket.close", code=1000, reason=None))

@@ -1,0 +1,11 @@
+"""The chat's socket, for channels' `URLRouter`: ours, or one of the project."""
+
+from typing import Any
+
+from django.urls import path
+
+from chat_app.consumers import ChatConsumer
+
+# Each library has types of its own for these.
+_socket: Any = ChatConsumer.as_asgi()
+websocket_urlpatterns: list[Any] = [path("websocket", _socket, name="socket")]

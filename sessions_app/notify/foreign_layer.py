@@ -1,0 +1,164 @@
+"""Any backend of CHANNEL_LAYERS that is not ours, such as the two of channels-redis."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any
+
+import structlog
+from channels.layers import BaseChannelLayer
+
+from sessions_app.notify.memory_layer import MemoryLayer
+from sessions_app.notify.news import packed, unpacked
+
+log = structlog.get_logger(__name__)
+
+TIMEOUT = 1.0  # seconds that a layer may take for one call
+# Seconds after which a layer that failed is tried again. Until then, what is sent is dropped.
+PAUSE = 1.0
+# Seconds after which a channel joins its groups again: a Redis that began anew knows none of them,
+# and channels-redis does not say so. Its `core` forgets them after a day, too.
+REJOIN = 10.0
+
+
+class Health:
+    """Whether the layer works, as far as is known; logged when it changes."""
+
+    def __init__(self) -> None:
+        self._failing = False
+        self._next = 0.0
+
+    @property
+    def in_pause(self) -> bool:
+        """Whether it has just failed."""
+        return self._failing and time.monotonic() < self._next
+
+    def failed(self, error: Exception) -> None:
+        """Note that a call has failed."""
+        if not self._failing:
+            log.warning("notify.layer_failed", error=repr(error))
+        self._failing = True
+        self._next = time.monotonic() + PAUSE
+
+    async def call(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Call the layer, for a second at most. What it raises is noted: it was a hint only."""
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                await work()
+        except Exception as error:  # noqa: BLE001 - whatever the layer raises
+            self.failed(error)
+        else:
+            if self._failing:
+                log.warning("notify.layer_works_again")
+            self._failing = False
+
+
+health = Health()
+
+
+class ForeignLayer(MemoryLayer):
+    """Uses another layer as ours are used, so that its failures cost readers time and nothing else.
+
+    What others lack is left out: nothing arrives within a process without the layer, and each
+    message is sent by itself. One that the layer drops is found by a look at the log.
+    """
+
+    alone = False
+
+    def __init__(self, layer: BaseChannelLayer) -> None:
+        super().__init__()
+        self._layer = layer
+        self._readers: dict[str, _Reader] = {}
+        self.backend = f"{type(layer).__module__}.{type(layer).__qualname__}"
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Join a group, now or as soon as the layer can."""
+        if channel not in self._readers:
+            self._readers[channel] = _Reader(self._layer, partial(self.put, channel))
+        await self._readers[channel].join(group)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Leave a group; with the last one goes what nobody took."""
+        reader = self._readers.get(channel)
+        if reader is not None and await reader.leave(group):
+            del self._readers[channel]
+            self.channels.pop(channel, None)
+            await reader.close()
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        """Send to the group's channels, here and elsewhere.
+
+        Raises:
+            Exception: whatever the layer does.
+        """
+        await self._layer.group_send(group, packed(message))
+
+    def deliver(self, group: str, message: dict[str, Any]) -> None:
+        """Nothing: the layer brings it."""
+
+    async def send_elsewhere(self, messages: list[tuple[str, dict[str, Any]]]) -> None:
+        """Send messages, each to a group's channels, in their order."""
+        for group, message in messages:
+            await self.group_send(group, message)
+
+    async def close(self) -> None:
+        """End all readers. The layer itself is the project's."""
+        readers, self._readers = self._readers, {}
+        for reader in readers.values():
+            await reader.close()
+
+
+class _Reader:
+    """One channel of the layer, whose messages it puts where they are waited for."""
+
+    def __init__(self, layer: BaseChannelLayer, put: Callable[[dict[str, Any]], None]) -> None:
+        self._layer = layer
+        self._put = put
+        self._name: str | None = None  # which the layer gives once it can be reached
+        self._naming = asyncio.Lock()
+        self._groups: set[str] = set()
+        self._tasks = [asyncio.create_task(work()) for work in (self._receive, self._rejoin)]
+
+    async def join(self, group: str) -> None:
+        self._groups.add(group)
+        await health.call(partial(self._join, [group]))
+
+    async def leave(self, group: str) -> bool:
+        """Return whether it was the last one."""
+        self._groups.discard(group)
+        if self._name is not None:
+            await health.call(partial(self._layer.group_discard, group, self._name))
+        return not self._groups
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks, timeout=TIMEOUT)  # the layer may unsubscribe meanwhile
+
+    async def _join(self, groups: Iterable[str]) -> None:
+        async with self._naming:
+            if self._name is None:
+                self._name = await self._layer.new_channel()
+        for group in groups:
+            await self._layer.group_add(group, self._name)
+
+    async def _join_all(self) -> None:
+        await health.call(partial(self._join, list(self._groups)))
+
+    async def _rejoin(self) -> None:
+        while True:
+            await asyncio.sleep(REJOIN)
+            await self._join_all()
+
+    async def _receive(self) -> None:
+        while True:
+            try:
+                await self._join([])
+                message = await self._layer.receive(str(self._name))
+            except Exception as error:  # noqa: BLE001 - whatever the layer raises: it is tried again
+                health.failed(error)
+                await asyncio.sleep(PAUSE)
+                await self._join_all()
+            else:
+                self._put(unpacked(message))
