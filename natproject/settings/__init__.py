@@ -106,6 +106,15 @@ DATABASES = {
         "TEST": {"NAME": str(DATA_DIR / "test.sqlite3")},
     }
 }
+# Hints between processes, and to the sockets of each.
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "sessions_app.notify.cluster_layer.ClusterLayer",
+        "CONFIG": {"url": given.REDIS_URL},
+    }
+    if given.cluster
+    else {"BACKEND": "sessions_app.notify.memory_layer.MemoryLayer"}
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTHENTICATION_BACKENDS = [

@@ -16,7 +16,8 @@ from sessions_app.dispatch import processes
 from sessions_app.dispatch.connector import CONNECTIONS as QUEUE_POOL_SIZE
 from sessions_app.doctor.findings import Check, Findings, in_bytes, room
 from sessions_app.models import Process
-from sessions_app.notify.cluster_layer import ClusterLayer
+from sessions_app.notify.foreign_layer import ForeignLayer
+from sessions_app.notify.groups import CLUSTER, new_layer
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import sql
 from sessions_app.storage.databases import POOL_SIZE
@@ -66,7 +67,10 @@ NEAR = 1.0
 FAR = 5.0
 TIMEOUT = 2.0  # seconds
 GROUP = "doctor"
-TODO = "Start it, or mend REDIS_URL. Until then all works, but live news and wake-ups take seconds."
+TODO = (
+    "Check REDIS_URL and CHANNEL_LAYERS, and that Redis is up. Until then live news and wake-ups "
+    "take seconds."
+)
 
 
 def unusable() -> CheckMessage | None:
@@ -204,7 +208,14 @@ def _redis() -> Findings:
 
 
 def _layer() -> Findings:
-    """A message between two layers, as between two processes."""
+    """A message between two layers, as between two processes; and what the backend cannot do."""
+    layer = new_layer()
+    if isinstance(layer, ForeignLayer):
+        yield Warning(
+            f"{layer.backend} drops what is too much without a word, and brings nothing while its "
+            "server is away: readers then look by themselves, after some seconds",
+            f"Use {CLUSTER} in CHANNEL_LAYERS, or leave it: it is slower, and nothing is lost.",
+        )
     try:
         took = asyncio.run(_round_trip())
     except TimeoutError:
@@ -214,8 +225,7 @@ def _layer() -> Findings:
 
 
 async def _round_trip() -> float:
-    url = RuntimeSettings.load().REDIS_URL
-    sender, receiver = ClusterLayer(url), ClusterLayer(url)
+    sender, receiver = new_layer(), new_layer()
     try:
         async with asyncio.timeout(TIMEOUT):
             channel = await receiver.new_channel()

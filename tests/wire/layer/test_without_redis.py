@@ -37,7 +37,12 @@ def server(new_server: NewServer, redis: Redis) -> Server:
 @pytest.fixture
 def second(new_server: NewServer, server: Server, redis: Redis) -> Server:
     """Another web process of the same deployment."""
-    other = new_server(start=False, workers=0, REDIS_URL=redis.url(0))
+    return beside(server, new_server, REDIS_URL=redis.url(0))
+
+
+def beside(server: Server, new_server: NewServer, **env: str) -> Server:
+    """Start another web process of the same deployment."""
+    other = new_server(start=False, workers=0, **env)
     other.store.drop()
     other.store, other.cookies = server.store, server.cookies
     other.start()
@@ -114,3 +119,37 @@ async def test_without_redis_signing_out_closes_them_within_ten_seconds(
         assert await asyncio.to_thread(server.sign_out, "ann") < LIVE
         assert await one.closed(timeout=LIVE) == 4401
         assert await other.closed(timeout=10) == 4401
+
+
+@pytest.mark.parametrize("layer", ["core.RedisChannelLayer", "pubsub.RedisPubSubChannelLayer"])
+async def test_with_a_layer_of_channels_redis_two_processes_go_on_over_an_outage(
+    new_server: NewServer, redis: Redis, layer: str
+) -> None:
+    settings = {
+        "DJANGO_SETTINGS_MODULE": "tests.support.redis_layer",
+        "LAYER": f"channels_redis.{layer}",
+        "REDIS_URL": redis.url(0),
+    }
+    server = new_server(**settings)
+    second = beside(server, new_server, **settings)
+    async with (
+        WsClient(server, "c", workflow="probe") as one,
+        WsClient(second, "c", workflow="probe") as other,
+    ):
+        await one.message("approve 9")
+        await one.until("system_interaction_message", timeout=SWEPT)
+        await other.until("system_interaction_message", timeout=SWEPT)
+        for client, witness in ((one, other), (other, one)):
+            prompt = await answered(client, LIVE)
+            await witness.until(partial(is_frame, prompt), LIVE)
+        redis.kill()
+        await answered(one, SWEPT)
+        cursor = max(frame.get("sequence", 0) for frame in one.frames)
+        prompt = await answered(one, SWEPT)
+        redis.start()
+        async with WsClient(second, "c", last_sequence=cursor) as back:
+            await back.until(partial(is_frame, prompt), LIVE)
+            await back.until(partial(is_frame, await answered(one, SWEPT)), SWEPT)
+        await other.until(partial(is_frame, await answered(one, SWEPT)), SWEPT)
+    sequences = [frame["sequence"] for frame in other.frames if "sequence" in frame]
+    assert sequences == sorted(sequences)

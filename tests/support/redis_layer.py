@@ -1,0 +1,9 @@
+"""Settings of servers whose channel layer is one of channels-redis: the one that LAYER names."""
+
+import os
+
+from natproject.settings import *  # noqa: F403
+
+CHANNEL_LAYERS = {
+    "default": {"BACKEND": os.environ["LAYER"], "CONFIG": {"hosts": [os.environ["REDIS_URL"]]}}
+}

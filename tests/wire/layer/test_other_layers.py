@@ -1,0 +1,124 @@
+"""Layers of channels-redis in the place of ours: hints may be lost, and nothing else is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from channels.layers import InMemoryChannelLayer
+from django.core.checks import ERROR, INFO, WARNING
+from django.core.exceptions import ImproperlyConfigured
+from pytest_django import Settings
+
+from natproject.cluster.servers import Redis
+from sessions_app.doctor import cluster as checks
+from sessions_app.notify import foreign_layer, groups
+from sessions_app.notify.foreign_layer import ForeignLayer
+from sessions_app.notify.memory_layer import MemoryLayer
+from tests.support.hitl import set_hitl
+
+pytestmark = pytest.mark.formless
+
+CORE = "channels_redis.core.RedisChannelLayer"
+PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
+BACK = 8.0  # seconds in which all works again, once Redis does
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    with Redis(tmp_path / "redis") as redis:
+        yield redis
+
+
+def use(settings: Settings, backend: str, redis: Redis | None = None) -> None:
+    config = {"hosts": [redis.url(3)]} if redis else {}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": config}}
+
+
+@asynccontextmanager
+async def process(*joined: str) -> AsyncIterator[tuple[MemoryLayer, str]]:
+    """A layer of its own, as another process has one, and a channel in these groups."""
+    layer = groups.new_layer()
+    channel = await layer.new_channel()
+    for group in joined:
+        await layer.group_add(group, channel)
+    try:
+        yield layer, channel
+    finally:
+        for group in joined:
+            await layer.group_discard(group, channel)
+        assert not layer.channels
+        await layer.close()
+
+
+async def hears(one: tuple[MemoryLayer, str], other: MemoryLayer) -> None:
+    """Wait until a channel hears what the other process sends."""
+    layer, channel = one
+    async with asyncio.timeout(BACK):
+        while True:
+            await foreign_layer.health.call(lambda: other.group_send("g", {"type": "test"}))
+            try:
+                async with asyncio.timeout(0.2):
+                    assert (await layer.receive(channel))["type"] == "test"
+                    return
+            except TimeoutError:
+                continue
+
+
+@pytest.mark.parametrize("backend", [CORE, PUBSUB])
+async def test_groups_are_joined_once_redis_is_there_and_again_when_it_has_begun_anew(
+    settings: Settings, redis: Redis, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    monkeypatch.setattr(foreign_layer, "REJOIN", 1.0)
+    use(settings, backend, redis)
+    async with process("g") as one, process() as (other, _):
+        await hears(one, other)
+        redis.kill()
+        async with process("g") as new:
+            redis.start()
+            await hears(one, other)
+            await hears(new, other)
+
+
+async def test_the_layer_is_the_one_that_hitl_names(settings: Settings) -> None:
+    use(settings, "channels.layers.InMemoryChannelLayer")
+    assert isinstance(groups.new_layer(), ForeignLayer)
+    use(settings, "sessions_app.notify.memory_layer.MemoryLayer")
+    assert groups.new_layer().alone
+    set_hitl(settings, CHANNEL_LAYER="chat")
+    with pytest.raises(ImproperlyConfigured, match="CHANNEL_LAYER=chat is not among"):
+        groups.new_layer()
+
+
+async def test_nothing_is_left_of_who_has_gone() -> None:
+    layer = ForeignLayer(InMemoryChannelLayer())
+    before = asyncio.all_tasks()
+    for name in ("a", "b"):
+        channel = await layer.new_channel()
+        receiving = asyncio.create_task(layer.receive(channel))
+        await asyncio.sleep(0)
+        for group in (name, "all"):
+            await layer.group_add(group, channel)
+        await layer.group_discard(name, channel)
+        await layer.group_discard("all", channel)
+        receiving.cancel()
+        await asyncio.wait([receiving])
+    assert layer.channels == {}
+    assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize(
+    ("backend", "levels"),
+    [
+        (CORE, [WARNING, INFO]),
+        (PUBSUB, [WARNING, INFO]),
+        ("sessions_app.notify.memory_layer.MemoryLayer", [ERROR]),
+    ],
+)
+def test_doctor_says_what_a_layer_cannot_do(
+    settings: Settings, redis: Redis, backend: str, levels: list[int]
+) -> None:
+    use(settings, backend, None if "memory" in backend else redis)
+    findings = list(checks._layer())
+    assert [finding.level for finding in findings] == levels
