@@ -23,7 +23,6 @@ from chat_app.peer.plain_feed import PlainFeed
 from chat_app.rates import change_claim, submit
 from chat_app.socket.authentication import Authentication
 from chat_app.socket.connection import Connection, Receive
-from chat_app.socket.refusals import Refusals
 from chat_app.socket.subscriptions import Subscriptions
 from chat_app.wire import client_messages as client
 from chat_app.wire.parsing import Refusal, check_query, parse, refusal_of
@@ -141,16 +140,9 @@ class ChatConsumer(AsyncConsumer):
         self._metadata: dict[str, Any] = {}
         self._address = ""
         self._receive: Receive = receive
-        self._connection = Connection(receive, send, self._received)
-        self._refusals = Refusals(self._connection, self._query)
-        self._authentication = Authentication(self, self._connection, self._refusals)
-        self._subscriptions = Subscriptions(
-            self,
-            self._connection,
-            self._authentication,
-            self._refusals,
-            extended=self._query.extended,
-        )
+        self._connection = Connection(receive, send, self._query, self._received)
+        self._authentication = Authentication(self, self._connection)
+        self._subscriptions = Subscriptions(self, self._connection, self._authentication)
         with suppress(StopConsumer):
             await self.dispatch(await receive())
             await self._live()
@@ -385,4 +377,4 @@ class ChatConsumer(AsyncConsumer):
 
     async def _refuse(self, refusal: Refusal) -> None:
         refusal.conversation_id = refusal.conversation_id or self._conversation_id
-        await self._refusals.tell(refusal)
+        await self._connection.refuse(refusal)

@@ -23,7 +23,6 @@ from chat_app.identity.connection import address_of, guest_token, request_of
 from chat_app.identity.prompt_links import prompt_link
 from chat_app.rates import Place, take_socket_from, take_socket_of
 from chat_app.socket.connection import Connection
-from chat_app.socket.refusals import Refusals
 from chat_app.wire.client_messages import AuthMessage, ClientMessage, ConsentMode
 from chat_app.wire.parsing import Refusal, parse, refusal_of
 from chat_app.wire.replies import auth_error, auth_success
@@ -42,13 +41,12 @@ _looks: defaultdict[type[ClientMessage], identities.Looks] = defaultdict(identit
 class Authentication:
     """Knows the person before anything is done, and what the identity stands on."""
 
-    def __init__(self, consumer: AsyncConsumer, connection: Connection, refusals: Refusals) -> None:
+    def __init__(self, consumer: AsyncConsumer, connection: Connection) -> None:
         self.identity: Identity | None = None
         self.person = Person(0, "")
         self._consumer = consumer
         self._scope: Any = consumer.scope
         self._connection = connection
-        self._refusals = refusals
         self._places: list[Place] = []
         self._failures = 0
         self._authorised_at: dict[type[ClientMessage], float] = {}
@@ -133,7 +131,7 @@ class Authentication:
             self._places.append(take())
         except TooMany as error:
             if refusal := refusal_of(error):
-                await self._refusals.tell(refusal)
+                await self._connection.refuse(refusal)
             raise CloseSocket(4429, str(error)) from None
 
     async def _be(self, found: Identity) -> None:
@@ -158,7 +156,7 @@ class Authentication:
         except Refusal as refusal:
             if refusal.type != "auth_message":
                 raise self._nobody() from None
-            await self._refusals.tell(refusal)
+            await self._connection.refuse(refusal)
             self._fail()
             return
         if not isinstance(message, AuthMessage):

@@ -12,8 +12,11 @@ import structlog
 
 from chat_app.feed.backlog import Share
 from chat_app.feed.limits import FRAMES_BURST, FRAMES_RATE, Bucket, ClientGone, CloseSocket
+from chat_app.peer.plain_frames import plain_error
+from chat_app.wire.client_messages import Query
 from chat_app.wire.frames import Frame, encode
-from chat_app.wire.parsing import MAX_FRAME, is_ping
+from chat_app.wire.parsing import MAX_FRAME, Refusal, is_ping
+from chat_app.wire.replies import refused
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -36,6 +39,8 @@ LARGEST = 12 * 1024 * 1024
 FRAME_COST = 100
 # Seconds that a ping waits for its turn. Other messages keep their order.
 LATE = 1.0
+# What the peer's clients call a conversation that they have not named.
+UNNAMED = "default"
 # Closing codes of every day.
 ORDINARY = (1012, 4401)
 
@@ -43,8 +48,9 @@ ORDINARY = (1012, 4401)
 class Connection:
     """The client's frames, which wait for their turn, and what is sent to it, within budgets."""
 
-    def __init__(self, receive: Receive, send: Send, late: Late) -> None:
+    def __init__(self, receive: Receive, send: Send, query: Query, late: Late) -> None:
         """`late` gets a ping for which there was no time in its turn."""
+        self.query = query
         self._receive = receive
         self._send = send
         self._late = late
@@ -131,6 +137,17 @@ class Connection:
         """Send a frame that belongs to no event. What a client said before it left is done too."""
         with suppress(ClientGone):
             await self.send_encoded(encode(frame))
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Send what was not carried out. A plain client passes over no error that names no
+        conversation.
+        """
+        refusal.conversation_id = refusal.conversation_id or self.query.conversation_id
+        if self.query.extended:
+            await self.send(refused(refusal))
+        else:
+            refusal.conversation_id = refusal.conversation_id or UNNAMED
+            await self.send(plain_error(refused(refusal)))
 
     async def send_encoded(self, data: bytes) -> None:
         """Send a frame. This waits while the client does not read.

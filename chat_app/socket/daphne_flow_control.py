@@ -10,7 +10,7 @@ from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet.tcp import Connection
 
 from chat_app.socket.connection import CLOSING, LARGEST
-from chat_app.socket.kernel_buffer import keep_little
+from chat_app.socket.flow_control import keep_little
 from chat_app.wire.parsing import MAX_FRAME
 
 PREFIX = b"daphne-root-path"

@@ -5,10 +5,14 @@ response that is sent in parts. uvicorn has the sender wait, but keeps for ever 
 has not read when its socket ends. And under both, the kernel takes up to 4 MiB for each.
 """
 
+import socket
 import sys
 from contextlib import suppress
 
 from django.utils.module_loading import import_string
+
+# Bytes that the kernel takes beyond what is on its way; else up to 4 MiB for each connection.
+UNSENT = 64 * 1024
 
 
 def install() -> None:
@@ -17,3 +21,10 @@ def install() -> None:
         import_string("chat_app.socket.daphne_flow_control.install")()
     with suppress(ImportError):  # it is not installed
         import_string("chat_app.socket.uvicorn_flow_control.install")()
+
+
+def keep_little(connection: socket.socket) -> None:
+    """Have the kernel take little of what is not sent yet."""
+    # It may be a Unix socket, or TLS; and not all systems have the option.
+    with suppress(OSError, AttributeError):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)

@@ -16,7 +16,6 @@ from chat_app.identity import Identity
 from chat_app.peer.plain_feed import PlainFeed
 from chat_app.socket.authentication import Authentication
 from chat_app.socket.connection import Connection
-from chat_app.socket.refusals import Refusals
 from chat_app.wire.parsing import Refusal
 from chat_app.wire.replies import database_state, waiting_prompts
 from sessions_app.errors import NotFound
@@ -37,9 +36,6 @@ class Subscriptions:
         consumer: AsyncConsumer,
         connection: Connection,
         authentication: Authentication,
-        refusals: Refusals,
-        *,
-        extended: bool,
     ) -> None:
         self.feeds: dict[UUID, Feed] = {}
         self.awaited: set[str] = set()
@@ -56,8 +52,7 @@ class Subscriptions:
         self._consumer = consumer
         self._connection = connection
         self._authentication = authentication
-        self._refusals = refusals
-        self._extended = extended
+        self._extended = connection.query.extended
 
     @property
     def identity(self) -> Identity | None:
@@ -220,4 +215,4 @@ class Subscriptions:
         """Send an error about a conversation that answers no frame of the client."""
         refusal = Refusal("invalid_message", message, **details)
         refusal.conversation_id = conversation_id
-        await self._refusals.tell(refusal)
+        await self._connection.refuse(refusal)

@@ -5,7 +5,7 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from chat_app.socket.kernel_buffer import keep_little
+from chat_app.socket.flow_control import keep_little
 
 # Seconds that a client has to read what is left when its socket has ended.
 LAST_READ = 1.0
