@@ -1,5 +1,7 @@
 """The channel layer of one process."""
 
+import asyncio
+
 import pytest
 
 from sessions_app.notify.memory_layer import LOST, MemoryLayer
@@ -30,3 +32,12 @@ async def test_a_channel_that_is_full_says_so_and_stays_in_its_groups() -> None:
     assert [await layer.receive(channel) for _ in range(3)] == [MESSAGE, MESSAGE, LOST]
     await layer.group_send("a", MESSAGE)
     assert await layer.receive(channel) == MESSAGE
+
+
+async def test_who_was_in_no_group_leaves_no_channel() -> None:
+    layer = MemoryLayer()
+    receiving = asyncio.create_task(layer.receive(await layer.new_channel()))
+    await asyncio.sleep(0)
+    receiving.cancel()
+    await asyncio.wait([receiving])
+    assert layer.channels == {}
