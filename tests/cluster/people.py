@@ -10,7 +10,6 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import count
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlencode
 
@@ -64,12 +63,7 @@ class Person:
         ]
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         """Go."""
         for task in self._tasks:
             task.cancel()

@@ -5,7 +5,8 @@ queue.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -23,7 +24,7 @@ from sessions_app.testing import hosting
 from sessions_app.testing.hosting import make_user
 from sessions_app.testing.polling import until, until_true
 
-__all__ = ["Hosting", "make_user", "output", "problem", "until", "until_true"]
+__all__ = ["Hosting", "asking", "make_user", "output", "problem", "running", "until", "until_true"]
 
 
 class Hosting(hosting.Hosting):
@@ -98,6 +99,31 @@ class Hosting(hosting.Hosting):
         found: list[Interaction] = await until(pending)
         return found
 
+    async def prompted(self, text: str = "go", **fields: Any) -> tuple[UUID, Interaction]:
+        """Send a message; return its run and the one prompt that this asks."""
+        run = await self.submit(text, **fields)
+        [prompt] = await self.prompts(run)
+        return run, prompt
+
+    async def result(self, run: UUID) -> str:
+        """Wait until the run has completed; return its text."""
+        row = await self.ended(run)
+        assert row.status == Run.Status.COMPLETED, row.error
+        return await self.output(run)
+
+    async def answered(
+        self, run: UUID, value: str, prompt: Interaction | None = None, *, restart: bool = False
+    ) -> str:
+        """Answer as `answer` does, after a restart if so; return the text of the completed run."""
+        if restart:
+            await self.restart()
+        await self.answer(value, prompt)
+        return await self.result(run)
+
+    async def said(self, text: str = "go", **fields: Any) -> str:
+        """Send a message; return the text of its run, once this has completed."""
+        return await self.result(await self.submit(text, **fields))
+
     async def asked(self, run: UUID) -> int:
         """How many prompts the run has asked so far."""
         return await reads.read(lambda: Interaction.objects.filter(run=run).count())
@@ -128,6 +154,25 @@ class Hosting(hosting.Hosting):
     async def settle_due(self) -> None:
         """What the maintenance loop does each second."""
         await settle_due()
+
+
+@asynccontextmanager
+async def running(
+    hosting: Hosting | str, text: str = "go", **fields: Any
+) -> AsyncIterator[tuple[Hosting, UUID]]:
+    """Host a workflow, and send it a message; give the run."""
+    async with Hosting(hosting) if isinstance(hosting, str) else hosting as hosted:
+        yield hosted, await hosted.submit(text, **fields)
+
+
+@asynccontextmanager
+async def asking(
+    hosting: Hosting | str, text: str = "go", **fields: Any
+) -> AsyncIterator[tuple[Hosting, UUID, Interaction]]:
+    """Host a workflow, and send it a message; give the run, and the one prompt that this asks."""
+    async with running(hosting, text, **fields) as (hosted, run):
+        [prompt] = await hosted.prompts(run)
+        yield hosted, run, prompt
 
 
 def problem(run: Run) -> dict[str, str]:

@@ -15,12 +15,8 @@ from tests.http.client import Http, Json, Stream
 from tests.support.server import Response, Server
 
 # The four ways of its settings.
-CHAT_STREAM, CHAT, GENERATE_STREAM, GENERATE = MODES = (
-    "/chat/stream",
-    "/chat",
-    "/generate/stream",
-    "/generate",
-)
+MODES = ("/chat/stream", "/chat", "/generate/stream", "/generate")
+CHAT_STREAM, CHAT, GENERATE_STREAM, GENERATE = MODES
 COOKIE = "nemo-agent-toolkit-session"
 WORKFLOW_ERROR = ("code", "message", "details")
 
@@ -76,12 +72,8 @@ def _payload(text: str, mode: str) -> Json:
     if mode.startswith("/generate"):
         return {"input_message": text}
     message = {"role": "user", "content": text}
-    return {
-        "messages": [message],
-        "model": "nvidia/nemotron",
-        "stream": False,
-        "temperature": 0.7,
-    }
+    how = {"model": "nvidia/nemotron", "stream": False, "temperature": 0.7}
+    return {"messages": [message], **how}
 
 
 def _refused(answer: Response) -> Shown:

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
@@ -90,12 +89,7 @@ class PeerUi:
         await self._connect()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         """Close the tab."""
         await self._leave()
 
@@ -232,7 +226,7 @@ class PeerUi:
             with suppress(asyncio.CancelledError):
                 await task
         if self._socket is not None:
-            await self._socket.__aexit__(None, None, None)
+            await self._socket.__aexit__()
 
     async def _live(self, socket: WsClient) -> None:
         shown = 0

@@ -12,7 +12,7 @@ from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Person
 from sessions_app.workflows.concurrency import Limit
 from sessions_app.workflows.config import WorkflowConfig
-from sessions_app.workflows.registry import NoOptions, Workflow
+from sessions_app.workflows.registry import NoOptions, Workflow, declared
 
 
 def declare(function: Callable[..., Any], **fields: Any) -> Workflow:
@@ -46,12 +46,34 @@ async def managing(
         await manager.shutdown()
 
 
+async def in_script(workflow: str, text: str = "x", **callbacks: Any) -> Any:
+    """What a run of a declared workflow comes to in a script, where there is no server."""
+    async with managing(declared()[workflow]) as manager:
+        return await say(manager, text, **callbacks)
+
+
+async def say(manager: SessionManager, text: str = "x", **session: Any) -> Any:
+    """Return what a run of a session of its own comes to."""
+    async with manager.run(text, **session) as runner:
+        return await runner.result()
+
+
 @dataclass
 class Made:
     """What a builder makes."""
 
     name: str
     closed: bool = False
+
+
+@asynccontextmanager
+async def logged(
+    function: Callable[..., Any], **config: Any
+) -> AsyncIterator[tuple[SessionManager, "Log"]]:
+    """A manager of a per-user workflow, and the log of its builders."""
+    log = Log()
+    async with managing(declare(function, per_user_builder=log.build), **config) as manager:
+        yield manager, log
 
 
 class Log:

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -61,12 +60,7 @@ class WsClient(ReceivedFrames):
         self._reader = asyncio.create_task(self._read())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         """Close, and wait until all is read."""
         await self._socket.close()
         await self._reader
@@ -78,15 +72,8 @@ class WsClient(ReceivedFrames):
     async def message(self, text: str, *, message_id: str | None = None, **fields: Any) -> str:
         """Send a user message; return its id. `fields` are added to the frame or replace."""
         message_id = message_id or uuid4().hex
-        await self.send(
-            {
-                "type": "user_message",
-                "schema_type": "chat_stream",
-                "id": message_id,
-                **self._content(text),
-                **fields,
-            }
-        )
+        frame: Frame = {"type": "user_message", "schema_type": "chat_stream", "id": message_id}
+        await self.send({**frame, **self._content(text), **fields})
         return message_id
 
     async def answer(self, text: str, prompt: Frame | None = None, **fields: Any) -> str:
@@ -94,11 +81,8 @@ class WsClient(ReceivedFrames):
 
         `fields` are added to the frame or replace: `id`, `interaction_id`, `values`, …
         """
-        frame: Frame = {
-            "type": "user_interaction_message",
-            "id": uuid4().hex,
-            **self._content(text),
-        }
+        frame: Frame = {"type": "user_interaction_message", "id": uuid4().hex}
+        frame |= self._content(text)
         if prompt is not None:
             frame |= {"thread_id": prompt.get("thread_id"), "parent_id": prompt.get("parent_id")}
             frame["interaction_id"] = prompt["id"]

@@ -1,7 +1,6 @@
 """A conversation whose events a test writes itself."""
 
 import asyncio
-from types import TracebackType
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -34,12 +33,7 @@ class LiveLog:
         writer.on_commit = self.notifier.publish
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         """Stop both."""
         writer.on_commit = None
         await self.notifier.stop()

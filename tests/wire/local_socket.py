@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -39,12 +38,7 @@ class LocalSocket(ReceivedFrames):
         self._task = asyncio.create_task(served)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         """Disconnect."""
         assert self._task is not None
         self._inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})

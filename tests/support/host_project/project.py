@@ -18,19 +18,10 @@ OFFLINE = ("--no-deps", "--no-index")
 
 def build_wheel(directory: Path) -> Path:
     """Build the package; its wheel."""
-    _run(
-        ROOT,
-        {},
-        *PIP,
-        "wheel",
-        *OFFLINE,
-        "--no-build-isolation",
-        "--wheel-dir",
-        str(directory),
-        str(ROOT),
-    )
-    [wheel] = directory.glob("*.whl")
-    return wheel
+    wheel = (*PIP, "wheel", *OFFLINE, "--no-build-isolation", "--wheel-dir")
+    _run(ROOT, {}, *wheel, str(directory), str(ROOT))
+    [built] = directory.glob("*.whl")
+    return built
 
 
 @dataclass
