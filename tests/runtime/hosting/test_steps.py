@@ -4,26 +4,20 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from sessions_app.models import Run
-from sessions_app.workflows import Context, Message, Retry, StepFailed, TextPrompt, workflow
-from tests.support.hosting import Hosting, problem
+from sessions_app.workflows import Context, Retry, StepFailed, TextPrompt
+from tests.runtime.replay.deployed import Body, deployed
+from tests.support.hosting import asking, problem
 from tests.support.processes.environment import ROOT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Body = Callable[[Context], Awaitable[str]]
-body: list[Body] = []
 tries: list[str] = []
-
-
-@workflow(name="t_steps", title="Whatever has steps")
-async def steps(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    yield await body[0](context)
 
 
 async def waits(seconds: float) -> str:
@@ -45,9 +39,7 @@ async def stutters() -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize(("step", "tried"), [(waits, 2), (blocks, 2)])
-async def test_a_step_that_takes_too_long_is_tried_again_and_fails_for_good(
-    step: Callable[..., Any], tried: int
-) -> None:
+async def test_a_step_that_takes_long_is_tried_again(step: Callable[..., Any], tried: int) -> None:
     async def impatient(context: Context) -> str:
         try:
             # Long enough for a thread to begin with it, where others have the processors.
@@ -55,10 +47,8 @@ async def test_a_step_that_takes_too_long_is_tried_again_and_fails_for_good(
         except StepFailed as error:
             return f"{error} {(await context.ask(TextPrompt(text='?'))).text}"
 
-    body[:], tries[:] = [impatient], []
-    async with Hosting("t_steps") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    tries.clear()
+    async with asking(deployed(impatient)) as (hosting, run, _):
         await hosting.restart()
         await hosting.answer("yes")
         await hosting.ended(run)
@@ -76,11 +66,9 @@ async def test_a_stream_that_takes_too_long_fails_with_what_it_gave() -> None:
         except StepFailed as error:
             return f"far: {error.error_type}"
 
-    body[:], tries[:] = [impatient], []
-    async with Hosting("t_steps") as hosting:
-        run = await hosting.submit()
-        await hosting.ended(run)
-        assert await hosting.output(run) == "so far: TimeoutError"
+    tries.clear()
+    async with deployed(impatient) as hosting:
+        assert await hosting.said() == "so far: TimeoutError"
 
 
 async def test_threads_that_nobody_waits_for_take_no_place_from_others() -> None:
@@ -89,11 +77,8 @@ async def test_threads_that_nobody_waits_for_take_no_place_from_others() -> None
         failed = await asyncio.gather(*hung, return_exceptions=True)
         return f"{len(failed)} {await context.step(blocks, 0)}"
 
-    body[:] = [many]
-    async with Hosting("t_steps") as hosting:
-        run = await hosting.submit()
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "64 there"
+    async with deployed(many) as hosting:
+        assert await hosting.said() == "64 there"
 
 
 HANGS = """
@@ -140,8 +125,7 @@ async def forgets_to_sleep(context: Context) -> str:
     ],
 )
 async def test_a_call_that_nobody_awaits_is_an_error_of_the_run(forgets: Body, said: str) -> None:
-    body[:] = [forgets]
-    async with Hosting("t_steps") as hosting:
+    async with deployed(forgets) as hosting:
         run = await hosting.ended(await hosting.submit())
         assert run.status == Run.Status.FAILED
         assert problem(run)["message"].startswith(said)

@@ -1,8 +1,10 @@
 """A workflow whose code is changed while its runs wait."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
 
 from sessions_app.workflows import Context, Message, workflow
+from tests.support.hosting import Hosting
 
 Body = Callable[[Context], Awaitable[str]]
 # The code that is deployed; and what its steps were executed with.
@@ -13,6 +15,13 @@ executed: list[str] = []
 def deploy(code: Body) -> None:
     """From now on each execution is one of this code."""
     body[:] = [code]
+
+
+def deployed(code: Body, **config: Any) -> Hosting:
+    """Host this code, of which no step was executed so far."""
+    executed.clear()
+    deploy(code)
+    return Hosting("t_deployed", **config)
 
 
 def work(name: str) -> str:
@@ -27,6 +36,6 @@ def other(name: str) -> str:
 
 
 @workflow(name="t_deployed", title="Whatever is deployed")
-async def deployed(message: Message, context: Context) -> AsyncGenerator[str, None]:
+async def whatever(message: Message, context: Context) -> AsyncGenerator[str, None]:
     """Execute what is deployed."""
     yield await body[0](context)

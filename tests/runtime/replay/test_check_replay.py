@@ -29,8 +29,8 @@ from sessions_app.workflows import (
     registry,
     workflow,
 )
-from tests.runtime.replay.deployed import deploy, executed, other, work
-from tests.support.hosting import Hosting, until, until_true
+from tests.runtime.replay.deployed import deploy, deployed, executed, other, work
+from tests.support.hosting import Hosting, asking, running, until, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -87,9 +87,7 @@ async def waits_for_something_else(context: Context) -> str:
 
 
 async def test_what_fits_is_said_and_nothing_is_done() -> None:
-    executed.clear()
-    deploy(asks)
-    async with Hosting("t_deployed", park_after=0) as hosting:
+    async with deployed(asks, park_after=0) as hosting:
         first, second = [await hosting.submit(conversation=name) for name in ("one", "two")]
         [asked] = await hosting.prompts(first)
         await hosting.prompts(second)
@@ -109,8 +107,7 @@ async def test_what_fits_is_said_and_nothing_is_done() -> None:
 
 
 async def test_one_cause_is_said_once_however_many_runs_it_stops() -> None:
-    deploy(asks)
-    async with Hosting("t_deployed", park_after=0) as hosting:
+    async with deployed(asks, park_after=0) as hosting:
         waiting = [await hosting.submit(conversation=f"c{number}") for number in range(3)]
         for run in waiting:
             await hosting.prompts(run)
@@ -134,10 +131,7 @@ async def test_what_does_not_fit_is_said_with_the_reason(
     code: Any, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replays, "PATIENCE", 0.2)
-    deploy(asks)
-    async with Hosting("t_deployed", park_after=0) as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with asking(deployed(asks, park_after=0)) as (hosting, run, _):
         await until_true(lambda: not any(host.runs for host in hosting.hosts))
         before = await reads.read(everything)
         deploy(code)
@@ -153,10 +147,7 @@ async def test_what_does_not_fit_is_said_with_the_reason(
 
 
 async def test_a_run_that_no_workflow_is_declared_for_is_one_that_could_not_go_on() -> None:
-    deploy(asks)
-    async with Hosting("t_deployed", park_after=0) as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with asking(deployed(asks, park_after=0)) as (hosting, _, _):
         await until_true(lambda: not any(host.runs for host in hosting.hosts))
         await hosting.in_thread(Run.objects.update, version=7)
         exit_code, printed = await command(hosting, "check_replay")
@@ -255,11 +246,8 @@ async def test_all_that_can_be_called_is_replayed(tmp_path: Path) -> None:
     async with Hosting("t_check_all", second_message="parallel") as hosting:
         run = await replayable(hosting)
         done = list(executed)
-        exit_code, printed = await command(hosting, "check_replay", str(run), "--differences")
-        assert (exit_code, printed) == (
-            0,
-            "1 runs replayed: 0 could not go on, 0 differ without harm.\n",
-        )
+        said = "1 runs replayed: 0 could not go on, 0 differ without harm.\n"
+        assert await command(hosting, "check_replay", str(run), "--differences") == (0, said)
         file = tmp_path / "history.json"
         await command(hosting, "export_history", str(run), "--output", str(file))
         assert await replay_history(file) == []
@@ -271,10 +259,7 @@ async def test_all_that_can_be_called_is_replayed(tmp_path: Path) -> None:
 
 
 async def test_a_file_is_replayed_without_the_database_that_it_is_from(tmp_path: Path) -> None:
-    deploy(asks)
-    async with Hosting("t_deployed") as hosting:
-        run = await hosting.submit()
-        [asked] = await hosting.prompts(run)
+    async with asking(deployed(asks)) as (hosting, run, asked):
         await hosting.answer("blue", asked)
         await hosting.prompts(run)
         _, printed = await command(hosting, "export_history", str(run))
@@ -299,9 +284,7 @@ async def test_a_file_of_a_run_that_ended_is_replayed_to_its_end(tmp_path: Path)
         return await context.step(work, "a")
 
     for code in (ends, raises):
-        deploy(code)
-        async with Hosting("t_deployed") as hosting:
-            run = await hosting.submit()
+        async with running(deployed(code)) as (hosting, run):
             await hosting.ended(run)
             await command(hosting, "export_history", str(run), "--output", str(file))
         assert await replay_history(file) == []

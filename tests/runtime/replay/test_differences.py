@@ -18,8 +18,8 @@ from sessions_app.workflows import (
     RadioPrompt,
     TextPrompt,
 )
-from tests.runtime.replay.deployed import Body, deploy, executed, work
-from tests.support.hosting import Hosting
+from tests.runtime.replay.deployed import Body, deploy, deployed, executed, work
+from tests.support.hosting import asking, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,11 +28,7 @@ ROOMS = ["red", "blue"]
 
 async def changed_while_it_waits(before: Body, after: Body, answer: Any) -> tuple[Run, str, str]:
     """The run, what it said, and what was noted."""
-    executed.clear()
-    deploy(before)
-    async with Hosting("t_deployed") as hosting:
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+    async with asking(deployed(before)) as (hosting, run, prompt):
         deploy(after)
         await hosting.restart()
         if isinstance(answer, list):
@@ -59,66 +55,43 @@ def asks(prompt: Any) -> Body:
     return code
 
 
+def text(text: str = "?", **more: Any) -> TextPrompt:
+    return TextPrompt(text=text, **more)
+
+
+def where(*options: str) -> RadioPrompt:
+    return RadioPrompt(text="Where?", options=list(options))
+
+
+ONE_OR_TWO = CheckboxPrompt(text="Which?", options=[Option(value=1, label="One"), Option(value=2)])
+TWO_OR_THREE = CheckboxPrompt(text="Which?", options=[2, 3], min_selected=2)
+
+
 @pytest.mark.parametrize(
-    ("before", "after", "answer", "said", "note"),
+    ("before", "after", "answer", "note"),
     [
+        (text("Go on?"), text("Shall I?"), "yes", 'text: "Go on?" became "Shall I?"'),
+        (text(timeout=60), text(timeout=120), "yes", "timeout: 60.0 became 120.0"),
+        (text(details={"S": 1}), text(details={"S": 2}), "yes", 'details: {"S":1} became {"S":2}'),
+        (where(*ROOMS), where(*ROOMS, "green"), "blue", '"value":"green"'),
+        # An option less: the answer is one to the prompt that was shown.
+        (where(*ROOMS), where("red"), "blue", "options: "),
+        # Other controls for a choice of one.
         (
-            TextPrompt(text="Go on?"),
-            TextPrompt(text="Shall I go on?"),
-            "yes",
-            "yes by ann",
-            'text: "Go on?" became "Shall I go on?"',
-        ),
-        (
-            TextPrompt(text="?", timeout=60),
-            TextPrompt(text="?", timeout=120),
-            "yes",
-            "yes by ann",
-            "timeout: 60.0 became 120.0",
-        ),
-        (
-            TextPrompt(text="?", details={"Sum": 1}),
-            TextPrompt(text="?", details={"Sum": 2}),
-            "yes",
-            "yes by ann",
-            'details: {"Sum":1} became {"Sum":2}',
-        ),
-        (
-            RadioPrompt(text="Where?", options=ROOMS),
-            RadioPrompt(text="Where?", options=[*ROOMS, "green"]),
-            "blue",
-            "blue by ann",
-            '"value":"green"',
-        ),
-        (  # an option less: the answer is one to the prompt that was shown
-            RadioPrompt(text="Where?", options=ROOMS),
-            RadioPrompt(text="Where?", options=["red"]),
-            "blue",
-            "blue by ann",
-            "options: ",
-        ),
-        (  # other controls for a choice of one
             BinaryPrompt(text="Where?", options=ROOMS),
-            RadioPrompt(text="Where?", options=[*ROOMS, "green"]),
+            where(*ROOMS, "green"),
             "red",
-            "red by ann",
             'input_type: "binary_choice" became "radio"',
         ),
-        (
-            CheckboxPrompt(text="Which?", options=[Option(value=1, label="One"), Option(value=2)]),
-            CheckboxPrompt(text="Which?", options=[2, 3], min_selected=2),
-            ["1"],
-            "1 by ann",
-            "min_selected: 0 became 2",
-        ),
+        (ONE_OR_TWO, TWO_OR_THREE, ["1"], "min_selected: 0 became 2"),
     ],
 )
 async def test_a_prompt_may_change_while_it_waits(
-    before: Any, after: Any, answer: Any, said: str, note: str
+    before: Any, after: Any, answer: Any, note: str
 ) -> None:
     run, output, found = await changed_while_it_waits(asks(before), asks(after), answer)
     assert run.status == Run.Status.COMPLETED
-    assert output == said
+    assert output == f"{answer[0] if isinstance(answer, list) else answer} by ann"
     assert note in found
 
 
@@ -135,18 +108,13 @@ async def test_an_answer_that_is_recorded_is_read_by_the_prompt_that_was_answere
 
         return code
 
-    deploy(both(ROOMS))
-    async with Hosting("t_deployed") as hosting:
-        run = await hosting.submit()
+    async with running(deployed(both(ROOMS))) as (hosting, run):
         where, who = await hosting.prompts(run, 2)
         await hosting.answer("blue", where)
         await hosting.answer("eve", who)
         await hosting.prompts(run)
         deploy(both(["green"]))
-        await hosting.restart()
-        await hosting.answer("yes")
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "blue eve"
+        assert await hosting.answered(run, "yes", restart=True) == "blue eve"
 
 
 def works(argument: Callable[[], Any], **how: Any) -> Body:
@@ -230,11 +198,7 @@ async def test_a_difference_is_noted_once_however_often_it_is_replayed() -> None
         await context.ask(TextPrompt(text="first"))
         return (await context.ask(TextPrompt(text="second"))).text
 
-    executed.clear()
-    deploy(twice)
-    async with Hosting("t_deployed") as hosting:
-        run = await hosting.submit()
-        [first] = await hosting.prompts(run)
+    async with asking(deployed(twice)) as (hosting, run, first):
         await hosting.restart()
         await hosting.answer("x", first)
         await hosting.prompts(run)

@@ -13,8 +13,8 @@ from sessions_app.errors import Busy, Invalid, NotFound
 from sessions_app.models import Arrival, Event, Interaction, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from tests.runtime.replay.deployed import deploy, executed, other, work
-from tests.support.hosting import Hosting
+from tests.runtime.replay.deployed import deploy, deployed, executed, other, work
+from tests.support.hosting import Hosting, asking, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,14 +60,11 @@ async def fork(hosting: Hosting, run: UUID, position: int, **more: Any) -> UUID:
 async def whole(hosting: Hosting) -> UUID:
     """A run of `everything` that came to its end."""
     executed.clear()
-    run = await hosting.submit()
-    [first] = await hosting.prompts(run)
+    run, first = await hosting.prompted()
     await hosting.answer("one", first)
     await runs.asend(run, "payment", 5, id="p1")
     [second] = await hosting.prompts(run)
-    await hosting.answer("two", second)
-    assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-    assert await hosting.output(run) == TOLD
+    assert await hosting.answered(run, "two", second) == TOLD
     executed.clear()
     return run
 
@@ -105,6 +102,7 @@ async def test_what_was_done_before_the_position_is_kept_and_shown() -> None:
 async def test_a_name_in_the_place_of_a_user_is_refused_with_a_sentence() -> None:
     nobody: Any = "ann"
     for call in (
+        lambda: runs.astart("t_forked", "hello", user=nobody),
         lambda: runs.afork(uuid4(), position=1, by=nobody),
         lambda: runs.aresume(uuid4(), by=nobody),
         lambda: runs.aanswer(uuid4(), "yes", by=nobody),
@@ -145,8 +143,7 @@ async def test_from_each_position_it_comes_to_the_same_end(position: int) -> Non
             [second] = await hosting.prompts(run)
             await hosting.restart()
             await hosting.answer("two", second)
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == TOLD
+        assert await hosting.result(run) == TOLD
         done = ["a", "", "stream s", "transact t", "", "", "b", ""]
         assert executed == [name for name in done[position - 1 :] if name]
         types = [event.type for event in await hosting.events()]
@@ -155,9 +152,7 @@ async def test_from_each_position_it_comes_to_the_same_end(position: int) -> Non
 
 
 async def test_what_was_under_way_is_begun_anew() -> None:
-    async with Hosting("t_forked") as hosting:
-        source = await hosting.submit()
-        [first] = await hosting.prompts(source)
+    async with asking("t_forked") as (hosting, source, first):
         await hosting.answer("one", first)
         await hosting.status(source, Run.Status.WAITING)
         run = await fork(hosting, source, 5)
@@ -183,17 +178,12 @@ async def test_a_run_that_failed_goes_on_beside_itself() -> None:
         await context.step(work, "a")
         return f"{answer.text} {await context.step(other, 'b')}"
 
-    executed.clear()
-    deploy(wrong)
-    async with Hosting("t_deployed") as hosting:
-        source = await hosting.submit()
-        [asked] = await hosting.prompts(source)
+    async with asking(deployed(wrong)) as (hosting, source, asked):
         await hosting.answer("yes", asked)
         await hosting.ended(source)
         deploy(right)
         run = await fork(hosting, source, 2)
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "yes b"
+        assert await hosting.result(run) == "yes b"
         assert executed == ["a", "a", "b"]
         answered = Interaction.objects.filter(run=run).select_related("answered_by")
         [kept] = await reads.read(lambda: list(answered))
@@ -214,9 +204,7 @@ async def test_changes_of_the_code_behind_the_position_are_new() -> None:
         await context.step(work, "b")
         return f"{asked} {context.patched('late')}"
 
-    deploy(before)
-    async with Hosting("t_deployed") as hosting:
-        source = await hosting.submit()
+    async with running(deployed(before)) as (hosting, source):
         await hosting.ended(source)
         deploy(after)
         run = await fork(hosting, source, 3)
@@ -240,9 +228,7 @@ async def test_a_change_that_was_met_behind_the_first_new_call_is_met_anew() -> 
         await context.step(work, "b")
         return f"{context.patched('change')}"
 
-    deploy(before)
-    async with Hosting("t_deployed") as hosting:
-        source = await hosting.submit()
+    async with running(deployed(before)) as (hosting, source):
         assert (await hosting.ended(source)).patches == {"change": 2}
         executed.clear()
         deploy(after)
@@ -284,9 +270,7 @@ async def test_a_fork_is_made_once_for_a_key_and_rolled_back_with_its_caller() -
 
 
 async def test_a_fork_is_to_the_policy_what_a_message_is() -> None:
-    async with Hosting("t_forked") as hosting:
-        source = await hosting.submit()
-        await hosting.prompts(source)
+    async with asking("t_forked") as (hosting, source, _):
         hosting.offer(second_message="reject")
         with pytest.raises(Busy):
             await fork(hosting, source, 2)

@@ -12,8 +12,8 @@ from sessions_app.journal.journal import Entry, Journal
 from sessions_app.models import Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, RadioPrompt, TextPrompt, WorkflowError
-from tests.runtime.replay.deployed import Body, deploy, executed, other, work
-from tests.support.hosting import Hosting, problem, until_true
+from tests.runtime.replay.deployed import Body, deploy, deployed, executed, other, work
+from tests.support.hosting import asking, problem, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -70,10 +70,13 @@ async def swallows(context: Context) -> str:
         return "nothing happened"
 
 
+CALLS = "(recorded there is step other, the code now calls step work)"
+
+
 @pytest.mark.parametrize(
     ("changed", "position", "said", "where"),
     [
-        (added, 2, "the name was 'other' and is 'work' now", "recorded"),
+        (added, 2, f"the name was 'other' and is 'work' now {CALLS}", "recorded"),
         (removed, 2, "the kind was 'step' and is 'ask' now", "removed"),
         (reordered, 1, "the name was 'work' and is 'other' now", "reordered"),
         (shortened, 2, "the workflow comes to its end before it", ""),
@@ -85,11 +88,7 @@ async def swallows(context: Context) -> str:
 async def test_changed_code_suspends_a_parked_run_and_the_old_code_resumes_it(
     changed: Body, position: int, said: str, where: str
 ) -> None:
-    executed.clear()
-    deploy(recorded)
-    async with Hosting("t_deployed") as hosting:
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+    async with asking(deployed(recorded)) as (hosting, run, prompt):
         deploy(changed)
         await hosting.restart()
         await hosting.answer("yes", prompt)
@@ -102,8 +101,7 @@ async def test_changed_code_suspends_a_parked_run_and_the_old_code_resumes_it(
         assert executed == ["a", "b"]
         deploy(recorded)
         assert await hosting.in_thread(repairs.resume, run, by="an operator")
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "yes c"
+        assert await hosting.result(run) == "yes c"
         assert executed == ["a", "b", "c"]
 
 
@@ -111,8 +109,7 @@ async def test_a_result_that_is_not_json_suspends_with_what_to_return() -> None:
     async def returns_a_handle(context: Context) -> str:
         return str(await context.step(handle))
 
-    deploy(returns_a_handle)
-    async with Hosting("t_deployed") as hosting:
+    async with deployed(returns_a_handle) as hosting:
         row = await hosting.ended(await hosting.submit())
         assert row.status == Run.Status.SUSPENDED
         assert "cannot be stored as JSON" in problem(row)["detail"]
@@ -127,8 +124,7 @@ async def test_a_context_outlives_its_run_to_no_use() -> None:
         kept.append(context)
         return "done"
 
-    deploy(keep)
-    async with Hosting("t_deployed") as hosting:
+    async with deployed(keep) as hosting:
         await hosting.ended(await hosting.submit())
         await until_true(lambda: kept)
         with pytest.raises(WorkflowError, match="The run has ended"):
@@ -140,10 +136,7 @@ async def ask_once(context: Context) -> str:
 
 
 async def test_an_answer_that_comes_while_the_journal_is_read_says_who_gave_it() -> None:
-    deploy(ask_once)
-    async with Hosting("t_deployed", park_after=0) as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with asking(deployed(ask_once, park_after=0)) as (hosting, run, _):
         loop = asyncio.get_running_loop()
         given: list[Any] = []
 

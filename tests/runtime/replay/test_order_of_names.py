@@ -6,11 +6,10 @@ from uuid import UUID
 import pytest
 from django.test import Client
 
-from sessions_app.models import Conversation, Event, Interaction, Run
+from sessions_app.models import Conversation, Event, Interaction
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, TextPrompt
-from tests.runtime.replay.deployed import deploy, executed, work
-from tests.support.hosting import Hosting
+from tests.runtime.replay.deployed import deployed, executed, work
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,10 +27,8 @@ async def asking(context: Context) -> str:
 
 
 async def test_details_are_read_in_the_order_in_which_they_were_given(client: Client) -> None:
-    deploy(asking)
-    async with Hosting("t_deployed") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with deployed(asking) as hosting:
+        run, _ = await hosting.prompted()
         prompt = await reads.read(lambda: Interaction.objects.get(run=run).prompt)
         [event] = await reads.read(
             lambda: list(Event.objects.filter(run=run, type=Event.Type.INTERACTION))
@@ -57,15 +54,9 @@ async def test_a_workflow_goes_through_a_step_s_result_in_the_same_order_again()
         await context.ask(TextPrompt(text="Sure?"))
         return done[0]
 
-    executed.clear()
-    deploy(going_through)
-    async with Hosting("t_deployed") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
-        await hosting.restart()
-        await hosting.answer("yes")
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "pears"
+    async with deployed(going_through) as hosting:
+        run, _ = await hosting.prompted()
+        assert await hosting.answered(run, "yes", restart=True) == "pears"
     assert executed == ["pears", "figs"]
 
 

@@ -5,11 +5,10 @@ import asyncio
 import pytest
 
 from sessions_app.models import Run
-from sessions_app.sessions import SessionManager
 from sessions_app.workflows import Context, TextPrompt
-from sessions_app.workflows.registry import declared
-from tests.runtime.replay.deployed import Body, deploy, executed, other, work
-from tests.support.hosting import Hosting
+from tests.runtime.replay.deployed import Body, deploy, deployed, executed, other, work
+from tests.support.hosting import asking, running
+from tests.support.sessions import in_script
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,10 +43,7 @@ async def cleaned_up(context: Context) -> str:
 
 async def through(*codes: Body) -> tuple[Run, list[str]]:
     """A run of the first code; the others are deployed before an answer each."""
-    executed.clear()
-    deploy(codes[0])
-    async with Hosting("t_deployed") as hosting:
-        run = await hosting.submit()
+    async with running(deployed(codes[0])) as (hosting, run):
         for code in codes[1:]:
             [prompt] = await hosting.prompts(run)
             deploy(code)
@@ -64,17 +60,11 @@ async def test_runs_that_went_by_before_go_on_without_it_and_others_have_it() ->
 
 
 async def test_a_run_that_waits_behind_both_has_neither() -> None:
-    executed.clear()
-    deploy(before)
-    async with Hosting("t_deployed") as hosting:
-        run = await hosting.submit()
-        [first] = await hosting.prompts(run)
+    async with asking(deployed(before)) as (hosting, run, first):
         await hosting.answer("yes", first)
         [second] = await hosting.prompts(run)
         deploy(after)
-        await hosting.restart()
-        await hosting.answer("yes", second)
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        await hosting.answered(run, "yes", second, restart=True)
         assert executed == ["a", "b"]
 
 
@@ -134,8 +124,5 @@ async def test_a_script_has_every_change() -> None:
     async def answer(_: object) -> str:
         return "yes"
 
-    manager = await SessionManager.create(entry_function=declared()["t_deployed"])
-    async with manager.run("go", user_input_callback=answer) as runner:
-        assert await runner.result() == "yes"
-    await manager.shutdown()
+    assert await in_script("t_deployed", "go", user_input_callback=answer) == "yes"
     assert executed == ["new", "a", "later", "b"]

@@ -14,8 +14,8 @@ from sessions_app.replay import replay_check
 from sessions_app.replay.replay_check import check_waiting_runs
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, TextPrompt
-from tests.runtime.replay.deployed import deploy, executed, other, work
-from tests.support.hosting import Hosting
+from tests.runtime.replay.deployed import deploy, deployed, executed, other, work
+from tests.support.hosting import asking
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,11 +49,7 @@ async def check() -> list[dict[str, Any]]:
 
 
 async def test_a_run_that_the_code_no_longer_matches_is_found_while_it_waits() -> None:
-    deploy(before)
-    executed.clear()
-    async with Hosting("t_deployed") as hosting:
-        run = await hosting.submit()
-        [asked] = await hosting.prompts(run)
+    async with asking(deployed(before)) as (hosting, run, asked):
         assert await check() == []
         assert await problem_of(run) == ""
         deploy(after)
@@ -68,15 +64,13 @@ async def test_a_run_that_the_code_no_longer_matches_is_found_while_it_waits() -
         assert await check() == []
         assert await problem_of(run) == ""
         assert (await reads.read(overview))["mismatches"] == 0
-        await hosting.answer("yes", asked)
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        await hosting.answered(run, "yes", asked)
         assert executed == ["a"]
 
 
 async def test_all_are_checked_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay_check, "AT_ONCE", 2)
-    deploy(before)
-    async with Hosting("t_deployed") as hosting:
+    async with deployed(before) as hosting:
         waiting = [await hosting.submit(conversation=f"c{number}") for number in range(5)]
         for run in waiting:
             await hosting.prompts(run)
@@ -89,8 +83,7 @@ async def test_all_are_checked_however_many_there_are(monkeypatch: pytest.Monkey
 
 
 async def test_of_several_processes_the_last_that_was_started_checks() -> None:
-    deploy(before)
-    async with Hosting("t_deployed") as hosting:
+    async with deployed(before) as hosting:
         await hosting.prompts(await hosting.submit())
         deploy(after)
         await hosting.restart()

@@ -40,8 +40,7 @@ async def asks(context: Context, then: Body) -> str:
 async def failed_after_an_answer(hosting: Hosting, then: Body) -> Run:
     executed.clear()
     deploy(lambda context: asks(context, then))
-    run = await hosting.submit()
-    [prompt] = await hosting.prompts(run)
+    run, prompt = await hosting.prompted()
     await hosting.answer("yes", prompt)
     row = await hosting.ended(run)
     assert row.status == Run.Status.FAILED
@@ -104,10 +103,7 @@ async def test_what_was_open_when_it_failed_is_asked_anew() -> None:
         broken["now"] = False
         assert await hosting.in_thread(repairs.resume, run.id, by="an operator")
         [anew] = await hosting.prompts(run.id)
-        await hosting.restart()
-        await hosting.answer("no", anew)
-        assert (await hosting.ended(run.id)).status == Run.Status.COMPLETED
-        assert await hosting.output(run.id) == "yes no paid"
+        assert await hosting.answered(run.id, "no", anew, restart=True) == "yes no paid"
         asked = Interaction.objects.filter(run=run, prompt__text="beside?").order_by("sequence")
         found = await reads.read(lambda: list(asked.values_list("status", "position")))
         assert found == [("cancelled", None), ("answered", 4)]

@@ -13,7 +13,7 @@ from sessions_app.models import Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, registry, workflow
 from tests.runtime.replay.deployed import executed, other, work
-from tests.support.hosting import Hosting, problem
+from tests.support.hosting import Hosting, asking, problem
 
 NAME = "t_versioned"
 
@@ -38,6 +38,14 @@ def deploy(*versions: Callable[..., Any]) -> None:
         workflow(name=NAME, title=f"Version {number}", version=number)(function)
 
 
+async def redeploy(hosting: Hosting, *versions: Callable[..., Any]) -> None:
+    """Start the process again with these."""
+    await hosting.stop()
+    deploy(*versions)
+    hosting.offer()
+    await hosting.start()
+
+
 @pytest.fixture(autouse=True)
 def _declared_for_this_test_only() -> Iterator[None]:
     executed.clear()
@@ -49,15 +57,9 @@ def _declared_for_this_test_only() -> Iterator[None]:
 @pytest.mark.django_db(transaction=True)
 async def test_old_runs_finish_with_the_code_that_began_them() -> None:
     deploy(first)
-    async with Hosting(NAME) as hosting:
-        old = await hosting.submit()
-        [asked] = await hosting.prompts(old)
-        await hosting.stop()
-        deploy(first, second)
-        hosting.offer()
-        await hosting.start()
-        new = await hosting.submit(conversation="another")
-        [asked_anew] = await hosting.prompts(new)
+    async with asking(NAME) as (hosting, old, asked):
+        await redeploy(hosting, first, second)
+        new, asked_anew = await hosting.prompted(conversation="another")
         await hosting.answer_any("yes", asked)
         await hosting.answer_any("yes", asked_anew)
         assert (await hosting.ended(old)).version == 1
@@ -70,26 +72,17 @@ async def test_old_runs_finish_with_the_code_that_began_them() -> None:
 @pytest.mark.django_db(transaction=True)
 async def test_a_run_of_a_version_that_is_gone_is_suspended_until_it_is_back() -> None:
     deploy(first)
-    async with Hosting(NAME) as hosting:
-        run = await hosting.submit()
-        [asked] = await hosting.prompts(run)
-        await hosting.stop()
-        deploy(second)
-        hosting.offer()
-        await hosting.start()
+    async with asking(NAME) as (hosting, run, asked):
+        await redeploy(hosting, second)
         await hosting.answer("yes", asked)
         row = await hosting.ended(run)
         assert row.status == Run.Status.SUSPENDED
         assert problem(row)["message"].startswith("This is paused")
         assert f"begun by version 1 of the workflow '{NAME}'" in problem(row)["detail"]
         assert "declared are: 2. Declare it again beside them" in problem(row)["detail"]
-        await hosting.stop()
-        deploy(first, second)
-        hosting.offer()
-        await hosting.start()
+        await redeploy(hosting, first, second)
         assert await hosting.in_thread(repairs.resume, run, by="an operator")
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "first 2"
+        assert await hosting.result(run) == "first 2"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -102,10 +95,7 @@ async def test_the_admin_says_how_many_runs_each_version_still_has(admin_client:
         for number in range(2):
             await hosting.prompts(await hosting.submit(conversation=f"{number}"))
         assert "by version" not in await reads.read(figures)
-        await hosting.stop()
-        deploy(first, second)
-        hosting.offer()
-        await hosting.start()
+        await redeploy(hosting, first, second)
         await hosting.prompts(await hosting.submit(conversation="new"))
         said = f"Unfinished runs by version 2 of {NAME} 1 1 of {NAME} 2"
         assert said in await reads.read(figures)

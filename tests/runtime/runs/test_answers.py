@@ -21,7 +21,7 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from tests.support.hosting import Hosting, make_user, until
+from tests.support.hosting import Hosting, asking, make_user, running, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,9 +47,7 @@ async def boxes(message: Message, context: Context) -> AsyncGenerator[str, None]
 
 
 async def test_the_same_answer_again_is_acknowledged_again_and_writes_nothing() -> None:
-    async with Hosting("t_two") as hosting:
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+    async with asking("t_two") as (hosting, run, prompt):
         first = await hosting.answer("yes", prompt, answer_id="a1")
         [_] = await hosting.prompts(run)
         count = len(await hosting.events())
@@ -66,9 +64,7 @@ async def deadline(message: Message, context: Context) -> str:
     return f"{answer.value} {answer.is_default}"
 
 
-async def test_an_answer_that_has_just_come_wins_over_the_deadline(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_an_answer_just_given_wins_over_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """The maintenance finds the prompt to be due; the answer is committed before it settles it."""
     expire = due.expire
     expired: list[UUID] = []
@@ -83,22 +79,18 @@ async def test_an_answer_that_has_just_come_wins_over_the_deadline(
     monkeypatch.setattr(due, "expire", too_late)
     async with Hosting("t_close_deadline") as hosting:
         by = hosting.person
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+        run, prompt = await hosting.prompted()
         monkeypatch.setattr(due, "due_interactions", lambda _: [] if expired else [prompt.id])
         await hosting.settle_due()
         assert expired == [prompt.id]
-        await hosting.ended(run)
-        assert await hosting.output(run) == "yes False"
+        assert await hosting.result(run) == "yes False"
         updates = [e for e in await hosting.events() if e.type == Event.Type.INTERACTION_UPDATE]
         assert len(updates) == 1
 
 
 @pytest.mark.parametrize(("value", "answer_id"), [("no", "a1"), ("yes", "a2"), ("bogus", "a1")])
 async def test_any_other_late_answer_is_told_who_answered(value: str, answer_id: str) -> None:
-    async with Hosting("t_two") as hosting:
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+    async with asking("t_two") as (hosting, _, prompt):
         await hosting.answer("yes", prompt, answer_id="a1")
         late = await hosting.answer(value, prompt, answer_id=answer_id)
         assert late.outcome == Outcome.STALE
@@ -107,24 +99,18 @@ async def test_any_other_late_answer_is_told_who_answered(value: str, answer_id:
 
 
 async def test_a_late_answer_is_never_applied_to_the_next_prompt() -> None:
-    async with Hosting("t_two") as hosting:
-        run = await hosting.submit()
-        [first] = await hosting.prompts(run)
+    async with asking("t_two") as (hosting, run, first):
         await hosting.answer("yes", first)
         [second] = await hosting.prompts(run)
         # A plain client names the prompt by the id that it answers with.
         named = IncomingAnswer(str(first.id), "test", "no", names=[str(first.id)])
         late = await answers.answer(by=hosting.person, conversation_id="c", answer=named)
         assert late.outcome == Outcome.STALE
-        await hosting.answer("mine", second)
-        await hosting.ended(run)
-        assert await hosting.output(run) == "yes|mine"
+        assert await hosting.answered(run, "mine", second) == "yes|mine"
 
 
 async def test_an_unknown_option_is_refused_and_the_prompt_stays() -> None:
-    async with Hosting("t_two") as hosting:
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+    async with asking("t_two") as (hosting, _, prompt):
         with pytest.raises(Invalid, match="Choose one of: yes, no") as refusal:
             await hosting.answer("maybe", prompt)
         assert refusal.value.details == {"options": ["yes", "no"]}
@@ -132,9 +118,7 @@ async def test_an_unknown_option_is_refused_and_the_prompt_stays() -> None:
 
 
 async def test_prompts_of_others_and_of_nobody_are_not_told_apart() -> None:
-    async with Hosting("t_two") as hosting:
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+    async with asking("t_two") as (hosting, _, prompt):
         ben = await until(lambda: make_user("ben"))
         for user, conversation, interaction in [
             (ben.pk, "c", str(prompt.id)),
@@ -152,8 +136,7 @@ async def test_prompts_of_others_and_of_nobody_are_not_told_apart() -> None:
 
 
 async def test_an_answer_without_a_pending_prompt_is_not_found() -> None:
-    async with Hosting("t_two") as hosting:
-        run = await hosting.submit()
+    async with running("t_two") as (hosting, run):
         for value in ("yes", "text"):
             await hosting.prompts(run)
             await hosting.answer(value)
@@ -162,8 +145,7 @@ async def test_an_answer_without_a_pending_prompt_is_not_found() -> None:
 
 
 async def test_several_pending_and_none_named_is_an_error_that_lists_them() -> None:
-    async with Hosting("t_pair") as hosting:
-        run = await hosting.submit()
+    async with running("t_pair") as (hosting, run):
         prompts = await hosting.prompts(run, 2)
         with pytest.raises(Invalid, match="2 prompts are pending") as refusal:
             await hosting.answer("x")
@@ -173,20 +155,15 @@ async def test_several_pending_and_none_named_is_an_error_that_lists_them() -> N
 
 @pytest.mark.parametrize("given", [[], ["a", "b", "c"], ["a", "z"]])
 async def test_a_checkbox_keeps_its_bounds(given: list[str]) -> None:
-    async with Hosting("t_boxes") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with asking("t_boxes") as (hosting, run, _):
         with pytest.raises(Invalid):
             await hosting.answer(None, values=given)
         await hosting.answer(None, values=["c", "a"])
-        await hosting.ended(run)
-        assert await hosting.output(run) == "a,c"
+        assert await hosting.result(run) == "a,c"
 
 
 async def test_of_many_answers_at_once_one_is_accepted() -> None:
-    async with Hosting("t_two") as hosting:
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+    async with asking("t_two") as (hosting, _, prompt):
         racing = [hosting.answer(["yes", "no"][n % 2], prompt) for n in range(50)]
         outcomes = [settled.outcome for settled in await asyncio.gather(*racing)]
         assert sorted(set(outcomes)) == [Outcome.ACCEPTED, Outcome.STALE]
@@ -196,17 +173,13 @@ async def test_of_many_answers_at_once_one_is_accepted() -> None:
 
 
 async def test_an_answer_to_another_version_is_stale() -> None:
-    async with Hosting("t_two") as hosting:
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+    async with asking("t_two") as (hosting, _, prompt):
         assert (await hosting.answer("yes", prompt, version=2)).outcome == Outcome.STALE
         assert (await hosting.answer("yes", prompt, version=1)).outcome == Outcome.ACCEPTED
 
 
 async def test_an_answer_at_the_deadline_is_won_by_one_of_them() -> None:
-    async with Hosting("t_race") as hosting:
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+    async with asking("t_race") as (hosting, run, prompt):
         await asyncio.sleep(0.05)
         settled, _ = await asyncio.gather(hosting.answer("yes", prompt), hosting.settle_due())
         assert settled.outcome == Outcome.EXPIRED

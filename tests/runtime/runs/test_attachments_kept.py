@@ -95,9 +95,7 @@ async def test_what_nobody_sends_goes_after_a_day_and_can_then_not_be_sent(folde
         assert files(folder) == ["young"]
 
 
-async def test_what_a_crash_leaves_has_a_row_that_finds_it(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_a_crash_leaves_has_a_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At each point: before there is a file, before its row is complete, while it is deleted."""
     async with Hosting("t_kept") as hosting:
 

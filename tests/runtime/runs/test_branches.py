@@ -9,7 +9,7 @@ from sessions_app.errors import Busy, Invalid, NotFound
 from sessions_app.models import Event, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from tests.support.hosting import Hosting, until
+from tests.support.hosting import Hosting, asking, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -82,8 +82,7 @@ async def test_the_first_message_has_nothing_before_it_in_any_version() -> None:
 async def test_what_is_active_on_the_branch_that_is_left_is_stopped() -> None:
     async with Hosting("t_branches") as hosting:
         await said(hosting, "a")
-        asks = await hosting.submit("ask")
-        [prompt] = await hosting.prompts(asks)
+        asks, prompt = await hosting.prompted("ask")
         queued = await hosting.submit("b")
         await said(hosting, "c", replaces=str(asks))
         assert (await hosting.ended(asks)).status == Run.Status.CANCELLED
@@ -93,14 +92,11 @@ async def test_what_is_active_on_the_branch_that_is_left_is_stopped() -> None:
 
 
 async def test_what_is_active_before_it_goes_on() -> None:
-    async with Hosting("t_branches") as hosting:
-        asks = await hosting.submit("ask")
-        [prompt] = await hosting.prompts(asks)
+    async with asking("t_branches", "ask") as (hosting, asks, prompt):
         queued = await hosting.submit("b")
         again = await hosting.submit("c", replaces=str(queued))
         await hosting.status(queued, Run.Status.CANCELLED)
-        await hosting.answer("yes", prompt)
-        assert (await hosting.ended(asks)).status == Run.Status.COMPLETED
+        await hosting.answered(asks, "yes", prompt)
         assert (await hosting.ended(again)).status == Run.Status.COMPLETED
     assert told["c"] == ["ask", "re ask"]
 
@@ -108,8 +104,7 @@ async def test_what_is_active_before_it_goes_on() -> None:
 async def test_replay_is_told_the_same_whatever_branch_was_begun_since() -> None:
     async with Hosting("t_branches") as hosting:
         first = await said(hosting, "a")
-        asks = await hosting.submit("ask", replaces=first)
-        [prompt] = await hosting.prompts(asks)
+        asks, prompt = await hosting.prompted("ask", replaces=first)
         told.clear()
         await hosting.restart()
         await hosting.answer("yes", prompt)
@@ -118,11 +113,8 @@ async def test_replay_is_told_the_same_whatever_branch_was_begun_since() -> None
 
 
 async def test_a_workflow_that_takes_one_at_a_time_takes_another_version_of_it() -> None:
-    async with Hosting("t_branches_reject") as hosting:
-        asks = await hosting.submit("ask")
-        [_] = await hosting.prompts(asks)
-        again = await hosting.submit("ask 2", replaces=str(asks), message_id="again")
-        [_] = await hosting.prompts(again)
+    async with asking("t_branches_reject", "ask") as (hosting, asks, _):
+        again, _ = await hosting.prompted("ask 2", replaces=str(asks), message_id="again")
         assert await hosting.submit("ask 2", replaces=str(asks), message_id="again") == again
         with pytest.raises(Busy):
             await hosting.submit("b")

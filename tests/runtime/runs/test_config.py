@@ -38,14 +38,14 @@ def test_the_project_s_own_file_is_good() -> None:
     assert "probe" not in config.workflows
 
 
-def test_extra_workflows_are_offered_beside_those_of_the_file(tmp_path: Path) -> None:
-    config = RuntimeConfig.load(write(tmp_path, GOOD), extra={"probe": {}})
-    assert set(config.workflows) == {"calculator", "probe"}
-
-
-def test_extra_workflows_are_offered_where_the_file_has_none(tmp_path: Path) -> None:
-    path = write(tmp_path, "default: probe\nworkflows:\n")
-    assert set(RuntimeConfig.load(path, extra={"probe": {}}).workflows) == {"probe"}
+@pytest.mark.parametrize(
+    ("text", "offered"),
+    [(GOOD, {"calculator", "probe"}), ("default: probe\nworkflows:\n", {"probe"})],
+    ids=["beside those of the file", "where the file has none"],
+)
+def test_extra_workflows_are_offered(tmp_path: Path, text: str, offered: set[str]) -> None:
+    config = RuntimeConfig.load(write(tmp_path, text), extra={"probe": {}})
+    assert set(config.workflows) == offered
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,8 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, said: str) 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
     text = GOOD + "    max_concurrency: 0\n    colour: red\n"
-    assert [line.split(":")[0] for line in complaint(tmp_path, text).splitlines()] == [
-        "FILE, line 4",
-        "FILE, line 5",
-    ]
+    lines = [line.split(":")[0] for line in complaint(tmp_path, text).splitlines()]
+    assert lines == ["FILE, line 4", "FILE, line 5"]
 
 
 def test_a_missing_file_is_named_with_the_setting(tmp_path: Path) -> None:

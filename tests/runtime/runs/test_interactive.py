@@ -23,6 +23,7 @@ from sessions_app.prompts import (
 WHO: dict[str, Any] = {"by": "ann", "at": None, "is_default": False}
 YES_NO = [Option(value="y", id="1", label="Yes"), Option(value="n", id="2", label="No")]
 FRUITS = [Option(value="apple"), Option(value="pear"), Option(value="plum")]
+TWO_FRUITS = CheckboxPrompt(text="?", options=FRUITS, min_selected=2)
 
 PROMPTS: list[AnyPrompt] = [
     TextPrompt(text="?", default="-"),
@@ -73,12 +74,7 @@ def test_one_choice_may_come_as_a_list_of_one(kind: Any) -> None:
         (CheckboxPrompt(text="?", options=FRUITS), None, ["apple", "kiwi"], "'kiwi'"),
         (CheckboxPrompt(text="?", options=FRUITS, min_selected=1), None, [], "at least 1; 0"),
         (CheckboxPrompt(text="?", options=FRUITS, max_selected=1), None, ["apple", "plum"], "most"),
-        (
-            CheckboxPrompt(text="?", options=FRUITS, min_selected=2),
-            None,
-            ["plum"] * 2,
-            "least 2; 1",
-        ),
+        (TWO_FRUITS, None, ["plum"] * 2, "least 2; 1"),
     ],
 )
 def test_an_answer_that_does_not_fit_is_told_what_would(
@@ -123,9 +119,7 @@ def test_a_note_needs_no_particular_answer() -> None:
         (CheckboxPrompt(text="?", options=FRUITS), None),
     ],
 )
-def test_the_outcome_of_the_deadline_is_the_declared_default(
-    prompt: AnyPrompt, outcome: dict[str, Any] | None
-) -> None:
+def test_the_deadline_gives_the_default(prompt: AnyPrompt, outcome: dict[str, Any] | None) -> None:
     assert prompt.default_answer() == outcome
 
 
@@ -141,8 +135,6 @@ def test_the_outcome_of_the_deadline_is_the_declared_default(
         (TextPrompt, {"text": ""}, "at least 1 character"),
     ],
 )
-def test_a_prompt_that_cannot_work_is_refused_when_it_is_made(
-    kind: Any, fields: dict[str, Any], said: str
-) -> None:
+def test_a_prompt_that_cannot_work_is_refused(kind: Any, fields: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         kind(**{"text": "?", **fields})

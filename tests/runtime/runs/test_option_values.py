@@ -19,7 +19,7 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from tests.support.hosting import Hosting
+from tests.support.hosting import asking
 from tests.support.sessions import declare, managing
 
 VALUES = RadioPrompt(text="Which?", options=[True, False, 3, 2.0, 0.5, "true story"])
@@ -46,12 +46,8 @@ async def values(message: Message, context: Context) -> AsyncGenerator[str, None
         ("true story", ["true"], ["true story", [True]]),
     ],
 )
-async def test_a_run_gets_the_option_itself_and_gets_it_again_in_a_replay(
-    one: str, several: list[str], found: Any
-) -> None:
-    async with Hosting("t_values") as hosting:
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+async def test_a_run_and_a_replay_get_the_option(one: str, several: list[str], found: Any) -> None:
+    async with asking("t_values") as (hosting, run, prompt):
         await hosting.answer(one, prompt)
         await hosting.prompts(run)
         await hosting.restart()

@@ -22,7 +22,7 @@ from sessions_app.storage import attachments, reads, sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, Work, writer
 from sessions_app.workflows import BinaryPrompt, Context, Message, user, workflow
-from tests.support.hosting import Hosting, make_user
+from tests.support.hosting import Hosting, asking, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -70,8 +70,7 @@ async def test_a_file_that_the_workflow_does_not_take_leaves_no_conversation() -
 
 
 async def test_an_answer_whose_file_is_gone_settles_nothing() -> None:
-    async with Hosting("t_refusing") as hosting:
-        [prompt] = await hosting.prompts(await hosting.submit())
+    async with asking("t_refusing") as (hosting, _, prompt):
         file = await keep(hosting)
         # Another tab's answer was faster by a moment.
         taken = Attachment.objects.filter(pk=file.pk)
@@ -140,9 +139,7 @@ async def send_two_with_one_file(hosting: Hosting) -> list[str]:
     return [name for name, one in zip(names, came, strict=True) if isinstance(one, Invalid)]
 
 
-async def test_what_is_refused_is_not_told_and_those_beside_it_are_stored(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_refused_write_is_not_told_but_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Hosting("t_refusing") as hosting:
         await hosting.prompts(await hosting.submit())
         run = await reads.read(Run.objects.get)

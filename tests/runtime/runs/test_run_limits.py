@@ -11,7 +11,7 @@ from sessions_app.models import JournalEntry, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting, problem
+from tests.support.hosting import Hosting, asking, problem, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -19,12 +19,9 @@ assert probe  # importing it declares it
 
 
 @pytest.mark.parametrize("work", ["slowstream 100 60000", "step 1 3000", "caught 60000"])
-async def test_a_run_that_works_for_too_long_fails_and_its_slot_is_free(
-    settings: Settings, work: str
-) -> None:
+async def test_a_run_that_works_too_long_frees_its_slot(settings: Settings, work: str) -> None:
     set_hitl(settings, MAX_RUN_SECONDS=0.5)
-    async with Hosting("probe", max_concurrency=1) as hosting:
-        run = await hosting.submit(work)
+    async with running(Hosting("probe", max_concurrency=1), work) as (hosting, run):
         behind = await hosting.submit("echo hello", conversation="d")
         ended = await hosting.ended(run)
         assert ended.status == Run.Status.FAILED
@@ -34,21 +31,18 @@ async def test_a_run_that_works_for_too_long_fails_and_its_slot_is_free(
 
 async def test_waiting_for_people_for_a_slot_and_sleeping_is_no_work(settings: Settings) -> None:
     set_hitl(settings, MAX_RUN_SECONDS=1)
-    async with Hosting("probe", max_concurrency=1) as hosting:
-        asked = await hosting.submit("approve 3")
+    async with running(Hosting("probe", max_concurrency=1), "approve 3") as (hosting, asked):
         for number in range(3):
             await hosting.prompts(asked)
             busy = await hosting.submit("slowstream 1 600", conversation=f"d{number}")
             await hosting.status(busy, "running")
-            await hosting.answer("continue")
-            assert (await hosting.ended(busy)).status == Run.Status.COMPLETED
+            await hosting.answered(busy, "continue")
         assert (await hosting.ended(asked)).status == Run.Status.COMPLETED
 
 
 async def test_what_was_worked_between_questions_is_added_up(settings: Settings) -> None:
     set_hitl(settings, MAX_RUN_SECONDS=1)
-    async with Hosting("probe") as hosting:
-        run = await hosting.submit("slowapprove 100 300")
+    async with running("probe", "slowapprove 100 300") as (hosting, run):
         for _ in range(3):
             await hosting.prompts(run)
             await hosting.answer("continue")
@@ -66,9 +60,7 @@ async def endless(message: Message, context: Context) -> str:
             await context.ask(TextPrompt(text="And on?"))
 
 
-async def test_a_run_that_calls_without_end_is_suspended_and_its_place_is_free(
-    settings: Settings,
-) -> None:
+async def test_a_run_that_calls_without_end_is_suspended_and_gone(settings: Settings) -> None:
     set_hitl(settings, MAX_CALLS=20)
     async with Hosting("t_endless", beside=("probe",), max_concurrency=1) as hosting:
         run = await hosting.submit()
@@ -84,34 +76,24 @@ async def test_a_run_that_calls_without_end_is_suspended_and_its_place_is_free(
 
 async def test_one_that_may_go_on_does_so_once_the_limit_is_raised(settings: Settings) -> None:
     set_hitl(settings, MAX_CALLS=5)
-    async with Hosting("probe") as hosting:
-        run = await hosting.submit("step 9")
+    async with running("probe", "step 9") as (hosting, run):
         await hosting.status(run, Run.Status.SUSPENDED)
         set_hitl(settings, MAX_CALLS=9)
         assert await hosting.in_thread(repairs.resume, run, by="op")
         assert (await hosting.ended(run)).status == Run.Status.COMPLETED
 
 
-async def test_what_is_replayed_is_not_stopped_by_a_limit_that_was_lowered(
-    settings: Settings,
-) -> None:
-    async with Hosting("probe") as hosting:
-        run = await hosting.submit("approve 2")
-        await hosting.prompts(run)
+async def test_what_is_replayed_is_not_stopped_by_a_lower_limit(settings: Settings) -> None:
+    async with asking("probe", "approve 2") as (hosting, run, _):
         await hosting.answer("continue")
         await hosting.prompts(run)
         set_hitl(settings, MAX_CALLS=1)
-        await hosting.restart()
-        await hosting.answer("continue")
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+        await hosting.answered(run, "continue", restart=True)
 
 
-async def test_output_beyond_the_limit_fails_the_run_and_what_was_put_out_stays(
-    settings: Settings,
-) -> None:
+async def test_output_beyond_the_limit_fails_the_run_and_stays(settings: Settings) -> None:
     set_hitl(settings, MAX_OUTPUT=30)
-    async with Hosting("probe") as hosting:
-        run = await hosting.submit("stream 1000")
+    async with running("probe", "stream 1000") as (hosting, run):
         ended = await hosting.ended(run)
         assert ended.status == Run.Status.FAILED
         assert "30 characters" in problem(ended)["message"]

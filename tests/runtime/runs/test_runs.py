@@ -17,7 +17,7 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from tests.support.hosting import Hosting, output, problem, until
+from tests.support.hosting import Hosting, asking, output, running, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,11 +34,6 @@ def note(text: str) -> str:
     return text.upper()
 
 
-@workflow(name="t_plain", title="Plain")
-async def plain(message: Message, context: Context) -> str:
-    return f"{context.user.username} said {message.text}"
-
-
 @workflow(name="t_story", title="Story")
 async def story(message: Message, context: Context) -> AsyncGenerator[str, None]:
     yield "one "
@@ -50,20 +45,10 @@ async def story(message: Message, context: Context) -> AsyncGenerator[str, None]
     yield last
 
 
-async def test_a_plain_workflow_gives_its_result() -> None:
-    async with Hosting("t_plain") as hosting:
-        run = await hosting.submit("hello")
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "ann said hello"
-
-
 async def test_text_steps_and_answers_come_in_order_and_the_log_has_no_gap() -> None:
-    async with Hosting("t_story") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with asking("t_story") as (hosting, run, _):
         assert (await hosting.answer("Eve")).outcome == "accepted"
-        await hosting.ended(run)
-        assert await hosting.output(run) == "one A Eve by ann B"
+        assert await hosting.result(run) == "one A Eve by ann B"
         events = await hosting.events()
         at = 1
         for event in events:
@@ -74,29 +59,21 @@ async def test_text_steps_and_answers_come_in_order_and_the_log_has_no_gap() -> 
 
 
 async def test_a_waiting_run_comes_back_after_a_restart_and_repeats_nothing() -> None:
-    async with Hosting("t_story") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with asking("t_story") as (hosting, run, _):
         await hosting.restart()
         assert executed == ["a"]
-        await hosting.answer("Eve")
-        await hosting.ended(run)
-        assert await hosting.output(run) == "one A Eve by ann B"
+        assert await hosting.answered(run, "Eve") == "one A Eve by ann B"
         assert executed == ["a", "b"]
         resumed = [e.payload for e in await hosting.events() if "replayed" in e.payload]
         assert [payload["replayed"] for payload in resumed] == [2]
 
 
 async def test_a_parked_run_is_out_of_memory_and_its_answer_brings_it_back() -> None:
-    async with Hosting("t_story", park_after=0.05) as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with asking(Hosting("t_story", park_after=0.05)) as (hosting, run, _):
         key = (await hosting.status(run, "waiting")).key
         host = hosting.hosts._hosts[key]
         await until(lambda: not host._runs)
-        await hosting.answer("Eve")
-        await hosting.ended(run)
-        assert await hosting.output(run) == "one A Eve by ann B"
+        assert await hosting.answered(run, "Eve") == "one A Eve by ann B"
         assert executed == ["a", "b"]
 
 
@@ -112,15 +89,13 @@ async def cut(message: Message, context: Context) -> AsyncGenerator[str, None]:
 
 
 async def test_text_cut_by_a_restart_goes_on_where_it_was_cut() -> None:
-    async with Hosting("t_cut") as hosting:
-        run = await hosting.submit("w")
+    async with running("t_cut", "w") as (hosting, run):
         whole = "before " + "".join(f"w{n} " for n in range(100))
         half = whole[: whole.index("w51")]
         await until(lambda: executed[1:] == ["stuck"])
         await until(lambda: output(run) == half)
         await hosting.restart()
-        await hosting.ended(run)
-        assert await hosting.output(run) == whole
+        assert await hosting.result(run) == whole
         assert not [e for e in await hosting.events() if e.type == "restart"]
         assert executed == ["a", "stuck"]
 
@@ -135,8 +110,7 @@ async def moody(message: Message, context: Context) -> AsyncGenerator[str, None]
 
 
 async def test_text_that_differs_after_a_restart_is_begun_anew_and_an_event_says_so() -> None:
-    async with Hosting("t_moody") as hosting:
-        run = await hosting.submit()
+    async with running("t_moody") as (hosting, run):
         await until(lambda: output(run))
         await hosting.restart()
         await hosting.ended(run)
@@ -156,15 +130,13 @@ async def many(message: Message, context: Context) -> AsyncGenerator[str, None]:
 
 @pytest.mark.parametrize("restart", [False, True])
 async def test_several_prompts_are_answered_in_any_order(restart: bool) -> None:
-    async with Hosting("t_many") as hosting:
-        run = await hosting.submit()
+    async with running("t_many") as (hosting, run):
         prompts = await hosting.prompts(run, 3)
         for prompt in reversed(prompts):
             await hosting.answer(f"a-{prompt.prompt['text']}", prompt)
             if restart:
                 await hosting.restart()
-        await hosting.ended(run)
-        assert await hosting.output(run) == "a-q0,a-q1,a-q2"
+        assert await hosting.result(run) == "a-q0,a-q1,a-q2"
 
 
 tries: list[int] = []
@@ -191,9 +163,7 @@ async def retrying(message: Message, context: Context) -> AsyncGenerator[str, No
 async def test_a_step_is_retried_and_its_failure_is_its_own_error(limit: int, text: str) -> None:
     tries.clear()
     async with Hosting("t_retry") as hosting:
-        run = await hosting.submit(str(limit))
-        await hosting.ended(run)
-        assert await hosting.output(run) == text
+        assert await hosting.said(str(limit)) == text
 
 
 @workflow(name="t_deadline", title="Deadline")
@@ -209,20 +179,15 @@ async def deadline(message: Message, context: Context) -> AsyncGenerator[str, No
 
 @pytest.mark.parametrize(("text", "said"), [("default", "no True"), ("none", "expired")])
 @pytest.mark.parametrize("down", [False, True])
-async def test_a_deadline_settles_with_the_declared_outcome(
-    text: str, said: str, down: bool
-) -> None:
-    async with Hosting("t_deadline") as hosting:
-        run = await hosting.submit(text)
-        [prompt] = await hosting.prompts(run)
+async def test_a_deadline_settles_with_the_default(text: str, said: str, down: bool) -> None:
+    async with asking("t_deadline", text) as (hosting, run, prompt):
         if down:
             await hosting.stop()
         await asyncio.sleep(0.06)
         if down:
             await hosting.start()
         await hosting.settle_due()
-        await hosting.ended(run)
-        assert await hosting.output(run) == said
+        assert await hosting.result(run) == said
         prompt = await until(lambda: Interaction.objects.get(pk=prompt.pk))
         assert (prompt.status, prompt.answered_via) == ("expired", "deadline")
         assert (await hosting.answer("yes", prompt)).outcome == "expired"
@@ -238,8 +203,7 @@ async def sleeper(message: Message, context: Context) -> AsyncGenerator[str, Non
 
 
 async def test_a_durable_sleep_time_and_chance_replay_the_same() -> None:
-    async with Hosting("t_sleep", park_after=0.05) as hosting:
-        run = await hosting.submit()
+    async with running(Hosting("t_sleep", park_after=0.05)) as (hosting, run):
         await hosting.status(run, "waiting")
         await hosting.restart()
         async with asyncio.timeout(10):
@@ -251,34 +215,8 @@ async def test_a_durable_sleep_time_and_chance_replay_the_same() -> None:
         assert await hosting.output(run) == f"x True {number}"
 
 
-def make_note(text: str) -> str:
-    return text
-
-
-@workflow(name="t_changed", title="Changed")
-async def changed(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    await context.step(note if executed else make_note, "x")
-    await context.ask(TextPrompt(text="?"))
-    yield "done"
-
-
-async def test_a_workflow_that_does_not_match_its_journal_is_suspended_and_can_go_on() -> None:
-    async with Hosting("t_changed") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
-        executed[:] = ["other"]
-        await hosting.restart()
-        await hosting.answer("x")
-        row = await hosting.ended(run)
-        assert row.status == Run.Status.SUSPENDED
-        assert "position 1" in problem(row)["detail"]
-        assert "step note" in problem(row)["detail"]
-
-
 async def test_a_run_is_stopped_while_it_waits_and_its_prompt_is_cancelled() -> None:
-    async with Hosting("t_story", park_after=0.05) as hosting:
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+    async with asking(Hosting("t_story", park_after=0.05)) as (hosting, run, prompt):
         assert await messages.stop(owner=hosting.user, conversation_id="c") == [run]
         assert (await hosting.ended(run)).status == Run.Status.CANCELLED
         settled = await hosting.answer("late", prompt)

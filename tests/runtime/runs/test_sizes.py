@@ -12,7 +12,7 @@ from sessions_app.prompts import Option, RadioPrompt
 from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting, problem
+from tests.support.hosting import Hosting, asking, problem, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -86,19 +86,13 @@ async def shorter(message: Message, context: Context) -> AsyncGenerator[str, Non
 
 async def test_a_prompt_that_was_refused_may_be_asked_shorter() -> None:
     """Nothing of the refused one is left for the run to wait for."""
-    async with Hosting("t_shorter") as hosting:
-        run = await hosting.submit("x")
-        await hosting.prompts(run)
-        await hosting.restart()
-        await hosting.answer("a")
-        await hosting.ended(run)
-        assert await hosting.output(run) == "shorter: a"
+    async with asking("t_shorter", "x") as (hosting, run, _):
+        assert await hosting.answered(run, "a", restart=True) == "shorter: a"
 
 
 async def test_a_step_shows_as_much_as_people_may_see_and_keeps_all() -> None:
     size = RuntimeSettings().MAX_SHOWN + 5
-    async with Hosting("t_sizes") as hosting:
-        run = await hosting.submit(f"text {size}")
+    async with running("t_sizes", f"text {size}") as (hosting, run):
         await hosting.ended(run)
         *_, step = [e for e in await hosting.events() if e.type == "step"]
         assert step.payload["payload"].endswith("x\n\n… and 5 characters more.")

@@ -10,26 +10,15 @@ import pytest
 from sessions_app.admin import repairs
 from sessions_app.errors import CalledInStep
 from sessions_app.models import Run
-from sessions_app.sessions import SessionManager
 from sessions_app.testing.hosted_run import HostedRun
-from sessions_app.workflows import Context, Message, Retry, StepFailed, TextPrompt, workflow
-from sessions_app.workflows.registry import declared
-from tests.support.hosting import Hosting, problem
+from sessions_app.workflows import Context, Retry, StepFailed, TextPrompt
+from tests.runtime.replay.deployed import Body, deploy, deployed, work
+from tests.support.hosting import problem, running
+from tests.support.sessions import in_script
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Body = Callable[[Context], Awaitable[str]]
-body: list[Body] = []
 tries: list[str] = []
-
-
-@workflow(name="t_calls_in_steps", title="Whatever calls in steps")
-async def calls_in_steps(message: Message, context: Context) -> str:
-    return await body[0](context)
-
-
-def work(text: str) -> str:
-    return text
 
 
 async def ask(context: Context) -> str:
@@ -63,7 +52,7 @@ CALLS: list[Callable[[Context], Awaitable[Any]]] = [
     stream,
     gather,
     lambda context: context.ask_all([TextPrompt(text="Sure?")]),
-    lambda context: context.run("t_calls_in_steps", "x"),
+    lambda context: context.run("t_deployed", "x"),
     lambda context: context.sleep(1),
     lambda context: context.wait_for("payment"),
     lambda context: context.history(),
@@ -75,15 +64,15 @@ CALLS: list[Callable[[Context], Awaitable[Any]]] = [
 ]
 
 
-async def refused(hosting: Hosting) -> HostedRun:
-    """What a run of the body is suspended for, with nothing of it in the journal."""
-    row = await hosting.ended(await hosting.submit())
-    assert (row.status, problem(row)["code"]) == (Run.Status.SUSPENDED, "CalledInStep")
-    assert "Await the function itself, without a step around it" in problem(row)["detail"]
-    assert not await hosting.asked(row.id)
-    run = HostedRun(row.id, hosting.person)
-    assert [entry for entry in await run.journal() if entry.finished] == []
-    return run
+async def refused(agent: Body) -> None:
+    """Assert that a run of the agent is suspended, with nothing of it in the journal."""
+    async with deployed(agent) as hosting:
+        row = await hosting.ended(await hosting.submit())
+        assert (row.status, problem(row)["code"]) == (Run.Status.SUSPENDED, "CalledInStep")
+        assert "Await the function itself, without a step around it" in problem(row)["detail"]
+        assert not await hosting.asked(row.id)
+        journal = await HostedRun(row.id, hosting.person).journal()
+        assert [entry for entry in journal if entry.finished] == []
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -94,16 +83,9 @@ async def test_no_call_of_the_context_is_made_in_a_step(call: Callable[[Context]
     async def agent(context: Context) -> str:
         return await context.step(tool)
 
-    body[:] = [agent]
-    async with Hosting("t_calls_in_steps") as hosting:
-        await refused(hosting)
-    manager = await SessionManager.create(entry_function=declared()["t_calls_in_steps"])
-    try:
-        with pytest.raises(CalledInStep):
-            async with manager.run("x", user_input_callback=_nobody) as runner:
-                await runner.result()
-    finally:
-        await manager.shutdown()
+    await refused(agent)
+    with pytest.raises(CalledInStep):
+        await in_script("t_deployed", user_input_callback=_nobody)
 
 
 async def _nobody(prompt: object) -> str:
@@ -166,9 +148,7 @@ async def test_it_is_refused_however_the_step_hides_it(make: Callable[..., Any])
         except StepFailed:  # it is no failure of the tool, which the agent could go on with
             return "never"
 
-    body[:] = [agent]
-    async with Hosting("t_calls_in_steps") as hosting:
-        await refused(hosting)
+    await refused(agent)
 
 
 @pytest.mark.parametrize("transactional", [False, True])
@@ -181,8 +161,7 @@ async def test_what_was_called_outside_is_not_awaited_in_a_step(*, transactional
 
         return await context.step(tool)
 
-    body[:] = [agent]
-    async with Hosting("t_calls_in_steps") as hosting:
+    async with deployed(agent) as hosting:
         row = await hosting.ended(await hosting.submit())
         assert row.status == Run.Status.SUSPENDED
         assert "The context was called in the step" in problem(row)["detail"]
@@ -196,9 +175,8 @@ async def test_a_tool_that_calls_is_not_tried_again() -> None:
     async def agent(context: Context) -> str:
         return await context.step(tool, retry=Retry(wait=0))
 
-    body[:], tries[:] = [agent], []
-    async with Hosting("t_calls_in_steps") as hosting:
-        await refused(hosting)
+    tries.clear()
+    await refused(agent)
     assert tries == ["tool"]
 
 
@@ -220,9 +198,7 @@ async def _writes(context: Context) -> str:
 
 @pytest.mark.parametrize("agent", [_streams, _writes])
 async def test_streamed_and_transactional_steps_are_steps_too(agent: Body) -> None:
-    body[:] = [agent]
-    async with Hosting("t_calls_in_steps") as hosting:
-        await refused(hosting)
+    await refused(agent)
 
 
 async def test_an_agent_that_takes_it_for_a_failed_tool_is_suspended_all_the_same() -> None:
@@ -237,9 +213,7 @@ async def test_an_agent_that_takes_it_for_a_failed_tool_is_suspended_all_the_sam
         except Exception:  # noqa: BLE001 - as agents do
             return await context.step(work, "it failed")
 
-    body[:] = [agent]
-    async with Hosting("t_calls_in_steps") as hosting:
-        await refused(hosting)
+    await refused(agent)
 
 
 async def test_once_it_is_mended_the_run_goes_on() -> None:
@@ -255,17 +229,12 @@ async def test_once_it_is_mended_the_run_goes_on() -> None:
     async def mended(context: Context) -> str:
         return await context.step(work, "a ") + await tool(context)
 
-    body[:] = [broken]
-    async with Hosting("t_calls_in_steps") as hosting:
-        run = await hosting.submit()
+    async with running(deployed(broken)) as (hosting, run):
         assert (await hosting.ended(run)).status == Run.Status.SUSPENDED
-        body[:] = [mended]
+        deploy(mended)
         assert await hosting.in_thread(repairs.resume, run, by="an operator")
         await hosting.prompts(run)
-        await hosting.restart()
-        await hosting.answer("b")
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "a b"
+        assert await hosting.answered(run, "b", restart=True) == "a b"
 
 
 async def test_calls_at_once_beside_a_step_are_no_calls_in_it() -> None:
@@ -292,8 +261,5 @@ async def test_calls_at_once_beside_a_step_are_no_calls_in_it() -> None:
         return "".join(await asyncio.gather(*(asyncio.sleep(0, one) for one in text)))
 
     loop = asyncio.get_running_loop()
-    body[:] = [agent]
-    async with Hosting("t_calls_in_steps") as hosting:
-        run = await hosting.submit()
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "abc"
+    async with deployed(agent) as hosting:
+        assert await hosting.said() == "abc"

@@ -21,7 +21,6 @@ from sessions_app.models import Event, HostLease, Run
 from sessions_app.models.people import Person
 from sessions_app.replay.replays import replay_all
 from sessions_app.replay.run_history import RunHistory
-from sessions_app.sessions import SessionManager
 from sessions_app.storage import reads
 from sessions_app.storage.records import ParentCall, RunRecord
 from sessions_app.storage.transaction import Transaction
@@ -37,9 +36,10 @@ from sessions_app.workflows import (
     workflow,
 )
 from sessions_app.workflows.config import RuntimeConfig
-from sessions_app.workflows.registry import NoOptions, declared
+from sessions_app.workflows.registry import NoOptions
 from tests.support.database.stored_log import log_record
 from tests.support.hosting import Hosting, make_user
+from tests.support.sessions import in_script
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -165,12 +165,17 @@ def hosting(workflow: str = "t_parent", **config: Any) -> Hosting:
     return Hosting(workflow, beside=beside, **{"park_after": 0, **config})
 
 
+@asynccontextmanager
+async def sent(
+    text: str, workflow: str = "t_parent", **config: Any
+) -> AsyncIterator[tuple[Hosting, HostedRun]]:
+    async with hosting(workflow, **config) as hosted:
+        yield hosted, await hosted.send(text)
+
+
 @pytest.mark.parametrize("park_after", [0, 60])
-async def test_a_child_asks_in_the_same_conversation_and_its_text_is_the_result(
-    park_after: float,
-) -> None:
-    async with hosting(park_after=park_after) as hosted:
-        run = await hosted.send("ask me")
+async def test_a_child_asks_in_the_conversation_and_gives_its_text(park_after: float) -> None:
+    async with sent("ask me", park_after=park_after) as (hosted, run):
         await run.answer("Eve", to="Name for me?")
         assert await run.result() == "Well. It said: Tell me. EVE"
         [one] = await run.children()
@@ -183,16 +188,14 @@ async def test_a_child_asks_in_the_same_conversation_and_its_text_is_the_result(
 
 
 async def test_replay_everywhere_runs_a_child_once() -> None:
-    async with hosting(replay_everywhere=True) as hosted:
-        run = await hosted.send("go")
+    async with sent("go", replay_everywhere=True) as (_, run):
         assert await run.result() == "Well. It said: GO"
         assert executed == ["go"]
         assert len(await run.children()) == 1
 
 
 async def test_what_it_returns_is_read_back_by_its_annotation() -> None:
-    async with hosting() as hosted:
-        run = await hosted.send("quote")
+    async with sent("quote") as (_, run):
         assert await run.result() == "Well. book 9"
         [one] = await run.children()
         assert await one.output() == ""
@@ -217,16 +220,14 @@ async def test_a_child_has_the_users_builder_in_the_host_of_that() -> None:
 
 
 async def test_a_failure_is_raised_in_the_parent_and_in_its_replay() -> None:
-    async with hosting(replay_everywhere=True) as hosted:
-        run = await hosted.send("fail")
+    async with sent("fail", replay_everywhere=True) as (_, run):
         text = await run.result()
         assert text.startswith("Well. t_child failed: Step fail failed: ValueError: no luck")
         assert await run.shown() == []
 
 
 async def test_an_unknown_workflow_fails_the_run_and_says_which_there_are() -> None:
-    async with hosting() as hosted:
-        run = await hosted.send("other t_nowhere")
+    async with sent("other t_nowhere") as (_, run):
         assert await run.status() == Run.Status.FAILED
         row = await reads.read(lambda: Run.objects.get(pk=run.id))
         assert row.error is not None
@@ -244,8 +245,7 @@ async def test_who_may_not_use_a_workflow_gets_it_by_no_other() -> None:
 
 
 async def test_a_child_is_forked_with_its_parent_only() -> None:
-    async with hosting() as hosted:
-        run = await hosted.send("go")
+    async with sent("go") as (_, run):
         [one] = await run.children()
         user = await reads.read(make_user, "ann")
         with pytest.raises(Invalid):
@@ -258,8 +258,7 @@ async def test_a_child_is_forked_with_its_parent_only() -> None:
 
 @pytest.mark.parametrize("park_after", [0, 60])
 async def test_a_stop_of_the_parent_stops_the_child(park_after: float) -> None:
-    async with hosting(park_after=park_after) as hosted:
-        run = await hosted.send("ask me")
+    async with sent("ask me", park_after=park_after) as (hosted, run):
         await hosted.prompts((await run.children())[0].id)
         assert await runs.acancel(run.id)
         await hosted.status(run.id, Run.Status.CANCELLED)
@@ -286,8 +285,7 @@ async def test_a_parent_that_learns_last_of_its_stop_is_stopped_all_the_same(
 
     monkeypatch.setattr(RunTask, "leave", learn_last)
     late: list[asyncio.Task[None]] = []
-    async with hosting(park_after=park_after) as hosted:
-        run = await hosted.send("ask me")
+    async with sent("ask me", park_after=park_after) as (hosted, run):
         await run.prompts()
         assert await runs.acancel(run.id)
         assert (await hosted.ended(run.id)).status == Run.Status.CANCELLED
@@ -297,8 +295,7 @@ async def test_a_parent_that_learns_last_of_its_stop_is_stopped_all_the_same(
 
 @pytest.mark.parametrize("park_after", [0, 60])
 async def test_clean_up_gets_what_its_child_comes_to(park_after: float) -> None:
-    async with hosting("t_tidy_parent", park_after=park_after) as hosted:
-        run = await hosted.send("ask me")
+    async with sent("ask me", "t_tidy_parent", park_after=park_after) as (hosted, run):
         await run.prompts()
         assert await runs.acancel(run.id)
         assert (await hosted.ended(run.id)).status == Run.Status.CANCELLED
@@ -306,8 +303,7 @@ async def test_clean_up_gets_what_its_child_comes_to(park_after: float) -> None:
 
 
 async def test_a_child_that_is_stopped_by_itself_is_a_failure_for_the_parent() -> None:
-    async with hosting() as hosted:
-        run = await hosted.send("ask me")
+    async with sent("ask me") as (_, run):
         [one] = await run.children()
         assert await runs.acancel(one.id)
         assert await run.result() == "Well. t_child cancelled: "
@@ -315,8 +311,7 @@ async def test_a_child_that_is_stopped_by_itself_is_a_failure_for_the_parent() -
 
 @pytest.mark.parametrize("park_after", [0, 60])
 async def test_a_child_that_takes_too_long_is_stopped(park_after: float) -> None:
-    async with hosting(park_after=park_after) as hosted:
-        run = await hosted.send("within 0.3")
+    async with sent("within 0.3", park_after=park_after) as (hosted, run):
         if not park_after:
             await hosted.advance(seconds=1)
         await hosted.status(run.id, Run.Status.COMPLETED)
@@ -326,8 +321,7 @@ async def test_a_child_that_takes_too_long_is_stopped(park_after: float) -> None
 
 
 async def test_a_child_that_ends_once_its_time_is_over_changes_nothing_of_the_timeout() -> None:
-    async with hosting("t_hurried_parent") as hosted:
-        run = await hosted.send("go")
+    async with sent("go", "t_hurried_parent") as (hosted, run):
         await hosted.advance(seconds=61)
         [one] = await run.children()
         assert await one.status() == Run.Status.CANCELLED
@@ -372,9 +366,7 @@ async def test_a_child_that_ends_late_does_not_end_the_wait_for_the_one_in_its_p
         assert await run.result() == "Well. Tell me. EVE"
 
 
-async def test_a_parent_that_failed_while_a_child_was_about_to_begin_stays_failed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_child_about_to_begin_keeps_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     find, found = workflow_access.find, threading.Event()
 
     def find_late(user: Any, name: str | None) -> Any:
@@ -400,8 +392,7 @@ async def test_a_parent_that_failed_while_a_child_was_about_to_begin_stays_faile
 
 
 async def test_gathered_calls_come_to_the_same_whatever_ends_first() -> None:
-    async with hosting(replay_everywhere=True) as hosted:
-        run = await hosted.send("both")
+    async with sent("both", replay_everywhere=True) as (_, run):
         await run.answer("second", to="two")
         await runs.asend(run.id, "parcel", "box", id="p")
         await run.answer("first", to="one")
@@ -423,9 +414,7 @@ async def parent_of_all(message: Message, context: Context) -> str:
     return " ".join(one if isinstance(one, str) else type(one).__name__ for one in found)
 
 
-async def test_a_child_that_has_just_ended_wins_over_the_end_of_the_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_child_that_just_ended_wins_over_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     expire = child_runs.expire
 
     def too_late(tx: Transaction, parent: RunRecord, call: Call) -> CallResult:
@@ -436,8 +425,7 @@ async def test_a_child_that_has_just_ended_wins_over_the_end_of_the_time(
         return expire(tx, parent, call)
 
     monkeypatch.setattr(child_runs, "expire", too_late)
-    async with hosting(park_after=60) as hosted:
-        run = await hosted.send("within 0.01")
+    async with sent("within 0.01", park_after=60) as (hosted, run):
         await hosted.status(run.id, Run.Status.COMPLETED)
         assert await run.result() == "Well. just so"
 
@@ -450,8 +438,7 @@ async def test_failures_among_gathered_calls_stand_in_their_places() -> None:
 
 
 async def test_a_failure_among_gathered_calls_waits_for_the_others() -> None:
-    async with hosting() as hosted:
-        run = await hosted.send("leave")
+    async with sent("leave") as (_, run):
         assert await run.status() == Run.Status.WAITING
         await run.answer("Eve")
         assert await run.status() == Run.Status.FAILED
@@ -479,8 +466,7 @@ async def test_the_next_message_waits_for_the_parent_and_not_for_a_child() -> No
 
 
 async def test_histories_of_parent_and_child_are_replayed() -> None:
-    async with hosting() as hosted:
-        run = await hosted.send("ask me")
+    async with sent("ask me") as (_, run):
         [one] = await run.children()
         found = [replay async for replay in replay_all([run.id, one.id])]
         assert [(replay.history.workflow, replay.problem) for replay in found] == [
@@ -500,11 +486,7 @@ async def test_in_a_script_a_child_is_run_with_the_same_callback() -> None:
         return "Eve"
 
     executed.clear()
-    manager = await SessionManager.create(entry_function=declared()["t_parent"])
-    try:
-        async with manager.run("ask me", user_input_callback=answer) as runner:
-            assert await runner.result() == "Well. It said: Tell me. EVE"
-        async with manager.run("fail") as runner:
-            assert (await runner.result()).startswith("Well. t_child failed: Step fail failed")
-    finally:
-        await manager.shutdown()
+    said = await in_script("t_parent", "ask me", user_input_callback=answer)
+    assert said == "Well. It said: Tell me. EVE"
+    failed = await in_script("t_parent", "fail")
+    assert failed.startswith("Well. t_child failed: Step fail failed")

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from sessions_app.replay.replays import replay_history
 from sessions_app.storage import reads
 from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.workflows import Context, TextPrompt
-from tests.runtime.replay.deployed import Body, deploy, executed, other, work
+from tests.runtime.replay.deployed import Body, deploy, deployed, executed, other, work
 from tests.support.hosting import Hosting, make_user, problem, until, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,15 +29,18 @@ gates: list[asyncio.Event] = []
 
 
 @pytest.fixture(autouse=True)
-def _nothing_done() -> Iterator[None]:
-    executed.clear()
+def _nothing_broken() -> None:
     broken.clear()
-    yield
-    executed.clear()
 
 
-def hosting(**config: Any) -> Hosting:
-    return Hosting("t_deployed", **{"park_after": 0, **config})
+def hosting(code: Body, **config: Any) -> Hosting:
+    return deployed(code, **{"park_after": 0, **config})
+
+
+@asynccontextmanager
+async def sent(code: Body, **config: Any) -> AsyncIterator[tuple[Hosting, HostedRun]]:
+    async with hosting(code, **config) as hosted:
+        yield hosted, await hosted.send("go")
 
 
 async def tool(context: Context, name: str) -> str:
@@ -61,12 +65,8 @@ ALL = ["a done", "a prepared", "after", "b done", "b prepared", "before"]
 @pytest.mark.parametrize(
     "config", [{}, {"park_after": 60}, {"replay_everywhere": True}], ids=["parks", "stays", "all"]
 )
-async def test_tools_ask_at_once_and_are_answered_in_any_order(
-    order: str, config: dict[str, Any]
-) -> None:
-    deploy(two_tools)
-    async with hosting(**config) as hosted:
-        run = await hosted.send("go")
+async def test_tools_ask_at_once_and_wait_in_any_order(order: str, config: dict[str, Any]) -> None:
+    async with sent(two_tools, **config) as (_, run):
         assert sorted(one.text for one in await run.prompts()) == ["a?", "b?"]
         for name in order:
             await run.answer("yes" if name == "a" else "no", to=f"{name}?")
@@ -75,9 +75,7 @@ async def test_tools_ask_at_once_and_are_answered_in_any_order(
 
 
 async def test_who_is_answered_goes_on_while_the_other_waits() -> None:
-    deploy(two_tools)
-    async with hosting() as hosted:
-        run = await hosted.send("go")
+    async with sent(two_tools) as (_, run):
         await run.answer("no", to="b?")
         assert await run.status() == Run.Status.WAITING
         assert "b done" in executed
@@ -94,9 +92,7 @@ async def test_one_that_works_keeps_the_run_in_memory_while_another_waits() -> N
     async def code(context: Context) -> str:
         return "; ".join(await context.gather(tool(context, "a"), works(context)))
 
-    deploy(code)
-    async with hosting() as hosted:
-        run = await hosted.send("go")
+    async with sent(code) as (_, run):
         asked = Interaction.objects.filter(run_id=run.id, status="pending")
         await until(asked.exists)
         await asyncio.sleep(0.2)  # in which it would be parked
@@ -106,9 +102,7 @@ async def test_one_that_works_keeps_the_run_in_memory_while_another_waits() -> N
 
 @pytest.mark.parametrize("name", ["a", "b"])
 async def test_a_crash_between_answers_loses_and_doubles_nothing(name: str) -> None:
-    deploy(two_tools)
-    async with hosting(patience=60) as hosted:
-        run = await hosted.send("go")
+    async with sent(two_tools, patience=60) as (hosted, run):
         await run.prompts()
         await hosted.crash()
         await run.answer("yes" if name == "a" else "no", to=f"{name}?")
@@ -121,9 +115,7 @@ async def test_a_crash_between_answers_loses_and_doubles_nothing(name: str) -> N
 
 
 async def test_its_history_is_replayed_and_kept_for_tests(tmp_path: Path) -> None:
-    deploy(two_tools)
-    async with hosting() as hosted:
-        run = await hosted.send("go")
+    async with sent(two_tools) as (_, run):
         await run.answer("no", to="b?")
         await run.record(tmp_path / "half.json")
         await run.answer("yes", to="a?")
@@ -164,10 +156,7 @@ async def move(context: Context, name: str, kind: str) -> Any:
     seed=st.integers(0, 2**16),
     park_after=st.sampled_from([0, 60]),
 )
-async def test_whatever_tools_do_each_step_is_done_once(
-    tools: list[list[str]], seed: int, park_after: float
-) -> None:
-    executed.clear()
+async def test_each_step_is_done_once(tools: list[list[str]], seed: int, park_after: float) -> None:
     results: list[Any] = []
 
     async def code(context: Context) -> str:
@@ -176,10 +165,8 @@ async def test_whatever_tools_do_each_step_is_done_once(
         await context.step(work, "after")
         return "ended"
 
-    deploy(code)
     chance = random.Random(seed)
-    async with hosting(park_after=park_after, patience=40) as hosted:
-        run = await hosted.send("go")
+    async with sent(code, park_after=park_after, patience=40) as (hosted, run):
         while (pending := await pending_or_over(hosted, run)) != "over":
             await run.answer("x", to=chance.choice(pending))
         assert await run.result() == "ended"
@@ -220,9 +207,7 @@ async def test_the_first_failure_is_raised_once_all_are_over() -> None:
             return f"{error} failed first"
         return "nothing failed"
 
-    deploy(code)
-    async with hosting() as hosted:
-        run = await hosted.send("go")
+    async with sent(code) as (_, run):
         for name in "bac":
             await run.answer("yes", to=f"{name}?")
         assert await run.result() == "a failed first"
@@ -239,9 +224,7 @@ async def test_failures_stand_in_their_places_where_they_are_to_be_returned() ->
         )
         return " | ".join(map(str, found))
 
-    deploy(code)
-    async with hosting() as hosted:
-        run = await hosted.send("go")
+    async with sent(code) as (_, run):
         await run.answer("yes", to="a?")
         assert await run.result() == "no luck | a prepared, yes, a done | b"
 
@@ -262,9 +245,7 @@ async def test_a_resumed_run_does_again_what_failed_last_in_its_coroutine(caught
     async def code(context: Context) -> str:
         return " ".join(await context.gather(may_fail(context), tool(context, "t")))
 
-    deploy(code)
-    async with hosting() as hosted:
-        run = await hosted.send("go")
+    async with sent(code) as (_, run):
         await run.answer("yes", to="t?")
         assert await run.status() == Run.Status.FAILED
         broken.clear()
@@ -286,9 +267,7 @@ async def test_a_failure_that_the_workflow_went_on_with_stays_when_it_is_resumed
         await context.gather(may_fail(context), tool(context, "t"), return_exceptions=True)
         return await context.step(fail, "b")
 
-    deploy(code)
-    async with hosting() as hosted:
-        run = await hosted.send("go")
+    async with sent(code) as (hosted, run):
         await run.answer("yes", to="t?")
         assert await run.status() == Run.Status.FAILED
         broken.clear()
@@ -298,9 +277,7 @@ async def test_a_failure_that_the_workflow_went_on_with_stays_when_it_is_resumed
 
 
 async def test_a_fork_keeps_what_came_before_its_position_in_each_coroutine() -> None:
-    deploy(two_tools)
-    async with hosting() as hosted:
-        run = await hosted.send("go")
+    async with sent(two_tools) as (hosted, run):
         await run.answer("no", to="b?")
         await run.answer("yes", to="a?")
         await run.result()
@@ -341,9 +318,7 @@ def gathers(*tools: Callable[[Context, str], Any]) -> Body:
     ids=["fewer", "less", "another", "none"],
 )
 async def test_changed_code_is_found_out_and_goes_on_once_it_is_mended(changed: Body) -> None:
-    deploy(two_tools)
-    async with hosting() as hosted:
-        run = await hosted.send("go")
+    async with sent(two_tools) as (hosted, run):
         await run.prompts()
         deploy(changed)
         await hosted.crash()  # or the run may still be in memory, and go on with its code
@@ -369,9 +344,7 @@ async def test_what_needs_the_order_of_the_workflow_is_refused(method: str) -> N
     async def code(context: Context) -> str:
         return str(await context.gather(wrong(context)))
 
-    deploy(code)
-    async with hosting() as hosted:
-        run = await hosted.send("go")
+    async with sent(code) as (_, run):
         assert await run.status() == Run.Status.FAILED
         row = await reads.read(Run.objects.get, pk=run.id)
         assert f"context.{method}() was called in a coroutine that" in problem(row)["message"]
@@ -382,9 +355,7 @@ async def test_what_is_no_coroutine_is_refused() -> None:
         refused: Any = tool
         return str(await context.gather(tool(context, "a"), refused))
 
-    deploy(code)
-    async with hosting() as hosted:
-        run = await hosted.send("go")
+    async with sent(code) as (_, run):
         assert await run.status() == Run.Status.FAILED
         assert executed == []
 
@@ -427,9 +398,7 @@ async def in_other(context: Context) -> None:
 
 @pytest.mark.parametrize("crashes", [False, True])
 @pytest.mark.parametrize("waits", [in_ask, in_step, in_sleep, in_other])
-async def test_a_stop_has_each_coroutine_clean_up_once(
-    waits: Callable[[Context], Any], crashes: bool
-) -> None:
+async def test_a_stop_has_all_clean_up_once(waits: Callable[[Context], Any], crashes: bool) -> None:
     gates[:] = [asyncio.Event()]
 
     async def code(context: Context) -> str:
@@ -441,9 +410,7 @@ async def test_a_stop_has_each_coroutine_clean_up_once(
             await context.step(work, "all undone")
         return "never"
 
-    deploy(code)
-    async with hosting(park_after=60, patience=60) as hosted:
-        run = await hosted.send("go")
+    async with sent(code, park_after=60, patience=60) as (hosted, run):
         begun = JournalEntry.objects.filter(run=run.id, finished_at__isnull=False, kind="step")
         await until(lambda: begun.count() == 2)
         await until(lambda: Run.objects.get(pk=run.id).interactions.exists())
@@ -476,8 +443,7 @@ async def test_one_that_works_has_a_place_while_the_other_waits() -> None:
     async def code(context: Context) -> str:
         return " ".join(await context.gather(tool(context, "a"), holds(context)))
 
-    deploy(code)
-    async with hosting(park_after=60, max_concurrency=1) as hosted:
+    async with hosting(code, park_after=60, max_concurrency=1) as hosted:
         await hosted.submit("go", conversation="c1")
         await until_true(lambda: "held" in executed)
         second = await hosted.submit("go", conversation="c2")

@@ -47,13 +47,9 @@ async def test_replay_is_told_the_same_whatever_was_said_since() -> None:
     told.clear()
     async with Hosting("t_history") as hosting:
         await hosting.ended(await hosting.submit("one"))
-        run = await hosting.submit("ask")
-        [prompt] = await hosting.prompts(run)
+        run, prompt = await hosting.prompted("ask")
         await hosting.ended(await hosting.submit("meanwhile"))
-        await hosting.restart()
-        await hosting.answer("yes ", prompt)
-        await hosting.ended(run)
-        assert await hosting.output(run) == "well, yes ask"
+        assert await hosting.answered(run, "yes ", prompt, restart=True) == "well, yes ask"
     _, first, meanwhile, again = told
     assert first == again == [("user", "one"), ("assistant", "well, one")]
     assert meanwhile == first  # of a run that is not over nothing is told

@@ -1,6 +1,6 @@
 """Options of a step, and arguments of its function that have the names of options."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -8,18 +8,11 @@ from typing import Any
 import pytest
 
 from sessions_app.models import Run
-from sessions_app.workflows import Context, Message, Retry, workflow
-from tests.support.hosting import Hosting, problem
+from sessions_app.workflows import Context, Retry
+from tests.runtime.replay.deployed import Body, deployed
+from tests.support.hosting import problem, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-Body = Callable[[Context], Awaitable[str]]
-body: list[Body] = []
-
-
-@workflow(name="t_options", title="Whatever has options")
-async def options(message: Message, context: Context) -> str:
-    return await body[0](context)
 
 
 # What a model might choose, each with the name of an option.
@@ -58,16 +51,13 @@ class Stamp:
 
 
 async def ended(agent: Body) -> Run:
-    body[:] = [agent]
-    async with Hosting("t_options") as hosting:
+    async with deployed(agent) as hosting:
         return await hosting.ended(await hosting.submit())
 
 
 @pytest.mark.parametrize("tool", [make_ticket, take_any, dict])
 @pytest.mark.parametrize("option", CHOSEN)
-async def test_an_argument_with_the_name_of_an_option_is_not_eaten(
-    tool: Callable[..., str], option: str
-) -> None:
+async def test_an_argument_named_as_an_option_stays(tool: Callable[..., str], option: str) -> None:
     async def agent(context: Context) -> str:
         return await context.step(tool, **{option: CHOSEN[option]})
 
@@ -78,20 +68,15 @@ async def test_an_argument_with_the_name_of_an_option_is_not_eaten(
 
 
 @pytest.mark.parametrize("tool", [make_ticket, take_any])
-async def test_a_partial_has_the_functions_arguments_and_what_is_beside_it_is_the_steps(
-    tool: Callable[..., str],
-) -> None:
+async def test_a_partial_keeps_arguments_and_options_apart(tool: Callable[..., str]) -> None:
     async def agent(context: Context) -> str:
         ticket = partial(tool, **CHOSEN)
         made = await context.step(ticket, title="Ticket", name="ticket", retry=Retry(), timeout=9)
         again = await context.transactional_step(ticket, title="Written", name="written")
         return f"{made}, {again}"
 
-    body[:] = [agent]
-    async with Hosting("t_options") as hosting:
-        run = await hosting.submit()
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "Lamp None no 5, Lamp None no 5"
+    async with running(deployed(agent)) as (hosting, run):
+        assert await hosting.result(run) == "Lamp None no 5, Lamp None no 5"
         journal = await hosting.journal(run)
         shown = [e.payload["name"] for e in await hosting.events() if e.type == "step"]
     assert [entry.name for entry in journal] == ["ticket", "written"]
@@ -114,11 +99,8 @@ async def test_a_streams_partial_has_all_of_them() -> None:
         said = partial(say_any, **CHOSEN, reasoning="high", show="all")
         return "".join([piece async for piece in context.stream(said, show=False)])
 
-    body[:] = [agent]
-    async with Hosting("t_options") as hosting:
-        run = await hosting.submit()
-        await hosting.ended(run)
-        assert await hosting.output(run) == "Lamp None no 5 high all"
+    async with deployed(agent) as hosting:
+        assert await hosting.said() == "Lamp None no 5 high all"
 
 
 async def test_no_transactional_step_eats_an_argument() -> None:
@@ -140,11 +122,8 @@ async def test_an_option_that_cannot_be_an_argument_is_one() -> None:
         four = await context.step(str.upper, "f", title="Four", name="four")
         return f"{one}, {two}, {three}, {four}"
 
-    body[:] = [agent]
-    async with Hosting("t_options") as hosting:
-        run = await hosting.submit()
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "a b c 3, d , e , F"
+    async with deployed(agent) as hosting:
+        assert await hosting.said() == "a b c 3, d , e , F"
 
 
 async def test_a_tool_may_be_an_object() -> None:
@@ -152,11 +131,8 @@ async def test_a_tool_may_be_an_object() -> None:
         red = await context.step(Stamp("red"), "Lamp", "1", name="stamp")
         return red + await context.step(partial(Stamp("blue"), title="Desk"), title="Stamped")
 
-    body[:] = [agent]
-    async with Hosting("t_options") as hosting:
-        run = await hosting.submit()
-        await hosting.ended(run)
-        assert await hosting.output(run) == "Lamp in red 1Desk in blue "
+    async with deployed(agent) as hosting:
+        assert await hosting.said() == "Lamp in red 1Desk in blue "
 
     async def eaten(context: Context) -> str:
         return await context.step(Stamp("red"), title="Lamp")
@@ -171,8 +147,5 @@ async def test_self_and_function_are_the_functions() -> None:
     async def agent(context: Context) -> str:
         return await context.step(tool, function="sin", self="x")
 
-    body[:] = [agent]
-    async with Hosting("t_options") as hosting:
-        run = await hosting.submit()
-        await hosting.ended(run)
-        assert await hosting.output(run) == "sin x"
+    async with deployed(agent) as hosting:
+        assert await hosting.said() == "sin x"

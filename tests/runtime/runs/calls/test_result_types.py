@@ -2,7 +2,7 @@
 
 import enum
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,16 +14,13 @@ from pydantic import BaseModel, PrivateAttr
 
 from sessions_app.errors import NotJson
 from sessions_app.models import Run
-from sessions_app.sessions import SessionManager
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from sessions_app.workflows.registry import declared
 from sessions_app.workflows.steps import ResultType
-from tests.support.hosting import Hosting, problem
+from tests.runtime.replay.deployed import Body, deploy, deployed
+from tests.support.hosting import asking, problem
+from tests.support.sessions import in_script
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-Body = Callable[[Context], Awaitable[str]]
-body: list[Body] = []
 
 
 @dataclass
@@ -57,11 +54,6 @@ class Incomparable(BaseModel):
     __hash__ = None  # type: ignore[assignment]  # as what compares by value
 
 
-@workflow(name="t_result_types", title="Whatever has results")
-async def result_types(message: Message, context: Context) -> str:
-    return await body[0](context)
-
-
 def quote():  # type: ignore[no-untyped-def]  # the mistake that is made here
     return Quote(Decimal("9.90"))
 
@@ -90,21 +82,15 @@ async def _stream(context: Context) -> str:
 
 @pytest.mark.parametrize("agent", [_step, _transactional, _stream])
 async def test_a_result_that_would_come_back_otherwise_is_refused(agent: Body) -> None:
-    body[:] = [agent]
-    async with Hosting("t_result_types") as hosting:
+    async with deployed(agent) as hosting:
         run = await hosting.ended(await hosting.submit())
         assert (run.status, problem(run)["code"]) == (Run.Status.SUSPENDED, "NotJson")
         assert (
             "a Quote in it would come back as a dict: have the function's return annotation say "
             "what it is"
         ) in problem(run)["detail"]
-    manager = await SessionManager.create(entry_function=declared()["t_result_types"])
-    try:
-        with pytest.raises(NotJson):
-            async with manager.run("x") as runner:
-                await runner.result()
-    finally:
-        await manager.shutdown()
+    with pytest.raises(NotJson):
+        await in_script("t_deployed")
 
 
 @workflow(name="t_result_child", title="Returns what is no JSON")
@@ -124,14 +110,9 @@ async def test_a_script_reads_what_a_child_returns_as_a_hosted_run_does() -> Non
         seen.append(await context.run("t_result_typed", "x"))
         return str(await context.run("t_result_child", "x"))
 
-    body[:] = [agent]
-    manager = await SessionManager.create(entry_function=declared()["t_result_types"])
-    try:
-        with pytest.raises(NotJson):
-            async with manager.run("x") as runner:
-                await runner.result()
-    finally:
-        await manager.shutdown()
+    deploy(agent)
+    with pytest.raises(NotJson):
+        await in_script("t_deployed")
     assert seen == [Quote(Decimal("9.90"))]
 
 
@@ -146,13 +127,8 @@ async def test_with_its_annotation_it_is_the_same_on_replay() -> None:
         seen.append([piece async for piece in context.stream(typed_pieces)])
         return (await context.ask(TextPrompt(text="Go on?"))).text
 
-    body[:] = [agent]
-    async with Hosting("t_result_types") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
-        await hosting.restart()
-        await hosting.answer("yes")
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+    async with asking(deployed(agent)) as (hosting, run, _):
+        await hosting.answered(run, "yes", restart=True)
     assert seen[:2] == seen[2:] == [Quote(Decimal("9.90")), ["a ", Quote(Decimal("9.90"))]]
 
 

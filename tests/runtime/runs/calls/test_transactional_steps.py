@@ -7,16 +7,15 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import IntegrityError, connection
+from django.db import connection
 
 from sessions_app import runs
 from sessions_app.models import JournalEntry, Run
-from sessions_app.sessions import SessionManager
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, StepFailed, TextPrompt, workflow
-from sessions_app.workflows.registry import declared
-from tests.support.hosting import Hosting, make_user, problem
+from tests.support.hosting import Hosting, asking, make_user, problem, running
+from tests.support.sessions import in_script
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -81,13 +80,8 @@ def groups() -> int:
 
 
 async def test_what_it_writes_is_there_once_and_its_result_on_replay() -> None:
-    async with Hosting("t_writes", park_after=0) as hosting:
-        run = await hosting.submit("add")
-        await hosting.prompts(run)
-        await hosting.restart()
-        await hosting.answer("Eve")
-        await hosting.ended(run)
-        assert await hosting.output(run) == "02.01. Eve"
+    async with asking(Hosting("t_writes", park_after=0), "add") as (hosting, run, _):
+        assert await hosting.answered(run, "Eve", restart=True) == "02.01. Eve"
         assert await hosting.in_thread(groups) == 1
         [entry] = await hosting.journal(run)
         assert (entry.kind, entry.name, entry.result) == ("step", "add", "2030-01-02")
@@ -97,26 +91,15 @@ async def test_what_it_writes_is_there_once_and_its_result_on_replay() -> None:
 
 @pytest.mark.parametrize(("text", "error"), [("fail", "ValueError"), ("exit", "SystemExit")])
 async def test_what_raises_writes_nothing_and_is_recorded(text: str, error: str) -> None:
-    async with Hosting("t_writes") as hosting:
-        run = await hosting.submit(text)
-        await hosting.ended(run)
-        assert await hosting.output(run) == error
+    async with running("t_writes", text) as (hosting, run):
+        assert await hosting.result(run) == error
         assert await hosting.in_thread(groups) == 0
         [entry] = await hosting.journal(run)
         assert entry.error is not None
 
 
-async def test_what_the_database_refuses_is_a_step_that_failed() -> None:
-    async with Hosting("t_writes") as hosting:
-        await hosting.in_thread(Group.objects.create, name="g")
-        run = await hosting.submit("twice")
-        await hosting.ended(run)
-        assert await hosting.output(run) == IntegrityError.__name__
-
-
 async def test_a_result_that_cannot_be_stored_writes_nothing() -> None:
-    async with Hosting("t_writes") as hosting:
-        run = await hosting.submit("lock")
+    async with running("t_writes", "lock") as (hosting, run):
         ended = await hosting.ended(run)
         assert (ended.status, problem(ended)["code"]) == (Run.Status.SUSPENDED, "NotJson")
         assert await hosting.in_thread(groups) == 0
@@ -125,8 +108,7 @@ async def test_a_result_that_cannot_be_stored_writes_nothing() -> None:
 
 async def test_a_coroutine_is_refused_before_it_is_called() -> None:
     async with Hosting("t_writes") as hosting:
-        run = await hosting.submit("async")
-        ended = await hosting.ended(run)
+        ended = await hosting.ended(await hosting.submit("async"))
         assert "plain function" in problem(ended)["detail"]
 
 
@@ -149,19 +131,12 @@ async def test_beside_a_write_that_fails_it_is_still_made_once() -> None:
 
 
 async def test_it_may_start_another_run_with_its_journal_entry() -> None:
-    async with Hosting("t_writes") as hosting:
-        run = await hosting.submit("start")
+    async with running("t_writes", "start") as (hosting, run):
         await hosting.ended(run)
         other = (await runs.aresult(run)).text
         assert (await runs.aresult(UUID(other), timeout=30)).text == "nothing"
 
 
 async def test_a_script_has_it_too() -> None:
-    manager = await SessionManager.create(entry_function=declared()["t_writes"])
-    try:
-        async with manager.run("twice") as runner:
-            assert await runner.result() == "written"
-        async with manager.run("twice") as runner:
-            assert await runner.result() == "IntegrityError"
-    finally:
-        await manager.shutdown()
+    assert await in_script("t_writes", "twice") == "written"
+    assert await in_script("t_writes", "twice") == "IntegrityError"

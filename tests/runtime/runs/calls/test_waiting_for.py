@@ -13,20 +13,15 @@ from sessions_app.conversations import arrivals
 from sessions_app.errors import Invalid, NoPerson, NotFound
 from sessions_app.journal.journal import Call, CallResult
 from sessions_app.models import Arrival, JournalEntry, Run
-from sessions_app.sessions import SessionManager
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import Context, Message, NothingCame, TextPrompt, workflow
-from sessions_app.workflows.registry import declared
-from tests.support.hosting import Hosting, until
+from tests.support.hosting import Hosting, asking, running, until
+from tests.support.sessions import in_script
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ACCEPTED, DUPLICATE, STALE = (
-    runs.Outcome.ACCEPTED,
-    runs.Outcome.DUPLICATE,
-    runs.Outcome.STALE,
-)
+ACCEPTED, DUPLICATE, STALE = runs.Outcome.ACCEPTED, runs.Outcome.DUPLICATE, runs.Outcome.STALE
 
 
 @workflow(name="t_waits", title="Waits")
@@ -64,80 +59,66 @@ async def send(run: UUID, payload: Any, name: str = "payment", **fields: Any) ->
 
 @pytest.mark.parametrize("park_after", [0, 60])
 async def test_what_is_sent_is_given_once_and_in_order(park_after: float) -> None:
-    async with Hosting("t_waits", park_after=park_after) as hosting:
-        run = await hosting.submit("times 3")
+    async with running(Hosting("t_waits", park_after=park_after), "times 3") as (hosting, run):
         await waiting(hosting, run)
         assert await send(run, {"eur": 5}, id="a") == ACCEPTED
         assert await send(run, {"eur": 5}, id="a") == DUPLICATE
         assert await send(run, "else", name="parcel") == ACCEPTED
         assert await send(run, 2) == ACCEPTED
         assert await send(run, None) == ACCEPTED
-        found = await runs.aresult(run, timeout=30)
-        assert found.text == "{'eur': 5} 2 None "
+        assert await hosting.result(run) == "{'eur': 5} 2 None "
         assert await send(run, {"eur": 5}, id="a") == DUPLICATE
         assert await send(run, 4) == STALE
 
 
 async def test_what_comes_before_it_is_waited_for_is_kept() -> None:
-    async with Hosting("t_waits") as hosting:
-        run = await hosting.submit("after asking")
-        await hosting.prompts(run)
+    async with asking("t_waits", "after asking") as (hosting, run, _):
         assert await send(run, 7) == ACCEPTED
-        await hosting.answer("Eve")
-        assert (await runs.aresult(run, timeout=30)).text == "Eve 7"
+        assert await hosting.answered(run, "Eve") == "Eve 7"
 
 
 async def test_a_run_that_waits_is_out_of_memory_and_replay_has_what_came() -> None:
-    async with Hosting("t_waits", park_after=0) as hosting:
-        run = await hosting.submit("times 2")
+    async with running(Hosting("t_waits", park_after=0), "times 2") as (hosting, run):
         await waiting(hosting, run)
         await hosting.status(run, Run.Status.WAITING)
         await hosting.without_hosts()
         await send(run, 1)
         await hosting.restart()
         await send(run, 2)
-        assert (await runs.aresult(run, timeout=30)).text == "1 2 "
+        assert await hosting.result(run) == "1 2 "
 
 
 async def test_it_waits_beside_people_and_for_several_names() -> None:
-    async with Hosting("t_waits", park_after=0.1) as hosting:
-        run = await hosting.submit("both")
+    async with running(Hosting("t_waits", park_after=0.1), "both") as (hosting, run):
         await waiting(hosting, run, 2)
         await send(run, 2, name="parcel")
         await waiting(hosting, run, 1)
         await hosting.prompts(run)
         await hosting.answer("Eve")
         await send(run, 1)
-        assert (await runs.aresult(run, timeout=30)).text == "Eve 1 2"
+        assert await hosting.result(run) == "Eve 1 2"
 
 
 @pytest.mark.parametrize("park_after", [0, 60])
 async def test_where_nothing_comes_in_time_it_goes_on_without(park_after: float) -> None:
-    async with Hosting("t_waits", park_after=park_after) as hosting:
-        run = await hosting.submit("until 0.2")
+    async with running(Hosting("t_waits", park_after=park_after), "until 0.2") as (hosting, run):
         ended = JournalEntry.objects.filter(run=run, kind="wait").exclude(finished_at=None)
         while not await hosting.in_thread(ended.exists):
             await hosting.settle_due()
         await hosting.prompts(run)
         assert await send(run, "late") == ACCEPTED
-        await hosting.restart()
-        await hosting.answer("Eve")
-        assert (await runs.aresult(run, timeout=30)).text == "no payment Eve"
+        assert await hosting.answered(run, "Eve", restart=True) == "no payment Eve"
 
 
 async def test_what_comes_in_time_is_given() -> None:
-    async with Hosting("t_waits") as hosting:
-        run = await hosting.submit("until 600")
+    async with running("t_waits", "until 600") as (hosting, run):
         await waiting(hosting, run)
         await send(run, "paid")
         await hosting.prompts(run)
-        await hosting.answer("Eve")
-        assert (await runs.aresult(run, timeout=30)).text == "paid Eve"
+        assert await hosting.answered(run, "Eve") == "paid Eve"
 
 
-async def test_what_has_just_come_wins_over_the_end_of_the_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_what_has_just_come_wins_over_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is stored before the run, whose time is over, could hear of it."""
     expire = arrivals.expire
 
@@ -146,19 +127,14 @@ async def test_what_has_just_come_wins_over_the_end_of_the_time(
         return expire(tx, run, call)
 
     monkeypatch.setattr(arrivals, "expire", too_late)
-    async with Hosting("t_waits") as hosting:
-        run = await hosting.submit("until 0.01")
-        await hosting.prompts(run)
+    async with asking("t_waits", "until 0.01") as (hosting, run, _):
         [waited, *_] = await hosting.journal(run)
         assert (waited.result, waited.error) == ("paid", None)
-        await hosting.restart()
-        await hosting.answer("Eve")
-        assert (await runs.aresult(run, timeout=30)).text == "paid Eve"
+        assert await hosting.answered(run, "Eve", restart=True) == "paid Eve"
 
 
 async def test_of_many_that_send_the_same_one_is_taken() -> None:
-    async with Hosting("t_waits") as hosting:
-        run = await hosting.submit("times 2")
+    async with running("t_waits", "times 2") as (hosting, run):
         await waiting(hosting, run)
         outcomes = await asyncio.gather(*(send(run, 1, id="a") for _ in range(20)))
         assert sorted(outcomes) == [ACCEPTED, *[DUPLICATE] * 19]
@@ -173,18 +149,16 @@ async def test_what_is_sent_in_a_transaction_that_is_rolled_back_never_came() ->
             runs.send(run, "payment", 1, id="a")
             transaction.set_rollback(True)
 
-    async with Hosting("t_waits") as hosting:
-        run = await hosting.submit("times 1")
+    async with running("t_waits", "times 1") as (hosting, run):
         await waiting(hosting, run)
         await hosting.in_thread(undone, run)
         assert not await hosting.in_thread(Arrival.objects.count)
         assert await hosting.in_thread(lambda: runs.send(run, "payment", 2, id="a")) == ACCEPTED
-        assert (await runs.aresult(run, timeout=30)).text == "2 "
+        assert await hosting.result(run) == "2 "
 
 
 async def test_what_cannot_be_sent_is_refused() -> None:
-    async with Hosting("t_waits") as hosting:
-        run = await hosting.submit("times 1")
+    async with running("t_waits", "times 1") as (_, run):
         for name, payload, sent_id in (
             ("", 1, "a"),
             ("payment", 1, ""),
@@ -199,10 +173,5 @@ async def test_what_cannot_be_sent_is_refused() -> None:
 
 
 async def test_a_script_has_nobody_who_sends() -> None:
-    manager = await SessionManager.create(entry_function=declared()["t_waits"])
-    try:
-        async with manager.run("times 1") as runner:
-            with pytest.raises(NoPerson, match="script"):
-                await runner.result()
-    finally:
-        await manager.shutdown()
+    with pytest.raises(NoPerson, match="script"):
+        await in_script("t_waits", "times 1")
