@@ -1,7 +1,8 @@
 """What operators do in the admin, on hosted runs."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -67,6 +68,13 @@ class Operator:
         return response.content.decode()
 
 
+@asynccontextmanager
+async def operated(hosting: Hosting) -> AsyncIterator[tuple[Hosting, Operator]]:
+    """Host, with somebody signed in who operates it."""
+    async with hosting as hosted:
+        yield hosted, await Operator().signed_in()
+
+
 async def history() -> list[str]:
     """What the audit trail has, oldest first."""
     rows = await reads.read(lambda: list(LogEntry.objects.order_by("pk")))
@@ -78,10 +86,8 @@ def answer_page(interaction: UUID) -> str:
 
 
 async def test_stop_ends_a_run_that_waits() -> None:
-    async with Hosting("probe") as hosting:
-        boss = await Operator().signed_in()
-        run = await hosting.submit("ask")
-        await hosting.prompts(run)
+    async with operated(Hosting("probe")) as (hosting, boss):
+        run, _ = await hosting.prompted("ask")
         assert "asked to stop" in await boss.act("run", "cancel", run)
         assert (await hosting.ended(run)).status == Run.Status.CANCELLED
         assert "not asked to stop. It has ended." in await boss.act("run", "cancel", run)
@@ -89,16 +95,14 @@ async def test_stop_ends_a_run_that_waits() -> None:
 
 
 async def test_an_answer_is_given_in_the_operator_s_name() -> None:
-    async with Hosting("probe", park_after=0) as hosting:
-        boss = await Operator().signed_in()
+    async with operated(Hosting("probe", park_after=0)) as (hosting, boss):
         run = await hosting.submit("approve 1")
         (prompt,) = await hosting.prompts(run)
         assert 'value="continue"' in await boss.act("interaction", "answer", prompt)
         page = answer_page(prompt.pk)
         assert "Select a valid choice" in await boss.post(page, {"answer": "x"})
         assert "Answered." in await boss.post(page, {"answer": "continue"})
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "continue"
+        assert await hosting.result(run) == "continue"
         settled = await reads.read(lambda: Interaction.objects.get(pk=prompt.pk))
         assert (settled.answered_via, settled.status) == ("admin", "answered")
         assert await history() == ["boss: answered by an operator: continue"]
@@ -107,8 +111,7 @@ async def test_an_answer_is_given_in_the_operator_s_name() -> None:
 
 
 async def test_what_the_prompt_does_not_take_is_explained() -> None:
-    async with Hosting("probe") as hosting:
-        boss = await Operator().signed_in()
+    async with operated(Hosting("probe")) as (hosting, boss):
         (prompt,) = await hosting.prompts(await hosting.submit("ask"))
         (other,) = await hosting.prompts(await hosting.submit("ask", conversation="d"))
         page = await boss.post(answer_page(prompt.pk), {"answer": " "})
@@ -117,8 +120,7 @@ async def test_what_the_prompt_does_not_take_is_explained() -> None:
 
 
 async def test_several_choices_are_given_at_once() -> None:
-    async with Hosting("expense_approval") as hosting:
-        boss = await Operator().signed_in()
+    async with operated(Hosting("expense_approval")) as (hosting, boss):
         run = await hosting.submit("Taxi 10")
         for value in ("Sales", "card", ["receipt", "guests"]):
             (prompt,) = await hosting.prompts(run)
@@ -129,21 +131,19 @@ async def test_several_choices_are_given_at_once() -> None:
 
 
 async def test_a_choice_that_is_no_text_is_given_as_it_is() -> None:
-    async with Hosting("probe") as hosting:
-        boss = await Operator().signed_in()
+    async with operated(Hosting("probe")) as (hosting, boss):
         run = await hosting.submit("prompt values")
         (prompt,) = await hosting.prompts(run)
         assert 'value="true"' in await boss.act("interaction", "answer", prompt)
         assert "Answered." in await boss.post(answer_page(prompt.pk), {"answer": "true"})
-        await hosting.ended(run)
-        assert await hosting.output(run) == "true"
+        assert await hosting.result(run) == "true"
         settled = await reads.read(lambda: Interaction.objects.get(pk=prompt.pk))
         assert settled.response == {"value": True}
 
 
 async def test_expire_brings_the_declared_outcome_early() -> None:
-    async with Hosting("parallel_review", options={"reviewers": ["One"]}) as hosting:
-        boss = await Operator().signed_in()
+    reviewed = Hosting("parallel_review", options={"reviewers": ["One"]})
+    async with operated(reviewed) as (hosting, boss):
         run = await hosting.submit("text")
         (prompt,) = await hosting.prompts(run)
         assert "expired." in await boss.act("interaction", "expire", prompt)
@@ -154,28 +154,22 @@ async def test_expire_brings_the_declared_outcome_early() -> None:
 
 
 async def test_a_suspended_run_goes_on_when_it_is_resumed() -> None:
-    async with Hosting("probe") as hosting:
-        boss = await Operator().signed_in()
-        run = await hosting.submit("ask")
-        await hosting.prompts(run)
+    async with operated(Hosting("probe")) as (hosting, boss):
+        run, _ = await hosting.prompted("ask")
         assert "It neither failed nor is suspended." in await boss.act("run", "resume", run)
         await hosting.stop()
         suspended = {"status": "suspended", "crashes": 3, "error": {"code": "x", "message": "y"}}
         await reads.read(lambda: Run.objects.filter(pk=run).update(**suspended))
         await hosting.start()
         assert "resumed." in await boss.act("run", "resume", run)
-        await hosting.answer("yes")
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "yes"
+        assert await hosting.answered(run, "yes") == "yes"
         reasons = [event.payload.get("reason") for event in await hosting.events()]
         assert "resumed by boss" in reasons
 
 
 async def test_a_builder_is_closed_once_nothing_uses_it() -> None:
-    async with Hosting("expense_approval") as hosting:
-        boss = await Operator().signed_in()
-        run = await hosting.submit("Taxi 10")
-        await hosting.prompts(run)
+    async with operated(Hosting("expense_approval")) as (hosting, boss):
+        run, _ = await hosting.prompted("Taxi 10")
         lease = await reads.read(HostLease.objects.get)
         assert "asked to close its builder" in await boss.act("hostlease", "evict", lease)
         assert "asked to close" in await boss.get("/admin/sessions_app/hostlease/")
@@ -191,10 +185,8 @@ async def test_a_builder_is_closed_once_nothing_uses_it() -> None:
 
 
 async def test_an_idle_builder_is_closed_at_once() -> None:
-    async with Hosting("expense_approval") as hosting:
-        boss = await Operator().signed_in()
-        run = await hosting.submit("Taxi 10")
-        await hosting.prompts(run)
+    async with operated(Hosting("expense_approval")) as (hosting, boss):
+        run, _ = await hosting.prompted("Taxi 10")
         await boss.act("run", "cancel", run)
         await hosting.ended(run)
         await until_true(hosting.hosts.builders)
@@ -204,18 +196,15 @@ async def test_an_idle_builder_is_closed_at_once() -> None:
 
 
 async def test_a_key_without_a_builder_is_left_alone() -> None:
-    async with Hosting("probe") as hosting:
-        boss = await Operator().signed_in()
+    async with operated(Hosting("probe")) as (hosting, boss):
         await hosting.prompts(await hosting.submit("ask"))
         lease = await reads.read(HostLease.objects.get)
         assert "It has none." in await boss.act("hostlease", "evict", lease)
 
 
 async def test_another_worker_takes_over_what_a_dead_one_held() -> None:
-    async with Hosting("probe") as hosting:
-        boss = await Operator().signed_in()
-        run = await hosting.submit("ask")
-        await hosting.prompts(run)
+    async with operated(Hosting("probe")) as (hosting, boss):
+        await hosting.prompted("ask")
         await hosting.stop()
         await reads.read(operator_rows.process, "worker:1", "worker")
         await reads.read(operator_rows.process, this_process(), "both")
@@ -233,8 +222,7 @@ async def test_another_worker_takes_over_what_a_dead_one_held() -> None:
 
 
 async def test_a_live_builder_is_recorded_and_forgotten_with_its_end() -> None:
-    async with Hosting("expense_approval") as hosting:
-        boss = await Operator().signed_in()
+    async with operated(Hosting("expense_approval")) as (hosting, boss):
         await hosting.prompts(await hosting.submit("Taxi 10"))
         known = hosting.builders()
         await record_builders(known, {})
@@ -274,8 +262,7 @@ async def test_what_a_dead_process_held_is_free_after_the_next_start() -> None:
 
 
 async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
-    async with Hosting("probe") as hosting:
-        boss = await Operator().signed_in()
+    async with operated(Hosting("probe")) as (hosting, boss):
         run = await hosting.submit("ask")
         await hosting.answer("yes", (await hosting.prompts(run))[0])
         await hosting.ended(run)
@@ -298,8 +285,7 @@ async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
 
 
 async def test_what_a_run_waits_for_is_sent_once() -> None:
-    async with Hosting("probe") as hosting:
-        boss = await Operator().signed_in()
+    async with operated(Hosting("probe")) as (hosting, boss):
         run = await hosting.submit("waitfor 2")
         await _waits(run)
         own, form = f"/admin/sessions_app/run/{run}/change/", f"/admin/sessions_app/run/{run}/send/"
@@ -323,10 +309,8 @@ async def test_what_a_run_waits_for_is_sent_once() -> None:
 
 
 async def test_what_no_run_waits_for_is_not_sent() -> None:
-    async with Hosting("probe") as hosting:
-        boss = await Operator().signed_in()
-        run = await hosting.submit("ask")
-        await hosting.prompts(run)
+    async with operated(Hosting("probe")) as (hosting, boss):
+        run, _ = await hosting.prompted("ask")
         assert 'value="send"' not in await boss.get(f"/admin/sessions_app/run/{run}/change/")
         assert "waits for nothing" in await boss.act("run", "send", run)
         given = {"name": "n", "payload": "1", "key": "k"}

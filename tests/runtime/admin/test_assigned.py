@@ -14,7 +14,7 @@ from sessions_app.models import AuditEntry, Candidate, Conversation, Interaction
 from sessions_app.models.people import users
 from sessions_app.storage import reads
 from sessions_app.workflows import Escalation, group, user
-from tests.runtime.admin.test_actions import Operator, history
+from tests.runtime.admin.test_actions import history, operated
 from tests.runtime.assignment.test_who_may_answer import asks, give, people
 from tests.support.hosting import Hosting
 
@@ -36,8 +36,7 @@ async def named(hosting: Hosting) -> list[str]:
 
 async def test_prompts_are_reassigned_several_at_once() -> None:
     asks(to=group("managers"), four_eyes=True)
-    async with Hosting("t_assigned") as hosting:
-        boss = await Operator().signed_in()
+    async with operated(Hosting("t_assigned")) as (hosting, boss):
         await reads.read(people, "old", to="managers")
         [dora] = await reads.read(people, "dora", to="directors")
         [first] = await hosting.prompts(await hosting.submit(conversation="c1"))
@@ -70,8 +69,7 @@ async def test_prompts_are_reassigned_several_at_once() -> None:
 
 async def test_what_was_others_is_its_owners_again() -> None:
     asks(to=user("old"))
-    async with Hosting("t_assigned") as hosting:
-        boss = await Operator().signed_in()
+    async with operated(Hosting("t_assigned")) as (hosting, boss):
         await reads.read(people, "old")
         [prompt] = await hosting.prompts(await hosting.submit())
         await boss.post(PROMPTS, {**REASSIGN, "_selected_action": str(prompt.pk), "users": "ann"})
@@ -82,8 +80,7 @@ async def test_what_was_others_is_its_owners_again() -> None:
 
 async def test_one_is_escalated_before_its_time() -> None:
     asks(to=user("old"), escalate=Escalation(3600, group("directors")))
-    async with Hosting("t_assigned") as hosting:
-        boss = await Operator().signed_in()
+    async with operated(Hosting("t_assigned")) as (hosting, boss):
         await reads.read(people, "old")
         await reads.read(people, "dora", to="directors")
         [prompt] = await hosting.prompts(await hosting.submit())
@@ -98,8 +95,7 @@ async def test_one_is_escalated_before_its_time() -> None:
 
 
 async def test_what_nobody_can_answer_and_what_is_overdue_is_found() -> None:
-    async with Hosting("t_assigned") as hosting:
-        boss = await Operator().signed_in()
+    async with operated(Hosting("t_assigned")) as (hosting, boss):
         await reads.read(people, "gone")
         await reads.read(lambda: Group.objects.create(name="empty"))
         await reads.read(
@@ -131,8 +127,7 @@ async def test_what_nobody_can_answer_and_what_is_overdue_is_found() -> None:
 
 async def test_entries_are_exported_and_a_list_takes_few_statements() -> None:
     asks(to=user("old"))
-    async with Hosting("t_assigned") as hosting:
-        boss = await Operator().signed_in()
+    async with operated(Hosting("t_assigned")) as (hosting, boss):
         await reads.read(people, "old")
         prompts: list[Interaction] = []
         for number in range(3):

@@ -20,29 +20,17 @@ pytestmark = pytest.mark.django_db
 
 NOW = timezone.now()
 MODELS = [
-    "conversation",
-    "run",
-    "interaction",
-    "hostlease",
-    "event",
-    "journalentry",
-    "process",
-    "feedback",
-    "attachment",
+    *("conversation", "run", "interaction", "hostlease", "event", "journalentry"),
+    *("process", "feedback", "attachment"),
 ]
 
 
 @pytest.fixture
 def run(admin_user: User) -> Run:
     """A suspended run with a pending interaction, a journal and 150 events."""
-    conversation = Conversation.objects.create(
-        owner=admin_user,
-        conversation_id="c <b>",
-        workflow="probe",
-        title="A <b>title</b>",
-        created_at=NOW,
-        updated_at=NOW,
-    )
+    made: dict[str, Any] = {"created_at": NOW}
+    title = {"conversation_id": "c <b>", "workflow": "probe", "title": "A <b>title</b>"}
+    conversation = Conversation.objects.create(owner=admin_user, **title, **made, updated_at=NOW)
     run = Run.objects.create(
         conversation=conversation,
         key="user:1:probe",
@@ -52,19 +40,12 @@ def run(admin_user: User) -> Run:
         client_format="chat",
         status="suspended",
         error={"code": "x", "message": "It stopped.", "detail": "Traceback <x>"},
-        created_at=NOW,
         started_at=NOW,
+        **made,
     )
+    of: dict[str, Any] = {"conversation": conversation, "run": run, **made}
     Event.objects.bulk_create(
-        Event(
-            conversation=conversation,
-            run=run,
-            first_sequence=n,
-            sequence=n,
-            type="text",
-            payload={"text": f"piece-{n}."},
-            created_at=NOW,
-        )
+        Event(**of, first_sequence=n, sequence=n, type="text", payload={"text": f"piece-{n}."})
         for n in range(1, 151)
     )
     JournalEntry.objects.create(
@@ -79,14 +60,8 @@ def run(admin_user: User) -> Run:
         started_at=NOW,
         finished_at=NOW + timedelta(seconds=2),
     )
-    Interaction.objects.create(
-        run=run,
-        conversation=conversation,
-        position=2,
-        sequence=3,
-        prompt={"input_type": "text", "text": "Your <i>name</i>?", "details": {"To": "whom"}},
-        created_at=NOW,
-    )
+    prompt = {"input_type": "text", "text": "Your <i>name</i>?", "details": {"To": "whom"}}
+    Interaction.objects.create(position=2, sequence=3, prompt=prompt, **of)
     HostLease.objects.create(
         key="user:1:probe",
         generation=3,
@@ -116,9 +91,7 @@ def test_every_list_is_read_in_few_queries(
         page(admin_client, model)
 
 
-def test_a_run_shows_its_prompts_journal_and_last_events_in_order(
-    admin_client: Client, run: Run
-) -> None:
+def test_a_run_shows_prompts_journal_and_events_in_order(admin_client: Client, run: Run) -> None:
     text = page(admin_client, "run", run)
     assert "It stopped." in text
     assert "Traceback &lt;x&gt;" in text
@@ -234,9 +207,7 @@ def test_staff_who_may_only_view_get_no_actions(client: Client, run: Run) -> Non
     assert client.get("/admin/sessions_app/conversation/").status_code == 403
 
 
-def test_only_a_superuser_deletes_a_conversation(
-    client: Client, admin_client: Client, run: Run
-) -> None:
+def test_only_superusers_delete_all_of_it(client: Client, admin_client: Client, run: Run) -> None:
     path = f"/admin/sessions_app/conversation/{run.conversation_id}/delete/"
     staff = User.objects.create_user("staff", is_staff=True)
     staff.user_permissions.set(Permission.objects.filter(content_type__app_label="sessions_app"))

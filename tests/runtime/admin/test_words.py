@@ -105,9 +105,7 @@ def queries(client: Client, path: str) -> int:
     return len(made)
 
 
-def test_pages_take_as_many_queries_with_any_number_of_prompts(
-    admin_client: Client, log: StoredLog
-) -> None:
+def test_pages_take_as_many_queries_with_more_prompts(admin_client: Client, log: StoredLog) -> None:
     run = asked(log).run
     pages = ("/admin/", f"{LISTS}run/{run.pk}/change/", f"{LISTS}interaction/")
     before = [queries(admin_client, page) for page in pages]
@@ -120,9 +118,7 @@ def test_pages_take_as_many_queries_with_any_number_of_prompts(
 
 @pytest.mark.parametrize("model", ["interaction", "run", "conversation"])
 @pytest.mark.parametrize("query", ["both", "marzipan"])
-def test_a_question_and_a_message_are_found(
-    admin_client: Client, log: StoredLog, model: str, query: str
-) -> None:
+def test_all_texts_are_found(admin_client: Client, log: StoredLog, model: str, query: str) -> None:
     asked(log, message="Some marzipan")
     StoredLog(log.conversation.owner, "other", title="Other").message("Nothing of it")
     assert len(links(admin_client, f"{LISTS}{model}/?q={query}")) == 1
@@ -169,24 +165,15 @@ def test_how_long_a_run_took_is_in_the_list(admin_client: Client, log: StoredLog
     assert "2.5 s" in words(admin_client, f"{LISTS}run/")
 
 
-def test_a_run_is_told_from_its_beginning_to_its_end(
-    admin_client: Client, admin_user: User, log: StoredLog
-) -> None:
+def test_a_run_is_told_in_its_order(admin_client: Client, admin_user: User, log: StoredLog) -> None:
     interaction = asked(log)
     run = interaction.run
     log.settle(interaction, {"value": "a"}, by=admin_user, via="admin")
     log.append(run, "run", {"status": "running", "replayed": 2, "reason": "resumed by boss"})
     now = timezone.now()
-    JournalEntry.objects.create(
-        run=run,
-        position=1,
-        kind="step",
-        name="book",
-        result={"room": 5},
-        sequence=log.last,
-        started_at=now,
-        finished_at=now + timedelta(seconds=2),
-    )
+    times = {"started_at": now, "finished_at": now + timedelta(seconds=2)}
+    step = {"position": 1, "kind": "step", "name": "book", "result": {"room": 5}}
+    JournalEntry.objects.create(run=run, sequence=log.last, **step, **times)
     log.append(run, "run", {"status": "failed", "error": {"message": "It was full."}})
     text = words(admin_client, f"{LISTS}run/{run.pk}/change/")
     told = text.partition("What came of it")[2]

@@ -67,8 +67,7 @@ async def test_an_answer_over_http_has_its_address() -> None:
     asks(to=[user("ann"), user("boss")])
     async with Hosting("t_assigned") as hosting:
         await reads.read(people, "boss")
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+        run, prompt = await hosting.prompted()
 
         def key() -> str:
             row = ApiKey(user_id=hosting.user, name="tests")
@@ -169,8 +168,7 @@ async def test_entries_are_neither_changed_nor_deleted_and_outlive_all_else(sett
     set_hitl(settings, KEEP_AUDIT_DAYS=10)
     async with Hosting("t_assigned") as hosting:
         [boss] = await reads.read(people, "boss")
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+        run, prompt = await hosting.prompted()
         await give("yes", prompt, boss)
         await hosting.ended(run)
 

@@ -75,15 +75,13 @@ async def test_a_group_answers_and_nobody_else() -> None:
     async with Hosting("t_assigned") as hosting:
         [boss, other] = await reads.read(people, "boss", "other", to="managers")
         [eve] = await reads.read(people, "eve")
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+        run, prompt = await hosting.prompted()
         for stranger in (hosting.person, eve):
             assert (await give("yes", prompt, stranger)).outcome == Outcome.NOT_FOUND
         assert (await hosting.answer("yes")).outcome == Outcome.NOT_FOUND  # the only one, not named
         found = await give("yes", prompt, boss)
         assert (found.outcome, found.by) == (Outcome.ACCEPTED, "boss")
-        await hosting.ended(run)
-        assert await hosting.output(run) == "yes by boss: [('boss', 'yes', 'test')]"
+        assert await hosting.result(run) == "yes by boss: [('boss', 'yes', 'test')]"
         late = await give("no", prompt, other)
         assert (late.outcome, late.by) == (Outcome.STALE, "boss")
         done = await reads.read(actions, prompt)
@@ -98,8 +96,7 @@ async def test_the_permission_is_looked_at_when_the_answer_comes() -> None:
     asks(to=permission("sessions_app.change_run"))
     async with Hosting("t_assigned") as hosting:
         [boss] = await reads.read(people, "boss")
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+        [prompt] = await hosting.prompts(await hosting.submit())
         assert (await give("yes", prompt, boss)).outcome == Outcome.NOT_FOUND
 
         def allow() -> None:
@@ -120,8 +117,7 @@ async def test_the_owner_named_beside_others_answers_as_ever() -> None:
     asks(to=[user("ann"), group("managers")])
     async with Hosting("t_assigned") as hosting:
         [boss] = await reads.read(people, "boss", to="managers")
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+        run, prompt = await hosting.prompted()
         assert await reads.read(lambda: Conversation.objects.get().waiting) == 1
         assert await claims.change("claim", str(prompt.pk), by=boss, via="test")
         taken = await hosting.answer("yes", prompt)
@@ -137,8 +133,7 @@ async def test_a_claim_is_exclusive_until_it_is_released_or_handed_on() -> None:
     async with Hosting("t_assigned") as hosting:
         [boss, other] = await reads.read(people, "boss", "other", to="managers")
         [cara, eve] = await reads.read(people, "cara", "eve")
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+        run, prompt = await hosting.prompted()
         id_ = str(prompt.pk)
         with pytest.raises(NotFound):
             await claims.change("claim", id_, by=eve, via="test")
@@ -205,8 +200,7 @@ async def test_four_eyes_are_not_the_owners() -> None:
     async with Hosting("t_assigned") as hosting:
         await reads.read(lambda: Group.objects.create(name="managers").user_set.add(hosting.user))
         [boss] = await reads.read(people, "boss", to="managers")
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+        [prompt] = await hosting.prompts(await hosting.submit())
         assert (await hosting.answer("yes", prompt)).outcome == Outcome.NOT_FOUND
         with pytest.raises(Invalid, match="Somebody else"):
             await hosting.in_thread(repairs.answer, prompt.pk, person=hosting.person, given="yes")
@@ -219,8 +213,7 @@ async def test_two_of_three_give_the_same_answer() -> None:
     asks(to=[user("boss"), user("cara"), user("dora")], votes=2)
     async with Hosting("t_assigned") as hosting:
         [boss, cara, dora] = await reads.read(people, "boss", "cara", "dora")
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+        run, prompt = await hosting.prompted()
         assert (await give("yes", prompt, boss)).outcome == Outcome.VOTED
         assert (await give("no", prompt, cara)).outcome == Outcome.VOTED
         assert (await give("yes", prompt, cara)).outcome == Outcome.ACCEPTED  # a change of mind
@@ -239,8 +232,7 @@ async def test_it_escalates_once_also_if_two_look_and_the_claim_is_gone() -> Non
         [boss] = await reads.read(people, "boss")
         [dora] = await reads.read(people, "dora", to="directors")
         [eve] = await reads.read(people, "eve")
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+        [prompt] = await hosting.prompts(await hosting.submit())
         await claims.change("claim", str(prompt.pk), by=boss, via="test")
         await hosting.settle_due()
         assert (await give("yes", prompt, dora)).outcome == Outcome.NOT_FOUND
@@ -288,8 +280,7 @@ async def test_it_escalates_once_also_if_two_look_and_the_claim_is_gone() -> Non
 async def test_what_makes_no_sense_says_so(prompt: Any, how: dict[str, Any], why: str) -> None:
     asks(prompt, **how)
     async with Hosting("t_assigned") as hosting:
-        run = await hosting.submit()
-        ended = await hosting.ended(run)
+        ended = await hosting.ended(await hosting.submit())
         assert ended.status == Run.Status.FAILED
         assert why in problem(ended)["detail"]
 
