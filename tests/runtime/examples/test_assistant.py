@@ -180,9 +180,7 @@ class TestScript:
             assert await run.result() == "That is **210**."
             assert await run.shown() == ["Reasoning", "Calculate 17.5 * 12"]
 
-    async def test_it_keeps_notes_and_deletes_those_that_it_may(
-        self, host_workflow: NewHosting, notes: Path
-    ) -> None:
+    async def test_it_keeps_and_deletes_notes(self, host_workflow: NewHosting, notes: Path) -> None:
         async with host_workflow("assistant", replay_everywhere=True) as hosting:
             for thing in ("milk", "bread", "tea"):
                 await hosting.converse(f"Note: buy {thing}", {"May I write": "allow"})

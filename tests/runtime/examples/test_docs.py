@@ -17,7 +17,7 @@ from sessions_app.prompts import base
 from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
 from sessions_app.workflows import registry
-from tests.support.hosting import Hosting, make_user
+from tests.support.hosting import Hosting, make_user, running
 
 
 def blocks(name: str) -> list[str]:
@@ -166,8 +166,7 @@ def test_every_folder_is_on_the_map() -> None:
 @pytest.mark.django_db(transaction=True)
 async def test_a_payment_is_waited_for_as_the_document_says() -> None:
     load_named("shop")
-    async with Hosting("shop") as hosting:
-        run = await hosting.submit("a book")
+    async with running("shop", "a book") as (_, run):
         await runs.asend(run, "payment", {"eur": 20}, id="payment-17")
         assert "20 € have come" in (await runs.aresult(run, timeout=30)).text
 

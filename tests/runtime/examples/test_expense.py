@@ -80,9 +80,7 @@ class TestConversation:
             await run.answer_all(ANSWERS)
             assert "Approved by boss and booked" in await run.result()
 
-    async def test_the_ledger_is_kept_from_run_to_run_of_a_user(
-        self, host_workflow: NewHosting
-    ) -> None:
+    async def test_the_ledger_is_kept_from_run_to_run(self, host_workflow: NewHosting) -> None:
         async with host_workflow("expense_approval") as hosting:
             await hosting.converse("10.50", ANSWERS)
             text = await hosting.converse("20", ANSWERS)

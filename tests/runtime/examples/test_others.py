@@ -52,9 +52,7 @@ class TestReport:
             ]
 
     @pytest.mark.long
-    async def test_cut_in_the_middle_it_goes_on_with_the_same_text(
-        self, host_workflow: NewHosting
-    ) -> None:
+    async def test_cut_in_the_middle_it_goes_on_the_same(self, host_workflow: NewHosting) -> None:
         async with host_workflow("report", options={"pause": 0}) as hosting:
             whole = await hosting.converse("10 at 1 for 40")
             hosting.offer(options={"pause": 0.001})
@@ -66,9 +64,7 @@ class TestReport:
 
 
 class TestParallelReview:
-    async def test_all_are_asked_at_once_and_answered_in_any_order(
-        self, host_workflow: NewHosting
-    ) -> None:
+    async def test_all_are_asked_and_answered_in_any_order(self, host_workflow: NewHosting) -> None:
         async with host_workflow("parallel_review") as hosting:
             run = await hosting.send("The list")
             for reviewer, verdict in [

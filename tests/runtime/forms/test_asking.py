@@ -23,12 +23,12 @@ from sessions_app.workflows import (
     TextPrompt,
     workflow,
 )
-from tests.runtime.admin.test_actions import Operator, answer_page
+from tests.runtime.admin.test_actions import Operator, answer_page, operated
 from tests.runtime.forms import asked
 from tests.runtime.forms.asked import Every, Small, Today
 from tests.runtime.forms.test_form_prompts import GIVEN
-from tests.runtime.replay.deployed import deploy
-from tests.support.hosting import Hosting
+from tests.runtime.replay.deployed import deploy, deployed
+from tests.support.hosting import Hosting, asking, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,8 +50,7 @@ async def ask_forms(message: Message, context: Context) -> AsyncGenerator[str, N
 async def test_replay_has_the_same_typed_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     said = []
     for restarts in (False, True):
-        async with Hosting("t_forms") as hosting:
-            run = await hosting.submit()
+        async with running("t_forms") as (hosting, run):
             for answer in (GIVEN, {"days": "2.50"}):
                 [prompt] = await hosting.prompts(run)
                 await hosting.answer(json.dumps(answer), prompt)
@@ -77,8 +76,7 @@ async def test_the_kit_takes_a_dict_by_field(host_workflow: NewHosting) -> None:
 
 
 async def test_an_operator_fills_in_the_same_form() -> None:
-    async with Hosting("probe", park_after=0) as hosting:
-        boss = await Operator().signed_in()
+    async with operated(Hosting("probe", park_after=0)) as (hosting, boss):
         run = await hosting.submit("prompt proposal")
         (prompt,) = await hosting.prompts(run)
         page = answer_page(prompt.pk)
@@ -100,13 +98,11 @@ async def test_an_operator_fills_in_the_same_form() -> None:
 
 
 async def test_an_operator_rejects_a_proposal() -> None:
-    async with Hosting("probe", park_after=0) as hosting:
-        boss = await Operator().signed_in()
+    async with operated(Hosting("probe", park_after=0)) as (hosting, boss):
         run = await hosting.submit("prompt proposal")
         (prompt,) = await hosting.prompts(run)
         assert "Answered." in await boss.post(answer_page(prompt.pk), {"value": "reject"})
-        await hosting.ended(run)
-        assert await hosting.output(run) == "None"
+        assert await hosting.result(run) == "None"
 
 
 async def ask_small(context: Context) -> str:
@@ -117,13 +113,8 @@ async def ask_today(context: Context) -> str:
     return repr((await context.ask(FormPrompt(Today, text="?"))).value)
 
 
-async def test_a_form_that_is_gone_is_found_while_it_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    deploy(ask_small)
-    async with Hosting("t_deployed", park_after=0) as hosting:
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+async def test_a_form_that_is_gone_is_found_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with asking(deployed(ask_small, park_after=0)) as (hosting, run, prompt):
         deploy(ask_today)
         gone = asked.Small
         monkeypatch.delattr(asked, "Small")
@@ -141,8 +132,7 @@ async def test_a_form_that_is_gone_is_found_while_it_is_waited_for(
         # It is back, under the name that it had.
         monkeypatch.setattr(asked, "Small", gone, raising=False)
         await hosting.answer('{"days": 1}', prompt)
-        await hosting.ended(run)
-        assert await hosting.output(run) == "Small(days=Decimal('1'))"
+        assert await hosting.result(run) == "Small(days=Decimal('1'))"
 
 
 @workflow(name="t_together", title="Together")
@@ -159,8 +149,7 @@ def given(prompt: Interaction, **value: Any) -> IncomingAnswer:
 
 
 async def test_what_is_asked_together_is_answered_by_all_or_by_none() -> None:
-    async with Hosting("t_together") as hosting:
-        run = await hosting.submit()
+    async with running("t_together") as (hosting, run):
         name, days = await hosting.prompts(run, 2)
         assert name.prompt["together"] == days.prompt["together"] == {"title": "Both", "first": 1}
         both = [given(name, values=["Ada"]), given(days, value='{"days": "few"}')]
@@ -182,9 +171,7 @@ async def test_what_is_asked_together_is_answered_by_all_or_by_none() -> None:
         late = [given(more, values=["x"]), given(name, values=["Eve"])]
         assert (await answer_together(**together, answers=late)).outcome == Outcome.STALE
         [more] = await hosting.prompts(run)
-        await hosting.answer("x", more)
-        await hosting.ended(run)
-        assert await hosting.output(run) == "['Ada', Small(days=Decimal('3')), 'x']"
+        assert await hosting.answered(run, "x", more) == "['Ada', Small(days=Decimal('3')), 'x']"
 
 
 @pytest.mark.parametrize(

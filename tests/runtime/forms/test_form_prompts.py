@@ -111,9 +111,7 @@ def test_a_proposal_says_what_was_changed() -> None:
     assert rejected.before["whole"] == 4
 
 
-def test_an_answer_is_read_as_it_was_given_whatever_the_form_says_now(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_answer_is_read_as_given_whatever_the_form_is(monkeypatch: pytest.MonkeyPatch) -> None:
     prompt = FormPrompt(Today, text="?")
     stored = prompt.check({"days": "2.5"}, None)
     monkeypatch.setattr(Today, "takes", [])

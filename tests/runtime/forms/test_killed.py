@@ -3,24 +3,21 @@
 import asyncio
 
 from tests.http.client import Http
-from tests.runtime.hosting.test_crashes import completed, last_sequence, socket
+from tests.runtime.hosting.test_crashes import back, completed, killed_at, socket
 from tests.support.server import Server
 
 GIVEN = {"supplier": "Bolts", "pieces": 7, "price": "2.50", "to": ["a", "b"], "letter": "x\ny"}
 
 
 async def test_a_form_waits_through_a_kill_and_its_answer_through_another(server: Server) -> None:
-    async with socket(server, "c") as client:
-        await client.message("prompt proposal")
-        first = await client.until("system_interaction_message")
-        server.kill()
-    server.restart()
-    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
-        again = await back.until("system_interaction_message")
+    gone = await killed_at(server, "prompt proposal", "system_interaction_message")
+    [first] = gone.of_type("system_interaction_message")
+    async with back(server, gone) as client:
+        again = await client.until("system_interaction_message")
         assert again["content"] == first["content"]
         frame = {"type": "user_interaction_message", "interaction_id": again["id"], "id": "a1"}
-        await back.send({**frame, "data": GIVEN})
-        assert (await back.reply_to("a1"))["outcome"] == "accepted"
+        await client.send({**frame, "data": GIVEN})
+        assert (await client.reply_to("a1"))["outcome"] == "accepted"
         server.kill()
     server.restart()
     async with socket(server, "c", last_sequence=0) as last:

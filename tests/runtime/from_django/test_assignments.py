@@ -21,8 +21,7 @@ async def test_answers_in_the_name_of_users_heed_votes_claims_and_four_eyes() ->
     asks(to=group("managers"), votes=2, four_eyes=True)
     async with Hosting("t_assigned") as hosting:
         await reads.read(people, "boss", "other", to="managers")
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+        run, prompt = await hosting.prompted()
 
         def all_of_it() -> None:
             ann, boss, other = (users().get(username=name) for name in ("ann", "boss", "other"))

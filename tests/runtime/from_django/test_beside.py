@@ -87,9 +87,7 @@ def is_read(server: Server, count: int) -> bool:
     return len(server.rows("SELECT id FROM sessions_app_arrival WHERE position > 0")) >= count
 
 
-def test_what_is_started_answered_and_stopped_beside_the_server_is_taken_up(
-    server: Server, beside: Beside
-) -> None:
+def test_what_is_started_answered_and_stopped_is_taken_up(server: Server, beside: Beside) -> None:
     run = beside("start", "ask")
     assert beside("asked", run) == "interaction"
     assert beside("answer", run, "Eve") == "accepted"
@@ -101,18 +99,14 @@ def test_what_is_started_answered_and_stopped_beside_the_server_is_taken_up(
     assert statuses(server) == {"completed": 1, "cancelled": 1}
 
 
-def test_what_is_rolled_back_beside_the_server_was_never_there(
-    server: Server, beside: Beside
-) -> None:
+def test_what_is_rolled_back_beside_it_was_never_there(server: Server, beside: Beside) -> None:
     beside("undone", "echo undone")
     run = beside("start", "echo done")
     assert "done" in beside("result", run)
     assert statuses(server) == {"completed": 1}
 
 
-def test_what_is_written_while_no_server_runs_waits_for_the_next(
-    server: Server, beside: Beside
-) -> None:
+def test_what_is_written_without_a_server_waits_for_one(server: Server, beside: Beside) -> None:
     run = beside("start", "ask")
     beside("asked", run)
     server.kill()
@@ -125,9 +119,7 @@ def test_what_is_written_while_no_server_runs_waits_for_the_next(
 
 
 @pytest.mark.long
-def test_what_is_sent_is_read_once_though_its_readers_are_killed(
-    server: Server, beside: Beside
-) -> None:
+def test_what_is_sent_is_read_once_though_readers_die(server: Server, beside: Beside) -> None:
     run = beside("start", "waitfor 3")
     for sent_id in ("a", "b"):
         assert beside("send", run, sent_id, sent_id) == "accepted"
@@ -140,9 +132,7 @@ def test_what_is_sent_is_read_once_though_its_readers_are_killed(
 
 
 @pytest.mark.long
-def test_what_is_sent_while_readers_are_killed_is_read_once_and_in_order(
-    server: Server, beside: Beside
-) -> None:
+def test_what_is_sent_while_readers_die_is_read_in_order(server: Server, beside: Beside) -> None:
     numbers = [str(number) for number in range(40)]
     with ExitStack() as stack:
         sender = Program(server)
@@ -164,9 +154,7 @@ def test_what_is_sent_while_readers_are_killed_is_read_once_and_in_order(
 
 
 @pytest.mark.long
-def test_a_thousand_starts_of_eight_processes_with_a_hundred_keys_are_a_hundred_runs(
-    server: Server,
-) -> None:
+def test_a_thousand_starts_with_a_hundred_keys_are_a_hundred_runs(server: Server) -> None:
     with ExitStack() as stack:
         programs = [Program(server) for _ in range(8)]
         for one in programs:

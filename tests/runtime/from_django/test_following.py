@@ -11,7 +11,7 @@ from sessions_app import runs
 from sessions_app.errors import NotFound
 from sessions_app.models import Run
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from tests.support.hosting import Hosting
+from tests.support.hosting import asking, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,8 +39,7 @@ def all_events(run: UUID, after: int = 0) -> list[Any]:
 
 
 async def test_events_come_as_they_are_stored_up_to_the_end_of_the_run() -> None:
-    async with Hosting("t_told") as hosting:
-        run = await hosting.submit()
+    async with running("t_told") as (hosting, run):
         seen = []
         async for event in runs.aevents(run, timeout=30):
             seen.append(event)
@@ -55,9 +54,7 @@ async def test_events_come_as_they_are_stored_up_to_the_end_of_the_run() -> None
 
 
 async def test_whoever_had_a_part_gets_the_rest() -> None:
-    async with Hosting("t_told") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with asking("t_told") as (hosting, run, _):
         first = await _until(run, "interaction")
         await hosting.answer("Eve")
         await hosting.ended(run)
@@ -76,9 +73,7 @@ async def _until(run: UUID, type_: str) -> list[Any]:
 
 
 async def test_a_run_that_failed_says_so() -> None:
-    async with Hosting("t_told") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with asking("t_told") as (hosting, run, _):
         await hosting.answer("fail")
         found = await runs.aresult(run, timeout=30)
     assert (found.status, found.text) == (Run.Status.FAILED, "one two ")
@@ -87,9 +82,7 @@ async def test_a_run_that_failed_says_so() -> None:
 
 
 async def test_who_waits_may_give_up() -> None:
-    async with Hosting("t_told") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with asking("t_told") as (hosting, run, _):
         with pytest.raises(TimeoutError):
             await runs.aresult(run, timeout=0.01)
         with pytest.raises(TimeoutError):
@@ -109,7 +102,5 @@ async def test_nobody_waits_in_a_transaction() -> None:
         with transaction.atomic(), pytest.raises(RuntimeError, match="transaction"):
             all_events(run)
 
-    async with Hosting("t_told") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with asking("t_told") as (hosting, run, _):
         await hosting.in_thread(in_transaction, run)

@@ -12,7 +12,7 @@ from sessions_app import runs
 from sessions_app.errors import Busy, Invalid, NotFound, UnknownWorkflow
 from sessions_app.models import Announcement, Conversation, Event, Interaction, Run
 from sessions_app.workflows import CheckboxPrompt, Context, Message, TextPrompt, workflow
-from tests.support.hosting import Hosting, make_user
+from tests.support.hosting import Hosting, make_user, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,12 +45,6 @@ async def test_a_start_is_committed_with_what_the_caller_writes() -> None:
         assert not taken_up
         found = await hosting.in_thread(runs.result, run, timeout=30)
     assert found == runs.RunResult(run, Run.Status.COMPLETED, "ann: hello", None)
-
-
-async def test_a_name_in_the_place_of_a_user_is_refused_with_what_to_write() -> None:
-    name: Any = "ann"
-    with pytest.raises(TypeError, match=r"takes a user, such as .* and no str: 'ann'"):
-        await runs.astart("t_greet", "hello", user=name)
 
 
 async def test_a_start_is_rolled_back_with_what_the_caller_writes() -> None:
@@ -96,8 +90,7 @@ async def test_a_start_with_the_same_key_gives_the_same_run() -> None:
 
 
 async def test_a_run_may_go_on_with_a_conversation() -> None:
-    async with Hosting("t_greet") as hosting:
-        first = await hosting.submit("one")
+    async with running("t_greet", "one") as (hosting, first):
         second = await hosting.in_thread(start, "two", conversation="c")
         await hosting.in_thread(runs.result, second, 10)
         assert {event.run for event in await hosting.events()} == {first, second}

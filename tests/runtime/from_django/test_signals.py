@@ -12,7 +12,7 @@ from sessions_app import runs, signals
 from sessions_app.models import Interaction, PendingSignal, Run
 from sessions_app.signals.delivery import Delivery
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from tests.support.hosting import Hosting, make_user, until, until_true
+from tests.support.hosting import Hosting, asking, make_user, until, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,12 +55,9 @@ async def none_pending() -> None:
     await until(lambda: not PendingSignal.objects.exists())
 
 
-async def test_a_run_is_told_from_its_question_to_its_end(
-    received: list[tuple[str, Any]],
-) -> None:
+async def test_a_run_is_told_from_its_question_to_its_end(received: list[tuple[str, Any]]) -> None:
     async with Hosting("t_signals") as hosting, delivering():
-        run = await hosting.submit()
-        [asked] = await hosting.prompts(run)
+        run, asked = await hosting.prompted()
         await until_true(lambda: received)
         assert received == [("interaction_opened", asked)]
         await hosting.answer("Eve")
@@ -74,12 +71,9 @@ async def test_a_run_is_told_from_its_question_to_its_end(
     assert (rows[2].pk, rows[2].status) == (run, "completed")
 
 
-async def test_a_question_that_its_run_takes_along_is_settled(
-    received: list[tuple[str, Any]],
-) -> None:
+async def test_a_question_is_settled_by_its_runs_end(received: list[tuple[str, Any]]) -> None:
     async with Hosting("t_signals") as hosting, delivering():
-        run = await hosting.submit()
-        await hosting.prompts(run)
+        run, _ = await hosting.prompted()
         await runs.acancel(run)
         await hosting.ended(run)
         await none_pending()
@@ -90,9 +84,7 @@ async def test_a_question_that_its_run_takes_along_is_settled(
 
 
 async def test_nothing_is_written_where_nobody_receives() -> None:
-    async with Hosting("t_signals") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with asking("t_signals") as (hosting, run, _):
         await hosting.answer("Eve")
         await hosting.ended(run)
         assert not await hosting.in_thread(PendingSignal.objects.count)
@@ -100,8 +92,7 @@ async def test_nothing_is_written_where_nobody_receives() -> None:
 
 async def test_of_what_is_rolled_back_nothing_is_told(received: list[tuple[str, Any]]) -> None:
     async with Hosting("t_signals") as hosting, delivering():
-        run = await hosting.submit()
-        [asked] = await hosting.prompts(run)
+        [asked] = await hosting.prompts(await hosting.submit())
         await none_pending()
 
         def undone() -> None:
@@ -124,8 +115,7 @@ async def test_a_receiver_that_raises_is_called_again(received: list[tuple[str, 
     signals.run_finished.connect(receive)
     try:
         async with Hosting("t_signals") as hosting, delivering():
-            run = await hosting.submit()
-            await hosting.prompts(run)
+            run, _ = await hosting.prompted()
             await hosting.answer("Eve")
             await hosting.ended(run)
             await until_true(lambda: not failures)
@@ -136,9 +126,7 @@ async def test_a_receiver_that_raises_is_called_again(received: list[tuple[str, 
 
 
 async def test_what_a_dead_process_has_taken_is_sent(received: list[tuple[str, Any]]) -> None:
-    async with Hosting("t_signals") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with asking("t_signals") as (hosting, _, _):
 
         def taken_by_another() -> None:
             PendingSignal.objects.update(due_at="2100-01-01T00:00:00Z", attempts=1)
@@ -150,9 +138,7 @@ async def test_what_a_dead_process_has_taken_is_sent(received: list[tuple[str, A
 
 
 async def test_a_conversation_is_deleted_with_its_signals(received: list[tuple[str, Any]]) -> None:
-    async with Hosting("t_signals") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with asking("t_signals") as (hosting, run, _):
         await hosting.answer("Eve")
         await hosting.ended(run)
         deleted = await hosting.in_thread(Run.objects.get, pk=run)

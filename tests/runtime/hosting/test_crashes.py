@@ -1,8 +1,6 @@
 """The server is killed by SIGKILL at the worst moments: nothing is lost, nothing happens twice."""
 
 import asyncio
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from typing import Any
@@ -12,8 +10,9 @@ import pytest
 
 from chat_app.socket.subscriptions import MAX_FEEDS
 from tests.conftest import NewServer
-from tests.support.received_frames import Frame
-from tests.support.server import ROOT, Ended, Server
+from tests.support.processes.command import run
+from tests.support.received_frames import Frame, Wanted
+from tests.support.server import Ended, Server
 from tests.support.websocket import WsClient
 
 PENDING = 200
@@ -51,157 +50,142 @@ def completed(frame: Frame) -> bool:
     return (frame["type"], frame["status"]) == ("system_response_message", "complete")
 
 
+def cancelled(frame: Frame) -> bool:
+    update = frame["type"] == "run_update_message"
+    return update and bool(frame["content"].get("status") == "cancelled")
+
+
+def in_step_3(frame: Frame) -> bool:
+    working = (frame["type"], frame["status"]) == ("system_intermediate_message", "in_progress")
+    return bool(working and frame["content"]["name"] == "step 3")
+
+
 def last_sequence(client: WsClient) -> int:
     return max((frame.get("sequence") or 0 for frame in client.frames), default=0)
 
 
-async def test_a_pending_prompt_is_there_after_a_kill_and_its_answer_goes_on(
-    server: Server,
-) -> None:
+def back(server: Server, client: WsClient) -> WsClient:
+    """The client once more, which wants what it has not got."""
+    return socket(server, "c", last_sequence=last_sequence(client))
+
+
+async def killed_at(server: Server, text: str, wanted: Wanted | int) -> WsClient:
+    """Send, and kill the server at such a frame, or once so many words have come; start it again.
+
+    Return the client that was there.
+    """
     async with socket(server, "c") as client:
-        await client.message("approve 2")
-        first = await client.until("system_interaction_message")
+        await client.message(text)
+        if isinstance(wanted, int):
+            words = wanted
+            await client.until(lambda _: len(client.text().split()) >= words)
+        else:
+            await client.until(wanted)
         server.kill()
     server.restart()
-    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
-        again = await back.until("system_interaction_message")
-        assert again["id"] == first["id"]
-        assert again["parent_id"] == first["parent_id"]
-        await back.answer("continue", again)
-        await back.answer("cancel", await back.until("system_interaction_message"))
-        await back.until(completed)
-        assert back.text() == "continue|cancel"
+    return client
+
+
+async def assert_whole(server: Server, text: str) -> None:
+    """Whoever reads all of the log has this text."""
+    async with socket(server, "c", last_sequence=0) as reader:
+        await reader.until(completed)
+        assert reader.text() == text
+
+
+def assert_four_steps(server: Server, text: str) -> None:
+    """Each was done once, and shown once."""
+    assert (server.data_dir / "probe.log").read_text().split()[1::2] == ["1", "2", "3", "4"]
+    assert text == "s1 s2 s3 s4 "
     assert_gap_free(server)
 
 
-async def test_an_answer_that_was_stored_and_not_yet_used_is_used_after_the_kill(
-    server: Server,
-) -> None:
-    async with socket(server, "c") as client:
-        await client.message("approve 2")
-        await client.until("system_interaction_message")
+async def test_a_pending_prompt_is_there_after_a_kill_and_goes_on(server: Server) -> None:
+    gone = await killed_at(server, "approve 2", "system_interaction_message")
+    [first] = gone.of_type("system_interaction_message")
+    async with back(server, gone) as client:
+        again = await client.until("system_interaction_message")
+        assert again["id"] == first["id"]
+        assert again["parent_id"] == first["parent_id"]
+        await client.answer("continue", again)
+        await client.answer("cancel", await client.until("system_interaction_message"))
+        await client.until(completed)
+        assert client.text() == "continue|cancel"
+    assert_gap_free(server)
+
+
+async def test_an_answer_that_was_stored_is_used_after_the_kill(server: Server) -> None:
+    async with socket(server, "c") as gone:
+        await gone.message("approve 2")
+        await gone.until("system_interaction_message")
         server.kill()
     # Stored while no host lives: just what a kill between commit and next line leaves.
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "manage.py", "shell", "--no-imports", "-c", SETTLE],
-        cwd=ROOT,
-        env=server.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    shell = ("manage.py", "shell", "--no-imports", "-c", SETTLE)
+    done = await asyncio.to_thread(run, *shell, env=server.environment)
     assert "accepted" in done.stdout, done.stderr
     server.restart()
-    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
-        second = await back.until("system_interaction_message")
+    async with back(server, gone) as client:
+        second = await client.until("system_interaction_message")
         assert second["content"]["text"] == "prompt-2"
-        await back.answer("cancel", second)
-        await back.until(completed)
-        assert back.text() == "continue|cancel"
+        await client.answer("cancel", second)
+        await client.until(completed)
+        assert client.text() == "continue|cancel"
 
 
 @pytest.mark.parametrize("after", [1, 60])
-async def test_a_stream_that_was_cut_goes_on_and_no_chunk_is_lost_or_doubled(
-    server: Server, after: int
-) -> None:
-    async with socket(server, "c") as client:
-        await client.message("slowstream 120 4")
-        await client.until(lambda frame: len(client.text().split()) >= after)
-        server.kill()
-    server.restart()
-    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
-        await back.until(completed)
+async def test_a_stream_that_was_cut_loses_and_doubles_no_chunk(server: Server, after: int) -> None:
+    gone = await killed_at(server, "slowstream 120 4", after)
+    async with back(server, gone) as client:
+        await client.until(completed)
     whole = "".join(f"t{n} " for n in range(120))
-    assert client.text() + back.text() == whole
+    assert gone.text() + client.text() == whole
     assert_gap_free(server)
-    async with socket(server, "c", last_sequence=0) as reader:
-        await reader.until(completed)
-        assert reader.text() == whole
+    await assert_whole(server, whole)
 
 
-async def test_no_finished_step_runs_twice_and_the_journal_says_what_was_replayed(
-    server: Server,
-) -> None:
-    async with socket(server, "c") as client:
-        # Long steps: the kill is to land within the third, on a busy machine too.
-        await client.message("step 4 1500")
-        await client.until(
-            lambda frame: (
-                frame["type"] == "system_intermediate_message"
-                and frame["status"] == "in_progress"
-                and frame["content"]["name"] == "step 3"
-            )
-        )
-        server.kill()
-    server.restart()
-    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
-        resumed = await back.until(
+async def test_no_finished_step_runs_twice_and_the_replay_is_counted(server: Server) -> None:
+    # Long steps: the kill is to land within the third, on a busy machine too.
+    gone = await killed_at(server, "step 4 1500", in_step_3)
+    async with back(server, gone) as client:
+        resumed = await client.until(
             lambda frame: frame["type"] == "run_update_message" and "replayed" in frame["content"]
         )
         assert resumed["content"]["replayed"] == 2
-        await back.until(completed)
-    lines = (server.data_dir / "probe.log").read_text().split()[1::2]
-    assert lines == ["1", "2", "3", "4"]
-    assert client.text() + back.text() == "s1 s2 s3 s4 "
-    assert_gap_free(server)
+        await client.until(completed)
+    assert_four_steps(server, gone.text() + client.text())
 
 
-async def test_a_streamed_step_that_was_cut_is_made_again_and_its_text_is_taken_back(
-    server: Server,
-) -> None:
-    async with socket(server, "c") as client:
-        await client.message("model 40 25")
-        await client.until(lambda frame: len(client.text().split()) >= 5)
-        server.kill()
-    server.restart()
+async def test_a_streamed_step_that_was_cut_is_made_again(server: Server) -> None:
+    gone = await killed_at(server, "model 40 25", 5)
     whole = "".join(f"2:{n} " for n in range(40))
-    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
-        asked = await back.until("system_interaction_message")
-        assert back.text().endswith(whole)  # what was committed and not sent comes first
+    async with back(server, gone) as client:
+        asked = await client.until("system_interaction_message")
+        assert client.text().endswith(whole)  # what was committed and not sent comes first
         server.kill()  # it ended: from here on nothing makes the call again
         server.restart()
-    async with socket(server, "c", last_sequence=last_sequence(back)) as answering:
+    async with back(server, client) as answering:
         await answering.answer("yes", asked)
         await answering.until(completed)
         assert answering.text() == "yes"
-    async with socket(server, "c", last_sequence=0) as reader:
-        await reader.until(completed)
-        assert reader.text() == f"{whole}yes"
+    await assert_whole(server, f"{whole}yes")
     assert (server.data_dir / "probe.log").read_text().count("model") == 2
     [restart] = [event for event in events(server) if event["type"] == "restart"]
     assert restart["sequence"] > 1
     assert_gap_free(server)
 
 
-async def test_clean_up_that_was_cut_goes_on_and_no_step_of_it_is_lost_or_doubled(
-    server: Server,
-) -> None:
-    async with socket(server, "c") as client:
-        await client.message("undo 4 1000")
-        await client.until("system_interaction_message")
-        await client.send({"type": "stop_message", "id": "s"})
-        await client.until(
-            lambda frame: (
-                frame["type"] == "system_intermediate_message"
-                and frame["status"] == "in_progress"
-                and frame["content"]["name"] == "step 3"
-            )
-        )
+async def test_clean_up_that_was_cut_loses_and_doubles_no_step(server: Server) -> None:
+    async with socket(server, "c") as gone:
+        await gone.message("undo 4 1000")
+        await gone.until("system_interaction_message")
+        await gone.send({"type": "stop_message", "id": "s"})
+        await gone.until(in_step_3)
         server.kill()
     server.restart()
-    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
-        await back.until(
-            lambda frame: (
-                frame["type"] == "run_update_message"
-                and frame["content"].get("status") == "cancelled"
-            )
-        )
-    lines = (server.data_dir / "probe.log").read_text().split()[1::2]
-    assert lines == ["1", "2", "3", "4"]
-    assert client.text() + back.text() == "s1 s2 s3 s4 "
+    async with back(server, gone) as client:
+        await client.until(cancelled)
     assert not server.rows("select 1 from sessions_app_interaction where status = 'pending'")
-    assert_gap_free(server)
+    assert_four_steps(server, gone.text() + client.text())
 
 
 async def test_runs_go_on_by_themselves_after_a_kill_without_any_client(server: Server) -> None:
@@ -210,32 +194,28 @@ async def test_runs_go_on_by_themselves_after_a_kill_without_any_client(server: 
         await client.until("system_response_message")
     server.kill()
     server.restart()
-    async with socket(server, "c", last_sequence=0) as back:
-        await back.until(completed)
-        assert back.text() == "".join(f"t{n} " for n in range(50))
+    await assert_whole(server, "".join(f"t{n} " for n in range(50)))
 
 
-async def test_a_deadline_that_passed_while_the_server_was_down_is_settled_after_the_start(
-    server: Server,
-) -> None:
-    async with socket(server, "c", workflow="expense_approval") as client:
-        await client.message("Taxi, 84.50")
+async def test_a_deadline_that_passed_while_it_was_down_is_settled(server: Server) -> None:
+    async with socket(server, "c", workflow="expense_approval") as gone:
+        await gone.message("Taxi, 84.50")
         for text, values in [("Sales", None), ("own", None), ("", ["receipt"]), ("Taxi", None)]:
-            prompt = await client.until("system_interaction_message")
-            await client.answer(text, prompt, **({"values": values} if values else {}))
-        await client.until("system_interaction_message")
+            prompt = await gone.until("system_interaction_message")
+            await gone.answer(text, prompt, **({"values": values} if values else {}))
+        await gone.until("system_interaction_message")
         server.kill()
     server.execute(
         "update sessions_app_interaction set expires_at = '2026-01-01 00:00:00'"
         " where status = 'pending'"
     )
     server.restart()
-    async with socket(server, "c", last_sequence=last_sequence(client)) as back:
-        update = await back.until("interaction_update_message")
+    async with back(server, gone) as client:
+        update = await client.until("interaction_update_message")
         assert update["content"]["status"] == "expired"
         assert update["content"]["response"] == {"value": "reject"}
-        await back.until(completed)
-        assert "nobody decided in time" in back.text()
+        await client.until(completed)
+        assert "nobody decided in time" in client.text()
 
 
 def statuses(server: Server) -> dict[str, str]:
@@ -258,9 +238,7 @@ def until_over_or_dead(server: Server) -> None:
         time.sleep(0.1)
 
 
-async def test_a_run_that_kills_its_process_is_set_aside_and_the_others_get_on(
-    server: Server,
-) -> None:
+async def test_a_run_that_kills_its_process_is_set_aside_alone(server: Server) -> None:
     async with socket(server) as client:
         for n in range(5):
             await client.message("slowstream 25 100", conversation_id=f"good{n}")
@@ -273,10 +251,8 @@ async def test_a_run_that_kills_its_process_is_set_aside_and_the_others_get_on(
         await asyncio.to_thread(until_over_or_dead, server)
         if over(server):
             break
-    assert statuses(server) == {
-        **{f"good{n}": "completed" for n in range(5)},
-        "poison": "suspended",
-    }
+    good = {f"good{n}": "completed" for n in range(5)}
+    assert statuses(server) == {**good, "poison": "suspended"}
 
 
 def resident_mb(server: Server) -> float:
@@ -292,13 +268,9 @@ async def echo(server: Server, name: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(400)  # half a minute of work, on a machine that may be busy
-async def test_many_pending_prompts_survive_a_kill_and_cost_no_memory(
-    new_server: NewServer,
-) -> None:
-    count = PENDING
-    at_once = [
-        [f"c{n}" for n in range(count)][k : k + MAX_FEEDS] for k in range(0, count, MAX_FEEDS)
-    ]
+async def test_many_prompts_survive_a_kill_and_cost_no_memory(new_server: NewServer) -> None:
+    names_of_all = [f"c{n}" for n in range(PENDING)]
+    at_once = [names_of_all[k : k + MAX_FEEDS] for k in range(0, PENDING, MAX_FEEDS)]
     server = new_server(PARK_AFTER="0.2")
     for n in range(20):
         await echo(server, f"warm{n}")
@@ -319,18 +291,14 @@ async def test_many_pending_prompts_survive_a_kill_and_cost_no_memory(
     pending = server.rows("select id from sessions_app_interaction where status = 'pending'")
     assert {row["id"] for row in pending} == {one["id"].replace("-", "") for one in asked.values()}
     for names in at_once:
-        async with socket(server) as back:
+        async with socket(server) as client:
             for name in names:
-                await back.answer(name, asked[name], conversation_id=name)
+                await client.answer(name, asked[name], conversation_id=name)
             for _ in names:
-                await back.until(completed, 120)
-        assert sorted(back.text().split("c")[1:]) == sorted(name[1:] for name in names)
-    assert_each_answered_once(server, count)
-
-
-def assert_each_answered_once(server: Server, count: int) -> None:
+                await client.until(completed, 120)
+        assert sorted(client.text().split("c")[1:]) == sorted(name[1:] for name in names)
     [row] = server.rows(
         "select count(*) as runs, count(distinct run_id) as distinct_runs from sessions_app_event"
         " where type = 'interaction_update'"
     )
-    assert row["runs"] == row["distinct_runs"] == count
+    assert row["runs"] == row["distinct_runs"] == PENDING

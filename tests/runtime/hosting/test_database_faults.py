@@ -18,7 +18,7 @@ from sessions_app.storage.faults import is_fault
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, StepFailed, workflow
 from tests.support.database.outage import database_away
-from tests.support.hosting import Hosting, problem
+from tests.support.hosting import Hosting, problem, running
 from tests.support.running_form import CLUSTER
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -84,8 +84,7 @@ async def faulty(message: Message, context: Context) -> AsyncGenerator[str, None
 @pytest.mark.parametrize("place", ["code", "step", "transactional", "stream"])
 async def test_code_that_meets_a_fault_is_done_again(place: str) -> None:
     faults[place] = 1
-    async with Hosting("t_faulty") as hosting:
-        run = await hosting.submit(place)
+    async with running("t_faulty", place) as (hosting, run):
         row = await hosting.ended(run)
         assert row.status == "completed", row.error
         text = f"some 1 of {place}" if place == "stream" else f"1 of {place}"
@@ -108,8 +107,7 @@ async def test_what_meets_a_fault_time_after_time_is_set_aside_and_can_be_resume
 @pytest.mark.parametrize("place", ["gone", "gone, transactional"])
 async def test_a_row_that_is_gone_is_a_failure_of_the_step(place: str) -> None:
     """Django raises a DatabaseError of its own, and before 6.0 of no class of its own."""
-    async with Hosting("t_faulty") as hosting:
-        run = await hosting.submit(place)
+    async with running("t_faulty", place) as (hosting, run):
         row = await hosting.ended(run)
         assert row.status == "completed", row.error
         assert await hosting.output(run) == "it was blamed on the step"
@@ -145,8 +143,7 @@ async def with_shared(message: Message, context: Context) -> str:
 @pytest.mark.parametrize("name", ["t_own_builder", "t_shared_builder"])
 async def test_a_builder_that_meets_a_fault_is_built_anew(name: str) -> None:
     faults["builder"] = 1
-    async with Hosting(name) as hosting:
-        run = await hosting.submit()
+    async with running(name) as (hosting, run):
         row = await hosting.ended(run)
         assert row.status == "completed", row.error
         assert await hosting.output(run) == "1 of builder"
@@ -166,8 +163,7 @@ async def long_step(message: Message, context: Context) -> str:
 
 async def test_a_step_outlives_a_database_that_is_gone_while_it_works() -> None:
     gate.update(begun=asyncio.Event(), end=asyncio.Event())
-    async with Hosting("t_long_step") as hosting:
-        run = await hosting.submit()
+    async with running("t_long_step") as (hosting, run):
         await gate["begun"].wait()
         async with database_away():
             gate["end"].set()

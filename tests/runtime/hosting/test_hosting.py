@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from sessions_app.conversations import messages
 from sessions_app.errors import Busy, Fenced, Invalid, StorageUnavailable, UnknownWorkflow
 from sessions_app.hosting import run_selection
 from sessions_app.hosting.host import Terms
@@ -24,7 +23,16 @@ from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, Person, TextPrompt, workflow
 from tests.support.database.outage import database_away
 from tests.support.database.stored_log import log_record
-from tests.support.hosting import Hosting, make_user, output, problem, until, until_true
+from tests.support.hosting import (
+    Hosting,
+    asking,
+    make_user,
+    output,
+    problem,
+    running,
+    until,
+    until_true,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,15 +46,6 @@ async def ask(message: Message, context: Context) -> AsyncGenerator[str, None]:
     yield f"{message.text}={answer.text}"
 
 
-async def test_enqueue_a_second_message_waits_for_its_turn() -> None:
-    async with Hosting("t_ask") as hosting:
-        first, second = await hosting.submit("one"), await hosting.submit("echo")
-        await hosting.prompts(first)
-        assert (await hosting.status(second, "queued")).started_at is None
-        await hosting.answer("x")
-        assert (await hosting.ended(second)).status == Run.Status.COMPLETED
-
-
 async def test_enqueue_holds_over_a_restart_while_the_first_is_parked() -> None:
     async with Hosting("t_ask", park_after=0.01) as hosting:
         first, second = await hosting.submit("one"), await hosting.submit("echo")
@@ -54,7 +53,7 @@ async def test_enqueue_holds_over_a_restart_while_the_first_is_parked() -> None:
         await hosting.restart()
         third = await hosting.submit("echo 3")
         await asyncio.sleep(0.05)
-        await hosting.status(second, "queued")
+        assert (await hosting.status(second, "queued")).started_at is None
         await hosting.answer("x")
         await hosting.ended(third)
         order = [e.run for e in await hosting.events() if e.payload.get("status") == "completed"]
@@ -62,8 +61,7 @@ async def test_enqueue_holds_over_a_restart_while_the_first_is_parked() -> None:
 
 
 async def test_reject_a_second_message_is_refused_and_not_stored() -> None:
-    async with Hosting("t_ask", second_message="reject") as hosting:
-        first = await hosting.submit("one")
+    async with running(Hosting("t_ask", second_message="reject"), "one") as (hosting, first):
         with pytest.raises(Busy):
             await hosting.submit("two")
         await hosting.prompts(first)
@@ -73,9 +71,7 @@ async def test_reject_a_second_message_is_refused_and_not_stored() -> None:
 
 
 async def test_interrupt_a_second_message_stops_the_first() -> None:
-    async with Hosting("t_ask", second_message="interrupt") as hosting:
-        first = await hosting.submit("one")
-        await hosting.prompts(first)
+    async with asking(Hosting("t_ask", second_message="interrupt"), "one") as (hosting, first, _):
         second = await hosting.submit("echo")
         assert (await hosting.ended(second)).status == Run.Status.COMPLETED
         assert (await hosting.ended(first)).status == Run.Status.CANCELLED
@@ -87,9 +83,7 @@ async def test_parallel_runs_go_side_by_side() -> None:
         [one], [two] = await hosting.prompts(first), await hosting.prompts(second)
         await hosting.answer("2", two)
         await hosting.ended(second)
-        await hosting.answer("1", one)
-        await hosting.ended(first)
-        assert await hosting.output(first) == "one=1"
+        assert await hosting.answered(first, "1", one) == "one=1"
 
 
 async def test_of_many_that_are_queued_a_look_reads_few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,9 +101,7 @@ async def test_of_many_that_are_queued_a_look_reads_few(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(run_selection, "_read", read_and_count)
     monkeypatch.setattr(run_selection, "select_runs", select)
-    async with Hosting("t_ask") as hosting:
-        first = await hosting.submit("one")
-        await hosting.prompts(first)
+    async with asking("t_ask", "one") as (hosting, _, _):
         echoes = [await hosting.submit("echo") for _ in range(7)]
         await hosting.answer("x")
         for run in echoes:
@@ -117,9 +109,7 @@ async def test_of_many_that_are_queued_a_look_reads_few(monkeypatch: pytest.Monk
     assert max(queued) == 2
 
 
-async def test_parallel_runs_start_all_however_few_a_look_reads(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_parallel_runs_all_start_though_few_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_selection, "QUEUED_AT_ONCE", 2)
     async with Hosting("t_ask", second_message="parallel") as hosting:
         await hosting.stop()
@@ -130,8 +120,7 @@ async def test_parallel_runs_start_all_however_few_a_look_reads(
 
 
 async def test_the_same_message_again_starts_nothing_new() -> None:
-    async with Hosting("t_ask") as hosting:
-        first = await hosting.submit("echo", message_id="m")
+    async with running("t_ask", "echo", message_id="m") as (hosting, first):
         await hosting.ended(first)
         assert await hosting.submit("echo", message_id="m") == first
         assert await hosting.submit("echo", message_id="m", conversation="other") != first
@@ -202,11 +191,7 @@ async def test_a_users_runs_share_one_builder_which_is_closed_at_the_end() -> No
     built.clear()
     async with Hosting("t_built") as hosting:
         runs = [await hosting.submit(conversation=f"c{n}") for n in range(3)]
-        said = []
-        for run in runs:
-            await hosting.ended(run)
-            said.append(await hosting.output(run))
-        assert sorted(said) == ["1", "2", "3"]
+        assert sorted([await hosting.result(run) for run in runs]) == ["1", "2", "3"]
         info = hosting.hosts._managers["t_built"].builders[str(hosting.user)]
         assert (info.total_requests, info.error_count, info.ref_count) == (3, 0, 0)
         assert built == ["+ann"]
@@ -219,16 +204,13 @@ async def test_an_idle_builder_is_closed_and_built_anew(idle: float) -> None:
     async with Hosting("t_built", per_user_idle=idle) as hosting:
         await hosting.ended(await hosting.submit())
         await until_true(lambda: built == ["+ann", "-ann"])
-        run = await hosting.submit()
-        await hosting.ended(run)
-        assert await hosting.output(run) == "1"
+        assert await hosting.said() == "1"
 
 
 async def test_a_builder_that_fails_says_so_without_internals() -> None:
     async with Hosting("t_built") as hosting:
         hosting.person = Person.of(await until(lambda: make_user("nobody")))
-        run = await hosting.submit()
-        row = await hosting.ended(run)
+        row = await hosting.ended(await hosting.submit())
         assert row.status == Run.Status.FAILED
         said = [
             e.payload["error"]["message"] for e in await hosting.events() if "error" in e.payload
@@ -244,22 +226,16 @@ async def wrong(message: Message, context: Context) -> AsyncGenerator[str, None]
 
 
 async def test_a_workflow_that_raises_fails_with_what_it_said_kept() -> None:
-    async with Hosting("t_wrong") as hosting:
-        run = await hosting.submit()
+    async with running("t_wrong") as (hosting, run):
         row = await hosting.ended(run)
         assert await hosting.output(run) == "so far "
         [error] = [e.payload["error"] for e in await hosting.events() if "error" in e.payload]
-        assert error == {
-            "code": "workflow_error",
-            "message": "The workflow failed (ValueError).",
-        }
+        assert error == {"code": "workflow_error", "message": "The workflow failed (ValueError)."}
         assert "secret" in problem(row)["detail"]
 
 
 async def test_a_replaced_host_writes_nothing_more() -> None:
-    async with Hosting("t_ask") as hosting:
-        run = await hosting.submit("one")
-        [prompt] = await hosting.prompts(run)
+    async with asking("t_ask", "one") as (hosting, run, prompt):
         row = await hosting.status(run, "waiting")
         before = len(await hosting.events())
         await writer.write(
@@ -272,15 +248,12 @@ async def test_a_replaced_host_writes_nothing_more() -> None:
         # The fenced host lets go; the key's next host goes on from the journal.
         await hosting.without_hosts()
         await hosting.announce(row.key)
-        await hosting.ended(run)
-        assert await hosting.output(run) == "one=x"
+        assert await hosting.result(run) == "one=x"
         assert len(await hosting.events()) > before
 
 
 async def test_a_host_that_ended_holds_its_key_no_more() -> None:
-    async with Hosting("t_ask") as hosting:
-        run = await hosting.submit("one")
-        await hosting.prompts(run)
+    async with asking("t_ask", "one") as (hosting, run, _):
         key = (await hosting.status(run, "waiting")).key
         lease = await until(lambda: HostLease.objects.get(key=key))
         assert lease.released_at is None
@@ -321,8 +294,7 @@ async def executed(times: int) -> None:
 
 async def test_a_stop_in_good_order_is_no_crash_however_often_it_comes() -> None:
     executions.clear()
-    async with Hosting("t_gets_nowhere") as hosting:
-        run = await hosting.submit()
+    async with running("t_gets_nowhere") as (hosting, run):
         await executed(1)
         for number in range(MAX_CRASHES + 1):
             await hosting.restart()
@@ -365,8 +337,7 @@ async def paced(message: Message, context: Context) -> AsyncGenerator[str, None]
 
 
 async def test_a_database_that_is_away_for_a_while_costs_no_run_and_no_text() -> None:
-    async with Hosting("t_paced") as hosting:
-        run = await hosting.submit()
+    async with running("t_paced") as (hosting, run):
         await until(lambda: output(run).startswith("0 1 2 "))
         async with database_away():
             with pytest.raises(StorageUnavailable):
@@ -374,41 +345,6 @@ async def test_a_database_that_is_away_for_a_while_costs_no_run_and_no_text() ->
         row = await hosting.ended(run)
         assert row.status == Run.Status.COMPLETED
         assert await hosting.output(run) == "".join(f"{number} " for number in range(40))
-
-
-async def test_a_stop_in_good_order_lets_a_step_end_and_keeps_its_result() -> None:
-    async with Hosting("t_slow_step") as hosting:
-        run = await hosting.submit()
-        await until_true(lambda: steps == ["begun"])
-        await hosting.restart()
-        await hosting.ended(run)
-        assert steps == ["begun", "ended"]
-        assert await hosting.output(run) == "result"
-
-
-steps: list[str] = []
-
-
-async def slow() -> str:
-    steps.append("begun")
-    await asyncio.sleep(0.3)
-    steps.append("ended")
-    return "result"
-
-
-@workflow(name="t_slow_step", title="Slow step")
-async def slow_step(message: Message, context: Context) -> str:
-    return await context.step(slow)
-
-
-async def test_stop_answers_for_queued_and_waiting_runs() -> None:
-    async with Hosting("t_ask") as hosting:
-        first, second = await hosting.submit("one"), await hosting.submit("two")
-        await hosting.prompts(first)
-        stopped = await messages.stop(owner=hosting.user, conversation_id="c")
-        assert stopped == [first, second]
-        for run in stopped:
-            assert (await hosting.ended(run)).status == Run.Status.CANCELLED
 
 
 async def test_a_key_that_comes_back_before_its_host_has_let_go_is_served() -> None:

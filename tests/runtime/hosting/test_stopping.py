@@ -19,7 +19,7 @@ from sessions_app.storage import reads
 from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting, output, until, until_true
+from tests.support.hosting import Hosting, asking, output, until, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,6 +39,11 @@ def do(what: str) -> str:
 async def stopping(message: Message, context: Context) -> AsyncGenerator[str, None]:
     async for chunk in body[0](context):
         yield chunk
+
+
+def hosting_of(code: Body, **config: Any) -> Hosting:
+    body[:], done[:], gates[:] = [code], [], [asyncio.Event()]
+    return Hosting("t_stopping", **config)
 
 
 @workflow(name="t_stopping_whole", title="Cleans up, and returns")
@@ -94,38 +99,30 @@ async def recorded(run: UUID) -> None:
     await until(JournalEntry.objects.filter(run=run, finished_at__isnull=False).exists)
 
 
-async def stop(hosting: Hosting, run: UUID) -> Run:
+async def stop(hosting: Hosting, run: UUID) -> None:
     await messages.stop(owner=hosting.user, conversation_id="c")
-    return await hosting.ended(run)
+    assert (await hosting.ended(run)).status == Run.Status.CANCELLED
 
 
 @pytest.mark.parametrize("name", ["t_stopping", "t_stopping_whole"])
 async def test_parking_cleans_nothing_up(name: str) -> None:
     body[:], done[:] = [asks], []
-    async with Hosting(name, park_after=0) as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with asking(Hosting(name, park_after=0)) as (hosting, run, _):
         await until_true(lambda: not hosting.hosts.run(str(run)))
         assert done == ["charge"]
         assert [entry.name for entry in await hosting.journal(run)] == ["do"]
-        await hosting.answer("yes")
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "charged yes"
+        assert await hosting.answered(run, "yes") == "charged yes"
     assert done == ["charge", "close"]
 
 
 @pytest.mark.parametrize("park_after", [60, 0])
 @pytest.mark.parametrize("name", ["t_stopping", "t_stopping_whole"])
-async def test_a_run_that_is_stopped_cleans_up_also_where_it_was_parked(
-    name: str, park_after: float
-) -> None:
+async def test_a_stopped_run_cleans_up_also_where_parked(name: str, park_after: float) -> None:
     body[:], done[:] = [asks], []
-    async with Hosting(name, park_after=park_after) as hosting:
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
+    async with asking(Hosting(name, park_after=park_after)) as (hosting, run, prompt):
         if not park_after:
             await until_true(lambda: not hosting.hosts.run(str(run)))
-        assert (await stop(hosting, run)).status == Run.Status.CANCELLED
+        await stop(hosting, run)
         kinds = [entry.kind for entry in await hosting.journal(run)]
         assert kinds == ["step", "show", "step", "step"]
         assert (await hosting.answer("late", prompt)).outcome != "accepted"
@@ -136,11 +133,10 @@ async def test_a_run_that_is_stopped_cleans_up_also_where_it_was_parked(
 
 @pytest.mark.parametrize("form", [talks, waits])
 async def test_a_run_that_does_not_ask_is_stopped_where_it_is(form: Body) -> None:
-    body[:], done[:] = [form], []
-    async with Hosting("t_stopping") as hosting:
+    async with hosting_of(form) as hosting:
         run = await hosting.submit()
         await recorded(run)
-        assert (await stop(hosting, run)).status == Run.Status.CANCELLED
+        await stop(hosting, run)
         text: Any = await hosting.output(run)
         assert text.replace("bla ", "") == ("refunded" if form is talks else "")
     assert done == ["charge", "refund"]
@@ -148,11 +144,9 @@ async def test_a_run_that_does_not_ask_is_stopped_where_it_is(form: Body) -> Non
 
 async def test_clean_up_has_its_time(settings: Settings) -> None:
     set_hitl(settings, MAX_STOPPING=0.1)
-    body[:], done[:] = [hangs], []
-    async with Hosting("t_stopping") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
-        assert (await stop(hosting, run)).status == Run.Status.CANCELLED
+    async with hosting_of(hangs) as hosting:
+        run, _ = await hosting.prompted()
+        await stop(hosting, run)
     assert done == ["charge"]
 
 
@@ -174,10 +168,8 @@ async def test_a_stop_in_good_order_goes_on_with_clean_up_at_the_next_start() ->
             await context.step(holding)
             await context.step(do, "close")
 
-    body[:], done[:] = [slow], []
-    async with Hosting("t_stopping") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with hosting_of(slow) as hosting:
+        run, _ = await hosting.prompted()
         await messages.stop(owner=hosting.user, conversation_id="c")
         await held.wait()
         ending = asyncio.create_task(hosting.stop())
@@ -254,8 +246,7 @@ async def stands(hosting: Hosting, run: UUID, waits: Waits, text: str = "begun "
 
 @pytest.mark.parametrize("waits", [in_ask, in_sleep, in_wait, in_step, in_stream, in_other])
 async def test_clean_up_that_was_cut_by_a_crash_goes_on_where_it_was(waits: Waits) -> None:
-    body[:], done[:], gates[:] = [cleans_up_after(waits)], [], [asyncio.Event()]
-    async with Hosting("t_stopping") as hosting:
+    async with hosting_of(cleans_up_after(waits)) as hosting:
         run = await hosting.submit()
         await stands(hosting, run, waits)
         await messages.stop(owner=hosting.user, conversation_id="c")
@@ -286,8 +277,7 @@ def asks_in_clean_up(waits: Waits) -> Body:
 @pytest.mark.parametrize("waits", [in_ask, in_sleep, in_wait, in_step])
 async def test_clean_up_may_ask_and_wait(waits: Waits, crashes: bool) -> None:
     """Also under the name of the wait that the stop has cut, and what was asked before is over."""
-    body[:], done[:] = [asks_in_clean_up(waits)], []
-    async with Hosting("t_stopping") as hosting:
+    async with hosting_of(asks_in_clean_up(waits)) as hosting:
         run = await hosting.submit()
         await stands(hosting, run, waits)
         cut = await reads.read(lambda: list(Interaction.objects.filter(run=run)))
@@ -308,16 +298,13 @@ async def test_clean_up_may_ask_and_wait(waits: Waits, crashes: bool) -> None:
 
 
 @pytest.mark.parametrize("waits", [in_ask, in_sleep, in_wait])
-async def test_what_a_parked_run_waits_for_is_not_waited_for_once_it_is_stopped(
-    waits: Waits, tmp_path: Path
-) -> None:
-    body[:], done[:], gates[:] = [cleans_up_after(waits)], [], [asyncio.Event()]
-    gates[0].set()
-    async with Hosting("t_stopping", park_after=0) as hosting:
+async def test_a_stopped_run_waits_for_nothing_of_before(waits: Waits, tmp_path: Path) -> None:
+    async with hosting_of(cleans_up_after(waits), park_after=0) as hosting:
+        gates[0].set()
         run = await hosting.submit()
         await stands(hosting, run, waits)
         await until_true(lambda: not hosting.hosts.run(str(run)))
-        assert (await stop(hosting, run)).status == Run.Status.CANCELLED
+        await stop(hosting, run)
         assert done == ["charge", "refund", "close"]
 
         with pytest.raises(Invalid):
@@ -331,9 +318,7 @@ async def test_what_a_parked_run_waits_for_is_not_waited_for_once_it_is_stopped(
 
 
 @pytest.mark.parametrize("waits", [in_ask, in_wait])
-async def test_what_comes_once_it_is_stopped_is_not_taken_for_an_answer_by_a_replay(
-    waits: Waits,
-) -> None:
+async def test_what_comes_after_the_stop_is_no_answer_to_a_replay(waits: Waits) -> None:
     stopped, going = asyncio.Event(), asyncio.Event()
 
     async def late(context: Context) -> AsyncGenerator[str, None]:
@@ -349,8 +334,7 @@ async def test_what_comes_once_it_is_stopped_is_not_taken_for_an_answer_by_a_rep
             await context.step(do, "deliver")
         yield "over"
 
-    body[:], done[:], gates[:] = [late], [], [asyncio.Event()]
-    async with Hosting("t_stopping") as hosting:
+    async with hosting_of(late) as hosting:
         run = await hosting.submit()
         await stands(hosting, run, waits, text="")
         await messages.stop(owner=hosting.user, conversation_id="c")
@@ -384,10 +368,8 @@ async def test_nothing_that_code_calls_while_it_is_parked_is_recorded() -> None:
                 yield answer.text
                 return
 
-    body[:], done[:] = [stubborn], []
-    async with Hosting("t_stopping", park_after=0) as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with hosting_of(stubborn, park_after=0) as hosting:
+        run, _ = await hosting.prompted()
         await until_true(lambda: not hosting.hosts.run(str(run)))
         assert done
         await hosting.answer("yes")

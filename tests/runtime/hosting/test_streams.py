@@ -9,7 +9,6 @@ import pytest
 from pytest_django import Settings
 
 from sessions_app.models import Run
-from sessions_app.sessions import SessionManager
 from sessions_app.workflows import (
     Context,
     Message,
@@ -21,7 +20,8 @@ from sessions_app.workflows import (
 )
 from sessions_app.workflows.registry import declared
 from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting, problem
+from tests.support.hosting import Hosting, asking, problem
+from tests.support.sessions import managing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -65,6 +65,11 @@ async def streams(message: Message, context: Context) -> AsyncGenerator[Any, Non
             yield chunk
 
 
+def hosting_of(code: Body) -> Hosting:
+    body[:], calls[:] = [code], []
+    return Hosting("t_streams")
+
+
 @workflow(name="t_streams_whole", title="Streams, and returns")
 async def whole(message: Message, context: Context) -> str:
     await _end([piece async for piece in context.stream(answer, "a ", "b ")], context)
@@ -72,38 +77,42 @@ async def whole(message: Message, context: Context) -> str:
 
 
 async def _end(pieces: list[str], context: Context) -> None:
-    assert (await context.ask(TextPrompt(text="Go on?"))).text == "yes"
+    assert await goes_on(context) == "yes"
+
+
+async def goes_on(context: Context) -> str:
+    return (await context.ask(TextPrompt(text="Go on?"))).text
 
 
 async def shown(context: Context) -> AsyncGenerator[str, None]:
     async for _ in context.stream(answer, "a ", "b "):
         pass
-    yield (await context.ask(TextPrompt(text="Go on?"))).text
+    yield await goes_on(context)
 
 
 async def yielded(context: Context) -> AsyncGenerator[str, None]:
     async for piece in context.stream(answer, "a ", "b "):
         yield piece
-    yield (await context.ask(TextPrompt(text="Go on?"))).text
+    yield await goes_on(context)
 
 
 async def changed(context: Context) -> AsyncGenerator[str, None]:
     async for piece in context.stream(answer, "A ", "B ", show=False):
         yield piece.lower()
-    yield (await context.ask(TextPrompt(text="Go on?"))).text
+    yield await goes_on(context)
 
 
 async def left(context: Context) -> AsyncGenerator[str, None]:
     async for piece in context.stream(answer, "a ", "b ", "c "):
         if piece.startswith("b"):
             break
-    yield (await context.ask(TextPrompt(text="Go on?"))).text
+    yield await goes_on(context)
 
 
 async def threaded(context: Context) -> AsyncGenerator[str, None]:
     async for _ in context.stream(in_a_thread, "a ", "b "):
         pass
-    yield (await context.ask(TextPrompt(text="Go on?"))).text
+    yield await goes_on(context)
 
 
 async def failing(context: Context) -> AsyncGenerator[str, None]:
@@ -112,31 +121,21 @@ async def failing(context: Context) -> AsyncGenerator[str, None]:
             pass
     except StepFailed as error:
         yield "b " if error.error_type == "OSError" else str(error)
-    yield (await context.ask(TextPrompt(text="Go on?"))).text
+    yield await goes_on(context)
 
 
 @pytest.mark.parametrize("form", [shown, yielded, changed, left, threaded, failing])
 async def test_a_stream_is_shown_once_however_it_is_read_and_replayed(form: Body) -> None:
-    body[:], calls[:] = [form], []
-    async with Hosting("t_streams") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
+    async with hosting_of(form) as hosting:
+        run, _ = await hosting.prompted()
         assert await hosting.output(run) == "a b "
-        await hosting.restart()
-        await hosting.answer("yes")
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "a b yes"
+        assert await hosting.answered(run, "yes", restart=True) == "a b yes"
         assert len(calls) <= 1
 
 
 async def test_what_a_workflow_returns_is_not_shown_again_if_it_was_streamed() -> None:
-    async with Hosting("t_streams_whole") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
-        await hosting.restart()
-        await hosting.answer("yes")
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "a b c d"
+    async with asking("t_streams_whole") as (hosting, run, _):
+        assert await hosting.answered(run, "yes", restart=True) == "a b c d"
 
 
 async def test_pieces_that_are_no_text_are_the_workflows_alone_and_keep_their_type() -> None:
@@ -144,16 +143,11 @@ async def test_pieces_that_are_no_text_are_the_workflows_alone_and_keep_their_ty
 
     async def agent(context: Context) -> AsyncGenerator[str, None]:
         given.append([piece async for piece in context.stream(answer_and_call, "search")])
-        yield (await context.ask(TextPrompt(text="Go on?"))).text
+        yield await goes_on(context)
 
-    body[:], calls[:] = [agent], []
-    async with Hosting("t_streams") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
-        await hosting.restart()
-        await hosting.answer(" Done.")
-        await hosting.ended(run)
-        assert await hosting.output(run) == "Looking. Done."
+    async with hosting_of(agent) as hosting:
+        run, _ = await hosting.prompted()
+        assert await hosting.answered(run, " Done.", restart=True) == "Looking. Done."
         steps = [e.payload for e in await hosting.events() if e.type == "step"]
     first, again = given
     assert first == again
@@ -177,15 +171,12 @@ async def _shows_in_the_loop(context: Context) -> None:
 
 
 @pytest.mark.parametrize("call", [_steps_in_the_loop, _shows_in_the_loop])
-async def test_a_call_of_the_context_in_the_loop_is_refused(
-    call: Callable[[Context], Awaitable[None]],
-) -> None:
+async def test_a_call_in_the_loop_is_refused(call: Callable[[Context], Awaitable[None]]) -> None:
     async def calling(context: Context) -> AsyncGenerator[str, None]:
         await call(context)
         yield "never"
 
-    body[:] = [calling]
-    async with Hosting("t_streams") as hosting:
+    async with hosting_of(calling) as hosting:
         run = await hosting.ended(await hosting.submit())
         assert run.status == Run.Status.FAILED
         assert "while the stream answer was being read" in problem(run)["message"]
@@ -235,16 +226,11 @@ async def test_a_stream_is_tried_again_until_its_first_piece(
                 pass
         except StepFailed as error:
             yield f"{error.error_type} "
-        yield (await context.ask(TextPrompt(text="Go on?"))).text
+        yield await goes_on(context)
 
-    body[:], calls[:] = [talk], []
-    async with Hosting("t_streams") as hosting:
-        run = await hosting.submit()
-        await hosting.prompts(run)
-        await hosting.restart()
-        await hosting.answer("yes")
-        await hosting.ended(run)
-        assert await hosting.output(run) == said
+    async with hosting_of(talk) as hosting:
+        run, _ = await hosting.prompted()
+        assert await hosting.answered(run, "yes", restart=True) == said
     assert len(calls) == tried
 
 
@@ -257,11 +243,8 @@ async def test_the_tries_of_a_stream_share_its_timeout() -> None:
         except StepFailed as error:
             yield error.error_type
 
-    body[:], calls[:] = [impatient], []
-    async with Hosting("t_streams") as hosting:
-        run = await hosting.submit()
-        await hosting.ended(run)
-        assert await hosting.output(run) == "TimeoutError"
+    async with hosting_of(impatient) as hosting:
+        assert await hosting.said() == "TimeoutError"
 
 
 async def endless() -> AsyncIterator[str]:
@@ -275,8 +258,7 @@ async def test_a_stream_that_is_too_large_names_the_step(settings: Settings) -> 
             yield piece
 
     set_hitl(settings, MAX_STEP_RESULT=1000)
-    body[:] = [much]
-    async with Hosting("t_streams") as hosting:
+    async with hosting_of(much) as hosting:
         run = await hosting.ended(await hosting.submit())
         assert problem(run)["message"] == (
             "Step endless failed: TooLarge: The stream has more than 1,000 characters, "
@@ -291,9 +273,8 @@ async def _nobody(prompt: object) -> str:
 @pytest.mark.parametrize("form", [shown, yielded, changed])
 async def test_a_script_reads_what_a_workflow_streams(form: Body) -> None:
     body[:] = [form]
-    manager = await SessionManager.create(entry_function=declared()["t_streams"])
-    try:
-        async with manager.run("hi", user_input_callback=_nobody) as runner:
-            assert "".join([chunk async for chunk in runner.result_stream()]) == "a b  yes"
-    finally:
-        await manager.shutdown()
+    async with (
+        managing(declared()["t_streams"]) as manager,
+        manager.run("hi", user_input_callback=_nobody) as runner,
+    ):
+        assert "".join([chunk async for chunk in runner.result_stream()]) == "a b  yes"

@@ -30,9 +30,7 @@ async def taken(message: Message, context: Context) -> str:
     return message.text
 
 
-async def test_each_message_is_executed_once_while_its_host_comes_and_goes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_each_message_is_executed_once_in_any_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the host is doing: looking by itself, driving another run, or letting go."""
     monkeypatch.setattr(host, "LINGER", 0.002)
     chance = random.Random(1)
@@ -73,9 +71,7 @@ async def test_what_was_taken_up_as_the_process_stops_goes_on_at_the_next_start(
             assert (await hosting.ended(run)).status == Run.Status.COMPLETED
 
 
-async def test_a_message_behind_many_others_does_not_look_at_them(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_message_behind_many_does_not_look_at_them(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
 
     def select(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:

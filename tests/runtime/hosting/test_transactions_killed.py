@@ -1,14 +1,16 @@
-"""Transactional steps while their processes are killed: counted in the database, from outside."""
-
-import time
+"""Steps and child runs while their processes are killed: counted in the database, from outside."""
 
 import pytest
 
 from tests.conftest import NewServer
+from tests.runtime.from_django.polling import until
 from tests.runtime.from_django.test_beside import program
 from tests.support.server import Server
 
 RUNS, STEPS, MILLISECONDS = 3, 30, 5
+CHILDREN = "SELECT id FROM sessions_app_run WHERE parent_id IS NOT NULL"
+STEPS_DONE = "SELECT id FROM sessions_app_journalentry WHERE kind = 'step'"
+PENDING = "SELECT id FROM sessions_app_interaction WHERE status = 'pending'"
 
 
 def effects(server: Server) -> int:
@@ -17,44 +19,62 @@ def effects(server: Server) -> int:
     return int(row["size"])
 
 
-def recorded(server: Server) -> int:
-    """How many steps are in journals."""
-    [row] = server.rows("SELECT count(*) AS count FROM sessions_app_journalentry")
-    return int(row["count"])
+def count(server: Server, sql: str) -> int:
+    """How many rows there are."""
+    return len(server.rows(sql))
 
 
-def until_recorded(server: Server, least: int) -> None:
-    deadline = time.monotonic() + 60
-    while (count := recorded(server)) < least:
-        assert time.monotonic() < deadline, f"{count} of {least} steps in 60 s"
-        time.sleep(0.01)
+def until_there(server: Server, sql: str, least: int) -> None:
+    until(lambda: count(server, sql) >= least, pause=0.01)
 
 
 @pytest.mark.long
-def test_what_transactional_steps_write_is_there_once_however_often_they_are_killed(
-    new_server: NewServer,
-) -> None:
+def test_what_transactional_steps_write_is_there_once(new_server: NewServer) -> None:
     server = new_server()
     with program(server) as beside:
         many = [beside("start", f"transact {STEPS} {MILLISECONDS}") for _ in range(RUNS)]
         for least in (10, 30, 50, 70):
-            until_recorded(server, least)
+            until_there(server, STEPS_DONE, least)
             server.restart()
             assert effects(server) >= least
         assert beside("result", *many).split() == ["done"] * RUNS
-    assert effects(server) == recorded(server) == RUNS * STEPS
+    assert effects(server) == count(server, STEPS_DONE) == RUNS * STEPS
 
 
 @pytest.mark.long
-def test_a_process_that_dies_in_the_middle_of_one_leaves_nothing_of_it(
-    new_server: NewServer,
-) -> None:
+def test_a_process_that_dies_within_one_leaves_nothing_of_it(new_server: NewServer) -> None:
     server = new_server()
     (server.data_dir / "probe.log.kill").touch()
     with program(server) as beside:
         run = beside("start", "transact 2")
         assert server.host.wait(60) == -9
-        assert (effects(server), recorded(server)) == (0, 0)
+        assert (effects(server), count(server, STEPS_DONE)) == (0, 0)
         server.restart()
         assert beside("result", run) == "done"
-    assert effects(server) == recorded(server) == 2
+    assert effects(server) == count(server, STEPS_DONE) == 2
+
+
+@pytest.mark.long
+def test_a_child_is_run_once_whenever_the_processes_are_killed(new_server: NewServer) -> None:
+    server = new_server()
+    with program(server) as beside:
+        run = beside("start", "child child transact 20 5")
+        for sql, least in ((CHILDREN, 2), (STEPS_DONE, 10)):
+            until_there(server, sql, least)
+            server.restart()
+        assert beside("result", run) == "done"
+    assert count(server, CHILDREN) == 2
+    assert count(server, STEPS_DONE) == 20
+    assert effects(server) == 20
+
+
+def test_an_answer_to_a_child_while_nothing_runs_goes_to_both(new_server: NewServer) -> None:
+    server = new_server()
+    with program(server) as beside:
+        run = beside("start", "child ask")
+        until_there(server, PENDING, 1)
+        server.kill()
+        assert beside("answer", run, "Eve") == "accepted"
+        server.start()
+        assert beside("result", run) == "Eve"
+    assert count(server, CHILDREN) == 1

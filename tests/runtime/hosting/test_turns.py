@@ -12,7 +12,7 @@ from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from sessions_app.workflows.history import ended_runs
 from tests.support.clock import an_hour_back
-from tests.support.hosting import Hosting
+from tests.support.hosting import Hosting, asking, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,9 +30,7 @@ async def turn(message: Message, context: Context) -> AsyncGenerator[str, None]:
 
 
 async def test_a_message_waits_behind_an_earlier_one_though_the_clock_was_set_back() -> None:
-    async with Hosting("t_turn") as hosting:
-        first = await hosting.submit("one")
-        await hosting.prompts(first)
+    async with asking("t_turn", "one") as (hosting, first, _):
         with an_hour_back():
             second = await hosting.submit("two")
             third = await hosting.submit("echo")
@@ -47,13 +45,9 @@ async def test_a_message_waits_behind_an_earlier_one_though_the_clock_was_set_ba
 
 
 @pytest.mark.parametrize("at_once", [1, 16])
-async def test_queued_messages_have_their_turns_as_sent_though_the_clock_was_set_back(
-    at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_turns_are_in_the_order_sent(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_selection, "QUEUED_AT_ONCE", at_once)
-    async with Hosting("t_turn") as hosting:
-        first = await hosting.submit("one")
-        await hosting.prompts(first)
+    async with asking("t_turn", "one") as (hosting, _, _):
         second = await hosting.submit("two")
         with an_hour_back():
             third = await hosting.submit("echo")
@@ -63,8 +57,7 @@ async def test_queued_messages_have_their_turns_as_sent_though_the_clock_was_set
 
 
 async def test_the_past_of_a_conversation_is_in_the_order_of_its_log() -> None:
-    async with Hosting("t_turn") as hosting:
-        first = await hosting.submit("echo")
+    async with running("t_turn", "echo") as (hosting, first):
         await hosting.ended(first)
         with an_hour_back():
             second = await hosting.submit("echo")
@@ -76,22 +69,22 @@ async def test_the_past_of_a_conversation_is_in_the_order_of_its_log() -> None:
         assert await messages.stop(owner=hosting.user, conversation_id="c") == [asks]
 
 
-async def test_a_stop_takes_the_runs_in_the_order_of_the_log() -> None:
-    async with Hosting("t_turn") as hosting:
-        first = await hosting.submit("one")
+async def test_a_stop_takes_waiting_and_queued_runs_in_the_order_of_the_log() -> None:
+    async with asking("t_turn", "one") as (hosting, first, _):
         with an_hour_back():
             second = await hosting.submit("two")
-        assert await messages.stop(owner=hosting.user, conversation_id="c") == [first, second]
+        stopped = await messages.stop(owner=hosting.user, conversation_id="c")
+        assert stopped == [first, second]
+        for run in stopped:
+            assert (await hosting.ended(run)).status == Run.Status.CANCELLED
 
 
 async def test_a_resumed_run_waits_for_the_active_one_and_comes_before_those_behind_it() -> None:
     broken["now"] = True
-    async with Hosting("t_turn", park_after=0.01) as hosting:
-        failed = await hosting.submit("fail")
+    async with running(Hosting("t_turn", park_after=0.01), "fail") as (hosting, failed):
         await hosting.ended(failed)
         broken["now"] = False
-        active = await hosting.submit("one")
-        await hosting.prompts(active)
+        active, _ = await hosting.prompted("one")
         queued = await hosting.submit("echo")
         assert await hosting.in_thread(repairs.resume, failed, by="op")
         await hosting.restart()
@@ -101,16 +94,12 @@ async def test_a_resumed_run_waits_for_the_active_one_and_comes_before_those_beh
         await hosting.answer("1")
         await hosting.prompts(failed)
         assert await statuses(queued) == ["queued"]
-        await hosting.answer("2")
-        assert (await hosting.ended(queued)).status == Run.Status.COMPLETED
+        await hosting.answered(queued, "2")
 
 
-async def test_a_child_has_its_turn_however_many_messages_are_queued(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_child_has_its_turn_before_queued_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_selection, "QUEUED_AT_ONCE", 2)
-    async with Hosting("t_turn", park_after=0.01) as hosting:
-        first = await hosting.submit("one")
+    async with running(Hosting("t_turn", park_after=0.01), "one") as (hosting, first):
         parent = await hosting.submit("child")
         await hosting.prompts(first)
         behind = [await hosting.submit("echo") for _ in range(3)]

@@ -135,9 +135,7 @@ async def test_after_a_write_that_failed_none_of_its_lane_is_made(*, together: b
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one after another"])
-async def test_after_a_write_that_was_refused_the_next_of_its_lane_is_made(
-    *, together: bool
-) -> None:
+async def test_after_a_refused_write_the_next_of_its_lane_is_made(*, together: bool) -> None:
     lane, gate = Lane(), threading.Event()
 
     def refuse(tx: Transaction) -> None:

@@ -61,9 +61,7 @@ def assert_unhurt(server: Server, neighbours: int) -> None:
 
 
 @pytest.mark.long
-async def test_a_run_that_blocks_its_process_is_suspended_and_no_other_is_charged(
-    new_server: NewServer,
-) -> None:
+async def test_a_run_that_blocks_is_suspended_and_no_other_charged(new_server: NewServer) -> None:
     server = new_server(MAX_BLOCKING="1")
     hows = ["loop 60", "sleep 60", "task 60", "match", "caught 60"]
     for how in hows:
@@ -75,9 +73,7 @@ async def test_a_run_that_blocks_its_process_is_suspended_and_no_other_is_charge
 
 
 @pytest.mark.long
-async def test_a_run_that_cannot_be_interrupted_is_charged_alone_and_writes_nothing_more(
-    new_server: NewServer,
-) -> None:
+async def test_a_run_that_cannot_be_interrupted_writes_nothing_more(new_server: NewServer) -> None:
     server = new_server(workers=2, MAX_BLOCKING="1")
     await beside_runs(server, "deaf 10")
     assert [error["code"] for error in blocked(server)] == ["blocked"]
@@ -85,9 +81,7 @@ async def test_a_run_that_cannot_be_interrupted_is_charged_alone_and_writes_noth
 
 
 @pytest.mark.parametrize("how", ["loop", "sleep", "task"])
-async def test_a_run_that_is_slow_for_a_moment_is_logged_with_its_line(
-    server: Server, how: str
-) -> None:
+async def test_a_run_that_is_slow_for_once_is_logged_by_line(server: Server, how: str) -> None:
     async with WsClient(server, workflow="probe") as ann:
         await ann.message(f"block {how} 1.5", conversation_id="slow")
         await ann.until(completed)

@@ -4,7 +4,7 @@ import pytest
 
 from sessions_app.models import Run
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from tests.support.hosting import Hosting
+from tests.support.hosting import Hosting, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -16,10 +16,8 @@ async def six_at_once(message: Message, context: Context) -> str:
 
 
 async def test_each_of_many_answers_may_bring_a_run_back_only_to_wait_for_the_next() -> None:
-    async with Hosting("six_at_once", park_after=0.02) as hosting:
-        run = await hosting.submit()
+    async with running(Hosting("six_at_once", park_after=0.02)) as (hosting, run):
         for number, prompt in enumerate(await hosting.prompts(run, 6)):
             await hosting.status(run, Run.Status.WAITING)  # again: as it was parked
             await hosting.answer_any(str(number), prompt)
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-        assert await hosting.output(run) == "0|1|2|3|4|5"
+        assert await hosting.result(run) == "0|1|2|3|4|5"
