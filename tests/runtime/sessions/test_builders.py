@@ -13,7 +13,7 @@ from sessions_app.errors import BuilderFailed, RunEnded, SessionsError
 from sessions_app.sessions.builder import PerUserBuilderInfo
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Context, Message, Person
-from tests.support.sessions import Log, declare, managing, turns
+from tests.support.sessions import Log, declare, logged, managing, say, turns
 
 
 async def own(message: Message, context: Context) -> str:
@@ -21,10 +21,9 @@ async def own(message: Message, context: Context) -> str:
 
 
 async def test_two_requests_of_one_user_build_once() -> None:
-    log = Log()
-    async with managing(declare(own, per_user_builder=log.build)) as manager:
+    async with logged(own) as (manager, log):
         gate = log.hold("ann")
-        sessions = [asyncio.create_task(say(manager, "ann")) for _ in range(3)]
+        sessions = [asyncio.create_task(say(manager, user_id="ann")) for _ in range(3)]
         await log.until("ann building")
         gate.set()
         assert await asyncio.gather(*sessions) == ["ann has ann#1"] * 3
@@ -33,10 +32,9 @@ async def test_two_requests_of_one_user_build_once() -> None:
 
 
 async def test_builders_of_different_users_are_built_at_the_same_time() -> None:
-    log = Log()
-    async with managing(declare(own, per_user_builder=log.build)) as manager:
+    async with logged(own) as (manager, log):
         gates = [log.hold("ann"), log.hold("ben")]
-        sessions = [asyncio.create_task(say(manager, user)) for user in ("ann", "ben")]
+        sessions = [asyncio.create_task(say(manager, user_id=user)) for user in ("ann", "ben")]
         await log.until("ann building")
         await log.until("ben building")
         for gate in gates:
@@ -45,24 +43,22 @@ async def test_builders_of_different_users_are_built_at_the_same_time() -> None:
 
 
 async def test_a_build_that_fails_says_why_to_all_who_wait_and_is_not_kept() -> None:
-    log = Log()
-    async with managing(declare(own, per_user_builder=log.build)) as manager:
+    async with logged(own) as (manager, log):
         gate = log.hold("ann", error=OSError("no such host"))
-        sessions = [asyncio.create_task(say(manager, "ann")) for _ in range(2)]
+        sessions = [asyncio.create_task(say(manager, user_id="ann")) for _ in range(2)]
         await log.until("ann building")
         gate.set()
         for session in sessions:
             with pytest.raises(BuilderFailed, match="OSError: no such host"):
                 await session
         assert not manager.builders
-        assert await say(manager, "ann") == "ann has ann#2"
+        assert await say(manager, user_id="ann") == "ann has ann#2"
 
 
 async def test_a_request_that_is_cancelled_while_it_waits_takes_no_build_from_others() -> None:
-    log = Log()
-    async with managing(declare(own, per_user_builder=log.build)) as manager:
+    async with logged(own) as (manager, log):
         gate = log.hold("ann")
-        first, second = (asyncio.create_task(say(manager, "ann")) for _ in range(2))
+        first, second = (asyncio.create_task(say(manager, user_id="ann")) for _ in range(2))
         await log.until("ann building")
         first.cancel()
         await asyncio.wait([first])
@@ -71,15 +67,14 @@ async def test_a_request_that_is_cancelled_while_it_waits_takes_no_build_from_ot
 
 
 async def test_a_build_that_nobody_waits_for_is_given_up_and_the_next_request_builds() -> None:
-    log = Log()
-    async with managing(declare(own, per_user_builder=log.build)) as manager:
+    async with logged(own) as (manager, log):
         log.hold("ann")  # it hangs
-        session = asyncio.create_task(say(manager, "ann"))
+        session = asyncio.create_task(say(manager, user_id="ann"))
         await log.until("ann building")
         session.cancel()
         await asyncio.wait([session])
         log.gates.clear()
-        assert await say(manager, "ann") == "ann has ann#2"
+        assert await say(manager, user_id="ann") == "ann has ann#2"
 
 
 async def test_a_builder_is_entered_and_left_in_one_task_outside_of_the_request() -> None:
@@ -101,8 +96,7 @@ async def test_a_builder_is_entered_and_left_in_one_task_outside_of_the_request(
 
 
 async def test_eviction_during_a_request_waits_for_its_end() -> None:
-    log = Log()
-    async with managing(declare(own, per_user_builder=log.build), per_user_idle=0.001) as manager:
+    async with logged(own, per_user_idle=0.001) as (manager, log):
         async with manager.session("ann") as session, session.run("x") as runner:
             manager.builders["ann"].last_activity -= timedelta(seconds=1000)
             assert not await manager.evict("ann")
@@ -112,18 +106,17 @@ async def test_eviction_during_a_request_waits_for_its_end() -> None:
         # The clean-up in the background may be first.
         await manager._cleanup_inactive_per_user_builders()
         await log.until("ann closed")
-        assert await say(manager, "ann") == "ann has ann#2"
+        assert await say(manager, user_id="ann") == "ann has ann#2"
 
 
 async def test_a_request_during_an_eviction_waits_for_the_close_and_builds_anew() -> None:
-    log = Log()
-    async with managing(declare(own, per_user_builder=log.build)) as manager:
-        await say(manager, "ann")
+    async with logged(own) as (manager, log):
+        await say(manager, user_id="ann")
         gate = log.hold("ann closing")
         eviction = asyncio.create_task(manager.evict("ann"))
         await log.until("ann closing")
-        session = asyncio.create_task(say(manager, "ann"))
-        other = await say(manager, "ben")  # waits for nobody
+        session = asyncio.create_task(say(manager, user_id="ann"))
+        other = await say(manager, user_id="ben")  # waits for nobody
         assert other == "ben has ben#1"
         assert log.entries.count("ann building") == 1
         gate.set()
@@ -150,7 +143,7 @@ async def test_shutdown_ends_what_is_left_and_closes_users_builders_before_the_s
                 pass
     assert log.entries[-2:] == ["ann closed", "shared closed"]
     with pytest.raises(SessionsError, match="shut down"):
-        await say(manager, "ann")
+        await say(manager, user_id="ann")
 
 
 async def test_shutdown_waits_for_a_session_and_a_cancelled_one_goes_on_shutting_down() -> None:
@@ -176,8 +169,7 @@ async def test_a_ready_shared_builder_stays_its_callers() -> None:
 
     async with managing(declare(shared), shared_builder={"name": "ready"}) as manager:
         assert manager.shared_builder == {"name": "ready"}
-        async with manager.run("x") as runner:
-            assert await runner.result() == "ready"
+        assert await say(manager) == "ready"
 
 
 async def test_a_shared_builder_that_fails_fails_the_creation() -> None:
@@ -198,8 +190,3 @@ def test_the_record_of_a_builder_is_validated() -> None:
         info.ref_count = -1
     with pytest.raises(ValidationError):
         PerUserBuilderInfo.model_validate({"builder": None, "workflow": None, "semaphore": "none"})
-
-
-async def say(manager: SessionManager, user: str) -> Any:
-    async with manager.run("x", user_id=user) as runner:
-        return await runner.result()

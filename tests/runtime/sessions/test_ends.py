@@ -14,18 +14,13 @@ from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Context, Message, Person, TextPrompt
 from sessions_app.workflows.config import WorkflowConfig
 from tests.support.hosting import until_true
-from tests.support.sessions import Log, Made, declare, free, managing, turns
+from tests.support.sessions import Log, Made, declare, free, logged, managing, say, turns
 
 SHUT = pytest.raises(SessionsError, match="shut down")
 
 
 async def own(message: Message, context: Context) -> str:
     return str(context.builder.name)
-
-
-async def say(manager: SessionManager, user: str) -> Any:
-    async with manager.run("x", user_id=user) as runner:
-        return await runner.result()
 
 
 @pytest.fixture
@@ -47,12 +42,12 @@ async def test_a_close_that_hangs_is_cut_off_though_who_waited_for_it_is_cancell
     log = Log()
     log.hold("ann closing")
     async with managing(declare(own, per_user_builder=log.build)) as manager:
-        await say(manager, "ann")
+        await say(manager, user_id="ann")
         eviction = asyncio.create_task(manager.evict("ann"))
         await log.until("ann closing")
         eviction.cancel()
         async with asyncio.timeout(10):
-            assert await say(manager, "ann") == "ann#2"
+            assert await say(manager, user_id="ann") == "ann#2"
         assert log.made[0].closed is False  # it was cut off in the middle
         log.gates.clear()
 
@@ -64,7 +59,7 @@ async def test_a_shutdown_during_a_clean_up_that_hangs_comes_to_its_end() -> Non
     manager = await SessionManager.create(
         WorkflowConfig(per_user_idle=0.01), entry_function=declare(own, per_user_builder=log.build)
     )
-    await say(manager, "ann")
+    await say(manager, user_id="ann")
     await log.until("ann closing")
     async with asyncio.timeout(10):
         await manager.shutdown(wait=1)
@@ -93,7 +88,7 @@ async def test_a_builder_of_several_things_that_all_hang_is_cut_off() -> None:
             yield Made("both")
 
     manager = await SessionManager.create(entry_function=declare(own, per_user_builder=build))
-    await say(manager, "ann")
+    await say(manager, user_id="ann")
     try:
         async with asyncio.timeout(10):
             await manager.shutdown()
@@ -116,7 +111,7 @@ async def test_a_builder_that_ignores_its_end_holds_up_no_shutdown() -> None:
                 continue
 
     manager = await SessionManager.create(entry_function=declare(own, per_user_builder=build))
-    await say(manager, "ann")
+    await say(manager, user_id="ann")
     try:
         async with asyncio.timeout(10):
             await manager.shutdown()
@@ -246,7 +241,7 @@ async def test_after_a_shutdown_nothing_begins() -> None:
             async with session.run("again"):
                 pass
     with SHUT:
-        await say(manager, "ann")
+        await say(manager, user_id="ann")
     with SHUT:
         await manager._get_or_create_per_user_builder("ann")
     assert began == []
@@ -261,7 +256,7 @@ async def test_who_waits_for_a_place_or_a_builder_is_told_of_the_shutdown() -> N
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(manager.session("ann"))
         await stack.enter_async_context(session.run("holds the place"))
-        waiting = [asyncio.create_task(say(manager, user)) for user in ("ann", "ben")]
+        waiting = [asyncio.create_task(say(manager, user_id=user)) for user in ("ann", "ben")]
         await log.until("ben building")
         await manager.shutdown(wait=0)
         for task in waiting:
@@ -286,7 +281,7 @@ async def test_a_run_that_does_not_end_is_left_behind(monkeypatch: pytest.Monkey
         return ""
 
     manager = await SessionManager.create(entry_function=declare(deaf))
-    running = asyncio.create_task(say(manager, "ann"))
+    running = asyncio.create_task(say(manager, user_id="ann"))
     await turns()
     try:
         async with asyncio.timeout(10):
@@ -310,8 +305,7 @@ async def test_a_callbacks_own_timeout_is_no_deadline() -> None:
 
     async with managing(declare(pay)) as manager:
         with pytest.raises(TimeoutError, match="mail server"):
-            async with manager.run("x", user_input_callback=fails) as runner:
-                await runner.result()
+            await say(manager, user_input_callback=fails)
 
 
 async def test_no_callback_goes_on_once_another_has_failed() -> None:
@@ -332,8 +326,7 @@ async def test_no_callback_goes_on_once_another_has_failed() -> None:
 
     async with managing(declare(pay)) as manager:
         with pytest.raises(ValueError, match="no money"):
-            async with manager.run("x", user_input_callback=asks) as runner:
-                await runner.result()
+            await say(manager, user_input_callback=asks)
         assert left.is_set()
 
 
@@ -342,17 +335,12 @@ async def test_at_the_deadline_the_default_is_the_answer() -> None:
         response = await context.ask(TextPrompt(text="Pay?", timeout=0.01, default="no"))
         return f"{response.text} {response.is_default}"
 
-    async with (
-        managing(declare(pay)) as manager,
-        manager.run("x", user_input_callback=answer) as runner,
-    ):
-        assert await runner.result() == "no True"
+    async with managing(declare(pay)) as manager:
+        assert await say(manager, user_input_callback=answer) == "no True"
 
 
 async def test_a_clean_up_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    log = Log()
-    workflow = declare(own, per_user_builder=log.build)
-    async with managing(workflow, per_user_idle=0.01) as manager:
+    async with logged(own, per_user_idle=0.01) as (manager, log):
         evict_idle = manager._pool.evict_idle
         failed: list[bool] = []
 
@@ -363,6 +351,6 @@ async def test_a_clean_up_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPa
             return await evict_idle(seconds)
 
         monkeypatch.setattr(manager._pool, "evict_idle", fail_first)
-        await say(manager, "ann")
+        await say(manager, user_id="ann")
         await log.until("ann closed")
     assert failed

@@ -20,7 +20,7 @@ from sessions_app.workflows.context_variables import bound
 from sessions_app.workflows.request_context import NOBODY, session_user
 from sessions_app.workflows.threads import MOST, StepThreads
 from tests.support.hosting import Hosting, make_user, until_true
-from tests.support.sessions import declare, free, managing, turns
+from tests.support.sessions import declare, free, managing, say, turns
 
 assert probe  # importing it declares it
 
@@ -49,12 +49,8 @@ class Work:
 
 async def begun(manager: Any, user: str, count: int) -> list["asyncio.Task[Any]"]:
     """So many runs of the user, begun as far as they may be."""
-
-    async def say(text: str) -> Any:
-        async with manager.run(text, user_id=user) as runner:
-            return await runner.result()
-
-    tasks = [asyncio.create_task(say(f"{user}{number}")) for number in range(count)]
+    said = [say(manager, f"{user}{number}", user_id=user) for number in range(count)]
+    tasks = [asyncio.create_task(one) for one in said]
     await turns()
     return tasks
 
@@ -141,8 +137,7 @@ async def test_a_person_with_many_runs_keeps_nobody_waiting_until_they_end() -> 
             for number in range(8)
         ]
         hosting.person = Person.of(await reads.read(make_user, "ben"))
-        echo = await hosting.submit("echo hello")
-        await hosting.ended(echo)
+        await hosting.ended(await hosting.submit("echo hello"))
         unfinished = Run.objects.filter(pk__in=runs, status__in=Run.UNFINISHED)
         assert await reads.read(unfinished.count) == 8
 
@@ -179,9 +174,7 @@ def test_half_of_the_threads_of_steps_are_kept_for_others_who_may_come() -> None
     ),
     st.integers(1, 3),
 )
-def test_no_place_is_lost_and_none_given_twice(
-    runs: list[tuple[str, int, bool]], per_user: int
-) -> None:
+def test_no_place_is_lost_or_doubled(runs: list[tuple[str, int, bool]], per_user: int) -> None:
     held: Counter[str] = Counter()
 
     async def hold(semaphore: FairSemaphore, user: str, long: int) -> None:

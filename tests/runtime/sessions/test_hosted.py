@@ -58,8 +58,7 @@ async def tell(message: Message, context: Context) -> AsyncGenerator[str, None]:
 
 
 async def asked(hosting: Hosting, metadata: dict[str, Any] | None, *, park: bool) -> Any:
-    run = await hosting.submit("go", message_id="m1", metadata=metadata)
-    await hosting.prompts(run)
+    run, _ = await hosting.prompted("go", message_id="m1", metadata=metadata)
     if park:
         await hosting.restart()
     await hosting.answer("yes")

@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from textwrap import dedent
@@ -13,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from natproject.settings.env import ROOT
 from sessions_app.errors import NoPerson
 from sessions_app.workflows import BinaryPrompt, Context, Message, TextPrompt
 from sessions_app.workflows.concurrency import Slot
-from tests.support.sessions import Log, declare, free, managing, turns
+from tests.support.processes.command import run
+from tests.support.processes.environment import ROOT
+from tests.support.sessions import Log, declare, free, logged, managing, say, turns
 
 
 async def ask(message: Message, context: Context) -> str:
@@ -50,29 +49,22 @@ async def sign_in(message: Message, context: Context) -> str:
     ("function", "callback"),
     [(ask, "user_input_callback"), (sign_in, "user_authentication_callback")],
 )
-async def test_a_callback_that_waits_for_a_person_frees_the_place(
-    function: Any, callback: str
-) -> None:
+async def test_a_callback_that_waits_frees_the_place(function: Any, callback: str) -> None:
     person = Person()
     callbacks: dict[str, Any] = {callback: person}
     async with managing(declare(function), max_concurrency=1) as manager:
-
-        async def say(text: str) -> Any:
-            async with manager.run(text, **callbacks) as runner:
-                return await runner.result()
-
-        waiting = asyncio.create_task(say("ask"))
+        waiting = asyncio.create_task(say(manager, "ask", **callbacks))
         await person.asked.wait()
-        assert await say("echo") == "echo"
+        assert await say(manager, "echo", **callbacks) == "echo"
         person.answered.set()
         assert await waiting == "Eve"
         assert free(manager._semaphore) == 1
 
 
 async def test_without_a_callback_there_is_nobody_to_ask() -> None:
-    async with managing(declare(ask)) as manager, manager.run("ask") as runner:
+    async with managing(declare(ask)) as manager:
         with pytest.raises(NoPerson):
-            await runner.result()
+            await say(manager, "ask")
 
 
 async def test_a_run_holds_its_place_again_after_an_answer() -> None:
@@ -82,18 +74,14 @@ async def test_a_run_holds_its_place_again_after_an_answer() -> None:
 
     async def look(message: Message, context: Context) -> None:
         values.append(free(manager._semaphore))
-        await context.ask(TextPrompt(text="?"))
-        values.append(free(manager._semaphore))
-        await context.user_auth_callback()
-        values.append(free(manager._semaphore))
+        for waits in (context.ask(TextPrompt(text="?")), context.user_auth_callback()):
+            await waits
+            values.append(free(manager._semaphore))
         await context.sleep(0)
         values.append(free(manager._semaphore))
 
-    async with (
-        managing(declare(look), max_concurrency=1) as manager,
-        manager.run("x", user_input_callback=person, user_authentication_callback=person) as runner,
-    ):
-        await runner.result()
+    async with managing(declare(look), max_concurrency=1) as manager:
+        await say(manager, user_input_callback=person, user_authentication_callback=person)
         assert values == [0, 0, 0, 0]
 
 
@@ -107,14 +95,9 @@ async def test_an_answered_run_waits_for_a_place_before_it_goes_on() -> None:
         return (await context.ask(TextPrompt(text="?"))).text
 
     async with managing(declare(act), max_concurrency=1) as manager:
-
-        async def say(text: str) -> Any:
-            async with manager.run(text, user_input_callback=person) as runner:
-                return await runner.result()
-
-        asking = asyncio.create_task(say("ask"))
+        asking = asyncio.create_task(say(manager, "ask", user_input_callback=person))
         await person.asked.wait()
-        staying = asyncio.create_task(say("stay"))
+        staying = asyncio.create_task(say(manager, "stay"))
         await turns()
         assert free(manager._semaphore) == 0
         person.answered.set()
@@ -139,30 +122,16 @@ async def test_the_limit_is_for_each_user_of_a_per_user_workflow_and_shared_othe
     for builder, most in ((Log().build, 4), (None, 2)):
         at_once[:] = [0, 0]
         async with managing(declare(count, per_user_builder=builder), max_concurrency=2) as manager:
-
-            async def say(user: str, manager: Any = manager) -> None:
-                async with manager.run("x", user_id=user) as runner:
-                    await runner.result()
-
-            await asyncio.gather(*(say(user) for user in ("ann", "ben") * 4))
+            await asyncio.gather(*(say(manager, user_id=user) for user in ("ann", "ben") * 4))
         assert at_once[1] == most
 
 
-@pytest.mark.parametrize("cancelled", [False, True])
-async def test_a_run_gives_its_place_back_on_every_way_out(cancelled: bool) -> None:
+async def test_a_run_that_is_cancelled_while_it_waits_keeps_no_place() -> None:
     person = Person()
     async with managing(declare(ask), max_concurrency=1) as manager:
-
-        async def say() -> Any:
-            async with manager.run("ask", user_input_callback=person) as runner:
-                return await runner.result()
-
-        waiting = asyncio.create_task(say())
+        waiting = asyncio.create_task(say(manager, "ask", user_input_callback=person))
         await person.asked.wait()
-        if cancelled:
-            waiting.cancel()
-        else:
-            person.answered.set()
+        waiting.cancel()
         await asyncio.wait([waiting])
         assert free(manager._semaphore) == 1
 
@@ -210,13 +179,9 @@ async def test_steps_of_one_user_are_not_seen_by_another() -> None:
         seen[here.user_id].append(f"{number}{here.user_id}")
         return f"{number}{here.user_id}{here.builder.name} "
 
-    async with managing(declare(work, per_user_builder=Log().build)) as manager:
-
-        async def say(user: str) -> Any:
-            async with manager.run("x", user_id=user, conversation_id="same") as runner:
-                return await runner.result()
-
-        said = list(await asyncio.gather(say("ann"), say("ben")))
+    async with logged(work) as (manager, _):
+        both = [say(manager, user_id=user, conversation_id="same") for user in ("ann", "ben")]
+        said = list(await asyncio.gather(*both))
     assert said == ["0annann#1 1annann#1 2annann#1 ", "0benben#1 1benben#1 2benben#1 "]
     assert seen == {user: [f"{n}{user}" for n in range(3)] for user in ("ann", "ben")}
 
@@ -261,14 +226,7 @@ def test_a_plain_script_needs_no_server_and_no_database(tmp_path: Path) -> None:
         "ENV_FILE": os.devnull,
         "PYTHONWARNINGS": "error",
     }
-    done = subprocess.run(
-        [sys.executable, "-c", dedent(SCRIPT)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run("-c", dedent(SCRIPT), env=environment)
     assert (done.stdout, done.stderr, done.returncode) == ("Hello Eve. BYE", "", 0)
     assert not list(tmp_path.glob("*.sqlite3*"))
 
@@ -283,9 +241,5 @@ async def test_a_choice_is_answered_by_its_value() -> None:
     async def answer(prompt: Any) -> str:
         return str(prompt.choices[1].value)
 
-    async with (
-        managing(declare(choose)) as manager,
-        manager.session(user_input_callback=answer) as session,
-        session.run("x") as runner,
-    ):
-        assert await runner.result() == "no"
+    async with managing(declare(choose)) as manager:
+        assert await say(manager, user_input_callback=answer) == "no"

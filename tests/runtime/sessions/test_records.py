@@ -12,7 +12,7 @@ from sessions_app.sessions import session
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.workflows import Context, Message, TextPrompt, concurrency
 from tests.support.hosting import until_true
-from tests.support.sessions import Log, declare, managing
+from tests.support.sessions import logged, say
 
 
 class Clock:
@@ -45,16 +45,13 @@ async def test_latency_is_the_runs_time_without_that_of_people(clock: Clock) -> 
         clock.now += 100
         return "x"
 
-    workflow = declare(work, per_user_builder=Log().build)
-    async with managing(workflow) as manager:
+    callbacks: dict[str, Any] = {
+        "user_input_callback": answer,
+        "user_authentication_callback": answer,
+    }
+    async with logged(work) as (manager, _):
         for _ in range(2):
-            async with manager.run(
-                "x",
-                user_id="ann",
-                user_input_callback=answer,
-                user_authentication_callback=answer,
-            ) as runner:
-                await runner.result()
+            await say(manager, user_id="ann", **callbacks)
         assert manager.builders["ann"].total_latency_ms == 6000
 
 
@@ -67,12 +64,11 @@ async def act(message: Message, context: Context) -> str:
 
 
 async def visit(manager: SessionManager, text: str) -> None:
-    async with manager.run(text, user_id="ann") as runner:
-        await runner.result()
+    await say(manager, text, user_id="ann")
 
 
 async def test_errors_are_counted_and_cancelled_runs_are_none() -> None:
-    async with managing(declare(act, per_user_builder=Log().build)) as manager:
+    async with logged(act) as (manager, _):
         await visit(manager, "well")
         info = manager.builders["ann"]
         assert (info.total_requests, info.error_count) == (1, 0)
@@ -87,7 +83,7 @@ async def test_errors_are_counted_and_cancelled_runs_are_none() -> None:
 
 
 async def test_an_error_counts_that_the_caller_handles_in_the_block_or_makes_there() -> None:
-    async with managing(declare(act, per_user_builder=Log().build)) as manager:
+    async with logged(act) as (manager, _):
         async with manager.run("fail", user_id="ann") as runner:
             with pytest.raises(KeyError):
                 await runner.result()
@@ -99,7 +95,7 @@ async def test_an_error_counts_that_the_caller_handles_in_the_block_or_makes_the
 
 
 async def test_a_session_is_activity_when_it_begins_and_when_it_ends() -> None:
-    async with managing(declare(act, per_user_builder=Log().build)) as manager:
+    async with logged(act) as (manager, _):
         await visit(manager, "well")
         info = manager.builders["ann"]
         info.last_activity = long_ago = info.last_activity - timedelta(seconds=1000)
@@ -112,9 +108,8 @@ async def test_a_session_is_activity_when_it_begins_and_when_it_ends() -> None:
 
 
 async def test_the_end_of_a_build_is_activity() -> None:
-    log = Log()
-    gate = log.hold("ann")
-    async with managing(declare(act, per_user_builder=log.build)) as manager:
+    async with logged(act) as (manager, log):
+        gate = log.hold("ann")
         visiting = asyncio.create_task(visit(manager, "hang"))
         await log.until("ann building")
         info = manager.builders["ann"]
@@ -128,16 +123,14 @@ async def test_the_end_of_a_build_is_activity() -> None:
 
 
 async def test_idle_builders_are_closed_without_being_asked() -> None:
-    log = Log()
-    async with managing(declare(act, per_user_builder=log.build), per_user_idle=0.01) as manager:
+    async with logged(act, per_user_idle=0.01) as (manager, log):
         await visit(manager, "well")
         await log.until("ann closed")
         assert not manager.builders
 
 
 async def test_a_clean_up_closes_what_is_idle_and_nothing_else() -> None:
-    log = Log()
-    async with managing(declare(act, per_user_builder=log.build), per_user_idle=60) as manager:
+    async with logged(act, per_user_idle=60) as (manager, log):
         for user in ("ann", "ben"):
             async with manager.session(user):
                 pass

@@ -57,9 +57,7 @@ TYPED = [
 
 
 @pytest.mark.parametrize(("function", "message", "result"), TYPED)
-async def test_a_message_is_of_any_type_that_the_workflow_takes(
-    function: Any, message: Any, result: Any
-) -> None:
+async def test_a_message_is_of_the_type_taken(function: Any, message: Any, result: Any) -> None:
     async with managing(declare(function)) as manager, manager.run(message) as runner:
         given = message.text if isinstance(message, Message) else message
         assert runner.context.input_message == given
@@ -116,8 +114,7 @@ async def typed(question: Question, context: Context) -> AsyncGenerator[Answer, 
 @pytest.mark.django_db(transaction=True)
 async def test_a_person_sends_what_is_no_text_as_json_and_it_survives_a_restart() -> None:
     async with Hosting("t_typed") as hosting:
-        run = await hosting.submit('{"text": "Say", "times": 2}', message_id="m1")
-        await hosting.prompts(run)
+        run, _ = await hosting.prompted('{"text": "Say", "times": 2}', message_id="m1")
         await hosting.restart()
         await hosting.answer("so")
         row = await hosting.ended(run)
