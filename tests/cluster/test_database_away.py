@@ -15,10 +15,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.people import Person
 from tests.support.processes.environment import HOST
 
-pytestmark = [
-    pytest.mark.cluster_only(reason="SQLite is not away"),
-    pytest.mark.timeout(300),
-]
+pytestmark = [pytest.mark.cluster_only(reason="SQLite is not away"), pytest.mark.timeout(300)]
 USER = "user366"
 
 

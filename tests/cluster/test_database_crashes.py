@@ -27,9 +27,7 @@ async def test_no_run_fails_where_the_database_does(cluster: Cluster, kind: str)
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", faults.CRASHES)
-async def test_no_run_fails_where_the_database_does_so_twenty_times(
-    cluster: Cluster, kind: str
-) -> None:
+async def test_no_run_fails_as_the_database_does_twenty_times(cluster: Cluster, kind: str) -> None:
     await _strike(cluster, kind, times=20)
 
 

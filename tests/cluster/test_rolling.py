@@ -10,10 +10,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.collect_history import history
 from tests.cluster.workload import Workload
 
-pytestmark = [
-    pytest.mark.cluster_only(reason="it is about several processes"),
-    pytest.mark.timeout(150),
-]
+pytestmark = [pytest.mark.cluster_only("it is about several processes"), pytest.mark.timeout(150)]
 
 FIRST = 300
 

@@ -10,17 +10,8 @@ from tests.cluster.form import Form
 from tests.cluster.people import Person
 
 WORDS = (
-    "echo hello",
-    "ask",
-    "two",
-    "approve 3",
-    "textask 20",
-    "slowask 300",
-    "stream 60",
-    "slowstream 60 20",
-    "step 3 150",
-    "step 2 600",
-    "step 1 2500",
+    *("echo hello", "ask", "two", "approve 3", "textask 20", "slowask 300", "stream 60"),
+    *("slowstream 60 20", "step 3 150", "step 2 600", "step 1 2500"),
 )
 # So many answer in both their windows.
 RIVALS = 0.3

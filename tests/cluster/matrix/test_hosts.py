@@ -6,10 +6,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.matrix.matrix_line import scene, suffer, until_logged
 from tests.cluster.matrix.situations import Scene
 
-pytestmark = [
-    pytest.mark.cluster_only(reason="it is about several processes"),
-    pytest.mark.timeout(300),
-]
+pytestmark = [pytest.mark.cluster_only("it is about several processes"), pytest.mark.timeout(300)]
 
 
 FIRST = """

@@ -5,23 +5,13 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.cluster.matrix.matrix_line import close_codes, scene, suffer
 
-pytestmark = [
-    pytest.mark.cluster_only(reason="it is about several processes"),
-    pytest.mark.timeout(300),
-]
+pytestmark = [pytest.mark.cluster_only("it is about several processes"), pytest.mark.timeout(300)]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["kill", "stop", "term"])
-async def test_nothing_but_time_is_lost_with_redis(cluster: Cluster, kind: str) -> None:
+@pytest.mark.parametrize("service", ["redis", "postgresql"])
+async def test_nothing_but_time_is_lost_with_it(cluster: Cluster, service: str, kind: str) -> None:
     async with scene(cluster) as people:
-        await suffer(people, kind, cluster.redis)
-        assert not close_codes(people)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("kind", ["kill", "stop", "term"])
-async def test_all_go_on_once_the_database_is_back(cluster: Cluster, kind: str) -> None:
-    async with scene(cluster) as people:
-        await suffer(people, kind, cluster.postgresql)
+        await suffer(people, kind, getattr(cluster, service))
         assert not close_codes(people)

@@ -5,10 +5,7 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.cluster.matrix.matrix_line import close_codes, scene, suffer
 
-pytestmark = [
-    pytest.mark.cluster_only(reason="it is about several processes"),
-    pytest.mark.timeout(300),
-]
+pytestmark = [pytest.mark.cluster_only("it is about several processes"), pytest.mark.timeout(300)]
 
 
 @pytest.mark.long
