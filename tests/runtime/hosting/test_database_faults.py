@@ -85,10 +85,8 @@ async def faulty(message: Message, context: Context) -> AsyncGenerator[str, None
 async def test_code_that_meets_a_fault_is_done_again(place: str) -> None:
     faults[place] = 1
     async with running("t_faulty", place) as (hosting, run):
-        row = await hosting.ended(run)
-        assert row.status == "completed", row.error
         text = f"some 1 of {place}" if place == "stream" else f"1 of {place}"
-        assert await hosting.output(run) == text
+        assert await hosting.result(run) == text
     assert calls[place] == 2
 
 
@@ -108,9 +106,7 @@ async def test_what_meets_a_fault_time_after_time_is_set_aside_and_can_be_resume
 async def test_a_row_that_is_gone_is_a_failure_of_the_step(place: str) -> None:
     """Django raises a DatabaseError of its own, and before 6.0 of no class of its own."""
     async with running("t_faulty", place) as (hosting, run):
-        row = await hosting.ended(run)
-        assert row.status == "completed", row.error
-        assert await hosting.output(run) == "it was blamed on the step"
+        assert await hosting.result(run) == "it was blamed on the step"
     assert calls["gone"] == 1
 
 
@@ -144,9 +140,7 @@ async def with_shared(message: Message, context: Context) -> str:
 async def test_a_builder_that_meets_a_fault_is_built_anew(name: str) -> None:
     faults["builder"] = 1
     async with running(name) as (hosting, run):
-        row = await hosting.ended(run)
-        assert row.status == "completed", row.error
-        assert await hosting.output(run) == "1 of builder"
+        assert await hosting.result(run) == "1 of builder"
 
 
 async def work() -> str:
@@ -170,9 +164,7 @@ async def test_a_step_outlives_a_database_that_is_gone_while_it_works() -> None:
             while not calls["long"]:  # noqa: ASYNC110 - until it is to be stored
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.3)
-        row = await hosting.ended(run)
-        assert row.status == "completed", row.error
-        assert await hosting.output(run) == "its result"
+        assert await hosting.result(run) == "its result"
 
 
 async def test_a_write_that_fails_is_said_by_the_health_of_the_process() -> None:

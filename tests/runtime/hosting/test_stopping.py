@@ -19,7 +19,7 @@ from sessions_app.storage import reads
 from sessions_app.testing.hosted_run import HostedRun
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting, asking, output, until, until_true
+from tests.support.hosting import Hosting, asking, output, running, until, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -133,8 +133,7 @@ async def test_a_stopped_run_cleans_up_also_where_parked(name: str, park_after: 
 
 @pytest.mark.parametrize("form", [talks, waits])
 async def test_a_run_that_does_not_ask_is_stopped_where_it_is(form: Body) -> None:
-    async with hosting_of(form) as hosting:
-        run = await hosting.submit()
+    async with running(hosting_of(form)) as (hosting, run):
         await recorded(run)
         await stop(hosting, run)
         text: Any = await hosting.output(run)
@@ -144,8 +143,7 @@ async def test_a_run_that_does_not_ask_is_stopped_where_it_is(form: Body) -> Non
 
 async def test_clean_up_has_its_time(settings: Settings) -> None:
     set_hitl(settings, MAX_STOPPING=0.1)
-    async with hosting_of(hangs) as hosting:
-        run, _ = await hosting.prompted()
+    async with asking(hosting_of(hangs)) as (hosting, run, _):
         await stop(hosting, run)
     assert done == ["charge"]
 
@@ -168,8 +166,7 @@ async def test_a_stop_in_good_order_goes_on_with_clean_up_at_the_next_start() ->
             await context.step(holding)
             await context.step(do, "close")
 
-    async with hosting_of(slow) as hosting:
-        run, _ = await hosting.prompted()
+    async with asking(hosting_of(slow)) as (hosting, run, _):
         await messages.stop(owner=hosting.user, conversation_id="c")
         await held.wait()
         ending = asyncio.create_task(hosting.stop())
@@ -246,8 +243,7 @@ async def stands(hosting: Hosting, run: UUID, waits: Waits, text: str = "begun "
 
 @pytest.mark.parametrize("waits", [in_ask, in_sleep, in_wait, in_step, in_stream, in_other])
 async def test_clean_up_that_was_cut_by_a_crash_goes_on_where_it_was(waits: Waits) -> None:
-    async with hosting_of(cleans_up_after(waits)) as hosting:
-        run = await hosting.submit()
+    async with running(hosting_of(cleans_up_after(waits))) as (hosting, run):
         await stands(hosting, run, waits)
         await messages.stop(owner=hosting.user, conversation_id="c")
         await until_true(lambda: "close" in done)
@@ -277,8 +273,7 @@ def asks_in_clean_up(waits: Waits) -> Body:
 @pytest.mark.parametrize("waits", [in_ask, in_sleep, in_wait, in_step])
 async def test_clean_up_may_ask_and_wait(waits: Waits, crashes: bool) -> None:
     """Also under the name of the wait that the stop has cut, and what was asked before is over."""
-    async with hosting_of(asks_in_clean_up(waits)) as hosting:
-        run = await hosting.submit()
+    async with running(hosting_of(asks_in_clean_up(waits))) as (hosting, run):
         await stands(hosting, run, waits)
         cut = await reads.read(lambda: list(Interaction.objects.filter(run=run)))
         await messages.stop(owner=hosting.user, conversation_id="c")
@@ -334,8 +329,7 @@ async def test_what_comes_after_the_stop_is_no_answer_to_a_replay(waits: Waits) 
             await context.step(do, "deliver")
         yield "over"
 
-    async with hosting_of(late) as hosting:
-        run = await hosting.submit()
+    async with running(hosting_of(late)) as (hosting, run):
         await stands(hosting, run, waits, text="")
         await messages.stop(owner=hosting.user, conversation_id="c")
         await stopped.wait()
@@ -368,8 +362,7 @@ async def test_nothing_that_code_calls_while_it_is_parked_is_recorded() -> None:
                 yield answer.text
                 return
 
-    async with hosting_of(stubborn, park_after=0) as hosting:
-        run, _ = await hosting.prompted()
+    async with asking(hosting_of(stubborn, park_after=0)) as (hosting, run, _):
         await until_true(lambda: not hosting.hosts.run(str(run)))
         assert done
         await hosting.answer("yes")

@@ -126,8 +126,7 @@ async def failing(context: Context) -> AsyncGenerator[str, None]:
 
 @pytest.mark.parametrize("form", [shown, yielded, changed, left, threaded, failing])
 async def test_a_stream_is_shown_once_however_it_is_read_and_replayed(form: Body) -> None:
-    async with hosting_of(form) as hosting:
-        run, _ = await hosting.prompted()
+    async with asking(hosting_of(form)) as (hosting, run, _):
         assert await hosting.output(run) == "a b "
         assert await hosting.answered(run, "yes", restart=True) == "a b yes"
         assert len(calls) <= 1
@@ -145,8 +144,7 @@ async def test_pieces_that_are_no_text_are_the_workflows_alone_and_keep_their_ty
         given.append([piece async for piece in context.stream(answer_and_call, "search")])
         yield await goes_on(context)
 
-    async with hosting_of(agent) as hosting:
-        run, _ = await hosting.prompted()
+    async with asking(hosting_of(agent)) as (hosting, run, _):
         assert await hosting.answered(run, " Done.", restart=True) == "Looking. Done."
         steps = [e.payload for e in await hosting.events() if e.type == "step"]
     first, again = given
@@ -228,8 +226,7 @@ async def test_a_stream_is_tried_again_until_its_first_piece(
             yield f"{error.error_type} "
         yield await goes_on(context)
 
-    async with hosting_of(talk) as hosting:
-        run, _ = await hosting.prompted()
+    async with asking(hosting_of(talk)) as (hosting, run, _):
         assert await hosting.answered(run, "yes", restart=True) == said
     assert len(calls) == tried
 
