@@ -1,7 +1,5 @@
 """API keys in the admin: made for a user, shown once, revoked."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
@@ -36,7 +34,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
         searched = registered and self.admin_site.get_model_admin(users).search_fields
         return ("user",) if searched else ()
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
@@ -47,7 +45,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
         """Who may revoke them may see them."""
         return super().has_view_permission(request, obj) or self.has_revoke_permission(request)
 
-    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: object, change: bool) -> None:
         obj.plain = issue(obj)
         super().save_model(request, obj, form, change)
 

@@ -39,12 +39,13 @@ from sessions_app.conversations.messages import IncomingMessage, SubmittedMessag
 from sessions_app.errors import Invalid, NotFound, StorageUnavailable, TooMany
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import TAKEN, IncomingAnswer, Outcome
+from sessions_app.json_types import JsonObject
 from sessions_app.notify.groups import channel_layer
 from sessions_app.prompts import as_text
 from sessions_app.storage.faults import is_fault
 from sessions_app.workflows.request_context import RequestMetadata
 
-Message = dict[str, Any]
+Message = JsonObject
 
 log = structlog.get_logger(__name__)
 
@@ -137,7 +138,7 @@ class ChatConsumer(AsyncConsumer):
         self.channel_name = await self.channel_layer.new_channel()
         self._query, self._wrong = check_query(RequestMetadata.of_scope(scope).query_params)
         self._conversation_id = self._query.conversation_id
-        self._metadata: dict[str, Any] = {}
+        self._metadata: JsonObject = {}
         self._address = ""
         self._receive: Receive = receive
         self._connection = Connection(receive, send, self._query, self._received)

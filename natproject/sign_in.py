@@ -1,7 +1,6 @@
 """Signing in: the page, and links that work once."""
 
 from http import HTTPStatus
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
@@ -14,6 +13,7 @@ from sesame.utils import get_query_string
 from sesame.views import LoginView as SesameLoginView
 
 from chat_app.identity.sign_in import refused_sign_in
+from sessions_app.json_types import JsonObject
 
 
 class SignInForm(AuthenticationForm):
@@ -43,7 +43,7 @@ class SignInView(LoginView):
             response["Retry-After"] = str(refused.seconds)
         return response
 
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+    def get_context_data(self, **kwargs: object) -> JsonObject:
         return super().get_context_data(link_failed="link" in self.request.GET, **kwargs)
 
 
@@ -62,7 +62,7 @@ class SignInLinkView(SesameLoginView):  # type: ignore[misc] # sesame has no typ
 class SignOutView(LogoutView):
     """Ends the session, and has the browser forget what was typed and not yet sent."""
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         response = super().post(request, *args, **kwargs)
         response["Clear-Site-Data"] = '"storage"'
         return response

@@ -3,7 +3,6 @@
 import asyncio
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 import jwt
 import structlog
@@ -49,7 +48,7 @@ async def _verify(token: str, expected: ChatSettings) -> JsonObject:
         if expected.JWT_JWKS_URL:
             keys = _jwks(expected.JWT_JWKS_URL)
             # It fetches keys that it does not have.
-            key: Any = (await asyncio.to_thread(keys.get_signing_key_from_jwt, token)).key
+            key = (await asyncio.to_thread(keys.get_signing_key_from_jwt, token)).key
         else:
             key = expected.JWT_KEY
         return jwt.decode(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from django.dispatch import Signal
 from django.utils import timezone
@@ -44,7 +43,7 @@ def connect() -> None:
 
 
 def _put_off(
-    signal: Signal, interaction: Interaction, about: dict[str, Any] | None = None, **_: Any
+    signal: Signal, interaction: Interaction, about: JsonObject | None = None, **_: object
 ) -> None:
     """Put off a notice for each who is told: each is sent, and tried again, by itself."""
     which = str(interaction.version)  # of several such events of the prompt
@@ -75,7 +74,7 @@ def _notices(
             yield due_at, {"mail": str(user), "since": now.isoformat()}
 
 
-def _due(interaction: Interaction, about: dict[str, Any], **_: Any) -> None:
+def _due(interaction: Interaction, about: JsonObject, **_: object) -> None:
     if "webhook" in about:
         webhook.post(interaction, about["webhook"], about["id"], about["attempts"])
     else:

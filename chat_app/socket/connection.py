@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
-from typing import Any
 
 import structlog
 
@@ -17,11 +16,12 @@ from chat_app.wire.client_messages import Query
 from chat_app.wire.frames import Frame, encode
 from chat_app.wire.parsing import MAX_FRAME, Refusal, is_ping
 from chat_app.wire.replies import refused
+from sessions_app.json_types import JsonObject
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Work = Callable[[], Coroutine[Any, Any, None]]
-Late = Callable[[str], Coroutine[Any, Any, None]]
+Receive = Callable[[], Awaitable[JsonObject]]
+Send = Callable[[JsonObject], Awaitable[None]]
+Work = Callable[[], Coroutine[object, None, None]]
+Late = Callable[[str], Coroutine[object, None, None]]
 
 log = structlog.get_logger(__name__)
 

@@ -23,6 +23,7 @@ from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped
 from natproject.cluster.programs import ServiceFailed, tied
 from natproject.cluster.servers import PostgreSQL, Redis, Service
 from natproject.serving import EVERY_ADDRESS, daphne_arguments
+from sessions_app.json_types import JsonObject
 
 WEB = 2
 WORKERS = 3
@@ -189,10 +190,10 @@ class Supervisor(Service):
     def _configuration(self) -> Path:
         return self.directory / "supervisor.conf"
 
-    def _processes(self) -> list[dict[str, Any]]:
+    def _processes(self) -> list[JsonObject]:
         return list(self._call("getAllProcessInfo"))
 
-    def _call(self, method: str, *arguments: Any) -> Any:
+    def _call(self, method: str, *arguments: object) -> Any:
         # The address is not used: the transport has one.
         proxy = ServerProxy("http://localhost", SupervisorTransport(None, None, self.url()))
         try:

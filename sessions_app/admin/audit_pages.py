@@ -1,7 +1,6 @@
 """The audit: what happened to assigned prompts. It is read, and exported."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -46,13 +45,13 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         return pretty(entry.detail)
 
     @admin.action(description="Export as JSON lines", permissions=["view"])
-    def export_jsonl(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> Any:
+    def export_jsonl(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> object:
         return self._file(
             request, queryset, "jsonl", audit_trail.as_json_lines, "application/jsonl"
         )
 
     @admin.action(description="Export as CSV", permissions=["view"])
-    def export_csv(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> Any:
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> object:
         return self._file(request, queryset, "csv", audit_trail.as_csv, "text/csv; charset=utf-8")
 
     def _file(

@@ -56,7 +56,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     readonly_fields = ("everything", "chat")
     inlines = (RunsInline,)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
 
     def get_deleted_objects(
@@ -83,7 +83,7 @@ class ConversationAdmin(ReadOnlyAdmin):
             super().delete_queryset(request, queryset)
 
     @admin.display(description="all of it")
-    def everything(self, conversation: Conversation) -> Any:
+    def everything(self, conversation: Conversation) -> object:
         return format_html(
             '<a href="{}?conversation__id__exact={}">all events</a>',
             reverse("admin:sessions_app_event_changelist"),

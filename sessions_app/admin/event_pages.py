@@ -1,7 +1,5 @@
 """Events and journal entries: the full lists by page, and their ends on the page of a run."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.text import Truncator
@@ -9,6 +7,7 @@ from django.utils.text import Truncator
 from sessions_app.admin.cells import short, took
 from sessions_app.admin.read_only import LastRows, ReadOnlyAdmin
 from sessions_app.journal.journal import MAX_ARGUMENTS
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, JournalEntry
 
 EVENT = ("span", "type", "content", "created_at")
@@ -73,7 +72,7 @@ class _ByRun(ReadOnlyAdmin):
         known = ("run__id__exact", "conversation__id__exact")
         return lookup in known or super().lookup_allowed(lookup, value, request)
 
-    def get_model_perms(self, request: HttpRequest) -> dict[str, Any]:
+    def get_model_perms(self, request: HttpRequest) -> JsonObject:
         """Leave them out of the index: without a conversation or a run they say little."""
         return {}
 

@@ -29,13 +29,13 @@ DELETE = "delete_selected"
 class _ReadOnly:
     """Rows that are neither made nor edited nor deleted by hand."""
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
 
@@ -55,7 +55,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         """Whether the action would do something to the row as it is; else it is not offered."""
         return True
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Staff with the model's view or change permission read it."""
         return super().has_view_permission(request, obj) or self.has_operate_permission(request)
 
@@ -163,7 +163,7 @@ class ConditionFilter(admin.SimpleListFilter):
     # By the value in the address: in words, and what makes the condition.
     conditions: ClassVar[dict[str, tuple[str, Callable[[], Q]]]]
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
         return [(value, words) for value, (words, _) in self.conditions.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -187,6 +187,6 @@ class LastRows(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg] # gene
         last = rows.filter(**parent).order_by(f"-{self.order}").values("pk")[:INLINE_ROWS]
         return rows.filter(pk__in=last).order_by(self.order)
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Who may read the page may read what belongs to it."""
         return True

@@ -184,7 +184,7 @@ class RunAdmin(ReadOnlyAdmin):
         return self.form_page(request, page, title, original=run, form=form, goes_on=goes_on)
 
     @admin.display(description="forks")
-    def forked_to(self, run: Run) -> Any:
+    def forked_to(self, run: Run) -> object:
         page = "admin:sessions_app_run_change"
         links = [(reverse(page, args=[fork.pk]), fork) for fork in run.forks.order_by("sequence")]
         return format_html_join(", ", '<a href="{}">{}</a>', links)
@@ -208,13 +208,13 @@ class RunAdmin(ReadOnlyAdmin):
         return str(Feedback.objects.filter(run=run).first() or "")
 
     @admin.display(description="children")
-    def children(self, run: Run) -> Any:
+    def children(self, run: Run) -> object:
         count = run.children.count()
         url = reverse("admin:sessions_app_run_changelist")
         return format_html('<a href="{}?parent__id__exact={}">{}</a>', url, run.pk, count)
 
     @admin.display(description="all of it")
-    def everything(self, run: Run) -> Any:
+    def everything(self, run: Run) -> object:
         query = f"?run__id__exact={run.pk}"
         return format_html(
             '<a href="{}{query}">all events</a> · <a href="{}{query}">whole journal</a>',

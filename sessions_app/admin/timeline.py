@@ -11,6 +11,7 @@ from django.utils.text import Truncator
 from sessions_app.admin import question_texts
 from sessions_app.admin.cells import lasted, moment, short, took
 from sessions_app.interactions.outcome_texts import outcome
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Interaction, JournalEntry, Run
 
 # Of each kind the last, as everywhere on the page of a run.
@@ -61,7 +62,7 @@ def _states(run: Run) -> Iterator[Moment]:
         yield Moment(event.created_at, status, what, _said_of(payload))
 
 
-def _said_of(payload: dict[str, Any]) -> str:
+def _said_of(payload: JsonObject) -> str:
     replayed, error = payload.get("replayed"), payload.get("error") or {}
     calls = "" if replayed is None else f"{replayed} calls replayed"
     parts = (calls, payload.get("reason"), error.get("message"))

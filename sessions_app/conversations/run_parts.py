@@ -2,9 +2,9 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Run
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.run_text import Piece, TakenBack, split, taken_back, undo
@@ -45,7 +45,7 @@ class Part:
         return "".join(piece.text for piece in self.pieces)
 
     @property
-    def payload(self) -> dict[str, Any]:
+    def payload(self) -> JsonObject:
         """What its newest event says."""
         return self.events[-1].payload
 

@@ -9,7 +9,6 @@ Should a worker only have slept, what it does to its own job later is done to no
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db.models import QuerySet
 
@@ -283,7 +282,7 @@ def silences() -> dict[int, float]:
     return {worker: float(silent) for worker, silent in _fetch(SILENCES, ())}
 
 
-def _fetch(query: str, params: Sequence[Any]) -> list[sql.Row]:
+def _fetch(query: str, params: Sequence[object]) -> list[sql.Row]:
     """Ask the queue. The local form has none, and no such tables."""
     return sql.fetch(query, params) if RuntimeSettings.load().cluster else []
 

@@ -5,7 +5,6 @@ import re
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from django.core.checks import CheckMessage, Error, Info, Warning
@@ -15,6 +14,7 @@ from redis import Redis, RedisError
 from sessions_app.dispatch import processes
 from sessions_app.dispatch.connector import CONNECTIONS as QUEUE_POOL_SIZE
 from sessions_app.doctor.findings import Check, Findings, in_bytes, room
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Process
 from sessions_app.notify.foreign_layer import ForeignLayer
 from sessions_app.notify.groups import CLUSTER, new_layer
@@ -194,7 +194,7 @@ def _redis() -> Findings:
             started = time.perf_counter()
             redis.ping()
             took = (time.perf_counter() - started) * 1000
-            info: Any = redis.info()
+            info: JsonObject = redis.info()
     except RedisError as error:
         yield Error(f"it does not answer: {error}", TODO)
         return

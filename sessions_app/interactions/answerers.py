@@ -129,7 +129,7 @@ def any_pending() -> Q:
     return Q(Exists(named[0])) | Q(Exists(named[1])) | Q(Exists(pending.filter(permission__gt="")))
 
 
-def is_active(person: Any) -> bool:
+def is_active(person: object) -> bool:
     """Return whether a user is there, and was not deactivated; it need not be a column."""
     return person is not None and bool(getattr(person, "is_active", True))
 

@@ -6,7 +6,6 @@ Candidates are rows; who belongs to a group or has a permission is looked up at 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import Group
@@ -70,7 +69,7 @@ class Assigned:
     for_owner: bool
     owner: UserId
 
-    def columns(self, now: datetime) -> dict[str, Any]:
+    def columns(self, now: datetime) -> JsonObject:
         """Return what the interaction stores of it."""
         due, escalate = self.assignment.due, self.assignment.escalate
         return {
@@ -147,7 +146,7 @@ def _create(
     interaction: UUID,
     found: Found,
     place: tuple[datetime, datetime, UserId],
-    had: Collection[tuple[Any, ...]] = (),
+    had: Collection[tuple[object, ...]] = (),
 ) -> None:
     """Write the missing rows. `place` says when it is due, and when and by whom it was asked."""
     due, asked_at, owner = place

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -35,7 +35,7 @@ class Audited:
     interaction: UUID
     run: UUID
     workflow: str
-    prompt: dict[str, Any]
+    prompt: JsonObject
 
 
 def from_here(work: Work[T]) -> Work[T]:

@@ -5,7 +5,6 @@ Each change is one transaction, in which the log and the audit have it too.
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -160,7 +159,7 @@ def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, v
     assigning.change(prompt.id, found)
     gap = timedelta(seconds=later[0].after - this.after) if later else None
     stored = prompt.assignment or {}
-    columns: dict[str, Any] = {
+    columns: JsonObject = {
         "assignment": {
             **stored,
             "escalate": [one.model_dump(mode="json") for one in later],
@@ -181,7 +180,7 @@ def _hand_on(  # noqa: PLR0913 - all that a change is
     assignee: Person | None = None,
     by: Person | None,
     via: str,
-    **columns: Any,
+    **columns: object,
 ) -> Claimed:
     """Hand a prompt on to these, who are among its candidates; only they where it is reassigned."""
     for_owner = found.has_owner(prompt.owner, four_eyes=prompt.asked.four_eyes) or (

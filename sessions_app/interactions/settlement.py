@@ -6,7 +6,7 @@ Interactions are read as far as that goes, without the cost of their models.
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from sessions_app.interactions import assigning, audit
@@ -146,7 +146,7 @@ def update_type(interaction: InteractionRecord) -> str:
     return kind.value
 
 
-def go_on(tx: Transaction, run: Run, position: int, value: Any, error: Any = None) -> None:
+def go_on(tx: Transaction, run: Run, position: int, value: object, error: object = None) -> None:
     """Have a run go on whose call at the position waited for something else than an answer."""
     set_running(run.id)
     response = {"value": value, "error": error}

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sessions_app.interactions.answerers import Asked, answerers, is_active, may_answer
@@ -42,7 +41,7 @@ def counting(prompts: Iterable[Interaction]) -> dict[UUID, list[Vote]]:
     }
 
 
-def agreeing(votes: list[Vote], response: dict[str, Any]) -> int:
+def agreeing(votes: list[Vote], response: JsonObject) -> int:
     """Count the votes for this answer."""
     return sum(vote.response == response for vote in votes)
 

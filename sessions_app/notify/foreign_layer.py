@@ -1,14 +1,14 @@
-"""Any backend of CHANNEL_LAYERS that is not ours, such as the two of channels-redis."""
+"""A backend of CHANNEL_LAYERS that is not ours, such as the two of channels-redis."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any
 
 import structlog
 from channels.layers import BaseChannelLayer
 
+from sessions_app.json_types import JsonObject
 from sessions_app.notify.memory_layer import MemoryLayer
 from sessions_app.notify.news import packed, unpacked
 
@@ -86,7 +86,7 @@ class ForeignLayer(MemoryLayer):
             self.channels.pop(channel, None)
             await reader.close()
 
-    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+    async def group_send(self, group: str, message: JsonObject) -> None:
         """Send to the group's channels, here and elsewhere.
 
         Raises:
@@ -94,10 +94,10 @@ class ForeignLayer(MemoryLayer):
         """
         await self._layer.group_send(group, packed(message))
 
-    def deliver(self, group: str, message: dict[str, Any]) -> None:
+    def deliver(self, group: str, message: JsonObject) -> None:
         """Nothing: the layer brings it."""
 
-    async def send_elsewhere(self, messages: list[tuple[str, dict[str, Any]]]) -> None:
+    async def send_elsewhere(self, messages: list[tuple[str, JsonObject]]) -> None:
         """Send messages, each to a group's channels, in their order."""
         for group, message in messages:
             await self.group_send(group, message)
@@ -112,7 +112,7 @@ class ForeignLayer(MemoryLayer):
 class _Reader:
     """One channel of the layer, whose messages it puts where they are waited for."""
 
-    def __init__(self, layer: BaseChannelLayer, put: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, layer: BaseChannelLayer, put: Callable[[JsonObject], None]) -> None:
         self._layer = layer
         self._put = put
         self._name: str | None = None  # which the layer gives once it can be reached

@@ -6,7 +6,7 @@ Messages are hints: no failure of the layer is raised here, and none holds up a 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cache, partial
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 import structlog
@@ -15,13 +15,14 @@ from channels.layers import BaseChannelLayer, channel_layers
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from sessions_app.json_types import JsonObject
 from sessions_app.notify.foreign_layer import ForeignLayer, health
 from sessions_app.notify.memory_layer import LOST, MemoryLayer
 from sessions_app.settings import RuntimeSettings
 
 log = structlog.get_logger(__name__)
 
-LayerMessage = dict[str, Any]
+LayerMessage = JsonObject
 CLUSTER = "sessions_app.notify.cluster_layer.ClusterLayer"
 
 

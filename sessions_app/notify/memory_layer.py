@@ -41,20 +41,20 @@ class MemoryLayer(InMemoryChannelLayer):
         for channel in self.groups.get(group, {}):
             self.put(channel, message)
 
-    def put(self, channel: str, message: dict[str, Any]) -> None:
+    def put(self, channel: str, message: JsonObject) -> None:
         """Put the message into a channel, or that it was lost into its last place."""
         queue = self._queue(channel)
         room = queue.maxsize - queue.qsize()
         if room:
             queue.put_nowait((math.inf, LOST if room == 1 else message))
 
-    async def receive(self, channel: str) -> dict[str, Any]:
+    async def receive(self, channel: str) -> JsonObject:
         """The channel's next message. Its queue stays while this is awaited again and again; the
         original makes one for each message.
         """
         queue = self._queue(channel)
         try:
-            message: dict[str, Any]
+            message: JsonObject
             _, message = await queue.get()
         except asyncio.CancelledError:
             if queue.empty():  # else a channel that never was in a group would leave one for good

@@ -20,11 +20,11 @@ from sessions_app.prompts.details import line
 from sessions_app.storage.storable import storable
 
 # An answer as it is given: a text, an option's value itself, or a form's values by field.
-Given = str | bool | int | float | dict[str, Any]
+Given = str | bool | int | float | JsonObject
 # Files that come with the answer of a form, by field.
 Files = Mapping[str, AttachedFile]
 # A prompt as clients have it: what is stored, with the seconds that are left as `timeout`.
-Content = dict[str, Any]
+Content = JsonObject
 # On one card: a person looks at all of them before they answer.
 MOST_TOGETHER = 20
 # As JSON has a NUL; a backslash before "u0000" looks the same.
@@ -138,14 +138,14 @@ class Prompt(BaseModel, Generic[R]):
     together: Together | None = Field(default=None, exclude_if=_is_none)
 
     @classmethod
-    def __pydantic_init_subclass__(cls, **_options: Any) -> None:
+    def __pydantic_init_subclass__(cls, **_options: object) -> None:
         """Have prompts of the class found by its `input_type`."""
         if declared := cls.model_fields.get("input_type"):
             known = _types.setdefault(declared.default, cls)
             if not issubclass(cls, known):
                 raise TypeError(f"{known!r} has the input_type {declared.default!r} already")
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
         """The answer as it is stored.
 
         Raises:
@@ -155,11 +155,11 @@ class Prompt(BaseModel, Generic[R]):
 
     def check_with_files(
         self, value: Given | None, values: Sequence[Given] | None, files: Files
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         """The answer as it is stored, of one that comes with files. Raises what `check` does."""
         return self.check(value, values)
 
-    def respond(self, stored: dict[str, Any], **who: Any) -> R:
+    def respond(self, stored: JsonObject, **who: Any) -> R:
         """The typed response from what `check` returned."""
         return cast("R", self.response(stored["value"], **who))
 
@@ -224,7 +224,7 @@ class Prompt(BaseModel, Generic[R]):
         self,
         data: Mapping[str, list[str]] | None = None,
         files: Files = MappingProxyType({}),
-        **options: Any,
+        **options: object,
     ) -> forms.BaseForm | None:
         """The form that it asks for, with the data and files of an answer if there is one; None of
         a prompt whose answer one `field` takes.
@@ -246,11 +246,11 @@ class Prompt(BaseModel, Generic[R]):
         """
         return forms.CharField(widget=forms.Textarea, required=False, strip=False)
 
-    def answer_text(self, stored: dict[str, Any]) -> str:
+    def answer_text(self, stored: JsonObject) -> str:
         """What `check` returned, as people read it: labels for values."""
         return str(stored.get("value", "")) or gettext("(empty)")
 
-    def texts(self, stored: dict[str, Any]) -> Sequence[FieldText]:
+    def texts(self, stored: JsonObject) -> Sequence[FieldText]:
         """The same of a form, field by field."""
         return ()
 
@@ -262,11 +262,11 @@ class Prompt(BaseModel, Generic[R]):
         return [{**content, "text": with_details(content)}]
 
     @classmethod
-    def http(cls, content: Content) -> dict[str, Any]:
+    def http(cls, content: Content) -> JsonObject:
         """What a run that stops here says over HTTP."""
         return {"status": "interaction_required", "prompt": content}
 
-    def default_answer(self) -> dict[str, Any] | None:
+    def default_answer(self) -> JsonObject | None:
         """The declared outcome of the deadline, as `check` would store it."""
         default = getattr(self, "default", None)
         if default is None:
@@ -328,7 +328,7 @@ def dump_prompt(prompt: BaseModel) -> bytes:
     return to_json(storable(prompt.model_dump(mode="json")))
 
 
-def load_prompt(stored: dict[str, Any]) -> AnyPrompt:
+def load_prompt(stored: JsonObject) -> AnyPrompt:
     """The prompt from its stored JSON."""
     return type_of(stored.get("input_type", "")).model_validate(stored)
 

@@ -134,7 +134,7 @@ class _WithOptions(Prompt[R]):
         options = [{**one, "value": as_text(one["value"])} for one in content["options"]]
         return super().plain({**content, "options": options}, link)
 
-    def answer_text(self, stored: dict[str, Any]) -> str:
+    def answer_text(self, stored: JsonObject) -> str:
         values = stored["values"] if "values" in stored else [stored["value"]]
         labels = [self.find(value).label for value in values]
         return ", ".join(labels) or gettext("(nothing chosen)")
@@ -195,7 +195,7 @@ class OneOption(_WithOptions[ChoiceResponse]):
     def field(self) -> forms.Field:
         return forms.ChoiceField(choices=self.pairs, widget=forms.RadioSelect)
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
         given = [value] if value is not None else list(values or [])
         if len(given) != 1:
             chosen = len(given)
@@ -307,7 +307,7 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
         return CheckboxResponse(value=value, options=chosen, **who)
 
 
-def _typable(option: dict[str, Any]) -> str:
+def _typable(option: JsonObject) -> str:
     """A name of the option that can stand in a list with commas."""
     names: list[str] = [option["label"], as_text(option["value"]), option["id"]]
     return next((name for name in names if "," not in name), names[0])
@@ -361,12 +361,12 @@ class OAuthPrompt(Prompt[ConsentResponse]):
         return [content, choice]
 
     @classmethod
-    def http(cls, content: Content) -> dict[str, Any]:
+    def http(cls, content: Content) -> JsonObject:
         url = content["text"]
         state = parse_qs(urlsplit(url).query).get("state", [""])[0]
         return {"status": "oauth_required", "auth_url": url, "oauth_state": state}
 
-    def answer_text(self, stored: dict[str, Any]) -> str:
+    def answer_text(self, stored: JsonObject) -> str:
         return gettext("Declined") if stored.get("value") == "declined" else gettext("Done")
 
     @property
@@ -384,5 +384,5 @@ class OAuthPrompt(Prompt[ConsentResponse]):
             raise ValueError("the URL has a user name, or characters that must be encoded")
         return url
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
         return {"value": "declined" if value == "declined" else "done"}

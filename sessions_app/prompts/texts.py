@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from django import forms
 from django.utils.text import format_lazy
@@ -82,10 +82,10 @@ class NotificationPrompt(Prompt[NotificationResponse]):
     response = NotificationResponse
     acts = can_agree = is_seen = True
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
         return {"value": "ok"}
 
-    def answer_text(self, stored: dict[str, Any]) -> str:
+    def answer_text(self, stored: JsonObject) -> str:
         return gettext("Seen")
 
     def field(self) -> forms.Field:

@@ -126,7 +126,7 @@ def _connected() -> BaseDatabaseWrapper:
     return connection
 
 
-def _execute(driver: Any, statement: str, params: Sequence[Any]) -> Any:
+def _execute(driver: object, statement: str, params: Sequence[Any]) -> Any:
     adapter = _adapters().get
     values = [value if (of := adapter(type(value))) is None else of(value) for value in params]
     return database().execute(driver, statement, values)

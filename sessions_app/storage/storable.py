@@ -76,7 +76,7 @@ def check_length(text: str, most: int, refusal: "StrOrPromise") -> None:
         raise Invalid(told, max_length=most)
 
 
-def check_size(what: str, value: Any, setting: str) -> None:
+def check_size(what: str, value: object, setting: str) -> None:
     """Take a JSON value from a workflow.
 
     Raises:

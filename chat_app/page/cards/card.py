@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from sessions_app.errors import Invalid
 from sessions_app.interactions.outcome_texts import LINE
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.prompts import PREFIX, AnyPrompt, as_posted, load_prompt
 
@@ -186,7 +187,7 @@ def _fields(prompt: AnyPrompt, form: forms.BaseForm, key: str = "") -> list[Card
 
 def _part(interaction: Interaction, data: Data | None) -> Part:
     key, prompt = str(interaction.pk), load_prompt(interaction.prompt)
-    options: dict[str, Any] = {"auto_id": f"{key}-%s", "label_suffix": ""}
+    options: JsonObject = {"auto_id": f"{key}-%s", "label_suffix": ""}
     asked = (interaction.pk, prompt.question, prompt.more, prompt)
     own = None if data is None else _within(data, f"{key}-")
     if form := prompt.make(own, prefix=f"{PREFIX}-{key}", **options):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 from uuid import UUID
 
 from django.utils.safestring import SafeString
@@ -21,6 +21,7 @@ from chat_app.page.markdown.unfinished import finished
 from sessions_app.conversations.reactions import DOWN, LONGEST, UP
 from sessions_app.conversations.run_parts import RESTING, Part, read_parts
 from sessions_app.interactions.outcome_texts import OutcomeText, outcome, waits_for
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.records import EventRecord
@@ -285,7 +286,7 @@ def _item(part: Part, interactions: Mapping[UUID, Interaction]) -> Item | None:
     return None
 
 
-def _base(part: Part) -> dict[str, Any]:
+def _base(part: Part) -> JsonObject:
     row, last = part.events[0], part.events[-1].sequence
     return {"first": row.first_sequence, "last": last, "run": row.run, "at": row.created_at}
 

@@ -98,7 +98,7 @@ def _code(
     _: RendererHTML,
     tokens: Sequence[Token],
     index: int,
-    __: Any,
+    __: object,
     env: MutableMapping[str, Any],
 ) -> str:
     token = tokens[index]

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -29,11 +28,11 @@ class Command(BaseCommand):
             help="also print what is not as it is recorded, without harm",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *, runs: list[UUID], differences: bool, **_: object) -> None:
         begun = Run.objects.filter(status__in=Run.UNFINISHED, started_at__isnull=False)
-        chosen = Run.objects.filter(pk__in=options["runs"]) if options["runs"] else begun
+        chosen = Run.objects.filter(pk__in=runs) if runs else begun
         runs = list(chosen.order_by("created_at").values_list("pk", flat=True))
-        counts = asyncio.run(self._replay(runs, differences=options["differences"]))
+        counts = asyncio.run(self._replay(runs, differences=differences))
         self.stdout.write(
             f"{counts['replayed']} runs replayed: {counts['stopped']} could not go on, "
             f"{counts['different']} differ without harm."

@@ -19,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--workflow", help="only of that workflow")
         parser.add_argument("--format", choices=FORMATS, default="jsonl")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         wanted = Wanted(options["since"], options["until"], options["workflow"])
         for text in FORMATS[options["format"]](wanted.entries()):
             self.stdout.write(text, ending="")

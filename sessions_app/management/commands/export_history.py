@@ -1,7 +1,6 @@
 """`manage.py export_history`."""
 
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -19,13 +18,13 @@ class Command(BaseCommand):
         parser.add_argument("run", type=UUID, help="the run's id")
         parser.add_argument("--output", metavar="FILE", type=Path, help="else it is printed")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *, run: UUID, output: Path | None, **_: object) -> None:
         try:
-            history = RunHistory.of(options["run"])
+            history = RunHistory.of(run)
         except Run.DoesNotExist:
-            raise CommandError(f"There is no run {options['run']}.") from None
+            raise CommandError(f"There is no run {run}.") from None
         json = history.model_dump_json(indent=2)
-        if options["output"] is None:
+        if output is None:
             self.stdout.write(json)
         else:
-            options["output"].write_text(f"{json}\n")
+            output.write_text(f"{json}\n")

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
 from sessions_app.errors import Invalid
+from sessions_app.json_types import JsonObject
 from sessions_app.models import AttachedFile
 from sessions_app.prompts.base import as_text
 
@@ -135,7 +136,7 @@ class Upload(AnyFile):
             self.file.close()
 
 
-def pack(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def pack(values: Mapping[str, Any]) -> tuple[JsonObject, dict[str, str]]:
     """The values as JSON, and the types of those that JSON has not.
 
     Of a row of the database it is the primary key: the row itself may be another by the next
@@ -149,12 +150,12 @@ def pack(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     return {name: value for name, (value, _) in packed.items()}, types
 
 
-def unpack(values: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
+def unpack(values: Mapping[str, Any], types: Mapping[str, str]) -> JsonObject:
     """What was packed."""
     return {name: _unpack(value, types.get(name, "")) for name, value in values.items()}
 
 
-def _pack(name: str, value: Any) -> tuple[Any, str]:
+def _pack(name: str, value: object) -> tuple[Any, str]:
     if isinstance(value, Enum):
         value = value.value
     if isinstance(value, Model):

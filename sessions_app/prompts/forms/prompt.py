@@ -127,12 +127,12 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         stored = {"form": form} if isinstance(form, str) else _described(form, given.get("initial"))
         super().__init__(**{**given, **stored})
 
-    def check(self, value: Given | None, values: Sequence[Given] | None) -> dict[str, Any]:
+    def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
         return self.check_with_files(value, values, {})
 
     def check_with_files(
         self, value: Given | None, values: Sequence[Given] | None, files: Files
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         if value == REJECT and self.reject:
             return {"value": None, "rejected": True}
         what = "checked"
@@ -175,7 +175,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         """Find its class."""
         find(self.form)
 
-    def texts(self, stored: dict[str, Any]) -> list[FieldText]:
+    def texts(self, stored: JsonObject) -> list[FieldText]:
         """Nothing of what was rejected."""
         if stored.get("rejected"):
             return []
@@ -200,7 +200,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         fields = self.fields if self.proposal else ()
         return {one.name: value_text(one, self.initial.get(one.name)) for one in fields}
 
-    def answer_text(self, stored: dict[str, Any]) -> str:
+    def answer_text(self, stored: JsonObject) -> str:
         """Of a proposal what was changed; else what was given."""
         if stored.get("rejected"):
             return self.reject or gettext("Rejected")
@@ -292,7 +292,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
                     file.let_go()
         return form
 
-    def _typed(self, values: dict[str, Any]) -> Any:
+    def _typed(self, values: JsonObject) -> Any:
         if not self.is_model:
             return values
         try:
@@ -303,7 +303,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             ) from error
 
 
-def path_of(form: Any) -> str:
+def path_of(form: object) -> str:
     """Where the class is found.
 
     Raises:
@@ -334,7 +334,7 @@ def find(path: str) -> AnyForm:
     return found
 
 
-def _described(form: AnyForm, initial: Any) -> dict[str, Any]:
+def _described(form: AnyForm, initial: Any) -> JsonObject:
     """What is stored of a form, by its class."""
     path, class_ = path_of(form), form_class(form)
     fields = described(class_)
