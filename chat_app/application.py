@@ -21,7 +21,7 @@ from django.core.handlers.asgi import get_script_prefix as script_prefix_of
 from django.urls import NoReverseMatch, get_script_prefix, path, re_path, reverse
 
 from chat_app.feed.sweeper import sweeper
-from chat_app.identity.connection import address_of, request_of
+from chat_app.identity.request_facts import address_of, request_of
 from chat_app.routing import websocket_urlpatterns
 from chat_app.socket import flow_control
 from sessions_app.interactions.audit import address

@@ -11,7 +11,7 @@ from ninja.utils import check_csrf
 
 from chat_app.api.problems import Failure
 from chat_app.identity import Identity, find_identity, origin_allowed
-from chat_app.identity.connection import GUEST_PARAMETER, address_of
+from chat_app.identity.request_facts import GUEST_PARAMETER, address_of
 from chat_app.rates import Rate, rate_limits
 from sessions_app.errors import TooMany
 from sessions_app.json_types import JsonObject

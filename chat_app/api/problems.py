@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from chat_app.api.schemas import ANSWERS, PeerError, Problem
 from chat_app.identity import BadCredentials, audit
-from chat_app.identity.connection import guest_token
+from chat_app.identity.request_facts import guest_token
 from chat_app.wire.frames import Frame, error_content
 from chat_app.wire.parsing import STATUS, TRY_AGAIN, refusal_of
 from sessions_app.errors import SessionsError, TooMany

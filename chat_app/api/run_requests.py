@@ -14,7 +14,7 @@ from chat_app.api.run_feed import Followed, follow
 from chat_app.api.run_selectors import Execution, read_execution, run_at
 from chat_app.api.schemas import RunHeaders, StreamHeaders
 from chat_app.identity import Identity, metadata
-from chat_app.identity.connection import address_of
+from chat_app.identity.request_facts import address_of
 from chat_app.rates import Place, submit, take_stream
 from chat_app.wire.frames import is_end
 from sessions_app.conversations.messages import IncomingMessage

@@ -11,7 +11,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 
-from chat_app.identity.connection import address_of
+from chat_app.identity.request_facts import address_of
 from chat_app.settings import ChatSettings
 
 log = structlog.get_logger("hitl.audit")

@@ -12,10 +12,10 @@ from django.http import HttpRequest
 
 from chat_app.identity import audit
 from chat_app.identity.api_keys import MARK, key_identity
-from chat_app.identity.connection import address_of, guest_token, request_of
 from chat_app.identity.errors import BadCredentials
 from chat_app.identity.identities import Identity
 from chat_app.identity.jwt_tokens import jwt_identity
+from chat_app.identity.request_facts import address_of, guest_token, request_of
 from chat_app.identity.users import guest_user
 from chat_app.settings import ChatSettings
 from sessions_app.json_types import JsonObject

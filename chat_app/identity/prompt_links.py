@@ -10,7 +10,7 @@ from uuid import UUID
 from django.core.signing import BadSignature, TimestampSigner
 from django.urls import reverse
 
-from chat_app.identity.connection import own_origin
+from chat_app.identity.request_facts import own_origin
 from chat_app.identity.users import is_guest
 from chat_app.settings import ChatSettings
 from sessions_app.models.people import Person, read_user_id, users

@@ -15,10 +15,10 @@ from django.http import HttpRequest
 
 from chat_app.identity import audit
 from chat_app.identity.api_keys import key_identity
-from chat_app.identity.connection import address_of
 from chat_app.identity.errors import BadCredentials
 from chat_app.identity.identities import Identity
 from chat_app.identity.jwt_tokens import jwt_identity
+from chat_app.identity.request_facts import address_of
 from chat_app.rates import Rate, Reservation, rate_limits
 from chat_app.wire.client_messages import ApiKeyLogin, BasicLogin, JwtLogin, Login
 from sessions_app.errors import TooMany

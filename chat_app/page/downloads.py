@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
-from chat_app.identity.connection import address_of
+from chat_app.identity.request_facts import address_of
 from chat_app.page.page_threads import make
 from chat_app.rates import take_stream
 from sessions_app.errors import TooMany

@@ -19,8 +19,8 @@ from chat_app.identity import (
     revocation,
     session_timeouts,
 )
-from chat_app.identity.connection import address_of, guest_token, request_of
 from chat_app.identity.prompt_links import prompt_link
+from chat_app.identity.request_facts import address_of, guest_token, request_of
 from chat_app.rates import Place, take_socket_from, take_socket_of
 from chat_app.socket.connection import Connection
 from chat_app.wire.client_messages import AuthMessage, ClientMessage, ConsentMode

@@ -12,7 +12,8 @@ from django.db.models import F, Q
 from sessions_app.conversations import messages
 from sessions_app.conversations.forks import WantedFork, fork_run
 from sessions_app.conversations.resumption import resume_run
-from sessions_app.dispatch import jobs, processes
+from sessions_app.dispatch import processes
+from sessions_app.dispatch.take_over import take_from_dead
 from sessions_app.errors import NotFound
 from sessions_app.interactions import answers, audit, claims
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer
@@ -113,7 +114,7 @@ def _take_over(tx: Transaction, key: str) -> bool:
     # The raised generation fences the host off, should its worker only sleep.
     if not gone.update(released_at=tx.now, metrics={}, generation=F("generation") + 1):
         return False
-    jobs.take_from_dead(key)
+    take_from_dead(key)
     announce(tx, key)
     return True
 

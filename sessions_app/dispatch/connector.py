@@ -29,7 +29,7 @@ class PatientConnector(PsycopgConnector):
     """Tries again until the database is back, so that a worker outlives a restart of it.
 
     Procrastinate's worker ends where one of its own queries fails. All of them may be done twice:
-    a job that is taken but not begun is given back by its worker (see `jobs.give_back`).
+    a job that is taken but not begun is given back by its worker (see `take_over.give_back`).
     """
 
     def __init__(self) -> None:

@@ -1,12 +1,10 @@
 """The jobs of hosts in Procrastinate's queue: what knows its tables, which are its own affair.
 
 Plain SQL: a job is queued, or found to be queued, in one statement of the transaction of the work;
-Procrastinate's own `defer` would fail it where one is queued already. And a job that a dead worker
-has is replaced in one transaction, where Procrastinate's own retry of stalled jobs takes several.
-Should a worker only have slept, what it does to its own job later is done to none.
+Procrastinate's own `defer` would fail it where one is queued already. `take_over` has the rest.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +12,7 @@ from django.db.models import QuerySet
 
 from sessions_app.errors import Fenced, UnknownWorkflow
 from sessions_app.hosting.lease import JobClaim
-from sessions_app.hosting.needing_host import needing_host, with_suspect
+from sessions_app.hosting.needing_host import needing_host
 from sessions_app.models import Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.settings import RuntimeSettings
@@ -96,25 +94,6 @@ FETCH = """
     FROM candidate WHERE job.id = candidate.id
     RETURNING job.id, status, task_name, priority, lock, queueing_lock, args, scheduled_at,
         queue_name, attempts, worker_id
-"""
-# After a restart of the database nobody can be blamed for heartbeats that it did not take.
-SILENT = """
-    SELECT id FROM procrastinate_workers
-    WHERE last_heartbeat < now() - %s * interval '1 second'
-    AND pg_postmaster_start_time() < now() - %s * interval '1 second'
-    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
-"""
-STALLED = """
-    SELECT id, lock FROM procrastinate_jobs
-    WHERE status = 'doing' AND (worker_id IS NULL OR worker_id = ANY(%s::bigint[]))
-    ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
-"""
-TAKE_AWAY = "DELETE FROM procrastinate_jobs WHERE id = %s AND status = 'doing' RETURNING lock"
-OF_KEY = """
-    SELECT id FROM procrastinate_jobs WHERE lock = %s AND status = 'doing' AND NOT EXISTS (
-        SELECT 1 FROM procrastinate_workers worker
-        WHERE worker.id = worker_id AND worker.last_heartbeat > now() - %s * interval '1 second'
-    )
 """
 # Those that ended well are deleted when they end.
 DELETE_OLD = """
@@ -234,55 +213,25 @@ def put_forgotten(tx: Transaction) -> int:
     return len(keys)
 
 
-def give_back(lost: Collection[int]) -> None:
-    """Queue anew what was taken and is not served."""
-    for job in sorted(lost):
-        _replace(job)
-
-
-def _replace(job: int, *, suspects: Collection[str] = ()) -> None:
-    """Put a new job in the place of one that nobody serves, if it still is there."""
-    for (lock,) in sql.fetch(TAKE_AWAY, (job,)):
-        if lock is not None:
-            put(lock, suspect=lock in suspects)
-
-
-def take_over(tx: Transaction) -> int:
-    """Queue anew what dead workers have in hand; returns how many jobs there were."""
-    silent = [worker for (worker,) in sql.fetch(SILENT, (STALLED_AFTER, STALLED_AFTER))]
-    # As text: a list would go as JSON.
-    stalled = sql.fetch(STALLED, (f"{{{', '.join(map(str, silent))}}}", AT_ONCE))
-    suspects = with_suspect([key for _, key in stalled if key is not None])
-    for job, _ in stalled:
-        _replace(job, suspects=suspects)
-    return len(stalled)
-
-
-def take_from_dead(key: str) -> None:
-    """Queue the key anew, in the place of a job that a dead worker has of it."""
-    for (job,) in _fetch(OF_KEY, (key, STALLED_AFTER)):
-        _replace(job)
-
-
 def delete_old(tx: Transaction, before: datetime) -> int:
     """Delete some of the jobs of which nothing was heard since; returns how many there were."""
-    return len(_fetch(DELETE_OLD, (before, AT_ONCE)))
+    return len(fetch(DELETE_OLD, (before, AT_ONCE)))
 
 
 def figures() -> list[Queue]:
     """The queues that have jobs now."""
     return [
         Queue(name, queued, float(oldest), *rest)
-        for name, queued, oldest, *rest in _fetch(FIGURES, (STALLED_AFTER, PERIODIC_FAILED))
+        for name, queued, oldest, *rest in fetch(FIGURES, (STALLED_AFTER, PERIODIC_FAILED))
     ]
 
 
 def silences() -> dict[int, float]:
     """For how many seconds each of Procrastinate's workers has been silent, by its id."""
-    return {worker: float(silent) for worker, silent in _fetch(SILENCES, ())}
+    return {worker: float(silent) for worker, silent in fetch(SILENCES, ())}
 
 
-def _fetch(query: str, params: Sequence[object]) -> list[sql.Row]:
+def fetch(query: str, params: Sequence[object]) -> list[sql.Row]:
     """Ask the queue. The local form has none, and no such tables."""
     return sql.fetch(query, params) if RuntimeSettings.load().cluster else []
 

@@ -13,6 +13,7 @@ from sessions_app.dispatch.dispatcher import Duty, ProcessReport
 from sessions_app.dispatch.host_lookup import look_up
 from sessions_app.dispatch.job_workers import JobWorkers
 from sessions_app.dispatch.procrastinate import ProcrastinateDispatcher
+from sessions_app.dispatch.take_over import give_back, take_over
 from sessions_app.errors import Fenced
 from sessions_app.hosting.host import Host, Terms
 from sessions_app.hosting.host_registry import HostRegistry
@@ -106,7 +107,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
     async def take_over(self, timestamp: int) -> None:
         """Queue anew the jobs of dead workers and, now and then, work that has no job."""
         in_touch = time.monotonic() - self._in_touch_since > STALLED_AFTER
-        while in_touch and (taken := await writer.write(jobs.take_over)):
+        while in_touch and (taken := await writer.write(take_over)):
             log.warning("jobs.taken_over", jobs=taken)
         if timestamp % FORGOTTEN_EVERY == 0 and (found := await writer.write(jobs.put_forgotten)):
             log.warning("jobs.forgotten", keys=found)
@@ -168,5 +169,5 @@ class WorkerDispatcher(ProcrastinateDispatcher):
     async def _give_back(self, unserved: set[int]) -> None:
         """A job that was taken as the connection broke is ours, and we do not know of it."""
         if lost := unserved & self._orphans:
-            await writer.write(lambda tx: jobs.give_back(lost))
+            await writer.write(lambda tx: give_back(lost))
         self._orphans = unserved

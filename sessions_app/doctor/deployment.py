@@ -60,7 +60,9 @@ def _form() -> Findings:
 
 
 # Only the form of many processes, where it is complete, has all that its checks import.
-of_form = import_module(f"{__package__}.{'cluster' if CLUSTER and not [*_form()] else 'sqlite'}")
+of_form = import_module(
+    f"{__package__}.{'cluster' if CLUSTER and not [*_form()] else 'sqlite_file'}"
+)
 
 
 def _settings() -> Findings:

@@ -20,7 +20,7 @@ from django.core.management.base import SystemCheckError
 from django.db import connection
 from django.utils import timezone
 
-from sessions_app.doctor import findings, sqlite
+from sessions_app.doctor import findings, sqlite_file
 from sessions_app.doctor.deployment import CHECKS
 from sessions_app.doctor.findings import Check, Findings, examine
 from sessions_app.management.commands.doctor import LEVELS
@@ -276,9 +276,9 @@ def test_what_cannot_be_known_is_left_out() -> None:
 def test_a_network_disk_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(f"/dev/a / ext4 rw 0 0\nserver:/x {tmp_path} nfs4 rw 0 0\n")
-    monkeypatch.setattr(sqlite, "MOUNTS", mounts)
-    assert sqlite.kind_of_disk(tmp_path / "data") == "nfs4"
-    assert sqlite.kind_of_disk(Path("/")) == "ext4"
+    monkeypatch.setattr(sqlite_file, "MOUNTS", mounts)
+    assert sqlite_file.kind_of_disk(tmp_path / "data") == "nfs4"
+    assert sqlite_file.kind_of_disk(Path("/")) == "ext4"
 
 
 @cluster_only

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from chat_app.api.app import api
 from chat_app.page.markdown.markdown import render
 from sessions_app.storage.storable import is_storable
-from sessions_app.templatetags.details import visible
+from sessions_app.templatetags.detail_tags import visible
 from tests.hostile.attack.doors import Page, looked_up, messages, pages
 from tests.hostile.attack.entries import entries, hostile_json, texts
 from tests.hostile.attack.examples import MARK, examples, places, replaced

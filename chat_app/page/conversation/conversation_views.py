@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.views.decorators.gzip import gzip_page
 
-from chat_app.identity.connection import address_of
+from chat_app.identity.request_facts import address_of
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import back_to, or_404, person_of, personal, site_context
 from chat_app.page.conversation import message_forms

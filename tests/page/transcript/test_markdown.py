@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chat_app.page.markdown.code_blocks import LANGUAGES, figure
 from chat_app.page.markdown.markdown import ATTRIBUTES, CLASSES, TAGS, render
 from sessions_app.storage.storable import storable
-from sessions_app.templatetags.details import visible
+from sessions_app.templatetags.detail_tags import visible
 from tests.hostile.attack.entries import entries, texts
 from tests.hostile.attack.throwing import executable
 

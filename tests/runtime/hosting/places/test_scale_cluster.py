@@ -30,6 +30,7 @@ from tests.support.running_form import CLUSTER
 if CLUSTER:
     from sessions_app.dispatch import jobs
     from sessions_app.dispatch.host_lookup import look_up
+    from sessions_app.dispatch.take_over import take_over
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -123,7 +124,7 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
         "a stop": (lambda tx: messages._stop(tx, owner.pk, name, None), FEW),
         "a worker's look": (lambda tx: look_up([run.key], [asked.id]), FEW),
         "keys at start": (lambda tx: keys_needing_host(), FEW),
-        "take-over": (jobs.take_over, FEW),
+        "take-over": (take_over, FEW),
         "forgotten keys": (jobs.put_forgotten, FEW),
         "deadlines": (lambda tx: due.due_interactions("expires_at"), FEW),
         "sleeps": (lambda tx: due.due_sleeps(), FEW),
