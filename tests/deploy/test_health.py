@@ -7,6 +7,7 @@ from django.db import OperationalError
 from django.test import AsyncClient
 
 from sessions_app.lifecycle import startup
+from sessions_app.storage.writer import writer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -15,6 +16,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 async def runtime(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     # The process goes on: the sockets of other tests are not to hear that it stops.
     monkeypatch.setattr(startup, "before_stop", [])
+    # Nor has it to do with this one that the database failed another a moment ago.
+    monkeypatch.setattr(writer, "failed_at", float("-inf"))
     await startup.start()
     yield
     await startup.stop()

@@ -52,6 +52,7 @@ def fill_log(server: Server, *, events: int, size: int) -> int:
         id=run,
         conversation_id=conversation,
         key="none",
+        workflow="probe",
         message_id="m",
         text="",
         client_format="chat_stream",
