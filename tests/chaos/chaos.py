@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from sessions_app.storage.safety_times import STALLED_AFTER
 from tests.chaos.forms import FORMS, AnyForm, options, started
 from tests.chaos.nemeses.cluster_nemesis import ClusterNemesis
 from tests.chaos.nemeses.damage import wrong_under_damage
@@ -75,8 +76,11 @@ async def run(form: AnyForm, seed: int, seconds: float, users: int) -> list[str]
         try:
             await nemesis.strike_until(time.monotonic() + seconds)
             await asyncio.to_thread(form.heal)
-            await asyncio.to_thread(_resume, form)
-            await workload.finish(QUIET)
+            finishing = asyncio.create_task(workload.finish(QUIET))
+            while not finishing.done():  # what the last kill set aside shows at its take-over
+                await asyncio.to_thread(_resume, form)
+                await asyncio.wait([finishing], timeout=STALLED_AFTER)
+            await finishing
         except AssertionError as error:
             stuck = [str(error)]
     found = history(form, workload.people, faults=nemesis.struck.total())
