@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Collection
 from contextlib import suppress
+from functools import cache
 
 from django.db import DatabaseError
 from django.db.models import Max, QuerySet
@@ -45,7 +46,12 @@ HAS_TURN = """
 def has_turn() -> tuple[str, list[str]]:
     """Return the condition under which a host would do something about a run, and its values."""
     parallel = [one.workflow.name for one in registry.offered() if one.policy == "parallel"]
-    return HAS_TURN.format(parallel=", ".join(["%s"] * len(parallel)) or "NULL"), parallel
+    return _condition(len(parallel)), parallel
+
+
+@cache
+def _condition(parallel: int) -> str:
+    return HAS_TURN.format(parallel=", ".join(["%s"] * parallel) or "NULL")
 
 
 def needing_host() -> QuerySet[Run]:

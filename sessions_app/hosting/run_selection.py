@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -211,8 +211,8 @@ def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
     """Look at the unfinished runs of the key, and start those whose turn it is."""
     evict = lease.check(tx)
     condition, parallel = has_turn()
-    query = UNFINISHED.format(has_turn=condition)
-    unfinished = [_read(*row) for row in sql.fetch(query, (*parallel, lease.key, QUEUED_AT_ONCE))]
+    values = (*parallel, lease.key, QUEUED_AT_ONCE)
+    unfinished = [_read(*row) for row in sql.fetch(_unfinished(condition), values)]
     in_turn = [run for run in unfinished if run.has_turn]
     found = Selection(
         seen=frozenset((run.id, run.status, run.stop) for run in in_turn),
@@ -225,6 +225,11 @@ def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
         _take_up(tx, lease, driven, run, found)
     found.more = found.more or len(found.started) >= QUEUED_AT_ONCE
     return found
+
+
+@cache
+def _unfinished(has_turn: str) -> str:
+    return UNFINISHED.format(has_turn=has_turn)
 
 
 def _read(
