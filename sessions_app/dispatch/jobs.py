@@ -10,7 +10,7 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from sessions_app.errors import Fenced, UnknownWorkflow
+from sessions_app.errors import Fenced
 from sessions_app.hosting.lease import JobClaim
 from sessions_app.hosting.needing_host import needing_host
 from sessions_app.models import Run
@@ -242,7 +242,5 @@ def without_job(runs: QuerySet[Run]) -> QuerySet[Run]:
 
 
 def _queue(workflow: str) -> str:
-    try:
-        return registry.get(workflow).config.queue
-    except UnknownWorkflow:  # whoever takes it says so
-        return DEFAULT_QUEUE
+    offered = registry.find(workflow)  # where it is unknown, whoever takes it says so
+    return DEFAULT_QUEUE if offered is None else offered.config.queue
