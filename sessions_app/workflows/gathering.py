@@ -100,7 +100,8 @@ async def _outcomes(
 
     def over(task: "asyncio.Task[object]") -> None:
         pending.remove(task)
-        if pending:
+        # One that fails ends the others, and the run with them: it does not wait for people then.
+        if pending and _error(task) is None:
             work_by(-1)
 
     work_by(len(tasks) - 1)
