@@ -18,7 +18,7 @@ SMOKE := tests/deploy/test_install.py tests/page/test_views.py tests/wire/socket
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist worksteal
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
-.PHONY: run cluster test test-long test-versions format messages bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
+.PHONY: run cluster test test-long test-versions format messages planted bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -63,6 +63,10 @@ format: $(VENV)/test.stamp
 # New words go into the catalogs of the languages, and these are compiled: see tests/messages.py.
 messages: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.messages
+
+# Bugs that tests must find, planted one after the other: make planted ARGS="--only vote"
+planted: $(VENV)/test.stamp
+	@$(BIN)/python -m tests.planted $(ARGS)
 
 # All that docs/performance.md has, and into it; the quick one prints some of the table.
 bench: $(VENV)/test.stamp $(PEERS)/peers.stamp

@@ -1,0 +1,48 @@
+"""`python -m tests.planted`: plants each bug of the lists, and says which were not found.
+
+A share of them, chosen by a seed: `--share 4 --seed abc` takes one in four. `--only WORD` takes
+those whose sentence, file or test has the word.
+"""
+
+import argparse
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from zlib import crc32
+
+from tests.planted.planting import Bug, bugs, look_for
+
+
+def main() -> int:
+    """Print what was not found; the status is 1 if anything was not."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--share", type=int, default=1)
+    parser.add_argument("--seed", default="")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    chosen = [one for one in bugs() if _is_chosen(one, options)]
+    began = time.monotonic()
+    with ThreadPoolExecutor(options.at_once) as threads:
+        outcomes = list(zip(chosen, threads.map(look_for, chosen), strict=True))
+    for bug, why in outcomes:
+        if why:
+            sys.stdout.write(f"NOT FOUND: {bug.says} ({bug.file}): {why}\n")
+    found = sum(not why for _, why in outcomes)
+    seconds = time.monotonic() - began
+    sys.stdout.write(
+        f"{found} of {len(chosen)} planted bugs found, of {len(bugs())}, in {seconds:.0f}s "
+        f"(seed {options.seed or 'none'})\n"
+    )
+    return found < len(chosen) or not chosen
+
+
+def _is_chosen(bug: Bug, options: argparse.Namespace) -> bool:
+    if crc32(f"{options.seed}{bug.says}".encode()) % options.share:
+        return False
+    return options.only in f"{bug.says}\n{bug.file}\n{bug.test}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

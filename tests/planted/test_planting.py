@@ -1,0 +1,15 @@
+"""The lists of planted bugs fit the code: where it has moved, they are to move with it."""
+
+from collections import Counter
+
+from tests.planted.planting import bugs
+
+
+def test_each_fits_the_code_and_names_a_test() -> None:
+    faults = [f"{bug.says}: {fault}" for bug in bugs() for fault in bug.faults]
+    assert not faults, "\n".join(faults)
+
+
+def test_each_is_there_once() -> None:
+    said = Counter(bug.says for bug in bugs())
+    assert [says for says, count in said.items() if count > 1] == []
