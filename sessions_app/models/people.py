@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 from django.conf import settings
@@ -18,8 +18,12 @@ from django.db import models
 # A primary key, as the code of a project names a user.
 AnyUserId: TypeAlias = int | str | UUID
 # The same inside; 0 is nobody's. The types of Django's models take for granted that users are those
-# of the project that is checked, which have numbers: the union would fit no lookup.
-UserId: TypeAlias = int
+# of the project that is checked, which have numbers: the union would fit no lookup. What is read
+# by its types when it runs, such as a recorded history, has it, though.
+if TYPE_CHECKING:
+    UserId: TypeAlias = int
+else:
+    UserId = AnyUserId
 PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 

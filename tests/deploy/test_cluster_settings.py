@@ -161,7 +161,7 @@ def test_without_redis_it_starts_with_a_warning(tmp_path: Path, postgresql: Post
     warned = start(tmp_path, "-c", code, **urls)
     assert warned.returncode == 0
     assert "redis.unreachable" in warned.stderr
-    assert "mend REDIS_URL" in warned.stderr
+    assert "Check REDIS_URL" in warned.stderr
     with redis:
         assert start(tmp_path, "-c", code, **urls).stderr == ""
 

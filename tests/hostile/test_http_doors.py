@@ -53,6 +53,8 @@ def known(attacked: Server) -> dict[str, str]:
         "form": "md",
         "first": "1",
         "url": "nowhere",
+        "path": "v1/nowhere",
+        "job_id": attacked.rows("SELECT message_id FROM sessions_app_run")[0]["message_id"],
         "id": "1",
         "content_type_id": "1",
     }
