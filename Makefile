@@ -1,6 +1,7 @@
 # make run: the application. make cluster: the same on PostgreSQL and Redis, as many processes.
-# make test: every check but the tests that take long; make test-long: those too. make test-versions:
-# some tests with other versions of what the wheel needs. PYTHON=… names another interpreter.
+# make test: every check, and a share of the tests that take long; make test-all: all of them.
+# make test-versions: some tests with other versions of what the wheel needs. PYTHON=… names another
+# interpreter.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -13,12 +14,18 @@ NEWEST ?= .venv-newest
 NEWER_PYTHON ?= $(shell for python in python3.12 "$$(pyenv prefix 3.12 2>/dev/null)/bin/python"; do \
   "$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
 # What there shows that the versions fit: the wheel in a project, pages, sockets, hosting.
-SMOKE := tests/deploy/test_install.py tests/page/test_views.py tests/wire/socket tests/runtime/hosting/test_hosting.py
+SMOKE := -m "not long" tests/deploy/test_install.py tests/page/test_views.py tests/wire/socket tests/runtime/hosting/test_hosting.py
+SMOKE_CLUSTER := -m "not long" tests/deploy/test_install.py tests/runtime/hosting/test_hosting.py
 # Tests that wait for servers: more than there are processors only wait for each other.
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist worksteal
+# What of all that takes long `make test` has, the commit says by its name: of the planted bugs one in
+# so many, of the two forms of chaos one.
+SEED := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo none)
+PLANTED ?= 8
+CHAOS ?= one
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
-.PHONY: run cluster test test-long test-versions format messages planted bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
+.PHONY: run cluster test suites beside checks test-all test-versions format messages planted bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -27,7 +34,21 @@ run: $(VENV)/run.stamp
 cluster: $(VENV)/cluster.stamp
 	@exec $(BIN)/python manage.py cluster
 
+# Two things at once, as tests wait more than they work: the tests, and all else that can fail.
 test: $(VENV)/test.stamp chromium
+	@$(MAKE) --no-print-directory --jobs 2 suites beside
+
+suites:
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+	@$(BIN)/python -m tests.services pytest $(SIDE_BY_SIDE)
+	@WEB_SERVER=uvicorn $(BIN)/python -m pytest $(SIDE_BY_SIDE)
+
+beside: checks
+	@.ci/quietly --last $(BIN)/python -m tests.planted --at-once 1 --share $(PLANTED) --seed $(SEED)
+	@.ci/quietly --last $(BIN)/python -m tests.chaos.chaos --form $(CHAOS) --seed $(SEED) --minutes 1
+	@[ -z "$(ALSO)" ] || $(MAKE) --no-print-directory $(ALSO)
+
+checks:
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@.ci/quietly $(BIN)/djangofmt check .
@@ -38,19 +59,17 @@ test: $(VENV)/test.stamp chromium
 	@.ci/quietly $(BIN)/lint-imports
 	@.ci/quietly $(BIN)/python manage.py check
 	@.ci/quietly $(BIN)/python manage.py makemigrations --check --dry-run
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
-	@$(BIN)/python -m tests.services pytest $(SIDE_BY_SIDE)
-	@WEB_SERVER=uvicorn $(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-# The same, with the tests that take long: crash matrix, scale, hostile input at every door.
-test-long:
-	@LONG=1 $(MAKE) --no-print-directory test
+# Everything: all that takes long (crash matrix, scale, hostile input at every door), all planted
+# bugs, chaos in both forms, other versions of what the wheel needs.
+test-all:
+	@LONG=1 $(MAKE) --no-print-directory test PLANTED=1 CHAOS="local --form cluster" ALSO=test-versions
 
 # Some of the tests with the lowest versions that the wheel takes, and with the newest Django.
 test-versions: $(LOWEST)/test.stamp $(NEWEST)/test.stamp chromium
-	@$(LOWEST)/bin/python -m pytest $(SIDE_BY_SIDE) $(SMOKE)
-	@$(LOWEST)/bin/python -m tests.services pytest $(SIDE_BY_SIDE) $(SMOKE)
-	@$(NEWEST)/bin/python -m pytest $(SIDE_BY_SIDE) $(SMOKE)
+	@.ci/quietly --last $(LOWEST)/bin/python -m pytest $(SMOKE)
+	@.ci/quietly --last $(LOWEST)/bin/python -m tests.services pytest $(SMOKE_CLUSTER)
+	@.ci/quietly --last $(NEWEST)/bin/python -m pytest $(SMOKE)
 
 format: $(VENV)/test.stamp
 	@$(BIN)/ruff check --quiet --fix .

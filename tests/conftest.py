@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sessions_app.signals import SIGNALS
-from tests.support import running_form
+from tests.support import running_form, selection
 from tests.support.processes import fork_server
 from tests.support.server import USERS, Server, Template
 
@@ -20,11 +20,21 @@ pytest_plugins = [
 NewServer = Callable[..., Server]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Run what is named on the command line, though a run of all might leave it out."""
+    selection.choose_all(config.args)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests that are not of this form: see the markers in pyproject.toml."""
     left_out = [item for item in items if not running_form.belongs(item)]
     items[:] = [item for item in items if running_form.belongs(item)]
     config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which of the tests that take long were run."""
+    terminalreporter.write_line(f"With {selection.summary()}.")
 
 
 @pytest.hookimpl(trylast=True)

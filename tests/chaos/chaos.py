@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from sessions_app.storage.safety_times import STALLED_AFTER
-from tests.chaos.forms import FORMS, AnyForm, options, started
+from tests.chaos.forms import AnyForm, forms, options, started
 from tests.chaos.nemeses.cluster_nemesis import ClusterNemesis
 from tests.chaos.nemeses.damage import wrong_under_damage
 from tests.chaos.nemeses.local_nemesis import LocalNemesis
@@ -48,7 +48,7 @@ def main() -> int:
     """Run; 0 if all was allowed."""
     given = options(__doc__, minutes=3.0, users=40).parse_args()
     try:
-        return max(_hurt(form, given) for form in given.form or FORMS)
+        return max(_hurt(form, given) for form in forms(given))
     finally:
         fork_server.close()
 

@@ -19,7 +19,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.forms import FORMS, AnyForm, options, started
+from tests.chaos.forms import AnyForm, forms, options, started
 from tests.chaos.measurements import Sample, courses, sample, table
 from tests.chaos.orders import Orders
 from tests.cluster.cluster import USERS
@@ -46,7 +46,7 @@ def main() -> int:
     parser.add_argument("--leak", type=int, default=0, help="KB that each message loses: a proof")
     given = parser.parse_args()
     try:
-        return max(_soak(form, given) for form in given.form or FORMS)
+        return max(_soak(form, given) for form in forms(given))
     finally:
         fork_server.close()
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import selection
+
 TESTS = Path(__file__).parents[1]
 CLUSTER = bool(os.environ.get("DATABASE_URL"))
-# Whether those that take long are run too.
-LONG = bool(os.environ.get("LONG"))
 UVICORN = os.environ.get("WEB_SERVER") == "uvicorn"
 # Fixtures that start a server, and those that look at it with a browser.
 SERVED = {"server", "new_server", "shared", "attacked", "backend"}
@@ -22,31 +22,62 @@ BROWSED = {"page", "open_page"}
 DOORS = {"browser", "deploy", "hostile", "http", "inbox", "page", "security"}
 # Folders of tests whose servers are there to host runs and to be killed, whoever serves them.
 HOSTING = {"runtime", "page"}
+# What is about the database's own SQL, or about several processes, runs in the cluster's form at
+# each commit; of the others, which it changes little for, a share: see `selection`.
+OWN_TO_CLUSTER = (
+    "tests/cluster/",
+    "tests/runtime/hosting/",
+    "tests/runtime/assignment/",
+    "tests/runtime/from_django/",
+    "tests/runtime/runs/test_answers.py",
+    "tests/runtime/sessions/test_hosted.py",
+    "tests/wire/layer/",
+    "tests/wire/socket/following/",
+)
+OWN_TO_UVICORN = ("tests/wire/socket/", "tests/http/executions/")
 
 
 def belongs(item: pytest.Item) -> bool:
-    """Whether the test is one of this run.
+    """Whether the test is one of this run."""
+    takes_long = "long" in _marks(item) or _fixtures(item) & BROWSED
+    if takes_long and not selection.is_long_chosen(item.nodeid):
+        return False
+    if not (CLUSTER or UVICORN):
+        return "cluster_only" not in _marks(item)
+    if "cluster_only" in _marks(item):
+        return CLUSTER
+    fits = _fits_cluster(item) if CLUSTER else _fits_uvicorn(item)
+    always = item.nodeid.startswith(OWN_TO_CLUSTER if CLUSTER else OWN_TO_UVICORN)
+    return fits and (always or "every_form" in _marks(item) or selection.is_chosen(item.nodeid))
 
-    What needs neither the database nor a server is the same in both forms, and runs in the local.
-    Another web server changes nothing but sockets and requests.
+
+def _fits_cluster(item: pytest.Item) -> bool:
+    """Whether the form of many processes could change what the test finds.
+
+    What needs neither the database nor a server is the same in both forms.
     """
-    fixtures = set(getattr(item, "fixturenames", ()))
-    marks = {mark.name for mark in item.iter_markers()}
-    if "long" in marks and not LONG:
-        return False
-    if UVICORN and not (fixtures & SERVED and _folder(item) not in HOSTING):
-        return False
-    if UVICORN and (fixtures & BROWSED or marks & {"formless", "daphne_only"}):
-        return False
-    if not CLUSTER:
-        return "cluster_only" not in marks
-    if "cluster_only" in marks:
-        return True
+    marks, fixtures = _marks(item), _fixtures(item)
     if marks & {"formless", "local_only"}:
         return False
     if fixtures & SERVED:
         return _folder(item) not in DOORS or "every_form" in marks
-    return "transactional_db" in fixtures or "django_db" in marks
+    return bool(fixtures & {"transactional_db", "django_db"}) or "django_db" in marks
+
+
+def _fits_uvicorn(item: pytest.Item) -> bool:
+    """Whether another web server could: it changes nothing but sockets and requests."""
+    marks, fixtures = _marks(item), _fixtures(item)
+    if fixtures & BROWSED or marks & {"formless", "daphne_only"}:
+        return False
+    return bool(fixtures & SERVED) and _folder(item) not in HOSTING
+
+
+def _marks(item: pytest.Item) -> set[str]:
+    return {mark.name for mark in item.iter_markers()}
+
+
+def _fixtures(item: pytest.Item) -> set[str]:
+    return set(getattr(item, "fixturenames", ()))
 
 
 def _folder(item: pytest.Item) -> str:

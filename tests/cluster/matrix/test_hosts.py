@@ -23,7 +23,6 @@ def assert_taken_over(scene: Scene, before: dict[str, tuple[int, str]]) -> None:
     assert all(after[key][0] > generation for key, (generation, _) in before.items())
 
 
-@pytest.mark.long
 async def test_others_go_on_where_a_killed_host_was(cluster: Cluster) -> None:
     killed, other = cluster.workers
     async with scene(cluster) as people:
