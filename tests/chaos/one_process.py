@@ -14,6 +14,7 @@ from tests.chaos.orders import Orders, interfered
 from tests.cluster.cluster import OFFERED, USERS, WORKFLOWS, answers
 from tests.cluster.node import Node
 from tests.support.database.server_store import SqliteStore
+from tests.support.polling import until
 from tests.support.processes.environment import HOST, environment
 from tests.support.server import free_port, seed
 
@@ -172,13 +173,12 @@ class OneProcess:
 
     def until_up(self, timeout: float = 90) -> None:
         """Start it, as often as it takes, and wait until it answers. Blocks."""
-        deadline = time.monotonic() + timeout
-        while True:
+
+        def is_up() -> bool:
             self.node.start()
-            if answers(self.port):
-                return
-            assert time.monotonic() < deadline, f"no answer in {timeout} s\n{self.tails()}"
-            time.sleep(0.05)
+            return answers(self.port)
+
+        until(is_up, timeout, otherwise=self.tails)
 
     def close(self) -> None:
         """Kill it, and give its disk back; what it stored lies beside."""

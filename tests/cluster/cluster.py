@@ -2,7 +2,6 @@
 
 import http.client
 import subprocess
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from natproject import serving
 from natproject.cluster.servers import PostgreSQL, Redis
 from tests.cluster import audit_trigger
 from tests.cluster.node import Node
+from tests.support.polling import until
 from tests.support.processes.environment import HOST, environment
 from tests.support.server import free_port, seed
 
@@ -171,10 +171,7 @@ class Cluster:
 
     def until(self, what: str, condition: Callable[[], object], timeout: float = 60) -> None:
         """Wait for a condition. Blocks."""
-        deadline = time.monotonic() + timeout
-        while not condition():
-            assert time.monotonic() < deadline, f"not in {timeout} s: {what}\n{self.tails()}"
-            time.sleep(0.05)
+        until(condition, timeout, otherwise=lambda: f"{what}\n{self.tails()}")
 
     def tails(self, lines: int = 25) -> str:
         """The end of each log."""

@@ -5,7 +5,6 @@ import resource
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from tests.conftest import NewServer
 from tests.http.client import Http
 from tests.support.database.damage import overwrite
 from tests.support.database.server_store import PostgresStore
+from tests.support.polling import until
 from tests.support.processes.command import run
 from tests.support.running_form import CLUSTER
 from tests.support.server import ROOT, Server, Template
@@ -149,13 +149,12 @@ def findings(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, str]
 
 def status_of(server: Server, wanted: int) -> str:
     """Wait until /health answers with the status; return what it says."""
-    deadline = time.monotonic() + 60
-    while True:
+
+    def health() -> str | None:
         try:
             answer = server.get("/health")
         except OSError:
-            answer = None
-        if answer is not None and answer.status == wanted:
-            return answer.text
-        assert time.monotonic() < deadline, (answer, server.log_tail())
-        time.sleep(0.1)
+            return None
+        return answer.text if answer.status == wanted else None
+
+    return until(health, otherwise=server.log_tail)

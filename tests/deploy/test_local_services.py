@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from natproject.cluster import programs
 from natproject.cluster.programs import ServiceFailed
 from natproject.cluster.servers import PostgreSQL, Redis
+from tests.support.polling import until
 from tests.support.processes.environment import ROOT
 from tests.support.server import free_port
 
@@ -104,10 +104,7 @@ def test_they_end_with_who_started_them(tmp_path: Path, state: str) -> None:
     assert len(processes) > 5
     starter.kill()
     starter.communicate()
-    deadline = time.monotonic() + 30
-    while any(map(runs, processes)):
-        assert time.monotonic() < deadline, list(filter(runs, processes))
-        time.sleep(0.02)
+    until(lambda: not any(map(runs, processes)), otherwise=lambda: list(filter(runs, processes)))
 
 
 def runs(process: psutil.Process) -> bool:

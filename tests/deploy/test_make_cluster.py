@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from natproject.cluster.processes import WORKERS, alone
 from tests.support.database.server_store import SqliteStore
+from tests.support.polling import until
 from tests.support.processes.command import run
 from tests.support.processes.environment import HOST, ROOT, environment
 from tests.support.server import Server
@@ -67,12 +68,12 @@ class Made:
 
     def says(self, pattern: str) -> str:
         """Wait until it has printed this; returns what the first group is."""
-        deadline = time.monotonic() + PATIENCE
-        while not (found := re.search(pattern, self.output)):
+
+        def search() -> re.Match[str] | None:
             assert self.process.poll() is None, self.output
-            assert time.monotonic() < deadline, f"no {pattern} in:\n{self.output}"
-            time.sleep(0.05)
-        return found[1]
+            return re.search(pattern, self.output)
+
+        return until(search, PATIENCE, otherwise=lambda: f"no {pattern} in:\n{self.output}")[1]
 
     def pid(self, name: str) -> int:
         """The id that it printed at its start."""
@@ -116,10 +117,7 @@ def made(data_dir: Path, request: pytest.FixtureRequest) -> Iterator[Made]:
 
 def wait_gone(processes: list[psutil.Process]) -> None:
     """Wait until none of them runs."""
-    deadline = time.monotonic() + PATIENCE
-    while running := [process for process in processes if is_running(process)]:
-        assert time.monotonic() < deadline, running
-        time.sleep(0.05)
+    until(lambda: not any(map(is_running, processes)), PATIENCE)
 
 
 def is_running(process: psutil.Process) -> bool:
@@ -177,7 +175,7 @@ async def restarted(made: Made) -> None:
     old = [*started(made, "worker"), *started(made, "daphne")]
     assert len(old) == 2 + WORKERS
     made.process.send_signal(signal.SIGUSR1)
-    await asyncio.to_thread(always_reached, made, until="All workers and web processes were")
+    await asyncio.to_thread(always_reached, made, said="All workers and web processes were")
     wait_gone(old)
     last_worker, first_web = started(made, "worker")[-1], started(made, "daphne")[0]
     assert last_worker.create_time() < first_web.create_time()
@@ -193,11 +191,11 @@ def started(made: Made, what: str) -> list[psutil.Process]:
     return sorted(of_kind, key=psutil.Process.create_time)
 
 
-def always_reached(made: Made, until: str) -> None:
-    """Look all the time, until it says so, that one of the web processes listens."""
+def always_reached(made: Made, said: str) -> None:
+    """Look all the time, until it has said so, that one of the web processes listens."""
     first, second = made.port + 1, made.port + 2
     deadline = time.monotonic() + 2 * PATIENCE
-    while until not in made.output:
+    while said not in made.output:
         assert time.monotonic() < deadline, made.output
         # The first once more: it may have come back before the second went.
         assert any(map(listens, (first, second, first))), made.output
@@ -221,15 +219,14 @@ def kill(made: Made, name: str) -> None:
 
 def served(server: Server) -> None:
     """Wait until the process that has this port is well."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
+
+    def is_well() -> bool:
         try:
-            if server.get("/health").status == 200:
-                return
+            return server.get("/health").status == 200
         except OSError:
-            pass
-        time.sleep(0.05)
-    pytest.fail(f"{server.url} is not well")
+            return False
+
+    until(is_well, PATIENCE)
 
 
 @pytest.mark.long

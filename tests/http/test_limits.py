@@ -1,10 +1,10 @@
 """What one user, or one address, may do over HTTP at once and in a time."""
 
-import time
 from contextlib import ExitStack
 
 from tests.conftest import NewServer
 from tests.http.client import Http, Stream
+from tests.support.polling import until
 from tests.support.server import Response
 
 BODY = {"input_message": "approve 1"}
@@ -30,10 +30,7 @@ def test_streams_and_messages_have_limits(new_server: NewServer) -> None:
         with ann.stream("/generate/stream", BODY) as stream:
             check_refused(stream, "requests that wait at once")
     # Once they have left there are places; nothing was begun by what was refused.
-    deadline = time.monotonic() + 30
-    while (answer := ann.generate("echo 1")).status == 429:
-        assert time.monotonic() < deadline
-    assert answer.status == 200
+    assert until(lambda: (status := ann.generate("echo 1").status) != 429 and status) == 200
     runs = "SELECT 1 FROM sessions_app_run"
     assert len(server.rows(runs)) == 4
     same = {"user_message_id": "m1", "conversation_id": "c1"}

@@ -2,13 +2,13 @@
 
 import http.client
 import json
-import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from tests.http.client import Http, chat
+from tests.support.polling import until
 from tests.support.server import HOST, USERS, Server
 
 EACH = 50  # of both kinds
@@ -39,9 +39,5 @@ def test_what_waits_keeps_no_thread(server: Server) -> None:
             stream = opened.enter_context(Http(server, user).stream("/chat/stream", chat("ask")))
             assert stream.status == 200
             opened.enter_context(closing(wait_for_result(server, user)))
-        deadline = time.monotonic() + 30
-        while (runs := len(server.rows("SELECT 1 FROM sessions_app_run"))) < 2 * EACH or (
-            many := threads(server)
-        ) > OWN:
-            assert time.monotonic() < deadline, (runs, many)
-            time.sleep(0.05)
+        until(lambda: len(server.rows("SELECT 1 FROM sessions_app_run")) >= 2 * EACH)
+        until(lambda: threads(server) <= OWN, otherwise=lambda: threads(server))

@@ -11,6 +11,7 @@ from tests.browser.chat_page import begin, card, connected
 from tests.browser.test_looks import assert_accessible
 from tests.http.client import Http
 from tests.inbox.people import make_group
+from tests.support import polling
 from tests.support.browser import PATIENCE, OpenPage
 from tests.support.server import Server
 
@@ -63,11 +64,7 @@ def ask(server: Server, name: str = "one") -> str:
     known = pending(server)
     message = {"text": "assign managers", "workflow": "probe"}
     assert Http(server).form(f"/c/{name}/messages/", message).status == 303
-    deadline = time.monotonic() + PATIENCE / 1000
-    while not (new := pending(server) - known):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return new.pop()
+    return polling.until(lambda: pending(server) - known).pop()
 
 
 def pending(server: Server) -> set[str]:

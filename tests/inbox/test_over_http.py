@@ -1,6 +1,5 @@
 """The inbox over HTTP; and every door, tried for a prompt that is not one's own."""
 
-import time
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +7,7 @@ import pytest
 
 from tests.http.client import Http, chat
 from tests.inbox.people import leave_groups, make_group
+from tests.support.polling import until
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
@@ -28,10 +28,8 @@ def begin(server: Server, text: str, name: str = "kept") -> None:
     """Have ann ask, and wait until it is asked."""
     message = {"text": text, "workflow": "probe"}
     assert Http(server).form(f"/c/{name}/messages/", message).status == 303
-    deadline = time.monotonic() + 20
-    while not server.rows("SELECT 1 FROM sessions_app_interaction WHERE status = 'pending'"):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    asked = "SELECT 1 FROM sessions_app_interaction WHERE status = 'pending'"
+    until(lambda: server.rows(asked))
 
 
 def waiting(server: Server, user: str, query: str = "") -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from natproject import serving
 from tests.support.database.server_store import Store, empty_store
+from tests.support.polling import until
 from tests.support.processes.child import Child
 from tests.support.processes.command import run
 from tests.support.processes.environment import HOST, ROOT, environment
@@ -170,20 +171,19 @@ class Server:
         """Start, and wait until it answers. Workers may be up a moment later: work waits."""
         for child in self.children:
             child.start(self.environment)
-        deadline = time.monotonic() + timeout
-        while not self._answers():
-            ended = self.web.process.poll()
-            if ended is not None:
+
+        def answers() -> bool:
+            if not (well := self._answers()) and (ended := self.web.process.poll()) is not None:
                 raise Ended(f"the server ended with {ended}:\n{self.log_tail()}")
-            assert time.monotonic() < deadline, f"no answer in {timeout} s:\n{self.log_tail()}"
-            time.sleep(0.05)
+            return well
+
+        until(answers, timeout, otherwise=self.log_tail)
 
     def until_workers(self, timeout: float = 30) -> None:
         """Wait until all workers take jobs."""
-        deadline = time.monotonic() + timeout
-        while self.workers and len(self.rows(ALIVE)) < len(self.workers):
-            assert time.monotonic() < deadline, f"no workers in {timeout} s:\n{self.log_tail()}"
-            time.sleep(0.05)
+        if self.workers:
+            count = len(self.workers)
+            until(lambda: len(self.rows(ALIVE)) >= count, timeout, otherwise=self.log_tail)
 
     def kill(self) -> None:
         """Kill all of it with SIGKILL, as `kill -9` does."""

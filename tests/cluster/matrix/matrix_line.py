@@ -3,10 +3,10 @@
 import asyncio
 import itertools
 import re
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from sessions_app.testing.polling import until_true
 from tests.cluster import faults
 from tests.cluster.checker.checker import violations
 from tests.cluster.cluster import USERS, Cluster
@@ -100,7 +100,4 @@ def close_codes(scene: Scene) -> set[int]:
 
 async def until_logged(node: Node, pattern: str, since: int, timeout: float = 60) -> None:
     """Wait until the process logs it, in what it printed after so many characters."""
-    deadline = time.monotonic() + timeout
-    while not re.search(pattern, node.log[since:]):
-        assert time.monotonic() < deadline, f"{node.name} did not log {pattern!r}"
-        await asyncio.sleep(0.05)
+    await until_true(lambda: re.search(pattern, node.log[since:]), timeout)

@@ -3,7 +3,6 @@ of.
 """
 
 import http.client
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
@@ -13,6 +12,7 @@ import pytest
 
 from tests.http.client import Http
 from tests.runtime.hosting.test_crashes import completed, socket
+from tests.support.polling import until
 from tests.support.server import Server
 
 pytestmark = pytest.mark.every_form(reason="a worker reads what a web process has written")
@@ -38,10 +38,7 @@ def upload_until_killed(server: Server) -> list[str]:
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         uploads = [pool.submit(upload) for _ in range(AT_ONCE)]
-        deadline = time.monotonic() + 60
-        while len(taken) < TAKEN:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: len(taken) >= TAKEN, every=0.01)
         server.kill()
     for one in uploads:
         one.result()

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from tests.conftest import NewServer
-from tests.runtime.from_django.polling import until
+from tests.support.polling import until
 from tests.support.server import ROOT, Server
 
 # A run that nobody tells of its answer looks for it when it is parked, after a minute; it is to

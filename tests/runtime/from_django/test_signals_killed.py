@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import NewServer
-from tests.runtime.from_django.polling import until
 from tests.runtime.from_django.test_beside import program
+from tests.support.polling import until
 from tests.support.running_form import CLUSTER
 from tests.support.server import Server
 

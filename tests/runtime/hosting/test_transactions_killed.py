@@ -3,8 +3,8 @@
 import pytest
 
 from tests.conftest import NewServer
-from tests.runtime.from_django.polling import until
 from tests.runtime.from_django.test_beside import program
+from tests.support.polling import until
 from tests.support.server import Server
 
 RUNS, STEPS, MILLISECONDS = 3, 30, 5
@@ -25,7 +25,7 @@ def count(server: Server, sql: str) -> int:
 
 
 def until_there(server: Server, sql: str, least: int) -> None:
-    until(lambda: count(server, sql) >= least, pause=0.01)
+    until(lambda: count(server, sql) >= least, every=0.01)
 
 
 @pytest.mark.long

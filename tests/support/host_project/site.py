@@ -4,7 +4,6 @@ processes.
 
 import http.client
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from tests.support.host_project.project import Project
+from tests.support.polling import until
 from tests.support.processes.environment import HOST
 from tests.support.running_form import CLUSTER
 from tests.support.server import free_port
@@ -79,10 +79,10 @@ def served(
 
 
 def _until_up(site: Site, web: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + PATIENCE
     well = HTTPStatus.SERVICE_UNAVAILABLE if site.bare else HTTPStatus.OK
-    while site.get("/assistant/health")[0] != well:
-        log = site.log_file.read_text()
-        assert web.poll() is None, f"it ended:\n{log}"
-        assert time.monotonic() < deadline, f"no answer:\n{log}"
-        time.sleep(0.05)
+
+    def is_well() -> bool:
+        assert web.poll() is None, f"it ended:\n{site.log_file.read_text()}"
+        return site.get("/assistant/health")[0] == well
+
+    until(is_well, PATIENCE, otherwise=site.log_file.read_text)

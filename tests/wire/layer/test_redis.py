@@ -5,7 +5,7 @@ Each layer here stands for a process: they share nothing but Redis.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from redis.asyncio import Redis as Client
 from natproject.cluster.servers import Redis
 from sessions_app.notify import groups, memory_layer
 from sessions_app.notify.cluster_layer import ClusterLayer
+from sessions_app.testing.polling import until_true
 
 pytestmark = pytest.mark.formless
 
@@ -99,12 +100,6 @@ def full(process: Process) -> bool:
     return queue is not None and queue.full()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(BACK):
-        while not condition():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.02)
-
-
 async def test_each_process_hears_the_group_once_and_itself_without_redis(redis: Redis) -> None:
     async with process(redis, "g") as one, process(redis, "g") as other:
         for text in "abc":
@@ -132,7 +127,7 @@ async def test_a_redis_that_must_answer_is_not_used_and_said(
     client = Client.from_url(redis.url(3))
     await client.acl_setuser("default", enabled=True, nopass=True, commands=["-client"])
     async with process(redis, "g") as one:
-        await until(lambda: "redis.failed" in caplog.text)
+        await until_true(lambda: "redis.failed" in caplog.text)
         await within(AT_ONCE, one.send("own"))
         assert await one.heard() == "own"
         assert "no permissions to run the 'client'" in caplog.text
@@ -203,7 +198,7 @@ async def test_who_does_not_read_is_told_that_messages_were_lost(redis: Redis) -
     async with process(redis, "g") as one, process(redis) as other:
         for _ in range(1000):
             await other.send()
-        await until(lambda: full(one))
+        await until_true(lambda: full(one))
         messages = [await one.layer.receive(one.channel) for _ in range(one.layer.capacity)]
         assert messages[-1] == memory_layer.LOST
 
@@ -272,7 +267,7 @@ async def test_what_a_frozen_redis_does_not_take_is_thrown_away_with_its_connect
             await one.send("x" * 10_000)
         assert transport.get_write_buffer_size()
         old = link._remote._get_layer()._shards[0]._pubsub
-        await until(lambda: link._remote._get_layer()._shards[0]._pubsub is not old)
+        await until_true(lambda: link._remote._get_layer()._shards[0]._pubsub is not old)
         redis.thaw()
         await one.is_quiet()
         await one.hears(other)
@@ -318,7 +313,7 @@ async def test_an_outage_is_said_once_and_its_end_too(
             await one.send()
             await asyncio.sleep(0.1)
         redis.start()
-        await until(lambda: "works_again" in caplog.text)
+        await until_true(lambda: "works_again" in caplog.text)
         assert [record.name for record in caplog.records] == ["sessions_app.notify.redis_link"] * 2
 
 

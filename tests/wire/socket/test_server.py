@@ -12,6 +12,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.conftest import NewServer
+from tests.support.polling import until
 from tests.support.server import Server
 from tests.support.websocket import WsClient, upgrade
 from tests.wire.slow_readers import fill_log, memory, until_full
@@ -171,10 +172,7 @@ def test_beyond_the_budget_of_a_user_some_are_closed(new_server: NewServer) -> N
         until_full(readers)
         closed = server.log.count("code=4408")
         assert 8 <= closed < 20
-        deadline = time.monotonic() + 30
-        while open_sockets(server) > len(readers) - closed:  # what they had is let go
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        until(lambda: open_sockets(server) <= len(readers) - closed)  # what they had is let go
 
     async def resume() -> None:
         async with WsClient(server, "big", last_sequence=last - 3) as client:

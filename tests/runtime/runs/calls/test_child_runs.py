@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from sessions_app.workflows import (
 )
 from sessions_app.workflows.config import RuntimeConfig
 from sessions_app.workflows.registry import NoOptions
+from tests.support import polling
 from tests.support.database.stored_log import log_record
 from tests.support.hosting import Hosting, make_user
 from tests.support.sessions import in_script
@@ -66,11 +66,14 @@ def fail() -> None:
 def fail_while_broken() -> None:
     if not broken:
         return
-    deadline = time.monotonic() + 20
-    while WITH_CHILD in broken and not Run.objects.filter(parent__isnull=False).exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    if WITH_CHILD in broken:
+        until_there(parent__isnull=False)
     fail()
+
+
+def until_there(**run: object) -> None:
+    """Wait in a thread for such a run."""
+    polling.until(Run.objects.filter(**run).exists, every=0.01)
 
 
 @workflow(name="t_child", title="Child")
@@ -371,10 +374,7 @@ async def test_a_child_about_to_begin_keeps_it_failed(monkeypatch: pytest.Monkey
 
     def find_late(user: Any, name: str | None) -> Any:
         if name == "t_child" and not found.is_set():
-            deadline = time.monotonic() + 20
-            while not Run.objects.filter(status=Run.Status.FAILED).exists():
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            until_there(status=Run.Status.FAILED)
             found.set()
         return find(user, name)
 

@@ -1,0 +1,26 @@
+"""Waiting for what other processes do; in an event loop there is `sessions_app.testing.polling`."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def until(
+    look: Callable[[], T | None],
+    patience: float = 60,
+    every: float = 0.05,
+    *,
+    otherwise: Callable[[], object] = lambda: "",
+) -> T:
+    """Look again and again until what comes is true, and return it. Blocks; times are in seconds.
+
+    Raises:
+        AssertionError: nothing came in time; `otherwise` says what there was.
+    """
+    deadline = time.monotonic() + patience
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"not in {patience} s: {otherwise()}"
+        time.sleep(every)
+    return seen
