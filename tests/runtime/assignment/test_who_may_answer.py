@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.db.models import F
+from django.utils import timezone
 
 from sessions_app.admin import repairs
 from sessions_app.errors import Invalid, NotFound
@@ -70,6 +70,10 @@ def actions(prompt: Interaction) -> list[tuple[str, str]]:
     return list(found.values_list("action", "by_name"))
 
 
+def inbox_of(person: Person) -> list[Any]:
+    return inbox_query.first(inbox_query.waiting(person.id), 9)
+
+
 async def test_a_group_answers_and_nobody_else() -> None:
     asks(to=group("managers"))
     async with Hosting("t_assigned") as hosting:
@@ -104,10 +108,9 @@ async def test_the_permission_is_looked_at_when_the_answer_comes() -> None:
             allowed.user_set.add(boss.id)
 
         await reads.read(allow)
-        waits = lambda: inbox_query.first(inbox_query.waiting(boss.id), 9)  # noqa: E731
-        assert await reads.read(waits) == [prompt.pk]
+        assert await reads.read(inbox_of, boss) == [prompt.pk]
         await reads.read(lambda: Permission.objects.get(codename="change_run").user_set.clear())
-        assert await reads.read(waits) == []
+        assert await reads.read(inbox_of, boss) == []
         assert (await give("yes", prompt, boss)).outcome == Outcome.NOT_FOUND
         await reads.read(allow)
         assert (await give("yes", prompt, boss)).outcome == Outcome.ACCEPTED
@@ -160,6 +163,8 @@ async def test_a_claim_is_exclusive_until_it_is_released_or_handed_on() -> None:
             if event.type == Event.Type.ASSIGNMENT_UPDATE
         ]
         assert changes == ["claimed", "released", "claimed", "delegated", "answered"]
+        to_whom = AuditEntry.objects.filter(action="delegated").values_list("detail__to", flat=True)
+        assert await reads.read(to_whom.get) == ["cara"]
 
 
 async def test_the_id_of_anothers_answer_makes_it_not_ones_own() -> None:
@@ -209,6 +214,20 @@ async def test_four_eyes_are_not_the_owners() -> None:
         assert (await give("yes", prompt, boss)).outcome == Outcome.ACCEPTED
 
 
+async def test_a_deleted_conversation_asks_nobody() -> None:
+    asks(to=[user("ann"), user("boss")])
+    async with Hosting("t_assigned") as hosting:
+        [boss] = await reads.read(people, "boss")
+        [prompt] = await hosting.prompts(await hosting.submit())
+        deleted = Conversation.objects.all()  # as `delete` does, but for what its runs do then
+        await reads.read(lambda: deleted.update(deleted_at=timezone.now()))
+        for person in (boss, hosting.person):
+            assert (await give("yes", prompt, person)).outcome == Outcome.NOT_FOUND
+            assert await reads.read(inbox_of, person) == []
+            with pytest.raises(NotFound):
+                await claims.change("claim", str(prompt.pk), by=person, via="test")
+
+
 async def test_two_of_three_give_the_same_answer() -> None:
     asks(to=[user("boss"), user("cara"), user("dora")], votes=2)
     async with Hosting("t_assigned") as hosting:
@@ -218,9 +237,11 @@ async def test_two_of_three_give_the_same_answer() -> None:
         assert (await give("no", prompt, cara)).outcome == Outcome.VOTED
         assert (await give("yes", prompt, cara)).outcome == Outcome.ACCEPTED  # a change of mind
         assert (await give("no", prompt, dora)).outcome == Outcome.STALE
-        await hosting.ended(run)
         votes = "[('boss', 'yes', 'test'), ('cara', 'yes', 'test')]"
-        assert await hosting.output(run) == f"yes by cara: {votes}"
+        assert await hosting.result(run) == f"yes by cara: {votes}"
+        assert await reads.read(actions, prompt) == [
+            *(("opened", ""), ("voted", "boss"), ("voted", "cara"), ("answered", "cara"))
+        ]
 
 
 async def test_it_escalates_once_also_if_two_look_and_the_claim_is_gone() -> None:
@@ -242,7 +263,10 @@ async def test_it_escalates_once_also_if_two_look_and_the_claim_is_gone() -> Non
         stood = await reads.read(pending.get)
         assert stood.assignee_id is None
         assert stood.escalates_at is not None
-        assert stood.escalates_at - stood.created_at > timedelta(seconds=59)
+        # The next one is 60 seconds after this one.
+        assert 59 < (stood.escalates_at - stood.created_at).total_seconds() < 100
+        for candidate in (boss, dora):
+            assert await reads.read(inbox_of, candidate) == [prompt.pk]
         assert (await give("yes", prompt, eve)).outcome == Outcome.NOT_FOUND
         assert (await give("yes", prompt, dora)).outcome == Outcome.ACCEPTED
         done = [action for action, _ in await reads.read(actions, prompt)]
@@ -275,6 +299,11 @@ async def test_it_escalates_once_also_if_two_look_and_the_claim_is_gone() -> Non
         ),
         (None, {"to": user("nobody")}, "user 'nobody', which there is not"),
         (None, {"to": group("nobodies")}, "group 'nobodies', which there is not"),
+        (
+            None,
+            {"to": user("ann"), "escalate": Escalation(60, user("nobody"))},
+            "user 'nobody', which there is not",
+        ),
     ],
 )
 async def test_what_makes_no_sense_says_so(prompt: Any, how: dict[str, Any], why: str) -> None:
@@ -295,9 +324,6 @@ async def test_an_inbox_has_what_waits_for_a_person_the_first_due_first() -> Non
         second = await hosting.prompts(await hosting.submit(conversation="c2"))
         asks()
         await hosting.prompts(await hosting.submit(conversation="c3"))
-
-        def inbox_of(person: Person) -> list[Any]:
-            return inbox_query.first(inbox_query.waiting(person.id), 9)
 
         def counts() -> list[int]:
             everybody = [one.id for one in (hosting.person, boss, other)]

@@ -6,12 +6,14 @@ from uuid import UUID
 
 import pytest
 
+from sessions_app.admin import repairs
 from sessions_app.errors import Invalid
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import IncomingAnswer, Outcome, answer_in_name
 from sessions_app.lifecycle import due
-from sessions_app.models import Event, Interaction
+from sessions_app.models import Event, Interaction, Run
 from sessions_app.models.people import Person
+from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import (
     BinaryPrompt,
@@ -106,7 +108,22 @@ async def test_a_late_answer_is_never_applied_to_the_next_prompt() -> None:
         named = IncomingAnswer(str(first.id), "test", "no", names=[str(first.id)])
         late = await answers.answer(by=hosting.person, conversation_id="c", answer=named)
         assert late.outcome == Outcome.STALE
+        await hosting.prompted(conversation="another")
+        elsewhere = await answers.answer(by=hosting.person, conversation_id="another", answer=named)
+        assert elsewhere.outcome == Outcome.NOT_FOUND
         assert await hosting.answered(run, "mine", second) == "yes|mine"
+
+
+async def test_an_answer_to_a_suspended_run_waits_with_it() -> None:
+    async with asking(Hosting("t_two", park_after=0)) as (hosting, run, prompt):
+        await hosting.without_hosts()
+        row = Run.objects.filter(pk=run)
+        await reads.read(lambda: row.update(status=Run.Status.SUSPENDED))
+        assert (await hosting.answer("yes", prompt)).outcome == Outcome.ACCEPTED
+        assert (await reads.read(row.get)).status == Run.Status.SUSPENDED
+        await hosting.in_thread(repairs.resume, run, by="boss")
+        await hosting.prompts(run)
+        assert await hosting.answered(run, "mine") == "yes|mine"
 
 
 async def test_an_unknown_option_is_refused_and_the_prompt_stays() -> None:
