@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @workflow(name="t_webhook", title="Webhook")
 async def asks(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    yield (await context.ask(TextPrompt(text="Name?", details={"secret": "x"}))).text
+    yield (await context.ask(TextPrompt(text="Name?\nA secret.", details={"secret": "x"}))).text
 
 
 class Receiver(BaseHTTPRequestHandler):
