@@ -125,6 +125,10 @@ async def test_the_log_says_what_it_is_a_fork_of() -> None:
         [taken_up] = [event.payload for event in mine if "replayed" in event.payload]
         assert taken_up["replayed"] == 7
         assert taken_up["trace_id"]
+        # What it shows is its own: news of it are none of the other run's.
+        shown_as = [one.payload["step_id"] for one in mine if one.type == Event.Type.STEP]
+        assert shown_as
+        assert all(step.startswith(f"{run}:") for step in shown_as)
         sequences = [event.first_sequence for event in await hosting.events()]
         assert sequences == sorted(set(sequences))
 

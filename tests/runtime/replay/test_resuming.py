@@ -70,6 +70,18 @@ async def test_an_error_of_the_code_is_mended_and_the_answers_stay() -> None:
         assert "resumed by an operator" in reasons
 
 
+async def test_a_stop_that_came_too_late_for_it_does_not_stop_it_now() -> None:
+    async def wrong(context: Context) -> str:
+        raise KeyError("room")
+
+    async with Hosting("t_deployed") as hosting:
+        run = await failed_after_an_answer(hosting, wrong)
+        late = Run.objects.filter(pk=run.id)
+        await reads.read(late.update, stop_requested_at=timezone.now())
+        deploy(lambda context: asks(context, lambda context: context.step(work, "b")))
+        assert (await resumed(hosting, run)).status == Run.Status.COMPLETED
+
+
 async def test_the_step_that_failed_last_is_done_again_and_no_other() -> None:
     async def caught_and_not(context: Context) -> str:
         try:
