@@ -7,8 +7,10 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import transaction
+from pytest_django import Settings
 
 from sessions_app import runs
+from sessions_app.admin import repairs
 from sessions_app.conversations import arrivals
 from sessions_app.errors import Invalid, NoPerson, NotFound
 from sessions_app.journal.journal import Call, CallResult
@@ -16,6 +18,7 @@ from sessions_app.models import Arrival, JournalEntry, Run
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import Context, Message, NothingCame, TextPrompt, workflow
+from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, asking, running, until
 from tests.support.sessions import in_script
 
@@ -71,9 +74,10 @@ async def test_what_is_sent_is_given_once_and_in_order(park_after: float) -> Non
         assert await send(run, 4) == STALE
 
 
-async def test_what_comes_before_it_is_waited_for_is_kept() -> None:
+async def test_of_what_comes_before_it_is_waited_for_the_first_is_given() -> None:
     async with asking("t_waits", "after asking") as (hosting, run, _):
         assert await send(run, 7) == ACCEPTED
+        assert await send(run, 8) == ACCEPTED
         assert await hosting.answered(run, "Eve") == "Eve 7"
 
 
@@ -85,6 +89,19 @@ async def test_a_run_that_waits_is_out_of_memory_and_replay_has_what_came() -> N
         await send(run, 1)
         await hosting.restart()
         await send(run, 2)
+        assert await hosting.result(run) == "1 2 "
+
+
+async def test_what_is_sent_to_a_run_that_is_suspended_is_there_when_it_goes_on(
+    settings: Settings,
+) -> None:
+    set_hitl(settings, MAX_CALLS=1)
+    async with running("t_waits", "times 2") as (hosting, run):
+        await send(run, 1)
+        await hosting.status(run, Run.Status.SUSPENDED)
+        assert await send(run, 2) == ACCEPTED
+        set_hitl(settings, MAX_CALLS=9)
+        assert await hosting.in_thread(repairs.resume, run, by="an operator")
         assert await hosting.result(run) == "1 2 "
 
 
