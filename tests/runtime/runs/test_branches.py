@@ -3,12 +3,14 @@
 from collections.abc import AsyncGenerator
 
 import pytest
+from pytest_django import Settings
 
 from sessions_app import runs
 from sessions_app.errors import Busy, Invalid, NotFound
 from sessions_app.models import Event, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, asking, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -89,6 +91,15 @@ async def test_what_is_active_on_the_branch_that_is_left_is_stopped() -> None:
         assert (await hosting.ended(queued)).status == Run.Status.CANCELLED
         await prompt.arefresh_from_db()
         assert prompt.status == "cancelled"
+
+
+async def test_a_suspended_run_whose_message_is_replaced_does_not_go_on(settings: Settings) -> None:
+    set_hitl(settings, MAX_CALLS=1)
+    async with Hosting("t_branches") as hosting:
+        suspended = await hosting.submit("ask")
+        await hosting.status(suspended, Run.Status.SUSPENDED)
+        await said(hosting, "b", replaces=str(suspended))
+        await hosting.status(suspended, Run.Status.CANCELLED)
 
 
 async def test_what_is_active_before_it_goes_on() -> None:
