@@ -10,6 +10,8 @@ from django.db import connection
 from django.utils import timezone
 
 from chat_app.models import SocketCursor
+from sessions_app.conversations import listing
+from sessions_app.errors import NotFound
 from sessions_app.lifecycle import retention
 from sessions_app.models import Conversation, Event, HostLease, Process, Run
 from sessions_app.storage import reads
@@ -83,6 +85,24 @@ async def test_one_that_has_news_meanwhile_is_kept(monkeypatch: pytest.MonkeyPat
     await reads.read(lambda: Conversation.objects.update(updated_at=NOW))
     assert await retention.clean() == 0
     assert await reads.read(Conversation.objects.count) == 1
+
+
+async def test_what_its_owner_deletes_can_be_had_back_for_a_day_and_then_goes() -> None:
+    conversation = (await reads.read(an_old_run)).conversation
+    named: dict[str, Any] = {
+        "owner": conversation.owner_id,
+        "conversation_id": conversation.conversation_id,
+    }
+    deleted = Conversation.objects.exclude(deleted_at=None)
+    for hours, gone in ((23, 0), (25, 1)):
+        await listing.delete(**named)
+        assert await reads.read(deleted.update, deleted_at=NOW - timedelta(hours=hours)) == 1
+        assert await retention.clean() == gone
+        if not gone:
+            await listing.restore(**named)
+            assert not await reads.read(deleted.exists)
+    with pytest.raises(NotFound):
+        await listing.restore(**named)
 
 
 async def test_leases_of_conversations_that_are_gone_go() -> None:
