@@ -17,8 +17,11 @@ from django.utils import timezone
 from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.models import Conversation
 from sessions_app.prompts import OAuthPrompt, TextPrompt
+from sessions_app.storage import reads
+from sessions_app.workflows import Context, Message, workflow
 from tests.support.clock import an_hour_back
 from tests.support.database.stored_log import StoredLog
+from tests.support.hosting import Hosting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TITLES = re.compile('<span class="title" dir="auto">(.*?)</span>')
@@ -87,6 +90,23 @@ async def test_a_settled_question_needs_nobody(client: AsyncClient, ann: User) -
     assert "Name?" not in html
     assert "working" in html
     assert 'data-waiting="0"' in html
+
+
+@workflow(name="t_asks", title="Asks")
+async def asks(message: Message, context: Context) -> str:
+    return (await context.ask(TextPrompt(text=f"{message.text}?"))).text
+
+
+async def test_a_search_counts_what_waits_and_no_more_what_was_answered() -> None:
+    async with Hosting("t_asks") as hosting:
+        runs = [await hosting.send(name, conversation=name) for name in ("plum", "pear")]
+        counts = []
+        for run in runs:
+            await hosting.rest()
+            counts.append((await reads.read(sidebar, hosting.user, query="p")).waiting)
+            await run.answer("yes")
+        counts.append((await reads.read(sidebar, hosting.user, query="p")).waiting)
+    assert counts == [2, 1, 0]
 
 
 def test_the_last_run_of_the_log_says_what_became_of_a_conversation(ann: User) -> None:
