@@ -343,6 +343,13 @@ async def test_a_flood_is_cut_off(chat: Chat) -> None:
         assert await socket.until_closed() == 4429
 
 
+async def test_who_sends_more_than_may_wait_is_cut_off(chat: Chat) -> None:
+    async with await chat.socket() as socket:
+        for _ in range(40):  # few, and 4 MB
+            await socket.send({"type": "ping_message", "id": "x" * 100_000})
+        assert await socket.until_closed() == 4429
+
+
 async def test_a_ping_is_answered_while_the_message_before_it_waits_for_a_write(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
