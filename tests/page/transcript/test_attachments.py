@@ -17,6 +17,7 @@ from django.test import AsyncClient
 from django.urls import reverse
 from django.utils import timezone
 
+from sessions_app.conversations import listing
 from sessions_app.errors import Invalid
 from sessions_app.models import Attachment, Run
 from sessions_app.storage import attachments
@@ -242,6 +243,17 @@ async def test_nobody_reads_or_sends_what_is_anothers(
     answer = await strict.post(reverse("chat:upload", args=["c"]), {"file": named("a.csv")})
     assert answer.status_code == 403
     assert await Attachment.objects.acount() == 2
+
+
+async def test_a_file_is_away_while_its_conversation_is_deleted(
+    browser: AsyncClient, hosting: Hosting
+) -> None:
+    _, sent = await upload(browser)
+    await hosting.ended(await hosting.submit("x", files=(sent["id"],)))
+    await listing.delete(owner=hosting.user, conversation_id="c")
+    assert (await fetch(browser, sent["id"])).status_code == 404
+    await listing.restore(owner=hosting.user, conversation_id="c")
+    assert (await fetch(browser, sent["id"])).status_code == 200
 
 
 async def test_what_was_taken_of_a_refused_form_is_still_there(

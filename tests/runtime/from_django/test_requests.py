@@ -29,6 +29,9 @@ async def greet(message: Message, context: Context) -> AsyncGenerator[str, None]
         yield message.text
 
 
+workflow(name="t_greet_again", title="Greet again")(greet)
+
+
 def start(*args: Any, **kwargs: Any) -> Any:
     return runs.start("t_greet", *args, user=make_user("ann"), **kwargs)
 
@@ -87,6 +90,16 @@ async def test_a_start_with_the_same_key_gives_the_same_run() -> None:
         assert await hosting.in_thread(start, "hello", key="order-1", conversation="c") != first
         ben = await hosting.in_thread(make_user, "ben")
         assert await runs.astart("t_greet", "hello", user=ben, key="order-1") != first
+
+
+async def test_the_keys_of_one_workflow_are_none_of_another() -> None:
+    """Such as the number of an order, by which two workflows are started."""
+    async with Hosting("t_greet", beside=("t_greet_again",)) as hosting:
+        user = await hosting.in_thread(make_user, "ann")
+        first = await runs.astart("t_greet", "hello", user=user, key="order-1")
+        again = await runs.astart("t_greet_again", "hello", user=user, key="order-1")
+        assert again != first
+        assert (await runs.aresult(again, timeout=30)).text == "ann: hello"
 
 
 async def test_a_run_may_go_on_with_a_conversation() -> None:
