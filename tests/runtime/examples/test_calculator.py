@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from natproject.workflows.calculator import Attempt, evaluate, find_expression, plain
+from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
 
 LONG = "1+2+3+4+5+6+7+8+9+10+11+12"
@@ -81,18 +82,19 @@ def test_the_calculation_is_found_in_a_sentence(text: str, expression: str) -> N
 
 
 class TestConversation:
-    async def test_a_short_calculation_asks_nothing(self, host_workflow: NewHosting) -> None:
+    @pytest.mark.parametrize(
+        ("text", "answers", "said"),
+        [
+            ("2 * (3 + 4)", {}, "`2 * (3 + 4)` = **14**"),
+            (LONG, {"up to 16": "retry"}, f"`{LONG}` = **78**"),
+            (LONG, {"Try": "stop"}, "more than 8 operations"),
+        ],
+    )
+    async def test_it_asks_before_it_goes_beyond_its_limit(
+        self, host_workflow: NewHosting, text: str, answers: dict[str, Answer], said: str
+    ) -> None:
         async with host_workflow("calculator") as hosting:
-            assert await hosting.converse("2 * (3 + 4)") == "`2 * (3 + 4)` = **14**"
-
-    async def test_it_asks_before_it_goes_beyond_its_limit(self, host_workflow: NewHosting) -> None:
-        async with host_workflow("calculator") as hosting:
-            assert await hosting.converse(LONG, {"up to 16": "retry"}) == f"`{LONG}` = **78**"
-
-    async def test_stop_means_stop(self, host_workflow: NewHosting) -> None:
-        async with host_workflow("calculator") as hosting:
-            text = await hosting.converse(LONG, {"Try": "stop"})
-            assert "more than 8 operations" in text
+            assert said in await hosting.converse(text, answers)
 
     async def test_after_the_last_retry_it_gives_up(self, host_workflow: NewHosting) -> None:
         options = {"max_operations": 1, "max_retries": 2}

@@ -1,16 +1,13 @@
-"""The examples `report`, `parallel_review` and `probe`."""
+"""The examples `report` and `parallel_review`."""
 
 import re
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
-from bench.workflows import probe
 from natproject.workflows.report import Terms, compute, read_terms
+from sessions_app.testing.hosted_run import Answer
 from sessions_app.testing.hosting import NewHosting
-
-assert probe  # importing it declares it
 
 
 @pytest.mark.parametrize(
@@ -75,48 +72,15 @@ class TestParallelReview:
             assert "| Legal | approved | ann |\n| Security | abstained | ann |" in text
             assert text.endswith("**Approved.**")
 
-    async def test_changes_are_asked_for(self, host_workflow: NewHosting) -> None:
-        async with host_workflow("parallel_review") as hosting:
-            answers = {"verdict": "change", "Which changes": "shorter"}
-            text = await hosting.converse("The list", answers)
-            assert text.endswith("**To be changed:** shorter")
-
-    async def test_one_rejection_is_enough(self, host_workflow: NewHosting) -> None:
-        async with host_workflow("parallel_review") as hosting:
-            answers = {"Security": "reject", "verdict": "approve"}
-            text = await hosting.converse("The list", answers)
-            assert "**Rejected.**" in text
-
-
-class TestProbe:
     @pytest.mark.parametrize(
-        ("text", "output"),
+        ("answers", "said"),
         [
-            ("echo a b", "a b"),
-            ("stream 3", "t0 t1 t2 "),
-            ("slowstream 2 1", "t0 t1 "),
-            ("ask", "yes"),
-            ("slowask 1", "yes"),
-            ("approve 3", "continue|continue|continue"),
-            ("step 2", "s1 s2 "),
+            ({"verdict": "change", "Which changes": "shorter"}, "**To be changed:** shorter"),
+            ({"Security": "reject", "verdict": "approve"}, "**Rejected.**"),  # one is enough
         ],
     )
-    async def test_each_word(self, host_workflow: NewHosting, text: str, output: str) -> None:
-        answer = "continue" if text.startswith("approve") else "yes"
-        async with host_workflow("probe") as hosting:
-            assert await hosting.converse(text, {"prompt-": answer}) == output
-
-    async def test_steps_leave_a_line_each(
-        self, host_workflow: NewHosting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    async def test_who_does_not_approve_is_heard(
+        self, host_workflow: NewHosting, answers: dict[str, Answer], said: str
     ) -> None:
-        log = tmp_path / "log"
-        monkeypatch.setenv("PROBE_LOG", str(log))
-        async with host_workflow("probe") as hosting:
-            run = await hosting.send("step 2")
-            await run.result()
-        assert log.read_text() == f"{run.id} 1\n{run.id} 2\n"
-
-    async def test_an_unknown_word_is_told_the_known_ones(self, host_workflow: NewHosting) -> None:
-        async with host_workflow("probe") as hosting:
-            said = await hosting.converse("what")
-            assert {"echo", "ask", "approve", "step"} <= set(re.findall(r"\w+", said))
+        async with host_workflow("parallel_review") as hosting:
+            assert said in await hosting.converse("The list", answers)
