@@ -38,7 +38,7 @@ from sessions_app.workflows.config import RuntimeConfig
 from sessions_app.workflows.registry import NoOptions
 from tests.support import polling
 from tests.support.database.stored_log import log_record
-from tests.support.hosting import Hosting, make_user
+from tests.support.hosting import Hosting, make_user, problem
 from tests.support.sessions import in_script
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -190,23 +190,25 @@ async def test_a_child_asks_in_the_conversation_and_gives_its_text(park_after: f
     assert sum(event.type == Event.Type.USER_MESSAGE for event in events) == 1
 
 
-async def test_replay_everywhere_runs_a_child_once() -> None:
-    async with sent("go", replay_everywhere=True) as (_, run):
-        assert await run.result() == "Well. It said: GO"
-        assert executed == ["go"]
-        assert len(await run.children()) == 1
-
-
-async def test_what_it_returns_is_read_back_by_its_annotation() -> None:
-    async with sent("quote") as (_, run):
-        assert await run.result() == "Well. book 9"
+@pytest.mark.parametrize(
+    ("text", "said", "child_said", "shown"),
+    [
+        ("go", "It said: GO", "GO", ["Child"]),
+        ("quote", "book 9", "", ["Quote"]),  # read back by its annotation
+        ("deep 3", "Well. Well. Well. It said: DEEP 0", None, ["Parent"]),
+        ("fail", "t_child failed: Step fail failed: ValueError: no luck", "", []),
+    ],
+)
+async def test_what_a_child_comes_to_is_the_same_in_each_replay_of_its_parent(
+    text: str, said: str, child_said: str | None, shown: list[str]
+) -> None:
+    """It has a turn though its workflow takes one run at a time, which is its parent."""
+    async with sent(text, replay_everywhere=True, max_concurrency=1) as (_, run):
+        assert (await run.result()).startswith(f"Well. {said}")
+        assert len(executed) <= 1
         [one] = await run.children()
-        assert await one.output() == ""
-
-
-async def test_a_workflow_runs_itself_while_it_takes_one_run_at_a_time() -> None:
-    async with hosting(max_concurrency=1) as hosted:
-        assert await hosted.converse("deep 3") == "Well. " * 4 + "It said: DEEP 0"
+        assert await one.output() == (said if child_said is None else child_said)
+        assert await run.shown() == shown
 
 
 async def test_a_child_has_the_users_builder_in_the_host_of_that() -> None:
@@ -217,33 +219,19 @@ async def test_a_child_has_the_users_builder_in_the_host_of_that() -> None:
         )
         key = f"user:{hosted.user}:t_child_built"
         assert await reads.read(HostLease.objects.filter(pk=key).exists)
-        runs = Run.objects.filter(conversation__owner=hosted.user).order_by("sequence")
-        made = await reads.read(lambda: list(runs.values_list("workflow", flat=True)))
-        assert made == ["t_parent", "t_child_built"]
 
 
-async def test_a_failure_is_raised_in_the_parent_and_in_its_replay() -> None:
-    async with sent("fail", replay_everywhere=True) as (_, run):
-        text = await run.result()
-        assert text.startswith("Well. t_child failed: Step fail failed: ValueError: no luck")
-        assert await run.shown() == []
-
-
-async def test_an_unknown_workflow_fails_the_run_and_says_which_there_are() -> None:
-    async with sent("other t_nowhere") as (_, run):
-        assert await run.status() == Run.Status.FAILED
-        row = await reads.read(lambda: Run.objects.get(pk=run.id))
-        assert row.error is not None
-        assert "'t_nowhere'" in row.error["message"]
-
-
-async def test_who_may_not_use_a_workflow_gets_it_by_no_other() -> None:
+@pytest.mark.parametrize(("text", "name"), [("go", "t_child"), ("other t_nowhere", "t_nowhere")])
+async def test_who_may_not_use_a_workflow_gets_it_by_no_other(text: str, name: str) -> None:
+    """It fails their run, as one that there is not does."""
     async with hosting() as hosted:
         limited = {"t_parent": {}, "t_child": {"groups": ["boss"]}}
         given = {"default": "t_parent", "workflows": limited}
         registry.offer(RuntimeConfig.model_validate(given))
-        run = await hosted.send("go")
-        assert await run.status() == Run.Status.FAILED
+        run = await hosted.send(text)
+        failed = await hosted.ended(run.id)
+        assert failed.status == Run.Status.FAILED
+        assert f"'{name}'" in problem(failed)["message"]
         assert await run.children() == []
 
 
@@ -312,11 +300,8 @@ async def test_a_child_that_is_stopped_by_itself_is_a_failure_for_the_parent() -
         assert await run.result() == "Well. t_child cancelled: "
 
 
-@pytest.mark.parametrize("park_after", [0, 60])
-async def test_a_child_that_takes_too_long_is_stopped(park_after: float) -> None:
-    async with sent("within 0.3", park_after=park_after) as (hosted, run):
-        if not park_after:
-            await hosted.advance(seconds=1)
+async def test_a_child_that_takes_too_long_is_stopped() -> None:
+    async with sent("within 0.3", park_after=60) as (hosted, run):
         await hosted.status(run.id, Run.Status.COMPLETED)
         assert await run.result() == "Well. t_child timeout"
         [one] = await run.children()
@@ -332,13 +317,10 @@ async def test_a_child_that_ends_once_its_time_is_over_changes_nothing_of_the_ti
         assert await run.result() == "timeout"
 
 
-async def resume_and_answer(run: HostedRun) -> None:
+async def resume(run: HostedRun) -> None:
     """What was broken is mended."""
     broken.clear()
-    user = await reads.read(make_user, "ann")
-    assert await runs.aresume(run.id, by=user)
-    await run.answer("Eve")
-    assert await run.result() == "Well. Tell me. EVE"
+    assert await runs.aresume(run.id, by=await reads.read(make_user, "ann"))
 
 
 async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_resumed() -> None:
@@ -348,19 +330,9 @@ async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_re
         await hosted.status(run.id, Run.Status.FAILED)
         [first] = await run.children()
         await hosted.status(first.id, Run.Status.CANCELLED)
-        await resume_and_answer(run)
+        await resume(run)
         assert len(await run.children()) == 2
-
-
-async def test_a_child_that_ends_late_does_not_end_the_wait_for_the_one_in_its_place() -> None:
-    async with hosting(park_after=0.5) as hosted:
-        broken.append(WITH_CHILD)
-        run = await hosted.send("race")
-        await hosted.status(run.id, Run.Status.FAILED)
-        [first] = await run.children()
-        broken.clear()
-        assert await runs.aresume(run.id, by=await reads.read(make_user, "ann"))
-        assert len(await run.children()) == 2
+        # One that ends late does not end the wait for the one in its place.
         late = await reads.read(lambda: Run.objects.get(pk=first.id))
         called = ParentCall(run.id, late.parent_position or 0)
         end = partial(child_runs.end, returned=None, reason="")
@@ -387,7 +359,9 @@ async def test_a_child_about_to_begin_keeps_it_failed(monkeypatch: pytest.Monkey
         for _ in range(5):  # what was about to begin has come to its write
             await writer.write(lambda tx: None)
         await hosted.status(run.id, Run.Status.FAILED)
-        await resume_and_answer(run)
+        await resume(run)
+        await run.answer("Eve")
+        assert await run.result() == "Well. Tell me. EVE"
         assert len(await run.children()) == 1
 
 
@@ -400,18 +374,6 @@ async def test_gathered_calls_come_to_the_same_whatever_ends_first() -> None:
         said = "A this box Tell me. FIRST Tell me. SECOND"
         assert await run.result() == f"Well. {said}"
         assert sorted(executed) == ["a", "first", "second"]
-
-
-@workflow(name="t_parent_of_all", title="Parent")
-async def parent_of_all(message: Message, context: Context) -> str:
-    found = await context.gather(
-        context.step(fail),
-        context.wait_for("parcel", timeout=0.001),
-        context.run("t_child", "fail"),
-        context.step(work, "a"),
-        return_exceptions=True,
-    )
-    return " ".join(one if isinstance(one, str) else type(one).__name__ for one in found)
 
 
 async def test_a_child_that_just_ended_wins_over_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -430,9 +392,20 @@ async def test_a_child_that_just_ended_wins_over_the_time(monkeypatch: pytest.Mo
         assert await run.result() == "Well. just so"
 
 
+@workflow(name="t_parent_of_all", title="Parent")
+async def parent_of_all(message: Message, context: Context) -> str:
+    found = await context.gather(
+        context.step(fail),
+        context.wait_for("parcel", timeout=0.001),
+        context.run("t_child", "fail"),
+        context.step(work, "a"),
+        return_exceptions=True,
+    )
+    return " ".join(one if isinstance(one, str) else type(one).__name__ for one in found)
+
+
 async def test_failures_among_gathered_calls_stand_in_their_places() -> None:
-    async with Hosting("t_parent_of_all", beside=("t_child",), replay_everywhere=True) as hosted:
-        run = await hosted.send("go")
+    async with sent("go", "t_parent_of_all", replay_everywhere=True) as (hosted, run):
         await hosted.status(run.id, Run.Status.COMPLETED)
         assert await run.result() == "StepFailed NothingCame ChildFailed A"
 
