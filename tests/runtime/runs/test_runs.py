@@ -5,8 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from sessions_app.conversations import messages
-from sessions_app.models import Interaction, Run
+from sessions_app.models import Interaction
 from sessions_app.workflows import (
     BinaryPrompt,
     Context,
@@ -68,15 +67,6 @@ async def test_a_waiting_run_comes_back_after_a_restart_and_repeats_nothing() ->
         assert [payload["replayed"] for payload in resumed] == [2]
 
 
-async def test_a_parked_run_is_out_of_memory_and_its_answer_brings_it_back() -> None:
-    async with asking(Hosting("t_story", park_after=0.05)) as (hosting, run, _):
-        key = (await hosting.status(run, "waiting")).key
-        host = hosting.hosts._hosts[key]
-        await until(lambda: not host._runs)
-        assert await hosting.answered(run, "Eve") == "one A Eve by ann B"
-        assert executed == ["a", "b"]
-
-
 @workflow(name="t_cut", title="Cut")
 async def cut(message: Message, context: Context) -> AsyncGenerator[str, None]:
     yield "before "
@@ -120,23 +110,6 @@ async def test_text_that_differs_after_a_restart_is_begun_anew_and_an_event_says
         said = [event.payload for event in events if event.type == "message"]
         assert "".join(payload["text"] for payload in said) == "mood 2 end"
         assert said[0]["taken_back"] == "mood 1 "
-
-
-@workflow(name="t_many", title="Many")
-async def many(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    answers = await context.ask_all([TextPrompt(text=f"q{n}") for n in range(3)])
-    yield ",".join(answer.text for answer in answers)
-
-
-@pytest.mark.parametrize("restart", [False, True])
-async def test_several_prompts_are_answered_in_any_order(restart: bool) -> None:
-    async with running("t_many") as (hosting, run):
-        prompts = await hosting.prompts(run, 3)
-        for prompt in reversed(prompts):
-            await hosting.answer(f"a-{prompt.prompt['text']}", prompt)
-            if restart:
-                await hosting.restart()
-        assert await hosting.result(run) == "a-q0,a-q1,a-q2"
 
 
 tries: list[int] = []
@@ -222,11 +195,3 @@ async def test_a_durable_sleep_time_and_chance_replay_the_same() -> None:
         await hosting.ended(run)
         number = next(e.result for e in await hosting.journal(run) if e.kind == "random")
         assert await hosting.output(run) == f"x True {number}"
-
-
-async def test_a_run_is_stopped_while_it_waits_and_its_prompt_is_cancelled() -> None:
-    async with asking(Hosting("t_story", park_after=0.05)) as (hosting, run, prompt):
-        assert await messages.stop(owner=hosting.user, conversation_id="c") == [run]
-        assert (await hosting.ended(run)).status == Run.Status.CANCELLED
-        settled = await hosting.answer("late", prompt)
-        assert (settled.outcome, settled.status) == ("stale", "cancelled")
