@@ -18,10 +18,6 @@ from tests.support.hosting import asking, problem, until_true
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def handle() -> Any:
-    return object()
-
-
 async def recorded(context: Context) -> str:
     await context.step(work, "a")
     await context.step(other, "b")
@@ -103,18 +99,6 @@ async def test_changed_code_suspends_a_parked_run_and_the_old_code_resumes_it(
         assert await hosting.in_thread(repairs.resume, run, by="an operator")
         assert await hosting.result(run) == "yes c"
         assert executed == ["a", "b", "c"]
-
-
-async def test_a_result_that_is_not_json_suspends_with_what_to_return() -> None:
-    async def returns_a_handle(context: Context) -> str:
-        return str(await context.step(handle))
-
-    async with deployed(returns_a_handle) as hosting:
-        row = await hosting.ended(await hosting.submit())
-        assert row.status == Run.Status.SUSPENDED
-        assert "cannot be stored as JSON" in problem(row)["detail"]
-        assert "Return plain values" in problem(row)["detail"]
-        assert problem(row)["detail"].endswith(", in returns_a_handle.")
 
 
 async def test_a_context_outlives_its_run_to_no_use() -> None:

@@ -68,27 +68,43 @@ async def typed_pieces() -> AsyncIterator[str | Quote]:
     yield Quote(Decimal("9.90"))
 
 
-async def _step(context: Context) -> str:
+async def step(context: Context) -> str:
     return str(await context.step(quote))
 
 
-async def _transactional(context: Context) -> str:
+async def transactional(context: Context) -> str:
     return str(await context.transactional_step(quote))
 
 
-async def _stream(context: Context) -> str:
+async def stream(context: Context) -> str:
     return str([piece async for piece in context.stream(pieces)])
 
 
-@pytest.mark.parametrize("agent", [_step, _transactional, _stream])
-async def test_a_result_that_would_come_back_otherwise_is_refused(agent: Body) -> None:
+async def of_no_json(context: Context) -> str:
+    return str(await context.step(object))
+
+
+OTHERWISE = (
+    "a Quote in it would come back as a dict: have the function's return annotation say what it is"
+)
+
+
+@pytest.mark.parametrize(
+    ("agent", "said"),
+    [
+        (step, OTHERWISE),
+        (transactional, OTHERWISE),
+        (stream, OTHERWISE),
+        (of_no_json, "cannot be stored as JSON"),
+    ],
+)
+async def test_a_result_that_would_come_back_otherwise_is_refused(agent: Body, said: str) -> None:
     async with deployed(agent) as hosting:
         run = await hosting.ended(await hosting.submit())
-        assert (run.status, problem(run)["code"]) == (Run.Status.SUSPENDED, "NotJson")
-        assert (
-            "a Quote in it would come back as a dict: have the function's return annotation say "
-            "what it is"
-        ) in problem(run)["detail"]
+    assert (run.status, problem(run)["code"]) == (Run.Status.SUSPENDED, "NotJson")
+    assert said in problem(run)["detail"]
+    assert "Return plain values" in problem(run)["detail"]
+    assert f" of {__name__}, in " in problem(run)["detail"]
     with pytest.raises(NotJson):
         await in_script("t_deployed")
 
