@@ -1,4 +1,7 @@
-"""A message is said again, as it was or otherwise: a branch of its own, which knows of no other."""
+"""What a workflow is told of its conversation so far; and branches, of which none knows another.
+
+A branch begins where a message is said again, as it was or otherwise.
+"""
 
 from collections.abc import AsyncGenerator
 
@@ -19,11 +22,15 @@ told: dict[str, list[str]] = {}
 
 
 async def answer_with_history(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    past = await context.history()
-    told[message.text] = [one.text for one in past]
-    if message.text.startswith("ask"):
+    word, _, limit = message.text.partition(" last ")
+    past = await context.history(int(limit or 20))
+    told[word] = [f"{one.role}: {one.text}" if limit else one.text for one in past]
+    yield "re "
+    if word.startswith("ask"):
         await context.ask(TextPrompt(text="?"))
-    yield f"re {message.text}"
+    if word == "fail":
+        raise ValueError
+    yield word
 
 
 remembers = workflow(name="t_branches", title="Remembers")(answer_with_history)
@@ -42,6 +49,34 @@ async def said(hosting: Hosting, text: str, **fields: str) -> str:
     run = await hosting.submit(text, **fields)
     assert (await hosting.ended(run)).status == Run.Status.COMPLETED
     return str(run)
+
+
+async def test_the_last_messages_come_in_order_with_what_runs_said() -> None:
+    async with Hosting("t_branches") as hosting:
+        for text in ("one", "fail", "three", "four last 3"):
+            await hosting.ended(await hosting.submit(text))
+        await said(hosting, "elsewhere", conversation="d")
+    assert told["one"] == told["elsewhere"] == []
+    assert told["three"] == ["one", "re one", "fail", "re "]
+    assert told["four"] == ["assistant: re ", "user: three", "assistant: re three"]
+
+
+async def test_of_a_run_that_is_not_over_nothing_is_told() -> None:
+    async with Hosting("t_branches", second_message="parallel") as hosting:
+        await said(hosting, "one")
+        run, prompt = await hosting.prompted("ask")
+        await said(hosting, "meanwhile")
+        assert told.pop("ask") == told["meanwhile"] == ["one", "re one"]
+        await hosting.answered(run, "yes", prompt, restart=True)
+    assert told["ask"] == ["one", "re one"]  # as before, whatever was said since
+
+
+async def test_no_more_is_told_than_a_step_may_give(settings: Settings) -> None:
+    set_hitl(settings, MAX_STEP_RESULT=14)
+    async with Hosting("t_branches") as hosting:
+        for text in ("one", "two", "three"):
+            await said(hosting, text)
+    assert told["three"] == ["two", "re two"]
 
 
 async def test_another_version_of_a_message_knows_what_was_before_it_only() -> None:
