@@ -62,14 +62,19 @@ ALL = ["a done", "a prepared", "after", "b done", "b prepared", "before"]
 
 
 @pytest.mark.parametrize("order", ["ab", "ba"])
-@pytest.mark.parametrize(
-    "config", [{}, {"park_after": 60}, {"replay_everywhere": True}], ids=["parks", "stays", "all"]
-)
-async def test_tools_ask_at_once_and_wait_in_any_order(order: str, config: dict[str, Any]) -> None:
-    async with sent(two_tools, **config) as (_, run):
+@pytest.mark.parametrize("way", ["parks", "stays", "replays everywhere", "crashes"])
+async def test_tools_ask_at_once_and_wait_in_any_order(order: str, way: str) -> None:
+    config = {"park_after": 60 if way == "stays" else 0, "patience": 60}
+    async with sent(two_tools, replay_everywhere=way.startswith("replays"), **config) as (
+        hosted,
+        run,
+    ):
         assert sorted(one.text for one in await run.prompts()) == ["a?", "b?"]
         for name in order:
+            if way == "crashes":
+                await hosted.crash()
             await run.answer("yes" if name == "a" else "no", to=f"{name}?")
+            await run.rest()
         assert await run.result() == SAID
         assert sorted(executed) == ALL
 
@@ -98,20 +103,6 @@ async def test_one_that_works_keeps_the_run_in_memory_while_another_waits() -> N
         await asyncio.sleep(0.2)  # in which it would be parked
         gates[0].set()
         assert sorted(one.text for one in await run.prompts()) == ["a?", "b?"]
-
-
-@pytest.mark.parametrize("name", ["a", "b"])
-async def test_a_crash_between_answers_loses_and_doubles_nothing(name: str) -> None:
-    async with sent(two_tools, patience=60) as (hosted, run):
-        await run.prompts()
-        await hosted.crash()
-        await run.answer("yes" if name == "a" else "no", to=f"{name}?")
-        await run.rest()
-        await hosted.crash()
-        rest = "b" if name == "a" else "a"
-        await run.answer("yes" if rest == "a" else "no", to=f"{rest}?")
-        assert await run.result() == SAID
-        assert sorted(executed) == ALL
 
 
 async def test_its_history_is_replayed_and_kept_for_tests(tmp_path: Path) -> None:
