@@ -37,6 +37,14 @@ async def asks(context: Context, then: Body) -> str:
     return f"{answer.text} {await then(context)}"
 
 
+async def wrong(context: Context) -> str:
+    raise KeyError("room")
+
+
+async def right(context: Context) -> str:
+    return await context.step(work, "b")
+
+
 async def failed_after_an_answer(hosting: Hosting, then: Body) -> Run:
     executed.clear()
     deploy(lambda context: asks(context, then))
@@ -53,12 +61,6 @@ async def resumed(hosting: Hosting, run: Run) -> Run:
 
 
 async def test_an_error_of_the_code_is_mended_and_the_answers_stay() -> None:
-    async def wrong(context: Context) -> str:
-        raise KeyError("room")
-
-    async def right(context: Context) -> str:
-        return await context.step(work, "b")
-
     async with Hosting("t_deployed") as hosting:
         run = await failed_after_an_answer(hosting, wrong)
         deploy(lambda context: asks(context, right))
@@ -71,14 +73,11 @@ async def test_an_error_of_the_code_is_mended_and_the_answers_stay() -> None:
 
 
 async def test_a_stop_that_came_too_late_for_it_does_not_stop_it_now() -> None:
-    async def wrong(context: Context) -> str:
-        raise KeyError("room")
-
     async with Hosting("t_deployed") as hosting:
         run = await failed_after_an_answer(hosting, wrong)
         late = Run.objects.filter(pk=run.id)
         await reads.read(late.update, stop_requested_at=timezone.now())
-        deploy(lambda context: asks(context, lambda context: context.step(work, "b")))
+        deploy(lambda context: asks(context, right))
         assert (await resumed(hosting, run)).status == Run.Status.COMPLETED
 
 
@@ -216,12 +215,6 @@ async def test_text_that_was_taken_back_stays_so_however_often_it_is_resumed() -
 
 
 async def test_django_code_resumes_runs() -> None:
-    async def wrong(context: Context) -> str:
-        raise KeyError("room")
-
-    async def right(context: Context) -> str:
-        return "booked"
-
     async with Hosting("t_deployed") as hosting:
         run = await failed_after_an_answer(hosting, wrong)
         by = await reads.read(get_user_model().objects.get, pk=hosting.user)
