@@ -1,20 +1,29 @@
-"""Replays of recorded runs against the code as it is, without any effect."""
+"""Replays of recorded runs against the code as it is, without any effect.
+
+By an operator's command, of a file, and after a start: who looks learns before anybody answers.
+"""
 
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import structlog
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
+from sessions_app.admin.overview import overview
 from sessions_app.errors import NotReplayable
-from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Run
-from sessions_app.replay import replays
+from sessions_app.hosting.lease import this_process
+from sessions_app.models import Conversation, Event, Interaction, JournalEntry, Process, Run
+from sessions_app.replay import replay_check, replays
+from sessions_app.replay.replay_check import check_waiting_runs
 from sessions_app.replay.replays import replay_history
 from sessions_app.storage import reads
 from sessions_app.workflows import (
@@ -33,6 +42,11 @@ from tests.runtime.replay.deployed import deploy, deployed, executed, other, wor
 from tests.support.hosting import Hosting, asking, running, until, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_check, "PAUSE", 0)
 
 
 async def command(hosting: Hosting, name: str, *args: str) -> tuple[int, str]:
@@ -106,29 +120,93 @@ async def test_what_fits_is_said_and_nothing_is_done() -> None:
         assert executed == ["a", "a", "blue"]
 
 
-async def test_one_cause_is_said_once_however_many_runs_it_stops() -> None:
+async def check() -> list[dict[str, Any]]:
+    """Do what is done after a start; return what it logs as errors."""
+    with structlog.testing.capture_logs() as logs:
+        await check_waiting_runs()
+    return [dict(line) for line in logs if line["log_level"] == "error"]
+
+
+async def problem_of(run: UUID) -> str:
+    """What is stored of a run that waits."""
+    row = await reads.read(Run.objects.get, pk=run)
+    assert row.status == Run.Status.WAITING
+    return row.replay_problem
+
+
+async def test_a_run_that_the_code_no_longer_matches_is_found_while_it_waits() -> None:
+    async with asking(deployed(asks)) as (hosting, run, asked):
+        assert await check() == []
+        assert await problem_of(run) == ""
+        deploy(books_first)
+        await hosting.restart()
+        [line] = await check()
+        assert (line["event"], line["run"]) == ("run.mismatch_waits", str(run))
+        assert "the name was 'work' and is 'other' now" in await problem_of(run)
+        assert (await reads.read(overview))["mismatches"] == 1
+
+        deploy(asks)
+        await hosting.restart()
+        assert await check() == []
+        assert await problem_of(run) == ""
+        assert (await reads.read(overview))["mismatches"] == 0
+        await hosting.answer("blue", asked)
+        await hosting.prompts(run)
+        assert executed == ["a", "blue"]
+
+
+async def test_one_cause_is_said_once_however_many_runs_it_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replay_check, "AT_ONCE", 2)
     async with deployed(asks, park_after=0) as hosting:
-        waiting = [await hosting.submit(conversation=f"c{number}") for number in range(3)]
+        waiting = [await hosting.submit(conversation=f"c{number}") for number in range(5)]
         for run in waiting:
             await hosting.prompts(run)
         deploy(books_first)
         _, printed = await command(hosting, "check_replay")
         assert printed.count("no longer matches its journal") == 1
         assert all(f"{run} (t_deployed 1, waiting)" in printed for run in waiting)
-        assert "3 runs replayed: 3 could not go on" in printed
+        assert "5 runs replayed: 5 could not go on" in printed
+        first, *others = await check()
+        assert {first["run"], *(line["run"] for line in others)} == {str(run) for run in waiting}
+        assert "the name was 'work' and is 'other' now" in first["error"]
+        assert all(line["same_as"] == first["run"] and "error" not in line for line in others)
+
+
+async def test_of_several_processes_the_last_that_was_started_checks() -> None:
+    def process(name: str, age: int) -> None:
+        now = timezone.now()
+        started = now - timedelta(seconds=age)
+        Process.objects.create(name=name, kind=Process.Kind.BOTH, started_at=started, last_seen=now)
+
+    async with asking(deployed(asks)) as (hosting, _, _):
+        deploy(books_first)
+        await hosting.restart()
+        await reads.read(process, this_process(), 0)
+        await reads.read(process, "worker:newer", -1)
+        assert await check() == []
+        await reads.read(Process.objects.filter(name="worker:newer").delete)
+        await reads.read(process, "worker:older", 3600)
+        assert len(await check()) == 1
 
 
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (books_first, "at position 1: the name was 'work' and is 'other' now"),
-        (books_first, " of tests.runtime.replay.test_check_replay, in books_first."),
-        (raises, "The workflow raises ValueError: no such room. It came up at line"),
-        (waits_for_something_else, "What waits for something else belongs into a step."),
+        (
+            books_first,
+            [
+                "at position 1: the name was 'work' and is 'other' now",
+                " of tests.runtime.replay.test_check_replay, in books_first.",
+            ],
+        ),
+        (raises, ["The workflow raises ValueError: no such room. It came up at line"]),
+        (waits_for_something_else, ["What waits for something else belongs into a step."]),
     ],
 )
 async def test_what_does_not_fit_is_said_with_the_reason(
-    code: Any, said: str, monkeypatch: pytest.MonkeyPatch
+    code: Any, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replays, "PATIENCE", 0.2)
     async with asking(deployed(asks, park_after=0)) as (hosting, run, _):
@@ -138,7 +216,7 @@ async def test_what_does_not_fit_is_said_with_the_reason(
         exit_code, printed = await command(hosting, "check_replay")
         assert exit_code == 1
         assert f"✗ {run} (t_deployed 1, waiting): " in printed
-        assert said in printed
+        assert all(words in printed for words in said)
         assert "1 runs replayed: 1 could not go on" in printed
         assert await command(hosting, "check_replay", str(run)) == (1, printed)
         assert await reads.read(everything) == before
