@@ -44,29 +44,20 @@ async def takes_files(message: Message, context: Context) -> str:
     return "ok"
 
 
-async def keep(hosting: Hosting, conversation: str = "c") -> Attachment:
+async def keep(hosting: Hosting) -> Attachment:
     """A file that was stored, and belongs to no message yet."""
     file = ContentFile(b"x", "a.txt")
-    return await attachments.keep(owner=hosting.user, conversation_id=conversation, file=file)
+    return await attachments.keep(owner=hosting.user, conversation_id="c", file=file)
 
 
-async def conversations() -> int:
-    return await reads.read(Conversation.objects.count)
-
-
-async def test_a_message_that_replaces_nothing_leaves_no_conversation() -> None:
+@pytest.mark.parametrize("field", ["replaces", "files"])
+async def test_a_message_that_is_refused_leaves_no_conversation(field: str) -> None:
+    """It replaces none that there is, or has a file that the workflow does not take."""
     async with Hosting("t_refusing") as hosting:
-        with pytest.raises(NotFound):
-            await hosting.submit(replaces=str(uuid4()))
-        assert await conversations() == 0
-
-
-async def test_a_file_that_the_workflow_does_not_take_leaves_no_conversation() -> None:
-    async with Hosting("t_refusing") as hosting:
-        file = await keep(hosting)
-        with pytest.raises(Invalid):
-            await hosting.submit(files=(str(file.pk),))
-        assert await conversations() == 0
+        named: Any = str(uuid4()) if field == "replaces" else (str((await keep(hosting)).pk),)
+        with pytest.raises((NotFound, Invalid)):
+            await hosting.submit(**{field: named})
+        assert await reads.read(Conversation.objects.count) == 0
 
 
 async def test_an_answer_whose_file_is_gone_settles_nothing() -> None:
