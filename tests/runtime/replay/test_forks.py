@@ -93,9 +93,22 @@ async def test_what_was_done_before_the_position_is_kept_and_shown() -> None:
         assert await hosting.output(run) == "Hello. You said one. s1 s2 Paid 5. Then three, b."
         assert executed == ["b"]
         events = await hosting.events()
+        sequences = [event.first_sequence for event in events]
+        assert sequences == sorted(set(sequences))
         were, are = shown(events, source), shown(events, run)
         assert were[:-1] == are[:-1]
         assert were[-1] != are[-1]
+        mine = [event.payload for event in events if event.run == run]
+        by = (await boss(hosting)).get_username()
+        assert mine[0]["text"] == "go"
+        assert mine[0]["fork"] == {"run": str(source), "position": 6, "by": by}
+        taken_up = next(payload for payload in mine if "replayed" in payload)
+        assert taken_up["replayed"] == 5
+        assert taken_up["trace_id"]
+        # What it shows is its own: news of it are none of the other run's.
+        steps = [payload["step_id"] for payload in mine if "step_id" in payload]
+        assert steps
+        assert all(step.startswith(f"{run}:") for step in steps)
         assert await hosting.output(source) == TOLD
 
 
@@ -110,27 +123,6 @@ async def test_a_name_in_the_place_of_a_user_is_refused_with_a_sentence() -> Non
     ):
         with pytest.raises(TypeError, match=r"takes a user, such as .* and no str: 'ann'"):
             await call()
-
-
-async def test_the_log_says_what_it_is_a_fork_of() -> None:
-    async with Hosting("t_forked") as hosting:
-        source = await whole(hosting)
-        run = await fork(hosting, source, 8)
-        row = await hosting.ended(run)
-        assert row.workflow == "t_forked"
-        mine = [event for event in await hosting.events() if event.run == run]
-        by = (await boss(hosting)).get_username()
-        assert mine[0].payload["text"] == "go"
-        assert mine[0].payload["fork"] == {"run": str(source), "position": 8, "by": by}
-        [taken_up] = [event.payload for event in mine if "replayed" in event.payload]
-        assert taken_up["replayed"] == 7
-        assert taken_up["trace_id"]
-        # What it shows is its own: news of it are none of the other run's.
-        shown_as = [one.payload["step_id"] for one in mine if one.type == Event.Type.STEP]
-        assert shown_as
-        assert all(step.startswith(f"{run}:") for step in shown_as)
-        sequences = [event.first_sequence for event in await hosting.events()]
-        assert sequences == sorted(set(sequences))
 
 
 @pytest.mark.parametrize("position", range(1, 9))
