@@ -133,7 +133,7 @@ async def test_an_answer_that_comes_while_the_journal_is_read_says_who_gave_it()
 
         def load() -> list[Entry]:
             with connection.execute_wrapper(answer_after_the_first):
-                return list(Journal.load(run)._entries.values())
+                return Journal.load(run).entries
 
         [entry] = await reads.read(load)
         assert (entry.finished, entry.by) in ((True, "ann"), (False, "ann"), (False, None))

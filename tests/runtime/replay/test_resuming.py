@@ -64,12 +64,19 @@ async def test_an_error_of_the_code_is_mended_and_the_answers_stay() -> None:
     async with Hosting("t_deployed") as hosting:
         run = await failed_after_an_answer(hosting, wrong)
         deploy(lambda context: asks(context, right))
-        row = await resumed(hosting, run)
+        by = await reads.read(get_user_model().objects.get, pk=hosting.user)
+        assert await runs.aresume(run.id, by=by)
+        row = await hosting.ended(run.id)
         assert (row.status, row.error) == (Run.Status.COMPLETED, None)
         assert await hosting.output(run.id) == "yes b"
         assert executed == ["a", "b"]
         reasons = [event.payload.get("reason") for event in await hosting.events()]
-        assert "resumed by an operator" in reasons
+        assert f"resumed by {by}" in reasons
+        # One that has completed is not resumed.
+        assert not await runs.aresume(run.id, by=by)
+        assert not await hosting.in_thread(runs.resume, run.id, by=by)
+        with pytest.raises(NotFound):
+            await runs.aresume(uuid4(), by=by)
 
 
 async def test_a_stop_that_came_too_late_for_it_does_not_stop_it_now() -> None:
@@ -212,16 +219,3 @@ async def test_text_that_was_taken_back_stays_so_however_often_it_is_resumed() -
         assert await hosting.output(run.id) == "Hello. four Done."
         # An operator finds all that was ever shown.
         assert await reads.read(gone) == ["one two ", "one three "]
-
-
-async def test_django_code_resumes_runs() -> None:
-    async with Hosting("t_deployed") as hosting:
-        run = await failed_after_an_answer(hosting, wrong)
-        by = await reads.read(get_user_model().objects.get, pk=hosting.user)
-        deploy(lambda context: asks(context, right))
-        assert await runs.aresume(run.id, by=by)
-        assert (await hosting.ended(run.id)).status == Run.Status.COMPLETED
-        assert not await runs.aresume(run.id, by=by)
-        assert not await hosting.in_thread(runs.resume, run.id, by=by)
-        with pytest.raises(NotFound):
-            await runs.aresume(uuid4(), by=by)
