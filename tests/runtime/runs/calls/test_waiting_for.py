@@ -127,14 +127,6 @@ async def test_where_nothing_comes_in_time_it_goes_on_without(park_after: float)
         assert await hosting.answered(run, "Eve", restart=True) == "no payment Eve"
 
 
-async def test_what_comes_in_time_is_given() -> None:
-    async with running("t_waits", "until 600") as (hosting, run):
-        await waiting(hosting, run)
-        await send(run, "paid")
-        await hosting.prompts(run)
-        assert await hosting.answered(run, "Eve") == "paid Eve"
-
-
 async def test_what_has_just_come_wins_over_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is stored before the run, whose time is over, could hear of it."""
     expire = arrivals.expire
