@@ -43,12 +43,31 @@ async def pieces() -> AsyncIterator[str]:
     yield "piece"
 
 
+async def swallow(context: Context) -> str:
+    """As tools do that have errors told to the model."""
+    try:
+        return await ask(context)
+    except Exception as error:  # noqa: BLE001 - as said
+        return f"failed: {error}"
+
+
+async def make_another_error(context: Context) -> str:
+    try:
+        return await ask(context)
+    except Exception as error:
+        raise ValueError("no luck") from error
+
+
 CALLS: list[Callable[[Context], Awaitable[Any]]] = [
     ask,
     step,
     show,
     stream,
     gather,
+    swallow,
+    make_another_error,
+    lambda context: asyncio.create_task(ask(context)),
+    lambda context: asyncio.gather(ask(context), step(context)),
     lambda context: context.ask_all([TextPrompt(text="Sure?")]),
     lambda context: context.run("t_deployed", "x"),
     lambda context: context.sleep(1),
@@ -75,11 +94,16 @@ async def refused(agent: Body) -> None:
 
 @pytest.mark.parametrize("call", CALLS)
 async def test_no_call_of_the_context_is_made_in_a_step(call: Callable[[Context], Any]) -> None:
+    """However the step hides it, and whatever the agent takes it for."""
+
     async def tool() -> str:
         return str(await call(Context.get()))
 
     async def agent(context: Context) -> str:
-        return await context.step(tool)
+        try:
+            return await context.step(tool, timeout=30)
+        except Exception:  # noqa: BLE001 - as agents do that tell the model of it
+            return await context.step(work, "it failed")
 
     await refused(agent)
     with pytest.raises(CalledInStep):
@@ -88,64 +112,6 @@ async def test_no_call_of_the_context_is_made_in_a_step(call: Callable[[Context]
 
 async def _nobody(prompt: object) -> str:
     raise AssertionError("nobody is asked")
-
-
-def in_a_thread(context: Context) -> Callable[..., Any]:
-    loop = asyncio.get_running_loop()
-
-    def tool() -> str:
-        return asyncio.run_coroutine_threadsafe(ask(context), loop).result()
-
-    return tool
-
-
-def in_a_task(context: Context) -> Callable[..., Any]:
-    async def tool() -> str:
-        return await asyncio.create_task(ask(context))
-
-    return tool
-
-
-def beside_others(context: Context) -> Callable[..., Any]:
-    async def tool() -> str:
-        return str(await asyncio.gather(ask(context), step(context)))
-
-    return tool
-
-
-def swallowing(context: Context) -> Callable[..., Any]:
-    """As tools do that have errors told to the model."""
-
-    async def tool() -> str:
-        try:
-            return await ask(context)
-        except Exception as error:  # noqa: BLE001 - as said
-            return f"failed: {error}"
-
-    return tool
-
-
-def making_another_error(context: Context) -> Callable[..., Any]:
-    async def tool() -> str:
-        try:
-            return await ask(context)
-        except Exception as error:
-            raise ValueError("no luck") from error
-
-    return tool
-
-
-@pytest.mark.parametrize(
-    "make", [in_a_thread, in_a_task, beside_others, swallowing, making_another_error]
-)
-async def test_it_is_refused_however_the_step_hides_it(make: Callable[..., Any]) -> None:
-    async def agent(context: Context) -> str:
-        try:
-            return await context.step(make(context), name="tool", timeout=30)
-        except Exception:  # noqa: BLE001 - as agents do that take it for a failure of the tool
-            return await context.step(work, "it failed")
-
-    await refused(agent)
 
 
 @pytest.mark.parametrize("method", ["step", "transactional_step"])
@@ -191,8 +157,17 @@ async def _writes(context: Context) -> str:
     return await context.transactional_step(tool)
 
 
-@pytest.mark.parametrize("agent", [_streams, _writes])
-async def test_streamed_and_transactional_steps_are_steps_too(agent: Body) -> None:
+async def _in_a_thread(context: Context) -> str:
+    loop = asyncio.get_running_loop()
+
+    def tool() -> str:
+        return asyncio.run_coroutine_threadsafe(ask(context), loop).result()
+
+    return await context.step(tool, timeout=30)
+
+
+@pytest.mark.parametrize("agent", [_streams, _writes, _in_a_thread])
+async def test_streamed_transactional_and_plain_steps_are_steps_too(agent: Body) -> None:
     await refused(agent)
 
 
