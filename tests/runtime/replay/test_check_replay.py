@@ -272,6 +272,11 @@ async def never_ends() -> str:
     return "unless it is let"
 
 
+@workflow(name="t_check_child", title="Is run by another")
+async def check_child(message: Message, context: Context) -> str:
+    return message.text if message.text == "go" else await asks(context)
+
+
 @workflow(name="t_check_all", title="All that can be called", per_user_builder=open_rooms)
 async def check_all(message: Message, context: Context) -> AsyncGenerator[str, None]:
     found = await context.step(context.builder.find, "room", title="Find a room")
@@ -287,6 +292,7 @@ async def check_all(message: Message, context: Context) -> AsyncGenerator[str, N
     if context.patched("a change"):
         context.add_usage(prompt_tokens=1, completion_tokens=1)
     await context.transactional_step(written)
+    yield await context.run("t_check_child", "go")
     with suppress(NothingCame):
         await context.wait_for("payment", timeout=0.01)
     await context.sleep(0.01)
@@ -298,6 +304,7 @@ async def check_all(message: Message, context: Context) -> AsyncGenerator[str, N
             context.step(work, "beside"),
             context.ask(TextPrompt(text="?")),
             context.wait_for("parcel"),
+            context.run("t_check_child", "ask"),
         ]
         await asyncio.gather(*at_once)
 
@@ -321,11 +328,15 @@ async def replayable(hosting: Hosting) -> UUID:
 
 
 async def test_all_that_can_be_called_is_replayed(tmp_path: Path) -> None:
-    async with Hosting("t_check_all", second_message="parallel") as hosting:
+    beside = ("t_check_child",)
+    async with Hosting("t_check_all", beside=beside, second_message="parallel") as hosting:
         run = await replayable(hosting)
+        child = await until(lambda: Run.objects.filter(parent=run, status="waiting").first())
+        await hosting.prompts(child.id)
         done = list(executed)
         said = "1 runs replayed: 0 could not go on, 0 differ without harm.\n"
         assert await command(hosting, "check_replay", str(run), "--differences") == (0, said)
+        assert await command(hosting, "check_replay", str(child.id)) == (0, said)
         file = tmp_path / "history.json"
         await command(hosting, "export_history", str(run), "--output", str(file))
         assert await replay_history(file) == []
@@ -333,7 +344,7 @@ async def test_all_that_can_be_called_is_replayed(tmp_path: Path) -> None:
         never.set()
         calls = [entry["call"]["name"] for entry in json.loads(file.read_text())["journal"]]
         assert {"find", "now", "fail", "pieces", "history", "usage", "text"} <= set(calls)
-        assert {"written", "payment", "parcel"} <= set(calls)
+        assert {"written", "payment", "parcel", "t_check_child"} <= set(calls)
 
 
 async def test_a_file_is_replayed_without_the_database_that_it_is_from(tmp_path: Path) -> None:

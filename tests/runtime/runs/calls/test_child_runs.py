@@ -18,8 +18,6 @@ from sessions_app.hosting.run_task import Leaving, RunTask
 from sessions_app.journal.journal import Call, CallResult
 from sessions_app.models import Event, HostLease, Run
 from sessions_app.models.people import Person
-from sessions_app.replay.replays import replay_all
-from sessions_app.replay.run_history import RunHistory
 from sessions_app.storage import reads
 from sessions_app.storage.records import ParentCall, RunRecord
 from sessions_app.storage.transaction import Transaction
@@ -123,6 +121,7 @@ async def parent(message: Message, context: Context) -> AsyncGenerator[str, None
                 context.step(work, "a"),
                 context.ask(TextPrompt(text="Which?")),
                 context.wait_for("parcel"),
+                context.wait_for("payment"),
                 context.run("t_child", "ask one"),
                 context.run("t_child", "ask two"),
             )
@@ -368,10 +367,11 @@ async def test_a_child_about_to_begin_keeps_it_failed(monkeypatch: pytest.Monkey
 async def test_gathered_calls_come_to_the_same_whatever_ends_first() -> None:
     async with sent("both", replay_everywhere=True) as (_, run):
         await run.answer("second", to="two")
-        await runs.asend(run.id, "parcel", "box", id="p")
+        await runs.asend(run.id, "payment", 5, id="a")
+        await runs.asend(run.id, "parcel", "box", id="b")
         await run.answer("first", to="one")
         await run.answer("this", to="Which")
-        said = "A this box Tell me. FIRST Tell me. SECOND"
+        said = "A this box 5 Tell me. FIRST Tell me. SECOND"
         assert await run.result() == f"Well. {said}"
         assert sorted(executed) == ["a", "first", "second"]
 
@@ -436,22 +436,6 @@ async def test_the_next_message_waits_for_the_parent_and_not_for_a_child() -> No
         await first.answer("Eve")
         await first.result()
         assert await second.result() == "Well. It said: GO"
-
-
-async def test_histories_of_parent_and_child_are_replayed() -> None:
-    async with sent("ask me") as (_, run):
-        [one] = await run.children()
-        found = [replay async for replay in replay_all([run.id, one.id])]
-        assert [(replay.history.workflow, replay.problem) for replay in found] == [
-            ("t_parent", ""),
-            ("t_child", ""),
-        ]
-        await run.answer("Eve")
-        await run.result()
-        history = await reads.read(RunHistory.of, run.id)
-        assert history.journal[0].result == "Tell me. EVE"
-        [again] = [replay async for replay in replay_all([run.id])]
-        assert not again.problem
 
 
 async def test_in_a_script_a_child_is_run_with_the_same_callback() -> None:
