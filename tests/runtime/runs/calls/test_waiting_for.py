@@ -36,12 +36,6 @@ async def waits(message: Message, context: Context) -> AsyncGenerator[str, None]
         case ["after", "asking"]:
             name = await context.ask(TextPrompt(text="Name?"))
             yield f"{name.text} {await context.wait_for('payment')}"
-        case ["both"]:
-            asked = context.ask(TextPrompt(text="Name?"))
-            name, paid, sent = await asyncio.gather(
-                asked, context.wait_for("payment"), context.wait_for("parcel")
-            )
-            yield f"{name.text} {paid} {sent}"
         case ["until", seconds]:
             try:
                 yield str(await context.wait_for("payment", timeout=float(seconds)))
@@ -103,17 +97,6 @@ async def test_what_is_sent_to_a_run_that_is_suspended_is_there_when_it_goes_on(
         set_hitl(settings, MAX_CALLS=9)
         assert await hosting.in_thread(repairs.resume, run, by="an operator")
         assert await hosting.result(run) == "1 2 "
-
-
-async def test_it_waits_beside_people_and_for_several_names() -> None:
-    async with running(Hosting("t_waits", park_after=0.1), "both") as (hosting, run):
-        await waiting(hosting, run, 2)
-        await send(run, 2, name="parcel")
-        await waiting(hosting, run, 1)
-        await hosting.prompts(run)
-        await hosting.answer("Eve")
-        await send(run, 1)
-        assert await hosting.result(run) == "Eve 1 2"
 
 
 @pytest.mark.parametrize("park_after", [0, 60])
