@@ -90,28 +90,6 @@ async def test_text_cut_by_a_restart_goes_on_where_it_was_cut() -> None:
         assert executed == ["a", "stuck"]
 
 
-@workflow(name="t_moody", title="Moody")
-async def moody(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    executed.append("x")
-    yield f"mood {len(executed)} "
-    if len(executed) == 1:
-        await asyncio.Event().wait()
-    yield "end"
-
-
-async def test_text_that_differs_after_a_restart_is_begun_anew_and_an_event_says_so() -> None:
-    async with running("t_moody") as (hosting, run):
-        await until(lambda: output(run))
-        await hosting.restart()
-        await hosting.ended(run)
-        events = await hosting.events()
-        assert len([event for event in events if event.type == "restart"]) == 1
-        # Who reads the log after the end, and knows no restarts, is not told it twice.
-        said = [event.payload for event in events if event.type == "message"]
-        assert "".join(payload["text"] for payload in said) == "mood 2 end"
-        assert said[0]["taken_back"] == "mood 1 "
-
-
 tries: list[int] = []
 
 
