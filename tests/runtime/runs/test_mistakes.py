@@ -1,7 +1,6 @@
 """What authors get wrong at first: the error in the log and the admin says what to do."""
 
 import json
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -11,65 +10,60 @@ from django.core.exceptions import ImproperlyConfigured
 from sessions_app.models import Run
 from sessions_app.sessions.runner import AWAIT, ORM
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from tests.support.hosting import Hosting, problem
+from tests.runtime.replay.deployed import Body, deployed
+from tests.support.hosting import problem
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@workflow(name="t_no_await", title="No await")
-async def no_await(message: Message, context: Context) -> str:
+async def no_await(context: Context) -> str:
     answer: Any = context.ask(TextPrompt(text="Name?"))
     return f"Hello {answer.text}"
 
 
-@workflow(name="t_sync_orm", title="ORM")
-async def sync_orm(message: Message, context: Context) -> str:
+async def sync_orm(context: Context) -> str:
     return f"{User.objects.count()} users"
 
 
-@workflow(name="t_yields_call", title="Yields a call")
-async def yields_call(message: Message, context: Context) -> AsyncGenerator[Any, None]:
-    yield context.ask(TextPrompt(text="Name?"))
+async def gives_call(context: Context) -> Any:
+    return context.ask(TextPrompt(text="Name?"))
 
 
-@workflow(name="t_yields_object", title="Yields an object")
-async def yields_object(message: Message, context: Context) -> AsyncGenerator[Any, None]:
-    yield object()
+async def gives_object(context: Context) -> Any:
+    return object()
 
 
 @pytest.mark.parametrize(
-    ("name", "advice"),
+    ("code", "advice"),
     [
-        ("t_no_await", AWAIT),
-        ("t_sync_orm", ORM),
-        ("t_yields_call", "gave a coroutine, which is no text and has no JSON form: is `await`"),
-        ("t_yields_object", "gave a object, which is no text and has no JSON form: give text"),
+        (no_await, AWAIT),
+        (sync_orm, ORM),
+        (gives_call, "gave a coroutine, which is no text and has no JSON form: is `await`"),
+        (gives_object, "gave a object, which is no text and has no JSON form: give text"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
-async def test_the_error_says_what_to_do(name: str, advice: str) -> None:
-    async with Hosting(name) as hosting:
+async def test_the_error_says_what_to_do(code: Body, advice: str) -> None:
+    async with deployed(code) as hosting:
         run = await hosting.ended(await hosting.submit())
         assert run.status == Run.Status.FAILED
-        assert run.error is not None
-        assert advice in run.error["detail"]
-        assert advice not in run.error["message"]  # that is for people
+        assert advice in problem(run)["detail"]
+        assert advice not in problem(run)["message"]  # that is for people
 
 
 def parse(text: str) -> object:
     return json.loads(text)
 
 
-@workflow(name="t_parses", title="Parses")
-async def parses(message: Message, context: Context) -> str:
-    return str(parse(message.text) if message.text == "here" else await context.step(parse, "{"))
-
-
-@pytest.mark.parametrize("text", ["here", "in a step"])
-async def test_the_error_begins_with_the_authors_own_line(text: str) -> None:
+@pytest.mark.parametrize("in_a_step", [False, True])
+async def test_the_error_begins_with_the_authors_own_line(*, in_a_step: bool) -> None:
     """Not with one of the library that raised it, nor of this runtime."""
-    async with Hosting("t_parses") as hosting:
-        run = await hosting.ended(await hosting.submit(text))
+
+    async def parses(context: Context) -> str:
+        return str(await context.step(parse, "{") if in_a_step else parse("here"))
+
+    async with deployed(parses) as hosting:
+        run = await hosting.ended(await hosting.submit())
         first, line, *_ = problem(run)["detail"].splitlines()
         assert "JSONDecodeError" in first
         assert line == f"It came up at line {LINE} of {__name__}, in parse."
