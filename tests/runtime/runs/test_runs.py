@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
+from django.utils import timezone
 
 from sessions_app.models import Interaction
 from sessions_app.workflows import (
@@ -143,12 +144,13 @@ async def test_a_deadline_settles_with_the_default(text: str, said: str, down: b
     async with asking("t_deadline", text) as (hosting, run, prompt):
         if down:
             await hosting.stop()
-        await asyncio.sleep(0.06)
+        mine = Interaction.objects.filter(pk=prompt.pk)
+        await until(lambda: mine.filter(expires_at__lt=timezone.now()).exists())
         if down:
             await hosting.start()
         await hosting.settle_due()
         assert await hosting.result(run) == said
-        prompt = await until(lambda: Interaction.objects.get(pk=prompt.pk))
+        prompt = await until(mine.get)
         assert (prompt.status, prompt.answered_via) == ("expired", "deadline")
         assert (await hosting.answer("yes", prompt)).outcome == "expired"
 
