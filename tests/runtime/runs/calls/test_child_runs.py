@@ -247,14 +247,18 @@ async def test_a_child_is_forked_with_its_parent_only() -> None:
 
 
 @pytest.mark.parametrize("park_after", [0, 60])
-async def test_a_stop_of_the_parent_stops_the_child(park_after: float) -> None:
-    async with sent("ask me", park_after=park_after) as (hosted, run):
-        await hosted.prompts((await run.children())[0].id)
+@pytest.mark.parametrize(("name", "said"), [("t_parent", "Well. "), ("t_tidy_parent", "TIDIED")])
+async def test_a_stop_of_the_parent_stops_the_child_but_for_that_of_clean_up(
+    name: str, said: str, park_after: float
+) -> None:
+    async with sent("ask me", name, park_after=park_after) as (hosted, run):
+        await run.prompts()
         assert await runs.acancel(run.id)
-        await hosted.status(run.id, Run.Status.CANCELLED)
-        [one] = await run.children()
-        assert await one.status() == Run.Status.CANCELLED
+        assert (await hosted.ended(run.id)).status == Run.Status.CANCELLED
+        first, *_ = await run.children()
+        assert await first.status() == Run.Status.CANCELLED
         assert await run.prompts() == []
+        assert await run.output() == said
 
 
 @pytest.mark.parametrize("park_after", [0, 60])
@@ -281,15 +285,6 @@ async def test_a_parent_that_learns_last_of_its_stop_is_stopped_all_the_same(
         assert (await hosted.ended(run.id)).status == Run.Status.CANCELLED
         assert await run.output() == "Well. "
         await asyncio.gather(*late)
-
-
-@pytest.mark.parametrize("park_after", [0, 60])
-async def test_clean_up_gets_what_its_child_comes_to(park_after: float) -> None:
-    async with sent("ask me", "t_tidy_parent", park_after=park_after) as (hosted, run):
-        await run.prompts()
-        assert await runs.acancel(run.id)
-        assert (await hosted.ended(run.id)).status == Run.Status.CANCELLED
-        assert await run.output() == "TIDIED"
 
 
 async def test_a_child_that_is_stopped_by_itself_is_a_failure_for_the_parent() -> None:
