@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import pytest
 from django.utils import timezone
 
-from sessions_app.models import Interaction
+from sessions_app.models import Event, Interaction
 from sessions_app.workflows import (
     BinaryPrompt,
     Context,
@@ -89,6 +89,24 @@ async def test_text_cut_by_a_restart_goes_on_where_it_was_cut() -> None:
         assert await hosting.result(run) == whole
         assert not [e for e in await hosting.events() if e.type == "restart"]
         assert executed == ["a", "stuck"]
+
+
+@workflow(name="t_many", title="Many")
+async def many(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    answers = await context.ask_all([TextPrompt(text=f"q{n}") for n in range(3)])
+    yield ",".join(answer.text for answer in answers)
+
+
+async def test_several_prompts_are_answered_in_any_order_before_and_after_a_restart() -> None:
+    async with running("t_many") as (hosting, run):
+        first, second, third = await hosting.prompts(run, 3)
+        await hosting.answer("a2", third)
+        await hosting.restart()
+        await hosting.answer("a1", second)
+        # It is in memory with these two, and waits there for the other.
+        await until(Event.objects.filter(run=run, payload__replayed=2).exists)
+        await hosting.answer("a0", first)
+        assert await hosting.result(run) == "a0,a1,a2"
 
 
 tries: list[int] = []
