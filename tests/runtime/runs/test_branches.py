@@ -88,6 +88,8 @@ async def test_another_version_of_a_message_knows_what_was_before_it_only() -> N
         await said(hosting, "d")
         third = await said(hosting, "b3", replaces=second)
         row = await hosting.ended(await hosting.submit("", replaces=third))
+        *_, last = (one for one in await hosting.events() if one.type == Event.Type.USER_MESSAGE)
+    assert last.payload["fork"] == {"run": third, "position": 1, "by": hosting.person.username}
     assert told["b2"] == told["b3"] == ["a", "re a"]
     assert told["d"] == ["a", "re a", "b2", "re b2"]
     assert (row.text, str(row.forked_from_id), row.fork_position) == ("b3", third, 1)
@@ -106,14 +108,6 @@ async def test_a_message_may_go_on_with_an_older_branch_which_is_the_newest_then
     assert told["d"] == [*told["c"], "c", "re c"]
     assert told["e"] == [*told["d"], "d", "re d"]
     assert (await Run.objects.aget(pk=run)).follows_id is None
-
-
-async def test_the_first_message_has_nothing_before_it_in_any_version() -> None:
-    async with Hosting("t_branches") as hosting:
-        first = await said(hosting, "a")
-        await said(hosting, "b")
-        await said(hosting, "a2", replaces=first)
-    assert told["a2"] == []
 
 
 async def test_what_is_active_on_the_branch_that_is_left_is_stopped() -> None:
@@ -164,15 +158,6 @@ async def test_a_workflow_that_takes_one_at_a_time_takes_another_version_of_it()
         assert await hosting.submit("ask 2", replaces=str(asks), message_id="again") == again
         with pytest.raises(Busy):
             await hosting.submit("b")
-
-
-async def test_the_log_says_what_it_replaces() -> None:
-    async with Hosting("t_branches") as hosting:
-        first = await said(hosting, "a")
-        await said(hosting, "b", replaces=first)
-        *_, last = (one for one in await hosting.events() if one.type == Event.Type.USER_MESSAGE)
-        person = hosting.person.username
-    assert last.payload["fork"] == {"run": first, "position": 1, "by": person}
 
 
 async def test_only_a_message_of_the_conversation_is_replaced_or_followed() -> None:
