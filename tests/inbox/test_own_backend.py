@@ -25,7 +25,7 @@ from sessions_app.models.people import Person
 from sessions_app.signals.delivery import send_due
 from sessions_app.storage import reads
 from sessions_app.workflows import permission
-from tests.runtime.assignment.test_who_may_answer import asks, give
+from tests.runtime.assignment.asking import asks, give
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, make_user
 from tests.wire.local_socket import LocalSocket

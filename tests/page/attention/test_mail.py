@@ -3,15 +3,15 @@
 import asyncio
 import smtplib
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, time
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
 from django.core import mail as outgoing
-from django.db.models import F
-from django.test import Client
+from django.test import AsyncClient
 from django.utils import timezone
 
 from chat_app.models import MailPreference
@@ -20,7 +20,7 @@ from chat_app.notifications.mail import mail_time, send
 from sessions_app import signals
 from sessions_app.interactions import answers, claims, inbox_query
 from sessions_app.interactions.answers import IncomingAnswer
-from sessions_app.models import PendingSignal
+from sessions_app.models import Interaction, PendingSignal
 from sessions_app.models.people import Person
 from sessions_app.signals import delivery
 from sessions_app.signals.delivery import send_due
@@ -33,17 +33,18 @@ pytestmark = pytest.mark.django_db(transaction=True)
 Mode = MailPreference.Mode
 
 
+PROMPT = BinaryPrompt(text="Give ann 3 days off?\nShe asks.", options=["yes", "no"])
+MANAGERS = group("managers")
+
+
 @workflow(name="t_mail", title="Mail")
 async def asks(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    prompt = BinaryPrompt(text="Give ann 3 days off?\nShe asks.", options=["yes", "no"])
-    yield str((await context.ask(prompt, to=group("managers"), four_eyes=True)).value)
+    yield str((await context.ask(PROMPT, to=MANAGERS, four_eyes=True)).value)
 
 
 @workflow(name="t_reminded", title="Reminded")
 async def reminds(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    prompt = BinaryPrompt(text="Give ann 3 days off?", options=["yes", "no"])
-    to = group("managers")
-    yield str((await context.ask(prompt, to=to, due=3600, remind=[600, 60])).value)
+    yield str((await context.ask(PROMPT, to=MANAGERS, due=3600, remind=[600, 60])).value)
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +63,21 @@ def managers(*names: str) -> list[Person]:
     return [Person.of(one) for one in made]
 
 
+@asynccontextmanager
+async def asked_of(
+    *names: str, workflow: str = "t_mail"
+) -> AsyncIterator[tuple[Hosting, Interaction, list[Person]]]:
+    """Have ann ask managers of these names; nobody is told yet."""
+    async with Hosting(workflow) as hosting:
+        made = await reads.read(managers, *names)
+        _, prompt = await hosting.prompted()
+        yield hosting, prompt, made
+
+
+async def delegate(prompt: Interaction, by: Person, to: str) -> None:
+    await claims.change("delegate", str(prompt.pk), to=to, by=by, via="test")
+
+
 async def time_passes() -> None:
     """Send what is put off, as if its time had come."""
     while await send_due():
@@ -77,10 +93,7 @@ def sent() -> list[tuple[str, list[str]]]:
 
 
 async def test_all_whom_it_waits_for_get_one_mail_with_a_link() -> None:
-    async with Hosting("t_mail") as hosting:
-        await reads.read(managers, "boss", "cara", "ann")  # who asks: it is for four eyes
-        [prompt] = await hosting.prompts(await hosting.submit())
-        await until(lambda: PendingSignal.objects.exists())
+    async with asked_of("boss", "cara", "ann") as (_, prompt, _):  # of ann it is, for four eyes
         await time_passes()
         mails = {one.to[0]: one for one in outgoing.outbox}
         assert set(mails) == {"boss@example.org", "cara@example.org"}
@@ -93,10 +106,8 @@ async def test_all_whom_it_waits_for_get_one_mail_with_a_link() -> None:
 
 
 async def test_several_are_one_mail_and_what_is_settled_or_claimed_none() -> None:
-    async with Hosting("t_mail") as hosting:
-        [_, cara] = await reads.read(managers, "boss", "cara")
-        [first] = await hosting.prompts(await hosting.submit(conversation="c1"))
-        await hosting.prompts(await hosting.submit(conversation="c2"))
+    async with asked_of("boss", "cara") as (hosting, first, [_, cara]):
+        await hosting.prompted(conversation="c2")
         await claims.change("claim", str(first.pk), by=cara, via="test")
         await time_passes()
         assert sorted(sent()) == [
@@ -106,9 +117,7 @@ async def test_several_are_one_mail_and_what_is_settled_or_claimed_none() -> Non
 
 
 async def test_a_mail_that_is_not_taken_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with Hosting("t_mail") as hosting:
-        await reads.read(managers, "boss")
-        await hosting.prompts(await hosting.submit())
+    async with asked_of("boss"):
         refused = smtplib.SMTPServerDisconnected("away")
 
         def refuse(*_: Any, **__: Any) -> None:
@@ -122,52 +131,35 @@ async def test_a_mail_that_is_not_taken_is_tried_again(monkeypatch: pytest.Monke
         assert len(sent()) == 1
 
 
-async def test_what_somebody_has_claimed_is_told_to_nobody_else() -> None:
-    async with Hosting("t_mail") as hosting:
-        [boss, _] = await reads.read(managers, "boss", "cara")
-        await hosting.prompts(await hosting.submit(conversation="c1"))
-        [second] = await hosting.prompts(await hosting.submit(conversation="c2"))
+async def test_what_is_handed_on_is_told_of_again_and_to_nobody_else() -> None:
+    async with asked_of("boss", "cara") as (hosting, first, [boss, _]):
+        await hosting.prompted(conversation="c2")
         await time_passes()
         outgoing.outbox.clear()
-        await claims.change("delegate", str(second.pk), to="cara", by=boss, via="test")
+        await delegate(first, boss, "cara")
         await time_passes()
         assert sent() == [("2 questions wait for you", ["cara@example.org"])]
 
 
-async def test_a_delegated_question_is_told_of_again() -> None:
-    async with Hosting("t_mail") as hosting:
-        [boss, _] = await reads.read(managers, "boss", "cara")
-        [prompt] = await hosting.prompts(await hosting.submit())
-        await time_passes()
-        outgoing.outbox.clear()
-        await claims.change("delegate", str(prompt.pk), to="cara", by=boss, via="test")
-        await time_passes()
-        assert sent() == [("Give ann 3 days off?", ["cara@example.org"])]
-
-
 async def test_whoever_unsubscribes_gets_no_more() -> None:
-    async with Hosting("t_mail") as hosting:
-        await reads.read(managers, "boss")
-        await hosting.prompts(await hosting.submit())
+    async with asked_of("boss") as (hosting, _, _):
         await time_passes()
         header = outgoing.outbox.pop().extra_headers["List-Unsubscribe"]
         path = header.strip("<>").removeprefix("https://chat.example.org")
-        client = Client(enforce_csrf_checks=True)
-        looked = await asyncio.to_thread(client.get, path)
+        client = AsyncClient(enforce_csrf_checks=True)
+        looked = await client.get(path)
         assert (looked.status_code, await reads.read(modes)) == (200, [Mode.NOW])
-        posted = await asyncio.to_thread(client.post, path, {"List-Unsubscribe": "One-Click"})
+        posted = await client.post(path, {"List-Unsubscribe": "One-Click"})
         assert (posted.status_code, await reads.read(modes)) == (200, [Mode.OFF])
         forged = path.replace("unsubscribe/", "unsubscribe/9")
-        assert (await asyncio.to_thread(client.post, forged)).status_code == 404
-        await hosting.prompts(await hosting.submit(conversation="c2"))
+        assert (await client.post(forged)).status_code == 404
+        await hosting.prompted(conversation="c2")
         await time_passes()
         assert sent() == []
 
 
 async def test_who_wants_no_mail_by_now_gets_none_that_was_put_off() -> None:
-    async with Hosting("t_mail") as hosting:
-        await reads.read(managers, "boss", "cara")
-        await hosting.prompts(await hosting.submit())
+    async with asked_of("boss", "cara"):
         while await send_due():
             pass
         boss = MailPreference.objects.filter(user__username="boss")
@@ -177,9 +169,7 @@ async def test_who_wants_no_mail_by_now_gets_none_that_was_put_off() -> None:
 
 
 async def test_of_two_that_send_at_once_one_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with Hosting("t_mail") as hosting:
-        [boss] = await reads.read(managers, "boss")
-        await hosting.prompts(await hosting.submit())
+    async with asked_of("boss") as (_, _, [boss]):
         both, waiting = threading.Barrier(2, timeout=20), inbox_query.waiting
 
         def seen_by_both(*args: Any) -> list[inbox_query.First]:
@@ -219,36 +209,33 @@ def test_mails_come_when_the_person_wants_them(
     assert (found and found.astimezone(UTC).strftime("%d %H:%M")) == then
 
 
+async def client_of_ann() -> AsyncClient:
+    client = AsyncClient()
+    await client.aforce_login(await reads.read(make_user, "ann"))
+    return client
+
+
 async def test_the_settings_say_when_and_refuse_half_of_quiet_hours() -> None:
-    ann = await reads.read(make_user, "ann")
-    client = Client()
-    await asyncio.to_thread(client.force_login, ann)
-    page = await asyncio.to_thread(client.get, "/settings/")
-    assert "/settings/mail/" in page.content.decode()
-    given = {"mode": "daily", "hour": "9", "zone": "Asia/Tokyo", "quiet_from": "20:00"}
-    half = await asyncio.to_thread(client.post, "/settings/mail/", given)
+    client = await client_of_ann()
+    assert "/settings/mail/" in (await client.get("/settings/")).content.decode()
+    wanted = {"mode": "daily", "hour": "9", "zone": "Asia/Tokyo", "quiet_from": "20:00"}
+    half = await client.post("/settings/mail/", wanted)
     assert half.status_code == 422
     assert "Give both times" in half.content.decode()
-    whole = await asyncio.to_thread(
-        client.post, "/settings/mail/", {**given, "quiet_until": "7:00"}
-    )
+    whole = await client.post("/settings/mail/", {**wanted, "quiet_until": "7:00"})
     assert whole.status_code == 302
-    saved = await reads.read(lambda: MailPreference.objects.get(pk=ann.pk))
+    saved = await MailPreference.objects.aget(user__username="ann")
     assert (saved.mode, saved.hour, saved.zone) == ("daily", 9, "Asia/Tokyo")
 
 
 async def test_nothing_is_written_where_the_site_offers_no_mail(settings: Any) -> None:
     set_hitl(settings, MAIL="", PUBLIC_URL="https://chat.example.org")
-    ann = await reads.read(make_user, "ann")
-    client = Client()
-    await asyncio.to_thread(client.force_login, ann)
-    assert (await asyncio.to_thread(client.get, "/settings/mail/")).status_code == 404
-    async with Hosting("t_mail") as hosting:
-        await reads.read(managers, "boss")
-        await hosting.prompts(await hosting.submit())
+    client = await client_of_ann()
+    assert (await client.get("/settings/mail/")).status_code == 404
+    async with asked_of("boss"):
         await time_passes()
         assert sent() == []
-        assert await reads.read(lambda: MailPreference.objects.filter(hour=F("hour")).count()) == 0
+        assert not await MailPreference.objects.aexists()
 
 
 async def test_a_reminder_comes_before_it_is_due_and_not_once_it_is_settled() -> None:
@@ -258,9 +245,7 @@ async def test_a_reminder_comes_before_it_is_due_and_not_once_it_is_settled() ->
         told.append(about["before"])
 
     signals.interaction_due_soon.connect(hear)
-    async with Hosting("t_reminded") as hosting:
-        [boss] = await reads.read(managers, "boss")
-        [prompt] = await hosting.prompts(await hosting.submit())
+    async with asked_of("boss", workflow="t_reminded") as (_, prompt, [boss]):
         await time_passes()
         outgoing.outbox.clear()
         reminders = PendingSignal.objects.filter(name="interaction_due_soon").order_by("due_at")
@@ -284,9 +269,7 @@ async def test_a_reminder_comes_before_it_is_due_and_not_once_it_is_settled() ->
 
 
 async def test_a_process_that_begins_sends_what_a_dead_one_had_taken_and_nothing_early() -> None:
-    async with Hosting("t_reminded") as hosting:
-        await reads.read(managers, "boss")
-        await hosting.prompts(await hosting.submit())
+    async with asked_of("boss", workflow="t_reminded"):
         taken = PendingSignal.objects.filter(name="interaction_opened")
         soon = timezone.now() + delivery.PATIENCE
         await reads.read(lambda: taken.update(due_at=soon, attempts=1))  # as when it died meanwhile
@@ -296,6 +279,7 @@ async def test_a_process_that_begins_sends_what_a_dead_one_had_taken_and_nothing
         finally:
             task.cancel()
         names = PendingSignal.objects.order_by("due_at").values_list("name", flat=True)
-        left = ["notice_due", "interaction_due_soon", "interaction_due_soon"]
-        assert await reads.read(lambda: list(names)) == left
+        assert await reads.read(lambda: list(names)) == [
+            *("notice_due", "interaction_due_soon", "interaction_due_soon")
+        ]
         assert sent() == []

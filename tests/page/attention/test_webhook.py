@@ -1,5 +1,6 @@
 """The webhook: signed, tried again, the same id each time."""
 
+import asyncio
 import hmac
 import json
 import socket
@@ -13,19 +14,15 @@ from typing import Any, ClassVar
 from urllib.error import HTTPError
 
 import pytest
-from django.utils import timezone
 
 from chat_app.notifications import notices, webhook
 from sessions_app.admin import repairs
-from sessions_app.interactions import claims
-from sessions_app.models import PendingSignal
-from sessions_app.signals.delivery import send_due
-from sessions_app.storage import reads
+from sessions_app.models import Interaction
 from sessions_app.workflows import Context, Escalation, Message, TextPrompt, user, workflow
-from tests.runtime.assignment.test_who_may_answer import asks as asked_of
-from tests.runtime.assignment.test_who_may_answer import people
+from tests.page.attention.test_mail import time_passes
+from tests.runtime.assignment.asking import asking_people, change
 from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting
+from tests.support.hosting import asking
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -65,7 +62,7 @@ class Receiver(BaseHTTPRequestHandler):
 def receiver(settings: Any) -> Iterator[type[Receiver]]:
     Receiver.got, Receiver.statuses = [], []
     server = HTTPServer(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
     set_hitl(
         settings,
         WEBHOOK_URL=f"http://127.0.0.1:{server.server_port}/hook",
@@ -78,22 +75,19 @@ def receiver(settings: Any) -> Iterator[type[Receiver]]:
     server.server_close()
 
 
-async def all_sent() -> None:
-    put_off = PendingSignal.objects.all()
-    await reads.read(lambda: put_off.update(due_at=timezone.now()))
-    while await send_due():
-        pass
+async def refused(prompt: Interaction) -> HTTPError:
+    """Tell of a prompt, and return how it was refused."""
+    with pytest.raises(HTTPError) as raised:
+        await asyncio.to_thread(webhook.post, prompt, "prompt.opened", "1", 0)
+    return raised.value
 
 
 async def test_what_is_asked_and_settled_is_told_signed_and_again_where_it_was_refused(
     receiver: type[Receiver],
 ) -> None:
     receiver.statuses = [500]
-    async with Hosting("t_webhook") as hosting:
-        run = await hosting.submit()
-        [prompt] = await hosting.prompts(run)
-        await all_sent()
-        await all_sent()
+    async with asking("t_webhook") as (hosting, run, prompt):
+        await time_passes()
         (refused, _), (headers, body) = receiver.got
         assert refused["webhook-id"] == headers["webhook-id"]
         told = json.loads(body)
@@ -104,9 +98,8 @@ async def test_what_is_asked_and_settled_is_told_signed_and_again_where_it_was_r
         signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
         signature = b64encode(hmac.digest(b"a secret", signed, sha256)).decode()
         assert headers["webhook-signature"] == f"v1,{signature}"
-        await hosting.answer("Eve", prompt)
-        await hosting.ended(run)
-        await all_sent()
+        await hosting.answered(run, "Eve", prompt)
+        await time_passes()
         assert json.loads(receiver.got[-1][1])["type"] == "prompt.settled"
         assert len(receiver.got) == 3
 
@@ -114,20 +107,18 @@ async def test_what_is_asked_and_settled_is_told_signed_and_again_where_it_was_r
 async def test_each_change_has_an_id_of_its_own_and_keeps_it_when_it_is_told_again(
     receiver: type[Receiver],
 ) -> None:
-    asked_of(to=user("boss"), escalate=Escalation(3600, user("dora")))
-    async with Hosting("t_assigned") as hosting:
-        [boss, chef, _] = await reads.read(people, "boss", "chef", "dora")
-        [prompt] = await hosting.prompts(await hosting.submit())
-        await all_sent()
+    later = Escalation(3600, user("dora"))
+    async with asking_people("boss", "chef", "dora", to=user("boss"), escalate=later) as asked:
+        hosting, prompt, [boss, chef, _] = asked
+        await time_passes()
         receiver.got.clear()
         receiver.statuses = [500]
         for by, to in ((boss, "chef"), (chef, "boss"), (boss, "chef")):
-            await claims.change("delegate", str(prompt.pk), to=to, by=by, via="test")
+            await change("delegate", prompt, by, to=to)
         to_chef = [user("chef")]
         await hosting.in_thread(repairs.reassign, prompt.pk, to=to_chef, by=boss)
         await hosting.in_thread(repairs.escalate, prompt.pk, by=boss)
-        await all_sent()
-        await all_sent()
+        await time_passes()
         assert {json.loads(body)["type"] for _, body in receiver.got} == {"prompt.assigned"}
         ids = [headers["webhook-id"] for headers, _ in receiver.got]
         assert (len(ids), len(set(ids))) == (6, 5)
@@ -135,28 +126,23 @@ async def test_each_change_has_an_id_of_its_own_and_keeps_it_when_it_is_told_aga
 
 async def test_one_that_refuses_keeps_no_connection_open(receiver: type[Receiver]) -> None:
     receiver.statuses = [500]
-    async with Hosting("t_webhook") as hosting:
-        [prompt] = await hosting.prompts(await hosting.submit())
-        with pytest.raises(HTTPError) as refused:
-            await hosting.in_thread(lambda: webhook.post(prompt, "prompt.opened", "1", 0))
-    assert refused.value.fp is not None
-    assert refused.value.fp.closed
+    async with asking("t_webhook") as (_, _, prompt):
+        error = await refused(prompt)
+    assert error.fp is not None
+    assert error.fp.closed
 
 
-@pytest.mark.parametrize("leads_to", ["/latest/meta-data/", "http://["])
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_a_refusal_and_is_not_followed(
-    receiver: type[Receiver], monkeypatch: pytest.MonkeyPatch, status: int, leads_to: str
+    receiver: type[Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receiver.statuses = [status]
-    monkeypatch.setattr(receiver, "leads_to", leads_to)
-    async with Hosting("t_webhook") as hosting:
-        [prompt] = await hosting.prompts(await hosting.submit())
-        with pytest.raises(HTTPError) as refused:
-            await hosting.in_thread(lambda: webhook.post(prompt, "prompt.opened", "1", 0))
-    assert refused.value.code == status
-    [(_, body)] = receiver.got
-    assert body != b"GET"
+    statuses = [301, 302, 303, 307, 308]
+    async with asking("t_webhook") as (_, _, prompt):
+        for leads_to in ("/latest/meta-data/", "http://["):
+            monkeypatch.setattr(receiver, "leads_to", leads_to)
+            receiver.statuses = list(statuses)
+            assert [(await refused(prompt)).code for _ in statuses] == statuses
+    assert len(receiver.got) == 2 * len(statuses)
+    assert b"GET" not in [body for _, body in receiver.got]
 
 
 async def test_what_is_no_http_is_tried_again_and_given_up(settings: Any) -> None:
@@ -172,8 +158,7 @@ async def test_what_is_no_http_is_tried_again_and_given_up(settings: Any) -> Non
         threading.Thread(target=babble, daemon=True).start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         set_hitl(settings, WEBHOOK_URL=url, WEBHOOK_SECRET="s", PUBLIC_URL="https://x.example")
-        async with Hosting("t_webhook") as hosting:
-            [prompt] = await hosting.prompts(await hosting.submit())
+        async with asking("t_webhook") as (hosting, _, prompt):
             with pytest.raises(HTTPException):
                 await hosting.in_thread(lambda: webhook.post(prompt, "prompt.opened", "1", 0))
             last = webhook.TRIES

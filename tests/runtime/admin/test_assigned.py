@@ -15,7 +15,7 @@ from sessions_app.models.people import users
 from sessions_app.storage import reads
 from sessions_app.workflows import Escalation, group, user
 from tests.runtime.admin.test_actions import history, operated
-from tests.runtime.assignment.test_who_may_answer import asks, give, people
+from tests.runtime.assignment.asking import asks, give, people
 from tests.support.hosting import Hosting
 
 pytestmark = pytest.mark.django_db(transaction=True)

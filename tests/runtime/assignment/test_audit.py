@@ -20,15 +20,23 @@ from chat_app.models import ApiKey
 from sessions_app import runs
 from sessions_app.admin import repairs
 from sessions_app.interactions import audit, audit_trail
-from sessions_app.interactions.answers import IncomingAnswer, answer_together
+from sessions_app.interactions.answers import answer_together
 from sessions_app.lifecycle import retention
-from sessions_app.models import AuditEntry, Conversation, Interaction
-from sessions_app.models.people import users
+from sessions_app.models import AuditEntry, Conversation
+from sessions_app.models.people import Person, users
 from sessions_app.storage import reads
 from sessions_app.workflows import TextPrompt, group, user
-from tests.runtime.assignment.test_who_may_answer import actions, asks, give, people
+from tests.runtime.assignment.asking import (
+    actions,
+    answer_to,
+    asking_people,
+    asks,
+    entries,
+    give,
+    people,
+)
 from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting, until
+from tests.support.hosting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,30 +61,30 @@ def connected(kind: str, path: str, **headers: str) -> Any:
     return COMMUNICATOR(application, scope)
 
 
-def entries(prompt: Interaction) -> list[AuditEntry]:
-    return list(AuditEntry.objects.filter(interaction=prompt.pk).order_by("pk"))
-
-
 def exported(form: str, *args: str) -> str:
     printed = StringIO()
     call_command("export_audit", "--format", form, *args, stdout=printed)
     return printed.getvalue()
 
 
+def key_of(person: Person) -> str:
+    row = ApiKey(user_id=person.id, name="tests")
+    plain = issue(row)
+    row.save()
+    return plain
+
+
+def session_of(person: Person) -> str:
+    client = Client()
+    client.force_login(users().get(pk=person.id))
+    return client.cookies["sessionid"].value
+
+
 async def test_an_answer_over_http_has_its_address() -> None:
-    asks(to=[user("ann"), user("boss")])
-    async with Hosting("t_assigned") as hosting:
-        await reads.read(people, "boss")
-        run, prompt = await hosting.prompted()
-
-        def key() -> str:
-            row = ApiKey(user_id=hosting.user, name="tests")
-            plain = issue(row)
-            row.save()
-            return plain
-
-        path = f"/executions/{run}/interactions/{prompt.pk}/response"
-        headers = {"content_type": "application/json", "x_api_key": await reads.read(key)}
+    async with asking_people("boss", to=[user("ann"), user("boss")]) as (hosting, prompt, _):
+        path = f"/executions/{prompt.run_id}/interactions/{prompt.pk}/response"
+        key = await reads.read(key_of, hosting.person)
+        headers = {"content_type": "application/json", "x_api_key": key}
         served = connected("http", path, **headers)
         body = {"response": {"type": "text", "text": "yes"}}
         await served.send_input({"type": "http.request", "body": json.dumps(body).encode()})
@@ -86,17 +94,8 @@ async def test_an_answer_over_http_has_its_address() -> None:
 
 
 async def test_a_claim_on_a_socket_has_its_address() -> None:
-    asks(to=user("boss"))
-    async with Hosting("t_assigned") as hosting:
-        [boss] = await reads.read(people, "boss")
-        [prompt] = await hosting.prompts(await hosting.submit())
-
-        def session() -> str:
-            client = Client()
-            client.force_login(users().get(pk=boss.id))
-            return client.cookies["sessionid"].value
-
-        cookie = f"sessionid={await reads.read(session)}"
+    async with asking_people("boss", to=user("boss")) as (_, prompt, [boss]):
+        cookie = f"sessionid={await reads.read(session_of, boss)}"
         socket = connected("websocket", "/websocket", cookie=cookie)
         await socket.send_input({"type": "websocket.connect"})
         claim = {"type": "claim_message", "id": "1", "interaction_id": str(prompt.pk)}
@@ -109,46 +108,44 @@ async def test_a_claim_on_a_socket_has_its_address() -> None:
         assert (opened.address, claimed.address) == ("", ADDRESS)
 
 
-@pytest.mark.parametrize("how", ["together", "from Python"])
-async def test_answers_by_whatever_way_have_their_address(how: str) -> None:
-    asks(to=[user("ann"), user("boss")])
-    async with Hosting("t_assigned") as hosting:
-        await reads.read(people, "boss")
-        [prompt] = await hosting.prompts(await hosting.submit())
+@pytest.mark.parametrize("how", ["together", "python", "admin"])
+async def test_answers_by_whatever_way_are_in_it_with_their_address(how: str) -> None:
+    async with asking_people("boss", to=[user("ann"), user("boss")]) as (hosting, prompt, [boss]):
         token = audit.address.set(lambda: ADDRESS)
         if how == "together":
-            given = IncomingAnswer("1", "page", "yes", interaction=str(prompt.pk))
-            await answer_together(by=hosting.person, conversation_id="c", answers=[given])
+            together = [answer_to(prompt, via=how)]
+            await answer_together(by=boss, conversation_id=None, answers=together)
+        elif how == "python":
+            await runs.aanswer(prompt.pk, "yes", by=await users().aget(pk=boss.id))
         else:
-            await runs.aanswer(prompt.pk, "yes", by=await users().aget(pk=hosting.user))
+            await hosting.in_thread(repairs.answer, prompt.pk, person=boss, given="yes")
         audit.address.reset(token)
         *_, answered = await reads.read(entries, prompt)
-        assert (answered.action, answered.address) == ("answered", ADDRESS)
+        assert (answered.action, answered.by_name, answered.via) == ("answered", "boss", how)
+        assert answered.detail["response"]["value"] == "yes"
+        assert answered.address == ADDRESS
 
 
 async def test_who_was_shown_an_assigned_prompt_is_recorded_once() -> None:
-    asks(to=group("managers"))
-    async with Hosting("t_assigned") as hosting:
-        [boss, other] = await reads.read(people, "boss", "other", to="managers")
-        [prompt] = await hosting.prompts(await hosting.submit())
+    async with asking_people("boss", "other", members="managers", to=group("managers")) as asked:
+        hosting, prompt, [boss, other] = asked
         asks()
-        [plain] = await hosting.prompts(await hosting.submit(conversation="c2"))
+        _, plain = await hosting.prompted(conversation="c2")
         for _ in range(2):
             await audit.shown([prompt.pk, plain.pk], by=boss, via="page")
         await audit.shown([prompt.pk], by=other, via="inbox")
-        found = await reads.read(actions, prompt)
-        assert found == [("opened", ""), ("shown", "boss"), ("shown", "other")]
+        assert await reads.read(actions, prompt) == [
+            *(("opened", ""), ("shown", "boss"), ("shown", "other"))
+        ]
         assert await reads.read(actions, plain) == []
         derived = await reads.read(audit_trail.of_prompt, plain)
         assert [one.action for one in derived] == ["opened"]
 
 
 async def test_pages_record_whom_they_show_a_prompt() -> None:
-    asks(to=group("managers"))
-    async with Hosting("t_assigned") as hosting:
-        everybody = await reads.read(people, "boss", "other", to="managers")
+    async with asking_people("boss", "other", members="managers", to=group("managers")) as asked:
+        _, prompt, everybody = asked
         await reads.read(people, "eve")
-        [prompt] = await hosting.prompts(await hosting.submit())
         names = ("boss", "eve", "other")
         paths = (f"/p/{prompt.pk}/", f"/p/{prompt.pk}/", "/inbox/")
         for name, path in zip(names, paths, strict=True):
@@ -156,21 +153,18 @@ async def test_pages_record_whom_they_show_a_prompt() -> None:
             await client.aforce_login(await users().aget(username=name))
             for _ in range(2):
                 await client.get(path)
-        found = await reads.read(entries, prompt)
-        assert [(one.action, one.by, one.via) for one in found[1:]] == [
+        _, *shown = await reads.read(entries, prompt)
+        assert [(one.action, one.by, one.via) for one in shown] == [
             ("shown", str(everybody[0].id), "page"),
             ("shown", str(everybody[1].id), "inbox"),
         ]
 
 
 async def test_entries_are_neither_changed_nor_deleted_and_outlive_all_else(settings: Any) -> None:
-    asks(to=user("boss"))
     set_hitl(settings, KEEP_AUDIT_DAYS=10)
-    async with Hosting("t_assigned") as hosting:
-        [boss] = await reads.read(people, "boss")
-        run, prompt = await hosting.prompted()
+    async with asking_people("boss", to=user("boss")) as (hosting, prompt, [boss]):
         await give("yes", prompt, boss)
-        await hosting.ended(run)
+        await hosting.ended(prompt.run_id)
 
         def try_all() -> None:
             entry = AuditEntry.objects.first()
@@ -189,8 +183,8 @@ async def test_entries_are_neither_changed_nor_deleted_and_outlive_all_else(sett
             users().all().delete()
 
         await reads.read(try_all)
-        left = await reads.read(entries, prompt)
-        assert [(one.action, one.by_name, one.by) for one in left] == [
+        kept = await reads.read(entries, prompt)
+        assert [(one.action, one.by_name, one.by) for one in kept] == [
             ("opened", "", ""),
             ("answered", "boss", str(boss.id)),
         ]
@@ -200,28 +194,13 @@ async def test_entries_are_neither_changed_nor_deleted_and_outlive_all_else(sett
         old: models.QuerySet[AuditEntry] = models.QuerySet(AuditEntry).filter(action="opened")
         await reads.read(lambda: old.update(at=timezone.now() - timedelta(days=11)))
         assert await retention.clean() == 1
-        assert [one.action for one in await reads.read(entries, prompt)] == ["answered"]
-
-
-async def test_an_operators_answer_is_in_it() -> None:
-    asks(to=user("boss"))
-    async with Hosting("t_assigned") as hosting:
-        await reads.read(people, "boss")
-        [eve] = await reads.read(people, "eve")
-        [prompt] = await hosting.prompts(await hosting.submit())
-        await hosting.in_thread(repairs.answer, prompt.pk, person=eve, given="no")
-        *_, answered = await reads.read(entries, prompt)
-        assert (answered.by_name, answered.via) == ("eve", "admin")
-        assert answered.detail["response"]["value"] == "no"
+        assert await reads.read(actions, prompt) == [("answered", "boss")]
 
 
 async def test_it_is_exported_with_the_plain_prompts_in_order() -> None:
-    asks(to=user("boss"))
-    async with Hosting("t_assigned") as hosting:
-        [boss] = await reads.read(people, "boss")
-        [first] = await hosting.prompts(await hosting.submit())
+    async with asking_people("boss", to=user("boss")) as (hosting, first, [boss]):
         asks(TextPrompt(text="=1+1\nPlain?"))
-        [plain] = await hosting.prompts(await hosting.submit(conversation="c2"))
+        _, plain = await hosting.prompted(conversation="c2")
         await give("yes", first, boss)
         await give("\uff1dHYPERLINK(1)", plain, hosting.person)
 

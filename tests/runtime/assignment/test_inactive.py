@@ -1,7 +1,6 @@
 """Who was deactivated since the card was opened answers at no door."""
 
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -9,13 +8,11 @@ from django.contrib.auth.models import User
 from sessions_app import runs
 from sessions_app.admin import repairs
 from sessions_app.errors import Invalid, NotFound
-from sessions_app.interactions import answers, claims
+from sessions_app.interactions import answers
 from sessions_app.interactions.answers import IncomingAnswer, Outcome
 from sessions_app.models import Interaction
-from sessions_app.storage import reads
 from sessions_app.workflows import group, user
-from tests.runtime.assignment.test_who_may_answer import asks, give, people
-from tests.support.hosting import Hosting
+from tests.runtime.assignment.asking import answer_to, asking_people, change, give
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,36 +27,27 @@ pytestmark = pytest.mark.django_db(transaction=True)
     ],
 )
 async def test_who_is_inactive_answers_at_no_door(how: dict[str, Any], who: str) -> None:
-    async with Hosting("t_assigned") as hosting:
-        [boss] = await reads.read(people, "boss", to="managers")
-        asks(**how)
-        [prompt] = await hosting.prompts(await hosting.submit())
+    async with asking_people("boss", members="managers", **how) as (hosting, prompt, [boss]):
         person = {"ann": hosting.person, "boss": boss}[who]
-        await reads.read(lambda: User.objects.filter(pk=person.id).update(is_active=False))
-        row = await reads.read(lambda: User.objects.get(pk=person.id))
-
+        await User.objects.filter(pk=person.id).aupdate(is_active=False)
         assert (await give("yes", prompt, person)).outcome == Outcome.NOT_FOUND
-        given = IncomingAnswer(uuid4().hex, "test", "yes")
-        unnamed = await answers.answer(by=person, conversation_id="c", answer=given)
-        assert unnamed.outcome == Outcome.NOT_FOUND
-        named = IncomingAnswer(uuid4().hex, "test", "yes", interaction=str(prompt.pk))
-        together = await answers.answer_together(by=person, conversation_id="c", answers=[named])
-        assert together.outcome == Outcome.NOT_FOUND
+        mine: dict[str, Any] = {"by": person, "conversation_id": "c"}
+        unnamed = await answers.answer(**mine, answer=IncomingAnswer("a1", "test", "yes"))
+        together = await answers.answer_together(**mine, answers=[answer_to(prompt)])
+        assert unnamed.outcome == together.outcome == Outcome.NOT_FOUND
         with pytest.raises(NotFound):
-            await claims.change("claim", str(prompt.pk), by=person, via="test")
+            await change("claim", prompt, person)
+        row = await User.objects.aget(pk=person.id)
         with pytest.raises(Invalid, match="not active"):
             await runs.aanswer(prompt.pk, "yes", by=row)
         with pytest.raises(Invalid, match="not active"):
             await hosting.in_thread(repairs.answer, prompt.pk, person=person, given="yes")
-        status = await reads.read(lambda: Interaction.objects.get(pk=prompt.pk).status)
-        assert status == "pending"
+        assert await Interaction.objects.filter(pk=prompt.pk, status="pending").aexists()
 
 
 async def test_nobody_hands_a_prompt_to_who_is_inactive() -> None:
-    async with Hosting("t_assigned") as hosting:
-        boss, other = await reads.read(people, "boss", "other")
-        asks(to=[user("boss"), user("other")])
-        [prompt] = await hosting.prompts(await hosting.submit())
-        await reads.read(lambda: User.objects.filter(pk=other.id).update(is_active=False))
+    to = [user("boss"), user("other")]
+    async with asking_people("boss", "other", to=to) as (_, prompt, [boss, other]):
+        await User.objects.filter(pk=other.id).aupdate(is_active=False)
         with pytest.raises(Invalid, match="no user"):
-            await claims.change("delegate", str(prompt.pk), to="other", by=boss, via="test")
+            await change("delegate", prompt, boss, to="other")

@@ -8,47 +8,70 @@ from django.contrib.auth.models import Group, User
 from sessions_app import runs
 from sessions_app.admin import repairs
 from sessions_app.errors import Invalid
-from sessions_app.interactions import claims, votes
+from sessions_app.interactions import votes
 from sessions_app.interactions.answers import Outcome
-from sessions_app.interactions.pending_counts import waiting_for
 from sessions_app.models import Candidate, Interaction, Vote
+from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.workflows import group, user
-from tests.runtime.assignment.test_who_may_answer import asks, give, people
-from tests.support.hosting import Hosting
+from tests.runtime.assignment.asking import actions, asking_people, change, counts, give, people
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-
-async def asked(hosting: Hosting, **how: Any) -> Interaction:
-    asks(**{"votes": 2, **how})
-    [prompt] = await hosting.prompts(await hosting.submit())
-    return prompt
+MANAGERS: dict[str, Any] = {"members": "managers", "to": group("managers"), "votes": 2}
+BOTH: dict[str, Any] = {"to": [user("boss"), user("other")], "votes": 2}
+THREE: dict[str, Any] = {"to": [user("boss"), user("other"), user("third")], "votes": 2}
 
 
 def assignee(prompt: Interaction) -> Any:
     return Interaction.objects.get(pk=prompt.pk).assignee_id
 
 
+async def assert_outcomes(prompt: Interaction, *given: tuple[Person, str, Outcome]) -> None:
+    """Have people answer one after another, with these outcomes."""
+    for person, value, outcome in given:
+        assert (await give(value, prompt, person)).outcome == outcome, person.username
+
+
+async def test_two_of_three_give_the_same_answer() -> None:
+    async with asking_people("boss", "other", "third", **THREE) as asked:
+        hosting, prompt, [boss, other, third] = asked
+        await assert_outcomes(
+            prompt,
+            (boss, "yes", Outcome.VOTED),
+            (other, "no", Outcome.VOTED),
+            (other, "yes", Outcome.ACCEPTED),  # a change of mind
+            (third, "no", Outcome.STALE),
+        )
+        both = "[('boss', 'yes', 'test'), ('other', 'yes', 'test')]"
+        assert await hosting.result(prompt.run_id) == f"yes by other: {both}"
+        assert await reads.read(actions, prompt) == [
+            *(("opened", ""), ("voted", "boss"), ("voted", "other"), ("answered", "other"))
+        ]
+
+
 async def test_votes_of_those_it_was_taken_from_do_not_count() -> None:
-    async with Hosting("t_assigned") as hosting:
-        a1, _, b1, b2, op = await reads.read(people, "a1", "a2", "b1", "b2", "op")
-        prompt = await asked(hosting, to=[user("a1"), user("a2")])
-        assert (await give("yes", prompt, a1)).outcome == Outcome.VOTED
+    async with asking_people("boss", "other", **BOTH) as (hosting, prompt, [boss, _]):
+        b1, b2 = await reads.read(people, "b1", "b2")
+        await assert_outcomes(prompt, (boss, "yes", Outcome.VOTED))
         to = [user("b1"), user("b2")]
-        await hosting.in_thread(repairs.reassign, prompt.pk, to=to, by=op)
-        assert (await give("yes", prompt, b1)).outcome == Outcome.VOTED
+        await hosting.in_thread(repairs.reassign, prompt.pk, to=to, by=boss)
+        await assert_outcomes(prompt, (b1, "yes", Outcome.VOTED))
         decided = await give("yes", prompt, b2)
         assert decided.outcome == Outcome.ACCEPTED
         assert [one["by"] for one in (decided.response or {})["votes"]] == ["b1", "b2"]
 
 
+@pytest.mark.parametrize("via", ["test", "python"])
 @pytest.mark.parametrize("how", ["left the group", "was deactivated"])
-async def test_votes_of_those_who_may_no_longer_answer_do_not_count(how: str) -> None:
-    async with Hosting("t_assigned") as hosting:
-        gone, boss, other = await reads.read(people, "gone", "boss", "other", to="managers")
-        prompt = await asked(hosting, to=group("managers"))
-        assert (await give("yes", prompt, gone)).outcome == Outcome.VOTED
+async def test_votes_of_those_who_may_no_longer_answer_do_not_count(how: str, via: str) -> None:
+    async with asking_people("gone", "boss", "other", **MANAGERS) as asked:
+        _, prompt, [gone, boss, other] = asked
+        if via == "python":
+            by = await User.objects.aget(pk=gone.id)
+            assert (await runs.aanswer(prompt.pk, "yes", by=by)).outcome == Outcome.VOTED
+        else:
+            await assert_outcomes(prompt, (gone, "yes", Outcome.VOTED))
 
         def go() -> None:
             if how == "left the group":
@@ -57,93 +80,60 @@ async def test_votes_of_those_who_may_no_longer_answer_do_not_count(how: str) ->
                 User.objects.filter(pk=gone.id).update(is_active=False)
 
         await reads.read(go)
-        assert (await give("yes", prompt, boss)).outcome == Outcome.VOTED
+        await assert_outcomes(prompt, (boss, "yes", Outcome.VOTED))
         rows = Interaction.objects.select_related("conversation")
         standing = await reads.read(lambda: votes.counting([rows.get(pk=prompt.pk)]))
         assert [one.by_id for one in standing[prompt.pk]] == [boss.id]
-        assert (await give("yes", prompt, other)).outcome == Outcome.ACCEPTED
+        await assert_outcomes(prompt, (other, "yes", Outcome.ACCEPTED))
 
 
 async def test_an_operators_vote_counts_as_long_as_they_are_active() -> None:
-    async with Hosting("t_assigned") as hosting:
-        boss, _, op = await reads.read(people, "boss", "other", "op")
-        prompt = await asked(hosting, to=[user("boss"), user("other")])
+    async with asking_people("boss", "other", "op", **BOTH) as (hosting, prompt, [boss, _, op]):
         done = await hosting.in_thread(repairs.answer, prompt.pk, person=op, given="yes")
         assert done.outcome == Outcome.VOTED
-        await reads.read(lambda: User.objects.filter(pk=op.id).update(is_active=False))
-        assert (await give("yes", prompt, boss)).outcome == Outcome.VOTED
-        await reads.read(lambda: User.objects.filter(pk=op.id).update(is_active=True))
-        assert (await give("yes", prompt, boss)).outcome == Outcome.ACCEPTED
-
-
-async def test_a_vote_from_python_is_of_a_candidate_all_the_same() -> None:
-    async with Hosting("t_assigned") as hosting:
-        gone, boss, _ = await reads.read(people, "gone", "boss", "other", to="managers")
-        prompt = await asked(hosting, to=group("managers"))
-        by = await reads.read(lambda: User.objects.get(pk=gone.id))
-        assert (await runs.aanswer(prompt.pk, "yes", by=by)).outcome == Outcome.VOTED
-        await reads.read(lambda: Group.objects.get(name="managers").user_set.remove(by))
-        assert (await give("yes", prompt, boss)).outcome == Outcome.VOTED
+        for is_active, outcome in ((False, Outcome.VOTED), (True, Outcome.ACCEPTED)):
+            await User.objects.filter(pk=op.id).aupdate(is_active=is_active)
+            await assert_outcomes(prompt, (boss, "yes", outcome))
 
 
 @pytest.mark.parametrize("how", [{"votes": 2}, {"votes": 1, "four_eyes": True}])
 async def test_it_is_handed_on_among_candidates_only(how: dict[str, Any]) -> None:
     """Else one person votes twice: as herself, and as the guest that she made."""
-    async with Hosting("t_assigned") as hosting:
-        boss, _, guest = await reads.read(people, "boss", "other", "guest-0")
-        prompt = await asked(hosting, to=[user("boss"), user("other")], **how)
+    async with asking_people("boss", "other", "guest-0", **{**BOTH, **how}) as asked:
+        _, prompt, [boss, _, guest] = asked
         with pytest.raises(Invalid, match="may not answer"):
-            await claims.change("delegate", str(prompt.pk), to="guest-0", by=boss, via="test")
+            await change("delegate", prompt, boss, to="guest-0")
         rows = Candidate.objects.filter(interaction=prompt.pk, user=guest.id)
         assert not await reads.read(rows.exists)
         assert await reads.read(assignee, prompt) is None
-        handed = await claims.change("delegate", str(prompt.pk), to="other", by=boss, via="test")
-        assert handed.assignee == "other"
+        assert (await change("delegate", prompt, boss, to="other")).assignee == "other"
 
 
 async def test_the_vote_of_whom_it_is_handed_to_takes_the_place_of_ones_own() -> None:
-    async with Hosting("t_assigned") as hosting:
-        boss, other, third = await reads.read(people, "boss", "other", "third")
-        to = [user("boss"), user("other"), user("third")]
-        prompt = await asked(hosting, to=to)
-        assert (await give("yes", prompt, boss)).outcome == Outcome.VOTED
-        await claims.change("delegate", str(prompt.pk), to="other", by=boss, via="test")
-        assert (await give("yes", prompt, other)).outcome == Outcome.VOTED
+    async with asking_people("boss", "other", "third", **THREE) as asked:
+        _, prompt, [boss, other, third] = asked
+        await assert_outcomes(prompt, (boss, "yes", Outcome.VOTED))
+        await change("delegate", prompt, boss, to="other")
+        await assert_outcomes(prompt, (other, "yes", Outcome.VOTED))
         with pytest.raises(Invalid, match="other has voted"):
-            await claims.change("delegate", str(prompt.pk), to="other", by=third, via="test")
-        assert (await give("yes", prompt, third)).outcome == Outcome.ACCEPTED
+            await change("delegate", prompt, third, to="other")
+        await assert_outcomes(prompt, (third, "yes", Outcome.ACCEPTED))
 
 
 async def test_who_has_voted_keeps_no_claim_and_gets_none() -> None:
-    async with Hosting("t_assigned") as hosting:
-        boss, other = await reads.read(people, "boss", "other")
-        prompt = await asked(hosting, to=[user("boss"), user("other")])
-        assert (await claims.change("claim", str(prompt.pk), by=boss, via="test")).changed
-        assert (await give("yes", prompt, boss)).outcome == Outcome.VOTED
+    async with asking_people("boss", "other", **MANAGERS) as (_, prompt, [boss, other]):
+        assert await reads.read(counts, boss, other) == [1, 1]
+        assert (await change("claim", prompt, boss)).changed
+        await assert_outcomes(prompt, (boss, "yes", Outcome.VOTED))
         assert await reads.read(assignee, prompt) is None
+        assert await reads.read(counts, boss, other) == [0, 1]
         with pytest.raises(Invalid, match="You have voted"):
-            await claims.change("claim", str(prompt.pk), by=boss, via="test")
-        assert (await give("yes", prompt, other)).outcome == Outcome.ACCEPTED
-
-
-async def test_what_one_has_voted_on_waits_for_the_others_only() -> None:
-    async with Hosting("t_assigned") as hosting:
-        boss, other = await reads.read(people, "boss", "other", to="managers")
-        prompt = await asked(hosting, to=group("managers"))
-
-        def counts() -> list[int]:
-            found = waiting_for([boss.id, other.id])
-            return [found[one.id].prompts for one in (boss, other)]
-
-        assert await reads.read(counts) == [1, 1]
-        assert (await give("yes", prompt, boss)).outcome == Outcome.VOTED
-        assert await reads.read(counts) == [0, 1]
+            await change("claim", prompt, boss)
+        await assert_outcomes(prompt, (other, "yes", Outcome.ACCEPTED))
 
 
 async def test_one_answer_takes_no_row_of_a_vote() -> None:
-    async with Hosting("t_assigned") as hosting:
-        [boss] = await reads.read(people, "boss")
-        prompt = await asked(hosting, to=user("boss"), votes=1)
+    async with asking_people("boss", to=user("boss")) as (_, prompt, [boss]):
         done = await give("yes", prompt, boss)
         assert [one["by"] for one in (done.response or {})["votes"]] == ["boss"]
         assert not await reads.read(Vote.objects.exists)

@@ -11,7 +11,7 @@ from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import users
 from sessions_app.storage import reads
 from sessions_app.workflows import group, user
-from tests.runtime.assignment.test_who_may_answer import asks, people
+from tests.runtime.assignment.asking import asks, people
 from tests.support.hosting import Hosting
 
 pytestmark = pytest.mark.django_db(transaction=True)

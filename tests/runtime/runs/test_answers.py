@@ -115,10 +115,10 @@ async def test_a_late_answer_is_never_applied_to_the_next_prompt() -> None:
 
 
 async def test_an_answer_to_a_suspended_run_waits_with_it() -> None:
-    async with asking(Hosting("t_two", park_after=0)) as (hosting, run, prompt):
-        await hosting.without_hosts()
+    async with asking("t_two") as (hosting, run, prompt):
         row = Run.objects.filter(pk=run)
         await reads.read(lambda: row.update(status=Run.Status.SUSPENDED))
+        await hosting.restart()
         assert (await hosting.answer("yes", prompt)).outcome == Outcome.ACCEPTED
         assert (await reads.read(row.get)).status == Run.Status.SUSPENDED
         await hosting.in_thread(repairs.resume, run, by="boss")

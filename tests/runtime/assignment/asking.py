@@ -1,0 +1,85 @@
+"""A question of ann's for others: asked, answered, claimed, and what is kept of it."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+from uuid import uuid4
+
+from django.contrib.auth.models import Group
+
+from sessions_app.interactions import answers, claims, inbox_query
+from sessions_app.interactions.answers import AnswerResult, IncomingAnswer
+from sessions_app.interactions.pending_counts import waiting_for
+from sessions_app.models import AuditEntry, Interaction
+from sessions_app.models.people import Person
+from sessions_app.storage import reads
+from sessions_app.workflows import BinaryPrompt, Context, Message, workflow
+from tests.support.hosting import Hosting, make_user
+
+
+class Asks:
+    """What the next prompt is asked with."""
+
+    how: ClassVar[dict[str, Any]] = {}
+    prompt: ClassVar[Any] = None
+
+
+@workflow(name="t_assigned", title="Asks others")
+async def assigned(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    answer = await context.ask(Asks.prompt, **Asks.how)
+    yield f"{answer.value} by {answer.by}: {[(one.by, one.value, one.via) for one in answer.votes]}"
+
+
+def asks(prompt: Any = None, **how: Any) -> None:
+    Asks.how = how
+    Asks.prompt = prompt or BinaryPrompt(text="Give ann 3 days off?", options=["yes", "no"])
+
+
+def people(*names: str, to: str = "") -> list[Person]:
+    """Users of these names, in the group."""
+    made = [make_user(name) for name in names]
+    if to:
+        Group.objects.get_or_create(name=to)[0].user_set.add(*made)
+    return [Person.of(one) for one in made]
+
+
+@asynccontextmanager
+async def asking_people(
+    *names: str, members: str = "", **how: Any
+) -> AsyncIterator[tuple[Hosting, Interaction, list[Person]]]:
+    """Have ann ask where there are people of these names, in the group `members`."""
+    async with Hosting("t_assigned") as hosting:
+        made = await reads.read(people, *names, to=members)
+        asks(**how)
+        _, prompt = await hosting.prompted()
+        yield hosting, prompt, made
+
+
+def answer_to(prompt: Interaction, value: str = "yes", via: str = "test") -> IncomingAnswer:
+    return IncomingAnswer(uuid4().hex, via, value, interaction=str(prompt.pk))
+
+
+async def give(value: str, prompt: Interaction, by: Person) -> AnswerResult:
+    return await answers.answer(by=by, conversation_id=None, answer=answer_to(prompt, value))
+
+
+async def change(what: str, prompt: Interaction, by: Person, to: str = "") -> claims.Claimed:
+    return await claims.change(what, str(prompt.pk), to=to, by=by, via="test")
+
+
+def entries(prompt: Interaction) -> list[AuditEntry]:
+    return list(AuditEntry.objects.filter(interaction=prompt.pk).order_by("pk"))
+
+
+def actions(prompt: Interaction) -> list[tuple[str, str]]:
+    return [(entry.action, entry.by_name) for entry in entries(prompt)]
+
+
+def inbox_of(person: Person) -> list[Any]:
+    return inbox_query.first(inbox_query.waiting(person.id), 9)
+
+
+def counts(*persons: Person) -> list[int]:
+    """How many prompts wait for each, as counted together."""
+    waiting = waiting_for([person.id for person in persons])
+    return [waiting[person.id].prompts for person in persons]
