@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.support.received_frames import Frame
 from tests.support.server import ROOT, Server
 from tests.support.websocket import WsClient
 
@@ -24,11 +25,33 @@ class Conforming(WsClient):
         for frame in self.frames:
             SERVER_MESSAGE.validate(frame)
 
-    async def ended(self) -> dict[str, Any]:
+    async def asked(self, text: str, **fields: Any) -> Frame:
+        """Send a message, and return the prompt that comes of it."""
+        await self.message(text, **fields)
+        return await self.until("system_interaction_message")
+
+    async def ended(self) -> Frame:
         """Wait until the run is over; return its last update."""
         return await self.until(
             lambda frame: frame["type"] == "run_update_message" and frame["status"] == "complete"
         )
+
+    async def result(self) -> str:
+        """Wait until the run is over; return all text so far."""
+        await self.ended()
+        return self.text()
+
+
+def as_plain(type_: str, text: Any, **fields: Any) -> Frame:
+    """A frame as a plain client sends it, which names no conversation."""
+    content = {"messages": [{"role": "user", "content": [{"type": "text", "text": text}]}]}
+    frame = {"type": type_, "content": content, **fields}
+    CLIENT_MESSAGE.validate(frame)
+    return frame
+
+
+def answer(text: Any, **fields: Any) -> Frame:
+    return as_plain("user_interaction_message", text, **fields)
 
 
 @pytest.fixture

@@ -9,54 +9,40 @@ from chat_app.wire.parsing import MAX_FRAME
 from tests.wire.conformance.conftest import Conforming
 
 LARGE = json.dumps({"type": "user_message", "content": "x" * MAX_FRAME})
-DEEP = "[" * 10_000 + "]" * 10_000
 USER = '{"type":"user_message","id":"m1",'
-ANSWER = '{"type":"user_interaction_message","id":"a1",'
 
-BAD = [
+# A frame that is refused in each place; `test_protocol.py` has all that is no message.
+BAD: list[tuple[str | bytes, str, str]] = [
     ("{", "invalid_message", "not valid JSON"),
     (b"\x00\x01", "invalid_message", "text frame"),
-    ('["user_message"]', "invalid_message", "JSON object"),
-    (f'{USER}"content":{DEEP}}}', "invalid_message", "nested too deeply"),
     (LARGE, "invalid_message", "too large"),
-    ('{"type":"user_message","type":"ping_message"}', "invalid_message", "same name twice"),
-    ('{"type":"ack_message","sequence":NaN}', "invalid_message", "NaN"),
     ('{"type":"ack_message"}', "invalid_message", "sequence"),
-    ('{"type":"ack_message","sequence":-1}', "invalid_message", "sequence"),
-    ('{"type":"auth_message"}', "invalid_message", "payload"),
-    ('{"type":"auth_message","payload":{"method":"magic"}}', "invalid_message", "api_key"),
-    (f'{USER}"conversation_id":7,"content":"x"}}', "invalid_message", "conversation_id"),
-    ("{}", "invalid_message_type", "no type"),
-    ('{"type":["user_message"]}', "invalid_message_type", "user_message"),
     ('{"type":"system_response_message"}', "invalid_message_type", "system_response_message"),
-    (USER[:-1] + "}", "invalid_user_message_content", "content"),
-    (f'{USER}"content":{{"messages":[]}}}}', "invalid_user_message_content", "empty"),
     (f'{USER}"content":"  "}}', "invalid_user_message_content", "empty"),
-    (f'{USER}"content":"a\\u0000"}}', "invalid_user_message_content", "NUL"),
-    (f'{USER}"content":"\\ud800"}}', "invalid_user_message_content", "surrogate"),
-    (json.dumps({"type": "user_message", "content": "x" * 32_001}),
-     "invalid_user_message_content", "32,000"),
+    (f'{USER}"content":{{"messages":[]}}}}', "invalid_user_message_content", "empty"),
     (f'{USER}"content":{{"messages":[{{"role":"user","content":[{{"type":"image_url"}}]}}]}}}}',
      "invalid_user_message_content", "empty"),
+    (json.dumps({"type": "user_message", "content": "x" * 32_001}),
+     "invalid_user_message_content", "32,000"),
     (f'{USER}"conversation_id":"nowhere","workflow":"none","content":"x"}}',
      "invalid_data_content", "Offered are"),
-    (f"{ANSWER[:-1]}}}", "invalid_data_content", "neither a text nor values"),
+    ('{"type":"user_interaction_message","id":"a1"}',
+     "invalid_data_content", "neither a text nor values"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "code", "says"), BAD)
 async def test_a_bad_message_is_refused_with_the_reason_and_the_socket_stays(
-    client: Conforming, text: str | bytes, code: str, says: str
+    client: Conforming,
 ) -> None:
     async with client:
-        await client.send(text)
-        error = await client.until("error_message")
-        assert (error["content"]["code"], error["status"]) == (code, "complete")
-        assert says in error["content"]["message"] + error["content"]["details"]
-        assert isinstance(error["content"]["details"], str)
+        for text, code, says in BAD:
+            await client.send(text)
+            error = await client.until("error_message")
+            assert (error["content"]["code"], error["status"]) == (code, "complete"), says
+            assert isinstance(error["content"]["details"], str)
+            assert says in error["content"]["message"] + error["content"]["details"]
         await client.message("echo alive")
-        await client.ended()
-        assert client.text() == "alive"
+        assert await client.result() == "alive"
 
 
 async def test_an_error_names_the_message_and_the_conversation(client: Conforming) -> None:
@@ -69,16 +55,14 @@ async def test_an_error_names_the_message_and_the_conversation(client: Conformin
 
 async def test_an_option_that_is_none_is_refused_with_those_there_are(client: Conforming) -> None:
     async with client:
-        await client.message("prompt radio")
-        prompt = await client.until("system_interaction_message")
+        prompt = await client.asked("prompt radio")
         await client.answer("green", prompt)
         error = await client.until("error_message")
         assert error["content"]["code"] == "invalid_data_content"
         assert error["details"] == {"options": ["red", "blue"]}
         assert json.loads(error["content"]["details"]) == error["details"]
         await client.answer("red", prompt)
-        await client.ended()
-        assert client.text() == "red"
+        assert await client.result() == "red"
 
 
 async def test_a_run_that_fails_says_so_and_shows_no_internals(client: Conforming) -> None:
@@ -96,8 +80,7 @@ async def test_a_run_that_fails_says_so_and_shows_no_internals(client: Conformin
 
 async def test_a_foreign_conversation_is_as_good_as_none(client: Conforming) -> None:
     async with client:
-        await client.message("ask")
-        prompt = await client.until("system_interaction_message")
+        prompt = await client.asked("ask")
         mine = client.conversation_id
         async with Conforming(client.server, mine, user="ben", workflow="probe") as other:
             await other.answer("x", prompt, id="a1")

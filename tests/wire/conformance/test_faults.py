@@ -6,30 +6,20 @@ from uuid import uuid4
 
 import pytest
 
+from tests.support.received_frames import Frame
 from tests.support.server import Server
-from tests.wire.conformance.conftest import Conforming
+from tests.wire.conformance.conftest import Conforming, answer, as_plain
 
 
-def said(text: str, **fields: Any) -> dict[str, Any]:
-    content = {"messages": [{"role": "user", "content": [{"type": "text", "text": text}]}]}
-    return {"content": content, **fields}
-
-
-def message(text: str, **fields: Any) -> dict[str, Any]:
-    return {"type": "user_message", "schema_type": "chat_stream", **said(text, **fields)}
-
-
-def answer(text: str, **fields: Any) -> dict[str, Any]:
-    return {"type": "user_interaction_message", **said(text, **fields)}
+def message(text: str, **fields: Any) -> Frame:
+    return as_plain("user_message", text, schema_type="chat_stream", **fields)
 
 
 async def test_no_conversation_id_at_all(shared: Server) -> None:
     async with Conforming(shared, workflow="probe") as client:
-        await client.send(message("ask"))
-        prompt = await client.until("system_interaction_message")
+        prompt = await client.asked("ask")
         await client.send(answer("Ada"))
-        await client.ended()
-        assert client.text() == "Ada"
+        assert await client.result() == "Ada"
         assert prompt["conversation_id"]
         await client.send(message("echo the same one"))
         await client.ended()
@@ -48,14 +38,12 @@ async def test_an_answer_with_no_prompt_pending(
         await client.send(message("ask"))
         await client.until("system_interaction_message")
         await client.send(answer("Ada", id="a2"))
-        await client.ended()
-        assert client.text() == "Ada"
+        assert await client.result() == "Ada"
 
 
 async def test_an_answer_to_a_prompt_that_is_answered_already(client: Conforming) -> None:
     async with client:
-        await client.send(message("approve 2"))
-        first = await client.until("system_interaction_message")
+        first = await client.asked("approve 2")
         await client.send(answer("continue", id="a1", thread_id=first["id"]))
         second = await client.until("system_interaction_message")
         await client.send(answer("cancel", id="a2", thread_id=first["id"]))
@@ -67,8 +55,7 @@ async def test_an_answer_to_a_prompt_that_is_answered_already(client: Conforming
         ack = await client.reply_to("a1")
         assert ack["outcome"] == "duplicate"
         await client.send(answer("cancel", id="a3", thread_id=second["id"]))
-        await client.ended()
-        assert client.text() == "continue|cancel"
+        assert await client.result() == "continue|cancel"
 
 
 async def test_a_new_socket_takes_over_before_the_prompt_comes(client: Conforming) -> None:
@@ -78,28 +65,24 @@ async def test_a_new_socket_takes_over_before_the_prompt_comes(client: Conformin
     async with Conforming(client.server, client.conversation_id) as back:
         prompt = await back.until("system_interaction_message")
         await back.send(answer("Ada", thread_id=prompt["thread_id"]))
-        await back.ended()
-        assert back.text() == "Ada"
+        assert await back.result() == "Ada"
         assert len(back.of_type("system_interaction_message")) == 1
 
 
 async def test_a_disconnect_right_after_a_prompt(client: Conforming) -> None:
     async with client:
-        await client.send(message("ask"))
-        first = await client.until("system_interaction_message")
+        first = await client.asked("ask")
     for _ in range(3):
         async with Conforming(client.server, client.conversation_id) as back:
             assert (await back.until("system_interaction_message"))["id"] == first["id"]
     async with Conforming(client.server, client.conversation_id) as back:
         await back.send(answer("Ada"))
-        await back.ended()
-        assert back.text() == "Ada"
+        assert await back.result() == "Ada"
 
 
 async def test_nothing_is_pending_or_kept_for_answers_after_the_end(client: Conforming) -> None:
     async with client:
-        await client.send(message("ask"))
-        prompt = await client.until("system_interaction_message")
+        prompt = await client.asked("ask")
         await client.send({"type": "stop_message"})
         assert (await client.ended())["content"]["status"] == "cancelled"
         await client.send(answer("late", id="a1", thread_id=prompt["id"]))
@@ -113,14 +96,12 @@ async def test_nothing_is_pending_or_kept_for_answers_after_the_end(client: Conf
         await back.send(message("ask"))
         await back.until("system_interaction_message")
         await back.send(answer("right"))
-        await back.ended()
-        assert back.text() == "right"
+        assert await back.result() == "right"
 
 
 async def test_a_second_message_during_a_run_comes_after_it(client: Conforming) -> None:
     async with client:
-        await client.send(message("ask", id="m1"))
-        prompt = await client.until("system_interaction_message")
+        prompt = await client.asked("ask", message_id="m1")
         await client.send(message("echo second", id="m2"))
         await client.reply_to("m2")
         await client.send(answer("first", thread_id=prompt["id"]))
@@ -137,8 +118,7 @@ async def test_a_second_message_during_a_run_comes_after_it(client: Conforming) 
 async def test_two_tabs_see_the_same_and_one_of_their_answers_counts(client: Conforming) -> None:
     tab = Conforming(client.server, client.conversation_id)
     async with client, tab:
-        await client.send(message("ask"))
-        prompt = await client.until("system_interaction_message")
+        prompt = await client.asked("ask")
         assert (await tab.until("system_interaction_message"))["id"] == prompt["id"]
         await asyncio.gather(
             client.send(answer("one", id="a1", thread_id=prompt["id"])),
@@ -157,8 +137,7 @@ async def test_two_tabs_see_the_same_and_one_of_their_answers_counts(client: Con
 
 async def test_two_prompts_at_once_are_matched_by_name(client: Conforming) -> None:
     async with client:
-        await client.send(message("two"))
-        one = await client.until("system_interaction_message")
+        one = await client.asked("two")
         two = await client.until("system_interaction_message")
         await client.send(answer("?", id="a0"))
         error = await client.until("error_message")
@@ -166,8 +145,7 @@ async def test_two_prompts_at_once_are_matched_by_name(client: Conforming) -> No
         assert named == [one["id"], two["id"]]
         await client.send(answer("b", thread_id=two["thread_id"], parent_id=two["parent_id"]))
         await client.send(answer("a", id=one["id"]))
-        await client.ended()
-        assert client.text() == "a|b"
+        assert await client.result() == "a|b"
 
 
 async def test_a_prompt_does_not_overtake_the_text_before_it(client: Conforming) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.received_frames import Frame
 from tests.support.server import Server
 from tests.wire.conformance.conftest import CLIENT_MESSAGE, Conforming
 
@@ -19,14 +20,14 @@ PLAIN = {
     "error": {"code": "unknown_error", "message": "default", "details": "default"},
     "schema_version": "1.0.0",
     "timestamp": "2026-01-13T10:00:03Z",
+    "unheard-of": [1, {"a": None}],
 }
 
 
-def answers(client: Conforming) -> list[dict[str, Any]]:
+def answers(client: Conforming) -> list[Frame]:
     return client.of_type("system_response_message")
 
 
-@pytest.mark.parametrize("additions", [{}, {"workflow": "probe", "unheard-of": [1, {"a": None}]}])
 @pytest.mark.parametrize(
     ("schema_type", "expected"),
     [
@@ -40,9 +41,9 @@ def answers(client: Conforming) -> list[dict[str, Any]]:
     ],
 )
 async def test_each_schema_type_gets_its_form_of_output(
-    client: Conforming, schema_type: str, expected: list[Any], additions: dict[str, Any]
+    client: Conforming, schema_type: str, expected: list[Any]
 ) -> None:
-    frame = {**PLAIN, "id": "m1", "schema_type": schema_type, **additions}
+    frame = {**PLAIN, "id": "m1", "schema_type": schema_type}
     CLIENT_MESSAGE.validate(frame)
     async with client:
         await client.send(frame)
@@ -61,49 +62,45 @@ async def test_each_schema_type_gets_its_form_of_output(
         assert {frame["conversation_id"] for frame in got} == {client.conversation_id}
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        "echo plain",
-        {"messages": [{"role": "user", "content": "echo plain"}]},
-        {"messages": [{"content": [{"text": "echo plain"}]}]},
-        {
-            "messages": [
-                {"role": "system", "content": "be brief"},
-                {
-                    "role": "user",
-                    "name": "Ann",
-                    "content": [
-                        {"type": "text", "text": "not this"},
-                        {"type": "text", "text": "echo plain", "cache": True},
-                        {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
-                        {"type": "input_audio", "text": {"odd": 1}},
-                    ],
-                },
-                {"role": "assistant", "content": None or ""},
-            ],
-            "temperature": 0.2,
-        },
-    ],
-)
-async def test_content_is_taken_in_the_forms_that_clients_use(
-    client: Conforming, content: Any
-) -> None:
+CONTENTS: list[Any] = [
+    "echo plain",
+    {"messages": [{"role": "user", "content": "echo plain"}]},
+    {"messages": [{"content": [{"text": "echo plain"}]}]},
+    {
+        "messages": [
+            {"role": "system", "content": "be brief"},
+            {
+                "role": "user",
+                "name": "Ann",
+                "content": [
+                    {"type": "text", "text": "not this"},
+                    {"type": "text", "text": "echo plain", "cache": True},
+                    {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
+                    {"type": "input_audio", "text": {"odd": 1}},
+                ],
+            },
+            {"role": "assistant", "content": ""},
+        ],
+        "temperature": 0.2,
+    },
+]
+
+
+async def test_content_is_taken_in_the_forms_that_clients_use(client: Conforming) -> None:
     async with client:
-        await client.send({"type": "user_message", "id": "m1", "content": content})
-        await client.ended()
-        assert client.text() == "plain"
-
-
-@pytest.mark.parametrize("fields", [{}, {"id": "default"}, {"id": ""}, {"id": None}])
-async def test_a_client_that_gives_no_ids_is_served_each_time(
-    shared: Server, fields: dict[str, Any]
-) -> None:
-    async with Conforming(shared, workflow="probe") as client:
-        for text in ("echo one ", "echo two "):
-            await client.send({"type": "user_message", "content": text, **fields})
+        for content in CONTENTS:
+            await client.send({"type": "user_message", "content": content})
             await client.ended()
-        assert client.text() == "onetwo"
+        assert client.text() == "plain" * len(CONTENTS)
+
+
+async def test_a_client_that_gives_no_ids_is_served_each_time(shared: Server) -> None:
+    async with Conforming(shared, workflow="probe") as client:
+        for fields in ({}, {"id": "default"}, {"id": ""}, {"id": None}):
+            for text in ("echo one", "echo two"):
+                await client.send({"type": "user_message", "content": text, **fields})
+                await client.ended()
+        assert client.text() == "onetwo" * 4
         (conversation,) = {frame["conversation_id"] for frame in answers(client)}
         assert conversation
 
@@ -145,24 +142,20 @@ async def test_steps_begin_and_end_under_one_id(client: Conforming) -> None:
         assert set(end["content"]) == {"name", "payload"}
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [
-        {"use_redirect": True},
-        {"mode": "popup"},
-        {"payload": {"mode": 1}},
-        {},
-        {"type": "auth_message", "payload": {"method": "oauth_mode_preference", "mode": "popup"}},
-    ],
-)
-async def test_an_oauth_mode_preference_is_accepted_in_silence(
-    client: Conforming, frame: dict[str, Any]
-) -> None:
+async def test_an_oauth_mode_preference_is_accepted_in_silence(client: Conforming) -> None:
+    by_auth = {
+        "type": "auth_message",
+        "payload": {"method": "oauth_mode_preference", "mode": "popup"},
+    }
+    frames: list[Frame] = [
+        *({"use_redirect": True}, {"mode": "popup"}, {"payload": {"mode": 1}}, {}, by_auth)
+    ]
     async with client:
-        await client.send({"type": "oauth_mode_preference", **frame})
-        await client.send({"type": "ping_message", "id": "p"})
-        pong = await client.until(lambda frame: True)
-        assert (pong["type"], pong["for"]) == ("pong_message", "p")
+        for frame in frames:
+            await client.send({"type": "oauth_mode_preference", **frame})
+            await client.send({"type": "ping_message", "id": "p"})
+            pong = await client.until(lambda frame: True)
+            assert (pong["type"], pong["for"]) == ("pong_message", "p"), frame
 
 
 async def test_stop_is_answered_when_the_run_has_stopped(client: Conforming) -> None:
@@ -175,13 +168,12 @@ async def test_stop_is_answered_when_the_run_has_stopped(client: Conforming) -> 
         assert client.of_type("run_update_message")[-1]["content"]["status"] == "cancelled"
 
 
-@pytest.mark.parametrize("run", ["9f0c2a52-9d4e-4a57-9d6f-0a2a3b1f0c11", "no uuid"])
-async def test_a_stop_of_an_unknown_run_is_not_found(client: Conforming, run: str) -> None:
+async def test_a_stop_of_an_unknown_run_is_not_found(client: Conforming) -> None:
     async with client:
-        await client.message("ask")
-        await client.until("system_interaction_message")
-        await client.send({"type": "stop_message", "id": "s", "run_id": run})
-        assert (await client.reply_to("s"))["outcome"] == "not_found"
+        await client.asked("ask")
+        for run in ("9f0c2a52-9d4e-4a57-9d6f-0a2a3b1f0c11", "no uuid"):
+            await client.send({"type": "stop_message", "id": run, "run_id": run})
+            assert (await client.reply_to(run))["outcome"] == "not_found"
 
 
 async def test_acknowledgements_are_taken_and_not_answered(client: Conforming) -> None:
@@ -209,5 +201,4 @@ async def test_an_auth_message_of_who_is_signed_in_by_the_session_can_only_confi
         assert (refused["status"], refused["user_id"], refused["for"]) == ("error", None, "a")
         assert refused["payload"]["code"] == "user_auth_error"
         await client.message("echo still ann")
-        await client.ended()
-        assert client.text() == "still ann"
+        assert await client.result() == "still ann"

@@ -1,10 +1,9 @@
 """Every prompt type, answered as the peer's clients do and with our additions."""
 
-from typing import Any
-
 import pytest
 
-from tests.wire.conformance.conftest import CLIENT_MESSAGE, Conforming
+from tests.support.received_frames import Frame
+from tests.wire.conformance.conftest import CLIENT_MESSAGE, Conforming, answer
 
 TYPES = ["text", "notification", "binary_choice", "radio", "dropdown", "checkbox", "oauth_consent"]
 CHOICE = ("binary_choice", "radio", "dropdown", "checkbox")
@@ -16,17 +15,8 @@ ANSWERS = {
 }
 
 
-async def prompt_of(client: Conforming, type_: str) -> dict[str, Any]:
-    await client.message(f"prompt {type_}", message_id="m1")
-    return await client.until("system_interaction_message")
-
-
-def answer(text: Any, **fields: Any) -> dict[str, Any]:
-    part = {"type": "text", "text": text}
-    content = {"messages": [{"role": "user", "content": [part]}]}
-    frame = {"type": "user_interaction_message", "content": content, **fields}
-    CLIENT_MESSAGE.validate(frame)
-    return frame
+async def prompt_of(client: Conforming, type_: str) -> Frame:
+    return await client.asked(f"prompt {type_}", message_id="m1")
 
 
 @pytest.mark.parametrize("type_", TYPES)
@@ -53,32 +43,23 @@ async def test_a_prompt_has_the_fields_of_its_type(client: Conforming, type_: st
             assert (content["timeout"], prompt["expires_at"]) == (None, None)
 
 
+@pytest.mark.parametrize("is_named", [True, False])
 @pytest.mark.parametrize("type_", TYPES)
-async def test_a_plain_client_answers_by_the_prompts_thread_and_parent(
-    client: Conforming, type_: str
+async def test_a_plain_client_answers_by_thread_and_parent_or_names_nothing(
+    client: Conforming, type_: str, is_named: bool
 ) -> None:
     said, value = ANSWERS[type_]
     async with client:
         prompt = await prompt_of(client, type_)
-        names = {name: prompt[name] for name in ("thread_id", "parent_id", "conversation_id")}
-        await client.send(answer(said, id="default", **names))
-        await client.ended()
-        assert client.text() == value
+        names = ("thread_id", "parent_id", "conversation_id") if is_named else ()
+        nothing = {"thread_id": "default", "parent_id": "default"}
+        await client.send(
+            answer(said, id="default", **nothing | {one: prompt[one] for one in names})
+        )
+        assert await client.result() == value
 
 
-@pytest.mark.parametrize("type_", TYPES)
-async def test_a_plain_client_may_name_nothing_while_one_prompt_is_pending(
-    client: Conforming, type_: str
-) -> None:
-    said, value = ANSWERS[type_]
-    async with client:
-        await prompt_of(client, type_)
-        await client.send(answer(said, thread_id="default", parent_id="default"))
-        await client.ended()
-        assert client.text() == value
-
-
-@pytest.mark.parametrize("type_", CHOICE)
+@pytest.mark.parametrize("type_", ["radio", "checkbox"])
 @pytest.mark.parametrize("said", ["blue", "2", "Blue"])
 async def test_an_option_is_named_by_its_value_id_or_label(
     client: Conforming, type_: str, said: str
@@ -86,38 +67,26 @@ async def test_an_option_is_named_by_its_value_id_or_label(
     async with client:
         prompt = await prompt_of(client, type_)
         await client.send(answer(said, interaction_id=prompt["id"], version=1, id="a1"))
-        ack = await client.reply_to("a1")
-        assert ack["outcome"] == "accepted"
-        await client.ended()
-        assert client.text() == "blue"
+        assert (await client.reply_to("a1"))["outcome"] == "accepted"
+        assert await client.result() == "blue"
 
 
-@pytest.mark.parametrize(
-    ("said", "value"), [(True, "true"), ("true", "true"), (3, "3"), ("3", "3"), ("0.5", "0.5")]
-)
-async def test_an_option_that_is_no_text_is_named_by_itself_or_as_text(
-    client: Conforming, said: Any, value: str
-) -> None:
+async def test_an_option_that_is_no_text_is_named_by_itself_or_as_text(client: Conforming) -> None:
     async with client:
-        prompt = await prompt_of(client, "values")
-        assert [option["value"] for option in prompt["content"]["options"]] == [True, 3, 0.5]
-        await client.send(answer(said))
-        await client.ended()
-        assert client.text() == value
+        for said in (True, "true", 3, "3", "0.5"):
+            prompt = await client.asked("prompt values")
+            assert [option["value"] for option in prompt["content"]["options"]] == [True, 3, 0.5]
+            await client.send(answer(said))
+            await client.ended()
+        assert client.text() == "truetrue330.5"
 
 
 async def test_several_boxes_are_answered_by_values(client: Conforming) -> None:
     async with client:
         prompt = await prompt_of(client, "checkbox")
-        await client.send(
-            {
-                "type": "user_interaction_message",
-                "interaction_id": prompt["id"],
-                "values": ["2", "red"],
-            }
-        )
-        await client.ended()
-        assert client.text() == "red, blue"
+        frame = {"type": "user_interaction_message", "interaction_id": prompt["id"]}
+        await client.send({**frame, "values": ["2", "red"]})
+        assert await client.result() == "red, blue"
 
 
 async def test_a_form_is_answered_by_its_data_and_what_is_wrong_is_said_by_field(
@@ -144,8 +113,7 @@ async def test_consent_can_be_declined(client: Conforming) -> None:
     async with client:
         await prompt_of(client, "oauth_consent")
         await client.send(answer("declined"))
-        await client.ended()
-        assert client.text() == "declined"
+        assert await client.result() == "declined"
 
 
 async def test_another_version_of_a_prompt_is_stale(client: Conforming) -> None:
@@ -155,8 +123,7 @@ async def test_another_version_of_a_prompt_is_stale(client: Conforming) -> None:
         ack = await client.reply_to("a1")
         assert ack["outcome"] == "stale"
         await client.send(answer("y", id="a2", interaction_id=prompt["id"], version=1))
-        await client.ended()
-        assert client.text() == "y"
+        assert await client.result() == "y"
 
 
 async def test_a_settled_prompt_is_settled_in_every_tab(client: Conforming) -> None:

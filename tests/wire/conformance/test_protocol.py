@@ -83,6 +83,8 @@ BAD = [
     ('{"type":"nonsense"}', "invalid_message_type", "user_interaction_message"),
     ('{"type":"auth_message"}', "invalid_message", "payload"),
     ('{"type":"auth_message","payload":{"method":"magic"}}', "invalid_message", "magic"),
+    ('{"type":"ack_message","sequence":-1}', "invalid_message", "sequence"),
+    ('{"type":["user_message"]}', "invalid_message_type", "user_message"),
 ]
 
 
@@ -118,10 +120,11 @@ def test_fields_that_are_missing_or_wrong_are_listed(fields: dict[str, Any], wro
 
 
 @pytest.mark.parametrize(
-    "text", ["x" * MAX_FRAME, '"' * MAX_FRAME], ids=["too large", "too large with its escapes"]
+    "content", ["x" * MAX_FRAME, '"' * MAX_FRAME, None], ids=["large", "large escaped", "none"]
 )
-def test_a_refusal_names_what_it_cannot_read_to_its_end(text: str) -> None:
-    refusal = refused(json.dumps({"id": "m9", "conversation_id": "c9", "content": text}))
+def test_a_refusal_names_the_message_it_is_about(content: str | None) -> None:
+    frame = {"id": "m9", "conversation_id": "c9", "type": "user_message", "content": content}
+    refusal = refused(json.dumps(frame))
     assert (refusal.about, refusal.parent, refusal.conversation_id) == ("m9", "m9", "c9")
 
 
@@ -129,11 +132,6 @@ def test_a_refusal_names_what_it_cannot_read_to_its_end(text: str) -> None:
 def test_the_longest_text_fits_into_a_frame_however_it_is_written(character: str) -> None:
     message = parse(json.dumps(user_message(content=texts(character * MAX_MESSAGE))))
     assert isinstance(message, UserMessage)
-
-
-def test_a_refusal_names_the_message_it_is_about() -> None:
-    refusal = refused(json.dumps(user_message(id="m9", content=None, conversation_id="c9")))
-    assert (refusal.about, refusal.parent, refusal.conversation_id) == ("m9", "m9", "c9")
 
 
 json_values = st.recursive(
