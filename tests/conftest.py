@@ -1,6 +1,6 @@
 """Fixtures of all tests: servers in child processes, and a browser (see `support/`)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ pytest_plugins = [
 ]
 
 NewServer = Callable[..., Server]
+# The servers of a test: what they have stored is shown if it fails.
+SERVERS = pytest.StashKey[list[Server]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,7 +36,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say which of the tests that take long were run."""
-    terminalreporter.write_line(f"With {selection.summary()}.")
+    terminalreporter.write(selection.summary())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Have the report of a test that failed say where the runs of its servers are."""
+    report = yield
+    if call.when == "call" and report.failed:
+        for server in item.stash.get(SERVERS, []):
+            report.sections.append(
+                (f"runs, questions, leases, jobs of {server.url}", server.story())
+            )
+    return report
 
 
 @pytest.hookimpl(trylast=True)
@@ -66,7 +82,7 @@ def new_server(
     server_template: Template, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[NewServer]:
     """Return a function that makes a server and starts it: `new_server(PARK_AFTER="0.1")`."""
-    servers: list[Server] = []
+    servers = request.node.stash.setdefault(SERVERS, [])
 
     def new_server(*, start: bool = True, **options: Any) -> Server:
         data_dir = tmp_path / f"server{len(servers)}"

@@ -78,8 +78,8 @@ def is_chosen(test: str) -> bool:
 
 
 def summary() -> str:
-    """Say what was chosen, for the end of a run."""
+    """Say what was chosen, for the end of a run; nothing where all was."""
     if _has_all():
-        return "all tests that take long"
+        return ""
     whole = f", and all of {', '.join(sorted(WHOLE))}" if WHOLE else ""
-    return f"one in {SHARE} of the tests that take long (TEST_SEED={SEED}){whole}"
+    return f"With one in {SHARE} of the tests that take long (TEST_SEED={SEED}){whole}.\n"

@@ -36,6 +36,16 @@ __all__ = [
 # The status of a web process that ended in good order: uvicorn then sends itself the signal again.
 STOPPED = -signal.SIGTERM if UVICORN else 0
 # Workers that have shown a sign of life, and not been declared dead since.
+# What is shown of a server whose test has failed.
+STORY = (
+    "SELECT id, key, status, sequence, wake_at, crashes, stop_requested_at FROM sessions_app_run",
+    "SELECT id, run_id, name, expires_at FROM sessions_app_interaction WHERE status = 'pending'",
+    "SELECT key, worker, generation, released_at FROM sessions_app_hostlease",
+)
+JOBS = (
+    "SELECT id, status, lock, worker_id FROM procrastinate_jobs WHERE status IN ('todo', 'doing')",
+    "SELECT id, last_heartbeat FROM procrastinate_workers",
+)
 ALIVE = "SELECT 1 FROM procrastinate_workers WHERE last_heartbeat > now() - interval '5 seconds'"
 USERS = ["admin", "ann", "ben", *(f"user{n}" for n in range(20))]
 
@@ -251,6 +261,18 @@ class Server:
     def execute(self, sql: str, *parameters: object) -> None:
         """Change the server's store, as somebody else's hand would."""
         self.store.execute(sql, *parameters)
+
+    def story(self) -> str:
+        """Return the rows that say what goes on, or why they cannot be read."""
+        try:
+            rows = [
+                row
+                for query in (*STORY, *(JOBS if self.workers else ()))
+                for row in self.rows(query)
+            ]
+        except Exception as error:  # noqa: BLE001 - a test has failed: that is what is to be seen
+            return repr(error)
+        return "\n".join(map(str, rows))
 
     def log_tail(self, lines: int = 40) -> str:
         """Return the end of each log."""
