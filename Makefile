@@ -25,7 +25,7 @@ PLANTED ?= 8
 CHAOS ?= one
 PIP := $(BIN)/pip install -qq --disable-pip-version-check
 
-.PHONY: run cluster test suites beside checks test-all test-versions format messages planted bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
+.PHONY: run cluster test suites beside checks test-all test-versions format messages planted coverage bench bench-quick bench-pages bench-stream chaos soak fuzz screenshots chromium
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -86,6 +86,13 @@ messages: $(VENV)/test.stamp
 # Bugs that tests must find, planted one after the other: make planted ARGS="--only vote"
 planted: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.planted $(ARGS)
+
+# Which lines and branches no test comes to, in either form, with LONG=1 of all tests.
+coverage: $(VENV)/test.stamp chromium
+	@mkdir -p var/coverage && $(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(SIDE_BY_SIDE)
+	@$(BIN)/coverage run -m tests.services pytest $(SIDE_BY_SIDE)
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 # All that docs/performance.md has, and into it; the quick one prints some of the table.
 bench: $(VENV)/test.stamp $(PEERS)/peers.stamp

@@ -18,7 +18,7 @@ from tests.support.database.server_store import Store, empty_store
 from tests.support.polling import until
 from tests.support.processes.child import Child
 from tests.support.processes.command import run
-from tests.support.processes.environment import HOST, ROOT, environment
+from tests.support.processes.environment import COVERAGE, HOST, ROOT, environment
 from tests.support.running_form import CLUSTER, UVICORN
 
 __all__ = [
@@ -217,7 +217,9 @@ class Server:
         self.start()
 
     def drop(self) -> None:
-        """Kill it, and remove what it stored."""
+        """Kill it, and remove what it stored. Where coverage is measured, it may write its part."""
+        if COVERAGE and all(child.started for child in self.children):
+            self.stop()
         self.kill()
         self.store.drop()
 

@@ -16,9 +16,14 @@ NO_LIMITS = {
 }
 
 
+# What has the children of a process measure their part, where `coverage` measures it.
+COVERAGE = {name: text for name, text in os.environ.items() if name == "COVERAGE_PROCESS_CONFIG"}
+
+
 def environment(data_dir: Path, **extra: str) -> dict[str, str]:
     """Return the whole environment of a child process; nothing of a developer's gets in."""
     return {
+        **COVERAGE,
         "PATH": os.environ["PATH"],
         "ENV_FILE": os.devnull,
         "DJANGO_SETTINGS_MODULE": "natproject.settings",
