@@ -1,6 +1,5 @@
-"""A hundred thousand prompts of ten thousand people, made in the database: copies of a few.
-
-The SQL is that of both databases, but for how a number becomes a UUID.
+"""Conversations that ask, in the database alone; and a hundred thousand prompts of ten thousand
+people: copies of a few. The SQL is that of both databases, but for how a number becomes a UUID.
 """
 
 from typing import Any
@@ -25,20 +24,14 @@ COPY = """
 """
 
 
-def ask(owner: User, to: User, group: Group, permission: str) -> Conversation:
-    """A conversation that asks EACH prompts, of all kinds in turn, and had one answered by its
-    owner.
-    """
-    conversation = Conversation.objects.create(
-        owner=owner,
-        conversation_id="c",
-        workflow="none",
-        title="x",
-        waiting=len(range(0, EACH, KINDS)),
-        created_at=NOW,
-        updated_at=NOW,
-    )
-    run = Run.objects.create(
+def new_conversation(owner: User, name: str, waiting: int = 0) -> Conversation:
+    times = {"created_at": NOW, "updated_at": NOW}
+    named = {"conversation_id": name, "workflow": "none", "title": "x"}
+    return Conversation(owner=owner, waiting=waiting, **named, **times)
+
+
+def new_run(conversation: Conversation) -> Run:
+    return Run(
         conversation=conversation,
         key=f"conversation:{conversation.pk}:none",
         workflow="none",
@@ -48,32 +41,41 @@ def ask(owner: User, to: User, group: Group, permission: str) -> Conversation:
         status=Run.Status.WAITING,
         created_at=NOW,
     )
-    to_whom: list[dict[str, Any]] = [{"user": to}, {"group": group}, {"permission": permission}]
-    for position in range(EACH):
-        kind = position % KINDS
-        rules = {"four_eyes": False, "votes": 1} if kind else None
-        prompt = _prompt(run, position, assignment=rules, for_owner=kind == 0)
-        if kind:
-            Candidate.objects.create(
-                interaction=prompt, due=NOW, asked_at=NOW, owner=owner, **to_whom[kind - 1]
-            )
-    answered = {"status": "answered", "answered_at": NOW, "response": {"value": "x"}}
-    _prompt(run, EACH, **answered, answered_by=owner)
-    return conversation
 
 
-def _prompt(run: Run, position: int, **given: Any) -> Interaction:
-    return Interaction.objects.create(
+def new_prompt(run: Run, position: int, **fields: Any) -> Interaction:
+    fields = {"prompt": PROMPT, "created_at": NOW, "due_at": NOW, **fields}
+    return Interaction(
         run=run,
         conversation=run.conversation,
         position=position,
         sequence=position + 1,
         name="text",
-        prompt=PROMPT,
-        created_at=NOW,
-        due_at=NOW,
-        **given,
+        **fields,
     )
+
+
+def ask(owner: User, to: User, group: Group, permission: str) -> Conversation:
+    """A conversation that asks EACH prompts, of all kinds in turn, and had one answered by its
+    owner.
+    """
+    conversation = new_conversation(owner, "c", waiting=len(range(0, EACH, KINDS)))
+    conversation.save()
+    run = new_run(conversation)
+    run.save()
+    to_whom: list[dict[str, Any]] = [{"user": to}, {"group": group}, {"permission": permission}]
+    for position in range(EACH):
+        kind = position % KINDS
+        rules = {"four_eyes": False, "votes": 1} if kind else None
+        prompt = new_prompt(run, position, assignment=rules, for_owner=kind == 0)
+        prompt.save()
+        if kind:
+            Candidate.objects.create(
+                interaction=prompt, due=NOW, asked_at=NOW, owner=owner, **to_whom[kind - 1]
+            )
+    answered = {"status": "answered", "answered_at": NOW, "response": {"value": "x"}}
+    new_prompt(run, EACH, **answered, answered_by=owner).save()
+    return conversation
 
 
 def ask_for_many() -> None:
@@ -144,3 +146,15 @@ def _copy(model: type[models.Model], which: str, **changes: str) -> None:
                 which=which,
             )
         )
+
+
+def analyze() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+def read_pages_as_elsewhere() -> None:
+    """Tables as small as these are read whole where a page elsewhere costs four times as much."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL random_page_cost = 1.1")

@@ -1,7 +1,10 @@
-"""Who is in which group on a test's server."""
+"""Who is in which group on a test's server, and what ann asks them."""
 
 from collections.abc import Sequence
+from typing import Any
 
+from tests.http.client import Http
+from tests.support.polling import until
 from tests.support.server import Server
 
 MANAGERS = ("ben", "user0")
@@ -26,3 +29,29 @@ def leave_groups(server: Server, person: str) -> None:
         " (SELECT id FROM auth_user WHERE username = ?)",
         person,
     )
+
+
+def inbox_of(server: Server, user: str, query: str = "") -> list[dict[str, Any]]:
+    """What waits for the user, over HTTP."""
+    listed = Http(server, user).get(f"/v1/inbox{query}")
+    assert listed.status == 200, listed.text
+    prompts: list[dict[str, Any]] = listed.json()["prompts"]
+    return prompts
+
+
+def send_question(server: Server, words: str = "", name: str = "kept") -> None:
+    """Have ann ask the managers in a conversation."""
+    message = {"text": f"assign managers {words}".strip(), "workflow": "probe"}
+    assert Http(server).form(f"/c/{name}/messages/", message).status == 303
+
+
+def ask_managers(server: Server, words: str = "", name: str = "kept") -> dict[str, Any]:
+    """Have ann ask the managers in a conversation; return the prompt as ben's inbox has it."""
+    known = [prompt["interaction_id"] for prompt in inbox_of(server, "ben")]
+    send_question(server, words, name)
+
+    def asked() -> list[dict[str, Any]]:
+        waiting = inbox_of(server, "ben")
+        return [prompt for prompt in waiting if prompt["interaction_id"] not in known]
+
+    return until(asked)[0]

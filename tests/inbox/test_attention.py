@@ -1,7 +1,6 @@
 """A chime and a notification for who looks at none of the open pages."""
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -10,9 +9,9 @@ from playwright.sync_api import Page, Route, expect
 from tests.browser.chat_page import begin, card, connected
 from tests.browser.test_looks import assert_accessible
 from tests.http.client import Http
-from tests.inbox.people import make_group
+from tests.inbox.people import ask_managers, make_group
 from tests.support import polling
-from tests.support.browser import PATIENCE, OpenPage
+from tests.support.browser import OpenPage
 from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # see test_three_people.py for both forms
@@ -61,15 +60,7 @@ def page(open_page: OpenPage) -> Page:
 
 def ask(server: Server, name: str = "one") -> str:
     """Have ann ask the managers, and wait until it is asked."""
-    known = pending(server)
-    message = {"text": "assign managers", "workflow": "probe"}
-    assert Http(server).form(f"/c/{name}/messages/", message).status == 303
-    return polling.until(lambda: pending(server) - known).pop()
-
-
-def pending(server: Server) -> set[str]:
-    found = Http(server, "ben").get("/v1/inbox").json()["prompts"]
-    return {each["interaction_id"] for each in found}
+    return str(ask_managers(server, name=name)["interaction_id"])
 
 
 def switch_on(page: Page, *labels: str) -> None:
@@ -98,10 +89,7 @@ def leads(page: Page) -> None:
 
 def until(page: Page, script: str) -> None:
     """Wait; `wait_for_function` may not, by the pages' policy."""
-    deadline = time.monotonic() + PATIENCE / 1000
-    while not page.evaluate(script):
-        assert time.monotonic() < deadline, script
-        page.wait_for_timeout(50)
+    polling.until(lambda: page.evaluate(script), otherwise=lambda: script)
 
 
 def told(*pages: Page) -> list[Any]:
@@ -113,11 +101,11 @@ def tones(*pages: Page) -> int:
 
 
 def wait_until_told(number: int, *pages: Page) -> list[Any]:
-    deadline = time.monotonic() + PATIENCE / 1000
-    while len(found := told(*pages)) < number or tones(*pages) < NOTES * number:
-        assert time.monotonic() < deadline, (found, tones(*pages))
-        pages[0].wait_for_timeout(50)
-    return found
+    polling.until(
+        lambda: len(told(*pages)) >= number and tones(*pages) >= NOTES * number,
+        otherwise=lambda: (told(*pages), tones(*pages)),
+    )
+    return told(*pages)
 
 
 @pytest.mark.parametrize("path", ["/c/", "/inbox/"])

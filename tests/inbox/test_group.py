@@ -7,14 +7,21 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import connection
 
 from chat_app.feed.inbox_parts import LISTED, MOST, Part, Wanted, read_inbox
 from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.interactions.pending_counts import CAP, FIRST, waiting_for
 from sessions_app.models import Candidate, Conversation, Interaction, Run, Vote
 from sessions_app.models.candidate import NEVER
-from tests.inbox.many_prompts import NOW, PROMPT
+from tests.inbox.many_prompts import (
+    NOW,
+    PROMPT,
+    analyze,
+    new_conversation,
+    new_prompt,
+    new_run,
+    read_pages_as_elsewhere,
+)
 from tests.support.database.work_done import work_done
 
 pytestmark = pytest.mark.django_db
@@ -26,43 +33,20 @@ QUERIES = ("", "why", "nothing of this")
 def ask_group(owner: User, group: Group, count: int, votes: int = 1) -> None:
     """Have the owner ask the group so many prompts, in CONVERSATIONS of theirs."""
     conversations = Conversation.objects.bulk_create(
-        Conversation(
-            owner=owner,
-            conversation_id=uuid4().hex,
-            workflow="none",
-            title="x",
-            created_at=NOW,
-            updated_at=NOW,
-        )
-        for _ in range(CONVERSATIONS)
+        new_conversation(owner, uuid4().hex) for _ in range(CONVERSATIONS)
     )
-    runs = Run.objects.bulk_create(
-        Run(
-            conversation=one,
-            key=f"conversation:{one.pk}:none",
-            workflow="none",
-            message_id="m",
-            text="ask",
-            client_format="chat",
-            status=Run.Status.WAITING,
-            created_at=NOW,
-        )
-        for one in conversations
-    )
+    runs = Run.objects.bulk_create(map(new_run, conversations))
     rules = {"to": [], "names": [group.name], "four_eyes": False, "votes": votes}
+    asked = {"assignment": rules, "for_owner": False}
     prompts = Interaction.objects.bulk_create(
         (
-            Interaction(
-                run=runs[number % CONVERSATIONS],
-                conversation=conversations[number % CONVERSATIONS],
-                position=number,
-                sequence=number,
-                name="text",
+            new_prompt(
+                runs[number % CONVERSATIONS],
+                number,
                 prompt={**PROMPT, "text": f"Why {number}?"},
-                assignment=rules,
-                for_owner=False,
                 created_at=NOW + timedelta(seconds=number),
                 due_at=NOW + timedelta(seconds=number) if number % 2 else None,
+                **asked,
             )
             for number in range(count)
         ),
@@ -81,11 +65,6 @@ def ask_group(owner: User, group: Group, count: int, votes: int = 1) -> None:
         ),
         batch_size=1000,
     )
-
-
-def analyze() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
 
 
 def doors(boss: User, owner: User) -> dict[str, Callable[[], object]]:
@@ -125,10 +104,7 @@ def owner() -> User:
 def test_it_opens_as_with_fewer(boss: User, owner: User, group: Group, more: int) -> None:
     ask_group(owner, group, LISTED + 100)
     analyze()
-    if connection.vendor == "postgresql":
-        # Tables as small as these are read whole where a page elsewhere costs four times as much.
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL random_page_cost = 1.1")
+    read_pages_as_elsewhere()
     few = {name: work_done(door) for name, door in doors(boss, owner).items()}
     ask_group(owner, group, more)
     analyze()

@@ -5,8 +5,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chat_page import begin, card, connected, state
 from tests.browser.test_looks import assert_accessible
-from tests.http.client import Http
-from tests.inbox.people import make_group
+from tests.inbox.people import make_group, send_question
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
@@ -30,8 +29,7 @@ def assert_fits(page: Page) -> None:
 def ask(server: Server, *prompts: str) -> None:
     """Have ann ask the managers, in a conversation each."""
     for number, words in enumerate(prompts):
-        message = {"text": f"assign managers {words}", "workflow": "probe"}
-        assert Http(server).form(f"/c/{number}/messages/", message).status == 303
+        send_question(server, words, name=str(number))
 
 
 def inbox_of(open_page: OpenPage, count: int, **options: object) -> Page:

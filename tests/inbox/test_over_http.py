@@ -6,9 +6,8 @@ from uuid import UUID
 import pytest
 
 from tests.http.client import Http, chat
-from tests.inbox.people import leave_groups, make_group
-from tests.support.polling import until
-from tests.support.server import Server
+from tests.inbox.people import ask_managers, inbox_of, leave_groups, make_group
+from tests.support.server import Response, Server
 from tests.support.websocket import WsClient
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -19,31 +18,20 @@ FORM = "application/x-www-form-urlencoded"
 def asked(server: Server) -> dict[str, Any]:
     """A prompt of ann's for the managers, ben and user0, as ben's inbox has it."""
     make_group(server)
-    begin(server, "assign managers")
-    [prompt] = waiting(server, "ben")
-    return prompt
+    return ask_managers(server)
 
 
-def begin(server: Server, text: str, name: str = "kept") -> None:
-    """Have ann ask, and wait until it is asked."""
-    message = {"text": text, "workflow": "probe"}
-    assert Http(server).form(f"/c/{name}/messages/", message).status == 303
-    asked = "SELECT 1 FROM sessions_app_interaction WHERE status = 'pending'"
-    until(lambda: server.rows(asked))
-
-
-def waiting(server: Server, user: str, query: str = "") -> list[dict[str, Any]]:
-    found = Http(server, user).get(f"/v1/inbox{query}")
-    assert found.status == 200, found.text
-    prompts: list[dict[str, Any]] = found.json()["prompts"]
-    return prompts
+def cookies_of_ben(server: Server, response: Response) -> str:
+    """What a browser sends after the response: with what is said on the next page."""
+    said = [one.partition(";")[0] for one in response.headers.get_all("Set-Cookie") or ()]
+    return "; ".join([f"sessionid={server.cookies['ben']}", *said])
 
 
 def test_it_is_listed_claimed_handed_on_and_answered(server: Server, asked: dict[str, Any]) -> None:
     assert asked["prompt"]["text"] == "Give ann 3 days off?"
     assert (asked["owner"], asked["conversation_id"], asked["to"]) == ("ann", None, ["managers"])
     assert asked["may_answer"]
-    [mine] = waiting(server, "ann", "?part=others")
+    [mine] = inbox_of(server, "ann", "?part=others")
     assert (mine["interaction_id"], mine["conversation_id"]) == (asked["interaction_id"], "kept")
     assert not mine["may_answer"]
     run = UUID(str(server.rows("SELECT id FROM sessions_app_run")[0]["id"]))
@@ -56,13 +44,13 @@ def test_it_is_listed_claimed_handed_on_and_answered(server: Server, asked: dict
     assert user0.post(asked["claim_url"], {}).status == 409
     refused = user0.post(asked["response_url"], {"response": {"text": "yes"}})
     assert (refused.status, refused.json()["claimed_by"]) == (409, "ben")
-    assert waiting(server, "user0") == []
+    assert inbox_of(server, "user0") == []
     handed = ben.post(asked["claim_url"], {"change": "delegate", "to": "user1"})
     assert handed.json()["assignee"] == "user1"
     assert ben.post(asked["claim_url"], {"change": "delegate", "to": "nobody"}).status == 409
     assert user1.post(asked["response_url"], {"response": {"text": "maybe"}}).status == 422
     assert user1.post(asked["response_url"], {"response": {"text": "yes"}}).status == 204
-    [done] = waiting(server, "user1", "?part=answered")
+    [done] = inbox_of(server, "user1", "?part=answered")
     assert (done["status"], done["answered_by"]) == ("answered", "user1")
     late = ben.post(asked["response_url"], {"response": {"text": "no"}})
     assert (late.status, late.json()["answered_by"]) == (400, "user1")
@@ -76,22 +64,19 @@ def test_a_claim_on_what_waits_no_longer_is_refused(server: Server, asked: dict[
         assert (settled.status, settled.json()["interaction_status"]) == (409, "answered")
     claim = f"/p/{asked['interaction_id']}/claim/"
     back = ben.post(claim, "change=claim", content_type=FORM)
-    said = [one.partition(";")[0] for one in back.headers.get_all("Set-Cookie") or ()]
-    cookie = "; ".join([f"sessionid={server.cookies['ben']}", *said])
+    cookie = cookies_of_ben(server, back)
     assert "It does not wait for you any more." in ben.get("/inbox/", cookie=cookie).text
 
 
 def test_a_conversation_is_shared_while_it_asks_where_its_workflow_says_so(server: Server) -> None:
     make_group(server)
-    begin(server, "assign managers")
-    [prompt] = waiting(server, "ben")
+    prompt = ask_managers(server)
     ben, ann = Http(server, "ben"), Http(server)
     assert ben.get(f"/v1/prompts/{prompt['interaction_id']}").json()["shared"] == []
     assert "The conversation with" not in server.get(f"/p/{prompt['interaction_id']}/", "ben").text
     assert ben.post(prompt["response_url"], {"response": {"text": "no"}}).status == 204
 
-    begin(server, "assign managers share")
-    [prompt] = waiting(server, "ben")
+    prompt = ask_managers(server, "share")
     assert prompt["shared"] == []  # in the list
     at, page = f"/v1/prompts/{prompt['interaction_id']}", f"/p/{prompt['interaction_id']}/"
     shared = ben.get(at).json()["shared"]
@@ -124,7 +109,7 @@ def test_parts_and_search(server: Server, asked: dict[str, Any]) -> None:
         ("?q=%25", 0),
         ("?page=2", 0),
     ):
-        assert len(waiting(server, "ben", query)) == found, query
+        assert len(inbox_of(server, "ben", query)) == found, query
     assert Http(server, "ben").get("/v1/inbox?part=else").status == 422
 
 
@@ -135,8 +120,7 @@ def test_what_a_page_looks_up_by_itself_leaves_what_was_said_to_the_next(
     ben = Http(server, "ben")
     several = f"prompt={asked['interaction_id']}&value=yes"
     answered = ben.post("/inbox/answers/", several, content_type=FORM)
-    said = [one.partition(";")[0] for one in answered.headers.get_all("Set-Cookie") or ()]
-    cookie = "; ".join([f"sessionid={server.cookies['ben']}", *said])
+    cookie = cookies_of_ben(server, answered)
     looked = ben.get("/inbox/", cookie=cookie, x_background="1")
     assert (looked.status, "1 answered." in looked.text) == (200, False)
     assert "messages=" not in str(looked.headers)
@@ -150,8 +134,8 @@ def test_a_prompt_that_is_not_mine_is_as_none_at_every_door(
     leave_groups(server, "ben")
     for name in ("user1", "ben"):
         http = Http(server, name)
-        assert waiting(server, name) == []
-        assert waiting(server, name, "?q=days") == []
+        assert inbox_of(server, name) == []
+        assert inbox_of(server, name, "?q=days") == []
         for part in ("all", "mine", "groups", "claimed", "others", "answered"):
             assert "3 days off" not in server.get(f"/inbox/?part={part}", name).text
         told = []
@@ -178,16 +162,10 @@ def test_a_prompt_that_is_not_mine_is_as_none_at_every_door(
 
 async def test_nor_over_the_socket(server: Server, asked: dict[str, Any]) -> None:
     asked_id = asked["interaction_id"]
+    answer = {"type": "user_interaction_message", "content": chat("yes")}
     async with WsClient(server, user="user1", waiting="inbox") as socket:
         assert (await socket.until("waiting_message"))["waiting"] == 0
-        for frame in (
-            {"type": "claim_message", "interaction_id": asked_id},
-            {
-                "type": "user_interaction_message",
-                "interaction_id": asked_id,
-                "content": chat("yes"),
-            },
-        ):
-            await socket.send({**frame, "id": frame["type"]})
-            ack = await socket.reply_to(frame["type"])
+        for frame in ({"type": "claim_message"}, answer):
+            await socket.send({**frame, "interaction_id": asked_id, "id": frame["type"]})
+            ack = await socket.reply_to(str(frame["type"]))
             assert (ack["outcome"], ack["content"]) == ("not_found", {})

@@ -9,7 +9,6 @@ from django.contrib.auth.models import User
 from django.core import mail
 from django.db.models import QuerySet
 from django.test import Client
-from django.utils import timezone
 
 from chat_app.notifications import notices
 from chat_app.socket import authentication
@@ -18,14 +17,15 @@ from sessions_app.admin import repairs
 from sessions_app.admin.prompt_filters import nobody_can_answer
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import claims
+from sessions_app.interactions.answerers import Asked, answerers
 from sessions_app.interactions.pending_counts import waiting_for
 from sessions_app.interactions.votes import counting
-from sessions_app.models import Interaction, PendingSignal
+from sessions_app.models import Interaction
 from sessions_app.models.people import Person
-from sessions_app.signals.delivery import send_due
 from sessions_app.storage import reads
 from sessions_app.workflows import permission
-from tests.runtime.assignment.asking import asks, give
+from tests.page.attention.test_mail import time_passes
+from tests.runtime.assignment.asking import asking_people, asks, give
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, make_user
 from tests.wire.local_socket import LocalSocket
@@ -59,12 +59,9 @@ class Half(ModelBackend):
         return ByName().has_perm(user_obj, perm) or super().has_perm(user_obj, perm)
 
 
-@pytest.fixture(autouse=True, params=[ByName, Listing, Half])
-def _backend(request: pytest.FixtureRequest, settings: Any) -> None:
-    own = f"{__name__}.{request.param.__name__}"
+def use(settings: Any, backend: type[BaseBackend]) -> None:
+    own = f"{__name__}.{backend.__name__}"
     settings.AUTHENTICATION_BACKENDS = [*settings.AUTHENTICATION_BACKENDS, own]
-    set_hitl(settings, MAIL="now", PUBLIC_URL="https://chat.example.org")
-    notices.connect()
 
 
 def person(name: str, *, active: bool = True) -> User:
@@ -83,11 +80,7 @@ def pages(user: User) -> set[str]:
 
 async def mailed() -> set[str]:
     """Send what is due as if a minute had passed; return to whom."""
-    for _ in range(3):
-        put_off = PendingSignal.objects.filter(name="notice_due")
-        await reads.read(lambda: put_off.update(due_at=timezone.now()))  # noqa: B023 - at once
-        while await send_due():
-            pass
+    await time_passes()
     return {one.to[0].partition("@")[0] for one in mail.outbox}
 
 
@@ -135,31 +128,47 @@ def nobody() -> bool:
     return Interaction.objects.filter(nobody_can_answer()).exists()
 
 
-async def test_each_door_opens_to_whom_the_backend_permits_and_who_is_active(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("backend", [ByName, Listing, Half])
+async def test_whom_the_backend_permits_and_who_is_active_is_found(
+    settings: Any, backend: type[BaseBackend]
 ) -> None:
+    use(settings, backend)
+    to = permission("leave.approve")
+    async with asking_people("chief", "chief2", "other", to=to) as (_, prompt, [chief, gone, _]):
+        for left, is_found in ((gone, {chief.id}), (chief, set())):
+            await User.objects.filter(pk=left.id).aupdate(is_active=False)
+            rows = Interaction.objects.select_related("conversation__owner")
+            asked = Asked.of(await rows.aget(pk=prompt.pk))
+            assert await reads.read(answerers, asked) == is_found
+            assert await reads.read(nobody) == (not is_found)
+
+
+async def test_each_door_opens_to_whom_the_backend_permits_and_who_is_active(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    use(settings, ByName)
+    set_hitl(settings, MAIL="now", PUBLIC_URL="https://chat.example.org")
+    notices.connect()
     monkeypatch.setattr(authentication, "PATIENCE", 0.1)
     asks(to=permission("leave.approve"), votes=3)
     async with Hosting("t_assigned") as hosting:
         chief = await reads.read(person, "chief")
         gone = await reads.read(lambda: person("chief2", active=False))
         other = await reads.read(person, "other")
-        [prompt] = await hosting.prompts(await hosting.submit())
-        assert not await reads.read(nobody)
+        _, prompt = await hosting.prompted()
         assert (await told(chief), await told(other)) == (1, 0)
         async with LocalSocket(gone, waiting="inbox") as socket:
             assert await socket.until_closed()
         for who, is_open in ((chief, True), (gone, False)):
-            found = await doors(who, prompt)
-            assert set(found.values()) == {is_open}, found
-        found = await doors(other, prompt)
+            opened = await doors(who, prompt)
+            assert set(opened.values()) == {is_open}, opened
+        opened = await doors(other, prompt)
         # Who has a program's word for it may vote for whoever they say, and it counts.
-        assert {name for name, is_open in found.items() if is_open} == {"vote", "counts"}
+        assert {name for name, is_open in opened.items() if is_open} == {"vote", "counts"}
         assert (await give("yes", prompt, Person.of(other))).outcome == "not_found"
         assert await mailed() == {"chief"}
 
-        await reads.read(lambda: User.objects.filter(pk=chief.pk).update(is_active=False))
-        assert await reads.read(nobody)
+        await User.objects.filter(pk=chief.pk).aupdate(is_active=False)
         with pytest.raises(Invalid, match="not active"):
             await hosting.in_thread(repairs.answer, prompt.pk, person=Person.of(chief), given="yes")
         votes = await reads.read(lambda: counting([Interaction.objects.get(pk=prompt.pk)]))

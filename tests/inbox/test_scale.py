@@ -12,7 +12,15 @@ from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.interactions import inbox_query, pending_counts
 from sessions_app.interactions.pending_counts import waiting_for
 from sessions_app.models import Candidate, Conversation, Interaction, Vote
-from tests.inbox.many_prompts import EACH, NOW, PEOPLE, ask, ask_for_many
+from tests.inbox.many_prompts import (
+    EACH,
+    NOW,
+    PEOPLE,
+    analyze,
+    ask,
+    ask_for_many,
+    read_pages_as_elsewhere,
+)
 from tests.support.database.work_done import whole_tables, work_done
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(600)]
@@ -41,10 +49,7 @@ def test_it_opens_as_with_ten(monkeypatch: pytest.MonkeyPatch) -> None:
     ask(boss, boss, group, "auth.add_group")
     Candidate.objects.filter(user=boss).delete()  # what one asks oneself is one's own
     analyze()
-    if connection.vendor == "postgresql":
-        # Tables as small as these are read whole where a page elsewhere costs four times as much.
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL random_page_cost = 1.1")
+    read_pages_as_elsewhere()
     waits = len(read_inbox(boss.pk, Wanted()).prompts)
     few = work_done(partial(look, boss))
     ask_for_many()
@@ -93,8 +98,3 @@ def settle_all() -> None:
     Interaction.objects.update(status="answered")
     Conversation.objects.update(waiting=0)
     analyze()
-
-
-def analyze() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")

@@ -15,8 +15,8 @@ from chat_app.notifications import notices
 from sessions_app.admin.prompt_filters import nobody_can_answer
 from sessions_app.interactions.answerers import Asked, answerers, may_answer
 from sessions_app.interactions.pending_counts import waiting_for
-from sessions_app.models import Candidate, Conversation, Interaction, Run, Vote
-from tests.inbox.many_prompts import NOW, PROMPT
+from sessions_app.models import Candidate, Interaction, Vote
+from tests.inbox.many_prompts import NOW, new_conversation, new_prompt, new_run
 from tests.support.hitl import set_hitl
 
 pytestmark = pytest.mark.django_db
@@ -121,28 +121,15 @@ def make_prompt(number: int, question: Question, users: list[User]) -> Interacti
         question.owner in question.users and not question.four_eyes
     )
     owner = users[question.owner]
-    times = {"created_at": NOW, "updated_at": NOW}
-    conversation = Conversation.objects.create(
-        owner=owner, conversation_id=f"c{number}", workflow="none", waiting=for_owner, **times
-    )
-    run = Run.objects.create(
-        conversation=conversation, key=f"conversation:{number}:none", message_id="m", created_at=NOW
-    )
+    conversation = new_conversation(owner, f"c{number}", waiting=for_owner)
+    conversation.save()
+    run = new_run(conversation)
+    run.save()
     rules = {"names": [], "four_eyes": question.four_eyes, "votes": 3, "to": []}
-    prompt = Interaction.objects.create(
-        run=run,
-        conversation=conversation,
-        position=0,
-        sequence=1,
-        name="text",
-        prompt=PROMPT,
-        created_at=NOW,
-        for_owner=for_owner,
-        assignment=rules if question.assigned else None,
-        assignee=None
-        if question.assignee is None or not question.assigned
-        else users[question.assignee],
-    )
+    assignee = None if question.assignee is None else users[question.assignee]
+    assigned = {"assignment": rules, "assignee": assignee} if question.assigned else {}
+    prompt = new_prompt(run, 0, for_owner=for_owner, due_at=None, **assigned)
+    prompt.save()
     groups = list(Group.objects.order_by("name"))
     named: list[dict[str, Any]] = [
         *({"user": users[one]} for one in question.users),
