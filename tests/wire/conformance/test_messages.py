@@ -105,17 +105,6 @@ async def test_a_client_that_gives_no_ids_is_served_each_time(shared: Server) ->
         assert conversation
 
 
-async def test_the_same_id_again_starts_nothing(client: Conforming) -> None:
-    async with client:
-        for _ in range(2):
-            await client.message("echo once", message_id="m1")
-        first = await client.until("ack_message")
-        second = await client.until("ack_message")
-        assert (first["outcome"], second["outcome"]) == ("accepted", "duplicate")
-        assert first["content"] == second["content"]
-        assert len(client.of_type("conversation_message")) <= 1
-
-
 async def test_a_run_says_its_trace_and_takes_that_of_the_request(shared: Server) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}

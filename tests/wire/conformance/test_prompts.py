@@ -124,18 +124,3 @@ async def test_another_version_of_a_prompt_is_stale(client: Conforming) -> None:
         assert ack["outcome"] == "stale"
         await client.send(answer("y", id="a2", interaction_id=prompt["id"], version=1))
         assert await client.result() == "y"
-
-
-async def test_a_settled_prompt_is_settled_in_every_tab(client: Conforming) -> None:
-    async with client:
-        prompt = await prompt_of(client, "radio")
-        tab = Conforming(client.server, client.conversation_id)
-        async with tab:
-            assert (await tab.until("system_interaction_message"))["id"] == prompt["id"]
-            await tab.send(answer("red", id="a1"))
-            for each in (client, tab):
-                update = await each.until("interaction_update_message")
-                assert update["interaction_id"] == prompt["id"]
-                content = update["content"]
-                assert (content["status"], content["by"]) == ("answered", "ann")
-                assert (content["via"], content["response"]) == ("websocket", {"value": "red"})
