@@ -17,7 +17,6 @@ from chat_app.wire.schema import protocol_schema
 from chat_app.wire.server_messages import SystemInteraction
 from sessions_app import runs
 from sessions_app.errors import Invalid
-from sessions_app.models import Interaction, PendingSignal
 from sessions_app.prompts import Content, Given, base, plain_text
 from sessions_app.replay.replays import replay_history
 from sessions_app.replay.run_history import RunHistory
@@ -26,7 +25,7 @@ from sessions_app.workflows import Context, Message, Prompt, RadioPrompt, Respon
 from tests.page.attention.test_mail import time_passes
 from tests.runtime.admin.test_actions import Operator, answer_page
 from tests.support.hitl import set_hitl
-from tests.support.hosting import Hosting, make_user, until
+from tests.support.hosting import Hosting, make_user
 from tests.wire.live_hosting import live_hosting
 from tests.wire.local_socket import LocalSocket
 
@@ -96,16 +95,6 @@ async def client(ann: User) -> AsyncClient:
     return client
 
 
-async def ask(hosting: Hosting) -> Interaction:
-    [prompt] = await hosting.prompts(await hosting.submit("own"))
-    return prompt
-
-
-async def outcome(hosting: Hosting, prompt: Interaction) -> str:
-    await hosting.ended(prompt.run_id)
-    return await hosting.output(prompt.run_id)
-
-
 async def test_the_socket_has_it_as_it_is(ann: User) -> None:
     async with LocalSocket(ann, conversation_id="c") as socket:
         await socket.say("own")
@@ -130,7 +119,7 @@ async def test_a_plain_client_gets_what_it_can_show(ann: User) -> None:
 
 async def test_page_and_inbox_have_its_card(hosting: Hosting, client: AsyncClient) -> None:
     for page, action in (("/c/c/", "/c/c/prompts/{}/"), ("/inbox/", "/p/{}/answer/")):
-        prompt = await ask(hosting)
+        run, prompt = await hosting.prompted("own")
         shown = (await client.get(page)).content.decode()
         assert 'data-type="t_rating"' in shown
         assert '<button name="value" value="5">5 ★</button>' in shown
@@ -138,42 +127,42 @@ async def test_page_and_inbox_have_its_card(hosting: Hosting, client: AsyncClien
         refused = await client.post(action.format(prompt.pk), given)
         assert refused.status_code == 422
         assert "Give 1 to 5 stars." in refused.content.decode()
-        assert (
-            await client.post(action.format(prompt.pk), given | {"value": "3"})
-        ).status_code in (302, 303)
-        assert await outcome(hosting, prompt) == "3 of 5, by ann"
+        taken = await client.post(action.format(prompt.pk), {**given, "value": "3"})
+        assert taken.status_code == 303
+        assert await hosting.result(run) == "3 of 5, by ann"
         assert "★★★" in (await client.get("/c/c/")).content.decode()
 
 
 async def test_it_is_asked_and_answered_over_http(hosting: Hosting, client: AsyncClient) -> None:
-    prompt = await ask(hosting)
+    run, _ = await hosting.prompted("own")
     [asked] = (await client.get("/v1/inbox")).json()["prompts"]
     assert asked["prompt"]["input_type"] == "t_rating"
     answer = {"response": {"text": 2}}
     done = await client.post(asked["response_url"], answer, content_type="application/json")
     assert done.status_code == 204
-    assert await outcome(hosting, prompt) == "2 of 5, by ann"
+    assert await hosting.result(run) == "2 of 5, by ann"
 
 
 async def test_operators_see_and_answer_it(hosting: Hosting) -> None:
-    prompt, boss = await ask(hosting), await Operator().signed_in()
+    run, prompt = await hosting.prompted("own")
+    boss = await Operator().signed_in()
     page = await boss.get(f"/admin/sessions_app/interaction/{prompt.pk}/change/")
     assert "a number of stars" in page
     assert '<option value="4">★★★★</option>' in await boss.get(answer_page(prompt.pk))
     assert "Answered." in await boss.post(answer_page(prompt.pk), {"answer": "4"})
-    assert await outcome(hosting, prompt) == "4 of 5, by boss"
+    assert await hosting.result(run) == "4 of 5, by boss"
 
 
 async def test_code_answers_it_and_its_history_is_replayed(
     hosting: Hosting, ann: User, tmp_path: Path
 ) -> None:
-    prompt = await ask(hosting)
+    run, prompt = await hosting.prompted("own")
     with pytest.raises(Invalid, match="Give 1 to 5 stars"):
         await hosting.in_thread(runs.answer, prompt.pk, 7, by=ann)
     await hosting.restart()
     await hosting.in_thread(runs.answer, prompt.pk, 5, by=ann)
-    assert await outcome(hosting, prompt) == "5 of 5, by ann"
-    recorded = await reads.read(RunHistory.of, prompt.run_id)
+    assert await hosting.result(run) == "5 of 5, by ann"
+    recorded = await reads.read(RunHistory.of, run)
     (tmp_path / "history.json").write_text(recorded.model_dump_json())
     assert await replay_history(tmp_path / "history.json") == []
 
@@ -184,8 +173,7 @@ async def test_a_mail_has_its_question(hosting: Hosting, settings: Settings) -> 
     boss: User = await reads.read(make_user, "boss")
     boss.email = "boss@example.org"
     await boss.asave()
-    await hosting.prompts(await hosting.submit("boss"))
-    await until(lambda: PendingSignal.objects.exists())
+    await hosting.prompted("boss")
     await time_passes()
     assert [message.subject for message in mail.outbox] == ["How was it?"]
 

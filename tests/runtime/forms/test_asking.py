@@ -47,7 +47,7 @@ async def ask_forms(message: Message, context: Context) -> AsyncGenerator[str, N
     yield before
 
 
-async def test_replay_has_the_same_typed_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_replay_has_the_same_typed_answers() -> None:
     said = []
     for restarts in (False, True):
         async with running("t_forms") as (hosting, run):
@@ -55,11 +55,7 @@ async def test_replay_has_the_same_typed_answers(monkeypatch: pytest.MonkeyPatch
                 [prompt] = await hosting.prompts(run)
                 await hosting.answer(json.dumps(answer), prompt)
             [prompt] = await hosting.prompts(run)
-            if restarts:
-                await hosting.restart()
-            await hosting.answer("x", prompt)
-            await hosting.ended(run)
-            said.append(await hosting.output(run))
+            said.append(await hosting.answered(run, "x", prompt, restart=restarts))
     assert "Decimal('2.50')" in said[0]
     assert said[0] == said[1]
 
@@ -77,8 +73,7 @@ async def test_the_kit_takes_a_dict_by_field(host_workflow: NewHosting) -> None:
 
 async def test_an_operator_fills_in_the_same_form() -> None:
     async with operated(Hosting("probe", park_after=0)) as (hosting, boss):
-        run = await hosting.submit("prompt proposal")
-        (prompt,) = await hosting.prompts(run)
+        run, prompt = await hosting.prompted("prompt proposal")
         page = answer_page(prompt.pk)
         assert "the fields of a form" in await boss.get(
             f"/admin/sessions_app/interaction/{prompt.pk}/change/"
@@ -90,8 +85,7 @@ async def test_an_operator_fills_in_the_same_form() -> None:
         refused = await boss.post(page, {**given, "f-pieces": "501"})
         assert "less than or equal to 500" in refused
         assert "Answered." in await boss.post(page, {**given, "f-pieces": "5"})
-        await hosting.ended(run)
-        assert "supplier='Bolts', pieces=5" in await hosting.output(run)
+        assert "supplier='Bolts', pieces=5" in await hosting.result(run)
         row = await reads.read(Interaction.objects.get, pk=prompt.pk)
         assert row.response
         assert row.response["changed"] == ["supplier", "pieces", "price", "to", "letter"]
@@ -99,8 +93,7 @@ async def test_an_operator_fills_in_the_same_form() -> None:
 
 async def test_an_operator_rejects_a_proposal() -> None:
     async with operated(Hosting("probe", park_after=0)) as (hosting, boss):
-        run = await hosting.submit("prompt proposal")
-        (prompt,) = await hosting.prompts(run)
+        run, prompt = await hosting.prompted("prompt proposal")
         assert "Answered." in await boss.post(answer_page(prompt.pk), {"value": "reject"})
         assert await hosting.result(run) == "None"
 
