@@ -191,38 +191,38 @@ async def test_it_escalates_once_also_if_two_look_and_the_claim_is_gone() -> Non
 WHY = TextPrompt(text="Why?", timeout=10)
 
 
-@pytest.mark.parametrize(
-    ("how", "why"),
-    [
-        ({"to": []}, "names nobody"),
-        ({"to": "managers"}, "to=group('managers') for a group, or to=user('managers')"),
-        ({"to": ["ann"]}, "or to=user('ann')"),
-        (
-            {"to": user("ann"), "escalate": Escalation(60, "managers")},  # type: ignore[arg-type]  # the mistake
-            "to=group('managers')",
-        ),
-        ({"four_eyes": True}, "need to="),
-        ({"to": group("managers"), "votes": "all"}, "needs users by name"),
-        ({"to": user("ann"), "votes": 2}, "votes=2 of 1 people"),
-        ({"prompt": WHY, "to": group("managers"), "votes": 2}, "needs a prompt with options"),
-        (
-            {"prompt": WHY, "to": user("ann"), "escalate": Escalation(20, user("ann"))},
-            "an escalation comes after the prompt",
-        ),
-        ({"to": user("nobody")}, "user 'nobody', which there is not"),
-        ({"to": group("nobodies")}, "group 'nobodies', which there is not"),
-        (
-            {"to": user("ann"), "escalate": Escalation(60, user("nobody"))},
-            "user 'nobody', which there is not",
-        ),
-    ],
-)
-async def test_what_makes_no_sense_says_so(how: dict[str, Any], why: str) -> None:
-    asks(**how)
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    ({"to": []}, "names nobody"),
+    ({"to": "managers"}, "to=group('managers') for a group, or to=user('managers')"),
+    ({"to": ["ann"]}, "or to=user('ann')"),
+    (
+        {"to": user("ann"), "escalate": Escalation(60, "managers")},  # type: ignore[arg-type]  # the mistake
+        "to=group('managers')",
+    ),
+    ({"four_eyes": True}, "need to="),
+    ({"to": group("managers"), "votes": "all"}, "needs users by name"),
+    ({"to": user("ann"), "votes": 2}, "votes=2 of 1 people"),
+    ({"prompt": WHY, "to": group("managers"), "votes": 2}, "needs a prompt with options"),
+    (
+        {"prompt": WHY, "to": user("ann"), "escalate": Escalation(20, user("ann"))},
+        "an escalation comes after the prompt",
+    ),
+    ({"to": user("nobody")}, "user 'nobody', which there is not"),
+    ({"to": group("nobodies")}, "group 'nobodies', which there is not"),
+    (
+        {"to": user("ann"), "escalate": Escalation(60, user("nobody"))},
+        "user 'nobody', which there is not",
+    ),
+]
+
+
+async def test_what_makes_no_sense_says_so() -> None:
     async with Hosting("t_assigned") as hosting:
-        ended = await hosting.ended(await hosting.submit())
-        assert ended.status == Run.Status.FAILED
-        assert why in problem(ended)["detail"]
+        for how, why in MISTAKES:
+            asks(**how)
+            ended = await hosting.ended(await hosting.submit())
+            assert ended.status == Run.Status.FAILED, why
+            assert why in problem(ended)["detail"]
 
 
 async def test_an_inbox_has_what_waits_for_a_person_the_first_due_first() -> None:
