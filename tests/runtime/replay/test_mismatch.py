@@ -13,7 +13,7 @@ from sessions_app.models import Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, RadioPrompt, TextPrompt, WorkflowError
 from tests.runtime.replay.deployed import Body, deploy, deployed, executed, other, work
-from tests.support.hosting import asking, problem, until_true
+from tests.support.hosting import asking, problem
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -99,20 +99,6 @@ async def test_changed_code_suspends_a_parked_run_and_the_old_code_resumes_it(
         assert await hosting.in_thread(repairs.resume, run, by="an operator")
         assert await hosting.result(run) == "yes c"
         assert executed == ["a", "b", "c"]
-
-
-async def test_a_context_outlives_its_run_to_no_use() -> None:
-    kept: list[Context] = []
-
-    async def keep(context: Context) -> str:
-        kept.append(context)
-        return "done"
-
-    async with deployed(keep) as hosting:
-        await hosting.ended(await hosting.submit())
-        await until_true(lambda: kept)
-        with pytest.raises(WorkflowError, match="The run has ended"):
-            await kept[0].ask(TextPrompt(text="too late"))
 
 
 async def ask_once(context: Context) -> str:
