@@ -186,38 +186,29 @@ def fail(name: str) -> str:
     return name
 
 
-async def test_the_first_failure_is_raised_once_all_are_over() -> None:
+@pytest.mark.parametrize(
+    ("returned", "said"), [(False, "a failed first"), (True, "a | b | c prepared, yes, c done")]
+)
+async def test_failures_are_told_once_all_are_over(*, returned: bool, said: str) -> None:
+    """The first of them is raised, or each stands in its place."""
+
     async def wrong(context: Context, name: str) -> str:
         await context.ask(TextPrompt(text=f"{name}?"))
         raise ValueError(name)
 
     async def code(context: Context) -> str:
+        calls: list[Any] = [wrong(context, "a"), wrong(context, "b"), tool(context, "c")]
         try:
-            await context.gather(wrong(context, "a"), wrong(context, "b"), tool(context, "c"))
+            found = await context.gather(*calls, return_exceptions=returned)
         except ValueError as error:
             return f"{error} failed first"
-        return "nothing failed"
+        return " | ".join(map(str, found))
 
     async with sent(code) as (_, run):
         for name in "bac":
             await run.answer("yes", to=f"{name}?")
-        assert await run.result() == "a failed first"
+        assert await run.result() == said
         assert "c done" in executed
-
-
-async def test_failures_stand_in_their_places_where_they_are_to_be_returned() -> None:
-    async def wrong(context: Context) -> str:
-        raise ValueError("no luck")
-
-    async def code(context: Context) -> str:
-        found = await context.gather(
-            wrong(context), tool(context, "a"), context.step(work, "b"), return_exceptions=True
-        )
-        return " | ".join(map(str, found))
-
-    async with sent(code) as (_, run):
-        await run.answer("yes", to="a?")
-        assert await run.result() == "no luck | a prepared, yes, a done | b"
 
 
 @pytest.mark.parametrize("caught", [False, True])
