@@ -1,10 +1,13 @@
-"""What the page says that a conversation is doing goes by its log, whatever the clock says."""
+"""What the page says that a conversation is doing, and what it offers then."""
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from chat_app.page.conversation.conversation_page import read_page
 from chat_app.page.conversation.run_state import RunState
+from sessions_app.models import Interaction, Run
+from sessions_app.prompts import TextPrompt
 from tests.support.clock import an_hour_back
 from tests.support.database.stored_log import StoredLog
 
@@ -37,3 +40,25 @@ def test_of_runs_beside_each_other_it_is_that_of_the_first_with_its_last_step(
         log.step(run, "write", "in_progress")
         log.message()
     assert state(log).words == "Working: write"
+
+
+def test_a_run_that_waits_for_the_person_comes_before_one_that_works(log: StoredLog) -> None:
+    log.message()
+    log.ask(log.message(), TextPrompt(text="Name?"))
+    assert state(log).name == "needs-you"
+
+
+def test_a_question_for_others_is_neither_its_owners_card_nor_state(log: StoredLog) -> None:
+    asked = log.ask(log.message(), TextPrompt(text="Name?"))
+    Interaction.objects.filter(pk=asked.pk).update(
+        for_owner=False, assignment={"to": [], "names": ["managers"]}
+    )
+    page = read_page(log.conversation.owner_id, log.conversation.conversation_id)
+    assert (page.cards, page.state.name) == ([], "waiting")
+
+
+def test_stop_is_offered_until_each_run_was_asked_to_stop(log: StoredLog) -> None:
+    runs = [log.message(), log.message()]
+    for run, is_offered in zip(runs, (True, False), strict=True):
+        Run.objects.filter(pk=run.pk).update(stop_requested_at=timezone.now())
+        assert state(log).stoppable is is_offered

@@ -109,6 +109,21 @@ def test_a_run_that_ends_while_a_page_is_read_is_not_done_without_its_text(log: 
         assert found != ("completed", False)
 
 
+def test_a_run_that_writes_on_and_ends_while_a_part_is_read_has_its_text_once(
+    log: StoredLog,
+) -> None:
+    run = log.message()
+    log.text(run, "one ")
+
+    def end() -> None:
+        log.conversation.refresh_from_db()  # where an earlier end was rolled back
+        log.text(run, "two")
+        log.end(run)
+
+    for found in with_between(lambda: texts(log), end):
+        assert found in (["one "], ["one two"])
+
+
 def with_between(read: Callable[[], T], other: Callable[[], object]) -> Iterator[T]:
     """What `read` finds with something else done before its first query, its second, and so on."""
     asked = 0
