@@ -199,6 +199,7 @@ def test_an_answer_that_a_prompt_does_not_take_is_explained_in_its_card(page: Pa
 def test_the_search_finds_a_conversation(page: Page) -> None:
     begin(page, "echo apples")
     begin(page, "echo pears")
+    expect(page.locator("#list li")).to_have_count(2)
     page.get_by_role("searchbox").fill("apple")
     expect(page.locator("#list li")).to_have_count(1)
     expect(page.locator("#list li")).to_contain_text("echo apples")

@@ -108,6 +108,8 @@ DOORS: dict[str, Callable[[AsyncClient, Interaction], Any]] = {
     "stop": lambda client, _: post(client, "stop", "c"),
     "send": lambda client, _: post(client, "send", "c", text="on?", message_id=str(uuid4())),
     "answer": lambda client, asked: post(client, "answer", "c", asked.pk, answer="x"),
+    "the question": lambda client, asked: get(client, "prompt", asked.pk),
+    "answer in the inbox": lambda client, asked: post(client, "answer_prompt", asked.pk, value="x"),
     "run": lambda client, asked: get(client, "chat_api:execution", asked.run_id),
     "cancel": lambda client, asked: client.delete(
         reverse("chat:chat_api:execution", args=[asked.run_id]),

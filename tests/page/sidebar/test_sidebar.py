@@ -62,8 +62,8 @@ async def test_what_needs_the_person_comes_first_the_oldest_deadline_before_othe
     def store() -> None:
         ask(ann, "whenever", "No hurry?")
         ask(ann, "tomorrow", "Book it?", timeout=86400)
-        soon = ask(ann, "soon", "Deploy now?\nAll of it.", timeout=600)
-        soon.ask(soon.message(), TextPrompt(text="Later?", timeout=90_000))
+        soon = ask(ann, "soon", "Later?", timeout=90_000)
+        soon.ask(soon.message(), TextPrompt(text="Deploy now?\nAll of it.", timeout=600))
         fill(ann, 40)
 
     await asyncio.to_thread(store)
