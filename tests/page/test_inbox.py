@@ -1,0 +1,81 @@
+"""What the inbox says of a prompt to one of several people, and of an answer to several prompts."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import AsyncClient
+from django.urls import reverse
+from django.utils import timezone
+
+from chat_app.page.inbox.inbox_entries import find_alike, make_entries
+from sessions_app.models import Interaction, Vote
+from sessions_app.prompts import BinaryPrompt, Option
+from tests.support.database.stored_log import StoredLog
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def ask(owner: User, name: str = "c", *, workflow: str = "none") -> Interaction:
+    """A question in a conversation of its own."""
+    log = StoredLog(owner, name, workflow=workflow)
+    options = [Option(value="yes"), Option(value="no")]
+    return log.ask(log.message(), BinaryPrompt(text=f"{name}?", options=options))
+
+
+def test_what_others_voted_is_told_to_who_has_voted(ann: User) -> None:
+    asked, ben, eve = ask(ann), *(User.objects.create_user(name) for name in ("ben", "eve"))
+    asked.assignment = {"to": [], "names": ["all"], "votes": 3}
+    asked.save()
+    Vote.objects.create(
+        interaction=asked,
+        by=ben,
+        response={"value": "no"},
+        at=timezone.now(),
+        via="inbox",
+        answer_id="a",
+        vouched=True,
+    )
+    told = {
+        reader: [vote.answer for vote in entry.votes]
+        for reader in (ben, eve)
+        for entry in make_entries([asked], reader.pk)
+    }
+    assert told == {ben: ["no"], eve: []}
+
+
+def test_one_answer_is_for_questions_of_one_workflow(ann: User) -> None:
+    asked = [ask(ann, "a"), ask(ann, "b"), ask(ann, "c", workflow="other")]
+    entries, [alike] = find_alike(make_entries(asked, ann.pk))
+    assert alike.count == 2
+    assert [entry.alike for entry in entries] == [alike.key, alike.key, ""]
+
+
+async def test_of_several_answers_those_that_come_too_late_are_said(
+    client: AsyncClient, ann: User
+) -> None:
+    def store() -> list[Interaction]:
+        asked = [ask(ann, name) for name in "ab"]
+        settled = Interaction.objects.filter(pk=asked[0].pk)
+        settled.update(status="answered", response={"value": "no"}, answered_by=ann)
+        return asked
+
+    asked = await asyncio.to_thread(store)
+    form = {"prompt": [str(one.pk) for one in asked], "value": "yes"}
+    response: Any = await client.post(reverse("chat:answer_several"), form, follow=True)
+    html = response.content.decode()
+    assert "“a?”: ann had already answered this question." in html
+    assert "1 answered." in html
+
+
+async def test_an_answer_to_what_somebody_else_has_claimed_is_said_to_be_none(
+    client: AsyncClient, ann: User
+) -> None:
+    asked = await asyncio.to_thread(ask, ann)
+    ben = await User.objects.acreate_user("ben")
+    rules = {"to": [{"kind": "user", "id": str(one.pk)} for one in (ann, ben)], "names": []}
+    await Interaction.objects.filter(pk=asked.pk).aupdate(assignment=rules, assignee=ben)
+    path = reverse("chat:answer_prompt", args=[asked.pk])
+    response: Any = await client.post(path, {"value": "yes"}, follow=True)
+    assert "ben has claimed this question. Your answer was: yes" in response.content.decode()
