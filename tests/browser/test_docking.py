@@ -26,6 +26,16 @@ BEFORE_ITS_PLACE = """() => {
   card.querySelector("h2").focus();
 }"""
 
+CLOSED_AS_IT_OPENS = """() => {
+  window.closedAsItOpens = [];
+  new MutationObserver((records) => {
+    for (const { target } of records.filter(({ target }) => !target.matches("[data-folded]"))) {
+      const buttons = [...target.querySelectorAll(".buttons button")];
+      window.closedAsItOpens.push(buttons.every((each) => each.disabled));
+    }
+  }).observe(document.getElementById("items"), { attributeFilter: ["data-folded"], subtree: true });
+}"""
+
 
 def in_sight(control: Locator) -> bool:
     """Whether a click in its middle would press it, and all of it is on the screen."""
@@ -89,6 +99,7 @@ def test_of_several_questions_one_is_open_and_all_can_be(page: Page) -> None:
 def test_an_answer_leads_on_to_the_next_question(page: Page) -> None:
     begin(page, "Release 2.0", workflow="parallel_review")
     expect(card(page)).to_have_count(3)
+    page.evaluate(CLOSED_AS_IT_OPENS)
     for left in (3, 2, 1):
         expect(card(page)).to_have_count(left)
         card(page).first.get_by_role("radio").first.check()
@@ -97,6 +108,8 @@ def test_an_answer_leads_on_to_the_next_question(page: Page) -> None:
             expect(card(page)).to_have_count(left - 1)
             expect(card(page).first.locator("h2")).to_be_focused()
     state(page, "completed")
+    # The second click of a double click answers nothing.
+    assert page.evaluate("() => window.closedAsItOpens") == [True, True]
 
 
 def test_a_card_whose_place_comes_keeps_the_focus(page: Page) -> None:

@@ -54,6 +54,13 @@ def scroll_up(page: Page, by: int) -> None:
     page.wait_for_timeout(300)
 
 
+def assert_in_order(page: Page, count: int) -> None:
+    """Wait until so many items are there, and look that each is there once, in the log's order."""
+    expect(page.locator("#items > *")).to_have_count(count)
+    firsts = page.eval_on_selector_all("#items > *", "all => all.map(e => Number(e.dataset.first))")
+    assert firsts == sorted(set(firsts))
+
+
 @pytest.mark.long
 def test_who_reads_above_is_told_of_new_text_and_is_not_moved(page: Page) -> None:
     newer = page.get_by_role("button", name="New text")
@@ -120,9 +127,7 @@ def test_what_was_before_is_loaded_when_one_comes_near_and_nothing_moves(page: P
         moves.append(abs(seen.evaluate(PLACE) - place))
     assert len(moves) > 1
     assert max(moves) < 2, moves
-    firsts = page.eval_on_selector_all("#items > *", "all => all.map(e => Number(e.dataset.first))")
-    assert firsts == sorted(set(firsts))
-    assert len(firsts) == 242
+    assert_in_order(page, 242)
 
 
 @pytest.mark.long
@@ -147,7 +152,7 @@ def test_an_earlier_part_that_does_not_come_is_said_and_can_be_asked_for(
     expect(page.locator("#alert")).to_contain_text("The earlier part could not be loaded.")
     page.unroute("**/items/?before=*")
     page.get_by_role("link", name="Show earlier messages").click()
-    expect(page.locator("#items > *")).to_have_count(82)
+    assert_in_order(page, 82)
 
 
 @pytest.mark.long

@@ -1,7 +1,9 @@
 """Sending and stopping: what is typed is never lost, and sent once."""
 
+import json
+
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser.chat_page import (
     assert_page_is_log,
@@ -45,14 +47,56 @@ def test_steps_are_shown_as_they_go(page: Page, server: Server) -> None:
     assert_page_is_log(page, server)
 
 
-def test_a_draft_outlives_a_reload(page: Page) -> None:
+def test_a_draft_outlives_a_reload_and_is_its_writers(page: Page, server: Server) -> None:
     begin(page, "echo hi")
     state(page, "completed")
     page.locator("#text").fill("not yet sent")
-    page.reload()
-    expect(page.locator("#text")).to_have_value("not yet sent")
+    for user, draft in (("ben", ""), ("ann", "not yet sent")):
+        session = {"name": "sessionid", "value": server.cookies[user], "url": server.url}
+        page.context.add_cookies([session])  # type: ignore[list-item] # a TypedDict there
+        page.reload()
+        connected(page)
+        expect(page.locator("#text")).to_have_value(draft)
     say(page, "echo now")
     page.reload()
+    expect(page.locator("#text")).to_have_value("")
+
+
+def test_a_message_is_sent_again_under_its_id_until_it_was_taken(page: Page) -> None:
+    """Of what the page sends first the message is lost, then the word that it was taken."""
+    ids: list[str] = []
+
+    def connect(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def send(frame: str | bytes) -> None:
+            is_message = '"user_message"' in str(frame)
+            if is_message:
+                ids.append(json.loads(frame)["id"])
+            if not is_message or len(ids) > 1:
+                server.send(frame)
+
+        def receive(frame: str | bytes) -> None:
+            if '"ack_message"' not in str(frame):
+                socket.send(frame)
+
+        socket.on_message(send)
+        server.on_message(receive)
+
+    page.route_web_socket("**/websocket?*", connect)
+    page.goto("/c/")
+    connected(page)
+    page.locator("#text").fill("echo once")
+    for count in (1, 2):
+        expect(page.locator("#text")).to_have_value("echo once")
+        page.locator("#text").press("Enter")
+        while len(ids) < count:
+            page.wait_for_timeout(20)
+        if count == 2:
+            expect(page.locator(".user .bubble")).to_have_text("echo once")
+        page.reload()
+        connected(page)
+    assert ids[0] == ids[1]
     expect(page.locator("#text")).to_have_value("")
 
 
