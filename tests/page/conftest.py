@@ -1,4 +1,4 @@
-"""A person and their browser."""
+"""A person, their browser, and a conversation of theirs."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient
 
 from sessions_app.storage.writer import writer
+from tests.support.database.stored_log import StoredLog
 
 
 @pytest.fixture
@@ -22,3 +23,9 @@ def client(ann: User) -> Iterator[AsyncClient]:
     client.force_login(ann)
     yield client
     writer.stop()
+
+
+@pytest.fixture
+def log(ann: User) -> StoredLog:
+    """The conversation `c` of ann, made of rows."""
+    return StoredLog(ann)

@@ -11,6 +11,7 @@ from django.test import AsyncClient
 from django.urls import reverse
 
 from sessions_app.models import Feedback, Run
+from tests.page.plain_page import exported, page, press
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -18,9 +19,8 @@ UP, DOWN = "👍", "👎"
 
 
 @pytest.fixture
-def run(ann: User) -> Run:
+def run(log: StoredLog) -> Run:
     """A run that has answered."""
-    log = StoredLog(ann)
     run = log.message("hello <you>")
     log.text(run, "An answer.")
     log.end(run)
@@ -37,31 +37,26 @@ async def kept() -> list[tuple[str, str]]:
     return [pair async for pair in Feedback.objects.values_list("reaction", "comment")]
 
 
-async def page(client: AsyncClient) -> str:
-    return (await client.get(reverse("chat:conversation", args=["c"]))).content.decode()
-
-
 async def test_it_is_given_changed_and_taken_back_by_the_forms(
     client: AsyncClient, run: Run
 ) -> None:
-    before = await page(client)
-    assert before.count('aria-pressed="false"') == 2
+    shown = await page(client)
+    assert shown.count('aria-pressed="false"') == 2
+    assert f'id="feedback-{run.pk}"' in shown
+    comment = "too <b>short</b> so"
+    for button, typed, expected in (
+        ("Good answer", {}, [(UP, "")]),
+        ("Save", {"comment": "too <b>short</b>\n so "}, [(UP, comment)]),
+        ("Bad answer", {}, [(DOWN, comment)]),
+        ("Bad answer", {}, [("", comment)]),
+        ("Save", {"comment": " "}, []),
+    ):
+        shown = await press(client, shown, button, **typed)
+        assert await kept() == expected
+        assert shown.count('aria-pressed="true"') == sum(bool(thumb) for thumb, _ in expected)
+        assert ("too &lt;b&gt;short&lt;/b&gt; so" in shown) == ((comment) in str(expected))
     answer = await give(client, run, reaction=UP, comment="")
     assert (answer.status_code, answer["Location"]) == (303, f"/c/c/#feedback-{run.pk}")
-    assert f'id="feedback-{run.pk}"' in before
-    assert await kept() == [(UP, "")]
-    await give(client, run, comment="too <b>short</b>\n so ")
-    assert await kept() == [(UP, "too <b>short</b> so")]
-    shown = await page(client)
-    assert shown.count('aria-pressed="true"') == 1
-    assert "too &lt;b&gt;short&lt;/b&gt; so" in shown
-    await give(client, run, reaction=DOWN)
-    assert await kept() == [(DOWN, "too <b>short</b> so")]
-    await give(client, run, reaction="")
-    assert await kept() == [("", "too <b>short</b> so")]
-    await give(client, run, comment=" ")
-    assert await kept() == []
-    assert (await page(client)).count('aria-pressed="true"') == 0
 
 
 async def test_the_script_is_answered_without_a_page(client: AsyncClient, run: Run) -> None:
@@ -97,9 +92,8 @@ async def test_nobody_else_may_and_no_other_run(client: AsyncClient, run: Run) -
     assert await kept() == []
 
 
-async def test_only_what_has_answered_asks_for_it(client: AsyncClient, ann: User) -> None:
+async def test_only_what_has_answered_asks_for_it(client: AsyncClient, log: StoredLog) -> None:
     def store() -> Run:
-        log = StoredLog(ann)
         failed = log.message()
         log.end(failed, "failed", "No luck.")
         log.message()
@@ -113,16 +107,11 @@ async def test_only_what_has_answered_asks_for_it(client: AsyncClient, ann: User
 
 
 async def test_it_is_in_both_exports(client: AsyncClient, run: Run) -> None:
-    async def export(form: str) -> str:
-        answer = await client.get(reverse("chat:export", args=["c", form]))
-        parts: Any = answer.streaming_content  # type: ignore[attr-defined] # not in the stubs
-        return b"".join([part async for part in parts]).decode()
-
-    assert json.loads(await export("json"))["runs"][0]["feedback"] is None
+    assert json.loads(await exported(client, "c", "json"))["runs"][0]["feedback"] is None
     await give(client, run, reaction=DOWN, comment="too short")
-    said = json.loads(await export("json"))["runs"][0]["feedback"]
+    said = json.loads(await exported(client, "c", "json"))["runs"][0]["feedback"]
     assert said == {"reaction": DOWN, "comment": "too short"}
-    assert f"An answer.\n\n{DOWN} too short\n" in await export("md")
+    assert f"An answer.\n\n{DOWN} too short\n" in await exported(client, "c", "md")
 
 
 async def test_operators_find_it_by_reaction_and_words(

@@ -14,6 +14,7 @@ from django.utils.translation import override
 from chat_app.page.settings.preferences import PREFERENCES
 from sessions_app.errors import Busy, TooMany
 from tests import messages
+from tests.page.plain_page import page
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,12 +23,6 @@ PLACE = re.compile(r"%\(\w+\)[sd]|%[sd]|\{\w+\}|<[^>]+>")
 
 async def choose(client: AsyncClient, **chosen: str) -> Any:
     return await client.post(reverse("chat:settings"), chosen)
-
-
-async def page(client: AsyncClient, language: str = "") -> str:
-    headers = {"accept-language": language} if language else {}
-    response = await client.get(reverse("chat:conversation", args=["c"]), headers=headers)
-    return response.content.decode()
 
 
 async def test_what_is_chosen_is_in_the_page_before_it_is_painted(client: AsyncClient) -> None:
@@ -76,17 +71,17 @@ async def test_saved_it_leads_nowhere_else(client: AsyncClient, here: str) -> No
 
 async def test_the_language_is_the_chosen_one_or_the_browsers(client: AsyncClient) -> None:
     assert '<html\n  lang="en"\n  dir="ltr"' in await page(client)
-    german = await page(client, "fr;q=0.9, de-AT;q=0.8, en;q=0.1")
+    german = await page(client, language="fr;q=0.9, de-AT;q=0.8, en;q=0.1")
     assert 'lang="de"' in german
     assert "Neues Gespräch" in german
     assert '"Verbindet"' in german  # the words of the script
-    assert 'lang="en"' in await page(client, "xx")
+    assert 'lang="en"' in await page(client, language="xx")
     await choose(client, language="ja")
-    japanese = await page(client, "de")
+    japanese = await page(client, language="de")
     assert 'lang="ja"' in japanese
     assert "新しい会話" in japanese
     await choose(client, language="")
-    assert 'lang="de"' in await page(client, "de")
+    assert 'lang="de"' in await page(client, language="de")
 
 
 async def test_the_list_and_what_is_refused_are_in_it_too(client: AsyncClient, ann: User) -> None:
@@ -115,7 +110,7 @@ async def test_a_language_that_runs_from_the_right_has_its_page_so(
     client: AsyncClient, settings: Any
 ) -> None:
     settings.LANGUAGES = [("en", "English"), ("he", "Hebrew")]
-    assert 'lang="he"\n  dir="rtl"' in await page(client, "he")
+    assert 'lang="he"\n  dir="rtl"' in await page(client, language="he")
 
 
 def forms(message: Message) -> list[str]:

@@ -1,7 +1,6 @@
 """What the page says that a conversation is doing, and what it offers then."""
 
 import pytest
-from django.contrib.auth.models import User
 from django.utils import timezone
 
 from chat_app.page.conversation.conversation_page import read_page
@@ -12,11 +11,6 @@ from tests.support.clock import an_hour_back
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def log(ann: User) -> StoredLog:
-    return StoredLog(ann)
 
 
 def state(log: StoredLog) -> RunState:

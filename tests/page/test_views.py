@@ -21,21 +21,10 @@ from sessions_app.prompts import (
     TextPrompt,
 )
 from sessions_app.storage import reads
-from tests.page.transcript.test_attachments import content_of
+from tests.page.plain_page import content_of, follow, page
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def log(ann: User) -> StoredLog:
-    return StoredLog(ann)
-
-
-async def page(client: AsyncClient, conversation_id: str = "c", **query: str | int) -> str:
-    response = await client.get(reverse("chat:conversation", args=[conversation_id]), query)
-    assert response.status_code == 200
-    return response.content.decode()
 
 
 def answer_url(interaction: Interaction) -> str:
@@ -278,11 +267,13 @@ async def test_a_page_shows_a_bounded_part(client: AsyncClient, ann: User) -> No
             log.step(run, "look")
         log.end(run)
 
-    await asyncio.to_thread(fill, "c", 200)
+    await asyncio.to_thread(fill, "c", 100)
     html = await page(client)
     assert html.count('class="item ') <= 50
-    assert "Show earlier messages" in html
-    assert await reads.read(lambda: Conversation.objects.get().last_sequence) == 203
+    earlier = await follow(client, html, "Show earlier messages", "/c/c/")
+    assert "You see an earlier part." in earlier
+    assert ["hello</div>" in one for one in (html, earlier)] == [False, True]
+    assert await reads.read(lambda: Conversation.objects.get().last_sequence) == 103
 
 
 async def test_of_a_huge_text_a_page_shows_the_beginning_and_where_the_rest_is(
@@ -314,7 +305,7 @@ async def test_an_answer_is_to_be_had_as_its_markdown(client: AsyncClient, log: 
         return run
 
     async def read() -> list[str]:
-        texts = re.findall(r'action="(/c/c/texts/[^"]+)"', await page(client))
+        texts = re.findall(r'class="copy" action="(/c/c/texts/[^"]+)"', await page(client))
         answers = [await client.get(url) for url in texts]
         for answer in answers:
             assert answer["Content-Type"] == "text/plain; charset=utf-8"

@@ -9,6 +9,7 @@ from django.test import AsyncClient
 from django.urls import reverse
 
 from sessions_app.models import Conversation
+from tests.page.plain_page import press
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -35,13 +36,11 @@ async def test_a_new_title_is_in_the_list_the_heading_and_the_form(
     before = await Conversation.objects.values_list("updated_at", flat=True).aget(
         conversation_id="a/b"
     )
-    answer = await post(client, "rename", "a/b", title="  Plums \n & <pears> ")
-    assert (answer.status_code, answer["Location"]) == (303, "/c/a%252Fb/")
+    here = reverse("chat:rename", args=["a/b"])
+    form = await text_of(client, "rename", "a/b")
+    page = await press(client, form, "Rename", here, title="  Plums \n & <pears> ")
     escaped = "Plums &amp; &lt;pears&gt;"
-    assert f'<span class="title" dir="auto">{escaped}</span>' in await text_of(
-        client, "conversations"
-    )
-    page = await text_of(client, "conversation", "a/b")
+    assert f'<span class="title" dir="auto">{escaped}</span>' in page
     assert f'<h1 id="title" dir="auto">{escaped}</h1>' in page
     assert f"<title>{escaped}</title>" in page
     assert f'value="{escaped}"' in await text_of(client, "rename", "a/b")

@@ -19,6 +19,7 @@ from sessions_app.models import Conversation
 from sessions_app.prompts import OAuthPrompt, TextPrompt
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, workflow
+from tests.page.plain_page import exported
 from tests.support.clock import an_hour_back
 from tests.support.database.stored_log import StoredLog
 from tests.support.hosting import Hosting
@@ -194,13 +195,6 @@ async def test_an_empty_page_says_what_waits_and_what_may_be_asked(
     assert "May ask you: <bdi>whether it may go beyond its limit" in section
 
 
-async def exported(client: AsyncClient, name: str, form: str) -> str:
-    response: Any = await client.get(reverse("chat:export", args=[name, form]))
-    assert response.status_code == 200
-    assert response["Content-Disposition"] == f'attachment; filename="conversation.{form}"'
-    return b"".join([part async for part in response.streaming_content]).decode()
-
-
 async def test_an_export_has_all_that_was_said_in_its_order(client: AsyncClient, ann: User) -> None:
     def store() -> None:
         log = StoredLog(ann, "a/b", title="Plums & <pears>")
@@ -241,6 +235,9 @@ async def test_an_export_has_all_that_was_said_in_its_order(client: AsyncClient,
     ]
     assert sorted(places, key=text.index) == places
     assert "Wrong" not in text
+    listed_here = await listed(client)
+    for form in ("md", "json"):
+        assert f'href="{reverse("chat:export", args=["a/b", form])}" download' in listed_here
 
 
 async def test_nobody_exports_what_is_anothers_or_in_another_form(

@@ -23,6 +23,7 @@ from sessions_app.models import Attachment, Run
 from sessions_app.storage import attachments
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
+from tests.page.plain_page import content_of, exported, follow, page, press
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, make_user
 
@@ -88,18 +89,10 @@ async def fetch(client: AsyncClient, id_: Any, conversation: str = "c") -> Any:
     return await client.get(reverse("chat:file", args=[conversation, id_]))
 
 
-async def content_of(answer: Any) -> bytes:
-    return b"".join([piece async for piece in answer.streaming_content])
-
-
 async def newest(hosting: Hosting) -> Run:
     run = await Run.objects.order_by("-created_at").afirst()
     assert run is not None
     return await hosting.ended(run.pk)
-
-
-async def page(client: AsyncClient, conversation: str = "c") -> str:
-    return (await client.get(reverse("chat:conversation", args=[conversation]))).content.decode()
 
 
 async def test_the_form_sends_files_with_the_message(
@@ -259,17 +252,15 @@ async def test_a_file_is_away_while_its_conversation_is_deleted(
 async def test_what_was_taken_of_a_refused_form_is_still_there(
     browser: AsyncClient, hosting: Hosting
 ) -> None:
+    html = await page(browser, "new")
     files = [named("a.csv"), named("b.exe")]
-    answer = await send(browser, text="words", files=files)
-    assert answer.status_code == 422
-    html = answer.content.decode()
+    html = await press(browser, html, "Send", text="words", workflow="t_files", files=files)
     assert "b.exe is of a type that is not taken." in html
-    kept = await Attachment.objects.aget()
-    assert f'value="{kept.pk}" checked' in html
     assert ">words</textarea>" in html
-    assert (await send(browser, text="words", file_ids=[str(kept.pk)])).status_code == 303
+    html = await press(browser, html, "Send", workflow="t_files")
     run = await newest(hosting)
     assert await hosting.output(run.pk) == "a.csv|text/csv|1,2\n"
+    assert "Its files are sent with it." in await follow(browser, html, "Edit")
 
 
 async def test_a_workflow_that_takes_none_says_so(browser: AsyncClient, hosting: Hosting) -> None:
@@ -367,11 +358,6 @@ async def test_another_version_of_a_message_keeps_its_files(
 async def test_the_exports_name_them(browser: AsyncClient, hosting: Hosting) -> None:
     _, kept = await upload(browser)
     await hosting.ended(await hosting.submit("x", files=(kept["id"],)))
-
-    async def export(form: str) -> str:
-        answer = await browser.get(reverse("chat:export", args=["c", form]))
-        return (await content_of(answer)).decode()
-
-    [file] = json.loads(await export("json"))["runs"][0]["files"]
+    [file] = json.loads(await exported(browser, "c", "json"))["runs"][0]["files"]
     assert file == {"id": kept["id"], "name": "a.csv", "content_type": "text/csv", "size": 3}
-    assert "- a.csv (3 bytes)" in await export("md")
+    assert "- a.csv (3 bytes)" in await exported(browser, "c", "md")

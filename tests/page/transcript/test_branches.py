@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -16,7 +15,7 @@ from chat_app.page.conversation.conversation_page import Wanted, read_page
 from chat_app.page.conversation.transcript import UserMessage
 from sessions_app.models import Conversation, Run
 from sessions_app.prompts import TextPrompt
-from tests.page.test_views import page
+from tests.page.plain_page import exported, page
 from tests.support.clock import an_hour_back
 from tests.support.database.stored_log import StoredLog
 
@@ -194,16 +193,13 @@ async def test_an_export_says_which_run_replaces_which(client: AsyncClient, log:
     first = await asyncio.to_thread(said, log, "a")
     second = await asyncio.to_thread(said, log, "a2", replaces=first)
     await asyncio.to_thread(said, log, "b", follows=first)
-    files = []
-    for form in ("json", "md"):
-        response: Any = await client.get(reverse("chat:export", args=["c", form]))
-        files.append(b"".join([part async for part in response.streaming_content]).decode())
-    runs = json.loads(files[0])["runs"]
+    text = await exported(client, "c", "md")
+    runs = json.loads(await exported(client, "c", "json"))["runs"]
     assert [run["run"] for run in runs[:2]] == [str(first.id), str(second.id)]
     assert [run["replaces"] for run in runs] == [None, str(first.id), None]
     assert [run["follows"] for run in runs] == [None, None, str(first.id)]
-    assert f"*Another version of the message of {first.created_at.isoformat()}*" in files[1]
-    assert f"*Goes on with the message of {first.created_at.isoformat()}*" in files[1]
+    assert f"*Another version of the message of {first.created_at.isoformat()}*" in text
+    assert f"*Goes on with the message of {first.created_at.isoformat()}*" in text
 
 
 async def test_nobody_replaces_or_follows_what_is_another_s(

@@ -4,7 +4,6 @@ import re
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 
 from bench.peers.long_answer import report, tokens
 from chat_app.page.conversation.conversation_page import Wanted, read_transcript
@@ -65,11 +64,6 @@ class Reader:
 
 def words(html: str) -> str:
     return " ".join(re.sub(r"<[^>]*>", " ", html).split())
-
-
-@pytest.fixture
-def log() -> StoredLog:
-    return StoredLog(User.objects.create_user("ann"))
 
 
 @pytest.mark.long

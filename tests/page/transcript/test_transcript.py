@@ -26,16 +26,6 @@ T = TypeVar("T")
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def ann() -> User:
-    return User.objects.create_user("ann")
-
-
-@pytest.fixture
-def log(ann: User) -> StoredLog:
-    return StoredLog(ann)
-
-
 def items(log: StoredLog, after: int = 0, before: int | None = None) -> list[Item]:
     return read_transcript(log.conversation, Wanted(after, before)).items
 
