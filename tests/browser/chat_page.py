@@ -9,6 +9,9 @@ from playwright.sync_api import Locator, Page, expect
 from tests.support.browser import PATIENCE
 from tests.support.server import Server
 
+# What the browser says to a tab that somebody comes back to.
+SEEN_AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
+
 
 def begin(page: Page, text: str, workflow: str = "probe") -> None:
     """Begin a conversation with a message, and wait until it is in the transcript."""

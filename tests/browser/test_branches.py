@@ -185,29 +185,8 @@ def test_what_is_edited_without_a_connection_is_sent_once_when_it_is_back(
     versions(page, "2 of 2")
 
 
-@pytest.mark.long
-def test_all_of_it_works_without_the_script(page: Page, open_page: OpenPage) -> None:
-    three_messages(page)
-    plain = open_page(page.url, java_script_enabled=False)
-    plain.locator(".user", has_text="echo b").get_by_role("link", name="Edit").click()
-    expect(plain.locator("#text")).to_have_value("echo b")
-    expect(plain.locator("#editing")).to_be_visible()
-    plain.locator("#text").fill("echo b2")
-    plain.get_by_role("button", name="Send").click()
-    bubbles(plain, "echo a", "echo b2")
-    plain.get_by_role("link", name="Earlier version").click()
-    bubbles(plain, "echo a", "echo b", "echo c")
-    plain.locator(".note").last.get_by_role("button", name="Try again").click()
-    bubbles(plain, "echo a", "echo b", "echo c")
-    versions(plain, "1 of 2", "2 of 2")
-    plain.locator("#text").fill("echo d")
-    plain.get_by_role("button", name="Send").click()
-    bubbles(plain, "echo a", "echo b", "echo c", "echo d")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_versions_and_editing_are_for_everyone(open_page: OpenPage, scheme: str) -> None:
-    page = open_page("/c/", viewport={"width": 320, "height": 568}, color_scheme=scheme)
+def test_versions_and_editing_are_for_everyone(open_page: OpenPage) -> None:
+    page = open_page("/c/", viewport={"width": 320, "height": 568})
     begin(page, "echo " + "w" * 100)
     state(page, "completed")
     page.get_by_role("button", name="Try again").click()

@@ -41,16 +41,6 @@ def test_a_pending_question_outlives_the_server(page: Page, server: Server, relo
     assert_page_is_log(page, server)
 
 
-def test_that_the_connection_is_lost_is_said_until_it_is_back(page: Page, server: Server) -> None:
-    begin(page, "ask")
-    expect(card(page)).to_have_count(1)
-    server.kill()
-    expect(page.locator("#alert")).to_have_text("Connection lost. Your text stays here.")
-    server.start()
-    expect(page.locator("#status")).to_have_text("Connected")
-    expect(page.locator("#alert")).to_be_empty()
-
-
 def test_two_tabs_come_back_and_one_answer_settles_both(page: Page, server: Server) -> None:
     begin(page, "ask")
     other = page.context.new_page()
@@ -75,6 +65,7 @@ def test_an_answer_given_while_the_server_is_away_arrives_when_it_is_back(
     server.kill()
     expect(page.locator("#connection")).not_to_have_attribute("data-state", "connected")
     answer(page, "given offline")
+    expect(card(page)).to_contain_text("Will be sent when connected")
     server.start()
     state(page, "completed")
     expect(page.locator("#items .text")).to_have_text("given offline")
@@ -90,6 +81,7 @@ def test_a_message_sent_while_the_server_is_away_is_sent_once_it_is_back(
     expect(page.locator("#connection")).not_to_have_attribute("data-state", "connected")
     page.locator("#text").fill("echo two")
     page.locator("#text").press("Enter")
+    expect(page.locator("#progress")).to_contain_text("Will be sent when connected")
     expect(page.locator("#text")).to_have_value("echo two")
     server.start()
     expect(page.locator("#items .text").last).to_have_text("two")

@@ -86,6 +86,7 @@ def test_of_several_questions_one_is_open_and_all_can_be(page: Page) -> None:
     answers = card(page).get_by_role("button", name="Answer")
     expect(answers.filter(visible=True)).to_have_count(1)
     expect(card(page).first).to_contain_text("1 of 3")
+    expect(card(page).first.locator(".deadline")).to_have_text("“Abstain” in 7 days")
     card(page).first.get_by_role("button", name="Next").click()
     expect(card(page).nth(1).locator("h2")).to_be_focused()
     expect(card(page).nth(1).get_by_role("radio").first).to_be_visible()
@@ -127,11 +128,6 @@ def test_a_card_whose_place_comes_keeps_the_focus(page: Page) -> None:
     expect(page.locator("#dock prompt-card")).to_have_count(0)
     page.bring_to_front()
     expect(question).to_be_focused()
-
-
-def test_a_deadline_says_what_comes_of_it(page: Page) -> None:
-    begin(page, "Release 2.0", workflow="parallel_review")
-    expect(card(page).first.locator(".deadline")).to_have_text("“Abstain” in 7 days")
 
 
 def test_what_is_chosen_outlives_a_reload(page: Page) -> None:

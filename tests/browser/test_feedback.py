@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import assert_page_is_log, begin, connected, say, state
+from tests.browser.chat_page import assert_page_is_log, begin, say, state
 from tests.browser.test_looks import assert_accessible
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
@@ -61,18 +61,3 @@ def test_what_is_refused_is_said_beside_it(page: Page, console: Console, server:
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".feedback .error")).to_contain_text("at most 1,024 are taken")
     assert given(server) == []
-
-
-def test_it_works_without_the_script(page: Page, open_page: OpenPage, server: Server) -> None:
-    connected(page)
-    plain = open_page(page.url, java_script_enabled=False)
-    plain.get_by_role("button", name="Good answer").click()
-    pressed = plain.locator(".feedback [aria-pressed=true]")
-    expect(pressed).to_have_count(1)
-    plain.get_by_text("Comment", exact=True).click()
-    plain.get_by_label("Comment").fill("Fine.")
-    plain.get_by_role("button", name="Save").click()
-    expect(plain.locator(".feedback .said")).to_have_text("Fine.")
-    pressed.click()
-    expect(pressed).to_have_count(0)
-    assert given(server) == [("", "Fine.")]

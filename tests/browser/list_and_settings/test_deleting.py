@@ -3,19 +3,16 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.chat_page import begin, card, connected, state
+from tests.browser.chat_page import SEEN_AGAIN, begin, card, connected, state
 from tests.browser.test_looks import assert_accessible
 from tests.support.browser import Console, OpenPage
 
-# What the browser says to a tab that somebody comes back to.
-SEEN_AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_conversation_is_deleted_by_keys_and_had_back(open_page: OpenPage, scheme: str) -> None:
-    page = open_page("/c/", viewport={"width": 320, "height": 640}, color_scheme=scheme)
+def test_a_conversation_is_deleted_by_keys_and_had_back(open_page: OpenPage) -> None:
+    page = open_page("/c/", viewport={"width": 320, "height": 640})
     begin(page, "echo plum")
     state(page, "completed")
     page.goto("/c/")
@@ -79,26 +76,3 @@ def test_a_tab_that_says_so_comes_back_once_it_was_undone_in_another(
     expect(other.get_by_role("heading")).to_have_text("This conversation is deleted")
     other.evaluate(SEEN_AGAIN)
     expect(other.locator(".user .bubble")).to_have_text("echo plum")
-
-
-@pytest.mark.long
-def test_without_script_a_conversation_is_deleted_and_had_back(
-    open_page: OpenPage, console: Console
-) -> None:
-    console.allow("status of 404")
-    with_script = open_page("/c/")
-    begin(with_script, "echo plum")
-    state(with_script, "completed")
-    old = open_page("/", java_script_enabled=False)
-    page = old.context.new_page()
-    page.goto("/c/")
-    page.locator("#list summary").click()
-    page.locator("#list").get_by_role("button", name="Delete").click()
-    expect(page.locator("#list .none")).to_have_text("No conversations yet.")
-    old.locator("#text").fill("too late")
-    old.get_by_role("button", name="Send").click()
-    expect(old.get_by_label("Your message was not sent:")).to_have_value("too late")
-    page.locator(".deleted").get_by_role("link", name="Close").click()
-    expect(page.locator(".deleted")).to_have_count(0)
-    old.get_by_role("button", name="Undo").click()
-    expect(old.locator(".user .bubble")).to_have_text("echo plum")

@@ -1,10 +1,10 @@
 """Code and answers, to be taken elsewhere."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import begin, connected, say, state
+from tests.browser.test_looks import assert_accessible
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
@@ -96,21 +96,10 @@ def test_over_plain_http_there_is_another_way(page: Page) -> None:
     assert read.evaluate("clipboard => clipboard.readText()") == f"{CODE}\n"
 
 
-def test_without_the_script_the_markdown_is_a_page(open_page: OpenPage, page: Page) -> None:
-    answered(page)
-    plain = open_page(page.url, java_script_enabled=False)
-    plain.locator("#items .copy button").click()
-    expect(plain.locator("pre")).to_have_text(ANSWER)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_code_and_tasks_have_no_accessibility_fault(open_page: OpenPage, scheme: str) -> None:
-    page = open_page("/c/", color_scheme=scheme)
-    connected(page)
+def test_code_and_tasks_have_no_accessibility_fault(page: Page) -> None:
     diff = '```diff\n@@ 1 @@\n-one\n+two\n```\n\n```json\n{"a": [1, true, "b"]}\n```'
     answered(page, f"{ANSWER}\n\n{diff}")
     say(page, "echo ```mermaid\nz\n```")
     state(page, "completed")
     page.locator("#items .text").last.hover()
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
+    assert_accessible(page)

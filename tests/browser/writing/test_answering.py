@@ -1,5 +1,6 @@
 """A question that waits while somebody writes: what Enter does, in words and in fact."""
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chat_page import assert_page_is_log, begin, card, connected, say, state
@@ -42,6 +43,7 @@ def test_the_composer_answers_the_only_question_if_that_takes_a_text(
     begin(page, "ask")
     answering(page, "prompt-1")
     expect(field(page)).to_be_focused()
+    expect(field(page)).to_have_attribute("placeholder", "Your answer")
     field(page).press("Enter")  # of nothing, which is no answer
     field(page).press_sequentially("Eve")
     expect(card(page).locator("textarea")).to_have_value("Eve")
@@ -53,6 +55,7 @@ def test_the_composer_answers_the_only_question_if_that_takes_a_text(
     expect(page.locator(".user")).to_have_count(1)
     expect(field(page)).to_have_value("")
     expect(field(page)).to_have_accessible_name("Message")
+    expect(field(page)).to_have_attribute("placeholder", "Write a message")
     expect(mode(page)).to_be_hidden()
     say(page, "echo again")
     assert_page_is_log(page, server)
@@ -94,15 +97,6 @@ def test_message_and_answer_are_two_drafts(page: Page) -> None:
     state(page, "completed")
     expect(page.locator("#items .text")).to_have_text("Eve")
     expect(field(page)).to_have_value("echo later")
-
-
-def test_a_draft_of_an_answer_outlives_a_reload(page: Page) -> None:
-    begin(page, "ask")
-    answering(page, "prompt-1")
-    field(page).fill("not yet")
-    page.reload()
-    answering(page, "prompt-1")
-    expect(field(page)).to_have_value("not yet")
 
 
 def test_escape_and_the_cross_lead_to_a_message(page: Page) -> None:
@@ -147,21 +141,19 @@ def test_an_answer_that_is_refused_stays_with_the_reason(page: Page) -> None:
         expect(place).to_contain_text("this prompt takes 10,000")
     expect(field(page)).to_have_value("x" * 20_000)
     expect(field(page)).to_be_editable()
+    expect(card(page).get_by_role("button", name="Answer")).to_be_enabled()
 
 
-def test_of_several_questions_the_composer_answers_none(page: Page) -> None:
-    begin(page, "two")
-    expect(card(page)).to_have_count(2)
+@pytest.mark.parametrize(("asks", "count"), [("two", 2), ("approve 1", 1)])
+def test_several_questions_or_one_that_takes_no_text_are_answered_above(
+    page: Page, asks: str, count: int
+) -> None:
+    begin(page, asks)
+    expect(card(page)).to_have_count(count)
     expect(field(page)).to_have_attribute("placeholder", FIRST)
     expect(mode(page)).to_be_hidden()
     field(page).fill("echo later")
     expect(mode(page)).to_have_text(FIRST, use_inner_text=True)
-
-
-def test_a_question_that_takes_no_text_is_answered_above(page: Page) -> None:
-    begin(page, "approve 1")
-    expect(card(page)).to_have_count(1)
-    expect(field(page)).to_have_attribute("placeholder", FIRST)
     say(page, "echo later")
     expect(page.locator("#state")).to_contain_text("1 message queued")
-    expect(card(page)).to_have_count(1)
+    expect(card(page)).to_have_count(count)

@@ -147,20 +147,3 @@ def test_what_takes_none_offers_none(page: Page) -> None:
     expect(page.locator("#attach")).to_be_hidden()
     page.reload()
     expect(page.locator("#attach")).to_have_count(0)
-
-
-def test_it_works_without_the_script(open_page: OpenPage, console: Console) -> None:
-    console.allow("422")
-    page = open_page("/c/", java_script_enabled=False)
-    page.locator("input[name=workflow][value=probe]").check()
-    expect(page.get_by_label("Attach files")).to_be_visible()
-    choose(page, file(), file("page.html"))
-    page.locator("#text").fill("files")
-    page.get_by_role("button", name="Send").click()
-    expect(page.locator("#composer-error")).to_contain_text("page.html is of a type")
-    expect(page.get_by_label("a.csv")).to_be_checked()
-    page.get_by_role("button", name="Send").click()
-    expect(page.locator(".user .files li")).to_have_count(1)
-    expect(page.locator(".user .bubble")).to_have_text("files")
-    page.get_by_role("link", name="Edit").click()
-    expect(page.locator("#editing .kept")).to_be_visible()
