@@ -124,6 +124,15 @@ async def test_a_request_during_an_eviction_waits_for_the_close_and_builds_anew(
         assert await session == "ann has ann#2"
 
 
+async def test_a_session_is_of_no_use_after_its_end() -> None:
+    async with logged(own) as (manager, _):
+        async with manager.session("ann") as session:
+            pass
+        with pytest.raises(SessionsError, match="has ended"):
+            async with session.run("x"):
+                pass
+
+
 async def test_shutdown_ends_what_is_left_and_closes_users_builders_before_the_shared_one() -> None:
     log = Log()
 

@@ -122,13 +122,6 @@ async def test_the_end_of_a_build_is_activity() -> None:
         await asyncio.wait([visiting])
 
 
-async def test_idle_builders_are_closed_without_being_asked() -> None:
-    async with logged(act, per_user_idle=0.01) as (manager, log):
-        await visit(manager, "well")
-        await log.until("ann closed")
-        assert not manager.builders
-
-
 async def test_a_clean_up_closes_what_is_idle_and_nothing_else() -> None:
     async with logged(act, per_user_idle=60) as (manager, log):
         for user in ("ann", "ben"):

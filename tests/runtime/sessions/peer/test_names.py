@@ -5,107 +5,59 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
-
 from natproject.settings.env import ROOT
 from sessions_app.sessions import PerUserBuilderInfo, Session, SessionManager
 from sessions_app.sessions.runner import Runner
 from sessions_app.workflows import Context, Message
 from sessions_app.workflows.concurrency import limit_of
 from sessions_app.workflows.request_context import RequestMetadata
-from tests.support.sessions import declare
+from tests.support.sessions import declare, managing
 
-# The names on the toolkit's page of nat.runtime.session, and the arguments of those that have any.
-PEER: dict[str, dict[str, str]] = {
+# What the toolkit's page of nat.runtime.session names: with arguments, and without.
+ARGUMENTS: dict[str, dict[str, str]] = {
     "SessionManager": {
         "SessionManager": "config shared_builder entry_function shared_workflow max_concurrency"
         " runtime_type",
-        "config": "",
-        "workflow": "",
-        "shared_builder": "",
-        "is_workflow_per_user": "",
-        "get_workflow_input_schema": "",
-        "get_workflow_single_output_schema": "",
-        "get_workflow_streaming_output_schema": "",
         "create": "config shared_builder entry_function max_concurrency runtime_type",
         "session": "user_id http_connection user_message_id conversation_id user_input_callback"
         " user_authentication_callback",
         "run": "message runtime_type",
-        "shutdown": "",
         "set_metadata_from_http_request": "request",
         "set_metadata_from_websocket": "websocket user_message_id conversation_id"
         " pre_parsed_cookies",
-        "_run_periodic_cleanup": "",
-        "_cleanup_inactive_per_user_builders": "",
-        "_get_user_id_from_context": "",
         "_get_or_create_per_user_builder": "user_id",
-        "_config": "",
-        "_context": "",
-        "_context_state": "",
-        "_entry_function": "",
-        "_identity_header": "",
-        "_is_workflow_per_user": "",
-        "_max_concurrency": "",
-        "_per_user_builders": "",
-        "_per_user_builders_cleanup_task": "",
-        "_per_user_builders_lock": "",
-        "_per_user_session_cleanup_interval": "",
-        "_per_user_session_timeout": "",
-        "_per_user_workflow_input_schema": "",
-        "_per_user_workflow_single_output_schema": "",
-        "_per_user_workflow_streaming_output_schema": "",
-        "_runtime_type": "",
-        "_semaphore": "",
-        "_shared_builder": "",
-        "_shared_workflow": "",
-        "_shutdown_event": "",
-        "SESSION_COOKIE_NAME": "",
-        "logger": "",
     },
     "Session": {
         "Session": "session_manager workflow semaphore user_id",
-        "user_id": "",
-        "workflow": "",
-        "session_manager": "",
         "run": "message runtime_type parent_id parent_name",
-        "_session_manager": "",
-        "_workflow": "",
-        "_semaphore": "",
-        "_user_id": "",
     },
-    "PerUserBuilderInfo": {
-        "model_config": "",
-        "builder": "",
-        "workflow": "",
-        "semaphore": "",
-        "last_activity": "",
-        "ref_count": "",
-        "lock": "",
-        "created_at": "",
-        "total_requests": "",
-        "error_count": "",
-        "total_latency_ms": "",
-        "record_request": "latency_ms success",
-    },
-    "Runner": {
-        "context": "",
-        "result": "to_type",
-        "result_stream": "to_type",
-        "convert": "value to_type",
-    },
-    "RequestMetadata": {
-        "method": "",
-        "url_path": "",
-        "url_port": "",
-        "url_scheme": "",
-        "headers": "",
-        "query_params": "",
-        "path_params": "",
-        "client_host": "",
-        "client_port": "",
-        "cookies": "",
-        "payload": "",
-    },
+    "PerUserBuilderInfo": {"record_request": "latency_ms success"},
+    "Runner": {"result": "to_type", "result_stream": "to_type", "convert": "value to_type"},
+}
+BARE: dict[str, str] = {
+    "SessionManager": """
+        config workflow shared_builder is_workflow_per_user shutdown
+        get_workflow_input_schema get_workflow_single_output_schema
+        get_workflow_streaming_output_schema
+        _run_periodic_cleanup _cleanup_inactive_per_user_builders _get_user_id_from_context
+        _config _context _context_state _entry_function _identity_header _is_workflow_per_user
+        _max_concurrency _per_user_builders _per_user_builders_cleanup_task
+        _per_user_builders_lock _per_user_session_cleanup_interval _per_user_session_timeout
+        _per_user_workflow_input_schema _per_user_workflow_single_output_schema
+        _per_user_workflow_streaming_output_schema
+        _runtime_type _semaphore _shared_builder _shared_workflow _shutdown_event
+        SESSION_COOKIE_NAME logger
+    """,
+    "Session": "user_id workflow session_manager _session_manager _workflow _semaphore _user_id",
+    "PerUserBuilderInfo": """
+        model_config builder workflow semaphore last_activity ref_count lock created_at
+        total_requests error_count total_latency_ms
+    """,
+    "Runner": "context",
+    "RequestMetadata": """
+        method url_path url_port url_scheme headers query_params path_params client_host
+        client_port cookies payload
+    """,
 }
 CLASSES: dict[str, Any] = {
     "SessionManager": SessionManager,
@@ -145,49 +97,44 @@ def rows() -> list[Row]:
 
 
 ROWS = rows()
-each = pytest.mark.parametrize("row", ROWS, ids=[f"{row.owner}.{row.name}" for row in ROWS])
 
 
 def test_every_name_of_the_toolkit_has_a_row_and_just_one() -> None:
     said = [(row.owner, row.name) for row in ROWS]
     assert len(said) == len(set(said))
-    assert not {(owner, name) for owner in PEER for name in PEER[owner]} - set(said)
+    toolkits = {(owner, name) for owner, names in BARE.items() for name in names.split()}
+    toolkits |= {(owner, name) for owner, names in ARGUMENTS.items() for name in names}
+    assert toolkits - set(said) == set()
 
 
 async def echo(message: Message, context: Context) -> str:
     return message.text
 
 
-async def instances() -> dict[str, Any]:
-    manager = await SessionManager.create(entry_function=declare(echo))
-    async with manager.session() as session, session.run("x") as runner:
+async def test_what_is_said_to_be_here_is_and_nothing_else() -> None:
+    wrong = []
+    async with managing(declare(echo)) as manager, manager.run("x") as runner:
         info = PerUserBuilderInfo(builder=None, workflow=None, semaphore=limit_of(1))
-        return {
-            "SessionManager": manager,
-            "Session": session,
-            "Runner": runner,
-            "PerUserBuilderInfo": info,
-            "Context": runner.context,
-            "RequestMetadata": RequestMetadata(),
-        }
+        session = Session(manager, manager.workflow, limit_of(1))
+        for one in (manager, session, runner, info, runner.context, RequestMetadata()):
+            owner = type(one).__name__
+            for row in (row for row in ROWS if row.owner == owner):
+                is_here = row.name == owner or hasattr(one, row.name)
+                if is_here != (row.verdict != "left out"):
+                    wrong.append(row)
+    assert wrong == []
+    assert [row for row in ROWS if not row.why and row.verdict != "same"] == [], "why?"
 
 
-@each
-async def test_what_is_said_to_be_here_is_and_nothing_else(row: Row) -> None:
-    here = CLASSES[row.owner] if row.name == row.owner else None
-    assert (here is not None or hasattr((await instances())[row.owner], row.name)) == (
-        row.verdict != "left out"
-    )
-    assert row.why or row.verdict == "same", "why?"
-
-
-@each
-def test_the_arguments_are_as_it_says_and_those_of_the_toolkit_in_its_order(row: Row) -> None:
-    if row.arguments is None or row.verdict == "left out":
-        return
-    cls = CLASSES[row.owner]
-    found = cls if row.name == row.owner else getattr(cls, row.name)
-    names = [name for name in inspect.signature(found).parameters if name != "self"]
-    assert names == row.arguments
-    theirs = PEER[row.owner][row.name].split()
-    assert [name for name in names if name in theirs] == theirs
+def test_the_arguments_are_as_it_says_and_those_of_the_toolkit_in_its_order() -> None:
+    wrong = []
+    for row in ROWS:
+        if row.arguments is None or row.verdict == "left out":
+            continue
+        cls = CLASSES[row.owner]
+        function = cls if row.name == row.owner else getattr(cls, row.name)
+        names = [name for name in inspect.signature(function).parameters if name != "self"]
+        theirs = ARGUMENTS.get(row.owner, {}).get(row.name, "").split()
+        if names != row.arguments or [name for name in names if name in theirs] != theirs:
+            wrong.append((row, names, theirs))
+    assert wrong == []

@@ -10,7 +10,6 @@ import pytest
 import time_machine
 from django.contrib.auth.models import User
 from django.test import RequestFactory
-from pydantic import ValidationError
 
 from sessions_app.sessions import PerUserBuilderInfo, RuntimeTypeEnum, Session, SessionManager
 from sessions_app.sessions.standalone import user_input_callback
@@ -94,30 +93,11 @@ async def test_a_session_is_made_as_the_toolkits_is() -> None:
         assert await runner.result() == ": hello"
 
 
-async def test_sessions_share_the_managers_limit_or_have_their_users() -> None:
-    async with managing(declare(echo)) as manager, manager.session() as session:
-        assert session._semaphore is manager._semaphore
-        assert (session._workflow, session._user_id) == (manager.workflow, None)
-    async with (
-        managing(per_user()) as manager,
-        manager.session(user_id="user1") as first,
-        manager.session(user_id="user2") as second,
-    ):
-        builders = manager._per_user_builders
-        assert first._semaphore is builders["user1"].semaphore
-        assert first._semaphore is not second._semaphore
-        assert [builders[user].ref_count for user in ("user1", "user2")] == [1, 1]
-
-
 async def test_the_record_of_a_builder_has_times() -> None:
     before = datetime.now(UTC)
     info = PerUserBuilderInfo(builder=None, workflow=None, semaphore=asyncio.Semaphore(8))
     for at in (info.created_at, info.last_activity):
         assert before <= at <= datetime.now(UTC)
-    with pytest.raises(ValidationError):
-        PerUserBuilderInfo(
-            builder=None, workflow=None, semaphore=asyncio.Semaphore(8), ref_count=-1
-        )
     at = datetime(2026, 1, 1, 12, tzinfo=UTC)
     info = PerUserBuilderInfo(
         builder=None, workflow=None, semaphore=nullcontext(), last_activity=at, lock=asyncio.Lock()
@@ -204,6 +184,20 @@ async def test_a_session_in_another_is_of_the_same_user_and_asks_the_same_person
                 assert nested.user_id == "6"
         assert user_input_callback.get() is None
         assert outer._get_user_id_from_context() is None
+
+
+async def test_a_session_in_a_run_is_of_the_runs_user_whoever_is_served_around_it() -> None:
+    async def call(message: Message, context: Context) -> str:
+        async with manager.session() as nested:
+            return str(nested.user_id)
+
+    async with (
+        managing(declare(call)) as manager,
+        manager.session("ann") as session,
+        manager.session("ben"),
+        session.run("x") as runner,
+    ):
+        assert await runner.result() == "ann"
 
 
 async def test_sessions_after_metadata_was_set_are_of_the_requests_user() -> None:
