@@ -19,7 +19,6 @@ from tests.conftest import NewServer
 from tests.support.browser import Console, OpenPage
 from tests.support.processes.command import run
 from tests.support.server import HOST, ROOT, STOPPED, Ended, Server, environment, free_port
-from tests.support.websocket import WsClient
 
 
 def manage(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -71,14 +70,7 @@ def test_the_printed_link_signs_in_once(tmp_path: Path) -> None:
         where, page = page_text(browse(), link)
         assert "/sign-in/" in where
         assert "sign_in_link" in page
-
-
-@pytest.mark.long
-def test_the_next_start_prints_another_link(tmp_path: Path) -> None:
-    port = free_port()
-    with serving(tmp_path, port) as link:
-        page_text(browse(), link)
-    with serving(tmp_path, port) as link:
+    with serving(tmp_path, port) as link:  # the next start prints another
         assert "/sign-in/" not in page_text(browse(), link)[0]
 
 
@@ -155,15 +147,15 @@ def test_a_database_without_migrations_is_refused(tmp_path: Path) -> None:
         server.start()
 
 
-def test_static_files_come_without_debug(server: Server) -> None:
-    answer = server.get("/static/admin/css/base.css")
+def test_static_files_come_without_debug(shared: Server) -> None:
+    answer = shared.get("/static/admin/css/base.css")
     assert answer.status == 200
     assert answer.headers["ETag"]
-    assert "synchronous iterator" not in server.log
+    assert "synchronous iterator" not in shared.log
 
 
-def test_pages_carry_a_strict_policy(server: Server) -> None:
-    policy = server.get("/sign-in/").headers["Content-Security-Policy"]
+def test_pages_carry_a_strict_policy(shared: Server) -> None:
+    policy = shared.get("/sign-in/").headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
     assert "unsafe" not in policy
 
@@ -173,12 +165,6 @@ def test_the_admin_works_under_that_policy(open_page: OpenPage, console: Console
     page = open_page("/admin/auth/user/", user="admin")
     page.get_by_role("link", name="ben").click()
     expect(page.get_by_role("button", name="Save", exact=True)).to_be_visible()
-
-
-async def test_sockets_are_served_in_the_same_process(server: Server) -> None:
-    async with WsClient(server, "c1") as client:
-        await client.send("{not json")
-        assert await client.until("error_message")
 
 
 def test_a_stop_ends_the_process_cleanly(server: Server) -> None:
@@ -209,11 +195,11 @@ def test_a_second_server_on_the_same_data_says_so_and_ends(server: Server) -> No
     second.kill()
 
 
-def test_asking_for_the_head_of_a_link_does_not_use_it_up(server: Server) -> None:
-    link = manage(server.environment, "sign_in_link", "carla").stdout.strip()
-    path = link.removeprefix(server.url)
+def test_asking_for_the_head_of_a_link_does_not_use_it_up(shared: Server) -> None:
+    link = manage(shared.environment, "sign_in_link", "carla").stdout.strip()
+    path = link.removeprefix(shared.url)
     for method, status in (("HEAD", 200), ("HEAD", 200), ("GET", 302)):
-        connection = http.client.HTTPConnection(HOST, server.port, timeout=10)
+        connection = http.client.HTTPConnection(HOST, shared.port, timeout=10)
         connection.request(method, path)
         with connection.getresponse() as answer:
             assert answer.status == status

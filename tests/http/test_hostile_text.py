@@ -37,19 +37,19 @@ async def test_a_conversation_of_any_name_has_its_pages(server: Server) -> None:
             await client.until(lambda frame: frame["content"].get("status") == "cancelled")
 
 
-def test_a_nul_in_an_address_or_a_cookie_is_refused(server: Server) -> None:
-    admin = Http(server, user="admin", workflow=None)
+def test_a_nul_in_an_address_or_a_cookie_is_refused(shared: Server) -> None:
+    admin = Http(shared, user="admin", workflow=None)
     for path in ("/c/a%00b/", "/?q=%00", "/c/x/?q=a%00b", "/admin/?q=%00", "/generate?x=%00"):
         answer = admin.get(path)
         assert (answer.status, "NUL" in answer.text) == (400, True), path
     # As it is, no HTTP parser takes it.
     for cookie in ('sessionid="\\000abcdefgh"', 'other=x; sessionid="abcdefgh\\000"'):
-        anonymous = Http(server, user=None, headers={"cookie": cookie}, workflow=None)
+        anonymous = Http(shared, user=None, headers={"cookie": cookie}, workflow=None)
         assert anonymous.get("/").status == 400, cookie
 
 
-def test_a_form_with_a_nul_is_refused_with_a_reason(server: Server) -> None:
-    http = Http(server, workflow=None)
+def test_a_form_with_a_nul_is_refused_with_a_reason(shared: Server) -> None:
+    http = Http(shared, workflow=None)
     for field in ("text", "message_id", "workflow"):
         form = {"text": "echo", "message_id": "m1", "workflow": "probe", field: NUL}
         answer = http.form("/c/c1/messages/", form)
@@ -57,13 +57,13 @@ def test_a_form_with_a_nul_is_refused_with_a_reason(server: Server) -> None:
 
 
 async def test_an_answer_in_a_form_with_a_nul_is_refused_and_may_be_given_again(
-    server: Server,
+    shared: Server,
 ) -> None:
-    async with WsClient(server, "c", workflow="probe") as client:
+    async with WsClient(shared, "answered", workflow="probe") as client:
         await client.message("ask")
         prompt = await client.until("system_interaction_message")
-        path = f"/c/c/prompts/{prompt['id']}/"
-        http = Http(server, workflow=None)
+        path = f"/c/answered/prompts/{prompt['id']}/"
+        http = Http(shared, workflow=None)
         refused = http.form(path, {"value": NUL})
         assert refused.status == 422
         assert "cannot be stored" in refused.text
@@ -72,23 +72,23 @@ async def test_an_answer_in_a_form_with_a_nul_is_refused_and_may_be_given_again(
         assert client.text() == "ok"
 
 
-async def test_what_a_socket_names_with_a_nul_is_no_failure(server: Server) -> None:
+async def test_what_a_socket_names_with_a_nul_is_no_failure(shared: Server) -> None:
     odd: dict[str, Any] = {"workflow": "probe", "odd\0": NUL, "session": NUL}
-    async with WsClient(server, "c", **odd) as client:
+    async with WsClient(shared, "odd", **odd) as client:
         await client.message("echo hello")
         await client.until(ended)
         assert client.text() == "hello"
 
 
 async def test_what_a_workflow_gives_that_is_not_stored_is_replaced_or_named(
-    server: Server,
+    shared: Server,
 ) -> None:
     ends = {"yield": "completed", "show": "completed", "raise": "failed"}
     ends |= {"step": "suspended", "titled": "completed"}
     for character in ("nul", "half"):
         for way, status in ends.items():
             name = f"{way} {character}"
-            async with WsClient(server, name, workflow="probe") as client:
+            async with WsClient(shared, name, workflow="probe") as client:
                 await client.message(f"unstorable {name}")
                 end = await client.until(ended)
                 assert end["content"]["status"] == status, name
@@ -97,7 +97,7 @@ async def test_what_a_workflow_gives_that_is_not_stored_is_replaced_or_named(
                 assert "ud800" not in seen
                 if way in ("yield", "show", "titled"):
                     assert client.text() == STORED
-            page = Http(server, workflow=None).get(f"/c/{way}%20{character}/")
+            page = Http(shared, workflow=None).get(f"/c/{way}%20{character}/")
             assert page.status == 200, name
             assert "died" not in page.text
             assert ("This is paused" in page.text) == (way == "step")

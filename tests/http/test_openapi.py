@@ -11,16 +11,17 @@ from tests.http.test_access import PATHS
 from tests.support.browser import OpenPage
 from tests.support.server import Server
 
+PROMPTS = ("prompt radio", "prompt oauth_consent")
 PROMPT = "/v1/prompts/{interaction_id}"
 INBOX = ("/v1/inbox", PROMPT, f"{PROMPT}/response", f"{PROMPT}/claim")
 OTHERS = (*INBOX, "/callbacks/{token}", "/feedback", "/mcp/client/tool/list")
 pytestmark = pytest.mark.formless  # the document is made of the code
 
 
-@pytest.fixture
-def document(server: Server) -> Json:
+@pytest.fixture(scope="module")
+def document(shared: Server) -> Json:
     """The document as who is signed in gets it."""
-    found: Json = server.get("/openapi.json", "ann").json()
+    found: Json = shared.get("/openapi.json", "ann").json()
     return found
 
 
@@ -62,30 +63,27 @@ def test_it_has_every_path(document: Json) -> None:
     assert len(names) == len(set(names))
 
 
-def test_real_answers_are_as_it_says(server: Server, document: Json) -> None:
-    http = Http(server)
+def test_real_answers_are_as_it_says(shared: Server, document: Json) -> None:
+    http, nobody = Http(shared), Http(shared, None)
     check(document, "/generate", "post", http.generate("echo 1"))
-    check(document, "/chat", "post", http.post("/chat", chat("echo 1")))
-    check(document, "/chat", "post", http.post("/chat", chat("prompt radio")))
-    check(document, "/chat", "post", http.post("/chat", chat("prompt oauth_consent")))
-    check(document, "/chat", "post", http.post("/chat", {}))
-    check(document, "/chat", "post", http.post("/chat", chat("fail")))
-    check(document, "/chat/stream", "post", Http(server, None).post("/chat/stream", chat("ask")))
+    bodies: list[Json] = [chat(text) for text in ("echo 1", *PROMPTS, "fail")]
+    for body in (*bodies, {}):
+        check(document, "/chat", "post", http.post("/chat", body))
+    check(document, "/chat/stream", "post", nobody.post("/chat/stream", chat("ask")))
     for text in ("echo 1", "ask", "prompt oauth_consent", "fail"):
         run = http.generate(text).headers["execution-id"]
         path = "/executions/{execution_id}"
         check(document, path, "get", http.get(f"/executions/{run}"))
-    check(document, OTHERS[-1], "get", Http(server, None).get(OTHERS[-1]))
+    check(document, OTHERS[-1], "get", nobody.get(OTHERS[-1]))
     for text in ("echo 1", "ask", "fail"):
         body = {"input_message": text, "sync_timeout": 5}
         job = http.post("/generate/async", body)
         check(document, "/generate/async", "post", job)
         path = "/generate/async/job/{job_id}"
         check(document, path, "get", http.get(path.format(**job.json())))
-    check(document, "/v1/models", "get", http.get("/v1/models"))
-    check(document, "/v1/inbox", "get", http.get("/v1/inbox"))
-    monitor = Http(server, "admin").get("/monitor/users")
-    check(document, "/monitor/users", "get", monitor)
+    for path in ("/v1/models", "/v1/inbox"):
+        check(document, path, "get", http.get(path))
+    check(document, "/monitor/users", "get", Http(shared, "admin").get("/monitor/users"))
 
 
 @pytest.mark.long

@@ -123,20 +123,20 @@ def test_thumbs_and_comments_are_kept_with_the_run(backend: Server, ui: PeerGate
     assert (row["reaction"], row["comment"]) == ("👍", "too short")
 
 
-def test_feedback_is_shown_on_the_page_and_in_the_admin(server: Server) -> None:
-    ann = Http(server)
-    trace = ann.generate("echo hello", conversation_id="c1").headers["observability-trace-id"]
-    body = {"observability_trace_id": trace, "reaction_type": "👍", "comment": "<b>good</b>"}
+def test_feedback_is_shown_on_the_page_and_in_the_admin(shared: Server) -> None:
+    ann = Http(shared)
+    rated = ann.generate("echo hello", conversation_id="rated").headers
+    body = {"observability_trace_id": rated["observability-trace-id"], "comment": "<b>good</b>"}
+    body["reaction_type"] = "👍"
     assert ann.post("/feedback", body).status == 200
-    shown = ann.get("/c/c1/").text
+    shown = ann.get("/c/rated/").text
     assert "&lt;b&gt;good&lt;/b&gt;" in shown
     assert 'data-thumb="👍"\n      aria-pressed="true"' in shown
-    [run] = server.rows("SELECT id FROM sessions_app_run")
     assert ann.post("/feedback", {**body, "reaction_type": "", "comment": ""}).status == 200
-    assert server.rows("SELECT * FROM sessions_app_feedback") == []
+    assert shared.rows(FEEDBACK, "rated") == []
     assert ann.post("/feedback", body).status == 200
-    page = Http(server, "admin").get(f"/admin/sessions_app/run/{UUID(str(run['id']))}/change/")
-    assert "👍 &lt;b&gt;good&lt;/b&gt;" in page.text
+    run = f"/admin/sessions_app/run/{rated['execution-id']}/change/"
+    assert "👍 &lt;b&gt;good&lt;/b&gt;" in Http(shared, "admin").get(run).text
 
 
 def test_there_are_no_tools_to_list(ui: PeerGateway) -> None:

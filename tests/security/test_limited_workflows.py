@@ -1,12 +1,11 @@
 """A workflow that is limited to some people is not there for the others, at any door."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import NewServer
 from tests.http.client import Http, chat
-from tests.support.server import Response, Server
+from tests.support.server import Response, Server, Template
 from tests.support.websocket import WsClient
 
 pytestmark = pytest.mark.formless  # who may does not depend on where rows are
@@ -22,28 +21,33 @@ JOIN = """
     INSERT INTO auth_user_groups (user_id, group_id)
     SELECT u.id, g.id FROM auth_user u, auth_group g WHERE u.username = ? AND g.name = 'managers'
 """
-LEAVE = "DELETE FROM auth_user_groups"
+LEAVE = "DELETE FROM auth_user_groups WHERE user_id = (SELECT id FROM auth_user WHERE username = ?)"
 PERMIT = """
     INSERT INTO auth_user_user_permissions (user_id, permission_id)
     SELECT u.id, p.id FROM auth_user u, auth_permission p
     WHERE u.username = 'user0' AND p.codename = 'view_user'
 """
 MANAGER, STRANGER, PERMITTED, SUPERUSER = "ann", "ben", "user0", "admin"
+LEAVING = "user1"
 # The first of the calculator.
 STARTER = "2 * (3 + 4)"
 BEGUN = "SELECT workflow FROM sessions_app_conversation ORDER BY created_at DESC LIMIT 1"
 
 
-@pytest.fixture
-def server(new_server: NewServer, tmp_path: Path) -> Server:
+@pytest.fixture(scope="module")
+def server(server_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with two workflows for some, and one for everybody."""
-    config = tmp_path / "workflows.yaml"
+    directory = tmp_path_factory.mktemp("limited")
+    config = directory / "workflows.yaml"
     config.write_text(CONFIG)
-    server = new_server(WORKFLOWS_FILE=str(config))
+    server = Server.from_template(server_template, directory / "data", WORKFLOWS_FILE=str(config))
+    server.start()
     server.execute("INSERT INTO auth_group (name) VALUES ('managers')")
     server.execute(JOIN, MANAGER)
+    server.execute(JOIN, LEAVING)
     server.execute(PERMIT)
-    return server
+    yield server
+    server.drop()
 
 
 def begin(server: Server, user: str, workflow: str | None) -> Response:
@@ -51,15 +55,19 @@ def begin(server: Server, user: str, workflow: str | None) -> Response:
 
 
 @pytest.mark.parametrize(
-    ("user", "may"),
+    ("user", "may", "first"),
     [
-        (MANAGER, {"calculator", "expense_approval", "probe"}),
-        (PERMITTED, {"expense_approval", "probe"}),
-        (SUPERUSER, {"calculator", "expense_approval", "probe"}),
-        (STRANGER, {"probe"}),
+        (MANAGER, {"calculator", "expense_approval", "probe"}, "calculator"),
+        (PERMITTED, {"expense_approval", "probe"}, "probe"),
+        (SUPERUSER, {"calculator", "expense_approval", "probe"}, "calculator"),
+        (STRANGER, {"probe"}, "probe"),
     ],
 )
-def test_who_may_not_use_it_is_told_of_none(server: Server, user: str, may: set[str]) -> None:
+def test_who_may_not_use_it_is_told_of_none_and_gets_the_first_that_they_may(
+    server: Server, user: str, may: set[str], first: str
+) -> None:
+    begin(server, user, None)
+    assert server.rows(BEGUN) == [{"workflow": first}]
     for name in ("calculator", "expense_approval", "probe"):
         answer = begin(server, user, name)
         assert (answer.status != 422) == (name in may)
@@ -70,17 +78,8 @@ def test_who_may_not_use_it_is_told_of_none(server: Server, user: str, may: set[
     page = Http(server, user, workflow=None).get("/c/new/").text
     titles = {"calculator": "Calculator", "expense_approval": "Expense approval", "probe": "Probe"}
     assert {name for name, title in titles.items() if title in page} == may
-
-
-@pytest.mark.parametrize(
-    ("user", "first"),
-    [(MANAGER, "calculator"), (PERMITTED, "probe"), (STRANGER, "probe")],
-)
-def test_without_a_name_it_is_the_first_that_one_may_use(
-    server: Server, user: str, first: str
-) -> None:
-    begin(server, user, None)
-    assert server.rows(BEGUN) == [{"workflow": first}]
+    models = Http(server, user, workflow=None).get("/v1/models").json()["data"]
+    assert {model["id"] for model in models} == may
 
 
 def test_a_model_of_that_name_is_as_good_as_any_other(server: Server) -> None:
@@ -107,9 +106,9 @@ def test_a_form_of_the_page_is_refused(server: Server) -> None:
 
 
 def test_who_leaves_the_group_finishes_and_begins_nothing(server: Server) -> None:
-    ann = Http(server, MANAGER, workflow="expense_approval", conversation_id="c")
-    stop = ann.generate("Taxi, 20 EUR").json()
-    server.execute(LEAVE)
-    assert ann.generate("Taxi, 30 EUR").status == 422
-    assert ann.get("/c/c/").status == 200
-    assert ann.answer(stop, {"type": "text", "text": "Sales"}).status == 204
+    person = Http(server, LEAVING, workflow="expense_approval", conversation_id="c")
+    stop = person.generate("Taxi, 20 EUR").json()
+    server.execute(LEAVE, LEAVING)
+    assert person.generate("Taxi, 30 EUR").status == 422
+    assert person.get("/c/c/").status == 200
+    assert person.answer(stop, {"type": "text", "text": "Sales"}).status == 204

@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 
 from tests.http.client import Http, Json
+from tests.support.polling import until
 from tests.support.server import Server
 
 YES = {"type": "text", "text": "yes"}
@@ -97,14 +98,11 @@ def test_the_same_answer_under_the_same_id_is_accepted_again(shared: Server) -> 
     ] == [204, 204]
 
 
-def test_an_answer_to_a_run_that_was_stopped_is_too_late(server: Server) -> None:
-    http = Http(server)
-    stop = http.generate("ask", conversation_id="c1").json()
-    with http.stream(
-        "/generate/stream", {"input_message": "ask"}, conversation_id="c1", last_event_id="1"
-    ) as stream:
-        http.post("/c/c1/stop/", "")
-        stream.rest()
+def test_an_answer_to_a_run_that_was_stopped_is_too_late(shared: Server) -> None:
+    http = Http(shared)
+    stop = http.generate("ask").json()
+    assert http.delete(stop["status_url"]).status == 202
+    until(lambda: http.get(stop["status_url"]).json()["status"] == "failed")
     answer = http.answer(stop, YES)
     assert (answer.status, answer.json()["interaction_status"]) == (400, "cancelled")
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
-from uuid import UUID
 
 import pytest
 
@@ -27,6 +26,7 @@ class Site:
     def __init__(self, server: Server, stream: Stream) -> None:
         self._server = server
         self._stream = stream
+        self.run = stream.headers["execution-id"]
         said = next(values(stream))
         self.paths = [urlsplit(url).path for url in re.findall(r"http\S+", said)]
 
@@ -40,15 +40,15 @@ class Site:
 
 
 @contextmanager
-def waiting_run(server: Server, count: int = 1) -> Iterator[Site]:
+def waiting_run(server: Server, count: int = 1, **headers: str) -> Iterator[Site]:
     """A run of ann that waits for as many URLs."""
     body = {"input_message": f"callback {count}"}
-    with Http(server).stream("/generate/stream", body, user_message_id="m1") as stream:
+    with Http(server).stream("/generate/stream", body, **headers) as stream:
         yield Site(server, stream)
 
 
-def test_each_url_counts_once(server: Server) -> None:
-    with waiting_run(server, 2) as site:
+def test_each_url_counts_once(shared: Server) -> None:
+    with waiting_run(shared, 2) as site:
         assert site.post({"eur": 20}, 1).status == 204
         again = site.post({"eur": 99}, 1)
         assert (again.status, again.text) == (204, "")
@@ -57,7 +57,7 @@ def test_each_url_counts_once(server: Server) -> None:
 
 
 def test_a_url_is_the_same_after_the_death_of_its_process(server: Server) -> None:
-    with waiting_run(server) as site:
+    with waiting_run(server, user_message_id="m1") as site:
         server.kill()
     server.start()
     assert site.post('"late"').status == 204
@@ -65,32 +65,27 @@ def test_a_url_is_the_same_after_the_death_of_its_process(server: Server) -> Non
     assert result.endswith(f'{site.paths[0]} "late"')
 
 
-def test_where_the_run_has_ended_nothing_is_taken(server: Server) -> None:
-    with waiting_run(server, 2) as site:
+def test_where_the_run_has_ended_nothing_is_taken(shared: Server) -> None:
+    with waiting_run(shared, 2) as site:
         site.post(1)
-        [row] = server.rows("SELECT id FROM sessions_app_run")
-        Http(server).delete(f"/executions/{UUID(str(row['id']))}")
+        Http(shared).delete(f"/executions/{site.run}")
         site.rest()
     gone = site.post(2, 1)
     assert (gone.status, gone.json()["detail"]) == (410, "The run has ended.")
     assert site.post(1).status == 204
 
 
-@pytest.mark.parametrize("path", ["/callbacks/nonsense", "/callbacks/WyJhIl0.forged"])
-def test_a_url_of_nobody_leads_nowhere(server: Server, path: str) -> None:
-    assert Http(server, None, workflow=None).post(path, 1).status == 404
-    assert Http(server, None, workflow=None).get(path).status == 405
-
-
-def test_a_forged_url_leads_nowhere(server: Server) -> None:
-    with waiting_run(server) as site:
+def test_a_forged_url_leads_nowhere(shared: Server) -> None:
+    with waiting_run(shared) as site:
         payload, signature = site.paths[0].rsplit(".", 1)
         site.paths = [f"{payload}A.{signature}", f"{payload}.{signature[::-1]}"]
-        assert [site.post(1, number).status for number in range(2)] == [404, 404]
+        site.paths += ["/callbacks/nonsense", "/callbacks/WyJhIl0.forged"]
+        assert [site.post(1, number).status for number in range(4)] == [404] * 4
+    assert Http(shared, None, workflow=None).get(site.paths[0]).status == 405
 
 
-def test_a_body_that_is_no_json_is_refused_and_may_be_sent_again(server: Server) -> None:
-    with waiting_run(server) as site:
+def test_a_body_that_is_no_json_is_refused_and_may_be_sent_again(shared: Server) -> None:
+    with waiting_run(shared) as site:
         refused = site.post("eur=20")
         assert refused.status == 422
         assert "not JSON" in refused.text

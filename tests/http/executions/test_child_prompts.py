@@ -1,5 +1,7 @@
 """Requests whose run runs others, which ask."""
 
+from uuid import uuid4
+
 import pytest
 
 from tests.conftest import NewServer
@@ -19,34 +21,30 @@ def _stop(answer: Response) -> Json:
 
 
 @pytest.mark.parametrize("text", NESTED)
-def test_an_answer_stops_at_the_prompt_of_a_child(server: Server, text: str) -> None:
-    http = Http(server)
-    stop = _stop(http.generate(text, user_message_id="m1"))
+def test_the_prompt_of_a_child_is_in_the_answer_and_in_the_status(
+    shared: Server, text: str
+) -> None:
+    http, message = Http(shared), uuid4().hex
+    stop = _stop(http.generate(text, user_message_id=message))
     assert stop["prompt"]["input_type"] == "text"
     assert [one["response_url"] for one in stop["interactions"]] == [stop["response_url"]]
-    assert http.answer(stop, YES).status == 204
-    assert http.generate(text, user_message_id="m1").json() == {"value": "yes"}
-
-
-@pytest.mark.parametrize("text", NESTED)
-def test_the_status_of_a_run_lists_the_prompts_of_its_children(server: Server, text: str) -> None:
-    http = Http(server)
-    stop = _stop(http.generate(text))
     standing = http.get(stop["status_url"]).json()
     assert standing["run_status"] == "waiting"
     assert {name: standing[name] for name in stop} == stop
     (child, _) = stop["response_url"].removeprefix("/executions/").split("/", 1)
     assert child != stop["execution_id"]
-    own = http.get(f"/executions/{child}").json()
-    assert own["interactions"] == stop["interactions"]
+    assert http.get(f"/executions/{child}").json()["interactions"] == stop["interactions"]
+    assert http.answer(stop, YES).status == 204
+    assert http.generate(text, user_message_id=message).json() == {"value": "yes"}
 
 
-@pytest.mark.parametrize("text", NESTED)
-@pytest.mark.parametrize("path", ["/generate/stream", "/chat/stream"])
+@pytest.mark.parametrize(
+    ("path", "text"), [("/generate/stream", NESTED[1]), ("/chat/stream", NESTED[0])]
+)
 def test_a_stream_tells_of_the_prompt_of_a_child_and_goes_on(
-    server: Server, path: str, text: str
+    shared: Server, path: str, text: str
 ) -> None:
-    http = Http(server)
+    http = Http(shared)
     with http.stream(path, chat(text) | {"input_message": text}) as stream:
         events = iter(stream.next, None)
         stop = next(one for one in events if one.name == "interaction_required").json()
@@ -57,8 +55,8 @@ def test_a_stream_tells_of_the_prompt_of_a_child_and_goes_on(
     assert "yes" in "".join(event.data for event in rest)
 
 
-def test_a_chunk_of_openai_has_the_prompt_of_a_child(server: Server) -> None:
-    http = Http(server)
+def test_a_chunk_of_openai_has_the_prompt_of_a_child(shared: Server) -> None:
+    http = Http(shared)
     with http.stream("/v1/chat/completions", chat("child ask", stream=True)) as stream:
         first = stream.next()
         assert first is not None
@@ -66,13 +64,13 @@ def test_a_chunk_of_openai_has_the_prompt_of_a_child(server: Server) -> None:
         assert "yes" in "".join(event.data for event in stream.rest())
 
 
-def test_prompts_of_children_are_not_those_of_other_runs(server: Server) -> None:
-    http = Http(server)
-    stop = _stop(http.generate("child ask", conversation_id="c1"))
-    other = _stop(http.generate("ask", conversation_id="c2"))
+def test_prompts_of_children_are_not_those_of_other_runs(shared: Server) -> None:
+    http = Http(shared)
+    stop = _stop(http.generate("child ask", conversation_id="of a parent"))
+    other = _stop(http.generate("ask", conversation_id="of another"))
     assert len(other["interactions"]) == 1
     # It makes way for a message of its conversation, as a run that asks by itself.
-    assert http.generate("echo 1", conversation_id="c1").json() == {"value": "1"}
+    assert http.generate("echo 1", conversation_id="of a parent").json() == {"value": "1"}
     assert http.get(stop["status_url"]).json()["run_status"] == "cancelled"
 
 

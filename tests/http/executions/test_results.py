@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import NewServer
 from tests.http.client import Http, chat
+from tests.support.polling import until
 from tests.support.server import Server
 
 
@@ -79,29 +80,25 @@ def test_the_status_has_the_result_in_the_form_of_its_path(shared: Server) -> No
     assert standing["result"]["choices"][0]["message"]["content"] == "hello"
 
 
-def test_the_status_of_a_run_at_work_is_running(server: Server) -> None:
-    http = Http(server)
+def test_the_status_of_a_run_at_work_is_running(shared: Server) -> None:
+    http = Http(shared)
     with http.stream("/generate/stream", {"input_message": "slowstream 1000 20"}) as stream:
         standing = http.get(f"/executions/{stream.headers['execution-id']}").json()
         assert standing["status"] == "running"
 
 
-def test_the_same_message_id_again_starts_nothing_new(server: Server) -> None:
-    http = Http(server)
-    ids = {"conversation_id": "c1", "user_message_id": "m1"}
+def test_the_same_message_id_again_starts_nothing_new(shared: Server) -> None:
+    http, before = Http(shared), _runs(shared)
+    ids = {"conversation_id": "repeated", "user_message_id": "m1"}
     first, again = http.generate("echo 1", **ids), http.generate("echo 1", **ids)
     assert first.headers["execution-id"] == again.headers["execution-id"]
     assert first.json() == again.json() == {"value": "1"}
-    assert len(server.rows("SELECT 1 FROM sessions_app_run")) == 1
-
-
-def test_a_message_id_alone_is_enough_to_repeat_it(server: Server) -> None:
-    http = Http(server)
-    stop, again = (http.generate("ask", user_message_id="m1").json() for _ in range(2))
-    assert stop == again
+    # A message of a new conversation names that too.
+    stop, stop_again = (http.generate("ask", user_message_id="alone").json() for _ in range(2))
+    assert stop == stop_again
     http.answer(stop, {"type": "text", "text": "yes"})
-    assert http.generate("ask", user_message_id="m1").json() == {"value": "yes"}
-    assert len(server.rows("SELECT 1 FROM sessions_app_conversation")) == 1
+    assert http.generate("ask", user_message_id="alone").json() == {"value": "yes"}
+    assert _runs(shared) == before + 2
 
 
 def test_a_request_may_replace_the_message_of_a_run_or_go_on_with_its_branch(
@@ -125,33 +122,33 @@ def test_a_request_may_replace_the_message_of_a_run_or_go_on_with_its_branch(
 
 
 def test_messages_of_a_conversation_id_are_of_one_conversation_and_of_nobody_else(
-    server: Server,
+    shared: Server,
 ) -> None:
     for user in ("ann", "ann", "ben"):
-        answer = Http(server, user).generate("echo 1", conversation_id="c1")
-        assert answer.headers["conversation-id"] == "c1"
-    assert len(server.rows("SELECT 1 FROM sessions_app_conversation")) == 2
+        answer = Http(shared, user).generate("echo 1", conversation_id="of two")
+        assert answer.headers["conversation-id"] == "of two"
+    named = "SELECT 1 FROM sessions_app_conversation WHERE conversation_id = 'of two'"
+    assert len(shared.rows(named)) == 2
 
 
-def test_a_run_knows_the_request_but_no_secret_of_it(server: Server) -> None:
-    Http(server).generate("echo 1", traceparent="00-1", x_tenant="t1")
-    (row,) = server.rows("SELECT metadata FROM sessions_app_run")
+def test_a_run_knows_the_request_but_no_secret_of_it(shared: Server) -> None:
+    Http(shared).generate("echo 1", traceparent="00-1", x_tenant="t1")
+    last = "SELECT metadata FROM sessions_app_run ORDER BY created_at DESC LIMIT 1"
+    (row,) = shared.rows(last)
     metadata = json.loads(row["metadata"])
     assert (metadata["method"], metadata["url_path"]) == ("POST", "/generate")
     assert metadata["headers"]["x-tenant"] == "t1"
     assert metadata["headers"]["traceparent"] == "00-1"
     assert metadata["query_params"] == {"workflow": "probe"}
-    assert server.cookies["ann"] not in row["metadata"]
+    assert shared.cookies["ann"] not in row["metadata"]
 
 
-def test_a_stopped_run_is_a_conflict(server: Server) -> None:
-    http = Http(server)
-    stop = http.generate("ask", conversation_id="c1", user_message_id="m1").json()
-    server_stop = http.post("/c/c1/stop/", "")
-    assert server_stop.status == 303
-    standing = _until(http, stop["status_url"], "failed")
-    assert standing["run_status"] == "cancelled"
-    again = http.generate("ask", conversation_id="c1", user_message_id="m1")
+def test_a_stopped_run_is_a_conflict(shared: Server) -> None:
+    http, ids = Http(shared), {"conversation_id": "stopped", "user_message_id": "m1"}
+    stop = http.generate("ask", **ids).json()
+    assert http.post("/c/stopped/stop/", "").status == 303
+    assert _until(http, stop["status_url"], "failed")["run_status"] == "cancelled"
+    again = http.generate("ask", **ids)
     assert (again.status, again.json()["code"]) == (409, "cancelled")
     assert again.headers["x-should-retry"] == "false"
 
@@ -280,12 +277,12 @@ def test_a_workflow_that_takes_one_message_at_a_time_is_busy(
     new_server: NewServer, tmp_path: Any
 ) -> None:
     workflows = tmp_path / "workflows.yaml"
-    workflows.write_text("default: report\nworkflows: {report: {second_message: reject}}\n")
-    server = new_server(WORKFLOWS_FILE=str(workflows))
-    http = Http(server, workflow=None)
-    with http.stream("/generate/stream", {"input_message": "Bees"}, conversation_id="c1") as stream:
+    workflows.write_text("default: probe\nworkflows: {probe: {second_message: reject}}\n")
+    http = Http(new_server(WORKFLOWS_FILE=str(workflows)))
+    body = {"input_message": "slowstream 10000 10"}
+    with http.stream("/generate/stream", body, conversation_id="c1") as stream:
         assert stream.next() is not None
-        assert http.generate("Wasps", conversation_id="c1").status == 409
+        assert http.generate("echo 1", conversation_id="c1").status == 409
 
 
 def _runs(server: Server) -> int:
@@ -294,9 +291,10 @@ def _runs(server: Server) -> int:
 
 
 def _until(http: Http, url: str, status: str) -> dict[str, Any]:
-    """The standing once it has this status; each look waits for the one before."""
-    for _ in range(2000):
-        standing: dict[str, Any] = http.get(url).json()
-        if standing["status"] == status:
-            return standing
-    raise AssertionError(standing)
+    """The standing once it has this status."""
+
+    def standing() -> dict[str, Any] | None:
+        found: dict[str, Any] = http.get(url).json()
+        return found if found["status"] == status else None
+
+    return until(standing, otherwise=lambda: http.get(url).json())
