@@ -1,7 +1,8 @@
 """A socket ends with the identity that it was opened by, whoever ended that and however."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -15,11 +16,13 @@ from pytest_django import Settings
 from chat_app.feed import sweeper
 from chat_app.identity import revocation
 from chat_app.identity.api_keys import issue
+from chat_app.identity.jwt_tokens import LEEWAY
 from chat_app.models import ApiKey
-from sessions_app.storage.writer import writer
+from tests.support.received_frames import Frame
 from tests.support.server import Server
 from tests.support.websocket import WsClient
-from tests.wire.local_socket import LocalSocket
+from tests.wire.identity.tokens import token
+from tests.wire.local_socket import LocalSocket, content
 
 
 async def test_signing_out_closes_the_sockets_of_the_session_at_once(server: Server) -> None:
@@ -45,23 +48,6 @@ async def test_a_change_that_nobody_announces_is_found_all_the_same(server: Serv
         await client.until("pong_message")
         server.execute("UPDATE auth_user SET is_active = false WHERE username = 'ann'")
         assert await client.closed(timeout=25) == 4401
-
-
-async def test_an_answer_in_flight_after_the_end_is_refused(server: Server) -> None:
-    async with WsClient(server, "c", workflow="probe") as client:
-        await client.message("ask")
-        prompt = await client.until("system_interaction_message")
-        server.execute("UPDATE auth_user SET is_active = false WHERE username = 'ann'")
-        await client.answer("approved", prompt)
-        assert await client.closed(timeout=8) == 4401
-        (row,) = server.rows("SELECT status FROM sessions_app_interaction")
-        assert row["status"] == "pending"
-
-
-@pytest.fixture
-async def _writer() -> AsyncIterator[None]:
-    yield
-    await asyncio.to_thread(writer.stop)
 
 
 def store_session(user: User) -> Any:
@@ -110,6 +96,39 @@ async def test_whatever_ends_the_identity_ends_the_socket(
     async with socket:
         await socket.settled()
         await sync_to_async(end)(user)
+        assert await socket.until_closed() == 4401
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_writer")
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "user_message", **content("Hello")},
+        {"type": "user_interaction_message", "interaction_id": "i", **content("yes")},
+        {"type": "claim_message", "interaction_id": "i"},
+        {"type": "stop_message"},
+    ],
+    ids=lambda message: str(message["type"]),
+)
+async def test_nothing_is_done_for_an_identity_that_has_ended(message: Frame) -> None:
+    user = await User.objects.acreate(username="ann")
+    async with LocalSocket(user, conversation_id="c") as socket:
+        await socket.settled()
+        await User.objects.aupdate(is_active=False)  # without a signal: no hint comes
+        await socket.send({**message, "id": "m"})
+        assert await socket.until_closed() == 4401
+        assert [frame["type"] for frame in socket.frames] == ["pong_message"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_writer", "ann", "tokens")
+async def test_a_token_that_expires_ends_its_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeper, "INTERVAL", 0.05)
+    about_to_expire = token(exp=int(time.time()) + 2 - LEEWAY)
+    headers = {"authorization": f"Bearer {about_to_expire}"}
+    async with LocalSocket(AnonymousUser(), headers=headers) as socket:
+        await socket.settled()
         assert await socket.until_closed() == 4401
 
 
