@@ -336,10 +336,13 @@ async def test_a_foreign_origin_is_refused_before_the_socket_opens() -> None:
         assert not socket.accepted
 
 
-async def test_a_flood_is_cut_off(chat: Chat) -> None:
+@pytest.mark.parametrize(
+    ("count", "size"), [(10_000, 1), (6, 400_000)], ids=["of frames", "of bytes"]
+)
+async def test_a_flood_is_cut_off(chat: Chat, count: int, size: int) -> None:
     async with await chat.socket() as socket:
-        for _ in range(10_000):
-            await socket.send({"type": "ping_message"})
+        for _ in range(count):
+            await socket.send({"type": "ping_message", "padding": "x" * size})
         assert await socket.until_closed() == 4429
 
 

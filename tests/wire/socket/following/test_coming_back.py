@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chat_app.feed import cursors, sweeper
+from chat_app.feed import cursors, selectors, sweeper
 from sessions_app.storage import reads
 from sessions_app.storage.writer import Lane, writer
 from tests.support.hosting import make_user
@@ -84,6 +84,25 @@ async def test_a_first_connection_gets_the_message_that_is_being_written() -> No
             await log.write("on")
             await socket.until_sequence(5)
             assert socket.text() == "so far on"
+
+
+async def test_what_is_written_while_the_output_so_far_is_read_comes_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read_output = selectors._output_so_far
+    loop = asyncio.get_running_loop()
+
+    def read_after_a_write(*which: Any) -> Any:
+        asyncio.run_coroutine_threadsafe(log.write("on"), loop).result(10)
+        return read_output(*which)
+
+    async with LiveLog() as log:
+        await log.write("so ", "far ")
+        monkeypatch.setattr(selectors, "_output_so_far", read_after_a_write)
+        async with log.socket() as socket:
+            await socket.until_sequence(3)
+            assert socket.text() == "so far on"
+            assert socket.sequences() == [2, 3]
 
 
 async def test_a_plain_client_that_comes_back_misses_nothing_and_gets_nothing_twice() -> None:
