@@ -77,6 +77,15 @@ async def test_only_the_types_of_the_peer_are_sent_with_the_end_last() -> None:
             assert socket.frames[-2]["details"] == {"code": "workflow_error"}
 
 
+async def test_a_run_that_cannot_go_on_says_why() -> None:
+    error = {"code": "non_determinism", "message": "The code has changed."}
+    async with LiveLog() as log:
+        await said(log)
+        async with plain(log, last_sequence=0) as socket:
+            await log.append("run", {"status": "suspended", "error": error})
+            await until_text(socket, "It cannot go on now. The code has changed.")
+
+
 @pytest.mark.parametrize("schema_type", ["chat_stream", "chat"])
 async def test_text_that_is_begun_anew_says_so(schema_type: str) -> None:
     async with LiveLog(schema_type) as log:
