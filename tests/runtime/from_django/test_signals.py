@@ -1,6 +1,7 @@
 """Signals: after the commit, at least once, and no row where nobody receives them."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +11,7 @@ from django.db import connection, transaction
 
 from sessions_app import runs, signals
 from sessions_app.models import Interaction, PendingSignal, Run
-from sessions_app.signals.delivery import Delivery
+from sessions_app.signals.delivery import Delivery, send_due
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hosting import Hosting, asking, make_user, until, until_true
 
@@ -123,6 +124,26 @@ async def test_a_receiver_that_raises_is_called_again(received: list[tuple[str, 
     finally:
         signals.run_finished.disconnect(receive)
     assert [name for name, _ in received].count("run_finished") == 3
+
+
+async def test_what_is_being_sent_is_sent_by_nobody_else() -> None:
+    """However long a receiver takes, as one does that sends a mail."""
+    began, gate = threading.Event(), threading.Event()
+
+    def receive(**_: Any) -> None:
+        began.set()
+        gate.wait(5)
+
+    signals.interaction_opened.connect(receive)
+    try:
+        async with asking("t_signals"):
+            sending = asyncio.create_task(send_due())
+            await asyncio.to_thread(began.wait, 10)
+            assert not await send_due()
+            gate.set()
+            assert await sending
+    finally:
+        signals.interaction_opened.disconnect(receive)
 
 
 async def test_what_a_dead_process_has_taken_is_sent(received: list[tuple[str, Any]]) -> None:

@@ -1,25 +1,30 @@
 """Which run is driven when: policies, limits, builders, runs that kill their process."""
 
 import asyncio
+import inspect
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from pydantic import BaseModel
 
+from sessions_app import runs
 from sessions_app.errors import Busy, Fenced, Invalid, StorageUnavailable, UnknownWorkflow
-from sessions_app.hosting import run_selection
+from sessions_app.hosting import run_selection, run_writes
 from sessions_app.hosting.host import Terms
 from sessions_app.hosting.host_registry import HostRegistry
-from sessions_app.hosting.lease import Lease
+from sessions_app.hosting.lease import Lease, LeaseFreshness, take_lease
 from sessions_app.hosting.run_selection import MAX_CRASHES, Selection
-from sessions_app.hosting.run_writes import LeasedRun, append_text
-from sessions_app.models import HostLease, Run
+from sessions_app.hosting.run_writes import LeasedRun
+from sessions_app.models import Event, HostLease, JournalEntry, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
-from sessions_app.storage.writer import writer
+from sessions_app.storage.writer import Work, writer
 from sessions_app.workflows import Context, Message, Person, TextPrompt, workflow
 from tests.support.database.outage import database_away
 from tests.support.database.stored_log import log_record
@@ -33,6 +38,7 @@ from tests.support.hosting import (
     until,
     until_true,
 )
+from tests.support.sessions import turns
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -234,22 +240,88 @@ async def test_a_workflow_that_raises_fails_with_what_it_said_kept() -> None:
         assert "secret" in problem(row)["detail"]
 
 
+def writes(leased: LeasedRun) -> dict[str, Work[Any]]:
+    """All that a host writes of a run; each looks at the lease before it does anything."""
+    functions = dict(inspect.getmembers(run_writes, inspect.isfunction))
+    parameters = {name: inspect.signature(one).parameters for name, one in functions.items()}
+    return {
+        name: partial(functions[name], **{**dict.fromkeys([*names][1:]), "leased": leased})
+        for name, names in parameters.items()
+        if "leased" in names
+    }
+
+
 async def test_a_replaced_host_writes_nothing_more() -> None:
     async with asking("t_ask", "one") as (hosting, run, prompt):
         row = await hosting.status(run, "waiting")
-        before = len(await hosting.events())
+        before = await hosting.events()
         await writer.write(
             lambda tx: HostLease.objects.filter(key=row.key).update(generation=99, worker="other")
         )
-        replaced = LeasedRun(Lease(HostKey(row.key), 1), log_record(row))
-        with pytest.raises(Fenced):
-            await writer.write(lambda tx: append_text(tx, replaced, "late"))
+        late = writes(LeasedRun(Lease(HostKey(row.key), 1), log_record(row)))
+        outcomes = await asyncio.gather(*map(writer.write, late.values()), return_exceptions=True)
+        made = [name for name, one in zip(late, outcomes, strict=True) if type(one) is not Fenced]
+        assert len(late) > 10
+        assert not made
+        assert await hosting.events() == before
         await hosting.answer("x", prompt)
         # The fenced host lets go; the key's next host goes on from the journal.
         await hosting.without_hosts()
         await hosting.announce(row.key)
         assert await hosting.result(run) == "one=x"
-        assert len(await hosting.events()) > before
+
+
+async def test_a_host_is_replaced_for_the_rest_of_that_very_transaction() -> None:
+    key = HostKey("conversation:1:t_ask")
+
+    def replace(tx: Transaction) -> None:
+        first = take_lease(tx, key)
+        assert not first.check(tx)
+        second = take_lease(tx, key)
+        with pytest.raises(Fenced):
+            first.check(tx)
+        assert not second.check(tx)
+
+    await writer.write(replace)
+
+
+steps: list[str] = []
+going = asyncio.Event()
+
+
+async def begin(step: str) -> str:
+    steps.append(step)
+    await going.wait()
+    return step
+
+
+@workflow(name="t_two_steps", title="Two steps")
+async def two_steps(message: Message, context: Context) -> str:
+    first: str = await context.step(begin, "first")
+    second: str = await context.step(begin, "second")
+    return f"{first} {second}"
+
+
+async def test_no_step_begins_in_a_process_that_stood_still_before_it_has_looked() -> None:
+    """Another may have its key by then, and execute the step too."""
+    freshness = LeaseFreshness(silence=3600)
+    async with Hosting("t_two_steps") as hosting:
+        await hosting.stop()
+        run = await hosting.submit()
+        key = (await hosting.status(run, Run.Status.QUEUED)).key
+        registry = HostRegistry(Terms(park_after=60, drain=10, freshness=freshness))
+        serving = asyncio.create_task(registry.serve(key))
+        await until_true(lambda: steps)
+        freshness.confirm(float("-inf"))
+        going.set()
+        await until(JournalEntry.objects.filter(run=run, finished_at__isnull=False).exists)
+        await turns()
+        steps.append("looked")
+        freshness.confirm(time.monotonic())
+        assert await hosting.result(run) == "first second"
+        registry.stop()
+        await serving
+    assert steps == ["first", "looked", "second"]
 
 
 async def test_a_host_that_ended_holds_its_key_no_more() -> None:
@@ -266,16 +338,19 @@ async def test_a_run_whose_process_died_again_and_again_is_set_aside() -> None:
     async with Hosting("t_ask") as hosting:
         await hosting.stop()
         run = await hosting.submit("echo")
+        row = Run.objects.filter(pk=run)
         await writer.write(
-            lambda tx: Run.objects.filter(pk=run).update(crashes=3, status="running")
+            lambda tx: row.update(crashes=3, status="running", started_at=timezone.now())
         )
         other = await hosting.submit("echo", conversation="other")
         await hosting.start()
-        row = await hosting.ended(run)
-        assert row.status == Run.Status.SUSPENDED
-        assert "paused" in problem(row)["message"]
-        assert "process died" in problem(row)["detail"]
+        suspended = await hosting.ended(run)
+        assert suspended.status == Run.Status.SUSPENDED
+        assert "paused" in problem(suspended)["message"]
+        assert "process died" in problem(suspended)["detail"]
         assert (await hosting.ended(other)).status == Run.Status.COMPLETED
+        await runs.acancel(run)
+        await hosting.status(run, Run.Status.CANCELLED)
 
 
 executions: list[int] = []
@@ -302,6 +377,26 @@ async def test_a_stop_in_good_order_is_no_crash_however_often_it_comes() -> None
         await hosting.stop()
         stopped = await reads.read(Run.objects.get, pk=run)
         assert (stopped.status, stopped.crashes) == (Run.Status.RUNNING, 0)
+
+
+@workflow(name="t_gets_on", title="Gets on")
+async def gets_on(message: Message, context: Context) -> str:
+    executions.append(1)
+    for number in range(len(executions)):
+        await context.step(str, number)
+    if len(executions) <= MAX_CRASHES + 1:
+        await asyncio.sleep(3600)
+    return "there"
+
+
+async def test_a_run_that_gets_on_between_its_crashes_is_not_set_aside() -> None:
+    executions.clear()
+    async with running("t_gets_on") as (hosting, run):
+        for number in range(MAX_CRASHES + 1):
+            last = JournalEntry.objects.filter(run=run, position=number + 1)
+            await until(last.filter(finished_at__isnull=False).exists)
+            await hosting.crash()
+        assert await hosting.result(run) == "there"
 
 
 async def test_a_workflow_that_is_not_offered_any_more_suspends_its_runs() -> None:
@@ -331,7 +426,7 @@ async def test_a_failing_piece_of_work_takes_no_other_with_it() -> None:
 
 @workflow(name="t_paced", title="Paced")
 async def paced(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    for number in range(40):
+    for number in range(10_000 if message.text == "long" else 40):
         yield f"{number} "
         await asyncio.sleep(0.01)
 
@@ -343,6 +438,18 @@ async def test_a_database_that_is_away_for_a_while_costs_no_run_and_no_text() ->
             with pytest.raises(StorageUnavailable):
                 await hosting.submit("refused", conversation="other")
         assert await hosting.result(run) == "".join(f"{number} " for number in range(40))
+
+
+async def test_an_outage_is_no_crash_of_the_runs_that_it_interrupts() -> None:
+    def begun() -> int:
+        return Event.objects.filter(run=run, type="run", payload__status="running").count()
+
+    async with running("t_paced", "long") as (hosting, run):
+        await until(lambda: output(run))
+        async with database_away():
+            await until_true(lambda: not hosting.hosts.run(str(run)))
+        await until(lambda: begun() == 2)
+        assert (await reads.read(Run.objects.get, pk=run)).crashes == 1
 
 
 async def test_a_key_that_comes_back_before_its_host_has_let_go_is_served() -> None:

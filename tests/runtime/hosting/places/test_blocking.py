@@ -3,16 +3,27 @@
 import json
 import re
 import signal
+from functools import partial
 from typing import Any
 
 import pytest
 
+from bench.workflows import probe
 from sessions_app.dispatch.local import LocalDispatcher
+from sessions_app.hosting.lease import Lease
+from sessions_app.hosting.run_writes import LeasedRun, block
+from sessions_app.models import HostLease, Run
+from sessions_app.models.host_lease import HostKey
+from sessions_app.storage import reads
+from sessions_app.storage.writer import writer
 from tests.conftest import NewServer
-from tests.support.hosting import until_true
+from tests.support.database.stored_log import log_record
+from tests.support.hosting import running, until_true
 from tests.support.received_frames import Frame
 from tests.support.server import Server
 from tests.support.websocket import WsClient
+
+assert probe  # importing it declares it
 
 NEIGHBOURS = 7
 TEXTS = """
@@ -101,6 +112,16 @@ async def test_sigterm_ends_a_process_that_a_workflow_holds_up(server: Server) -
         server.host.process.send_signal(signal.SIGTERM)
         # uvicorn lets go in good order too, and then ends by the signal.
         assert server.host.process.wait(30) in (0, -signal.SIGTERM)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_run_that_has_ended_by_then_is_not_suspended() -> None:
+    async with running("probe", "echo hello") as (hosting, run):
+        row = await hosting.ended(run)
+        lease = await reads.read(HostLease.objects.get, key=row.key)
+        leased = LeasedRun(Lease(HostKey(row.key), lease.generation), log_record(row))
+        await writer.write(partial(block, leased=leased, stack="spin()"))
+        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
 
 
 async def test_a_dispatcher_that_was_not_started_can_be_stopped() -> None:
