@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import os
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import ModuleType
@@ -100,6 +101,30 @@ async def test_what_may_be_committed_is_not_done_again(monkeypatch: pytest.Monke
     assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 2
     assert done == ["a", "b"]
     assert await reads.read(get_user_model().objects.count) == 2
+
+
+def test_what_is_queued_is_written_before_the_process_stops() -> None:
+    gate = threading.Event()
+    works: list[Work[Any]] = [lambda tx: gate.wait(10), lambda tx: "written"]
+    queued = [writer.submit(work) for work in works]
+    threading.Timer(0.1, gate.set).start()
+    writer.stop()
+    assert all(one.done() for one in queued)
+
+
+async def test_writes_of_lanes_beside_each_other_are_made_in_the_order_queued() -> None:
+    lane, made = Lane(), list[int]()
+
+    def make(number: int) -> Work[None]:
+        def work(tx: Transaction) -> None:
+            if not number:
+                time.sleep(0.2)  # any that may overtake it does so meanwhile
+            made.append(number)
+
+        return work
+
+    await asyncio.gather(*(writer.write(make(number), Lane(beside=lane)) for number in range(9)))
+    assert made == list(range(9))
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one after another"])

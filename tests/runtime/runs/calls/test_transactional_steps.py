@@ -1,6 +1,7 @@
 """Transactional steps: their writes and the journal entry are committed together, or neither is."""
 
 from collections.abc import AsyncGenerator
+from concurrent.futures import Future
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -46,6 +47,15 @@ def start_another(user: str) -> str:
     return str(runs.start("t_writes", "nothing", user=make_user(user)))
 
 
+looks: list[Future[tuple[int, int]]] = []
+
+
+def add_and_have_looked(name: str) -> None:
+    """What is queued now is done next after the transaction of this."""
+    add(name)
+    looks.append(writer.submit(lambda tx: (groups(), JournalEntry.objects.count())))
+
+
 async def add_async(name: str) -> None:
     raise AssertionError("it is never called")
 
@@ -71,6 +81,8 @@ async def writes(message: Message, context: Context) -> AsyncGenerator[str, None
             yield await context.transactional_step(add_async, "g")  # type: ignore[arg-type]  # an author's mistake
         case "start":
             yield await context.transactional_step(start_another, context.user.username)
+        case "look":
+            await context.transactional_step(add_and_have_looked, "g")
         case _:
             yield "nothing"
 
@@ -87,6 +99,15 @@ async def test_what_it_writes_is_there_once_and_its_result_on_replay() -> None:
         assert (entry.kind, entry.name, entry.result) == ("step", "add", "2030-01-02")
         steps = [event for event in await hosting.events() if event.type == "step"]
         assert [step.payload["state"] for step in steps] == ["complete"]
+
+
+async def test_nobody_ever_sees_what_it_writes_without_its_journal_entry() -> None:
+    """So that a crash cannot come between them."""
+    async with running("t_writes", "look") as (hosting, run):
+        await hosting.ended(run)
+        counts = [look.result() for look in looks]
+        assert counts
+        assert all(written == recorded for written, recorded in counts)
 
 
 @pytest.mark.parametrize(("text", "error"), [("fail", "ValueError"), ("exit", "SystemExit")])
