@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 from collections import Counter
 
 import pytest
@@ -11,6 +12,7 @@ from sessions_app.hosting.lease import Lease
 from sessions_app.hosting.run_selection import DrivenRuns, Selection, select_runs
 from sessions_app.models import Run
 from sessions_app.storage.transaction import Transaction
+from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, workflow
 from tests.support.hosting import Hosting, until_true
 
@@ -69,6 +71,48 @@ async def test_what_was_taken_up_as_the_process_stops_goes_on_at_the_next_start(
         await hosting.start()
         for run in runs:
             assert (await hosting.ended(run)).status == Run.Status.COMPLETED
+
+
+async def test_a_message_in_the_transaction_in_which_its_host_lets_go_is_executed() -> None:
+    held, gate = threading.Event(), threading.Event()
+
+    def hold(tx: Transaction) -> None:
+        held.set()
+        gate.wait(10)
+
+    async def queued(count: int) -> None:
+        await until_true(lambda: writer._threads[0].queue.qsize() == count)
+
+    async with Hosting("t_taken") as hosting:
+        await hosting.ended(await hosting.submit())
+        [host] = hosting.hosts
+        holding = writer.write(hold)
+        await asyncio.to_thread(held.wait, 10)
+        host.make_room()
+        await queued(1)
+        submitting = asyncio.create_task(hosting.submit())
+        await queued(2)
+        gate.set()
+        await holding
+        assert await hosting.result(await submitting) == "go"
+
+
+async def test_work_that_comes_as_a_host_begins_or_ends_has_another_begin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served, going = list[str](), asyncio.Event()
+
+    async def serve(key: str, **_: bool) -> None:
+        served.append(key)
+        await going.wait()
+
+    async with Hosting("t_taken") as hosting:
+        monkeypatch.setattr(hosting.hosts, "serve", serve)
+        await hosting.announce("key")
+        await until_true(lambda: served)
+        await hosting.announce("key")
+        going.set()
+        await until_true(lambda: served == ["key", "key"])
 
 
 async def test_a_message_behind_many_does_not_look_at_them(monkeypatch: pytest.MonkeyPatch) -> None:

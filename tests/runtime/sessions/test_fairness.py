@@ -117,6 +117,17 @@ async def test_who_is_closed_while_he_waits_takes_no_place() -> None:
         await places.acquire("eve")
 
 
+async def test_who_goes_away_as_he_gets_a_place_gives_it_back() -> None:
+    places = FairSemaphore(1)
+    await places.acquire("ann")
+    taking = asyncio.create_task(places.acquire("ben"))
+    await turns()
+    places.release("ann")
+    taking.cancel()
+    await asyncio.wait([taking])
+    assert free(places) == 1
+
+
 async def test_a_run_that_ended_while_it_waits_keeps_no_place() -> None:
     places = FairSemaphore(1)
     await places.acquire("ann")
