@@ -64,9 +64,9 @@ async def test_its_cookies_are_read_by_no_script_and_hold_what_is_known(
     assert 'data-text="normal"' in await page(client)
 
 
-@pytest.mark.parametrize("here", ["//evil.example", "https://evil.example", "\0", "x" * 300])
-async def test_saved_it_leads_nowhere_else(client: AsyncClient, here: str) -> None:
-    assert (await choose(client, here=here))["Location"].startswith(("/c/", "/settings/"))
+async def test_saved_it_leads_nowhere_else(client: AsyncClient) -> None:
+    for here in ("//evil.example", "https://evil.example", "\0", "x" * 300):
+        assert (await choose(client, here=here))["Location"].startswith(("/c/", "/settings/"))
 
 
 async def test_the_language_is_the_chosen_one_or_the_browsers(client: AsyncClient) -> None:

@@ -1,7 +1,6 @@
 """Prompts that one card has: one button answers all of them, or none."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chat_page import assert_page_is_log, begin, card, state
@@ -85,12 +84,3 @@ def test_what_was_answered_elsewhere_is_told_and_nothing_is_taken(
     expect(other.locator("#messages, .messages, [role=status]").first).to_be_attached()
     expect(other.get_by_text("had already answered this question")).to_be_visible()
     assert {row["status"] for row in server.rows(SETTLED)} == {"answered"}
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing(open_page: OpenPage, theme: str) -> None:
-    page = open_page("/c/", color_scheme=theme)
-    begin(page, "together")
-    expect(card(page)).to_have_count(1)
-    found = Axe().run(page)
-    assert not found.response["violations"], found.generate_report()

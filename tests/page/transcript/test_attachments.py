@@ -17,7 +17,9 @@ from django.test import AsyncClient
 from django.urls import reverse
 from django.utils import timezone
 
+from sessions_app.admin import repairs
 from sessions_app.conversations import listing
+from sessions_app.conversations.forks import WantedFork
 from sessions_app.errors import Invalid
 from sessions_app.models import Attachment, Run
 from sessions_app.storage import attachments
@@ -145,15 +147,12 @@ async def test_a_replay_and_a_fork_read_the_same_file(
 
 
 def _fork(run: Any) -> Any:
-    from sessions_app.admin import repairs  # noqa: PLC0415
-    from sessions_app.conversations.forks import WantedFork  # noqa: PLC0415
-
     return repairs.fork(WantedFork(run, 1, "admin", uuid4().hex))
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
+async def test_what_is_not_taken_is_said_and_not_kept(browser: AsyncClient, settings: Any) -> None:
+    set_hitl(settings, MAX_FILE_MB=0.001)
+    for name, content, said in (
         ("page.html", PAGE, "page.html is of a type that is not taken. Taken are: png,"),
         ("picture.svg", PAGE, "picture.svg is of a type that is not taken."),
         ("noending", b"x", "noending is of a type that is not taken."),
@@ -161,40 +160,37 @@ def _fork(run: Any) -> Any:
         ("a.csv.exe", b"x", "a.csv.exe is of a type that is not taken."),
         ("a.csv", b"", "a.csv is empty. Choose another file."),
         ("a.csv", b"x" * 1100, "a.csv has 0.0 MB; at most 0.001 are taken. Make it smaller"),
-    ],
-)
-async def test_what_is_not_taken_is_said_and_not_kept(
-    browser: AsyncClient, settings: Any, name: str, content: bytes, said: str
-) -> None:
-    set_hitl(settings, MAX_FILE_MB=0.001)
-    status, answer = await upload(browser, name, content)
-    assert status == 422
-    assert answer["error"].startswith(said)
-    assert (await send(browser, text="x", files=[named(name, content)])).status_code == 422
+    ):
+        status, answer = await upload(browser, name, content)
+        assert (status, answer["error"][: len(said)]) == (422, said)
+        assert (await send(browser, text="x", files=[named(name, content)])).status_code == 422
     assert not await Attachment.objects.aexists()
     assert not await Run.objects.aexists()
 
 
-@pytest.mark.parametrize(
-    ("name", "kept_as"),
-    [
+async def test_a_hostile_name_is_only_a_name(browser: AsyncClient, hosting: Hosting) -> None:
+    ids = []
+    for name, kept_as in (
         ("../../etc/passwd.txt", "passwd.txt"),
         ("C:\\Users\\ann\\a.csv", "a.csv"),
-        ("a'; filename=x.html;.csv", "a'; filename=x.html;.csv"),
         ("\u202egpj.csv", "gpj.csv"),
         ("日本 ü.csv", "日本 ü.csv"),
         ("x" * 300 + ".csv", "x" * 116 + ".csv"),
-    ],
-)
-async def test_a_hostile_name_is_only_a_name(
-    browser: AsyncClient, hosting: Hosting, name: str, kept_as: str
-) -> None:
-    status, kept = await upload(browser, name, PAGE)
-    assert (status, kept["name"]) == (201, kept_as)
-    row = await Attachment.objects.aget()
-    assert row.path == f"attachments/{row.id.hex[:2]}/{row.id.hex}"
-    await hosting.ended(await hosting.submit("x", files=(kept["id"],)))
-    answer = await fetch(browser, kept["id"])
+        ("a'; filename=x.html;.csv", "a'; filename=x.html;.csv"),
+    ):
+        status, kept = await upload(browser, name, PAGE)
+        assert (status, kept["name"]) == (201, kept_as)
+        row = await Attachment.objects.aget(pk=kept["id"])
+        assert row.path == f"attachments/{row.id.hex[:2]}/{row.id.hex}"
+        ids.append(kept["id"])
+    await hosting.ended(await hosting.submit("x", files=tuple(ids)))
+    for id_ in ids:
+        await assert_harmless(await fetch(browser, id_))
+    assert PAGE.decode() not in await page(browser)
+
+
+async def assert_harmless(answer: Any) -> None:
+    """It is saved as it was sent, and would run nothing were it shown."""
     assert answer.status_code == 200
     assert await content_of(answer) == PAGE
     assert answer["Content-Disposition"].startswith("attachment")
@@ -204,7 +200,6 @@ async def test_a_hostile_name_is_only_a_name(
     assert answer["Content-Length"] == str(len(PAGE))
     assert answer["Content-Type"].startswith(("text/csv", "text/plain"))
     assert "no-store" in answer["Cache-Control"]
-    assert PAGE.decode() not in await page(browser)
 
 
 async def test_nobody_reads_or_sends_what_is_anothers(
