@@ -81,6 +81,21 @@ class PlainPage(HTMLParser):
         return found[0]
 
 
+async def get(client: AsyncClient, door: str, *names: Any, **query: Any) -> Any:
+    """What a page answers, by the name of its address."""
+    return await client.get(reverse(f"chat:{door}", args=names), query)
+
+
+async def post(client: AsyncClient, door: str, *names: Any, **fields: Any) -> Any:
+    """What comes of a form."""
+    return await client.post(reverse(f"chat:{door}", args=names), fields)
+
+
+async def text_of(client: AsyncClient, door: str, *names: Any, **query: Any) -> str:
+    """The HTML of a page."""
+    return str((await get(client, door, *names, **query)).content.decode())
+
+
 async def content_of(answer: Any) -> bytes:
     """What a download brings."""
     return b"".join([piece async for piece in answer.streaming_content])

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -73,22 +72,6 @@ async def test_the_script_is_answered_without_a_page(client: AsyncClient, run: R
 async def test_what_is_refused_is_said_on_the_page(client: AsyncClient, run: Run) -> None:
     await give(client, run, reaction="x" * 21)
     assert "The text has 21 characters; at most 20 are taken." in await page(client)
-    assert await kept() == []
-
-
-async def test_nobody_else_may_and_no_other_run(client: AsyncClient, run: Run) -> None:
-    def others() -> str:
-        log = StoredLog(User.objects.create_user("ben"))
-        theirs = log.message()
-        log.end(theirs)
-        return str(theirs.pk)
-
-    for run_id in (await asyncio.to_thread(others), str(uuid4())):
-        assert (await give(client, run_id, reaction=UP)).status_code == 404
-        assert (await give(client, run_id, script=True, reaction=UP)).status_code == 404
-    assert (await give(AsyncClient(), run, reaction=UP))["Location"].startswith("/sign-in/")
-    answer = await client.get(reverse("chat:feedback", args=["c", run.pk]))
-    assert answer.status_code == 405
     assert await kept() == []
 
 

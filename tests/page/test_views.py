@@ -35,36 +35,12 @@ async def fresh(interaction: Interaction) -> Interaction:
     return await Interaction.objects.aget(pk=interaction.pk)
 
 
-async def test_who_is_signed_out_is_sent_to_sign_in(log: StoredLog) -> None:
-    for name in ("conversation", "items"):
-        response = await AsyncClient().get(reverse(f"chat:{name}", args=["c"]))
-        assert response.status_code == 302
-        assert response["Location"].startswith("/sign-in/?next=/c/c/")
-
-
 async def test_the_start_leads_to_the_newest_conversation_or_to_a_new_one(
     client: AsyncClient, ann: User
 ) -> None:
     assert re.fullmatch("/c/[0-9a-f-]{36}/", (await client.get("/"))["Location"])
     await asyncio.to_thread(StoredLog, ann, "mine")
     assert (await client.get("/"))["Location"] == "/c/mine/"
-
-
-async def test_the_page_of_another_person_is_as_a_new_one(
-    client: AsyncClient, log: StoredLog
-) -> None:
-    ben = await asyncio.to_thread(User.objects.create_user, "ben")
-    run = await asyncio.to_thread(log.message, "secret")
-    asked = await asyncio.to_thread(log.ask, run, TextPrompt(text="Private?"))
-    other = AsyncClient()
-    await other.aforce_login(ben)
-    html = await page(other)
-    assert "secret" not in html
-    assert "Private?" not in html
-    assert html.replace("/c/c/", "/c/x/").count("data-stored") == 0
-    response = await other.post(answer_url(asked), {"value": "x", "version": 1})
-    assert response.status_code == 404
-    assert (await other.post(reverse("chat:stop", args=["c"]))).status_code == 404
 
 
 def test_a_conversation_may_have_any_name_that_is_not_too_long(ann: User) -> None:
@@ -190,15 +166,6 @@ async def test_an_answer_that_comes_too_late_is_told_who_was_first(
     assert "ann had already answered" in html
     assert "Your answer was: mine" in html
     assert (await fresh(asked)).response == {"value": "first"}
-
-
-async def test_a_form_without_its_token_is_refused(ann: User, log: StoredLog) -> None:
-    run = await asyncio.to_thread(log.message)
-    asked = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q"))
-    client = AsyncClient(enforce_csrf_checks=True)
-    await client.aforce_login(ann)
-    assert (await client.post(answer_url(asked), {"value": "x"})).status_code == 403
-    assert (await fresh(asked)).status == "pending"
 
 
 async def test_a_question_older_than_the_part_shown_is_in_the_dock(

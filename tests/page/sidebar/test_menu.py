@@ -1,7 +1,6 @@
 """The menu of a conversation in the list: its forms, as they work without the script."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -9,7 +8,7 @@ from django.test import AsyncClient
 from django.urls import reverse
 
 from sessions_app.models import Conversation
-from tests.page.plain_page import press
+from tests.page.plain_page import post, press, text_of
 from tests.support.database.stored_log import StoredLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -19,14 +18,6 @@ async def store(owner: User, *names: str) -> None:
     """Conversations without a run, the last of them the newest."""
     for name in names:
         await asyncio.to_thread(StoredLog, owner, name, title=f"About {name}")
-
-
-async def post(client: AsyncClient, door: str, name: str, **fields: str) -> Any:
-    return await client.post(reverse(f"chat:{door}", args=[name]), fields)
-
-
-async def text_of(client: AsyncClient, door: str, *names: str) -> str:
-    return (await client.get(reverse(f"chat:{door}", args=names))).content.decode()
 
 
 async def test_a_new_title_is_in_the_list_the_heading_and_the_form(
@@ -74,14 +65,3 @@ async def test_any_other_title_is_taken_as_it_is(client: AsyncClient, ann: User)
         assert (await post(client, "rename", "c", title=title)).status_code == 303, title
         assert await Conversation.objects.values_list("title", flat=True).aget() == title
         assert "<script>alert" not in await text_of(client, "conversation", "c")
-
-
-async def test_nobody_renames_what_is_anothers_or_is_not(client: AsyncClient, ann: User) -> None:
-    await store(await User.objects.acreate_user("ben"), "his")
-    await store(ann, "hers")
-    for name in ("his", "none"):
-        assert (await post(client, "rename", name, title="Mine")).status_code == 404
-        assert (await client.get(reverse("chat:rename", args=[name]))).status_code == 404
-    stranger = await post(AsyncClient(), "rename", "hers", title="Mine")
-    assert stranger["Location"].startswith("/sign-in/")
-    assert not await Conversation.objects.filter(title="Mine").aexists()
