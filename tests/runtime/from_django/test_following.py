@@ -83,24 +83,23 @@ async def test_a_run_that_failed_says_so() -> None:
 
 async def test_who_waits_may_give_up() -> None:
     async with asking("t_told") as (hosting, run, _):
-        with pytest.raises(TimeoutError):
-            await runs.aresult(run, timeout=0.01)
-        with pytest.raises(TimeoutError):
-            await hosting.in_thread(runs.result, run, timeout=0)
-        with pytest.raises(TimeoutError):
-            await hosting.in_thread(lambda: list(runs.events(run, timeout=0)))
-        with pytest.raises(NotFound):
-            await runs.aresult(uuid4())
-        with pytest.raises(NotFound):
-            await hosting.in_thread(all_events, uuid4())
+        for gives_up in (
+            runs.aresult(run, timeout=0.01),
+            hosting.in_thread(runs.result, run, timeout=0),
+            hosting.in_thread(lambda: list(runs.events(run, timeout=0))),
+        ):
+            with pytest.raises(TimeoutError):
+                await gives_up
+        for unknown in (runs.aresult(uuid4()), hosting.in_thread(all_events, uuid4())):
+            with pytest.raises(NotFound):
+                await unknown
 
 
 async def test_nobody_waits_in_a_transaction() -> None:
     def in_transaction(run: UUID) -> None:
-        with transaction.atomic(), pytest.raises(RuntimeError, match="transaction"):
-            runs.result(run)
-        with transaction.atomic(), pytest.raises(RuntimeError, match="transaction"):
-            all_events(run)
+        for waits in (runs.result, all_events):
+            with transaction.atomic(), pytest.raises(RuntimeError, match="transaction"):
+                waits(run)
 
     async with asking("t_told") as (hosting, run, _):
         await hosting.in_thread(in_transaction, run)

@@ -12,7 +12,7 @@ from sessions_app import runs
 from sessions_app.errors import Busy, Invalid, NotFound, UnknownWorkflow
 from sessions_app.models import Announcement, Conversation, Event, Interaction, Run
 from sessions_app.workflows import CheckboxPrompt, Context, Message, TextPrompt, workflow
-from tests.support.hosting import Hosting, make_user, running
+from tests.support.hosting import Hosting, asking, make_user, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -102,17 +102,11 @@ async def test_the_keys_of_one_workflow_are_none_of_another() -> None:
         assert (await runs.aresult(again, timeout=30)).text == "ann: hello"
 
 
-async def test_a_run_may_go_on_with_a_conversation() -> None:
+async def test_a_run_may_go_on_with_a_conversation_and_be_of_what_has_a_json_form() -> None:
     async with running("t_greet", "one") as (hosting, first):
-        second = await hosting.in_thread(start, "two", conversation="c")
-        await hosting.in_thread(runs.result, second, 10)
+        second = await hosting.in_thread(start, {"order": 7}, conversation="c")
+        assert (await hosting.in_thread(runs.result, second, 10)).text == 'ann: {"order":7}'
         assert {event.run for event in await hosting.events()} == {first, second}
-
-
-async def test_a_message_may_be_what_has_a_json_form() -> None:
-    async with Hosting("t_greet") as hosting:
-        run = await hosting.in_thread(start, {"order": 7})
-        assert (await hosting.in_thread(runs.result, run, 10)).text == 'ann: {"order":7}'
 
 
 async def test_what_cannot_be_started_leaves_nothing() -> None:
@@ -137,9 +131,7 @@ async def test_what_cannot_be_started_leaves_nothing() -> None:
 
 
 async def test_an_answer_goes_on_with_the_run_and_is_given_once() -> None:
-    async with Hosting("t_greet") as hosting:
-        run = await hosting.in_thread(start, "ask")
-        [asked] = await hosting.prompts(run)
+    async with asking("t_greet", "ask") as (hosting, run, asked):
         ben = await hosting.in_thread(make_user, "ben")
 
         def answer(text: str, answer_id: str) -> Any:
@@ -159,17 +151,13 @@ async def test_an_answer_goes_on_with_the_run_and_is_given_once() -> None:
 
 
 async def test_a_checkbox_is_answered_with_a_list() -> None:
-    async with Hosting("t_greet") as hosting:
-        run = await hosting.in_thread(start, "choose")
-        [asked] = await hosting.prompts(run)
+    async with asking("t_greet", "choose") as (hosting, run, asked):
         await runs.aanswer(asked.id, ["a", "c"], by=await hosting.in_thread(make_user, "ann"))
         assert (await runs.aresult(run, 10)).text == "ann: a c"
 
 
 async def test_an_answer_that_is_rolled_back_was_never_given() -> None:
-    async with Hosting("t_greet") as hosting:
-        run = await hosting.in_thread(start, "ask")
-        [asked] = await hosting.prompts(run)
+    async with asking("t_greet", "ask") as (hosting, run, asked):
 
         def undone() -> None:
             with transaction.atomic():
@@ -181,9 +169,7 @@ async def test_an_answer_that_is_rolled_back_was_never_given() -> None:
 
 
 async def test_a_run_is_stopped() -> None:
-    async with Hosting("t_greet") as hosting:
-        run = await hosting.in_thread(start, "ask")
-        await hosting.prompts(run)
+    async with asking("t_greet", "ask") as (hosting, run, _):
         assert await hosting.in_thread(runs.cancel, run)
         assert (await runs.aresult(run, 10)).status == Run.Status.CANCELLED
         assert not await runs.acancel(run)

@@ -73,8 +73,7 @@ async def test_a_run_is_told_from_its_question_to_its_end(received: list[tuple[s
 
 
 async def test_a_question_is_settled_by_its_runs_end(received: list[tuple[str, Any]]) -> None:
-    async with Hosting("t_signals") as hosting, delivering():
-        run, _ = await hosting.prompted()
+    async with asking("t_signals") as (hosting, run, _), delivering():
         await runs.acancel(run)
         await hosting.ended(run)
         await none_pending()
@@ -92,8 +91,7 @@ async def test_nothing_is_written_where_nobody_receives() -> None:
 
 
 async def test_of_what_is_rolled_back_nothing_is_told(received: list[tuple[str, Any]]) -> None:
-    async with Hosting("t_signals") as hosting, delivering():
-        [asked] = await hosting.prompts(await hosting.submit())
+    async with asking("t_signals") as (hosting, _, asked), delivering():
         await none_pending()
 
         def undone() -> None:
@@ -114,15 +112,11 @@ async def test_a_receiver_that_raises_is_called_again(received: list[tuple[str, 
             raise failures.pop()
 
     signals.run_finished.connect(receive)
-    try:
-        async with Hosting("t_signals") as hosting, delivering():
-            run, _ = await hosting.prompted()
-            await hosting.answer("Eve")
-            await hosting.ended(run)
-            await until_true(lambda: not failures)
-            await none_pending()
-    finally:
-        signals.run_finished.disconnect(receive)
+    async with asking("t_signals") as (hosting, run, _), delivering():
+        await hosting.answer("Eve")
+        await hosting.ended(run)
+        await until_true(lambda: not failures)
+        await none_pending()
     assert [name for name, _ in received].count("run_finished") == 3
 
 
@@ -135,24 +129,18 @@ async def test_what_is_being_sent_is_sent_by_nobody_else() -> None:
         gate.wait(5)
 
     signals.interaction_opened.connect(receive)
-    try:
-        async with asking("t_signals"):
-            sending = asyncio.create_task(send_due())
-            await asyncio.to_thread(began.wait, 10)
-            assert not await send_due()
-            gate.set()
-            assert await sending
-    finally:
-        signals.interaction_opened.disconnect(receive)
+    async with asking("t_signals"):
+        sending = asyncio.create_task(send_due())
+        await asyncio.to_thread(began.wait, 10)
+        assert not await send_due()
+        gate.set()
+        assert await sending
 
 
 async def test_what_a_dead_process_has_taken_is_sent(received: list[tuple[str, Any]]) -> None:
     async with asking("t_signals") as (hosting, _, _):
-
-        def taken_by_another() -> None:
-            PendingSignal.objects.update(due_at="2100-01-01T00:00:00Z", attempts=1)
-
-        await hosting.in_thread(taken_by_another)
+        taken = {"due_at": "2100-01-01T00:00:00Z", "attempts": 1}
+        await hosting.in_thread(PendingSignal.objects.update, **taken)
         async with delivering():
             await none_pending()
     assert [name for name, _ in received] == ["interaction_opened"]
