@@ -7,7 +7,7 @@ import pytest
 from sessions_app.models import Run
 from sessions_app.workflows import Context, TextPrompt
 from tests.runtime.replay.deployed import Body, deploy, deployed, executed, other, work
-from tests.support.hosting import asking, running
+from tests.support.hosting import running
 from tests.support.sessions import in_script
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,6 +41,13 @@ async def cleaned_up(context: Context) -> str:
     return (await context.ask(TextPrompt(text="second"))).text
 
 
+async def earlier(context: Context) -> str:
+    """As `after`, with one of its changes at an earlier place too."""
+    if context.patched("book later"):
+        await context.step(other, "earlier")
+    return await after(context)
+
+
 async def through(*codes: Body) -> tuple[Run, list[str]]:
     """A run of the first code; the others are deployed before an answer each."""
     async with running(deployed(codes[0])) as (hosting, run):
@@ -52,27 +59,25 @@ async def through(*codes: Body) -> tuple[Run, list[str]]:
         return await hosting.ended(run), list(executed)
 
 
-async def test_runs_that_went_by_before_go_on_without_it_and_others_have_it() -> None:
-    run, steps = await through(before, after, after)
-    assert (run.status, steps) == (Run.Status.COMPLETED, ["a", "later", "b"])
-    run, steps = await through(after, after, after)
-    assert (run.status, steps) == (Run.Status.COMPLETED, ["new", "a", "later", "b"])
-
-
-async def test_a_run_that_waits_behind_both_has_neither() -> None:
-    async with asking(deployed(before)) as (hosting, run, first):
-        await hosting.answer("yes", first)
-        [second] = await hosting.prompts(run)
-        deploy(after)
-        await hosting.answered(run, "yes", second, restart=True)
-        assert executed == ["a", "b"]
-
-
-async def test_once_all_runs_have_it_the_question_goes_without_harm() -> None:
-    run, steps = await through(after, after, cleaned_up)
-    assert (run.status, steps) == (Run.Status.COMPLETED, ["new", "a", "later", "b"])
-    run, steps = await through(before, after, cleaned_up)
-    assert (run.status, steps) == (Run.Status.SUSPENDED, ["a", "later", "b"])
+@pytest.mark.parametrize(
+    ("codes", "ends", "steps"),
+    [
+        # Runs that went by before go on without it, and others have it.
+        ((before, after, after), "completed", ["a", "later", "b"]),
+        ((after, after, after), "completed", ["new", "a", "later", "b"]),
+        ((before, before, after), "completed", ["a", "b"]),
+        # Once all runs have it, the question goes without harm; before, it does not.
+        ((after, after, cleaned_up), "completed", ["new", "a", "later", "b"]),
+        ((before, after, cleaned_up), "suspended", ["a", "later", "b"]),
+        # It comes too late for a run that has it from a later place on.
+        ((before, after, earlier), "completed", ["a", "later", "b"]),
+    ],
+)
+async def test_a_run_has_the_changes_that_it_had_not_gone_by(
+    codes: tuple[Body, ...], ends: str, steps: list[str]
+) -> None:
+    run, done = await through(*codes)
+    assert (run.status, done) == (ends, steps)
 
 
 async def test_in_a_loop_a_run_has_it_in_each_turn_or_in_none() -> None:
@@ -92,16 +97,6 @@ async def test_in_a_loop_a_run_has_it_in_each_turn_or_in_none() -> None:
     assert (run.status, steps) == (Run.Status.COMPLETED, [])
     run, steps = await through(new, new, new, new)
     assert (run.status, steps) == (Run.Status.COMPLETED, ["0", "1", "2"])
-
-
-async def test_the_same_change_at_an_earlier_place_comes_too_late_for_a_run() -> None:
-    async def earlier(context: Context) -> str:
-        if context.patched("book later"):
-            await context.step(other, "earlier")
-        return await after(context)
-
-    run, steps = await through(before, after, earlier)
-    assert (run.status, steps) == (Run.Status.COMPLETED, ["a", "later", "b"])
 
 
 async def test_calls_at_once_are_no_obstacle() -> None:
