@@ -2,15 +2,20 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
+from pytest_django import Settings
 
+from chat_app.settings import ChatSettings
 from tests.support.processes.command import run
 from tests.support.server import environment
 from tests.wire.identity.tokens import SECRET
 
 PEM = "-----BEGIN PUBLIC KEY-----\\nMFkw\\n-----END PUBLIC KEY-----"
 URL = "https://issuer.example/keys"
+BOTH = ["RS256", "HS256"]
 
 
 def start(data_dir: Path, env: dict[str, str]) -> "subprocess.CompletedProcess[str]":
@@ -21,27 +26,35 @@ def start(data_dir: Path, env: dict[str, str]) -> "subprocess.CompletedProcess[s
 
 
 @pytest.mark.parametrize(
-    ("env", "says"),
+    ("given", "says"),
     [
-        ({"JWT_KEY": SECRET, "JWT_ALGORITHMS": "HS256"}, "JWT_AUDIENCE is missing"),
+        ({"JWT_KEY": SECRET, "JWT_ALGORITHMS": ["HS256"]}, "JWT_AUDIENCE is missing"),
         ({"JWT_JWKS_URL": URL}, "JWT_AUDIENCE is missing"),
-        ({"JWT_AUDIENCE": "a"}, "JWT_KEY or JWT_JWKS_URL is missing"),
-        ({"JWT_CREATE_USERS": "true"}, "JWT_KEY or JWT_JWKS_URL is missing"),
-        ({"JWT_KEY": PEM, "JWT_JWKS_URL": URL, "JWT_AUDIENCE": "a"}, "both set"),
-        ({"JWT_KEY": SECRET, "JWT_AUDIENCE": "a"}, "no PEM public key"),
-        ({"JWT_KEY": "s", "JWT_AUDIENCE": "a", "JWT_ALGORITHMS": "HS256"}, "too short"),
-        ({"JWT_KEY": PEM, "JWT_AUDIENCE": "a", "JWT_ALGORITHMS": "HS256"}, "anybody could sign"),
-        ({"JWT_JWKS_URL": URL, "JWT_AUDIENCE": "a", "JWT_ALGORITHMS": "RS256,HS256"}, "anybody"),
-        ({"JWT_ALGORITHMS": "none"}, "none is not offered"),
+        ({"JWT_AUDIENCE": ["a"]}, "JWT_KEY or JWT_JWKS_URL is missing"),
+        ({"JWT_CREATE_USERS": True}, "JWT_KEY or JWT_JWKS_URL is missing"),
+        ({"JWT_KEY": PEM, "JWT_JWKS_URL": URL, "JWT_AUDIENCE": ["a"]}, "both set"),
+        ({"JWT_KEY": "s", "JWT_AUDIENCE": ["a"], "JWT_ALGORITHMS": ["HS256"]}, "too short"),
+        ({"JWT_KEY": PEM, "JWT_AUDIENCE": ["a"], "JWT_ALGORITHMS": ["HS256"]}, "could sign"),
+        ({"JWT_JWKS_URL": URL, "JWT_AUDIENCE": ["a"], "JWT_ALGORITHMS": BOTH}, "anybody"),
+        ({"JWT_ALGORITHMS": ["none"]}, "none is not offered"),
         ({"JWT_JWKS_URL": "issuer.example"}, "does not begin with http"),
-        ({"ALLOWED_ORIGINS": "ui.example"}, "does not begin with http"),
+        ({"ALLOWED_ORIGINS": ["ui.example"]}, "does not begin with http"),
         ({"GUESTS": "maybe"}, "true or false"),
     ],
 )
-def test_what_is_missing_or_wrong_is_said(tmp_path: Path, env: dict[str, str], says: str) -> None:
-    done = start(tmp_path, env)
+def test_what_is_missing_or_wrong_is_said(
+    settings: Settings, given: dict[str, Any], says: str
+) -> None:
+    settings.HITL = given
+    with pytest.raises(ImproperlyConfigured, match=says) as refused:
+        ChatSettings.load()
+    assert SECRET not in str(refused.value)
+
+
+def test_at_start_it_is_said_in_a_sentence(tmp_path: Path) -> None:
+    done = start(tmp_path, {"JWT_KEY": SECRET, "JWT_AUDIENCE": "a"})
     assert done.returncode == 1
-    assert says in done.stderr
+    assert "no PEM public key" in done.stderr
     assert "Traceback" not in done.stderr
     assert SECRET not in done.stderr
 

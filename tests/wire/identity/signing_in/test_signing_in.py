@@ -89,23 +89,18 @@ async def test_who_says_nothing_is_closed_after_a_while(monkeypatch: pytest.Monk
     monkeypatch.setattr(authentication, "PATIENCE", 0.05)
     async with LocalSocket(AnonymousUser()) as socket:
         assert await socket.until_closed() == 4401
+        assert socket.accepted
 
 
-async def test_a_session_that_has_ended_is_told_at_once() -> None:
-    headers = {"cookie": "sessionid=ended"}
-    async with LocalSocket(AnonymousUser(), headers=headers) as socket:
-        assert await socket.until_closed() == 4401
-
-
-async def test_wrong_credentials_in_a_header_end_the_socket() -> None:
-    async with LocalSocket(AnonymousUser(), headers={"x-api-key": "nak_a_b"}) as socket:
-        assert await socket.until_closed() == 4401
-
-
-async def test_who_is_known_and_not_allowed_gets_4403(tokens: Settings) -> None:
-    headers = {"authorization": f"Bearer {token(sub='nobody')}"}
-    async with LocalSocket(AnonymousUser(), headers=headers) as socket:
-        assert await socket.until_closed() == 4403
+@pytest.mark.usefixtures("tokens")
+async def test_what_came_with_the_handshake_and_is_not_good_ends_the_socket() -> None:
+    for name, value, code in (
+        ("cookie", "sessionid=ended", 4401),
+        ("x-api-key", "nak_a_b", 4401),
+        ("authorization", f"Bearer {token(sub='nobody')}", 4403),  # known, and not allowed
+    ):
+        async with LocalSocket(AnonymousUser(), headers={name: value}) as socket:
+            assert await socket.until_closed() == code, name
 
 
 async def test_somebody_cannot_become_somebody_else(payloads: dict[str, dict[str, Any]]) -> None:
