@@ -10,7 +10,7 @@ from chat_app.peer.plain_frames import AGAIN
 from tests.support.peer_ui import PeerUi
 from tests.support.server import Server
 from tests.support.websocket import WsClient
-from tests.wire.peer_ui.conftest import ORIGIN, NewTab
+from tests.wire.peer_ui.conftest import NewTab
 
 SIX = "".join(f"t{number} " for number in range(6))
 
@@ -110,16 +110,6 @@ async def test_a_copied_tab_shows_the_same_answer(new_tab: NewTab) -> None:
             before, after = (await copy.ended()).split(AGAIN)
             assert SIX.startswith(before)
             assert after == SIX
-
-
-async def test_the_token_may_come_as_the_backends_cookie(backend: Server) -> None:
-    token = str(uuid4())
-    cookie = {"Cookie": f"nat-session={token}"}
-    async with WsClient(backend, "c1", user=None, origin=ORIGIN, headers=cookie) as client:
-        await client.message("prompt text")
-        prompt = await client.until("system_interaction_message")
-    async with WsClient(backend, "c1", user=None, origin=ORIGIN, session=token) as client:
-        assert (await client.until("system_interaction_message"))["id"] == prompt["id"]
 
 
 @pytest.mark.parametrize("origin", ["http://ui.example", "https://ui.example:3000", "null"])

@@ -1,6 +1,6 @@
 """Prompts that a plain client shows, or does not, once they are for others."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -31,8 +31,6 @@ async def reassigned(message: Message, context: Context) -> AsyncGenerator[str, 
         case "in turn":
             await context.ask(one)
             await context.ask(two)
-        case "of boss":
-            await context.ask(one, to=user("boss"))
         case "of boss, then ann":
             await context.ask(one, to=user("boss"), escalate=Escalation(3600, user("ann")))
     yield "done"
@@ -86,35 +84,30 @@ async def test_the_next_takes_the_place_of_one_that_is_for_others_now(
         assert (one["content"]["text"], two["content"]["text"]) == ("one?", "two?")
 
 
-async def test_one_that_is_for_the_client_now_is_asked(people: dict[str, Any]) -> None:
-    async with plain(people["ann"]) as socket:
-        await socket.say("of boss")
-        step = await until_step(socket, "Waiting for boss")
-        await reassign({"interaction_id": step["id"]}, people, "ann", "cara")
-        one = await socket.until(PROMPTS)
-        assert (one["id"], one["content"]["text"]) == (step["id"], "one?")
-        await socket.answer("1")
-        await socket.until(lambda frame: frame["content"].get("text") == "done")
+async def reassigned_to_ann(interaction: str, people: dict[str, Any]) -> None:
+    await reassign({"interaction_id": interaction}, people, "ann", "cara")
 
 
-async def test_one_that_is_delegated_to_the_client_is_asked(people: dict[str, Any]) -> None:
-    async with plain(people["ann"]) as socket:
-        await socket.say("of boss")
-        step = await until_step(socket, "Waiting for boss")
-        boss = Person.of(people["boss"])
-        await claims.change("delegate", step["id"], to="ann", by=boss, via="page")
-        assert (await socket.until(PROMPTS))["id"] == step["id"]
-        await socket.answer("1")
-        await socket.until(lambda frame: frame["content"].get("text") == "done")
+async def delegated_to_ann(interaction: str, people: dict[str, Any]) -> None:
+    boss = Person.of(people["boss"])
+    await claims.change("delegate", interaction, to="ann", by=boss, via="page")
 
 
-async def test_one_that_is_escalated_to_the_client_is_asked(people: dict[str, Any]) -> None:
+async def escalated_to_ann(interaction: str, people: dict[str, Any]) -> None:
+    boss = Person.of(people["boss"])
+    assert await reads.read(lambda: repairs.escalate(UUID(interaction), by=boss))
+
+
+@pytest.mark.parametrize("hand_on", [reassigned_to_ann, delegated_to_ann, escalated_to_ann])
+async def test_one_that_is_for_the_client_now_is_asked(
+    people: dict[str, Any], hand_on: Callable[[str, dict[str, Any]], Awaitable[None]]
+) -> None:
     async with plain(people["ann"]) as socket:
         await socket.say("of boss, then ann")
         step = await until_step(socket, "Waiting for boss")
-        boss = Person.of(people["boss"])
-        assert await reads.read(lambda: repairs.escalate(UUID(step["id"]), by=boss))
-        assert (await socket.until(PROMPTS))["id"] == step["id"]
+        await hand_on(step["id"], people)
+        one = await socket.until(PROMPTS)
+        assert (one["id"], one["content"]["text"]) == (step["id"], "one?")
         await socket.answer("1")
         await socket.until(lambda frame: frame["content"].get("text") == "done")
 
