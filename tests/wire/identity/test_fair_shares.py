@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import uuid4
 
@@ -188,6 +189,30 @@ async def test_an_address_makes_so_many_guests(settings: Settings) -> None:
     assert known.status_code == 404
     async with LocalSocket(AnonymousUser(), headers=address, session=guests[-1]) as socket:
         assert await socket.until_closed() == 4429
+
+
+async def test_one_socket_too_many_is_told_when_to_come_back(
+    settings: Settings, user: User
+) -> None:
+    set_hitl(settings, SOCKETS_PER_USER=2, SOCKETS_PER_ADDRESS=3, PROXIES=1)
+    address = {"x-forwarded-for": uuid4().hex}
+    ben = await User.objects.acreate(username="ben")
+
+    async def refused(who: User) -> None:
+        async with LocalSocket(who, headers=address) as socket:
+            assert await socket.until_closed() == 4429
+            [error] = socket.of_type("error_message")
+            assert error["details"]["retry_after"] == 5
+            assert error["content"]["message"] == "Too many sockets at once. Try again in 5 s."
+
+    async with AsyncExitStack() as stack:
+        for who in (user, user):
+            socket = await stack.enter_async_context(LocalSocket(who, headers=address))
+            await socket.settled()
+        await refused(user)
+        await (await stack.enter_async_context(LocalSocket(ben, headers=address))).settled()
+        await refused(await User.objects.acreate(username="cara"))  # from the address
+        await socket.settled()
 
 
 async def test_an_address_has_its_place_again_whoever_left_it(

@@ -17,14 +17,6 @@ from tests.wire.local_socket import LocalSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-MESSAGE = {
-    "type": "user_message",
-    "id": "m1",
-    "conversation_id": "new",
-    "schema_type": "chat_stream",
-    "content": {"messages": [{"role": "user", "content": [{"type": "text", "text": "hello"}]}]},
-}
-
 
 @workflow(name="t_beginning", title="Begins")
 async def beginning(message: Message, context: Context) -> str:
@@ -58,9 +50,8 @@ async def test_a_beginning_is_not_lost_by_a_fault(
         query: dict[str, Any] = {"conversation_id": "new"} if named else {}
         user = await reads.read(make_user, hosting.person.username)
         async with LocalSocket(user, workflow="t_beginning", **query) as socket:
-            await socket.send(MESSAGE)
-            await socket.until("error_message")
-            await socket.send(MESSAGE)
-            await socket.until("ack_message")
+            for answer in ("error_message", "ack_message"):
+                await socket.say("hello", id="m1", conversation_id="new")
+                await socket.until(answer)
             frames = [one for one in socket.frames if "sequence" in one]
             assert (frames[0]["sequence"], frames[0]["parent_id"]) == (1, "m1")

@@ -1,5 +1,5 @@
-"""The codes with which a server closes a socket. 4401 and 4403 are in `identity`, 4408 and that of
-a flood in test_server.py.
+"""The codes with which a server closes a socket. 4401, 4403 and 4429 are in `identity`, 4408 in
+test_slow_readers.py.
 """
 
 import asyncio
@@ -8,7 +8,6 @@ import socket
 import pytest
 
 from chat_app.socket.connection import LARGEST
-from tests.conftest import NewServer
 from tests.support.server import HOST, Server
 from tests.support.websocket import WsClient
 
@@ -29,22 +28,6 @@ async def test_a_message_beyond_all_measure_is_4413(server: Server) -> None:
     async with WsClient(server, "c") as client:
         await client.send(b"x" * (LARGEST + 1))
         assert await client.closed() == 4413
-
-
-async def test_one_socket_too_many_is_4429_and_told_when_to_come_back(
-    new_server: NewServer,
-) -> None:
-    server = new_server(SOCKETS_PER_USER="2", SOCKETS_PER_ADDRESS="3")
-    async with WsClient(server, "c") as first, WsClient(server, "d") as second:
-        await served(first)
-        await served(second)
-        async with WsClient(server, "c") as third:
-            await refused(third)  # of the user
-        async with WsClient(server, "e", user="ben") as other:
-            await served(other)
-            async with WsClient(server, "f", user="user0") as fourth:
-                await refused(fourth)  # from the address
-        await served(first)
 
 
 def hears_of_it(client: socket.socket, code: int) -> None:
@@ -79,18 +62,6 @@ async def test_a_client_has_time_to_read_that_the_server_stops(server: Server) -
         stopping = asyncio.create_task(asyncio.to_thread(server.stop))
         await asyncio.to_thread(hears_of_it, client, 1012)
         await stopping
-
-
-async def served(client: WsClient) -> None:
-    await client.send({"type": "ping_message"})
-    await client.until("pong_message")
-
-
-async def refused(client: WsClient) -> None:
-    assert await client.closed() == 4429
-    [error] = client.of_type("error_message")
-    assert error["details"]["retry_after"] == 5
-    assert error["content"]["message"] == "Too many sockets at once. Try again in 5 s."
 
 
 async def test_a_server_that_stops_says_1012_and_clients_come_back(server: Server) -> None:

@@ -9,7 +9,6 @@ from contextlib import ExitStack, suppress
 
 import psutil
 import pytest
-from websockets.exceptions import InvalidStatus
 
 from tests.conftest import NewServer
 from tests.support.polling import until
@@ -21,7 +20,6 @@ from tests.wire.slow_readers import fill_log, memory, until_full
 CUT_OFF = re.compile(rb"\x88." + (4429).to_bytes(2), re.DOTALL)
 COMPLETED = "SELECT 1 FROM sessions_app_run WHERE status = 'completed'"
 BIG = "/websocket?extended=true&conversation_id=big&last_sequence=0"
-WRITTEN = "SELECT 1 FROM sessions_app_event WHERE type = 'text'"
 
 
 async def test_dropped_in_the_middle_of_a_stream_nothing_is_missed_or_doubled(
@@ -41,49 +39,6 @@ async def test_dropped_in_the_middle_of_a_stream_nothing_is_missed_or_doubled(
 def text_until(client: WsClient, last: int) -> str:
     frames = client.of_type("system_response_message")
     return "".join(f["content"]["text"] for f in frames if f.get("sequence", last + 1) <= last)
-
-
-async def test_a_plain_client_gets_the_rest_without_saying_where_it_was(server: Server) -> None:
-    async with WsClient(server, "c", workflow="probe") as client:
-        # A frame on its way when the client leaves counts as sent. So they are far apart.
-        await client.message("slowstream 6 600")
-        for _ in range(2):
-            await client.until("system_response_message")
-    head = client.text()
-    async with asyncio.timeout(10):
-        while len(server.rows(WRITTEN)) < 4:  # noqa: ASYNC110 - the database tells nobody
-            await asyncio.sleep(0.05)
-    async with WsClient(server, "c") as client:
-        await client.until(lambda frame: frame["content"].get("status") == "completed")
-        assert head + client.text() == "".join(f"t{number} " for number in range(6))
-
-
-@pytest.mark.daphne_only(reason="uvicorn closes a socket with 1009 at a message of 1 MiB")
-async def test_an_answer_of_10_mb_is_refused_and_the_socket_lives(server: Server) -> None:
-    async with WsClient(server, "c", workflow="probe") as client:
-        await client.message("ask")
-        prompt = await client.until("system_interaction_message")
-        await client.answer("x" * 10_000_000, prompt)
-        error = await client.until("error_message")
-        assert "at most" in error["content"]["message"]
-        await client.answer("short", prompt)
-        await client.until(lambda frame: frame.get("status") == "complete" and "run_id" in frame)
-        await client.until(lambda frame: frame["content"].get("status") == "completed")
-        assert client.text() == "short"
-
-
-@pytest.mark.parametrize("origin", ["null", "http://evil.example", "http://127.0.0.1:1"])
-async def test_a_foreign_origin_gets_403(server: Server, origin: str) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        async with WsClient(server, "c", origin=origin):
-            pass
-    assert refused.value.response.status_code == 403
-
-
-async def test_signed_out_is_4401(server: Server) -> None:
-    async with WsClient(server, "c", user=None) as client:
-        await client.message("hello")
-        assert await client.closed() == 4401
 
 
 async def test_a_flood_does_not_disturb_the_neighbours(server: Server) -> None:

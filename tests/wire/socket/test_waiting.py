@@ -1,6 +1,6 @@
 """How many questions wait for a person: told to sockets that ask for it, in every conversation."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -18,19 +18,14 @@ async def waiting(_: Message, context: Context) -> AsyncGenerator[str, None]:
     yield (await context.ask(TextPrompt(text="name?"))).text
 
 
-@pytest.fixture
-async def hosted() -> AsyncIterator[None]:
-    async with live_hosting("t_waiting"):
-        yield
-
-
-@pytest.mark.usefixtures("hosted")
 async def test_who_asks_is_told_of_all_conversations_of_the_person() -> None:
     ann, ben = await reads.read(make_user, "ann"), await reads.read(make_user, "ben")
     async with (
+        live_hosting("t_waiting"),
         LocalSocket(ann, conversation_id="c") as asking,
         LocalSocket(ann, waiting="true") as told,
         LocalSocket(ben, waiting="true") as other,
+        LocalSocket(ann, extended=None, waiting="true") as plain,
     ):
         await told.until(lambda frame: frame.get("waiting") == 0)
         await other.until(lambda frame: frame.get("waiting") == 0)
@@ -42,16 +37,5 @@ async def test_who_asks_is_told_of_all_conversations_of_the_person() -> None:
         await other.settled()
         assert [frame["waiting"] for frame in told.of_type("waiting_message")] == [0, 1, 0]
         assert len(other.of_type("waiting_message")) == 1
-        assert not asking.of_type("waiting_message")
-
-
-@pytest.mark.usefixtures("hosted")
-async def test_a_plain_client_is_not_told() -> None:
-    ann = await reads.read(make_user, "ann")
-    async with (
-        LocalSocket(ann, extended=None, waiting="true") as plain,
-        LocalSocket(ann, waiting="true") as told,
-    ):
-        await told.until("waiting_message")
         await plain.settled()
-        assert not plain.of_type("waiting_message")
+        assert not [*asking.of_type("waiting_message"), *plain.of_type("waiting_message")]

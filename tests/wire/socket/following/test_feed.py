@@ -18,14 +18,16 @@ from tests.wire.live_log import LiveLog
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def test_what_is_written_arrives_live_once_and_in_order() -> None:
+@pytest.mark.parametrize(("writes", "size"), [(50, 1), (20, 500)], ids=["one by one", "a burst"])
+async def test_what_is_written_arrives_live_once_and_in_order(writes: int, size: int) -> None:
     async with LiveLog() as log, log.socket() as socket:
         await socket.settled()
-        for number in range(50):
-            await log.write(f"{number} ")
-        await socket.until_sequence(50)
-        assert socket.sequences() == list(range(1, 51))
-        assert socket.text() == "".join(f"{number} " for number in range(50))
+        pieces = [f"{number} " for number in range(writes * size)]
+        for start in range(0, len(pieces), size):
+            await log.write(*pieces[start : start + size])
+        await socket.until_sequence(len(pieces))
+        assert socket.sequences() == list(range(1, len(pieces) + 1))
+        assert socket.text() == "".join(pieces)
 
 
 async def test_every_tab_gets_the_same() -> None:
@@ -43,15 +45,6 @@ async def test_every_tab_gets_the_same() -> None:
             for s in (one, other)
         ]
         assert events[0] == events[1]
-
-
-async def test_a_burst_of_10000_events_arrives_whole() -> None:
-    async with LiveLog() as log, log.socket() as socket:
-        await socket.settled()
-        for start in range(0, 10_000, 500):
-            await log.write(*(f"{number} " for number in range(start, start + 500)))
-        await socket.until_sequence(10_000)
-        assert socket.sequences() == list(range(1, 10_001))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -94,21 +87,6 @@ async def test_the_sweeper_makes_up_for_lost_news(monkeypatch: pytest.MonkeyPatc
         writer.writer.on_commit = None
         await log.write("unheard")
         await socket.until_sequence(1)
-
-
-async def test_a_copy_beyond_a_hole_waits_for_the_log() -> None:
-    sent: list[Frame] = []
-
-    async def send(data: bytes) -> None:
-        sent.append(json.loads(data))
-
-    async with LiveLog() as log:
-        feed = Feed(log.conversation, "c", send)
-        await feed.start(await opening(log))
-        await log.write("one", "two")
-        events = await reads.read(event_log.read, log.conversation, after=1, limit=10)
-        await feed.news(News(log.conversation, 2, events))
-        assert [frame["sequence"] for frame in sent] == [1, 2]
 
 
 async def test_a_full_window_pauses_until_it_is_acknowledged() -> None:
