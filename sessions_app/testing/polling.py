@@ -12,17 +12,23 @@ T = TypeVar("T")
 EVERY = 0.005  # seconds
 
 
-async def until_true(condition: Callable[[], T | None], patience: float = 20) -> T:
-    """Try in the loop until what comes is true; return it.
+async def until_true(
+    condition: Callable[[], T | None],
+    patience: float = 20,
+    every: float = EVERY,
+    *,
+    otherwise: Callable[[], object] = lambda: "",
+) -> T:
+    """Try in the loop until what comes is true; return it. Times are in seconds.
 
     Raises:
-        AssertionError: nothing came in time.
+        AssertionError: nothing came in time; `otherwise` says what there was.
     """
 
     async def look() -> T | None:
         return condition()
 
-    return await _until(look, patience)
+    return await _until(look, patience, every, otherwise)
 
 
 async def until(look: Callable[[], T | None], patience: float = 20) -> T:
@@ -34,10 +40,15 @@ async def until(look: Callable[[], T | None], patience: float = 20) -> T:
     return await _until(lambda: reads.read(look), patience)
 
 
-async def _until(look: Callable[[], Awaitable[T | None]], patience: float) -> T:
+async def _until(
+    look: Callable[[], Awaitable[T | None]],
+    patience: float,
+    every: float = EVERY,
+    otherwise: Callable[[], object] = lambda: "",
+) -> T:
     deadline = time.monotonic() + patience
     while not (found := await look()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"nothing in {patience} s")
-        await asyncio.sleep(EVERY)
+            raise AssertionError(f"nothing in {patience} s: {otherwise()}")
+        await asyncio.sleep(every)
     return found

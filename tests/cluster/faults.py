@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import psycopg
 
 from natproject.cluster.servers import PostgreSQL, Redis
+from sessions_app.testing.polling import until_true
 from tests.cluster.node import Node
 
 # Longer than the silence after which others take over, and what they need for it.
@@ -47,8 +48,7 @@ async def crash(target: Target) -> None:
     """PostgreSQL ends without a checkpoint (`pg_ctl stop -m immediate`): its backends say so."""
     assert isinstance(target, PostgreSQL)
     os.kill(target.pid, signal.SIGQUIT)
-    while target.running:  # noqa: ASYNC110 - a process that is asked whether it runs
-        await asyncio.sleep(0.01)
+    await until_true(lambda: not target.running, every=0.01)
     await kill(target)  # until its children are gone
 
 

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from sessions_app.testing.polling import until_true
 from tests.cluster.checker.history import Frame, Sent, View
 from tests.cluster.checker.model import answer_to, output_of
 from tests.cluster.form import Form
@@ -124,12 +125,7 @@ class Person:
 
     async def until(self, what: str, condition: Callable[[], object], timeout: float = 60) -> None:
         """Wait until it sees something."""
-        try:
-            async with asyncio.timeout(timeout):
-                while not condition():  # noqa: ASYNC110 - conditions of all kinds
-                    await asyncio.sleep(0.02)
-        except TimeoutError:
-            raise AssertionError(self.story(f"not in {timeout} s: {what}")) from None
+        await until_true(condition, timeout, every=0.02, otherwise=lambda: self.story(what))
 
     def story(self, what: str) -> str:
         """What it knows, for a failure."""

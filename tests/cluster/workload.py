@@ -5,6 +5,7 @@ import random
 from contextlib import AsyncExitStack
 from typing import Self
 
+from sessions_app.testing.polling import until_true
 from tests.cluster.cluster import USERS
 from tests.cluster.form import Form
 from tests.cluster.people import Person
@@ -61,9 +62,7 @@ class Workload:
 
     async def until_messages(self, count: int, timeout: float = 60) -> None:
         """Wait until so many were sent: people get on."""
-        async with asyncio.timeout(timeout):
-            while self.messages < count:  # noqa: ASYNC110 - many tell
-                await asyncio.sleep(0.05)
+        await until_true(lambda: self.messages >= count, timeout, every=0.05)
 
     async def finish(self, timeout: float = 90) -> None:
         """Have all come to the ends of what they began."""

@@ -12,6 +12,7 @@ import pytest
 
 from natproject.cluster.servers import Redis
 from tests.conftest import NewServer
+from tests.support.polling import until
 from tests.support.received_frames import Frame
 from tests.support.server import Server
 from tests.support.websocket import WsClient
@@ -69,9 +70,8 @@ def is_frame(frame_id: str, frame: Frame) -> bool:
 
 async def recovered(server: Server, times: int) -> None:
     """Wait until its processes have said that Redis works again."""
-    async with asyncio.timeout(SWEPT):
-        while server.log.count("redis.works_again") < times:  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.1)
+    said = "redis.works_again"
+    await asyncio.to_thread(until, lambda: server.log.count(said) >= times, SWEPT)
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])

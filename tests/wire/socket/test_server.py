@@ -97,9 +97,7 @@ async def test_output_of_any_size_arrives(server: Server) -> None:
     text = "".join(f"{number:<1000}" for number in range(12_000))
     async with WsClient(server, "c", workflow="probe") as client:
         await client.message(f"large {len(text)}")
-    async with asyncio.timeout(30):
-        while not server.rows(COMPLETED):  # noqa: ASYNC110 - the database tells nobody
-            await asyncio.sleep(0.05)
+    await asyncio.to_thread(until, lambda: server.rows(COMPLETED))
     async with WsClient(server, "c", last_sequence=0) as client:
         await client.until(lambda frame: frame["content"].get("status") == "completed")
         assert client.text() == text
