@@ -69,6 +69,7 @@ CONTENTS: list[Any] = [
     {
         "messages": [
             {"role": "system", "content": "be brief"},
+            {"role": "user", "content": "echo this was before"},
             {
                 "role": "user",
                 "name": "Ann",

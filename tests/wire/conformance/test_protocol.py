@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat_app.wire.client_messages import MESSAGES, ClientMessage, InteractionMessage, UserMessage
+from chat_app.wire.client_messages import MESSAGES, ClientMessage, UserMessage
 from chat_app.wire.parsing import MAX_FRAME, Refusal, check_query, parse
 from sessions_app.conversations.messages import MAX_MESSAGE
 
@@ -27,39 +27,6 @@ def refused(text: str | None) -> Refusal:
     with pytest.raises(Refusal) as caught:
         parse(text)
     return caught.value
-
-
-def test_a_message_as_the_peer_sends_it() -> None:
-    message = parse(
-        json.dumps(
-            user_message(
-                user={"name": "x"},
-                security={},
-                error=None,
-                timestamp="2026-01-13T10:00:03Z",
-                schema_version="1.0.0",
-                conversation_id="c1",
-            )
-        )
-    )
-    assert isinstance(message, UserMessage)
-    assert (message.id, message.conversation_id, message.content.text) == ("m1", "c1", "Hello")
-
-
-def test_the_last_text_of_the_last_message_of_the_user_counts() -> None:
-    messages = texts("a")["messages"] + texts("b", "c")["messages"]
-    messages += texts("d", role="assistant")["messages"]
-    messages[1]["content"].append({"type": "image_url", "image_url": {"url": "x"}})
-    message = parse(json.dumps(user_message(content={"messages": messages})))
-    assert isinstance(message, UserMessage)
-    assert message.content.text == "c"
-
-
-def test_an_answer_by_values() -> None:
-    frame = {"type": "user_interaction_message", "values": ["a", "b"], "interaction_id": "i"}
-    message = parse(json.dumps(frame))
-    assert isinstance(message, InteractionMessage)
-    assert message.values == ["a", "b"]
 
 
 DEEP = "[" * 10_000 + "]" * 10_000
