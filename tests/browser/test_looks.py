@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chat_page import assert_page_is_log, begin, card, connected, say, state
 from tests.support.browser import OpenPage
+from tests.support.polling import until
 from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
@@ -136,34 +137,32 @@ def follow(button: Locator) -> None:
         button.click()
 
 
+def reload_until(page: Page, selector: str) -> None:
+    """Reload until it is on the page, which does nothing by itself."""
+
+    def look() -> int:
+        page.reload()
+        return page.locator(selector).count()
+
+    until(look, every=0.1)
+
+
 def test_everything_works_without_the_script(open_page: OpenPage, server: Server) -> None:
     page = open_page("/c/", java_script_enabled=False)
     page.locator("input[name=workflow][value=probe]").check()
     page.locator("#text").fill("approve 1")
     follow(page.get_by_role("button", name="Send"))
-    for _ in range(50):
-        if card(page).count():
-            break
-        page.wait_for_timeout(100)
-        page.reload()
+    reload_until(page, "prompt-card")
     expect(card(page).locator("h2")).to_have_text("prompt-1")
     follow(card(page).get_by_role("button", name="continue"))
-    for _ in range(50):
-        if page.locator("#state [data-name=completed]").count():
-            break
-        page.wait_for_timeout(100)
-        page.reload()
+    reload_until(page, "#state [data-name=completed]")
     expect(page.locator("#items .text")).to_have_text("continue")
     expect(page.locator("#items .question")).to_contain_text("from the page")
     assert_page_is_log(page, server)
     page.locator("#text").fill("slowstream 2000 20")
     follow(page.get_by_role("button", name="Send"))
     follow(page.get_by_role("button", name="Stop"))
-    for _ in range(50):
-        if page.locator("#state [data-name=cancelled]").count():
-            break
-        page.wait_for_timeout(100)
-        page.reload()
+    reload_until(page, "#state [data-name=cancelled]")
     expect(page.locator("#state")).to_contain_text("Stopped")
 
 
@@ -182,7 +181,7 @@ def test_the_keyboard_leads_to_the_question_and_to_help(page: Page) -> None:
 
 
 def test_a_question_is_announced_and_takes_no_focus(page: Page) -> None:
-    begin(page, "slowask 400")
+    begin(page, "slowask 1500")
     page.locator("#text").press_sequentially("typing on")
     expect(page.locator("#alert")).to_have_text("A question for you: prompt-1")
     expect(page.locator("#text")).to_be_focused()

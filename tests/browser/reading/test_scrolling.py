@@ -1,12 +1,11 @@
 """Above the end of the transcript: nothing moves, what comes is told, what was before is loaded."""
 
-from collections.abc import Callable
-
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chat_page import begin, connected, state
 from tests.support.browser import Console, OpenPage
+from tests.support.polling import until
 
 pytestmark = pytest.mark.formless  # how the page scrolls does not depend on where its rows are
 
@@ -37,20 +36,12 @@ def scroller(page: Page) -> Locator:
     return page.locator("#scroller")
 
 
-def wait_for(page: Page, condition: Callable[[], bool]) -> None:
-    for _ in range(600):
-        if condition():
-            return
-        page.wait_for_timeout(50)
-    assert condition()
-
-
 def scroll_up(page: Page, by: int) -> None:
     """As a person does."""
     scroller(page).hover()
     before = scroller(page).evaluate("each => each.scrollTop")
     page.mouse.wheel(0, -by)
-    wait_for(page, lambda: scroller(page).evaluate("each => each.scrollTop") < before)
+    until(lambda: scroller(page).evaluate("each => each.scrollTop") < before)
     page.wait_for_timeout(300)
 
 
@@ -68,15 +59,14 @@ def test_who_reads_above_is_told_of_new_text_and_is_not_moved(page: Page) -> Non
     expect(newer).not_to_be_visible()
     # All that comes at once is there: the last of it is drawn anew as it grows.
     expect(page.get_by_role("heading", name="Part 13", exact=True)).to_have_count(1)
-    wait_for(page, lambda: scroller(page).evaluate("each => each.scrollTop > 900"))
+    until(lambda: scroller(page).evaluate("each => each.scrollTop > 900"))
     scroll_up(page, 600)
     expect(newer).to_be_visible()
     (seen, top), height = (
         page.evaluate(MIDDLE),
         scroller(page).evaluate("each => each.scrollHeight"),
     )
-    wait_for(
-        page,
+    until(
         lambda: scroller(page).evaluate(
             "(each, height) => each.scrollHeight > height + 300", height
         ),
@@ -86,16 +76,16 @@ def test_who_reads_above_is_told_of_new_text_and_is_not_moved(page: Page) -> Non
     expect(newer).not_to_be_visible()
     expect(scroller(page)).to_be_focused()
     page.wait_for_timeout(500)
-    wait_for(page, lambda: scroller(page).evaluate(AT_END))
+    until(lambda: scroller(page).evaluate(AT_END))
     state(page, "completed")
-    wait_for(page, lambda: scroller(page).evaluate(AT_END))
+    until(lambda: scroller(page).evaluate(AT_END))
     expect(newer).not_to_be_visible()
 
 
 def test_who_comes_to_the_end_is_told_no_more(page: Page) -> None:
     newer = page.get_by_role("button", name="New text")
     begin(page, "report 6000 300 5")
-    wait_for(page, lambda: scroller(page).evaluate("each => each.scrollTop > 900"))
+    until(lambda: scroller(page).evaluate("each => each.scrollTop > 900"))
     scroll_up(page, 600)
     expect(newer).to_be_visible()
     scroller(page).focus()
@@ -121,7 +111,7 @@ def test_what_was_before_is_loaded_when_one_comes_near_and_nothing_moves(page: P
             page.wait_for_timeout(100)
         seen = page.locator(f"#{page.evaluate(SEEN)}")
         place = seen.evaluate(PLACE)
-        wait_for(page, lambda count=count: items.count() > count)  # type: ignore[misc] # a default
+        until(lambda count=count: items.count() > count)  # type: ignore[misc] # a default
         page.wait_for_timeout(200)
         assert items.count() - count <= 100
         moves.append(abs(seen.evaluate(PLACE) - place))
