@@ -11,6 +11,12 @@ from tests.support.server import Server
 pytestmark = pytest.mark.formless  # the views and the socket have tests in both
 
 
+@pytest.fixture
+def server(one_server: Server) -> Server:
+    """What is tested here does not depend on other conversations."""
+    return one_server
+
+
 def bubbles(page: Page, *texts: str) -> None:
     """Wait until these are the messages on the page."""
     expect(page.locator(".user .bubble")).to_have_text(list(texts))
@@ -169,20 +175,6 @@ def test_editing_outlives_a_reload(page: Page) -> None:
     page.locator("#text").press("Enter")
     bubbles(page, "echo a", "echo b2")
     expect(page.locator("#text")).to_have_value("a draft")
-
-
-@pytest.mark.long
-def test_what_is_edited_without_a_connection_is_sent_once_when_it_is_back(
-    page: Page, server: Server
-) -> None:
-    three_messages(page)
-    server.kill()
-    expect(page.locator("#connection")).to_contain_text("Reconnecting")
-    edit(page, "echo b", "echo b2")
-    expect(page.locator("#progress")).to_contain_text("Will be sent when connected")
-    server.restart()
-    bubbles(page, "echo a", "echo b2")
-    versions(page, "2 of 2")
 
 
 def test_versions_and_editing_are_for_everyone(open_page: OpenPage) -> None:

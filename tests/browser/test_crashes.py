@@ -13,6 +13,7 @@ from tests.browser.chat_page import (
     say,
     state,
 )
+from tests.browser.test_branches import bubbles, edit, three_messages, versions
 from tests.support.server import Server
 
 pytestmark = pytest.mark.every_form(
@@ -146,3 +147,16 @@ def test_questions_one_after_another_survive_a_kill_after_each_answer(
     assert_page_is_log(page, server)
     say(page, "echo and on")
     expect(page.locator("#items .text").last).to_have_text("and on")
+
+
+@pytest.mark.long
+def test_what_is_edited_without_a_connection_is_sent_once_when_it_is_back(
+    page: Page, server: Server
+) -> None:
+    three_messages(page)
+    server.kill()
+    expect(page.locator("#connection")).to_contain_text("Reconnecting")
+    edit(page, "echo b", "echo b2")
+    server.restart()
+    bubbles(page, "echo a", "echo b2")
+    versions(page, "2 of 2")

@@ -5,6 +5,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chat_page import begin, card, connected, say, state
 from tests.support.browser import OpenPage
+from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
 
@@ -35,6 +36,12 @@ CLOSED_AS_IT_OPENS = """() => {
     }
   }).observe(document.getElementById("items"), { attributeFilter: ["data-folded"], subtree: true });
 }"""
+
+
+@pytest.fixture
+def server(one_server: Server) -> Server:
+    """What is tested here does not depend on other conversations."""
+    return one_server
 
 
 def in_sight(control: Locator) -> bool:

@@ -21,6 +21,12 @@ TYPE_ON = """() => {
 }"""
 
 
+@pytest.fixture
+def server(one_server: Server) -> Server:
+    """What is tested here does not depend on other conversations."""
+    return one_server
+
+
 def field(page: Page) -> Locator:
     """The composer's."""
     return page.locator("#text")
@@ -62,7 +68,7 @@ def test_the_composer_answers_the_only_question_if_that_takes_a_text(
 
 
 def test_a_message_that_was_begun_before_the_question_stays_one(page: Page) -> None:
-    begin(page, "slowask 400")
+    begin(page, "slowask 1500")
     field(page).press_sequentially("echo later")
     expect(card(page)).to_have_count(1)
     expect(mode(page)).to_contain_text(FIRST)
@@ -73,7 +79,7 @@ def test_a_message_that_was_begun_before_the_question_stays_one(page: Page) -> N
 
 
 def test_message_and_answer_are_two_drafts(page: Page) -> None:
-    begin(page, "slowask 400")
+    begin(page, "slowask 1500")
     field(page).press_sequentially("echo later")
     expect(card(page)).to_have_count(1)
     page.get_by_role("button", name="Answer here").click()

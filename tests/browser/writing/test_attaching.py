@@ -27,6 +27,12 @@ CARRIED = """([names, text]) => {
 
 
 @pytest.fixture
+def server(one_server: Server) -> Server:
+    """What is tested here does not depend on other conversations."""
+    return one_server
+
+
+@pytest.fixture
 def page(open_page: OpenPage) -> Page:
     """A new conversation."""
     page = open_page("/c/")

@@ -7,11 +7,18 @@ import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser.chat_page import begin, connected, state
+from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # what the page does is the same
 
 CHINESE = "echo " + "字" * 31_990
 EMOJI = "echo " + "😀" * 31_990
+
+
+@pytest.fixture
+def server(one_server: Server) -> Server:
+    """What is tested here does not depend on other conversations."""
+    return one_server
 
 
 def send(page: Page, text: str) -> None:

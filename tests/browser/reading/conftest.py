@@ -1,0 +1,11 @@
+"""What is read does not depend on other conversations."""
+
+import pytest
+
+from tests.support.server import Server
+
+
+@pytest.fixture
+def server(one_server: Server) -> Server:
+    """One for all tests of reading."""
+    return one_server
