@@ -14,6 +14,7 @@ from django.core.asgi import get_asgi_application
 from pytest_django import Settings
 
 from chat_app.api import run_feed
+from chat_app.api.problems import Failure
 from chat_app.feed import sweeper
 from chat_app.identity import Identity
 from chat_app.rates import take_stream
@@ -22,7 +23,7 @@ from sessions_app.notify import groups
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
-from sessions_app.workflows import Context, Message, workflow
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.http.client import Http
 from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, until_true
@@ -43,6 +44,12 @@ async def ticks(message: Message, context: Context) -> AsyncGenerator[str, None]
 async def waits(message: Message, context: Context) -> None:
     """For ever."""
     await asyncio.Event().wait()
+
+
+@workflow(name="http-asks-much", title="Asks much")
+async def asks_much(message: Message, context: Context) -> None:
+    """Questions that no answer holds in one piece."""
+    await context.ask_all([TextPrompt(text="x" * 20_000) for _ in range(20)])
 
 
 class Request:
@@ -151,6 +158,33 @@ async def test_what_is_written_while_a_stream_begins_arrives(
             while followed is None:  # nothing has come for some seconds
                 followed = await anext(stream)
         assert followed.event.payload == {"text": "between"}
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_stream_ends_as_soon_as_its_user_may_not_be_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweeper, "INTERVAL", 3600)  # nobody looks by chance
+    async with LiveLog() as log:
+        last = await log.write("begun")
+        place = take_stream(user=log.user.pk, address="")
+        stream = run_feed.follow(Identity.of(log.user), log.run, after=last - 1, place=place)
+        async with asyncio.timeout(10), aclosing(stream):
+            assert await anext(stream)
+            log.user.is_active = False
+            await log.user.asave()
+            with pytest.raises(Failure, match="not signed in any more"):
+                await anext(stream)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_large_answer_keeps_its_status(settings: Settings) -> None:
+    set_hitl(settings, GUESTS=True)
+    async with Hosting("http-asks-much"):
+        request = Request("/generate", {"input_message": "x"})
+        await request.task
+    assert request.status == 202
+    assert len(json.loads("".join(request.texts))["interactions"]) == 20
 
 
 async def deactivate() -> None:

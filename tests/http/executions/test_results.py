@@ -132,7 +132,9 @@ def test_messages_of_a_conversation_id_are_of_one_conversation_and_of_nobody_els
 
 
 def test_a_run_knows_the_request_but_no_secret_of_it(shared: Server) -> None:
-    Http(shared).generate("echo 1", traceparent="00-1", x_tenant="t1")
+    http = Http(shared, sesame="hush-1", session="hush-2")
+    secrets = {"x_api_key": "hush-3", "proxy_authorization": "hush-4"}
+    http.generate("echo 1", traceparent="00-1", x_tenant="t1", **secrets)
     last = "SELECT metadata FROM sessions_app_run ORDER BY created_at DESC LIMIT 1"
     (row,) = shared.rows(last)
     metadata = json.loads(row["metadata"])
@@ -141,6 +143,7 @@ def test_a_run_knows_the_request_but_no_secret_of_it(shared: Server) -> None:
     assert metadata["headers"]["traceparent"] == "00-1"
     assert metadata["query_params"] == {"workflow": "probe"}
     assert shared.cookies["ann"] not in row["metadata"]
+    assert "hush" not in row["metadata"]
 
 
 def test_a_stopped_run_is_a_conflict(shared: Server) -> None:
