@@ -29,6 +29,7 @@ from sessions_app.workflows import registry
 from sessions_app.workflows.config import RuntimeConfig
 from tests.conftest import NewServer
 from tests.support.database import operator_rows
+from tests.support.hitl import set_hitl
 from tests.support.processes.command import run
 from tests.support.running_form import CLUSTER
 from tests.support.server import Server
@@ -255,11 +256,14 @@ def test_a_workflow_that_nobody_may_use_is_told() -> None:
 
 
 def test_no_secret_is_printed(settings: Any) -> None:
+    """As it is written in a URL, or as the server reads it there."""
+    set_hitl(settings, REDIS_URL="redis://:hu%40sh@127.0.0.1:1/0")
+
     def tell() -> Findings:
-        raise ValueError(f"{settings.SECRET_KEY} is the key")
+        raise ValueError(f"{settings.SECRET_KEY} is the key, hu%40sh or hu@sh the password")
 
     (line,) = examine([Check(1, "tell", tell)])
-    assert "ValueError: *** is the key" in line.msg
+    assert "ValueError: *** is the key, *** or *** the password" in line.msg
 
 
 def test_what_cannot_be_known_is_left_out() -> None:

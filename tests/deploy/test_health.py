@@ -1,5 +1,6 @@
 """The health of a process is its database's, once it hosts runs or others do for it."""
 
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -26,6 +27,15 @@ async def runtime(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
 async def test_it_is_well(async_client: AsyncClient) -> None:
     response = await async_client.get("/health")
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+async def test_a_database_that_took_no_write_a_moment_ago_is_told(
+    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "failed_at", time.monotonic())
+    response = await async_client.get("/health")
+    assert response.status_code == 503
+    assert "takes no writes" in response.json()["reason"]
 
 
 async def test_without_a_database_it_says_so(

@@ -24,5 +24,7 @@ def test_behind_https_each_cookie_is_this_hosts_alone_and_no_scripts(new_server:
         assert (cookie["secure"], cookie["httponly"], cookie["samesite"]) == (True, True, "Lax")
         assert (cookie["path"], cookie["domain"]) == ("/", "")
     (session,) = [cookie.value for cookie in given if cookie.key == "__Host-sessionid"]
+    # Probes come past the proxy, and follow no redirect to it.
+    assert [http.get(path).status for path in ("/", "/health", "/live")] == [301, 200, 200]
     signed_in = http.get("/c/", cookie=f"__Host-sessionid={session}", **HTTPS)
     assert "/sign-in/" not in signed_in.headers["location"]
