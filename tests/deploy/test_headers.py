@@ -1,15 +1,13 @@
 """What each kind of response tells browsers and proxies, whatever it is a response to."""
 
-import http.client
-
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
-from tests.http.client import CSRF
+from tests.http.client import Http
 from tests.support.hitl import set_hitl
-from tests.support.server import HOST, Server
+from tests.support.server import Response, Server
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 STREAM = '{"input_message": "echo 1"}'
@@ -55,20 +53,12 @@ OF_FILES = {"default-src 'none'", "frame-ancestors 'none'"}
 BARE = "a NUL"
 
 
-def ask(server: Server, method: str, path: str, user: str | None) -> http.client.HTTPResponse:
-    """The response to a request, without its body."""
-    connection = http.client.HTTPConnection(HOST, server.port, timeout=20)
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    if user is not None:
-        cookie = f"sessionid={server.cookies[user]}; csrftoken={CSRF}"
-        headers |= {"Cookie": cookie, "X-CSRFToken": CSRF}
-    if path.startswith("/generate"):
-        headers["Content-Type"] = "application/json"
-    connection.request(method, path, STREAM if method == "POST" else None, headers)
-    with connection.getresponse() as answer:
-        answer.read()
-    connection.close()
-    return answer
+def ask(server: Server, method: str, path: str, user: str | None) -> Response:
+    """The response to a request."""
+    http = Http(server, user, workflow=None)
+    if method == "GET":
+        return http.get(path)
+    return http.post(path, STREAM) if path.startswith("/generate") else http.form(path, {})
 
 
 def test_each_response_has_the_headers_that_keep_it_safe(shared: Server) -> None:

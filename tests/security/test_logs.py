@@ -1,6 +1,5 @@
 """What strangers send makes no line of the log, and no secret gets there."""
 
-import http.client
 import logging
 
 import pytest
@@ -8,9 +7,12 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from natproject.settings.logs import configure_logging
-from tests.support.server import HOST, Server
+from tests.http.client import Http
+from tests.support.server import Server
 
 HOSTILE = "/a\nsign_in user=admin\r\x1b[31m\u2028\u202e"
+UPGRADE = {"upgrade": "websocket", "connection": "Upgrade", "sec_websocket_version": "13"}
+UPGRADE |= {"sec_websocket_key": "dGhlIHNhbXBsZSBub25jZQ=="}
 SHOWN = r"/a\nsign_in user=admin\r\x1b[31m\u2028\u202e"
 
 
@@ -53,15 +55,9 @@ def test_who_is_refused_is_in_the_log(client: Client, caplog: pytest.LogCaptureF
 
 def test_a_wrong_host_and_an_unknown_socket_are_a_line_at_most(server: Server) -> None:
     before = server.web.log
-    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
-    key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
-    requests = [("/", {"Host": "evil.example"}, 400), ("/nothing/here", upgrade | key, 403)]
-    for path, headers, status in requests:
-        connection = http.client.HTTPConnection(HOST, server.port, timeout=20)
-        connection.request("GET", path, headers=headers)
-        with connection.getresponse() as answer:
-            assert answer.status == status
-        connection.close()
+    http = Http(server, None, workflow=None)
+    assert http.get("/", host="evil.example").status == 400
+    assert http.get("/nothing/here", **UPGRADE).status == 403
     lines = server.web.log.removeprefix(before).splitlines()
-    assert len(lines) <= len(requests)
+    assert len(lines) <= 2
     assert "evil.example" in "".join(lines)
