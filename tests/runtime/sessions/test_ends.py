@@ -56,15 +56,14 @@ async def test_a_close_that_hangs_is_cut_off_though_who_waited_for_it_is_cancell
 async def test_a_shutdown_during_a_clean_up_that_hangs_comes_to_its_end() -> None:
     log = Log()
     log.hold("ann closing")
-    manager = await SessionManager.create(
-        WorkflowConfig(per_user_idle=0.01), entry_function=declare(own, per_user_builder=log.build)
-    )
-    await say(manager, user_id="ann")
-    await log.until("ann closing")
-    async with asyncio.timeout(10):
-        await manager.shutdown(wait=1)
-    await turns()
-    assert not manager._pool._closing
+    workflow = declare(own, per_user_builder=log.build)
+    async with managing(workflow, per_user_idle=0.01) as manager:
+        await say(manager, user_id="ann")
+        await log.until("ann closing")
+        async with asyncio.timeout(10):
+            await manager.shutdown(wait=1)
+        await turns()
+        assert not manager._pool._closing
 
 
 @pytest.mark.usefixtures("hurried")
