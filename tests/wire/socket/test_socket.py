@@ -217,15 +217,20 @@ async def test_another_users_things_are_as_good_as_missing(chat: Chat) -> None:
         assert other.sequences() == []
 
 
-async def test_stop_is_acknowledged_when_the_run_has_ended(chat: Chat) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+async def test_stop_is_acknowledged_when_the_runs_have_ended(chat: Chat, count: int) -> None:
     async with await chat.socket() as socket:
-        await socket.say("sleep", id="m1")
+        await socket.say("sleep")
         await socket.until("system_response_message")
+        for number in range(1, count):
+            await socket.say("sleep", id=f"m{number}")
+            await socket.reply_to(f"m{number}")
         await socket.send({"type": "stop_message", "id": "s1"})
         ack = await socket.reply_to("s1")
-        assert ack["outcome"] == "accepted"
+        assert (ack["outcome"], len(ack["content"]["runs"])) == ("accepted", count)
         before = socket.frames[: socket.frames.index(ack)]
-        assert before[-1]["content"]["status"] == "cancelled"
+        ended = [one["run_id"] for one in before if one["content"].get("status") == "cancelled"]
+        assert {*ended} == {*ack["content"]["runs"]}
         await socket.send({"type": "stop_message", "id": "s2"})
         nothing = await socket.reply_to("s2")
         assert nothing["content"] == {"runs": []}
