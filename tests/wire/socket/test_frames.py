@@ -108,10 +108,6 @@ def test_a_prompt_without_deadline_or_past_it() -> None:
     assert frames(prompt(expires_at=past))[0]["content"]["timeout"] == 1
 
 
-def test_a_settled_prompt_is_not_shown_again() -> None:
-    assert frames(prompt(), settled={"i1"}) == []
-
-
 def test_an_update_of_an_interaction_says_who_when_and_via() -> None:
     (frame,) = frames(
         event(

@@ -97,7 +97,7 @@ async def test_a_full_window_pauses_until_it_is_acknowledged() -> None:
         for _ in range(3):
             await log.write(*("x" for _ in range(200)))
         await socket.until_sequence(256)
-        await asyncio.sleep(0.05)
+        await socket.settled()
         assert socket.sequences()[-1] == 256
         await socket.send({"type": "ack_message", "sequence": 250})
         await socket.until_sequence(506)
@@ -113,7 +113,7 @@ async def test_a_window_by_size() -> None:
         await socket.settled()
         await log.write(*("x" * 100_000 for _ in range(20)))
         await socket.until_sequence(11)
-        await asyncio.sleep(0.05)
+        await socket.settled()
         assert socket.sequences()[-1] == 11
 
 
