@@ -18,7 +18,7 @@ from sessions_app.storage.faults import is_fault
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import Context, Message, StepFailed, workflow
 from tests.support.database.outage import database_away
-from tests.support.hosting import Hosting, problem, running
+from tests.support.hosting import Hosting, problem, running, until_true
 from tests.support.running_form import CLUSTER
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -161,9 +161,8 @@ async def test_a_step_outlives_a_database_that_is_gone_while_it_works() -> None:
         await gate["begun"].wait()
         async with database_away():
             gate["end"].set()
-            while not calls["long"]:  # noqa: ASYNC110 - until it is to be stored
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.3)
+            await until_true(lambda: calls["long"])
+            await asyncio.sleep(0.3)  # so that it is to be stored
         assert await hosting.result(run) == "its result"
 
 

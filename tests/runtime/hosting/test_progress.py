@@ -2,18 +2,20 @@
 
 import threading
 import weakref
+from functools import partial
 
 import pytest
 
+from sessions_app import runs
 from sessions_app.hosting.lease import Lease
-from sessions_app.hosting.run_writes import LeasedRun
+from sessions_app.hosting.run_writes import LeasedRun, block
 from sessions_app.models import HostLease, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, writer
 from tests.support.database.stored_log import log_record
-from tests.support.hosting import Hosting, until_true
+from tests.support.hosting import running, until_true
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,12 +28,16 @@ def fail(tx: Transaction) -> None:
     raise NeighbourFailed
 
 
+async def in_hand(row: Run, crashes: int = 0) -> LeasedRun:
+    """The run as its host has it."""
+    await reads.read(Run.objects.filter(pk=row.pk).update, crashes=crashes)
+    generation = (await reads.read(HostLease.objects.get)).generation
+    return LeasedRun(Lease(HostKey(row.key), generation), log_record(row), crashes=crashes)
+
+
 async def test_progress_that_is_written_again_after_a_neighbour_failed_is_stored() -> None:
-    async with Hosting("expense_approval") as hosting:
-        row = await hosting.status(await hosting.submit("Taxi 10"), "waiting")
-        await reads.read(lambda: Run.objects.update(crashes=2))
-        generation = (await reads.read(HostLease.objects.get)).generation
-        leased = LeasedRun(Lease(HostKey(row.key), generation), log_record(row), crashes=2)
+    async with running("expense_approval", "Taxi 10") as (hosting, run):
+        leased = await in_hand(await hosting.status(run, "waiting"), crashes=2)
         lane, gate = Lane(), threading.Event()
         # The two after it gather meanwhile, and share a transaction, which is rolled back.
         first = writer.write(lambda tx: gate.wait(10), Lane(beside=lane))
@@ -46,14 +52,20 @@ async def test_progress_that_is_written_again_after_a_neighbour_failed_is_stored
 
 
 async def test_progress_is_written_once() -> None:
-    async with Hosting("expense_approval") as hosting:
-        row = await hosting.status(await hosting.submit("Taxi 10"), "waiting")
-        generation = (await reads.read(HostLease.objects.get)).generation
-        leased = LeasedRun(Lease(HostKey(row.key), generation), log_record(row), crashes=1)
+    async with running("expense_approval", "Taxi 10") as (hosting, run):
+        leased = await in_hand(await hosting.status(run, "waiting"), crashes=1)
         await writer.write(leased.progressed)
         await reads.read(lambda: Run.objects.update(crashes=7))
         await writer.write(leased.progressed)
         assert (await reads.read(Run.objects.get)).crashes == 7
+
+
+async def test_a_run_that_has_ended_when_it_is_found_to_block_is_not_suspended() -> None:
+    async with running("expense_approval", "Taxi 10") as (hosting, run):
+        await runs.acancel(run)
+        leased = await in_hand(await hosting.ended(run))
+        await writer.write(partial(block, leased=leased, stack="spin()"))
+        assert (await hosting.ended(run)).status == Run.Status.CANCELLED
 
 
 class Nothing:

@@ -3,27 +3,18 @@
 import json
 import re
 import signal
-from functools import partial
 from typing import Any
 
 import pytest
 
-from bench.workflows import probe
 from sessions_app.dispatch.local import LocalDispatcher
-from sessions_app.hosting.lease import Lease
-from sessions_app.hosting.run_writes import LeasedRun, block
-from sessions_app.models import HostLease, Run
-from sessions_app.models.host_lease import HostKey
-from sessions_app.storage import reads
-from sessions_app.storage.writer import writer
 from tests.conftest import NewServer
-from tests.support.database.stored_log import log_record
-from tests.support.hosting import running, until_true
-from tests.support.received_frames import Frame
+from tests.runtime.hosting.test_crashes import completed
+from tests.support.hosting import until_true
+from tests.support.processes.command import run
+from tests.support.processes.environment import ROOT, environment
 from tests.support.server import Server
 from tests.support.websocket import WsClient
-
-assert probe  # importing it declares it
 
 NEIGHBOURS = 7
 TEXTS = """
@@ -31,10 +22,6 @@ TEXTS = """
     where type = 'message' order by conversation_id, sequence
 """
 WHOLE = "".join(f"t{number} " for number in range(40))
-
-
-def completed(frame: Frame) -> bool:
-    return (frame["type"], frame["status"]) == ("system_response_message", "complete")
 
 
 def blocked(server: Server) -> list[dict[str, Any]]:
@@ -114,16 +101,41 @@ async def test_sigterm_ends_a_process_that_a_workflow_holds_up(server: Server) -
         assert server.host.process.wait(30) in (0, -signal.SIGTERM)
 
 
-@pytest.mark.django_db(transaction=True)
-async def test_a_run_that_has_ended_by_then_is_not_suspended() -> None:
-    async with running("probe", "echo hello") as (hosting, run):
-        row = await hosting.ended(run)
-        lease = await reads.read(HostLease.objects.get, key=row.key)
-        leased = LeasedRun(Lease(HostKey(row.key), lease.generation), log_record(row))
-        await writer.write(partial(block, leased=leased, stack="spin()"))
-        assert (await hosting.ended(run)).status == Run.Status.COMPLETED
-
-
 async def test_a_dispatcher_that_was_not_started_can_be_stopped() -> None:
     """As one is that gets SIGTERM while its process starts."""
     await LocalDispatcher(park_after=60).stop()
+
+
+# Each look is one at which garbage is collected, whose finalizers let another thread run; and that
+# starts and ends threads.
+LOOKS = """
+import gc, threading, time
+import django
+django.setup()
+from sessions_app.hosting.watchdog import frame_of
+
+class Garbage:
+    def __init__(self):
+        self.own = self
+    def __del__(self):
+        time.sleep(0)
+
+def start_threads():
+    while True:
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+
+threading.Thread(target=start_threads, daemon=True).start()
+gc.set_threshold(5, 1, 1)
+for _ in range(3000):
+    Garbage()
+    assert frame_of(threading.get_ident())
+print("saw it all", gc.isenabled())
+"""
+
+
+@pytest.mark.formless
+def test_a_process_that_is_looked_at_does_not_stand_still() -> None:
+    done = run("-c", LOOKS, env=environment(ROOT))
+    assert done.stdout == "saw it all True\n", done.stderr

@@ -1,10 +1,13 @@
-"""Parking: only what waits for people is put out of memory."""
+"""Parking: only what waits for people is put out of memory. And who gets a place of a worker."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
 from bench.workflows import probe
+from sessions_app.models import Run
+from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.conftest import NewServer
 from tests.support.hosting import Hosting, asking, running
 from tests.support.websocket import WsClient
@@ -12,6 +15,8 @@ from tests.support.websocket import WsClient
 pytestmark = pytest.mark.django_db(transaction=True)
 
 assert probe  # importing it declares it
+
+QUEUED = "SELECT 1 FROM sessions_app_run WHERE status = 'queued'"
 
 
 async def test_an_answered_run_that_waits_for_a_place_goes_on_when_there_is_one() -> None:
@@ -39,9 +44,7 @@ async def test_a_run_that_begins_to_wait_once_room_is_asked_for_is_parked() -> N
         [host] = hosting.hosts
         host.make_room()
         await hosting.prompts(asked)
-        async with asyncio.timeout(10):
-            while hosting.hosted():  # noqa: ASYNC110 - nobody tells when a host ends
-                await asyncio.sleep(0.01)
+        await hosting.without_hosts()
 
 
 @pytest.mark.long
@@ -57,3 +60,32 @@ async def test_a_worker_full_of_runs_that_wait_serves_the_next(new_server: NewSe
     async with WsClient(server, "c", user="ben", workflow="probe") as ben:
         await ben.message("echo hello")
         await ben.until(lambda frame: frame["content"].get("status") == "completed")
+
+
+@workflow(name="six_at_once", title="Six at once")
+async def six_at_once(message: Message, context: Context) -> str:
+    answers = await context.ask_all([TextPrompt(text=f"{number}?") for number in range(6)])
+    return "|".join(answer.text for answer in answers)
+
+
+async def test_each_of_many_answers_may_bring_a_run_back_only_to_wait_for_the_next() -> None:
+    async with running(Hosting("six_at_once", park_after=0.02)) as (hosting, run):
+        for number, prompt in enumerate(await hosting.prompts(run, 6)):
+            await hosting.status(run, Run.Status.WAITING)  # again: as it was parked
+            await hosting.answer_any(str(number), prompt)
+        assert await hosting.result(run) == "0|1|2|3|4|5"
+
+
+@pytest.mark.long
+@pytest.mark.cluster_only("one process has a place for every conversation")
+async def test_a_second_user_gets_the_next_that_is_free(new_server: NewServer) -> None:
+    server = new_server(worker_options=("--concurrency", "2"))
+    async with AsyncExitStack() as stack:
+        for number in range(12):
+            ann = await stack.enter_async_context(WsClient(server, f"c{number}", workflow="probe"))
+            await ann.message("slowstream 10 500")
+            await ann.until("ack_message")
+        ben = await stack.enter_async_context(WsClient(server, "b", user="ben", workflow="probe"))
+        await ben.message("echo hello")
+        await ben.until(lambda frame: frame["content"].get("status") == "completed")
+        assert len(server.rows(QUEUED)) >= 5  # ann's
