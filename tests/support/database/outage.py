@@ -4,20 +4,23 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import psycopg
 from django.db import connection
 from psycopg import sql
 
 from sessions_app.storage import sql as statements
+from sessions_app.storage import sqlite
 from sessions_app.storage.writer import writer
 from tests.support.database.cleanup import opened
 from tests.support.running_form import CLUSTER
 
 # The threads of the runtime that write and read, by the beginnings of their names.
 OURS = ("writer", "read")
+IMPATIENT = "PRAGMA busy_timeout=20"
 
 
 @asynccontextmanager
@@ -25,7 +28,7 @@ async def database_away() -> AsyncIterator[None]:
     """Have each write fail within the block, and some reads."""
     away = _cut_off() if CLUSTER else _locked()
     if not CLUSTER:  # or a write would wait for the lock for longer than it is held
-        await writer.write(lambda tx: statements.execute("PRAGMA busy_timeout = 20", ()))
+        await writer.write(lambda tx: statements.execute(IMPATIENT, ()))
     await asyncio.to_thread(away.__enter__)
     try:
         yield
@@ -35,12 +38,15 @@ async def database_away() -> AsyncIterator[None]:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    """SQLite: somebody else writes."""
+    """SQLite: somebody else writes. After a write that failed the writer connects anew."""
     other = sqlite3.connect(_name(), isolation_level=None, check_same_thread=False)
-    other.execute("BEGIN IMMEDIATE")
-    yield
-    other.execute("ROLLBACK")
-    other.close()
+    with (
+        closing(other),
+        patch("sessions_app.storage.sqlite.PRAGMAS", (*sqlite.PRAGMAS, IMPATIENT)),
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
 
 
 @contextmanager
