@@ -1,9 +1,8 @@
 """Layers of channels-redis in the place of ours: hints may be lost, and nothing else is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from channels.layers import InMemoryChannelLayer
@@ -23,12 +22,6 @@ pytestmark = pytest.mark.formless
 CORE = "channels_redis.core.RedisChannelLayer"
 PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
 BACK = 8.0  # seconds in which all works again, once Redis does
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
-    with Redis(tmp_path / "redis") as redis:
-        yield redis
 
 
 def use(settings: Settings, backend: str, redis: Redis | None = None) -> None:

@@ -5,9 +5,8 @@ Each layer here stands for a process: they share nothing but Redis.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,13 +22,6 @@ pytestmark = pytest.mark.formless
 BACK = 5.0  # seconds in which all works again, once Redis does
 AT_ONCE = 0.1
 BOUNDED = 1.1
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
-    with Redis(tmp_path / "redis") as redis:
-        yield redis
-        redis.thaw()
 
 
 @asynccontextmanager
@@ -122,9 +114,8 @@ async def test_what_is_sent_together_comes_in_its_order(redis: Redis) -> None:
 
 
 async def test_a_redis_that_must_answer_is_not_used_and_said(
-    redis: Redis, caplog: pytest.LogCaptureFixture
+    redis: Redis, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = Client.from_url(redis.url(3))
     await client.acl_setuser("default", enabled=True, nopass=True, commands=["-client"])
     async with process(redis, "g") as one:
         await until_true(lambda: "redis.failed" in caplog.text)
@@ -134,7 +125,6 @@ async def test_a_redis_that_must_answer_is_not_used_and_said(
         await client.acl_setuser("default", enabled=True, nopass=True, commands=["+client"])
         async with process(redis) as other:
             await one.hears(other)
-    await client.aclose()
 
 
 async def test_who_hears_nothing_sends_all_the_same(redis: Redis) -> None:
@@ -143,8 +133,7 @@ async def test_who_hears_nothing_sends_all_the_same(redis: Redis) -> None:
         assert await one.heard() == "a"
 
 
-async def test_groups_that_are_left_are_forgotten(redis: Redis) -> None:
-    client = Client.from_url(redis.url(3))
+async def test_groups_that_are_left_are_forgotten(redis: Redis, client: Client) -> None:
     async with process(redis, "g", "h") as one, process(redis, "g") as other:
         await one.hears(other, "h")
         groups = await client.pubsub_channels("*.__group__*")
@@ -153,12 +142,12 @@ async def test_groups_that_are_left_are_forgotten(redis: Redis) -> None:
         assert set(groups) - set(left) == {b"chat3.__group__h"}
         await other.send("", "h")
         await one.hears(other)
-    await client.aclose()
 
 
-async def test_a_join_or_a_leave_that_was_cut_short_is_made_up_for(redis: Redis) -> None:
+async def test_a_join_or_a_leave_that_was_cut_short_is_made_up_for(
+    redis: Redis, client: Client
+) -> None:
     """As where this process stands still, so that its callers' time is up when it goes on."""
-    client = Client.from_url(redis.url(3))
     async with process(redis, "g") as one, process(redis, "g") as other:
         await one.hears(other)
         remote: Any = one.layer._remote
@@ -176,7 +165,6 @@ async def test_a_join_or_a_leave_that_was_cut_short_is_made_up_for(redis: Redis)
         async with asyncio.timeout(BACK):
             while b"chat3.__group__g" in await client.pubsub_channels("*.__group__*"):  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.02)
-    await client.aclose()
 
 
 async def test_a_burst_of_1000_loses_nothing_for_who_reads(redis: Redis) -> None:
@@ -286,7 +274,6 @@ async def test_a_redis_that_is_frozen_for_a_moment_costs_nothing(redis: Redis) -
 
 
 async def test_a_listener_that_redis_forgot_is_found_out(redis: Redis) -> None:
-    client = Client.from_url(redis.url(3))
     async with process(redis, "g") as one, process(redis) as other:
         await one.hears(other)
         link: Any = one.layer._link
@@ -299,7 +286,6 @@ async def test_a_listener_that_redis_forgot_is_found_out(redis: Redis) -> None:
         await other.send("lost")
         await asyncio.sleep(4)
         await one.hears(other)
-    await client.aclose()
 
 
 async def test_an_outage_is_said_once_and_its_end_too(

@@ -4,16 +4,12 @@ The Redis of these tests is theirs, to be killed and frozen.
 """
 
 import asyncio
-from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 
 import pytest
 
 from natproject.cluster.servers import Redis
+from sessions_app.testing.polling import until_true
 from tests.conftest import NewServer
-from tests.support.polling import until
-from tests.support.received_frames import Frame
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
@@ -21,13 +17,6 @@ pytestmark = pytest.mark.cluster_only("the form of one process has no Redis")
 
 LIVE = 1.5  # seconds in which an event arrives by Redis, with all that it takes on a busy machine
 SWEPT = 10.0  # without: several polls and sweeps of seconds each
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
-    with Redis(tmp_path / "redis") as redis:
-        yield redis
-        redis.thaw()
 
 
 @pytest.fixture
@@ -63,15 +52,9 @@ async def answered(client: WsClient, timeout: float) -> str:
     return str(prompt["id"])
 
 
-def is_frame(frame_id: str, frame: Frame) -> bool:
-    """Whether it has this id."""
-    return bool(frame["id"] == frame_id)
-
-
-async def recovered(server: Server, times: int) -> None:
-    """Wait until its processes have said that Redis works again."""
-    said = "redis.works_again"
-    await asyncio.to_thread(until, lambda: server.log.count(said) >= times, SWEPT)
+async def shown(client: WsClient, prompt: str, timeout: float = LIVE) -> None:
+    """Wait until it has the prompt of that id."""
+    await client.until(lambda frame: bool(frame["id"] == prompt), timeout)
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
@@ -89,36 +72,32 @@ async def test_a_conversation_goes_on_without_redis_and_is_quick_when_it_is_back
             await answered(during, SWEPT)
             redis.thaw()
             redis.start()
-            await recovered(server, times=2)
+            await until_true(lambda: server.log.count("redis.works_again") == 2, SWEPT)
             for _ in range(3):
                 prompt = await answered(during, LIVE)
-                await before.until(partial(is_frame, prompt), LIVE)
+                await shown(before, prompt)
     assert server.log.count("redis.failed") == 2
 
 
-async def test_signing_out_closes_the_sockets_on_every_process_at_once(
-    server: Server, second: Server
+@pytest.mark.parametrize(
+    ("fault", "within"),
+    [
+        ("", LIVE),
+        pytest.param("kill", 10, marks=pytest.mark.long),
+        pytest.param("freeze", 10, marks=pytest.mark.long),
+    ],
+)
+async def test_signing_out_closes_the_sockets_on_every_process_also_without_redis(
+    server: Server, second: Server, redis: Redis, fault: str, within: float
 ) -> None:
     async with WsClient(server, "c") as one, WsClient(second, "c") as other:
         await opened(one)
         await opened(other)
-        await asyncio.to_thread(server.sign_out, "ann")
-        assert await one.closed(timeout=LIVE) == 4401
-        assert await other.closed(timeout=LIVE) == 4401
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("fault", ["kill", "freeze"])
-async def test_without_redis_signing_out_closes_them_within_ten_seconds(
-    server: Server, second: Server, redis: Redis, fault: str
-) -> None:
-    async with WsClient(server, "c") as one, WsClient(second, "c") as other:
-        await opened(one)
-        await opened(other)
-        getattr(redis, fault)()
+        if fault:
+            getattr(redis, fault)()
         assert await asyncio.to_thread(server.sign_out, "ann") < LIVE
         assert await one.closed(timeout=LIVE) == 4401
-        assert await other.closed(timeout=10) == 4401
+        assert await other.closed(timeout=within) == 4401
 
 
 @pytest.mark.parametrize("layer", ["core.RedisChannelLayer", "pubsub.RedisPubSubChannelLayer"])
@@ -141,15 +120,15 @@ async def test_with_a_layer_of_channels_redis_two_processes_go_on_over_an_outage
         await other.until("system_interaction_message", timeout=SWEPT)
         for client, witness in ((one, other), (other, one)):
             prompt = await answered(client, LIVE)
-            await witness.until(partial(is_frame, prompt), LIVE)
+            await shown(witness, prompt)
         redis.kill()
         await answered(one, SWEPT)
         cursor = max(frame.get("sequence", 0) for frame in one.frames)
         prompt = await answered(one, SWEPT)
         redis.start()
         async with WsClient(second, "c", last_sequence=cursor) as back:
-            await back.until(partial(is_frame, prompt), LIVE)
-            await back.until(partial(is_frame, await answered(one, SWEPT)), SWEPT)
-        await other.until(partial(is_frame, await answered(one, SWEPT)), SWEPT)
+            await shown(back, prompt)
+            await shown(back, await answered(one, SWEPT), SWEPT)
+        await shown(other, await answered(one, SWEPT), SWEPT)
     sequences = [frame["sequence"] for frame in other.frames if "sequence" in frame]
     assert sequences == sorted(sequences)
