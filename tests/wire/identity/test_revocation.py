@@ -61,7 +61,7 @@ def store_session(user: User) -> Any:
 
 def change_password(user: User) -> None:
     user.set_password("other")
-    user.save()
+    user.save(update_fields=["password"])
 
 
 def deactivate(user: User) -> None:
@@ -69,10 +69,16 @@ def deactivate(user: User) -> None:
     user.save(update_fields=["is_active"])
 
 
+def deactivate_in_the_admin(user: User) -> None:
+    user.is_active = False
+    user.save()
+
+
 ENDS: dict[str, Callable[[User], Any]] = {
     "the session is deleted": lambda user: Session.objects.all().delete(),
     "the user is deleted": lambda user: user.delete(),
     "the user is deactivated": deactivate,
+    "the user is deactivated in the admin": deactivate_in_the_admin,
     "the password is changed": change_password,
 }
 
