@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chat_app.feed import cursors, selectors, sweeper
+from chat_app.feed import cursors, selectors
 from sessions_app.storage import reads
 from sessions_app.storage.writer import Lane, writer
 from tests.support.hosting import make_user
@@ -86,23 +86,26 @@ async def test_a_first_connection_gets_the_message_that_is_being_written() -> No
             assert socket.text() == "so far on"
 
 
-async def test_what_is_written_while_the_output_so_far_is_read_comes_once(
+async def test_a_run_that_ends_while_its_output_is_read_is_shown_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    read_output = selectors._output_so_far
+    read_newest = selectors._newest
     loop = asyncio.get_running_loop()
 
-    def read_after_a_write(*which: Any) -> Any:
-        asyncio.run_coroutine_threadsafe(log.write("on"), loop).result(10)
-        return read_output(*which)
+    async def write_and_end() -> None:
+        await log.write("on")
+        await log.end()  # which makes one message of its texts
+
+    def read_after_the_end(texts: Any) -> Any:
+        asyncio.run_coroutine_threadsafe(write_and_end(), loop).result(10)
+        return read_newest(texts)
 
     async with LiveLog() as log:
         await log.write("so ", "far ")
-        monkeypatch.setattr(selectors, "_output_so_far", read_after_a_write)
+        monkeypatch.setattr(selectors, "_newest", read_after_the_end)
         async with log.socket() as socket:
-            await socket.until_sequence(3)
+            await socket.until_sequence(4)
             assert socket.text() == "so far on"
-            assert socket.sequences() == [2, 3]
 
 
 async def test_a_plain_client_that_comes_back_misses_nothing_and_gets_nothing_twice() -> None:
@@ -183,16 +186,6 @@ async def test_a_socket_that_closes_late_takes_no_cursor_back() -> None:
         await cursors.keep(*mine, 60)
         await cursors.keep(*mine, 20)
         assert await cursors.take(*mine) == 60
-
-
-async def test_news_arrives_by_the_layer_without_the_sweeper(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(sweeper, "INTERVAL", 3600)
-    async with LiveLog() as scene, scene.socket() as socket:
-        await socket.settled()
-        await scene.write("heard")
-        await socket.until_sequence(1)
 
 
 @pytest.mark.parametrize("schema_type", ["chat", "generate"])
