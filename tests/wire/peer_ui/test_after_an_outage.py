@@ -16,6 +16,7 @@ from tests.wire.local_socket import LocalSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+END = {"type": "system_response_message", "status": "complete"}
 # Set when a slow answer may go on.
 GO_ON: list[asyncio.Event] = []
 
@@ -33,6 +34,12 @@ async def outage(message: Message, context: Context) -> AsyncGenerator[str, None
 
 @workflow(name="t_outage_in_turn", title="In turn", second_message="enqueue")
 async def outage_in_turn(message: Message, context: Context) -> AsyncGenerator[str, None]:
+    async for text in outage(message, context):
+        yield text
+
+
+@workflow(name="t_outage_in_parallel", title="In parallel", second_message="parallel")
+async def outage_in_parallel(message: Message, context: Context) -> AsyncGenerator[str, None]:
     async for text in outage(message, context):
         yield text
 
@@ -83,6 +90,19 @@ async def test_the_answer_before_goes_on_if_no_message_follows(go_on: asyncio.Ev
             go_on.set()
             await socket.until(lambda frame: frame["status"] == "complete")
             assert socket.text() == "done "
+
+
+async def test_in_parallel_the_end_is_that_of_the_answer_before(go_on: asyncio.Event) -> None:
+    async with live_hosting("t_outage_in_parallel") as hosting:
+        ann = await leave(hosting, "slow one", "one ")
+        async with plain(ann) as socket:
+            await socket.say("quick two", id="m2")
+            await until_text(socket, "done ")
+            await hosting.ended((await Run.objects.aget(message_id="m2")).pk)
+            go_on.set()
+            end = await socket.until(lambda frame: frame.items() >= END.items())
+            assert end["parent_id"] != "m2"
+            assert socket.text() == "two done done "
 
 
 async def test_what_the_run_before_asks_is_asked_again() -> None:
