@@ -78,7 +78,8 @@ async def test_a_search_counts_what_waits_and_no_more_what_was_answered() -> Non
         runs = [await hosting.send(name, conversation=name) for name in ("plum", "pear")]
         counts = []
         for run in runs:
-            await hosting.rest()
+            await run.rest()
+        for run in runs:
             counts.append((await reads.read(sidebar, hosting.user, query="p")).waiting)
             await run.answer("yes")
         counts.append((await reads.read(sidebar, hosting.user, query="p")).waiting)
