@@ -43,7 +43,7 @@ class Bug(BaseModel):
         count = path.read_text().count(self.old)
         faults = [] if count == 1 else [f"{self.file} has the old text {count} times, not once."]
         for test in self.test.split():
-            module, *names = test.partition("[")[0].split("::")
+            module, *names = test.split("::")
             text = (ROOT / module).read_text() if (ROOT / module).is_file() else ""
             if (
                 not all(f" {name}(" in text or f"class {name}" in text for name in names)
