@@ -61,7 +61,7 @@ def _fits_cluster(item: pytest.Item) -> bool:
         return False
     if fixtures & SERVED:
         return _folder(item) not in DOORS or "every_form" in marks
-    return bool(fixtures & {"transactional_db", "django_db"}) or "django_db" in marks
+    return "transactional_db" in fixtures or "django_db" in marks
 
 
 def _fits_uvicorn(item: pytest.Item) -> bool:
