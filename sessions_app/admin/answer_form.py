@@ -11,7 +11,8 @@ from sessions_app.prompts import REJECT, AnyPrompt, as_text, load_prompt, posted
 
 
 class AnswerForm(forms.Form):
-    """One field, `answer`, of the prompt's type: a text, or a list of values for a checkbox.
+    """A form with one field, `answer`, of the prompt's type: a text, or a list of values for a
+    checkbox. a text, or a list of values for a checkbox.
 
     What the answer may be is checked where it is given, as for everybody.
     """
@@ -22,11 +23,11 @@ class AnswerForm(forms.Form):
 
 
 def answer_form(prompt: JsonObject, given: QueryDict | None) -> forms.BaseForm:
-    """The form for the prompt: its own where it has one.
+    """Build the form for a prompt: the prompt's own form where it has one.
 
     Raises:
-        FormChanged: that is not there any more.
-        Invalid: it takes files, which the admin does not.
+        FormChanged: the class of that form is gone.
+        Invalid: the prompt takes files, which the admin does not.
     """
     asked = load_prompt(prompt)
     if asked.takes_files:
@@ -36,7 +37,7 @@ def answer_form(prompt: JsonObject, given: QueryDict | None) -> forms.BaseForm:
 
 
 def answer_in(form: forms.BaseForm, given: QueryDict) -> str | list[str] | None:
-    """The answer; None if something is wrong, which the form says."""
+    """Return the answer in a posted form, or None if the form has errors, which it then shows."""
     if isinstance(form, AnswerForm):
         answer: str | list[str] | None = form.cleaned_data["answer"] if form.is_valid() else None
         return answer

@@ -1,4 +1,4 @@
-"""For whom a prompt is, and what happened to it, in words."""
+"""The texts for whom a prompt is, and what happened to it."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ SHOWN = 100
 
 @admin.display(description="asked of")
 def whom(interaction: Interaction) -> str:
-    """The owner of its conversation, or those whom it is assigned to and who has claimed it."""
+    """Name the people asked: the conversation's owner, or the candidates and who has claimed."""
     if interaction.assignment is None:
         return str(interaction.run.conversation.owner.get_username())
     if interaction.status == Interaction.Status.PENDING:
@@ -27,7 +27,7 @@ def whom(interaction: Interaction) -> str:
 
 @admin.display(description="due", ordering="due_at")
 def is_due(interaction: Interaction) -> str:
-    """By when it should be answered: from now while it waits."""
+    """Show when a prompt is due: from now while it is pending, else as a date."""
     pending = interaction.status == Interaction.Status.PENDING
     return due(interaction.due_at) if pending else moment(interaction.due_at)
 
@@ -57,7 +57,9 @@ def _span(seconds: float) -> str:
 
 @admin.display(description="candidates")
 def candidates(interaction: Interaction) -> str:
-    """Who may answer; who is in a group or has a permission is looked up at the answer."""
+    """List the candidates; members of groups and holders of permissions are looked up at the
+    answer.
+    """
     rows = interaction.candidates.select_related("user", "group").order_by("pk")[:SHOWN]
     return ", ".join(
         f"the permission {one.permission}"
@@ -88,13 +90,13 @@ def votes(interaction: Interaction) -> str:
 
 @admin.display(description="audit")
 def audited(interaction: Interaction) -> str:
-    """What happened to it, the last of it at the end."""
+    """Show the audit entries of a prompt as a table, the newest last."""
     lines = [line(entry) for entry in audit_trail.of_prompt(interaction)[-SHOWN:]]
     rows = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", lines)
     return format_html("<table>{}</table>", rows)
 
 
 def line(entry: AuditEntry) -> tuple[str, str, str, str]:
-    """When, what, who and from where, and more of it."""
+    """Return the cells of an audit entry: time, action, person with door and address, detail."""
     who = " ".join(filter(None, (entry.by_name, entry.via, entry.address)))
     return moment(entry.at), entry.action, who, short(entry.detail or None)

@@ -1,4 +1,4 @@
-"""What stands in a cell: moments, spans and values, as short as they can be."""
+"""The short texts of table cells: moments, spans and JSON values."""
 
 import json
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ def pretty(value: object) -> str:
 
 
 def moment(at: datetime | None) -> str:
-    """A time of today, else the day with it; all of it in the title."""
+    """Show a time of today as a time, any other with its date; the title has all of it."""
     if at is None:
         return ""
     local, today = timezone.localtime(at), timezone.localdate()
@@ -35,7 +35,7 @@ def moment(at: datetime | None) -> str:
 
 
 def due(at: datetime | None) -> str:
-    """How long until then; the moment itself in the title."""
+    """Show how long it is until a moment; the title has the moment."""
     if at is None:
         return ""
     if at <= timezone.now():
@@ -44,13 +44,13 @@ def due(at: datetime | None) -> str:
 
 
 def ago(at: datetime) -> str:
-    """How long ago, in one or two units."""
+    """Show how long ago a moment was, in one or two units."""
     passed = (timezone.now() - at).total_seconds()
     return f"{max(passed, 0):.0f} s ago" if passed < MINUTE else f"{timesince(at)} ago"
 
 
 def lasted(passed: timedelta) -> str:
-    """A span in its one or two largest units."""
+    """Show a span in its one or two largest units."""
     seconds = max(passed.total_seconds(), 0)
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
@@ -65,7 +65,7 @@ def lasted(passed: timedelta) -> str:
 
 
 def took(row: Any) -> str:
-    """From the row's start to its end, or so far."""
+    """Show how long a row took from its start to its end, or has taken so far."""
     if row.started_at is None:
         return ""
     if row.finished_at is None:

@@ -142,5 +142,5 @@ class AttachmentAdmin(ReadOnlyAdmin):
 
     @admin.display(description="message")
     def about(self, attachment: Attachment) -> str:
-        """The run, by its message; nothing before it is sent."""
+        """Link the run that the file was sent with, by its message; empty while it is not sent."""
         return run_texts.link(attachment.run) if attachment.run else ""

@@ -26,7 +26,7 @@ class _EventColumns:
 
     @admin.display(description="payload")
     def content(self, event: Event) -> str:
-        """The beginning of the payload; all of it is on the event's own page."""
+        """Show the beginning of the payload; the event's own page has all of it."""
         return short(event.payload)
 
 

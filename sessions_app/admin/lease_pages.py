@@ -1,4 +1,4 @@
-"""Processes: which are alive; and hosts: who drives the runs of a key, and its builder."""
+"""The admin pages of processes (which are alive) and of host leases (who drives a key's runs)."""
 
 from typing import Any, ClassVar
 
@@ -14,14 +14,14 @@ from sessions_app.models import HostLease, Process
 
 
 class HasBuilder(ConditionFilter):
-    """Those with a live builder: a lease has metrics while its builder lives."""
+    """A filter for leases with a live builder: a lease has metrics while its builder lives."""
 
     title = parameter_name = "builder"
     conditions: ClassVar = {"live": ("live", lambda: ~Q(metrics={}))}
 
 
 class IsHeld(ConditionFilter):
-    """Those that a host has now, and those whose host is gone without a word."""
+    """A filter for leases that a host holds now, and for those whose host disappeared."""
 
     title = parameter_name = "host"
     conditions: ClassVar = {
@@ -43,13 +43,13 @@ class HostLeaseAdmin(ReadOnlyAdmin):
     actions = ("evict", "take_over")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[HostLease]:
-        """With whether the worker that took the lease is alive."""
+        """Return the leases, annotated with whether the worker that took each is alive."""
         rows: QuerySet[HostLease] = super().get_queryset(request)
         # "" is no worker's name: Django cannot filter by what compares with an empty list.
         return rows.annotate(worker_alive=Q(worker__in=["", *processes.hosting()]))
 
     def applies(self, action: str, row: Any) -> bool:
-        """A builder is closed where one is; a host is taken over whose worker is gone."""
+        """Return whether there is a builder to close, or a dead worker's host to take over."""
         if action == "evict":
             return bool(row.user_id) and (row.released_at is None or bool(row.metrics))
         return row.released_at is None and not row.worker_alive
@@ -79,7 +79,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
 
     @admin.display(description="builder")
     def builder(self, lease: HostLease) -> str:
-        """Whether one lives, and what it has served; times are without the waiting for people."""
+        """Show whether a builder lives and what it has served; times exclude waiting for people."""
         state = "asked to close" if lease.evict_requested_at else ""
         if not (metrics := lease.metrics):
             return state
@@ -93,7 +93,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
 
 @admin.register(Process)
 class ProcessAdmin(ReadOnlyAdmin):
-    """What each process says of itself. One that says nothing for an hour is dropped."""
+    """The admin pages of process reports. A process that reports nothing for an hour is deleted."""
 
     change_list_template = "admin/sessions_app/overviewed_list.html"
     list_display = ("name", "kind", "state", "seen", "hosting", "queue_names", "started")
@@ -116,7 +116,7 @@ class ProcessAdmin(ReadOnlyAdmin):
 
     @admin.display(description="last seen")
     def seen(self, worker: Any) -> str:
-        """When, by heartbeat if it has one."""
+        """Show when the process was last heard of, by its heartbeat if it has one."""
         return f"{worker.silent:.0f} s ago"
 
     @admin.display(description="hosts", ordering="hosts")

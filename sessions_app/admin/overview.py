@@ -1,4 +1,4 @@
-"""How the deployment stands, in a few lines, and what waits for people."""
+"""The state of the deployment in a few lines, and the prompts that wait for people."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +20,7 @@ FIRST = 5
 
 @dataclass(frozen=True, slots=True)
 class RunsOfVersion:
-    """How many unfinished runs a version of a workflow still has; `declared`: and can finish."""
+    """The number of unfinished runs of one version of a workflow; `declared` if they can finish."""
 
     workflow: str
     version: int
@@ -29,7 +29,7 @@ class RunsOfVersion:
 
     @property
     def query(self) -> str:
-        """What finds them in the list of runs."""
+        """The query string that finds these runs in the list of runs."""
         return urlencode(
             {
                 "workflow": self.workflow,
@@ -83,7 +83,7 @@ def waiting() -> dict[str, object]:
 
 
 def _versions() -> list[RunsOfVersion]:
-    """Where there is more than the newest version."""
+    """Count unfinished runs by version, for workflows with more than their newest version."""
     begun = Run.objects.filter(status__in=SHOWN, version__isnull=False).order_by()
     rows = list(begun.values_list("workflow", "version").annotate(Count("pk")))
     known = {

@@ -1,4 +1,4 @@
-"""Which of the prompts that wait need an operator."""
+"""The filter of pending prompts by what an operator should do about them."""
 
 from typing import ClassVar
 
@@ -19,7 +19,7 @@ def nobody_can_answer() -> Q:
 
 
 class Waits(ConditionFilter):
-    """What waits, by how it stands, in the order of what to look at first."""
+    """A filter of pending prompts by their state, the most urgent state first."""
 
     title = "what waits"
     parameter_name = "waits"

@@ -1,4 +1,4 @@
-"""Interactions: read, answered in the operator's name, or expired before their time."""
+"""The admin pages of interactions: read them, answer in your name, reassign, expire early."""
 
 from typing import cast
 
@@ -90,7 +90,7 @@ STORED = (
 
 @admin.register(Interaction)
 class InteractionAdmin(_Words, ReadOnlyAdmin):
-    """What was asked, in words, and what became of it."""
+    """The admin pages of interactions: what was asked, in words, and its outcome."""
 
     list_display = (
         "title",
@@ -127,14 +127,19 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Interaction], search_term: str
     ) -> tuple[QuerySet[Interaction], bool]:
-        """Each once. Not by DISTINCT: PostgreSQL cannot compare what keeps the order of names."""
+        """Return each matching interaction once.
+
+        Without DISTINCT: PostgreSQL cannot compare the JSON columns that keep the order of names.
+        """
         found, may_repeat = super().get_search_results(request, queryset, search_term)
         if may_repeat:
             found = queryset.filter(pk__in=found.order_by().values("pk"))
         return found, False
 
     def applies(self, action: str, row: Interaction) -> bool:
-        """To what waits; a row without a run stands for a list of this status."""
+        """Return whether the interaction is pending; a row without a run stands for a list of this
+        status.
+        """
         if action == "escalate" and row.run_id is not None:
             escalates = bool((row.assignment or {}).get("escalate"))
             return escalates and row.status == Interaction.Status.PENDING
@@ -148,7 +153,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         return "nobody: reassign it, or escalate it" if nobody.exists() else "somebody"
 
     def get_ordering(self, request: HttpRequest) -> tuple[str | Combinable, ...]:
-        """What waits comes by its deadline, else the newest first."""
+        """Order pending interactions by deadline, all others with the newest first."""
         waiting = request.GET.get("status__exact") == Interaction.Status.PENDING
         return question_texts.BY_DEADLINE if waiting else ("-created_at",)
 
@@ -183,7 +188,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
     def _to_whom(
         self, request: HttpRequest, queryset: QuerySet[Interaction], form: ReassignForm
     ) -> HttpResponse:
-        """The page with the form, which comes back to the action."""
+        """Render the page that asks for the new candidates, and posts back to the action."""
         count = queryset.count()
         return self.form_page(
             request,
@@ -226,7 +231,9 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         return self.form_page(request, "answer", title, original=interaction, form=form)
 
     def _give(self, request: HttpRequest, interaction: Interaction, form: BaseForm) -> bool:
-        """Answer; False if the prompt does not take it, and the form says why."""
+        """Give the operator's answer; return False if the prompt refuses it, and add the error to
+        the form.
+        """
         given = answer_in(form, request.POST)
         if given is None:
             return False

@@ -22,26 +22,26 @@ BY_DEADLINE = (F("expires_at").asc(nulls_last=True), "created_at")
 
 @admin.display(description="question")
 def title(interaction: Interaction) -> str:
-    """The beginning of the question."""
+    """Return the beginning of the question."""
     return Truncator(" ".join(str(interaction.prompt.get("text", "")).split())).chars(TITLE)
 
 
 @admin.display(description="question")
 def question(interaction: Interaction) -> str:
-    """All of the question."""
+    """Show the whole question."""
     return format_html('<div class="said">{}</div>', interaction.prompt.get("text", ""))
 
 
 @admin.display(description="details")
 def details(interaction: Interaction) -> str:
-    """What people see below the question."""
+    """Render the details that people see below the question."""
     shown = {"rows": rows(interaction.prompt.get("details", {}))}
     return render_to_string("sessions_app/details.html", shown)
 
 
 @admin.display(description="it takes")
 def wanted(interaction: Interaction) -> str:
-    """What answers it takes, by the labels that people see."""
+    """Name the possible answers by the labels that people see."""
     prompt = load_prompt(interaction.prompt)
     kind = prompt.how_many or prompt.takes
     labels = [(option.label,) for option in prompt.choices]
@@ -52,14 +52,14 @@ def wanted(interaction: Interaction) -> str:
 
 @admin.display(description="answer")
 def answer(interaction: Interaction) -> str:
-    """What came of it, in a line; nothing while it waits."""
+    """Return the outcome in a line; empty while the prompt is pending."""
     settled = outcome(interaction)
     return settled.line if settled else ""
 
 
 @admin.display(description="answer")
 def whole_answer(interaction: Interaction) -> str:
-    """All of the answer, or that there is none."""
+    """Show the whole answer, or say that there is none."""
     settled = outcome(interaction)
     if settled is None:
         return "none yet"
@@ -68,7 +68,7 @@ def whole_answer(interaction: Interaction) -> str:
 
 @admin.display(description="answered by, via, at", ordering="answered_at")
 def settled_by(interaction: Interaction) -> str:
-    """Who settled it, through which door, and when."""
+    """Show who settled the prompt, through which door, and when."""
     settled = outcome(interaction)
     if settled is None:
         return ""
@@ -78,26 +78,26 @@ def settled_by(interaction: Interaction) -> str:
 
 @admin.display(description="expires", ordering=F("expires_at").asc(nulls_last=True))
 def expires(interaction: Interaction) -> str:
-    """Its deadline: from now while it waits."""
+    """Show the deadline: from now while the prompt is pending, else as a date."""
     pending = interaction.status == Interaction.Status.PENDING
     return due(interaction.expires_at) if pending else moment(interaction.expires_at)
 
 
 @admin.display(description="asked", ordering="created_at")
 def asked(interaction: Interaction) -> str:
-    """When."""
+    """Show when the prompt was asked."""
     return moment(interaction.created_at)
 
 
 @admin.display(description="status", ordering="status")
 def state(interaction: Interaction) -> str:
-    """Its status, in its colour."""
+    """Show the status in its colour."""
     return format_html('<span class="state {0}">{0}</span>', interaction.status)
 
 
 @admin.display(description="at the deadline")
 def at_deadline(interaction: Interaction) -> str:
-    """What happens when nobody answers."""
+    """Say what happens if nobody answers, and when."""
     if interaction.expires_at is None:
         return "It waits for as long as it takes."
     then = consequence(interaction)
@@ -108,7 +108,7 @@ def at_deadline(interaction: Interaction) -> str:
 
 
 def consequence(interaction: Interaction) -> str:
-    """What the workflow gets at the deadline."""
+    """Say what the workflow gets at the deadline."""
     prompt = load_prompt(interaction.prompt)
     default = prompt.default_answer()
     if default is None:
@@ -118,14 +118,14 @@ def consequence(interaction: Interaction) -> str:
 
 @admin.display(description="question")
 def link(interaction: Interaction) -> str:
-    """To its page, with the question."""
+    """Link the interaction's page by its question."""
     page = reverse("admin:sessions_app_interaction_change", args=[interaction.pk])
     return format_html('<a href="{}">{}</a>', page, title(interaction))
 
 
 @admin.display(description="run")
 def run_link(row: Any) -> str:
-    """To the page of the row's run, by workflow and message."""
+    """Link the page of the row's run by workflow and message."""
     run = row.run
     page = reverse("admin:sessions_app_run_change", args=[run.pk])
     said = Truncator(run.text).chars(40) or "without a message"

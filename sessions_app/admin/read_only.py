@@ -1,4 +1,4 @@
-"""What the admin pages share: rows are read, operated on by actions, and never edited."""
+"""The base of the admin pages: rows are read and operated on by actions, and never edited."""
 
 from collections.abc import Callable
 from functools import partial
@@ -52,7 +52,9 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         css: ClassVar = {"all": ["sessions_app/css/operations.css"]}
 
     def applies(self, action: str, row: Any) -> bool:
-        """Whether the action would do something to the row as it is; else it is not offered."""
+        """Return whether the action would change the row as it is; other actions are not
+        offered.
+        """
         return True
 
     def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
@@ -60,12 +62,12 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         return super().has_view_permission(request, obj) or self.has_operate_permission(request)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Whether the actions are there for this person: `permissions=["operate"]`."""
+        """Return whether the user may use actions: the check behind `permissions=["operate"]`."""
         name = f"{self.opts.app_label}.change_{self.opts.model_name}"
         return bool(request.user.has_perm(name))
 
     def get_actions(self, request: HttpRequest) -> JsonObject:
-        """Where the list has one status, those that apply to it."""
+        """Return the actions that apply to the one status that the list is filtered by."""
         actions: JsonObject = super().get_actions(request)
         status = request.GET.get("status__exact")
         if status is None or not hasattr(self.model, "status"):
@@ -74,7 +76,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         return {name: one for name, one in actions.items() if self.applies(name, row)}
 
     def action_checkbox(self, obj: object) -> SafeString:
-        """None where no action would do anything."""
+        """Render the row's checkbox, or nothing where no action applies to the row."""
         applying = not self.actions or any(self.applies(str(name), obj) for name in self.actions)
         return super().action_checkbox(obj) if applying else SafeString()
 
@@ -179,7 +181,7 @@ class LastRows(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg] # gene
     show_change_link = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Bounded: a run may have a hundred thousand events."""
+        """Return the last rows only: a run may have a hundred thousand events."""
         rows: QuerySet[Any] = super().get_queryset(request)
         if request.resolver_match is None or self.fk_name is None:
             return rows.none()
@@ -188,5 +190,5 @@ class LastRows(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg] # gene
         return rows.filter(pk__in=last).order_by(self.order)
 
     def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Who may read the page may read what belongs to it."""
+        """Allow everybody who may read the page to read its rows."""
         return True

@@ -25,7 +25,7 @@ class ReassignForm(forms.Form):
     )
 
     def clean(self) -> JsonObject:
-        """All of them exist, and there is one."""
+        """Check that at least one candidate is named, and that all of them exist."""
         given = {**self.cleaned_data}
         try:
             named = [user(name.strip()) for name in given["users"].split(",") if name.strip()]

@@ -1,4 +1,5 @@
-"""What an operator may do to runs, interactions and builders. Blocks: call it from a thread.
+"""The repairs of runs, interactions and builders by an operator. Blocking: call them from a thread.
+Blocks: call it from a thread.
 
 Each function is one transaction of the writer, and says whether it changed anything; who did it is
 recorded by the caller.
@@ -107,7 +108,7 @@ def _evict(tx: Transaction, key: str) -> bool:
 
 
 def _take_over(tx: Transaction, key: str) -> bool:
-    """What workers do by themselves; an operator need not wait for it."""
+    """Take over a dead worker's host at once; workers do the same by themselves within 10 s."""
     gone = HostLease.objects.filter(pk=key, released_at=None).exclude(
         worker__in=processes.hosting()
     )

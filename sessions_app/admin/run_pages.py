@@ -1,4 +1,4 @@
-"""Runs: what they did, in order; stopped, resumed or forked, and sent what they wait for."""
+"""The admin pages of runs: their timeline, and the actions stop, resume, fork and send."""
 
 from functools import partial
 from typing import Any, ClassVar
@@ -54,7 +54,7 @@ STORED = (
 
 
 class Cause(ConditionFilter):
-    """Why runs stopped, by the code of the error."""
+    """A filter of runs by why they stopped: the code of the error."""
 
     title = "why it stopped"
     parameter_name = "cause"
@@ -108,7 +108,9 @@ class RunAdmin(ReadOnlyAdmin):
     pages = ("fork", "send")
 
     def applies(self, action: str, row: Run) -> bool:
-        """What has ended is not stopped, what goes on is not resumed; one sends what is awaited."""
+        """Return whether the action fits the run's status: unfinished to stop, stopped to resume,
+        and so on.
+        """
         if action == "cancel":
             return row.status not in Run.FINISHED
         if action == "resume":
@@ -195,12 +197,12 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="error")
     def problem(self, run: Run) -> str:
-        """What people were told."""
+        """Return the error message that people were shown."""
         return str((run.error or {}).get("message", ""))
 
     @admin.display(description="error in detail")
     def detail(self, run: Run) -> object:
-        """What only operators see."""
+        """Show the error detail that only operators see."""
         return format_html("<pre>{}</pre>", (run.error or {}).get("detail", ""))
 
     @admin.display(description="feedback")
@@ -284,6 +286,6 @@ class SendForm(forms.Form):
 
 
 def awaited(run: Run) -> list[str]:
-    """The names under which it waits for something, in the order of its calls."""
+    """List the names under which the run waits for something, in the order of its calls."""
     waits = JournalEntry.objects.filter(run=run, kind=JournalEntry.Kind.WAIT, finished_at=None)
     return list(dict.fromkeys(waits.order_by("position").values_list("name", flat=True)))

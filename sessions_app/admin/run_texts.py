@@ -24,19 +24,19 @@ CAUSES = {
 
 @admin.display(description="message")
 def said(run: Run) -> str:
-    """The beginning of the user message."""
+    """Return the beginning of the user message."""
     return Truncator(" ".join(run.text.split())).chars(SAID) or "(without a message)"
 
 
 def link(run: Run) -> str:
-    """To its page, by the message."""
+    """Link the run's page by its message."""
     page = reverse("admin:sessions_app_run_change", args=[run.pk])
     return format_html('<a href="{}">{}</a>', page, said(run))
 
 
 @admin.display(description="status", ordering="status")
 def state(run: Run) -> str:
-    """Its status, in its colour, with why it stopped."""
+    """Show the status in its colour, with why the run stopped."""
     reason = cause(run)
     if not reason:
         return format_html('<span class="state {0}">{0}</span>', run.status)
@@ -45,7 +45,10 @@ def state(run: Run) -> str:
 
 
 def cause(run: Run) -> str:
-    """Why it stopped; empty where nothing went wrong. Of what its code raised, the last line."""
+    """Say why the run stopped: the last line of its exception, or a text for the error's code.
+
+    Empty where nothing went wrong.
+    """
     error = run.error or {}
     code = str(error.get("code", ""))
     if code == RAISED and (lines := error.get("detail", "").strip().splitlines()):
@@ -60,13 +63,13 @@ def began(run: Run) -> str:
 
 @admin.display(description="took", ordering=F("finished_at") - F("started_at"))
 def took(run: Run) -> str:
-    """From its start to its end, the waiting for people included."""
+    """Show how long the run took from its start to its end, waiting for people included."""
     return cells.took(run)
 
 
 @admin.display(description="chat")
 def chat(row: Run | Conversation) -> str:
-    """The way to the page of the conversation, which opens for its owner alone."""
+    """Link the chat page of the conversation, which only its owner can open."""
     conversation = row.conversation if isinstance(row, Run) else row
     try:
         page = reverse("chat:conversation", args=[conversation.conversation_id])
@@ -78,7 +81,7 @@ def chat(row: Run | Conversation) -> str:
 
 @admin.display(description="where")
 def where(run: Run) -> str:
-    """Its conversation, and the way to the chat."""
+    """Link the run's conversation and its chat page."""
     conversation = run.conversation
     page = reverse("admin:sessions_app_conversation_change", args=[conversation.pk])
     line = '<a href="{}">{}</a>, {} of {} · {}'
@@ -88,5 +91,8 @@ def where(run: Run) -> str:
 
 @admin.display(description="processes that died under it")
 def deaths(run: Run) -> int:
-    """Since it last got on. While it is being driven, the row counts the one that may."""
+    """Count the process deaths since the run last got on.
+
+    While the run is driven, its row already counts the death that may come.
+    """
     return max(run.crashes - (run.status == Run.Status.RUNNING), 0)

@@ -1,4 +1,4 @@
-"""What a run did, moment by moment: taken up, steps, waits, answers, its end."""
+"""The timeline of a run: taken up, steps, waits, answers, its end."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One line. `kind` is a status, or what it was: step, asked, answer."""
+    """A line of the timeline. `kind` is a status, or one of step, asked, answer."""
 
     at: datetime
     kind: str
@@ -40,12 +40,12 @@ class Moment:
 
     @property
     def time(self) -> str:
-        """When, in a cell."""
+        """The time, formatted for a cell."""
         return moment(self.at)
 
 
 def timeline(run: Run) -> list[Moment]:
-    """All that is known of it, in order."""
+    """Return all known moments of a run, in order."""
     moments = [*_states(run), *_calls(run), *_prompts(run)]
     return sorted(moments, key=lambda one: one.at)
 
