@@ -38,7 +38,7 @@ class Site(AdminSite):
 
 
 class Config(AdminConfig):
-    """In the place of `django.contrib.admin`."""
+    """The admin's configuration, in place of `django.contrib.admin`."""
 
     default_site = "natproject.admin_site.Site"
 

@@ -1,4 +1,4 @@
-"""What browsers and proxies may keep."""
+"""The limits of what browsers and proxies may keep."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,7 +10,9 @@ GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 @async_only_middleware
 def no_store(get_response: GetResponse) -> GetResponse:
-    """Middleware: nothing is kept of a response that does not say what may be."""
+    """Wrap views in a middleware that forbids keeping responses that do not say what may be
+    kept.
+    """
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:
         response = await get_response(request)

@@ -1,4 +1,5 @@
-"""How the application is served, by Daphne or by uvicorn: one place for their flags.
+"""The flags with which Daphne or uvicorn serves the application, in one place. one place for their
+flags.
 
 `python -m natproject.serving [daphne|uvicorn]` becomes such a server at HOST:PORT.
 """

@@ -204,7 +204,7 @@ class StepFailed(WorkflowError):
 
     @classmethod
     def of(cls, step: str, error: JsonObject) -> "StepFailed":
-        """From what the journal has of it."""
+        """Rebuild the error from its journal entry."""
         return cls(step, error["type"], error["message"])
 
 
@@ -280,7 +280,7 @@ class ChildFailed(WorkflowError):
 
     @classmethod
     def of(cls, workflow: str, error: JsonObject) -> "ChildFailed":
-        """From what the journal has of it."""
+        """Rebuild the error from its journal entry."""
         return cls(workflow, error["type"], error["message"])
 
 

@@ -32,7 +32,7 @@ class Section(BaseModel):
 
     @classmethod
     def load(cls) -> Self:
-        """What the project has set, else the defaults.
+        """Return the section with the project's values, and defaults for the rest.
 
         Raises:
             ImproperlyConfigured: a value cannot be used; says which, and what to write.
@@ -42,7 +42,7 @@ class Section(BaseModel):
 
 
 class RuntimeSettings(Section):
-    """What the runtime takes."""
+    """The settings of the runtime."""
 
     secrets = frozenset({"REDIS_URL"})
 
@@ -105,7 +105,7 @@ class RuntimeSettings(Section):
 
     @property
     def cluster(self) -> bool:
-        """Whether there are many processes: web processes, which host nothing, and workers."""
+        """Many processes: web processes, which host nothing, and workers."""
         return bool(self.REDIS_URL)
 
 
@@ -128,8 +128,10 @@ def check_redis_url(url: str) -> None:
 
 
 def check() -> None:
-    """Raise ImproperlyConfigured if `HITL` has a value that cannot be used, or a name that no
-    installed application takes.
+    """Check all values of `HITL`, and that an installed application takes each of its names.
+
+    Raises:
+        ImproperlyConfigured: a value cannot be used, or a name is unknown.
     """
     known = {name for section in _sections() for name in section.model_fields}
     if unknown := sorted(_given().keys() - known):
@@ -141,13 +143,13 @@ def check() -> None:
 
 
 def secret_values() -> list[str]:
-    """What must be shown nowhere."""
+    """List the values that must be shown nowhere."""
     loaded = [section.load() for section in _sections()]
     return [str(getattr(section, name)) for section in loaded for name in section.secrets]
 
 
 def sentence(section: type[BaseModel], problem: Any, secrets: frozenset[str]) -> str:
-    """What is wrong, for people; `problem` is one of `ValidationError.errors()`."""
+    """Say what is wrong, for people; `problem` is one of `ValidationError.errors()`."""
     reason = problem["msg"].removeprefix("Value error, ")
     if not problem["loc"]:  # several names that do not go together; no value is shown
         return str(reason)

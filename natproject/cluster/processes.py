@@ -54,7 +54,7 @@ class Plan:
 
     @property
     def alive_files(self) -> dict[str, Path]:
-        """By the names of workers: what each of them touches while it takes work."""
+        """The file that each worker touches while it takes work, by the worker's name."""
         names = [f"worker-{number}" for number in range(1, WORKERS + 1)]
         return {name: self.directory / f"{name}.alive" for name in names}
 
@@ -83,7 +83,7 @@ class Plan:
         return parser
 
     def _web(self) -> dict[str, str]:
-        """One socket for all, which the kernel deals out, and one of its own for each."""
+        """Configure web processes that share one socket and have one of their own each."""
         arguments = ["--fd", "0", *daphne_arguments(self.host, NUMBER)]
         return {
             **self._program(f"web-{NUMBER}", _python("-m", "daphne", *arguments)),
@@ -151,7 +151,7 @@ class Supervisor(Service):
         return f"unix://{self.sockets / 'supervisor.sock'}"
 
     def answers(self) -> bool:
-        """Whether it has started its processes."""
+        """Return whether Supervisor has started its processes."""
         with suppress(Unreachable):
             return bool(self._call("getState")["statename"] == "RUNNING")
         return False

@@ -81,7 +81,7 @@ class Service(ABC):
 
     @property
     def log(self) -> Path:
-        """What the server has printed, over all its starts."""
+        """The file with all that the server has printed, over all its starts."""
         return self.directory / f"{self.name}.log"
 
     @property
@@ -93,7 +93,7 @@ class Service(ABC):
 
     @property
     def running(self) -> bool:
-        """Whether it was started and has not ended since."""
+        """The state of its process: True from its start to its end."""
         return self._process is not None and self._process.poll() is None
 
     def processes(self) -> list[int]:
@@ -175,7 +175,7 @@ class Service(ABC):
 
     @abstractmethod
     def answers(self) -> bool:
-        """Whether it takes connections now."""
+        """Return whether the server accepts connections now."""
 
     @abstractmethod
     def prepare(self) -> None:
@@ -212,7 +212,7 @@ class PostgreSQL(Service):
 
     @property
     def data(self) -> Path:
-        """What the server calls its data directory."""
+        """The server's data directory."""
         return self.directory / "data"
 
     def url(self, name: str = "postgres") -> str:
@@ -286,7 +286,7 @@ class Redis(Service):
 
     @property
     def socket(self) -> Path:
-        """Where it listens."""
+        """The socket that it listens on."""
         return self.sockets / "redis.sock"
 
     def url(self, name: int = 0) -> str:

@@ -1,4 +1,4 @@
-"""What the environment, or a `.env` file in the project root, may set.
+"""The settings that the environment, or a `.env` file in the project root, may have.
 
 Each field's description says what to write; it is what a person reads when a value is wrong.
 """
@@ -148,7 +148,7 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
 
     @property
     def public_url(self) -> str:
-        """Where people reach the site, without a slash at its end."""
+        """The address at which people reach the site, without a slash at its end."""
         if self.PUBLIC_URL:
             return self.PUBLIC_URL
         names = [name for name in self.ALLOWED_HOSTS if not name.startswith(("*", "."))]
@@ -159,7 +159,7 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings):
 
     @property
     def hitl(self) -> JsonObject:
-        """Those of the applications that are set."""
+        """The settings of the applications that are set."""
         taken = RuntimeSettings.model_fields | ChatSettings.model_fields
         names = (self.model_fields_set | {"WORKFLOWS_FILE"}) & taken.keys()
         return {name: getattr(self, name) for name in names}

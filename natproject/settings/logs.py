@@ -1,4 +1,4 @@
-"""Logs: structlog and the standard library through one renderer, to stderr."""
+"""The configuration of logs: structlog and the standard library share a renderer, to stderr."""
 
 import io
 import logging
@@ -22,7 +22,7 @@ def in_one_line(
 
 
 def escape(text: str) -> str:
-    """The text in one line that can be printed; other alphabets stay as they are."""
+    """Return the text in one printable line; letters of other alphabets stay as they are."""
     if text.isprintable():
         return text
     return "".join(
@@ -87,13 +87,13 @@ def configure_logging(level: str) -> JsonObject:
 
 
 def is_failure_or_refusal(record: logging.LogRecord) -> bool:
-    """Whether an answer is worth a line: there each 404 is a warning too."""
+    """Return whether a response is worth a line in the log: Django warns of each 404, too."""
     status: int = getattr(record, "status_code", HTTPStatus.INTERNAL_SERVER_ERROR)
     return status == HTTPStatus.FORBIDDEN or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _without_trace_of_refusals(_logger: object, _method: str, entry: EventDict) -> EventDict:
-    """What Django refuses (a wrong Host, what one may not do) is no error of ours to be traced."""
+    """Remove the traceback of what Django refuses, such as a wrong Host: it is no fault of ours."""
     if (
         entry.get("status_code", HTTPStatus.INTERNAL_SERVER_ERROR)
         < HTTPStatus.INTERNAL_SERVER_ERROR
@@ -103,7 +103,7 @@ def _without_trace_of_refusals(_logger: object, _method: str, entry: EventDict) 
 
 
 def _indented_traceback(out: TextIO, error: ExcInfo) -> None:
-    """No line of a trace begins as an entry does, whatever the error says."""
+    """Indent the traceback, so that none of its lines looks like the beginning of an entry."""
     trace = io.StringIO()
     structlog.dev.plain_traceback(trace, error)
     out.write(textwrap.indent(trace.getvalue(), "  "))

@@ -8,19 +8,20 @@ from servestatic.storage import CompressedManifestStaticFilesStorage
 
 
 class CollectedFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc] # it has no types
-    """What `collectstatic` makes. A module imports others by their hashed names too."""
+    """The files of `collectstatic`, whose modules import each other by their hashed names, too."""
 
     support_js_module_import_aggregation = True
 
 
 def add_headers(headers: Headers, _path: str, _url: str) -> None:
-    """A static file is no page: the policy that says so is the shortest, and comes with each."""
+    """Add the shortest content security policy to each static file: it is not a page."""
     headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
 
 
 def are_collected(root: Path, sources: Path) -> bool:
-    """Whether `collectstatic` has put them there since they were last changed: a deploy that leaves
-    it out shows no page with files of the one before.
+    """Return whether `collectstatic` has run since the files were last changed.
+
+    Without it a deployment would show pages with files of the one before.
     """
     manifest: Path = root / CollectedFiles.manifest_name
     if not manifest.exists():

@@ -32,7 +32,7 @@ UNARY: dict[type[ast.unaryop], Callable[[Decimal], Decimal]] = {
 
 
 class CalculatorOptions(BaseModel, extra="forbid"):
-    """What `workflows.yaml` may set under `options`."""
+    """The options of the calculator in `workflows.yaml`."""
 
     max_operations: int = Field(8, ge=1, description="operations that the first attempt may use")
     max_retries: int = Field(3, ge=0, description="further attempts; each may use twice as many")
@@ -40,7 +40,7 @@ class CalculatorOptions(BaseModel, extra="forbid"):
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of one calculation: a result, a problem, or neither where it hit the limit."""
+    """The outcome of one calculation: a result, a problem, or neither where it hit the limit."""
 
     result: Decimal | None = None
     problem: str = ""
@@ -92,7 +92,7 @@ async def calculator(message: Message, context: Context) -> str:
 
 
 def find_expression(text: str) -> str:
-    """The longest part of the text that looks like a calculation; "" if there is none."""
+    """Return the longest part of the text that looks like a calculation; "" if there is none."""
     text = text.replace("×", "*").replace("÷", "/").replace("^", "**")
     candidates = re.findall(r"[-+(.\d][-+*/().\d\s]*", text)
     found = max((" ".join(part.split()) for part in candidates), key=len, default="")
@@ -141,6 +141,6 @@ def _value(node: ast.expr, left: list[int]) -> Decimal:
 
 
 def plain(number: Decimal) -> str:
-    """The number without trailing zeros, and with an exponent only where it is long."""
+    """Format the number without trailing zeros, and with an exponent only where it is long."""
     short = number.normalize()
     return f"{short:f}" if -20 < short.adjusted() < DIGITS else str(short)

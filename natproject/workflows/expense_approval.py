@@ -45,7 +45,7 @@ DECISIONS = [
 
 
 class ExpenseOptions(BaseModel, extra="forbid"):
-    """What `workflows.yaml` may set under `options`."""
+    """The options of the expense approval in `workflows.yaml`."""
 
     cost_centres: list[str] = Field(["Sales", "Engineering", "Administration"], min_length=1)
     approvers: str | None = Field(None, description="a group, or null: whoever claims approves")
@@ -54,7 +54,7 @@ class ExpenseOptions(BaseModel, extra="forbid"):
 
 @dataclass(frozen=True)
 class Claim:
-    """What is to be booked."""
+    """The expense to be booked."""
 
     amount: Decimal
     cost_centre: str
@@ -74,7 +74,8 @@ class Booking:
 
 @dataclass
 class Ledger:
-    """One user's open book. It stands for what costs time to set up, such as a client with a login.
+    """A user's open book: an example of what costs time to set up, such as a client with a login.
+    It stands for what costs time to set up, such as a client with a login.
 
     All runs of the user share it while it is open. It is closed when it was idle for a while: its
     sums are kept for convenience, and what must last belongs into a database.
@@ -181,7 +182,9 @@ async def complete(amount: Decimal, context: Context) -> Claim:
 
 
 def parse_amount(text: str) -> Decimal | None:
-    """The first positive amount in the text, "1,234.50" or "84,50" alike; None if there is none."""
+    """Return the first positive amount in the text, "1,234.50" or "84,50" alike; None without
+    one.
+    """
     for whole, cents in re.findall(r"(\d+(?:[.,]\d{3})*)(?:[.,](\d{1,2}))?(?!\d)", text):
         amount = Decimal(f"{re.sub(r'[.,]', '', whole)}.{cents or 0}")
         if 0 < amount < 1_000_000:
@@ -190,7 +193,7 @@ def parse_amount(text: str) -> Decimal | None:
 
 
 def rows(claim: Claim) -> dict[str, str]:
-    """The claim as an approver reads it."""
+    """Return the claim in the rows that an approver reads."""
     return {
         "Amount": f"{claim.amount:.2f} €",
         "Cost centre": claim.cost_centre,
@@ -201,7 +204,7 @@ def rows(claim: Claim) -> dict[str, str]:
 
 
 def attached(context: Context) -> dict[str, str]:
-    """The papers that came with the message, where there are any."""
+    """Name the papers that came with the message, if there are any."""
     names = ", ".join(file.name for file in context.files)
     return {"Attached": names} if names else {}
 

@@ -1,4 +1,4 @@
-"""What the owner of a run thinks of what came of it: given, changed and taken back."""
+"""The owner's feedback on a run: given, changed and taken back."""
 
 from uuid import UUID
 
@@ -35,7 +35,7 @@ async def give(
 
 
 async def find_run(*, owner: UserId, trace_id: str) -> UUID:
-    """The owner's newest run of that trace.
+    """Return the owner's newest run of a trace.
 
     No index leads to it, so that a message has none to write to: all runs of the owner are read,
     not in the writer's thread.

@@ -42,7 +42,10 @@ def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
 
 
 def _reopen(run: Run) -> None:
-    """As it was before it ended. What is settled stays so: it loses its place in the journal."""
+    """Restore the run as it was before it ended.
+
+    What is settled stays settled, and loses its place in the journal.
+    """
     run.finished_at = run.stop_requested_at = None
     last = last_positions(run.id)
     unfold(run.id, run.conversation_id)
@@ -54,7 +57,9 @@ def _reopen(run: Run) -> None:
 
 
 def _was_last(run: Run, failed: JournalEntry, last: Mapping[str, int]) -> bool:
-    """Whether no call was made after it: in its track, nor after the gathers that this is of."""
+    """Return whether no call followed the failed one in its track or after the gathers around
+    it.
+    """
     track, made = track_of(failed.place), failed.last_position or 0
     while track and last[track] <= made:
         made = gather_of(track)

@@ -1,4 +1,4 @@
-"""What a log says, part by part: how events are put together, for pages, files and forks alike."""
+"""The parts of a conversation's log: how pages, files and forks put its events together."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -41,12 +41,12 @@ class Part:
 
     @property
     def text(self) -> str:
-        """All of its text."""
+        """The whole text of the part."""
         return "".join(piece.text for piece in self.pieces)
 
     @property
     def payload(self) -> JsonObject:
-        """What its newest event says."""
+        """The payload of its newest event."""
         return self.events[-1].payload
 
 

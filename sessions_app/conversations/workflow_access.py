@@ -1,4 +1,4 @@
-"""Who may use which workflow: the configuration limits some to groups, or to a permission."""
+"""The check of who may use a workflow: some are for groups, or for holders of a permission."""
 
 from django.contrib.auth.models import PermissionsMixin
 
@@ -10,7 +10,7 @@ from sessions_app.workflows.registry import Offered
 
 
 def usable(user: UserId) -> list[Offered]:
-    """The workflows that this user may use, the default one first. Blocks."""
+    """Return the workflows that the user may use, the default one first. Blocks."""
     offered = registry.offered()
     limited = [one for one in offered if one.config.limited]
     if not limited:
@@ -20,7 +20,8 @@ def usable(user: UserId) -> list[Offered]:
 
 
 def find(user: UserId, name: str | None) -> Offered:
-    """The workflow of that name, or without one the first that the user may use. Blocks.
+    """Return the workflow of a name, or without one the first that the user may use. Blocks.
+    Blocks.
 
     Raises:
         UnknownWorkflow: it is not offered, or not to this user, who is not told which.

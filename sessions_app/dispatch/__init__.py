@@ -1,5 +1,4 @@
-"""Which process hosts a key: this one (`local`), or a worker that takes it as a job
-(`procrastinate`).
+"""The choice of the process that hosts a key: this one (`local`), or a worker that takes a job.
 
-`operations` imports it, and the admin for how the queues stand.
+`operations` imports it, and the admin for the state of the queues.
 """

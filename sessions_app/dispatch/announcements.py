@@ -1,7 +1,7 @@
-"""What processes beside the one that hosts announce, where one process hosts: a management command,
-a cron job. They leave it in the database, and the process that hosts looks there.
+"""The announcements of processes beside the one that hosts, such as a cron job, as rows.
 
-Nothing is left by the process that hosts itself, so its messages and answers do not pay for it.
+They leave them in the database, where the process that hosts looks. That process itself leaves
+none, so its messages and answers do not pay for it.
 """
 
 from functools import partial
@@ -20,12 +20,12 @@ AT_ONCE = 200
 
 
 def leave(key: str, settled: InteractionSettled | None) -> None:
-    """There is work for the key: within the transaction of the work."""
+    """Leave an announcement of work for the key, within the transaction of the work."""
     sql.insert(Announcement, message=wake_message(key, settled))
 
 
 def drop() -> None:
-    """Who hosts begins, and looks for all that needs it."""
+    """Delete all announcements: a process that begins to host looks for all work anyway."""
     Announcement.objects.all().delete()
 
 

@@ -42,7 +42,7 @@ class PatientConnector(PsycopgConnector):
         )
 
     async def execute_query_async(self, query: LiteralString, **arguments: object) -> None:
-        """See `PsycopgConnector`. A job that others took over is not there to be finished."""
+        """Execute a query; finishing a job that others have taken over does nothing."""
         try:
             await _patiently(super().execute_query_async, query, arguments)
         except exceptions.ConnectorException as error:
@@ -53,13 +53,13 @@ class PatientConnector(PsycopgConnector):
     async def execute_query_one_async(
         self, query: LiteralString, **arguments: object
     ) -> JsonObject:
-        """See `PsycopgConnector`."""
+        """Execute a query and return its row."""
         return await _patiently(super().execute_query_one_async, query, arguments)
 
     async def execute_query_all_async(
         self, query: LiteralString, **arguments: object
     ) -> list[JsonObject]:
-        """See `PsycopgConnector`."""
+        """Execute a query and return all rows."""
         return await _patiently(super().execute_query_all_async, query, arguments)
 
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
@@ -70,8 +70,9 @@ class PatientConnector(PsycopgConnector):
 
 
 def _unchecked(**options: Any) -> AsyncConnectionPool:
-    """A pool that asks no connection whether it still is one, a round trip for each query: a query
-    that finds it gone is tried again.
+    """Make a pool that does not check its connections, which takes a round trip for each query.
+
+    A query that finds its connection gone is tried again.
     """
     return AsyncConnectionPool(**options | {"check": None})
 
@@ -101,7 +102,7 @@ def _log_first(state: RetryCallState) -> None:
 
 
 def _is_gone(error: BaseException) -> bool:
-    """Whether the connection was lost, none could be had, or it does not answer."""
+    """Return whether the connection was lost, could not be had, or does not answer."""
     return isinstance(error, TimeoutError) or (
         isinstance(error, exceptions.ConnectorException)
         and isinstance(error.__cause__, psycopg.OperationalError)
@@ -109,5 +110,5 @@ def _is_gone(error: BaseException) -> bool:
 
 
 def _is_raised(error: exceptions.ConnectorException) -> bool:
-    """Whether a function in the database raised it."""
+    """Return whether a function in the database raised the error."""
     return isinstance(error.__cause__, psycopg.errors.RaiseException)

@@ -15,15 +15,16 @@ from sessions_app.notify.announce import Announcer
 
 @cache
 def started_at() -> datetime:
-    """When this process began to serve: asked at its first report, not at an import (see
-    `this_process`).
+    """Return when this process began to serve.
+
+    It is asked at the first report, not at an import (see `this_process`).
     """
     return timezone.now()
 
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """What a worker takes. No queues: all. `drain`: seconds that runs have to let go."""
+    """The work that a worker takes. No queues: all. `drain`: seconds that runs have to let go."""
 
     queues: tuple[str, ...] = ()
     concurrency: int = 1000
@@ -48,13 +49,13 @@ class Dispatcher(Announcer, Protocol):
     """The writes announce their work; it sees to it that a host looks once they are committed."""
 
     async def start(self) -> None:
-        """Begin."""
+        """Begin to dispatch."""
 
     async def stop(self) -> None:
         """Hand over: no new hosts; running ones stop at their next await."""
 
     def report(self) -> ProcessReport:
-        """What this process does, for operators."""
+        """Report what this process does, for operators."""
 
     def builders(self) -> dict[str, JsonObject]:
-        """The metrics of this process's live per-user builders, by key."""
+        """Return the metrics of this process's live per-user builders, by key."""

@@ -1,4 +1,4 @@
-"""What a worker looks up in the database, should no wake have come."""
+"""The lookup by which a worker finds what its hosts must know, should no wake have come."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ def _settled(keys: Collection[str], awaited: Collection[UUID]) -> SettledOfKeys:
 
 
 def _ended(keys: Collection[str], waits: Collection[UUID]) -> SettledOfKeys:
-    """What came of the waits, and of the children, that these hosts have in memory."""
+    """Read the results of the waits and children that these hosts have in memory."""
     if not waits:
         return []
     ended = JournalEntry.objects.filter(run__key__in=keys, run__status=Run.Status.RUNNING)

@@ -65,13 +65,13 @@ class JobWorkers:
         return None if worker is None else worker.worker_id
 
     def place_is_free(self) -> None:
-        """A run gave a place back: take what waited for it."""
+        """Take jobs that wait for a place: a run has given one back."""
         worker = self._running.get("hosts")
         if isinstance(worker, PlacedWorker):
             worker.place_is_free()
 
     def start(self) -> None:
-        """Begin."""
+        """Begin to take jobs."""
         import_module(TASKS)
         self._task = asyncio.create_task(self._run(), name="take jobs")
 

@@ -145,7 +145,7 @@ AT_ONCE = 100  # rows in one transaction
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """How a queue stands. `oldest`: for how many seconds a job has waited for a worker."""
+    """The state of a queue. `oldest`: for how many seconds a job has waited for a worker."""
 
     name: str
     queued: int
@@ -156,10 +156,10 @@ class Queue:
 
 
 def announce(key: str) -> str | None:
-    """There is work for the key: the worker that hosts it, which will see it; None if none does.
+    """Announce work for the key: return the worker that hosts it, or queue a job and return None.
 
-    Then a job is queued. The lease stays locked until the commit, so that a host cannot let go of
-    it without seeing the work.
+    The lease stays locked until the commit, so that a host cannot let go of it without seeing the
+    work.
     """
     for worker, released_at in sql.fetch(HOLDER, (key,)):
         if released_at is None:
@@ -183,7 +183,7 @@ def put_if_needed(key: str) -> None:
 
 
 def claim(job: int, worker: int, key: str) -> JobClaim:
-    """That the job is still this worker's, which makes it the key's host; locks the job."""
+    """Check that the job is still this worker's, which makes it the key's host; locks the job."""
 
     def check(tx: Transaction) -> None:
         if not sql.fetch(CLAIM, (job, worker)):
@@ -193,7 +193,7 @@ def claim(job: int, worker: int, key: str) -> JobClaim:
 
 
 def of_worker(worker: int) -> dict[int, str]:
-    """The hosts' jobs that this worker has, and their keys; shows at the same time that it lives.
+    """Return this worker's jobs of hosts with their keys, and store its heartbeat.
 
     Nobody takes one of them over for as long as a heartbeat counts.
     """
@@ -219,7 +219,7 @@ def delete_old(tx: Transaction, before: datetime) -> int:
 
 
 def figures() -> list[Queue]:
-    """The queues that have jobs now."""
+    """Return the queues that have jobs now."""
     return [
         Queue(name, queued, float(oldest), *rest)
         for name, queued, oldest, *rest in fetch(FIGURES, (STALLED_AFTER, PERIODIC_FAILED))
@@ -227,7 +227,7 @@ def figures() -> list[Queue]:
 
 
 def silences() -> dict[int, float]:
-    """For how many seconds each of Procrastinate's workers has been silent, by its id."""
+    """Return for how many seconds each of Procrastinate's workers has been silent, by its id."""
     return {worker: float(silent) for worker, silent in fetch(SILENCES, ())}
 
 
@@ -237,7 +237,7 @@ def fetch(query: str, params: Sequence[object]) -> list[sql.Row]:
 
 
 def without_job(runs: QuerySet[Run]) -> QuerySet[Run]:
-    """Those of the runs whose key has no job: in one statement, as jobs come and go."""
+    """Keep the runs whose key has no job: in one statement, as jobs come and go."""
     return runs.extra(where=[JOBLESS])  # noqa: S610 - no value in it
 
 

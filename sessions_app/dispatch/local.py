@@ -27,7 +27,7 @@ DRAIN = 10.0
 
 
 class LocalDispatcher:
-    """One process, nothing to install. At start it takes up every unfinished run."""
+    """The dispatcher of a single process. At its start it takes up every unfinished run."""
 
     def __init__(self, *, park_after: float | None = None, replay_everywhere: bool = False) -> None:
         if park_after is None:
@@ -76,11 +76,11 @@ class LocalDispatcher:
             tx.call_in(self._loop, partial(self._wake, key, settled))
 
     def report(self) -> ProcessReport:
-        """See `Dispatcher`."""
+        """Report what this process does."""
         return ProcessReport(Process.Kind.BOTH, hosts=len(self.hosts), draining=self.hosts.stopping)
 
     def builders(self) -> dict[str, JsonObject]:
-        """See `Dispatcher`."""
+        """Return the metrics of the live per-user builders, by key."""
         return self.hosts.builders()
 
     def _wake(self, key: str, settled: InteractionSettled | None, *, suspect: bool = False) -> None:

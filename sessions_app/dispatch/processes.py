@@ -1,4 +1,4 @@
-"""What the processes of a deployment say of themselves, for operators and `doctor`."""
+"""The reports of a deployment's processes about themselves, for operators and `doctor`."""
 
 import hashlib
 import inspect
@@ -26,7 +26,7 @@ FORGOTTEN_AFTER = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """What is known of a process. `silent`: seconds since it was seen."""
+    """The known state of a process. `silent`: seconds since it was seen."""
 
     row: Process
     silent: float
@@ -34,7 +34,7 @@ class ProcessState:
 
 
 def record(tx: Transaction, report: ProcessReport) -> None:
-    """The process is up."""
+    """Store that the process is up, with its report."""
     row = Process(**asdict(report), settings=shared_settings(), last_seen=tx.now)
     columns = [field.name for field in Process._meta.fields if not field.primary_key]  # noqa: SLF001 - Django's documented _meta
     Process.objects.bulk_create(
@@ -43,7 +43,7 @@ def record(tx: Transaction, report: ProcessReport) -> None:
 
 
 def forget(tx: Transaction, name: str) -> None:
-    """The process ends in good order."""
+    """Delete the report of a process that ends in good order."""
     Process.objects.filter(name=name).delete()
 
 
@@ -65,7 +65,7 @@ def shared_settings() -> dict[str, str]:
 
 
 def _code_digest() -> str:
-    """Of our own files, and of those in which the offered workflows are declared."""
+    """Return a digest of our own files and of those that declare the offered workflows."""
     packages = [find_spec(name) for name in ("sessions_app", "chat_app")]
     folders = [Path(spec.origin).parent for spec in packages if spec is not None and spec.origin]
     files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
@@ -78,23 +78,26 @@ def _code_digest() -> str:
 
 
 def processes() -> dict[str, ProcessState]:
-    """All processes that are known, by name."""
+    """Return all known processes by name."""
     silences = jobs.silences()
     return {row.name: _process(row, silences) for row in Process.objects.order_by("name")}
 
 
 def alive() -> list[Process]:
-    """Those that are up."""
+    """Return the processes that are up."""
     return [process.row for process in processes().values() if process.alive]
 
 
 def hosting() -> list[str]:
-    """The names of those that are up and host runs."""
+    """Return the names of the processes that are up and host runs."""
     return [row.name for row in alive() if row.kind != Process.Kind.WEB]
 
 
 def _process(row: Process, silences: dict[int, float]) -> ProcessState:
-    """A worker is seen by its heartbeats, which decide about take-over; others by their row."""
+    """Build the state of a process, from its heartbeats or its report.
+
+    A worker is seen by its heartbeats, which decide about take-over; others by their row.
+    """
     silent = (timezone.now() - row.last_seen).total_seconds()
     limit = GONE_AFTER.total_seconds()
     if row.job_worker is not None:

@@ -16,10 +16,10 @@ class ProcrastinateDispatcher:
     """Queues the keys, or wakes the hosts that have them. Hosts nothing itself."""
 
     async def start(self) -> None:
-        """Nothing runs here: what is to be done is announced by whoever writes it."""
+        """Start nothing: whoever writes work also announces it."""
 
     async def stop(self) -> None:
-        """Nothing to hand over."""
+        """Stop nothing: there is nothing to hand over."""
 
     def announce(
         self, tx: Transaction, key: str, settled: InteractionSettled | None = None
@@ -34,9 +34,9 @@ class ProcrastinateDispatcher:
             tx.after_commit.append(partial(send_from_thread, worker_group(worker), message))
 
     def report(self) -> ProcessReport:
-        """See `Dispatcher`."""
+        """Report that this is a web process."""
         return ProcessReport(Process.Kind.WEB)
 
     def builders(self) -> dict[str, JsonObject]:
-        """None is here."""
+        """Return no builders: a web process has none."""
         return {}

@@ -1,4 +1,5 @@
-"""What happens to the jobs of a worker that dies: a new job is put in the place of each.
+"""The take-over of a dead worker's jobs: each is replaced by a new one. a new job is put in the
+place of each.
 
 In one transaction, where Procrastinate's own retry of stalled jobs takes several. Should a worker
 only have slept, what it does to its own job later is done to none.

@@ -73,7 +73,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         self._watchdog.stop()
 
     def report(self) -> ProcessReport:
-        """See `Dispatcher`."""
+        """Report the queues, places and hosts of this worker."""
         return ProcessReport(
             Process.Kind.WORKER,
             job_worker=self._job_workers.id,
@@ -84,7 +84,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         )
 
     def builders(self) -> dict[str, JsonObject]:
-        """See `Dispatcher`."""
+        """Return the metrics of the live per-user builders, by key."""
         return self.hosts.builders()
 
     async def serve(self, job: Job, key: str, *, suspect: bool, places: Collection[str]) -> None:
@@ -167,7 +167,9 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         self._crowded = crowded
 
     async def _give_back(self, unserved: set[int]) -> None:
-        """A job that was taken as the connection broke is ours, and we do not know of it."""
+        """Give back jobs that were taken as the connection broke: they are ours, and nobody serves
+        them.
+        """
         if lost := unserved & self._orphans:
             await writer.write(lambda tx: give_back(lost))
         self._orphans = unserved

@@ -95,7 +95,7 @@ def unusable() -> CheckMessage | None:
 
 
 def _failed(said: str) -> CheckMessage:
-    """A sentence from what libpq said, which holds no password."""
+    """Turn libpq's error, which holds no password, into a finding with a remedy."""
     named = connection.settings_dict
     remedy = next((do for what, do in REMEDIES.items() if re.search(what, said)), UNREACHABLE)
     # Each attempt has a line, of which some go on in an indented one.
@@ -115,7 +115,7 @@ def _durability() -> Findings:
 
 
 def _integrity() -> Findings:
-    """Each page of each table is read, and each index where amcheck is there. Nobody waits."""
+    """Read each page of each table, and each index if amcheck is installed. It blocks nobody."""
     [(amcheck,)] = sql.fetch(AMCHECK, ())
     try:
         with transaction.atomic():
@@ -208,7 +208,9 @@ def _redis() -> Findings:
 
 
 def _layer() -> Findings:
-    """A message between two layers, as between two processes; and what the backend cannot do."""
+    """Send a message between two layers, as between two processes, and warn of what the backend
+    lacks.
+    """
     layer = new_layer()
     if isinstance(layer, ForeignLayer):
         yield Warning(

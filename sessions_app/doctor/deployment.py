@@ -147,7 +147,9 @@ def _migrations() -> Findings:
 
 
 def _writes() -> Findings:
-    """Two real writes: a lease that nobody has, and its end. What is taken back reaches no disk."""
+    """Make two real writes: a lease that nobody has, and its end. A rollback would reach no
+    disk.
+    """
     now = timezone.now()
     lease = HostLease(key=f"doctor:{uuid4()}", started_at=now, last_activity=now, released_at=now)
     started = time.perf_counter()
@@ -189,7 +191,7 @@ def _workers() -> Findings:
 
 
 def _queues() -> Findings:
-    """Each queue that an offered workflow names needs a worker that takes its jobs."""
+    """Check that each queue of an offered workflow has a worker that takes its jobs."""
     taking = [row for row in processes.alive() if row.kind != Kind.WEB and not row.draining]
     served = {name for row in taking for name in row.queues}
     every = any(not row.queues for row in taking)
@@ -207,7 +209,7 @@ def _queues() -> Findings:
 
 
 def _silent() -> Findings:
-    """Those that neither report any more nor have signed off."""
+    """Find processes that neither report any more nor have signed off."""
     for process in processes.processes().values():
         name = process.row.name
         if process.alive:
@@ -227,7 +229,7 @@ def _silent() -> Findings:
 
 
 def _ended(name: str) -> bool:
-    """Whether a process is gone for certain; of those on other machines nobody here knows."""
+    """Return whether a process of this machine has ended for certain; False for other machines."""
     host, _, pid = name.rpartition(":")
     if host != socket.gethostname():
         return False

@@ -32,7 +32,7 @@ LOOK = 0.02
 
 
 def _dispatch() -> Findings:
-    """One workflow of each queue."""
+    """Announce work for one workflow of each queue, and time its way to a host."""
     queues = {offered.config.queue: offered for offered in registry.offered()}
     for queue, offered in queues.items():
         key = HostKey.of_conversation(uuid4(), offered.workflow.name)
@@ -72,7 +72,7 @@ def _forget(tx: Transaction, key: str) -> None:
 
 
 def _page() -> Findings:
-    """In the local form the server is at a known address."""
+    """Ask the server for `/health`: in the local form its address is a setting."""
     where = RuntimeSettings.load().HEALTH_URL
     if not where:
         yield Warning("where this site answers is not known", "Set HEALTH_URL in HITL.")

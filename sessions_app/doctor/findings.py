@@ -1,4 +1,4 @@
-"""What a check finds, as a message of Django's system checks, and how checks are made in order.
+"""The findings of checks, as messages of Django's system checks, and the order of the checks.
 
 An `Info` is a fact, a `Warning` works and somebody should look at it, an `Error` makes a deployment
 unwell. The hint says what a person can do about it.
@@ -70,7 +70,7 @@ def _look(check: Check) -> Findings:
 
 
 def _secrets() -> list[str]:
-    """What must not be shown, the longest first."""
+    """List what must not be shown, the longest first."""
     found = {settings.SECRET_KEY, str(connection.settings_dict.get("PASSWORD") or "")}
     for secret in secret_values():
         found |= {secret, urlsplit(secret).password or ""}
@@ -90,7 +90,7 @@ def in_words(finding: CheckMessage) -> str:
 
 
 def room(directory: Path, size: int) -> CheckMessage:
-    """What is free on the disk of a directory, for a database of so many bytes.
+    """Report the free space on the disk of a directory, for a database of `size` bytes.
 
     Raises:
         OSError: there is no such directory here.

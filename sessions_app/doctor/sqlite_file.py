@@ -65,7 +65,7 @@ def _disk() -> Findings:
 
 
 def kind_of_disk(path: Path) -> str:
-    """The file system that the path is on; empty if that is not known."""
+    """Return the type of the file system that the path is on; empty if it is not known."""
     if not MOUNTS.exists():
         return ""
     rows = [line.split() for line in MOUNTS.read_text().splitlines()]

@@ -26,7 +26,7 @@ PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What came of a run: its status and all of its text.
+    """A run's result: its status and all of its text. its status and all of its text.
 
     `error` has a `code` and a `message` where it failed, or is suspended: then an operator can
     resume it, and another result comes.
@@ -54,7 +54,7 @@ def result(run: UUID, timeout: float | None = None) -> RunResult:
 
 
 async def aresult(run: UUID, timeout: float | None = None) -> RunResult:  # noqa: ASYNC109 - as `result`
-    """See `result`: from a coroutine."""
+    """Wait for a run's result as `result` does, from a coroutine."""
     pauses = _Pauses(run, timeout)
     while True:
         if (found := await reads.read(_result, run)) is not None:
@@ -63,7 +63,7 @@ async def aresult(run: UUID, timeout: float | None = None) -> RunResult:  # noqa
 
 
 def events(run: UUID, *, after: int = 0, timeout: float | None = None) -> Iterator[EventRecord]:
-    """The events of the run behind a sequence, and on as they come, up to its end.
+    """Yield the run's events after a sequence, then new ones as they come, up to the run's end.
 
     Types and payloads are in `sessions_app.storage`. Text comes as events of the type `text` only.
     Call it outside of transactions.
@@ -94,7 +94,7 @@ async def aevents(
     after: int = 0,
     timeout: float | None = None,  # noqa: ASYNC109 - as `events`
 ) -> AsyncIterator[EventRecord]:
-    """See `events`: from a coroutine."""
+    """Yield the run's events as `events` does, from a coroutine."""
     cursor = _Cursor(run, after)
     pauses = _Pauses(run, timeout)
     while not cursor.ended:
@@ -129,14 +129,14 @@ class _Pauses:
 
 
 class _Cursor:
-    """How far the reader has had the events of the run."""
+    """A reader's position in the events of a run."""
 
     def __init__(self, run: UUID, after: int) -> None:
         self._run, self._after = run, after
         self.ended = False
 
     def read(self) -> list[EventRecord]:
-        """The next events; none while there are none. Blocks."""
+        """Return the next events, or an empty list. Blocks."""
         later = Event.objects.filter(run_id=self._run, sequence__gt=self._after)
         found = read_records(later, limit=PAGE)
         if not found:
@@ -150,7 +150,7 @@ class _Cursor:
 
 
 def _had(event: EventRecord, after: int) -> EventRecord | None:
-    """The event for a reader at that sequence: folded text is text; None where all was had."""
+    """Return the part of an event that is new to the reader, or None; folded text comes as text."""
     if event.type != Event.Type.MESSAGE:
         return event
     text = trim(event, after=after)
@@ -158,7 +158,7 @@ def _had(event: EventRecord, after: int) -> EventRecord | None:
 
 
 def _result(run: UUID) -> RunResult | None:
-    """What came of it by now. Blocks."""
+    """Return the run's result if it rests by now, else None. Blocks."""
     if (status := _status(run)) not in RESTING:
         return None
     error = Run.objects.values_list("error", flat=True).get(pk=run)

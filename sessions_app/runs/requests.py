@@ -1,7 +1,7 @@
-"""What is asked of runs and of their prompts: to start, to go on, to stop, to be another's.
+"""The requests to runs and their prompts: start, resume, stop, claim, reassign and so on.
 
-A function here makes a piece of work. `within` has it done in the caller's transaction, `alone`
-makes the twin for coroutines, which does it in one of its own.
+Each function here makes a piece of work. `within` does it in the caller's transaction; `alone`
+makes its twin for coroutines, which does it in a transaction of its own.
 """
 
 from collections.abc import Callable
@@ -243,7 +243,8 @@ def _submit(tx: Transaction, owner: UserId, conversation_id: str, message: Incom
 
 
 async def acall_back(token: str, payload: object) -> Outcome:
-    """What came to a URL of `Context.callback_url`: send it. `token` is the URL's last part.
+    """Send what came to a URL of `Context.callback_url`; `token` is the URL's last part. send it.
+    `token` is the URL's last part.
 
     Raises:
         NotFound: there is no such callback.

@@ -1,4 +1,4 @@
-"""What is to be sent: written in the transaction of what it is about."""
+"""The signals to be sent, written in the transaction of what they are about."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime

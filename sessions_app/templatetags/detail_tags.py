@@ -1,4 +1,4 @@
-"""What a person decides on, as HTML: for the chat and for the admin."""
+"""The HTML of what a person decides on, for the chat and the admin."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -16,13 +16,14 @@ JOINER = "\u200d"
 
 @register.inclusion_tag("sessions_app/details.html")
 def details(values: Mapping[str, object]) -> JsonObject:
-    """A prompt's details as a table."""
+    """Render a prompt's details as a table."""
     return {"rows": rows(values)}
 
 
 @register.filter
 def visible(text: str) -> SafeString:
-    """The text as HTML, with characters that would hide or reorder something shown by their code.
+    """Return the text as HTML, with the code of each character that would hide or reorder
+    something.
 
     For what a person decides on: a right-to-left mark can make one amount read as another.
     """

@@ -1,4 +1,4 @@
-"""What the admin shows above its lists."""
+"""The parts that the admin shows above its lists and in a run's page."""
 
 from django import template
 
@@ -14,14 +14,14 @@ register = template.Library()
 
 @register.inclusion_tag("admin/sessions_app/overview.html", takes_context=True)
 def overview(context: template.Context) -> JsonObject:
-    """How the deployment stands, for those who may see its processes."""
+    """Render the state of the deployment, for people who may see its processes."""
     allowed = context["request"].user.has_perm("sessions_app.view_process")
     return {"overview": look() if allowed else None}
 
 
 @register.inclusion_tag("admin/sessions_app/waiting.html", takes_context=True)
 def waiting(context: template.Context) -> JsonObject:
-    """What waits for people, by deadline, for those who may read interactions."""
+    """Render the pending prompts by deadline, for people who may read interactions."""
     user = context["request"].user
     names = ("sessions_app.view_interaction", "sessions_app.change_interaction")
     return {"waiting": look_who() if any(map(user.has_perm, names)) else None}
@@ -29,7 +29,7 @@ def waiting(context: template.Context) -> JsonObject:
 
 @register.inclusion_tag("admin/sessions_app/timeline.html")
 def timeline(run: Run) -> JsonObject:
-    """What a run did, for those who may read it."""
+    """Render what a run did, for people who may read it."""
     return {"moments": timelines.timeline(run)}
 
 

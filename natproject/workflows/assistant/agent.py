@@ -36,7 +36,7 @@ ANSWERS = [
 
 
 class AssistantOptions(BaseModel, extra="forbid"):
-    """What `workflows.yaml` may set under `options`."""
+    """The options of the assistant in `workflows.yaml`."""
 
     instructions: str = "You are a helpful assistant. Use the tools where they help. Be brief."
     history: int = Field(20, ge=0, description="how many earlier messages the model is told")
@@ -47,7 +47,7 @@ class AssistantOptions(BaseModel, extra="forbid"):
 
 @asynccontextmanager
 async def open_model(_options: AssistantOptions) -> AsyncIterator[Model]:
-    """The model that is configured, with its connections: one for all users of a process."""
+    """Open the configured model with its connections: one for all users of a process."""
     if settings.OPENAI_MODEL:
         async with open_endpoint() as model:
             yield model
@@ -89,7 +89,7 @@ async def assistant(message: Message, context: Context) -> AsyncGenerator[str, N
 
 
 async def ask_model(messages: list[ModelMessage], context: Context) -> tuple[str, list[ToolCall]]:
-    """What the model says, which people see as it comes, and what it wants done."""
+    """Stream the model's answer to people, and return it with the tool calls that it wants."""
     model: Model = context.builder
     timeout = context.options.timeout
     said = [
@@ -107,7 +107,7 @@ async def ask_model(messages: list[ModelMessage], context: Context) -> tuple[str
 
 
 def as_sent(calls: list[ToolCall]) -> list[ModelMessage]:
-    """The calls as the model is told of them again."""
+    """Return the calls in the form in which the model is told of them again."""
     return [
         {
             "id": call.id,
@@ -144,7 +144,7 @@ async def use_tools(calls: list[ToolCall], context: Context) -> list[str]:
 
 
 async def use(call: ToolCall, context: Context) -> str:
-    """One tool, as a step that people see."""
+    """Run one tool as a step that people see."""
     title = f"{call.name.replace('_', ' ').capitalize()} {subject(call)}".strip()
     use_tool = partial(tools.use, call.name, call.arguments, context.user_id)
     try:
@@ -154,7 +154,7 @@ async def use(call: ToolCall, context: Context) -> str:
 
 
 def permission(call: ToolCall, context: Context) -> BinaryPrompt:
-    """The question whether a tool may be used."""
+    """Build the question whether a tool may be used."""
     given: JsonObject = loads(call.arguments or "{}")
     return BinaryPrompt(
         text=f"May I {call.name.replace('_', ' ')} {subject(call)}?",
@@ -167,5 +167,5 @@ def permission(call: ToolCall, context: Context) -> BinaryPrompt:
 
 
 def subject(call: ToolCall) -> str:
-    """What the call is about, in short: its first argument."""
+    """Return the first argument of a call: what it is about, in short."""
     return str(next(iter(loads(call.arguments or "{}").values()), ""))[:60]

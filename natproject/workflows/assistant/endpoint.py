@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class EndpointModel:
-    """What OPENAI_MODEL names, at OPENAI_BASE_URL."""
+    """The model OPENAI_MODEL at OPENAI_BASE_URL."""
 
     def __init__(self, client: "AsyncOpenAI", name: str) -> None:
         self._client = client
@@ -47,7 +47,7 @@ class EndpointModel:
 
 
 def _gather(calls: dict[int, dict[str, str]], parts: list[Any]) -> None:
-    """A call comes in parts: its id and name first, then its arguments by and by."""
+    """Add the parts of tool calls: first id and name, then pieces of the arguments."""
     for part in parts:
         call = calls.setdefault(part.index, {"id": "", "name": "", "arguments": ""})
         call["id"] += part.id or ""
@@ -57,7 +57,7 @@ def _gather(calls: dict[int, dict[str, str]], parts: list[Any]) -> None:
 
 @asynccontextmanager
 async def open_endpoint() -> AsyncIterator[EndpointModel]:
-    """The client with its connections."""
+    """Open a client with its connections."""
     # Only where it is used: `make run` does without. The settings have seen that it is there.
     from openai import AsyncOpenAI  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What a model gives while it answers, and what a model is."""
+"""The pieces of a model's answer, and the interface of a model."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,7 +13,9 @@ ModelMessage = JsonObject
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """What the model wants done; `arguments` is JSON, as far as a model writes it correctly."""
+    """A call of a tool that the model wants; `arguments` is JSON if the model writes it
+    correctly.
+    """
 
     id: str
     name: str
@@ -35,4 +37,4 @@ class Model(Protocol):
     """Answers to the messages so far."""
 
     def stream(self, messages: list[ModelMessage]) -> AsyncIterator[Piece]:
-        """The answer as it comes: text and thoughts in pieces, each tool call whole."""
+        """Stream the answer: text and thoughts in pieces, each tool call as a whole."""

@@ -36,7 +36,7 @@ class ScriptedModel:
 
 
 def _after_last(messages: list[ModelMessage], role: str) -> list[ModelMessage]:
-    """The results of tools at the end, if that is what the messages end with."""
+    """Return the tool results at the end, if they follow a message of that role."""
     found: list[ModelMessage] = []
     for message in reversed(messages):
         if message["role"] != "tool":
@@ -46,7 +46,7 @@ def _after_last(messages: list[ModelMessage], role: str) -> list[ModelMessage]:
 
 
 def _plan(asked: str) -> Iterator[Piece]:
-    """What to do about the person's message."""
+    """Choose what to do about the person's message."""
     if note := re.match(r"(?:note|remember)\b[:\s]*(.+)", asked, re.I | re.S):
         name = "-".join(re.findall(r"[a-z0-9]+", note[1].lower())[:4])[:40] or "note"
         yield Reasoning("They want something kept.")
@@ -62,7 +62,7 @@ def _plan(asked: str) -> Iterator[Piece]:
 
 
 def _answer(asked: str, messages: list[ModelMessage], results: list[str]) -> Iterator[Piece]:
-    """What to say of what the tools gave, or to do with it."""
+    """Say what the tools returned, or call further tools with it."""
     called = messages[-len(results) - 1]["tool_calls"][0]["function"]["name"]
     names = results[0].split("\n")
     if called == "list_notes" and re.search(r"\bdelete\b", asked, re.I) and " " not in names[0]:

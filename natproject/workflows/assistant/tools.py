@@ -1,4 +1,4 @@
-"""What the assistant may do. What cannot be undone, a person has to allow first."""
+"""The tools of the assistant. A person must first allow those that cannot be undone."""
 
 import re
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class Note(Name):
 
 
 class Nothing(BaseModel):
-    """No arguments."""
+    """An empty set of arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Tool:
 
     @property
     def schema(self) -> JsonObject:
-        """As a model is told of it."""
+        """The description of the tool for a model."""
         return {
             "type": "function",
             "function": {
@@ -61,7 +61,7 @@ class Tool:
 
 
 def calculate(_notes: Path, given: Calculation) -> str:
-    """The value of the expression."""
+    """Return the value of the expression."""
     attempt = evaluate(given.expression, MAX_OPERATIONS)
     if attempt.result is None:
         return attempt.problem or "That takes too many operations."
@@ -69,13 +69,13 @@ def calculate(_notes: Path, given: Calculation) -> str:
 
 
 def list_notes(notes: Path, _given: Nothing) -> str:
-    """The names of the notes."""
+    """Return the names of the notes, a line each."""
     names = sorted(path.stem for path in notes.glob("*.txt"))
     return "\n".join(names) or "There are no notes."
 
 
 def read_note(notes: Path, given: Name) -> str:
-    """The text of a note."""
+    """Return the text of a note."""
     path = notes / f"{given.name}.txt"
     return path.read_text() if path.exists() else f"There is no note {given.name!r}."
 
@@ -109,7 +109,7 @@ SCHEMAS: Any = [tool.schema for tool in TOOLS.values()]
 
 
 def problem(name: str, arguments: str) -> str:
-    """What is wrong with a call, in words for the model; "" if it can be made."""
+    """Say what is wrong with a call, for the model; "" if it can be made."""
     if name not in TOOLS:
         return f"There is no tool {name!r}. There are: {', '.join(TOOLS)}."
     try:

@@ -9,7 +9,7 @@ from sessions_app.interactions.audit_trail import FORMATS, Wanted
 
 
 class Command(BaseCommand):
-    """For whoever keeps records, and for a store that this server cannot write to."""
+    """The export of the audit, for records and for a store that this server cannot write to."""
 
     help = "Print what happened to prompts, oldest first: by whom, when, from where."
 

@@ -10,7 +10,7 @@ from sessions_app.replay.run_history import RunHistory
 
 
 class Command(BaseCommand):
-    """For tests that a change of the code does not break running work."""
+    """The export of run histories, for tests that new code does not break running work."""
 
     help = "Write a run with its journal as JSON, for replay_history in a test."
 
