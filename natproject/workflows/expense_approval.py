@@ -210,6 +210,6 @@ def attached(context: Context) -> dict[str, str]:
 
 
 def table(claim: Claim) -> str:
-    """The claim as a markdown table."""
+    """Render the claim as a Markdown table."""
     lines = [f"| {name} | {value.replace('|', '/')} |" for name, value in rows(claim).items()]
     return "\n".join(["| | |", "| --- | --- |", *lines])

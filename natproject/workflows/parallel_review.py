@@ -21,7 +21,7 @@ TEXTS = {"approve": "approved", "change": "asks for changes", "reject": "rejecte
 
 
 class ReviewOptions(BaseModel, extra="forbid"):
-    """What `workflows.yaml` may set under `options`."""
+    """The options of the review in `workflows.yaml`."""
 
     reviewers: list[str] = Field(["Legal", "Security", "Editorial"], min_length=1, max_length=10)
     timeout: float = Field(7 * 86400, gt=0, description="seconds that a reviewer has")

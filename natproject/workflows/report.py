@@ -24,14 +24,14 @@ def grow(balance, deposit, monthly_rate):
 
 
 class ReportOptions(BaseModel, extra="forbid"):
-    """What `workflows.yaml` may set under `options`."""
+    """The options of the report in `workflows.yaml`."""
 
     pause: float = Field(0.01, ge=0, description="seconds between two pieces of text")
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What the person asked for: euro a month, percent a year, years."""
+    """The terms that the person asked for: euro a month, percent a year, years."""
 
     deposit: Decimal = Decimal(200)
     rate: Decimal = Decimal("3.5")
@@ -40,7 +40,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Year:
-    """One year of the plan, in euro; `balance` and `paid` at its end."""
+    """A year of the plan, in euro; `balance` and `paid` at its end."""
 
     number: int
     interest: Decimal
@@ -76,7 +76,7 @@ async def report(message: Message, context: Context) -> AsyncGenerator[str, None
 
 
 async def paced(text: Iterator[str], pause: float) -> AsyncGenerator[str, None]:
-    """The text a few words at a time, as a model would write it."""
+    """Yield the text a few words at a time, as a model would write it."""
     for part in text:
         for piece in re.findall(r"\s+|(?:\S+\s*){1,4}", part):
             yield piece
@@ -93,7 +93,7 @@ def read_terms(text: str) -> Terms:
 
 
 def compute(terms: Terms) -> list[Year]:
-    """The plan year by year: interest each month, rounded to cents at the end of a year."""
+    """Compute the plan year by year: interest each month, rounded to cents at the end of a year."""
     monthly = terms.rate / 100 / 12
     balance = paid = Decimal()
     plan = []
@@ -107,7 +107,7 @@ def compute(terms: Terms) -> list[Year]:
 
 
 def opening(terms: Terms, plan: list[Year]) -> Iterator[str]:
-    """The summary, the method, and the table."""
+    """Write the summary, the method and the table."""
     last = plan[-1]
     yield f"# {terms.deposit} € a month for {terms.years} years\n\n"
     yield (
@@ -132,7 +132,7 @@ def opening(terms: Terms, plan: list[Year]) -> Iterator[str]:
 def closing(
     terms: Terms, plan: list[Year], others: list[tuple[Terms, list[Year]]]
 ) -> Iterator[str]:
-    """What the years mean, and what another rate would change."""
+    """Write what the years mean, and what another rate would change."""
     yield "## What the years mean\n\n"
     for before, year in zip([None, *plan], plan, strict=False):
         yield from _comment(terms, before, year)

@@ -1,4 +1,4 @@
-"""What the world sends to a run: stored when it comes, taken when the run waits for it.
+"""The arrivals that the world sends to a run: stored when they come, taken when the run waits.
 
 Both lock the conversation first, so that neither misses the other.
 """
@@ -42,7 +42,9 @@ def send(tx: Transaction, run_id: UUID, name: str, payload: object, sent_id: str
 
 
 def take(tx: Transaction, run: RunRecord, call: Call) -> CallResult | None:
-    """The first of that name that the run has not taken; None if none has come."""
+    """Take the first arrival of the call's name that the run has not taken; None if there is
+    none.
+    """
     tx.lock(run.conversation_id)
     came = Arrival.objects.filter(run_id=run.id, name=call.name, position=None)
     first = came.order_by("pk").first()
@@ -53,7 +55,7 @@ def take(tx: Transaction, run: RunRecord, call: Call) -> CallResult | None:
 
 
 def expire(tx: Transaction, run: RunRecord, call: Call) -> CallResult:
-    """The time is over; what the wait came to, as something may have come meanwhile."""
+    """End a wait whose time is over, and return its result: something may have come meanwhile."""
     tx.lock(run.conversation_id)
     entry = JournalEntry.objects.filter(run_id=run.id, position=call.position)
     error = {"type": NothingCame.__name__, "message": str(NothingCame(call.name))}

@@ -35,14 +35,16 @@ class NewChild:
     title: str
 
     def noted(self, until: datetime | None) -> JsonObject:
-        """What the parent's journal has of it while it goes on."""
+        """Return the record of the child in its parent's journal, for as long as the child goes
+        on.
+        """
         ends = until and until.isoformat()
         return {"run": str(self.id), "title": self.title, "until": ends}
 
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """What a workflow returned, as JSON; of one that streams its text stands for it."""
+    """A workflow's return value, as JSON; for one that streams, its text stands for it."""
 
     value: object
 
@@ -68,7 +70,7 @@ def end(
     returned: Returned | None,
     reason: str,
 ) -> None:
-    """A child is over: its parent, which has not ended before it, goes on with what came of it."""
+    """End the parent's call with the result of a child that is over; the parent goes on."""
     parent = Run.objects.get(pk=called.run)
     entry = _open(called.run, called.position).filter(result__run=str(child.id)).first()
     if entry is None or parent.status in Run.FINISHED or _is_cut(parent, called):
@@ -83,8 +85,10 @@ def end(
 
 
 def _is_cut(parent: Run, called: ParentCall) -> bool:
-    """Whether a stop of the parent ends this call: a child that the same stop ended, and whose host
-    was faster, is not a failure that the parent could go on with. Clean-up waits for its children.
+    """Return whether a stop of the parent ends this call.
+
+    A child that the same stop ended, and whose host was faster, is not a failure that the parent
+    could go on with. Clean-up waits for its children.
     """
     stop = parent.stop_point
     begun_before = stop is None or called.position <= stop["position"]
@@ -92,7 +96,9 @@ def _is_cut(parent: Run, called: ParentCall) -> bool:
 
 
 def expire(tx: Transaction, parent: RunRecord, call: Call) -> CallResult:
-    """The parent waits no longer: what came of it, as the child may have ended meanwhile."""
+    """End a call whose timeout is over, and return its result: the child may have ended
+    meanwhile.
+    """
     tx.lock(parent.conversation_id)
     entry = _open(parent.id, call.position).first()
     if entry is None:

@@ -27,7 +27,9 @@ Payload = JsonObject
 
 @dataclass(frozen=True, slots=True)
 class WantedFork:
-    """From which position of which run, by whom; `key` makes a repeat harmless."""
+    """The request for a fork: which run, from which position, by whom; `key` makes a repeat
+    harmless.
+    """
 
     run: UUID
     position: int
@@ -78,7 +80,9 @@ def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
 
 
 def _insert(tx: Transaction, past: "_Past", wanted: WantedFork, key: HostKey) -> Run:
-    """The row. Where nothing is kept it is as new, and begins with the newest version."""
+    """Insert the fork's row. If nothing is kept it is like new, with the workflow's newest
+    version.
+    """
     source, run = past.source, uuid4()
     fork = Run(
         id=run,
@@ -104,7 +108,7 @@ def _insert(tx: Transaction, past: "_Past", wanted: WantedFork, key: HostKey) ->
 
 
 class _Past:
-    """What a run did before a position: its calls that are finished, and its text up to them."""
+    """The past of a run before a position: its finished calls, and its text up to them."""
 
     def __init__(self, source: Run, position: int) -> None:
         journal = Journal.load(source.id)
@@ -126,12 +130,12 @@ class _Past:
 
     @cached_property
     def interactions(self) -> dict[str, Interaction]:
-        """What was asked and settled."""
+        """The settled interactions of the kept calls."""
         asked = self.source.interactions.filter(position__in=self.positions)
         return {str(one.id): one for one in asked}
 
     def events(self) -> list[tuple[str, Payload]]:
-        """What it showed of that, in the order of its log."""
+        """Return the events that the run showed of that past, in the order of its log."""
         shown: list[tuple[int, str, Payload]] = []
         for part in read_parts(read_records(self.source.events.all())):
             if part.type == Event.Type.MESSAGE:
@@ -150,7 +154,7 @@ class _Past:
 
 
 def _copy(tx: Transaction, past: _Past, fork: Run) -> None:
-    """The past of the run as that of its fork: events, interactions, journal."""
+    """Copy the past of the run to its fork: events, interactions, journal."""
     ids = {one: uuid4() for one in past.interactions}
     sequence = 0
     for type_, payload in past.events():

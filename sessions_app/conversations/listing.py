@@ -1,6 +1,6 @@
-"""How a conversation stands in its owner's list: what it is called there, and whether it is.
+"""The entry of a conversation in its owner's list: its title, deletion and restoration.
 
-One that is deleted is at no door but `restore`. Its runs are asked to stop, which stays so.
+A deleted conversation is at no door but `restore`. Its runs are stopped, and stay so.
 """
 
 from uuid import UUID
@@ -84,7 +84,9 @@ def _delete(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
 
 
 def _find(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
-    """Also one that is deleted. Locked: a message comes before, and its run is stopped, or after.
+    """Find and lock a conversation, also a deleted one.
+
+    The lock puts each message before this, so that its run is stopped, or after it.
 
     Raises:
         NotFound: there is none.

@@ -1,4 +1,4 @@
-"""What a front end may do to a conversation.
+"""The messages into a conversation, and the stops of its runs.
 
 Each function is one transaction, committed by the one writer; the hosts are woken after the commit.
 A crash before it leaves nothing, one after it leaves work that the next start takes up.
@@ -115,14 +115,14 @@ async def submit(
 
 
 def known(owner: UserId, conversation_id: str, message_id: str) -> tuple[bool, bool]:
-    """Whether there is such a conversation, and such a message in it. Reads."""
+    """Return whether the conversation exists, and whether the message is in it. Reads."""
     for conversation, *_rest in sql.fetch(CONVERSATION, (owner, conversation_id)):
         return True, bool(sql.fetch(SUBMITTED, (conversation, message_id)))
     return False, False
 
 
 def count_unfinished(owner: UserId, most: int) -> int:
-    """How many runs of the owner are unfinished, counted up to `most`. Reads."""
+    """Count the owner's unfinished runs, up to `most`. Reads."""
     [(count,)] = sql.fetch(UNFINISHED, (owner, most))
     return int(count)
 
@@ -139,7 +139,7 @@ async def stop(*, owner: UserId, conversation_id: str, run: str | None = None) -
 
 
 def check_message(conversation_id: str, message: IncomingMessage) -> None:
-    """What `submit` asks of a message before it is written.
+    """Check a message before `submit` writes it.
 
     Raises:
         Invalid: the text is empty or too long, or an id is.
@@ -170,7 +170,7 @@ def submit_in(
     *,
     trusted: bool = False,
 ) -> SubmittedMessage:
-    """What `submit` does, within a transaction, once the message is checked.
+    """Do the work of `submit` within a transaction, once the message is checked.
 
     `trusted`: it is not the owner who asks for it, so the workflow may be one for others.
     """
@@ -217,9 +217,7 @@ def _open(
     *,
     trusted: bool,
 ) -> tuple[UUID, str, int]:
-    """The conversation, which begins if there is none of that name, its workflow, and its last
-    sequence.
-    """
+    """Return the conversation, its workflow and last sequence; create it if there is none."""
     # Locked, as by `Transaction.lock`.
     locking = sql.locking(CONVERSATION, "FOR UPDATE")
     known = sql.fetch(locking, (owner, conversation_id))
@@ -240,8 +238,11 @@ def _open(
 def _whole(
     message: IncomingMessage, place: Place | None, found: list[Attachment]
 ) -> tuple[IncomingMessage, list[JsonObject]]:
-    """With what it has of the message that it replaces, and with its files where each execution of
-    its run finds them; these, too.
+    """Complete the message with the text and files of the message that it replaces, and its own
+    files.
+
+    Returns:
+        The message, with its files where each execution of its run finds them; and these files.
     """
     text, files = message.text, []
     if place and place.replaces:
@@ -253,7 +254,7 @@ def _whole(
 
 
 def _new(owner: UserId, message: IncomingMessage, *, trusted: bool) -> str:
-    """The workflow of a conversation that begins."""
+    """Return the name of the workflow of a new conversation."""
     if trusted:
         return registry.get(message.workflow).workflow.name
     if message.workflow is None and message.model is not None:
@@ -278,10 +279,12 @@ def _create(tx: Transaction, owner: UserId, conversation_id: str, workflow: str,
 
 
 def _check_free(conversation: UUID, message: IncomingMessage, place: Place | None) -> None:
-    """Before anything is written: no run is active that stays so, or the message is stored already.
+    """Check that no run is active that stays so, before anything is written.
+
+    A message that is stored already passes.
 
     Raises:
-        Busy: it is not, and one is.
+        Busy: a run is active.
     """
     active = sql.fetch(ACTIVE, (conversation,))
     if place:  # what is on other branches makes way
@@ -316,7 +319,7 @@ def interrupt(
 
 
 def _root(run: Run) -> Run:
-    """Of a child the run that a message has begun."""
+    """Return the top-level ancestor of a child run."""
     return run if run.parent is None else _root(run.parent)
 
 
@@ -354,7 +357,7 @@ def insert_run(
 
 
 def traced(metadata: JsonObject, run: UUID) -> JsonObject:
-    """With the id of the trace that the run belongs to, as `context.workflow_trace_id` has it."""
+    """Add the id of the run's trace to its metadata, as `context.workflow_trace_id` has it."""
     parent = Trace.of_headers(metadata.get("headers") or {})
     return {**metadata, "trace_id": f"{Trace.of_run(str(run), parent).trace_id:032x}"}
 

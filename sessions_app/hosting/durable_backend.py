@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 
 class DurableBackend(RecordedBackend):
-    """What the context of one run in memory stands on; see `Backend`.
+    """The backend of the context of one run in memory; see `Backend`. see `Backend`.
 
     `step_ended` is called when a step is over, and stored; `overdue` when the run has done as much
     as it may, with what that is; `broken` with the fault of the database that a step met.
@@ -87,27 +87,29 @@ class DurableBackend(RecordedBackend):
 
     @property
     def awaits_place(self) -> bool:
-        """Whether the run can do nothing before it has a place under the limit."""
+        """True while the run can do nothing before it has a place under the limit."""
         return self._slot.is_awaited
 
     def attach(self, slot: Slot) -> None:
-        """The slot that is given back while it waits."""
+        """Set the slot that is given back while the run waits."""
         self._slot = slot
         slot.limit(RuntimeSettings.load().MAX_RUN_SECONDS, lambda: self._overdue(TookTooLong()))
 
     def stop_behind(self, position: int, calls: Mapping[str, int]) -> StopPoint:
-        """The run is stopped behind all that is recorded, and behind what it has called since."""
+        """Stop the run behind all that is recorded and all that it has called since."""
         self.stop = StopPoint.behind(self._journal, position, calls)
         return self.stop
 
     def work_by(self, more: int) -> None:
-        """See `Backend`. Where one is over and the others wait, the row says that the run does."""
+        """Count the coroutines that work; when the last one waits, store that the run does."""
         self._slot.work_by(more)
         if not self._slot.busy and not self.waiting.nothing:
             self.rest()
 
     def next_call(self, call: Call) -> None:
-        """See `Backend`."""
+        """Note the run's next call, enforce the limit of calls, and begin clean-up behind a stop
+        point.
+        """
         self._positions[call.track] = call.position
         if call.position > self._most_calls and call.position > self._journal.last_position:
             self._overdue(TooManyCalls(self._most_calls))
@@ -119,7 +121,7 @@ class DurableBackend(RecordedBackend):
 
     @contextmanager
     def _under_way(self, *positions: int) -> Iterator[None]:
-        """These calls are; they are cut if the run is stopped meanwhile."""
+        """Note these calls as cut if the run is stopped while they are under way."""
         try:
             yield
         except asyncio.CancelledError:
@@ -128,7 +130,7 @@ class DurableBackend(RecordedBackend):
             raise
 
     def patched(self, why: str, calls: int) -> bool:
-        """See `Backend`."""
+        """Return whether the run has the patch, and store it when the run first comes to it."""
         found = self._journal.patched(why, calls)
         if found is None:
             patches = self._journal.patches = {**self._journal.patches, why: calls}
@@ -136,7 +138,7 @@ class DurableBackend(RecordedBackend):
         return found is not False
 
     def is_replayed(self, calls: int) -> bool:
-        """Whether what the workflow puts out after so many calls was put out before."""
+        """Return whether the text that follows so many calls was put out before."""
         return calls < self._journal.known_to
 
     def count(self, text: str) -> None:
@@ -150,19 +152,19 @@ class DurableBackend(RecordedBackend):
             raise TooLarge("The output of the run", f"{self._limit:,} characters", "MAX_OUTPUT")
 
     async def put_out(self, text: str, *, again: bool) -> None:
-        """See `Backend`."""
+        """Count the text against the limit, and emit it unless it is a repeat."""
         self.count(text)
         if not again:
             await self.output.emit(text)
 
     def has_news(self, calls: Mapping[str, int]) -> bool:
-        """Whether this execution, which has made so many calls, has recorded anything."""
+        """Return whether this execution, after so many calls, has recorded anything."""
         known = self._journal.calls
         return self.stored_step or any(calls[track] > known.get(track, 0) for track in calls)
 
     @asynccontextmanager
     async def working(self, call: Call) -> AsyncIterator[None]:
-        """In a step."""
+        """Count a step as under way, once the lease is confirmed."""
         await self._freshness.wait_fresh()
         try:
             with self._under_way(call.position), self.waiting.step():
@@ -178,12 +180,12 @@ class DurableBackend(RecordedBackend):
             self._step_ended()
 
     def begin(self, call: Call, title: str) -> None:
-        """See `Backend`."""
+        """Store that a step has begun, behind the text before it."""
         self.output.settle()
         self._write(lambda tx: run_writes.begin_step(tx, self._leased, call, title))
 
     def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
-        """See `Backend`."""
+        """Store a part of a call as a step of its own."""
         self.output.put()  # the text goes on: it is not complete up to here
         show = partial(
             run_writes.show_part,
@@ -196,16 +198,16 @@ class DurableBackend(RecordedBackend):
         self._write(show)
 
     def note(self, call: Call, record: CallResult) -> None:
-        """See `Backend`."""
+        """Store the result of a call without waiting for the commit."""
         self._write(self._finished(call, record))
 
     async def finish(self, call: Call, record: CallResult) -> None:
-        """See `Backend`."""
+        """Store the result of a call, and wait for the commit."""
         await self._write(self._finished(call, record))
         self.stored_step = True
 
     async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
-        """See `Backend`."""
+        """Do the work of a transactional step in the transaction that records its result."""
 
         def write(tx: Transaction) -> Attempted:
             self._leased.check(tx)
@@ -220,7 +222,7 @@ class DurableBackend(RecordedBackend):
         return done
 
     async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
-        """See `Backend`."""
+        """Ask the prompts, or find their recorded answers, and return all responses."""
         responses: dict[int, StoredResponse] = {}
         recorded: dict[int, AnyPrompt] = {}
         interactions: dict[int, UUID] = {}
@@ -249,7 +251,7 @@ class DurableBackend(RecordedBackend):
         return [responses[one.call.position] for one in asked]
 
     async def history(self, call: Call, limit: int) -> list[PastMessage]:
-        """See `Backend`."""
+        """Return the last messages of the conversation, of the runs that the journal names."""
         recorded, run = self.recall(call), self._leased.run
         if recorded is None:
             runs = await reads.read(ended_runs, run.id, run.conversation_id, limit)
@@ -259,7 +261,7 @@ class DurableBackend(RecordedBackend):
         return await reads.read(said_in, runs, limit)
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
-        """See `Backend`."""
+        """Wait for an arrival, and return it or its timeout."""
         recorded = self._journal.recall(call)
         if recorded is not None:
             until = recorded.result and datetime.fromisoformat(recorded.result)
@@ -267,7 +269,7 @@ class DurableBackend(RecordedBackend):
         return await self._outcome(call, _after(timeout), run_writes.begin_wait, arrivals.expire)
 
     async def run(self, call: Call, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
-        """See `Backend`."""
+        """Run a child workflow, and return its result or failure."""
         recorded = self._journal.recall(call)
         if recorded is not None:
             until = recorded.result["until"]
@@ -277,7 +279,7 @@ class DurableBackend(RecordedBackend):
         return await self._outcome(call, _after(timeout), begin, child_runs.expire)
 
     async def _new_child(self, child: ChildCall) -> NewChild:
-        """It serves the same request, and belongs to this run."""
+        """Build a child run that serves the same request and belongs to this run."""
         run, conversation = self._leased.run, self._conversation
         offered = await reads.read(workflow_access.find, conversation.owner.id, child.workflow)
         own = {"workflow-parent-id": str(run.id), "workflow-parent-name": conversation.workflow}
@@ -319,7 +321,7 @@ class DurableBackend(RecordedBackend):
         return await self._write(lambda tx: expire(tx, self._leased.check(tx), call))
 
     async def sleep(self, call: Call, until: datetime) -> None:
-        """See `Backend`."""
+        """Sleep until a moment, which is journaled."""
         left = (until - timezone.now()).total_seconds()
         recorded = self._journal.recall(call) is not None
         if recorded and left <= 0:
@@ -357,7 +359,7 @@ class DurableBackend(RecordedBackend):
             self._write(lambda tx: run_writes.note_difference(tx, self._leased, entry.call, found))
 
     async def _assigned(self, asked: list[tuple[Asked, UUID]]) -> dict[UUID, Assigned]:
-        """Those that are for somebody else; nothing is looked up where none is."""
+        """Look up the candidates of the prompts that are for others; free if there are none."""
         owner = self._conversation.owner.id
         return {
             interaction: await reads.read(resolve, one.assignment, owner)
@@ -382,7 +384,7 @@ class DurableBackend(RecordedBackend):
 
     @property
     def _is_alone(self) -> bool:
-        """Whether what begins to wait now is all that the run does."""
+        """True if what begins to wait now is all that the run does."""
         return self.waiting.nothing and self._slot.busy == 1
 
     async def _rest_for(self, work: Awaitable[T], *, alone: bool) -> T:
@@ -399,7 +401,7 @@ class DurableBackend(RecordedBackend):
         return lambda tx: run_writes.finish_call(tx, self._leased, call, record)
 
     def _now(self, call: Call, record: CallResult) -> CallResult:
-        """The result, with how far its track has come by now where it is a failure."""
+        """Add the present position of its track to a failed result."""
         if not record.error:
             return record
         return replace(record, last_position=self._positions[call.track])

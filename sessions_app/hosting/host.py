@@ -49,7 +49,7 @@ RETRY_AFTER = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On what terms a process hosts.
+    """The conditions on which a process hosts.
 
     Seconds until a run that waits is parked, and for a run to stop in good order.
     `replay_everywhere`: each run is parked after each of its steps, and before it ends.
@@ -98,7 +98,7 @@ class Host:
         self._not_before = 0.0
 
     def wake(self, settled: InteractionSettled | None = None) -> None:
-        """There is work: a run to take up or to stop, or the answer that a run waits for."""
+        """Wake the host for work: a run to take up or stop, or the answer that a run waits for."""
         if settled is not None:
             if (task := self._runs.get(settled.run)) is not None:
                 task.settled(settled)
@@ -108,22 +108,22 @@ class Host:
 
     @property
     def woken(self) -> bool:
-        """Whether work came that it has not looked at."""
+        """True while there is work that the host has not looked at."""
         return self._to_look
 
     @property
     def generation(self) -> int:
-        """Of its lease; 0 before it has one."""
+        """The generation of its lease; 0 before it has one."""
         return self._lease.generation
 
     @property
     def runs(self) -> list[RunTask]:
-        """Those in memory."""
+        """The runs in memory."""
         return list(self._runs.values())
 
     @property
     def awaits_places(self) -> bool:
-        """Whether its runs could go on, had they places: none of them does anything."""
+        """True if its runs could go on, had they places: none of them does anything."""
         idle = [run for run in self._runs.values() if run.rests_since() is None]
         return bool(idle) and all(run.awaits_place for run in idle)
 
@@ -133,7 +133,7 @@ class Host:
         return set().union(*(run.awaited for run in self._runs.values()))
 
     def checked(self, lease: LeaseState | None) -> None:
-        """What a look at the database found of its lease."""
+        """Act on the state of its lease that a lookup found."""
         if lease is None or not self.generation:
             return
         if lease.generation > self.generation:
@@ -142,7 +142,7 @@ class Host:
             self._look_again()
 
     def noticed(self, seen: RunSighting) -> None:
-        """What a look at the database found of its key: wakes it if that is news."""
+        """Wake up for a run of its key that a lookup found, if it is news."""
         run, _, stop = seen
         if seen not in self._seen and (stop or run not in self._runs):
             self._look_again()
@@ -153,14 +153,14 @@ class Host:
         self._changed.set()
 
     def lose(self) -> None:
-        """Another host has the key: nothing of this one is to go on."""
+        """Give everything up: another host has the key."""
         if not self.fenced:
             log.warning("host.fenced", key=self.key, generation=self.generation)
         self.fenced = True
         self._abandon()
 
     def drop(self) -> None:
-        """The database is not to be reached: let go of all before another takes the key."""
+        """Let go of everything before another takes the key: the database is out of reach."""
         if not self.dropped:
             log.warning("host.dropped", key=self.key, generation=self.generation)
         self.dropped = True
@@ -173,9 +173,9 @@ class Host:
         self._changed.set()
 
     def make_room(self) -> None:
-        """Others need the place: park what waits at once from now on, and end with the last.
+        """Park waiting runs at once from now on, and end with the last: others need the place.
 
-        Wakes it the first time only: one that is woken all the time would never park.
+        It wakes the host the first time only: one that is woken all the time would never park.
         """
         if not self._hurried:
             self._hurried = True
@@ -252,7 +252,7 @@ class Host:
             self.found(found)
 
     def found(self, found: Selection) -> None:
-        """A look is committed: start what it has taken up, and stop what is to be stopped."""
+        """Start and stop runs as a committed selection says."""
         if self._ending:  # what was taken up is let go with the rest
             return
         self.taken.found(found)

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 
 class HostRegistry:
-    """One host a key, one session manager a workflow.
+    """The hosts of this process: one a key; and its session managers: one a workflow.
 
     `freed` is called when a run, or a host that has come, gives a place back.
     """
@@ -58,11 +58,11 @@ class HostRegistry:
         return iter(list(self._hosts.values()))
 
     def get(self, key: str) -> Host | None:
-        """The host of the key, if it is here."""
+        """Return the host of the key, if it is here."""
         return self._hosts.get(key)
 
     def run(self, run_id: str) -> RunTask | None:
-        """The run of that id, if it is in memory here."""
+        """Return the run of that id, if it is in memory here."""
         return next((run for host in self for run in host.runs if str(run.id) == run_id), None)
 
     def wake(self, key: str, settled: InteractionSettled | None = None) -> bool:
@@ -73,7 +73,9 @@ class HostRegistry:
         return host is not None
 
     def full(self) -> list[str]:
-        """The places that are all taken: of workflows, and of users of them, as jobs name them."""
+        """List the places that are all taken: of workflows and of their users, as jobs name
+        them.
+        """
         taken = Counter(self._kept)
         for workflow, limit in self._limits.items():
             for user, slots in limit.held.items():
@@ -81,7 +83,7 @@ class HostRegistry:
         return [place for place, slots in taken.items() if slots >= _limit_of(place)]
 
     def builders(self) -> dict[str, JsonObject]:
-        """The metrics of live per-user builders, by key."""
+        """Return the metrics of live per-user builders, by key."""
         return {
             HostKey.of_user(user_id, workflow): info.metrics()
             for workflow, manager in self._managers.items()
@@ -150,7 +152,7 @@ class HostRegistry:
         await asyncio.gather(*(manager.shutdown() for manager in self._managers.values()))
 
     async def _manager(self, workflow: str) -> SessionManager:
-        """The workflow's manager, made if need be: again and again while the database is away."""
+        """Return the workflow's manager; build it, again and again while the database is away."""
         while True:
             try:
                 async with self._manager_lock:
@@ -172,7 +174,9 @@ class HostRegistry:
         return manager
 
     async def _refuse(self, key: HostKey, claim: JobClaim | None, error: SessionsError) -> None:
-        """The key's runs cannot be driven here: an operator may resume them once it is mended."""
+        """Suspend the key's runs, which cannot be driven here: an operator may resume them
+        later.
+        """
         log.error("host.refused", key=key, error=str(error))
         message = f"The workflow {key.workflow!r} cannot run here now. An operator can resume it."
         reason = {"code": "workflow_unavailable", "message": message}

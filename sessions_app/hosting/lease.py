@@ -34,8 +34,9 @@ TAKE = """
 
 
 def this_process() -> str:
-    """The name of this process, as leases and reports have it. It is asked anew each time: a server
-    may import the application, and fork its processes after that.
+    """Return the name of this process, as leases and reports have it.
+
+    It is asked each time: a server may import the application, and fork its processes after that.
     """
     return f"{_MACHINE}:{os.getpid()}"
 
@@ -54,7 +55,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
-    """What a look finds of a lease; `evict`: an operator wants the builder closed."""
+    """The state of a lease in the database; `evict`: an operator wants the builder closed."""
 
     generation: int
     evict: bool
@@ -80,10 +81,11 @@ def take_lease(tx: Transaction, key: HostKey, claim: JobClaim | None = None) -> 
 
 
 def let_go(tx: Transaction, lease: Lease, run_ids: Iterable[UUID] = ()) -> None:
-    """The host ends in good order, with these runs in hand: that is no crash of theirs.
+    """Release the lease of a host that ends in good order, with these runs in hand.
 
-    The lease stays as a record of who had the key last. What is left to do is announced: whoever
-    announced work for this host did so before the lease is released here, and it is seen.
+    That is no crash of theirs. The lease stays as a record of who had the key last. What is left to
+    do is announced: whoever announced work for this host did so before the lease is released here,
+    and it is seen.
     """
     lease.check(tx)
     Run.objects.filter(pk__in=list(run_ids), crashes__gt=0).update(crashes=F("crashes") - 1)
@@ -94,13 +96,15 @@ def let_go(tx: Transaction, lease: Lease, run_ids: Iterable[UUID] = ()) -> None:
 
 
 def release_others(tx: Transaction) -> None:
-    """Only this process is left: what others leased is free, and their builders are gone."""
+    """Release all leases of other processes, and forget their builders: only this process is
+    left.
+    """
     others = HostLease.objects.exclude(worker=this_process())
     others.update(metrics={}, released_at=Coalesce("released_at", tx.now))
 
 
 class LeaseFreshness:
-    """When the database last confirmed the leases of this process.
+    """The time of the database's last confirmation of this process's leases.
 
     A process that stood still (stopped, swapped out, cut off) may have lost them without knowing.
     Its writes are refused, but what has effects elsewhere must not even begin before it has looked.
@@ -114,17 +118,17 @@ class LeaseFreshness:
 
     @property
     def fresh(self) -> bool:
-        """Whether nobody can have taken a lease over that was confirmed."""
+        """True while nobody can have taken over a lease that was confirmed."""
         return self._silence is None or time.monotonic() - self._confirmed_at < self._silence
 
     @property
     def left(self) -> float:
-        """For how many seconds more that is so."""
+        """The seconds for which the leases stay fresh."""
         return self._confirmed_at + (self._silence or 0) - time.monotonic()
 
     def confirm(self, at: float) -> None:
-        """A look that began at that time, by the monotonic clock, has ended, and leases that were
-        lost are given up.
+        """Confirm the leases by a lookup that began at `at` (monotonic); lost ones are given up by
+        now.
         """
         self._confirmed_at = at
         self._confirmed.set()

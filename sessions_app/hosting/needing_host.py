@@ -1,4 +1,4 @@
-"""Whose turn it is: the runs that need a host."""
+"""The rule of whose turn it is: the runs that need a host."""
 
 import asyncio
 import time
@@ -55,13 +55,13 @@ def _condition(parallel: int) -> str:
 
 
 def needing_host() -> QuerySet[Run]:
-    """The runs whose turn it is."""
+    """Return the runs whose turn it is."""
     condition, parallel = has_turn()
     return Run.objects.extra(where=[condition], params=parallel)  # noqa: S610 - no value in it
 
 
 def keys_needing_host() -> tuple[list[str], list[str]]:
-    """The keys of those runs; apart, in the order of suspicion, those with a suspect."""
+    """Return the keys of runs that need a host, and apart those with a suspect, by suspicion."""
     rows = needing_host().values_list("key").annotate(crashes=Max("crashes")).order_by("crashes")
     keys = [key for key, crashes in rows if crashes < SUSPECT_CRASHES]
     suspects = [key for key, crashes in rows if crashes >= SUSPECT_CRASHES]
@@ -69,7 +69,7 @@ def keys_needing_host() -> tuple[list[str], list[str]]:
 
 
 def with_suspect(keys: Collection[str]) -> set[str]:
-    """Those of the keys of which a run that needs a host is a suspect."""
+    """Return those of the keys with a suspect among their runs that need a host."""
     suspects = needing_host().filter(key__in=keys, crashes__gte=SUSPECT_CRASHES)
     return set(suspects.values_list("key", flat=True))
 
@@ -86,14 +86,14 @@ class SuspectsInTurn:
         self._stopped = asyncio.Event()
 
     async def wait(self, key: str) -> None:
-        """Until it is the key's turn, or all stop."""
+        """Wait until it is the key's turn, or all stop."""
         async with self._turn:
             if self._before is not None:
                 await self._got_on(*self._before)
             self._before = key, time.monotonic()
 
     def stop(self) -> None:
-        """Nobody waits from now on."""
+        """Let nobody wait from now on."""
         self._stopped.set()
 
     async def _got_on(self, key: str, since: float) -> None:

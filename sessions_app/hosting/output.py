@@ -48,7 +48,7 @@ class Output:
         self._chunks = 0
 
     async def emit(self, text: str) -> None:
-        """A chunk that the workflow gave and no earlier execution did."""
+        """Put out a chunk that the workflow gave and no earlier execution did."""
         text = storable(text)  # as it is compared with what is stored
         if self._cut is not None:
             text = self._match(self._cut, text)
@@ -63,12 +63,12 @@ class Output:
             await asyncio.sleep(0)
 
     def complete(self) -> None:
-        """The text up to here is complete: if it is shorter than what was cut, it differs."""
+        """Mark the text up to here as complete: if it is shorter than the cut text, it differs."""
         if self._cut is not None:
             self._begin_anew(self._cut, self._cut.text[: self._matched])
 
     def settle(self) -> None:
-        """The text up to here is complete, and comes before what is written next."""
+        """Complete the text up to here, and write it before what is written next."""
         self.complete()
         self.put()
         # What comes from here on is not to be taken by a write before it.
@@ -82,7 +82,9 @@ class Output:
             self._under_way = self._write(self._piece())
 
     def last(self) -> str:
-        """The last piece, for the write that ends the run; empty if a write has it already."""
+        """Return the last piece, for the write that ends the run; empty if a write has it
+        already.
+        """
         if self._begun is None:
             return ""
         self._begun.cancel()
@@ -90,7 +92,7 @@ class Output:
         return self._take(self._parts)
 
     def _match(self, cut: CutText, text: str) -> str:
-        """What of the chunk is new; begins anew where it differs from what was cut."""
+        """Return the new part of a chunk; restart the text where it differs from what was cut."""
         left = len(cut.text) - self._matched
         known, new = text[:left], text[left:]
         if not cut.text.startswith(known, self._matched):
@@ -126,7 +128,7 @@ class Output:
         return text
 
     def _piece(self) -> Work[None]:
-        """The work that writes what has gathered when its turn comes; the same if it runs twice."""
+        """Build the work that writes the gathered text when its turn comes; it may run twice."""
         taken: list[str] = []
         parts = self._parts
 

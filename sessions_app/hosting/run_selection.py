@@ -67,7 +67,7 @@ class UnfinishedRun(NamedTuple):
 
     @property
     def id(self) -> UUID:
-        """Of its row."""
+        """The run's id."""
         return self.record.id
 
 
@@ -81,7 +81,7 @@ class CutText:
 
 @dataclass(frozen=True, slots=True)
 class ConversationRecord:
-    """What a host needs of a conversation, and what it executes: nothing of this ever changes."""
+    """The facts of a conversation that a host needs; none of them ever changes."""
 
     conversation_id: str
     workflow: str
@@ -115,7 +115,7 @@ RunSighting = tuple[UUID, str, bool]
 
 @dataclass(slots=True)
 class Selection:
-    """What a look at the key's runs came to."""
+    """The runs that a look at a key found: to start, to stop, and whether there are more."""
 
     started: list[StartedRun] = field(default_factory=list)
     stopping: list[UUID] = field(default_factory=list)
@@ -131,7 +131,7 @@ class Selection:
     conversations: dict[UUID, ConversationRecord] = field(default_factory=dict)
 
     def conversation(self, key: UUID) -> ConversationRecord:
-        """The conversation, read if it was not seen before."""
+        """Return the conversation, read if it was not seen before."""
         if key not in self.conversations:
             row = Conversation.objects.select_related("owner").get(pk=key)
             owner = Person.of(row.owner)
@@ -141,7 +141,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class DrivenRuns:
-    """What a host has in hand when it looks.
+    """The runs that a host has in hand when it looks.
 
     `runs` are those that it drives; `blameless` those that it drove until the database failed;
     `conversations` those that it has seen.
@@ -191,16 +191,18 @@ class TakenRuns:
         return self.released
 
     def found(self, found: Selection) -> None:
-        """What a look came to is committed."""
+        """Note that a selection is committed."""
         self.blameless.clear()
         self._conversations = found.conversations
 
     def left(self, run: UUID) -> None:
-        """It is out of memory."""
+        """Forget a run that is out of memory."""
         self._ids.discard(run)
 
     def absolve(self, ids: set[UUID]) -> None:
-        """What becomes of these, and of what is taken up, is no fault of theirs."""
+        """Excuse these runs and those being taken up: what happens to them is no fault of
+        theirs.
+        """
         self.blameless |= ids | self._ids
 
     def __contains__(self, run: UUID) -> bool:
@@ -256,7 +258,9 @@ def _read(
 
 
 def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail: str) -> None:
-    """The key's runs cannot be driven here; those that wait for people keep waiting."""
+    """Suspend the key's runs that cannot be driven here; those that wait for people keep
+    waiting.
+    """
     for run in Run.objects.filter(
         key=lease.key, status__in=[Run.Status.QUEUED, Run.Status.RUNNING]
     ):

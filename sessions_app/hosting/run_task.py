@@ -1,4 +1,4 @@
-"""One run in the memory of its host: the task that executes it, and why that leaves."""
+"""The task that executes a run in its host's memory, and the reasons for which it leaves."""
 
 import asyncio
 import traceback
@@ -51,7 +51,7 @@ STANDS_AFTER = 0.1
 
 
 class Leaving(Enum):
-    """Why a run is taken out of memory before it ends."""
+    """A reason to take a run out of memory before it ends."""
 
     PARK = "it only waits"
     REPLAY = "a test has it replayed everywhere"
@@ -123,8 +123,8 @@ class RunTask:
             self._throw_out()
 
     def _stops_no_more(self, why: Leaving) -> bool:
-        """Whether one that is being stopped leaves before its clean-up is over; that is gone on
-        with elsewhere.
+        """Return whether a stopped run leaves before its clean-up is over, which goes on
+        elsewhere.
         """
         ends_it = why in (Leaving.DRAIN, Leaving.LOST, Leaving.BROKEN)
         return self._leaving is Leaving.STOP and ends_it
@@ -135,8 +135,10 @@ class RunTask:
             self.task.cancel()
 
     def _stop(self) -> None:
-        """A person stops it: its code gets CancelledError, where it waits or at its next call, and
-        may clean up for `MAX_STOPPING` seconds.
+        """Stop the run for a person.
+
+        Its code gets CancelledError, where it waits or at its next call, and may clean up for
+        `MAX_STOPPING` seconds.
         """
         if self._runner is None:
             if not self._backend.stop_behind(0, {}).count:  # it has not begun
@@ -156,8 +158,10 @@ class RunTask:
             self.task.cancel()
 
     def _look_whether_it_stands(self, last: int = -1) -> None:
-        """Where it was stopped while it waited for something else than its context, a replay does
-        so too, and makes no call that could raise it.
+        """Raise the stop in a replay that makes no further call.
+
+        A run that was stopped while it waited for something else than its context does so in a
+        replay too, and makes no call that could raise it.
         """
         stop, runner = self._backend.stop, self._runner
         if self._leaving is not Leaving.STOP or stop is None or stop.is_raised or runner is None:
@@ -195,10 +199,10 @@ class RunTask:
         self.leave(Leaving.PARK)
 
     def block(self, stack: str) -> None:
-        """It holds up the event loop: suspend it. Called from outside of the loop, which stands
-        still, and perhaps within its own code.
+        """Suspend the run, which blocks the event loop.
 
-        Who calls ends it there. Should it get away, it is cancelled, and can write nothing.
+        Called from outside of the loop, which stands still, and perhaps within the run's own code.
+        The caller ends it there. Should it get away, it is cancelled, and can write nothing.
         """
         self._leaving = Leaving.BLOCKED
         self._lane.failed = True
@@ -223,11 +227,11 @@ class RunTask:
 
     @property
     def module(self) -> str:
-        """Where that is defined; empty before it has begun."""
+        """The name of the module that defines the workflow; empty before the run has begun."""
         return "" if self._runner is None else self._runner.module
 
     def settled(self, news: InteractionSettled) -> None:
-        """One of its interactions has its final status."""
+        """Hand the run the final status of one of its interactions."""
         self._backend.waiting.settled(news)
 
     @property
@@ -237,11 +241,11 @@ class RunTask:
 
     @property
     def awaits_place(self) -> bool:
-        """Whether it can do nothing before it has a place under the limit."""
+        """True while the run can do nothing before it has a place under the limit."""
         return self._backend.awaits_place
 
     def rests_since(self) -> float | None:
-        """Since when (monotonic) it does nothing but wait; None while it works."""
+        """Return since when (monotonic) the run only waits; None while it works."""
         return None if self._leaving is Leaving.STOP else self._backend.rests_since()
 
     async def _drive(self) -> None:
@@ -314,12 +318,14 @@ class RunTask:
 
     @property
     def _is_blameless(self) -> bool:
-        """Whether it is broken by no fault of its own, and somebody goes on with it."""
+        """True if the run broke by no fault of its own, and somebody goes on with it."""
         return isinstance(self.failure, SessionsError) or is_fault(self.failure)
 
     async def _all_written(self) -> None:
-        """What it has written comes before the look that takes it up again, which may be in the
-        transaction of a message or of an answer.
+        """Wait until the run's writes are done.
+
+        They come before the look that takes it up again, which may be in the transaction of a
+        message or of an answer.
         """
         written = writer.write(lambda tx: None, Lane(beside=self._lane))
         while not written.done():
@@ -366,7 +372,9 @@ class RunTask:
         await self._end(Run.Status.SUSPENDED, type(error).__name__, run_writes.PAUSED, detail)
 
     async def _report(self, error: BaseException | None) -> None:
-        """Fail. Our own errors are written for people; those of other code may hold internals."""
+        """Fail the run. Our own errors are written for people; those of other code may hold
+        internals.
+        """
         log.warning("run.failed", run=str(self.id), exc_info=error)
         reason = f"The workflow failed ({type(error).__name__})."
         if isinstance(error, BuilderFailed):
@@ -408,14 +416,14 @@ class RunTask:
             self.leave(Leaving.REPLAY)
 
     def _may_end(self) -> bool:
-        """Whether it may end now: not if it leaves, or is to be replayed first."""
+        """Return whether the run may end now: not if it leaves, or is to be replayed first."""
         if self._leaving is None and self._is_unreplayed():
             self._leaving = Leaving.REPLAY
             self._backend.output.put()
         return self._leaving is None
 
     def _is_unreplayed(self) -> bool:
-        """Whether it is to replay everywhere, and this execution has recorded anything."""
+        """Return whether the run is to be replayed everywhere, and has recorded anything since."""
         if not self._replay_everywhere or self._runner is None:
             return False
         return self._backend.has_news(self._runner.execution.calls)

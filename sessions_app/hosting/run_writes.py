@@ -30,8 +30,8 @@ WAITS = (JournalEntry.Kind.WAIT, JournalEntry.Kind.RUN)
 
 
 class NewPrompt(NamedTuple):
-    """A call of `ask`, its prompt as it is stored, the id of its interaction, and for whom it is
-    where that is not its owner.
+    """A call of `ask`: its stored prompt, the interaction's id, and for whom it is if not for the
+    owner.
     """
 
     call: Call
@@ -66,12 +66,13 @@ class LeasedRun:
         self.is_over = False
 
     def check(self, tx: Transaction) -> RunRecord:
-        """The run, if its host is still the host."""
+        """Return the run, if its host is still the host."""
         self.lease.check(tx)
         return self.run
 
     def check_open(self, tx: Transaction) -> RunRecord:
-        """As `check`, before it waits for something: nothing would end that of a run that is over.
+        """Check the run as `check` does, before it waits: nothing would end the wait of a run that
+        is over.
 
         The first call of a `gather` that fails may end it while others are about to begin.
         """
@@ -80,28 +81,34 @@ class LeasedRun:
         return self.check(tx)
 
     def progressed(self, tx: Transaction) -> None:
-        """It got on: the crashes before are none of its own."""
+        """Reset the run's crashes: it got on, so they are none of its own."""
         if self.suspect:
             tx.lock(self.run.conversation_id)
             sql.update(Run, {"crashes": 0}, id=self.run.id)
             tx.after_commit.append(self._cleared)
 
     def began(self, tx: Transaction, *, alone: bool, wake_at: datetime | None = None) -> None:
-        """A wait of it began. `alone`: it does nothing else meanwhile, so it came to rest."""
+        """Note that a wait began. `alone`: the run does nothing else meanwhile, so it came to
+        rest.
+        """
         if alone:
             self.wait(tx, wake_at)
         else:
             self.progressed(tx)
 
     def wait(self, tx: Transaction, wake_at: datetime | None = None) -> None:
-        """It came to rest, which is progress too: several answers may each bring it back."""
+        """Store that the run waits, which is progress too: several answers may each bring it
+        back.
+        """
         waiting = {"status": Run.Status.WAITING.value, "wake_at": wake_at, "crashes": 0}
         sql.update(Run, waiting, id=self.run.id)
         tx.after_commit.append(self._cleared)
 
     @property
     def cleared(self) -> dict[str, int]:
-        """What its end sets: it came to one, and that its code raised is no crash."""
+        """The columns that the run's end resets: it came to an end, and an exception is no
+        crash.
+        """
         return {"crashes": 0} if self.suspect else {}
 
     def _cleared(self) -> None:
@@ -109,20 +116,22 @@ class LeasedRun:
 
 
 def append_text(tx: Transaction, leased: LeasedRun, text: str) -> int:
-    """A piece of output."""
+    """Append a piece of output to the log."""
     run = leased.check(tx)
     leased.has_text = True
     return tx.append(run, Event.Type.TEXT.value, {"text": text})
 
 
 def restart_text(tx: Transaction, leased: LeasedRun, *, from_sequence: int) -> int:
-    """The run's text from that sequence on was cut, and is begun anew."""
+    """Append that the run's text from a sequence on was cut, and starts again."""
     run = leased.check(tx)
     return tx.append(run, Event.Type.RESTART.value, {"from_sequence": from_sequence})
 
 
 def begin_step(tx: Transaction, leased: LeasedRun, call: Call, title: str) -> None:
-    """A step has begun that people see, or that streams. Others are recorded when they end."""
+    """Record the start of a step that people see, or that streams; others are recorded at their
+    end.
+    """
     run = leased.check(tx)
     _begin(tx, run, call, sequence=_show(tx, run, call, title, "in_progress"))
 
@@ -136,7 +145,7 @@ def show_part(
     title: str,
     payload: str | None,
 ) -> None:
-    """A part of a call, as a step of its own: it begins, or with a payload it is complete."""
+    """Show a part of a call as a step of its own: it begins, or with a payload it is complete."""
     run = leased.check(tx)
     step = step_payload(
         run.id,
@@ -173,7 +182,7 @@ def open_interactions(
     *,
     alone: bool,
 ) -> None:
-    """Ask: interaction and event of each prompt.
+    """Insert the interaction and the event of each prompt.
 
     `alone`: the run does nothing else meanwhile, so it is a person's turn.
     """
@@ -230,7 +239,7 @@ def note_difference(tx: Transaction, leased: LeasedRun, call: Call, difference: 
 
 
 def patch(tx: Transaction, leased: LeasedRun, patches: dict[str, int]) -> None:
-    """The run has these changes of its code, each from a position on."""
+    """Store which changes of its code the run has, each from a position on."""
     run = leased.check(tx)
     tx.lock(run.conversation_id)
     sql.update(Run, {"patches": patches}, id=run.id)
@@ -239,7 +248,7 @@ def patch(tx: Transaction, leased: LeasedRun, patches: dict[str, int]) -> None:
 def begin_sleep(
     tx: Transaction, leased: LeasedRun, call: Call, *, until: datetime, alone: bool
 ) -> None:
-    """A durable sleep: its end is journaled. `alone` as for `open_interactions`."""
+    """Record a durable sleep with its end. `alone` as for `open_interactions`."""
     run = leased.check_open(tx)
     outcome = {"result": sql.Json(until.isoformat()), "finished_at": tx.now}
     _begin(tx, run, call, sequence=_last_sequence(run), **outcome)
@@ -281,7 +290,7 @@ def begin_child(
 def rest(
     tx: Transaction, leased: LeasedRun, *, waits_for: set[UUID], wake_at: datetime | None
 ) -> None:
-    """The run is parked: nothing has to host it until an answer, or the end of a sleep.
+    """Park the run: nothing has to host it until an answer, or the end of a sleep.
 
     Unless an answer came meanwhile: then it is the system's turn, and stays so.
     """
@@ -296,15 +305,15 @@ def rest(
 
 
 def awake(tx: Transaction, leased: LeasedRun) -> None:
-    """The sleep is over: it is the system's turn again."""
+    """Store that the sleep is over: it is the system's turn again."""
     run = leased.check(tx)
     tx.lock(run.conversation_id)
     set_running(run.id)
 
 
 def clean_up(tx: Transaction, leased: LeasedRun, *, stop: JsonObject) -> None:
-    """The run cleans up, from here on: a replay is to stop it at the same place. Nothing is waited
-    for any more.
+    """Store the stop point from which the run cleans up, for replays; nothing is waited for any
+    more.
     """
     run = leased.check(tx)
     tx.lock(run.conversation_id)
@@ -332,10 +341,11 @@ def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
     detail: str = "",
     returned: child_runs.Returned | None = None,
 ) -> None:
-    """The run is over (or suspended), with the last piece of its output: its open interactions are
-    cancelled, its children stopped, and its text folded. Its parent has what it `returned`.
+    """End (or suspend) the run with the last piece of its output.
 
-    A suspended run keeps all: it may go on. People see `error`; operators also `detail`.
+    Its open interactions are cancelled, its children stopped, its text is folded, and its parent
+    gets what it `returned`. A suspended run keeps all: it may go on. People see `error`; operators
+    also `detail`.
     """
     run = leased.check(tx)
     leased.is_over = True
@@ -375,8 +385,9 @@ def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
 
 
 def block(tx: Transaction, leased: LeasedRun, *, stack: str) -> None:
-    """The run holds up its process, which others may find dead: it is suspended, and to the others
-    in that process nothing is charged.
+    """Suspend a run that blocks its process; the other runs of that process are charged nothing.
+
+    Other processes may find that process dead.
     """
     run = leased.check(tx)
     tx.lock(run.conversation_id)

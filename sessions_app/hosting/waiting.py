@@ -1,4 +1,4 @@
-"""What a run in memory waits for: answers, ends of sleeps, and its own steps."""
+"""The waits of a run in memory: answers, ends of sleeps, and its own steps."""
 
 import asyncio
 import time
@@ -36,12 +36,12 @@ class Waiting:
 
     @property
     def in_a_step(self) -> bool:
-        """Whether a step is under way."""
+        """True while a step is under way."""
         return self._steps > 0
 
     @property
     def nothing(self) -> bool:
-        """Whether nothing is under way; what begins to wait now is then all that the run does."""
+        """True while nothing is under way: what begins to wait now is all that the run does."""
         return not (self._steps or self._asks or self._sleeps)
 
     @property
@@ -56,7 +56,7 @@ class Waiting:
         return min(self._sleeps.values(), default=None)
 
     def since(self) -> float | None:
-        """Since when (monotonic) it does nothing but wait; None while it works.
+        """Return since when (monotonic) the run only waits; None while it works.
 
         An `ask` whose answers are all there is about to go on, or waits for a place to do so.
         """
@@ -65,7 +65,7 @@ class Waiting:
         return self._since if rests else None
 
     def settled(self, news: InteractionSettled) -> None:
-        """An interaction has its final status."""
+        """Note the final status of an interaction, and wake the `ask` that it completes."""
         is_default = news.status == Interaction.Status.EXPIRED
         self._answers[news.interaction] = StoredResponse(
             news.response, news.by, news.at, is_default=is_default
@@ -79,7 +79,7 @@ class Waiting:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """In a step."""
+        """Count a step as under way."""
         self._steps += 1
         try:
             yield

@@ -129,7 +129,9 @@ class Watchdog:
             )
 
     def _rests(self) -> bool:
-        """Whether the loop waits for something to happen. Then it is not woken to show that."""
+        """Return whether the loop waits for something to happen, and so need not be woken to show
+        it.
+        """
         frame = frame_of(self._watched)
         return frame is not None and frame.f_code.co_filename == selectors.__file__
 
@@ -148,7 +150,7 @@ class Watchdog:
             self._over.set()
 
     def _look(self, _: int, frame: FrameType | None) -> None:
-        """The alarm goes off: called in the loop's thread, within what is being executed."""
+        """Handle the alarm: called in the loop's thread, within the code that is being executed."""
         if self._to_find:
             self._found_slow(frame)
             return
@@ -163,8 +165,10 @@ class Watchdog:
             raise BlockedLoop
 
     def _current(self) -> RunTask | None:
-        """The run whose code is executed: by its context, if this is called within it; else, or if
-        that is a builder's, by the task.
+        """Return the run whose code is executed.
+
+        It is known by its context, if this is called within it; else, or for a builder, by the
+        task.
         """
         context = current_context.get()
         task = asyncio.current_task(self._loop)
@@ -181,7 +185,7 @@ class Watchdog:
 
 
 def frame_of(thread: int) -> FrameType | None:
-    """What a thread executes.
+    """Return the frame that a thread executes.
 
     No garbage is collected meanwhile. Python 3.11 makes the frames under a lock, and what a
     collection calls then may let another thread run, which waits for that lock when it starts or
@@ -197,7 +201,7 @@ def frame_of(thread: int) -> FrameType | None:
 
 
 def lines_of(frame: FrameType, module: str) -> tuple[str, str]:
-    """The innermost line that is executed of the workflow's module, and the innermost of all."""
+    """Return the innermost executed line of the workflow's module, and the innermost of all."""
     innermost = own = _line(frame)
     found: FrameType | None = frame
     while found is not None:

@@ -1,4 +1,4 @@
-"""What falls due: deadlines and escalations of interactions, ends of durable sleeps."""
+"""The events that fall due: deadlines and escalations of interactions, ends of durable sleeps."""
 
 import asyncio
 from functools import partial
@@ -35,13 +35,13 @@ def due_sleeps() -> list[Run]:
 
 
 def expire(tx: Transaction, interaction: UUID) -> None:
-    """The deadline has passed: settle the interaction, if nobody was faster."""
+    """Settle an interaction whose deadline has passed, if nobody was faster."""
     for pending in find_interactions(interaction=interaction, pending=True):
         settle(tx, pending, expiry(pending))
 
 
 def escalate(tx: Transaction, interaction: UUID) -> None:
-    """Nobody has answered in time: it is for others too."""
+    """Offer an interaction to others too: nobody has answered in time."""
     for pending in find_interactions(interaction=interaction, pending=True):
         # Another process may have been faster, and the next time is to come.
         if not Interaction.objects.filter(pk=interaction, escalates_at__lte=tx.now).exists():
@@ -50,7 +50,7 @@ def escalate(tx: Transaction, interaction: UUID) -> None:
 
 
 def wake_run(tx: Transaction, run: Run) -> None:
-    """The sleep is over: it is the system's turn, unless it is another's by now."""
+    """Wake a run whose sleep is over, unless it is somebody else's turn by now."""
     if set_running(run.id, wake_at=run.wake_at):
         announce(tx, run.key)
 
@@ -69,8 +69,9 @@ async def settle_due() -> None:
 
 
 async def maintain() -> None:
-    """Where one process does everything: settle what is due, and now and then delete what is old;
-    until cancelled.
+    """Settle what is due and sometimes delete what is old, until cancelled.
+
+    For the form in which one process does everything.
     """
     ticks = count()
 

@@ -1,4 +1,4 @@
-"""What the workers do by turns, as periodic jobs of Procrastinate."""
+"""The periodic jobs of Procrastinate, which the workers do in turn."""
 
 from procrastinate import JobContext
 from procrastinate.contrib.django import app

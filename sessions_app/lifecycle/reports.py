@@ -1,4 +1,4 @@
-"""What each process reports of itself every few seconds: that it is there, and its builders."""
+"""The reports of each process about itself, every few seconds: that it is up, and its builders."""
 
 import asyncio
 import time
@@ -51,8 +51,9 @@ async def report(dispatcher: Dispatcher) -> None:
 
 
 def storing() -> bool:
-    """Whether the database takes what this process writes: with a full disk it only reads, and for
-    a while still takes what is as small as a report.
+    """Return whether the database stores what this process writes.
+
+    With a full disk it only reads, and for a while still takes what is as small as a report.
     """
     if time.monotonic() - writer.failed_at < RECENT:
         return False
@@ -60,7 +61,7 @@ def storing() -> bool:
 
 
 async def sign_off() -> None:
-    """This process ends in good order."""
+    """Delete this process's report: it ends in good order."""
     try:
         await writer.write(lambda tx: processes.forget(tx, this_process()))
     except StorageUnavailable:

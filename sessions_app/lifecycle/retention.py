@@ -61,7 +61,9 @@ async def clean() -> int:
 
 
 def _over(now: datetime) -> Q:
-    """Whether a conversation's time is over: deleted by its owner, or long without news."""
+    """Build the condition that a conversation's time is over: deleted by its owner, or long
+    unused.
+    """
     over = Q(deleted_at__lt=now - DELETED_KEPT)
     if days := RuntimeSettings.load().KEEP_DAYS:
         over |= Q(updated_at__lt=now - timedelta(days=days))
@@ -69,7 +71,7 @@ def _over(now: datetime) -> Q:
 
 
 async def _delete_conversations(over: Q) -> int:
-    """Each with all that belongs to it, in a transaction of its own."""
+    """Delete each such conversation with all that belongs to it, in a transaction of its own."""
     count = 0
     while ids := await reads.read(_old_conversations, over):
         for conversation in ids:
@@ -85,7 +87,7 @@ async def _repeat(work: Callable[[Transaction], int]) -> int:
 
 
 def _old(over: Q) -> QuerySet[Conversation]:
-    """Those without a run that may still go on."""
+    """Return the conversations without a run that may still go on."""
     alive = [*Run.UNFINISHED, Run.Status.SUSPENDED]
     goes_on = Run.objects.filter(conversation=OuterRef("pk"), status__in=alive)
     return Conversation.objects.filter(over, ~Exists(goes_on))

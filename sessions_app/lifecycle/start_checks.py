@@ -1,4 +1,4 @@
-"""What must be there before a process of the application starts: web process or worker."""
+"""The requirements of a process of the application, web process or worker, before it starts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
