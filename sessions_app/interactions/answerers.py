@@ -1,9 +1,9 @@
-"""Who may answer a prompt. Everything here blocks.
+"""The rule of who may answer a prompt. Everything here blocks.
 
-An active person may who goes by one of its names: as the owner of the conversation where it is for
-the owner, as a user, as a member of a group, or by a permission; but for the owner under four eyes.
-Groups and permissions are looked up each time. Permissions are asked of Django, whose backends
-need not keep them in the database.
+An active person may answer who is named: as the owner of the conversation if it is for the owner,
+as a user, as a member of a group, or by a permission; but not the owner under four eyes. Groups and
+permissions are looked up each time. Permissions are asked of Django, whose backends need not keep
+them in the database.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -123,7 +123,9 @@ def permissions() -> Iterator[str]:
 
 
 def any_pending() -> Q:
-    """Whether prompts wait for any candidates: each kind has an index of those that do."""
+    """Build the condition that prompts wait for candidates: each kind has an index of those that
+    do.
+    """
     pending = Candidate.objects.filter(pending=True)
     named = pending.filter(user__isnull=False), pending.filter(group__isnull=False)
     return Q(Exists(named[0])) | Q(Exists(named[1])) | Q(Exists(pending.filter(permission__gt="")))

@@ -1,6 +1,6 @@
-"""Answering: what a person's answer to an interaction comes to, in one transaction.
+"""The answers of people to interactions, each in one transaction.
 
-Who may answer, and with what, is looked at here; `settle` decides who is first.
+Who may answer, and with what, is checked here; `settle` decides who is first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ from sessions_app.storage.writer import writer
 
 
 class Outcome(StrEnum):
-    """What came of an answer."""
+    """The outcome of an answer."""
 
     ACCEPTED = "accepted"  # it is the answer
     DUPLICATE = "duplicate"  # it was the answer already
@@ -70,7 +70,7 @@ class IncomingAnswer:
 
 @dataclass(frozen=True, slots=True)
 class AnswerResult:
-    """What came of an answer, and the final status of the interaction where there is one."""
+    """The outcome of an answer, and the final status of the interaction if there is one."""
 
     outcome: Outcome
     interaction: UUID | None = None
@@ -246,7 +246,7 @@ def _refused(
 
 
 def _checked(interaction: InteractionRecord, given: IncomingAnswer) -> JsonObject:
-    """The answer as it is stored; Invalid if the prompt does not take it."""
+    """Return the answer as it is stored; raise Invalid if the prompt does not take it."""
     files = {name: attachment.file for name, attachment in given.files.items()}
     return load_prompt(interaction.prompt).check_with_files(given.value, given.values, files)
 
@@ -258,7 +258,7 @@ def _vote(
     given: IncomingAnswer,
     response: JsonObject,
 ) -> list[JsonObject] | None:
-    """The votes, with this one, which decides; None while it does not."""
+    """Cast the vote, and return all votes if it decides, else None."""
     needed = Assignment.model_validate(interaction.assignment).votes
     if needed == 1:
         return [votes.told(response, by.username, tx.now, given.via)]
@@ -277,7 +277,7 @@ def _vote(
 def _find(
     by: Person, conversation_id: str | None, given: IncomingAnswer
 ) -> InteractionRecord | None:
-    """The interaction that is meant, among those that this person may answer.
+    """Find the interaction that is meant, among those that this person may answer.
 
     One of another person is not told from one that does not exist.
     """
@@ -308,7 +308,7 @@ def _find(
 
 
 def _too_late(interaction: InteractionRecord, by: Person, given: IncomingAnswer) -> AnswerResult:
-    """The same answer again is acknowledged again; any other is told what stands."""
+    """Acknowledge a repeat of the answer that counts; tell any other who answered, and what."""
     outcome = Outcome.STALE
     if interaction.status == Interaction.Status.EXPIRED:
         outcome = Outcome.EXPIRED

@@ -27,7 +27,9 @@ from sessions_app.storage.transaction import Transaction
 
 @dataclass(slots=True)
 class Found:
-    """Who is meant: users, groups or permissions, one a row; `names` are for people to read."""
+    """The users, groups or permissions that are named, one a row; `names` are for people to
+    read.
+    """
 
     rows: list[tuple[UserId | None, int | None, str]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)

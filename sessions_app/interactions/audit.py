@@ -1,4 +1,4 @@
-"""What happens to assigned prompts, as it is kept: see `AuditEntry`."""
+"""The audit of assigned prompts: see `AuditEntry`."""
 
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
@@ -39,7 +39,7 @@ class Audited:
 
 
 def from_here(work: Work[T]) -> Work[T]:
-    """The work, whose entries have the address of who asks for it now: the writer is a thread."""
+    """Give the work's audit entries the address of the present request: the writer is a thread."""
     here = address.get()
 
     def with_address(tx: Transaction) -> T:
@@ -66,9 +66,9 @@ def record(
 
 
 async def shown(interactions: Collection[UUID], *, by: Person, via: str) -> None:
-    """A person has these prompts open: recorded once for each of them that is assigned.
+    """Record that a person has these prompts open, once for each assigned one.
 
-    Writes nothing where that is known. For who may see them: it looks at no rights.
+    Writes nothing where that is recorded. It checks no rights: call it for who may see them.
     """
     if new := await reads.read(_not_shown, interactions, by):
 
@@ -95,7 +95,7 @@ def _not_shown(interactions: Collection[UUID], by: Person) -> list[Audited]:
 
 
 def first_line(prompt: JsonObject) -> str:
-    """Of the question, where a short one is wanted."""
+    """Return the first line of the question, where a short one is wanted."""
     return str(prompt["text"]).strip().partition("\n")[0][:QUESTION]
 
 

@@ -30,7 +30,7 @@ FORMULA = tuple("=+-@\t\r\n")
 
 
 def of_prompt(interaction: Interaction) -> list[AuditEntry]:
-    """All that happened to a prompt, in that order."""
+    """Return the audit entries of a prompt in order."""
     if interaction.assignment is not None:
         entries = AuditEntry.objects.filter(interaction=interaction.pk)
         return list(entries.order_by("at", "pk"))
@@ -40,14 +40,16 @@ def of_prompt(interaction: Interaction) -> list[AuditEntry]:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which entries: `since` a time, `until` before another, of a workflow; None is any."""
+    """The selection of entries: `since` a time, `until` before another, of a workflow; None is
+    any.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
     workflow: str | None = None
 
     def entries(self) -> Iterator[AuditEntry]:
-        """They, in the order of their times; never all in memory."""
+        """Yield matching entries chronologically, as a stream."""
         rows = self._between(AuditEntry.objects.all(), "at")
         if self.workflow is not None:
             rows = rows.filter(workflow=self.workflow)
@@ -72,13 +74,15 @@ class Wanted:
 
 
 def as_json_lines(entries: Iterable[AuditEntry]) -> Iterator[str]:
-    """One object to a line."""
+    """Yield a JSON object for each entry, a line each."""
     for entry in entries:
         yield json.dumps(_values(entry), ensure_ascii=False) + "\n"
 
 
 def as_csv(entries: Iterable[AuditEntry]) -> Iterator[str]:
-    """A header and a line for each. A cell that a spreadsheet would execute gets a `'` in front."""
+    """Yield a header and a line for each entry. A cell that a spreadsheet would execute begins with
+    `'`.
+    """
     line = StringIO()
     writer = csv.writer(line, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)

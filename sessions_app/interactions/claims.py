@@ -32,9 +32,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """How a prompt stands after somebody wanted to claim it, or to give it away.
+    """The state of a prompt after a change of its claim.
 
-    `changed`: it came to be so by that. `assignee` is the user name of whose claim holds.
+    `changed`: the change took effect. `assignee` is the user name of whose claim holds.
     """
 
     changed: bool
@@ -43,7 +43,7 @@ class Claimed:
 
     @property
     def outcome(self) -> str:
-        """In the words of `answers.Outcome`."""
+        """The outcome, in the words of `answers.Outcome`."""
         if self.changed:
             return "accepted"
         return "claimed" if self.status == Interaction.Status.PENDING else "stale"

@@ -1,7 +1,7 @@
-"""What waits for a person: in their own conversations, and of others that they may answer.
+"""The prompts that wait for a person: of their own conversations, and others that they may answer.
 
-Everything here blocks. What is assigned is read in the order of inboxes, by an index for each way
-in which it waits for this person, and no further than wanted, whatever waits beyond.
+Everything here blocks. Assigned prompts are read in the order of inboxes, by an index for each way
+in which they wait for this person, and no further than wanted, whatever waits beyond.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""What became of a question, in words."""
+"""The texts of a question's outcome."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ LINE = 120
 
 
 def outcome(interaction: Interaction) -> OutcomeText | None:
-    """The outcome of a settled question; None while it is pending."""
+    """Return the outcome of a settled question; None while it is pending."""
     if interaction.status == Interaction.Status.PENDING:
         return None
     prompt = load_prompt(interaction.prompt)
@@ -53,7 +53,7 @@ def outcome(interaction: Interaction) -> OutcomeText | None:
 
 
 def waits_for(interaction: Interaction) -> str:
-    """For whom an assigned prompt waits: who has claimed it, else those whom it names."""
+    """Say for whom an assigned prompt waits: who has claimed it, else those whom it names."""
     if interaction.assignee is not None:
         name = interaction.assignee.get_username()
         return gettext("%(name)s is on it") % {"name": name}
@@ -62,7 +62,7 @@ def waits_for(interaction: Interaction) -> str:
 
 
 def via_words(via: str) -> str:
-    """From where an answer came."""
+    """Say where an answer came from."""
     return {
         "websocket": gettext("from the chat"),
         "page": gettext("from the page"),

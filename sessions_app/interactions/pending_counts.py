@@ -1,6 +1,6 @@
-"""What waits for many people at once, each as their `inbox` has it. It blocks.
+"""The counts of what waits for many people at once, as each one's `inbox` has it. It blocks.
 
-A few statements for all of them, and two for each where prompts wait for who has a permission.
+A few statements serve all of them, and two more each where prompts wait for who has a permission.
 Nothing is counted past CAP.
 """
 

@@ -1,6 +1,6 @@
-"""Settling: the one way by which an interaction gets its final status, whatever door it comes by.
+"""The settlement of interactions: the one way to a final status, whatever door it comes by.
 
-Interactions are read as far as that goes, without the cost of their models.
+Interactions are read as far as that needs, without the cost of their models.
 """
 
 from dataclasses import dataclass
@@ -103,11 +103,11 @@ def find_interactions(
     pending: bool = False,
     kept: bool = False,
 ) -> list[InteractionRecord]:
-    """The interactions that fit all that is given, in the order of asking, as they stand now.
+    """Find the interactions that fit all arguments, in the order of asking, as they stand now.
 
     With an owner, they are those that the owner as such may answer, and not of a deleted
-    conversation, which is at no door of theirs; `kept` says only the latter. For
-    who is about to settle one: their conversation is locked, as by `Transaction.lock`.
+    conversation, which is at no door of theirs; `kept` says only the latter. For who is about to
+    settle one: their conversation is locked, as by `Transaction.lock`.
     """
     conditions = {
         "i.id": interaction,
@@ -132,16 +132,18 @@ def find_interactions(
 
 
 def set_running(run: UUID, **where: object) -> bool:
-    """A waiting run is to go on: it is the system's turn.
+    """Set a waiting run to running: it is the system's turn.
 
-    False if it does not wait, or if its columns are not as `where` says.
+    Returns False if it does not wait, or if its columns are not as `where` says.
     """
     running = {"status": Run.Status.RUNNING.value, "wake_at": None}
     return bool(sql.update(Run, running, id=run, status=Run.Status.WAITING.value, **where))
 
 
 def update_type(interaction: InteractionRecord) -> str:
-    """Of the event that tells of its end: only those for its owner count in the owner's list."""
+    """Return the type of the event that tells of its end: only the owner's count in the owner's
+    list.
+    """
     kind = Event.Type.INTERACTION_UPDATE if interaction.for_owner else Event.Type.ASSIGNMENT_UPDATE
     return kind.value
 

@@ -31,7 +31,7 @@ class AttachedFile:
         return storages["default"].open(self.path)
 
     async def read(self) -> bytes:
-        """All of it."""
+        """Read the whole file."""
         return await asyncio.to_thread(self._read)
 
     def _read(self) -> bytes:
@@ -41,12 +41,12 @@ class AttachedFile:
 
 
 def attached(metadata: JsonObject) -> tuple[AttachedFile, ...]:
-    """The files of the message that began a run, as the run's metadata has them."""
+    """Return the files of the message that began a run, as the run's metadata has them."""
     return tuple(AttachedFile(**file) for file in metadata.get("files", ()))
 
 
 class Attachment(models.Model):
-    """There is a row for each file, from before it is written until after it is deleted.
+    """A file that a person has attached, from before it is written until after it is deleted.
 
     Whatever deletes the run leaves the row, without a run: then the file is to be deleted.
     """
@@ -76,10 +76,10 @@ class Attachment(models.Model):
 
     @property
     def file(self) -> AttachedFile:
-        """As workflows get it."""
+        """The file as workflows get it."""
         return AttachedFile(str(self.id), self.name, self.content_type, self.size, self.path)
 
     @property
     def stored(self) -> JsonObject:
-        """As a run's metadata has it."""
+        """The file as a run's metadata has it."""
         return asdict(self.file)

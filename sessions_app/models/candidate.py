@@ -15,7 +15,10 @@ PLACE = ("due", "asked_at", "interaction")
 
 
 class Candidate(models.Model):
-    """One of `user`, `group` and `permission` is set. Who that is, is looked up at the answer."""
+    """A candidate for an assigned prompt: one of `user`, `group` and `permission` is set.
+
+    Who belongs to it is looked up at the answer.
+    """
 
     interaction = models.ForeignKey(
         Interaction, on_delete=models.CASCADE, related_name="candidates"

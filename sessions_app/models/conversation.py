@@ -14,7 +14,7 @@ class Conversations(models.QuerySet["Conversation"]):
     """Conversations, as they are looked for."""
 
     def of(self, owner: UserId, conversation_id: str | None = None) -> Self:
-        """The owner's that are not deleted, or the one of that name."""
+        """Return the owner's conversations that are not deleted, or the one of that name."""
         kept = self.filter(owner_id=owner, deleted_at=None)
         return kept if conversation_id is None else kept.filter(conversation_id=conversation_id)
 

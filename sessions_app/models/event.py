@@ -8,10 +8,11 @@ from sessions_app.models.run import Run
 
 
 class Event(models.Model):
-    """All that a client ever sees is events. `sessions_app.storage` documents their payloads.
+    """An event of a conversation's log: clients see nothing but events.
 
-    An event spans the sequences `first_sequence`…`sequence`. They differ only for a `message`,
-    which takes the place of the `text` events it was folded from; so the spans tile a log gap-free.
+    `sessions_app.storage` documents their payloads. An event spans the sequences
+    `first_sequence`…`sequence`. They differ only for a `message`, which takes the place of the
+    `text` events it was folded from; so the spans tile a log gap-free.
     """
 
     class Type(models.TextChoices):

@@ -1,4 +1,4 @@
-"""Feedback: what the person of a conversation thinks of what came of a run."""
+"""The feedback of a conversation's person on a run."""
 
 from django.db import models
 

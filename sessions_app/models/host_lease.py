@@ -6,7 +6,9 @@ from django.db import models
 
 
 class HostKey(str):
-    """What one host owns, as `kind:subject:workflow`: runs of a user, or of a conversation."""
+    """A key that one host owns, as `kind:subject:workflow`: runs of a user, or of a
+    conversation.
+    """
 
     __slots__ = ()
     # How the keys of conversations begin.
@@ -34,7 +36,9 @@ class HostKey(str):
 
 
 class HostLease(models.Model):
-    """Who drives the runs of a key. A raised `generation` fences off every earlier host."""
+    """The lease of a key: who drives its runs. A raised `generation` fences off every earlier
+    host.
+    """
 
     key = models.CharField(max_length=200, primary_key=True)
     generation = models.BigIntegerField(default=0)

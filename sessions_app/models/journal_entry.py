@@ -7,7 +7,9 @@ from sessions_app.models.run import Run
 
 
 class JournalEntry(models.Model):
-    """What replay reads, so that it repeats nothing. What was asked is an interaction instead."""
+    """A recorded call, which replay reads so that it repeats nothing. A question is an
+    interaction.
+    """
 
     class Kind(models.TextChoices):
         STEP = "step"

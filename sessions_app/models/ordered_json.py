@@ -10,7 +10,7 @@ from django.db.models.functions import Cast
 
 
 class OrderedJSONField(models.JSONField):
-    """What a person or a workflow has given, with its names in the order in which they stand there.
+    """A field for JSON of people and workflows that keeps the order of names.
 
     People read details in that order, and a workflow that goes through a step's result does the
     same again in a replay. PostgreSQL's `jsonb` sorts names. Its `json` keeps the text, but cannot
@@ -18,13 +18,15 @@ class OrderedJSONField(models.JSONField):
     """
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
-        """The column's type."""
+        """Return the column's type."""
         return "json" if connection.vendor == "postgresql" else super().db_type(connection)
 
     def get_db_prep_value(
         self, value: object, connection: BaseDatabaseWrapper, prepared: bool = False
     ) -> Any:
-        """As text: what Django adapts for PostgreSQL is `jsonb` on its way already."""
+        """Return the value as text: what Django adapts for PostgreSQL is `jsonb` on its way
+        already.
+        """
         if connection.vendor != "postgresql":
             return super().get_db_prep_value(value, connection, prepared)
         return json.dumps(value, cls=self.encoder)
@@ -32,7 +34,7 @@ class OrderedJSONField(models.JSONField):
     def from_db_value(
         self, value: Any, expression: Expression, connection: BaseDatabaseWrapper
     ) -> Any:
-        """The driver has read `json` itself; only `jsonb` comes to Django as text."""
+        """Return the value that the driver has read: only `jsonb` comes to Django as text."""
         if connection.vendor == "postgresql":
             return value
         return super().from_db_value(value, expression, connection)
@@ -51,7 +53,7 @@ class OrderedJSONField(models.JSONField):
 
 
 class _Compared:
-    """Beside a lookup of Django's: what it looks at is `jsonb`."""
+    """A lookup that compares its left side as `jsonb`."""
 
     def __init__(self, lhs: Any, rhs: Any) -> None:
         super().__init__(Cast(lhs, models.JSONField()), rhs)  # type: ignore[call-arg] # the lookup's

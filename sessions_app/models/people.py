@@ -1,4 +1,4 @@
-"""People: what the runtime needs to know of a user, of whatever model, and of Django's sessions."""
+"""The facts about users, of whatever model, and about Django's sessions that the runtime needs."""
 
 import re
 from dataclasses import dataclass
@@ -54,13 +54,13 @@ class Person:
 
 
 def name_of(user: AnyUserId) -> str:
-    """The user in the names of keys and groups: short, with letters, digits, `-` and `_` only."""
+    """Return the user's part in names of keys and groups: letters, digits, `-` and `_` only."""
     text = str(user)
     return text if PLAIN.fullmatch(text) else sha256(text.encode()).hexdigest()
 
 
 def read_user_id(value: object) -> Any:
-    """A primary key of a user from its column, or from a text; None stays None."""
+    """Read a primary key of a user from its column, or from a text; None stays None."""
     if value is None:
         return None
     return _primary_key().to_python(value)
@@ -73,12 +73,14 @@ def _primary_key() -> "models.Field[Any, Any]":
 
 
 def users() -> models.Manager[Any]:
-    """All users; their model may call its manager what it likes."""
+    """Return the manager of all users; their model may call it what it likes."""
     return get_user_model()._default_manager  # noqa: SLF001 - documented, as _meta
 
 
 def session_model() -> type[AbstractBaseSession] | None:
-    """The rows of Django's sessions; None where the project keeps its sessions elsewhere."""
+    """Return the model of Django's sessions; None where the project keeps its sessions
+    elsewhere.
+    """
     store = import_module(settings.SESSION_ENGINE).SessionStore
     if not issubclass(store, SessionStore):
         return None

@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Process(models.Model):
-    """One row per process. Only people and `doctor` read it: nothing is decided by it."""
+    """A process and its last report. Only people and `doctor` read it: nothing is decided by it."""
 
     class Kind(models.TextChoices):
         WEB = "web"  # serves pages and sockets, hosts nothing

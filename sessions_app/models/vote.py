@@ -7,7 +7,7 @@ from sessions_app.models.interaction import Interaction
 
 
 class Vote(models.Model):
-    """Until the prompt is settled, its giver may change it."""
+    """A vote on a prompt; its giver may change it until the prompt is settled."""
 
     # No index of its own: the unique constraint's begins with it.
     interaction = models.ForeignKey(

@@ -13,19 +13,19 @@ CLUSTER = "sessions_app.dispatch.procrastinate.ProcrastinateDispatcher"
 
 
 class Announcer(Protocol):
-    """What sees to it that a host looks at a key: a dispatcher."""
+    """An announcer sees to it that a host looks at a key: a dispatcher."""
 
     def announce(
         self, tx: Transaction, key: str, settled: InteractionSettled | None = None
     ) -> None:
-        """See `announce`."""
+        """Announce work as the function `announce` does."""
 
 
 _installed: list[Announcer] = []
 
 
 def announce(tx: Transaction, key: str, settled: InteractionSettled | None = None) -> None:
-    """There is work for the key: called inside the transaction of the work, as its last write.
+    """Announce work for the key: called inside the transaction of the work, as its last write.
 
     `settled` is a copy of the news for a host that is up; the database is the truth. A process that
     runs no runtime (a command beside the server) announces too, as far as that needs nothing but

@@ -38,7 +38,7 @@ class ClusterLayer(MemoryLayer):
         self._link: RedisLink | None = None
 
     async def new_channel(self, prefix: str = "specific.") -> str:
-        """A channel of this process, which is linked from the first one on."""
+        """Make a channel of this process; the first one opens the link to Redis."""
         if self._linked() is None:
             self._link = RedisLink(self._remote, self._new_publisher(), self.groups, self._hear)
         return await super().new_channel(prefix)
@@ -71,7 +71,7 @@ class ClusterLayer(MemoryLayer):
         await self.send_elsewhere([(group, message)])
 
     async def send_elsewhere(self, messages: list[tuple[str, JsonObject]]) -> None:
-        """See `group_send`."""
+        """Send messages to the groups' members in other processes."""
         link = self._linked()
         if link is not None:
             await link.send([(group, packed(message)) for group, message in messages])
@@ -89,7 +89,9 @@ class ClusterLayer(MemoryLayer):
             await link.close()
 
     def _linked(self) -> RedisLink | None:
-        """The link, if it is of the running loop: others cannot use it, nor touch the channels."""
+        """Return the link if it belongs to the running loop: others cannot use it, nor touch the
+        channels.
+        """
         if self._link is not None and self._link.loop is asyncio.get_running_loop():
             return self._link
         return None

@@ -23,7 +23,7 @@ REJOIN = 10.0
 
 
 class Health:
-    """Whether the layer works, as far as is known; logged when it changes."""
+    """The known health of the layer; changes are logged."""
 
     def __init__(self) -> None:
         self._failing = False
@@ -31,7 +31,7 @@ class Health:
 
     @property
     def in_pause(self) -> bool:
-        """Whether it has just failed."""
+        """True shortly after the layer has failed."""
         return self._failing and time.monotonic() < self._next
 
     def failed(self, error: Exception) -> None:
@@ -95,7 +95,7 @@ class ForeignLayer(MemoryLayer):
         await self._layer.group_send(group, packed(message))
 
     def deliver(self, group: str, message: JsonObject) -> None:
-        """Nothing: the layer brings it."""
+        """Deliver nothing: the layer brings it."""
 
     async def send_elsewhere(self, messages: list[tuple[str, JsonObject]]) -> None:
         """Send messages, each to a group's channels, in their order."""
@@ -110,7 +110,7 @@ class ForeignLayer(MemoryLayer):
 
 
 class _Reader:
-    """One channel of the layer, whose messages it puts where they are waited for."""
+    """A reader of one channel of the layer, which puts messages where they are waited for."""
 
     def __init__(self, layer: BaseChannelLayer, put: Callable[[JsonObject], None]) -> None:
         self._layer = layer

@@ -51,7 +51,7 @@ def new_layer(make: Callable[[str], BaseChannelLayer] = channel_layers.make_back
 
 
 def group_name(conversation: UUID) -> str:
-    """The group of the conversation's readers."""
+    """Return the name of the group of the conversation's readers."""
     return f"conversation.{conversation.hex}"
 
 

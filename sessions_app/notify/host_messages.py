@@ -12,17 +12,17 @@ WAKE = "host.wake"
 
 
 def worker_group(worker: str) -> str:
-    """The group that the worker listens to; channel layers take few characters."""
+    """Return the group that the worker listens to; channel layers take few characters."""
     return f"worker.{worker.replace(':', '.')}"[:99]
 
 
 def wake_message(key: str, settled: InteractionSettled | None) -> LayerMessage:
-    """A message that wakes the key's host."""
+    """Build a message that wakes the key's host."""
     return {"type": WAKE, "key": key, "settled": settled and _pack(settled)}
 
 
 def read_wake(message: LayerMessage) -> tuple[str, InteractionSettled | None]:
-    """The key that a message is about, and what was settled."""
+    """Return the key that a message is about, and what was settled."""
     packed = message["settled"]
     return message["key"], packed and _unpack(*packed)
 

@@ -24,7 +24,7 @@ class MemoryLayer(InMemoryChannelLayer):
     alone = True  # there are no other processes
 
     def _clean_expired(self) -> None:
-        """Nothing expires."""
+        """Expire nothing."""
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Leave the group; with the last one goes what nobody took, as nothing expires it."""
@@ -37,7 +37,7 @@ class MemoryLayer(InMemoryChannelLayer):
         self.deliver(group, message)
 
     def deliver(self, group: str, message: JsonObject) -> None:
-        """The same, for callers that are no coroutines."""
+        """Deliver a message to a group, for callers that are not coroutines."""
         for channel in self.groups.get(group, {}):
             self.put(channel, message)
 
@@ -49,8 +49,10 @@ class MemoryLayer(InMemoryChannelLayer):
             queue.put_nowait((math.inf, LOST if room == 1 else message))
 
     async def receive(self, channel: str) -> JsonObject:
-        """The channel's next message. Its queue stays while this is awaited again and again; the
-        original makes one for each message.
+        """Wait for the channel's next message.
+
+        Its queue stays while this is awaited again and again; the original makes one for each
+        message.
         """
         queue = self._queue(channel)
         try:

@@ -36,7 +36,7 @@ class News:
 
 
 def news_message(conversation: UUID, events: list[EventRecord]) -> JsonObject:
-    """What the readers in this process hear of events that were committed."""
+    """Build the news of committed events for the readers in this process."""
     few = len(events) <= MAX_EVENTS and sum(event.size for event in events) < MAX_SIZE
     return {
         "type": NEWS,
@@ -45,7 +45,9 @@ def news_message(conversation: UUID, events: list[EventRecord]) -> JsonObject:
 
 
 def packed(message: JsonObject) -> JsonObject:
-    """A message of any type for other processes. The events as one string: that packs best."""
+    """Pack a message of any type for other processes. The events are one string: that packs
+    best.
+    """
     if message["type"] != NEWS:
         return message
     news: News = message["news"]
@@ -58,7 +60,7 @@ def packed(message: JsonObject) -> JsonObject:
 
 
 def unpacked(message: JsonObject) -> JsonObject:
-    """A message that another process has packed."""
+    """Unpack a message that another process has packed."""
     if message["type"] != NEWS:
         return message
     conversation = UUID(hex=message["conversation"])

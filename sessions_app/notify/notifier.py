@@ -149,7 +149,7 @@ _started: list[Notifier] = []
 
 
 def send_from_thread(group: str, message: LayerMessage) -> None:
-    """As `send_to_group`, from a thread without an event loop: a request, or a command's.
+    """Send a message to a group from a thread without an event loop: a request's, or a command's.
 
     Where the runtime is up, its loop sends, since layers keep connections for each loop.
     """

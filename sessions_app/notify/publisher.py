@@ -1,4 +1,4 @@
-"""What a process sends over Redis, by a connection that has nothing to hear."""
+"""The publisher of a process's messages to Redis, by a connection that has nothing to hear."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ class Publisher:
         self._connection = pool.make_connection()  # type: ignore[no-untyped-call] # it has none
 
     async def open(self) -> None:
-        """Connect.
+        """Connect, and switch off Redis's answers.
 
         Raises:
             redis.RedisError: Redis is not there, or does not let this client have no answers.

@@ -62,7 +62,7 @@ class RedisLink:
         self._task = self.loop.create_task(self._run(), name="redis link")
 
     async def close(self) -> None:
-        """End."""
+        """Close the link."""
         self._closed = True
         self._task.cancel()
         with suppress(asyncio.CancelledError):
@@ -182,8 +182,10 @@ class RedisLink:
         await self.send([(self._name, {})])
 
     async def _make_up(self) -> None:
-        """Join and leave what was cut short, as by callers whose time is up when this process goes
-        on after it stood still.
+        """Finish interrupted joins and leaves.
+
+        Callers are interrupted, for example, when their time is up as this process goes on after it
+        stood still.
         """
         for group in set(self._groups) ^ self._joined:
             if group in self._groups:  # by now: others join and leave meanwhile
@@ -201,5 +203,7 @@ class RedisLink:
 
 
 def sealed(sender: str, group: str, message: JsonObject) -> JsonObject:
-    """What travels: who hears a group only once must see for which it is, and from whom."""
+    """Wrap a message for its way: who hears a group once must see from whom it is, and for which
+    group.
+    """
     return {"from": sender, "group": group, "message": message}

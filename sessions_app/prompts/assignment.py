@@ -1,4 +1,4 @@
-"""For whom a prompt is, and by which rules it is answered: what `ask(to=…)` takes.
+"""The assignment of a prompt: for whom it is, and by which rules it is answered (`ask(to=…)`).
 
 The words are those of WS-HumanTask: candidates may claim a prompt, which makes one of them its
 assignee until it is released, delegated or escalated.
@@ -31,17 +31,17 @@ class Assignee(BaseModel):
 
 
 def user(name: str) -> Assignee:
-    """The user of that user name."""
+    """Name the user with that user name."""
     return Assignee(kind="user", name=name)
 
 
 def group(name: str) -> Assignee:
-    """Whoever belongs to that group of Django's when they answer."""
+    """Name the members of a Django group, as they are at the answer."""
     return Assignee(kind="group", name=name)
 
 
 def permission(name: str) -> Assignee:
-    """Whoever has that permission when they answer, as `user.has_perm("app_label.codename")`."""
+    """Name whoever has a permission at the answer, as by `user.has_perm("app_label.codename")`."""
     if "." not in name:
         raise ValueError(f"{name!r} is no permission: those are named app_label.codename")
     return Assignee(kind="permission", name=name)
@@ -53,11 +53,11 @@ To = One | Iterable[One]
 
 
 def assignees(to: To) -> list[Assignee]:
-    """All that are named, each once.
+    """Return all assignees that are named, each once.
 
     Raises:
-        ValueError: nobody is.
-        TypeError: something is none of them.
+        ValueError: nobody is named.
+        TypeError: something is not an assignee.
     """
     several = [to] if isinstance(to, One | str) else list(to)
     found = list(dict.fromkeys(map(_assignee, several)))
@@ -85,8 +85,9 @@ def _assignee(one: object) -> Assignee:
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """Where nobody has answered so many seconds after it was asked, it is for these as well, and
-    who claimed it holds it no longer.
+    """An escalation: `after` seconds without an answer the prompt is for these people as well.
+
+    A claim ends with it.
     """
 
     after: float
@@ -103,9 +104,9 @@ class Escalates(BaseModel):
 
 
 class Assignment(BaseModel):
-    """For whom a prompt is, as it is stored. `due` and `after` are seconds from when it was asked,
-    `remind` are seconds before it is due.
+    """The stored assignment of a prompt.
 
+    `due` and `after` are seconds from when it was asked, `remind` are seconds before it is due.
     `votes` people must give the same answer. `four_eyes`: not the owner of the conversation.
     `share`: they may read the conversation, while it waits.
     """
@@ -148,10 +149,10 @@ def make_assignment(  # noqa: PLR0913 - a declaration, read like a form
     remind: float | Iterable[float] = (),
     escalate: Escalation | Iterable[Escalation] = (),
 ) -> Assignment | None:
-    """From what the author says; None where that is nothing.
+    """Build the assignment from the author's arguments; None if they name nobody.
 
     Raises:
-        ValueError: it makes no sense; says why.
+        ValueError: the arguments make no sense together; says why.
         TypeError: `to` names something else than people.
     """
     escalations = [escalate] if isinstance(escalate, Escalation) else list(escalate)

@@ -1,4 +1,4 @@
-"""What all prompts and responses have, and prompts as they are stored, and back."""
+"""The base of all prompts and responses, and how prompts are stored and loaded."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,9 @@ ESCAPED_NUL = b"\\u0000"
 
 
 def as_text(value: Given) -> str:
-    """The value as clients that know only texts send it: true, false, 3, 0.5, {"days": 3}."""
+    """Return the value as clients that know only texts send it: true, false, 3, 0.5, {"days":
+    3}.
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
@@ -44,7 +46,7 @@ def as_text(value: Given) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What one person answered; `via` says by what door."""
+    """A person's answer to a prompt that needs several; `via` says by what door it came."""
 
     by: str
     at: datetime
@@ -74,7 +76,7 @@ R = TypeVar("R", bound=Response, covariant=True)
 
 
 class Together(BaseModel):
-    """Of prompts that are asked on one card: its title, and the first one's position."""
+    """The card that prompts are asked on together: its title, and the position of the first one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -100,7 +102,7 @@ class FieldText:
 
 
 class Prompt(BaseModel, Generic[R]):
-    """What is asked. `timeout` is in seconds; None waits for ever.
+    """A question to a person. `timeout` is in seconds; None waits for ever.
 
     At the deadline the run goes on with `default` where one is declared, else `PromptExpired` is
     raised in the workflow; `error` is the sentence shown then. `details` is shown as a table: what
@@ -146,25 +148,27 @@ class Prompt(BaseModel, Generic[R]):
                 raise TypeError(f"{known!r} has the input_type {declared.default!r} already")
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
-        """The answer as it is stored.
+        """Check an answer, and return it as it is stored.
 
         Raises:
-            Invalid: it is none that this prompt takes; says which would be.
+            Invalid: the prompt does not take it; says which it would.
         """
         raise NotImplementedError
 
     def check_with_files(
         self, value: Given | None, values: Sequence[Given] | None, files: Files
     ) -> JsonObject:
-        """The answer as it is stored, of one that comes with files. Raises what `check` does."""
+        """Check an answer that comes with files, and return it as it is stored; raises what `check`
+        does.
+        """
         return self.check(value, values)
 
     def respond(self, stored: JsonObject, **who: Any) -> R:
-        """The typed response from what `check` returned."""
+        """Build the typed response from what `check` returned."""
         return cast("R", self.response(stored["value"], **who))
 
     def votes_in(self, stored: JsonObject) -> tuple[Vote, ...]:
-        """The votes in a stored response."""
+        """Return the votes in a stored response."""
         votes = []
         for one in stored.get("votes", ()):
             at = datetime.fromisoformat(one["at"])
@@ -174,22 +178,24 @@ class Prompt(BaseModel, Generic[R]):
 
     @property
     def kind(self) -> str:
-        """What replay compares: as long as it stays the same, an answer of old is one to it."""
+        """The text that replay compares: while it stays the same, an old answer is one to this
+        prompt.
+        """
         return self.input_type
 
     @property
     def has_own_card(self) -> bool:
-        """Whether it is asked by itself."""
+        """True if the prompt is asked by itself."""
         return self.acts or self.takes_files
 
     @property
     def is_required(self) -> bool:
-        """Whether its field must not be left empty."""
+        """True if its field must not be left empty."""
         return True
 
     @property
     def takes_files(self) -> bool:
-        """Whether files come with its answer."""
+        """True if files come with its answer."""
         return False
 
     @property
@@ -199,22 +205,22 @@ class Prompt(BaseModel, Generic[R]):
 
     @property
     def how_many(self) -> str:
-        """How many options it takes, in words, where that is to be said."""
+        """The number of options it takes, in words; empty where that need not be said."""
         return ""
 
     @property
     def question(self) -> str:
-        """What stands over its card."""
+        """The heading of its card: the first line of the text."""
         return self.text.strip().partition("\n")[0]
 
     @property
     def more(self) -> str:
-        """What stands below that."""
+        """The text below the heading."""
         return self.text.strip().partition("\n")[2].strip("\n")
 
     @classmethod
     def title(cls, text: str) -> str:
-        """The question of a prompt with this text, for a list."""
+        """Return the question of a prompt with this text, for a list."""
         return text.strip().partition("\n")[0]
 
     def check_found(self) -> None:
@@ -226,48 +232,50 @@ class Prompt(BaseModel, Generic[R]):
         files: Files = MappingProxyType({}),
         **options: object,
     ) -> forms.BaseForm | None:
-        """The form that it asks for, with the data and files of an answer if there is one; None of
-        a prompt whose answer one `field` takes.
+        """Build the form that the prompt asks for, with an answer's data and files if there is one.
+
+        None for a prompt whose answer one `field` takes.
         """
         return None
 
     def read(self, value: Given | None) -> dict[str, list[str]]:
-        """The data of an answer to its form."""
+        """Return the form data of an answer."""
         return {}
 
     @property
     def proposed(self) -> dict[str, str]:
-        """What is proposed in its form, by field, as people read it."""
+        """The values that its form proposes, by field, as people read them."""
         return {}
 
     def field(self) -> forms.Field:
-        """The field for its answer, where it stands in a form. What the answer may be is checked
-        where it is given.
+        """Build the field for its answer in a form. The answer itself is checked where it is
+        given.
         """
         return forms.CharField(widget=forms.Textarea, required=False, strip=False)
 
     def answer_text(self, stored: JsonObject) -> str:
-        """What `check` returned, as people read it: labels for values."""
+        """Return the stored answer as people read it: labels for values."""
         return str(stored.get("value", "")) or gettext("(empty)")
 
     def texts(self, stored: JsonObject) -> Sequence[FieldText]:
-        """The same of a form, field by field."""
+        """Return a form's stored answer as people read it, field by field."""
         return ()
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
-        """One or more prompts that a plain client has controls for, and whose answer is one to it.
+        """Return prompts that a plain client has controls for, and whose answer answers this one.
+
         What has no controls is answered on the page to which the link leads.
         """
         return [{**content, "text": with_details(content)}]
 
     @classmethod
     def http(cls, content: Content) -> JsonObject:
-        """What a run that stops here says over HTTP."""
+        """Return what a run that stops at this prompt says over HTTP."""
         return {"status": "interaction_required", "prompt": content}
 
     def default_answer(self) -> JsonObject | None:
-        """The declared outcome of the deadline, as `check` would store it."""
+        """Return the declared outcome of the deadline, as `check` would store it."""
         default = getattr(self, "default", None)
         if default is None:
             return None
@@ -289,7 +297,7 @@ _types: dict[str, type[AnyPrompt]] = {}
 
 
 def type_of(input_type: str) -> type[AnyPrompt]:
-    """The class of the prompts that have this `input_type`.
+    """Return the class of the prompts that have this `input_type`.
 
     Raises:
         ValueError: there is none: nothing has imported its module, or it is gone.
@@ -300,7 +308,7 @@ def type_of(input_type: str) -> type[AnyPrompt]:
 
 
 def any_type() -> Any:
-    """The types that there are, as a union that tells them by their `input_type`."""
+    """Build the union of all types of prompts, told apart by their `input_type`."""
     types = [
         one[Any] if one.__pydantic_generic_metadata__["parameters"] else one  # type: ignore[index]
         for one in _types.values()
@@ -309,18 +317,18 @@ def any_type() -> Any:
 
 
 def details_line(content: Content) -> str:
-    """The details for those who are not shown a table."""
+    """Return the details in a line, for readers who are not shown a table."""
     return "; ".join(f"{name}: {line(one)}" for name, one in content.get("details", {}).items())
 
 
 def with_details(content: Content) -> str:
-    """The text, with the details below it."""
+    """Return the text with the details below it."""
     details = details_line(content)
     return f"{content['text']}\n\n({details})" if details else str(content["text"])
 
 
 def dump_prompt(prompt: BaseModel) -> bytes:
-    """The prompt as it is stored: JSON, without the characters that `storable` replaces."""
+    """Dump the prompt for storage: JSON, without the characters that `storable` replaces."""
     with suppress(PydanticSerializationError):  # half of a surrogate pair
         json = to_json(prompt)
         if ESCAPED_NUL not in json:
@@ -329,12 +337,12 @@ def dump_prompt(prompt: BaseModel) -> bytes:
 
 
 def load_prompt(stored: JsonObject) -> AnyPrompt:
-    """The prompt from its stored JSON."""
+    """Load the prompt from its stored JSON."""
     return type_of(stored.get("input_type", "")).model_validate(stored)
 
 
 def on_one_card(prompts: Sequence[Prompt[R]], title: str, first: int) -> list[Prompt[R]]:
-    """The prompts, as those that one card has; `first` is the position of the first.
+    """Put the prompts on one card; `first` is the position of the first.
 
     Raises:
         ValueError: they are too many, or one has a card of its own.

@@ -44,7 +44,7 @@ Value = Annotated[str, Field(min_length=1, max_length=200)] | StrictBool | Numbe
 
 
 class Option(BaseModel):
-    """One choice. Without a label or an id its value stands in, as text.
+    """An option of a prompt. Without a label or an id its value stands in, as text.
 
     An answer means it by its value, or by that as text: `true` and `3` are found by "true" and "3".
     """
@@ -72,7 +72,7 @@ class Option(BaseModel):
 
     @property
     def text(self) -> str:
-        """Its value as text: what a form sends for it."""
+        """The value as text: what a form sends for the option."""
         return as_text(self.value)
 
 
@@ -125,7 +125,7 @@ class _WithOptions(Prompt[R]):
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """What a form has of its options."""
+        """The value and label of each option, for a form."""
         return [(option.text, option.label) for option in self.choices]
 
     @classmethod
@@ -161,7 +161,7 @@ class _WithOptions(Prompt[R]):
         return options
 
     def find(self, answer: Given) -> Option:
-        """The option meant by its value, else its id, else its label.
+        """Find the option that an answer means: by its value, else its id, else its label.
 
         Raises:
             Invalid: there is none; lists those there are.
@@ -252,7 +252,7 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
 
     @property
     def how_many(self) -> str:
-        """How many options it takes, in words; nothing where that is all the same."""
+        """The number of options it takes, in words; empty if any number will do."""
         least, options = self.min_selected, len(self.options)
         most = min(self.max_selected or options, options)
         if least == most:
@@ -291,7 +291,7 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
         return {"values": [option.value for option in self.choices if option.text in chosen]}
 
     def _listed(self, text: str) -> list[str]:
-        """What a text names: one option, or several with commas between. Case does not matter."""
+        """Split a text into options: one, or several with commas between. Case does not matter."""
         names = {
             name.strip().casefold(): option.text
             for option in reversed(self.choices)
@@ -308,7 +308,7 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
 
 
 def _typable(option: JsonObject) -> str:
-    """A name of the option that can stand in a list with commas."""
+    """Return a name of the option that can stand in a list with commas."""
     names: list[str] = [option["label"], as_text(option["value"]), option["id"]]
     return next((name for name in names if "," not in name), names[0])
 
@@ -319,7 +319,7 @@ class ConsentResponse(Response):
 
     @property
     def granted(self) -> bool:
-        """Whether they say that they have signed in and agreed."""
+        """True if the person says that they have signed in and agreed."""
         return bool(self.value == "done")
 
 
@@ -371,7 +371,7 @@ class OAuthPrompt(Prompt[ConsentResponse]):
 
     @property
     def host(self) -> str:
-        """Where the link leads: a person must see it before they follow it."""
+        """The host of the link: a person must see it before they follow it."""
         return urlsplit(self.text).netloc
 
     @field_validator("text")

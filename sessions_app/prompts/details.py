@@ -1,4 +1,4 @@
-"""What people see of a prompt's `details`: rows of a name and a value in a form to be read."""
+"""The rows that people see of a prompt's `details`: a name and a value in a readable form."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +16,7 @@ LINES = 1000  # that are compared: the time for it grows with their square
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One detail. What `value` is follows from `kind`.
+    """A detail. What `value` is follows from `kind`.
 
     - `text`, `code`, `json`: a text
     - `list`: texts
@@ -32,12 +32,12 @@ class Row:
 
 
 def rows(details: Mapping[str, object]) -> list[Row]:
-    """The rows of a prompt's details, or of an object among them."""
+    """Return the rows of a prompt's details, or of an object among them."""
     return [Row(str(name), *_form(value)) for name, value in details.items()]
 
 
 def line(value: object) -> str:
-    """A value in one text, for those who are shown nothing else."""
+    """Return a value in one text, for readers who are shown nothing else."""
     match value:
         case {"code": str(code), **rest} if not rest:
             return code

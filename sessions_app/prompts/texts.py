@@ -16,13 +16,13 @@ from sessions_app.prompts.base import Content, Given, Prompt, Response, as_text
 
 
 def plain_text(content: Content, text: str, *, placeholder: str, required: bool) -> Content:
-    """A prompt for a text, in the place of one that a plain client has no controls for."""
+    """Build a text prompt in place of one that a plain client has no controls for."""
     asked = {"input_type": "text", "text": text, "placeholder": placeholder, "required": required}
     return {**in_common(content), **asked}
 
 
 def in_common(content: Content) -> Content:
-    """What stays of a prompt that another stands in for."""
+    """Keep what a prompt has in common with the one that stands in for it."""
     return {name: content[name] for name in ("timeout", "error") if name in content}
 
 

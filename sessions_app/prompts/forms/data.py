@@ -55,7 +55,9 @@ _message = lazy(_say, str)
 
 
 def posted(given: "QueryDict") -> dict[str, list[str]]:
-    """The data of a form that a page has sent. Browsers end lines in their own way."""
+    """Return the data of a form that a page has sent, with line ends that are the same for all
+    browsers.
+    """
     start = f"{PREFIX}-"
     return {
         name.removeprefix(start): [one.replace("\r\n", "\n") for one in given.getlist(name)]
@@ -67,12 +69,12 @@ def posted(given: "QueryDict") -> dict[str, list[str]]:
 def as_posted(
     data: Mapping[str, Iterable[str]], prefix: str = PREFIX
 ) -> "MultiValueDict[str, str]":
-    """The data as the form of a page has it."""
+    """Return the data as the form of a page has it."""
     return MultiValueDict({f"{prefix}-{name}": list(one) for name, one in data.items()})
 
 
 def texts(value: object, kind: str = "") -> list[str]:
-    """A value as a form sends it: a text, or several."""
+    """Return a value as a form sends it: a text, or several."""
     given = value if isinstance(value, list | tuple) else [value]
     if kind == "json" and not all(isinstance(one, str) for one in given):
         return [json.dumps(value)]
@@ -83,7 +85,7 @@ def texts(value: object, kind: str = "") -> list[str]:
 
 
 def as_shown(form: BaseForm) -> dict[str, list[str]]:
-    """What a browser would send of the form as it is shown."""
+    """Return what a browser would send of the form as it is shown."""
     data: dict[str, list[str]] = {}
     for bound in form:
         widget, value = bound.field.widget, bound.value()
@@ -96,8 +98,9 @@ def as_shown(form: BaseForm) -> dict[str, list[str]]:
 
 
 def refused(form: BaseForm) -> Invalid:
-    """What is wrong, by field, or under "" of none: in the reader's language, which is known where
-    it is said.
+    """Build the error with a form's problems, by field, or under "" for none.
+
+    The texts are in the reader's language, which is known where they are shown.
     """
     problems = {
         "" if name == NON_FIELD_ERRORS else name: [_message(error) for error in errors]
@@ -127,7 +130,7 @@ class Upload(AnyFile):
 
     @cached_property
     def file(self) -> IO[Any]:  # type: ignore[override] # a plain attribute there
-        """What is in it."""
+        """The content of the file."""
         return self.kept.open()
 
     def let_go(self) -> None:
@@ -137,7 +140,7 @@ class Upload(AnyFile):
 
 
 def pack(values: Mapping[str, Any]) -> tuple[JsonObject, dict[str, str]]:
-    """The values as JSON, and the types of those that JSON has not.
+    """Return the values as JSON, and the types of those that JSON lacks.
 
     Of a row of the database it is the primary key: the row itself may be another by the next
     replay.
@@ -151,7 +154,7 @@ def pack(values: Mapping[str, Any]) -> tuple[JsonObject, dict[str, str]]:
 
 
 def unpack(values: Mapping[str, Any], types: Mapping[str, str]) -> JsonObject:
-    """What was packed."""
+    """Return the values that `pack` was given."""
     return {name: _unpack(value, types.get(name, "")) for name, value in values.items()}
 
 

@@ -58,13 +58,15 @@ class FormField(BaseModel):
 
 
 def described(form: type[BaseForm]) -> list[FormField]:
-    """The fields of the class, without making a form: that may read the database."""
+    """Describe the fields of the class without making a form, which may read the database."""
     return [_described(name, field) for name, field in _fields(form).items()]
 
 
 def initial_values(form: type[BaseForm], given: Mapping[str, object]) -> JsonObject:
-    """The given values, and what the class itself proposes beside them, where that is the same
-    always; as the form cleans them, so that who changes nothing is told to have changed nothing.
+    """Return the given values, and those that the class itself proposes where they are always the
+    same.
+
+    They are as the form cleans them, so that who changes nothing is told to have changed nothing.
 
     Raises:
         ValueError: the form has no field of that name.
@@ -125,7 +127,7 @@ def _choices(field: Field) -> list[tuple[str, str]]:
 
 
 def value_text(field: FormField, value: Any) -> str:
-    """A value as it is stored: by its choice's label, if it has one."""
+    """Return a stored value as people read it: by its choice's label, if it has one."""
     if value is None or value == "":
         return "–"
     if isinstance(value, list):

@@ -36,10 +36,12 @@ LIMITS = {
 
 
 class Lines(forms.Textarea):
-    """One text that has all, or each as a value of its own, as programs send them."""
+    """A text area whose lines come in one text, or each as a value of its own, as programs send
+    them.
+    """
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> object:
-        """All of them."""
+        """Return all lines as one text."""
         return "\n".join(data.getlist(name)) if name in data else None
 
 
@@ -49,17 +51,17 @@ class LinesField(forms.CharField):
     widget = Lines
 
     def prepare_value(self, value: object) -> object:
-        """One a line."""
+        """Join the values, one a line."""
         return "\n".join(map(str, value)) if isinstance(value, list) else value
 
     def to_python(self, value: object) -> Any:
-        """The lines that are not empty."""
+        """Return the lines that are not empty."""
         lines = value if isinstance(value, list) else str(value or "").splitlines()
         return [line.strip() for line in lines if line.strip()]
 
 
 class OfModel(forms.Form):
-    """What is cleaned is valid for the model."""
+    """A form whose cleaned data is valid for its model."""
 
     model: ClassVar[type[BaseModel]]
 
@@ -84,13 +86,13 @@ class OfModel(forms.Form):
 
 
 def form_class(form: type[forms.BaseForm] | type[BaseModel]) -> type[forms.BaseForm]:
-    """The class of the Django form."""
+    """Return the class of the Django form."""
     return _of_model(form) if issubclass(form, BaseModel) else form
 
 
 @lru_cache(maxsize=256)
 def _of_model(model: type[BaseModel]) -> type[forms.Form]:
-    """The form whose fields are the model's, under the names that it is validated by."""
+    """Build the form whose fields are the model's, under the names that it is validated by."""
     schema = model.model_json_schema()
     defs, infos = schema.get("$defs", {}), model.model_fields
     titles = {info.validation_alias or name: info.title for name, info in infos.items()}
@@ -122,7 +124,7 @@ def _field(schema: JsonObject, defs: JsonObject, label: str | None) -> forms.Fie
 
 
 def _resolved(schema: JsonObject, defs: JsonObject) -> JsonObject:
-    """Without references, on its first level and that of its items."""
+    """Replace the references of a schema, on its first level and that of its items."""
     if name := schema.get("$ref", "").rpartition("/")[2]:
         schema = {**defs[name], **schema}
     if "items" in schema:
@@ -131,7 +133,7 @@ def _resolved(schema: JsonObject, defs: JsonObject) -> JsonObject:
 
 
 def _kind(kinds: list[JsonObject]) -> tuple[type[forms.Field], JsonObject]:
-    """The field's class, and what it takes. What has none of its own is written as JSON."""
+    """Return the field's class and its arguments. A value without a field of its own is JSON."""
     kind, names = kinds[0], [one.get("type") for one in kinds]
     if names == ["number", "string"]:
         return forms.DecimalField, _limits(kind)
@@ -160,7 +162,9 @@ def _values(kind: JsonObject) -> list[object]:
 
 
 def _choices(values: list[object]) -> JsonObject:
-    """A choice for each; what is chosen is the value itself, which need not be a text."""
+    """Build a choice for each value; what is chosen is the value itself, which need not be a
+    text.
+    """
     by_text = {str(value): value for value in values}
     choices = [(text, text) for text in by_text]
     return {"choices": choices, "coerce": lambda chosen: by_text[str(chosen)]}

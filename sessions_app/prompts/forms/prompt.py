@@ -119,10 +119,12 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     @overload
     def __init__(self, form: str, **given: object) -> None: ...
     def __init__(self, form: Any, **given: Any) -> None:
-        """Raises:
-        TypeError: it is no form, a field of it cannot be answered here, or an initial value has no
-            JSON form.
-        ValueError: the class is not found by its name, or has no field of an initial value.
+        """Ask for the fields of a form or model.
+
+        Raises:
+            TypeError: it is not a form, a field of it cannot be answered here, or an initial value
+                has no JSON form.
+            ValueError: the class is not found by its name, or has no field of an initial value.
         """
         stored = {"form": form} if isinstance(form, str) else _described(form, given.get("initial"))
         super().__init__(**{**given, **stored})
@@ -176,7 +178,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         find(self.form)
 
     def texts(self, stored: JsonObject) -> list[FieldText]:
-        """Nothing of what was rejected."""
+        """Return the answer field by field; nothing if it was rejected."""
         if stored.get("rejected"):
             return []
         before, after = self.initial, stored["value"]
@@ -201,7 +203,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         return {one.name: value_text(one, self.initial.get(one.name)) for one in fields}
 
     def answer_text(self, stored: JsonObject) -> str:
-        """Of a proposal what was changed; else what was given."""
+        """Return what was changed in a proposal, or what was given."""
         if stored.get("rejected"):
             return self.reject or gettext("Rejected")
         texts = self.texts(stored)
@@ -212,7 +214,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
-        """The fields are on the page; what is proposed can be approved here."""
+        """Return a prompt that approves the proposal, or links the page with the fields."""
         text, page = with_details(content), link()
         if not content["proposal"]:
             how = f"{text}\n\nFill in the form here: {page}"
@@ -237,7 +239,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         files: Files = MappingProxyType({}),
         **options: Any,
     ) -> BaseForm:
-        """The form as it is shown. Blocks: a form may read the database.
+        """Build the form as it is shown. Blocks: a form may read the database.
 
         Raises:
             FormChanged: its class is not there.
@@ -252,7 +254,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         return form
 
     def read(self, value: Given | None) -> dict[str, list[str]]:
-        """The data of an answer, which is a JSON object of the fields.
+        """Return the form data of an answer, which is a JSON object of the fields.
 
         Raises:
             Invalid: it is none.
@@ -304,10 +306,10 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
 
 
 def path_of(form: object) -> str:
-    """Where the class is found.
+    """Return the import path of the class.
 
     Raises:
-        TypeError: it is none of a form.
+        TypeError: it is not the class of a form.
         ValueError: it would not be found there.
     """
     if not (isinstance(form, type) and issubclass(form, BaseForm | BaseModel)):
@@ -319,7 +321,7 @@ def path_of(form: object) -> str:
 
 
 def find(path: str) -> AnyForm:
-    """The class.
+    """Import the class by its path.
 
     Raises:
         FormChanged: it is not there.
@@ -335,7 +337,7 @@ def find(path: str) -> AnyForm:
 
 
 def _described(form: AnyForm, initial: Any) -> JsonObject:
-    """What is stored of a form, by its class."""
+    """Describe a form for storage, by its class."""
     path, class_ = path_of(form), form_class(form)
     fields = described(class_)
     if isinstance(initial, BaseModel):
