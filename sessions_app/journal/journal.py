@@ -30,7 +30,7 @@ MAX_SAID = 100
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What the workflow asks for at a position. Replay compares kind and name.
+    """A call that the workflow makes at a position. Replay compares kind and name.
 
     `arguments` are JSON, see `described`; those of an `ask` are its prompt. `place` is empty until
     the workflow gathers coroutines of its own, see `tracks`: the position then says it.
@@ -58,7 +58,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is recorded at a position. For an `ask`, `interaction` is its row.
+    """A record of the journal at a position. For an `ask`, `interaction` is its row.
 
     `difference`: in what a replay before found the call to differ from what is recorded.
     """
@@ -98,12 +98,12 @@ class CallResult:
 
 
 def wait_id(run: UUID, position: int) -> UUID:
-    """What the wait at a position of a run is known by, as an ask is by its interaction."""
+    """Return the id of the wait at a position of a run, as an ask has that of its interaction."""
     return uuid5(run, str(position))
 
 
 def is_wait(one: UUID) -> bool:
-    """Whether an id is one of a wait; interactions have random ones."""
+    """Return whether an id is one of a wait; interactions have random ones."""
     return one.version == WAIT_VERSION
 
 
@@ -139,7 +139,7 @@ def described(*values: object) -> str:
 
 
 def difference(recorded: str, called: str) -> str:
-    """In what the arguments of a call differ from those that are recorded; empty if in nothing."""
+    """Describe how a call's arguments differ from the recorded ones; empty if they do not."""
     if recorded == called:
         return ""
     if len(recorded) > MAX_ARGUMENTS and recorded[:MAX_ARGUMENTS] == called[:MAX_ARGUMENTS]:
@@ -148,7 +148,7 @@ def difference(recorded: str, called: str) -> str:
 
 
 def prompt_difference(recorded: JsonObject, asked: JsonObject) -> str:
-    """The same of a prompt, field by field."""
+    """Describe how a prompt differs from the recorded one, field by field."""
     fields = [name for name in recorded | asked if recorded.get(name) != asked.get(name)]
     return "; ".join(_change(name, *map(_said, (recorded, asked), [name] * 2)) for name in fields)
 
@@ -186,7 +186,7 @@ def line_of(error: BaseException) -> str:
 
 
 def _in_order(value: object) -> object:
-    """The value with its sets sorted: they have another order in each process.
+    """Return the value with its sets sorted: they have another order in each process.
 
     Half of a surrogate pair has no JSON.
     """
@@ -224,7 +224,7 @@ class Journal:
 
     @property
     def entries(self) -> list[Entry]:
-        """All that is recorded, by position."""
+        """The entries, by position."""
         return [self._entries[position] for position in sorted(self._entries)]
 
     @property
@@ -257,7 +257,7 @@ class Journal:
 
     @property
     def finished(self) -> int:
-        """How many positions replay takes from the record."""
+        """The number of positions that replay takes from the record."""
         return sum(entry.finished for entry in self._entries.values())
 
     def position_of(self, place: str, after: int) -> int:
@@ -265,10 +265,10 @@ class Journal:
         return self._places.get(place) or max(after, self.last_position) + 1
 
     def recall(self, call: Call) -> Entry | None:
-        """What is recorded at the call's position, if anything.
+        """Return the entry at the call's position, if there is one.
 
         Raises:
-            NonDeterminism: something else is recorded there.
+            NonDeterminism: another call is recorded there.
         """
         entry = self._entries.get(call.position)
         if entry is None:

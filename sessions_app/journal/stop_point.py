@@ -1,4 +1,6 @@
-"""Where a person stopped a run: each later execution of it is stopped at the same place."""
+"""The point where a person stopped a run: each later execution of it is stopped at the same
+place.
+"""
 
 from asyncio import CancelledError
 from collections.abc import Mapping
@@ -11,7 +13,7 @@ from sessions_app.journal.tracks import gather_of
 
 
 class StopPoint(BaseModel):
-    """What the journal has behind it is clean-up.
+    """A point in the journal behind which everything is clean-up.
 
     `position` is that of the last call before it; `calls` is how many each track had made, where
     the run had several. `cut` are the calls that were under way: the workflow never learned what
@@ -40,7 +42,7 @@ class StopPoint(BaseModel):
 
     @property
     def is_raised(self) -> bool:
-        """Whether the workflow's own track has learned of the stop, in this execution."""
+        """True if the workflow's own track has learned of the stop, in this execution."""
         return self._is_told("")
 
     def is_raised_in(self, track: str) -> bool:

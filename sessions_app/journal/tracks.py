@@ -1,4 +1,4 @@
-"""Tracks: the workflow's own sequence of calls, and one for each coroutine that it gathers.
+"""The tracks of a run: the workflow's own calls, and those of each coroutine that it gathers.
 
 Positions say in which order calls were made. Where several tracks go on at once, that depends on
 time: replay knows a call again by its place, which is its number in its track.

@@ -39,12 +39,12 @@ class ReplayBackend(RecordedBackend):
             self.stop.has_passed(call)
 
     def recall(self, call: Call) -> Entry | None:
-        """See `Backend`."""
+        """Return the recorded entry of a call, and count the call."""
         self.calls += 1
         return super().recall(call)
 
     def is_beyond(self, calls: Mapping[str, int]) -> bool:
-        """Whether all that is recorded comes before these calls."""
+        """Return whether all that is recorded comes before these calls."""
         return self._journal.first_beyond(calls) is None
 
     def patched(self, why: str, calls: int) -> bool:
@@ -53,16 +53,16 @@ class ReplayBackend(RecordedBackend):
 
     @asynccontextmanager
     async def working(self, call: Call) -> AsyncIterator[None]:
-        """No step begins."""
+        """Wait for ever: a replay begins no step."""
         await self._stand()
         yield
 
     async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
-        """No step begins."""
+        """Do no work: `working` never lets a step begin."""
         raise AssertionError("its `working` stands for ever")
 
     async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
-        """The recorded responses, if all are there."""
+        """Return the recorded responses, if all are there."""
         responses: list[StoredResponse] = []
         for one in asked:
             entry = self.recall(one.call)
@@ -77,19 +77,19 @@ class ReplayBackend(RecordedBackend):
         return responses
 
     async def history(self, call: Call, limit: int) -> list[PastMessage]:
-        """What the run was told."""
+        """Return the messages that the run was given."""
         if self.recall(call) is None:
             await self._stand()
         past = self._history.past[call.position]
         return past[-limit:] if limit else []
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
-        """What has not come never comes."""
+        """Wait for ever: an arrival that is not recorded never comes."""
         await self._stand()
         raise AssertionError("it stands for ever")
 
     async def run(self, call: Call, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
-        """What has not ended never ends."""
+        """Wait for ever: a child whose end is not recorded never ends."""
         await self._stand()
         raise AssertionError("it stands for ever")
 
@@ -99,7 +99,7 @@ class ReplayBackend(RecordedBackend):
             await self._stand()
 
     async def _stand(self) -> None:
-        """For ever: nothing sets this future."""
+        """Wait for ever: nothing sets this future."""
         self.stands = True
         await asyncio.get_running_loop().create_future()
 

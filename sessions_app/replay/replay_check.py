@@ -28,7 +28,7 @@ AT_ONCE = 100
 
 
 async def check_after_start() -> None:
-    """Once, as the code does not change while a process runs."""
+    """Check the waiting runs once: the code does not change while a process runs."""
     await asyncio.sleep(BEGINS_AFTER)
     try:
         await check_waiting_runs()
@@ -71,7 +71,7 @@ def _log(found: Replay, first: dict[str, UUID]) -> None:
 
 
 async def _store(found: Replay, before: str) -> None:
-    """`before` is what is stored: only this writes it."""
+    """Store the problem of a replay, if it differs from `before`, which is stored."""
     run = found.history.run
     if found.problem != before:
         await writer.write(partial(_write, run=run, problem=found.problem))
@@ -82,7 +82,7 @@ def _write(tx: Transaction, run: UUID, problem: str) -> None:
 
 
 def _waiting(after: UUID) -> dict[UUID, str]:
-    """Some of them, in the order of their ids, with what is stored of them."""
+    """Return some waiting runs in the order of their ids, with their stored problems."""
     offered = [one.workflow for one in registry.offered()]
     plain = [one.name for one in offered if not (one.shared_builder or one.per_user_builder)]
     waiting = Run.objects.filter(status=Run.Status.WAITING, workflow__in=plain, pk__gt=after)

@@ -27,7 +27,7 @@ ROUNDS = 50
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a replay of a run came to. `problem`: why the run could not go on; else empty.
+    """The result of replaying a run. `problem`: why the run could not go on; else empty.
 
     `differences`: what is not as it is recorded, without harm.
     """
@@ -95,7 +95,7 @@ async def replay_all(runs: Iterable[UUID]) -> AsyncIterator[Replay]:
 
 
 async def _manager(name: str) -> SessionManager | SessionsError:
-    """As hosts make it, or why they cannot."""
+    """Make a manager as hosts do, or return the error."""
     try:
         return await SessionManager.create(entry_function=registry.get(name))
     except SessionsError as error:
@@ -142,7 +142,7 @@ async def _execute(history: RunHistory, manager: SessionManager, backend: Replay
 
 
 async def _until_it_stands(task: "asyncio.Task[None]", backend: ReplayBackend) -> None:
-    """Until it is over, or does nothing more.
+    """Wait until the replay is over, or makes no more calls.
 
     Raises:
         NotReplayable: it waits for something else.

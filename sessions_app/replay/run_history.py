@@ -16,7 +16,7 @@ from sessions_app.workflows.history import PastMessage, said_in
 
 
 class RunHistory(BaseModel):
-    """See docs/writing-workflows.md for its JSON, which `manage.py export_history` writes."""
+    """A run's recorded history, as `manage.py export_history` writes it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,7 +41,7 @@ class RunHistory(BaseModel):
 
     @classmethod
     def of(cls, run: UUID) -> Self:
-        """That of a run as it stands. Reads.
+        """Read the history of a run as it stands.
 
         Raises:
             Run.DoesNotExist: there is none of that id.
@@ -71,5 +71,5 @@ class RunHistory(BaseModel):
         )
 
     def to_journal(self) -> Journal:
-        """The journal, to be replayed."""
+        """Return the journal, to be replayed."""
         return Journal({entry.call.position: entry for entry in self.journal}, self.patches)

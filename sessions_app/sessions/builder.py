@@ -1,4 +1,4 @@
-"""Builders: what a workflow needs built once and reused, and the record of its use."""
+"""The builders of workflows, which are built once and reused, and the records of their use."""
 
 import asyncio
 import inspect
@@ -26,7 +26,7 @@ CUT_EVERY = 1.0
 
 
 class PerUserBuilderInfo(BaseModel):
-    """One user's builder and the record of its use.
+    """A user's builder and the record of its use.
 
     Attributes:
         builder: what the workflow's `per_user_builder` made; None until it is ready.
@@ -62,7 +62,7 @@ class PerUserBuilderInfo(BaseModel):
 
     @property
     def active_at(self) -> float:
-        """When a session last took or gave it back, in seconds of the monotonic clock."""
+        """The time when a session last took or returned it, in seconds of the monotonic clock."""
         return self._active_at
 
     @property
@@ -77,7 +77,7 @@ class PerUserBuilderInfo(BaseModel):
         self._active_at = time.monotonic() - (timezone.now() - at.astimezone()).total_seconds()
 
     def touch(self) -> None:
-        """A session takes it or gives it back now."""
+        """Note that a session takes it or returns it now."""
         self._active_at = time.monotonic()
 
     def record_request(self, latency_ms: float, success: bool) -> None:
@@ -88,7 +88,7 @@ class PerUserBuilderInfo(BaseModel):
             self.error_count += 1
 
     def metrics(self) -> dict[str, float]:
-        """What the lease of its key records; `total_latency_ms` is in milliseconds."""
+        """Return what the lease of its key records; `total_latency_ms` is in milliseconds."""
         return {
             "total_requests": self.total_requests,
             "error_count": self.error_count,
@@ -120,12 +120,12 @@ class Built:
 
     @property
     def failed(self) -> bool:
-        """Whether it could not be built, or was closed before it was."""
+        """True if it could not be built, or was closed before it was."""
         return self._ready.done() and self._ready.exception() is not None
 
     @property
     def is_ready(self) -> bool:
-        """Whether it is built, or failed."""
+        """True once it is built, or has failed."""
         return self._ready.done()
 
     async def ready(self) -> object:

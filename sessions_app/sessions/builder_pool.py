@@ -38,7 +38,7 @@ class BuilderPool:
         return {user_id: pooled.info for user_id, pooled in self._pooled.items()}
 
     async def acquire(self, user_id: str, person: Person) -> PerUserBuilderInfo:
-        """The user's builder with a reference taken; `release` gives it back.
+        """Return the user's builder with a reference taken; `release` gives it back.
 
         All who wait for one build share what it comes to. One that nobody waits for any more is
         given up, so that a build which hangs does not hang the user's next request.
@@ -110,7 +110,7 @@ class BuilderPool:
         return _Pooled(info, built)
 
     def _let_go(self, user_id: str) -> Built:
-        """Nobody finds it from here on; the user's next one is built when it is closed."""
+        """Hide a builder that is being closed; the user's next one is built when that is over."""
         built = self._pooled.pop(user_id).built
         if not built.task.done():
             self._closing[user_id] = built

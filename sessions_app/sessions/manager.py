@@ -1,4 +1,4 @@
-"""`SessionManager`: sessions on one workflow, with its builders and its limit."""
+"""The `SessionManager`: sessions on one workflow, with its builders and its limit."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -53,9 +53,10 @@ class SessionManager:
         max_concurrency: int | None = None,
         runtime_type: RuntimeTypeEnum = RuntimeTypeEnum.RUN_OR_SERVE,
     ) -> None:
-        """Without building anything: `shared_builder` is what all users share, ready to use;
-        `shared_workflow` is the workflow itself, where it need not be found by `entry_function`.
-        All else is as `create` has it.
+        """Make a manager without building anything.
+
+        `shared_builder` is what all users share, ready to use; `shared_workflow` is the workflow
+        itself, where it need not be found by `entry_function`. All else is as `create` has it.
 
         Raises:
             UnknownWorkflow, pydantic.ValidationError: as `create` does.
@@ -124,12 +125,12 @@ class SessionManager:
 
     @property
     def config(self) -> WorkflowConfig:
-        """How the workflow is offered."""
+        """The configuration with which the workflow is offered."""
         return self._config
 
     @property
     def is_workflow_per_user(self) -> bool:
-        """Whether each user has a builder of their own."""
+        """True if each user has a builder of their own."""
         return self._workflow.per_user_builder is not None
 
     _is_workflow_per_user = is_workflow_per_user
@@ -154,7 +155,7 @@ class SessionManager:
 
     @property
     def shared_builder(self) -> Any:
-        """What all users share, ready to use; None if there is nothing."""
+        """The builder that all users share, ready to use; None if there is none."""
         return self._shared_builder
 
     @property
@@ -165,15 +166,17 @@ class SessionManager:
     _per_user_builders = builders
 
     def get_workflow_input_schema(self) -> type[BaseModel]:
-        """What the workflow takes: its own model, or one with it as `input_message`."""
+        """Return the model of the workflow's input: its own, or one with it as `input_message`."""
         return schemas.workflow_input(self._workflow)
 
     def get_workflow_single_output_schema(self) -> type[BaseModel]:
-        """What it gives as a whole: its own model, or one with the result as `value`."""
+        """Return the model of its whole result: its own, or one with the result as `value`."""
         return schemas.single_output(self._workflow)
 
     def get_workflow_streaming_output_schema(self) -> type[BaseModel]:
-        """What one chunk of its output is: its own model, or one with the chunk as `value`."""
+        """Return the model of one chunk of its output: its own, or one with the chunk as
+        `value`.
+        """
         return schemas.streaming_output(self._workflow)
 
     @asynccontextmanager
@@ -275,8 +278,8 @@ class SessionManager:
         return await self._pool.evict(user_id)
 
     def idle_until(self, user_id: str) -> float | None:
-        """When the user's builder will have been idle for too long, by the monotonic clock; None if
-        there is none.
+        """Return when the user's builder will have been idle too long (monotonic); None without
+        one.
         """
         info = self._pool.infos.get(user_id)
         return None if info is None else info.active_at + self._config.per_user_idle
@@ -308,7 +311,8 @@ class SessionManager:
         conversation_id: str | None = None,
         pre_parsed_cookies: Mapping[str, str] | None = None,
     ) -> None:
-        """The same for a WebSocket: its ASGI scope, or a consumer, which has one.
+        """Have this task serve the request of a WebSocket: its ASGI scope, or a consumer, which has
+        one.
 
         Ids that are given stand before those of its headers, `pre_parsed_cookies` before its
         cookies. It sets no parent.
@@ -329,11 +333,13 @@ class SessionManager:
             await self._shared.close()
 
     def _get_user_id_from_context(self) -> str | None:
-        """The user of the session that is open here, else of the request; None if there is none."""
+        """Return the user of the session that is open here, else of the request; None if there is
+        none.
+        """
         return request_context.user_in_context()[0] or None
 
     async def _get_or_create_per_user_builder(self, user_id: AnyUserId) -> tuple[object, Workflow]:
-        """The user's builder, and the workflow. Nothing keeps it: a session does."""
+        """Return the user's builder, and the workflow. Nothing keeps it alive: a session does."""
         name, person = request_context.by_id(user_id)
         info = await self._pool.acquire(name, person)
         self._pool.release(info)

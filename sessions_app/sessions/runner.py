@@ -53,7 +53,7 @@ class Stop:
                 limit.reschedule(0)  # long ago: at once
 
     def check(self) -> None:
-        """Nothing is stopped.
+        """Check that nothing is stopped.
 
         Raises:
             SessionsError: it is; says why.
@@ -102,7 +102,7 @@ class Runner:
         self._backend = backend
 
     def returned(self) -> object:
-        """What the workflow has returned, as JSON values.
+        """Return what the workflow has returned, as JSON values.
 
         Raises:
             NotJson, TooLarge: as for the result of a step.
@@ -111,17 +111,17 @@ class Runner:
 
     @property
     def streams(self) -> bool:
-        """Whether the workflow yields chunks."""
+        """True if the workflow yields chunks."""
         return self._workflow.streams
 
     @property
     def gives_text(self) -> bool:
-        """Whether what it gives is text, once it has given something."""
+        """True if its output is text, once it has given something."""
         return self.streams or isinstance(self._returned, str)
 
     @property
     def module(self) -> str:
-        """Where the workflow is defined."""
+        """The name of the module that defines the workflow."""
         return self._workflow.function.__module__
 
     @overload
@@ -129,7 +129,8 @@ class Runner:
     @overload
     def result_stream(self, to_type: type[T]) -> AsyncGenerator[T, None]: ...
     async def result_stream(self, to_type: Any = None) -> AsyncGenerator[Any, None]:
-        """The output in chunks, as the workflow yields them; one that does not stream gives one.
+        """Yield the output in chunks, as the workflow yields them; one that does not stream gives
+        one.
 
         Args:
             to_type: have each converted to this type, as `convert` does; as `str`, None gives no
@@ -152,7 +153,7 @@ class Runner:
     @overload
     async def result(self, to_type: type[T]) -> T: ...
     async def result(self, to_type: Any = None) -> Any:
-        """What the workflow returns; of one that streams, its chunks joined as text.
+        """Return what the workflow returns; of one that streams, its chunks joined as text.
 
         Args:
             to_type: have it converted to this type, as `convert` does.
@@ -170,8 +171,9 @@ class Runner:
 
     @staticmethod
     def convert(value: object, to_type: type[T]) -> T:
-        """The value as `to_type`: itself if it is one, text for `str` (JSON of what is no text),
-        else what pydantic makes of it.
+        """Convert the value to `to_type`, unless it is one.
+
+        For `str` it is text (JSON of what is not text), else what pydantic makes of it.
 
         Raises:
             pydantic.ValidationError: it makes none.
@@ -180,16 +182,18 @@ class Runner:
         return converted
 
     def interrupt(self) -> bool:
-        """A person stops the run: have CancelledError raised in the workflow. True if the task is
-        to be cancelled for that; a workflow that stands at a `yield` gets it there.
+        """Have CancelledError raised in the workflow: a person stops the run.
+
+        True if the task is to be cancelled for that; a workflow that stands at a `yield` gets it
+        there.
         """
         self.execution.interrupt()
         self._to_throw = not self._inside
         return self._inside
 
     async def close(self) -> None:
-        """The run is over, one way or the other: what is left of the workflow is closed, and its
-        context can do nothing more.
+        """Close what is left of the workflow; its run is over, and its context can do nothing
+        more.
         """
         self.execution.end()
         try:
@@ -198,9 +202,7 @@ class Runner:
             self.execution.close()
 
     async def stopped(self) -> None:
-        """Once its session is stopped: have it come to its end, and wait until it uses its builder
-        no more.
-        """
+        """End the run of a stopped session, and wait until it uses its builder no more."""
         self.execution.end()
         if self._values is not None and self._values.ag_running:
             await self._out.wait()
@@ -221,7 +223,7 @@ class Runner:
 
     @contextmanager
     def _called(self) -> Iterator[object]:
-        """The workflow function, called."""
+        """Call the workflow function."""
         try:
             yield self._workflow.function(
                 schemas.given(self._workflow, self.context.message), self.context
@@ -237,7 +239,7 @@ class Runner:
             self._out.set()
 
     async def _whole(self) -> AsyncGenerator[object, None]:
-        """What it returns, unless streams have put that out already."""
+        """Yield the workflow's return value, unless streams have put it out already."""
         with self._called() as given:
             self._inside = True
             awaited = cast("Awaitable[object]", given)
@@ -248,7 +250,7 @@ class Runner:
                 yield self._returned
 
     async def _chunks(self) -> AsyncGenerator[object, None]:
-        """What it yields, but for what streams have put out already."""
+        """Yield the workflow's chunks, except those that streams have put out already."""
         with self._called() as called:
             given = cast("AsyncGeneratorType[object, None]", called)
             try:
@@ -277,8 +279,10 @@ class Runner:
 
 
 def _enter(context: Context) -> None:
-    """What the workflow's own code finds around it. A session that it opens is of the same trace;
-    all else of the request, and the parent, is this run's and no other's.
+    """Set the context variables that the workflow's own code finds.
+
+    A session that it opens is of the same trace; all else of the request, and the parent, is this
+    run's and no other's.
     """
     current_context.set(context)
     current_track.set("")

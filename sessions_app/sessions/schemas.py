@@ -1,4 +1,4 @@
-"""What a workflow takes and gives, as pydantic models made from its annotations."""
+"""The input and output of workflows, as pydantic models made from their annotations."""
 
 import inspect
 from collections.abc import Iterator
@@ -16,15 +16,17 @@ from sessions_app.workflows.run_info import Message
 
 
 class WorkflowInput(BaseModel):
-    """What a workflow takes whose first argument is a `Message`: the text that a person wrote."""
+    """The input of a workflow whose first argument is a `Message`: the text that a person wrote."""
 
     input_message: str = Field(min_length=1)
 
 
 @cache
 def workflow_input(workflow: Workflow) -> type[BaseModel]:
-    """What it takes: the model that its first argument is annotated with, or one with a value of
-    that type as `input_message`.
+    """Return the model of the workflow's input.
+
+    It is the one that its first argument is annotated with, or one with a value of that type as
+    `input_message`.
     """
     annotation = _takes(workflow)
     if annotation is Message:
@@ -34,15 +36,18 @@ def workflow_input(workflow: Workflow) -> type[BaseModel]:
 
 @cache
 def single_output(workflow: Workflow) -> type[BaseModel]:
-    """The whole result: the workflow's own model, or one with the result as `value`."""
+    """Return the model of the whole result: the workflow's own, or one with the result as
+    `value`.
+    """
     annotation = str if workflow.streams else _hints(workflow).get("return", Any)
     return _model(workflow, "Output", annotation)
 
 
 @cache
 def streaming_output(workflow: Workflow) -> type[BaseModel]:
-    """One chunk: the workflow's own model, or one with the chunk as `value`; of one that does not
-    stream that is its result.
+    """Return the model of one chunk: the workflow's own, or one with the chunk as `value`.
+
+    Of a workflow that does not stream it is that of its result.
     """
     if not workflow.streams:
         return single_output(workflow)
@@ -51,9 +56,10 @@ def streaming_output(workflow: Workflow) -> type[BaseModel]:
 
 
 def given(workflow: Workflow, message: object) -> Any:
-    """The first argument of the workflow function, from what a run was given: a value of its type,
-    or what pydantic makes one of; the same as JSON text; or a dict or model in the form of its
-    input schema.
+    """Return the first argument of the workflow function, made from what a run was given.
+
+    That is a value of its type, or what pydantic makes one of; the same as JSON text; or a dict or
+    model in the form of its input schema.
 
     Raises:
         Invalid: the workflow does not take it; says why.
@@ -76,12 +82,13 @@ def given(workflow: Workflow, message: object) -> Any:
 
 
 def convert(value: Any, to_type: Any) -> Any:
-    """The value as `to_type`: itself if it is one, text for `str` (JSON of what is no text), else
-    what pydantic makes of it.
+    """Convert the value to `to_type`, unless it is one.
+
+    For `str` it is text (JSON of what is not text), else what pydantic makes of it.
 
     Raises:
         pydantic.ValidationError: it makes none.
-        TypeError: it is no text, and has no JSON form.
+        TypeError: it is not text, and has no JSON form.
     """
     if isinstance(to_type, type) and isinstance(value, to_type):
         return value
@@ -96,7 +103,7 @@ def convert(value: Any, to_type: Any) -> Any:
 
 
 def _readings(message: object, *, wraps: bool) -> Iterator[object]:
-    """What it may mean: something in the form of the input schema, or just its `input_message`."""
+    """Yield what a message may mean: the form of the input schema, or just its `input_message`."""
     values = [message]
     if isinstance(message, str):
         with suppress(ValueError):

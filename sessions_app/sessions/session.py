@@ -36,7 +36,7 @@ async def _nobody(*_: object) -> NoReturn:
 
 
 class Manager(Protocol):
-    """What a session needs of the manager that gave it."""
+    """The part of a manager that its sessions need."""
 
     @property
     def options(self) -> BaseModel:
@@ -44,11 +44,11 @@ class Manager(Protocol):
 
     @property
     def runtime_type(self) -> RuntimeTypeEnum:
-        """What its runs are for."""
+        """The purpose of its runs."""
 
     @property
     def shared_builder(self) -> object:
-        """What all users share."""
+        """The builder that all users share."""
 
     async def run_beside(self, workflow: str, message: object) -> object:
         """Run another workflow in the session that is open here; the result."""
@@ -59,7 +59,8 @@ T = TypeVar("T")
 
 
 class Session(Generic[M]):
-    """One request's use of a workflow and its builder. Made by `SessionManager.session`.
+    """The use of a workflow and its builder by one request. Made by `SessionManager.session`. Made
+    by `SessionManager.session`.
 
     Whom it serves, and who answers its prompts, it has from the context in which it is made. A
     `semaphore` that is a null context is no limit.
@@ -105,7 +106,7 @@ class Session(Generic[M]):
         return self._request.conversation_id
 
     def use(self, info: PerUserBuilderInfo) -> None:
-        """It runs with the user's own builder and limit, and its runs are recorded there."""
+        """Use the user's own builder and limit; runs are recorded there."""
         self._info, self._semaphore = info, info.semaphore
 
     @asynccontextmanager
@@ -174,7 +175,9 @@ class Session(Generic[M]):
             self._record(time.monotonic() - began - slot.waited, failed=failed)
 
     def end(self) -> None:
-        """It runs nothing more, and what it runs may not use its context and builder any more."""
+        """End the session: it runs nothing more, and its runs may not use its context and
+        builder.
+        """
         self._ended = True
         for runner in self._runners:
             runner.execution.close()
@@ -213,7 +216,7 @@ class Session(Generic[M]):
 
 
 def _parent(*given: str | None) -> dict[ContextVar[str | None], str | None]:
-    """The id and name of the step that calls a run: as given, else those that stand here."""
+    """Return the id and name of the step that calls a run: as given, else those that stand here."""
     variables = (workflow_parent_id, workflow_parent_name)
     return {
         variable: variable.get() if one is None else one
@@ -233,12 +236,12 @@ class OpenSessions:
         self._none.set()
 
     def add(self, session: AnySession) -> None:
-        """The session is open, until `end`."""
+        """Note an open session, until `end`."""
         self._open.add(session)
         self._none.clear()
 
     def end(self, session: AnySession) -> None:
-        """The session is over."""
+        """End the session."""
         session.end()
         self._open.discard(session)
         if not self._open:

@@ -60,12 +60,12 @@ class ScriptBackend(Backend):
         self._untold.append(text)
 
     def untold(self) -> list[str]:
-        """What came since the last look."""
+        """Return what was put out since the last call."""
         untold, self._untold = self._untold, []
         return untold
 
     async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
-        """Nothing is recorded; the work's own part of the transaction is all of it."""
+        """Do the work, and record nothing; the work's own part of the transaction is all of it."""
         return cast("Attempted", await execute(work, None))
 
     async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
@@ -76,7 +76,7 @@ class ScriptBackend(Backend):
             raise failed.exceptions[0] from None
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
-        """Nothing is sent to a script, so nobody waits for it.
+        """Refuse to wait: nothing is sent to a script.
 
         Raises:
             NoPerson: always.
@@ -98,7 +98,7 @@ class ScriptBackend(Backend):
             return CallResult(error={"type": status, "message": str(error)})
 
     async def sleep(self, call: Call, until: datetime) -> None:
-        """Sleep."""
+        """Sleep, without the slot."""
         left = (until - timezone.now()).total_seconds()
         await self._slot.release_for(asyncio.sleep(max(left, 0)))
 

@@ -88,13 +88,14 @@ async def keep(*, owner: UserId, conversation_id: str, file: "File[bytes]") -> A
 
 
 def content_type(ending: str) -> str:
-    """What files with this ending are, in the words of HTTP."""
+    """Return the media type of files with this ending."""
     return TYPES.get(ending) or _types.guess_type(f"x.{ending}")[0] or "application/octet-stream"
 
 
 def find(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attachment]:
-    """The files that a message names, in this order: those just kept for its conversation, or sent
-    in it before. Reads.
+    """Find the files that a message names, in this order. Reads.
+
+    They are those just kept for its conversation, or sent in it before.
 
     Raises:
         Invalid: one of them is not there, or they are too many.
@@ -123,7 +124,7 @@ def find(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attach
 
 
 def find_unsent(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attachment]:
-    """Those of them that are kept and not sent. Reads."""
+    """Find those of the files that are kept and not sent. Reads."""
     mine = Attachment.objects.filter(
         UNSENT, owner_id=owner, conversation_name=conversation_id, is_stored=True
     )
@@ -131,7 +132,7 @@ def find_unsent(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list
 
 
 def find_sent(owner: UserId, conversation_id: str, file: UUID) -> AttachedFile | None:
-    """A file of the owner's conversation. Reads."""
+    """Find a file of the owner's conversation. Reads."""
     mine = Attachment.objects.filter(
         run__conversation__owner_id=owner,
         run__conversation__conversation_id=conversation_id,
@@ -142,7 +143,7 @@ def find_sent(owner: UserId, conversation_id: str, file: UUID) -> AttachedFile |
 
 
 def take(tx: Transaction, run: UUID, files: Sequence[Attachment]) -> None:
-    """They are sent: those that were not before belong to this run from now on.
+    """Mark the files as sent: those that were not before belong to this run from now on.
 
     Raises:
         Invalid: one was deleted meanwhile.
@@ -156,7 +157,7 @@ def take(tx: Transaction, run: UUID, files: Sequence[Attachment]) -> None:
 
 
 def shown(stored: JsonObject) -> JsonObject:
-    """What an event says of a file: all but where it is."""
+    """Return what an event says of a file: everything but where it is."""
     return {name: value for name, value in stored.items() if name != "path"}
 
 
@@ -182,7 +183,7 @@ def _ending(name: str) -> str:
 
 
 def _clean(name: str) -> str:
-    """The last part of a path, without what cannot be seen; shortened before its ending."""
+    """Return the last part of a path, without invisible characters; shortened before its ending."""
     name = PurePosixPath(name.replace("\\", "/")).name
     shown = " ".join("".join(one for one in name if one.isprintable()).split()) or "file"
     path = PurePosixPath(shown)
@@ -260,7 +261,7 @@ def _complete(tx: Transaction, row: Attachment, path: str) -> None:
 
 
 def _claim(tx: Transaction) -> list[tuple[UUID, str]]:
-    """Some that nobody wants, locked; from now on no message can name them."""
+    """Claim some files that nobody wants, locked; from now on no message can name them."""
     old = Q(taken_at__isnull=False) | Q(created_at__lt=tx.now - UNSENT_KEPT)
     unwanted = Attachment.objects.select_for_update().filter(old, run=None)
     rows = list(unwanted.values_list("pk", "path")[:AT_ONCE])

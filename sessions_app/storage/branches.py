@@ -17,7 +17,7 @@ from sessions_app.storage import sql
 
 @dataclass(frozen=True, slots=True)
 class BranchRun:
-    """What tells of a run where it stands; see `models.Run`."""
+    """The columns of a run that say where it stands; see `models.Run`."""
 
     id: UUID
     parent: UUID | None = None
@@ -26,7 +26,9 @@ class BranchRun:
 
 
 class Branches:
-    """What follows on what among all runs of a conversation, which come in the order of the log."""
+    """The order of a conversation's runs: what follows on what. They come in the order of the
+    log.
+    """
 
     def __init__(self, runs: Iterable[BranchRun]) -> None:
         # Of each run that a message has begun.
@@ -55,15 +57,15 @@ class Branches:
         self._roots[run.id] = run.id
 
     def before(self, run: UUID) -> UUID | None:
-        """The run that this one goes on with."""
+        """Return the run that this one goes on with."""
         return self._before[run]
 
     def newest(self) -> UUID | None:
-        """The run with which the branch ends that is shown; None where there is no run."""
+        """Return the run that ends the shown branch; None where there is no run."""
         return next(reversed(self._before), None)
 
     def end(self, run: UUID) -> UUID | None:
-        """The newest of a run and those that go on with it; None if there is no such run."""
+        """Return the newest of a run and those that go on with it; None if there is no such run."""
         if run not in self._roots:
             return None
         end = self._roots[run]
@@ -75,7 +77,7 @@ class Branches:
         return end
 
     def up_to(self, run: UUID | None) -> list[UUID]:
-        """The runs of the branch that ends with this one, the latest first."""
+        """Return the runs of the branch that ends with this one, the latest first."""
         found = []
         while run is not None:
             found.append(run)
@@ -83,28 +85,34 @@ class Branches:
         return found
 
     def off(self, branch: Iterable[UUID]) -> set[UUID]:
-        """The runs that are not on that branch, children too."""
+        """Return the runs that are not on that branch, children included."""
         on = set(branch)
         return {run for run, root in self._roots.items() if root not in on}
 
     def beginning(self, branch: Sequence[UUID]) -> UUID | None:
-        """The run with which that branch left another one; None if it is the first."""
+        """Return the run with which that branch left another one; None if it is the first."""
         return next((run for run in branch if run in self._beginnings), None)
 
     def versions(self, run: UUID) -> list[UUID]:
-        """The runs of the versions of the message that has begun this one, the oldest first."""
+        """Return the runs of all versions of the message that started this one, the oldest
+        first.
+        """
         return self._versions.get(run, [])
 
 
 def read(conversation: UUID) -> Branches | None:
-    """The branches of the conversation; None if there is but one. Blocks: call it in a thread."""
+    """Read the branches of the conversation; None if there is but one. Blocks: call it in a
+    thread.
+    """
     if not Conversation.objects.filter(pk=conversation, branched=True).exists():
         return None
     return read_all(conversation)
 
 
 def read_all(conversation: UUID) -> Branches:
-    """What follows on what, also where there is but one branch. Blocks: call it in a thread."""
+    """Read the order of the runs, also where there is but one branch. Blocks: call it in a
+    thread.
+    """
     runs = Run.objects.filter(conversation_id=conversation).order_by("sequence")
     rows = runs.values_list("id", "parent_id", "forked_from_id", "follows_id")
     return Branches(BranchRun(*row) for row in rows.iterator())
@@ -112,7 +120,7 @@ def read_all(conversation: UUID) -> Branches:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a message begins a branch: as a version of that of a run, or behind another run.
+    """The place where a message starts a branch: as a version of a run's message, or behind a run.
 
     `before` are the runs that it goes on with.
     """
@@ -123,14 +131,15 @@ class Place:
 
     @property
     def columns(self) -> JsonObject:
-        """What its run's row says of it."""
+        """The columns of its run's row that say so."""
         if self.replaces is not None:
             return {"forked_from_id": self.replaces.id, "fork_position": 1}
         return {"follows_id": self.follows}
 
 
 def find_place(conversation: UUID, replaces: str | None, follows: str | None) -> Place | None:
-    """Where a message goes that names one of these runs; None if that is where any would. Reads.
+    """Find the place of a message that names one of these runs; None if any message would go there.
+    Reads.
 
     Raises:
         NotFound: no message of the conversation has begun that run.

@@ -1,4 +1,4 @@
-"""What the runtime needs of its connections to the database, whatever a project's settings say."""
+"""The database connections of the runtime, whatever a project's settings say."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -23,8 +23,9 @@ def prepare_to_migrate(*, using: str, **_: object) -> None:
 
 
 async def close_broken() -> None:
-    """Have the thread behind `sync_to_async` and Django's async queries connect anew, if it has
-    lost its connection: no request that begins or ends does so in a worker.
+    """Let the thread behind `sync_to_async` and Django's async queries reconnect, if it must.
+
+    Elsewhere the begin or end of a request does so; a worker has none.
     """
     await sync_to_async(close_old_connections)()
 

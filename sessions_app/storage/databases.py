@@ -33,10 +33,10 @@ OPTIONS = (
 
 
 def postgresql(url: str) -> JsonObject:
-    """The `DATABASES` entry for a URL; the pool of psycopg hands out its connections.
+    """Return the `DATABASES` entry for a URL; the pool of psycopg hands out its connections.
 
     Raises:
-        psycopg.ProgrammingError: the URL is none that libpq understands.
+        psycopg.ProgrammingError: libpq does not understand the URL.
     """
     given = _libpq_parameters(url)
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host"}

@@ -9,7 +9,7 @@ from sessions_app.storage.records import EventRecord
 
 
 def read(conversation: UUID, *, after: int, limit: int) -> list[EventRecord]:
-    """The events after the cursor, oldest first, at most `limit`. Blocks: call it in a thread.
+    """Read at most `limit` events after the cursor, oldest first. Blocks: call it in a thread.
 
     The first may be a `message` that began before the cursor: see `trim`.
     """
@@ -18,7 +18,7 @@ def read(conversation: UUID, *, after: int, limit: int) -> list[EventRecord]:
 
 
 def read_records(events: QuerySet[Event], *, limit: int | None = None) -> list[EventRecord]:
-    """The events in the order of the log, at most `limit`. Blocks: call it in a thread."""
+    """Read at most `limit` of the events in the order of the log. Blocks: call it in a thread."""
     rows = events.order_by("sequence").values_list(
         "conversation_id",
         "run_id",
@@ -34,7 +34,7 @@ def read_records(events: QuerySet[Event], *, limit: int | None = None) -> list[E
 
 
 def trim(event: EventRecord, *, after: int) -> str:
-    """Of a `text` or `message` event, the text that a reader at the cursor has not had."""
+    """Return the part of a `text` or `message` event that a reader at the cursor has not had."""
     text: str = event.payload["text"]
     had = after - event.first_sequence + 1
     if event.type != Event.Type.MESSAGE or had <= 0:

@@ -1,4 +1,4 @@
-"""What travels between the log and its readers."""
+"""The records that travel between the log and its readers."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from sessions_app.json_types import JsonObject
 
 
 class ParentCall(NamedTuple):
-    """What began a child run: a run, and the position of the call in its journal."""
+    """The call that began a child run: the parent run, and the call's position in its journal."""
 
     run: UUID
     position: int
@@ -58,5 +58,5 @@ class InteractionSettled:
 
 
 def step_payload(run: UUID, position: int, title: str, state: str, payload: str) -> JsonObject:
-    """The payload of a `step` event."""
+    """Build the payload of a `step` event."""
     return {"step_id": f"{run}:{position}", "name": title, "state": state, "payload": payload}

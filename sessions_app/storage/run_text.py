@@ -36,12 +36,12 @@ class Piece:
 
 
 def pieces_of(text: str) -> list[str]:
-    """A text in pieces that one event holds; none, where it is empty."""
+    """Split a text into pieces that one event holds; an empty text has none."""
     return [text[start : start + PART] for start in range(0, len(text), PART)]
 
 
 def split(first_sequence: int, payload: JsonObject) -> list[Piece]:
-    """The pieces of a `text` or `message` event."""
+    """Return the pieces of a `text` or `message` event."""
     text: str = payload["text"]
     pieces, start = [], 0
     for offset, length in enumerate(payload.get("lengths") or [len(text)]):
@@ -51,23 +51,23 @@ def split(first_sequence: int, payload: JsonObject) -> list[Piece]:
 
 
 def join(pieces: Iterable[Piece]) -> JsonObject:
-    """The payload of a `message` event of these pieces; `split` undoes it."""
+    """Build the payload of a `message` event of these pieces; `split` undoes it."""
     texts = [piece.text for piece in pieces]
     return {"text": "".join(texts), "lengths": [len(text) for text in texts]}
 
 
 def taken_back(sequence: int, payload: JsonObject) -> TakenBack:
-    """What a `restart` event took back."""
+    """Return the sequences that a `restart` event took back."""
     return range(payload["from_sequence"], sequence)
 
 
 def undo(pieces: Iterable[Piece], restarts: Sequence[TakenBack]) -> list[Piece]:
-    """The pieces that no restart took back."""
+    """Keep the pieces that no restart took back."""
     return [piece for piece in pieces if not any(piece.sequence in restart for restart in restarts)]
 
 
 def kept(rows: Iterable[tuple[str, int, int, JsonObject]]) -> list[Piece]:
-    """The pieces that stand, of events (type, first_sequence, sequence, payload) of one run."""
+    """Return the pieces that stand, of a run's events (type, first_sequence, sequence, payload)."""
     pieces: list[Piece] = []
     restarts: list[TakenBack] = []
     for type_, first_sequence, sequence, payload in rows:
@@ -79,7 +79,7 @@ def kept(rows: Iterable[tuple[str, int, int, JsonObject]]) -> list[Piece]:
 
 
 def text_of(run: UUID) -> str:
-    """The text of a run, as it stands. Reads."""
+    """Return the text of a run, as it stands. Reads."""
     texts = (Event.Type.TEXT, Event.Type.MESSAGE, Event.Type.RESTART)
     rows = Event.objects.filter(run_id=run, type__in=texts).order_by("sequence")
     pieces = kept(rows.values_list("type", "first_sequence", "sequence", "payload"))
@@ -87,7 +87,7 @@ def text_of(run: UUID) -> str:
 
 
 def stretches(pieces: Iterable[Piece]) -> list[list[Piece]]:
-    """The pieces in unbroken stretches of sequences."""
+    """Group the pieces into unbroken stretches of sequences."""
     found: list[list[Piece]] = []
     for piece in pieces:
         if found and piece.sequence == found[-1][-1].sequence + 1:

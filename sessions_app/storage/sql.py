@@ -69,7 +69,7 @@ def _adapters() -> dict[type, Callable[[Any], Any]]:
 
 
 def read_uuid(value: object) -> UUID:
-    """A UUID from its column."""
+    """Read a UUID from its column."""
     return value if isinstance(value, UUID) else _uuid_of(value)
 
 
@@ -79,7 +79,7 @@ def _uuid_of(text: str) -> UUID:
 
 
 def is_uuid(text: str) -> bool:
-    """Whether the text is a UUID; the database takes nothing else for one."""
+    """Return whether the text is a UUID; the database takes nothing else for one."""
     try:
         UUID(text)
     except ValueError:
@@ -88,7 +88,7 @@ def is_uuid(text: str) -> bool:
 
 
 def read_time(value: object) -> datetime | None:
-    """An aware datetime from its column."""
+    """Read an aware datetime from its column."""
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     if isinstance(value, datetime) and value.tzinfo is None:

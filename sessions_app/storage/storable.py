@@ -1,4 +1,4 @@
-"""What both databases store: no NUL, no half of a surrogate pair, and nothing without bounds."""
+"""The values that both databases store: no NUL, no half of a surrogate pair, nothing unbounded."""
 
 import re
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,9 @@ NUL = "\\u0000"  # as JSON has it
 
 
 def encode(value: JsonObject) -> tuple[JsonObject, str]:
-    """A JSON value as `storable` gives it, and as text. Nearly all are found storable by that."""
+    """Return a JSON value as `storable` gives it, and as text. Nearly all are found storable by
+    that.
+    """
     try:
         text = to_json(value).decode()
     except PydanticSerializationError:  # half of a surrogate pair
@@ -32,7 +34,7 @@ def encode(value: JsonObject) -> tuple[JsonObject, str]:
 
 
 def storable(value: object) -> Any:
-    """A text or JSON value with U+FFFD in the place of each character that is not stored."""
+    """Return a text or JSON value with U+FFFD in place of each character that cannot be stored."""
     if isinstance(value, str):
         return value if is_storable(value) else UNSTORABLE.sub(REPLACEMENT, value)
     if isinstance(value, dict):
@@ -43,7 +45,7 @@ def storable(value: object) -> Any:
 
 
 def is_storable(text: str) -> bool:
-    """Whether the text is stored as it is."""
+    """Return whether the text can be stored as it is."""
     return UNSTORABLE.search(text) is None
 
 
@@ -88,9 +90,9 @@ def check_size(what: str, value: object, setting: str) -> None:
 
 
 def measure(value: object, most: int) -> int:
-    """How large a JSON value is: its texts, and the number of its other values.
+    """Measure a JSON value: the length of its texts, and the number of its other values.
 
-    It is looked at no further than up to `most`, and never copied.
+    It stops at `most`, and never copies the value.
     """
     size, left = 0, [value]
     while left and size <= most:

@@ -1,4 +1,4 @@
-"""What one piece of writing work may use while its transaction is open."""
+"""The transaction of one piece of writing work: what the work may use while it is open."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -86,12 +86,14 @@ class Transaction:
         return int(rows[0][0])
 
     def call_in(self, loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-        """Once it is committed, call this in the event loop, unless that is closed by then."""
+        """Call something in the event loop after the commit, unless that loop is closed by then."""
         self._calls.setdefault(loop, []).append(call)
 
     def wake_loops(self) -> None:
-        """It is committed: make the calls. Each loop is woken once, as that takes a system call and
-        has the thread wait for the interpreter.
+        """Make the calls after the commit.
+
+        Each loop is woken once, as that takes a system call and has the thread wait for the
+        interpreter.
         """
         for loop, calls in self._calls.items():
             try:
@@ -128,7 +130,7 @@ class Transaction:
         return evict
 
     def forget_fence(self, key: str) -> None:
-        """The key's generation was raised in this transaction."""
+        """Forget the key's checked fence: its generation was raised in this transaction."""
         self._fences = {fence: evict for fence, evict in self._fences.items() if fence[0] != key}
 
 

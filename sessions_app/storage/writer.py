@@ -76,7 +76,10 @@ class _Item:
         self.result = self.work(tx)
 
     def fail(self, error: Exception) -> None:
-        """The transaction was rolled back, or nobody knows. After a refusal others may go on."""
+        """Note the error of a transaction that was rolled back, or whose fate is unknown.
+
+        After a refusal the other items of its lane may go on.
+        """
         self.error = error
         if is_fault(error):
             self.error = StorageUnavailable()
@@ -140,7 +143,7 @@ class Writer:
         return result
 
     def tell(self, tx: Transaction) -> None:
-        """It is committed: make its calls, and have the readers of its events hear of them."""
+        """Make the calls of a committed transaction, and tell the readers of its events."""
         call_all(tx.after_commit)
         if tx.events and self.on_commit is not None:
             call_all([partial(self.on_commit, tx)])
@@ -167,7 +170,7 @@ class Writer:
 
 
 class _Passing(Exception):
-    """What failed is as if it had not been begun, and may well succeed in a moment."""
+    """A failure as if nothing had been begun, which may well succeed in a moment."""
 
 
 class _Thread(threading.Thread):
@@ -196,7 +199,7 @@ class _Thread(threading.Thread):
         return True
 
     def _gather(self) -> list[_Item] | None:
-        """What is queued by now, at least one item; None at the end."""
+        """Take what is queued by now, at least one item; None at the end."""
         first = self.queue.get()
         if first is None:
             return None
@@ -213,13 +216,13 @@ class _Thread(threading.Thread):
         return items
 
     def _commit(self, items: list[_Item]) -> None:
-        """All in one transaction; where one of them fails or is refused, each in its own."""
+        """Commit all items in one transaction; if one fails or is refused, each in its own."""
         if not self._try(items):
             for item in items:
                 self._try([item])
 
     def _try(self, items: list[_Item]) -> bool:
-        """One transaction. False if it is to be tried again, one by one."""
+        """Try one transaction; return False if its items are to be tried one by one."""
         tx = Transaction()
         try:
             try:
@@ -256,7 +259,7 @@ class _Thread(threading.Thread):
 
 
 def _transactions(items: list[_Item]) -> Iterable[list[_Item]]:
-    """Which of them may share a transaction; the order within a lane stays."""
+    """Group the items that may share a transaction; the order within a lane stays."""
     if database().WRITERS == 1:
         return [items]
     by_lane = sorted(items, key=lambda item: item.lane.number)  # stable
@@ -293,12 +296,12 @@ def _transact(tx: Transaction, items: list[_Item]) -> None:
 
 
 def _passes(error: Exception, tx: Transaction) -> bool:
-    """Whether the database will take it in a moment. One writer alone has waited already."""
+    """Return whether the database will take it in a moment. One writer alone has waited already."""
     return database().WRITERS > 1 and is_fault(error) and not _may_be_committed(error, tx)
 
 
 def _may_be_committed(error: Exception, tx: Transaction) -> bool:
-    """Whether the connection was lost while it committed: whoever waits for it looks."""
+    """Return whether the connection was lost during the commit: whoever waits for it looks."""
     return tx.committing and is_fault(error) and sqlstate(error) not in COLLISIONS
 
 

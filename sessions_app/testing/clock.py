@@ -16,7 +16,7 @@ class Clock:
         self._moved: time_machine.Traveller | None = None
 
     def now(self) -> datetime:
-        """What all code reads."""
+        """Return the time that all code reads."""
         return datetime.now(UTC)
 
     def move_to(self, then: datetime) -> None:

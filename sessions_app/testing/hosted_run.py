@@ -1,4 +1,4 @@
-"""One run of a workflow under test: what it asks, what it is answered, what it comes to."""
+"""A run of a workflow under test: what it asks, what it is answered, and its result."""
 
 import asyncio
 from collections.abc import Mapping
@@ -34,12 +34,12 @@ class HostedRun:
     patience: float = field(default=10, repr=False)
 
     async def prompts(self) -> list[AnyPrompt]:
-        """What it asks now, in the order of asking."""
+        """Return what it asks now, in the order of asking."""
         await self.rest()
         return [load_prompt(one.prompt) for one in await reads.read(self._pending)]
 
     async def asked(self) -> list[AnyPrompt]:
-        """All that it has asked so far, answered or not."""
+        """Return all prompts that it has asked so far, answered or not."""
         await self.rest()
 
         def rows() -> list[Interaction]:
@@ -90,7 +90,7 @@ class HostedRun:
             await self.rest()
 
     async def output(self) -> str:
-        """The text so far, as a reader of the log puts it together."""
+        """Return the text so far, as a reader of the log puts it together."""
         await self.rest()
         return await reads.read(self._text)
 
@@ -99,14 +99,14 @@ class HostedRun:
         await until(lambda: text in self._text(), self.patience)
 
     async def shown(self) -> list[str]:
-        """The titles of the steps that people have seen come to their end, in that order."""
+        """Return the titles of the steps that people have seen come to their end, in that order."""
         await self.rest()
         steps = Event.objects.filter(run=self.id, type=Event.Type.STEP).order_by("sequence")
         payloads = await reads.read(lambda: list(steps.values_list("payload", flat=True)))
         return [payload["name"] for payload in payloads if payload["state"] == "complete"]
 
     async def result(self) -> str:
-        """The text of a run that has completed.
+        """Return the text of a run that has completed.
 
         Raises:
             AssertionError: it has not; says what it waits for, or what became of it.
@@ -117,17 +117,17 @@ class HostedRun:
         return await self.output()
 
     async def status(self) -> str:
-        """Such as `waiting`, `completed`, `failed` or `suspended`."""
+        """Return its status, such as `waiting`, `completed`, `failed` or `suspended`."""
         run = await self.rest()
         return str(run.status)
 
     async def journal(self) -> list[Entry]:
-        """What is recorded of it, in the order of its calls."""
+        """Return its journal, in the order of its calls."""
         await self.rest()
         return await reads.read(lambda: Journal.load(self.id).entries)
 
     async def children(self) -> list["HostedRun"]:
-        """The runs that it has run, in the order of its calls; what these ask, it asks too."""
+        """Return its child runs, in the order of its calls; what these ask, it asks too."""
         await self.rest()
         rows = Run.objects.filter(parent=self.id).order_by("parent_position")
         found = await reads.read(lambda: list(rows.values_list("id", flat=True)))
@@ -159,7 +159,7 @@ class HostedRun:
         return list(rows.order_by("sequence"))
 
     def _family(self) -> list[UUID]:
-        """It, the runs that it runs, and those that they run."""
+        """Return the ids of the run, its children, and theirs."""
         family = new = [self.id]
         while new:
             new = list(Run.objects.filter(parent__in=new).values_list("id", flat=True))
@@ -188,7 +188,7 @@ class HostedRun:
         raise AssertionError(f"{text!r}: the answer came {came.outcome}")
 
     async def _state(self) -> str:
-        """Where it is, for people."""
+        """Describe where the run is, for people."""
         run = await reads.read(lambda: Run.objects.get(pk=self.id))
         error = run.error or {}
         asked = [repr(one.prompt["text"]) for one in await reads.read(self._pending)]

@@ -197,7 +197,7 @@ class Hosting:
         return self._dispatcher.hosts
 
     async def start(self) -> None:
-        """Start; what is unfinished is taken up."""
+        """Start hosting, and take up what is unfinished."""
         self._dispatcher = self._new_dispatcher()
         install(self._dispatcher)
         await self._dispatcher.start()
@@ -233,7 +233,7 @@ def make_user(username: str) -> Any:
 
 
 def _next_due() -> datetime | None:
-    """When the clock next makes a run go on."""
+    """Return when the clock next makes a run go on."""
     pending = Interaction.objects.filter(status=Interaction.Status.PENDING)
     found = (
         pending.aggregate(at=Min("expires_at"))["at"],
@@ -243,7 +243,7 @@ def _next_due() -> datetime | None:
 
 
 def _check_database() -> None:
-    """The writer and the readers have connections of their own, so it must be a file.
+    """Check that the database is a file: the writer and the readers have connections of their own.
 
     Raises:
         AssertionError: it is in memory.

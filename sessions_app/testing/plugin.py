@@ -43,7 +43,7 @@ class History(pytest.File):
     """A recorded run: one test."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """See pytest."""
+        """Yield the replay of this file."""
         yield HistoryReplay.from_parent(self, name="replay")
 
 
@@ -57,13 +57,13 @@ class HistoryReplay(pytest.Item):
             self.add_report_section("call", "differences", difference)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
-        """The reason alone, where there is one for people."""
+        """Show the reason alone, where there is one for people."""
         if type(excinfo.value).__name__ == "NotReplayable":
             return str(excinfo.value)
         return super().repr_failure(excinfo, *args)
 
     def reportinfo(self) -> tuple[Path, None, str]:
-        """See pytest."""
+        """Return the file and a name for reports."""
         return self.path, None, f"replay of {self.path.name}"
 
 

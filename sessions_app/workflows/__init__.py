@@ -1,4 +1,4 @@
-"""All that the author of a workflow imports."""
+"""The names that authors of workflows import."""
 
 from sessions_app.errors import (
     ChildFailed,

@@ -1,4 +1,4 @@
-"""What a context stands on: a hosted run with its journal, or a plain script."""
+"""The backend of a context: a hosted run with its journal, or a plain script."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """How an interaction was settled; without a response nobody answered in time.
+    """The settlement of an interaction; without a response nobody answered in time.
 
     `prompt`: what was asked, where the code asks otherwise by now.
     """
@@ -54,12 +54,12 @@ class StoredResponse:
 
 
 def recorded_response(entry: Entry) -> StoredResponse:
-    """How an interaction was settled that is recorded so."""
+    """Return the settlement that a journal entry records."""
     return StoredResponse(entry.result, entry.by, entry.settled_at, is_default=entry.is_default)
 
 
 def asked_before(entry: Entry, asked: Asked) -> tuple[AnyPrompt | None, str]:
-    """The prompt that is recorded, unless it is what is asked now; and in what they differ.
+    """Return the recorded prompt if it is another than the one asked now, and how they differ.
 
     Raises:
         FormChanged: it waits for the answer to a form that is not there any more.
@@ -74,12 +74,13 @@ def asked_before(entry: Entry, asked: Asked) -> tuple[AnyPrompt | None, str]:
 
 
 class Backend(ABC):
-    """What the context needs done. What is not abstract is so where nothing is recorded, nobody
-    watches, and nobody stops a run.
+    """The services that a context needs.
+
+    What is not abstract is so where nothing is recorded, nobody watches, and nobody stops a run.
     """
 
     def attach(self, slot: Slot) -> None:
-        """The run's slot under the limit, to be given back while it waits."""
+        """Take the run's slot under the limit, to be given back while it waits."""
 
     @abstractmethod
     def position_of(self, place: str, after: int) -> int:
@@ -110,8 +111,9 @@ class Backend(ABC):
         """
 
     def recall(self, call: Call) -> Entry | None:
-        """What the journal has for the call, if anything; raises as `next_call` does if the run was
-        stopped in it.
+        """Return the journal's entry for the call, if there is one.
+
+        Raises as `next_call` does if the run was stopped in it.
         """
         return None
 
@@ -124,11 +126,13 @@ class Backend(ABC):
 
     @abstractmethod
     def working(self, call: Call) -> AbstractAsyncContextManager[None]:
-        """The run is in a step: it is not to be parked. Waits until the step may begin."""
+        """Mark the run as in a step, in which it is not parked; waits until the step may begin."""
 
     def begin(self, call: Call, title: str) -> None:
-        """A step begins that is to be known before it ends: people see it, or it streams. Ordered
-        before all that follows, not awaited.
+        """Record the start of a step that is to be known before it ends: people see it, or it
+        streams.
+
+        Ordered before all that follows, not awaited.
         """
 
     def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
@@ -138,7 +142,9 @@ class Backend(ABC):
         """Text for people. `again`: an earlier execution has put it out."""
 
     def untold(self) -> list[str]:
-        """What was put out and is for who reads the runner's results: all of it in a script."""
+        """Return what was put out and is for who reads the runner's results: all of it in a
+        script.
+        """
         return []
 
     def note(self, call: Call, record: CallResult) -> None:
@@ -158,7 +164,7 @@ class Backend(ABC):
         """Open the interactions that are not open yet, and wait for all of them."""
 
     async def history(self, call: Call, limit: int) -> list[PastMessage]:
-        """What was said in the conversation before the run."""
+        """Return what was said in the conversation before the run."""
         return []
 
     @abstractmethod
@@ -184,20 +190,20 @@ class RecordedBackend(Backend):
         self.mismatch: NonDeterminism | None = None
 
     def position_of(self, place: str, after: int) -> int:
-        """See `Backend`."""
+        """Return the position of the call at a place, or the next one after `after`."""
         return self._journal.position_of(place, after)
 
     def has_stopped(self, track: str) -> bool:
-        """See `Backend`."""
+        """Return whether a track has learned of the stop."""
         return self.stop is not None and self.stop.is_raised_in(track)
 
     def have_stopped(self, track: str) -> None:
-        """See `Backend`."""
+        """Note that a track has learned of the stop."""
         if self.stop is not None:
             self.stop.have_raised_in(track)
 
     def recall(self, call: Call) -> Entry | None:
-        """See `Backend`. A mismatch is one even if the workflow catches it."""
+        """Return the journal's entry; a mismatch stays one even if the workflow catches it."""
         try:
             entry = self._journal.recall(call)
         except NonDeterminism as error:

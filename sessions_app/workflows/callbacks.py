@@ -15,7 +15,7 @@ SEPARATOR = "."
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """What a URL stands for: something of that name and that id, sent to the run."""
+    """The meaning of a callback URL: something of that name and that id, sent to the run."""
 
     run: UUID
     name: str
@@ -23,10 +23,10 @@ class Callback:
 
 
 def callback_url(run: str, name: str, id: str) -> str:
-    """The URL for it.
+    """Build the callback URL of a run.
 
     Raises:
-        ImproperlyConfigured: the project does not say where they lead.
+        ImproperlyConfigured: the project does not say where such URLs lead.
     """
     base = RuntimeSettings.load().CALLBACKS_URL
     if not base:
@@ -38,7 +38,7 @@ def callback_url(run: str, name: str, id: str) -> str:
 
 
 def read_callback(token: str) -> Callback:
-    """What the last part of such a URL stands for.
+    """Return what the last part of a callback URL stands for.
 
     Raises:
         NotFound: it is not one of ours.

@@ -11,7 +11,9 @@ from sessions_app.workflows.steps import result_type
 
 @dataclass(frozen=True, slots=True)
 class ChildCall:
-    """What `Context.run` is to run. `headers` say which run it belongs to, and which trace."""
+    """A workflow that `Context.run` is to run. `headers` name the run it belongs to, and its
+    trace.
+    """
 
     workflow: str
     message: object
@@ -25,7 +27,7 @@ class ChildCall:
 
 
 def dump_returned(workflow: registry.Workflow, value: object) -> object:
-    """What a workflow returned as JSON values, by its annotation, as of a step.
+    """Return a workflow's return value as JSON values, by its annotation, as of a step.
 
     Raises:
         NotJson, TooLarge: as for the result of a step.
@@ -34,7 +36,7 @@ def dump_returned(workflow: registry.Workflow, value: object) -> object:
 
 
 def load_returned(name: str, stored: object) -> object:
-    """The same, read back by the newest version's annotation."""
+    """Load a workflow's return value by its newest version's annotation."""
     known = registry.declared().get(name)
     if known is None or known.streams:
         return stored

@@ -42,11 +42,11 @@ class FairSemaphore(asyncio.Semaphore):
         return self._held
 
     def of(self, user: str) -> "UserSlots":
-        """The slots as that user takes them."""
+        """Return the slots as that user takes them."""
         return UserSlots(self, user)
 
     def locked(self) -> bool:
-        """Whether nobody, however few slots he holds, would get one at once."""
+        """Return whether nobody, however few slots he holds, would get one at once."""
         return self._value == 0
 
     async def acquire(self, user: str = "") -> Literal[True]:
@@ -100,14 +100,14 @@ Limit = asyncio.Semaphore | nullcontext[None]
 
 
 def limit_of(runs: int, per_user: int | None = None) -> Limit:
-    """At most so many runs at once, and so many of each user; 0 is no limit."""
+    """Limit the runs at once, and those of each user; 0 is no limit."""
     if not runs and per_user is None:
         return nullcontext()
     return FairSemaphore(runs or sys.maxsize, per_user or sys.maxsize)
 
 
 class Slots(Protocol):
-    """Where a run takes its slot: a semaphore, or a user's part of one."""
+    """The place where a run takes its slot: a semaphore, or a user's part of one."""
 
     async def acquire(self) -> Literal[True]:
         """Wait for a slot, and take it."""
@@ -144,8 +144,9 @@ class UserSlots:
 
 
 class Slot:
-    """One run's claim on a slot, which it holds while anything of it goes on: what it gathers goes
-    on at once, and each wait of one of them is one less.
+    """A run's claim on a slot, which it holds while anything of it goes on.
+
+    What it gathers goes on at once, and each wait of one of them is one less.
     """
 
     def __init__(self, limit: Limit, user: str = "") -> None:
@@ -171,7 +172,7 @@ class Slot:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether the run can do nothing before it has a slot."""
+        """True while the run can do nothing before it has a slot."""
         return self._takings > 0 and not self._held
 
     async def take(self) -> None:
@@ -195,7 +196,7 @@ class Slot:
             self._look()
 
     def end(self) -> None:
-        """The run is over, and needs no slot any more."""
+        """Give the slot up for good: the run is over."""
         self._ended = True
         self._give_back()
         if self._clock is not None:
@@ -231,7 +232,7 @@ class Slot:
         self._look()
 
     def waiting(self, callback: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-        """The callback, with no slot held while it waits for a person."""
+        """Wrap the callback so that no slot is held while it waits for a person."""
 
         async def wait(*arguments: P.args, **named: P.kwargs) -> T:
             return await self.release_for(callback(*arguments, **named))

@@ -22,7 +22,7 @@ class ConfigError(ImproperlyConfigured):
 
 
 class WorkflowConfig(BaseModel):
-    """How one workflow is offered. Times are in seconds."""
+    """The configuration with which a workflow is offered. Times are in seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,7 +50,7 @@ class WorkflowConfig(BaseModel):
 
     @property
     def limited(self) -> bool:
-        """Whether it is for some people only."""
+        """True if it is for some people only."""
         return bool(self.groups or self.permission)
 
 
@@ -105,7 +105,7 @@ class RuntimeConfig(BaseModel):
         return _validate(model, content, path=self._path, node=self._node, at=at)
 
     def error(self, at: Location, message: str) -> ConfigError:
-        """An error at a place of the file."""
+        """Build an error at a place of the file."""
         return ConfigError(_sentence(self._path, self._node, at, message))
 
 
@@ -130,7 +130,9 @@ def _said(model: type[BaseModel], problem: ErrorDetails) -> str:
 
 
 def _keys(annotation: Any, at: Location) -> Iterable[str]:
-    """The keys of the model at a place within another: in a field, or under a name of a dict."""
+    """Return the keys of the model at a place within another: in a field, or under a name of a
+    dict.
+    """
     for step in at:
         if _is_model(annotation):
             annotation = annotation.model_fields[str(step)].annotation
@@ -149,7 +151,7 @@ def _sentence(path: str, node: yaml.Node | None, at: Location, message: str) -> 
 
 
 def _line(node: yaml.Node | None, at: Location) -> int:
-    """The line of the deepest part of the location that the file has."""
+    """Return the line of the deepest part of the location that the file has."""
     if node is None:
         return 1
     line: int = node.start_mark.line + 1

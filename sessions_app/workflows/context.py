@@ -1,4 +1,4 @@
-"""What a workflow may call: everything that must survive a crash goes through its context."""
+"""The context of a workflow: everything that must survive a crash goes through it."""
 
 import random
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
@@ -59,7 +59,7 @@ class Context:
 
     @staticmethod
     def get() -> "Context":
-        """The context of the run that this code is part of.
+        """Return the context of the run that this code is part of.
 
         Raises:
             NoRun: it is part of none.
@@ -71,12 +71,12 @@ class Context:
 
     @property
     def input_message(self) -> Any:
-        """What the run was given: a text, or another value that the workflow takes."""
+        """The input of the run: a text, or another value that the workflow takes."""
         return self.message.text if isinstance(self.message, Message) else self.message
 
     @property
     def files(self) -> tuple[AttachedFile, ...]:
-        """What the person attached to the message; a child has its parent's."""
+        """The files that the person attached to the message; a child has its parent's."""
         return self.message.files if isinstance(self.message, Message) else ()
 
     @property
@@ -96,7 +96,7 @@ class Context:
 
     @property
     def builder(self) -> Any:
-        """What the workflow's builder made; None if it has none.
+        """The result of the workflow's builder; None if it has none.
 
         Raises:
             RunEnded: the run is over, and the builder may be closed.
@@ -283,10 +283,10 @@ class Context:
         return self._execution.expect(asked, f"The question {_quoted(prompts)}")
 
     def history(self, limit: int = 20) -> Coro[list[PastMessage]]:
-        """The conversation before this run's message, oldest first: the last `limit` messages.
+        """Return the last `limit` messages of the conversation before this run's, oldest first.
 
-        Those of people, and what runs that are over have said. Replay has the same. In a script
-        there are none. As many as have MAX_STEP_RESULT characters together.
+        They are those of people, and what runs that are over have said. Replay has the same. In a
+        script there are none. As many as have MAX_STEP_RESULT characters together.
         """
         return self._execution.expect(self._execution.history(limit), "The history")
 
@@ -303,7 +303,7 @@ class Context:
         return self._execution.expect(work, f"The wait for {name!r}")
 
     def callback_url(self, name: str, id: str = "") -> str:
-        """A URL for another site: what is posted there, as JSON, comes to `wait_for(name)`.
+        """Return a URL for another site: what it posts there, as JSON, comes to `wait_for(name)`.
 
         It is signed, and works without signing in, once: what is posted again is thrown away. It is
         the same whenever the workflow makes it.
@@ -369,17 +369,17 @@ class Context:
         return self._execution.expect(work, f"The sleep of {seconds} s")
 
     def now(self) -> datetime:
-        """The time, aware; replay has the same."""
+        """Return the time, aware; replay has the same."""
         now = self._execution.noted(Kind.NOW, lambda: timezone.now().isoformat())
         return datetime.fromisoformat(now)
 
     def random(self) -> float:
-        """A random number in [0, 1); replay has the same. Not for secrets."""
+        """Return a random number in [0, 1); replay has the same. Not for secrets."""
         number: float = self._execution.noted(Kind.RANDOM, random.random)
         return number
 
     def patched(self, why: str) -> bool:
-        """Whether this run has a change of the workflow's code.
+        """Return whether this run has a change of the workflow's code.
 
         Runs that come here for the first time have it, those that went by here before do not. So
         old runs go on with the old code:

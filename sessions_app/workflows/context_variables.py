@@ -13,7 +13,7 @@ Variables: TypeAlias = dict[ContextVar[Any], Any]
 
 @contextmanager
 def bound(values: Variables) -> Iterator[None]:
-    """The variables have the values inside of the block."""
+    """Set the variables to the values inside of the block."""
     tokens = [(variable, variable.set(value)) for variable, value in values.items()]
     try:
         yield

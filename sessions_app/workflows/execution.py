@@ -51,7 +51,7 @@ Kind = JournalEntry.Kind
 
 
 class Execution:
-    """One execution of a workflow function, as the runtime has it. A `Context` is made on it.
+    """An execution of a workflow function, as the runtime has it. A `Context` is made on it.
 
     Its methods that a context calls check at once that the run may call anything, and give what is
     to be awaited.
@@ -76,7 +76,7 @@ class Execution:
 
     @property
     def builder(self) -> object:
-        """See `Context.builder`."""
+        """The result of the workflow's builder; see `Context.builder`."""
         if self._is_closed:
             raise RunEnded
         return self._builder
@@ -210,20 +210,20 @@ class Execution:
         return value
 
     def patched(self, why: str) -> bool:
-        """See `Context.patched`."""
+        """Return whether the run has a change of the code, for `Context.patched`."""
         self.check_may_call()
         self.check_own("patched", "which of them is the first may differ in a replay")
         return self.backend.patched(why, self.calls[""])
 
     def show(self, name: str, payload: str) -> None:
-        """See `Context.show`."""
+        """Show a step with a payload, for `Context.show`."""
         call = self.call(Kind.SHOW, Kind.SHOW.value, name, payload)
         if self.backend.recall(call) is None:
             check_size("What is to be shown", [name, payload], "MAX_SHOWN")
             self.backend.note(call, CallResult(title=name, payload=payload))
 
     async def ask(self, prompts: Sequence[Prompt[R]], assignment: Assignment | None) -> list[R]:
-        """See `Context.ask_all`."""
+        """Ask prompts and return their responses, for `Context.ask_all`."""
         asked = []
         for prompt in cast("Sequence[AnyPrompt]", prompts):
             if assignment is not None:
@@ -233,11 +233,11 @@ class Execution:
         return list(map(_respond, prompts, await self.backend.ask(asked)))
 
     async def history(self, limit: int) -> list[PastMessage]:
-        """See `Context.history`."""
+        """Return earlier messages, for `Context.history`."""
         return await self.backend.history(self.call(Kind.HISTORY, "history", limit), limit)
 
     async def wait_for(self, name: str, seconds: float | None) -> object:
-        """See `Context.wait_for`."""
+        """Wait for an arrival, for `Context.wait_for`."""
         call = self.call(Kind.WAIT, name)
         done = self._finished(call) or await self.backend.wait_for(call, seconds)
         if done.error is not None:
@@ -245,7 +245,7 @@ class Execution:
         return done.result
 
     async def run(self, child: ChildCall, seconds: float | None) -> object:
-        """See `Context.run`."""
+        """Run a child workflow, for `Context.run`."""
         call = self.call(Kind.RUN, child.workflow, child.message)
         done = self._finished(call) or await self.backend.run(call, child, seconds)
         if done.error is not None:
@@ -253,7 +253,7 @@ class Execution:
         return load_returned(child.workflow, done.result)
 
     async def sleep(self, seconds: float) -> None:
-        """See `Context.sleep`."""
+        """Sleep durably, for `Context.sleep`."""
         call = self.call(Kind.SLEEP, "sleep", seconds)
         recorded = self.backend.recall(call)
         if recorded is None:
@@ -320,7 +320,7 @@ class Execution:
         await self.backend.put_out(text, again=again)
 
     def _finished(self, call: Call) -> Entry | None:
-        """What is recorded of the call, if it has come to its end."""
+        """Return the recorded entry of the call, if it has come to its end."""
         recorded = self.backend.recall(call)
         return recorded if recorded is not None and recorded.finished else None
 

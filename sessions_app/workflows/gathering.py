@@ -27,7 +27,10 @@ FATAL = (ConversationGone, Fenced, NonDeterminism, RunEnded, StorageUnavailable,
 def gather(
     execution: Execution, works: Sequence[Coro[object]], *, return_exceptions: bool
 ) -> Coro[list[Any]]:
-    """See `Context.gather`. The call is made at once; it is carried out when this is awaited."""
+    """Gather calls and coroutines, for `Context.gather`.
+
+    The call is made at once; it is carried out when this is awaited.
+    """
     try:
         call = _gathered_call(execution, works)
     except BaseException:

@@ -1,4 +1,4 @@
-"""What was said in a conversation before, as a workflow gets it."""
+"""The earlier messages of a conversation, as a workflow gets them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from sessions_app.storage.run_text import text_of
 
 @dataclass(frozen=True, slots=True)
 class PastMessage:
-    """What somebody said: a person's message with its `files`, or all the text of a run. `run` is
-    the run's id.
+    """An earlier message: a person's with its `files`, or all the text of a run. `run` is its
+    id.
     """
 
     role: Literal["user", "assistant"]
@@ -25,7 +25,7 @@ class PastMessage:
 
 
 def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
-    """The last runs on the run's branch of the conversation that are over, the latest first. Reads.
+    """Return the last runs on the run's branch that are over, the latest first. Reads.
 
     What is said of them no longer changes, so a journal needs no more of them.
     """
@@ -41,7 +41,7 @@ def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
 
 
 def said_in(runs: Sequence[str], limit: int) -> list[PastMessage]:
-    """The last messages of these runs, of which the latest is first; in their order. Reads.
+    """Return the last messages of these runs (the latest run first), in their order. Reads.
 
     As many as have MAX_STEP_RESULT characters together.
     """

@@ -48,11 +48,11 @@ class Workflow:
 
     @property
     def versions(self) -> "tuple[Workflow, ...]":
-        """All that are declared; the newest, which begins runs, is the last."""
+        """The declared versions; the newest, which begins runs, is the last."""
         return (*self.earlier, self)
 
     def of_version(self, version: int) -> "Workflow":
-        """The version that finishes the runs that it began.
+        """Return the version that finishes the runs that it began.
 
         Raises:
             UnknownVersion: it is declared no longer.
@@ -64,7 +64,7 @@ class Workflow:
 
     @property
     def streams(self) -> bool:
-        """Whether it yields chunks; else it returns one result."""
+        """True if it yields chunks; else it returns one result."""
         return inspect.isasyncgenfunction(self.function)
 
 
@@ -78,7 +78,7 @@ class Offered:
 
     @property
     def policy(self) -> Policy | None:
-        """What a second message does while a run is active; None leaves it to who sends it."""
+        """The effect of a second message while a run is active; None leaves it to who sends it."""
         return self.config.second_message or self.workflow.second_message
 
     def key(self, *, conversation: UUID, owner: UserId) -> HostKey:
@@ -201,7 +201,7 @@ def _shared(one: Workflow) -> tuple[object, ...]:
 
 
 def declared() -> dict[str, Workflow]:
-    """All that the installed applications declare."""
+    """Return all workflows that the installed applications declare."""
     return dict(_declared)
 
 
@@ -246,7 +246,7 @@ def offer(config: RuntimeConfig) -> None:
 
 
 def offered() -> list[Offered]:
-    """The workflows offered here, the default one first."""
+    """Return the workflows offered here, the default one first."""
     return sorted(_offered.values(), key=lambda entry: entry.workflow.name not in _default)
 
 
@@ -255,7 +255,7 @@ def resolve(
     config: WorkflowConfig | None,
     max_concurrency: int | None,
 ) -> Offered:
-    """A workflow with its configuration: as it is offered, but for what is given here.
+    """Return a workflow with its configuration: as it is offered, but for what is given here.
 
     A name may also be that of a workflow that is declared only.
 
@@ -281,12 +281,12 @@ def resolve(
 
 
 def find(name: str) -> Offered | None:
-    """The offered workflow of that name, if there is one."""
+    """Return the offered workflow of that name, if there is one."""
     return _offered.get(name)
 
 
 def get(name: str | None = None) -> Offered:
-    """The offered workflow of that name; the default one without a name.
+    """Return the offered workflow of that name; the default one without a name.
 
     Raises:
         UnknownWorkflow: it is not offered; lists those that are.

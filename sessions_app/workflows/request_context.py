@@ -1,4 +1,4 @@
-"""What a session knows of the request that it serves, and of who made it."""
+"""The request that a session serves, and who made it."""
 
 import json
 import re
@@ -48,7 +48,7 @@ class RequestMetadata:
 
     @classmethod
     def of_request(cls, request: HttpRequest) -> Self:
-        """That of a Django request."""
+        """Read the metadata of a Django request."""
         port = request.META.get("REMOTE_PORT")
         return cls(
             method=request.method,
@@ -66,7 +66,7 @@ class RequestMetadata:
 
     @classmethod
     def of_scope(cls, scope: AsgiScope) -> Self:
-        """That of an ASGI scope, `http` or `websocket`; a socket has no method."""
+        """Read the metadata of an ASGI scope, `http` or `websocket`; a socket has no method."""
         headers: dict[str, str] = {}
         for raw_name, raw_value in scope.get("headers", ()):
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
@@ -89,7 +89,9 @@ class RequestMetadata:
 
     @classmethod
     def of_stored(cls, stored: JsonObject) -> Self:
-        """That of a run, from `Run.metadata`: these fields by name, as far as they were stored."""
+        """Read the metadata of a run from `Run.metadata`: these fields by name, if they were
+        stored.
+        """
         known = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
         return cls(**{**known, "headers": CaseInsensitiveMapping(stored.get("headers") or {})})
 
@@ -117,7 +119,7 @@ NOTHING = RequestMetadata()
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What a session is about. An empty text, or None, is what nobody named."""
+    """The request of a session. An empty text, or None, is what nobody named."""
 
     user_id: str = ""
     user: Person = NOBODY
@@ -129,7 +131,7 @@ class RequestContext:
 
     @classmethod
     def of(cls, connection: Connection, **metadata: Any) -> Self:
-        """That of a request, with the ids that its headers name; `metadata` stands before its
+        """Read the context of a request, with the ids of its headers; `metadata` replaces its
         own.
         """
         found = _metadata(connection)
@@ -144,7 +146,7 @@ class RequestContext:
         )
 
     def named(self, **names: Any) -> Self:
-        """The same, with the names that are given."""
+        """Return a copy with the names that are given."""
         return replace(self, **{name: one for name, one in names.items() if one is not None})
 
 
@@ -159,7 +161,7 @@ ParentTokens = tuple[Token[str | None] | None, Token[str | None] | None]
 
 
 def set_request(request: RequestContext, user: object) -> None:
-    """The current task serves this request from here on, of that user, if any."""
+    """Have the current task serve this request from here on, of that user, if any."""
     user_id, person = ("", NOBODY) if user is None else _by_manager(user)
     current_request.set(replace(request, user_id=user_id, user=person))
 
@@ -177,8 +179,9 @@ def set_parents(headers: Mapping[str, str]) -> ParentTokens:
 
 
 def user_in_context() -> tuple[str, Person]:
-    """The user of the session that is open here, else of the request that is served here; an
-    empty id where there is none.
+    """Return the user of the session that is open here, else of the request that is served here.
+
+    The id is empty where there is none.
     """
     user_id, user = session_user.get()
     if user_id:
@@ -193,8 +196,10 @@ async def open_request(
     user_manager: object,
     **names: str | None,
 ) -> RequestContext:
-    """What a session is about: the connection, else the request that the task serves already; its
-    user, as `identify` says, else the one in the context; the names given stand before its own.
+    """Build the request context of a session.
+
+    It is that of the connection, else of the request that the task serves already; its user is as
+    `identify` says, else the one in the context; the names given stand before its own.
     """
     if connection is not None:
         request = RequestContext.of(connection)
@@ -205,7 +210,9 @@ async def open_request(
 
 
 def request_of(user_id: AnyUserId | None) -> RequestContext:
-    """The request that the current task serves, for that user; else for the one in the context."""
+    """Return the request that the current task serves, for that user, or for the one in the
+    context.
+    """
     request = current_request.get() or RequestContext()
     who = user_in_context()
     if user_id is not None and str(user_id) != who[0]:
@@ -216,7 +223,7 @@ def request_of(user_id: AnyUserId | None) -> RequestContext:
 
 
 def of_session(request: RequestContext, connection: Connection | None) -> Variables:
-    """The variables of a session that serves the request."""
+    """Return the context variables of a session that serves the request."""
     variables: Variables = {
         current_request: request,
         session_user: (request.user_id, request.user),
@@ -231,9 +238,9 @@ def of_session(request: RequestContext, connection: Connection | None) -> Variab
 async def identify(
     user_id: AnyUserId | None, user_manager: object, connection: Connection | None
 ) -> tuple[str, Person] | None:
-    """Who the user is, by the first that says so; an empty id where that says that it is nobody,
-    None where none says anything.
+    """Identify the user by the first argument that names one.
 
+    The id is empty where that says that it is nobody; None where no argument says anything.
     `user_manager` is a `Person`, a Django user, or has `get_user_id()` or `user_id`. A connection
     has the user whom Django's authentication (or that of channels) found.
     """
@@ -245,7 +252,7 @@ async def identify(
 
 
 def by_id(user_id: AnyUserId) -> tuple[str, Person]:
-    """The user of that id, of whom nothing else is known."""
+    """Return the user of an id, of whom nothing else is known."""
     text = str(user_id)
     key = int(text) if NUMBER.fullmatch(text) else text or 0
     return text, Person(cast("UserId", key), text)
@@ -265,7 +272,7 @@ def _by_manager(user_manager: Any) -> tuple[str, Person]:
 
 
 async def user_of(connection: Connection) -> object:
-    """The user whom the authentication in front found; None where there was none."""
+    """Return the user whom the authentication in front found; None where there was none."""
     if isinstance(connection, HttpRequest):
         # `request.user` may ask the database; `auser` does so without blocking.
         auser = getattr(connection, "auser", None)
@@ -274,7 +281,9 @@ async def user_of(connection: Connection) -> object:
 
 
 def scope_of(connection: Any) -> AsgiScope:
-    """The scope of a socket or request: itself, or what a consumer or a framework's object has."""
+    """Return the scope of a socket or request: itself, or that of a consumer or a framework's
+    object.
+    """
     scope: AsgiScope = getattr(connection, "scope", connection)
     return scope
 

@@ -1,4 +1,4 @@
-"""Who and what a run is about: what its context is made of."""
+"""The facts about a run that its context is made of."""
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -25,7 +25,7 @@ class Message:
 
 
 class RuntimeTypeEnum(StrEnum):
-    """What a run is for."""
+    """The purpose of a run."""
 
     RUN_OR_SERVE = "run_or_serve"
     EVALUATE = "evaluate"
@@ -40,10 +40,10 @@ user_auth_callback: ContextVar[AuthCallback | None] = ContextVar("user_auth_call
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """Who and what a run is about.
+    """The facts about a run: its user, request and input.
 
-    `message` is as it was given to the run, of any type that the workflow takes; `parent` is the
-    id and name of the step that called it.
+    `message` is as it was given to the run, of any type that the workflow takes; `parent` is the id
+    and name of the step that called it.
     """
 
     message: Any

@@ -45,7 +45,7 @@ JSON = (dict, list, str, int, float, NoneType)
 
 
 class Retry(BaseModel):
-    """How a step is tried again. `wait` and `max_wait` are seconds, doubled from try to try."""
+    """The retries of a step. `wait` and `max_wait` are seconds, doubled from try to try."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -94,7 +94,7 @@ running_step: ContextVar[RunningStep | None] = ContextVar("running_step", defaul
 
 
 def name_of(function: Function) -> str:
-    """What a function is called where it is defined, wherever that is moved to."""
+    """Return the name of a function where it is defined, wherever that is moved to."""
     plain = function.func if isinstance(function, partial) else function
     return str(getattr(plain, "__name__", type(plain).__name__))
 
@@ -210,7 +210,7 @@ class ResultType:
             raise NotJson(f"The result of step {name}", str(error).splitlines()[0]) from None
 
     def dump(self, result: object) -> object:
-        """The result as JSON values.
+        """Return the result as JSON values.
 
         Raises:
             NotJson: it has none, or one that comes back as something else.
@@ -232,7 +232,7 @@ class ResultType:
         return stored
 
     def load(self, stored: object) -> Any:
-        """The result from its JSON values."""
+        """Load the result from its JSON values."""
         return self._adapter.validate_python(stored)
 
 
@@ -262,13 +262,13 @@ def _equal(one: object, other: object) -> bool:
 
 @lru_cache(maxsize=1024)
 def result_type(function: Function, name: str) -> ResultType:
-    """The result type of a function; making one costs more than many a step."""
+    """Return the result type of a function; making one costs more than many a step."""
     return ResultType(_returns(function), name)
 
 
 @lru_cache(maxsize=1024)
 def piece_type(function: Function, name: str) -> ResultType:
-    """The type of what a function streams: the `T` of its `AsyncIterator[T]` or the like."""
+    """Return the type of what a function streams: the `T` of its `AsyncIterator[T]` or the like."""
     arguments = get_args(_returns(function))
     return ResultType(arguments[0] if arguments else Any, name)
 

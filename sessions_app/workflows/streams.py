@@ -34,7 +34,7 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """See `Context.stream`."""
+    """The options of `Context.stream`."""
 
     title: str | None = ""
     show: bool = True
@@ -50,7 +50,7 @@ class PutOut(Protocol):
 
 
 class StreamedStep:
-    """One call of `Context.stream`. It knows nothing of the `Stream` that reads it."""
+    """A call of `Context.stream`. It knows nothing of the `Stream` that reads it."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class StreamedStep:
             raise StreamUnread(self._call.name)
 
     async def read(self, pieces: ResultType) -> AsyncGenerator[Any, None]:
-        """The pieces: of the journal, else of the function."""
+        """Yield the pieces of the journal, else of the function."""
         recorded = self._backend.recall(self._call)
         if recorded is not None and recorded.finished:
             for stored in recorded.result:
@@ -113,13 +113,15 @@ class StreamedStep:
             raise StepFailed.of(self._call.name, record.error) from failed
 
     def leave(self) -> None:
-        """It is not read to its end: what it gave so far is all that it ever gives."""
+        """Record the pieces so far as all that there are: nobody reads the stream to its end."""
         if self.reader is not None:
             self.reader = None
             self._backend.note(self._call, self._record(None))
 
     def abandon(self) -> None:
-        """The run is over, or leaves the memory: leaving it says nothing any more."""
+        """Forget the reader: the run is over, or leaves the memory, so that leaving it says
+        nothing.
+        """
         self.reader = None
 
     async def _give(self, piece: object, pieces: ResultType) -> object:
@@ -184,7 +186,7 @@ class Stream(Generic[T], AsyncIterator[T]):
         self._values = step.read(pieces)
 
     def __anext__(self) -> Awaitable[T]:
-        """The next piece."""
+        """Return the next piece."""
         return self._values.__anext__()
 
     async def aclose(self) -> None:
@@ -193,5 +195,5 @@ class Stream(Generic[T], AsyncIterator[T]):
         await self._values.aclose()
 
     def __del__(self) -> None:
-        """The loop was left. Python says so here, before the workflow's next call."""
+        """Record that the loop was left. Python says so here, before the workflow's next call."""
         self._step.leave()

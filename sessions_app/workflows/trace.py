@@ -25,7 +25,7 @@ class Trace:
 
     @classmethod
     def parse(cls, traceparent: str, tracestate: str = "") -> "Trace | None":
-        """The place that the two headers name; None if `traceparent` is not valid.
+        """Parse the place that the two headers name; None if `traceparent` is not valid.
 
         A higher version is read as far as version 00 goes, as the standard asks.
         """
@@ -42,7 +42,9 @@ class Trace:
 
     @classmethod
     def parse_id(cls, text: str) -> "Trace | None":
-        """The trace of that id (32 hex digits, or a UUID), without a span; None if not valid."""
+        """Parse the trace of an id (32 hex digits, or a UUID), without a span; None if not
+        valid.
+        """
         try:
             trace_id = UUID(text.strip()).int
         except ValueError:
@@ -51,21 +53,22 @@ class Trace:
 
     @classmethod
     def of_headers(cls, headers: Mapping[str, str]) -> "Trace | None":
-        """The place that a request names: by `traceparent`, else by `workflow-trace-id`."""
+        """Return the place that a request names: by `traceparent`, else by `workflow-trace-id`."""
         found = cls.parse(headers.get("traceparent", ""), headers.get("tracestate", ""))
         return found or cls.parse_id(headers.get("workflow-trace-id", ""))
 
     @classmethod
     def of_run(cls, run_id: str, parent: "Trace | None") -> "Trace":
-        """The run's own span in its parent's trace, else in a new one. Its ids follow from the
-        run's: a replay has the same.
+        """Return the run's own span in its parent's trace, else in a new one.
+
+        Its ids follow from the run's: a replay has the same.
         """
         span_id = _digest(run_id, 8)
         return replace(parent, span_id=span_id) if parent else cls(_digest(run_id, 16), span_id)
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a request that belongs to this place sends along."""
+        """The headers that a request of this place sends along."""
         flags = _SAMPLED if self.sampled else 0
         traceparent = f"00-{self.trace_id:032x}-{self.span_id:016x}-{flags:02x}"
         return {"traceparent": traceparent, **({"tracestate": self.state} if self.state else {})}
