@@ -23,12 +23,12 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
     actions = ("revoke",)
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        """To make one: whose and what for. Of one that is there: what is known of it."""
+        """Return user and name for a new key, and also what is known of an existing one."""
         known = ("prefix", "created_at", "last_used_at", "revoked_at")
         return self.fields if obj is None else (*self.fields, *known)
 
     def get_autocomplete_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        """The user is found by typing, if the project's own admin can search for users."""
+        """Let the user be found by typing, if the project's own admin can search for users."""
         users = get_user_model()
         registered = self.admin_site.is_registered(users)
         searched = registered and self.admin_site.get_model_admin(users).search_fields
@@ -38,11 +38,11 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
         return False
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
-        """Who may change keys may revoke them."""
+        """Allow whoever may change keys to revoke them."""
         return bool(request.user.has_perm("chat_app.change_apikey"))
 
     def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Who may revoke them may see them."""
+        """Allow whoever may revoke keys to see them."""
         return super().has_view_permission(request, obj) or self.has_revoke_permission(request)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: object, change: bool) -> None:

@@ -39,7 +39,7 @@ REFUSED = (
 
 
 def serve(application: ASGI3Application) -> ASGI3Application:
-    """See `chat_app.asgi.with_chat`."""
+    """Wrap the application for `chat_app.asgi.with_chat`."""
     flow_control.install()
     # Clients are told to come back before the runtime stops.
     startup.before_stop.append(sweeper.close_all)

@@ -19,7 +19,7 @@ def get_asgi_application() -> ASGI3Application:
 
 
 def with_chat(application: ASGI3Application) -> ASGI3Application:
-    """The application with the chat's socket, and with the runtime up while it serves.
+    """Add the chat's socket to the application, and run the runtime while it serves.
 
     Django is set up by then. A WebSocket of another path is the application's own.
     """

@@ -88,19 +88,19 @@ class ChatConsumer(AsyncConsumer):
         self._connection.leave()
 
     async def conversation_news(self, message: Message) -> None:
-        """A conversation has new events: send them."""
+        """Send the new events of a conversation."""
         await hear_news(self._subscriptions, message["news"])
 
     async def conversation_look(self, message: Message) -> None:
-        """A conversation was deleted, or the like: look at all."""
+        """Look at all conversations: one was deleted, or the like."""
         await recheck(self._subscriptions)
 
     async def messages_lost(self, message: Message) -> None:
-        """The channel was too full: look at all."""
+        """Look at everything: the channel was too full."""
         await recheck(self._subscriptions)
 
     async def identity_check(self, message: Message) -> None:
-        """The user's identity may have ended: look at it, as at all."""
+        """Look at everything: the user's identity may have ended."""
         await recheck(self._subscriptions)
 
     async def handle(self, message: client.ClientMessage) -> None:
@@ -289,7 +289,7 @@ class ChatConsumer(AsyncConsumer):
 
     @property
     def _via(self) -> str:
-        """From where what comes here is said to come."""
+        """The door by which this socket's answers come."""
         query = self._query
         is_inbox = query.waiting == "inbox" and query.conversation_id is None
         return "inbox" if is_inbox else "websocket"

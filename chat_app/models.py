@@ -1,4 +1,4 @@
-"""What the front end keeps for itself."""
+"""The rows that the front end keeps for itself."""
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator
@@ -10,7 +10,7 @@ from sessions_app.models import Conversation
 
 
 class SocketCursor(models.Model):
-    """How far a user's last socket on a conversation had come when it closed.
+    """The cursor of a user's last socket on a conversation when it closed.
 
     There while no socket is open: a plain client that comes back goes on from here.
     """
@@ -51,8 +51,8 @@ class ApiKey(models.Model):
 
 
 class MailPreference(models.Model):
-    """When a person wants e-mail about questions that wait for them. Where there is no row, the
-    site's MAIL says it.
+    """A person's choice of e-mail about questions. Where there is no row, the site's MAIL says
+    it.
     """
 
     class Mode(models.TextChoices):

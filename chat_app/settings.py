@@ -1,4 +1,4 @@
-"""What the chat takes from the project's `HITL` settings."""
+"""The chat's section of the project's `HITL` settings."""
 
 import re
 from functools import cache
@@ -22,7 +22,7 @@ A_RATE = "a number and a time, such as 300/minute, or none"
 
 
 class PerTime(NamedTuple):
-    """How many in so many seconds."""
+    """A rate: so many in so many seconds."""
 
     amount: int
     seconds: int
@@ -41,7 +41,7 @@ def check_origins(value: list[str]) -> list[str]:
 
 
 class ChatSettings(Section):
-    """Who may come in beside those whom Django has signed in, and how the page fits into a site."""
+    """The settings of who may come in without Django's sign-in, and of the page in its site."""
 
     secrets = frozenset({"JWT_KEY", "WEBHOOK_SECRET"})
 
@@ -156,12 +156,12 @@ class ChatSettings(Section):
         return self
 
     def per_time(self, name: str) -> PerTime | None:
-        """A rate by the name of its setting; None if it is not limited."""
+        """Return a rate by the name of its setting; None if it is not limited."""
         return _per_time(getattr(self, name))
 
     @property
     def takes_jwt(self) -> bool:
-        """Whether there is something to check tokens with."""
+        """True if there is something to check tokens with."""
         return bool(self.JWT_KEY or self.JWT_JWKS_URL)
 
 

@@ -29,14 +29,14 @@ class NameConverter:
     _escaped = re.compile(r"[%/\x00-\x1f\x7f]|^\.+$")
 
     def to_python(self, value: str) -> str:
-        """From a segment; a name that no conversation can have is none."""
+        """Read a name from a segment; refuse one that no conversation can have."""
         name = unquote(value)
         if not is_storable(name):
             raise ValueError
         return name
 
     def to_url(self, value: object) -> str:
-        """To a segment. A new conversation's name is a UUID."""
+        """Write a name as a segment. A new conversation's name is a UUID."""
         return self._escaped.sub(_escape, str(value))
 
 

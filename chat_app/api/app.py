@@ -15,7 +15,7 @@ from chat_app.settings import ChatSettings
 
 
 def _may_read_docs(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """The description of the interface is for whom the site has signed in, or for everybody."""
+    """Show the interface's description to people who are signed in, or to everybody (a setting)."""
     return user_passes_test(
         lambda user: user.is_authenticated or ChatSettings.load().API_DOCS_PUBLIC
     )(never_cache(view))

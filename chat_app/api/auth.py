@@ -1,4 +1,4 @@
-"""Who a request is from. The order is that of `chat_app.identity`."""
+"""The authentication of requests, in the order of `chat_app.identity`."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class Session(AuthBase):
     csrf = True  # the documentation's page sends a token along
 
     async def __call__(self, request: HttpRequest) -> Identity | None:
-        """The signed-in user."""
+        """Return the identity of the signed-in user."""
         user = await request.auser()
         if not isinstance(user, AbstractBaseUser):
             return None
@@ -51,7 +51,7 @@ class _OfHeader(AuthBase):
     header: str
 
     async def __call__(self, request: HttpRequest) -> Identity | None:
-        """The user whom the header names."""
+        """Return the identity of the user whom the header names."""
         value = request.headers.get(self.header)
         if value is None:
             return None
@@ -59,7 +59,7 @@ class _OfHeader(AuthBase):
 
 
 class Bearer(_OfHeader):
-    """`Authorization: Bearer` with a JWT or an API key."""
+    """The header `Authorization: Bearer` with a JWT or an API key."""
 
     openapi_type = "http"
     openapi_scheme = "bearer"
@@ -83,7 +83,7 @@ class Guest(AuthBase):
     openapi_name = GUEST_PARAMETER
 
     async def __call__(self, request: HttpRequest) -> Identity | None:
-        """The guest."""
+        """Return the identity of the guest."""
         query = request.GET.dict()
         if not query.get(GUEST_PARAMETER) and not origin_allowed(getattr(request, "scope", {})):
             return None
@@ -91,7 +91,7 @@ class Guest(AuthBase):
 
 
 class Rates(BaseThrottle):
-    """How many requests a user makes, and an address."""
+    """The limits of requests by user and by address."""
 
     def __init__(self) -> None:
         self._seconds = 0

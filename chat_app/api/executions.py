@@ -49,7 +49,7 @@ Standing = (
     openapi_extra=DOCUMENTED,
 )
 async def execution(request: Known, execution_id: UUID) -> object:
-    """How a run stands, and what it came to or waits for."""
+    """Return the state of a run, with its result, or the prompts that it waits for."""
     found = await reads.read(read_execution, request.auth.person.id, execution_id)
     run = found.run
     standing: results.Json = {"execution_id": str(run.id), "run_status": run.status}
@@ -118,7 +118,7 @@ async def fork(
 
 
 async def _operator(request: Known) -> AbstractBaseUser:
-    """The user behind the request.
+    """Return the user behind the request.
 
     Raises:
         Failure: they may not do to runs what operators do.
@@ -208,7 +208,7 @@ def _payload(request: HttpRequest) -> object:
     "/monitor/users", response=schemas.Monitor, openapi_extra=DOCUMENTED, tags=["Monitoring"]
 )
 async def monitor(request: Known, user_id: str | None = None) -> object:
-    """The users' live builders, or those of one user. For staff who may view host leases."""
+    """List the users' live builders, or those of one user. For staff who may view host leases."""
     if not await reads.read(may_view_hosts, request.auth.person.id):
         raise Failure(403, "user_auth_error", "This is for staff who may view host leases.")
     return await reads.read(read_monitor, user_id)
@@ -237,12 +237,12 @@ async def give_feedback(request: Known, body: schemas.FeedbackBody) -> object:
     tags=["Monitoring"],
 )
 async def mcp_clients(request: Known) -> object:
-    """The MCP clients of the workflows: none."""
+    """List the MCP clients of the workflows: none."""
     return {"mcp_clients": []}
 
 
 def _too_late(settled: AnswerResult) -> Failure:
-    """Why an answer was not taken."""
+    """Build the error of an answer that was not taken: who settled the prompt."""
     if settled.outcome == Outcome.CLAIMED:
         detail = f"{settled.by or 'Someone'} has claimed it."
         return Failure(409, "invalid_data_content", detail, claimed_by=settled.by)

@@ -1,4 +1,4 @@
-"""Whether this process can serve."""
+"""The health of this process: whether it can serve."""
 
 import asyncio
 

@@ -29,7 +29,7 @@ NONE = "There is no such prompt."
 
 @router.get("/v1/inbox", response=schemas.Inbox, openapi_extra=DOCUMENTED)
 async def inbox(request: Known, query: Annotated[schemas.InboxQuery, Query()]) -> object:
-    """What waits for the person, the first to be due first; 25 at a time."""
+    """List the prompts that wait for the person, the first to be due first; 25 at a time."""
     reader = request.auth.person.id
     wanted = Wanted(query.part, query.q.strip(), query.page)
 
@@ -45,7 +45,7 @@ async def inbox(request: Known, query: Annotated[schemas.InboxQuery, Query()]) -
     "/v1/prompts/{uuid:interaction_id}", response=schemas.PromptTold, openapi_extra=DOCUMENTED
 )
 async def prompt(request: Known, interaction_id: UUID) -> object:
-    """One prompt: for its owner, who may answer it, and who has."""
+    """Return one prompt: for its owner, for who may answer it, and for who has."""
     return await reads.read(_read, request.auth.person.id, interaction_id)
 
 

@@ -1,4 +1,4 @@
-"""Errors: as the peer has them where it has the path, else as problem details (RFC 9457)."""
+"""The error responses: the peer's on its paths, else problem details (RFC 9457)."""
 
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -67,7 +67,9 @@ class Failure(Exception):
 
 
 def response(request: HttpRequest, failure: Failure) -> HttpResponse:
-    """The failure as problem details, with the peer's three fields beside them, or these alone."""
+    """Build the response of a failure: problem details with the peer's three fields, or these
+    alone.
+    """
     if request.resolver_match and request.resolver_match.url_name in RUNS:
         return JsonResponse(failure.error, status=failure.status, headers=failure.headers)
     content = Problem(
@@ -107,7 +109,7 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 
 def _field(location: Sequence[str | int]) -> str:
-    """Of a body, without the name of the view's parameter behind its "body"."""
+    """Return the name of a field; for a body without the name of the view's parameter."""
     kind, *path = map(str, location)
     return ".".join([kind, *(path[1:] if kind == "body" else path)])
 
@@ -124,7 +126,7 @@ def _unknown_person(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
-    """A fault of the database is worth another try; anything else is an error of ours."""
+    """Answer 503 to a fault of the database, which is worth another try, and 500 to any other."""
     if is_fault(error) and (told := refusal_of(error)):
         log.warning("api.database_gone", path=request.path, error=str(error))
         return response(

@@ -1,4 +1,4 @@
-"""How a run is put for a client over HTTP: results, stops at a prompt, failures. Pure."""
+"""The form of a run for HTTP clients: results, stops at a prompt, failures. Pure."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -27,13 +27,13 @@ def completion(run: Run, text: str, usage: dict[str, int]) -> Json:
 
 
 def chunk(run: Run, delta: Json, *, finish_reason: str | None = None) -> Json:
-    """A `chat.completion.chunk`, of the same kind."""
+    """Build a `chat.completion.chunk`, of the same kind."""
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     return _completion_object(run, "chat.completion.chunk", choice)
 
 
 def usage_chunk(run: Run, usage: dict[str, int]) -> Json:
-    """The chunk that OpenAI's streams end with for who asked for it."""
+    """Build the chunk with which OpenAI's streams end for who asked for the usage."""
     made = _completion_object(run, "chat.completion.chunk")
     return {**made, "usage": usage}
 
@@ -49,24 +49,24 @@ def _completion_object(run: Run, kind: str, *choices: Json) -> Json:
 
 
 def result(run: Run, text: str, usage: dict[str, int], client_format: str) -> Json:
-    """The result of a run, in the form of a message of that `client_format`."""
+    """Build the result of a run, in the form of a message of that `client_format`."""
     if client_format.startswith("generate"):
         return {"value": text}
     return completion(run, text, usage)
 
 
 def stop_at(run: UUID, prompts: Sequence[EventRecord]) -> Json:
-    """What a client gets of a run that stops at prompts: the events that opened them, oldest first.
+    """Build the response of a run that stops at prompts, from the events that opened them.
 
-    They are its own, or of runs that it runs. The peer's fields are those of the first one; all are
-    in `interactions`.
+    The events come oldest first, and are its own, or of runs that it runs. The peer's fields are
+    those of the first one; all are in `interactions`.
     """
     view = View("", datetime.now(UTC))
     return _stop(run, [event_frames(prompt, view)[0] for prompt in prompts])
 
 
 def stop_at_frame(run: UUID, frame: Frame) -> Json:
-    """The same, from the frame of one prompt."""
+    """Build the response of a run that stops at one prompt, from the prompt's frame."""
     return _stop(run, [frame])
 
 
@@ -91,7 +91,7 @@ def _interaction(frame: Frame) -> Json:
 
 
 def failure(run: Run) -> tuple[str, str]:
-    """Why a run has no result, as a code and a sentence."""
+    """Say why a run has no result, as a code and a sentence."""
     if run.status == Run.Status.CANCELLED:
         return "cancelled", STOPPED
     error = run.error or {}

@@ -40,9 +40,9 @@ class Followed:
 async def follow(
     identity: Identity, run: Run, *, after: int, place: Place
 ) -> AsyncGenerator[Followed | None, None]:
-    """The events of a run behind the cursor, in order, and on as they come; None now and then
-    while there are none, so that the reader can look after its client.
+    """Yield the events of a run after the cursor, in order, and new ones as they come.
 
+    While there are none it now and then yields None, so that the reader can look after its client.
     The run's end is the reader's to see. Nothing is held before the first item is asked for, nor
     after the generator is closed.
 
@@ -84,8 +84,8 @@ def _failure(why: CloseSocket) -> Failure:
 
 
 class _RunFeed(Feed):
-    """Takes the events of one run, and the prompts of those that it runs, instead of sending the
-    frames of all.
+    """A feed of one run's events, and of the prompts of the runs that it runs, instead of
+    frames.
     """
 
     def __init__(self, run: Run) -> None:
@@ -107,7 +107,7 @@ class _RunFeed(Feed):
 
 
 async def _send_nothing(data: bytes) -> None:
-    """A run's feed has no socket."""
+    """Send nothing: a run's feed has no socket."""
 
 
 class _Reader:

@@ -42,12 +42,14 @@ class Begun:
     place: Place
 
     def follow(self) -> AsyncGenerator[Followed | None, None]:
-        """Its events from there on."""
+        """Yield its events from there on."""
         return follow(self.identity, self.run, after=self.after, place=self.place)
 
     @property
     def headers(self) -> dict[str, str]:
-        """By which a client may come back to it; not all ids that sockets take fit into one."""
+        """The headers by which a client may come back to it; not all ids of sockets fit into
+        one.
+        """
         ids = {
             "execution-id": str(self.run.id),
             "conversation-id": self.run.conversation.conversation_id,
@@ -60,7 +62,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What a request asks for: as in `IncomingMessage`."""
+    """A request for a run: its fields are those of `IncomingMessage`."""
 
     text: str
     client_format: str
@@ -138,7 +140,7 @@ async def outcome(begun: Begun) -> tuple[int, results.Json]:
 
 
 def answer_streaming(begun: Begun, form: sse.Generate) -> StreamingHttpResponse:
-    """A response that goes on until the run's end."""
+    """Build a response that goes on until the run's end."""
     return StreamingHttpResponse(
         _stream(begun, form),
         content_type="text/event-stream",
@@ -189,7 +191,9 @@ def _is_pending(followed: Followed) -> bool:
 
 
 def _is_rest(event: EventRecord) -> bool:
-    """Whether the run had come to its end, or was suspended; that may be over by now."""
+    """Return whether the run had ended with this event, or was suspended; that may be over by
+    now.
+    """
     return is_end(event) or (
         event.type == Event.Type.RUN and event.payload["status"] == Run.Status.SUSPENDED
     )

@@ -1,4 +1,4 @@
-"""What the HTTP interface reads. All of it blocks: call it by `sessions_app.storage.reads.read`."""
+"""The reads of the HTTP interface. All block: call them by `sessions_app.storage.reads.read`."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ from sessions_app.storage.storable import is_storable
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """A run with its conversation, the prompts that it and the runs that it runs wait for, and its
-    output if complete.
+    """A run with its conversation and pending prompts, children's included, and its complete
+    output.
     """
 
     run: Run
@@ -32,7 +32,7 @@ class Execution:
 
 
 def read_execution(owner: UserId, run_id: UUID) -> Execution:
-    """One of the owner's runs.
+    """Read one of the owner's runs.
 
     Raises:
         NotFound: there is none; another's is as good as none.
@@ -49,7 +49,7 @@ def read_execution(owner: UserId, run_id: UUID) -> Execution:
 
 
 def read_job(owner: UserId, job_id: str) -> Run:
-    """The owner's newest run of that message. No index leads there from all of the owner's.
+    """Read the owner's newest run of a message. No index leads there from all of the owner's.
 
     Raises:
         NotFound: there is none.
@@ -70,7 +70,7 @@ def _prompts(run: Run) -> list[EventRecord]:
 
 
 def read_waiting_for(run: Run) -> list[JsonObject]:
-    """What the run, and those that it runs, have asked of others, oldest first."""
+    """List what the run, and those that it runs, have asked of others, oldest first."""
     if run.status not in Run.UNFINISHED:
         return []
     asked = Q(run=run) | Q(run__parent__isnull=False, run__status__in=Run.UNFINISHED)
@@ -93,13 +93,13 @@ def read_waiting_for(run: Run) -> list[JsonObject]:
 
 
 def is_within(run_id: UUID, ancestor: UUID) -> bool:
-    """Whether the run was begun by that other one, or by one that it has begun."""
+    """Return whether the run was begun by that other one, or by one that it has begun."""
     parent = Run.objects.filter(pk=run_id).values_list("parent_id", flat=True).first()
     return parent is not None and (parent == ancestor or is_within(parent, ancestor))
 
 
 def _usage(run: Run) -> dict[str, int]:
-    """The tokens that a completed run reported, added up."""
+    """Add up the tokens that a completed run reported."""
     if run.status != Run.Status.COMPLETED:
         return {}
     reported = JournalEntry.objects.filter(run=run, kind=JournalEntry.Kind.USAGE)
@@ -110,7 +110,7 @@ def _usage(run: Run) -> dict[str, int]:
 
 
 def run_at(owner: UserId, conversation_id: str, sequence: int) -> UUID:
-    """The run that wrote the event of that sequence.
+    """Return the run that wrote the event of a sequence.
 
     Raises:
         NotFound: the owner has no such event.
@@ -136,7 +136,7 @@ def run_at(owner: UserId, conversation_id: str, sequence: int) -> UUID:
 
 
 def check_interaction(owner: UserId, run_id: UUID, interaction: UUID) -> None:
-    """See to it that the owner's run has asked it.
+    """Check that the owner's run has asked the interaction.
 
     Raises:
         NotFound: it has not.
@@ -152,17 +152,17 @@ def check_interaction(owner: UserId, run_id: UUID, interaction: UUID) -> None:
 
 
 def may_view_hosts(user_id: UserId) -> bool:
-    """Whether the user may see in the admin what the monitor shows."""
+    """Return whether the user may see in the admin what the monitor shows."""
     return _staff_with(user_id, "view_hostlease", "change_hostlease") is not None
 
 
 def find_operator(user_id: UserId) -> AbstractBaseUser | None:
-    """The user, if they may resume and fork runs in the admin; else None."""
+    """Return the user, if they may resume and fork runs in the admin; else None."""
     return _staff_with(user_id, "change_run")
 
 
 def _staff_with(user_id: UserId, *permissions: str) -> AbstractBaseUser | None:
-    """The user, if they are active, of the staff, and have one of the permissions."""
+    """Return the user, if they are active staff with one of the permissions."""
     user: Any = users().filter(pk=user_id).first()
     if user is None or not (user.is_active and getattr(user, "is_staff", False)):
         return None
@@ -171,7 +171,7 @@ def _staff_with(user_id: UserId, *permissions: str) -> AbstractBaseUser | None:
 
 
 def read_monitor(user_id: str | None) -> JsonObject:
-    """The live builders of users, in the peer's form, or those of one user."""
+    """Read the live builders of users, in the peer's form, or those of one user."""
     leases = HostLease.objects.exclude(metrics={}).exclude(user_id="").order_by("key")
     if user_id is not None:
         leases = leases.filter(user_id=user_id)

@@ -24,7 +24,7 @@ STREAM = {200: {"description": "Server-sent events", "content": EVENTS}}
 
 
 def post(*paths: str, result: object = None, streams: bool = False) -> Callable[[Any], Any]:
-    """A POST under several paths, each with a name of its own in the OpenAPI document."""
+    """Register a POST under several paths, each with a name of its own in the OpenAPI document."""
 
     def register(view: Any) -> object:
         for path in paths:
@@ -121,13 +121,13 @@ async def completions(
 
 @router.get("/v1/models", response=schemas.Models, openapi_extra={"responses": problems.DOCUMENTED})
 async def models(request: Known) -> object:
-    """The workflows that one may use, as OpenAI's clients list models."""
+    """List the workflows that the user may use, as OpenAI's clients list models."""
     usable = await reads.read(workflow_access.usable, request.auth.person.id)
     return {"data": [{"id": one.workflow.name} for one in usable]}
 
 
 def _run_request(body: schemas.ChatBody, query: schemas.RunQuery, client_format: str) -> RunRequest:
-    """A client of OpenAI's has to name a model; one that is a workflow's name is taken for it."""
+    """Build the request; OpenAI's clients must name a model, which may be a workflow's name."""
     return RunRequest(body.text or "", client_format, query.workflow, body.model)
 
 

@@ -1,4 +1,4 @@
-"""What the HTTP interface takes and gives; the source of its OpenAPI document."""
+"""The input and output of the HTTP interface; the source of its OpenAPI document."""
 
 from datetime import datetime
 from typing import Annotated, Literal, Self
@@ -56,7 +56,7 @@ class RunHeaders(AnswerHeaders):
 
 
 class StreamHeaders(RunHeaders):
-    """With `Last-Event-ID` a stream continues after that event."""
+    """The headers of a stream; with `Last-Event-ID` it continues after that event."""
 
     last_event_id: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(None, alias="last-event-id")
 
@@ -121,12 +121,12 @@ class ChatBody(Content):
 
     @property
     def tells_usage(self) -> bool:
-        """Whether a stream is to end with the tokens."""
+        """True if a stream is to end with the tokens."""
         return self.stream_options is not None and self.stream_options.include_usage
 
 
 class Result(BaseModel):
-    """What a run came to."""
+    """The result of a run."""
 
     value: JsonValue
 
@@ -162,7 +162,7 @@ class Models(BaseModel):
 
 
 class CompletionMessage(BaseModel):
-    """What the assistant says."""
+    """The assistant's message."""
 
     role: Literal["assistant"] = "assistant"
     content: str
@@ -250,32 +250,32 @@ class AskedOthers(BaseModel):
 
 
 class Running(_Execution):
-    """It is queued, at work, or waits for others than its owner: for them, `waits_for`."""
+    """A run that is queued, at work, or waits for others than its owner: for them, `waits_for`."""
 
     status: Literal["running"] = "running"
     waits_for: list[AskedOthers] | None = None
 
 
 class Completed(_Execution):
-    """It has ended; the result is in the form of the path that started it."""
+    """A run that has ended; the result is in the form of the path that started it."""
 
     status: Literal["completed"] = "completed"
     result: Completion | Result
 
 
 class Failed(_Execution):
-    """It has ended without a result, or (`suspended`) waits for an operator."""
+    """A run that has ended without a result, or (`suspended`) waits for an operator."""
 
     status: Literal["failed"] = "failed"
     error: str
 
 
 class WaitingForAnswer(_Execution, InteractionRequired):
-    """It waits for an answer."""
+    """A run that waits for an answer."""
 
 
 class WaitingForConsent(_Execution, OAuthRequired):
-    """It waits for a consent."""
+    """A run that waits for a consent."""
 
 
 class ChosenOption(BaseModel):
@@ -292,7 +292,7 @@ class ChosenOption(BaseModel):
 
     @property
     def name(self) -> str | None:
-        """What it is found by."""
+        """The name that the option is found by."""
         return next((name for name in (self.value, self.id, self.label) if name), None)
 
 
@@ -325,7 +325,7 @@ class InteractionResponse(BaseModel):
         return self.text if self.data is None else as_text(self.data)
 
     def values(self) -> list[str] | None:
-        """The chosen options by name; None if the answer is none of options."""
+        """Return the chosen options by name; None if the answer does not choose options."""
         chosen = self.selected_options if self.selected_option is None else self.selected_option
         if chosen is None:
             return None
@@ -342,7 +342,7 @@ class AnswerBody(BaseModel):
 
 
 class InboxQuery(BaseModel):
-    """Which part of the inbox, what to search for, and which page, from 1 on."""
+    """The part of the inbox, the text to search for, and the page, from 1 on."""
 
     part: Part = Part.ALL
     q: Annotated[Text, Field(max_length=LONGEST_QUERY)] = ""
@@ -400,7 +400,9 @@ class ClaimBody(BaseModel):
 
 
 class ForkBody(BaseModel):
-    """From where: the first call of the run's journal that is made anew. 1 keeps nothing."""
+    """The position of the fork: the first call of the run's journal that is repeated. 1 keeps
+    nothing.
+    """
 
     position: StrictInt
 
@@ -413,7 +415,7 @@ class Forked(BaseModel):
 
 
 class FeedbackBody(BaseModel):
-    """What a person thinks of the answer whose run has that trace."""
+    """The person's opinion of the answer whose run has that trace."""
 
     observability_trace_id: Name
     reaction_type: Annotated[Text, Field(max_length=LONGEST["reaction"])] | None = None
@@ -433,7 +435,7 @@ class Thanks(BaseModel):
 
 
 class McpClients(BaseModel):
-    """What the peer's web UI lists; no workflow here has MCP clients."""
+    """The list of MCP clients for the peer's web UI; no workflow here has any."""
 
     mcp_clients: list[JsonValue]
 
@@ -448,7 +450,9 @@ class BuilderSession(BaseModel):
 
 
 class BuilderRequests(BaseModel):
-    """What a builder has served; the latency in milliseconds, without waiting for people."""
+    """The requests that a builder has served; the latency in milliseconds excludes waiting for
+    people.
+    """
 
     total_requests: int
     active_requests: int

@@ -20,7 +20,7 @@ DONE = "data: [DONE]\n\n"
 
 
 def data(content: Json) -> str:
-    """A plain event."""
+    """Write a plain event."""
     return f"data: {dump(content)}\n\n"
 
 
@@ -32,34 +32,36 @@ class Generate:
     usage: Mapping[str, int] = MappingProxyType({})
 
     def text(self, text: str) -> str:
-        """A piece of output."""
+        """Write a piece of output."""
         return data({"value": text})
 
     def end(self) -> list[str]:
-        """It is complete."""
+        """Write the end of a complete stream."""
         return []
 
     def beside(self, name: str, content: Json) -> list[str]:
-        """What is no output: a line of another name than `data`."""
+        """Write what is not output: a line of another name than `data`."""
         return [f"{name}: {dump(content)}\n\n"]
 
     def step(self, frame: Frame) -> list[str]:
-        """A step begins, or is complete."""
+        """Write that a step begins, or is complete."""
         return self.beside("intermediate_data", _step(frame))
 
     def stop(self, content: Json) -> list[str]:
-        """It stops at a prompt: an event, and for who can show only text a line as of an error."""
+        """Write a stop at a prompt: an event, and a line as of an error for clients that show only
+        text.
+        """
         told = error_content(content["status"], content["message"], {})["content"]
         return [f"event: {content['status']}\n{dump(told)}\n{data(content)}"]
 
     def restart(self, content: Json) -> list[str]:
-        """The output is cut, and begun anew."""
+        """Write that the output is cut, and starts again."""
         return [f"event: restart\n{data(content)}"]
 
     def error(self, content: Json) -> str:
-        """An error: a line as the peer's clients read it, and the data that OpenAI's raise.
+        """Write an error: a line as the peer's clients read it, and the data that OpenAI's raise.
 
-        What reads server-sent events passes over a line that is no field.
+        What reads server-sent events passes over a line that is not a field.
         """
         return f"{dump(content)}\n{_openai_error(content)}"
 
@@ -74,7 +76,7 @@ class Full(Generate):
         self._types = None if not types else types.split(",")
 
     def step(self, frame: Frame) -> list[str]:
-        """A step as the start or the end of a function."""
+        """Write a step as the start or the end of a function."""
         begins = frame["status"] == "in_progress"
         type_ = "FUNCTION_START" if begins else "FUNCTION_END"
         if self._types is not None and type_ not in self._types:
@@ -99,13 +101,13 @@ class Chat(Generate):
         self.tells_usage = tells_usage
 
     def text(self, text: str) -> str:
-        """A chunk; the first names the role."""
+        """Write a chunk; the first names the role."""
         role = {} if self._begun else {"role": "assistant"}
         self._begun = True
         return data(chunk(self._run, {**role, "content": text}))
 
     def end(self) -> list[str]:
-        """As OpenAI ends a stream."""
+        """Write the end as OpenAI ends a stream."""
         told = [data(usage_chunk(self._run, dict(self.usage)))] if self.tells_usage else []
         return [data(chunk(self._run, {}, finish_reason="stop")), *told, DONE]
 
@@ -114,19 +116,19 @@ class Completions(Chat):
     """OpenAI's chunks alone. A prompt comes in a field that its clients pass over."""
 
     def beside(self, name: str, content: Json) -> list[str]:
-        """Nothing beside the chunks."""
+        """Write nothing beside the chunks."""
         return []
 
     def stop(self, content: Json) -> list[str]:
-        """A chunk that says nothing, with the prompt beside it."""
+        """Write an empty chunk with the prompt beside it."""
         return [data({**chunk(self._run, {}), content["status"]: content})]
 
     def restart(self, content: Json) -> list[str]:
-        """A chunk that says nothing, with from where on the output is begun anew."""
+        """Write an empty chunk that says from where on the output starts again."""
         return [data({**chunk(self._run, {}), "restart": content})]
 
     def error(self, content: Json) -> str:
-        """The data that OpenAI's clients raise, alone."""
+        """Write only the data that OpenAI's clients raise."""
         return _openai_error(content)
 
 
@@ -136,7 +138,7 @@ def _openai_error(content: Json) -> str:
 
 
 def write(followed: Followed, form: Generate) -> str:
-    """The server-sent events of an event of the log."""
+    """Write the server-sent events of an event of the log."""
     # The form of this stream, whatever the message that started the run asked for.
     event = followed.event._replace(client_format="chat_stream")
     view = View("", datetime.now(UTC), followed.after, followed.settled)

@@ -1,4 +1,4 @@
-"""From the log to a client: feeds with their cursors, limits on what is unread, and the sweeper.
+"""The way from the log to a client: feeds with their cursors, limits of unread data, the sweeper.
 
 The socket and the HTTP interface import it.
 """

@@ -1,4 +1,4 @@
-"""What this process keeps in memory for its sockets, and how much that may be.
+"""The memory that this process keeps for its sockets, and its budgets.
 
 A feed goes on once its client has taken what was sent, so a client that does not read costs one
 page at most. The budgets are for many of these.
@@ -26,7 +26,7 @@ class Backlog:
         self._total = 0
 
     def grow(self, share: "Share", size: int) -> None:
-        """See `Share.grow`."""
+        """Change a share's size, for `Share.grow`."""
         share.size += size
         self._total += size
         self._by_owner[share.owner] += size
@@ -47,14 +47,16 @@ class Backlog:
             self._close_one_of(max(self._by_owner, key=self._by_owner.__getitem__))
 
     def _close_one_of(self, owner: Owner) -> None:
-        """The one that has waited for longest: clients that read have nothing in between. It loses
-        nothing, as it comes back with its cursor.
+        """Close the owner's socket that has waited longest; it loses nothing: it comes back with
+        its cursor.
+
+        Clients that read have nothing in between.
         """
         next(share for share in self._shares if share.owner == owner).end()
 
 
 class Share:
-    """What waits for one socket: to be read by its client, or to be handled by us."""
+    """A socket's share of the memory: data to be read by its client, or to be handled by us."""
 
     def __init__(self, end: Callable[[CloseSocket], None]) -> None:
         self.owner: Owner = None
@@ -63,14 +65,16 @@ class Share:
         self._ended = False
 
     def grow(self, size: int) -> None:
-        """So many bytes more, or fewer. Beyond a budget a socket of the user is closed, or, where
-        it is that of the process, of the user who has most.
+        """Add so many bytes, or fewer.
+
+        Beyond a budget a socket of the user is closed, or, where it is that of the process, of the
+        user who has most.
         """
         if not self._ended:
             backlog.grow(self, size)
 
     def belong_to(self, owner: Owner) -> None:
-        """It is known whose socket it is."""
+        """Assign the share to the socket's owner, once that is known."""
         size = self.size
         self.grow(-size)
         self.owner = owner
@@ -82,7 +86,7 @@ class Share:
         self._end(CloseSocket(4408, "too much unread; come back"))
 
     def release(self) -> None:
-        """The socket has ended."""
+        """Give everything back: the socket has ended."""
         self.grow(-self.size)
         self._ended = True
 

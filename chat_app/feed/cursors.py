@@ -1,4 +1,6 @@
-"""Where a user's last socket on a conversation stood, for a client that keeps no count itself."""
+"""The cursors of users' last sockets on conversations, for clients that keep no count
+themselves.
+"""
 
 from collections import Counter
 from uuid import UUID
@@ -23,13 +25,15 @@ _followers: Counter[tuple[UUID, UserId]] = Counter()
 
 
 def follow(conversation: UUID, user: UserId) -> bool:
-    """A socket of the user follows the conversation now. False if another did already."""
+    """Count a socket of the user on the conversation. Returns False if another was there
+    already.
+    """
     _followers[conversation, user] += 1
     return _followers[conversation, user] == 1
 
 
 def unfollow(conversation: UUID, user: UserId) -> bool:
-    """It does no more. False if another still does."""
+    """Count a socket off. Returns False if another is still there."""
     _followers[conversation, user] -= 1
     if _followers[conversation, user] > 0:
         return False
@@ -60,7 +64,7 @@ async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
 
 
 async def take(conversation: UUID, user: UserId) -> int | None:
-    """The kept cursor, which is forgotten: what a socket gets from now on is its own to count."""
+    """Return the kept cursor and forget it: what a socket gets from now on is its own to count."""
     mine = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
     unstored = _unstored.pop((conversation, user), None)
     stored = await reads.read(mine.values_list("sequence", flat=True).first)

@@ -59,7 +59,7 @@ class Feed:
 
     @property
     def behind(self) -> bool:
-        """Whether there is more than was sent."""
+        """True while there is more than was sent."""
         return self.started and self.cursor < self.known
 
     async def start(self, opening: Opening) -> None:
@@ -74,7 +74,7 @@ class Feed:
             await self._catch_up()
 
     async def news(self, news: News) -> None:
-        """There are more events."""
+        """Send on: there are more events."""
         self.known = max(self.known, news.sequence)
         if self.behind:
             async with self._lock:
@@ -92,7 +92,7 @@ class Feed:
             await self._catch_up()
 
     async def acknowledge(self, sequence: int) -> None:
-        """The client has all events up to `sequence`."""
+        """Note that the client has all events up to `sequence`, and send on."""
         self._window.acknowledge(sequence)
         if self.behind:
             await self.advance()
@@ -138,7 +138,7 @@ class Feed:
         return size
 
     def _foresee(self, events: Iterable[EventRecord]) -> None:
-        """These come next."""
+        """Prepare for the events that come next."""
 
     async def _catch_up(self, heard: Sequence[EventRecord] = ()) -> None:
         try:
@@ -152,7 +152,7 @@ class Feed:
             log.debug("feed.client_gone", cursor=self.cursor)
 
     async def _send_heard(self, events: Sequence[EventRecord]) -> None:
-        """Those that continue the cursor without a gap."""
+        """Send the heard events that continue the cursor without a gap."""
         self._foresee(events)
         for event in events:
             if event.first_sequence > self.cursor + 1 or self._window.full:
@@ -161,7 +161,7 @@ class Feed:
                 await self._pass(event, ())
 
     async def _send_page(self) -> None:
-        """Those that the log has next, as far as the window goes."""
+        """Send the next events of the log, as far as the window goes."""
         events, settled = await reads.read(read_events, self.conversation, self.cursor, self._page)
         if not events:  # the conversation was deleted
             self.known = self.cursor

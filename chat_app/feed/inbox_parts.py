@@ -26,7 +26,9 @@ ASKED = ("conversation__owner", "run__conversation", "assignee", "answered_by")
 
 
 class Part(StrEnum):
-    """Which prompts: `others` are those that the person's own conversations wait for."""
+    """A part of the inbox: `others` are the prompts that the person's own conversations wait
+    for.
+    """
 
     ALL = "all"
     MINE = "mine"
@@ -42,8 +44,9 @@ ANSWERABLE = (Part.ALL, Part.MINE, Part.GROUPS, Part.CLAIMED)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which part of an inbox, and which page of it, from 1 on. `query` is searched for in the
-    questions, their details, and the workflows.
+    """The wanted part of an inbox, and its page, from 1 on.
+
+    `query` is searched for in the questions, their details, and the workflows.
     """
 
     part: Part = Part.ALL
@@ -61,7 +64,7 @@ class Listed:
 
 
 def read_inbox(user: UserId, wanted: Wanted) -> Listed:
-    """The prompts, the first to be due first; of those that were answered the newest first."""
+    """Read the prompts, the first to be due first; of those that were answered the newest first."""
     start = (min(wanted.page, MOST) - 1) * PAGE
     ids = _first(user, wanted.part, LISTED + 1 if wanted.query else start + PAGE + 1)
     is_cut = len(ids) > LISTED
@@ -76,7 +79,7 @@ def read_inbox(user: UserId, wanted: Wanted) -> Listed:
 
 
 def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] | None:
-    """The prompt, if this person may see it, and whether they may answer it. Blocks."""
+    """Find the prompt, if this person may see it, and whether they may answer it. Blocks."""
     kept = Interaction.objects.filter(pk=interaction, conversation__deleted_at=None)
     prompt = kept.select_related(*ASKED).first()
     if prompt is None:

@@ -1,4 +1,4 @@
-"""How much a socket may send, and how much it may be sent. Pure, but for the monotonic clock."""
+"""The limits of what a socket may send and be sent. Pure, but for the monotonic clock."""
 
 import time
 from collections import deque
@@ -43,8 +43,8 @@ class Bucket:
 
 
 class Window:
-    """How far a feed runs ahead of the client's acknowledgements: `most` bytes at a time. Unlimited
-    before the first.
+    """The bytes by which a feed may run ahead of acknowledgements. Unlimited before the first
+    one.
     """
 
     __slots__ = ("_full_since", "_most", "_size", "_unacknowledged", "acknowledging")
@@ -58,17 +58,17 @@ class Window:
 
     @property
     def full(self) -> bool:
-        """Whether the feed has to pause."""
+        """True while the feed has to pause."""
         return self._full_since is not None
 
     @property
     def overdue(self) -> bool:
-        """Whether it has been full for too long."""
+        """True if it has been full for too long."""
         since = self._full_since
         return since is not None and time.monotonic() - since > WINDOW_PATIENCE
 
     def sent(self, sequence: int, size: int) -> None:
-        """An event was sent; `size` is the bytes of its frames."""
+        """Count an event that was sent; `size` is the bytes of its frames."""
         if not self.acknowledging:
             return
         self._unacknowledged.append((sequence, size))
@@ -76,7 +76,7 @@ class Window:
         self._look()
 
     def acknowledge(self, sequence: int) -> None:
-        """The client has all events up to this one."""
+        """Note that the client has all events up to this one."""
         self.acknowledging = True
         while self._unacknowledged and self._unacknowledged[0][0] <= sequence:
             self._size -= self._unacknowledged.popleft()[1]

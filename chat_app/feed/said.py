@@ -1,4 +1,4 @@
-"""What was said in a run, at its places: for a file, and for people whom it is shared with."""
+"""The record of what was said in a run, for a file, and for people whom it is shared with."""
 
 from datetime import datetime
 from uuid import UUID
@@ -16,8 +16,9 @@ SHARED = 20  # runs of a conversation, the newest
 
 
 def read_shared(prompt: Interaction) -> list[Said]:
-    """The runs of its conversation, as its workflow shares them with the people it asks: oldest
-    first, to the prompt, while that waits. Blocks.
+    """Read the runs that a prompt's workflow shares with the people it asks. Blocks.
+
+    They are those of its conversation, oldest first, up to the prompt, while that waits.
     """
     shares = (prompt.assignment or {}).get("share", False)
     if not shares or prompt.status != Interaction.Status.PENDING:
@@ -31,7 +32,7 @@ def read_shared(prompt: Interaction) -> list[Said]:
 
 
 def in_words(said: Said) -> str:
-    """As Markdown."""
+    """Write a part of a run as Markdown."""
     if said["type"] == "text":
         return str(said["text"])
     if said["type"] == "step":
@@ -46,7 +47,7 @@ def in_words(said: Said) -> str:
 
 
 def read_run(run_id: UUID) -> Said:
-    """The run's message, and what was `said` then. Blocks: call it in a thread."""
+    """Read the run's message, and what was `said` then. Blocks: call it in a thread."""
     run = Run.objects.get(pk=run_id)
     return {
         "run": str(run.pk),

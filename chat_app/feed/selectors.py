@@ -1,4 +1,4 @@
-"""What a feed reads. Everything here blocks: call it by `sessions_app.storage.reads.read`."""
+"""The reads of feeds. Everything here blocks: call it by `sessions_app.storage.reads.read`."""
 
 from bisect import bisect
 from dataclasses import dataclass
@@ -25,8 +25,10 @@ PAGE_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Where a feed begins. `shown` are events at or before the cursor that the client gets first;
-    `last` is the log's end. `lost`: the client named a place that the log does not have.
+    """The beginning of a feed.
+
+    `shown` are events at or before the cursor that the client gets first; `last` is the log's end.
+    `lost`: the client named a place that the log does not have.
     """
 
     cursor: int
@@ -36,20 +38,20 @@ class Opening:
 
 
 def pending_interactions(*which: Q, **also: object) -> QuerySet[Interaction]:
-    """Those that wait for an answer of the owner of their conversation."""
+    """Return the interactions that wait for an answer of their conversation's owner."""
     pending = Interaction.objects.filter(status=Interaction.Status.PENDING, for_owner=True)
     return pending.filter(*which, **also)
 
 
 def find_conversation(owner: UserId, conversation_id: str) -> UUID | None:
-    """The owner's conversation of that name; another's is as good as none."""
+    """Find the owner's conversation of a name; another's is as good as none."""
     mine = Conversation.objects.of(owner, conversation_id)
     return mine.values_list("pk", flat=True).first()
 
 
 def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventRecord], set[str]]:
-    """Events after the cursor, as many as a page takes, and which of the prompts among them are
-    settled by now.
+    """Read the next page of events after the cursor, and which prompts among them are settled by
+    now.
     """
     events = _page(event_log.read(conversation, after=after, limit=limit))
     settled = {
@@ -62,18 +64,18 @@ def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventR
 
 
 def _page(events: list[EventRecord]) -> list[EventRecord]:
-    """The first of them; at least one, however large it is."""
+    """Keep the first events that fit; at least one, however large it is."""
     sizes = accumulate(size_of(event) for event in events)
     return events[: max(1, bisect(list(sizes), PAGE_BYTES))]
 
 
 def size_of(event: EventRecord) -> int:
-    """Of its texts: nothing else in an event is large."""
+    """Return the size of an event's texts: nothing else in it is large."""
     return sum(len(value) for value in event.payload.values() if isinstance(value, str))
 
 
 def read_opening(conversation: UUID, *, after: int | None, kept: int | None) -> Opening:
-    """What a socket that comes with `last_sequence=after`, or with a kept cursor, gets first.
+    """Read what a socket with `last_sequence=after`, or with a kept cursor, gets first.
 
     Pending prompts up to the cursor; on a first connection (neither is there, or `after` is no
     place of the log) also the output so far of the messages that are being written.
@@ -96,7 +98,7 @@ def pending_prompts(*which: Q, **also: object) -> list[EventRecord]:
 
 
 def next_prompt(conversation: UUID, up_to: int) -> EventRecord | None:
-    """The oldest pending prompt up to there, of a run that nobody has asked to stop."""
+    """Return the oldest pending prompt up to there, of a run that nobody has asked to stop."""
     pending = pending_interactions(
         conversation=conversation, sequence__lte=up_to, run__stop_requested_at__isnull=True
     )
@@ -142,7 +144,7 @@ def _output_so_far(conversation: UUID, last: int) -> list[EventRecord]:
 
 
 def _newest(texts: QuerySet[Event]) -> list[Event]:
-    """The last of them, the newest first."""
+    """Return the last texts, the newest first."""
     found: list[Event] = []
     size = 0
     for row in texts.order_by("-sequence")[:PIECES].iterator(chunk_size=16):

@@ -28,15 +28,15 @@ IDS = 1000  # in one query
 
 
 class Follower(Protocol):
-    """What follows logs for somebody: a socket, or a request that waits for a run."""
+    """A follower of logs for somebody: a socket, or a request that waits for a run."""
 
     @property
     def identity(self) -> Identity | None:
-        """Whose it is, once that is known."""
+        """The identity of its person, once that is known."""
 
     @property
     def feeds(self) -> Mapping[UUID, Feed]:
-        """By conversation."""
+        """The feeds, by conversation."""
 
     @property
     def awaited(self) -> Collection[str]:
@@ -44,17 +44,17 @@ class Follower(Protocol):
 
     @property
     def stalled(self) -> bool:
-        """Whether the client has not read for too long."""
+        """True if the client has not read for too long."""
 
     def wake(self) -> None:
         """Look at the feeds that are behind, and for what is awaited."""
 
     def end(self, why: CloseSocket) -> None:
-        """Close."""
+        """Close the connection."""
 
 
 class Sweeper:
-    """One task per process, while there are followers."""
+    """The task of a process that looks after its followers, while there are any."""
 
     def __init__(self) -> None:
         # With the task that serves each to its end.
@@ -65,7 +65,7 @@ class Sweeper:
         self.database_away = False
 
     def add(self, follower: Follower) -> None:
-        """The current task serves a follower from now on."""
+        """Add a follower, which the current task serves."""
         self._followers[follower] = asyncio.current_task()
         if self._closing is not None:
             follower.end(self._closing)
@@ -73,7 +73,7 @@ class Sweeper:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="sweeper")
 
     async def remove(self, follower: Follower) -> None:
-        """It has ended."""
+        """Remove a follower that has ended."""
         self._followers.pop(follower, None)
         if not self._followers and self._task is not None:
             task, self._task = self._task, None

@@ -1,4 +1,4 @@
-"""How many questions wait for a person, in their inbox: told to sockets that ask.
+"""The counts of questions in people's inboxes, sent to the sockets that ask for them.
 
 One task per process, while there are any. A change anywhere is a hint to it; what it costs is a few
 queries for all of them, a few times a second at most.
@@ -34,7 +34,7 @@ class Counted(Protocol):
 
     @property
     def identity(self) -> Identity | None:
-        """Whose it is, once that is known."""
+        """The identity of its person, once that is known."""
 
     def wake(self) -> None:
         """Tell the client, if `waiting` is another than it was told."""
@@ -59,7 +59,7 @@ class WaitingCounts:
         self._changed.set()
 
     async def remove(self, socket: Counted) -> None:
-        """It has ended."""
+        """Remove a socket that has ended."""
         self._sockets.discard(socket)
         if not self._sockets:
             tasks, self._tasks = self._tasks, []

@@ -1,4 +1,4 @@
-"""Who a connection is: over a socket, over HTTP, or by what it says of itself.
+"""The identity of a connection: over a socket, over HTTP, or by what it says of itself.
 
 The first that applies: the Django session; `Authorization: Bearer` (JWT or API key) or `X-API-Key`;
 a guest's token, where guests are allowed; on a socket an `auth_message`.

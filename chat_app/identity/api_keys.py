@@ -35,7 +35,7 @@ def issue(row: ApiKey) -> str:
 
 
 async def key_identity(key: str) -> Identity:
-    """The identity that an API key gives; it ends when the key is revoked.
+    """Return the identity of an API key; it ends when the key is revoked.
 
     Raises:
         BadCredentials: there is no such key, it was revoked, or its user was deactivated.

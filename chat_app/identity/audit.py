@@ -30,24 +30,28 @@ def signed_in(request: HttpRequest, username: str, method: str) -> None:
 
 
 def failed(request: HttpRequest | None, username: str | None, reason: str) -> None:
-    """A user name and a password, or a sign-in link, were not taken."""
+    """Log that a user name and a password, or a sign-in link, were refused."""
     log.warning("sign_in.failed", user=_shown(username or ""), reason=reason, **_where(request))
 
 
 def refused_credentials(request: HttpRequest | None, method: str, reason: str) -> None:
-    """A token, a key or a guest's secret was not taken."""
+    """Log that a token, a key or a guest's secret was refused."""
     log.warning("credentials.refused", method=method, reason=reason, **_where(request))
 
 
 def refused_origin(request: HttpRequest) -> None:
-    """A page of another site wanted to use what the browser sends along. `setting` would let it."""
+    """Log that a page of another site tried to use the browser's credentials; `setting` would let
+    it.
+    """
     origin = request.headers.get("Origin", "")
     setting = _setting_of_origin(origin, request)
     log.warning("origin.refused", origin=_shown(origin), setting=setting, **_where(request))
 
 
 def missing_identity(request: HttpRequest, *, guest: bool) -> None:
-    """Nothing that came says who it is, or a guest does. `setting` would let such a client in."""
+    """Log that nothing identifies the client, or only a guest's token; `setting` would let it
+    in.
+    """
     if guest and ChatSettings.load().GUESTS:  # so it was the origin
         refused_origin(request)
         return
@@ -75,7 +79,7 @@ def _signed_out(request: HttpRequest, user: AbstractBaseUser | None, **_: object
 
 
 def _shown(text: str) -> str:
-    """What a stranger has sent: short, in one line, and nothing that a terminal obeys."""
+    """Shorten a stranger's text to one line without anything that a terminal obeys."""
     return "".join(each if each.isprintable() else "?" for each in text[:LONGEST])
 
 

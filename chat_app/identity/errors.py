@@ -1,4 +1,4 @@
-"""Why somebody is not let in. The messages are for clients: they name no user and no secret."""
+"""The reasons why somebody is not let in. For clients: they name no user and no secret."""
 
 
 class BadCredentials(Exception):

@@ -34,7 +34,7 @@ async def find_identity(
     query: Mapping[str, str] = NONE,
     request: HttpRequest | None = None,
 ) -> Identity | None:
-    """The identity that a request gives; None if it says nothing of that.
+    """Return the identity that a request names; None if it names none.
 
     `user` and `session` (its key) are those of the Django session; `headers` have lower-case names.
     `request` is what all that came with: it says from where.
@@ -65,7 +65,7 @@ async def find_identity(
 def _given(
     headers: Mapping[str, str], cookies: Mapping[str, str], query: Mapping[str, str]
 ) -> tuple[str, str] | None:
-    """The first credentials that are there: what they are, and the secret."""
+    """Return the first credentials that are there: their kind, and the secret."""
     if "x-api-key" in headers:
         return "api_key", headers["x-api-key"].strip()
     scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -77,8 +77,9 @@ def _given(
 
 
 async def identity_of_scope(scope: JsonObject) -> Identity | None:
-    """The identity of a socket, from its ASGI scope, which gets its session and its user. That is
-    not done before the socket is accepted: who finds the database away is to be told so.
+    """Return the identity of a socket from its ASGI scope, which gets its session and its user.
+
+    That is not done before the socket is accepted: who finds the database away is to be told so.
 
     Raises:
         BadCredentials, TooMany: as `find_identity`.

@@ -45,12 +45,14 @@ class Identity:
 
     @classmethod
     def of(cls, user: AbstractBaseUser, *, session: str | None = None) -> "Identity":
-        """That of a user who signed in with a password: it ends when the password is changed."""
+        """Build the identity of a user who signed in by password: it ends when the password is
+        changed.
+        """
         return cls(Person.of(user), session=session, password=user.password)
 
 
 def still_valid(identities: Collection[Identity]) -> set[Identity]:
-    """Those that hold now: three queries at most for 500 of them. Blocks: call it in a thread."""
+    """Return the identities that hold now: three queries at most for 500 of them. Blocks."""
     valid: set[Identity] = set()
     every = list(identities)
     for start in range(0, len(every), IDS):
@@ -83,7 +85,7 @@ def _live_keys(keys: set[int]) -> set[int]:
 
 
 def _live_sessions(keys: set[str], now: datetime) -> set[str]:
-    """Those of the keys whose sessions have not ended, wherever the project keeps its sessions."""
+    """Return the keys of sessions that have not ended, wherever the project keeps its sessions."""
     if not keys:
         return set()
     if rows := session_model():
@@ -96,8 +98,9 @@ def _live_sessions(keys: set[str], now: datetime) -> set[str]:
 
 
 class Looks:
-    """One look serves all who have asked a moment ago, so that what looks take does not grow with
-    the sockets on which something is done.
+    """A cache of checks: one look serves all who have asked a moment ago.
+
+    So what looks cost does not grow with the sockets on which something is done.
     """
 
     def __init__(self) -> None:
@@ -107,11 +110,11 @@ class Looks:
         self._looks: dict[Identity, tuple[_Look, float]] = {}
 
     async def held_at(self, identity: Identity) -> float | None:
-        """A time by the monotonic clock, a second ago at most, at which it held; None if it does
-        not hold.
+        """Return a time, a second ago at most (monotonic), at which the identity held; None if it
+        does not.
 
         Raises:
-            django.db.DatabaseError: it could not be looked.
+            django.db.DatabaseError: the database could not be asked.
         """
         now = self._asked[identity] = time.monotonic()
         if self._age(identity, now) >= GOOD_FOR:

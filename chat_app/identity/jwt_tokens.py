@@ -21,7 +21,7 @@ JWKS_TIMEOUT = 5  # seconds for the key server
 
 
 async def jwt_identity(token: str) -> Identity:
-    """The identity that a token gives; it ends when the token expires.
+    """Return the identity of a token; it ends when the token expires.
 
     Raises:
         BadCredentials: it is none that is taken here; says why in words for a client.

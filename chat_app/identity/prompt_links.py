@@ -22,8 +22,9 @@ _signer = TimestampSigner(salt="chat_app.prompt_links")
 
 
 def prompt_link(scope: AsgiScope, person: Person, interaction: str) -> str:
-    """The whole address of the page: of the site, where PUBLIC_URL says it, else of the host by
-    which the person came.
+    """Return the whole address of the prompt's page, signed for a guest.
+
+    It is on the site of PUBLIC_URL, else on the host by which the person came.
     """
     site = ChatSettings.load().PUBLIC_URL or own_origin(scope) or ""
     if not is_guest(person.username):
@@ -32,8 +33,8 @@ def prompt_link(scope: AsgiScope, person: Person, interaction: str) -> str:
 
 
 def read_prompt_link(token: str) -> tuple[Person, UUID] | None:
-    """The guest and the prompt that a link is for; None if it is not ours, too old, or guests are
-    let in no more. Blocks.
+    """Return the guest and the prompt of a link; None if it is not ours or no longer valid.
+    Blocks.
     """
     try:
         interaction, _, user = _signer.unsign(token, max_age=VALID).partition(":")

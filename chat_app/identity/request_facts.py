@@ -1,4 +1,4 @@
-"""What a request brings along, and from where it comes."""
+"""The facts of a request: what it brings along, and where it comes from."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -26,7 +26,7 @@ SECRET_PARAMETERS = frozenset({GUEST_PARAMETER, "sesame"})
 
 
 def metadata(scope: AsgiScope) -> JsonObject:
-    """What a run may know of the request or socket that its message came by: no secret in it."""
+    """Return what a run may know of the request or socket of its message: no secrets."""
     found = RequestMetadata.of_scope(scope)
     parts = (("headers", SECRET_HEADERS), ("query_params", SECRET_PARAMETERS))
     shown = {
@@ -37,25 +37,25 @@ def metadata(scope: AsgiScope) -> JsonObject:
 
 
 def guest_token(cookies: Mapping[str, str], query: Mapping[str, str]) -> str | None:
-    """The token that a guest's client sends along, if any."""
+    """Return the token that a guest's client sends along, if there is one."""
     sent = [*(cookies.get(name) for name in GUEST_COOKIES), query.get(GUEST_PARAMETER)]
     return next(filter(None, sent), None)
 
 
 def request_of(scope: AsgiScope) -> ASGIRequest:
-    """A socket's handshake as a request. Django takes none: it wants a method, and a query that can
-    be decoded.
+    """Build a request from a socket's handshake: Django wants a method, and a query that it can
+    decode.
     """
     return ASGIRequest({**scope, "method": "GET", "query_string": b""}, BytesIO())
 
 
 def language_of(scope: AsgiScope) -> str:
-    """In which language who opens a socket reads: as they have chosen, or as their browser asks."""
+    """Return the language of who opens a socket: as they have chosen, or as their browser asks."""
     return get_language_from_request(request_of(scope))
 
 
 def address_of(request: HttpRequest) -> str:
-    """Where a request comes from, as its limits count it; "" if it does not say.
+    """Return the address of a request as limits count it; "" if it does not say.
 
     Behind PROXIES each of which adds to X-Forwarded-For, that is what the first of them saw: what
     stands before it is the client's own. Of IPv6 it is the network (/64), as people get whole ones.
@@ -75,7 +75,7 @@ def address_of(request: HttpRequest) -> str:
 
 
 def origin_allowed(scope: AsgiScope) -> bool:
-    """Whether the page that opens the socket, if it is one, is ours or a trusted one.
+    """Return whether the page that opens the socket, if it is one, is ours or a trusted one.
 
     Same scheme, host and port as this request, or listed in ALLOWED_ORIGINS or
     CSRF_TRUSTED_ORIGINS; or a guest's of this machine. What is not a browser sends no Origin.
@@ -95,7 +95,9 @@ def origin_allowed(scope: AsgiScope) -> bool:
 
 
 def encrypted_enough(scope: AsgiScope) -> bool:
-    """Whether a socket came over TLS, if that is wanted: a handshake cannot be redirected to it."""
+    """Return whether a socket came over TLS, if that is wanted: a handshake cannot be
+    redirected.
+    """
     return not settings.SECURE_SSL_REDIRECT or _is_secure(scope)
 
 
@@ -112,7 +114,7 @@ def own_origin(scope: AsgiScope) -> str | None:
 
 
 def _is_guests_of_this_machine(origin: str, scope: AsgiScope) -> bool:
-    """Whether page, browser and server are all on the loopback host, with no proxy between.
+    """Return whether page, browser and server are all on the loopback host, with no proxy between.
 
     Such a page may be a guest; it gets nothing of who is signed in here.
     """

@@ -28,7 +28,7 @@ FIELDS = frozenset({"is_active", "password"})
 
 
 def group_of(user: UserId) -> str:
-    """The group of a user's sockets."""
+    """Return the name of the group of a user's sockets."""
     return f"user.{name_of(user)}"
 
 

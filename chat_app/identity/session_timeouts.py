@@ -1,4 +1,5 @@
-"""When a person who has signed in must do so again: after being idle, and at the latest.
+"""The time-outs of sessions: people sign in again after being idle, and at the latest after a
+while.
 
 Django's sessions have one end. The middleware puts it off when the person does something, up to the
 latest end, which is set once; what a person does on a socket puts it off too.
@@ -53,7 +54,7 @@ def session_timeouts(get_response: GetResponse) -> GetResponse:
 
 
 async def _is_read(session: SessionBase) -> bool:
-    """Whether the request could read it: it counts as accessed too where the database failed."""
+    """Return whether the request could read the session: a failed database counts as access too."""
     try:
         await session.aget(SESSION_KEY)
     except DatabaseError:
@@ -72,7 +73,9 @@ async def _stored(session: SessionBase) -> bool:
 
 
 async def put_off(session: SessionBase) -> None:
-    """The person of a socket did something. `session` is as the socket has it, read before."""
+    """Put off the end of a socket's session: its person did something. `session` was read
+    before.
+    """
     if LATEST not in session or not _put_off(session):  # the middleware is not in use, or not yet
         return
 

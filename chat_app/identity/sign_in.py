@@ -34,7 +34,7 @@ class _Try(NamedTuple):
     reservation: Reservation
 
     def is_of(self, tries: list[tuple[Rate, str]]) -> bool:
-        """Whether it is one of these, and goes on."""
+        """Return whether it is one of these tries, and goes on."""
         return self.tries == tries and self.reservation.give_back.alive
 
 
@@ -46,7 +46,7 @@ REFUSED = "refused_sign_in"
 
 
 async def sign_in(login: Login, request: HttpRequest) -> Identity:
-    """The identity that the credentials give. `request` is that of the socket.
+    """Return the identity of the credentials. `request` is that of the socket.
 
     Raises:
         BadCredentials: they are wrong, or of nobody who is let in.
@@ -104,7 +104,7 @@ class PasswordThrottle:
         password: str | None = None,
         **credentials: object,
     ) -> None:
-        """Nobody.
+        """Authenticate nobody; count the try, and refuse it if there were too many.
 
         Raises:
             PermissionDenied: no other backend is to be asked.
@@ -118,12 +118,12 @@ class PasswordThrottle:
             raise PermissionDenied from error
 
     async def aauthenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
-        """As `authenticate`, which waits for nothing."""
+        """Call `authenticate`, which waits for nothing."""
         self.authenticate(request, **credentials)
 
 
 def refused_sign_in(request: HttpRequest) -> TooMany | None:
-    """Why this request's password was not looked at; None if it was."""
+    """Return why this request's password was not looked at; None if it was."""
     return getattr(request, REFUSED, None)
 
 
@@ -145,7 +145,7 @@ def _failed(credentials: JsonObject, request: HttpRequest | None = None, **_: ob
 
 
 def _name_in(credentials: Mapping[str, Any]) -> str | None:
-    """The user name in what a backend is asked about."""
+    """Return the user name in what a backend is asked about."""
     return credentials.get("username") or credentials.get(get_user_model().USERNAME_FIELD)
 
 

@@ -19,13 +19,13 @@ GUEST = re.compile(r"guest-[0-9a-f]{40}")
 
 
 def longest_name() -> int:
-    """How many characters a user's name may have."""
+    """Return how many characters a user's name may have."""
     model = users().model
     return model._meta.get_field(model.USERNAME_FIELD).max_length or 254  # noqa: SLF001 - documented
 
 
 async def find(username: str) -> AbstractBaseUser:
-    """The active user of that name.
+    """Find the active user of a name.
 
     Raises:
         NotAllowed: there is none.
@@ -34,7 +34,7 @@ async def find(username: str) -> AbstractBaseUser:
 
 
 async def find_or_create(username: str, *of: tuple[Rate, object]) -> AbstractBaseUser:
-    """The active user of that name, made without a usable password if there is none.
+    """Find the active user of a name, or create one without a usable password.
 
     Raises:
         NotAllowed: the user was deactivated.
@@ -47,7 +47,7 @@ async def find_or_create(username: str, *of: tuple[Rate, object]) -> AbstractBas
 
 
 async def guest_user(token: str, *, address: str) -> AbstractBaseUser:
-    """The user of a guest's token, made at its first use.
+    """Return the user of a guest's token, made at its first use.
 
     Raises:
         TooMany: new guests come from that address.
@@ -60,7 +60,7 @@ async def guest_user(token: str, *, address: str) -> AbstractBaseUser:
 
 
 def is_guest(username: str) -> bool:
-    """Whether a user of that name is a guest, as `guest_user` names them."""
+    """Return whether a user of that name is a guest, as `guest_user` names them."""
     return GUEST.fullmatch(username) is not None
 
 

@@ -31,7 +31,7 @@ signer = Signer(salt="chat_app.mail")
 
 
 def preference_of(user: UserId) -> MailPreference:
-    """What the person has chosen, else the site's. Blocks."""
+    """Return what the person has chosen, else the site's choice. Blocks."""
     usual = {"mode": ChatSettings.load().MAIL}
     return MailPreference.objects.get_or_create(user_id=user, defaults=usual)[0]
 
@@ -60,10 +60,10 @@ def _next(local: datetime, at: time) -> datetime:
 
 
 def send(user: UserId, since: datetime) -> None:
-    """Write to the person what waits for them, unless a mail has said so since, nothing waits any
-    more, or they want none by now. Blocks.
+    """Mail the person what waits for them. Blocks.
 
-    Before it is sent it is noted: a crash in between loses this mail, and the next has it all.
+    Not if a mail has said so since, nothing waits any more, or they want none by now. Before it is
+    sent it is noted: a crash in between loses this mail, and the next has it all.
 
     Raises:
         OSError: the mail server does not take it; it is to be tried again.
@@ -116,12 +116,12 @@ def _message(person: AbstractBaseUser, address: str, waiting: list[Interaction])
 
 
 def link(name: str, *args: object) -> str:
-    """The whole address of a page."""
+    """Return the whole address of a page."""
     return f"{ChatSettings.load().PUBLIC_URL}{reverse(name, args=args)}"
 
 
 def read_token(token: str) -> UserId | None:
-    """Whose unsubscribe link it is; None for one that is not ours."""
+    """Return the user of an unsubscribe link; None for one that is not ours."""
     try:
         user: UserId = read_user_id(signer.unsign(token))
     except (BadSignature, ValueError):

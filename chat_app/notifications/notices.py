@@ -1,4 +1,6 @@
-"""Who is told of a question, and when: receivers of the runtime's signals. They block."""
+"""The choice of who is told of a question, and when: receivers of the runtime's signals. They
+block.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime

@@ -76,7 +76,7 @@ def post(interaction: Interaction, event: str, id_: str, attempts: int) -> None:
 
 
 def _data(interaction: Interaction) -> dict[str, object]:
-    """What may be said where others read it: no details, no answer."""
+    """Return what others may read of a question: no details, no answer."""
     assignment = interaction.assignment or {}
     assignee = interaction.assignee
     return {

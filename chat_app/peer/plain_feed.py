@@ -37,11 +37,11 @@ HANDED_ON = (
 
 @dataclass
 class ShownRuns:
-    """The runs of which a plain client is shown something, as it takes all that comes for its last
-    message: the newest; all, where the workflow runs them in parallel.
+    """The runs that a plain client is shown: the newest, or all where the workflow runs them in
+    parallel.
 
-    `unfinished` are those of the log up to the cursor. With the last of them ends, for the client,
-    what goes on in parallel.
+    A plain client takes all that comes for its last message. `unfinished` are those of the log up
+    to the cursor. With the last of them ends, for the client, what goes on in parallel.
     """
 
     parallel: bool = False
@@ -49,20 +49,22 @@ class ShownRuns:
     unfinished: set[UUID] = field(default_factory=set)
 
     def has(self, run: UUID) -> bool:
-        """Whether the client is shown what the run does."""
+        """Return whether the client is shown what the run does."""
         return self.parallel or run == self.newest
 
     def may_end(self, run: UUID) -> bool:
-        """Whether its end is one for the client too: nothing else goes on that it is shown."""
+        """Return whether the run's end is one for the client too: nothing else that it is shown
+        goes on.
+        """
         return not (self.parallel and self.unfinished - {run})
 
     def add(self, run: UUID) -> None:
-        """There is a newer message."""
+        """Note the run of a newer message."""
         self.newest = run
         self.unfinished.add(run)
 
     def follow(self, event: EventRecord) -> None:
-        """The cursor comes to this event."""
+        """Note an event that the cursor passes."""
         if event.type != Event.Type.RUN:
             return
         if event.payload["status"] in RESTING:
@@ -72,7 +74,7 @@ class ShownRuns:
 
 
 def read_shown_runs(conversation: UUID, cursor: int) -> ShownRuns:
-    """Those of a feed that begins at the cursor. Blocks: call it by `reads.read`."""
+    """Read the shown runs of a feed that begins at the cursor. Blocks: call it by `reads.read`."""
     workflow = Conversation.objects.values_list("workflow", flat=True).get(pk=conversation)
     messages = Event.objects.filter(conversation=conversation, type=Event.Type.USER_MESSAGE)
     newest = messages.order_by("-sequence").values_list("run", flat=True).first()
@@ -110,7 +112,7 @@ class PlainFeed(Feed):
         self._traces: dict[UUID, Frame] = {}
 
     async def start(self, opening: Opening) -> None:
-        """As every feed; output that the client may have had already begins with a note."""
+        """Start the feed; output that the client may have had already begins with a note."""
         self._runs = await reads.read(read_shown_runs, self.conversation, opening.cursor)
         shown = [
             event._replace(payload={"text": AGAIN + event.payload["text"]})
@@ -158,7 +160,7 @@ class PlainFeed(Feed):
         return settled
 
     async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:
-        """As every feed."""
+        """Send what a plain client is shown of an event."""
         self._runs.follow(event)
         if event.type == Event.Type.INTERACTION:
             return await self._asked(event, settled)
@@ -180,7 +182,7 @@ class PlainFeed(Feed):
                 self._runs.add(event.run)
 
     def _traced(self, event: EventRecord, frames: list[Frame]) -> list[Frame]:
-        """A run's trace comes with the first that is shown of it."""
+        """Put a run's trace behind the first frame that is shown of the run."""
         if frames and frames[0]["type"] == TRACE:
             trace = frames.pop(0)
             trace.pop("sequence", None)
@@ -241,7 +243,7 @@ class PlainFeed(Feed):
             log.debug("feed.client_gone", cursor=self.cursor)
 
     async def _offer_next(self, up_to: int, problem: str = "") -> int:
-        """The oldest that waits for a person, of those that the log has up to there."""
+        """Send the oldest pending prompt of the log up to there."""
         if not self._pending:  # nearly always: then nobody has to look
             return 0
         event = await reads.read(next_prompt, self.conversation, up_to)
@@ -263,7 +265,7 @@ class PlainFeed(Feed):
         return size
 
     async def _see(self, event: EventRecord) -> None:
-        """The client answers no notification: it counts as seen when it was sent."""
+        """Mark a notification as seen when it was sent: the client answers none."""
         seen = IncomingAnswer(
             answer_id=str(uuid4()),
             via="websocket",

@@ -1,5 +1,6 @@
-"""One event → the frames that a plain client gets of it: those that the peer's web UI knows and can
-show (docs/protocol.md, "Plain clients"). Pure.
+"""The frames that a plain client gets of an event: those that the peer's web UI can show. Pure.
+
+See docs/protocol.md, "Plain clients".
 """
 
 from collections.abc import Iterable
@@ -35,27 +36,30 @@ SETTLED: dict[str, str] = {
 
 
 def is_end(frame: Frame) -> bool:
-    """Whether the client takes nothing more for its message behind this frame."""
+    """Return whether the client takes nothing more for its message behind this frame."""
     return (frame["type"], frame["status"]) == (RESPONSE, "complete")
 
 
 def plain_error(frame: Frame) -> Frame:
-    """An error whose `details` are its code: people are shown them as they are, or, where there are
-    none, "An unexpected error occurred".
+    """Make an error whose `details` are its code.
+
+    People are shown them as they are, or, where there are none, "An unexpected error occurred".
     """
     return {**frame, "content": {**frame["content"], "details": frame["content"]["code"]}}
 
 
 def with_trace(frames: list[Frame], trace: Frame) -> list[Frame]:
-    """The frames, with the trace behind the first: it is put to the last message that is there,
-    which has to be the answer by then. An end stays behind it.
+    """Put the trace behind the first frame.
+
+    The client adds it to the last message that is there, which has to be the answer by then. An end
+    stays behind it.
     """
     place = 0 if is_end(frames[0]) else 1
     return [*frames[:place], trace, *frames[place:]]
 
 
 def taken_away(prompt: EventRecord, to: Iterable[str]) -> EventRecord:
-    """A note that takes the place of a prompt which is for others now."""
+    """Build a note in place of a prompt that is for others now."""
     text = f"The question is for {', '.join(to)} now."
     return prompt._replace(payload={**prompt.payload, "prompt": _note(text), "expires_at": None})
 
@@ -94,8 +98,8 @@ def _interaction(event: EventRecord, view: View) -> list[Frame]:
 
 
 def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
-    """A note that takes the prompt's place. It has the prompt's names, so that an answer to it is
-    no answer to another.
+    """Build a note in the prompt's place, with its names: an answer to it is no answer to
+    another.
     """
     settlement = event.payload
     content = _note(SETTLED[settlement["status"]].format(by=settlement["by"] or "Somebody"))
@@ -106,7 +110,7 @@ def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
 
 
 def _assignment(event: EventRecord, view: View) -> list[Frame]:
-    """A question to others is a step that lasts until it is settled."""
+    """Show a question to others as a step that lasts until it is settled."""
     names = ", ".join(event.payload["to"])
     content = {"name": f"Waiting for {names}", "payload": event.payload["prompt"]["text"]}
     id_ = event.payload["interaction_id"]

@@ -1,4 +1,4 @@
-"""How much one user, or one address, may do in a time, and at once.
+"""The limits of what one user, or one address, may do in a time, and at once.
 
 Who asks: the ways in (passwords, guests), messages by all doors, the HTTP interface, sockets.
 """

@@ -1,4 +1,4 @@
-"""How much of something goes on at once in this process, for one user or one address."""
+"""The limits of what goes on at once in this process, for one user or one address."""
 
 import threading
 import weakref
@@ -13,7 +13,7 @@ Key = tuple[str, object]
 
 
 class Place:
-    """One that goes on. It is given back by `leave`, or when nobody has it any more."""
+    """A place under such a limit. It is given back by `leave`, or when nobody has it any more."""
 
     def __init__(self, keys: tuple[Key, ...]) -> None:
         self.leave = weakref.finalize(self, _give_back, keys)
@@ -25,7 +25,7 @@ _lock = threading.RLock()
 
 
 def take_stream(*, user: object, address: str) -> Place:
-    """A place for a request that waits for a run, or streams what it says.
+    """Take a place for a request that waits for a run, or streams its output.
 
     Raises:
         TooMany: the user or the address has all that it may.
@@ -38,7 +38,7 @@ def take_stream(*, user: object, address: str) -> Place:
 
 
 def take_socket_of(user: object) -> Place:
-    """A place for a socket of the user.
+    """Take a place for a socket of the user.
 
     Raises:
         TooMany: the user has all that it may.
@@ -48,7 +48,7 @@ def take_socket_of(user: object) -> Place:
 
 
 def take_socket_from(address: str) -> Place:
-    """A place for a socket from the address, whosever it will be.
+    """Take a place for a socket from the address, whosever it will be.
 
     Raises:
         TooMany: the address has all that it may.

@@ -34,7 +34,7 @@ Limited = tuple["Rate", str, PerTime]
 
 
 class Rate(StrEnum):
-    """What is limited; the value is the name of its setting."""
+    """A limited rate; the value is the name of its setting."""
 
     PASSWORDS = "RATE_PASSWORDS"
     PASSWORDS_USER = "RATE_PASSWORDS_USER"
@@ -50,7 +50,7 @@ class Rate(StrEnum):
 
     @property
     def what(self) -> str:
-        """What there are too many of."""
+        """The things that there are too many of, in words."""
         return WHAT[self.value.split("_")[1]]
 
 
@@ -146,8 +146,9 @@ class RateLimits:
 
 
 class Reservation:
-    """One of each that counts already. It is given back, at the latest when nobody has it any more,
-    unless it is kept.
+    """A reservation under each rate, which counts already.
+
+    It is given back, at the latest when nobody has it any more, unless it is kept.
     """
 
     def __init__(self, limits: RateLimits, limited: list[Limited]) -> None:
@@ -177,7 +178,7 @@ def _shared(url: str) -> Callable[[Rate, str, PerTime], None]:
 
 
 def _limited(of: Iterable[tuple[Rate, object]]) -> list[Limited]:
-    """Those that have a limit."""
+    """Keep the rates that have a limit."""
     return [
         (rate, _key(who), per)
         for rate, who in of
@@ -186,7 +187,7 @@ def _limited(of: Iterable[tuple[Rate, object]]) -> list[Limited]:
 
 
 def _key(who: object) -> str:
-    """A text is not kept, also not in Redis: a name that was typed may be a password."""
+    """Return the key of a user or address; a text is hashed: a typed name may be a password."""
     if not isinstance(who, str):
         return str(who)
     return sha256(who.encode(errors="surrogatepass")).hexdigest()[:32]

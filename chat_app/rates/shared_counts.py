@@ -1,4 +1,4 @@
-"""What all processes have let through, counted in Redis, behind the back of who asks.
+"""The counts that all processes share in Redis, without anybody waiting for them.
 
 A thread of its own adds up what was let through here, and tells Redis every 0.1 s: one call for all
 that somebody did in that time, and none of them waits for it.
@@ -48,7 +48,7 @@ class SharedCounts:
         threading.Thread(target=self._run, name="rates", daemon=True).start()
 
     def count(self, rate: str, key: str, per: PerTime) -> None:
-        """One more was let through here."""
+        """Count one more that was let through here."""
         with self._lock:
             self._counts[rate, key, per] += 1
         self._there.set()
@@ -68,7 +68,9 @@ class SharedCounts:
                 time.sleep(PAUSE)
 
     def _tell(self, rate: str, key: str, per: PerTime, amount: int) -> None:
-        """So many were let through here. If that is too much, refuse the next ones for a while."""
+        """Tell Redis how many were let through here; if that is too much, refuse the next ones for
+        a while.
+        """
         item = RateLimitItemPerSecond(per.amount, per.seconds, namespace=rate)
         if self._limiter.hit(item, key, cost=amount):
             return

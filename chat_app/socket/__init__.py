@@ -1,1 +1,3 @@
-"""One client's WebSocket: its life, its person, and what each message does. `asgi` imports it."""
+"""The WebSocket of one client: its life, its person, and what each message does. `asgi` imports
+it.
+"""

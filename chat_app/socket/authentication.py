@@ -1,4 +1,4 @@
-"""Who is on a socket, and that they still may be here."""
+"""The person on a socket, and whether they may still be here."""
 
 import asyncio
 import time
@@ -52,7 +52,7 @@ class Authentication:
         self._authorised_at: dict[type[ClientMessage], float] = {}
 
     def link(self, interaction: str) -> str:
-        """The whole address of an interaction's page, where this person can open it."""
+        """Return the whole address of an interaction's page, where this person can open it."""
         return prompt_link(self._scope, self.person, interaction)
 
     async def establish(self) -> None:
@@ -75,11 +75,13 @@ class Authentication:
             await self._await_credentials()
 
     async def authorise(self, what: type[ClientMessage]) -> None:
-        """The person does something: look whether the identity still holds, and put the end of the
-        session off that it stands on; unless that was done a moment ago for the like.
+        """Check that the identity still holds, as the person does something, and put off its
+        session's end.
+
+        Not if that was done a moment ago for the like.
 
         Raises:
-            CloseSocket: it does not.
+            CloseSocket: it does not hold.
         """
         if time.monotonic() - self._authorised_at.get(what, float("-inf")) < identities.GOOD_FOR:
             return
@@ -119,7 +121,7 @@ class Authentication:
         await self._connection.send(auth_success(message, found.person))
 
     async def leave(self) -> None:
-        """The socket has ended."""
+        """Leave the user's group, and give places back: the socket has ended."""
         if self.identity is not None:
             group = revocation.group_of(self.person.id)
             await self._consumer.channel_layer.group_discard(group, self._consumer.channel_name)
@@ -150,7 +152,7 @@ class Authentication:
             raise self._nobody() from None
 
     async def _take_credentials(self, text: str | None) -> None:
-        """Whatever else comes before the identity ends the socket."""
+        """Take credentials; any other message before the identity ends the socket."""
         try:
             message = parse(text)
         except Refusal as refusal:

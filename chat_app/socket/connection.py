@@ -97,7 +97,7 @@ class Connection:
 
     @property
     def stalled(self) -> bool:
-        """Whether the client has not read for too long."""
+        """True if the client has not read for too long."""
         return self._sending > 0 and time.monotonic() - self._moved_at > STALLED
 
     async def has_frame(self, within: float) -> bool:
@@ -113,7 +113,7 @@ class Connection:
             await self._arrived.wait()
 
     async def next_frame(self) -> str | None:
-        """The client's next frame; None for a binary one.
+        """Return the client's next frame; None for a binary one.
 
         Raises:
             CloseSocket: the client is gone.
@@ -190,7 +190,7 @@ class Connection:
             asyncio.get_running_loop().call_later(LATE, self._answer_late, text)
 
     def leave(self) -> None:
-        """The client is gone. What it said before still counts."""
+        """Note that the client is gone. What it said before still counts."""
         self.gone.set()
         self._queue(CloseSocket())
 
@@ -223,7 +223,9 @@ class Connection:
         self.share.grow(size)
 
     async def _await_ending(self) -> None:
-        """Its own task: the others may be waiting for a client that does not read."""
+        """Wait for the end in a task of its own: others may wait for a client that does not
+        read.
+        """
         await self._ending
 
 

@@ -31,18 +31,18 @@ def install() -> None:
 
 
 class _Room:
-    """Whether a transport has room: it says so to what Twisted calls a push producer."""
+    """A push producer in Twisted's terms, which knows whether the transport has room."""
 
     def __init__(self) -> None:
         self.is_there = asyncio.Event()
         self.is_there.set()
 
     def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name
-        """More than 64 KiB wait in the transport."""
+        """Note that more than 64 KiB wait in the transport."""
         self.is_there.clear()
 
     def resumeProducing(self) -> None:  # noqa: N802 - Twisted's name
-        """The transport has room again."""
+        """Note that the transport has room again."""
         self.is_there.set()
 
     stopProducing = resumeProducing  # noqa: N815 - Twisted's name; the connection is lost
@@ -68,7 +68,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         return super().onConnect(request)
 
     def onOpen(self) -> None:  # noqa: N802 - Autobahn's name
-        """The handshake is done."""
+        """Take the flow control over once the handshake is done."""
         super().onOpen()
         self.unregisterProducer()  # the HTTP channel's, which was here before
         self.registerProducer(self.room, True)
@@ -81,7 +81,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         self._dataReceived(data)
 
     def onMessageBegin(self, isBinary: bool) -> None:  # noqa: N802, N803 - Autobahn's names
-        """Another message begins."""
+        """Begin to count another message."""
         super().onMessageBegin(isBinary)
         self._size = 0
 
@@ -169,7 +169,7 @@ def _has_turns(request: Any) -> bool:
 
 
 def _is_over(request: Any) -> bool:
-    """Whether the response is complete, or nobody is there to have it."""
+    """Return whether the response is complete, or nobody is there to have it."""
     return bool(request.finished) or request.channel is None
 
 

@@ -56,12 +56,12 @@ class Subscriptions:
 
     @property
     def identity(self) -> Identity | None:
-        """Whose they are."""
+        """The identity of the socket's person."""
         return self._authentication.identity
 
     @property
     def stalled(self) -> bool:
-        """Whether the client has not read for too long."""
+        """True if the client has not read for too long."""
         return self._connection.stalled
 
     async def close(self) -> None:
@@ -83,8 +83,10 @@ class Subscriptions:
             await self._woken()
 
     async def _woken(self) -> None:
-        """News was lost, the conversation that the connection named has come to be, one was
-        deleted, more or fewer questions wait, or the database is away, or back.
+        """Send what the sweeper's look may have changed.
+
+        News was lost, the conversation that the connection named has come to be, one was deleted,
+        more or fewer questions wait, or the database is away, or back.
         """
         if self._extended and sweeper.database_away != self._told_away:
             self._told_away = sweeper.database_away
@@ -107,7 +109,7 @@ class Subscriptions:
             await self.follow(name)
 
     def feed_of(self, conversation_id: str | None) -> Feed:
-        """The feed of a conversation that is followed.
+        """Return the feed of a conversation that is followed.
 
         Raises:
             NotFound: it is not.
@@ -118,7 +120,7 @@ class Subscriptions:
         return self.feeds[conversation]
 
     def followed(self, conversation_id: str) -> Feed | None:
-        """The feed of a conversation, touched now; None if it is not followed."""
+        """Return the feed of a conversation, touched now; None if it is not followed."""
         conversation = self._ids.get(conversation_id)
         if conversation is None:
             return None
@@ -126,7 +128,9 @@ class Subscriptions:
         return feed
 
     async def follow(self, conversation_id: str, *, after: int | None = None) -> Feed | None:
-        """The feed of a conversation, opened if need be; None if there is no such conversation."""
+        """Return the feed of a conversation, opened if need be; None if there is no such
+        conversation.
+        """
         if feed := self.followed(conversation_id):
             return feed
         async with self._following:

@@ -1,4 +1,4 @@
-"""What the chat's templates use."""
+"""The tags and filters of the chat's templates."""
 
 from django import template
 
@@ -11,12 +11,12 @@ register = template.Library()
 
 @register.filter
 def capped(count: int) -> str:
-    """A count as it is shown: nothing is counted past CAP."""
+    """Show a count: nothing is counted past CAP."""
     return str(count) if count < CAP else f"{CAP - 1}+"
 
 
 @register.simple_tag(takes_context=True)
 def preference(context: JsonObject, name: str) -> str:
-    """What the reader has chosen of that name."""
+    """Return the reader's choice of a preference."""
     [found] = [each for each in (*PREFERENCES, *SWITCHES) if each.name == name]
     return found.chosen(context.get("request"))

@@ -1,4 +1,4 @@
-"""What a client may say, as models: the checks, and the source of the published schema."""
+"""The messages of clients, as models: the checks, and the source of the published schema."""
 
 from typing import Annotated, Any, Literal
 
@@ -62,14 +62,14 @@ def _parts(given: object) -> object:
 
 
 class ChatMessage(BaseModel):
-    """One message of a content: parts, or just a text."""
+    """A message of a content: parts, or just a text."""
 
     role: str = "user"
     content: Annotated[list[Part], BeforeValidator(_parts, json_schema_input_type=str | list[Part])]
 
 
 class Content(BaseModel):
-    """What the person says."""
+    """The words of the person."""
 
     messages: list[ChatMessage]
 
@@ -107,13 +107,15 @@ class AnswerMessage(ChatMessage):
 
 
 class AnswerContent(Content):
-    """What the person answers."""
+    """The answer of the person."""
 
     messages: list[AnswerMessage]  # type: ignore[assignment] # only ever read: a narrower list
 
 
 def _given(value: object) -> object:
-    """The peer's clients send "default" for an id that they did not set, and some an empty one."""
+    """Return the id, or None: the peer's clients send "default" for one that is not set, some
+    "".
+    """
     return None if value in ("default", "") else value
 
 
@@ -130,7 +132,7 @@ class ClientMessage(BaseModel):
 
 
 def _names(given: Any) -> object:
-    """Another client's field of that name is passed over, whatever it holds."""
+    """Return the file ids; a field of that name of another client is ignored, whatever it holds."""
     is_ours = isinstance(given, list) and all(isinstance(one, str) for one in given)
     return given[:MOST_FILES] if is_ours else []
 
@@ -232,8 +234,10 @@ class AuthMessage(ClientMessage):
 
 
 class Query(BaseModel):
-    """What the query of a connection may name. Who is not `extended` is a plain client. `waiting`
-    asks for `waiting_message`, as `inbox` also where others wait than before, though as many.
+    """The query of a connection.
+
+    Who is not `extended` is a plain client. `waiting` asks for `waiting_message`, as `inbox` also
+    where others wait than before, though as many.
     """
 
     conversation_id: Name | None = None

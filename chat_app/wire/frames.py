@@ -1,4 +1,4 @@
-"""One event → the frames that a client gets of it. Pure.
+"""The frames that a client gets of an event. Pure.
 
 Only the last frame of an event carries its `sequence`: a client that has counted that far has had
 the whole event.
@@ -25,7 +25,7 @@ FINISHED = frozenset(status.value for status in Run.FINISHED)
 
 
 class View(NamedTuple):
-    """From where an event is looked at.
+    """The point of view from which an event is looked at.
 
     `conversation_id` is the client's; `after` the cursor; `settled` the ids of interactions that
     are known to be settled by now; `result` the whole text of a run that ends with one result;
@@ -47,7 +47,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(frame: Frame) -> bytes:
-    """A frame as it goes out."""
+    """Encode a frame as it goes out."""
     try:
         return _encoder.encode(frame)
     except (TypeError, UnicodeEncodeError):
@@ -56,7 +56,7 @@ def encode(frame: Frame) -> bytes:
 
 
 def dump(frame: Frame) -> str:
-    """The same as a text."""
+    """Encode a frame as text."""
     return encode(frame).decode()
 
 
@@ -66,7 +66,7 @@ def timestamp(at: datetime) -> str:
 
 
 def is_end(event: EventRecord) -> bool:
-    """Whether it is the last event of its run."""
+    """Return whether it is the last event of its run."""
     return event.type == Event.Type.RUN and event.payload["status"] in FINISHED
 
 
@@ -98,7 +98,7 @@ def _frame(
 
 
 def response(event: EventRecord, view: View, text: str, *, done: bool = False) -> Frame:
-    """A piece of output of the event's run; `done` is its end."""
+    """Build the frame of a piece of output of the event's run; `done` is its end."""
     content = {"text": text}
     if event.client_format.startswith("generate"):
         content |= {"output": text, "value": text}
@@ -124,7 +124,7 @@ def _restart(event: EventRecord, view: View) -> list[Frame]:
 
 
 def step(event: EventRecord, view: View, content: Frame, *, id_: str, state: str) -> Frame:
-    """The beginning or the end of a step; `content` has its `name` and `payload`."""
+    """Build the frame of a step's beginning or end; `content` has its `name` and `payload`."""
     done = state != "in_progress"
     frame = _frame(event, view, "system_intermediate_message", content, done=done, id_=id_)
     return {**frame, "intermediate_parent_id": "default", "state": state}
@@ -166,7 +166,7 @@ def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
 
 
 def _assignment(event: EventRecord, view: View) -> list[Frame]:
-    """A question to others: nothing to answer here."""
+    """Build the frame of a question to others: there is nothing to answer here."""
     payload = event.payload
     expires_at = payload["expires_at"] and datetime.fromisoformat(payload["expires_at"])
     content = {
@@ -222,7 +222,7 @@ EXTENDED: Makers = {
 
 
 def event_frames(event: EventRecord, view: View, makers: Makers = EXTENDED) -> list[Frame]:
-    """The frames of an event, in order; none where it has nothing to show."""
+    """Build the frames of an event, in order; none where it has nothing to show."""
     frames = makers[event.type](event, view)
     if frames:
         frames[-1]["sequence"] = event.sequence

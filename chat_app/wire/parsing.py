@@ -1,4 +1,4 @@
-"""What a client may say: parsed, checked or refused. Nothing behind this sees unchecked input."""
+"""The parser of clients' frames: checked or refused. Nothing behind it sees unchecked input."""
 
 import json
 import re
@@ -53,7 +53,7 @@ class Refusal(Exception):
         self.type: str | None = None
 
     def about_message(self, message: ClientMessage | None) -> None:
-        """It was a checked message that could not be carried out."""
+        """Name the checked message that could not be carried out."""
         if message is not None:
             self.about = message.id
             self.parent = getattr(message, "parent_id", None) or message.id
@@ -61,7 +61,7 @@ class Refusal(Exception):
 
 
 def parse(text: str | None) -> ClientMessage:
-    """The message of a frame; `text` is None for a binary one.
+    """Parse the message of a frame; `text` is None for a binary one.
 
     Raises:
         Refusal: it is none that is taken; says why and what would be.
@@ -80,7 +80,7 @@ def parse(text: str | None) -> ClientMessage:
 
 
 def is_ping(text: str) -> bool:
-    """Whether the frame is a `ping_message`."""
+    """Return whether the frame is a `ping_message`."""
     if len(text) > LONGEST_PING or "ping_message" not in text:  # nearly all
         return False
     try:
@@ -90,7 +90,7 @@ def is_ping(text: str) -> bool:
 
 
 def check_query(parameters: Mapping[str, str]) -> tuple[Query, list[Refusal]]:
-    """The query of a connection, without the values that are refused."""
+    """Parse the query of a connection, without the values that are refused."""
     try:
         return Query.model_validate(parameters), []
     except ValidationError as error:
@@ -104,7 +104,9 @@ def check_query(parameters: Mapping[str, str]) -> tuple[Query, list[Refusal]]:
 
 
 def refusal_of(error: Exception, *, answer: bool = False) -> Refusal | None:
-    """What a client is told of an error of the runtime; None for one that is not its doing."""
+    """Return what a client is told of an error of the runtime; None for one that is not its
+    doing.
+    """
     match error:
         case Invalid():
             code = "invalid_data_content" if answer else "invalid_user_message_content"
@@ -129,7 +131,7 @@ def refusal_of(error: Exception, *, answer: bool = False) -> Refusal | None:
 
 
 def spoken(details: object) -> Any:
-    """In the reader's language: messages are translated when they are said."""
+    """Translate messages into the reader's language, as late as when they are said."""
     if isinstance(details, Promise):
         return str(details)
     if isinstance(details, dict):
@@ -159,8 +161,9 @@ def _load(text: str | None) -> JsonObject:
 
 
 def _begin(text: str) -> JsonObject:
-    """The names and plain values with which the object begins: who sent it learns what is refused,
-    also where the rest is too large or no JSON.
+    """Read the names and plain values with which the object begins.
+
+    So the sender learns what is refused, also where the rest is too large or not JSON.
     """
     found: JsonObject = {}
     at = text.find("{") + 1
@@ -213,6 +216,6 @@ def _about_type(type_: object) -> str:
 
 
 def _named(frame: JsonObject, name: str) -> str | None:
-    """An id that goes back as it came, if it is one."""
+    """Return an id that goes back as it came, if it is one."""
     value = frame.get(name)
     return value if isinstance(value, str) and len(value) <= MAX_NAME else None

@@ -18,7 +18,9 @@ from sessions_app.models.people import Person
 
 @cache
 def _process() -> str:
-    """A name of this process that no other has, also of those that fork after this import."""
+    """Return a name of this process that no other has, also of those that fork after this
+    import.
+    """
     return uuid4().hex
 
 
@@ -27,41 +29,41 @@ _numbers = count(1)
 
 
 def acknowledged(message: ClientMessage, outcome: str, content: Frame | None = None) -> Frame:
-    """What came of a client's message. `outcome` is one of protocol.md's."""
+    """Build the acknowledgement of a client's message. `outcome` is one of protocol.md's."""
     return {**_answer_to("ack_message", message), "outcome": outcome, "content": content or {}}
 
 
 def pong(message: ClientMessage) -> Frame:
-    """The socket is alive."""
+    """Build the answer to a ping."""
     return _answer_to("pong_message", message)
 
 
 def waiting_prompts(count: int, gone: Iterable[UUID]) -> Frame:
-    """How many questions wait for the person, as their inbox has them, and which do no longer."""
+    """Build the count of questions in the person's inbox, with those that wait no longer."""
     told = {"waiting": count, "gone": [str(one) for one in gone]}
     return {**_reply("waiting_message", None, None), **told}
 
 
 def database_state(*, away: bool) -> Frame:
-    """Whether the database is away: what is said now is not stored, and nothing new comes."""
+    """Build the news that the database is away (nothing is stored then), or back."""
     return {**_reply("database_message", None, None), "away": away}
 
 
 def auth_success(message: AuthMessage, person: Person) -> Frame:
-    """The client is this person now."""
+    """Build the reply that the client is this person now."""
     reply = _answer_to("auth_response_message", message)
     return {**reply, "status": "success", "user_id": str(person.id), "payload": None}
 
 
 def auth_error(message: AuthMessage, reason: str, details: Frame | None = None) -> Frame:
-    """The credentials are wrong, or not looked at."""
+    """Build the reply that the credentials are wrong, or not looked at."""
     payload = error_content("user_auth_error", reason, details or {})["content"]
     reply = _answer_to("auth_response_message", message)
     return {**reply, "status": "error", "user_id": None, "payload": payload}
 
 
 def refused(refusal: Refusal) -> Frame:
-    """A message that was not carried out."""
+    """Build the error of a message that was not carried out."""
     return {
         **_reply("error_message", refusal.conversation_id, refusal.parent),
         "for": refusal.about,
@@ -70,7 +72,7 @@ def refused(refusal: Refusal) -> Frame:
 
 
 def not_accepted(message: ClientMessage, settled: AnswerResult) -> Refusal:
-    """Why an answer is none, for a client that knows no acknowledgements."""
+    """Build the refusal of an answer, for a client that knows no acknowledgements."""
     told = Refusal(*_why_not(settled), **settled_content(settled))
     told.about_message(message)
     return told
@@ -92,12 +94,12 @@ def _why_not(settled: AnswerResult) -> tuple[str, str]:
 
 
 def submitted_content(submitted: SubmittedMessage) -> Frame:
-    """Which run the message started, and its own place in the log."""
+    """Return the run that the message started, and the message's place in the log."""
     return {"run_id": str(submitted.run), "sequence": submitted.sequence}
 
 
 def claimed_content(interaction: str, claimed: Claimed) -> Frame:
-    """How an assigned prompt stands, and whose claim holds."""
+    """Return the state of an assigned prompt, and whose claim holds."""
     return {
         "interaction_id": interaction,
         "status": claimed.status,
@@ -106,7 +108,7 @@ def claimed_content(interaction: str, claimed: Claimed) -> Frame:
 
 
 def settled_content(settled: AnswerResult) -> Frame:
-    """What stands, for whoever was too late as well."""
+    """Return the answer that counts, also for whoever was too late."""
     if settled.interaction is None:
         return {}
     return {

@@ -11,7 +11,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def protocol_schema() -> JsonObject:
-    """The schema; `$defs` has `ClientMessage` and `ServerMessage`, a message is either."""
+    """Build the schema; `$defs` has `ClientMessage` and `ServerMessage`, a message is either."""
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         (model, "validation") for model in (*MESSAGES.values(), *SERVER_MESSAGES)
     ]

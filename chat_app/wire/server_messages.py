@@ -1,4 +1,4 @@
-"""What a server says, as models: for the published schema and the tests that hold frames to it.
+"""The messages of a server, as models: for the published schema and the tests of frames.
 
 Frames are made without them (`frames.py`, `replies.py`), since that is much faster. Fields that the
 peer does not have are additions; see docs/protocol.md.
@@ -40,7 +40,7 @@ class ServerMessage(_Strict):
 
 
 class EventMessage(ServerMessage):
-    """Of an event of the log. The last message of each event has its `sequence`."""
+    """A message about an event of the log. The last message of each event has its `sequence`."""
 
     parent_id: str
     conversation_id: str
@@ -63,7 +63,7 @@ class OutputContent(_Strict):
 
 
 class SystemResponse(EventMessage):
-    """Output. The last of a run is `complete`, with an empty text."""
+    """A piece of output. The last of a run is `complete`, with an empty text."""
 
     type: Literal["system_response_message"]
     content: TextContent | OutputContent
@@ -97,7 +97,7 @@ class SystemInteraction(EventMessage):
 
 
 class SettlementContent(_Strict):
-    """How a prompt stands."""
+    """The state of a prompt."""
 
     interaction_id: str
     status: Interaction.Status
@@ -108,7 +108,7 @@ class SettlementContent(_Strict):
 
 
 class UpdateContent(SettlementContent):
-    """How a prompt was settled."""
+    """The settlement of a prompt."""
 
     version: int
     at: str
@@ -139,7 +139,9 @@ class Assignment(EventMessage):
 
 
 class AssignmentChange(_Strict):
-    """How it stands. `change` is what happened: one of the audit's actions, or its final status."""
+    """The state of a prompt. `change` is what happened: an action of the audit, or the final
+    status.
+    """
 
     interaction_id: str
     status: Interaction.Status
@@ -161,7 +163,9 @@ class AssignmentUpdate(EventMessage):
 
 
 class RunContent(_Strict):
-    """What a run does. `replayed`: journal positions that a resumed run takes from the record."""
+    """The state of a run. `replayed`: journal positions that a resumed run takes from the
+    record.
+    """
 
     status: Run.Status
     reason: str | None
@@ -203,7 +207,7 @@ class Restart(EventMessage):
 
 
 class ForkContent(_Strict):
-    """Of a run that is a fork: of which run, from which position on it is new, and by whom."""
+    """The origin of a fork: of which run, from which position on it is new, and by whom."""
 
     run: str
     position: int = Field(ge=1)
@@ -211,7 +215,7 @@ class ForkContent(_Strict):
 
 
 class UserContent(_Strict):
-    """What the user said; with `fork` it is said by a run that begins again."""
+    """A message of the user; with `fork` it is said by a run that begins again."""
 
     role: Literal["user"]
     id: str
@@ -264,11 +268,11 @@ class Stopped(_Strict):
 
 
 class Empty(_Strict):
-    """Nothing."""
+    """An empty content."""
 
 
 class ClaimContent(_Strict):
-    """How an assigned prompt stands; `assignee` is the user name of whose claim holds."""
+    """The state of an assigned prompt; `assignee` is the user name of whose claim holds."""
 
     interaction_id: str
     status: Interaction.Status
@@ -276,7 +280,7 @@ class ClaimContent(_Strict):
 
 
 class Ack(Reply):
-    """What became of a message."""
+    """The outcome of a message."""
 
     type: Literal["ack_message"]
     outcome: Outcome
@@ -290,10 +294,11 @@ class Pong(Reply):
 
 
 class Waiting(ServerMessage):
-    """How many questions wait for the person, as their inbox has them. Sent when it changes, to
-    whoever has asked for it by the query. `gone` are those that the person may answer no longer
-    since the last of these: none where it was not asked for the inbox, or where a hundred wait.
-    Nothing is counted past a hundred.
+    """The number of questions that wait for the person, as their inbox has them.
+
+    Sent when it changes, to whoever has asked for it by the query. `gone` are those that the person
+    may answer no longer since the last of these: none where it was not asked for the inbox, or
+    where a hundred wait. Nothing is counted past a hundred.
     """
 
     type: Literal["waiting_message"]
@@ -309,7 +314,7 @@ class Database(ServerMessage):
 
 
 class AuthResponse(Reply):
-    """What became of an `auth_message`."""
+    """The outcome of an `auth_message`."""
 
     type: Literal["auth_response_message"]
     status: Literal["success", "error"]  # type: ignore[assignment] # the peer's words differ here
