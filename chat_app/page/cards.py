@@ -58,7 +58,7 @@ class CardForm:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of the questions, with its fields: those of its form, or one for its value."""
+    """A question of a card, with its fields: those of its form, or one for its value."""
 
     interaction: UUID
     question: str
@@ -93,7 +93,7 @@ class Card:
 
 
 def cards(pending: Sequence[Interaction], typed: TypedAnswer | None = None) -> list[Card]:
-    """The cards of questions that wait: one for those that are asked together."""
+    """Build the cards of questions that wait: one for those that are asked together."""
     groups: dict[object, list[Interaction]] = {}
     for one in pending:
         together = one.prompt.get("together")
@@ -110,8 +110,9 @@ def card(
     place: tuple[int, int] = (1, 1),
     alone: bool = False,
 ) -> Card:
-    """The card of one question, and of others that are asked together with it, unless it is to
-    stand `alone`; `place` is its number, and of how many.
+    """Build the card of a question, and of others that are asked together with it.
+
+    Unless it is to stand `alone`; `place` is its number, and of how many.
     """
     typed = typed if typed and typed.interaction == interaction.id else None
     prompt = load_prompt(interaction.prompt)
@@ -137,7 +138,7 @@ def card(
 def _contents(
     prompt: AnyPrompt, group: Sequence[Interaction], typed: TypedAnswer | None
 ) -> tuple[CardForm | None, Sequence[Part], str]:
-    """The form or the parts, where there are any, and what is wrong that is not said at fields."""
+    """Return the form or the parts, if there are any, and the error that no field shows."""
     error = typed.error if typed else ""
     try:
         if prompt.together:
@@ -158,7 +159,7 @@ def _contents(
 
 
 def _form(interaction: UUID, prompt: AnyPrompt, typed: TypedAnswer | None) -> CardForm | None:
-    """The form, if the prompt asks for one, with what was typed, and what is wrong with that."""
+    """Build the form, if the prompt asks for one, with what was typed and its errors."""
     try:
         data = prompt.read(typed.values[0]) if typed and typed.values else None
     except Invalid:
@@ -173,7 +174,7 @@ def _form(interaction: UUID, prompt: AnyPrompt, typed: TypedAnswer | None) -> Ca
 
 
 def _fields(prompt: AnyPrompt, form: forms.BaseForm, key: str = "") -> list[CardField]:
-    """The fields that are seen, the first that is wrong with the focus; `key` is before names."""
+    """Return the visible fields, the first wrong one with the focus; `key` is before names."""
     wrong = next((one for one in form.visible_fields() if one.errors), None)
     if wrong:
         wrong.field.widget.attrs["autofocus"] = True
@@ -203,7 +204,7 @@ def _within(data: Data, start: str) -> dict[str, list[str]]:
 
 
 class _ValueForm(forms.Form):
-    """One field, which the prompt checks."""
+    """A form with one field, which the prompt checks."""
 
     def __init__(self, key: str, prompt: AnyPrompt, **options: Any) -> None:
         super().__init__(prefix=PREFIX, **options)

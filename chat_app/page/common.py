@@ -1,4 +1,4 @@
-"""What the views of the pages have in common."""
+"""The helpers that the views of all pages share."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ def personal(*methods: str) -> Callable[[View], View]:
 
 
 async def person_of(request: HttpRequest) -> Person:
-    """Who is signed in; `login_required` has seen to it that someone is."""
+    """Return the signed-in person; `login_required` has seen to it that there is one."""
     user = await request.auser()
     if not isinstance(user, AbstractBaseUser):
         raise PermissionDenied
@@ -46,7 +46,7 @@ async def person_of(request: HttpRequest) -> Person:
 
 
 def site_context() -> dict[str, str]:
-    """What a page takes from the project it is in."""
+    """Return what a page takes from the project it is in."""
     chat = ChatSettings.load()
     return {
         "base_template": chat.BASE_TEMPLATE,
@@ -58,7 +58,7 @@ def site_context() -> dict[str, str]:
 
 @contextmanager
 def or_404() -> Iterator[None]:
-    """What is not there, or is not theirs, is a page that is not there."""
+    """Turn NotFound into a 404: what is not there, or is not theirs."""
     try:
         yield
     except NotFound as error:
@@ -66,13 +66,13 @@ def or_404() -> Iterator[None]:
 
 
 def opened_from(given: Mapping[str, str]) -> str:
-    """The conversation from whose page a form was opened; empty if it names none."""
+    """Return the conversation from whose page a form was opened; empty if it names none."""
     here = given.get("here", "")[:MAX_NAME]
     return here if is_storable(here) else ""
 
 
 def back_to(conversation_id: str) -> HttpResponse:
-    """See other: a reload of the page repeats no form."""
+    """Redirect with "see other", so that a reload of the page repeats no form."""
     response = redirect("chat:conversation", conversation_id)
     response.status_code = 303
     return response

@@ -62,7 +62,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Counts instead of every row: a conversation may have ten thousand events."""
+        """Return counts instead of every row: a conversation may have ten thousand events."""
         titles = [str(conversation) for conversation in objs]
         counts = {
             "conversations": len(titles),

@@ -97,7 +97,7 @@ def _workflows() -> Findings:
 
 
 def _limits(offered: registry.Offered) -> Findings:
-    """Groups and a permission that nobody can have: a slip of the pen shuts everybody out."""
+    """Find groups and permissions that do not exist: a typing error shuts everybody out."""
     name, config = offered.workflow.name, offered.config
     known = Group.objects.filter(name__in=config.groups).values_list("name", flat=True)
     for group in sorted({*config.groups} - {*known}):
@@ -286,7 +286,7 @@ def _jobs() -> Findings:
 
 
 def _forgotten() -> Findings:
-    """Runs whose turn it is, and nobody who would see it."""
+    """Find runs whose turn it is, with nobody who would see it."""
     since = timezone.now() - PATIENCE
     runs = needing_host().filter(conversation__updated_at__lt=since)
     if RuntimeSettings.load().cluster:

@@ -89,7 +89,7 @@ class Waiting:
 
     @contextmanager
     def ask(self, interactions: set[UUID]) -> Iterator[asyncio.Future[Answers]]:
-        """Waiting for people: for the answers to all of the interactions."""
+        """Wait for people: for the answers to all of the interactions."""
         self._since = time.monotonic()
         ask = _Ask(interactions, asyncio.get_running_loop().create_future())
         self._look(ask)
@@ -101,7 +101,7 @@ class Waiting:
 
     @contextmanager
     def sleep(self, position: int, until: datetime) -> Iterator[None]:
-        """Waiting for the end of a sleep."""
+        """Wait for the end of a sleep."""
         self._since = time.monotonic()
         self._sleeps[position] = until
         try:

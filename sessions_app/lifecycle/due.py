@@ -30,7 +30,7 @@ def due_interactions(when: str) -> list[UUID]:
 
 
 def due_sleeps() -> list[Run]:
-    """Runs whose durable sleep is over."""
+    """Return runs whose durable sleep is over."""
     return list(Run.objects.filter(wake_at__lte=timezone.now()).order_by("wake_at")[:AT_ONCE])
 
 

@@ -76,11 +76,11 @@ class AuditEntry(models.Model):
         return f"{self.action} {self.by_name}".strip()
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Add it. Raises TypeError where it is there already."""
+        """Insert the entry. Raises TypeError if it is there already."""
         if not self._state.adding:
             raise TypeError(REFUSED)
         super().save(*args, **kwargs)
 
     def delete(self, *args: object, **kwargs: object) -> NoReturn:
-        """Raises TypeError."""
+        """Refuse to delete: raise TypeError."""
         raise TypeError(REFUSED)

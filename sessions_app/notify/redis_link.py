@@ -175,7 +175,9 @@ class RedisLink:
         await asyncio.gather(*watched, return_exceptions=True)
 
     async def _pulse(self) -> None:
-        """Counted, not timed: a process that was stopped for a while finds nothing missing."""
+        """Send a pulse, and count it: a process that was stopped for a while finds nothing
+        missing.
+        """
         if self._pulses >= MISSED:
             raise TimeoutError("Redis takes what is sent, and nothing comes back")
         self._pulses += 1

@@ -132,7 +132,7 @@ class Assignment(BaseModel):
         return self
 
     def check_prompt(self, prompt: AnyPrompt) -> None:
-        """Raises ValueError if a prompt cannot be asked so."""
+        """Raise ValueError if a prompt cannot be asked so."""
         if self.votes > 1 and not prompt.can_agree:
             raise ValueError(f"votes= needs a prompt with options, not a {type(prompt).__name__}")
         if prompt.timeout and self.escalate and self.escalate[-1].after >= prompt.timeout:

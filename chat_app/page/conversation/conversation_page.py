@@ -1,4 +1,4 @@
-"""All that the page of a conversation shows, read at once."""
+"""The contents of a conversation's page, read at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,11 +70,11 @@ class ShownBranch:
         self.wanted = wanted if self.follows else None
 
     def versions(self, run: UUID) -> Sequence[UUID]:
-        """See `Branches`."""
+        """Return the runs of all versions of a message, as `Branches` does."""
         return self._all.versions(run)
 
     def place_among_versions(self, run: UUID) -> Versions | None:
-        """Which version of its message the run is of, where there are several."""
+        """Return which version of its message the run is of, where there are several."""
         runs = self._all.versions(run)
         if len(runs) < 2:
             return None
@@ -120,17 +120,17 @@ class Page:
 
     @property
     def title(self) -> str:
-        """What the page is called."""
+        """The title of the page."""
         return self.conversation.title if self.conversation else gettext("New conversation")
 
     @property
     def query(self) -> str:
-        """What its address has behind `?`, to show the same branch again."""
+        """The query of its address that shows the same branch again."""
         return self._query()
 
     @property
     def earlier(self) -> str:
-        """What its address has behind `?`, to show the part before this one."""
+        """The query of its address that shows the part before this one."""
         return self._query(before=self.transcript.older)
 
     def _query(self, **given: object) -> str:
@@ -140,20 +140,24 @@ class Page:
 
     @property
     def about(self) -> str:
-        """Which workflow it runs."""
+        """The title of its workflow."""
         if self.offered is not None:
             return self.offered.workflow.title
         return self.conversation.workflow if self.conversation else ""
 
     def takes_files(self, choices: Iterable[registry.Offered]) -> bool:
-        """Whether files can be attached here: before the first message, with any of the choices."""
+        """Return whether files can be attached here: before the first message, with any of the
+        choices.
+        """
         offered = choices if self.conversation is None else filter(None, [self.offered])
         any_takes = any(one.workflow.takes_files for one in offered)
         return any_takes and RuntimeSettings.load().MAX_FILES > 0
 
     @property
     def enter(self) -> str:
-        """What the empty message field says: what sending would do now, where that is not plain."""
+        """The placeholder of the message field: what sending would do now, where that is not
+        plain.
+        """
         if not self.state.active:
             return gettext("Write a message")
         policy = (self.offered and self.offered.policy) or "enqueue"
@@ -179,7 +183,7 @@ def read_page(
     *,
     typed: TypedAnswer | None = None,
 ) -> Page:
-    """The page with what is wanted of its transcript. Blocks: call it in a thread."""
+    """Read the page with the wanted part of its transcript. Blocks: call it in a thread."""
     mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
     conversation = mine.first()
     if conversation is None or conversation.deleted_at is not None:
@@ -209,7 +213,7 @@ def read_page(
 
 
 def edited_message(page: Page, run: UUID) -> dict[str, str | bool]:
-    """What the composer has while the message of a run is edited. Blocks: call it in a thread."""
+    """Return what the composer has while a run's message is edited. Blocks: call it in a thread."""
     begun = Run.objects.filter(pk=run, conversation=page.conversation, parent=None)
     for text, metadata in begun.values_list("text", "metadata"):
         return {"draft": text, "editing": str(run), "keeps_files": bool(attached(metadata))}
@@ -249,7 +253,7 @@ def read_transcript(
 
 
 def read_text(owner: UserId, conversation_id: str, run: UUID, first: int) -> str | None:
-    """The Markdown of the item of text that began there; None where none did. Blocks: call it in a
+    """Return the Markdown of the item of text that began there, or None. Blocks: call it in a
     thread.
     """
     key = find_conversation(owner, conversation_id)
@@ -270,7 +274,7 @@ def _place(pending: list[Card], items: list[Item]) -> list[Card]:
 
 
 def _interactions(conversation: UUID, rows: list[EventRecord]) -> dict[UUID, Interaction]:
-    """Those of the rows, and those that wait."""
+    """Read the interactions of the rows, and those that wait."""
     ids = {row.payload["interaction_id"] for row in rows if "interaction_id" in row.payload}
     oldest = pending_interactions(conversation=conversation).order_by("sequence")
     wanted = Q(pk__in=ids) | Q(pk__in=oldest.values("pk")[:CARDS])
@@ -279,7 +283,7 @@ def _interactions(conversation: UUID, rows: list[EventRecord]) -> dict[UUID, Int
 
 
 def _ended(rows: list[EventRecord]) -> tuple[dict[UUID, GivenFeedback], dict[UUID, str]]:
-    """Of the runs that end here, by run: the feedback, and with which status it ended."""
+    """Read the feedback and the status of the runs that end here, by run."""
     ends = {row.run for row in rows if row.type == Event.Type.RUN}
     if not ends:
         return {}, {}

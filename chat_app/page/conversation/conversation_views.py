@@ -87,9 +87,10 @@ async def new(request: HttpRequest) -> HttpResponse:
 @personal("GET")
 @gzip_page
 async def conversation(request: HttpRequest, conversation_id: str) -> HttpResponse:
-    """The page of a conversation, `?before=N` with older items than those of the sequence,
-    `?branch=RUN` with the branch that goes on with that run, `?edit=RUN` with the run's message in
-    the composer.
+    """Show the page of a conversation.
+
+    `?before=N` shows older items than those of the sequence, `?branch=RUN` the branch that goes on
+    with that run, `?edit=RUN` the run's message in the composer.
     """
     _check_name(conversation_id)
     before = message_forms.number(request.GET, "before")
@@ -128,7 +129,7 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
 async def text(
     request: HttpRequest, conversation_id: str, run: UUID, first: int
 ) -> HttpResponseBase:
-    """An answer, from the sequence at which it began: its Markdown, to be copied."""
+    """Return an answer's Markdown, to be copied, from the sequence at which it began."""
     person = await person_of(request)
 
     def find() -> IO[bytes] | None:
@@ -145,7 +146,7 @@ async def text(
 @personal("GET")
 @gzip_page
 async def side(request: HttpRequest) -> HttpResponse:
-    """The list of conversations alone."""
+    """Render the list of conversations alone."""
     person = await person_of(request)
 
     def render() -> str:
@@ -193,7 +194,7 @@ async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
 
 @personal("GET")
 async def export(request: HttpRequest, conversation_id: str, form: str) -> HttpResponseBase:
-    """The conversation as a file of one's own."""
+    """Download the conversation as a file."""
     person = await person_of(request)
     if form not in EXPORTS:
         raise Http404
@@ -302,13 +303,15 @@ async def _page(
 
 
 def _just_deleted(request: HttpRequest, owner: UserId) -> Conversation | None:
-    """What was deleted from this page, and can be had back."""
+    """Return the conversation that was deleted from this page, and can be restored."""
     name = request.GET.get("deleted", "")
     return deleted(owner, name) if name and is_storable(name) else None
 
 
 def _accepted() -> str:
-    """For the browser's file chooser: phones offer the camera where pictures are taken."""
+    """Return what the browser's file chooser accepts: phones offer the camera where pictures are
+    taken.
+    """
     endings = RuntimeSettings.load().FILE_TYPES
     pictures = any(attachments.content_type(one).startswith("image/") for one in endings)
     return ",".join(["image/*"] * pictures + [f".{one}" for one in endings])

@@ -1,4 +1,4 @@
-"""What people give beside messages and answers. Each door works by a form, and for the script."""
+"""The views for files and feedback. Each door works by a form, and for the script."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,12 +24,12 @@ from sessions_app.storage.spool import pieces
 
 
 def is_script(request: HttpRequest) -> bool:
-    """Whether the page's script asks: it is answered in JSON, and stays where it is."""
+    """Return whether the page's script asks: it is answered in JSON, and stays where it is."""
     return request.headers.get("Accept") == "application/json"
 
 
 def refusal(error: Refused | StorageUnavailable) -> JsonResponse:
-    """What the script is told: why, and what is wrong with which field of a form."""
+    """Tell the script why something was refused, and what is wrong with which field of a form."""
     errors = spoken(getattr(error, "details", {}).get("errors", {}))
     return JsonResponse({"error": str(error), "errors": errors}, status=STATUS[type(error)])
 
@@ -78,7 +78,7 @@ async def upload(request: HttpRequest, conversation_id: str) -> HttpResponse:
 @require_safe
 @login_required
 async def file(request: HttpRequest, conversation_id: str, file: UUID) -> HttpResponseBase:
-    """A file of one's own conversation: to be saved, and never run as a page of this site."""
+    """Download a file of one's own conversation; it is never run as a page of this site."""
     person = await person_of(request)
     found = await reads.read(attachments.find_sent, person.id, conversation_id, file)
     if found is None:
@@ -103,6 +103,6 @@ async def file(request: HttpRequest, conversation_id: str, file: UUID) -> HttpRe
 
 
 async def _content(found: AttachedFile) -> AsyncIterator[bytes]:
-    """Opened when the first piece is wanted: a client may leave before."""
+    """Yield the file, opened when the first piece is wanted: a client may leave before."""
     async for piece in pieces(await asyncio.to_thread(found.open)):
         yield piece

@@ -44,8 +44,10 @@ UNCOUNTED = (
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """How much somebody has who asks for more: of the item of text that began at `first`, all
-    before the character `offset` of `sequence`. What comes there is `inside` of something.
+    """The end of what a page already has of an item of text.
+
+    Of the item that began at `first` it has all before the character `offset` of `sequence`. What
+    comes there is `inside` of something.
     """
 
     first: int
@@ -76,8 +78,9 @@ def read(
     known: Mapping[UUID, Known] | None = None,
     off: Collection[UUID] = (),
 ) -> History:
-    """The newest rows of those between two sequences; of an item whose beginning is `known`, the
-    rest. Not of the runs that are `off` the branch. Blocks: call it in a thread.
+    """Read the newest rows between two sequences. Blocks: call it in a thread.
+
+    Of an item whose beginning is `known`, the rest. Not of the runs that are `off` the branch.
     """
     events = Event.objects.filter(conversation_id=conversation, sequence__gt=after)
     if off:
@@ -106,19 +109,21 @@ def read(
 
 
 def read_text(conversation: UUID, run: UUID, first: int) -> list[EventRecord]:
-    """The rows of a run's item of text that began at a sequence. Blocks: call it in a thread."""
+    """Read the rows of a run's item of text that began at a sequence. Blocks: call it in a
+    thread.
+    """
     rows = _texts(conversation, [_after(run, first - 1)])
     return _in_order([*rows, *_aside(rows)])
 
 
 def _fitting(sizes: list[int]) -> int:
-    """How many of the rows, of which the newest is the first, one look shows."""
+    """Count the rows, the newest first, that one look shows."""
     ends = accumulate(sizes)
     return sum(end - size < SIZE for end, size in zip(ends, sizes, strict=True))
 
 
 def _folded(conversation: UUID, texts: Iterable[tuple[UUID, Piece]]) -> list[EventRecord]:
-    """The pieces of runs folded: one record for each unbroken stretch of a run."""
+    """Fold the pieces of runs: one record for each unbroken stretch of a run."""
     pieces: dict[UUID, list[Piece]] = {}
     for run, piece in texts:
         pieces.setdefault(run, []).append(piece)
@@ -137,7 +142,7 @@ def _message(
 
 
 def _texts(conversation: UUID, parts: Iterable[Q]) -> list[EventRecord]:
-    """The text in these parts, folded or not: in one query, as it may be folded meanwhile."""
+    """Read the text in these parts, folded or not: in one query, as it may be folded meanwhile."""
     wanted = reduce(or_, parts, Q())
     if not wanted:
         return []
@@ -156,7 +161,7 @@ def _texts(conversation: UUID, parts: Iterable[Q]) -> list[EventRecord]:
 def _continued(
     rows: list[EventRecord], aside: list[EventRecord], known: Mapping[UUID, Known]
 ) -> dict[UUID, Known]:
-    """What is known of items that go on here, and was not taken back."""
+    """Return what is known of items that go on here, and was not taken back."""
     cuts = [
         (row.run, taken_back(row.sequence, row.payload))
         for row in aside
@@ -182,7 +187,7 @@ def _continued(
 
 
 def _ends(rows: list[EventRecord]) -> dict[UUID, tuple[EventRecord, EventRecord]]:
-    """Of each run, its first and its last row that is text or ends one."""
+    """Return each run's first and last row that is text or ends one."""
     ends: dict[UUID, tuple[EventRecord, EventRecord]] = {}
     for row in sorted(rows, key=lambda row: row.sequence):
         if row.type in TEXTS or row.type in BREAKS:
@@ -194,7 +199,9 @@ def _ends(rows: list[EventRecord]) -> dict[UUID, tuple[EventRecord, EventRecord]
 def _rest_of_texts(
     rows: list[EventRecord], before: int | None, continued: Mapping[UUID, Known]
 ) -> Iterator[Q]:
-    """Of each run: the text right before its first row here, and right after its last."""
+    """Yield conditions for each run's text right before its first row here, and right after its
+    last.
+    """
     for run, (first, last) in _ends(rows).items():
         if first.type in TEXTS:
             since = continued[run].sequence if run in continued else 0
@@ -218,8 +225,10 @@ def _after(run: UUID, sequence: int) -> Q:
 
 
 def _aside(rows: list[EventRecord]) -> list[EventRecord]:
-    """What belongs to rows here wherever it stands: the other row of each step whose beginning or
-    end alone is here, and what says that text here was cut and begun anew.
+    """Read the rows that belong to rows here wherever they stand.
+
+    They are the other row of each step whose beginning or end alone is here, and those which say
+    that text here was cut and begun anew.
     """
     here: dict[str, set[str]] = {}
     for row in rows:
@@ -236,7 +245,9 @@ def _aside(rows: list[EventRecord]) -> list[EventRecord]:
 
 
 def _in_order(rows: list[EventRecord]) -> list[EventRecord]:
-    """Each row once; of text that was read both in pieces and folded, the longest row."""
+    """Sort the rows, each once; of text that was read both in pieces and folded, keep the longest
+    row.
+    """
     ends: dict[UUID, int] = {}
     seen: set[int] = set()
     kept = []

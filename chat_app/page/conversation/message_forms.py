@@ -1,4 +1,4 @@
-"""What the page's forms send. Nothing is checked here that `conversations` checks."""
+"""The readers of the page's forms. Nothing is checked here that `conversations` checks."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -31,21 +31,21 @@ PLACE = re.compile(
 
 
 def number(given: Mapping[str, str], name: str) -> int:
-    """The number of that name, at least 0; 0 if it is none."""
+    """Read the number of a name, at least 0; 0 if it is none."""
     with suppress(ValueError, KeyError):
         return min(max(0, int(given[name][:20])), MOST)
     return 0
 
 
 def run(given: Mapping[str, str], name: str) -> UUID | None:
-    """The run of that name; None if it is none."""
+    """Read the run of a name; None if it is none."""
     with suppress(ValueError, KeyError):
         return UUID(given[name])
     return None
 
 
 def known(given: Iterable[str]) -> dict[UUID, Known]:
-    """What a page has of items of text, by run; what does not read like that is passed over."""
+    """Read what a page has of items of text, by run; what does not read like that is ignored."""
     found = {}
     for place in (PLACE.fullmatch(text) for text in given):
         if place is not None and INSIDE.fullmatch(place[5]):
@@ -55,7 +55,7 @@ def known(given: Iterable[str]) -> dict[UUID, Known]:
 
 
 def message(request: HttpRequest, person: UserId) -> IncomingMessage:
-    """The message of the composer, the starter that was pressed, or what is to be tried again.
+    """Read the message of the composer, the pressed starter, or what is to be tried again.
 
     Reads the database where a starter was pressed.
     """
@@ -83,8 +83,10 @@ def _starter(person: UserId, name: str, index: str) -> str:
 
 
 def answer(request: HttpRequest, interaction: UUID, via: str = "page") -> IncomingAnswer:
-    """The answer in a prompt card. A checkbox's form says that several values may come; one with
-    fields of its own, that they are the answer, unless the button is one.
+    """Read the answer of a prompt card.
+
+    A checkbox's form says that several values may come; one with fields of its own, that they are
+    the answer, unless the button is one.
     """
     several = request.POST.getlist("value") if "several" in request.POST else None
     value = request.POST.get("value", "").replace("\r\n", "\n")
@@ -102,7 +104,7 @@ def answer(request: HttpRequest, interaction: UUID, via: str = "page") -> Incomi
 
 
 async def with_files(given: IncomingAnswer, request: HttpRequest, by: Person) -> IncomingAnswer:
-    """The answer with the files of its form's fields, which are kept from now on.
+    """Add the files of the form's fields to the answer; they are kept from now on.
 
     Raises:
         Invalid: one is empty, too large, or of a type that is not taken; by its field.
@@ -123,7 +125,7 @@ async def with_files(given: IncomingAnswer, request: HttpRequest, by: Person) ->
 
 
 def together(request: HttpRequest) -> list[IncomingAnswer]:
-    """The answers to the questions of one card, each under its own name."""
+    """Read the answers to the questions of one card, each under its own name."""
     data = posted(request.POST)
     return [
         IncomingAnswer(
@@ -137,14 +139,16 @@ def together(request: HttpRequest) -> list[IncomingAnswer]:
 
 
 def _given(data: Mapping[str, list[str]], name: str) -> JsonObject:
-    """Of a form there is always a field, which is hidden: its name is empty."""
+    """Read one question's answer: a form always has a field, which is hidden, with an empty
+    name.
+    """
     start = f"{name}-"
     own = {key.removeprefix(start): one for key, one in data.items() if key.startswith(start)}
     return {"value": as_text(own)} if own else {"values": data.get(name, [])}
 
 
 def values(given: IncomingAnswer) -> list[str]:
-    """What was chosen or typed."""
+    """Return what was chosen or typed."""
     if given.values is not None:
         return given.values
     return [given.value] if given.value is not None else []
@@ -153,13 +157,13 @@ def values(given: IncomingAnswer) -> list[str]:
 def typed(
     interaction: UUID, given: IncomingAnswer, error: Refused | StorageUnavailable
 ) -> TypedAnswer:
-    """The answer that was refused, as it goes back into its card."""
+    """Return the refused answer, as it goes back into its card."""
     errors = getattr(error, "details", {}).get("errors", {})
     return TypedAnswer(interaction, values(given), str(error), errors)
 
 
 def too_late(settled: AnswerResult, *given: IncomingAnswer) -> str:
-    """Why an answer was not taken, with what was typed, which must not get lost."""
+    """Say why an answer was not taken, with what was typed, which must not get lost."""
     if settled.outcome == Outcome.EXPIRED:
         reason = gettext("The time for this question was over before your answer came.")
     elif settled.outcome == Outcome.CLAIMED:
@@ -175,7 +179,7 @@ def too_late(settled: AnswerResult, *given: IncomingAnswer) -> str:
 
 
 def _shown(value: str) -> str:
-    """Of a form its values; else as it is."""
+    """Show a form's values; any other text as it is."""
     with suppress(ValueError):
         fields = from_json(value)
         if isinstance(fields, dict):

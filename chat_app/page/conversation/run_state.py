@@ -1,4 +1,4 @@
-"""What the runs of a conversation are doing, in words."""
+"""The state of a conversation's runs, in words."""
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -31,12 +31,13 @@ class RunState:
 
     @property
     def active(self) -> bool:
-        """Whether a second message would meet a run that is under way."""
+        """True if a second message would meet a run that is under way."""
         return self.name in ("queued", "working", "needs-you", "sleeping", "waiting", "stopping")
 
 
 def read_runs(conversation: UUID) -> dict[Run, JsonObject | None]:
-    """Those whose state the page may show, oldest first, each with its last step as in the log.
+    """Read the runs whose state the page may show, oldest first, each with its last step in the
+    log.
 
     Blocks: call it in a thread.
     """
@@ -53,7 +54,8 @@ def read_runs(conversation: UUID) -> dict[Run, JsonObject | None]:
 
 
 def run_state(runs: dict[Run, JsonObject | None], asked: Container[UUID]) -> RunState:
-    """The state of the run that matters most now: one that waits for you, else the one at work.
+    """Return the state of the run that matters most now: one that waits for you, else the one at
+    work.
 
     `runs` as `read_runs` found them; `asked` are those that do.
     """
@@ -97,7 +99,7 @@ def _words(
 
 
 def _others(run: Run) -> Interaction | None:
-    """The oldest of its questions that wait for others."""
+    """Return the oldest of the run's questions that wait for others."""
     pending = Interaction.objects.filter(run=run, status=Interaction.Status.PENDING)
     return pending.select_related("assignee").order_by("sequence").first()
 

@@ -1,4 +1,4 @@
-"""From events to what people read: pure functions from rows to items.
+"""The items that people read, made from events by pure functions.
 
 An item keeps its place and its DOM id from its first row to its last; it only grows.
 """
@@ -62,12 +62,12 @@ class ShownFile(NamedTuple):
 
     @property
     def is_picture(self) -> bool:
-        """Whether browsers show it."""
+        """True if browsers show it."""
         return self.content_type in PICTURES
 
 
 class Versions(NamedTuple):
-    """Which version of a message this is, and of how many; the runs of those beside it, if any."""
+    """The version of a message, of how many; and the runs of those beside it, if there are any."""
 
     number: int
     total: int
@@ -77,7 +77,7 @@ class Versions(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class UserMessage(Item):
-    """What the person wrote. `versions` where it was written, or begun, more than once."""
+    """A message of the person. `versions` where it was written, or begun, more than once."""
 
     template = "chat_app/items/user_message.html"
 
@@ -121,12 +121,12 @@ class TextSegment(Item):
 
     @property
     def text(self) -> str:
-        """All of it that is not known."""
+        """The part of the text that the page does not have yet."""
         return "".join(piece.text for piece in self.pieces)
 
     @property
     def shown(self) -> ShownText:
-        """As the page shows it."""
+        """The text as the page shows it."""
         text, known = self.text, self.known or Known(self.first, self.first, 0)
         most = RuntimeSettings.load().MAX_SHOWN
         found = cut(text[:most], known.inside)
@@ -152,7 +152,7 @@ class TextSegment(Item):
         return ShownText(above, [part], 0, place, held, kept[-1:].isspace())
 
     def _place(self, known: Known, at: int, inside: str) -> Known:
-        """Where the character is that is at this place of the text."""
+        """Find the character that stands at a place of the text."""
         skipped = known.offset
         for piece in self.pieces:
             if at < len(piece.text) or piece is self.pieces[-1]:
@@ -174,7 +174,7 @@ class Step(Item):
 
     @property
     def shown(self) -> SafeString:
-        """As the page shows what it did."""
+        """The payload as the page shows it."""
         return render(self.text, is_coloured=len(self.text) <= self.coloured)
 
 
@@ -193,13 +193,13 @@ class Question(Item):
 
     @property
     def waits_for(self) -> str:
-        """For whom it waits, where that is not the reader."""
+        """The people it waits for, if not the reader."""
         return waits_for(self.interaction)
 
 
 @dataclass(frozen=True)
 class GivenFeedback:
-    """What the person thinks of what a run came to; empty where they have not said so."""
+    """The person's feedback on a run; empty where they have given none."""
 
     reaction: str = ""
     comment: str = ""
@@ -211,8 +211,10 @@ class GivenFeedback:
 
 @dataclass(slots=True, kw_only=True)
 class RunNote(Item):
-    """How a run ended. `again` is the id of the message that has it done again, if one may.
-    `feedback` is what the person thinks of it, where that is asked.
+    """A note of how a run ended.
+
+    `again` is the id of the message that has it done again, if one may. `feedback` is what the
+    person thinks of it, where that is asked.
     """
 
     template = "chat_app/items/note.html"
@@ -230,7 +232,7 @@ def build(
     continued: Mapping[UUID, Known] | None = None,
     hold: bool = False,
 ) -> list[Item]:
-    """The items of these rows, in the order of their first ones.
+    """Build the items of these rows, in the order of their first ones.
 
     Of those that are `continued`, the rest. `hold`: text to which more comes has its end held back.
     """
@@ -292,7 +294,7 @@ def _base(part: Part) -> JsonObject:
 
 
 def _rest(pieces: Iterable[Piece], known: Known | None) -> Iterator[Piece]:
-    """Those behind what is known."""
+    """Yield the pieces behind what is known."""
     for piece in pieces:
         if known is None or piece.sequence > known.sequence:
             yield piece

@@ -46,22 +46,22 @@ class Entry:
 
     @property
     def is_own(self) -> bool:
-        """Whether it is of a conversation of the reader's."""
+        """True if it is of a conversation of the reader's."""
         return bool(self.interaction.conversation.owner_id == self.reader)
 
     @property
     def is_mine(self) -> bool:
-        """Whether the reader has claimed it."""
+        """True if the reader has claimed it."""
         return bool(self.interaction.assignee_id == self.reader)
 
     @property
     def is_taken(self) -> bool:
-        """Whether somebody else has claimed it."""
+        """True if somebody else has claimed it."""
         return self.interaction.assignee_id is not None and not self.is_mine
 
     @property
     def can_change(self) -> bool:
-        """Whether the reader may claim it, give it away, or hand it to somebody."""
+        """True if the reader may claim, release or reassign it."""
         return (
             self.outcome is None
             and self.may_answer
@@ -71,35 +71,35 @@ class Entry:
 
     @property
     def can_claim(self) -> bool:
-        """Whether there are others, who would do it as well; who has voted leaves it to them."""
+        """True if there are others who could answer; who has voted leaves it to them."""
         to = (self.interaction.assignment or {}).get("to", ())
         has_to_answer = self.can_change and not self.is_mine and not self.my_vote
         return has_to_answer and not _is_one_user(to)
 
     @property
     def waits_for(self) -> str:
-        """For whom it waits, in words."""
+        """The people it waits for, in words."""
         return waits_for(self.interaction) if self.interaction.assignment else ""
 
     @property
     def names(self) -> str:
-        """Those whom it names."""
+        """The names of its candidates."""
         return ", ".join((self.interaction.assignment or {}).get("names", ()))
 
     @property
     def question(self) -> str:
-        """Its first line."""
+        """The first line of its question."""
         return str(self.interaction.prompt["text"]).strip().partition("\n")[0]
 
     @property
     def is_late(self) -> bool:
-        """Whether it was due before now."""
+        """True if it was due before now."""
         due = self.interaction.due_at
         return due is not None and due <= timezone.now()
 
     @property
     def stamp(self) -> str:
-        """Another one when what is shown is another: the page's script looks at it."""
+        """A digest of what is shown: the page's script sees by it that something changed."""
         it = self.interaction
         seen = (it.status, it.version, it.assignee_id, self.names, self.voted, self.may_answer)
         return blake2b(repr((*seen, self.my_vote, self.alike)).encode(), digest_size=8).hexdigest()
@@ -116,7 +116,7 @@ def make_entries(
     may_answer: bool = True,
     typed: TypedAnswer | None = None,
 ) -> list[Entry]:
-    """The entries of prompts, in their order. Blocks: call it in a thread."""
+    """Build the entries of prompts, in their order. Blocks: call it in a thread."""
     votes = counting(prompts)
     return [_entry(one, reader, votes.get(one.pk, []), may_answer, typed) for one in prompts]
 
@@ -161,7 +161,7 @@ class Alike:
 
 
 def find_alike(entries: Sequence[Entry]) -> tuple[list[Entry], list[Alike]]:
-    """Which of them are alike: the same workflow asks, and the answers that fit are the same.
+    """Find entries that are alike: the same workflow asks, and the same answers fit.
 
     Returns the entries, which know to which they belong, and those of which there are several.
     """

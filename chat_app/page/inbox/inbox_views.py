@@ -48,7 +48,7 @@ HEADINGS = PARTS | {Part.ALL: gettext_lazy("What waits for you")}
 @personal("GET")
 @gzip_page
 async def show(request: HttpRequest) -> HttpResponse:
-    """What waits for the person: `?part=`, searched by `?q=`, `?page=`."""
+    """Show what waits for the person: `?part=`, searched by `?q=`, `?page=`."""
     person = await person_of(request)
     part, query = request.GET.get("part"), request.GET.get("q", "").strip()[:LONGEST]
     wanted = Wanted(
@@ -90,7 +90,7 @@ def _query(part: Part, query: str = "", page: int = 1) -> str:
 @personal("GET")
 @gzip_page
 async def prompt(request: HttpRequest, interaction: UUID) -> HttpResponse:
-    """One prompt."""
+    """Show one prompt."""
     return await _prompt_page(request, Reader(await person_of(request)), interaction)
 
 
@@ -98,7 +98,8 @@ async def prompt(request: HttpRequest, interaction: UUID) -> HttpResponse:
 @never_cache
 @gzip_page
 async def linked(request: HttpRequest, token: str) -> HttpResponse:
-    """One prompt, and the answer to it, for the guest whom a signed link names: see `prompt_links`.
+    """Show a prompt to the guest whom a signed link names, or take the answer: see `prompt_links`.
+
     Nobody is signed in by it.
     """
     found = await reads.read(read_prompt_link, token)
@@ -237,7 +238,7 @@ def _why_not(settled: AnswerResult) -> str:
 
 
 async def _named(person: Person, interaction: UUID, why: str) -> str:
-    """The reason, with the question that it is about, if that may be told."""
+    """Add the question to the reason, if the person may know it."""
 
     def question() -> str:
         page = read_prompt(person.id, interaction)
@@ -248,7 +249,7 @@ async def _named(person: Person, interaction: UUID, why: str) -> str:
 
 
 def _back(request: HttpRequest) -> HttpResponse:
-    """See other: where the form was. A reload of the page repeats none."""
+    """Redirect with "see other" to where the form was. A reload of the page repeats none."""
     here = request.POST.get("next", "")
     is_ours = url_has_allowed_host_and_scheme(here, allowed_hosts=None)
     response = redirect(here if is_ours and here.startswith("/") else "chat:inbox")

@@ -73,7 +73,7 @@ class PromptPage:
 def read_prompt(
     reader: UserId, interaction: UUID, typed: TypedAnswer | None = None
 ) -> PromptPage | None:
-    """The page; None where there is no such prompt, or none for this reader. Blocks."""
+    """Read the page of a prompt; None if there is none for this reader. Blocks."""
     found = find_prompt(reader, interaction)
     if found is None:
         return None

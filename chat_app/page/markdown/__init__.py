@@ -1,4 +1,4 @@
-"""From what a workflow writes to HTML: safe, and a part at a time while it grows.
+"""The way from a workflow's text to HTML: safe, and a part at a time while it grows.
 
 The page's items and the templates' filters import it.
 """

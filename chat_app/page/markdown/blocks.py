@@ -1,4 +1,4 @@
-"""Where an answer can be cut, so that each part renders as it does in the whole.
+"""The places where an answer can be cut, so that each part renders as it does in the whole.
 
 An answer grows at its end. What is above its last block never changes again, so it is rendered and
 sent once, however long the answer becomes.
@@ -30,7 +30,9 @@ _PIPE = re.compile(r"(?<!\\)\|")
 
 
 class Cut(NamedTuple):
-    """`above` are parts, as Markdown to render each by itself; what changes yet begins at `at`,
+    """A text that is cut into its finished parts and its growing end.
+
+    `above` are parts, as Markdown to render each by itself; what changes yet begins at `at`,
     `inside` of something. `references` are the links that are defined anywhere in the text.
     """
 
@@ -68,7 +70,7 @@ def cut(text: str, inside: str = "") -> Cut:
 
 
 def opening(inside: str, text: str) -> str:
-    """What has to stand before a text that begins inside of something."""
+    """Return what must stand before a text that begins inside of something."""
     if inside == TABLE:
         row = text.partition("\n")[0].strip().removeprefix("|").removesuffix("|")
         columns = len(_PIPE.split(row))
@@ -77,7 +79,7 @@ def opening(inside: str, text: str) -> str:
 
 
 def _cuts(text: str, start: int, end: int, block: Token) -> Iterator[int]:
-    """Where a block is cut that is too long: between items, lines, or at least words."""
+    """Yield where a block that is too long is cut: between items, lines, or at least words."""
     is_list = block.type in ("bullet_list_open", "ordered_list_open")
     while end - start > LONGEST:
         window = text[start : start + LONGEST]
@@ -89,7 +91,7 @@ def _cuts(text: str, start: int, end: int, block: Token) -> Iterator[int]:
 
 
 def _inside(block: Token) -> str:
-    """What the rest of a block is inside of."""
+    """Return what the rest of a block is inside of."""
     if block.type == "table_open":
         return TABLE
     if block.type == "fence":

@@ -45,7 +45,7 @@ def render(
     is_coloured: bool = True,
     is_whole: bool = True,
 ) -> SafeString:
-    """The Markdown as safe HTML. Images become links: loading one would tell its host who reads.
+    """Render Markdown as safe HTML. Images become links: loading one would tell its host who reads.
 
     `references` are links that are defined elsewhere. `is_coloured`: its code has colours.
     `is_whole`: no more comes. A text that is too much work is shown as it was written.
@@ -117,7 +117,9 @@ def _adapt(state: StateCore) -> None:
 
 
 def _show_tasks(state: StateCore) -> None:
-    """What begins with `[ ]` or `[x]` in a list is a task: a mark, and nothing to click."""
+    """Turn a list item that begins with `[ ]` or `[x]` into a task: a mark, and nothing to
+    click.
+    """
     for item, _, text in zip(state.tokens, state.tokens[1:], state.tokens[2:], strict=False):
         if item.type != "list_item_open" or not text.children:
             continue

@@ -87,7 +87,7 @@ def _coloured(lexer: Lexer, code: str) -> str:
 
 
 def _pieces(lexer: Lexer, code: str) -> Iterator[tuple[str, str]]:
-    """The code in pieces, each with its class."""
+    """Yield the code in pieces, each with its class."""
     for token, text in lexer.get_tokens(code):
         yield _class(token), text
 

@@ -1,4 +1,4 @@
-"""What of a growing text is held back: marks, which mean nothing before they are whole."""
+"""The end of a growing text that is held back: marks, which mean nothing before they are whole."""
 
 import re
 
@@ -22,7 +22,9 @@ _FAR = 500
 
 
 def finished(text: str, inside: str = "") -> str:
-    """The last block of a text, which may begin inside of something, without its unfinished end."""
+    """Return the last block of a text, which may begin inside of something, without its unfinished
+    end.
+    """
     start = text.rfind("\n") + 1
     above, line = text[:start], text[start:]
     if _in_fence(above, inside):
@@ -35,7 +37,7 @@ def finished(text: str, inside: str = "") -> str:
 
 
 def _in_fence(lines: str, inside: str) -> bool:
-    """Whether the next line is code."""
+    """Return whether the next line is code."""
     fence = ""
     for line in [inside, *lines.splitlines()]:
         found = _FENCE.match(line)
@@ -47,7 +49,7 @@ def _in_fence(lines: str, inside: str) -> bool:
 
 
 def _without_header(text: str, inside: str) -> str:
-    """Without a line that becomes the head of a table by the next one."""
+    """Remove a line that becomes the head of a table by the next one."""
     *before, last, _ = ["", "", *text.split("\n")]
     if inside or not last.lstrip().startswith("|") or _DELIMITERS.match(last):
         return text
@@ -56,7 +58,7 @@ def _without_header(text: str, inside: str) -> str:
 
 
 def _first_open_mark(text: str) -> int:
-    """Where the first mark stands that has no partner yet; else the end."""
+    """Find the first mark that has no partner yet; else the end."""
     start = text.rfind("\n\n") + 1
     masked = _CODE.sub(lambda found: "x" * len(found[0]), text[start:])
     places = [found.start() for mark in _INLINE if (found := mark.search(masked))]

@@ -39,7 +39,7 @@ class Work:
 
     @property
     def may_colour(self) -> bool:
-        """Whether there is time left to colour code."""
+        """True while there is time left to colour code."""
         return self._colouring > 0
 
     def coloured(self, seconds: float) -> None:

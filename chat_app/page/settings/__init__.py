@@ -1,1 +1,1 @@
-"""How pages look and speak, as their reader has chosen. Page and templates import it."""
+"""The look and language of pages, as their reader has chosen. Page and templates import it."""

@@ -1,4 +1,4 @@
-"""In which language a page is."""
+"""The language of a page."""
 
 from collections.abc import Awaitable
 from typing import cast

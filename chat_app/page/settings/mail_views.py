@@ -24,7 +24,7 @@ else:
 
 
 class MailForm(ModelForm):
-    """When mails come."""
+    """The form of when mails come."""
 
     zone = forms.ChoiceField(
         label=_("Time zone"), choices=[(zone, zone) for zone in sorted(available_timezones())]
@@ -73,7 +73,7 @@ def mail_settings(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
-    """From a mail: no more of them. Nobody has to sign in; a GET changes nothing."""
+    """Stop a person's mails, by a link of a mail. Nobody has to sign in; a GET changes nothing."""
     user = read_token(token)
     if user is None:
         raise Http404

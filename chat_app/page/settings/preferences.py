@@ -1,4 +1,4 @@
-"""What a reader chooses for their pages. It is kept in cookies: also for guests, and signed out."""
+"""The preferences of a reader for their pages, kept in cookies: also for guests, and signed out."""
 
 from dataclasses import dataclass
 
@@ -24,11 +24,11 @@ class Preference:
 
     @property
     def usual(self) -> str:
-        """What holds where nothing is chosen."""
+        """The value where nothing is chosen."""
         return next(iter(self.choices))
 
     def chosen(self, request: HttpRequest | None) -> str:
-        """The reader's choice. Pages of errors may have no request."""
+        """Return the reader's choice. Pages of errors may have no request."""
         value = request.COOKIES.get(self.cookie) if request else None
         return value if value in self.choices else self.usual
 
@@ -51,7 +51,7 @@ class Preference:
 
 
 def _language() -> Preference:
-    """Its cookie is the one that Django reads."""
+    """Build the preference of the language; its cookie is the one that Django reads."""
     offered = [code for code, _name in settings.LANGUAGES if code in LANGUAGES]
     names = {code: get_language_info(code)["name_local"] for code in offered}
     choices = {"": _("As the browser asks for it"), **names}

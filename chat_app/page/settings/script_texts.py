@@ -1,4 +1,4 @@
-"""What the page's script says, so that it is translated with everything else."""
+"""The texts of the page's script, so that they are translated with everything else."""
 
 from django.utils.translation import gettext_lazy as _
 

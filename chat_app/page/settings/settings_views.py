@@ -16,7 +16,9 @@ from sessions_app.storage import reads
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 async def settings(request: HttpRequest) -> HttpResponse:
-    """Choose; saved, it leads back to the conversation that it was opened from, if any."""
+    """Show and save the preferences; saving leads back to the conversation it was opened from, if
+    any.
+    """
     here = opened_from(request.POST if request.method == "POST" else request.GET)
     if request.method == "POST":
         response = back_to(here) if here else redirect("chat:settings")

@@ -16,14 +16,14 @@ from sessions_app.models.people import UserId
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What is to be written: the conversation, and its runs in the order of their messages."""
+    """An export: the conversation, and its runs in the order of their messages."""
 
     about: Said
     runs: list[UUID]
 
 
 def find(owner: UserId, conversation_id: str) -> Exported:
-    """The owner's conversation of that name. Blocks: call it in a thread.
+    """Find the owner's conversation of a name. Blocks: call it in a thread.
 
     Raises:
         NotFound: there is none.
@@ -42,7 +42,7 @@ def find(owner: UserId, conversation_id: str) -> Exported:
 
 
 def as_json(exported: Exported) -> Iterator[str]:
-    """An object with the list `runs`, each with its message and what was `said`. Blocks."""
+    """Write an object with the list `runs`, each with its message and what was `said`. Blocks."""
     head = json.dumps(exported.about, ensure_ascii=False, indent=2)
     yield head[: -len("\n}")] + ',\n  "runs": ['
     for number, run in enumerate(exported.runs):
@@ -52,7 +52,7 @@ def as_json(exported: Exported) -> Iterator[str]:
 
 
 def as_markdown(exported: Exported) -> Iterator[str]:
-    """Each message as a heading with what was said after it; questions as quotations. Blocks."""
+    """Write each message as a heading with what followed; questions as quotations. Blocks."""
     about = exported.about
     yield f"# {about['title'] or about['conversation_id']}\n\n"
     yield f"{about['workflow']}, {about['created_at']}\n"

@@ -1,4 +1,4 @@
-"""What the list shows: those that need the person first, the oldest deadline before others.
+"""The list of conversations: those that need the person first, the oldest deadline before others.
 
 However many conversations a person has, it takes a handful of queries, which read as many rows as
 are shown, by the indexes of `Conversation`. Only a search reads more: there is no index of words,
@@ -37,7 +37,7 @@ FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One conversation in the list; `state` is empty where there is nothing to say.
+    """A conversation in the list; `state` is empty where there is nothing to say.
 
     `question` is what waits for the person, of several the one whose deadline is next; `others`
     says how many there are beside it.
@@ -56,9 +56,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Sidebar:
-    """`more` is the number of entries to ask for next, 0 where there are no more.
+    """The list of conversations.
 
-    `waiting` counts the prompts that wait for this person, as their inbox has them.
+    `more` is the number of entries to ask for next, 0 where there are no more. `waiting` counts the
+    prompts that wait for this person, as their inbox has them.
     """
 
     entries: list[Entry]
@@ -68,20 +69,22 @@ class Sidebar:
 
     @property
     def asking(self) -> list[Entry]:
-        """Those that need the person."""
+        """The entries that need the person."""
         return [entry for entry in self.entries if entry.question]
 
 
 @dataclass(frozen=True, slots=True)
 class _Asking:
-    """Of one conversation: how many prompts wait, and the next of their deadlines."""
+    """The number of a conversation's waiting prompts, and the next of their deadlines."""
 
     count: int
     deadline: datetime | None
 
 
 def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE) -> Sidebar:
-    """Those that need the person first, then the newest. Blocks: call it in a thread."""
+    """List the conversations that need the person first, then the newest. Blocks: call it in a
+    thread.
+    """
     limit = min(max(limit, PAGE), MOST)
     mine = Conversation.objects.of(owner)
     found = _matching(mine, query) if query else Q()
@@ -103,24 +106,26 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE) -> Sidebar:
 
 
 def newest(owner: UserId) -> str | None:
-    """The conversation that changed last; None where there is none yet."""
+    """Return the conversation that changed last; None where there is none yet."""
     mine = Conversation.objects.of(owner).order_by("-listed_at")
     return mine.values_list("conversation_id", flat=True).first()
 
 
 def deleted(owner: UserId, conversation_id: str) -> Conversation | None:
-    """The owner's conversation of that name, if it is deleted, and can be had back."""
+    """Return the owner's conversation of a name, if it is deleted and can be restored."""
     mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
     return mine.exclude(deleted_at=None).first()
 
 
 def title_of(owner: UserId, conversation_id: str) -> str | None:
-    """Of the owner's conversation of that name; None where there is none."""
+    """Return the title of the owner's conversation of a name; None where there is none."""
     return Conversation.objects.of(owner, conversation_id).values_list("title", flat=True).first()
 
 
 def _asking(conversations: QuerySet[Conversation], limit: int) -> dict[UUID, _Asking]:
-    """Those that need the person, the oldest deadline first, those without one last."""
+    """Return the conversations that need the person, the oldest deadline first, then those
+    without.
+    """
     pending = pending_interactions(conversation__in=conversations)
     groups = pending.values("conversation_id").annotate(
         count=Count("pk"), deadline=Min("expires_at"), since=Min("created_at")
@@ -130,7 +135,9 @@ def _asking(conversations: QuerySet[Conversation], limit: int) -> dict[UUID, _As
 
 
 def _entries(ids: list[UUID], asking: dict[UUID, _Asking]) -> tuple[list[Entry], bool]:
-    """And whether prompts may be assigned to anybody, which mostly spares a query for that."""
+    """Read the entries, and whether prompts may be assigned to anybody, which mostly spares a
+    query.
+    """
     runs = Run.objects.filter(conversation=OuterRef("pk"))
     pending = pending_interactions(conversation=OuterRef("pk"))
     first = pending.order_by(F("expires_at").asc(nulls_last=True), "sequence")
@@ -177,7 +184,7 @@ def _state(needs_you: bool, working: bool, last_status: str | None) -> tuple[str
 
 
 def _matching(mine: QuerySet[Conversation], query: str) -> Q:
-    """Which of the conversations have it in their title, their workflow's, or their texts.
+    """Build the condition that title, workflow or texts of a conversation have the query.
 
     Texts: messages, questions, and output of runs that have ended.
     """
