@@ -11,7 +11,8 @@ from sessions_app.storage.connections import prepare, prepare_to_migrate
 
 
 class SessionsAppConfig(AppConfig):
-    """Finds the workflows of the installed applications, as Django's admin finds its own.
+    """The configuration of the application, which finds workflows as Django's admin finds its
+    modules.
 
     Those that the configuration names are offered; without a configuration, all of them.
     """

@@ -24,7 +24,9 @@ CHARACTERS = "a number of characters, such as 262144"
 
 
 class Section(BaseModel):
-    """Names of `HITL` that one application takes. A field's description says what to write."""
+    """A section of `HITL`: the names that one application takes. A field's description says what to
+    write.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     # Never shown, also not where they are wrong.
@@ -113,7 +115,7 @@ S = TypeVar("S", bound=Section)
 
 
 def check_redis_url(url: str) -> None:
-    """Raise ValueError, which quotes nothing of the URL, if it is none of a Redis."""
+    """Raise ValueError if it is not a URL of a Redis; the error quotes nothing of the URL."""
     if not url.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("it does not begin with redis://, rediss:// or unix://")
     # Only where it is used: the form of one process does without.

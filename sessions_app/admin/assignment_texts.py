@@ -34,7 +34,7 @@ def is_due(interaction: Interaction) -> str:
 
 @admin.display(description="rules")
 def rules(interaction: Interaction) -> str:
-    """Votes, four eyes, and where it goes when nobody answers."""
+    """Show the rules of an assignment: votes, four eyes, and where it escalates."""
     if interaction.assignment is None:
         return ""
     given = Assignment.model_validate(interaction.assignment)
@@ -73,7 +73,7 @@ def candidates(interaction: Interaction) -> str:
 
 @admin.display(description="votes")
 def votes(interaction: Interaction) -> str:
-    """List who has voted for what, and whose vote does not count now."""
+    """List the votes with their voters, and which of them do not count now."""
     rows = interaction.votes.select_related("by").order_by("at", "pk")[:SHOWN]
     count = {one.pk for one in counting([interaction]).get(interaction.pk, ())}
     lines = [

@@ -18,7 +18,7 @@ AT_MOST = 50_000
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
-    """The newest first."""
+    """The admin pages of audit entries, the newest first."""
 
     list_display = ("time", "action", "by_name", "via", "address", "question", "workflow", "more")
     list_display_links = ("time", "question")

@@ -14,13 +14,13 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 def short(value: object) -> str:
-    """JSON for a cell of a table."""
+    """Return a value as JSON for a cell of a table."""
     text = "" if value is None else json.dumps(value, ensure_ascii=False)
     return Truncator(text).chars(SHOWN)
 
 
 def pretty(value: object) -> str:
-    """JSON over several lines, as it is stored."""
+    """Return a value as JSON over several lines, as it is stored."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     return format_html("<pre>{}</pre>", text)
 

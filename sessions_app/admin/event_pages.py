@@ -79,7 +79,7 @@ class _ByRun(ReadOnlyAdmin):
 
 @admin.register(Event)
 class EventAdmin(_EventColumns, _ByRun):
-    """The log."""
+    """The admin pages of events: the log."""
 
     list_display = (*EVENT, "run")
     list_filter = ("type",)
@@ -89,7 +89,7 @@ class EventAdmin(_EventColumns, _ByRun):
 
 @admin.register(JournalEntry)
 class JournalEntryAdmin(_EntryColumns, _ByRun):
-    """The journals."""
+    """The admin pages of journal entries."""
 
     list_display = (*ENTRY, "run")
     list_filter = ("kind",)

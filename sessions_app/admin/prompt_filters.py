@@ -14,7 +14,7 @@ ASSIGNED = PENDING & Q(assignment__isnull=False)
 
 
 def nobody_can_answer() -> Q:
-    """Pending, and nobody may answer, as groups and permissions are now."""
+    """Keep pending prompts that nobody may answer, as groups and permissions are now."""
     return ASSIGNED & ~somebody_may_answer()
 
 

@@ -165,7 +165,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
     def reassign(
         self, request: HttpRequest, queryset: QuerySet[Interaction]
     ) -> HttpResponse | None:
-        """Ask to whom, and have them answer, and nobody else."""
+        """Ask for new candidates, and let only them answer from now on."""
         form = ReassignForm(request.POST if "apply" in request.POST else None)
         if not form.is_valid():
             return self._to_whom(request, queryset, form)

@@ -1,4 +1,4 @@
-"""Prompts and what became of them, as sentences."""
+"""The texts of prompts and their outcomes, as sentences."""
 
 from typing import Any
 

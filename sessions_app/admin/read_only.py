@@ -40,7 +40,9 @@ class _ReadOnly:
 
 
 class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # generic only in stubs
-    """Rows as they are. Actions need the model's change permission, which opens no form here."""
+    """An admin page whose rows are shown as they are. Actions need the model's change permission,
+    which opens no form here.
+    """
 
     change_form_template = "admin/sessions_app/operate.html"
     show_full_result_count = False
@@ -58,7 +60,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         return True
 
     def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Staff with the model's view or change permission read it."""
+        """Allow staff with the model's view or change permission to read rows."""
         return super().has_view_permission(request, obj) or self.has_operate_permission(request)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
@@ -83,7 +85,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
     def render_change_form(
         self, request: HttpRequest, context: JsonObject, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Offer the actions that apply on the page of one row too."""
+        """Offer the actions that apply on the page of a row, too."""
         row = context.get("original")
         if row is not None:
             choices = self.get_action_choices(request, default_choices=[])

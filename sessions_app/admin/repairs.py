@@ -70,12 +70,12 @@ def answer(interaction: UUID, *, person: Person, given: str | list[str]) -> Answ
 
 
 def expire(interaction: UUID) -> bool:
-    """Settle as if the deadline had passed. False if it was settled before."""
+    """Settle an interaction as if its deadline had passed. False if it was settled before."""
     return _change(interaction, lambda tx, pending: settle(tx, pending, expiry(pending, VIA)))
 
 
 def reassign(interaction: UUID, *, to: list[Assignee], by: Person) -> bool:
-    """Have others answer, and nobody else. False if it was settled before.
+    """Let other people answer a prompt, and nobody else. False if it was settled before.
 
     Raises:
         Invalid: one of them does not exist, or they are too few for its rules.
@@ -84,7 +84,7 @@ def reassign(interaction: UUID, *, to: list[Assignee], by: Person) -> bool:
 
 
 def escalate(interaction: UUID, *, by: Person) -> bool:
-    """Escalate now. False if it was settled before, or escalates no more."""
+    """Escalate a prompt now. False if it was settled before, or escalates no more."""
     return _change(interaction, lambda tx, one: claims.escalate(tx, one, by=by, via=VIA))
 
 
@@ -94,7 +94,7 @@ def evict(key: str) -> bool:
 
 
 def take_over(key: str) -> bool:
-    """Have another worker host the key. False if no host has it, or its worker is alive."""
+    """Let another worker host the key. False if no host has it, or its worker is alive."""
     return writer.write_now(lambda tx: _take_over(tx, key))
 
 

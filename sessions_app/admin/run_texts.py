@@ -1,4 +1,4 @@
-"""Runs in words."""
+"""The texts that describe runs."""
 
 from django.contrib import admin
 from django.db.models import F

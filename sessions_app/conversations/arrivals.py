@@ -18,7 +18,7 @@ WAIT = JournalEntry.Kind.WAIT
 
 
 def send(tx: Transaction, run_id: UUID, name: str, payload: object, sent_id: str) -> Outcome:
-    """Store it, and have the run go on if it waits for that name; see `runs.send`.
+    """Store an arrival, and wake its run if that waits for the name; see `runs.send`.
 
     Raises:
         NotFound: there is no such run.

@@ -50,7 +50,7 @@ class Returned:
 
 
 def begin(tx: Transaction, parent: RunRecord, call: Call, child: NewChild, sequence: int) -> None:
-    """Insert it, behind that sequence, and wake its host."""
+    """Insert a child run behind that sequence, and wake its host."""
     run = RunRecord(
         child.id,
         parent.conversation_id,

@@ -125,7 +125,7 @@ class _Past:
 
     @property
     def entries(self) -> list[JournalEntry]:
-        """The calls, but for those that asked."""
+        """Return the recorded calls, except those that asked people."""
         return list(self.source.journal.filter(position__in=self.positions))
 
     @cached_property

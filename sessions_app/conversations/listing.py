@@ -39,7 +39,7 @@ async def rename(*, owner: UserId, conversation_id: str, title: str) -> None:
 
 
 async def delete(*, owner: UserId, conversation_id: str) -> None:
-    """Take the owner's conversation from every door but `restore`, and ask its runs to stop.
+    """Hide the owner's conversation from every door but `restore`, and ask its runs to stop.
 
     A day later `retention` deletes it with all that belongs to it.
 
@@ -53,7 +53,7 @@ async def delete(*, owner: UserId, conversation_id: str) -> None:
 
 
 async def restore(*, owner: UserId, conversation_id: str) -> None:
-    """Undo `delete`.
+    """Restore a conversation that its owner has deleted.
 
     Raises:
         NotFound: there is no such conversation, or not any more.
@@ -66,7 +66,7 @@ async def restore(*, owner: UserId, conversation_id: str) -> None:
 
 
 def lock_kept(tx: Transaction, conversation: UUID) -> None:
-    """Lock it, as `Transaction.lock` does, for a run of it that is to go on, or begin.
+    """Lock a conversation, as `Transaction.lock` does, for a run that is to go on or begin.
 
     Raises:
         NotFound: its owner has deleted it.

@@ -294,8 +294,8 @@ def _check_free(conversation: UUID, message: IncomingMessage, place: Place | Non
 
 
 def _begin_branch(tx: Transaction, run: RunRecord, place: Place) -> JsonObject:
-    """Stop what is active on other branches, so that the run does not wait behind it. Returns what
-    the log says of the run.
+    """Stop what is active on other branches, so that the new run does not wait behind it. Returns
+    what the log says of the run.
     """
     Conversation.objects.filter(pk=run.conversation_id).update(branched=True)
     interrupt(tx, run, only_asking=False, spared=place.before)
@@ -310,7 +310,7 @@ def _begin_branch(tx: Transaction, run: RunRecord, place: Place) -> JsonObject:
 def interrupt(
     tx: Transaction, by: RunRecord, *, only_asking: bool, spared: Container[UUID] = ()
 ) -> None:
-    """Have the other active runs of the conversation make way."""
+    """Stop the other active runs of the conversation, to make way for a new one."""
     for run, asks in sql.fetch(ACTIVE, (by.conversation_id,)):
         if sql.read_uuid(run) != by.id and (asks or not only_asking):
             root = _root(Run.objects.get(pk=run))

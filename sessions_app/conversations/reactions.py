@@ -19,7 +19,7 @@ LONGEST = {"reaction": 20, "comment": 1024}
 async def give(
     *, owner: UserId, run: UUID, reaction: str | None = None, comment: str | None = None
 ) -> None:
-    """Keep feedback on a run of the owner's. What is None stays; what is empty is taken back.
+    """Store feedback on a run of the owner's. What is None stays; what is empty is taken back.
 
     Raises:
         NotFound: this owner has no such run.

@@ -42,7 +42,7 @@ def _load(user: UserId) -> PermissionsMixin | None:
 
 
 def _belongs(person: PermissionsMixin | None, config: WorkflowConfig) -> bool:
-    """Superusers have all permissions, and belong to every group."""
+    """Return whether a person may use the workflow; superusers may use all."""
     if person is None:
         return False
     if person.is_superuser or (config.permission and person.has_perm(config.permission)):

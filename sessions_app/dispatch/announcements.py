@@ -35,7 +35,7 @@ async def hear() -> None:
 
 
 async def hear_once() -> None:
-    """Announce here what others have left by now."""
+    """Announce in this process what others have left by now."""
     left = await reads.read(_left)
     if left:
         await writer.write(partial(_announce, left=left))

@@ -56,7 +56,7 @@ class PlacedWorker(Worker):
         super().__init__(own, **options)
 
     def place_is_free(self) -> None:
-        """Look for jobs that were left for want of a place."""
+        """Look for jobs that were left because no place was free."""
         self._jobs.freed = True
         if self._jobs.left_some:
             self._new_job_event.set()

@@ -45,7 +45,7 @@ async def host(
 
 
 class JobWorkers:
-    """Keeps both running, and starts one anew that ended by an error.
+    """The keeper of both workers, which restarts one that ended by an error.
 
     `dispatcher` is what the jobs find in their context; `full` lists the places that are taken.
     """
@@ -76,7 +76,7 @@ class JobWorkers:
         self._task = asyncio.create_task(self._run(), name="take jobs")
 
     async def stop(self) -> None:
-        """Take no more, and wait for what was taken."""
+        """Take no more jobs, and wait for those that were taken."""
         self._stopping = True
         for worker in self._running.values():
             worker.stop()
@@ -100,7 +100,7 @@ class JobWorkers:
                 await asyncio.sleep(RESTART_AFTER)
 
     async def _keep(self, name: str, options: JsonObject) -> None:
-        """Run one of them until all stop."""
+        """Run one of the workers until all stop."""
         while not self._stopping:
             try:
                 await self._take(name, options)

@@ -232,7 +232,7 @@ def silences() -> dict[int, float]:
 
 
 def fetch(query: str, params: Sequence[object]) -> list[sql.Row]:
-    """Ask the queue. The local form has none, and no such tables."""
+    """Run a query on the queue. The local form has none, and no such tables."""
     return sql.fetch(query, params) if RuntimeSettings.load().cluster else []
 
 

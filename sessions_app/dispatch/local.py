@@ -62,8 +62,8 @@ class LocalDispatcher:
     def announce(
         self, tx: Transaction, key: str, settled: InteractionSettled | None = None
     ) -> None:
-        """Have the host take it up at once, or look after the commit. Where it does not run, as in
-        a command beside the server, the process that hosts is told.
+        """Let the host take up the work at once, or look after the commit. Where it does not run,
+        as in a command beside the server, the process that hosts is told.
         """
         if self._loop is None:
             announcements.leave(key, settled)

@@ -13,7 +13,9 @@ from sessions_app.storage.transaction import Transaction
 
 
 class ProcrastinateDispatcher:
-    """Queues the keys, or wakes the hosts that have them. Hosts nothing itself."""
+    """The dispatcher of web processes, which queues keys, or wakes the hosts that have them. Hosts
+    nothing itself.
+    """
 
     async def start(self) -> None:
         """Start nothing: whoever writes work also announces it."""

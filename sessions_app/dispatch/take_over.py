@@ -35,13 +35,13 @@ OF_KEY = """
 
 
 def give_back(lost: Collection[int]) -> None:
-    """Queue anew what was taken and is not served."""
+    """Queue again the jobs that were taken and are not served."""
     for job in sorted(lost):
         _replace(job)
 
 
 def _replace(job: int, *, suspects: Collection[str] = ()) -> None:
-    """Put a new job in the place of one that nobody serves, if it still is there."""
+    """Replace a job that nobody serves by a new one, if it still exists."""
     for (lock,) in sql.fetch(TAKE_AWAY, (job,)):
         if lock is not None:
             put(lock, suspect=lock in suspects)
@@ -59,6 +59,6 @@ def take_over(tx: Transaction) -> int:
 
 
 def take_from_dead(key: str) -> None:
-    """Queue the key anew, in the place of a job that a dead worker has of it."""
+    """Queue the key again, in place of a job that a dead worker has of it."""
     for (job,) in fetch(OF_KEY, (key, STALLED_AFTER)):
         _replace(job)

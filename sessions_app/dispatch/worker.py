@@ -34,7 +34,9 @@ FORGOTTEN_EVERY = 5  # seconds
 
 
 class WorkerDispatcher(ProcrastinateDispatcher):
-    """Takes jobs until it is stopped, and looks after its hosts every second."""
+    """The dispatcher of a worker, which takes jobs until it is stopped, and checks its hosts each
+    second.
+    """
 
     def __init__(self, duty: Duty, *, park_after: float, replay_everywhere: bool = False) -> None:
         self._freshness = LeaseFreshness(SILENCE)
@@ -63,7 +65,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         ]
 
     async def stop(self) -> None:
-        """Take no more jobs, have the hosts let go, and close what was built for them."""
+        """Take no more jobs, let the hosts let go, and close the builders."""
         self.hosts.stop()
         await self._job_workers.stop()
         for task in self._tasks:
@@ -105,7 +107,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
             self._served.discard(job.id)
 
     async def take_over(self, timestamp: int) -> None:
-        """Queue anew the jobs of dead workers and, now and then, work that has no job."""
+        """Queue again the jobs of dead workers and, now and then, work that has no job."""
         in_touch = time.monotonic() - self._in_touch_since > STALLED_AFTER
         while in_touch and (taken := await writer.write(take_over)):
             log.warning("jobs.taken_over", jobs=taken)

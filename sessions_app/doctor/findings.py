@@ -27,7 +27,7 @@ Findings = Iterator[CheckMessage]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A look at one thing, which is left out while the check named `needs` finds something wrong.
+    """A check of one thing, skipped while the check named `needs` finds an error.
 
     What it finds has its number in the id: sessions_app.E112 is an error of number 112.
     """

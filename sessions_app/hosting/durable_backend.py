@@ -142,7 +142,7 @@ class DurableBackend(RecordedBackend):
         return calls < self._journal.known_to
 
     def count(self, text: str) -> None:
-        """Take note of what the run puts out, also of what an earlier execution of it did.
+        """Count output against the limit, an earlier execution's included.
 
         Raises:
             TooLarge: it is more than MAX_OUTPUT in all.
@@ -344,7 +344,7 @@ class DurableBackend(RecordedBackend):
         return None if self._slot.busy > 0 else self.waiting.since()
 
     def rest(self) -> None:
-        """Have the row say that the run only waits."""
+        """Store that the run only waits."""
         self._write(
             partial(
                 run_writes.rest,
@@ -388,8 +388,8 @@ class DurableBackend(RecordedBackend):
         return self.waiting.nothing and self._slot.busy == 1
 
     async def _rest_for(self, work: Awaitable[T], *, alone: bool) -> T:
-        """Await it without a place. The last of several that go on at once to wait has the row say
-        that the run only waits; `alone` has said so.
+        """Await something without holding a place. The last of several that go on at once to wait
+        has the row say that the run only waits; `alone` has said so.
         """
         if not alone and self._slot.busy == 1 and not self.waiting.in_a_step:
             self.rest()
@@ -414,7 +414,7 @@ def _after(seconds: float | None) -> datetime | None:
 def _new_prompts(
     asked: list[tuple[Asked, UUID]], assigned: dict[UUID, Assigned]
 ) -> list[run_writes.NewPrompt]:
-    """Prompts that are asked at once, as they are stored.
+    """Build the prompts that are asked at once, as they are stored.
 
     Raises:
         TooLarge: there are too many, or one of them is too long.

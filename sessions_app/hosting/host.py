@@ -62,7 +62,7 @@ class Terms:
 
 
 class Host:
-    """Lives as long as it has runs in memory or a builder, and a moment longer.
+    """A host, which lives as long as it has runs in memory or a builder, and a moment longer.
 
     `looked` is called once the runs that it has found have asked for their places.
     """
@@ -300,7 +300,7 @@ class Host:
         return True
 
     def _until_something(self) -> float:
-        """Seconds until something is to be done without being woken."""
+        """Return the seconds until something is to be done without being woken."""
         now = time.monotonic()
         if not self._runs:
             if self._evicting or self._hurried:
@@ -374,7 +374,7 @@ class Host:
             await asyncio.wait(late, timeout=self._terms.drain)
 
     def _write(self, work: Work[T]) -> "asyncio.Future[T]":
-        """Write in the order of what its runs write."""
+        """Write in order with its runs' writes."""
         return writer.write(work, Lane(beside=self._lane))
 
 

@@ -141,14 +141,14 @@ class HostRegistry:
                 self._hosts.pop(key, None)
 
     def stop(self) -> None:
-        """Have all hosts let go in good order."""
+        """Let all hosts let go in good order."""
         self.stopping = True
         self._suspects.stop()
         for host in self._hosts.values():
             host.stop()
 
     async def close(self) -> None:
-        """Close what the workflows have built, once the hosts have ended."""
+        """Close the builders of the workflows, once the hosts have ended."""
         await asyncio.gather(*(manager.shutdown() for manager in self._managers.values()))
 
     async def _manager(self, workflow: str) -> SessionManager:

@@ -75,7 +75,7 @@ class Output:
         self._parts, self._size = [], 0
 
     def put(self) -> None:
-        """Queue the write of what has gathered."""
+        """Queue the write of the gathered text."""
         if self._begun is not None:
             self._begun.cancel()
             self._begun = None

@@ -64,11 +64,13 @@ class Leaving(Enum):
 
 
 class BlockedLoop(BaseException):
-    """Raised in the code of a run that holds up the event loop. No `Exception`, to get out."""
+    """An error that is raised in the code of a run that blocks the event loop. No `Exception`, to
+    get out.
+    """
 
 
 class RunTask:
-    """Executes the workflow from the top, with the journal in its hand."""
+    """The task of a run, which executes the workflow from the top with its journal."""
 
     # Of its task, before its id.
     NAME = "run "
@@ -194,7 +196,7 @@ class RunTask:
         self.leave(Leaving.OVERDUE)
 
     def park(self) -> None:
-        """Take it out of memory until an answer, or the end of a sleep, brings it back."""
+        """Take the run out of memory until an answer, or the end of a sleep, brings it back."""
         self._backend.rest()
         self.leave(Leaving.PARK)
 
@@ -222,7 +224,7 @@ class RunTask:
 
     @property
     def workflow(self) -> str:
-        """The name of what it executes."""
+        """The name of the workflow."""
         return self._started.conversation.workflow
 
     @property
@@ -449,6 +451,6 @@ class RunTask:
 
 
 def _located(error: BaseException, said: str) -> str:
-    """Add the author's line at which the error came up to what is said of it."""
+    """Add to a message the author's line at which the error came up."""
     line = line_of(error)
     return f"{said}\nIt came up at {line}." if line else said

@@ -158,7 +158,7 @@ def show_part(
 
 
 def finish_call(tx: Transaction, leased: LeasedRun, call: Call, record: CallResult) -> None:
-    """Record what a call came to."""
+    """Record the result of a call."""
     run = leased.check(tx)
     state = "failed" if record.error else "complete"
     sequence = _show(tx, run, call, record.title, state, record.payload)
@@ -258,7 +258,9 @@ def begin_sleep(
 def begin_wait(
     tx: Transaction, leased: LeasedRun, call: Call, *, until: datetime | None, alone: bool
 ) -> CallResult | None:
-    """Wait for what is sent; what came before is taken at once. `alone` as above."""
+    """Record that the run waits for an arrival. what came before is taken at once. `alone` as
+    above.
+    """
     run = leased.check_open(tx)
     if (came := arrivals.take(tx, run, call)) is not None:
         finish_call(tx, leased, call, came)
@@ -278,7 +280,7 @@ def begin_child(
     until: datetime | None,
     alone: bool,
 ) -> None:
-    """Run another workflow, and wait for it. `alone` as above."""
+    """Begin a child run, and record that the parent waits for it. `alone` as above."""
     run = leased.check_open(tx)
     leased.has_children = True
     sequence = _show(tx, run, call, child.title, "in_progress")

@@ -24,7 +24,7 @@ class _Ask:
 
 
 class Waiting:
-    """Counts what is under way, and takes the answers as they come."""
+    """The state of a run's waits: it counts what is under way, and takes answers as they come."""
 
     def __init__(self) -> None:
         # Also those that came before the execution reached their interaction.

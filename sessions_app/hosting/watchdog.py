@@ -1,4 +1,4 @@
-"""Finds the run whose code holds up the event loop of its process, and takes it out.
+"""The watchdog, which finds the run whose code blocks the event loop, and takes it out.
 
 All else of the process stands still meanwhile: its other runs, its heartbeats, SIGTERM. The alarm
 clock of the system is put off for as long as the loop turns. When it goes off, Python calls its
@@ -40,7 +40,7 @@ LOOKS = 3
 
 
 class Watchdog:
-    """Watches the event loop in which it is started, for the hosts of this process."""
+    """A watch over the event loop in which it is started, for the hosts of this process."""
 
     def __init__(self, hosts: HostRegistry) -> None:
         self._hosts = hosts
@@ -72,7 +72,7 @@ class Watchdog:
         self._thread.start()
 
     def stop(self) -> None:
-        """Watch no more, if it does."""
+        """Stop watching."""
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()

@@ -142,7 +142,7 @@ def have_groups() -> bool:
 
 
 def _names_of(asked: Asked) -> set[Name]:
-    """Return what people go by who may answer the prompt."""
+    """Return the names by which people may answer the prompt."""
     rows = Candidate.objects.filter(interaction=asked.interaction)
     found: set[Name] = {("own", asked.owner)} if asked.for_owner else set()
     for user, group, permission in rows.values_list("user", "group", "permission"):

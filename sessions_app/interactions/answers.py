@@ -111,7 +111,7 @@ async def answer_together(
 
 
 def check_answer(answer: IncomingAnswer) -> None:
-    """Raise Invalid where the answer has text that cannot be stored."""
+    """Raise Invalid if the answer has text that cannot be stored."""
     for text in (answer.value, *(answer.values or ()), answer.answer_id):
         check_storable(_("The answer"), text)
 

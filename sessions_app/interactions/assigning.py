@@ -35,7 +35,7 @@ class Found:
     names: list[str] = field(default_factory=list)
 
     def add(self, one: Assignee) -> None:
-        """Look one up, and add it.
+        """Look up one assignee, and add it.
 
         Raises:
             UnknownAssignee: there is no such user or group.
@@ -64,7 +64,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """An assignment with those that it names, as they were found when it was asked."""
+    """An assignment with its assignees, as they were found when it was asked."""
 
     assignment: Assignment
     found: Found
@@ -72,7 +72,7 @@ class Assigned:
     owner: UserId
 
     def columns(self, now: datetime) -> JsonObject:
-        """Return what the interaction stores of it."""
+        """Return the columns that the interaction stores of it."""
         due, escalate = self.assignment.due, self.assignment.escalate
         return {
             "assignment": self.stored,
@@ -82,7 +82,7 @@ class Assigned:
         }
 
     def reminders(self, now: datetime, about: Audited) -> Iterator[Notice]:
-        """Yield what is to be sent before it is due."""
+        """Yield the reminders to be sent before it is due."""
         for before in self.assignment.remind:
             due_at = now + timedelta(seconds=(self.assignment.due or 0) - before)
             said = {"before": before}
@@ -95,7 +95,7 @@ class Assigned:
 
 
 def find(named: Sequence[Assignee]) -> Found:
-    """Look up whom assignees mean.
+    """Look up the users, groups and permissions that assignees name.
 
     Raises:
         UnknownAssignee: there is no such user or group.
@@ -107,7 +107,7 @@ def find(named: Sequence[Assignee]) -> Found:
 
 
 def resolve(assignment: Assignment, owner: UserId) -> Assigned:
-    """Look up whom an assignment names. Blocks.
+    """Look up the people whom an assignment names. Blocks.
 
     Raises:
         UnknownAssignee: there is no such user or group, also where it escalates to.
@@ -120,7 +120,7 @@ def resolve(assignment: Assignment, owner: UserId) -> Assigned:
 
 
 def assign(tx: Transaction, assigned: Assigned, about: Audited) -> None:
-    """Let those whom it names answer the prompt, which was just asked."""
+    """Add the candidates of a prompt that was just asked."""
     seconds = assigned.assignment.due or about.prompt["timeout"]
     due = tx.now + timedelta(seconds=seconds) if seconds else NEVER
     _create(about.interaction, assigned.found, (due, tx.now, assigned.owner))
@@ -140,7 +140,7 @@ def change(interaction: UUID, found: Found, *, only: bool = False) -> None:
 
 
 def settled(interaction: UUID) -> None:
-    """Take a prompt that was settled out of its candidates' inboxes."""
+    """Remove a settled prompt from its candidates' inboxes."""
     sql.update(Candidate, {"pending": False}, interaction_id=interaction)
 
 
@@ -150,7 +150,9 @@ def _create(
     place: tuple[datetime, datetime, UserId],
     had: Collection[tuple[object, ...]] = (),
 ) -> None:
-    """Write the missing rows. `place` says when it is due, and when and by whom it was asked."""
+    """Insert the missing candidate rows. `place` says when it is due, and when and by whom it was
+    asked.
+    """
     due, asked_at, owner = place
     Candidate.objects.bulk_create(
         Candidate(

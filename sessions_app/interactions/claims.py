@@ -145,7 +145,7 @@ def _check_enough(rules: Assignment, found: Found, owner: UserId) -> None:
 
 
 def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, via: str) -> bool:
-    """Have also those answer it that its next escalation names. False if there is none left."""
+    """Offer the prompt also to the people of its next escalation. False if there is none left."""
     rules = Assignment.model_validate(prompt.assignment)
     if prompt.status != Interaction.Status.PENDING or not rules.escalate:
         return False

@@ -80,7 +80,9 @@ class _Prompts:
                 self._several.add(prompt)
 
     def answerable(self, person: UserId, names: Iterable[Name]) -> set[UUID]:
-        """Return what a person who goes by these may answer, also what they have voted on."""
+        """Return the prompts that a person with these names may answer, those they voted on
+        included.
+        """
         theirs = (self._open.get((name, by), set()) for name in names for by in (None, person))
         return set().union(*theirs) - self._barred.get(person, set())
 

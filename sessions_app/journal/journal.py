@@ -214,7 +214,7 @@ class Journal:
 
     @classmethod
     def load(cls, run: UUID, patches: Mapping[str, int] | None = None) -> "Journal":
-        """Read it. Blocks: call it in a transaction or a thread."""
+        """Read the journal of a run. Blocks: call it in a transaction or a thread."""
         asked = Interaction.objects.filter(run_id=run, position__isnull=False)
         entries = [
             *map(_of_row, JournalEntry.objects.filter(run_id=run)),

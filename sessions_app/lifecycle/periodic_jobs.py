@@ -18,7 +18,7 @@ UNSEEN_EVERY = 60  # seconds
 @app.periodic(cron=EVERY_SECOND)
 @app.task(name="maintain", queue=MAINTENANCE_QUEUE, queueing_lock="maintain", pass_context=True)
 async def maintain(context: JobContext, timestamp: int) -> None:
-    """Settle what falls due, and see to it that what somebody must do is somebody's."""
+    """Settle what falls due, and take over work that nobody does."""
     await due.settle_due()
     await context.additional_context[DISPATCHER].take_over(timestamp)
     if timestamp % UNSEEN_EVERY == 0:
@@ -28,5 +28,5 @@ async def maintain(context: JobContext, timestamp: int) -> None:
 @app.periodic(cron=EVERY_NIGHT)
 @app.task(name="clean", queue=MAINTENANCE_QUEUE, queueing_lock="clean")
 async def clean(timestamp: int) -> None:
-    """Delete what is older than it is to be kept."""
+    """Delete what is older than its time to be kept."""
     await retention.clean()

@@ -69,7 +69,7 @@ async def sign_off() -> None:
 
 
 async def record_builders(live: Metrics, known: Metrics) -> None:
-    """Store what has changed of the live builders since `known`."""
+    """Store the changes of the live builders since `known`."""
     changed = {key: metrics for key, metrics in live.items() if known.get(key) != metrics}
     changed |= {key: {} for key in known.keys() - live.keys()}
     # Each in its own transaction: several that lock many leases could wait for each other.

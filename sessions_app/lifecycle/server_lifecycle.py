@@ -1,4 +1,4 @@
-"""Starts the runtime with the server and stops it before the server stops.
+"""The start of the runtime with the server, and its stop before the server stops.
 
 Daphne and runserver send no ASGI lifespan; there the Twisted reactor tells. Others (uvicorn,
 hypercorn) send it. Where neither happens, as in a test of the application, nothing starts.

@@ -53,7 +53,8 @@ def usable_database() -> Iterator[None]:
 
 
 def claim_database(path: Path) -> None:
-    """Be the only process that hosts runs of this SQLite file, for as long as this one lives.
+    """Claim this SQLite file as the only process that hosts its runs, for as long as the process
+    lives.
 
     The system lets go of the lock when the process ends, however that comes.
     """

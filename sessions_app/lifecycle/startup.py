@@ -66,7 +66,7 @@ _running: list[_Runtime] = []
 
 
 async def start(dispatcher: Dispatcher | None = None) -> None:
-    """Start, once. One process takes up every unfinished run; of many, the workers do.
+    """Start the runtime, once. One process takes up every unfinished run; of many, the workers do.
 
     Args:
         dispatcher: that of a worker; else the one of the form: this process hosts, or the workers.

@@ -4,8 +4,8 @@ from django.db import models
 
 
 class Announcement(models.Model):
-    """Left where one process hosts, by commands and the like, with the work that they write. The
-    process that hosts reads and deletes it within a second.
+    """A note of work, left by commands and the like where one process hosts. The process that hosts
+    reads and deletes it within a second.
     """
 
     # What wakes a host: see `notify.host_messages`.

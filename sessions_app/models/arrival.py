@@ -7,7 +7,7 @@ from sessions_app.models.run import Run
 
 
 class Arrival(models.Model):
-    """A run takes those of a name in the order in which they came, each once."""
+    """Something that was sent to a run, which takes arrivals of a name in order, each once."""
 
     # No index of its own: the unique constraint's begins with it.
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="arrivals", db_index=False)

@@ -27,7 +27,9 @@ class AttachedFile:
     path: str
 
     def open(self) -> "File[bytes]":
-        """Open it, to be read as bytes. Blocks: for plain functions, which run in a thread."""
+        """Open the file, to be read as bytes. Blocks: for plain functions, which run in a
+        thread.
+        """
         return storages["default"].open(self.path)
 
     async def read(self) -> bytes:

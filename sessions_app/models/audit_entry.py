@@ -18,8 +18,8 @@ class AppendOnly(models.QuerySet["AuditEntry"]):
 
 
 class AuditEntry(models.Model):
-    """Written with what it tells of, in one transaction, and never again. It outlives what it is
-    about, which is why it names that without keys.
+    """An entry of the audit, written in the transaction of its event, and never changed. It
+    outlives what it is about, which is why it names that without keys.
 
     Append-only by this class and the admin, not by triggers of the database: who may drop tables
     may drop those too, and they would keep a project's own tests from emptying its tables. Only

@@ -11,7 +11,7 @@ from sessions_app.models.run import Run
 
 
 class Interaction(models.Model):
-    """Goes from `pending` to exactly one final status, by one conditional UPDATE.
+    """A question to people, which goes from `pending` to exactly one final status by one UPDATE.
 
     It is what the run's journal has of the call at its position.
     """

@@ -8,7 +8,7 @@ from sessions_app.models.conversation import Conversation
 
 
 class Run(models.Model):
-    """The message, and how far its execution has come."""
+    """A run: its message, and how far its execution has come."""
 
     class Status(models.TextChoices):
         QUEUED = "queued"  # stored, or resumed; it waits for its turn

@@ -83,7 +83,7 @@ class ClusterLayer(MemoryLayer):
         self.deliver(group, unpacked(message))
 
     async def close(self) -> None:
-        """End the link. A new channel begins another."""
+        """Close the link to Redis. A new channel begins another."""
         link, self._link = self._linked(), None
         if link is not None:
             await link.close()

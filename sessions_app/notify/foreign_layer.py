@@ -58,7 +58,7 @@ health = Health()
 
 
 class ForeignLayer(MemoryLayer):
-    """Uses another layer as ours are used, so that its failures cost readers time and nothing else.
+    """An adapter for another layer, whose failures cost readers time and nothing else.
 
     What others lack is left out: nothing arrives within a process without the layer, and each
     message is sent by itself. One that the layer drops is found by a look at the log.
@@ -125,7 +125,7 @@ class _Reader:
         await health.call(partial(self._join, [group]))
 
     async def leave(self, group: str) -> bool:
-        """Return whether it was the last one."""
+        """Leave a group, and return whether it was the last one."""
         self._groups.discard(group)
         if self._name is not None:
             await health.call(partial(self._layer.group_discard, group, self._name))

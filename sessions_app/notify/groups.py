@@ -72,7 +72,9 @@ async def _hint(send: Callable[[], Awaitable[None]]) -> None:
 
 @asynccontextmanager
 async def joined(*groups: str) -> AsyncIterator[Callable[[], Awaitable[LayerMessage]]]:
-    """Be in groups for a while. What this gives returns the next message, whenever it comes."""
+    """Join groups for the length of a block. What this gives returns the next message, whenever it
+    comes.
+    """
     layer = channel_layer()
     channel = await layer.new_channel()
     try:
@@ -85,7 +87,7 @@ async def joined(*groups: str) -> AsyncIterator[Callable[[], Awaitable[LayerMess
 
 
 async def listen(group: str, handle: Callable[[LayerMessage], None]) -> None:
-    """Have `handle` called with each message to the group, until cancelled.
+    """Call `handle` with each message to the group, until cancelled.
 
     It runs in the event loop, so it must not block. What it raises is logged.
     """

@@ -1,4 +1,6 @@
-"""Sends news of committed events, and messages of threads, from the runtime's own event loop."""
+"""The notifier, which sends news of commits and messages of threads from the runtime's event
+loop.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -53,14 +55,14 @@ class Notifier:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin, in the running event loop."""
+        """Start in the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._task = self._loop.create_task(self._run(), name="notifier")
         _started.append(self)
 
     async def stop(self) -> None:
-        """End, once what has gathered is sent."""
+        """Stop, once what has gathered is sent."""
         self._loop = None
         if self._hint is not None:
             self._hint.cancel()
@@ -76,12 +78,12 @@ class Notifier:
             await channel_layer().close()
 
     def publish(self, tx: Transaction) -> None:
-        """Take the events of a transaction that was committed. From any thread."""
+        """Take the events of a committed transaction. From any thread."""
         if self._loop is not None:
             tx.call_in(self._loop, partial(self._tell, tx.events))
 
     def send(self, group: str, message: LayerMessage) -> bool:
-        """Hand over a message to a group, from any thread. False if this does not run."""
+        """Take a message to a group, from any thread. False if this does not run."""
         return self._call(self._take, group, message)
 
     def _call(self, function: Callable[..., None], *arguments: object) -> bool:

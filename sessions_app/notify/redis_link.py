@@ -31,7 +31,7 @@ OPENING = 10.0  # seconds for joining all groups
 
 
 class RedisLink:
-    """Carries messages between this process's groups and those of the others, while it is up.
+    """A carrier of messages between this process's groups and those of the others, while it is up.
 
     `groups` are those that this process is in, now and whenever the link comes up.
     """
@@ -70,11 +70,11 @@ class RedisLink:
         await self._shut()
 
     async def join(self, group: str) -> None:
-        """Hear the group. Without a link, or should this be cut short, it is made up for."""
+        """Listen to the group. Without a link, or should this be cut short, it is made up for."""
         await self._carry(lambda: self._add(group))
 
     async def leave(self, group: str) -> None:
-        """Hear it no more."""
+        """Stop listening to the group."""
         await self._carry(lambda: self._discard(group))
 
     async def send(self, messages: list[tuple[str, JsonObject]]) -> None:
@@ -146,7 +146,7 @@ class RedisLink:
         self._failing = True
 
     async def _watch(self) -> None:
-        """Hear, until the link is lost."""
+        """Listen until the link is lost."""
         watched = {"hears": self._receive(), "sends": self._publisher.ended()}
         for name, work in watched.items():
             task = self.loop.create_task(work, name=f"redis link {name}")

@@ -56,8 +56,9 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer. `by` is a username; None with `is_default` where the deadline passed and the
-    prompt's declared default stands in. `votes`: of each person, where the prompt was assigned.
+    """A person's answer to a prompt. `by` is a username; None with `is_default` where the deadline
+    passed and the prompt's declared default stands in. `votes`: of each person, where the prompt
+    was assigned.
     """
 
     value: Any
@@ -141,7 +142,7 @@ class Prompt(BaseModel, Generic[R]):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_options: object) -> None:
-        """Have prompts of the class found by its `input_type`."""
+        """Register the class under its `input_type`."""
         if declared := cls.model_fields.get("input_type"):
             known = _types.setdefault(declared.default, cls)
             if not issubclass(cls, known):
@@ -200,7 +201,7 @@ class Prompt(BaseModel, Generic[R]):
 
     @property
     def choices(self) -> Sequence[Any]:
-        """The options, none of them short."""
+        """The options, with all of their fields filled."""
         return ()
 
     @property
@@ -224,7 +225,7 @@ class Prompt(BaseModel, Generic[R]):
         return text.strip().partition("\n")[0]
 
     def check_found(self) -> None:
-        """Raise FormChanged if nobody can answer it."""
+        """Raise FormChanged if nobody can answer the prompt."""
 
     def make(
         self,

@@ -120,7 +120,7 @@ class _WithOptions(Prompt[R]):
 
     @property
     def choices(self) -> list[Option]:
-        """The options, none of them short."""
+        """The options, with all of their fields filled."""
         return cast("list[Option]", self.options)
 
     @property
@@ -130,7 +130,7 @@ class _WithOptions(Prompt[R]):
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
-        """Values that are no texts would break a plain client's buttons."""
+        """Return the prompt with text values: others would break a plain client's buttons."""
         options = [{**one, "value": as_text(one["value"])} for one in content["options"]]
         return super().plain({**content, "options": options}, link)
 
@@ -217,13 +217,13 @@ class BinaryPrompt(OneOption):
 
 
 class RadioPrompt(OneOption):
-    """Asks to choose one of a few, all of them visible."""
+    """A prompt to choose one of a few options, all of them visible."""
 
     input_type: Literal["radio"] = "radio"
 
 
 class DropdownPrompt(OneOption):
-    """Asks to choose one of many."""
+    """A prompt to choose one of many options."""
 
     input_type: Literal["dropdown"] = "dropdown"
     template = "chat_app/cards/dropdown.html"
@@ -237,7 +237,7 @@ class DropdownPrompt(OneOption):
 
 
 class CheckboxPrompt(_WithOptions[CheckboxResponse]):
-    """Asks to choose several."""
+    """A prompt to choose several options."""
 
     input_type: Literal["checkbox"] = "checkbox"
     min_selected: int = Field(default=0, ge=0)
@@ -324,7 +324,7 @@ class ConsentResponse(Response):
 
 
 class OAuthPrompt(Prompt[ConsentResponse]):
-    """Asks to sign in elsewhere and to agree there. `text` is the URL to go to; it begins with
+    """A prompt to sign in elsewhere and to agree there. `text` is the URL to go to; it begins with
     http:// or https://. `details` may say what for.
     """
 

@@ -28,7 +28,7 @@ def in_common(content: Content) -> Content:
 
 @dataclass(frozen=True, slots=True)
 class TextResponse(Response):
-    """`value` is the text."""
+    """A text as response: `value`."""
 
     @property
     def text(self) -> str:
@@ -42,7 +42,7 @@ class NotificationResponse(Response):
 
 
 class TextPrompt(Prompt[TextResponse]):
-    """Asks for free text."""
+    """A prompt for free text."""
 
     input_type: Literal["text"] = "text"
     placeholder: str = ""
@@ -72,7 +72,7 @@ class TextPrompt(Prompt[TextResponse]):
 
 
 class NotificationPrompt(Prompt[NotificationResponse]):
-    """Shows a note, and goes on when it was seen."""
+    """A note that the workflow continues after, once it was seen."""
 
     input_type: Literal["notification"] = "notification"
     default: Literal["ok"] | None = None

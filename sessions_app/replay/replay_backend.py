@@ -21,7 +21,9 @@ from sessions_app.workflows.transactional_steps import Attempted
 
 
 class ReplayBackend(RecordedBackend):
-    """A call whose outcome is not recorded never returns. No step is executed, nothing stored."""
+    """A backend on a recorded journal: a call whose outcome is not recorded never returns. No step
+    is executed, nothing stored.
+    """
 
     def __init__(self, history: RunHistory) -> None:
         stop = history.stop and history.stop.model_copy(deep=True)
@@ -94,7 +96,7 @@ class ReplayBackend(RecordedBackend):
         raise AssertionError("it stands for ever")
 
     async def sleep(self, call: Call, until: datetime) -> None:
-        """Over if it was when the history was recorded."""
+        """Return if the sleep was over when the history was recorded; else wait for ever."""
         if self._journal.recall(call) is None or until > self._history.recorded_at:
             await self._stand()
 

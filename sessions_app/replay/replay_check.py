@@ -1,4 +1,4 @@
-"""Finds runs that wait and that the code no longer matches, before somebody answers them."""
+"""The check for waiting runs that the code no longer matches, before somebody answers them."""
 
 import asyncio
 import time

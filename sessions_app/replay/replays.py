@@ -59,7 +59,7 @@ async def replay_history(file: Path | str) -> list[str]:
 
 
 async def replay(history: RunHistory, manager: SessionManager) -> Replay:
-    """Execute the workflow on what is recorded, until it calls what is not."""
+    """Execute the workflow on its record, until it makes a call that is not recorded."""
     backend = ReplayBackend(history)
     problem = ""
     try:

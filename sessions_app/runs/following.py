@@ -116,7 +116,7 @@ class _Pauses:
         self._pause = SHORTEST / 2
 
     def next(self) -> float:
-        """Seconds until the next look.
+        """Return the seconds until the next look.
 
         Raises:
             TimeoutError: there is none.
@@ -167,7 +167,7 @@ def _result(run: UUID) -> RunResult | None:
 
 
 def _status(run: UUID) -> Run.Status:
-    """Raise NotFound where there is no such run."""
+    """Return the run's status; raise NotFound if there is no such run."""
     status = Run.objects.filter(pk=run).values_list("status", flat=True).first()
     if status is None:
         raise NotFound("There is no such run.")

@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 
 def within(build: Callable[P, Work[T]]) -> Callable[P, T]:
-    """Have a function do the work that it makes, in the caller's transaction."""
+    """Make a function that does its work in the caller's transaction."""
 
     @wraps(build)
     def write(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -58,7 +58,7 @@ def within(build: Callable[P, Work[T]]) -> Callable[P, T]:
 
 
 def alone(function: Callable[P, T]) -> Callable[P, Coro[T]]:
-    """Make the twin for coroutines of a function that is `within`."""
+    """Make a coroutine function of a function that is `within`, with a transaction of its own."""
     build: Callable[P, Work[T]] = unwrap(function)
 
     @wraps(function)

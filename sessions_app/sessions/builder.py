@@ -137,15 +137,15 @@ class Built:
         return await asyncio.shield(self._ready)
 
     def end(self) -> None:
-        """Have it closed, without waiting. One that is still being built is given up."""
+        """Close it, without waiting. One that is still being built is given up."""
         self._end.set()
         if self._is_building:
             self.task.cancel()
             self._limit()
 
     async def close(self) -> None:
-        """Have it closed and wait for that. A failure to close is logged, not raised: nobody could
-        act on it.
+        """Close it, and wait for that. A failure to close is logged, not raised: nobody could act
+        on it.
         """
         self.end()
         await closed([self])

@@ -66,7 +66,7 @@ class BuilderPool:
         return pooled.info
 
     def release(self, info: PerUserBuilderInfo) -> None:
-        """Give the reference back."""
+        """Return a reference to a user's builder."""
         info.ref_count -= 1
         info.touch()
 
@@ -89,7 +89,7 @@ class BuilderPool:
         return sum(await asyncio.gather(*(self.evict(user_id) for user_id in idle)))
 
     async def close(self) -> None:
-        """Close all of them, used or not, and wait for those that are being closed. No other is
+        """Close all builders, used or not, and wait for those that are being closed. No other is
         built.
         """
         self._closed = True

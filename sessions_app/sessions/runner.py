@@ -293,7 +293,7 @@ def _enter(context: Context) -> None:
 
 
 def _advise(error: Exception) -> None:
-    """Add to an error that authors make at first what to do about it, for the log and the admin."""
+    """Add to a common error what its author can do about it, for the log and the admin."""
     if isinstance(error, SynchronousOnlyOperation):
         error.add_note(ORM)
     elif isinstance(error, AttributeError | TypeError) and "'coroutine' object" in str(error):

@@ -97,7 +97,7 @@ class Session(Generic[M]):
 
     @property
     def session_manager(self) -> M:
-        """The manager that gave it."""
+        """The manager that made the session."""
         return self._session_manager
 
     @property
@@ -195,7 +195,7 @@ class Session(Generic[M]):
             self.end()
 
     async def guard(self, work: Awaitable[T]) -> T:
-        """Await it, unless the session is stopped meanwhile.
+        """Await something, unless the session is stopped meanwhile.
 
         Raises:
             SessionsError: it is; says why.
@@ -228,7 +228,7 @@ AnySession: TypeAlias = Session[Any]
 
 
 class OpenSessions:
-    """The sessions of one manager that are open."""
+    """The open sessions of a manager."""
 
     def __init__(self) -> None:
         self._open: set[AnySession] = set()

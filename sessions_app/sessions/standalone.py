@@ -52,11 +52,11 @@ class ScriptBackend(Backend):
 
     @asynccontextmanager
     async def working(self, call: Call) -> AsyncIterator[None]:
-        """Scripts are not parked."""
+        """Do nothing: scripts are not parked."""
         yield
 
     async def put_out(self, text: str, *, again: bool) -> None:
-        """Keep it for the runner's next chunk."""
+        """Keep a text for the runner's next chunk."""
         self._untold.append(text)
 
     def untold(self) -> list[str]:
@@ -84,7 +84,7 @@ class ScriptBackend(Backend):
         raise NoPerson("Nothing can be sent to a script: wait_for() needs a run that is hosted.")
 
     async def run(self, call: Call, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
-        """Run it in this script, with the same callback."""
+        """Run a child in this script, with the same callback."""
         work = self._slot.release_for(self._run_beside(child.workflow, child.message))
         try:
             async with asyncio.timeout(timeout) as limit:

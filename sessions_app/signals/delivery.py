@@ -1,4 +1,4 @@
-"""Sends the signals that are pending, in the processes that host runs."""
+"""The delivery of pending signals, in the processes that host runs."""
 
 import asyncio
 from collections.abc import Iterable
@@ -31,8 +31,8 @@ LONGEST = timedelta(hours=1)
 
 
 class Delivery:
-    """Sends them until it is cancelled. `alone`: no other process does, so what was taken before
-    it began was taken by one that is dead, and is due.
+    """A task that sends pending signals until it is cancelled. `alone`: no other process does, so
+    what was taken before it began was taken by one that is dead, and is due.
     """
 
     def __init__(self, *, alone: bool) -> None:
@@ -40,7 +40,7 @@ class Delivery:
         self._woken = asyncio.Event()
 
     async def main(self) -> None:
-        """Send what is due, and what becomes due."""
+        """Send signals that are due, and those that become due."""
         loop = asyncio.get_running_loop()
 
         def wake() -> None:

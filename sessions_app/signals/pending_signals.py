@@ -29,7 +29,7 @@ told: list[Callable[[], None]] = []
 def add(
     tx: Transaction, name: str, run: UUID, interaction: UUID | None = None, **about: object
 ) -> None:
-    """Have the signal sent, if anybody wants it."""
+    """Store a signal to be sent, if anybody wants it."""
     if not SIGNALS[name].has_listeners():
         return
     _insert(Notice(name, run, interaction, tx.now, about))

@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 
 
 async def repeat(work: Callable[[], Awaitable[object]], *, every: float, name: str) -> None:
-    """Do it, and again so many seconds after it has ended, until cancelled.
+    """Do the work, and again so many seconds after it has ended, until cancelled.
 
     What it raises is logged with that name.
     """

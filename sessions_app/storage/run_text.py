@@ -98,7 +98,7 @@ def stretches(pieces: Iterable[Piece]) -> list[list[Piece]]:
 
 
 def parts(pieces: Iterable[Piece]) -> list[list[Piece]]:
-    """Stretches of at most `PART` characters, where no piece has more."""
+    """Split pieces into stretches of at most `PART` characters, where no piece has more."""
     found: list[list[Piece]] = []
     for stretch in stretches(pieces):
         size = PART
@@ -133,7 +133,7 @@ def unfold(run: UUID, conversation: UUID) -> None:
 
 
 def fold(run: UUID, conversation: UUID) -> None:
-    """Put the run's text events together into message events, each an unbroken stretch.
+    """Fold the run's text events into message events, each an unbroken stretch.
 
     Inside the transaction that ends the run. A message spans the sequences of its texts. Text that
     was taken back is left out of it: whoever reads the log from now on is not to see it.

@@ -25,7 +25,9 @@ Row = tuple[Any, ...]
 
 
 class _Thread(threading.local):
-    """The thread's connection. To ask Django for it at each use takes longer than a statement."""
+    """The connection of a thread. To ask Django for it at each use takes longer than a
+    statement.
+    """
 
     connection: BaseDatabaseWrapper | None = None
 
@@ -59,7 +61,7 @@ def _json(value: object) -> str:
 
 @cache
 def _adapters() -> dict[type, Callable[[Any], Any]]:
-    """Return what each type of value is made of on its way into its column."""
+    """Return the adapters of values on their way into columns, by type."""
     return {
         dict: _json,
         list: _json,
@@ -97,7 +99,7 @@ def read_time(value: object) -> datetime | None:
 
 
 def read_json(value: object) -> Any:
-    """JSON from its column."""
+    """Read JSON from its column."""
     return from_json(value) if isinstance(value, str) else value
 
 

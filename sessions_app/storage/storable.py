@@ -50,7 +50,7 @@ def is_storable(text: str) -> bool:
 
 
 def check_storable(name: "StrOrPromise", text: str | None) -> None:
-    """Take the text from a person.
+    """Check that a person's text can be stored.
 
     Raises:
         Invalid: it is not stored as it is.
@@ -68,7 +68,7 @@ def check_storable(name: "StrOrPromise", text: str | None) -> None:
 
 
 def check_length(text: str, most: int, refusal: "StrOrPromise") -> None:
-    """Take a text of at most so many characters from a person.
+    """Check the length of a person's text.
 
     Raises:
         Invalid: it has more, which `refusal` says, with its `{length}` and `{most}`.
@@ -79,7 +79,7 @@ def check_length(text: str, most: int, refusal: "StrOrPromise") -> None:
 
 
 def check_size(what: str, value: object, setting: str) -> None:
-    """Take a JSON value from a workflow.
+    """Check the size of a workflow's JSON value.
 
     Raises:
         TooLarge: its texts and the number of its other values are more than the setting allows.

@@ -1,4 +1,4 @@
-"""Threads that own the write connections and commit what has gathered (group commit).
+"""The threads that own the write connections and commit what has gathered (group commit).
 
 SQLite: one thread, which takes all that is queued into a single transaction.
 
@@ -182,7 +182,7 @@ class _Thread(threading.Thread):
         self._writer = writer
 
     def run(self) -> None:
-        """Commit what is queued, until the end is."""
+        """Commit queued work until the thread is stopped."""
         try:
             while self._commit_gathered():
                 pass
@@ -248,7 +248,7 @@ class _Thread(threading.Thread):
         return True
 
     def _tell(self, tx: Transaction, items: list[_Item]) -> None:
-        """Pass on what came of the items, those last that wait for them."""
+        """Hand over the outcomes of the items; waiting callers come last."""
         self._writer.tell(tx)
         for item in items:
             if isinstance(item.future, asyncio.Future):

@@ -20,7 +20,7 @@ class Clock:
         return datetime.now(UTC)
 
     def move_to(self, then: datetime) -> None:
-        """Let it be then, from now on. Never backwards."""
+        """Set the clock to a time. Never backwards."""
         if then <= self.now():
             return
         if self._moved is None:
@@ -30,7 +30,7 @@ class Clock:
             self._moved.move_to(then)
 
     def stop(self) -> None:
-        """Let it be right again."""
+        """Set the clock right again."""
         if self._travel is not None:
             self._travel.stop()
         self._travel = self._moved = None

@@ -25,7 +25,7 @@ Answer = Given | list[Given]
 
 @dataclass(frozen=True, slots=True)
 class HostedRun:
-    """A run of `Hosting`. All waits until the run can do nothing more by itself."""
+    """A run that `Hosting` hosts. All waits until the run can do nothing more by itself."""
 
     id: UUID
     # Who answers: the owner of the conversation.
@@ -134,13 +134,13 @@ class HostedRun:
         return [HostedRun(one, self.person, self.patience) for one in found]
 
     async def record(self, file: Path) -> None:
-        """Write it as `manage.py export_history` does."""
+        """Write the run's history as `manage.py export_history` does."""
         await self.rest()
         history = await reads.read(lambda: RunHistory.of(self.id))
         await asyncio.to_thread(file.write_text, f"{history.model_dump_json(indent=2)}\n")
 
     async def rest(self) -> Run:
-        """Wait until it is over, or waits for people, the clock, or another run."""
+        """Wait until the run is over, or waits for people, the clock, or another run."""
 
         def resting() -> Run | None:
             # In this order: between the two a run may begin another, and wait for it.

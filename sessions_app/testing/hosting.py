@@ -1,4 +1,4 @@
-"""A workflow, hosted in the event loop of a test on the test's database."""
+"""The kit's host of a workflow: in the event loop of a test, on the test's database."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -95,7 +95,7 @@ class Hosting:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop hosting, with all that is written, and offer what the project offers."""
+        """Stop hosting, and offer again what the project offers."""
         try:
             await self.stop()
             await asyncio.to_thread(writer.stop)

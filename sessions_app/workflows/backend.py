@@ -139,7 +139,7 @@ class Backend(ABC):
         """Show a part of a call as a step of its own: its beginning, or with a payload its end."""
 
     async def put_out(self, text: str, *, again: bool) -> None:
-        """Text for people. `again`: an earlier execution has put it out."""
+        """Put out text for people. `again`: an earlier execution has put it out."""
 
     def untold(self) -> list[str]:
         """Return what was put out and is for who reads the runner's results: all of it in a

@@ -113,7 +113,7 @@ class Slots(Protocol):
         """Wait for a slot, and take it."""
 
     def release(self) -> None:
-        """Give it back."""
+        """Give the slot back."""
 
 
 class _NoLimit:
@@ -139,7 +139,7 @@ class UserSlots:
         return await self._semaphore.acquire(self._user)
 
     def release(self) -> None:
-        """Give it back."""
+        """Give the slot back."""
         self._semaphore.release(self._user)
 
 
@@ -203,7 +203,7 @@ class Slot:
             self._clock.cancel()
 
     async def release_for(self, work: Awaitable[T]) -> T:
-        """Await it, and hold no slot meanwhile, unless something else of the run goes on. Where it
+        """Await something without the slot, unless something else of the run goes on. Where it
         raises, the slot is not taken again.
         """
         self.work_by(-1)
@@ -226,7 +226,7 @@ class Slot:
             self._give_back()
 
     def limit(self, seconds: float, overdue: Callable[[], None]) -> None:
-        """Have `overdue` called once the slot was held for so many seconds more, in all."""
+        """Call `overdue` once the slot was held for so many seconds more, in all."""
         self._left, self._overdue = seconds, overdue
         self._taken_at = time.monotonic()
         self._look()
@@ -246,7 +246,7 @@ class Slot:
             self._slots.release()
 
     def _look(self) -> None:
-        """Look whether it was held for too long, and again when that may be so."""
+        """Check whether the slot was held for too long, and again when it may be."""
         self._clock = None
         if self._overdue is None or not self._held:
             return

@@ -96,7 +96,7 @@ class RuntimeConfig(BaseModel):
         return config.located(str(path), node)
 
     def located(self, path: str, node: yaml.Node | None) -> "RuntimeConfig":
-        """Remember where it was read from, for errors."""
+        """Remember where the configuration was read from, for errors."""
         self._path, self._node = path, node
         return self
 

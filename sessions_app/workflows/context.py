@@ -32,7 +32,7 @@ Kind = JournalEntry.Kind
 
 
 class Context:
-    """The second argument of a workflow.
+    """The second argument of a workflow: the way to people, steps and everything durable.
 
     Calls take positions in the order in which they are made, and replay compares them by position;
     so make them in an order that does not depend on time, chance or outside data.
@@ -114,7 +114,7 @@ class Context:
         timeout: float | None = NOT_GIVEN,
         **kwargs: object,
     ) -> Coro[T]:
-        """Run the function once, and have its result ever after.
+        """Run the function once, and return its recorded result ever after.
 
         A plain function runs in a thread. The result must have a JSON form; the function's return
         annotation says how it is read back. A crash before the result is stored runs it again.
@@ -427,7 +427,7 @@ current_context: ContextVar[Context | None] = ContextVar("current_context", defa
 
 
 class UserInteractionManager:
-    """Asks people, under the name that the NeMo Agent Toolkit's workflows know."""
+    """The part of a context that asks people, under the name that NAT's workflows know."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -27,7 +27,7 @@ def bound(values: Variables) -> Iterator[None]:
 
 @types.coroutine
 def within(context: Context, awaitable: Awaitable[T]) -> Generator[Any, Any, T]:
-    """Await it with `context` as the current one, in the task of the caller.
+    """Await something with `context` as the current one, in the caller's task.
 
     An async generator runs each step in the context of whoever asks for the step: what it sets
     would leak there, and would be missing where another task asks for the next one.

@@ -116,7 +116,7 @@ class Execution:
             stream.leave()
 
     def end(self) -> None:
-        """Have later calls raise `RunEnded`. A step under way may come to its end."""
+        """Let later calls raise `RunEnded`. A step under way may come to its end."""
         self._has_ended = True
         for stream in self._streams:
             stream.abandon()
@@ -135,7 +135,7 @@ class Execution:
             raise Gathered(method, why)
 
     def check_may_call(self) -> None:
-        """Raise what a call of the context raises now, if anything."""
+        """Raise the error that a call of the context must raise now, if there is one."""
         step = running_step.get()
         if step is not None and step.caller is self:
             step.mistake = self.mistake = CalledInStep(step.name)
@@ -147,7 +147,7 @@ class Execution:
             raise RunEnded
 
     def expect(self, work: Coro[T], what: str) -> Coro[T]:
-        """Have it be an error of the run if nobody ever awaits it."""
+        """Make it an error of the run if nobody ever awaits the call."""
         try:
             self.check_may_call()
         except BaseException:
@@ -192,7 +192,7 @@ class Execution:
         return self.backend.position_of(place, self.position), place
 
     def begin_tracks(self, gathered: Call, number: int) -> list[str]:
-        """Begin so many tracks, for what a `gather` was given."""
+        """Begin tracks for the work of a `gather`."""
         if self.backend.recall(gathered) is None:
             self.backend.note(gathered, CallResult())
         tracks = [f"{gathered.position}.{one}" for one in range(number)]

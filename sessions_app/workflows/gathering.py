@@ -115,7 +115,7 @@ async def _outcomes(
 
 
 async def _all_over(execution: Execution, tasks: "Mapping[asyncio.Task[object], str]") -> None:
-    """Wait until all tasks are over, also where they are to be cancelled.
+    """Wait until all tasks are over, also when this is cancelled.
 
     Raises:
         CancelledError: this was cancelled, or one of them.

@@ -71,7 +71,7 @@ class RunningStep:
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """Have all that is done here, and in the tasks and threads begun here, be part of the step.
+        """Mark all code in the block, and its tasks and threads, as part of the step.
 
         Raises:
             Unrecorded: it made a mistake, whatever it made of the error.
@@ -197,8 +197,8 @@ def outcome(stored: object, title: str) -> CallResult:
 
 
 class ResultType:
-    """The JSON form of what a function gives, by its annotation. A step gives the workflow the
-    same value whether it just ran or is replayed.
+    """The JSON form of a function's results, by its annotation. A step gives the workflow the same
+    value whether it just ran or is replayed.
     """
 
     def __init__(self, annotation: Any, name: str) -> None:
@@ -237,7 +237,7 @@ class ResultType:
 
 
 def _changed(result: object, back: object, *, tuples: bool) -> Iterator[tuple[object, object]]:
-    """Yield each part of a result that no annotation gives back as it was, with what it became.
+    """Yield each part of a result that comes back from JSON as something else, and as what.
 
     `tuples`: one may come back as a list, as by an annotation `Sequence`.
     """

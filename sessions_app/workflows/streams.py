@@ -20,7 +20,9 @@ T = TypeVar("T")
 
 
 class StreamedText(str):
-    """A text that people have already: a workflow that yields it too shows it no second time."""
+    """A text that people have already seen. a workflow that yields it too shows it no second
+    time.
+    """
 
     __slots__ = ()
 
@@ -44,7 +46,9 @@ class StreamOptions:
 
 
 class PutOut(Protocol):
-    """Takes a piece of text for people. `again`: an earlier execution has put it out."""
+    """A callable that takes a piece of text for people. `again`: an earlier execution has put it
+    out.
+    """
 
     def __call__(self, text: str, *, again: bool) -> Awaitable[None]: ...
 
@@ -125,7 +129,7 @@ class StreamedStep:
         self.reader = None
 
     async def _give(self, piece: object, pieces: ResultType) -> object:
-        """Show the piece, keep it for the journal, and give it as replay will."""
+        """Show a piece, record it, and return it as replay will."""
         if isinstance(piece, str):
             self._end_reasoning()
             text = storable(piece)

@@ -21,7 +21,7 @@ MOST_OF_ONE = MOST // 2
 
 
 class _Work:
-    """A function on its way to a thread, and what it comes to on its way back."""
+    """A function on its way to a thread, and its result on the way back."""
 
     def __init__(self, function: Callable[[], object]) -> None:
         self._function = function
@@ -34,7 +34,7 @@ class _Work:
         self.over = False
 
     def run(self) -> None:
-        """Call it, in a thread."""
+        """Call the function, in a thread."""
         outcome: tuple[object, BaseException | None]
         close_old_connections()
         try:

@@ -12,7 +12,7 @@ _SAMPLED = 1
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A place in a trace.
+    """A place in a trace: trace, span, flags and state.
 
     `trace_id` has 128 bits and `span_id` 64; `sampled` is the caller's flag; `state` is its
     `tracestate`, handed on as it came.

@@ -27,8 +27,8 @@ def check_plain(function: Function) -> None:
 def attempt(
     function: BoundFunction, returns: ResultType, title: str, step: RunningStep
 ) -> Attempted:
-    """Call it within the transaction that this thread is in. What it raises undoes what it wrote,
-    and nothing else.
+    """Call the function within the transaction that this thread is in. What it raises undoes what
+    it wrote, and nothing else.
 
     It may be called again, if the transaction does not come to its end.
     """

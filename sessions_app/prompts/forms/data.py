@@ -134,7 +134,7 @@ class Upload(AnyFile):
         return self.kept.open()
 
     def let_go(self) -> None:
-        """Close it, if anything has opened it."""
+        """Close the file, if anything has opened it."""
         if "file" in vars(self):
             self.file.close()
 

@@ -93,7 +93,7 @@ def _cleaned(field: Field, value: object) -> object:
 
 
 def use_native(form: BaseForm) -> None:
-    """Have dates and times by the browser's controls, where the author says nothing else."""
+    """Use the browser's controls for dates and times, where the author says nothing else."""
     for field in form.fields.values():
         widget = field.widget
         found = NATIVE.get(type(widget))

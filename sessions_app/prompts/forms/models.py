@@ -66,7 +66,7 @@ class OfModel(forms.Form):
     model: ClassVar[type[BaseModel]]
 
     def clean(self) -> JsonObject:
-        """Have the model say what is wrong, beside the fields that it is about."""
+        """Validate the data by the model, and put its errors beside their fields."""
         super().clean()
         if not self.errors:
             try:

@@ -174,7 +174,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         return any(field.type == "file" for field in self.fields)
 
     def check_found(self) -> None:
-        """Find its class."""
+        """Import the class of the form."""
         find(self.form)
 
     def texts(self, stored: JsonObject) -> list[FieldText]:
