@@ -64,7 +64,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
 
     @admin.action(description="Revoke", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        """End the keys, and with them the sockets that were opened by them."""
+        """Revoke the keys, and end the sockets that were opened by them."""
         for row in queryset.filter(revoked_at=None):
             row.revoked_at = timezone.now()
             row.save(update_fields=["revoked_at"])

@@ -1,4 +1,4 @@
-"""Puts the chat's socket beside a project's application, and the runtime below both."""
+"""The wrapping of a project's application: the chat's socket beside it, the runtime below both."""
 
 import re
 from contextlib import suppress

@@ -10,7 +10,7 @@ from sessions_app.settings import Section
 
 
 class ChatAppConfig(AppConfig):
-    """The wire and the page."""
+    """The configuration of the application: the wire and the page."""
 
     name = "chat_app"
     verbose_name = "Chat"
@@ -18,7 +18,7 @@ class ChatAppConfig(AppConfig):
     settings_section: type[Section] = ChatSettings
 
     def ready(self) -> None:
-        """Listen for what ends an identity, who comes in or is not let in, and what is asked."""
+        """Connect receivers for ended identities, sign-ins, refusals, and questions."""
         # They need the models, which can be imported from here on only.
         for module in ("revocation", "audit", "sign_in"):
             import_string(f"chat_app.identity.{module}.connect")()

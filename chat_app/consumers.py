@@ -65,7 +65,7 @@ OVER_A_LIMIT = 0.1
 
 
 class ChatConsumer(AsyncConsumer):
-    """A user's socket. It follows each conversation that it touches."""
+    """The consumer of a user's socket. It follows each conversation that it touches."""
 
     async def websocket_connect(self, message: Message) -> None:
         """Accept the socket, or reject it, which its client gets as HTTP 403."""
@@ -84,7 +84,7 @@ class ChatConsumer(AsyncConsumer):
         self._connection.take(text, len(text or message.get("bytes") or ""))
 
     async def websocket_disconnect(self, message: Message) -> None:
-        """End, once what the client said before is handled."""
+        """End, once the client's earlier messages are handled."""
         self._connection.leave()
 
     async def conversation_news(self, message: Message) -> None:
@@ -295,7 +295,7 @@ class ChatConsumer(AsyncConsumer):
         return "inbox" if is_inbox else "websocket"
 
     async def _stop(self, message: client.StopMessage) -> None:
-        """Acknowledged when the runs have really ended."""
+        """Stop runs, and acknowledge when they have really ended."""
         if message.conversation_id is not None:
             await self._subscriptions.follow(message.conversation_id)
         try:
@@ -323,7 +323,7 @@ class ChatConsumer(AsyncConsumer):
             await self._received(await self._connection.next_frame())
 
     async def _establish(self) -> None:
-        """Find out who it is, and follow what they came for."""
+        """Establish the client's identity, and follow the conversation it came for."""
         await self._authentication.establish()
         await self._begin()
         if not self._query.extended and self._query.last_sequence is None:
@@ -331,7 +331,7 @@ class ChatConsumer(AsyncConsumer):
         await self._follow_named()
 
     async def _begin(self) -> None:
-        """Note where the client is, and tell it what is wrong with its query."""
+        """Note the client's place, and report what is wrong with its query."""
         self._metadata = identity.metadata(self.scope)
         self._address = address_of(request_of(self.scope))
         for refusal in self._wrong:
@@ -341,7 +341,7 @@ class ChatConsumer(AsyncConsumer):
             waiting_counts.add(self._subscriptions)
 
     async def _hear_first(self) -> None:
-        """Do what a client says at once, before it is sent what it missed."""
+        """Handle what a client says at once, before it is sent what it missed."""
         clock = asyncio.get_running_loop().time
         until = clock() + HOLD
         while not self._subscriptions.feeds and (left := until - clock()) > 0:

@@ -17,7 +17,7 @@ from sessions_app.json_types import JsonObject
 
 
 class SignInForm(AuthenticationForm):
-    """Says when to come back, where too many wrong passwords have come."""
+    """A sign-in form that says when to come back after too many wrong passwords."""
 
     def get_invalid_login_error(self) -> ValidationError:
         refused = self.request and refused_sign_in(self.request)
@@ -36,7 +36,7 @@ class SignInView(LoginView):
     redirect_authenticated_user = True
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
-        """Show the form again, with what was typed but the password."""
+        """Show the form again, with what was typed except the password."""
         response = super().form_invalid(form)
         if refused := refused_sign_in(self.request):
             response.status_code = HTTPStatus.TOO_MANY_REQUESTS
@@ -51,7 +51,7 @@ class SignInLinkView(SesameLoginView):  # type: ignore[misc] # sesame has no typ
     """Signs in who follows a link, once; then the link is used up."""
 
     def head(self, _request: HttpRequest) -> HttpResponse:
-        """Say that the page is here. Mail scanners and previews ask, and must not use it up."""
+        """Answer that the page exists. Mail scanners and previews ask, and must not use it up."""
         return HttpResponse()
 
     def login_failed(self) -> HttpResponse:
@@ -60,7 +60,7 @@ class SignInLinkView(SesameLoginView):  # type: ignore[misc] # sesame has no typ
 
 
 class SignOutView(LogoutView):
-    """Ends the session, and has the browser forget what was typed and not yet sent."""
+    """The view that ends the session, and lets the browser forget unsent drafts."""
 
     def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         response = super().post(request, *args, **kwargs)
@@ -69,7 +69,7 @@ class SignOutView(LogoutView):
 
 
 class PasswordView(PasswordChangeView):
-    """Changes one's own password, and ends one's other sessions."""
+    """The view that changes one's own password, and ends one's other sessions."""
 
     template_name = "registration/password.html"
     success_url = settings.LOGIN_REDIRECT_URL

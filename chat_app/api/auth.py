@@ -97,7 +97,7 @@ class Rates(BaseThrottle):
         self._seconds = 0
 
     def allow_request(self, request: Any) -> bool:
-        """Count one, if there may be one more."""
+        """Count a request, if there may be one more."""
         counted = [(Rate.API_ADDRESS, address_of(request))]
         if hasattr(request, "auth"):  # a callback needs none
             counted.insert(0, (Rate.API_USER, request.auth.person.id))

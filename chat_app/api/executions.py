@@ -88,7 +88,7 @@ async def cancel(request: Known, execution_id: UUID) -> Status[None]:
     tags=["Operating"],
 )
 async def resume(request: Known, execution_id: UUID) -> Status[None]:
-    """Let a run that failed or is suspended go on. For staff who may change runs."""
+    """Continue a failed or suspended run. For staff who may change runs."""
     if not await runs.aresume(execution_id, by=await _operator(request)):
         raise Failure(409, "invalid_message", "The run neither failed nor is suspended.")
     return Status(202, None)
@@ -107,7 +107,7 @@ async def fork(
     body: schemas.ForkBody,
     headers: Annotated[schemas.AnswerHeaders, Header()],
 ) -> object:
-    """Begin a new run that keeps what another did before a position. For staff who may change runs.
+    """Start a new run that keeps what another did before a position. For staff who may change runs.
 
     `user-message-id` makes a repeat of the request harmless.
     """
@@ -220,7 +220,7 @@ async def monitor(request: Known, user_id: str | None = None) -> object:
     openapi_extra=DOCUMENTED,
 )
 async def give_feedback(request: Known, body: schemas.FeedbackBody) -> object:
-    """Say what one thinks of an answer, named by its trace. What is empty is taken back."""
+    """Give feedback on an answer, named by its trace. What is empty is taken back."""
     owner = request.auth.person.id
     run = await reactions.find_run(owner=owner, trace_id=body.observability_trace_id)
     await reactions.give(owner=owner, run=run, reaction=body.reaction_type, comment=body.comment)

@@ -42,7 +42,7 @@ DOCUMENTED_RUN = _documented("application/json", PeerError)
 
 
 class Failure(Exception):
-    """The request ends with a problem. `details` are added to its object."""
+    """An error that ends a request with a problem. `details` are added to its object."""
 
     def __init__(
         self,

@@ -94,7 +94,7 @@ class _RunFeed(Feed):
         self.taken: deque[Followed] = deque()
 
     async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:
-        """Keep it, for who asks the generator."""
+        """Keep the event for the generator's reader."""
         if event.run != self.run and not await self._is_prompt_within(event):
             return 0
         self.taken.append(Followed(self.run, event, after, settled))
@@ -111,7 +111,7 @@ async def _send_nothing(data: bytes) -> None:
 
 
 class _Reader:
-    """The request, as the sweeper sees it."""
+    """A request that reads a run, as the sweeper sees it."""
 
     awaited: Collection[str] = ()
     stalled = False  # what it sends is bounded by the budget of the stream
@@ -126,7 +126,7 @@ class _Reader:
         self._why: CloseSocket | None = None
 
     async def heard_nothing(self) -> bool:
-        """Heed the next message of the groups. True if there was none for long, or `wake` was
+        """Handle the next message of the groups. True if there was none for long, or `wake` was
         called.
 
         Raises:
@@ -147,7 +147,7 @@ class _Reader:
         return message is None
 
     def wake(self) -> None:
-        """Wait for messages no longer."""
+        """Stop waiting for messages, to look at the log."""
         self._woken = True
         if self._patience is not None and not self._patience.expired():
             self._patience.reschedule(0)

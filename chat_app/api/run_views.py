@@ -58,7 +58,7 @@ async def generate(
 async def generate_stream(
     request: Known, body: schemas.GenerateBody, headers: StreamHeaders, query: RunQuery
 ) -> StreamingHttpResponse:
-    """Run a workflow, and hear what it says as it says it."""
+    """Run a workflow, and stream its output."""
     wanted = RunRequest(body.input_message, "generate_stream", query.workflow)
     return answer_streaming(await begin(request, headers, wanted), sse.Generate())
 
@@ -70,7 +70,7 @@ async def generate_full(
     headers: StreamHeaders,
     query: Annotated[schemas.FullQuery, Query()],
 ) -> StreamingHttpResponse:
-    """Run a workflow, and hear what it says, with its steps as the peer's evaluation reads them."""
+    """Run a workflow, and stream its output with its steps as the peer's evaluation reads them."""
     wanted = RunRequest(body.input_message, "generate_stream", query.workflow)
     return answer_streaming(await begin(request, headers, wanted), sse.Full(query.filter_steps))
 
@@ -83,7 +83,7 @@ async def chat(
     headers: Headers,
     query: RunQuery,
 ) -> object:
-    """Say something, and wait for the answer or the first prompt."""
+    """Send a message, and wait for the answer or the first prompt."""
     wanted = _run_request(body, query, "chat")
     return await _single(await begin(request, headers, wanted), response)
 
@@ -92,7 +92,7 @@ async def chat(
 async def chat_stream(
     request: Known, body: schemas.ChatBody, headers: StreamHeaders, query: RunQuery
 ) -> StreamingHttpResponse:
-    """Say something, and hear the answer as it is written, with its steps."""
+    """Send a message, and stream the answer with its steps."""
     begun = await begin(request, headers, _run_request(body, query, "chat_stream"))
     return answer_streaming(
         begun, sse.Chat(begun.run, begun=begun.continued, tells_usage=body.tells_usage)
@@ -107,7 +107,9 @@ async def completions(
     headers: StreamHeaders,
     query: RunQuery,
 ) -> object:
-    """OpenAI's chat completions, whole or (`stream`) in chunks. The model is the workflow."""
+    """Answer as OpenAI's chat completions do, whole or (`stream`) in chunks. The model is the
+    workflow.
+    """
     if not body.stream:
         headers.last_event_id = None
         return await _single(

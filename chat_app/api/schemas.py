@@ -169,7 +169,7 @@ class CompletionMessage(BaseModel):
 
 
 class Choice(BaseModel):
-    """The only one of a completion."""
+    """The only choice of a completion."""
 
     index: Literal[0] = 0
     message: CompletionMessage
@@ -204,14 +204,14 @@ class _Asked(BaseModel):
 
 
 class AskedInteraction(_Asked):
-    """The run waits for an answer to `prompt` at `response_url`."""
+    """A run that waits for an answer to `prompt` at `response_url`."""
 
     status: Literal["interaction_required"] = "interaction_required"
     prompt: dict[str, JsonValue]
 
 
 class AskedOAuth(_Asked):
-    """The run waits for a consent that is given at `auth_url`."""
+    """A run that waits for a consent that is given at `auth_url`."""
 
     status: Literal["oauth_required"] = "oauth_required"
     auth_url: str
@@ -429,7 +429,7 @@ class FeedbackBody(BaseModel):
 
 
 class Thanks(BaseModel):
-    """The feedback is kept."""
+    """The confirmation that feedback is stored."""
 
     message: str
 

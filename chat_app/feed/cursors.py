@@ -42,7 +42,7 @@ def unfollow(conversation: UUID, user: UserId) -> bool:
 
 
 async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
-    """Remember how far the socket that closes has come, unless another has come further.
+    """Store how far a closing socket has come, unless another has come further.
 
     Known to `take` from the moment of the call, durable when this returns.
     """

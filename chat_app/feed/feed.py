@@ -63,7 +63,9 @@ class Feed:
         return self.started and self.cursor < self.known
 
     async def start(self, opening: Opening) -> None:
-        """Send what comes first, then all after the cursor. News is only noted until then."""
+        """Send what comes first, then everything after the cursor. News is only noted until
+        then.
+        """
         async with self._lock:
             self.cursor = opening.cursor
             self.known = max(self.known, opening.last)
@@ -81,7 +83,7 @@ class Feed:
                 await self._catch_up(news.events)
 
     async def advance(self) -> None:
-        """Send what there is and the window lets out.
+        """Send as much as there is and the window allows.
 
         Raises:
             CloseSocket: the window has been full for too long.

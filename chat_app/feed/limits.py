@@ -20,7 +20,7 @@ class CloseSocket(Exception):
 
 
 class ClientGone(Exception):
-    """The client is there no more, so nothing can be sent."""
+    """The error that the client has disconnected, so that nothing can be sent."""
 
 
 class Bucket:
@@ -35,7 +35,7 @@ class Bucket:
         self._at = time.monotonic()
 
     def take(self, amount: float = 1) -> bool:
-        """Take some out. False once it is empty."""
+        """Take tokens out. False once it is empty."""
         now = time.monotonic()
         self._left = min(self._burst, self._left + (now - self._at) * self._rate) - amount
         self._at = now

@@ -65,7 +65,7 @@ def read_run(run_id: UUID) -> Said:
 
 
 def _said(run: UUID) -> list[Said]:
-    """Texts, steps and questions, each at the place where it began."""
+    """Yield texts, steps and questions, each at the place where it began."""
     asked = Interaction.objects.filter(run=run).select_related("answered_by")
     questions = {str(one.pk): _question(one) for one in asked}
     said: list[Said] = []

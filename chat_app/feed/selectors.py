@@ -92,7 +92,7 @@ def read_opening(conversation: UUID, *, after: int | None, kept: int | None) -> 
 
 
 def pending_prompts(*which: Q, **also: object) -> list[EventRecord]:
-    """Pending prompts, as the events that opened them, oldest first."""
+    """Return pending prompts as the events that opened them, oldest first."""
     pending = pending_interactions(*which, **also).select_related("run").order_by("sequence")
     return [_prompt(row) for row in pending]
 
@@ -118,8 +118,8 @@ def _prompt(row: Interaction) -> EventRecord:
 
 
 def _output_so_far(conversation: UUID, last: int) -> list[EventRecord]:
-    """Per running run, its text since it last did anything else, as one event. That a host took
-    the run up is nothing that it did: its text goes on.
+    """Return each running run's text since its last other event, as one event. That a host took the
+    run up is nothing that it did: its text goes on.
 
     The run may end, and its text be folded, while this reads; what is after `last` is left out.
     """

@@ -1,4 +1,6 @@
-"""Looks at the logs of all open conversations now and then, for followers whose news was lost."""
+"""The sweeper, which looks at the logs of all open conversations for followers whose news was
+lost.
+"""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
@@ -40,14 +42,14 @@ class Follower(Protocol):
 
     @property
     def awaited(self) -> Collection[str]:
-        """Conversations that are not there yet, by name."""
+        """The names of followed conversations that do not exist yet."""
 
     @property
     def stalled(self) -> bool:
         """True if the client has not read for too long."""
 
     def wake(self) -> None:
-        """Look at the feeds that are behind, and for what is awaited."""
+        """Look at the feeds that are behind, and for awaited conversations."""
 
     def end(self, why: CloseSocket) -> None:
         """Close the connection."""
@@ -112,7 +114,7 @@ class Sweeper:
                 follower.wake()
 
     async def _revalidate(self) -> None:
-        """End those whose identity has ended, should the hint be lost."""
+        """End followers whose identity has ended, should the hint be lost."""
         identities = {each.identity for each in self._followers if each.identity}
         valid = await reads.read(still_valid, identities)
         for follower in list(self._followers):
@@ -150,7 +152,7 @@ async def look(follower: Follower) -> None:
 
 
 async def check(identity: Identity | None) -> None:
-    """Look whether an identity still holds.
+    """Check whether an identity still holds.
 
     Raises:
         CloseSocket: it does not.

@@ -28,7 +28,7 @@ NOTHING = Waiting()
 
 
 class Counted(Protocol):
-    """A socket that wants to know."""
+    """A socket that wants its person's count."""
 
     waiting: Waiting | None
 
@@ -37,11 +37,11 @@ class Counted(Protocol):
         """The identity of its person, once that is known."""
 
     def wake(self) -> None:
-        """Tell the client, if `waiting` is another than it was told."""
+        """Tell the client, if `waiting` has changed."""
 
 
 class WaitingCounts:
-    """Keeps `waiting` of its sockets at what the database says."""
+    """The keeper of its sockets' `waiting` counts, as the database has them."""
 
     def __init__(self) -> None:
         self._sockets: set[Counted] = set()
@@ -49,7 +49,7 @@ class WaitingCounts:
         self._tasks: list[asyncio.Task[object]] = []
 
     def add(self, socket: Counted) -> None:
-        """Count for this one too."""
+        """Count for a further socket."""
         self._sockets.add(socket)
         if not self._tasks:
             self._changed = asyncio.Event()

@@ -2,12 +2,12 @@
 
 
 class BadCredentials(Exception):
-    """Credentials were given, and they are wrong."""
+    """The error that credentials are wrong."""
 
     close_code = 4401
 
 
 class NotAllowed(BadCredentials):
-    """The credentials are right, and whoever they belong to may not come in here."""
+    """The error that credentials are right, but their owner may not come in here."""
 
     close_code = 4403

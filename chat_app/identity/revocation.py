@@ -1,4 +1,4 @@
-"""Notifies the sockets of a user, on every process, to look whether they may stay.
+"""The revocation of identities: a user's sockets, on every process, look whether they may stay.
 
 A message to the group of the user when Django says that something of an identity changed: a session
 or the user was deleted, the user deactivated, the password changed, an API key revoked. It is a

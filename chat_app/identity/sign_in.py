@@ -128,7 +128,7 @@ def refused_sign_in(request: HttpRequest) -> TooMany | None:
 
 
 def connect() -> None:
-    """Hear of wrong passwords, whoever asks Django for them."""
+    """Connect to Django's signal of wrong passwords, whoever asks for them."""
     user_login_failed.connect(_failed, dispatch_uid="sign_in.failed")
 
 

@@ -50,7 +50,7 @@ def mail_time(preference: MailPreference, now: datetime) -> datetime | None:
 
 
 def _is_quiet(at: time, start: time, end: time) -> bool:
-    """Quiet hours may go over midnight."""
+    """Return whether a time is in quiet hours, which may go over midnight."""
     return start <= at < end if start <= end else at >= start or at < end
 
 

@@ -34,7 +34,7 @@ EVENTS = {
 
 
 def connect() -> None:
-    """Listen, where there is anything to tell, or anybody."""
+    """Connect the receivers, if there is anybody or anything to tell."""
     chat = ChatSettings.load()
     if not (chat.MAIL or chat.WEBHOOK_URL):
         return

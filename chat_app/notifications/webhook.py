@@ -1,4 +1,4 @@
-"""Tells another system of questions, such as one that writes to a team's chat.
+"""The webhook that tells another system of questions, such as one that writes to a team's chat.
 
 As https://www.standardwebhooks.com has it: what comes again has the same `webhook-id`.
 """

@@ -215,7 +215,7 @@ class _ValueForm(forms.Form):
         self._key, self._prompt = key, prompt
 
     def full_clean(self) -> None:
-        """Have the prompt say what is wrong, as it does at every other door."""
+        """Let the prompt say what is wrong, as it does at every other door."""
         super().full_clean()
         if not self.is_bound:
             return

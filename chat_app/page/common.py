@@ -23,7 +23,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def personal(*methods: str) -> Callable[[View], View]:
-    """Make a view that is for whoever is signed in, with these methods, and that no cache keeps.
+    """Make a view for signed-in people, with these methods, that no cache keeps.
 
     GET takes HEAD, too.
     """

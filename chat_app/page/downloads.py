@@ -40,7 +40,7 @@ def download(
 
 
 async def made(texts: Iterator[str], reader: UserId) -> AsyncIterator[bytes]:
-    """Make texts, each when those before it have been taken."""
+    """Yield texts, each made when those before it have been taken."""
     goes_on = True
     while goes_on:
         goes_on = False

@@ -90,7 +90,9 @@ def read_shown_runs(conversation: UUID, cursor: int) -> ShownRuns:
 
 
 class PlainFeed(Feed):
-    """Sends prompts one at a time, and nothing of a run once there is a newer message."""
+    """A feed that sends prompts one at a time, and nothing of a run once there is a newer
+    message.
+    """
 
     def __init__(
         self,
@@ -123,7 +125,7 @@ class PlainFeed(Feed):
         await super().start(replace(opening, shown=shown))
 
     async def submit(self, submit: Callable[[], Awaitable[SubmittedMessage]]) -> SubmittedMessage:
-        """Store what the client says. It is sent nothing meanwhile, as it takes all that comes
+        """Store a message of the client. It is sent nothing meanwhile, as it takes all that comes
         from now on for the answer. A prompt that is open it may have dropped: it gets it again.
         """
         async with self._lock:

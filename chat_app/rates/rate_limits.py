@@ -78,7 +78,7 @@ class RateLimits:
         self._most = MOST
 
     def take(self, *of: tuple[Rate, object]) -> None:
-        """Count one for all of these, or for none.
+        """Count one under all of these rates, or under none.
 
         Raises:
             TooMany: one has nothing left; says when to come back.
@@ -86,7 +86,7 @@ class RateLimits:
         self.reserve(*of).keep()
 
     def reserve(self, *of: tuple[Rate, object]) -> "Reservation":
-        """Count one for all of these, or for none, until it is known whether they are to be.
+        """Count one under all of these rates, or under none, until it is known whether it is to be.
 
         Raises:
             TooMany: as `take`.
@@ -100,13 +100,13 @@ class RateLimits:
         return Reservation(self, limited)
 
     def count(self, *of: tuple[Rate, object]) -> None:
-        """Count one for all of these, which was done whatever is left."""
+        """Count one under all of these rates, whatever is left."""
         limited = _limited(of)
         self._count(limited)
         _tell(limited)
 
     def give_back(self, limited: list[Limited]) -> None:
-        """Count one less for all of these."""
+        """Count one less under all of these rates."""
         with self._lock:
             for rate, key, per in limited:
                 if (rate, key) in self._full_at:
@@ -121,7 +121,7 @@ class RateLimits:
                 self._full_at[rate, key] = empty + seconds
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget all counts."""
         with self._lock:
             self._full_at.clear()
 
@@ -157,7 +157,7 @@ class Reservation:
         self.give_back.atexit = False
 
     def keep(self) -> None:
-        """Count it for good, also for the other processes."""
+        """Count it for good, for the other processes too."""
         if self.give_back.detach() is not None:
             _tell(self._limited)
 
@@ -170,7 +170,7 @@ def _tell(limited: list[Limited]) -> None:
 
 @cache
 def _shared(url: str) -> Callable[[Rate, str, PerTime], None]:
-    """Return what counts one for all processes, in this Redis."""
+    """Return the counter for all processes, in this Redis."""
     count: Callable[[Rate, str, PerTime], None] = import_string(SHARED)(
         url, rate_limits.refuse
     ).count

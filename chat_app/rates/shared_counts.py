@@ -27,12 +27,12 @@ TIMEOUT = 1.0  # seconds for one call
 
 
 class SharedCounts:
-    """Counts by rate and key. What Redis cannot be told is not counted there: nobody is refused
-    because it is away.
+    """A counter by rate and key, shared over Redis. What Redis cannot be told is not counted there:
+    nobody is refused because it is away.
     """
 
     def __init__(self, url: str, refuse: Callable[..., None]) -> None:
-        """Count in this Redis. `refuse(rate, key, seconds)` is told what was too much of all."""
+        """Count in a Redis. `refuse(rate, key, seconds)` is told what was too much of all."""
         self._refuse = refuse
         self._counts: Counter[tuple[str, str, PerTime]] = Counter()
         self._lock = threading.Lock()

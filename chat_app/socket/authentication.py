@@ -39,7 +39,7 @@ _looks: defaultdict[type[ClientMessage], identities.Looks] = defaultdict(identit
 
 
 class Authentication:
-    """Knows the person before anything is done, and what the identity stands on."""
+    """The keeper of a socket's identity: it is known before anything is done."""
 
     def __init__(self, consumer: AsyncConsumer, connection: Connection) -> None:
         self.identity: Identity | None = None

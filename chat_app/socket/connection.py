@@ -46,7 +46,9 @@ ORDINARY = (1012, 4401)
 
 
 class Connection:
-    """The client's frames, which wait for their turn, and what is sent to it, within budgets."""
+    """The connection to a client: frames that wait for their turn, and what is sent, within
+    budgets.
+    """
 
     def __init__(self, receive: Receive, send: Send, query: Query, late: Late) -> None:
         """`late` gets a ping for which there was no time in its turn."""
@@ -76,7 +78,7 @@ class Connection:
             raise
 
     async def close(self, why: CloseSocket) -> None:
-        """Tell the client why, unless it is gone."""
+        """Tell the client why it is closed, unless it is gone."""
         if not why.code:
             return
         level = logging.INFO if why.code in ORDINARY else logging.WARNING
@@ -90,7 +92,7 @@ class Connection:
                     pass
 
     def end(self, why: CloseSocket) -> None:
-        """Have `live` return, whatever the connection is doing."""
+        """Let `live` return, whatever the connection is doing."""
         if not self._ending.done():
             self._ending.set_exception(why)
             self._ending.exception()  # seen: asyncio logs those that nobody has asked for
@@ -128,7 +130,7 @@ class Connection:
         return frame
 
     async def pause(self, seconds: float) -> None:
-        """Take no further frame for so long, or until the client leaves."""
+        """Take no frame for so long, or until the client leaves."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.gone.wait()
@@ -139,8 +141,8 @@ class Connection:
             await self.send_encoded(encode(frame))
 
     async def refuse(self, refusal: Refusal) -> None:
-        """Send what was not carried out. A plain client passes over no error that names no
-        conversation.
+        """Send the error of a message that was not carried out. A plain client passes over no error
+        that names no conversation.
         """
         refusal.conversation_id = refusal.conversation_id or self.query.conversation_id
         if self.query.extended:

@@ -24,7 +24,7 @@ _process = WebRequest.process
 
 
 def install() -> None:
-    """Put them into Daphne's classes, for the whole process."""
+    """Replace methods of Daphne's classes, for the whole process."""
     WebSocketFactory.protocol = FlowControlledProtocol
     Server.handle_reply = _handle_reply_in_turn
     WebRequest.process = _process_with_ascii_prefix
@@ -77,7 +77,9 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         self._is_socket = isinstance(self.transport, Connection) and not self.transport.TLS
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
-        """Take it. Autobahn would first make a line for a log that is not kept."""
+        """Receive data of the client. Autobahn would first make a line for a log that is not
+        kept.
+        """
         self._dataReceived(data)
 
     def onMessageBegin(self, isBinary: bool) -> None:  # noqa: N802, N803 - Autobahn's names
@@ -99,7 +101,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         self.message_data = []
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803 - as above
-        """Hand it on, without a character that was cut in two."""
+        """Hand a message on, without a character that was cut in two."""
         if self._size > ENOUGH:
             payload = payload.decode(errors="ignore").encode()
         if self._size <= LARGEST:

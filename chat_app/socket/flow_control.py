@@ -16,7 +16,7 @@ UNSENT = 64 * 1024
 
 
 def install() -> None:
-    """Give it to the servers that are used in this process."""
+    """Install flow control in the servers that are used in this process."""
     if "daphne.server" in sys.modules:  # it has imported itself where it serves
         import_string("chat_app.socket.daphne_flow_control.install")()
     with suppress(ImportError):  # it is not installed
@@ -24,7 +24,7 @@ def install() -> None:
 
 
 def keep_little(connection: socket.socket) -> None:
-    """Have the kernel take little of what is not sent yet."""
+    """Limit what the kernel keeps of data that is not sent yet."""
     # It may be a Unix socket, or TLS; and not all systems have the option.
     with suppress(OSError, AttributeError):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)

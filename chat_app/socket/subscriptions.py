@@ -29,7 +29,9 @@ MAX_FEEDS = 64
 
 
 class Subscriptions:
-    """Opens and leaves feeds, and moves them by news. The sweeper sees the socket by it."""
+    """The feeds of a socket, which it opens and leaves, and moves by news. The sweeper sees the
+    socket by it.
+    """
 
     def __init__(
         self,
@@ -72,7 +74,7 @@ class Subscriptions:
             await self._unfollow(conversation)
 
     def wake(self) -> None:
-        """Have `heed_wakes` look."""
+        """Let `heed_wakes` look."""
         self._wakes.set()
 
     async def heed_wakes(self) -> None:

@@ -1,4 +1,4 @@
-"""A mend for uvicorn, which keeps for ever what a client had not read when its socket ended."""
+"""A fix for uvicorn, which keeps for ever what a client had not read when its socket ended."""
 
 import asyncio
 from typing import Any
@@ -16,7 +16,7 @@ _connection_made = Protocol.connection_made
 
 
 def install() -> None:
-    """Put it into uvicorn's protocol, for the whole process."""
+    """Replace methods of uvicorn's protocol, for the whole process."""
     Protocol.connection_made = _made_to_keep_little
     Protocol.on_task_complete = _aborted_in_a_moment
 

@@ -138,9 +138,9 @@ def _names(given: Any) -> object:
 
 
 class UserMessage(ClientMessage):
-    """Starts a run. `replaces` is the run whose message this is another version of, or without a
-    text the same; `follows` is a run of the branch that it goes on with. `file_ids` are those of
-    files that were uploaded for this conversation.
+    """A message that starts a run. `replaces` is the run whose message this is another version of,
+    or without a text the same; `follows` is a run of the branch that it goes on with. `file_ids`
+    are those of files that were uploaded for this conversation.
     """
 
     schema_type: Literal["chat_stream", "generate_stream", "chat", "generate"] = "chat_stream"
@@ -169,7 +169,7 @@ class InteractionMessage(ClientMessage):
 
 
 class ClaimMessage(ClientMessage):
-    """Claims an assigned prompt, gives the claim up, or hands the prompt to the user `to`."""
+    """A message that claims an assigned prompt, releases it, or reassigns it to the user `to`."""
 
     interaction_id: Text
     change: Literal["claim", "release", "delegate"] = "claim"
@@ -177,41 +177,41 @@ class ClaimMessage(ClientMessage):
 
 
 class StopMessage(ClientMessage):
-    """Stops the active runs of a conversation, or the one named."""
+    """A message that stops the active runs of a conversation, or the one named."""
 
     run_id: Text | None = None
 
 
 class AckMessage(ClientMessage):
-    """The client has all events up to `sequence`."""
+    """A message that the client has all events up to `sequence`."""
 
     sequence: Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class PingMessage(ClientMessage):
-    """Asks for a pong."""
+    """A message that asks for a pong."""
 
 
 class OAuthModePreference(ClientMessage):
-    """Accepted, as all prompts of that kind are links here."""
+    """A preference that is accepted and ignored: all prompts of that kind are links here."""
 
 
 class JwtLogin(BaseModel):
-    """Signs in by a JSON Web Token."""
+    """A sign-in by a JSON Web Token."""
 
     method: Literal["jwt"]
     token: SecretStr
 
 
 class ApiKeyLogin(BaseModel):
-    """Signs in by an API key."""
+    """A sign-in by an API key."""
 
     method: Literal["api_key"]
     token: SecretStr
 
 
 class BasicLogin(BaseModel):
-    """Signs in by user name and password."""
+    """A sign-in by user name and password."""
 
     method: Literal["basic"]
     username: Text
@@ -228,7 +228,7 @@ class ConsentMode(BaseModel):
 
 
 class AuthMessage(ClientMessage):
-    """Says who the client is."""
+    """A message that says who the client is."""
 
     payload: Annotated[Login | ConsentMode, Field(discriminator="method")]
 

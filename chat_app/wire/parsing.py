@@ -41,7 +41,9 @@ TRY_AGAIN = {"Retry-After": "5"}
 
 
 class Refusal(Exception):
-    """A frame is not taken. `about`, `parent`, `conversation_id` and `type` are its own, if any."""
+    """The refusal of a frame. `about`, `parent`, `conversation_id` and `type` are its own, if
+    any.
+    """
 
     def __init__(self, code: str, message: str, **details: object) -> None:
         super().__init__(message)

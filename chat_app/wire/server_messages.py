@@ -115,7 +115,7 @@ class UpdateContent(SettlementContent):
 
 
 class InteractionUpdate(EventMessage):
-    """A prompt was settled."""
+    """The news that a prompt was settled."""
 
     type: Literal["interaction_update_message"]
     content: UpdateContent
@@ -132,7 +132,7 @@ class AssignmentContent(_Strict):
 
 
 class Assignment(EventMessage):
-    """A prompt was asked of others than the owner of the conversation."""
+    """The news that a prompt was asked of others than the owner of the conversation."""
 
     type: Literal["assignment_message"]
     content: AssignmentContent
@@ -156,7 +156,7 @@ class AssignmentChange(_Strict):
 
 
 class AssignmentUpdate(EventMessage):
-    """A prompt that is assigned was claimed, handed on, voted on, or settled."""
+    """The news that an assigned prompt was claimed, reassigned, voted on, or settled."""
 
     type: Literal["assignment_update_message"]
     content: AssignmentChange
@@ -174,7 +174,7 @@ class RunContent(_Strict):
 
 
 class RunUpdate(EventMessage):
-    """A run changed its status."""
+    """The news that a run changed its status."""
 
     type: Literal["run_update_message"]
     content: RunContent
@@ -200,7 +200,7 @@ class RestartContent(_Strict):
 
 
 class Restart(EventMessage):
-    """The run's text from there on was cut, and is begun anew."""
+    """The news that the run's text from a place on was cut, and starts again."""
 
     type: Literal["restart_message"]
     content: RestartContent
@@ -231,7 +231,7 @@ class Conversation(EventMessage):
 
 
 class ErrorContent(_Strict):
-    """`details` is JSON in a string, or the code again."""
+    """An error's content: `details` is JSON in a string, or the code again."""
 
     code: ErrorCode
     message: str
@@ -249,7 +249,7 @@ class Error(ServerMessage):
 
 
 class Reply(ServerMessage):
-    """Answers the client's message whose id is in `for`."""
+    """A reply to the client's message whose id is in `for`."""
 
     for_: str | None = Field(alias="for")
 
@@ -288,7 +288,7 @@ class Ack(Reply):
 
 
 class Pong(Reply):
-    """The socket is alive."""
+    """The reply to a ping."""
 
     type: Literal["pong_message"]
 

@@ -59,7 +59,7 @@ class Plan:
         return {name: self.directory / f"{name}.alive" for name in names}
 
     def configuration(self, services: list[Service], socket: Path) -> RawConfigParser:
-        """Return what supervisord reads. It listens at `socket`."""
+        """Return the configuration for supervisord. It listens at `socket`."""
         parser = RawConfigParser()
         parser["supervisord"] = {
             "nodaemon": "true",
@@ -129,7 +129,7 @@ def _expanded(text: str) -> str:
 
 
 class Unreachable(RuntimeError):
-    """Supervisor is not up, or just ending."""
+    """The error that Supervisor is not up, or just ending."""
 
 
 class Supervisor(Service):
@@ -141,13 +141,13 @@ class Supervisor(Service):
     stop_timeout = 60.0  # it stops its processes one kind after the other
 
     def __init__(self, plan: Plan, services: list[Service]) -> None:
-        """Run the plan's processes, and the services among them."""
+        """Take the plan's processes, and the services among them."""
         super().__init__(plan.directory)
         self._plan = plan
         self._services = services
 
     def url(self, name: str = "") -> str:
-        """Return where it listens."""
+        """Return the address that Supervisor listens on."""
         return f"unix://{self.sockets / 'supervisor.sock'}"
 
     def answers(self) -> bool:
@@ -157,7 +157,7 @@ class Supervisor(Service):
         return False
 
     def prepare(self) -> None:
-        """Make what its processes need, and write its configuration."""
+        """Make the directories that the processes need, and write the configuration."""
         for service in self._services:
             service.prepare()
         socket = Path(self.url().removeprefix("unix://"))
@@ -170,11 +170,11 @@ class Supervisor(Service):
         return tied([*module, "-c", str(self._configuration)], self.orphan_signal)
 
     def start_group(self, name: str) -> None:
-        """Start the processes of this name, without waiting for them."""
+        """Start the processes of a name, without waiting for them."""
         self._call("startProcessGroup", name, False)
 
     def restart_process(self, group: str, name: str) -> None:
-        """Stop a process in its own time, and start it, without waiting for that."""
+        """Stop a process in its own time, and start it again, without waiting for that."""
         self._call("stopProcess", f"{group}:{name}")
         self._call("startProcess", f"{group}:{name}", False)
 
@@ -183,7 +183,7 @@ class Supervisor(Service):
         return {each["name"]: each["pid"] for each in self._processes() if each["pid"]}
 
     def given_up(self) -> list[str]:
-        """Return the names of those that ended at each start, and are not started again."""
+        """Return the names of processes that ended at each start, and are not started again."""
         return [each["name"] for each in self._processes() if each["statename"] == "FATAL"]
 
     @property
@@ -277,7 +277,7 @@ class Cluster:
         return "All workers and web processes were restarted."
 
     def watch(self, say: Say, restarts: Event) -> None:
-        """Tell what is started again, for as long as the process manager lives.
+        """Report what is started again, for as long as the process manager lives.
 
         `restarts` is set by who wants a rolling restart.
         """

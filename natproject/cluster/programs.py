@@ -29,7 +29,7 @@ def redis_program() -> str:
 
 
 def package_directory(package: str) -> Path:
-    """Return where a package of requirements-cluster.txt is, without importing it.
+    """Return the directory of a package of requirements-cluster.txt, without importing it.
 
     Raises:
         ImproperlyConfigured: it is not installed.
@@ -44,7 +44,7 @@ def package_directory(package: str) -> Path:
 
 
 def tied(command: Sequence[str], orphan_signal: signal.Signals) -> list[str]:
-    """Return the command so that Linux sends it this signal when what started it is gone."""
+    """Return the command so that Linux sends it this signal when its parent is gone."""
     setpriv = shutil.which("setpriv")
     if setpriv is None:  # not Linux; only a SIGKILL of the starter leaves something running
         return list(command)
@@ -52,7 +52,7 @@ def tied(command: Sequence[str], orphan_signal: signal.Signals) -> list[str]:
 
 
 def not_as_root() -> list[str]:
-    """Return what to put before a command of PostgreSQL, which refuses to be run by root.
+    """Return the prefix for commands of PostgreSQL, which refuses to be run by root.
 
     `nobody` may do there what root may do to files: the data, and the programs themselves, can be
     in a directory that only root enters, and no directory's rights must be widened for this.
@@ -74,7 +74,7 @@ def not_as_root() -> list[str]:
 
 
 def make_private(directory: Path) -> None:
-    """Make a directory for who runs PostgreSQL."""
+    """Make a directory for the user that runs PostgreSQL."""
     directory.mkdir(mode=0o700)
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")

@@ -113,7 +113,7 @@ class Service(ABC):
         self.wait_ready(timeout, lambda: not self.running)
 
     def wait_ready(self, timeout: float, ended: Callable[[], bool] = lambda: False) -> None:
-        """Return once it answers, also if another process has started it."""
+        """Wait until it answers, also if another process has started it."""
         deadline = time.monotonic() + timeout
         while not self.answers():
             if ended() or time.monotonic() > deadline:
@@ -163,7 +163,7 @@ class Service(ABC):
         )
 
     def thaw(self) -> None:
-        """Let what `freeze` stopped go on."""
+        """Resume what `freeze` stopped."""
         for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
@@ -204,7 +204,7 @@ class Service(ABC):
 
 
 class PostgreSQL(Service):
-    """A PostgreSQL. Commits are durable; its only user is `postgres`, without a password."""
+    """A PostgreSQL server. Commits are durable; its only user is `postgres`, without a password."""
 
     name = "postgresql"
     stop_signal = signal.SIGINT  # "fast": ends sessions and writes a checkpoint

@@ -186,7 +186,7 @@ def load() -> Env:
 
 
 def make_private(directory: Path) -> None:
-    """Make the directory, if it is not there, so that nobody else reads what people have said."""
+    """Make a directory, if it does not exist, that only its owner can read."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 

@@ -15,7 +15,7 @@ from sessions_app.json_types import JsonObject
 def in_one_line(
     _: object, __: str, entry: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Show by its code what could begin a line of its own, or what a terminal would obey."""
+    """Replace by its code what could begin a line of its own, or what a terminal would obey."""
     return {
         name: escape(value) if isinstance(value, str) else value for name, value in entry.items()
     }

@@ -47,7 +47,7 @@ class Attempt:
 
 
 class _LimitError(Exception):
-    """The calculation may use no more operations."""
+    """The error that a calculation may use no more operations."""
 
 
 @workflow(

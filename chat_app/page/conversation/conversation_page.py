@@ -85,7 +85,8 @@ class ShownBranch:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A part of the transcript. `last`: every event up to it is in here (or before here).
+    """A part of a conversation's transcript. `last`: every event up to it is in here (or before
+    here).
 
     `older` is the sequence to ask for what comes before, 0 at the beginning; `skipped` says that
     this part does not reach back to where it was asked from. `pending` are the questions that wait
@@ -101,8 +102,8 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A conversation as it stands. `conversation` is None for one that has no message yet, or that
-    is deleted: then it is `deleted`.
+    """A conversation's page, as it stands. `conversation` is None for one that has no message yet,
+    or that is deleted: then it is `deleted`.
 
     `unplaced` are those of the cards whose place is not in this part of the transcript.
     """

@@ -67,7 +67,7 @@ async def socket(request: HttpRequest) -> HttpResponse:
 
 @personal("GET")
 async def home(request: HttpRequest) -> HttpResponse:
-    """Go to the newest conversation, or begin the first."""
+    """Redirect to the newest conversation, or to a new one."""
     owner = (await person_of(request)).id
     conversation_id = await reads.read(newest, owner)
     return redirect("chat:conversation", conversation_id or uuid4())
@@ -75,7 +75,7 @@ async def home(request: HttpRequest) -> HttpResponse:
 
 @personal("GET")
 async def new(request: HttpRequest) -> HttpResponse:
-    """Begin another conversation, `?workflow=name` with that workflow chosen. Nothing is stored
+    """Redirect to a new conversation, `?workflow=name` with that workflow chosen. Nothing is stored
     before its first message.
     """
     begun = redirect("chat:conversation", uuid4())

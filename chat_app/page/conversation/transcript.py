@@ -90,7 +90,7 @@ class UserMessage(Item):
 
 
 class ShownText(NamedTuple):
-    """HTML of a text. `above` never changes again; `last`, which begins at `place`, may.
+    """A text's HTML. `above` never changes again; `last`, which begins at `place`, may.
 
     `hidden`: how many characters are left out between them. `held`: there is text that is shown
     later. `ends_in_space`: rendering drops that, and what comes next is another word.

@@ -69,7 +69,7 @@ def _in_colours(language: str, code: str) -> str | None:
 
 @lru_cache(maxsize=128)
 def _painted(language: str, code: str) -> tuple[str | None, float]:
-    """HTML of the code, None where that takes too long, and the seconds that it took.
+    """Return the code's HTML, or None if that takes too long, and the seconds that it took.
 
     Several tabs, and each reload, show the same code.
     """
@@ -84,7 +84,7 @@ class _Painter:
         self._lock = threading.Lock()
 
     def paint(self, language: str, code: str) -> tuple[str | None, float]:
-        """Have the code coloured. Blocks: call it in a thread.
+        """Colour the code. Blocks: call it in a thread.
 
         Raises:
             OSError: there is no such process, or it does not answer.

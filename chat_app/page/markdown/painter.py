@@ -1,4 +1,4 @@
-"""Colours code, as a program of its own that runs beside the server (see `code_blocks`).
+"""The painter, which colours code as a program of its own beside the server (see `code_blocks`).
 
 With some texts a pattern of a lexer takes seconds, and nothing else runs in a process meanwhile; in
 the main thread of one a signal ends it. It imports nothing of the project: it starts at once.
@@ -46,7 +46,7 @@ CLASSES = {*_CLASSES.values()} - {""}
 
 
 class TooMuchWork(Exception):
-    """The time for a block of code is over."""
+    """The error that the time for a block of code is over."""
 
 
 def main(descriptor: int) -> None:

@@ -22,7 +22,7 @@ _ENDED = ["paragraph", "reference", "blockquote", "list"]
 
 
 class TooMuchWork(Exception):
-    """The time for Markdown is over."""
+    """The error that the time for Markdown is over."""
 
 
 class Work:
@@ -43,7 +43,7 @@ class Work:
         return self._colouring > 0
 
     def coloured(self, seconds: float) -> None:
-        """Code was coloured, and took so long."""
+        """Count the time that colouring code took."""
         self._colouring -= seconds
 
 
@@ -57,7 +57,7 @@ def current() -> Work:
 
 @contextmanager
 def of_page() -> Iterator[None]:
-    """Let all texts that are rendered meanwhile share one limit."""
+    """Share one limit among all texts that are rendered in the block."""
     token = _of_page.set(Work())
     try:
         yield

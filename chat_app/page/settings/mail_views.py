@@ -1,4 +1,4 @@
-"""Pages on which a person says when they want e-mail. They work without the script."""
+"""The pages on which a person says when they want e-mail. They work without the script."""
 
 from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
@@ -46,7 +46,7 @@ class MailForm(ModelForm):
         }
 
     def clean(self) -> dict[str, object] | None:
-        """Quiet hours have both ends, or none."""
+        """Check that quiet hours have both ends, or none."""
         given = super().clean() or {}
         if (given.get("quiet_from") is None) != (given.get("quiet_until") is None):
             self.add_error("quiet_until", _("Give both times, or neither."))
@@ -55,7 +55,7 @@ class MailForm(ModelForm):
 
 @personal("GET", "POST")
 def mail_settings(request: HttpRequest) -> HttpResponse:
-    """Choose when mails come."""
+    """Show and save when mails come."""
     if not ChatSettings.load().MAIL:
         raise Http404
     form = MailForm(request.POST or None, instance=preference_of(read_user_id(request.user.pk)))

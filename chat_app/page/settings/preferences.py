@@ -15,7 +15,7 @@ A_YEAR = 365 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """Something to choose. The first of the choices holds where nothing is chosen."""
+    """A preference of the reader. The first of the choices holds where nothing is chosen."""
 
     name: str
     cookie: str

@@ -8,7 +8,7 @@ from chat_app.wire.schema import protocol_schema
 
 
 class Command(BaseCommand):
-    """Prints what docs/protocol.schema.json holds."""
+    """The command that prints the content of docs/protocol.schema.json."""
 
     help = "Prints the JSON Schema of the socket's messages (docs/protocol.schema.json)."
     # The models are all it needs.

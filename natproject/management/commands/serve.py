@@ -19,7 +19,7 @@ from sessions_app.lifecycle.start_checks import usable_database
 
 
 class Command(BaseCommand):
-    """Migrates, makes the first user, prints how to sign in, and serves."""
+    """The command that migrates, makes the first user, prints a sign-in link, and serves."""
 
     help = "Serves the application at HOST:PORT and prints a link that signs the first user in."
 

@@ -65,7 +65,7 @@ async def open_model(_options: AssistantOptions) -> AsyncIterator[Model]:
     shared_builder=open_model,
 )
 async def assistant(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    """Have the model answer, and do what it asks for, until it asks for nothing more."""
+    """Ask the model, and carry out its tool calls, until it asks for nothing more."""
     options: AssistantOptions = context.options
     messages: list[ModelMessage] = [{"role": "system", "content": options.instructions}]
     messages += [
@@ -119,7 +119,7 @@ def as_sent(calls: list[ToolCall]) -> list[ModelMessage]:
 
 
 async def use_tools(calls: list[ToolCall], context: Context) -> list[str]:
-    """Do all that may be done, at once, and return what came of each call, for the model.
+    """Run all permitted tools at once, and return the result of each call for the model.
 
     People are asked for all of their permissions at once too. The calls of the context have an
     order that does not depend on who answers first.

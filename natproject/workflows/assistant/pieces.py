@@ -24,7 +24,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that an answer took and gave."""
+    """The tokens that an answer took and gave."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -34,7 +34,7 @@ Piece = str | Reasoning | ToolCall | Usage
 
 
 class Model(Protocol):
-    """Answers to the messages so far."""
+    """A language model, which answers to the messages so far."""
 
     def stream(self, messages: list[ModelMessage]) -> AsyncIterator[Piece]:
         """Stream the answer: text and thoughts in pieces, each tool call as a whole."""

@@ -21,7 +21,7 @@ HELP = (
 
 
 class ScriptedModel:
-    """Reads a few words of the last message."""
+    """A model that reads a few words of the last message."""
 
     async def stream(self, messages: list[ModelMessage]) -> AsyncIterator[Piece]:
         asked = next(one["content"] for one in reversed(messages) if one["role"] == "user")

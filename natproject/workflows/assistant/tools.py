@@ -17,19 +17,19 @@ MAX_NOTES = 100
 
 
 class Calculation(BaseModel):
-    """Arguments of `calculate`."""
+    """The arguments of `calculate`."""
 
     expression: str = Field(description="arithmetic, such as 17.5 * (12 + 3)")
 
 
 class Name(BaseModel):
-    """Arguments of what takes a note."""
+    """The arguments of tools that take a note's name."""
 
     name: str = Field(pattern=r"^[a-z0-9-]{1,40}$", description="small letters, digits and -")
 
 
 class Note(Name):
-    """Arguments of `write_note`."""
+    """The arguments of `write_note`."""
 
     text: str = Field(max_length=10_000)
 
@@ -120,7 +120,7 @@ def problem(name: str, arguments: str) -> str:
 
 
 def use(name: str, arguments: str, user_id: str) -> str:
-    """Make a call that can be made, with the person's own notes."""
+    """Run a tool call that was checked, with the person's own notes."""
     tool = TOOLS[name]
     folder = settings.DATA_DIR / "notes" / re.sub(r"\W", "-", user_id)
     return tool.function(folder, tool.arguments.model_validate_json(arguments or "{}"))
