@@ -249,7 +249,7 @@ class ChatConsumer(AsyncConsumer):
         feed = None
         if message.conversation_id is not None:
             feed = await self._subscriptions.follow(message.conversation_id)
-        given = IncomingAnswer(
+        incoming = IncomingAnswer(
             answer_id=message.id or str(uuid4()),
             via=self._via,
             value=text,
@@ -259,12 +259,12 @@ class ChatConsumer(AsyncConsumer):
             version=message.version,
         )
         if isinstance(feed, PlainFeed):
-            settled = await feed.answer(given)
+            settled = await feed.answer(incoming)
         else:
             settled = await answers.answer(
                 by=self._authentication.person,
                 conversation_id=message.conversation_id,
-                answer=given,
+                answer=incoming,
             )
         if self._query.extended:
             ack = acknowledged(message, settled.outcome, settled_content(settled))
@@ -344,8 +344,8 @@ class ChatConsumer(AsyncConsumer):
         """Handle what a client says at once, before it is sent what it missed."""
         clock = asyncio.get_running_loop().time
         until = clock() + HOLD
-        while not self._subscriptions.feeds and (left := until - clock()) > 0:
-            if await self._connection.has_frame(left):
+        while not self._subscriptions.feeds and (seconds := until - clock()) > 0:
+            if await self._connection.has_frame(seconds):
                 await self._received(await self._connection.next_frame())
 
     async def _follow_named(self) -> None:
@@ -367,12 +367,16 @@ class ChatConsumer(AsyncConsumer):
         except Refusal as refusal:
             await self._refuse(refusal)
         except Exception as error:
-            told = refusal_of(error, answer=isinstance(message, client.InteractionMessage))
-            if told is None:
+            refusal_to_send = refusal_of(
+                error, answer=isinstance(message, client.InteractionMessage)
+            )
+            if refusal_to_send is None:
                 log.exception("socket.failed", type=type(message).__name__)
-                told = Refusal("unknown_error", "Something went wrong here. Send it again.")
-            told.about_message(message)
-            await self._refuse(told)
+                refusal_to_send = Refusal(
+                    "unknown_error", "Something went wrong here. Send it again."
+                )
+            refusal_to_send.about_message(message)
+            await self._refuse(refusal_to_send)
             if isinstance(error, TooMany):
                 await self._connection.pause(OVER_A_LIMIT)
 

@@ -132,7 +132,7 @@ class ChatSettings(Section):
 
     @field_validator("JWT_ALGORITHMS")
     @classmethod
-    def _known(cls, value: list[str]) -> list[str]:
+    def _check_algorithms(cls, value: list[str]) -> list[str]:
         if unknown := [name for name in value if name not in JWT_ALGORITHMS]:
             raise ValueError(f"{unknown[0]} is not offered")
         return value
@@ -167,35 +167,33 @@ class ChatSettings(Section):
 
 @cache
 def _per_time(value: str) -> PerTime | None:
-    found = RATE.fullmatch(value)
-    return PerTime(int(found[1]), SECONDS[found[2]]) if found else None
+    match = RATE.fullmatch(value)
+    return PerTime(int(match[1]), SECONDS[match[2]]) if match else None
 
 
-def _check_jwt(given: ChatSettings) -> None:
+def _check_jwt(chat: ChatSettings) -> None:
     """Raise ValueError if tokens could not be checked, or anybody could make one."""
-    shared = [name for name in given.JWT_ALGORITHMS if name in SHARED_SECRET]
-    if given.JWT_KEY and given.JWT_JWKS_URL:
+    shared = [name for name in chat.JWT_ALGORITHMS if name in SHARED_SECRET]
+    if chat.JWT_KEY and chat.JWT_JWKS_URL:
         raise ValueError("JWT_KEY and JWT_JWKS_URL are both set. Keep one of them.")
-    if not given.JWT_AUDIENCE:
+    if not chat.JWT_AUDIENCE:
         raise ValueError(
             "JWT_AUDIENCE is missing: write what tokens for this site have as their audience, or "
             "those for any other site of the issuer would be taken here."
         )
-    if not given.JWT_ALGORITHMS:
+    if not chat.JWT_ALGORITHMS:
         raise ValueError("JWT_ALGORITHMS is empty. Write the one that tokens are signed with.")
     if not shared:
-        if given.JWT_KEY and "-----BEGIN" not in given.JWT_KEY:
+        if chat.JWT_KEY and "-----BEGIN" not in chat.JWT_KEY:
             raise ValueError(
                 "JWT_KEY is no PEM public key. For a shared secret write JWT_ALGORITHMS=HS256."
             )
     elif (
-        len(shared) < len(given.JWT_ALGORITHMS)
-        or "-----BEGIN" in given.JWT_KEY
-        or given.JWT_JWKS_URL
+        len(shared) < len(chat.JWT_ALGORITHMS) or "-----BEGIN" in chat.JWT_KEY or chat.JWT_JWKS_URL
     ):
         raise ValueError(
             f"JWT_ALGORITHMS: {shared[0]} is for a shared secret in JWT_KEY, and for nothing else: "
             "with a public key anybody could sign."
         )
-    elif len(given.JWT_KEY.encode()) < SHORTEST_SECRET:
+    elif len(chat.JWT_KEY.encode()) < SHORTEST_SECRET:
         raise ValueError(f"JWT_KEY is too short for a secret: use {SHORTEST_SECRET} bytes or more.")

@@ -40,8 +40,8 @@ class NameConverter:
         return self._escaped.sub(_escape, str(value))
 
 
-def _escape(found: re.Match[str]) -> str:
-    return "".join(f"%{ord(character):02X}" for character in found[0])
+def _escape(match: re.Match[str]) -> str:
+    return "".join(f"%{ord(character):02X}" for character in match[0])
 
 
 class ApiConverter(StringConverter):

@@ -87,8 +87,8 @@ class TooMany(Refused):
     def __init__(self, what: str, seconds: int) -> None:
         minutes = format_lazy(_("{n} minutes"), n=-(-seconds // 60))
         when = f"{seconds} s" if seconds < 120 else minutes
-        said = _("Too many {what}. Try again in {when}.")
-        super().__init__(format_lazy(said, what=_(what), when=when))
+        text = _("Too many {what}. Try again in {when}.")
+        super().__init__(format_lazy(text, what=_(what), when=when))
         self.seconds = seconds
 
 

@@ -136,7 +136,7 @@ def check() -> None:
         ImproperlyConfigured: a value cannot be used, or a name is unknown.
     """
     known = {name for section in _sections() for name in section.model_fields}
-    if unknown := sorted(_given().keys() - known):
+    if unknown := sorted(_hitl().keys() - known):
         raise ImproperlyConfigured(
             f"HITL has no setting {unknown[0]!r}. There are: {', '.join(sorted(known))}."
         )
@@ -162,21 +162,21 @@ def sentence(section: type[BaseModel], problem: Any, secrets: frozenset[str]) ->
 
 
 def _sections() -> list[type[Section]]:
-    found = [getattr(config, "settings_section", None) for config in apps.get_app_configs()]
-    return [section for section in found if section is not None]
+    sections = [getattr(config, "settings_section", None) for config in apps.get_app_configs()]
+    return [section for section in sections if section is not None]
 
 
-def _given() -> JsonObject:
-    given = getattr(settings, "HITL", {})
-    if not isinstance(given, dict):
+def _hitl() -> JsonObject:
+    values = getattr(settings, "HITL", {})
+    if not isinstance(values, dict):
         raise ImproperlyConfigured('HITL is no dict. Write HITL = {"PARK_AFTER": 60} or the like.')
-    return given
+    return values
 
 
 @cache
 def _load(section: type[S]) -> S:
     try:
-        return section.model_validate(_given())
+        return section.model_validate(_hitl())
     except ValidationError as error:
         problems = [sentence(section, problem, section.secrets) for problem in error.errors()]
         raise ImproperlyConfigured("\n".join(f"HITL: {each}" for each in problems)) from None

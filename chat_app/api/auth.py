@@ -17,7 +17,7 @@ from sessions_app.errors import TooMany
 from sessions_app.json_types import JsonObject
 
 
-class Known(HttpRequest):
+class AuthenticatedRequest(HttpRequest):
     """A request whose sender is known."""
 
     auth: Identity

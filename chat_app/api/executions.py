@@ -10,7 +10,7 @@ from ninja import Header, Router, Status
 from pydantic_core import from_json
 
 from chat_app.api import problems, results, schemas
-from chat_app.api.auth import Known
+from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure
 from chat_app.api.run_selectors import (
     check_interaction,
@@ -48,21 +48,21 @@ Standing = (
     url_name="execution",
     openapi_extra=DOCUMENTED,
 )
-async def execution(request: Known, execution_id: UUID) -> object:
+async def execution(request: AuthenticatedRequest, execution_id: UUID) -> object:
     """Return the state of a run, with its result, or the prompts that it waits for."""
-    found = await reads.read(read_execution, request.auth.person.id, execution_id)
-    run = found.run
-    standing: results.Json = {"execution_id": str(run.id), "run_status": run.status}
-    if found.prompts:
-        return standing | results.stop_at(run.id, found.prompts)
+    execution = await reads.read(read_execution, request.auth.person.id, execution_id)
+    run = execution.run
+    state: results.Json = {"execution_id": str(run.id), "run_status": run.status}
+    if execution.prompts:
+        return state | results.stop_at(run.id, execution.prompts)
     if run.status in Run.UNFINISHED:
         others = await reads.read(read_waiting_for, run)
-        return standing | {"status": "running"} | ({"waits_for": others} if others else {})
+        return state | {"status": "running"} | ({"waits_for": others} if others else {})
     if run.status == Run.Status.COMPLETED:
-        result = results.result(run, found.output, found.usage, run.client_format)
-        return standing | {"status": "completed", "result": result}
+        result = results.result(run, execution.output, execution.usage, run.client_format)
+        return state | {"status": "completed", "result": result}
     _, reason = results.failure(run)
-    return standing | {"status": "failed", "error": reason}
+    return state | {"status": "failed", "error": reason}
 
 
 @router.delete(
@@ -71,7 +71,7 @@ async def execution(request: Known, execution_id: UUID) -> object:
     url_name="cancel",
     openapi_extra=DOCUMENTED,
 )
-async def cancel(request: Known, execution_id: UUID) -> Status[None]:
+async def cancel(request: AuthenticatedRequest, execution_id: UUID) -> Status[None]:
     """Ask a run to stop; its status says when it has. One that has ended stays as it is."""
     owner = request.auth.person.id
     run = (await reads.read(read_execution, owner, execution_id)).run
@@ -87,7 +87,7 @@ async def cancel(request: Known, execution_id: UUID) -> Status[None]:
     openapi_extra=DOCUMENTED,
     tags=["Operating"],
 )
-async def resume(request: Known, execution_id: UUID) -> Status[None]:
+async def resume(request: AuthenticatedRequest, execution_id: UUID) -> Status[None]:
     """Continue a failed or suspended run. For staff who may change runs."""
     if not await runs.aresume(execution_id, by=await _operator(request)):
         raise Failure(409, "invalid_message", "The run neither failed nor is suspended.")
@@ -102,7 +102,7 @@ async def resume(request: Known, execution_id: UUID) -> Status[None]:
     tags=["Operating"],
 )
 async def fork(
-    request: Known,
+    request: AuthenticatedRequest,
     execution_id: UUID,
     body: schemas.ForkBody,
     headers: Annotated[schemas.AnswerHeaders, Header()],
@@ -117,7 +117,7 @@ async def fork(
     return Status(202, {"execution_id": run, "status_url": status_url})
 
 
-async def _operator(request: Known) -> AbstractBaseUser:
+async def _operator(request: AuthenticatedRequest) -> AbstractBaseUser:
     """Return the user behind the request.
 
     Raises:
@@ -136,7 +136,7 @@ async def _operator(request: Known) -> AbstractBaseUser:
     openapi_extra=DOCUMENTED,
 )
 async def answer(
-    request: Known,
+    request: AuthenticatedRequest,
     execution_id: UUID,
     interaction_id: UUID,
     body: schemas.AnswerBody,
@@ -149,7 +149,7 @@ async def answer(
 
 
 async def give(
-    request: Known,
+    request: AuthenticatedRequest,
     interaction: UUID,
     body: schemas.AnswerBody,
     headers: schemas.AnswerHeaders,
@@ -207,7 +207,7 @@ def _payload(request: HttpRequest) -> object:
 @router.get(
     "/monitor/users", response=schemas.Monitor, openapi_extra=DOCUMENTED, tags=["Monitoring"]
 )
-async def monitor(request: Known, user_id: str | None = None) -> object:
+async def monitor(request: AuthenticatedRequest, user_id: str | None = None) -> object:
     """List the users' live builders, or those of one user. For staff who may view host leases."""
     if not await reads.read(may_view_hosts, request.auth.person.id):
         raise Failure(403, "user_auth_error", "This is for staff who may view host leases.")
@@ -219,7 +219,7 @@ async def monitor(request: Known, user_id: str | None = None) -> object:
     response=schemas.Thanks,
     openapi_extra=DOCUMENTED,
 )
-async def give_feedback(request: Known, body: schemas.FeedbackBody) -> object:
+async def give_feedback(request: AuthenticatedRequest, body: schemas.FeedbackBody) -> object:
     """Give feedback on an answer, named by its trace. What is empty is taken back."""
     owner = request.auth.person.id
     run = await reactions.find_run(owner=owner, trace_id=body.observability_trace_id)
@@ -236,7 +236,7 @@ async def give_feedback(request: Known, body: schemas.FeedbackBody) -> object:
     throttle=[],
     tags=["Monitoring"],
 )
-async def mcp_clients(request: Known) -> object:
+async def mcp_clients(request: AuthenticatedRequest) -> object:
     """List the MCP clients of the workflows: none."""
     return {"mcp_clients": []}
 

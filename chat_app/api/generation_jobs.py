@@ -9,7 +9,7 @@ from django.urls import reverse
 from ninja import Header, Query, Router, Status
 
 from chat_app.api import problems, results, schemas
-from chat_app.api.auth import Known
+from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure
 from chat_app.api.run_requests import RunRequest, begin, outcome
 from chat_app.api.run_selectors import read_execution, read_job
@@ -31,7 +31,7 @@ STATUSES = {
 
 
 async def start(
-    request: Known,
+    request: AuthenticatedRequest,
     body: schemas.JobBody,
     headers: Annotated[schemas.RunHeaders, Header()],
     query: Annotated[schemas.RunQuery, Query()],
@@ -51,22 +51,24 @@ async def start(
     return Status(202 if job["status"] in ("submitted", "running") else 200, job)
 
 
-async def status(request: Known, job_id: str) -> object:
+async def status(request: AuthenticatedRequest, job_id: str) -> object:
     """Return the status of a job, with its result once it is over."""
     owner = request.auth.person.id
     return await reads.read(lambda: _job(owner, read_job(owner, job_id)))
 
 
 def _job(owner: UserId, run: Run) -> results.Json:
-    found = read_execution(owner, run.pk)
-    run = found.run
+    execution = read_execution(owner, run.pk)
+    run = execution.run
     name = STATUSES[Run.Status(run.status)]
     is_done = run.status == Run.Status.COMPLETED
     return {
         "job_id": run.message_id,
         "status": name,
         "error": results.failure(run)[1] if name in ("failure", "interrupted") else None,
-        "output": results.result(run, found.output, found.usage, "generate") if is_done else None,
+        "output": results.result(run, execution.output, execution.usage, "generate")
+        if is_done
+        else None,
         "created_at": run.created_at,
         "updated_at": run.finished_at or run.started_at or run.created_at,
         "expires_at": None,

@@ -8,11 +8,11 @@ from django.urls import reverse
 from ninja import Header, Query, Router, Status
 
 from chat_app.api import problems, schemas
-from chat_app.api.auth import Known
+from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.executions import give
 from chat_app.api.problems import Failure
 from chat_app.feed.inbox_parts import ANSWERABLE, Wanted, find_prompt, read_inbox
-from chat_app.feed.said import in_words, read_shared
+from chat_app.feed.run_transcript import in_words, read_shared
 from chat_app.rates import change_claim
 from sessions_app.errors import NotFound
 from sessions_app.interactions.votes import counting
@@ -28,15 +28,17 @@ NONE = "There is no such prompt."
 
 
 @router.get("/v1/inbox", response=schemas.Inbox, openapi_extra=DOCUMENTED)
-async def inbox(request: Known, query: Annotated[schemas.InboxQuery, Query()]) -> object:
+async def inbox(
+    request: AuthenticatedRequest, query: Annotated[schemas.InboxQuery, Query()]
+) -> object:
     """List the prompts that wait for the person, the first to be due first; 25 at a time."""
     reader = request.auth.person.id
     wanted = Wanted(query.part, query.q.strip(), query.page)
 
     def listed() -> JsonObject:
-        found = read_inbox(reader, wanted)
+        page = read_inbox(reader, wanted)
         may = wanted.part in ANSWERABLE
-        return {"prompts": _told(found.prompts, reader, may_answer=may), "more": found.more}
+        return {"prompts": _prompt_objects(page.prompts, reader, may_answer=may), "more": page.more}
 
     return await reads.read(listed)
 
@@ -44,7 +46,7 @@ async def inbox(request: Known, query: Annotated[schemas.InboxQuery, Query()]) -
 @router.get(
     "/v1/prompts/{uuid:interaction_id}", response=schemas.PromptTold, openapi_extra=DOCUMENTED
 )
-async def prompt(request: Known, interaction_id: UUID) -> object:
+async def prompt(request: AuthenticatedRequest, interaction_id: UUID) -> object:
     """Return one prompt: for its owner, for who may answer it, and for who has."""
     return await reads.read(_read, request.auth.person.id, interaction_id)
 
@@ -56,7 +58,7 @@ async def prompt(request: Known, interaction_id: UUID) -> object:
     openapi_extra=DOCUMENTED,
 )
 async def answer_prompt(
-    request: Known,
+    request: AuthenticatedRequest,
     interaction_id: UUID,
     body: schemas.AnswerBody,
     headers: Annotated[schemas.AnswerHeaders, Header()],
@@ -72,7 +74,9 @@ async def answer_prompt(
     url_name="claim_prompt",
     openapi_extra=DOCUMENTED,
 )
-async def claim(request: Known, interaction_id: UUID, body: schemas.ClaimBody) -> object:
+async def claim(
+    request: AuthenticatedRequest, interaction_id: UUID, body: schemas.ClaimBody
+) -> object:
     """Claim an assigned prompt, give it back, or hand it to another user."""
     person = request.auth.person
     try:
@@ -91,11 +95,11 @@ async def claim(request: Known, interaction_id: UUID, body: schemas.ClaimBody) -
 
 
 def _read(reader: UserId, interaction: UUID) -> JsonObject:
-    found = find_prompt(reader, interaction)
-    if found is None:
+    prompt_and_right = find_prompt(reader, interaction)
+    if prompt_and_right is None:
         raise NotFound(NONE)
-    [told] = _told([found[0]], reader, may_answer=found[1])
-    return {**told, "shared": list(_shared(found[0]))}
+    [listed] = _prompt_objects([prompt_and_right[0]], reader, may_answer=prompt_and_right[1])
+    return {**listed, "shared": list(_shared(prompt_and_right[0]))}
 
 
 def _shared(prompt: Interaction) -> Iterator[dict[str, str]]:
@@ -104,7 +108,9 @@ def _shared(prompt: Interaction) -> Iterator[dict[str, str]]:
         yield {"role": "assistant", "text": "\n\n".join(map(in_words, run["said"]))}
 
 
-def _told(prompts: Sequence[Interaction], reader: UserId, *, may_answer: bool) -> list[JsonObject]:
+def _prompt_objects(
+    prompts: Sequence[Interaction], reader: UserId, *, may_answer: bool
+) -> list[JsonObject]:
     voted = counting(prompts)
     return [
         {

@@ -87,12 +87,12 @@ def response(request: HttpRequest, failure: Failure) -> HttpResponse:
 
 
 def _runtime(request: HttpRequest, error: SessionsError) -> HttpResponse:
-    told = refusal_of(error)
-    if told is None or is_fault(error):
+    refusal = refusal_of(error)
+    if refusal is None or is_fault(error):
         return _unexpected(request, error)
     status = STATUS[type(error)]
     headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooMany) else None
-    failure = Failure(status, told.code, str(told), headers=headers, **told.details)
+    failure = Failure(status, refusal.code, str(refusal), headers=headers, **refusal.details)
     return response(request, failure)
 
 
@@ -127,10 +127,10 @@ def _unknown_person(request: HttpRequest, error: Exception) -> HttpResponse:
 
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     """Answer 503 to a fault of the database, which is worth another try, and 500 to any other."""
-    if is_fault(error) and (told := refusal_of(error)):
+    if is_fault(error) and (refusal := refusal_of(error)):
         log.warning("api.database_gone", path=request.path, error=str(error))
         return response(
-            request, Failure(503, told.code, str(told), headers=TRY_AGAIN, **told.details)
+            request, Failure(503, refusal.code, str(refusal), headers=TRY_AGAIN, **refusal.details)
         )
     log.error("api.failed", path=request.path, exc_info=error)
     failure = Failure(500, "unknown_error", "Something went wrong here. Send it again.")

@@ -8,7 +8,7 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 from django.http import StreamingHttpResponse
 
 from chat_app.api import results, sse
-from chat_app.api.auth import Known
+from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure
 from chat_app.api.run_feed import Followed, follow
 from chat_app.api.run_selectors import Execution, read_execution, run_at
@@ -70,7 +70,7 @@ class RunRequest:
     model: str | None = None
 
 
-async def begin(request: Known, headers: RunHeaders, wanted: RunRequest) -> Begun:
+async def begin(request: AuthenticatedRequest, headers: RunHeaders, wanted: RunRequest) -> Begun:
     """Submit the message of a request, or find the run that the same request began before.
 
     Raises:

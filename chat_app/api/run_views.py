@@ -7,7 +7,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from ninja import Header, Query, Router, Status
 
 from chat_app.api import problems, schemas, sse
-from chat_app.api.auth import Known
+from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure
 from chat_app.api.run_requests import Begun, RunRequest, answer_streaming, begin, outcome
 from sessions_app.conversations import workflow_access
@@ -43,7 +43,7 @@ def post(*paths: str, result: object = None, streams: bool = False) -> Callable[
 
 @post("/generate", "/v1/workflow", result=schemas.Result)
 async def generate(
-    request: Known,
+    request: AuthenticatedRequest,
     response: HttpResponse,
     body: schemas.GenerateBody,
     headers: Headers,
@@ -56,7 +56,10 @@ async def generate(
 
 @post("/generate/stream", "/v1/workflow/stream", streams=True)
 async def generate_stream(
-    request: Known, body: schemas.GenerateBody, headers: StreamHeaders, query: RunQuery
+    request: AuthenticatedRequest,
+    body: schemas.GenerateBody,
+    headers: StreamHeaders,
+    query: RunQuery,
 ) -> StreamingHttpResponse:
     """Run a workflow, and stream its output."""
     wanted = RunRequest(body.input_message, "generate_stream", query.workflow)
@@ -65,7 +68,7 @@ async def generate_stream(
 
 @post("/generate/full", "/v1/workflow/full", streams=True)
 async def generate_full(
-    request: Known,
+    request: AuthenticatedRequest,
     body: schemas.GenerateBody,
     headers: StreamHeaders,
     query: Annotated[schemas.FullQuery, Query()],
@@ -77,7 +80,7 @@ async def generate_full(
 
 @post("/chat", "/v1/chat", result=schemas.Completion)
 async def chat(
-    request: Known,
+    request: AuthenticatedRequest,
     response: HttpResponse,
     body: schemas.ChatBody,
     headers: Headers,
@@ -90,7 +93,7 @@ async def chat(
 
 @post("/chat/stream", "/v1/chat/stream", streams=True)
 async def chat_stream(
-    request: Known, body: schemas.ChatBody, headers: StreamHeaders, query: RunQuery
+    request: AuthenticatedRequest, body: schemas.ChatBody, headers: StreamHeaders, query: RunQuery
 ) -> StreamingHttpResponse:
     """Send a message, and stream the answer with its steps."""
     begun = await begin(request, headers, _run_request(body, query, "chat_stream"))
@@ -101,7 +104,7 @@ async def chat_stream(
 
 @post("/v1/chat/completions", result=schemas.Completion)
 async def completions(
-    request: Known,
+    request: AuthenticatedRequest,
     response: HttpResponse,
     body: schemas.ChatBody,
     headers: StreamHeaders,
@@ -122,7 +125,7 @@ async def completions(
 
 
 @router.get("/v1/models", response=schemas.Models, openapi_extra={"responses": problems.DOCUMENTED})
-async def models(request: Known) -> object:
+async def models(request: AuthenticatedRequest) -> object:
     """List the workflows that the user may use, as OpenAI's clients list models."""
     usable = await reads.read(workflow_access.usable, request.auth.person.id)
     return {"data": [{"id": one.workflow.name} for one in usable]}

@@ -84,10 +84,10 @@ class OpenAIMessage(ChatMessage):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_content(cls, given: object) -> object:
-        if isinstance(given, dict) and given.get("content") is None:
-            return {**given, "content": []}
-        return given
+    def _without_content(cls, message: object) -> object:
+        if isinstance(message, dict) and message.get("content") is None:
+            return {**message, "content": []}
+        return message
 
 
 class StreamOptions(BaseModel):
@@ -287,8 +287,8 @@ class ChosenOption(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _by_its_name(cls, given: object) -> object:
-        return {"value": given} if isinstance(given, str | int | float) else given
+    def _by_its_name(cls, option: object) -> object:
+        return {"value": option} if isinstance(option, str | int | float) else option
 
     @property
     def name(self) -> str | None:

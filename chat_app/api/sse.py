@@ -39,20 +39,20 @@ class Generate:
         """Write the end of a complete stream."""
         return []
 
-    def beside(self, name: str, content: Json) -> list[str]:
+    def extra_line(self, name: str, content: Json) -> list[str]:
         """Write what is not output: a line of another name than `data`."""
         return [f"{name}: {dump(content)}\n\n"]
 
     def step(self, frame: Frame) -> list[str]:
         """Write that a step begins, or is complete."""
-        return self.beside("intermediate_data", _step(frame))
+        return self.extra_line("intermediate_data", _step(frame))
 
     def stop(self, content: Json) -> list[str]:
         """Write a stop at a prompt: an event, and a line as of an error for clients that show only
         text.
         """
-        told = error_content(content["status"], content["message"], {})["content"]
-        return [f"event: {content['status']}\n{dump(told)}\n{data(content)}"]
+        error = error_content(content["status"], content["message"], {})["content"]
+        return [f"event: {content['status']}\n{dump(error)}\n{data(content)}"]
 
     def restart(self, content: Json) -> list[str]:
         """Write that the output is cut, and starts again."""
@@ -81,15 +81,15 @@ class Full(Generate):
         type_ = "FUNCTION_START" if begins else "FUNCTION_END"
         if self._types is not None and type_ not in self._types:
             return []
-        told = _step(frame)
+        step = _step(frame)
         event = {
             "event_type": type_,
             "event_timestamp": datetime.fromisoformat(frame["timestamp"]).timestamp(),
-            "name": told["name"],
-            "data": {"input" if begins else "output": told["payload"]},
-            "UUID": told["id"],
+            "name": step["name"],
+            "data": {"input" if begins else "output": step["payload"]},
+            "UUID": step["id"],
         }
-        return self.beside("intermediate_data", {**told, "type": type_, "payload": dump(event)})
+        return self.extra_line("intermediate_data", {**step, "type": type_, "payload": dump(event)})
 
 
 class Chat(Generate):
@@ -108,14 +108,14 @@ class Chat(Generate):
 
     def end(self) -> list[str]:
         """Write the end as OpenAI ends a stream."""
-        told = [data(usage_chunk(self._run, dict(self.usage)))] if self.tells_usage else []
-        return [data(chunk(self._run, {}, finish_reason="stop")), *told, DONE]
+        usage = [data(usage_chunk(self._run, dict(self.usage)))] if self.tells_usage else []
+        return [data(chunk(self._run, {}, finish_reason="stop")), *usage, DONE]
 
 
 class Completions(Chat):
     """OpenAI's chunks alone. A prompt comes in a field that its clients pass over."""
 
-    def beside(self, name: str, content: Json) -> list[str]:
+    def extra_line(self, name: str, content: Json) -> list[str]:
         """Write nothing beside the chunks."""
         return []
 
@@ -133,8 +133,8 @@ class Completions(Chat):
 
 
 def _openai_error(content: Json) -> str:
-    told = {"code": content["code"], "message": content["message"], "type": "workflow_error"}
-    return data({"error": told})
+    error = {"code": content["code"], "message": content["message"], "type": "workflow_error"}
+    return data({"error": error})
 
 
 def write(followed: Followed, form: Generate) -> str:
@@ -157,7 +157,7 @@ def _parts(run: UUID, frame: Frame, form: Generate) -> list[str]:
         case "system_intermediate_message":
             return form.step(frame)
         case "observability_trace_message":
-            return form.beside("observability_trace", content)
+            return form.extra_line("observability_trace", content)
         case "system_interaction_message":
             stop = stop_at_frame(run, frame)
             return form.stop({"event_type": stop["status"], **stop})

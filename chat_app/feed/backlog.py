@@ -40,10 +40,10 @@ class Backlog:
             self._keep_within_budgets(share.owner)
 
     def _keep_within_budgets(self, owner: Owner) -> None:
-        given = ChatSettings.load()
-        if self._by_owner[owner] > given.UNREAD_MB_PER_USER * MIB:
+        budgets = ChatSettings.load()
+        if self._by_owner[owner] > budgets.UNREAD_MB_PER_USER * MIB:
             self._close_one_of(owner)
-        elif self._total > given.UNREAD_MB * MIB:
+        elif self._total > budgets.UNREAD_MB * MIB:
             self._close_one_of(max(self._by_owner, key=self._by_owner.__getitem__))
 
     def _close_one_of(self, owner: Owner) -> None:

@@ -55,7 +55,7 @@ async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
 
     _unstored[conversation, user] = sequence
     try:
-        await writer.write(store, Lane(beside=_in_order))
+        await writer.write(store, Lane(order_of=_in_order))
     except (SessionsError, IntegrityError):  # the next one is served as a first, or there is none
         log.warning("cursor.not_kept", conversation=str(conversation))
     finally:
@@ -71,7 +71,7 @@ async def take(conversation: UUID, user: UserId) -> int | None:
     kept = max((one for one in (unstored, stored) if one is not None), default=None)
     if kept is not None:
         try:
-            await writer.write(lambda tx: mine.delete(), Lane(beside=_in_order))
+            await writer.write(lambda tx: mine.delete(), Lane(order_of=_in_order))
         except SessionsError:
             log.warning("cursor.not_forgotten", conversation=str(conversation))
     return kept

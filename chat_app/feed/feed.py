@@ -45,7 +45,7 @@ class Feed:
         self.conversation = conversation
         self.conversation_id = conversation_id
         self.cursor = 0
-        self.known = 0  # the highest sequence heard of
+        self.heard_up_to = 0  # the highest sequence heard of
         self.deleted = False  # the conversation, by its owner or for good, at the last look
         self._send = send
         # The address of an interaction's page, for clients that are told it.
@@ -60,7 +60,7 @@ class Feed:
     @property
     def behind(self) -> bool:
         """True while there is more than was sent."""
-        return self.started and self.cursor < self.known
+        return self.started and self.cursor < self.heard_up_to
 
     async def start(self, opening: Opening) -> None:
         """Send what comes first, then everything after the cursor. News is only noted until
@@ -68,7 +68,7 @@ class Feed:
         """
         async with self._lock:
             self.cursor = opening.cursor
-            self.known = max(self.known, opening.last)
+            self.heard_up_to = max(self.heard_up_to, opening.last)
             self.started = True
             with suppress(ClientGone):
                 for event in opening.shown:
@@ -77,7 +77,7 @@ class Feed:
 
     async def news(self, news: News) -> None:
         """Send on: there are more events."""
-        self.known = max(self.known, news.sequence)
+        self.heard_up_to = max(self.heard_up_to, news.sequence)
         if self.behind:
             async with self._lock:
                 await self._catch_up(news.events)
@@ -166,7 +166,7 @@ class Feed:
         """Send the next events of the log, as far as the window goes."""
         events, settled = await reads.read(read_events, self.conversation, self.cursor, self._page)
         if not events:  # the conversation was deleted
-            self.known = self.cursor
+            self.heard_up_to = self.cursor
         self._foresee(events)
         for event in events:
             if self._window.full:

@@ -70,12 +70,12 @@ def read_inbox(user: UserId, wanted: Wanted) -> Listed:
     is_cut = len(ids) > LISTED
     if wanted.query:
         matching = _matching(Interaction.objects.filter(pk__in=ids[:LISTED]), wanted.query)
-        found_ids = set(matching.values_list("pk", flat=True))
-        ids = [one for one in ids if one in found_ids]
+        matching_ids = set(matching.values_list("pk", flat=True))
+        ids = [one for one in ids if one in matching_ids]
     shown = ids[start : start + PAGE]
-    found = Interaction.objects.select_related(*ASKED).in_bulk(shown)
+    prompts = Interaction.objects.select_related(*ASKED).in_bulk(shown)
     more = len(ids) > start + PAGE and wanted.page < MOST
-    return Listed([found[one] for one in shown if one in found], more, is_cut)
+    return Listed([prompts[one] for one in shown if one in prompts], more, is_cut)
 
 
 def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] | None:

@@ -26,20 +26,20 @@ class ClientGone(Exception):
 class Bucket:
     """A token bucket: `burst` at once, refilled by `rate` a second."""
 
-    __slots__ = ("_at", "_burst", "_left", "_rate")
+    __slots__ = ("_at", "_burst", "_rate", "_tokens")
 
     def __init__(self, *, rate: float, burst: float) -> None:
         self._rate = rate
         self._burst = burst
-        self._left = burst
+        self._tokens = burst
         self._at = time.monotonic()
 
     def take(self, amount: float = 1) -> bool:
         """Take tokens out. False once it is empty."""
         now = time.monotonic()
-        self._left = min(self._burst, self._left + (now - self._at) * self._rate) - amount
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate) - amount
         self._at = now
-        return self._left >= 0
+        return self._tokens >= 0
 
 
 class Window:

@@ -123,7 +123,7 @@ def _output_so_far(conversation: UUID, last: int) -> list[EventRecord]:
 
     The run may end, and its text be folded, while this reads; what is after `last` is left out.
     """
-    found = []
+    records = []
     for run in Run.objects.filter(conversation=conversation, status=Run.Status.RUNNING):
         events = Event.objects.filter(conversation=conversation, run=run, first_sequence__lte=last)
         other = events.exclude(type__in=[*TEXTS, Event.Type.RUN]).order_by("-sequence").first()
@@ -139,20 +139,20 @@ def _output_so_far(conversation: UUID, last: int) -> list[EventRecord]:
         if pieces:
             text = "".join(piece.text for piece in pieces)
             span = (pieces[0].sequence, pieces[-1].sequence)
-            found.append(_record(run, Event.Type.TEXT, span, {"text": text}, rows[0].created_at))
-    return found
+            records.append(_record(run, Event.Type.TEXT, span, {"text": text}, rows[0].created_at))
+    return records
 
 
 def _newest(texts: QuerySet[Event]) -> list[Event]:
     """Return the last texts, the newest first."""
-    found: list[Event] = []
+    newest: list[Event] = []
     size = 0
     for row in texts.order_by("-sequence")[:PIECES].iterator(chunk_size=16):
         size += len(row.payload["text"])
-        if found and size > SO_FAR:
+        if newest and size > SO_FAR:
             break
-        found.append(row)
-    return found
+        newest.append(row)
+    return newest
 
 
 def _record(

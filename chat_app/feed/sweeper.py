@@ -165,13 +165,13 @@ async def _sweep(followers: list[Follower]) -> None:
     feeds = [feed for follower in followers for feed in follower.feeds.values()]
     heads = await reads.read(_heads, {feed.conversation for feed in feeds})
     for feed in feeds:
-        feed.known = max(feed.known, heads.get(feed.conversation, 0))
+        feed.heard_up_to = max(feed.heard_up_to, heads.get(feed.conversation, 0))
         feed.deleted = feed.conversation not in heads
     awaited = set().union(*map(_awaited, followers))
-    found = await reads.read(_existing, awaited) if awaited else set()
+    existing = await reads.read(_existing, awaited) if awaited else set()
     for follower in followers:
         changed = any(feed.behind or feed.deleted for feed in follower.feeds.values())
-        if changed or _awaited(follower) & found:
+        if changed or _awaited(follower) & existing:
             follower.wake()
 
 
@@ -191,7 +191,7 @@ def _heads(conversations: Iterable[UUID]) -> dict[UUID, int]:
 
 def _existing(awaited: set[tuple[UserId, str]]) -> set[tuple[UserId, str]]:
     pairs = list(awaited)
-    found: set[tuple[UserId, str]] = set()
+    existing: set[tuple[UserId, str]] = set()
     for start in range(0, len(pairs), IDS):
         part = pairs[start : start + IDS]
         rows = Conversation.objects.filter(
@@ -199,8 +199,8 @@ def _existing(awaited: set[tuple[UserId, str]]) -> set[tuple[UserId, str]]:
             conversation_id__in=[name for _, name in part],
             deleted_at=None,
         )
-        found |= awaited.intersection(rows.values_list("owner_id", "conversation_id"))
-    return found
+        existing |= awaited.intersection(rows.values_list("owner_id", "conversation_id"))
+    return existing
 
 
 sweeper = Sweeper()

@@ -55,8 +55,8 @@ def _find(prefix: str) -> ApiKey | None:
     if not prefix.isalnum():  # nothing that a database chokes on
         return None
     keys = ApiKey.objects.select_related("user")
-    found = keys.filter(prefix=prefix, revoked_at=None).first()
-    return found if found is not None and found.user.is_active else None
+    key = keys.filter(prefix=prefix, revoked_at=None).first()
+    return key if key is not None and key.user.is_active else None
 
 
 async def _note_use(row: ApiKey) -> None:

@@ -45,10 +45,10 @@ async def find_identity(
     """
     if user is not None and user.is_authenticated:
         return Identity.of(user, session=session)
-    given = _given(headers, cookies, query)
-    if given is None:
+    credentials = _first_credentials(headers, cookies, query)
+    if credentials is None:
         return None
-    method, secret = given
+    method, secret = credentials
     try:
         match method:
             case "api_key":
@@ -62,7 +62,7 @@ async def find_identity(
         raise
 
 
-def _given(
+def _first_credentials(
     headers: Mapping[str, str], cookies: Mapping[str, str], query: Mapping[str, str]
 ) -> tuple[str, str] | None:
     """Return the first credentials that are there: their kind, and the secret."""
@@ -87,20 +87,20 @@ async def identity_of_scope(scope: JsonObject) -> Identity | None:
     if "user" not in scope:
         identifying: Any = AuthMiddlewareStack(partial(_take_over, scope))
         await identifying(scope, None, None)
-    came = RequestMetadata.of_scope(scope)
+    request = RequestMetadata.of_scope(scope)
     session = scope.get("session")
-    found = await find_identity(
+    identity = await find_identity(
         user=scope.get("user"),
-        headers=came.headers,
-        cookies=came.cookies,
-        query=came.query_params,
+        headers=request.headers,
+        cookies=request.cookies,
+        query=request.query_params,
         session=session.session_key if session is not None else None,
         request=request_of(scope),
     )
-    if found is None and settings.SESSION_COOKIE_NAME in came.cookies:
+    if identity is None and settings.SESSION_COOKIE_NAME in request.cookies:
         audit.missing_identity(request_of(scope), guest=False)
         raise BadCredentials("not signed in any more")
-    return found
+    return identity
 
 
 async def _take_over(scope: JsonObject, identified: JsonObject, *_: object) -> None:

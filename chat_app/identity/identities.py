@@ -63,8 +63,8 @@ def still_valid(identities: Collection[Identity]) -> set[Identity]:
 def _still_valid(identities: list[Identity]) -> set[Identity]:
     now = timezone.now()
     # Whole users: `is_active` need not be a column.
-    found = users().filter(pk__in={each.person.id for each in identities})
-    passwords = {user.pk: user.password for user in found if user.is_active}
+    people = users().filter(pk__in={each.person.id for each in identities})
+    passwords = {user.pk: user.password for user in people if user.is_active}
     sessions = _live_sessions({each.session for each in identities if each.session}, now)
     keys = _live_keys({each.api_key for each in identities if each.api_key})
     return {

@@ -27,13 +27,13 @@ SECRET_PARAMETERS = frozenset({GUEST_PARAMETER, "sesame"})
 
 def metadata(scope: AsgiScope) -> JsonObject:
     """Return what a run may know of the request or socket of its message: no secrets."""
-    found = RequestMetadata.of_scope(scope)
+    request = RequestMetadata.of_scope(scope)
     parts = (("headers", SECRET_HEADERS), ("query_params", SECRET_PARAMETERS))
     shown = {
-        part: {name: text for name, text in getattr(found, part).items() if name not in secret}
+        part: {name: text for name, text in getattr(request, part).items() if name not in secret}
         for part, secret in parts
     }
-    return {name: getattr(found, name) for name in STORED} | shown
+    return {name: getattr(request, name) for name in STORED} | shown
 
 
 def guest_token(cookies: Mapping[str, str], query: Mapping[str, str]) -> str | None:
@@ -60,15 +60,15 @@ def address_of(request: HttpRequest) -> str:
     Behind PROXIES each of which adds to X-Forwarded-For, that is what the first of them saw: what
     stands before it is the client's own. Of IPv6 it is the network (/64), as people get whole ones.
     """
-    found: str = request.META.get("REMOTE_ADDR") or ""
+    address_text: str = request.META.get("REMOTE_ADDR") or ""
     proxies = ChatSettings.load().PROXIES
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     if 0 < proxies <= len(forwarded):
-        found = forwarded[-proxies].strip() or found
+        address_text = forwarded[-proxies].strip() or address_text
     try:
-        address = ip_address(found)
+        address = ip_address(address_text)
     except ValueError:
-        return found
+        return address_text
     if not isinstance(address, IPv6Address):
         return str(address)
     return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
@@ -118,9 +118,9 @@ def _is_guests_of_this_machine(origin: str, scope: AsgiScope) -> bool:
 
     Such a page may be a guest; it gets nothing of who is signed in here.
     """
-    given = ChatSettings.load()
+    chat = ChatSettings.load()
     own = own_origin(scope)
-    if not given.GUESTS or given.PROXIES or own is None:
+    if not chat.GUESTS or chat.PROXIES or own is None:
         return False
     if settings.SESSION_COOKIE_NAME in RequestMetadata.of_scope(scope).cookies:
         return False
@@ -143,7 +143,7 @@ def _is_secure(scope: AsgiScope) -> bool:
 def _matches(origin: str, trusted: str) -> bool:
     if "*" not in trusted:
         return origin == trusted.lower()
-    wanted, given = urlsplit(trusted.lower()), urlsplit(origin)
-    return given.scheme == wanted.scheme and is_same_domain(
-        given.netloc, wanted.netloc.removeprefix("*")
+    wanted, actual = urlsplit(trusted.lower()), urlsplit(origin)
+    return actual.scheme == wanted.scheme and is_same_domain(
+        actual.netloc, wanted.netloc.removeprefix("*")
     )

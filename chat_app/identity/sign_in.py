@@ -53,13 +53,13 @@ async def sign_in(login: Login, request: HttpRequest) -> Identity:
         TooMany: passwords were guessed at.
     """
     try:
-        found = await _identity(login, request)
+        identity = await _identity(login, request)
     except BadCredentials as error:
         if not isinstance(login, BasicLogin):  # else Django has said so
             audit.refused_credentials(request, login.method, str(error))
         raise
-    audit.signed_in(request, found.person.username, login.method)
-    return found
+    audit.signed_in(request, identity.person.username, login.method)
+    return identity
 
 
 async def _identity(login: Login, request: HttpRequest) -> Identity:

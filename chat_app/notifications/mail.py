@@ -55,8 +55,8 @@ def _is_quiet(at: time, start: time, end: time) -> bool:
 
 
 def _next(local: datetime, at: time) -> datetime:
-    found = local.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
-    return found if found >= local else found + timedelta(days=1)
+    moment = local.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
+    return moment if moment >= local else moment + timedelta(days=1)
 
 
 def send(user: UserId, since: datetime) -> None:
@@ -76,8 +76,8 @@ def send(user: UserId, since: datetime) -> None:
     if not address or (preference.mailed_at is not None and preference.mailed_at >= since):
         return
     ids = inbox_query.first(inbox_query.waiting(user), SHOWN + 1)
-    found = Interaction.objects.in_bulk(ids)
-    waiting = [found[one] for one in ids if one in found]
+    prompts = Interaction.objects.in_bulk(ids)
+    waiting = [prompts[one] for one in ids if one in prompts]
     if not waiting:
         return
     before, now = preference.mailed_at, timezone.now()

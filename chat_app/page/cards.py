@@ -199,7 +199,7 @@ def _part(interaction: Interaction, data: Data | None) -> Part:
 
 def _within(data: Data, start: str) -> dict[str, list[str]]:
     return {
-        name.removeprefix(start): given for name, given in data.items() if name.startswith(start)
+        name.removeprefix(start): values for name, values in data.items() if name.startswith(start)
     }
 
 

@@ -65,9 +65,9 @@ def or_404() -> Iterator[None]:
         raise Http404 from error
 
 
-def opened_from(given: Mapping[str, str]) -> str:
+def opened_from(query: Mapping[str, str]) -> str:
     """Return the conversation from whose page a form was opened; empty if it names none."""
-    here = given.get("here", "")[:MAX_NAME]
+    here = query.get("here", "")[:MAX_NAME]
     return here if is_storable(here) else ""
 
 

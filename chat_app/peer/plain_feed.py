@@ -137,20 +137,20 @@ class PlainFeed(Feed):
                 await self._offer_again()
         return submitted
 
-    async def answer(self, given: IncomingAnswer) -> AnswerResult:
+    async def answer(self, incoming: IncomingAnswer) -> AnswerResult:
         """Settle what the client answers: the prompt that it shows, if it names none. That is
         closed there. If it was no answer, the client gets the prompt again, with the reason.
 
         Raises:
             Invalid: as `answers.answer`.
         """
-        names = [*given.names, self.shown] if self.shown else given.names
+        names = [*incoming.names, self.shown] if self.shown else incoming.names
         async with self._lock:
             try:
                 settled = await answers.answer(
                     by=self._person,
                     conversation_id=self.conversation_id,
-                    answer=replace(given, names=names),
+                    answer=replace(incoming, names=names),
                 )
             except Invalid as error:
                 await self._offer_again(str(error))
@@ -268,10 +268,10 @@ class PlainFeed(Feed):
 
     async def _see(self, event: EventRecord) -> None:
         """Mark a notification as seen when it was sent: the client answers none."""
-        seen = IncomingAnswer(
+        incoming = IncomingAnswer(
             answer_id=str(uuid4()),
             via="websocket",
             value="ok",
             interaction=event.payload["interaction_id"],
         )
-        await answers.answer(by=self._person, conversation_id=self.conversation_id, answer=seen)
+        await answers.answer(by=self._person, conversation_id=self.conversation_id, answer=incoming)

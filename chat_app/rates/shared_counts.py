@@ -74,9 +74,9 @@ class SharedCounts:
         item = RateLimitItemPerSecond(per.amount, per.seconds, namespace=rate)
         if self._limiter.hit(item, key, cost=amount):
             return
-        reset, left = self._limiter.get_window_stats(item, key)
-        if left:
-            self._limiter.hit(item, key, cost=min(left, amount))
+        reset, remaining = self._limiter.get_window_stats(item, key)
+        if remaining:
+            self._limiter.hit(item, key, cost=min(remaining, amount))
         # Until one more may come, or until what was too much has been made up for.
-        owed = (amount - left) * per.seconds / per.amount
+        owed = (amount - remaining) * per.seconds / per.amount
         self._refuse(rate, key, math.ceil(max(reset - time.time(), owed, 1)))

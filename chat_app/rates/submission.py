@@ -44,15 +44,15 @@ async def submit(
         Refused: as `messages.submit`.
     """
 
-    async def known() -> tuple[bool, bool]:
-        return await reads.read(messages.known, owner, conversation_id, message.message_id)
+    async def look_up() -> tuple[bool, bool]:
+        return await reads.read(messages.exist, owner, conversation_id, message.message_id)
 
     async with AsyncExitStack() as begun:
         try:
             rate_limits.take((Rate.MESSAGES_USER, owner), (Rate.MESSAGES_ADDRESS, address))
             await begun.enter_async_context(_another_run(owner))
         except TooMany:
-            if not (await known())[1]:
+            if not (await look_up())[1]:
                 raise
         new = None
         try:
@@ -61,7 +61,7 @@ async def submit(
             )
             begun.callback(new.give_back)
         except TooMany:
-            if not (await known())[0]:
+            if not (await look_up())[0]:
                 raise
         submitted = await messages.submit(
             owner=owner, conversation_id=conversation_id, message=message

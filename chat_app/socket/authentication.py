@@ -64,13 +64,13 @@ class Authentication:
         address = address_of(request_of(self._scope))
         await self._take_place(partial(take_socket_from, address))
         try:
-            found = await identity.identity_of_scope(self._scope)
+            found_identity = await identity.identity_of_scope(self._scope)
         except BadCredentials as error:
             raise CloseSocket(error.close_code, str(error)) from None
         except TooMany as error:
             raise CloseSocket(4429, str(error)) from None
-        if found is not None:
-            await self._be(found)
+        if found_identity is not None:
+            await self._be(found_identity)
         else:
             await self._await_credentials()
 
@@ -85,12 +85,12 @@ class Authentication:
         """
         if time.monotonic() - self._authorised_at.get(what, float("-inf")) < identities.GOOD_FOR:
             return
-        found = self.identity
-        held_at = None if found is None else await _looks[what].held_at(found)
-        if found is None or held_at is None:
+        current = self.identity
+        held_at = None if current is None else await _looks[what].held_at(current)
+        if current is None or held_at is None:
             raise CloseSocket(4401, "signed out")
         self._authorised_at[what] = held_at
-        if found.session is not None:
+        if current.session is not None:
             await session_timeouts.put_off(self._scope["session"])
 
     async def authenticate(self, message: AuthMessage) -> None:
@@ -102,7 +102,7 @@ class Authentication:
         if isinstance(message.payload, ConsentMode):  # the peer's UI sends it first of all
             return
         try:
-            found = await identity.sign_in(message.payload, request_of(self._scope))
+            signed_in = await identity.sign_in(message.payload, request_of(self._scope))
         except BadCredentials as error:
             await self._connection.send(auth_error(message, str(error)))
             self._fail()
@@ -112,13 +112,13 @@ class Authentication:
             await self._connection.send(auth_error(message, str(error), details))
             self._fail()
             return
-        if self.identity is not None and found.person.id != self.person.id:
+        if self.identity is not None and signed_in.person.id != self.person.id:
             reason = "This connection is somebody else's already. Open another."
             await self._connection.send(auth_error(message, reason))
             return
         if self.identity is None:
-            await self._be(found)
-        await self._connection.send(auth_success(message, found.person))
+            await self._be(signed_in)
+        await self._connection.send(auth_success(message, signed_in.person))
 
     async def leave(self) -> None:
         """Leave the user's group, and give places back: the socket has ended."""
@@ -136,11 +136,11 @@ class Authentication:
                 await self._connection.refuse(refusal)
             raise CloseSocket(4429, str(error)) from None
 
-    async def _be(self, found: Identity) -> None:
-        await self._take_place(partial(take_socket_of, found.person.id))
-        self.identity, self.person = found, found.person
-        self._connection.share.belong_to(found.person.id)
-        group = revocation.group_of(found.person.id)
+    async def _be(self, new_identity: Identity) -> None:
+        await self._take_place(partial(take_socket_of, new_identity.person.id))
+        self.identity, self.person = new_identity, new_identity.person
+        self._connection.share.belong_to(new_identity.person.id)
+        group = revocation.group_of(new_identity.person.id)
         await self._consumer.channel_layer.group_add(group, self._consumer.channel_name)
 
     async def _await_credentials(self) -> None:

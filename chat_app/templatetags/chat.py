@@ -18,5 +18,5 @@ def capped(count: int) -> str:
 @register.simple_tag(takes_context=True)
 def preference(context: JsonObject, name: str) -> str:
     """Return the reader's choice of a preference."""
-    [found] = [each for each in (*PREFERENCES, *SWITCHES) if each.name == name]
-    return found.chosen(context.get("request"))
+    [choice] = [each for each in (*PREFERENCES, *SWITCHES) if each.name == name]
+    return choice.chosen(context.get("request"))

@@ -33,8 +33,8 @@ Text = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[Text, Field(min_length=1, max_length=MAX_NAME)]
 
 
-def _answer(given: object) -> object:
-    return as_text(given) if isinstance(given, bool | int | float) else given
+def _answer(value: object) -> object:
+    return as_text(value) if isinstance(value, bool | int | float) else value
 
 
 # An answer may be the value of an option as it was sent, which need not be a text.
@@ -51,14 +51,14 @@ class Part(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _pass_over(cls, given: object) -> object:
-        if isinstance(given, dict) and given.get("type", "text") != "text":
-            return {"type": given["type"]}
-        return given
+    def _pass_over(cls, part: object) -> object:
+        if isinstance(part, dict) and part.get("type", "text") != "text":
+            return {"type": part["type"]}
+        return part
 
 
-def _parts(given: object) -> object:
-    return [{"text": given}] if isinstance(given, str) else given
+def _parts(content: object) -> object:
+    return [{"text": content}] if isinstance(content, str) else content
 
 
 class ChatMessage(BaseModel):
@@ -83,8 +83,8 @@ class Content(BaseModel):
         return None
 
 
-def _messages(given: object) -> object:
-    return {"messages": [{"content": given}]} if isinstance(given, str) else given
+def _messages(content: object) -> object:
+    return {"messages": [{"content": content}]} if isinstance(content, str) else content
 
 
 # A plain text is taken for a message of the user.
@@ -112,14 +112,14 @@ class AnswerContent(Content):
     messages: list[AnswerMessage]  # type: ignore[assignment] # only ever read: a narrower list
 
 
-def _given(value: object) -> object:
+def _id_or_none(value: object) -> object:
     """Return the id, or None: the peer's clients send "default" for one that is not set, some
     "".
     """
     return None if value in ("default", "") else value
 
 
-OptionalName = Annotated[Name | None, BeforeValidator(_given)]
+OptionalName = Annotated[Name | None, BeforeValidator(_id_or_none)]
 
 
 class ClientMessage(BaseModel):
@@ -131,10 +131,10 @@ class ClientMessage(BaseModel):
     conversation_id: OptionalName = None
 
 
-def _names(given: Any) -> object:
+def _names(ids: Any) -> object:
     """Return the file ids; a field of that name of another client is ignored, whatever it holds."""
-    is_ours = isinstance(given, list) and all(isinstance(one, str) for one in given)
-    return given[:MOST_FILES] if is_ours else []
+    is_ours = isinstance(ids, list) and all(isinstance(one, str) for one in ids)
+    return ids[:MOST_FILES] if is_ours else []
 
 
 class UserMessage(ClientMessage):

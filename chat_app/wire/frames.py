@@ -131,9 +131,9 @@ def step(event: EventRecord, view: View, content: Frame, *, id_: str, state: str
 
 
 def _step(event: EventRecord, view: View) -> list[Frame]:
-    told = event.payload
-    content = {"name": told["name"], "payload": told["payload"]}
-    return [step(event, view, content, id_=told["step_id"], state=told["state"])]
+    payload = event.payload
+    content = {"name": payload["name"], "payload": payload["payload"]}
+    return [step(event, view, content, id_=payload["step_id"], state=payload["state"])]
 
 
 def _interaction(event: EventRecord, view: View) -> list[Frame]:
@@ -200,8 +200,8 @@ def _run(event: EventRecord, view: View) -> list[Frame]:
     frames.insert(0, response(event, view, "", done=True))
     if update.get("error"):
         error = update["error"]
-        told = error_content("workflow_error", error["message"], {"code": error["code"]})
-        frames.insert(0, {**_frame(event, view, "error_message", None), **told})
+        shown_error = error_content("workflow_error", error["message"], {"code": error["code"]})
+        frames.insert(0, {**_frame(event, view, "error_message", None), **shown_error})
     if event.client_format in SINGLE and view.result:
         frames.insert(0, response(event, view, view.result))
     return frames

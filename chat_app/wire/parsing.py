@@ -167,19 +167,19 @@ def _begin(text: str) -> JsonObject:
 
     So the sender learns what is refused, also where the rest is too large or not JSON.
     """
-    found: JsonObject = {}
+    pairs: JsonObject = {}
     at = text.find("{") + 1
     while pair := PLAIN_PAIR.match(text, at):
-        found[pair[1]] = json.loads(pair[2])
+        pairs[pair[1]] = json.loads(pair[2])
         at = pair.end()
-    return found
+    return pairs
 
 
 def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    names = dict(pairs)
+    if len(names) < len(pairs):
         raise ValueError("an object has the same name twice")
-    return found
+    return names
 
 
 def _constant(name: str) -> NoReturn:

@@ -40,8 +40,8 @@ def pong(message: ClientMessage) -> Frame:
 
 def waiting_prompts(count: int, gone: Iterable[UUID]) -> Frame:
     """Build the count of questions in the person's inbox, with those that wait no longer."""
-    told = {"waiting": count, "gone": [str(one) for one in gone]}
-    return {**_reply("waiting_message", None, None), **told}
+    counts = {"waiting": count, "gone": [str(one) for one in gone]}
+    return {**_reply("waiting_message", None, None), **counts}
 
 
 def database_state(*, away: bool) -> Frame:
@@ -73,9 +73,9 @@ def refused(refusal: Refusal) -> Frame:
 
 def not_accepted(message: ClientMessage, settled: AnswerResult) -> Refusal:
     """Build the refusal of an answer, for a client that knows no acknowledgements."""
-    told = Refusal(*_why_not(settled), **settled_content(settled))
-    told.about_message(message)
-    return told
+    refusal = Refusal(*_why_not(settled), **settled_content(settled))
+    refusal.about_message(message)
+    return refusal
 
 
 def _why_not(settled: AnswerResult) -> tuple[str, str]:

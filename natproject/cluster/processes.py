@@ -281,20 +281,20 @@ class Cluster:
 
         `restarts` is set by who wants a rolling restart.
         """
-        known: dict[str, int] = {}
-        told: set[str] = set()
+        pids: dict[str, int] = {}
+        reported: set[str] = set()
         while self.supervisor.running:
             with suppress(Unreachable):
                 if restarts.is_set():
                     restarts.clear()
                     say(self._restarted())
                 for name, pid in self.supervisor.pids().items():
-                    if known.setdefault(name, pid) != pid:
+                    if pids.setdefault(name, pid) != pid:
                         say(f"{name} ended, and was started again as {pid}.")
-                    known[name] = pid
-                for name in set(self.supervisor.given_up()) - told:
+                    pids[name] = pid
+                for name in set(self.supervisor.given_up()) - reported:
                     say(f"{name} ends at each start. See {self.plan.directory / name}.log.")
-                    told.add(name)
+                    reported.add(name)
             time.sleep(LOOK_AGAIN)
         raise ServiceFailed("The process manager was killed, and all with it.")
 

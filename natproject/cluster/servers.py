@@ -229,10 +229,10 @@ class PostgreSQL(Service):
     def create(self, name: str, template: str = "template1") -> str:
         """Make a database, unless it is there; return its URL."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
-            if found.fetchone() is None:
-                made = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-                connection.execute(made.format(sql.Identifier(name), sql.Identifier(template)))
+            row = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+            if row.fetchone() is None:
+                statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+                connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
         return self.url(name)
 
     def drop(self, name: str) -> None:
@@ -271,8 +271,8 @@ class PostgreSQL(Service):
             "unix_socket_permissions": "0700",
             "max_connections": "300",
         }
-        given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        server = [postgresql_program("postgres"), "-D", str(self.data), *given]
+        arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        server = [postgresql_program("postgres"), "-D", str(self.data), *arguments]
         # Tied last: a process that changes its user is let loose by the kernel.
         return [*not_as_root(), *tied(server, self.orphan_signal)]
 

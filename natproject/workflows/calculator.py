@@ -95,8 +95,8 @@ def find_expression(text: str) -> str:
     """Return the longest part of the text that looks like a calculation; "" if there is none."""
     text = text.replace("×", "*").replace("÷", "/").replace("^", "**")
     candidates = re.findall(r"[-+(.\d][-+*/().\d\s]*", text)
-    found = max((" ".join(part.split()) for part in candidates), key=len, default="")
-    return found if re.search(r"\d", found) else ""
+    longest = max((" ".join(part.split()) for part in candidates), key=len, default="")
+    return longest if re.search(r"\d", longest) else ""
 
 
 def evaluate(expression: str, max_operations: int) -> Attempt:
@@ -125,17 +125,17 @@ def evaluate(expression: str, max_operations: int) -> Attempt:
         return Attempt(problem="it is nested too deeply.")
 
 
-def _value(node: ast.expr, left: list[int]) -> Decimal:
+def _value(node: ast.expr, operations: list[int]) -> Decimal:
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
             return Decimal(str(number))
         case ast.UnaryOp(op=op, operand=operand) if type(op) in UNARY:
-            return UNARY[type(op)](_value(operand, left))
+            return UNARY[type(op)](_value(operand, operations))
         case ast.BinOp(left=first, op=op, right=second) if type(op) in BINARY:
-            values = _value(first, left), _value(second, left)
-            if not left[0]:
+            values = _value(first, operations), _value(second, operations)
+            if not operations[0]:
                 raise _LimitError
-            left[0] -= 1
+            operations[0] -= 1
             return BINARY[type(op)](*values)
     raise ValueError(ast.unparse(node))
 

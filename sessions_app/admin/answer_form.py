@@ -22,25 +22,25 @@ class AnswerForm(forms.Form):
         self.fields["answer"] = prompt.field()
 
 
-def answer_form(prompt: JsonObject, given: QueryDict | None) -> forms.BaseForm:
+def answer_form(prompt: JsonObject, data: QueryDict | None) -> forms.BaseForm:
     """Build the form for a prompt: the prompt's own form where it has one.
 
     Raises:
         FormChanged: the class of that form is gone.
         Invalid: the prompt takes files, which the admin does not.
     """
-    asked = load_prompt(prompt)
-    if asked.takes_files:
+    loaded = load_prompt(prompt)
+    if loaded.takes_files:
         raise Invalid("It takes a file: reassign it to yourself, and answer it in your inbox.")
-    own = asked.make(None if given is None else posted(given))
-    return AnswerForm(given, prompt=asked) if own is None else own
+    own = loaded.make(None if data is None else posted(data))
+    return AnswerForm(data, prompt=loaded) if own is None else own
 
 
-def answer_in(form: forms.BaseForm, given: QueryDict) -> str | list[str] | None:
+def answer_in(form: forms.BaseForm, data: QueryDict) -> str | list[str] | None:
     """Return the answer in a posted form, or None if the form has errors, which it then shows."""
     if isinstance(form, AnswerForm):
         answer: str | list[str] | None = form.cleaned_data["answer"] if form.is_valid() else None
         return answer
-    if given.get("value") == REJECT:
+    if data.get("value") == REJECT:
         return REJECT
-    return as_text(posted(given)) if form.is_valid() else None
+    return as_text(posted(data)) if form.is_valid() else None

@@ -37,18 +37,18 @@ def rules(interaction: Interaction) -> str:
     """Show the rules of an assignment: votes, four eyes, and where it escalates."""
     if interaction.assignment is None:
         return ""
-    given = Assignment.model_validate(interaction.assignment)
-    said = [
-        f"{given.votes} must give the same answer" if given.votes > 1 else "",
-        "not the owner of the conversation" if given.four_eyes else "",
-        "they may read the conversation" if given.share else "",
-        *(f"reminds {_span(before)} before it is due" for before in given.remind),
+    assignment = Assignment.model_validate(interaction.assignment)
+    texts = [
+        f"{assignment.votes} must give the same answer" if assignment.votes > 1 else "",
+        "not the owner of the conversation" if assignment.four_eyes else "",
+        "they may read the conversation" if assignment.share else "",
+        *(f"reminds {_span(before)} before it is due" for before in assignment.remind),
         *(
             f"unanswered after {_span(one.after)}, also {', '.join(map(str, one.to))}"
-            for one in given.escalate
+            for one in assignment.escalate
         ),
     ]
-    return ". ".join(filter(None, said))
+    return ". ".join(filter(None, texts))
 
 
 def _span(seconds: float) -> str:

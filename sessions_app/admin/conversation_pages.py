@@ -20,13 +20,13 @@ class RunsInline(LastRows):
 
     model = Run
     fk_name = "conversation"
-    said = staticmethod(run_texts.said)
+    message = staticmethod(run_texts.message)
     state = staticmethod(run_texts.state)
     began = staticmethod(run_texts.began)
     took = staticmethod(run_texts.took)
     order = "created_at"
     verbose_name_plural = "runs (the last 100, in order)"
-    fields = readonly_fields = ("said", "state", "began", "took")
+    fields = readonly_fields = ("message", "state", "began", "took")
 
 
 @admin.register(Conversation)

@@ -131,10 +131,10 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
 
         Without DISTINCT: PostgreSQL cannot compare the JSON columns that keep the order of names.
         """
-        found, may_repeat = super().get_search_results(request, queryset, search_term)
+        rows, may_repeat = super().get_search_results(request, queryset, search_term)
         if may_repeat:
-            found = queryset.filter(pk__in=found.order_by().values("pk"))
-        return found, False
+            rows = queryset.filter(pk__in=rows.order_by().values("pk"))
+        return rows, False
 
     def applies(self, action: str, row: Interaction) -> bool:
         """Return whether the interaction is pending; a row without a run stands for a list of this
@@ -234,17 +234,17 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         """Give the operator's answer; return False if the prompt refuses it, and add the error to
         the form.
         """
-        given = answer_in(form, request.POST)
-        if given is None:
+        answer = answer_in(form, request.POST)
+        if answer is None:
             return False
         person = cast(AbstractBaseUser, request.user)  # admin_view lets nobody else in
         try:
-            settled = repairs.answer(interaction.pk, person=Person.of(person), given=given)
+            settled = repairs.answer(interaction.pk, person=Person.of(person), value=answer)
         except Invalid as error:
             form.add_error("answer" if "answer" in form.fields else None, str(error))
             return False
         if settled.outcome == Outcome.ACCEPTED:
-            self.log_change(request, interaction, f"answered by an operator: {given}")
+            self.log_change(request, interaction, f"answered by an operator: {answer}")
             self.message_user(request, "Answered.", messages.SUCCESS)
         else:
             by = f" by {settled.by} at {settled.at:%Y-%m-%d %H:%M:%S} UTC" if settled.by else ""

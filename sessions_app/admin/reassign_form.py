@@ -26,11 +26,11 @@ class ReassignForm(forms.Form):
 
     def clean(self) -> JsonObject:
         """Check that at least one candidate is named, and that all of them exist."""
-        given = {**self.cleaned_data}
+        data = {**self.cleaned_data}
         try:
-            named = [user(name.strip()) for name in given["users"].split(",") if name.strip()]
-            named += [group(one.name) for one in given.get("groups", ())]
-            named += [permission(given["permission"])] if given["permission"] else []
+            named = [user(name.strip()) for name in data["users"].split(",") if name.strip()]
+            named += [group(one.name) for one in data.get("groups", ())]
+            named += [permission(data["permission"])] if data["permission"] else []
             assigning.find(named)
         except UnknownAssignee as error:
             raise forms.ValidationError(f"There is no {error.who}.") from error
@@ -39,4 +39,4 @@ class ReassignForm(forms.Form):
         if not named:
             raise forms.ValidationError("Name somebody.")
         self.assignees: list[Assignee] = named
-        return given
+        return data

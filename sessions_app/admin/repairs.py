@@ -54,17 +54,17 @@ def fork(wanted: WantedFork) -> UUID:
     return writer.write_now(lambda tx: fork_run(tx, wanted))
 
 
-def answer(interaction: UUID, *, person: Person, given: str | list[str]) -> AnswerResult:
+def answer(interaction: UUID, *, person: Person, value: str | list[str]) -> AnswerResult:
     """Answer in the name of the operator; a checkbox takes a list of values.
 
     Raises:
         Invalid: the answer is none that the prompt takes.
     """
-    values = {"values": given} if isinstance(given, list) else {"value": given}
-    answered = IncomingAnswer(str(uuid4()), VIA, **values)
+    values = {"values": value} if isinstance(value, list) else {"value": value}
+    incoming = IncomingAnswer(str(uuid4()), VIA, **values)
     return writer.write_now(
         audit.from_here(
-            lambda tx: answers.answer_in_name(tx, interaction, person, answered, over_claims=True)
+            lambda tx: answers.answer_in_name(tx, interaction, person, incoming, over_claims=True)
         )
     )
 
@@ -122,8 +122,8 @@ def _take_over(tx: Transaction, key: str) -> bool:
 
 def _change(interaction: UUID, change: Callable[[Transaction, InteractionRecord], bool]) -> bool:
     def work(tx: Transaction) -> bool:
-        for found in find_interactions(interaction=interaction):
-            return change(tx, found)
+        for record in find_interactions(interaction=interaction):
+            return change(tx, record)
         raise NotFound
 
     return writer.write_now(audit.from_here(work))

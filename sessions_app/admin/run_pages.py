@@ -72,7 +72,7 @@ class RunAdmin(ReadOnlyAdmin):
     took = staticmethod(run_texts.took)
     deaths = staticmethod(run_texts.deaths)
     list_display = (
-        run_texts.said,
+        run_texts.message,
         run_texts.state,
         "workflow",
         "owner",

@@ -23,7 +23,7 @@ CAUSES = {
 
 
 @admin.display(description="message")
-def said(run: Run) -> str:
+def message(run: Run) -> str:
     """Return the beginning of the user message."""
     return Truncator(" ".join(run.text.split())).chars(SAID) or "(without a message)"
 
@@ -31,7 +31,7 @@ def said(run: Run) -> str:
 def link(run: Run) -> str:
     """Link the run's page by its message."""
     page = reverse("admin:sessions_app_run_change", args=[run.pk])
-    return format_html('<a href="{}">{}</a>', page, said(run))
+    return format_html('<a href="{}">{}</a>', page, message(run))
 
 
 @admin.display(description="status", ordering="status")

@@ -52,8 +52,8 @@ def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
     conversation = source.conversation
     lock_kept(tx, conversation.id)
     conversation.refresh_from_db(fields=["last_sequence"])
-    for found, _ in sql.fetch(SUBMITTED, (conversation.id, wanted.key)):
-        return sql.read_uuid(found)
+    for stored, _ in sql.fetch(SUBMITTED, (conversation.id, wanted.key)):
+        return sql.read_uuid(stored)
     offered = registry.get(conversation.workflow)
     policy = offered.policy or "enqueue"
     if policy == "reject" and sql.fetch(ACTIVE, (conversation.id,)):

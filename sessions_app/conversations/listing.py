@@ -77,10 +77,10 @@ def lock_kept(tx: Transaction, conversation: UUID) -> None:
 
 
 def _delete(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
-    found = _find(tx, owner, conversation_id)
-    Conversation.objects.filter(pk=found, deleted_at=None).update(deleted_at=tx.now)
-    stop_all(tx, Run.objects.filter(conversation=found))
-    return found
+    conversation = _find(tx, owner, conversation_id)
+    Conversation.objects.filter(pk=conversation, deleted_at=None).update(deleted_at=tx.now)
+    stop_all(tx, Run.objects.filter(conversation=conversation))
+    return conversation
 
 
 def _find(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
@@ -92,8 +92,8 @@ def _find(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
         NotFound: there is none.
     """
     mine = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
-    found = mine.values_list("pk", flat=True).first()
-    if found is None:
+    conversation = mine.values_list("pk", flat=True).first()
+    if conversation is None:
         raise NotFound("There is no such conversation.")
-    tx.lock(found)
-    return found
+    tx.lock(conversation)
+    return conversation

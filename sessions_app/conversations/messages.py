@@ -114,7 +114,7 @@ async def submit(
     return await writer.write(lambda tx: submit_in(tx, owner, conversation_id, message))
 
 
-def known(owner: UserId, conversation_id: str, message_id: str) -> tuple[bool, bool]:
+def exist(owner: UserId, conversation_id: str, message_id: str) -> tuple[bool, bool]:
     """Return whether the conversation exists, and whether the message is in it. Reads."""
     for conversation, *_rest in sql.fetch(CONVERSATION, (owner, conversation_id)):
         return True, bool(sql.fetch(SUBMITTED, (conversation, message_id)))
@@ -174,16 +174,16 @@ def submit_in(
 
     `trusted`: it is not the owner who asks for it, so the workflow may be one for others.
     """
-    found = attachments.find(owner, conversation_id, message.files) if message.files else []
+    sent_files = attachments.find(owner, conversation_id, message.files) if message.files else []
     conversation, workflow, last = _open(
-        tx, owner, conversation_id, message, found, trusted=trusted
+        tx, owner, conversation_id, message, sent_files, trusted=trusted
     )
     offered = registry.get(workflow) if trusted else workflow_access.find(owner, workflow)
-    if found and not offered.workflow.takes_files:
+    if sent_files and not offered.workflow.takes_files:
         raise Invalid(_("This workflow takes no files. Remove them, and send it again."))
     policy = offered.policy or message.second_message
     place = find_place(conversation, message.replaces, message.follows)
-    message, files = _whole(message, place, found) if place or found else (message, [])
+    message, files = _whole(message, place, sent_files) if place or sent_files else (message, [])
     if policy == "reject":
         _check_free(conversation, message, place)
     run = RunRecord(uuid4(), conversation, message.message_id, message.client_format)
@@ -201,7 +201,7 @@ def submit_in(
     if policy in ("interrupt", "interrupt_asking"):
         interrupt(tx, run, only_asking=policy == "interrupt_asking")
     if files:
-        attachments.take(tx, run.id, found)
+        attachments.take(tx, run.id, sent_files)
         payload["files"] = [attachments.shown(file) for file in files]
     sequence = tx.append(run, Event.Type.USER_MESSAGE.value, payload)
     announce(tx, key)
@@ -236,7 +236,7 @@ def _open(
 
 
 def _whole(
-    message: IncomingMessage, place: Place | None, found: list[Attachment]
+    message: IncomingMessage, place: Place | None, sent_files: list[Attachment]
 ) -> tuple[IncomingMessage, list[JsonObject]]:
     """Complete the message with the text and files of the message that it replaces, and its own
     files.
@@ -248,7 +248,7 @@ def _whole(
     if place and place.replaces:
         text = text if text.strip() else place.replaces.text
         files = place.replaces.metadata.get("files", [])
-    files = [*files, *(file.stored for file in found if file.stored not in files)]
+    files = [*files, *(file.stored for file in sent_files if file.stored not in files)]
     metadata = {**(message.metadata or {}), "files": files} if files else message.metadata
     return replace(message, text=text, metadata=metadata), files
 

@@ -26,12 +26,12 @@ async def give(
         Invalid: a text is too long, or cannot be stored.
     """
     both = {"reaction": reaction, "comment": comment}
-    given = {name: text.strip() for name, text in both.items() if text is not None}
-    for name, text in given.items():
+    texts = {name: text.strip() for name, text in both.items() if text is not None}
+    for name, text in texts.items():
         check_storable(name, text)
         refusal = _("The text has {length} characters; at most {most} are taken. Shorten it.")
         check_length(text, LONGEST[name], refusal)
-    await writer.write(lambda tx: _give(tx, owner, run, given))
+    await writer.write(lambda tx: _give(tx, owner, run, texts))
 
 
 async def find_run(*, owner: UserId, trace_id: str) -> UUID:
@@ -48,23 +48,23 @@ async def find_run(*, owner: UserId, trace_id: str) -> UUID:
         conversation__in=Conversation.objects.of(owner), metadata__trace_id=trace_id
     )
     newest = mine.order_by("-created_at").values_list("pk", flat=True)
-    found = await reads.read(newest.first)
-    if found is None:
+    run = await reads.read(newest.first)
+    if run is None:
         raise NotFound("There is no run of that trace.")
-    return found
+    return run
 
 
-def _give(tx: Transaction, owner: UserId, run: UUID, given: dict[str, str]) -> None:
+def _give(tx: Transaction, owner: UserId, run: UUID, texts: dict[str, str]) -> None:
     mine = Run.objects.filter(pk=run, conversation__in=Conversation.objects.of(owner))
     conversation = mine.values_list("conversation_id", flat=True).first()
     if conversation is None:
         raise NotFound("There is no such run.")
     tx.lock(conversation)  # what is given at the same time elsewhere comes before or after
-    kept = Feedback.objects.filter(pk=run).first() or Feedback(run_id=run)
-    for name, text in given.items():
-        setattr(kept, name, text)
-    if kept.reaction or kept.comment:
-        kept.given_at = tx.now
-        kept.save()
+    feedback = Feedback.objects.filter(pk=run).first() or Feedback(run_id=run)
+    for name, text in texts.items():
+        setattr(feedback, name, text)
+    if feedback.reaction or feedback.comment:
+        feedback.given_at = tx.now
+        feedback.save()
     else:
         Feedback.objects.filter(pk=run).delete()

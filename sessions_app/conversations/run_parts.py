@@ -73,9 +73,9 @@ def read_parts(events: Sequence[EventRecord]) -> Iterable[Part]:
             yield Part(SAME.get(type_, type_), of_part)
             continue
         pieces = [piece for row in of_part for piece in split(row.first_sequence, row.payload)]
-        standing = undo(pieces, restarts.get(first.run, ()))
+        kept_pieces = undo(pieces, restarts.get(first.run, ()))
         is_open = open_texts.get(first.run) == first.first_sequence
-        yield Part(Event.Type.MESSAGE, of_part, standing, is_open)
+        yield Part(Event.Type.MESSAGE, of_part, kept_pieces, is_open)
 
 
 def _rests(event: EventRecord) -> bool:

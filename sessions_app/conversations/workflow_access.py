@@ -37,8 +37,8 @@ def find(user: UserId, name: str | None) -> Offered:
 
 
 def _load(user: UserId) -> PermissionsMixin | None:
-    found = users().filter(pk=user).first()
-    return found if isinstance(found, PermissionsMixin) else None
+    person = users().filter(pk=user).first()
+    return person if isinstance(person, PermissionsMixin) else None
 
 
 def _belongs(person: PermissionsMixin | None, config: WorkflowConfig) -> bool:

@@ -36,18 +36,18 @@ async def hear() -> None:
 
 async def hear_once() -> None:
     """Announce in this process what others have left by now."""
-    left = await reads.read(_left)
-    if left:
-        await writer.write(partial(_announce, left=left))
-    if len(left) == AT_ONCE:
+    rows = await reads.read(_read_some)
+    if rows:
+        await writer.write(partial(_announce, rows=rows))
+    if len(rows) == AT_ONCE:
         await hear_once()
 
 
-def _left() -> list[Announcement]:
+def _read_some() -> list[Announcement]:
     return list(Announcement.objects.order_by("id")[:AT_ONCE])
 
 
-def _announce(tx: Transaction, left: list[Announcement]) -> None:
-    Announcement.objects.filter(pk__in=[one.pk for one in left]).delete()
-    for one in left:
+def _announce(tx: Transaction, rows: list[Announcement]) -> None:
+    Announcement.objects.filter(pk__in=[one.pk for one in rows]).delete()
+    for one in rows:
         announce(tx, *read_wake(one.message))

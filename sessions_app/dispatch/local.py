@@ -7,7 +7,7 @@ import structlog
 
 from sessions_app.dispatch import announcements
 from sessions_app.dispatch.dispatcher import ProcessReport
-from sessions_app.hosting.host import Terms
+from sessions_app.hosting.host import HostingOptions
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import release_others
 from sessions_app.hosting.needing_host import keys_needing_host
@@ -32,7 +32,9 @@ class LocalDispatcher:
     def __init__(self, *, park_after: float | None = None, replay_everywhere: bool = False) -> None:
         if park_after is None:
             park_after = RuntimeSettings.load().PARK_AFTER
-        self.hosts = HostRegistry(Terms(park_after, DRAIN, replay_everywhere=replay_everywhere))
+        self.hosts = HostRegistry(
+            HostingOptions(park_after, DRAIN, replay_everywhere=replay_everywhere)
+        )
         self._watchdog = Watchdog(self.hosts)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         # Keys for which work came while their task was at its beginning or its end.
@@ -69,9 +71,9 @@ class LocalDispatcher:
             announcements.leave(key, settled)
             return
         host = None if tx.of_caller else self.hosts.get(key)
-        found = host and host.take_up_in(tx, settled)
-        if host and found:
-            tx.call_in(self._loop, partial(host.found, found))
+        selection = host and host.take_up_in(tx, settled)
+        if host and selection:
+            tx.call_in(self._loop, partial(host.use_selection, selection))
         else:
             tx.call_in(self._loop, partial(self._wake, key, settled))
 

@@ -15,7 +15,7 @@ from sessions_app.dispatch.job_workers import JobWorkers
 from sessions_app.dispatch.procrastinate import ProcrastinateDispatcher
 from sessions_app.dispatch.take_over import give_back, take_over
 from sessions_app.errors import Fenced
-from sessions_app.hosting.host import Host, Terms
+from sessions_app.hosting.host import Host, HostingOptions
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import LeaseFreshness, this_process
 from sessions_app.hosting.watchdog import Watchdog
@@ -40,8 +40,10 @@ class WorkerDispatcher(ProcrastinateDispatcher):
 
     def __init__(self, duty: Duty, *, park_after: float, replay_everywhere: bool = False) -> None:
         self._freshness = LeaseFreshness(SILENCE)
-        terms = Terms(park_after, duty.drain, self._freshness, replay_everywhere=replay_everywhere)
-        self.hosts = HostRegistry(terms, lambda: self._job_workers.place_is_free())
+        options = HostingOptions(
+            park_after, duty.drain, self._freshness, replay_everywhere=replay_everywhere
+        )
+        self.hosts = HostRegistry(options, lambda: self._job_workers.place_is_free())
         self._watchdog = Watchdog(self.hosts)
         self._duty = duty
         self._job_workers = JobWorkers(duty, self, self.hosts.full)
@@ -109,10 +111,12 @@ class WorkerDispatcher(ProcrastinateDispatcher):
     async def take_over(self, timestamp: int) -> None:
         """Queue again the jobs of dead workers and, now and then, work that has no job."""
         in_touch = time.monotonic() - self._in_touch_since > STALLED_AFTER
-        while in_touch and (taken := await writer.write(take_over)):
-            log.warning("jobs.taken_over", jobs=taken)
-        if timestamp % FORGOTTEN_EVERY == 0 and (found := await writer.write(jobs.put_forgotten)):
-            log.warning("jobs.forgotten", keys=found)
+        while in_touch and (taken_over := await writer.write(take_over)):
+            log.warning("jobs.taken_over", jobs=taken_over)
+        if timestamp % FORGOTTEN_EVERY == 0 and (
+            forgotten := await writer.write(jobs.put_forgotten)
+        ):
+            log.warning("jobs.forgotten", keys=forgotten)
 
     def _woken(self, message: LayerMessage) -> None:
         self.hosts.wake(*read_wake(message))
@@ -122,7 +126,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
             started = time.monotonic()
             try:
                 # Who stood still knows nothing, and may not take long to learn it.
-                async with asyncio.timeout(max(self._freshness.left, SHORT_LOOK)):
+                async with asyncio.timeout(max(self._freshness.seconds_left, SHORT_LOOK)):
                     await self._look()
             except (Error, TimeoutError) as error:
                 self._in_touch_since = time.monotonic()
@@ -148,8 +152,8 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         looked = await reads.read(look_up, list(hosts), awaited)
         for key, settled in looked.settled:
             self.hosts.wake(key, settled)
-        for key, seen in looked.runs:
-            hosts[key].noticed(seen)
+        for key, sighting in looked.runs:
+            hosts[key].noticed(sighting)
         for host in hosts.values():
             host.checked(looked.leases.get(host.key))
         if len(self._served) >= self._duty.concurrency:

@@ -94,12 +94,12 @@ def unusable() -> CheckMessage | None:
     return None
 
 
-def _failed(said: str) -> CheckMessage:
+def _failed(message: str) -> CheckMessage:
     """Turn libpq's error, which holds no password, into a finding with a remedy."""
     named = connection.settings_dict
-    remedy = next((do for what, do in REMEDIES.items() if re.search(what, said)), UNREACHABLE)
+    remedy = next((do for what, do in REMEDIES.items() if re.search(what, message)), UNREACHABLE)
     # Each attempt has a line, of which some go on in an indented one.
-    attempts = said.partition("All failures were:\n")[2] or said
+    attempts = message.partition("All failures were:\n")[2] or message
     reasons = [line for line in attempts.splitlines() if line and not line[0].isspace()]
     reason = "; ".join(reasons).removeprefix("connection failed: ").rstrip(".")
     return Error(f"PostgreSQL cannot be used: {reason}", remedy.format(**named))

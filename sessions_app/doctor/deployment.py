@@ -263,10 +263,10 @@ def _agreement() -> Findings:
 
 
 def _jobs() -> Findings:
-    found = jobs.figures()
-    if not found:
+    queues = jobs.figures()
+    if not queues:
         yield Info("none is waiting or running")
-    for queue in found:
+    for queue in queues:
         oldest = f" (oldest {queue.oldest:.1f} s)" if queue.oldest else ""
         fact = f"{queue.name}: {queue.queued} queued{oldest}, {queue.running} running"
         if queue.stalled:

@@ -71,10 +71,10 @@ def _look(check: Check) -> Findings:
 
 def _secrets() -> list[str]:
     """List what must not be shown, the longest first."""
-    found = {settings.SECRET_KEY, str(connection.settings_dict.get("PASSWORD") or "")}
+    secrets = {settings.SECRET_KEY, str(connection.settings_dict.get("PASSWORD") or "")}
     for secret in secret_values():
-        found |= {secret, urlsplit(secret).password or ""}
-    return sorted(found | {unquote(secret) for secret in found}, key=len, reverse=True)
+        secrets |= {secret, urlsplit(secret).password or ""}
+    return sorted(secrets | {unquote(secret) for secret in secrets}, key=len, reverse=True)
 
 
 def _without(secrets: list[str], text: str) -> str:

@@ -43,7 +43,7 @@ from sessions_app.workflows.backend import (
 )
 from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.concurrency import Slot
-from sessions_app.workflows.history import PastMessage, ended_runs, said_in
+from sessions_app.workflows.history import PastMessage, ended_runs, read_messages
 from sessions_app.workflows.transactional_steps import Attempted
 
 T = TypeVar("T")
@@ -131,11 +131,11 @@ class DurableBackend(RecordedBackend):
 
     def patched(self, why: str, calls: int) -> bool:
         """Return whether the run has the patch, and store it when the run first comes to it."""
-        found = self._journal.patched(why, calls)
-        if found is None:
+        is_patched = self._journal.patched(why, calls)
+        if is_patched is None:
             patches = self._journal.patches = {**self._journal.patches, why: calls}
             self._write(lambda tx: run_writes.patch(tx, self._leased, patches))
-        return found is not False
+        return is_patched is not False
 
     def is_replayed(self, calls: int) -> bool:
         """Return whether the text that follows so many calls was put out before."""
@@ -230,8 +230,8 @@ class DurableBackend(RecordedBackend):
         for one in asked:
             position, entry = one.call.position, self.recall(one.call)
             if entry is not None:
-                before, found = asked_before(entry, one)
-                self._note(entry, found)
+                before, mismatch = asked_before(entry, one)
+                self._note(entry, mismatch)
                 if before is not None:
                     recorded[position] = before
             if entry is not None and entry.finished:
@@ -258,7 +258,7 @@ class DurableBackend(RecordedBackend):
             self.note(call, CallResult(runs))
         else:
             runs = recorded.result
-        return await reads.read(said_in, runs, limit)
+        return await reads.read(read_messages, runs, limit)
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
         """Wait for an arrival, and return it or its timeout."""
@@ -313,8 +313,8 @@ class DurableBackend(RecordedBackend):
                 work = partial(begin, leased=self._leased, call=call, until=until, alone=alone)
                 if (before := await self._write(work)) is not None:
                     return before
-            left = None if until is None else max((until - timezone.now()).total_seconds(), 0)
-            await self._rest_for(asyncio.wait([came], timeout=left), alone=alone)
+            seconds = None if until is None else max((until - timezone.now()).total_seconds(), 0)
+            await self._rest_for(asyncio.wait([came], timeout=seconds), alone=alone)
             if came.done():
                 response = came.result()[wait].response or {}
                 return CallResult(response.get("value"), response.get("error"))
@@ -322,9 +322,9 @@ class DurableBackend(RecordedBackend):
 
     async def sleep(self, call: Call, until: datetime) -> None:
         """Sleep until a moment, which is journaled."""
-        left = (until - timezone.now()).total_seconds()
+        seconds = (until - timezone.now()).total_seconds()
         recorded = self._journal.recall(call) is not None
-        if recorded and left <= 0:
+        if recorded and seconds <= 0:
             return
         if self.stop is not None:
             self.stop.check_wait(call)
@@ -336,7 +336,7 @@ class DurableBackend(RecordedBackend):
                     run_writes.begin_sleep, leased=self._leased, call=call, until=until, alone=alone
                 )
                 await self._write(begin)
-            await self._rest_for(asyncio.sleep(max(left, 0)), alone=alone)
+            await self._rest_for(asyncio.sleep(max(seconds, 0)), alone=alone)
         await self._write(lambda tx: run_writes.awake(tx, self._leased))
 
     def rests_since(self) -> float | None:
@@ -354,9 +354,11 @@ class DurableBackend(RecordedBackend):
             )
         )
 
-    def _note(self, entry: Entry, found: str) -> None:
-        if found not in ("", entry.difference):
-            self._write(lambda tx: run_writes.note_difference(tx, self._leased, entry.call, found))
+    def _note(self, entry: Entry, mismatch: str) -> None:
+        if mismatch not in ("", entry.difference):
+            self._write(
+                lambda tx: run_writes.note_difference(tx, self._leased, entry.call, mismatch)
+            )
 
     async def _assigned(self, asked: list[tuple[Asked, UUID]]) -> dict[UUID, Assigned]:
         """Look up the candidates of the prompts that are for others; free if there are none."""

@@ -24,7 +24,7 @@ from sessions_app.hosting.run_selection import (
     StartedRun,
     TakenRuns,
 )
-from sessions_app.hosting.run_task import Leaving, RunTask
+from sessions_app.hosting.run_task import LeaveReason, RunTask
 from sessions_app.models.host_lease import HostKey
 from sessions_app.sessions.manager import SessionManager
 from sessions_app.storage.faults import is_fault
@@ -48,7 +48,7 @@ RETRY_AFTER = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class HostingOptions:
     """The conditions on which a process hosts.
 
     Seconds until a run that waits is parked, and for a run to stop in good order.
@@ -71,13 +71,13 @@ class Host:
         self,
         key: HostKey,
         manager: SessionManager,
-        terms: Terms,
+        options: HostingOptions,
         claim: JobClaim | None = None,
         looked: Callable[[], None] | None = None,
     ) -> None:
         self.key = key
         self._manager = manager
-        self._terms = terms
+        self._options = options
         self._claim = claim
         self._looked = looked
         self._lease = Lease(key, 0)
@@ -141,10 +141,10 @@ class Host:
         elif lease.evict and not self._evicting:
             self._look_again()
 
-    def noticed(self, seen: RunSighting) -> None:
+    def noticed(self, sighting: RunSighting) -> None:
         """Wake up for a run of its key that a lookup found, if it is news."""
-        run, _, stop = seen
-        if seen not in self._seen and (stop or run not in self._runs):
+        run, _, stop = sighting
+        if sighting not in self._seen and (stop or run not in self._runs):
             self._look_again()
 
     def stop(self) -> None:
@@ -169,7 +169,7 @@ class Host:
     def _abandon(self) -> None:
         # At once: what waits for a fresh look must not go on after it.
         for task in self._runs.values():
-            task.leave(Leaving.LOST)
+            task.leave(LeaveReason.LOST)
         self._changed.set()
 
     def make_room(self) -> None:
@@ -242,50 +242,54 @@ class Host:
             return
         self._to_look = False
         try:
-            found = await self._write(partial(self.taken.look, lease=self._lease))
+            selection = await self._write(partial(self.taken.look, lease=self._lease))
         except Fenced:
             self.lose()
         except (StorageUnavailable, ConversationGone):  # one that is gone is not seen again
             self._not_before = time.monotonic() + RETRY_AFTER
             self._look_again()
         else:
-            self.found(found)
+            self.use_selection(selection)
 
-    def found(self, found: Selection) -> None:
+    def use_selection(self, selection: Selection) -> None:
         """Start and stop runs as a committed selection says."""
         if self._ending:  # what was taken up is let go with the rest
             return
-        self.taken.found(found)
-        self._seen = found.seen
-        self._evicting = found.evict
-        if found.more:
+        self.taken.note_selection(selection)
+        self._seen = selection.seen
+        self._evicting = selection.evict
+        if selection.more:
             self._look_again()
-        for started in found.started:
+        for started in selection.started:
             task = self._task(started)
             self._runs[started.run.id] = task
-            task.start(self._left)
+            task.start(self._forget_run)
         if self._looked is not None:
             asyncio.get_running_loop().call_soon(self._looked)
             self._looked = None
-        self._pass_on(found)
+        self._pass_on(selection)
         self._changed.set()
 
     def _task(self, started: StartedRun) -> RunTask:
-        lane = Lane(beside=self._lane)
-        terms = self._terms
+        lane = Lane(order_of=self._lane)
+        options = self._options
         return RunTask(
-            started, self._manager, lane, terms.freshness, replay_everywhere=terms.replay_everywhere
+            started,
+            self._manager,
+            lane,
+            options.freshness,
+            replay_everywhere=options.replay_everywhere,
         )
 
-    def _pass_on(self, found: Selection) -> None:
+    def _pass_on(self, selection: Selection) -> None:
         # Answers that came between the look and here.
         for settled in self._news:
-            if (known := self._runs.get(settled.run)) is not None:
-                known.settled(settled)
+            if (task := self._runs.get(settled.run)) is not None:
+                task.settled(settled)
         self._news.clear()
-        for run in found.stopping:
-            if (known := self._runs.get(run)) is not None:
-                known.leave(Leaving.STOP)
+        for run in selection.stopping:
+            if (task := self._runs.get(run)) is not None:
+                task.leave(LeaveReason.STOP)
 
     async def _wait(self) -> bool:
         """Wait for work; park what rests. False if there is none, and none came for a while."""
@@ -310,11 +314,11 @@ class Host:
         rests = [since for run in self._runs.values() if (since := run.rests_since()) is not None]
         if rests:
             return max(min(rests) + self._park_after - now, 0) + MOMENT
-        return HURRIED_LOOK if self._hurried else max(self._terms.park_after, MOMENT)
+        return HURRIED_LOOK if self._hurried else max(self._options.park_after, MOMENT)
 
     @property
     def _park_after(self) -> float:
-        return 0 if self._hurried else self._terms.park_after
+        return 0 if self._hurried else self._options.park_after
 
     def _park(self, *, since: float) -> None:
         for task in self._runs.values():
@@ -322,17 +326,17 @@ class Host:
             if rests is not None and rests <= since:
                 task.park()
 
-    def _left(self, task: RunTask) -> None:
+    def _forget_run(self, task: RunTask) -> None:
         del self._runs[task.id]
-        self.taken.left(task.id)
+        self.taken.forget(task.id)
         if isinstance(task.failure, Fenced):
             self.lose()
         if self.dropped:
-            self.taken.blameless.add(task.id)
+            self.taken.excused.add(task.id)
         if is_fault(task.failure):
             self._not_before = time.monotonic() + RETRY_AFTER
         if isinstance(task.failure, StorageUnavailable) and not _is_of_its_code(task.failure):
-            self.taken.blameless.add(task.id)
+            self.taken.excused.add(task.id)
         if self.taken.left_some or not task.ended:
             # What waits behind it has its turn, and an answer that it did not get to see.
             self._to_look = True
@@ -361,21 +365,21 @@ class Host:
             self.drop()
         return True
 
-    async def _leave(self, left: list[RunTask]) -> None:
-        for task in left:
-            task.leave(Leaving.DRAIN)
-        tasks = [task.task for task in left if task.task is not None]
+    async def _leave(self, runs: list[RunTask]) -> None:
+        for task in runs:
+            task.leave(LeaveReason.DRAIN)
+        tasks = [task.task for task in runs if task.task is not None]
         if not tasks:
             return
-        _, late = await asyncio.wait(tasks, timeout=self._terms.drain)
+        _, late = await asyncio.wait(tasks, timeout=self._options.drain)
         for slow in late:
             slow.cancel()
         if late:
-            await asyncio.wait(late, timeout=self._terms.drain)
+            await asyncio.wait(late, timeout=self._options.drain)
 
     def _write(self, work: Work[T]) -> "asyncio.Future[T]":
         """Write in order with its runs' writes."""
-        return writer.write(work, Lane(beside=self._lane))
+        return writer.write(work, Lane(order_of=self._lane))
 
 
 def _is_of_its_code(failure: StorageUnavailable) -> bool:

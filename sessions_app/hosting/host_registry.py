@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from sessions_app.errors import BuilderFailed, SessionsError, UnknownWorkflow
-from sessions_app.hosting.host import RETRY_AFTER, Host, Terms
+from sessions_app.hosting.host import RETRY_AFTER, Host, HostingOptions
 from sessions_app.hosting.lease import JobClaim, let_go, take_lease
 from sessions_app.hosting.needing_host import SuspectsInTurn
 from sessions_app.hosting.run_selection import suspend_all
@@ -36,8 +36,8 @@ class HostRegistry:
     `freed` is called when a run, or a host that has come, gives a place back.
     """
 
-    def __init__(self, terms: Terms, freed: Callable[[], None] = lambda: None) -> None:
-        self._terms = terms
+    def __init__(self, options: HostingOptions, freed: Callable[[], None] = lambda: None) -> None:
+        self._options = options
         self._freed = freed
         self._hosts: dict[str, Host] = {}
         self._managers: dict[str, SessionManager] = {}
@@ -124,15 +124,15 @@ class HostRegistry:
             if not is_fault(error):
                 await self._refuse(key, claim, error)
             return
-        blameless: set[UUID] = set()
+        excused: set[UUID] = set()
         async with self._served.setdefault(key, asyncio.Lock()):
             try:
                 while not self.stopping:
-                    host = self._hosts[key] = Host(key, manager, self._terms, claim, looked)
-                    host.taken.blameless |= blameless
+                    host = self._hosts[key] = Host(key, manager, self._options, claim, looked)
+                    host.taken.excused |= excused
                     await host.main()
                     if host.dropped:
-                        blameless = host.taken.blameless
+                        excused = host.taken.excused
                         await asyncio.sleep(RETRY_AFTER)
                     elif host.fenced or not host.woken:
                         break

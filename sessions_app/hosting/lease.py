@@ -122,7 +122,7 @@ class LeaseFreshness:
         return self._silence is None or time.monotonic() - self._confirmed_at < self._silence
 
     @property
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """The seconds for which the leases stay fresh."""
         return self._confirmed_at + (self._silence or 0) - time.monotonic()
 

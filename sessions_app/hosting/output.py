@@ -93,12 +93,12 @@ class Output:
 
     def _match(self, cut: CutText, text: str) -> str:
         """Return the new part of a chunk; restart the text where it differs from what was cut."""
-        left = len(cut.text) - self._matched
-        known, new = text[:left], text[left:]
-        if not cut.text.startswith(known, self._matched):
+        remaining = len(cut.text) - self._matched
+        repeated, new = text[:remaining], text[remaining:]
+        if not cut.text.startswith(repeated, self._matched):
             self._begin_anew(cut, cut.text[: self._matched] + text)
             return ""
-        self._matched += len(known)
+        self._matched += len(repeated)
         if self._matched == len(cut.text):
             self._cut = None
         return new

@@ -21,7 +21,7 @@ from sessions_app.models import Conversation, Event, Run
 from sessions_app.models.people import Person
 from sessions_app.storage import sql
 from sessions_app.storage.records import ParentCall, RunRecord
-from sessions_app.storage.run_text import join, kept
+from sessions_app.storage.run_text import join, kept_pieces
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
 
@@ -143,12 +143,12 @@ class Selection:
 class DrivenRuns:
     """The runs that a host has in hand when it looks.
 
-    `runs` are those that it drives; `blameless` those that it drove until the database failed;
+    `runs` are those that it drives; `excused` those that it drove until the database failed;
     `conversations` those that it has seen.
     """
 
     runs: frozenset[UUID]
-    blameless: frozenset[UUID]
+    excused: frozenset[UUID]
     conversations: Mapping[UUID, ConversationRecord]
 
 
@@ -157,11 +157,11 @@ class TakenRuns:
 
     A host's look by itself and that of a message may come in either order.
 
-    `blameless` are those that the host drove until the database failed.
+    `excused` are those that the host drove until the database failed.
     """
 
     def __init__(self) -> None:
-        self.blameless: set[UUID] = set()
+        self.excused: set[UUID] = set()
         # It has let go of its lease: set in the transaction that does.
         self.released = False
         # The last look left a run where it was that has its turn later.
@@ -172,13 +172,13 @@ class TakenRuns:
     def look(self, tx: Transaction, lease: Lease) -> Selection:
         """Take up the runs whose turn it is."""
         ids = frozenset(self._ids | tx.taken_up)
-        driven = DrivenRuns(ids, frozenset(self.blameless), self._conversations)
-        found = select_runs(tx, lease, driven)
-        started = {one.run.id for one in found.started}
+        driven = DrivenRuns(ids, frozenset(self.excused), self._conversations)
+        selection = select_runs(tx, lease, driven)
+        started = {one.run.id for one in selection.started}
         tx.taken_up |= started
-        self.left_some = found.left_some
+        self.left_some = selection.left_some
         tx.after_commit.append(partial(self._ids.update, started))
-        return found
+        return selection
 
     def release(self, tx: Transaction, lease: Lease, ids: set[UUID], *, stays: bool) -> bool:
         """Let go of the lease, with these runs and all that is taken up. Not if the host may stay,
@@ -190,12 +190,12 @@ class TakenRuns:
             let_go(tx, lease, ids | taken)
         return self.released
 
-    def found(self, found: Selection) -> None:
+    def note_selection(self, selection: Selection) -> None:
         """Note that a selection is committed."""
-        self.blameless.clear()
-        self._conversations = found.conversations
+        self.excused.clear()
+        self._conversations = selection.conversations
 
-    def left(self, run: UUID) -> None:
+    def forget(self, run: UUID) -> None:
         """Forget a run that is out of memory."""
         self._ids.discard(run)
 
@@ -203,7 +203,7 @@ class TakenRuns:
         """Excuse these runs and those being taken up: what happens to them is no fault of
         theirs.
         """
-        self.blameless |= ids | self._ids
+        self.excused |= ids | self._ids
 
     def __contains__(self, run: UUID) -> bool:
         return run in self._ids
@@ -216,7 +216,7 @@ def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
     values = (*parallel, lease.key, QUEUED_AT_ONCE)
     unfinished = [_read(*row) for row in sql.fetch(_unfinished(condition), values)]
     in_turn = [run for run in unfinished if run.has_turn]
-    found = Selection(
+    selection = Selection(
         seen=frozenset((run.id, run.status, run.stop) for run in in_turn),
         left_some=len(in_turn) < len(unfinished),
         evict=evict,
@@ -224,9 +224,9 @@ def select_runs(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
         conversations=dict(driven.conversations),
     )
     for run in in_turn:
-        _take_up(tx, lease, driven, run, found)
-    found.more = found.more or len(found.started) >= QUEUED_AT_ONCE
-    return found
+        _take_up(tx, lease, driven, run, selection)
+    selection.more = selection.more or len(selection.started) >= QUEUED_AT_ONCE
+    return selection
 
 
 @cache
@@ -269,21 +269,21 @@ def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail:
 
 
 def _take_up(
-    tx: Transaction, lease: Lease, driven: DrivenRuns, run: UnfinishedRun, found: Selection
+    tx: Transaction, lease: Lease, driven: DrivenRuns, run: UnfinishedRun, selection: Selection
 ) -> None:
     """Start the run, or stop it; one that had its turn and is over makes way for the next."""
     if run.id in driven.runs:
         if run.stop:
-            found.stopping.append(run.id)
+            selection.stopping.append(run.id)
     elif run.stop and (run.started_at is None or run.status == Run.Status.SUSPENDED):
         run_writes.end(tx, LeasedRun(lease, run.record), Run.Status.CANCELLED)
-        found.more = True
+        selection.more = True
     else:  # also where it is to stop: its workflow may have something to clean up
-        _start(tx, lease, driven, run, found)
+        _start(tx, lease, driven, run, selection)
 
 
 def _start(
-    tx: Transaction, lease: Lease, driven: DrivenRuns, run: UnfinishedRun, found: Selection
+    tx: Transaction, lease: Lease, driven: DrivenRuns, run: UnfinishedRun, selection: Selection
 ) -> None:
     if run.crashes >= MAX_CRASHES:
         why = (
@@ -292,19 +292,19 @@ def _start(
             "Mend the cause, then resume it."
         )
         _suspend(tx, LeasedRun(lease, run.record), "crashed", why)
-        found.more = True
+        selection.more = True
         return
     fresh = run.started_at is None
-    conversation = found.conversation(run.record.conversation_id)
+    conversation = selection.conversation(run.record.conversation_id)
     try:
         version = _version(conversation.workflow, run)
     except UnknownVersion as unknown:
         _suspend(tx, LeasedRun(lease, run.record), type(unknown).__name__, str(unknown))
-        found.more = True
+        selection.more = True
         return
     journal = Journal({}) if fresh else Journal.load(run.id, run.patches)
-    crashes = run.crashes + (run.id not in driven.blameless)
-    taken = {
+    crashes = run.crashes + (run.id not in driven.excused)
+    columns = {
         "status": Run.Status.RUNNING.value,
         "crashes": crashes,
         "generation": lease.generation,
@@ -319,7 +319,7 @@ def _start(
     if not fresh:
         payload["replayed"] = journal.finished
     tx.append(run.record, Event.Type.RUN.value, payload)
-    sql.update(Run, taken, id=run.id)
+    sql.update(Run, columns, id=run.id)
     leased = LeasedRun(lease, run.record, crashes=crashes, fresh=fresh)
     stop = None
     if run.stop:
@@ -327,7 +327,7 @@ def _start(
         if run.stop_point is not None:
             stop = StopPoint.model_validate(run.stop_point)
     started = StartedRun(leased, conversation, run.text, run.metadata, version, journal, cut, stop)
-    found.started.append(started)
+    selection.started.append(started)
 
 
 def _suspend(tx: Transaction, leased: LeasedRun, code: str, why: str) -> None:
@@ -357,5 +357,5 @@ def _cut_text(run: UUID, journal: Journal) -> CutText | None:
         sequence__gt=journal.last_sequence,
         type__in=[Event.Type.TEXT, Event.Type.RESTART],
     ).order_by("sequence")
-    pieces = kept(rows.values_list("type", "first_sequence", "sequence", "payload"))
+    pieces = kept_pieces(rows.values_list("type", "first_sequence", "sequence", "payload"))
     return CutText(pieces[0].sequence, join(pieces)["text"]) if pieces else None

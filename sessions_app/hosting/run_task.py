@@ -50,7 +50,7 @@ T = TypeVar("T")
 STANDS_AFTER = 0.1
 
 
-class Leaving(Enum):
+class LeaveReason(Enum):
     """A reason to take a run out of memory before it ends."""
 
     PARK = "it only waits"
@@ -94,7 +94,7 @@ class RunTask:
             started, self._write, freshness, self._step_ended, self._overdue, self._broken
         )
         self._runner: Runner | None = None
-        self._leaving = None if started.stop is None else Leaving.STOP
+        self._leave_reason = None if started.stop is None else LeaveReason.STOP
         # Its code is told to end here and now: what it gives from then on is nobody's.
         self._thrown_out = False
         self._returned: Returned | None = None
@@ -105,31 +105,31 @@ class RunTask:
         self.ended = False
         self.task: asyncio.Task[None] | None = None
 
-    def start(self, left: Callable[["RunTask"], None]) -> None:
-        """Begin to execute; `left` is called when it is out of memory."""
+    def start(self, on_end: Callable[["RunTask"], None]) -> None:
+        """Begin to execute; `on_end` is called when it is out of memory."""
         self.task = asyncio.create_task(self._drive(), name=f"{self.NAME}{self.id}")
-        self.task.add_done_callback(lambda _: left(self))
+        self.task.add_done_callback(lambda _: on_end(self))
 
-    def leave(self, why: Leaving) -> None:
+    def leave(self, why: LeaveReason) -> None:
         """Take the run out of memory. What it did is stored; what it does now is cancelled."""
-        if self.task is None or (self._leaving is not None and not self._stops_no_more(why)):
+        if self.task is None or (self._leave_reason is not None and not self._stops_no_more(why)):
             return
-        self._leaving = why
+        self._leave_reason = why
         self._backend.output.put()
-        if why is Leaving.STOP:
+        if why is LeaveReason.STOP:
             self._stop()
             return
         if self._runner is not None:
             self._runner.execution.leave()
-        if not (self._backend.waiting.in_a_step and why is Leaving.DRAIN):
+        if not (self._backend.waiting.in_a_step and why is LeaveReason.DRAIN):
             self._throw_out()
 
-    def _stops_no_more(self, why: Leaving) -> bool:
+    def _stops_no_more(self, why: LeaveReason) -> bool:
         """Return whether a stopped run leaves before its clean-up is over, which goes on
         elsewhere.
         """
-        ends_it = why in (Leaving.DRAIN, Leaving.LOST, Leaving.BROKEN)
-        return self._leaving is Leaving.STOP and ends_it
+        ends_it = why in (LeaveReason.DRAIN, LeaveReason.LOST, LeaveReason.BROKEN)
+        return self._leave_reason is LeaveReason.STOP and ends_it
 
     def _throw_out(self) -> None:
         self._thrown_out = True
@@ -166,7 +166,12 @@ class RunTask:
         replay too, and makes no call that could raise it.
         """
         stop, runner = self._backend.stop, self._runner
-        if self._leaving is not Leaving.STOP or stop is None or stop.is_raised or runner is None:
+        if (
+            self._leave_reason is not LeaveReason.STOP
+            or stop is None
+            or stop.is_raised
+            or runner is None
+        ):
             return
         if self.task is None or self.task.done():
             return
@@ -186,19 +191,19 @@ class RunTask:
     def _stopped_for_too_long(self) -> None:
         if self.task is None or self.task.done() or self._runner is None:
             return
-        if self._leaving is Leaving.STOP:
+        if self._leave_reason is LeaveReason.STOP:
             log.error("run.stop_overdue", run=str(self.id))
             self._runner.execution.leave()
             self._throw_out()
 
     def _overdue(self, limit: TookTooLong | TooManyCalls) -> None:
         self._limit = limit
-        self.leave(Leaving.OVERDUE)
+        self.leave(LeaveReason.OVERDUE)
 
     def park(self) -> None:
         """Take the run out of memory until an answer, or the end of a sleep, brings it back."""
         self._backend.rest()
-        self.leave(Leaving.PARK)
+        self.leave(LeaveReason.PARK)
 
     def block(self, stack: str) -> None:
         """Suspend the run, which blocks the event loop.
@@ -206,14 +211,14 @@ class RunTask:
         Called from outside of the loop, which stands still, and perhaps within the run's own code.
         The caller ends it there. Should it get away, it is cancelled, and can write nothing.
         """
-        self._leaving = Leaving.BLOCKED
+        self._leave_reason = LeaveReason.BLOCKED
         self._lane.failed = True
         self._thrown_out = True
         if self._runner is not None:
             self._runner.execution.leave()
         block = partial(run_writes.block, leased=self._started.leased, stack=stack)
         # In the host's order: it looks at its runs after this.
-        written = writer.submit(block, Lane(beside=self._lane))
+        written = writer.submit(block, Lane(order_of=self._lane))
         written.add_done_callback(lambda future: self._blocked(future.exception(), stack))
         if self.task is not None:
             self.task.get_loop().call_soon_threadsafe(self.task.cancel)
@@ -248,13 +253,13 @@ class RunTask:
 
     def rests_since(self) -> float | None:
         """Return since when (monotonic) the run only waits; None while it works."""
-        return None if self._leaving is Leaving.STOP else self._backend.rests_since()
+        return None if self._leave_reason is LeaveReason.STOP else self._backend.rests_since()
 
     async def _drive(self) -> None:
         try:
             await self._execute()
         except asyncio.CancelledError:
-            await self._left()
+            await self._finish_leaving()
         except (Fenced, ConversationGone, StorageUnavailable) as error:
             self.failure = error
         except (NonDeterminism, Unrecorded) as error:
@@ -262,13 +267,13 @@ class RunTask:
         except Exception as error:  # noqa: BLE001 - workflow code may raise anything
             await self._failed(error)
         except BaseException:
-            if self._leaving is not Leaving.BLOCKED:
+            if self._leave_reason is not LeaveReason.BLOCKED:
                 raise
         else:
             if self._may_end():
                 await self._end(Run.Status.COMPLETED)
             else:
-                await self._left()
+                await self._finish_leaving()
 
     async def _execute(self) -> None:
         await self._freshness.wait_fresh()  # a builder may be built now
@@ -287,7 +292,7 @@ class RunTask:
             ) as runner,
         ):
             self._runner = runner
-            if self._leaving is Leaving.STOP:
+            if self._leave_reason is LeaveReason.STOP:
                 self._limit_stop()
                 self._look_whether_it_stands()
             async with aclosing(runner.result_stream(to_type=str)) as chunks:
@@ -304,22 +309,22 @@ class RunTask:
                 self._returned = Returned(runner.returned())
             self._backend.output.complete()
 
-    async def _left(self) -> None:
-        if self._leaving is Leaving.STOP:
+    async def _finish_leaving(self) -> None:
+        if self._leave_reason is LeaveReason.STOP:
             await self._end(Run.Status.CANCELLED)
-        elif self._leaving is Leaving.OVERDUE:
+        elif self._leave_reason is LeaveReason.OVERDUE:
             await self._stop_overdue()
-        elif self._leaving is Leaving.BROKEN and not self._is_blameless:
+        elif self._leave_reason is LeaveReason.BROKEN and not self._is_excused:
             # The database does not take what the run gives it.
-            self._lane = Lane(beside=self._lane)
+            self._lane = Lane(order_of=self._lane)
             await self._report(self.failure)
-        elif self._leaving is Leaving.REPLAY:
+        elif self._leave_reason is LeaveReason.REPLAY:
             await self._all_written()
-        elif self._leaving is None:
+        elif self._leave_reason is None:
             raise asyncio.CancelledError
 
     @property
-    def _is_blameless(self) -> bool:
+    def _is_excused(self) -> bool:
         """True if the run broke by no fault of its own, and somebody goes on with it."""
         return isinstance(self.failure, SessionsError) or is_fault(self.failure)
 
@@ -329,7 +334,7 @@ class RunTask:
         They come before the look that takes it up again, which may be in the transaction of a
         message or of an answer.
         """
-        written = writer.write(lambda tx: None, Lane(beside=self._lane))
+        written = writer.write(lambda tx: None, Lane(order_of=self._lane))
         while not written.done():
             with suppress(asyncio.CancelledError):  # its code came to its end without an await
                 await asyncio.wait([written])
@@ -346,8 +351,8 @@ class RunTask:
             self.failure = self.failure or error
             await close_broken()
             return
-        if self._leaving in (Leaving.STOP, Leaving.OVERDUE, Leaving.BROKEN):
-            await self._left()
+        if self._leave_reason in (LeaveReason.STOP, LeaveReason.OVERDUE, LeaveReason.BROKEN):
+            await self._finish_leaving()
             return
         try:
             self._backend.check_match()  # the workflow may have made another error of it
@@ -358,16 +363,16 @@ class RunTask:
         else:
             if self._may_end():
                 await self._report(error)
-            elif self._leaving is Leaving.REPLAY:
-                await self._left()
+            elif self._leave_reason is LeaveReason.REPLAY:
+                await self._finish_leaving()
 
     async def _suspend(self, error: WorkflowError) -> None:
         """People learn that it is not over; operators what is to be mended, and where. One that is
         stopped is over all the same: it cannot clean up.
         """
-        if self._leaving is Leaving.STOP:
+        if self._leave_reason is LeaveReason.STOP:
             log.error("run.stop_failed", run=str(self.id), error=str(error))
-            await self._left()
+            await self._finish_leaving()
             return
         detail = _located(error, str(error))
         log.error("run.suspended", run=str(self.id), error=detail)
@@ -408,21 +413,21 @@ class RunTask:
             self.ended = True
 
     def _step_ended(self) -> None:
-        if self._leaving is Leaving.DRAIN and self.task is not None:
+        if self._leave_reason is LeaveReason.DRAIN and self.task is not None:
             self._throw_out()  # the step is stored; it need not run again
         elif (
             self._backend.stored_step
             and not self._backend.waiting.in_a_step
             and self._is_unreplayed()
         ):
-            self.leave(Leaving.REPLAY)
+            self.leave(LeaveReason.REPLAY)
 
     def _may_end(self) -> bool:
         """Return whether the run may end now: not if it leaves, or is to be replayed first."""
-        if self._leaving is None and self._is_unreplayed():
-            self._leaving = Leaving.REPLAY
+        if self._leave_reason is None and self._is_unreplayed():
+            self._leave_reason = LeaveReason.REPLAY
             self._backend.output.put()
-        return self._leaving is None
+        return self._leave_reason is None
 
     def _is_unreplayed(self) -> bool:
         """Return whether the run is to be replayed everywhere, and has recorded anything since."""
@@ -447,10 +452,10 @@ class RunTask:
 
     def _broken(self, error: BaseException) -> None:
         self.failure = self.failure or error
-        self.leave(Leaving.BROKEN)
+        self.leave(LeaveReason.BROKEN)
 
 
-def _located(error: BaseException, said: str) -> str:
+def _located(error: BaseException, message: str) -> str:
     """Add to a message the author's line at which the error came up."""
     line = line_of(error)
-    return f"{said}\nIt came up at {line}." if line else said
+    return f"{message}\nIt came up at {line}." if line else message

@@ -203,7 +203,7 @@ def open_interactions(
         if call.place:
             columns["place"] = call.place
         if assigned is not None:
-            payload["to"] = assigned.found.names
+            payload["to"] = assigned.candidates.names
             columns |= assigned.columns(tx.now)
             if not assigned.for_owner:
                 type_ = Event.Type.ASSIGNMENT
@@ -411,8 +411,8 @@ def block(tx: Transaction, leased: LeasedRun, *, stack: str) -> None:
         detail=detail,
     )
     hosted = HostLease.objects.filter(worker=this_process(), released_at=None)
-    beside = Run.objects.filter(key__in=hosted.values("key"), status=Run.Status.RUNNING)
-    beside.filter(crashes__gt=0).update(crashes=0)
+    others = Run.objects.filter(key__in=hosted.values("key"), status=Run.Status.RUNNING)
+    others.filter(crashes__gt=0).update(crashes=0)
 
 
 def _begin(tx: Transaction, run: RunRecord, call: Call, **columns: object) -> None:

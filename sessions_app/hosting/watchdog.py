@@ -116,9 +116,9 @@ class Watchdog:
 
     def _tell_slow(self, seconds: float) -> None:
         # Not where it was found: what is being executed may hold a lock that the log needs.
-        found, self._slow = self._slow, None
-        if found is not None:
-            run, line, within = found
+        slow, self._slow = self._slow, None
+        if slow is not None:
+            run, line, within = slow
             log.warning(
                 "run.slow",
                 run=str(run.id),
@@ -203,12 +203,12 @@ def frame_of(thread: int) -> FrameType | None:
 def lines_of(frame: FrameType, module: str) -> tuple[str, str]:
     """Return the innermost executed line of the workflow's module, and the innermost of all."""
     innermost = own = _line(frame)
-    found: FrameType | None = frame
-    while found is not None:
-        if found.f_globals.get("__name__") == module:
-            own = _line(found)
+    outer: FrameType | None = frame
+    while outer is not None:
+        if outer.f_globals.get("__name__") == module:
+            own = _line(outer)
             break
-        found = found.f_back
+        outer = outer.f_back
     return own, innermost
 
 

@@ -76,15 +76,17 @@ def names(people: QuerySet[Any], groups: Q, permissions: Iterable[str]) -> dict[
         permissions: those that count.
     """
     active = [one for one in people if is_active(one)]
-    found: dict[UserId, set[Name]] = {one.pk: {("own", one.pk), ("user", one.pk)} for one in active}
+    by_person: dict[UserId, set[Name]] = {
+        one.pk: {("own", one.pk), ("user", one.pk)} for one in active
+    }
     if not active or not have_groups():
-        return found
-    for one, group in users().filter(groups, pk__in=list(found)).values_list("pk", "groups"):
-        found[one].add(("group", group))
+        return by_person
+    for one, group in users().filter(groups, pk__in=list(by_person)).values_list("pk", "groups"):
+        by_person[one].add(("group", group))
     wanted = list(permissions)
     for person in active if wanted else ():
-        found[person.pk] |= {("permission", name) for name in wanted if person.has_perm(name)}
-    return found
+        by_person[person.pk] |= {("permission", name) for name in wanted if person.has_perm(name)}
+    return by_person
 
 
 def pending_names(people: Collection[UserId]) -> dict[UserId, set[Name]]:
@@ -144,10 +146,10 @@ def have_groups() -> bool:
 def _names_of(asked: Asked) -> set[Name]:
     """Return the names by which people may answer the prompt."""
     rows = Candidate.objects.filter(interaction=asked.interaction)
-    found: set[Name] = {("own", asked.owner)} if asked.for_owner else set()
+    own_names: set[Name] = {("own", asked.owner)} if asked.for_owner else set()
     for user, group, permission in rows.values_list("user", "group", "permission"):
-        found |= {("user", user), ("group", group), ("permission", permission)}
-    return found - {("user", None), ("group", None), ("permission", "")}
+        own_names |= {("user", user), ("group", group), ("permission", permission)}
+    return own_names - {("user", None), ("group", None), ("permission", "")}
 
 
 def _values(named: set[Name], *kinds: str) -> list[Any]:
@@ -185,7 +187,7 @@ def _might_have(permission: str) -> Q:
 
     A backend that grants it may be able to list them. Where one is not, everybody has to be asked.
     """
-    found = Q(is_superuser=True)
+    condition = Q(is_superuser=True)
     if users().model.has_perm is not PermissionsMixin.has_perm:
         return ANYBODY
     for backend in get_backends():
@@ -196,8 +198,8 @@ def _might_have(permission: str) -> Q:
                 holders = backend.with_perm(permission, is_active=None, include_superusers=False)
             except ValueError:  # Django's own takes names with one dot only
                 return ANYBODY
-            found |= Q(pk__in=holders.values("pk"))
-    return found
+            condition |= Q(pk__in=holders.values("pk"))
+    return condition
 
 
 def _lists(backend: type) -> bool:

@@ -153,18 +153,18 @@ def _waits(tx: Transaction, interaction: InteractionRecord) -> bool:
 
 
 def _answer(
-    tx: Transaction, by: Person, conversation_id: str | None, given: IncomingAnswer
+    tx: Transaction, by: Person, conversation_id: str | None, incoming: IncomingAnswer
 ) -> AnswerResult:
-    if (interaction := _find(by, conversation_id, given)) is None:
+    if (interaction := _find(by, conversation_id, incoming)) is None:
         return AnswerResult(Outcome.NOT_FOUND)
-    return _take(tx, interaction, by, given)
+    return _take(tx, interaction, by, incoming)
 
 
 def _take(
     tx: Transaction,
     interaction: InteractionRecord,
     by: Person,
-    given: IncomingAnswer,
+    incoming: IncomingAnswer,
     *,
     over_claims: bool = False,
 ) -> AnswerResult:
@@ -173,25 +173,25 @@ def _take(
     `over_claims`: whether somebody else has claimed it does not matter.
     """
     if interaction.status != Interaction.Status.PENDING:
-        return _too_late(interaction, by, given)
+        return _too_late(interaction, by, incoming)
     if not _waits(tx, interaction):
         settlement = expiry(interaction)
-    elif refused := _refused(interaction, by, given, over_claims=over_claims):
+    elif refused := _refused(interaction, by, incoming, over_claims=over_claims):
         return refused
     else:
-        response = _checked(interaction, given)
+        response = _checked(interaction, incoming)
         if interaction.assignment is not None:
-            votes = _vote(tx, interaction, by, given, response)
+            votes = _vote(tx, interaction, by, incoming, response)
             if votes is None:
                 return AnswerResult(Outcome.VOTED, interaction.id, interaction.status)
             response = {**response, "votes": votes}
         status = Interaction.Status.ANSWERED
-        settlement = Settlement(status, given.via, response, by, given.answer_id)
+        settlement = Settlement(status, incoming.via, response, by, incoming.answer_id)
     if not settle(tx, interaction, settlement):
         [interaction] = find_interactions(interaction=interaction.id)  # as another has settled it
-        return _too_late(interaction, by, given)
+        return _too_late(interaction, by, incoming)
     if settlement.by:
-        attachments.take(tx, interaction.run_id, list(given.files.values()))
+        attachments.take(tx, interaction.run_id, list(incoming.files.values()))
     return AnswerResult(
         Outcome.ACCEPTED if settlement.by else Outcome.EXPIRED,
         interaction.id,
@@ -207,7 +207,7 @@ def answer_in_name(
     tx: Transaction,
     interaction: UUID,
     by: Person,
-    given: IncomingAnswer,
+    incoming: IncomingAnswer,
     *,
     over_claims: bool = False,
 ) -> AnswerResult:
@@ -217,65 +217,71 @@ def answer_in_name(
         NotFound: there is no such interaction.
         Invalid: the user is not active, or the answer is none that the prompt takes.
     """
-    for found in find_interactions(interaction=interaction):
-        is_owner = found.owner == by.id and found.is_owner_active
+    for record in find_interactions(interaction=interaction):
+        is_owner = record.owner == by.id and record.is_owner_active
         if not is_owner and not is_active(users().filter(pk=by.id).first()):
             raise Invalid(
                 format_lazy(_("{name} is not active, and answers nothing."), name=by.username)
             )
-        return _take(tx, found, by, given, over_claims=over_claims)
+        return _take(tx, record, by, incoming, over_claims=over_claims)
     raise NotFound("There is no such interaction.")
 
 
 def _refused(
-    interaction: InteractionRecord, by: Person, given: IncomingAnswer, *, over_claims: bool = False
+    interaction: InteractionRecord,
+    by: Person,
+    incoming: IncomingAnswer,
+    *,
+    over_claims: bool = False,
 ) -> AnswerResult | None:
     """Return why no answer of this person to a pending prompt is taken; None if one may be.
 
     Raises:
         Invalid: it was asked for the one who answers, and others must.
     """
-    if given.version is not None and given.version != interaction.version:
+    if incoming.version is not None and incoming.version != interaction.version:
         return AnswerResult(Outcome.STALE, interaction.id, interaction.status)
     if interaction.asked.four_eyes and interaction.owner == by.id:
         raise Invalid(_("Somebody else must answer this: it was asked for you."))
     if not over_claims and interaction.assignee not in (None, by.id):
-        assignee = claims.standing(interaction).assignee
+        assignee = claims.claim_state(interaction).assignee
         return AnswerResult(Outcome.CLAIMED, interaction.id, interaction.status, by=assignee)
     return None
 
 
-def _checked(interaction: InteractionRecord, given: IncomingAnswer) -> JsonObject:
+def _checked(interaction: InteractionRecord, incoming: IncomingAnswer) -> JsonObject:
     """Return the answer as it is stored; raise Invalid if the prompt does not take it."""
-    files = {name: attachment.file for name, attachment in given.files.items()}
-    return load_prompt(interaction.prompt).check_with_files(given.value, given.values, files)
+    files = {name: attachment.file for name, attachment in incoming.files.items()}
+    return load_prompt(interaction.prompt).check_with_files(incoming.value, incoming.values, files)
 
 
 def _vote(
     tx: Transaction,
     interaction: InteractionRecord,
     by: Person,
-    given: IncomingAnswer,
+    incoming: IncomingAnswer,
     response: JsonObject,
 ) -> list[JsonObject] | None:
     """Cast the vote, and return all votes if it decides, else None."""
     needed = Assignment.model_validate(interaction.assignment).votes
     if needed == 1:
-        return [votes.told(response, by.username, tx.now, given.via)]
-    how = {"via": given.via, "answer_id": given.answer_id}
+        return [votes.vote_content(response, by.username, tx.now, incoming.via)]
+    how = {"via": incoming.via, "answer_id": incoming.answer_id}
     cast = votes.cast(tx, interaction.asked, by, response, **how)
     if votes.agreeing(cast, response) >= needed:
-        return [votes.told(one.response, one.by.get_username(), one.at, one.via) for one in cast]
+        return [
+            votes.vote_content(one.response, one.by.get_username(), one.at, one.via) for one in cast
+        ]
     if interaction.assignee == by.id:  # else nobody of the others could vote
         sql.update(Interaction, {"assignee_id": None}, id=interaction.id)
     action = AuditEntry.Action.VOTED
-    audit.record(tx, interaction.audited, action, by=by, via=given.via, response=response)
+    audit.record(tx, interaction.audited, action, by=by, via=incoming.via, response=response)
     claims.tell(tx, interaction, action, by, votes=len(cast), needed=needed)
     return None
 
 
 def _find(
-    by: Person, conversation_id: str | None, given: IncomingAnswer
+    by: Person, conversation_id: str | None, incoming: IncomingAnswer
 ) -> InteractionRecord | None:
     """Find the interaction that is meant, among those that this person may answer.
 
@@ -283,17 +289,21 @@ def _find(
     """
 
     def mine(**which: Any) -> list[InteractionRecord]:
-        found = find_interactions(owner=by.id, conversation_id=conversation_id, **which)
-        return [one for one in found if may_answer(by.id, one.asked)]
+        records = find_interactions(owner=by.id, conversation_id=conversation_id, **which)
+        return [one for one in records if may_answer(by.id, one.asked)]
 
-    if given.interaction is not None:
-        found = mine(interaction=UUID(given.interaction)) if sql.is_uuid(given.interaction) else []
-        return found[0] if found else claims.find_assigned(given.interaction, by)
+    if incoming.interaction is not None:
+        records = (
+            mine(interaction=UUID(incoming.interaction))
+            if sql.is_uuid(incoming.interaction)
+            else []
+        )
+        return records[0] if records else claims.find_assigned(incoming.interaction, by)
     if conversation_id is None:
         return None
-    for name in filter(sql.is_uuid, given.names):
-        if found := mine(interaction=UUID(name)):
-            return found[0]
+    for name in filter(sql.is_uuid, incoming.names):
+        if records := mine(interaction=UUID(name)):
+            return records[0]
         if find_interactions(owner=by.id, interaction=UUID(name)):
             return None  # another conversation's; never taken for the one that is pending here
     pending = mine(pending=True)
@@ -307,16 +317,16 @@ def _find(
     return pending[0] if pending else None
 
 
-def _too_late(interaction: InteractionRecord, by: Person, given: IncomingAnswer) -> AnswerResult:
+def _too_late(interaction: InteractionRecord, by: Person, incoming: IncomingAnswer) -> AnswerResult:
     """Acknowledge a repeat of the answer that counts; tell any other who answered, and what."""
     outcome = Outcome.STALE
     if interaction.status == Interaction.Status.EXPIRED:
         outcome = Outcome.EXPIRED
-    elif (interaction.answer_id, interaction.by) == (given.answer_id, by.id):
+    elif (interaction.answer_id, interaction.by) == (incoming.answer_id, by.id):
         try:
             # A file that comes again is another one.
-            if given.files or (
-                _checked(interaction, given).items() <= (interaction.response or {}).items()
+            if incoming.files or (
+                _checked(interaction, incoming).items() <= (interaction.response or {}).items()
             ):
                 outcome = Outcome.DUPLICATE
         except Invalid:

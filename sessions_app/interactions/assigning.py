@@ -26,7 +26,7 @@ from sessions_app.storage.transaction import Transaction
 
 
 @dataclass(slots=True)
-class Found:
+class Candidates:
     """The users, groups or permissions that are named, one a row; `names` are for people to
     read.
     """
@@ -67,7 +67,7 @@ class Assigned:
     """An assignment with its assignees, as they were found when it was asked."""
 
     assignment: Assignment
-    found: Found
+    candidates: Candidates
     for_owner: bool
     owner: UserId
 
@@ -85,25 +85,25 @@ class Assigned:
         """Yield the reminders to be sent before it is due."""
         for before in self.assignment.remind:
             due_at = now + timedelta(seconds=(self.assignment.due or 0) - before)
-            said = {"before": before}
-            yield Notice("interaction_due_soon", about.run, about.interaction, due_at, said)
+            payload = {"before": before}
+            yield Notice("interaction_due_soon", about.run, about.interaction, due_at, payload)
 
     @property
     def stored(self) -> JsonObject:
         """The assignment as it is stored, with the names that people read."""
-        return {**self.assignment.model_dump(mode="json"), "names": self.found.names}
+        return {**self.assignment.model_dump(mode="json"), "names": self.candidates.names}
 
 
-def find(named: Sequence[Assignee]) -> Found:
+def find(named: Sequence[Assignee]) -> Candidates:
     """Look up the users, groups and permissions that assignees name.
 
     Raises:
         UnknownAssignee: there is no such user or group.
     """
-    found = Found()
+    candidates = Candidates()
     for one in named:
-        found.add(one)
-    return found
+        candidates.add(one)
+    return candidates
 
 
 def resolve(assignment: Assignment, owner: UserId) -> Assigned:
@@ -114,29 +114,29 @@ def resolve(assignment: Assignment, owner: UserId) -> Assigned:
     """
     for later in assignment.escalate:
         find(later.to)
-    found = find(assignment.to)
-    for_owner = found.has_owner(owner, four_eyes=assignment.four_eyes)
-    return Assigned(assignment, found, for_owner, owner)
+    candidates = find(assignment.to)
+    for_owner = candidates.has_owner(owner, four_eyes=assignment.four_eyes)
+    return Assigned(assignment, candidates, for_owner, owner)
 
 
 def assign(tx: Transaction, assigned: Assigned, about: Audited) -> None:
     """Add the candidates of a prompt that was just asked."""
     seconds = assigned.assignment.due or about.prompt["timeout"]
     due = tx.now + timedelta(seconds=seconds) if seconds else NEVER
-    _create(about.interaction, assigned.found, (due, tx.now, assigned.owner))
+    _create(about.interaction, assigned.candidates, (due, tx.now, assigned.owner))
     audit.record(tx, about, AuditEntry.Action.OPENED, **assigned.stored)
     pending_signals.put_off(tx, assigned.reminders(tx.now, about))
 
 
-def change(interaction: UUID, found: Found, *, only: bool = False) -> None:
+def change(interaction: UUID, candidates: Candidates, *, only: bool = False) -> None:
     """Let these answer the prompt: beside those who may already, or only these."""
     rows = Candidate.objects.filter(interaction=interaction)
     if only:
         rows.delete()
     columns = ("due_at", "expires_at", "created_at", "conversation__owner")
     due, expires, *more = Interaction.objects.values_list(*columns).get(pk=interaction)
-    had = set(rows.values_list("user", "group", "permission"))
-    _create(interaction, found, (due or expires or NEVER, *more), had)
+    existing = set(rows.values_list("user", "group", "permission"))
+    _create(interaction, candidates, (due or expires or NEVER, *more), existing)
 
 
 def settled(interaction: UUID) -> None:
@@ -146,9 +146,9 @@ def settled(interaction: UUID) -> None:
 
 def _create(
     interaction: UUID,
-    found: Found,
+    candidates: Candidates,
     place: tuple[datetime, datetime, UserId],
-    had: Collection[tuple[object, ...]] = (),
+    existing: Collection[tuple[object, ...]] = (),
 ) -> None:
     """Insert the missing candidate rows. `place` says when it is due, and when and by whom it was
     asked.
@@ -164,6 +164,6 @@ def _create(
             asked_at=asked_at,
             owner_id=owner,
         )
-        for user, group, permission in found.rows
-        if (user, group, permission) not in had
+        for user, group, permission in candidates.rows
+        if (user, group, permission) not in existing
     )

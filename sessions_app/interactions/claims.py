@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from sessions_app.errors import Invalid, NotFound, UnknownAssignee
 from sessions_app.interactions import assigning, audit, votes
 from sessions_app.interactions.answerers import may_answer
-from sessions_app.interactions.assigning import Found
+from sessions_app.interactions.assigning import Candidates
 from sessions_app.interactions.settlement import InteractionRecord, find_interactions
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Conversation, Event, Interaction
@@ -69,7 +69,7 @@ def changing(what: str, interaction: str, *, to: str = "", by: Person, via: str)
             raise NotFound
         holders = {"claim": (None,), "release": (by.id,)}.get(what, (None, by.id))
         if prompt.status != Interaction.Status.PENDING or prompt.assignee not in holders:
-            return standing(prompt)
+            return claim_state(prompt)
         if what == "release":
             return _assign(tx, prompt, None, Action.RELEASED, by=by, via=via)
         if what == "delegate":
@@ -95,20 +95,20 @@ def _delegate(
     tx: Transaction, prompt: InteractionRecord, to: str, *, by: Person, via: str
 ) -> Claimed:
     try:
-        found = assigning.find([user(to)])
+        candidates = assigning.find([user(to)])
     except (UnknownAssignee, ValueError) as error:
         raise Invalid(format_lazy(_("There is no user “{name}”."), name=to[:100])) from error
-    other = Person.of(users().get(pk=found.rows[0][0]))
+    other = Person.of(users().get(pk=candidates.rows[0][0]))
     rules = Assignment.model_validate(prompt.assignment)
     if not may_answer(other.id, prompt.asked):
         if rules.four_eyes or rules.votes > 1:  # one person could be several users
             raise Invalid(format_lazy(_("{name} may not answer this."), name=other.username))
-        assigning.change(prompt.id, found)
+        assigning.change(prompt.id, candidates)
     elif votes.has_voted(other.id, prompt.id):
         raise Invalid(format_lazy(_("{name} has voted on this already."), name=other.username))
     votes.withdraw(by.id, prompt.id)
-    found.names = [other.username]
-    return _hand_on(tx, prompt, Action.DELEGATED, found, assignee=other, by=by, via=via)
+    candidates.names = [other.username]
+    return _hand_on(tx, prompt, Action.DELEGATED, candidates, assignee=other, by=by, via=via)
 
 
 def reassign(
@@ -122,19 +122,19 @@ def reassign(
     if prompt.status != Interaction.Status.PENDING:
         return False
     try:
-        found = assigning.find(to)
+        candidates = assigning.find(to)
     except UnknownAssignee as error:
         raise Invalid(f"There is no {error.who}.") from error
     stored = {**(prompt.assignment or {}), "to": [one.model_dump() for one in to]}
-    _check_enough(Assignment.model_validate(stored), found, prompt.owner)
-    assigning.change(prompt.id, found, only=True)
-    stored["names"] = found.names
-    _hand_on(tx, prompt, Action.REASSIGNED, found, by=by, via=via, assignment=stored)
+    _check_enough(Assignment.model_validate(stored), candidates, prompt.owner)
+    assigning.change(prompt.id, candidates, only=True)
+    stored["names"] = candidates.names
+    _hand_on(tx, prompt, Action.REASSIGNED, candidates, by=by, via=via, assignment=stored)
     return True
 
 
-def _check_enough(rules: Assignment, found: Found, owner: UserId) -> None:
-    named = {person for person, *_ in found.rows}
+def _check_enough(rules: Assignment, candidates: Candidates, owner: UserId) -> None:
+    named = {person for person, *_ in candidates.rows}
     if None in named:  # a group or a permission, whose members may change
         return
     able = named - ({owner} if rules.four_eyes else set())
@@ -149,25 +149,25 @@ def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, v
     rules = Assignment.model_validate(prompt.assignment)
     if prompt.status != Interaction.Status.PENDING or not rules.escalate:
         return False
-    this, *later = rules.escalate
-    found = Found()
-    for one in this.to:
+    step, *later = rules.escalate
+    candidates = Candidates()
+    for one in step.to:
         try:
-            found.add(one)
+            candidates.add(one)
         except UnknownAssignee as error:  # it was there when this was asked
             log.warning("assignment.nobody", interaction=str(prompt.id), reason=str(error))
-    assigning.change(prompt.id, found)
-    gap = timedelta(seconds=later[0].after - this.after) if later else None
+    assigning.change(prompt.id, candidates)
+    gap = timedelta(seconds=later[0].after - step.after) if later else None
     stored = prompt.assignment or {}
     columns: JsonObject = {
         "assignment": {
             **stored,
             "escalate": [one.model_dump(mode="json") for one in later],
-            "names": [*stored["names"], *found.names],
+            "names": [*stored["names"], *candidates.names],
         },
         "escalates_at": tx.now + gap if gap else None,
     }
-    _hand_on(tx, prompt, Action.ESCALATED, found, by=by, via=via, **columns)
+    _hand_on(tx, prompt, Action.ESCALATED, candidates, by=by, via=via, **columns)
     return True
 
 
@@ -175,7 +175,7 @@ def _hand_on(  # noqa: PLR0913 - all that a change is
     tx: Transaction,
     prompt: InteractionRecord,
     action: AuditEntry.Action,
-    found: Found,
+    candidates: Candidates,
     *,
     assignee: Person | None = None,
     by: Person | None,
@@ -183,14 +183,14 @@ def _hand_on(  # noqa: PLR0913 - all that a change is
     **columns: object,
 ) -> Claimed:
     """Hand a prompt on to these, who are among its candidates; only they where it is reassigned."""
-    for_owner = found.has_owner(prompt.owner, four_eyes=prompt.asked.four_eyes) or (
+    for_owner = candidates.has_owner(prompt.owner, four_eyes=prompt.asked.four_eyes) or (
         prompt.for_owner and action != Action.REASSIGNED
     )
     if for_owner != prompt.for_owner:
         step = 1 if for_owner else -1
         Conversation.objects.filter(pk=prompt.conversation_id).update(waiting=F("waiting") + step)
     columns["for_owner"] = for_owner
-    to = found.names
+    to = candidates.names
     return _assign(tx, prompt, assignee, action, by=by, via=via, columns=columns, to=to)
 
 
@@ -235,7 +235,7 @@ def tell(
     return tx.append(prompt.run, Event.Type.ASSIGNMENT_UPDATE.value, payload)
 
 
-def standing(prompt: InteractionRecord) -> Claimed:
+def claim_state(prompt: InteractionRecord) -> Claimed:
     """Return how the prompt stands, unchanged."""
     assignee = prompt.assignee and users().filter(pk=prompt.assignee).first()
     return Claimed(False, prompt.status, assignee.get_username() if assignee else None)

@@ -56,8 +56,8 @@ def claimed(user: UserId, **by: UserId) -> list[First]:
     for kind, value in names:
         mine |= Q(**{kind: value}) if kind != "own" else Q()
     may = Exists(Candidate.objects.filter(mine, interaction=OuterRef("pk")))
-    given = _pending(held, may, heeds_four_eyes(user))
-    return [_listed(_own(user).filter(held)), _listed(given)] if names else []
+    assigned = _pending(held, may, heeds_four_eyes(user))
+    return [_listed(_own(user).filter(held)), _listed(assigned)] if names else []
 
 
 def of_others(user: UserId) -> list[First]:
@@ -68,8 +68,8 @@ def of_others(user: UserId) -> list[First]:
 
 def first(ways: Iterable[First], count: int) -> list[UUID]:
     """Return the first so many of what waits in all of these ways, each once."""
-    found = [place for way in ways for place in way(count)]
-    return list(dict.fromkeys(prompt for *_, prompt in sorted(found)))[:count]
+    places = [place for way in ways for place in way(count)]
+    return list(dict.fromkeys(prompt for *_, prompt in sorted(places)))[:count]
 
 
 def answered(user: UserId, count: int) -> list[UUID]:
@@ -79,16 +79,16 @@ def answered(user: UserId, count: int) -> list[UUID]:
     """
     kept = Interaction.objects.filter(conversation__deleted_at=None)
     voted = kept.filter(votes__by=user).exclude(answered_by=user)
-    given = [
+    querysets = [
         kept.filter(answered_by=user).annotate(given_at=F("answered_at")),
         voted.annotate(given_at=F("votes__at")),
     ]
-    found = [
+    dated = [
         one
-        for rows in given
+        for rows in querysets
         for one in rows.order_by("-given_at", "pk").values_list("given_at", "pk")[:count]
     ]
-    return [prompt for _, prompt in sorted(found, key=lambda one: one[0], reverse=True)][:count]
+    return [prompt for _, prompt in sorted(dated, key=lambda one: one[0], reverse=True)][:count]
 
 
 # Said, since the index of permissions leaves the candidates of other kinds out.
@@ -104,16 +104,16 @@ def _walked(prompts: QuerySet[Interaction], **by: object) -> First:
     places = Candidate.objects.filter(pending=True, **by).order_by(*PLACE).values_list(*PLACE)
 
     def walk(count: int) -> list[Place]:
-        found: dict[Place, None] = {}
+        shown_places: dict[Place, None] = {}
         start, step = 0, count
         while True:
             some: list[Place] = list(places[start : start + step])
             shown = set(
                 prompts.filter(pk__in=[one[2] for one in some]).values_list("pk", flat=True)
             )
-            found |= dict.fromkeys(one for one in some if one[2] in shown)
-            if len(some) < step or len(found) >= count:
-                return list(found)[:count]
+            shown_places |= dict.fromkeys(one for one in some if one[2] in shown)
+            if len(some) < step or len(shown_places) >= count:
+                return list(shown_places)[:count]
             start, step = start + step, min(2 * step, MOST)
 
     return walk

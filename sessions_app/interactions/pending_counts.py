@@ -45,14 +45,14 @@ def waiting_for(people: Sequence[UserId]) -> dict[UserId, Waiting]:
     names = pending_names(people)
     prompts = _Prompts(set().union(*names.values()))
     voted = prompts.voted(people)
-    found = dict.fromkeys(people, Waiting())
+    counts = dict.fromkeys(people, Waiting())
     for one, theirs in names.items():
         ids = frozenset(prompts.answerable(one, theirs) - voted[one])
         if len(ids) < CAP and not prompts.cut.isdisjoint(theirs):
             ids = frozenset(inbox_query.first(inbox_query.waiting(one), CAP))
-        known = ids if len(ids) < CAP else frozenset()
-        found[one] = Waiting(min(len(ids), CAP), hash(ids), known)
-    return found
+        shown_ids = ids if len(ids) < CAP else frozenset()
+        counts[one] = Waiting(min(len(ids), CAP), hash(ids), shown_ids)
+    return counts
 
 
 class _Prompts:
@@ -88,12 +88,12 @@ class _Prompts:
 
     def voted(self, people: Sequence[UserId]) -> dict[UserId, set[UUID]]:
         """Return the prompts that each person has voted on."""
-        found: dict[UserId, set[UUID]] = defaultdict(set)
+        by_person: dict[UserId, set[UUID]] = defaultdict(set)
         if self._several:
             votes = Vote.objects.filter(interaction__in=self._several, by__in=people)
             for by, prompt in votes.values_list("by", "interaction"):
-                found[by].add(prompt)
-        return found
+                by_person[by].add(prompt)
+        return by_person
 
     def _read(self, names: Collection[Name]) -> Iterator[tuple[Name, UUID]]:
         for kind in KINDS:
@@ -103,17 +103,17 @@ class _Prompts:
 
     def _read_kind(self, kind: str, values: list[Any]) -> list[tuple[Any, UUID]]:
         most = FIRST + TOGETHER * len(values)
-        found = list(_rows(kind, values)[: most + 1])
-        if len(found) <= most:
-            return found
+        rows = list(_rows(kind, values)[: most + 1])
+        if len(rows) <= most:
+            return rows
         order = (inbox_query.DUE, "created_at", "pk") if kind == "own" else PLACE
-        found = []
+        rows = []
         for value in values:
             of_this = list(_rows(kind, [value]).order_by(*order)[:FIRST])
             if len(of_this) == FIRST:
                 self.cut.add((kind, value))
-            found += of_this
-        return found
+            rows += of_this
+        return rows
 
 
 def _rows(kind: str, values: list[Any]) -> QuerySet[Any, tuple[Any, UUID]]:

@@ -114,8 +114,8 @@ def find_interactions(
         "c.owner_id": owner,
         "c.conversation_id": conversation_id,
     }
-    given = {column: value for column, value in conditions.items() if value is not None}
-    where = " AND ".join([f"{column} = %s" for column in given])
+    values = {column: value for column, value in conditions.items() if value is not None}
+    where = " AND ".join([f"{column} = %s" for column in values])
     if pending:  # not as a parameter: SQLite would plan anew each time, for the index's condition
         where += " AND i.status = 'pending'"
     if owner is not None:
@@ -123,12 +123,12 @@ def find_interactions(
     if kept or owner is not None:
         where += " AND c.deleted_at IS NULL"
     query = sql.locking(f"{_select()} {where} ORDER BY i.sequence", "FOR UPDATE OF c")
-    found = [_read(row) for row in sql.fetch(query, tuple(given.values()))]
-    if sql.database().WRITERS > 1 and any(one.assignment is not None for one in found):
+    records = [_read(row) for row in sql.fetch(query, tuple(values.values()))]
+    if sql.database().WRITERS > 1 and any(one.assignment is not None for one in records):
         # Who had to wait for the lock has them as they were before it. One UPDATE decides who
         # settles a prompt; claims have no such, and are read now that nobody changes them.
-        found = [_read(row) for row in sql.fetch(query, tuple(given.values()))]
-    return found
+        records = [_read(row) for row in sql.fetch(query, tuple(values.values()))]
+    return records
 
 
 def set_running(run: UUID, **where: object) -> bool:
@@ -221,19 +221,19 @@ def _select() -> str:
 
 
 def _read(row: sql.Row) -> InteractionRecord:
-    found = InteractionRecord(*row)
-    return found._replace(
-        id=sql.read_uuid(found.id),
-        run_id=sql.read_uuid(found.run_id),
-        conversation_id=sql.read_uuid(found.conversation_id),
-        prompt=sql.read_json(found.prompt),
-        expires_at=sql.read_time(found.expires_at),
-        response=sql.read_json(found.response),
-        by=read_user_id(found.by),
-        assignment=found.assignment and sql.read_json(found.assignment),
-        for_owner=bool(found.for_owner),
-        assignee=read_user_id(found.assignee),
-        owner=read_user_id(found.owner),
-        is_owner_active=bool(found.is_owner_active),
-        at=sql.read_time(found.at),
+    record = InteractionRecord(*row)
+    return record._replace(
+        id=sql.read_uuid(record.id),
+        run_id=sql.read_uuid(record.run_id),
+        conversation_id=sql.read_uuid(record.conversation_id),
+        prompt=sql.read_json(record.prompt),
+        expires_at=sql.read_time(record.expires_at),
+        response=sql.read_json(record.response),
+        by=read_user_id(record.by),
+        assignment=record.assignment and sql.read_json(record.assignment),
+        for_owner=bool(record.for_owner),
+        assignee=read_user_id(record.assignee),
+        owner=read_user_id(record.owner),
+        is_owner_active=bool(record.is_owner_active),
+        at=sql.read_time(record.at),
     )

@@ -46,7 +46,7 @@ def agreeing(votes: list[Vote], response: JsonObject) -> int:
     return sum(vote.response == response for vote in votes)
 
 
-def told(response: JsonObject, by: str, at: datetime, via: str) -> JsonObject:
+def vote_content(response: JsonObject, by: str, at: datetime, via: str) -> JsonObject:
     """Return a vote as the response of its prompt has it."""
     return {**response, "by": by, "at": at.isoformat(), "via": via}
 

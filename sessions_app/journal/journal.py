@@ -150,10 +150,12 @@ def difference(recorded: str, called: str) -> str:
 def prompt_difference(recorded: JsonObject, asked: JsonObject) -> str:
     """Describe how a prompt differs from the recorded one, field by field."""
     fields = [name for name in recorded | asked if recorded.get(name) != asked.get(name)]
-    return "; ".join(_change(name, *map(_said, (recorded, asked), [name] * 2)) for name in fields)
+    return "; ".join(
+        _change(name, *map(_field_text, (recorded, asked), [name] * 2)) for name in fields
+    )
 
 
-def _said(prompt: JsonObject, field: str) -> str:
+def _field_text(prompt: JsonObject, field: str) -> str:
     return to_json(prompt[field]).decode() if field in prompt else "nothing"
 
 
@@ -175,14 +177,14 @@ def line_of(error: BaseException) -> str:
     """
     if error.__cause__ is not None and (line := line_of(error.__cause__)):
         return line
-    found = ""
+    author_line = ""
     for frame, number in traceback.walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__"))
         is_library = module.partition(".")[0] in ("sessions_app", *sys.stdlib_module_names)
         # Where no other is the author's, their code is installed too.
-        if not is_library and not (found and "site-packages" in frame.f_code.co_filename):
-            found = f"line {number} of {module}, in {frame.f_code.co_name}"
-    return found
+        if not is_library and not (author_line and "site-packages" in frame.f_code.co_filename):
+            author_line = f"line {number} of {module}, in {frame.f_code.co_name}"
+    return author_line
 
 
 def _in_order(value: object) -> object:

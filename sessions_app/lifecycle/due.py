@@ -57,15 +57,15 @@ def wake_run(tx: Transaction, run: Run) -> None:
 
 async def settle_due() -> None:
     """Settle all that is due; each in a transaction of its own."""
-    found = AT_ONCE
-    while found >= AT_ONCE:  # else that was all
+    count = AT_ONCE
+    while count >= AT_ONCE:  # else that was all
         expired = await reads.read(due_interactions, "expires_at")
         escalated = await reads.read(due_interactions, "escalates_at")
         works = [partial(expire, interaction=one) for one in expired]
         works += [partial(escalate, interaction=one) for one in escalated]
         works += [partial(wake_run, run=run) for run in await reads.read(due_sleeps)]
         await asyncio.gather(*(writer.write(work) for work in works))
-        found = len(works)
+        count = len(works)
 
 
 async def maintain() -> None:

@@ -100,10 +100,10 @@ def _old_conversations(over: Q) -> list[UUID]:
 
 def _delete(tx: Transaction, conversation: UUID, over: Q) -> int:
     """Locked first: a message that comes now is in time, or finds no conversation."""
-    found = _old(over).filter(pk=conversation).select_for_update(of=("self",)).first()
-    if found is None:
+    row = _old(over).filter(pk=conversation).select_for_update(of=("self",)).first()
+    if row is None:
         return 0
-    found.delete()
+    row.delete()
     return 1
 
 

@@ -141,10 +141,10 @@ class Notifier:
 
 
 def _by_conversation(events: list[EventRecord]) -> dict[UUID, list[EventRecord]]:
-    found: dict[UUID, list[EventRecord]] = {}
+    grouped: dict[UUID, list[EventRecord]] = {}
     for event in events:
-        found.setdefault(event.conversation, []).append(event)
-    return found
+        grouped.setdefault(event.conversation, []).append(event)
+    return grouped
 
 
 _started: list[Notifier] = []

@@ -60,10 +60,10 @@ def assignees(to: To) -> list[Assignee]:
         TypeError: something is not an assignee.
     """
     several = [to] if isinstance(to, One | str) else list(to)
-    found = list(dict.fromkeys(map(_assignee, several)))
-    if not found:
+    named = list(dict.fromkeys(map(_assignee, several)))
+    if not named:
         raise ValueError("to= names nobody")
-    return found
+    return named
 
 
 def _assignee(one: object) -> Assignee:

@@ -60,15 +60,15 @@ class Option(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill(cls, given: object) -> object:
-        if isinstance(given, str | bool | int | float):
-            given = {"value": given}
-        if not isinstance(given, dict) or ("id" in given and "label" in given):
-            return given
-        if isinstance(given.get("value"), str | bool | int | float):
-            text = as_text(given["value"])
-            given = {"id": text, "label": text, **given}
-        return given
+    def _fill(cls, option: object) -> object:
+        if isinstance(option, str | bool | int | float):
+            option = {"value": option}
+        if not isinstance(option, dict) or ("id" in option and "label" in option):
+            return option
+        if isinstance(option.get("value"), str | bool | int | float):
+            text = as_text(option["value"])
+            option = {"id": text, "label": text, **option}
+        return option
 
     @property
     def text(self) -> str:
@@ -141,10 +141,10 @@ class _WithOptions(Prompt[R]):
 
     @field_validator("options", mode="before")
     @classmethod
-    def _ordered(cls, given: object) -> object:
-        if isinstance(given, set | frozenset):
+    def _ordered(cls, options: object) -> object:
+        if isinstance(options, set | frozenset):
             raise ValueError("a set has another order in each process; give a list")  # noqa: TRY004
-        return given
+        return options
 
     @field_validator("options")
     @classmethod
@@ -196,11 +196,11 @@ class OneOption(_WithOptions[ChoiceResponse]):
         return forms.ChoiceField(choices=self.pairs, widget=forms.RadioSelect)
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
-        given = [value] if value is not None else list(values or [])
-        if len(given) != 1:
-            chosen = len(given)
+        answers = [value] if value is not None else list(values or [])
+        if len(answers) != 1:
+            chosen = len(answers)
             raise Invalid(format_lazy(_("Choose exactly one option, not {n}."), n=chosen))
-        return {"value": self.find(given[0]).value}
+        return {"value": self.find(answers[0]).value}
 
     def respond(self, stored: JsonObject, **who: Any) -> ChoiceResponse:
         option = self.find(stored["value"])
@@ -278,10 +278,10 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
         return [plain_text(content, text, placeholder=names[:100], required=least > 0)]
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
-        given = values
-        if given is None:
-            given = [] if value is None else self._listed(as_text(value))
-        chosen = {self.find(item).text for item in given}
+        answers = values
+        if answers is None:
+            answers = [] if value is None else self._listed(as_text(value))
+        chosen = {self.find(item).text for item in answers}
         if len(chosen) < self.min_selected:
             few = _("Choose at least {least}; {n} are chosen.")
             raise Invalid(format_lazy(few, least=self.min_selected, n=len(chosen)))
@@ -377,10 +377,10 @@ class OAuthPrompt(Prompt[ConsentResponse]):
     @field_validator("text")
     @classmethod
     def _leads_somewhere(cls, url: str) -> str:
-        found = urlsplit(url)
-        if found.scheme not in ("http", "https") or not found.hostname:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("the text of an OAuthPrompt is a URL with http:// or https://")
-        if "@" in found.netloc or not url.isascii() or not url.isprintable() or " " in url:
+        if "@" in parts.netloc or not url.isascii() or not url.isprintable() or " " in url:
             raise ValueError("the URL has a user name, or characters that must be encoded")
         return url
 

@@ -70,8 +70,8 @@ class ReplayBackend(RecordedBackend):
             entry = self.recall(one.call)
             if entry is None:
                 continue
-            prompt, found = asked_before(entry, one)
-            self._note(entry, found)
+            prompt, mismatch = asked_before(entry, one)
+            self._note(entry, mismatch)
             if entry.finished:
                 responses.append(replace(recorded_response(entry), prompt=prompt))
         if len(responses) < len(asked):
@@ -105,6 +105,6 @@ class ReplayBackend(RecordedBackend):
         self.stands = True
         await asyncio.get_running_loop().create_future()
 
-    def _note(self, entry: Entry, found: str) -> None:
-        if found:
-            self.differences.append(f"position {entry.call.position}, {entry.call}: {found}")
+    def _note(self, entry: Entry, mismatch: str) -> None:
+        if mismatch:
+            self.differences.append(f"position {entry.call.position}, {entry.call}: {mismatch}")

@@ -52,29 +52,29 @@ async def check_waiting_runs() -> None:
         if await reads.read(_is_newer_one_up):
             return
         began = time.monotonic()
-        async for found in replay_all(runs):
+        async for replay in replay_all(runs):
             counts["replayed"] += 1
-            counts["stopped"] += bool(found.problem)
-            _log(found, first)
-            await _store(found, runs[found.history.run])
+            counts["stopped"] += bool(replay.problem)
+            _log(replay, first)
+            await _store(replay, runs[replay.history.run])
             await asyncio.sleep(PAUSE * (time.monotonic() - began))
             began = time.monotonic()
     log.info("replay_check.done", **counts)
 
 
-def _log(found: Replay, first: dict[str, UUID]) -> None:
-    if found.problem:
-        run = found.history.run
-        same_as = first.setdefault(found.problem, run)
-        why = {"error": found.problem} if same_as == run else {"same_as": str(same_as)}
+def _log(replay: Replay, first: dict[str, UUID]) -> None:
+    if replay.problem:
+        run = replay.history.run
+        same_as = first.setdefault(replay.problem, run)
+        why = {"error": replay.problem} if same_as == run else {"same_as": str(same_as)}
         log.error("run.mismatch_waits", run=str(run), **why)
 
 
-async def _store(found: Replay, before: str) -> None:
+async def _store(replay: Replay, before: str) -> None:
     """Store the problem of a replay, if it differs from `before`, which is stored."""
-    run = found.history.run
-    if found.problem != before:
-        await writer.write(partial(_write, run=run, problem=found.problem))
+    run = replay.history.run
+    if replay.problem != before:
+        await writer.write(partial(_write, run=run, problem=replay.problem))
 
 
 def _write(tx: Transaction, run: UUID, problem: str) -> None:

@@ -50,12 +50,12 @@ async def replay_history(file: Path | str) -> list[str]:
     history = RunHistory.model_validate_json(await asyncio.to_thread(Path(file).read_bytes))
     manager = await SessionManager.create(entry_function=history.workflow)
     try:
-        found = await replay(history, manager)
+        result = await replay(history, manager)
     finally:
         await manager.shutdown()
-    if found.problem:
-        raise NotReplayable(found.problem)
-    return found.differences
+    if result.problem:
+        raise NotReplayable(result.problem)
+    return result.differences
 
 
 async def replay(history: RunHistory, manager: SessionManager) -> Replay:

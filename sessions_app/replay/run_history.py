@@ -12,7 +12,7 @@ from sessions_app.journal.stop_point import StopPoint
 from sessions_app.json_types import JsonObject
 from sessions_app.models import JournalEntry, Run
 from sessions_app.models.people import Person
-from sessions_app.workflows.history import PastMessage, said_in
+from sessions_app.workflows.history import PastMessage, read_messages
 
 
 class RunHistory(BaseModel):
@@ -64,7 +64,7 @@ class RunHistory(BaseModel):
             stop=None if row.stop_point is None else StopPoint.model_validate(row.stop_point),
             journal=journal,
             past={
-                entry.call.position: said_in(entry.result, 2 * len(entry.result))
+                entry.call.position: read_messages(entry.result, 2 * len(entry.result))
                 for entry in journal
                 if entry.call.kind == JournalEntry.Kind.HISTORY
             },

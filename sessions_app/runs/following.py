@@ -47,18 +47,18 @@ def result(run: UUID, timeout: float | None = None) -> RunResult:
         RuntimeError: it is called in a transaction, which may be what the run waits for.
     """
     pauses = _Pauses(run, timeout)
-    while (found := _result(run)) is None:
+    while (run_result := _result(run)) is None:
         _check_outside()
         time.sleep(pauses.next())
-    return found
+    return run_result
 
 
 async def aresult(run: UUID, timeout: float | None = None) -> RunResult:  # noqa: ASYNC109 - as `result`
     """Wait for a run's result as `result` does, from a coroutine."""
     pauses = _Pauses(run, timeout)
     while True:
-        if (found := await reads.read(_result, run)) is not None:
-            return found
+        if (run_result := await reads.read(_result, run)) is not None:
+            return run_result
         await asyncio.sleep(pauses.next())
 
 
@@ -121,11 +121,11 @@ class _Pauses:
         Raises:
             TimeoutError: there is none.
         """
-        left = self._until - time.monotonic()
-        if left <= 0:
+        seconds = self._until - time.monotonic()
+        if seconds <= 0:
             raise TimeoutError(f"Nothing came of run {self._run} in {self._timeout:g} s.")
         self._pause = min(self._pause * 2, LONGEST)
-        return min(self._pause, left)
+        return min(self._pause, seconds)
 
 
 class _Cursor:
@@ -138,12 +138,12 @@ class _Cursor:
     def read(self) -> list[EventRecord]:
         """Return the next events, or an empty list. Blocks."""
         later = Event.objects.filter(run_id=self._run, sequence__gt=self._after)
-        found = read_records(later, limit=PAGE)
-        if not found:
+        records = read_records(later, limit=PAGE)
+        if not records:
             # Its end was had before, if it has ended.
             self.ended = _status(self._run) in Run.FINISHED and not later.exists()
-        page = [event for record in found if (event := _had(record, self._after)) is not None]
-        for last in found[-1:]:
+        page = [event for record in records if (event := _had(record, self._after)) is not None]
+        for last in records[-1:]:
             self._after = last.sequence
             self.ended = last.type == Event.Type.RUN and last.payload["status"] in Run.FINISHED
         return page

@@ -130,14 +130,14 @@ def answer(
         Invalid: the answer is none that the prompt takes, or the user is not active; the prompt
             stays open.
     """
-    incoming = partial(IncomingAnswer, answer_id or str(uuid4()), VIA)
+    make = partial(IncomingAnswer, answer_id or str(uuid4()), VIA)
     if isinstance(value, list):
-        given = incoming(values=[as_text(one) for one in value])
+        incoming = make(values=[as_text(one) for one in value])
     else:
-        given = incoming(as_text(value))
-    check_answer(given)
+        incoming = make(as_text(value))
+    check_answer(incoming)
     return audit.from_here(
-        partial(answer_in_name, interaction=interaction, by=Person.of(by), given=given)
+        partial(answer_in_name, interaction=interaction, by=Person.of(by), incoming=incoming)
     )
 
 
@@ -302,8 +302,8 @@ def reassign(interaction: UUID, *, to: To, by: AbstractBaseUser) -> Work[bool]:
     named = assignees(to)
 
     def work(tx: Transaction) -> bool:
-        for found in find_interactions(interaction=interaction):
-            return claims.reassign(tx, found, named, by=Person.of(by), via=VIA)
+        for record in find_interactions(interaction=interaction):
+            return claims.reassign(tx, record, named, by=Person.of(by), via=VIA)
         raise NotFound("There is no such interaction.")
 
     return audit.from_here(work)

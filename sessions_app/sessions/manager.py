@@ -300,9 +300,9 @@ class SessionManager:
         Returns the tokens of `workflow-parent-id` and `-name`, None without the header; the caller
         resets them (`workflow_parent_id.reset(token)`). Asynchronous only as the toolkit's is.
         """
-        found = RequestContext.of(request)
-        request_context.set_request(found, await request_context.user_of(request))
-        return request_context.set_parents(found.metadata.headers)
+        context = RequestContext.of(request)
+        request_context.set_request(context, await request_context.user_of(request))
+        return request_context.set_parents(context.metadata.headers)
 
     def set_metadata_from_websocket(
         self,
@@ -318,8 +318,8 @@ class SessionManager:
         cookies. It sets no parent.
         """
         cookies = {} if pre_parsed_cookies is None else {"cookies": pre_parsed_cookies}
-        found = RequestContext.of(websocket, **cookies)
-        named = found.named(user_message_id=user_message_id, conversation_id=conversation_id)
+        context = RequestContext.of(websocket, **cookies)
+        named = context.named(user_message_id=user_message_id, conversation_id=conversation_id)
         request_context.set_request(named, request_context.scope_of(websocket).get("user"))
 
     async def _shut_down(self, wait: float) -> None:

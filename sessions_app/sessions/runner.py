@@ -163,10 +163,10 @@ class Runner:
             pydantic.ValidationError: it is not of `to_type`.
         """
         async with aclosing(self._begin()) as values:
-            found = [value async for value in values]
+            chunks = [value async for value in values]
         result = self._returned
         if self._workflow.streams:
-            result = "".join(self.convert(value, str) for value in found)
+            result = "".join(self.convert(value, str) for value in chunks)
         return result if to_type is None else self.convert(result, to_type)
 
     @staticmethod
@@ -226,7 +226,7 @@ class Runner:
         """Call the workflow function."""
         try:
             yield self._workflow.function(
-                schemas.given(self._workflow, self.context.message), self.context
+                schemas.first_argument(self._workflow, self.context.message), self.context
             )
             self.execution.check_awaited()
         except Exception as error:
@@ -240,9 +240,9 @@ class Runner:
 
     async def _whole(self) -> AsyncGenerator[object, None]:
         """Yield the workflow's return value, unless streams have put it out already."""
-        with self._called() as given:
+        with self._called() as called:
             self._inside = True
-            awaited = cast("Awaitable[object]", given)
+            awaited = cast("Awaitable[object]", called)
             self._returned = await self._stop.guard(within(self._own, awaited))
             for text in self._backend.untold():
                 yield text
@@ -252,11 +252,11 @@ class Runner:
     async def _chunks(self) -> AsyncGenerator[object, None]:
         """Yield the workflow's chunks, except those that streams have put out already."""
         with self._called() as called:
-            given = cast("AsyncGeneratorType[object, None]", called)
+            generator = cast("AsyncGeneratorType[object, None]", called)
             try:
                 while True:
                     try:
-                        chunk = await self._stop.guard(within(self._own, self._more(given)))
+                        chunk = await self._stop.guard(within(self._own, self._more(generator)))
                     except StopAsyncIteration:
                         break
                     self._inside = False
@@ -268,14 +268,14 @@ class Runner:
                 for text in self._backend.untold():
                     yield text
             finally:
-                await within(self._own, given.aclose())
+                await within(self._own, generator.aclose())
 
-    def _more(self, given: AsyncGeneratorType[object, None]) -> Awaitable[object]:
+    def _more(self, generator: AsyncGeneratorType[object, None]) -> Awaitable[object]:
         self._inside = True
         if self._to_throw:
             self._to_throw = False
-            return given.athrow(asyncio.CancelledError())
-        return anext(given)
+            return generator.athrow(asyncio.CancelledError())
+        return anext(generator)
 
 
 def _enter(context: Context) -> None:

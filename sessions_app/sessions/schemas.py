@@ -55,7 +55,7 @@ def streaming_output(workflow: Workflow) -> type[BaseModel]:
     return _model(workflow, "Chunk", arguments[0] if arguments else str)
 
 
-def given(workflow: Workflow, message: object) -> Any:
+def first_argument(workflow: Workflow, message: object) -> Any:
     """Return the first argument of the workflow function, made from what a run was given.
 
     That is a value of its type, or what pydantic makes one of; the same as JSON text; or a dict or

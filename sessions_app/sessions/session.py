@@ -215,12 +215,12 @@ class Session(Generic[M]):
         return self._session_manager.shared_builder if self._info is None else self._info.builder
 
 
-def _parent(*given: str | None) -> dict[ContextVar[str | None], str | None]:
+def _parent(*values: str | None) -> dict[ContextVar[str | None], str | None]:
     """Return the id and name of the step that calls a run: as given, else those that stand here."""
     variables = (workflow_parent_id, workflow_parent_name)
     return {
         variable: variable.get() if one is None else one
-        for variable, one in zip(variables, given, strict=True)
+        for variable, one in zip(variables, values, strict=True)
     }
 
 

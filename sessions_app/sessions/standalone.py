@@ -99,8 +99,8 @@ class ScriptBackend(Backend):
 
     async def sleep(self, call: Call, until: datetime) -> None:
         """Sleep, without the slot."""
-        left = (until - timezone.now()).total_seconds()
-        await self._slot.release_for(asyncio.sleep(max(left, 0)))
+        seconds = (until - timezone.now()).total_seconds()
+        await self._slot.release_for(asyncio.sleep(max(seconds, 0)))
 
     async def _ask_all(self, asked: list[Asked]) -> list[StoredResponse]:
         async with asyncio.TaskGroup() as tasks:
@@ -110,10 +110,10 @@ class ScriptBackend(Backend):
     async def _ask(self, prompt: AnyPrompt) -> StoredResponse:
         try:
             async with asyncio.timeout(prompt.timeout) as deadline:
-                given = await self._callback(prompt)
+                reply = await self._callback(prompt)
         except TimeoutError:
             if not deadline.expired():  # it is the callback's own
                 raise
             return StoredResponse(prompt.default_answer(), None, timezone.now(), is_default=True)
-        answer = prompt.check(None, given) if isinstance(given, list) else prompt.check(given, None)
+        answer = prompt.check(None, reply) if isinstance(reply, list) else prompt.check(reply, None)
         return StoredResponse(answer, "", timezone.now(), is_default=False)

@@ -101,8 +101,8 @@ def find(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attach
         Invalid: one of them is not there, or they are too many.
     """
     most = RuntimeSettings.load().MAX_FILES
-    wanted = list(dict.fromkeys(ids))
-    if len(wanted) > most:
+    unique_ids = list(dict.fromkeys(ids))
+    if len(unique_ids) > most:
         raise Invalid(
             format_lazy(
                 _("At most {most} files go with a message. Send the others with another."),
@@ -116,11 +116,11 @@ def find(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attach
         conversation_name=conversation_id,
         is_stored=True,
     )
-    rows = mine.filter(pk__in=[one for one in wanted if sql.is_uuid(one)])
-    found = {str(row.id): row for row in rows}
-    if found.keys() != set(wanted):
+    rows = mine.filter(pk__in=[one for one in unique_ids if sql.is_uuid(one)])
+    rows_by_id = {str(row.id): row for row in rows}
+    if rows_by_id.keys() != set(unique_ids):
         raise Invalid(GONE)
-    return [found[one] for one in wanted]
+    return [rows_by_id[one] for one in unique_ids]
 
 
 def find_unsent(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attachment]:
@@ -191,21 +191,21 @@ def _clean(name: str) -> str:
 
 
 def _check(name: str, size: int) -> None:
-    given = RuntimeSettings.load()
-    if not given.MAX_FILES:
+    limits = RuntimeSettings.load()
+    if not limits.MAX_FILES:
         raise Invalid(_("No files are taken here."))
-    if _ending(name) not in given.FILE_TYPES:
+    if _ending(name) not in limits.FILE_TYPES:
         raise Invalid(
             format_lazy(
                 _("{name} is of a type that is not taken. Taken are: {types}."),
                 name=name,
-                types=", ".join(given.FILE_TYPES),
+                types=", ".join(limits.FILE_TYPES),
             ),
-            file_types=given.FILE_TYPES,
+            file_types=limits.FILE_TYPES,
         )
     if not size:
         raise Invalid(format_lazy(_("{name} is empty. Choose another file."), name=name))
-    if size > given.MAX_FILE_MB * MB:
+    if size > limits.MAX_FILE_MB * MB:
         raise Invalid(
             format_lazy(
                 _(
@@ -214,9 +214,9 @@ def _check(name: str, size: int) -> None:
                 ),
                 name=name,
                 size=f"{size / MB:.1f}",
-                most=f"{given.MAX_FILE_MB:g}",
+                most=f"{limits.MAX_FILE_MB:g}",
             ),
-            max_file_mb=given.MAX_FILE_MB,
+            max_file_mb=limits.MAX_FILE_MB,
         )
 
 

@@ -78,11 +78,11 @@ class Branches:
 
     def up_to(self, run: UUID | None) -> list[UUID]:
         """Return the runs of the branch that ends with this one, the latest first."""
-        found = []
+        runs = []
         while run is not None:
-            found.append(run)
+            runs.append(run)
             run = self._before.get(run)
-        return found
+        return runs
 
     def off(self, branch: Iterable[UUID]) -> set[UUID]:
         """Return the runs that are not on that branch, children included."""

@@ -38,21 +38,21 @@ def postgresql(url: str) -> JsonObject:
     Raises:
         psycopg.ProgrammingError: libpq does not understand the URL.
     """
-    given = _libpq_parameters(url)
+    parameters = _libpq_parameters(url)
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host"}
-    entry = {setting: given.pop(name, "") for setting, name in names.items()}
+    entry = {setting: parameters.pop(name, "") for setting, name in names.items()}
     return {
         "ENGINE": "django.db.backends.postgresql",
         **entry,
-        "PORT": given.pop("port", ""),
+        "PORT": parameters.pop("port", ""),
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "application_name": "hitl",
             "connect_timeout": 5,
             **CUT_OFF,
-            **given,
-            "options": f"{OPTIONS} {given.get('options', '')}".strip(),
+            **parameters,
+            "options": f"{OPTIONS} {parameters.get('options', '')}".strip(),
             "pool": POOL,
         },
     }
@@ -66,15 +66,15 @@ def check_postgresql_url(url: str) -> None:
     from psycopg import ProgrammingError  # noqa: PLC0415
 
     try:
-        given = _libpq_parameters(url)
+        parameters = _libpq_parameters(url)
     except ProgrammingError:
         raise ValueError(
             "it is no URL that libpq understands; in user and password write @ : / % as "
             "%40 %3A %2F %25"
         ) from None
-    if not given.get("dbname"):
+    if not parameters.get("dbname"):
         raise ValueError("it names no database: add /NAME after the host")
-    if any(port and not port.isdecimal() for port in str(given.get("port", "")).split(",")):
+    if any(port and not port.isdecimal() for port in str(parameters.get("port", "")).split(",")):
         raise ValueError("its port is no number")
 
 

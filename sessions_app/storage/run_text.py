@@ -66,7 +66,7 @@ def undo(pieces: Iterable[Piece], restarts: Sequence[TakenBack]) -> list[Piece]:
     return [piece for piece in pieces if not any(piece.sequence in restart for restart in restarts)]
 
 
-def kept(rows: Iterable[tuple[str, int, int, JsonObject]]) -> list[Piece]:
+def kept_pieces(rows: Iterable[tuple[str, int, int, JsonObject]]) -> list[Piece]:
     """Return the pieces that stand, of a run's events (type, first_sequence, sequence, payload)."""
     pieces: list[Piece] = []
     restarts: list[TakenBack] = []
@@ -82,33 +82,33 @@ def text_of(run: UUID) -> str:
     """Return the text of a run, as it stands. Reads."""
     texts = (Event.Type.TEXT, Event.Type.MESSAGE, Event.Type.RESTART)
     rows = Event.objects.filter(run_id=run, type__in=texts).order_by("sequence")
-    pieces = kept(rows.values_list("type", "first_sequence", "sequence", "payload"))
+    pieces = kept_pieces(rows.values_list("type", "first_sequence", "sequence", "payload"))
     return "".join(piece.text for piece in pieces)
 
 
 def stretches(pieces: Iterable[Piece]) -> list[list[Piece]]:
     """Group the pieces into unbroken stretches of sequences."""
-    found: list[list[Piece]] = []
+    groups: list[list[Piece]] = []
     for piece in pieces:
-        if found and piece.sequence == found[-1][-1].sequence + 1:
-            found[-1].append(piece)
+        if groups and piece.sequence == groups[-1][-1].sequence + 1:
+            groups[-1].append(piece)
         else:
-            found.append([piece])
-    return found
+            groups.append([piece])
+    return groups
 
 
 def parts(pieces: Iterable[Piece]) -> list[list[Piece]]:
     """Split pieces into stretches of at most `PART` characters, where no piece has more."""
-    found: list[list[Piece]] = []
+    groups: list[list[Piece]] = []
     for stretch in stretches(pieces):
         size = PART
         for piece in stretch:
             size += len(piece.text)
             if size > PART:
-                found.append([])
+                groups.append([])
                 size = len(piece.text)
-            found[-1].append(piece)
-    return found
+            groups[-1].append(piece)
+    return groups
 
 
 def unfold(run: UUID, conversation: UUID) -> None:
@@ -146,11 +146,11 @@ def fold(run: UUID, conversation: UUID) -> None:
     restarts = [
         taken_back(at, sql.read_json(payload)) for at, payload in sql.fetch(RESTARTS, (run,))
     ]
-    standing = undo(pieces, restarts)
-    gone = sorted(set(pieces) - set(standing), key=lambda piece: piece.sequence)
-    messages = [(part, join(part)) for part in parts(standing)] + [
+    kept_pieces = undo(pieces, restarts)
+    removed = sorted(set(pieces) - set(kept_pieces), key=lambda piece: piece.sequence)
+    messages = [(part, join(part)) for part in parts(kept_pieces)] + [
         (part, {"text": "", "lengths": [0] * len(part), "taken_back": join(part)["text"]})
-        for part in parts(gone)
+        for part in parts(removed)
     ]
     sql.execute(DELETE_TEXTS, (run,))
     for part, payload in messages:

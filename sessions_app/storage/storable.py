@@ -74,8 +74,8 @@ def check_length(text: str, most: int, refusal: "StrOrPromise") -> None:
         Invalid: it has more, which `refusal` says, with its `{length}` and `{most}`.
     """
     if len(text) > most:
-        told = format_lazy(refusal, length=f"{len(text):,}", most=f"{most:,}")
-        raise Invalid(told, max_length=most)
+        message = format_lazy(refusal, length=f"{len(text):,}", most=f"{most:,}")
+        raise Invalid(message, max_length=most)
 
 
 def check_size(what: str, value: object, setting: str) -> None:
@@ -94,13 +94,13 @@ def measure(value: object, most: int) -> int:
 
     It stops at `most`, and never copies the value.
     """
-    size, left = 0, [value]
-    while left and size <= most:
-        one = left.pop()
+    size, values = 0, [value]
+    while values and size <= most:
+        one = values.pop()
         size += len(one) if isinstance(one, str | list | dict) else 1
         if isinstance(one, dict):
-            left += one
-            left += one.values()
+            values += one
+            values += one.values()
         elif isinstance(one, list):
-            left += one
+            values += one
     return size

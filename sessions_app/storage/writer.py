@@ -44,12 +44,12 @@ _numbers = count()
 class Lane:
     """Writes that build on each other: once one of them has failed, none after it is made.
 
-    The writes of lanes beside each other are made in the order in which they were queued.
+    The writes of lanes that share an order are made in the order in which they were queued.
     """
 
-    def __init__(self, beside: "Lane | None" = None) -> None:
+    def __init__(self, order_of: "Lane | None" = None) -> None:
         self.failed = False
-        self.number: int = next(_numbers) if beside is None else beside.number
+        self.number: int = next(_numbers) if order_of is None else order_of.number
 
 
 class _Item:

@@ -130,8 +130,8 @@ class HostedRun:
         """Return its child runs, in the order of its calls; what these ask, it asks too."""
         await self.rest()
         rows = Run.objects.filter(parent=self.id).order_by("parent_position")
-        found = await reads.read(lambda: list(rows.values_list("id", flat=True)))
-        return [HostedRun(one, self.person, self.patience) for one in found]
+        ids = await reads.read(lambda: list(rows.values_list("id", flat=True)))
+        return [HostedRun(one, self.person, self.patience) for one in ids]
 
     async def record(self, file: Path) -> None:
         """Write the run's history as `manage.py export_history` does."""
@@ -168,24 +168,24 @@ class HostedRun:
 
     async def _answer(self, interaction: Interaction, value: Answer, by: Person) -> None:
         several = [as_text(one) for one in value] if isinstance(value, list) else None
-        given = answers.IncomingAnswer(
+        incoming = answers.IncomingAnswer(
             answer_id=uuid4().hex,
             via="test",
             value=None if isinstance(value, list) else as_text(value),
             values=several,
             interaction=str(interaction.id),
         )
-        came = await answers.answer(by=by, conversation_id=None, answer=given)
-        if came.outcome in (answers.Outcome.ACCEPTED, answers.Outcome.VOTED):
+        result = await answers.answer(by=by, conversation_id=None, answer=incoming)
+        if result.outcome in (answers.Outcome.ACCEPTED, answers.Outcome.VOTED):
             return
         text = interaction.prompt["text"]
-        if came.outcome is answers.Outcome.NOT_FOUND and interaction.assignment is not None:
+        if result.outcome is answers.Outcome.NOT_FOUND and interaction.assignment is not None:
             names = ", ".join(interaction.assignment["names"])
             raise AssertionError(
                 f"{text!r} is for {names}, and {by.username} may not answer it: "
                 "answer(value, by=user)"
             )
-        raise AssertionError(f"{text!r}: the answer came {came.outcome}")
+        raise AssertionError(f"{text!r}: the answer came {result.outcome}")
 
     async def _state(self) -> str:
         """Describe where the run is, for people."""

@@ -235,11 +235,11 @@ def make_user(username: str) -> Any:
 def _next_due() -> datetime | None:
     """Return when the clock next makes a run go on."""
     pending = Interaction.objects.filter(status=Interaction.Status.PENDING)
-    found = (
+    moments = (
         pending.aggregate(at=Min("expires_at"))["at"],
         Run.objects.filter(status=Run.Status.WAITING).aggregate(at=Min("wake_at"))["at"],
     )
-    return min((at for at in found if at is not None), default=None)
+    return min((at for at in moments if at is not None), default=None)
 
 
 def _check_database() -> None:

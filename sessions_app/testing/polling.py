@@ -47,8 +47,8 @@ async def _until(
     otherwise: Callable[[], object] = lambda: "",
 ) -> T:
     deadline = time.monotonic() + patience
-    while not (found := await look()):
+    while not (result := await look()):
         if time.monotonic() > deadline:
             raise AssertionError(f"nothing in {patience} s: {otherwise()}")
         await asyncio.sleep(every)
-    return found
+    return result

@@ -229,5 +229,5 @@ class RecordedBackend(Backend):
         self.check_match()
 
     @abstractmethod
-    def _note(self, entry: Entry, found: str) -> None:
+    def _note(self, entry: Entry, mismatch: str) -> None:
         """Note in what a call differs from what is recorded, without harm; if in anything."""

@@ -165,7 +165,7 @@ class Slot:
         # Seconds (monotonic) that the run spent waiting; metrics leave them out.
         self.waited = 0.0
         # Seconds for which it may be held still, until `_taken_at` (monotonic).
-        self._left = math.inf
+        self._seconds_left = math.inf
         self._taken_at = 0.0
         self._overdue: Callable[[], None] | None = None
         self._clock: asyncio.TimerHandle | None = None
@@ -227,7 +227,7 @@ class Slot:
 
     def limit(self, seconds: float, overdue: Callable[[], None]) -> None:
         """Call `overdue` once the slot was held for so many seconds more, in all."""
-        self._left, self._overdue = seconds, overdue
+        self._seconds_left, self._overdue = seconds, overdue
         self._taken_at = time.monotonic()
         self._look()
 
@@ -242,7 +242,7 @@ class Slot:
     def _give_back(self) -> None:
         if self._held:
             self._held = False
-            self._left -= time.monotonic() - self._taken_at
+            self._seconds_left -= time.monotonic() - self._taken_at
             self._slots.release()
 
     def _look(self) -> None:
@@ -251,10 +251,10 @@ class Slot:
         if self._overdue is None or not self._held:
             return
         now = time.monotonic()
-        self._left -= now - self._taken_at
+        self._seconds_left -= now - self._taken_at
         self._taken_at = now
-        if self._left <= 0:
+        if self._seconds_left <= 0:
             self._overdue()
         else:
             loop = asyncio.get_running_loop()
-            self._clock = loop.call_later(self._left, self._look, context=NO_VARIABLES)
+            self._clock = loop.call_later(self._seconds_left, self._look, context=NO_VARIABLES)

@@ -116,13 +116,13 @@ def _validate(
         return model.model_validate(content)
     except ValidationError as error:
         sentences = [
-            _sentence(path, node, at + problem["loc"], _said(model, problem))
+            _sentence(path, node, at + problem["loc"], _problem_text(model, problem))
             for problem in error.errors()
         ]
         raise ConfigError("\n".join(sentences)) from None
 
 
-def _said(model: type[BaseModel], problem: ErrorDetails) -> str:
+def _problem_text(model: type[BaseModel], problem: ErrorDetails) -> str:
     if problem["type"] != "extra_forbidden":
         return problem["msg"]
     keys = ", ".join(_keys(model, problem["loc"][:-1]))
@@ -157,10 +157,10 @@ def _line(node: yaml.Node | None, at: Location) -> int:
     line: int = node.start_mark.line + 1
     for step in at:
         if isinstance(node, yaml.MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == str(step)]
-            if not found:
+            matches = [(key, value) for key, value in node.value if key.value == str(step)]
+            if not matches:
                 return line
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
+            line, node = matches[0][0].start_mark.line + 1, matches[0][1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
             node = node.value[step]
             line = node.start_mark.line + 1

@@ -18,7 +18,7 @@ from sessions_app.workflows.child_calls import ChildCall
 from sessions_app.workflows.execution import Execution
 from sessions_app.workflows.gathering import gather
 from sessions_app.workflows.history import PastMessage
-from sessions_app.workflows.options import NOT_GIVEN, given_options, plain
+from sessions_app.workflows.options import NOT_GIVEN, explicit_options, plain
 from sessions_app.workflows.request_context import RequestMetadata
 from sessions_app.workflows.run_info import AuthCallback, Message, RunInfo
 from sessions_app.workflows.steps import Coro, Retry, execute, piece_type
@@ -135,13 +135,13 @@ class Context:
             NotJson: its result cannot be stored.
             AmbiguousOption: the function takes an argument that has the name of an option given.
         """
-        options = given_options(
+        options = explicit_options(
             function, args, title=title, name=name, retry=retry, timeout=timeout
         )
-        given = partial(function, *args, **kwargs)
-        call = self._execution.function_call(Kind.STEP, given, options.get("name"))
-        tried = partial(execute, given, options.get("retry"), options.get("timeout"))
-        work = self._execution.step(call, given, options.get("title") or "", tried)
+        bound = partial(function, *args, **kwargs)
+        call = self._execution.function_call(Kind.STEP, bound, options.get("name"))
+        tried = partial(execute, bound, options.get("retry"), options.get("timeout"))
+        work = self._execution.step(call, bound, options.get("title") or "", tried)
         return self._execution.expect(work, f"Step {call.name}")
 
     def transactional_step(
@@ -166,11 +166,11 @@ class Context:
             TypeError: it is no plain function.
             AmbiguousOption: as of `step`.
         """
-        options = given_options(function, args, title=title, name=name)
-        given = partial(function, *args, **kwargs)
-        check_plain(given.func)
-        call = self._execution.function_call(Kind.STEP, given, options.get("name"))
-        work = self._execution.transactional_step(call, given, options.get("title") or "")
+        options = explicit_options(function, args, title=title, name=name)
+        bound = partial(function, *args, **kwargs)
+        check_plain(bound.func)
+        call = self._execution.function_call(Kind.STEP, bound, options.get("name"))
+        work = self._execution.transactional_step(call, bound, options.get("title") or "")
         return self._execution.expect(work, f"Step {call.name}")
 
     def stream(  # noqa: PLR0913 - as `ask`
@@ -213,11 +213,13 @@ class Context:
             "stream", "its text would come in an order that replay does not have"
         )
         shown_as = {"title": title, "show": show, "reasoning": reasoning}
-        options = given_options(function, args, name=name, retry=retry, timeout=timeout, **shown_as)
-        given = partial(function, *args, **kwargs)
-        call = self._execution.function_call(Kind.STREAM, given, options.pop("name", None))
-        step = self._execution.stream(call, given, StreamOptions(**options))
-        return Stream(step, piece_type(plain(given.func), call.name))
+        options = explicit_options(
+            function, args, name=name, retry=retry, timeout=timeout, **shown_as
+        )
+        bound = partial(function, *args, **kwargs)
+        call = self._execution.function_call(Kind.STREAM, bound, options.pop("name", None))
+        step = self._execution.stream(call, bound, StreamOptions(**options))
+        return Stream(step, piece_type(plain(bound.func), call.name))
 
     def ask(  # noqa: PLR0913 - a declaration, read like a form
         self,

@@ -29,8 +29,8 @@ def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
 
     What is said of them no longer changes, so a journal needs no more of them.
     """
-    found = branches.read(conversation)
-    branch = set(found.up_to(found.end(run))) if found else None
+    order = branches.read(conversation)
+    branch = set(order.up_to(order.end(run))) if order else None
     ended = Run.objects.filter(conversation_id=conversation, parent=None, status__in=Run.FINISHED)
     latest = ended.exclude(pk=run).order_by("-sequence")
     ids = latest.values_list("id", flat=True)
@@ -40,26 +40,26 @@ def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
     return [str(one) for one in ids[:limit]]
 
 
-def said_in(runs: Sequence[str], limit: int) -> list[PastMessage]:
+def read_messages(runs: Sequence[str], limit: int) -> list[PastMessage]:
     """Return the last messages of these runs (the latest run first), in their order. Reads.
 
     As many as have MAX_STEP_RESULT characters together.
     """
-    found: list[PastMessage] = []
-    left = RuntimeSettings.load().MAX_STEP_RESULT
+    messages: list[PastMessage] = []
+    budget = RuntimeSettings.load().MAX_STEP_RESULT
     for message in _backwards(runs):
-        left -= len(message.text)
-        if left < 0 or len(found) == limit:
+        budget -= len(message.text)
+        if budget < 0 or len(messages) == limit:
             break
-        found.append(message)
-    return found[::-1]
+        messages.append(message)
+    return messages[::-1]
 
 
 def _backwards(runs: Sequence[str]) -> Iterator[PastMessage]:
     rows = Run.objects.filter(pk__in=runs).values_list("id", "text", "metadata__files")
-    asked = {str(key): (text, attached({"files": files or ()})) for key, text, files in rows}
+    messages = {str(key): (text, attached({"files": files or ()})) for key, text, files in rows}
     for run in runs:
         if text := text_of(UUID(run)):
             yield PastMessage("assistant", text, run)
-        said, files = asked[run]
-        yield PastMessage("user", said, run, files)
+        question, files = messages[run]
+        yield PastMessage("user", question, run, files)

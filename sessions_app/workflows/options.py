@@ -22,18 +22,18 @@ class _NotGiven:
 NOT_GIVEN: Any = _NotGiven()
 
 
-def given_options(function: Function, args: tuple[object, ...], **options: object) -> JsonObject:
+def explicit_options(function: Function, args: tuple[object, ...], **options: object) -> JsonObject:
     """Return those options that were given.
 
     Raises:
         AmbiguousOption: the function would take one of them too. A `partial` has its arguments.
     """
-    given = {name: value for name, value in options.items() if value is not NOT_GIVEN}
-    if given and not isinstance(function, partial):
-        for name in given:
+    chosen = {name: value for name, value in options.items() if value is not NOT_GIVEN}
+    if chosen and not isinstance(function, partial):
+        for name in chosen:
             if _takes(function, len(args), name):
                 raise AmbiguousOption(name, getattr(function, "__name__", repr(function)))
-    return given
+    return chosen
 
 
 def plain(function: Function) -> Function:
@@ -43,19 +43,19 @@ def plain(function: Function) -> Function:
     """
     if not inspect.isroutine(function) and not inspect.isclass(function):
         function = getattr(type(function), "__call__", function)  # noqa: B004 - it is called
-    found: Function = getattr(function, "__func__", function)
-    return found
+    unbound: Function = getattr(function, "__func__", function)
+    return unbound
 
 
 def _takes(function: Function, args: int, name: str) -> bool:
     """Return whether the function takes a keyword of this name beside so many arguments."""
     parameters = _parameters(plain(function))
-    found = parameters.get(name)
-    if found is None or found.kind is found.POSITIONAL_ONLY:
+    parameter = parameters.get(name)
+    if parameter is None or parameter.kind is parameter.POSITIONAL_ONLY:
         return any(one.kind is one.VAR_KEYWORD for one in parameters.values())
     # `self` is the first of a method's.
     filled = args + (plain(function) is not function)
-    return found.kind is found.KEYWORD_ONLY or list(parameters).index(name) >= filled
+    return parameter.kind is parameter.KEYWORD_ONLY or list(parameters).index(name) >= filled
 
 
 @lru_cache(maxsize=1024)

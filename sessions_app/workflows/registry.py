@@ -211,9 +211,9 @@ def offer_configured() -> None:
     Raises:
         ConfigError: see `offer`; or a workflow has options that must be configured.
     """
-    given = RuntimeSettings.load()
-    if given.WORKFLOWS_FILE is not None:
-        offer(RuntimeConfig.load(given.WORKFLOWS_FILE, extra=given.EXTRA_WORKFLOWS))
+    runtime = RuntimeSettings.load()
+    if runtime.WORKFLOWS_FILE is not None:
+        offer(RuntimeConfig.load(runtime.WORKFLOWS_FILE, extra=runtime.EXTRA_WORKFLOWS))
     elif _declared:
         names: JsonObject = {name: {} for name in _declared}
         offer(RuntimeConfig(default=next(iter(names)), workflows=names))

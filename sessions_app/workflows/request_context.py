@@ -134,15 +134,15 @@ class RequestContext:
         """Read the context of a request, with the ids of its headers; `metadata` replaces its
         own.
         """
-        found = _metadata(connection)
-        found = replace(found, **metadata) if metadata else found
-        headers = found.headers
+        request = _metadata(connection)
+        request = replace(request, **metadata) if metadata else request
+        headers = request.headers
         return cls(
             conversation_id=headers.get("conversation-id", ""),
             user_message_id=headers.get("user-message-id", ""),
             workflow_run_id=headers.get("workflow-run-id", ""),
             trace=Trace.of_headers(headers),
-            metadata=found,
+            metadata=request,
         )
 
     def named(self, **names: Any) -> Self:

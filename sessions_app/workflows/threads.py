@@ -93,8 +93,8 @@ class StepThreads:
         self._changed.notify()
 
     def _serve(self) -> None:
-        left = False
-        while not left:
+        ends = False
+        while not ends:
             with self._changed:
                 self._idle += 1
                 while (work := self._next()) is None:
@@ -104,7 +104,7 @@ class StepThreads:
                 self._busy[work.user] += 1
             work.run()
             with self._changed:
-                left = not self._give_back(work)
+                ends = not self._give_back(work)
                 del work  # it holds what the step was called with
         connections.close_all()
 

@@ -29,10 +29,10 @@ class Trace:
 
         A higher version is read as far as version 00 goes, as the standard asks.
         """
-        found = _FORM.fullmatch(traceparent.strip(" \t"))
-        if found is None:
+        match = _FORM.fullmatch(traceparent.strip(" \t"))
+        if match is None:
             return None
-        version, trace_id, span_id, flags, more = found.groups()
+        version, trace_id, span_id, flags, more = match.groups()
         if version == "ff" or (version == "00" and more) or not int(trace_id, 16):
             return None
         if not int(span_id, 16):
@@ -54,8 +54,8 @@ class Trace:
     @classmethod
     def of_headers(cls, headers: Mapping[str, str]) -> "Trace | None":
         """Return the place that a request names: by `traceparent`, else by `workflow-trace-id`."""
-        found = cls.parse(headers.get("traceparent", ""), headers.get("tracestate", ""))
-        return found or cls.parse_id(headers.get("workflow-trace-id", ""))
+        place = cls.parse(headers.get("traceparent", ""), headers.get("tracestate", ""))
+        return place or cls.parse_id(headers.get("workflow-trace-id", ""))
 
     @classmethod
     def of_run(cls, run_id: str, parent: "Trace | None") -> "Trace":

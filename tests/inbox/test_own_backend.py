@@ -170,6 +170,6 @@ async def test_each_door_opens_to_whom_the_backend_permits_and_who_is_active(
 
         await User.objects.filter(pk=chief.pk).aupdate(is_active=False)
         with pytest.raises(Invalid, match="not active"):
-            await hosting.in_thread(repairs.answer, prompt.pk, person=Person.of(chief), given="yes")
+            await hosting.in_thread(repairs.answer, prompt.pk, person=Person.of(chief), value="yes")
         votes = await reads.read(lambda: counting([Interaction.objects.get(pk=prompt.pk)]))
         assert [one.by_id for one in votes[prompt.pk]] == [other.pk]

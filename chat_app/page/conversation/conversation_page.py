@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from chat_app.feed.selectors import find_conversation, pending_interactions
 from chat_app.page.cards import Card, TypedAnswer, cards
 from chat_app.page.conversation import history
-from chat_app.page.conversation.history import Known
+from chat_app.page.conversation.history import KnownText
 from chat_app.page.conversation.run_state import RunState, read_runs, run_state
 from chat_app.page.conversation.transcript import (
     GivenFeedback,
@@ -44,7 +44,7 @@ class Wanted(NamedTuple):
 
     after: int = 0
     before: int | None = None
-    known: Mapping[UUID, Known] = MappingProxyType({})
+    known: Mapping[UUID, KnownText] = MappingProxyType({})
     hold: bool = False
     branch: UUID | None = None
 
@@ -134,10 +134,10 @@ class Page:
         """The query of its address that shows the part before this one."""
         return self._query(before=self.transcript.older)
 
-    def _query(self, **given: object) -> str:
+    def _query(self, **parameters: object) -> str:
         if self.branch and self.branch.wanted:
-            given["branch"] = self.branch.wanted
-        return f"?{urlencode(given)}" if given else ""
+            parameters["branch"] = self.branch.wanted
+        return f"?{urlencode(parameters)}" if parameters else ""
 
     @property
     def about(self) -> str:
@@ -226,16 +226,16 @@ def read_transcript(
 ) -> Transcript:
     """Part of the transcript; bounded. Blocks: call it in a thread."""
     branch = branch or ShownBranch(conversation, wanted.branch)
-    found = history.read(
+    part = history.read(
         conversation.id,
         after=wanted.after,
         before=wanted.before,
         known=wanted.known,
         off=branch.off,
     )
-    feedback, statuses = _ended(found.rows)
-    interactions = _interactions(conversation.id, found.rows)
-    items = build(found.rows, interactions, continued=found.continued, hold=wanted.hold)
+    feedback, statuses = _ended(part.rows)
+    interactions = _interactions(conversation.id, part.rows)
+    items = build(part.rows, interactions, continued=part.continued, hold=wanted.hold)
     for item in items:
         if isinstance(item, UserMessage):
             item.versions = branch.place_among_versions(item.run)
@@ -243,14 +243,14 @@ def read_transcript(
             item.again = f"again-{item.run}-{len(branch.versions(item.run))}"
             asked = GivenFeedback() if item.status == Run.Status.COMPLETED else None
             item.feedback = feedback.get(item.run, asked)
-    older = found.start if found.start > 1 else 0
+    older = part.start if part.start > 1 else 0
     asking = [
         one
         for one in interactions.values()
         if one.status == Interaction.Status.PENDING and one.for_owner
     ]
     pending = sorted(asking, key=lambda one: one.sequence)[:CARDS]
-    return Transcript(items, conversation.last_sequence, older, found.skipped, pending)
+    return Transcript(items, conversation.last_sequence, older, part.skipped, pending)
 
 
 def read_text(owner: UserId, conversation_id: str, run: UUID, first: int) -> str | None:
@@ -261,8 +261,8 @@ def read_text(owner: UserId, conversation_id: str, run: UUID, first: int) -> str
     if key is None or not Run.objects.filter(pk=run, conversation=key).exists():
         return None
     items = build(history.read_text(key, run, first), {})
-    found = [item.text for item in items if isinstance(item, TextSegment) and item.first == first]
-    return found[0] if found else None
+    texts = [item.text for item in items if isinstance(item, TextSegment) and item.first == first]
+    return texts[0] if texts else None
 
 
 def _place(pending: list[Card], items: list[Item]) -> list[Card]:
@@ -279,8 +279,8 @@ def _interactions(conversation: UUID, rows: list[EventRecord]) -> dict[UUID, Int
     ids = {row.payload["interaction_id"] for row in rows if "interaction_id" in row.payload}
     oldest = pending_interactions(conversation=conversation).order_by("sequence")
     wanted = Q(pk__in=ids) | Q(pk__in=oldest.values("pk")[:CARDS])
-    found = Interaction.objects.filter(wanted, conversation=conversation)
-    return {one.pk: one for one in found.select_related("answered_by", "assignee")}
+    matching = Interaction.objects.filter(wanted, conversation=conversation)
+    return {one.pk: one for one in matching.select_related("answered_by", "assignee")}
 
 
 def _ended(rows: list[EventRecord]) -> tuple[dict[UUID, GivenFeedback], dict[UUID, str]]:
@@ -290,5 +290,5 @@ def _ended(rows: list[EventRecord]) -> tuple[dict[UUID, GivenFeedback], dict[UUI
         return {}, {}
     ended = Run.objects.filter(pk__in=ends, status__in=Run.FINISHED)
     runs = list(ended.values_list("id", "status", "feedback__reaction", "feedback__comment"))
-    feedback = {run: GivenFeedback(*given) for run, _, *given in runs if None not in given}
+    feedback = {run: GivenFeedback(*columns) for run, _, *columns in runs if None not in columns}
     return feedback, {run: status for run, status, *_ in runs}

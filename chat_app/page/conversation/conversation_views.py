@@ -110,7 +110,7 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
         branch=message_forms.run(request.GET, "branch"),
         after=max(0, message_forms.number(request.GET, "from") - 1),
         before=message_forms.number(request.GET, "before") or None,
-        known=message_forms.known(request.GET.getlist("text")),
+        known=message_forms.known_texts(request.GET.getlist("text")),
         hold="hold" in request.GET,
     )
 
@@ -133,8 +133,8 @@ async def text(
     person = await person_of(request)
 
     def find() -> IO[bytes] | None:
-        found = read_text(person.id, conversation_id, run, first)
-        return None if found is None else spool(iter([found]))
+        markdown = read_text(person.id, conversation_id, run, first)
+        return None if markdown is None else spool(iter([markdown]))
 
     file = await make(find, reader=person.id)
     if file is None:
@@ -199,14 +199,14 @@ async def export(request: HttpRequest, conversation_id: str, form: str) -> HttpR
     if form not in EXPORTS:
         raise Http404
     with or_404():
-        found = await reads.read(exporting.find, person.id, conversation_id)
+        exported = await reads.read(exporting.find, person.id, conversation_id)
     content_type, write = EXPORTS[form]
     disposition = f'attachment; filename="conversation.{form}"'
     headers = {
         "Content-Type": f"{content_type}; charset=utf-8",
         "Content-Disposition": disposition,
     }
-    return download(request, made(write(found), person.id), reader=person.id, headers=headers)
+    return download(request, made(write(exported), person.id), reader=person.id, headers=headers)
 
 
 @personal("POST")
@@ -225,21 +225,21 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
     _check_name(conversation_id)
     person = await person_of(request)
     together = message_forms.together(request) if "together" in request.POST else []
-    given = together or [message_forms.answer(request, interaction)]
+    incoming = together or [message_forms.answer(request, interaction)]
     try:
         if together:
             settled = await answers.answer_together(
-                by=person, conversation_id=conversation_id, answers=given
+                by=person, conversation_id=conversation_id, answers=incoming
             )
         else:
-            given = [await message_forms.with_files(given[0], request, person)]
+            incoming = [await message_forms.with_files(incoming[0], request, person)]
             settled = await answers.answer(
-                by=person, conversation_id=conversation_id, answer=given[0]
+                by=person, conversation_id=conversation_id, answer=incoming[0]
             )
     except (Refused, StorageUnavailable) as error:
         if is_script(request):
             return refusal(error)
-        typed = message_forms.typed(interaction, given[0], error)
+        typed = message_forms.typed(interaction, incoming[0], error)
         if together:
             typed = TypedAnswer(interaction, [as_text(posted(request.POST))], str(error))
         return await _page(request, conversation_id, typed=typed, status=STATUS[type(error)])
@@ -248,7 +248,7 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
     if is_script(request):
         return JsonResponse({"outcome": settled.outcome})
     if settled.outcome in (Outcome.STALE, Outcome.EXPIRED):
-        messages.warning(request, message_forms.too_late(settled, *given))
+        messages.warning(request, message_forms.too_late(settled, *incoming))
     return back_to(conversation_id)
 
 

@@ -63,16 +63,20 @@ async def feedback(request: HttpRequest, conversation_id: str, run: UUID) -> Htt
 async def upload(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Keep a file for a message that is being written; the answer has the id to send with it."""
     person = await person_of(request)
-    given = request.FILES.get("file")
+    file = request.FILES.get("file")
     try:
-        if given is None:
+        if file is None:
             raise Invalid("There is no file in the form.")
         if len(conversation_id) > MAX_NAME:
             raise NotFound("There is no such conversation.")
-        kept = await attachments.keep(owner=person.id, conversation_id=conversation_id, file=given)
+        attachment = await attachments.keep(
+            owner=person.id, conversation_id=conversation_id, file=file
+        )
     except (Refused, StorageUnavailable) as error:
         return refusal(error)
-    return JsonResponse({"id": str(kept.pk), "name": kept.name, "size": kept.size}, status=201)
+    return JsonResponse(
+        {"id": str(attachment.pk), "name": attachment.name, "size": attachment.size}, status=201
+    )
 
 
 @require_safe
@@ -80,20 +84,20 @@ async def upload(request: HttpRequest, conversation_id: str) -> HttpResponse:
 async def file(request: HttpRequest, conversation_id: str, file: UUID) -> HttpResponseBase:
     """Download a file of one's own conversation; it is never run as a page of this site."""
     person = await person_of(request)
-    found = await reads.read(attachments.find_sent, person.id, conversation_id, file)
-    if found is None:
+    attachment = await reads.read(attachments.find_sent, person.id, conversation_id, file)
+    if attachment is None:
         raise Http404
-    if not await asyncio.to_thread(storages["default"].exists, found.path):
+    if not await asyncio.to_thread(storages["default"].exists, attachment.path):
         raise Http404
-    disposition = content_disposition_header(as_attachment=True, filename=found.name)
+    disposition = content_disposition_header(as_attachment=True, filename=attachment.name)
     return download(
         request,
-        _content(found),
+        _content(attachment),
         reader=person.id,
         headers={
-            "Content-Type": found.content_type,
+            "Content-Type": attachment.content_type,
             "Content-Disposition": disposition or "attachment",
-            "Content-Length": str(found.size),
+            "Content-Length": str(attachment.size),
             "Content-Security-Policy": "default-src 'none'; sandbox",
             "Cross-Origin-Resource-Policy": "same-origin",
             "X-Content-Type-Options": "nosniff",
@@ -102,7 +106,7 @@ async def file(request: HttpRequest, conversation_id: str, file: UUID) -> HttpRe
     )
 
 
-async def _content(found: AttachedFile) -> AsyncIterator[bytes]:
+async def _content(attachment: AttachedFile) -> AsyncIterator[bytes]:
     """Yield the file, opened when the first piece is wanted: a client may leave before."""
-    async for piece in pieces(await asyncio.to_thread(found.open)):
+    async for piece in pieces(await asyncio.to_thread(attachment.open)):
         yield piece

@@ -43,7 +43,7 @@ UNCOUNTED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownText:
     """The end of what a page already has of an item of text.
 
     Of the item that began at `first` it has all before the character `offset` of `sequence`. What
@@ -67,7 +67,7 @@ class History:
     rows: list[EventRecord]
     start: int
     skipped: bool
-    continued: Mapping[UUID, Known]
+    continued: Mapping[UUID, KnownText]
 
 
 def read(
@@ -75,7 +75,7 @@ def read(
     *,
     after: int = 0,
     before: int | None = None,
-    known: Mapping[UUID, Known] | None = None,
+    known: Mapping[UUID, KnownText] | None = None,
     off: Collection[UUID] = (),
 ) -> History:
     """Read the newest rows between two sequences. Blocks: call it in a thread.
@@ -100,7 +100,7 @@ def read(
     texts = events.filter(type=Event.Type.TEXT).order_by("sequence")
     # There may be ten thousand pieces, so of each only the columns that differ are read.
     pieces = texts.values_list("run_id", "sequence", "payload")
-    rows = _folded(conversation, ((run, Piece(at, said["text"])) for run, at, said in pieces))
+    rows = _folded(conversation, ((run, Piece(at, payload["text"])) for run, at, payload in pieces))
     rows += read_records(events.exclude(type=Event.Type.TEXT))
     aside = _aside(rows)
     continued = {} if skipped else _continued(rows, aside, known or {})
@@ -159,15 +159,15 @@ def _texts(conversation: UUID, parts: Iterable[Q]) -> list[EventRecord]:
 
 
 def _continued(
-    rows: list[EventRecord], aside: list[EventRecord], known: Mapping[UUID, Known]
-) -> dict[UUID, Known]:
+    rows: list[EventRecord], aside: list[EventRecord], known: Mapping[UUID, KnownText]
+) -> dict[UUID, KnownText]:
     """Return what is known of items that go on here, and was not taken back."""
     cuts = [
         (row.run, taken_back(row.sequence, row.payload))
         for row in aside
         if row.type == Event.Type.RESTART
     ]
-    found, ended = {}, Q()
+    continued, ended = {}, Q()
     for run, (first, _) in _ends(rows).items():
         place = known.get(run)
         if (
@@ -176,14 +176,14 @@ def _continued(
             and place.first <= first.sequence
             and not any(run == of and place.sequence in gone for of, gone in cuts)
         ):
-            found[run] = place
+            continued[run] = place
             between = (place.first, first.first_sequence)
             ended |= Q(run_id=run, sequence__range=between)
-    if found:
+    if continued:
         other = Event.objects.filter(ended, type__in=BREAKS)
         for run in other.values_list("run_id", flat=True):
-            found.pop(run, None)
-    return found
+            continued.pop(run, None)
+    return continued
 
 
 def _ends(rows: list[EventRecord]) -> dict[UUID, tuple[EventRecord, EventRecord]]:
@@ -197,7 +197,7 @@ def _ends(rows: list[EventRecord]) -> dict[UUID, tuple[EventRecord, EventRecord]
 
 
 def _rest_of_texts(
-    rows: list[EventRecord], before: int | None, continued: Mapping[UUID, Known]
+    rows: list[EventRecord], before: int | None, continued: Mapping[UUID, KnownText]
 ) -> Iterator[Q]:
     """Yield conditions for each run's text right before its first row here, and right after its
     last.
@@ -249,14 +249,14 @@ def _in_order(rows: list[EventRecord]) -> list[EventRecord]:
     row.
     """
     ends: dict[UUID, int] = {}
-    seen: set[int] = set()
-    kept = []
+    sequences: set[int] = set()
+    ordered = []
     for row in sorted(rows, key=lambda row: (row.first_sequence, -row.sequence)):
         is_text = row.type == Event.Type.MESSAGE
-        if row.sequence in seen or (is_text and row.sequence <= ends.get(row.run, 0)):
+        if row.sequence in sequences or (is_text and row.sequence <= ends.get(row.run, 0)):
             continue
-        seen.add(row.sequence)
+        sequences.add(row.sequence)
         if is_text:
             ends[row.run] = row.sequence
-        kept.append(row)
-    return kept
+        ordered.append(row)
+    return ordered

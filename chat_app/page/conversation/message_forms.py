@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from pydantic_core import from_json
 
 from chat_app.page.cards import TypedAnswer
-from chat_app.page.conversation.history import Known
+from chat_app.page.conversation.history import KnownText
 from chat_app.page.markdown.blocks import INSIDE
 from sessions_app.conversations import workflow_access
 from sessions_app.conversations.messages import IncomingMessage
@@ -30,28 +30,28 @@ PLACE = re.compile(
 )
 
 
-def number(given: Mapping[str, str], name: str) -> int:
+def number(post: Mapping[str, str], name: str) -> int:
     """Read the number of a name, at least 0; 0 if it is none."""
     with suppress(ValueError, KeyError):
-        return min(max(0, int(given[name][:20])), MOST)
+        return min(max(0, int(post[name][:20])), MOST)
     return 0
 
 
-def run(given: Mapping[str, str], name: str) -> UUID | None:
+def run(post: Mapping[str, str], name: str) -> UUID | None:
     """Read the run of a name; None if it is none."""
     with suppress(ValueError, KeyError):
-        return UUID(given[name])
+        return UUID(post[name])
     return None
 
 
-def known(given: Iterable[str]) -> dict[UUID, Known]:
+def known_texts(places: Iterable[str]) -> dict[UUID, KnownText]:
     """Read what a page has of items of text, by run; what does not read like that is ignored."""
-    found = {}
-    for place in (PLACE.fullmatch(text) for text in given):
+    items = {}
+    for place in (PLACE.fullmatch(text) for text in places):
         if place is not None and INSIDE.fullmatch(place[5]):
             first, sequence, offset = (int(number) for number in place.group(2, 3, 4))
-            found[UUID(place[1])] = Known(first, sequence, offset, place[5])
-    return found
+            items[UUID(place[1])] = KnownText(first, sequence, offset, place[5])
+    return items
 
 
 def message(request: HttpRequest, person: UserId) -> IncomingMessage:
@@ -103,7 +103,7 @@ def answer(request: HttpRequest, interaction: UUID, via: str = "page") -> Incomi
     )
 
 
-async def with_files(given: IncomingAnswer, request: HttpRequest, by: Person) -> IncomingAnswer:
+async def with_files(incoming: IncomingAnswer, request: HttpRequest, by: Person) -> IncomingAnswer:
     """Add the files of the form's fields to the answer; they are kept from now on.
 
     Raises:
@@ -117,11 +117,11 @@ async def with_files(given: IncomingAnswer, request: HttpRequest, by: Person) ->
             try:
                 # No conversation has such a name, so no message can name it.
                 files[field] = await attachments.keep(
-                    owner=by.id, conversation_id=f"/p/{given.interaction}/", file=file
+                    owner=by.id, conversation_id=f"/p/{incoming.interaction}/", file=file
                 )
             except Invalid as error:
                 raise Invalid(error.args[0], errors={field: [error.args[0]]}) from error
-    return replace(given, files=files)
+    return replace(incoming, files=files)
 
 
 def together(request: HttpRequest) -> list[IncomingAnswer]:
@@ -132,13 +132,13 @@ def together(request: HttpRequest) -> list[IncomingAnswer]:
             answer_id=request.POST.get("answer_id") or str(uuid4()),
             interaction=name,
             via="page",
-            **_given(data, name),
+            **_answer_fields(data, name),
         )
         for name in request.POST.getlist("together")[:MOST_TOGETHER]
     ]
 
 
-def _given(data: Mapping[str, list[str]], name: str) -> JsonObject:
+def _answer_fields(data: Mapping[str, list[str]], name: str) -> JsonObject:
     """Read one question's answer: a form always has a field, which is hidden, with an empty
     name.
     """
@@ -147,22 +147,22 @@ def _given(data: Mapping[str, list[str]], name: str) -> JsonObject:
     return {"value": as_text(own)} if own else {"values": data.get(name, [])}
 
 
-def values(given: IncomingAnswer) -> list[str]:
+def values(incoming: IncomingAnswer) -> list[str]:
     """Return what was chosen or typed."""
-    if given.values is not None:
-        return given.values
-    return [given.value] if given.value is not None else []
+    if incoming.values is not None:
+        return incoming.values
+    return [incoming.value] if incoming.value is not None else []
 
 
 def typed(
-    interaction: UUID, given: IncomingAnswer, error: Refused | StorageUnavailable
+    interaction: UUID, incoming: IncomingAnswer, error: Refused | StorageUnavailable
 ) -> TypedAnswer:
     """Return the refused answer, as it goes back into its card."""
     errors = getattr(error, "details", {}).get("errors", {})
-    return TypedAnswer(interaction, values(given), str(error), errors)
+    return TypedAnswer(interaction, values(incoming), str(error), errors)
 
 
-def too_late(settled: AnswerResult, *given: IncomingAnswer) -> str:
+def too_late(settled: AnswerResult, *incoming: IncomingAnswer) -> str:
     """Say why an answer was not taken, with what was typed, which must not get lost."""
     if settled.outcome == Outcome.EXPIRED:
         reason = gettext("The time for this question was over before your answer came.")
@@ -172,7 +172,7 @@ def too_late(settled: AnswerResult, *given: IncomingAnswer) -> str:
         reason = gettext("The run ended before your answer came.")
     else:
         reason = gettext("%(who)s had already answered this question.") % {"who": settled.by}
-    typed = ", ".join(_shown(value) for one in given for value in values(one))
+    typed = ", ".join(_shown(value) for one in incoming for value in values(one))
     if not typed:
         return reason
     return reason + " " + gettext("Your answer was: %(typed)s") % {"typed": typed[:2000]}

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from chat_app.page.cards import Card
-from chat_app.page.conversation.history import Known
+from chat_app.page.conversation.history import KnownText
 from chat_app.page.markdown.blocks import cut, opening
 from chat_app.page.markdown.markdown import render
 from chat_app.page.markdown.unfinished import finished
@@ -99,7 +99,7 @@ class ShownText(NamedTuple):
     above: list[SafeString]
     last: list[str]
     hidden: int
-    place: Known
+    place: KnownText
     held: bool = False
     ends_in_space: bool = False
 
@@ -115,7 +115,7 @@ class TextSegment(Item):
     template = "chat_app/items/text.html"
 
     pieces: list[Piece] = field(default_factory=list)
-    known: Known | None = None
+    known: KnownText | None = None
     held: bool = False
     coloured: int = COLOURED
 
@@ -127,36 +127,36 @@ class TextSegment(Item):
     @property
     def shown(self) -> ShownText:
         """The text as the page shows it."""
-        text, known = self.text, self.known or Known(self.first, self.first, 0)
+        text, known = self.text, self.known or KnownText(self.first, self.first, 0)
         most = RuntimeSettings.load().MAX_SHOWN
-        found = cut(text[:most], known.inside)
-        ends = accumulate(map(len, found.above))
+        parts = cut(text[:most], known.inside)
+        ends = accumulate(map(len, parts.above))
         above = [
-            render(part, found.references, is_coloured=end <= self.coloured)
-            for part, end in zip(found.above, ends, strict=True)
+            render(part, parts.references, is_coloured=end <= self.coloured)
+            for part, end in zip(parts.above, ends, strict=True)
         ]
-        last = text[found.at : most]
+        last = text[parts.at : most]
         if len(text) > most:  # the rest of it is not on the page
             return ShownText(above, [], len(text) - most, self._place(known, len(text), ""))
-        kept = finished(last, found.inside) if self.held else last
-        held = self.held and (len(kept) < len(last) or kept.endswith("\n"))
+        complete = finished(last, parts.inside) if self.held else last
+        held = self.held and (len(complete) < len(last) or complete.endswith("\n"))
         part = ""
-        if kept:
+        if complete:
             part = render(
-                opening(found.inside, kept) + kept,
-                found.references,
+                opening(parts.inside, complete) + complete,
+                parts.references,
                 is_coloured=len(text) <= self.coloured,
                 is_whole=not self.held,
             )
-        place = self._place(known, found.at, found.inside)
-        return ShownText(above, [part], 0, place, held, kept[-1:].isspace())
+        place = self._place(known, parts.at, parts.inside)
+        return ShownText(above, [part], 0, place, held, complete[-1:].isspace())
 
-    def _place(self, known: Known, at: int, inside: str) -> Known:
+    def _place(self, known: KnownText, at: int, inside: str) -> KnownText:
         """Find the character that stands at a place of the text."""
         skipped = known.offset
         for piece in self.pieces:
             if at < len(piece.text) or piece is self.pieces[-1]:
-                return Known(self.first, piece.sequence, at + skipped, inside)
+                return KnownText(self.first, piece.sequence, at + skipped, inside)
             at, skipped = at - len(piece.text), 0
         return known
 
@@ -229,32 +229,32 @@ def build(
     rows: list[EventRecord],
     interactions: Mapping[UUID, Interaction],
     *,
-    continued: Mapping[UUID, Known] | None = None,
+    continued: Mapping[UUID, KnownText] | None = None,
     hold: bool = False,
 ) -> list[Item]:
     """Build the items of these rows, in the order of their first ones.
 
     Of those that are `continued`, the rest. `hold`: text to which more comes has its end held back.
     """
-    left_to_meet = dict(continued or {})  # texts that go on, until they have been met
+    continuing = dict(continued or {})  # texts that go on, until they have been met
     shown: list[Item] = []
     for part in read_parts(rows):
         if part.type == Event.Type.MESSAGE:
-            item: Item | None = _text(part, left_to_meet.pop(part.events[0].run, None), hold=hold)
+            item: Item | None = _text(part, continuing.pop(part.events[0].run, None), hold=hold)
         else:
             item = _item(part, interactions)
         if item is not None:
             shown.append(item)
     shown.sort(key=lambda item: item.first)
-    left = COLOURED
+    characters = COLOURED
     for item in reversed(shown):
         if isinstance(item, TextSegment | Step):
-            item.coloured = left
-            left = max(0, left - len(item.text))
+            item.coloured = characters
+            characters = max(0, characters - len(item.text))
     return shown
 
 
-def _text(part: Part, known: Known | None, *, hold: bool) -> TextSegment | None:
+def _text(part: Part, known: KnownText | None, *, hold: bool) -> TextSegment | None:
     pieces = list(_rest(part.pieces, known))
     base = _base(part) | ({"first": known.first} if known else {})
     segment = TextSegment(**base, pieces=pieces, known=known, held=hold and part.is_open)
@@ -293,7 +293,7 @@ def _base(part: Part) -> JsonObject:
     return {"first": row.first_sequence, "last": last, "run": row.run, "at": row.created_at}
 
 
-def _rest(pieces: Iterable[Piece], known: Known | None) -> Iterator[Piece]:
+def _rest(pieces: Iterable[Piece], known: KnownText | None) -> Iterator[Piece]:
     """Yield the pieces behind what is known."""
     for piece in pieces:
         if known is None or piece.sequence > known.sequence:

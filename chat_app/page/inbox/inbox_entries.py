@@ -100,9 +100,16 @@ class Entry:
     @property
     def stamp(self) -> str:
         """A digest of what is shown: the page's script sees by it that something changed."""
-        it = self.interaction
-        seen = (it.status, it.version, it.assignee_id, self.names, self.voted, self.may_answer)
-        return blake2b(repr((*seen, self.my_vote, self.alike)).encode(), digest_size=8).hexdigest()
+        interaction = self.interaction
+        shown = (
+            interaction.status,
+            interaction.version,
+            interaction.assignee_id,
+            self.names,
+            self.voted,
+            self.may_answer,
+        )
+        return blake2b(repr((*shown, self.my_vote, self.alike)).encode(), digest_size=8).hexdigest()
 
 
 def _is_one_user(to: Sequence[Mapping[str, str]]) -> bool:
@@ -122,30 +129,32 @@ def make_entries(
 
 
 def _entry(
-    it: Interaction,
+    interaction: Interaction,
     reader: UserId,
     votes: Sequence[Vote],
     may_answer: bool,
     typed: TypedAnswer | None,
 ) -> Entry:
-    prompt, came_to = load_prompt(it.prompt), outcome(it)
+    prompt, outcome_text = load_prompt(interaction.prompt), outcome(interaction)
     own = [prompt.answer_text(vote.response) for vote in votes if vote.by_id == reader]
-    is_taken = it.assignee_id not in (None, reader)
+    is_taken = interaction.assignee_id not in (None, reader)
     shown = None
-    if came_to is None and may_answer and not is_taken:
-        shown = card(it, typed=typed, alone=True)
-    told = votes if own or came_to else ()
-    offered = registry.find(it.run.workflow)
+    if outcome_text is None and may_answer and not is_taken:
+        shown = card(interaction, typed=typed, alone=True)
+    shown_votes = votes if own or outcome_text else ()
+    offered = registry.find(interaction.run.workflow)
     return Entry(
-        interaction=it,
+        interaction=interaction,
         reader=reader,
-        workflow=offered.workflow.title if offered else it.run.workflow,
+        workflow=offered.workflow.title if offered else interaction.run.workflow,
         may_answer=may_answer,
         card=shown,
-        outcome=came_to,
-        votes=[CastVote(one.by.get_username(), prompt.answer_text(one.response)) for one in told],
+        outcome=outcome_text,
+        votes=[
+            CastVote(one.by.get_username(), prompt.answer_text(one.response)) for one in shown_votes
+        ],
         voted=len(votes),
-        needed=(it.assignment or {}).get("votes", 1),
+        needed=(interaction.assignment or {}).get("votes", 1),
         my_vote=own[0] if own else "",
     )
 

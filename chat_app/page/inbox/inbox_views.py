@@ -75,16 +75,16 @@ async def show(request: HttpRequest) -> HttpResponse:
         html = render_to_string("chat_app/inbox/inbox.html", context, request)
         return html, [one.pk for one in listed.prompts]
 
-    html, seen = await make(render, reader=person.id)
-    await audit.shown(seen, by=person, via="inbox")
+    html, prompts = await make(render, reader=person.id)
+    await audit.shown(prompts, by=person, via="inbox")
     return HttpResponse(html)
 
 
 def _query(part: Part, query: str = "", page: int = 1) -> str:
-    given = {"part": part.value, "q": query, "page": str(page)}
+    parameters = {"part": part.value, "q": query, "page": str(page)}
     usual = {"part": Part.ALL.value, "q": "", "page": "1"}
-    kept = {name: value for name, value in given.items() if value != usual[name]}
-    return f"?{urlencode(kept)}" if kept else ""
+    changed = {name: value for name, value in parameters.items() if value != usual[name]}
+    return f"?{urlencode(changed)}" if changed else ""
 
 
 @personal("GET")
@@ -102,10 +102,10 @@ async def linked(request: HttpRequest, token: str) -> HttpResponse:
 
     Nobody is signed in by it.
     """
-    found = await reads.read(read_prompt_link, token)
-    if found is None:
+    guest_and_prompt = await reads.read(read_prompt_link, token)
+    if guest_and_prompt is None:
         raise Http404
-    person, interaction = found
+    person, interaction = guest_and_prompt
     reader = Reader(person, "chat_app/inbox/linked.html", request.path)
     if request.method == "POST":
         return await _answer(request, reader, interaction)
@@ -164,21 +164,21 @@ async def answer(request: HttpRequest, interaction: UUID) -> HttpResponse:
 
 async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> HttpResponse:
     person = reader.person
-    given = message_forms.answer(request, interaction, via="inbox")
+    incoming = message_forms.answer(request, interaction, via="inbox")
     try:
-        given = await message_forms.with_files(given, request, person)
-        settled = await answers.answer(by=person, conversation_id=None, answer=given)
+        incoming = await message_forms.with_files(incoming, request, person)
+        settled = await answers.answer(by=person, conversation_id=None, answer=incoming)
     except (Refused, StorageUnavailable) as error:
         if is_script(request):
             return refusal(error)
-        typed = message_forms.typed(interaction, given, error)
+        typed = message_forms.typed(interaction, incoming, error)
         return await _prompt_page(request, reader, interaction, typed, STATUS[type(error)])
     if settled.outcome == Outcome.NOT_FOUND:
         raise Http404
     if is_script(request):
         return JsonResponse({"outcome": settled.outcome, "by": settled.by})
     if settled.outcome in LATE:
-        messages.warning(request, message_forms.too_late(settled, given))
+        messages.warning(request, message_forms.too_late(settled, incoming))
     return _back(request)
 
 
@@ -211,20 +211,20 @@ async def answer_several(request: HttpRequest) -> HttpResponse:
     """Give one answer to all prompts that are ticked; each is taken or refused by itself."""
     person = await person_of(request)
     ticked = [UUID(one) for one in request.POST.getlist("prompt") if is_uuid(one)][:PAGE]
-    taken = 0
+    count = 0
     for interaction in dict.fromkeys(ticked):
-        given = message_forms.answer(request, interaction, via="inbox")
+        incoming = message_forms.answer(request, interaction, via="inbox")
         try:
-            settled = await answers.answer(by=person, conversation_id=None, answer=given)
+            settled = await answers.answer(by=person, conversation_id=None, answer=incoming)
         except (Refused, StorageUnavailable) as error:
             messages.warning(request, await _named(person, interaction, str(error)))
             continue
         if settled.outcome in answers.TAKEN:
-            taken += 1
+            count += 1
         else:
             messages.warning(request, await _named(person, interaction, _why_not(settled)))
-    if taken:
-        words = ngettext("%(n)d answered.", "%(n)d answered.", taken) % {"n": taken}
+    if count:
+        words = ngettext("%(n)d answered.", "%(n)d answered.", count) % {"n": count}
         messages.success(request, words)
     elif not ticked:
         messages.warning(request, gettext("Tick those that you want to answer."))

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from chat_app.feed.inbox_parts import find_prompt
-from chat_app.feed.said import Said, in_words, read_shared
+from chat_app.feed.run_transcript import TranscriptPart, in_words, read_shared
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.inbox.inbox_entries import Entry, make_entries
 from chat_app.page.markdown.markdown import render
@@ -74,10 +74,10 @@ def read_prompt(
     reader: UserId, interaction: UUID, typed: TypedAnswer | None = None
 ) -> PromptPage | None:
     """Read the page of a prompt; None if there is none for this reader. Blocks."""
-    found = find_prompt(reader, interaction)
-    if found is None:
+    prompt_and_right = find_prompt(reader, interaction)
+    if prompt_and_right is None:
         return None
-    prompt, may = found
+    prompt, may = prompt_and_right
     [entry] = make_entries([prompt], reader, may_answer=may, typed=typed)
     if prompt.assignment is None:
         return PromptPage(entry, [], [])
@@ -85,7 +85,7 @@ def read_prompt(
     return PromptPage(entry, _history(prompt), shared)
 
 
-def _shared(run: Said) -> Shared:
+def _shared(run: TranscriptPart) -> Shared:
     return Shared(
         message=run["message"],
         files=", ".join(file["name"] for file in run["files"]),

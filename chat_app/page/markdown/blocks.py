@@ -83,7 +83,7 @@ def _cuts(text: str, start: int, end: int, block: Token) -> Iterator[int]:
     is_list = block.type in ("bullet_list_open", "ordered_list_open")
     while end - start > LONGEST:
         window = text[start : start + LONGEST]
-        items = [found.end() for found in _ITEM.finditer(window)] if is_list else []
+        items = [match.end() for match in _ITEM.finditer(window)] if is_list else []
         start += (
             items[-1] if items else (window.rfind("\n") + 1 or window.rfind(" ") + 1 or LONGEST)
         )

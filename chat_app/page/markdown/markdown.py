@@ -124,11 +124,11 @@ def _show_tasks(state: StateCore) -> None:
         if item.type != "list_item_open" or not text.children:
             continue
         first = text.children[0]
-        if first.type == "text" and (found := TASK.match(first.content)):
+        if first.type == "text" and (task := TASK.match(first.content)):
             item.attrSet("class", "task-item")
-            first.content = first.content[found.end() :]
+            first.content = first.content[task.end() :]
             mark = Token("html_inline", "", 0)
-            is_open = found[1] == " "
+            is_open = task[1] == " "
             mark.content = (
                 f'<span class="task{"" if is_open else " done"}">{"☐☑"[not is_open]} </span>'
             )

@@ -40,10 +40,10 @@ def _in_fence(lines: str, inside: str) -> bool:
     """Return whether the next line is code."""
     fence = ""
     for line in [inside, *lines.splitlines()]:
-        found = _FENCE.match(line)
-        if found and not fence:
-            fence = found[1]
-        elif found and found[1].startswith(fence) and not line.strip().strip(fence[0]):
+        match = _FENCE.match(line)
+        if match and not fence:
+            fence = match[1]
+        elif match and match[1].startswith(fence) and not line.strip().strip(fence[0]):
             fence = ""
     return bool(fence)
 
@@ -60,8 +60,8 @@ def _without_header(text: str, inside: str) -> str:
 def _first_open_mark(text: str) -> int:
     """Find the first mark that has no partner yet; else the end."""
     start = text.rfind("\n\n") + 1
-    masked = _CODE.sub(lambda found: "x" * len(found[0]), text[start:])
-    places = [found.start() for mark in _INLINE if (found := mark.search(masked))]
+    masked = _CODE.sub(lambda match: "x" * len(match[0]), text[start:])
+    places = [match.start() for mark in _INLINE if (match := mark.search(masked))]
     places += [masked.rindex(pair) for pair in _PAIRS if masked.count(pair) % 2]
     first = min((at for at in places if len(masked) - at < _FAR), default=len(masked))
     return start + first

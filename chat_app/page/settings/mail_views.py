@@ -47,10 +47,10 @@ class MailForm(ModelForm):
 
     def clean(self) -> dict[str, object] | None:
         """Check that quiet hours have both ends, or none."""
-        given = super().clean() or {}
-        if (given.get("quiet_from") is None) != (given.get("quiet_until") is None):
+        data = super().clean() or {}
+        if (data.get("quiet_from") is None) != (data.get("quiet_until") is None):
             self.add_error("quiet_until", _("Give both times, or neither."))
-        return given
+        return data
 
 
 @personal("GET", "POST")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from chat_app.feed.said import Said, in_words, read_run
+from chat_app.feed.run_transcript import TranscriptPart, in_words, read_run
 from sessions_app.errors import NotFound
 from sessions_app.models import Conversation, Run
 from sessions_app.models.people import UserId
@@ -18,7 +18,7 @@ from sessions_app.models.people import UserId
 class Exported:
     """An export: the conversation, and its runs in the order of their messages."""
 
-    about: Said
+    about: TranscriptPart
     runs: list[UUID]
 
 
@@ -28,16 +28,16 @@ def find(owner: UserId, conversation_id: str) -> Exported:
     Raises:
         NotFound: there is none.
     """
-    found = Conversation.objects.of(owner, conversation_id).first()
-    if found is None:
+    conversation = Conversation.objects.of(owner, conversation_id).first()
+    if conversation is None:
         raise NotFound("There is no such conversation.")
     about = {
-        "conversation_id": found.conversation_id,
-        "title": found.title,
-        "workflow": found.workflow,
-        "created_at": found.created_at.isoformat(),
+        "conversation_id": conversation.conversation_id,
+        "title": conversation.title,
+        "workflow": conversation.workflow,
+        "created_at": conversation.created_at.isoformat(),
     }
-    runs = Run.objects.filter(conversation=found).order_by("sequence")
+    runs = Run.objects.filter(conversation=conversation).order_by("sequence")
     return Exported(about, list(runs.values_list("pk", flat=True)))
 
 
@@ -61,7 +61,7 @@ def as_markdown(exported: Exported) -> Iterator[str]:
         yield "".join(_run_as_markdown(read_run(run), headings))
 
 
-def _run_as_markdown(run: Said, headings: dict[str, str]) -> Iterator[str]:
+def _run_as_markdown(run: TranscriptPart, headings: dict[str, str]) -> Iterator[str]:
     headings[run["run"]] = run["created_at"]
     quoted = "\n".join(f"> {line}" for line in run["message"].splitlines())
     yield f"\n## {run['created_at']}\n\n{quoted}\n"
@@ -70,8 +70,8 @@ def _run_as_markdown(run: Said, headings: dict[str, str]) -> Iterator[str]:
     if earlier := headings.get(run["replaces"] or run["follows"]):
         how = "Another version of" if run["replaces"] else "Goes on with"
         yield f"\n*{how} the message of {earlier}*\n"
-    for said in run["said"]:
-        yield f"\n{in_words(said)}\n"
+    for part in run["said"]:
+        yield f"\n{in_words(part)}\n"
     if run["status"] != Run.Status.COMPLETED:
         yield f"\n*{run['status']}*\n"
     if feedback := run["feedback"]:

@@ -87,11 +87,11 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE) -> Sidebar:
     """
     limit = min(max(limit, PAGE), MOST)
     mine = Conversation.objects.of(owner)
-    found = _matching(mine, query) if query else Q()
-    asking = _asking(mine.filter(found, waiting__gt=0), limit + 1)
+    condition = _matching(mine, query) if query else Q()
+    asking = _asking(mine.filter(condition, waiting__gt=0), limit + 1)
     ids = list(asking)
     if len(ids) <= limit:
-        rest = mine.filter(found).exclude(pk__in=ids).order_by("-listed_at")
+        rest = mine.filter(condition).exclude(pk__in=ids).order_by("-listed_at")
         ids += rest.values_list("pk", flat=True)[: limit + 1 - len(ids)]
     more = limit + PAGE if len(ids) > limit and limit < MOST else 0
     entries, is_assigned = _entries(ids[:limit], asking)
@@ -196,10 +196,10 @@ def _matching(mine: QuerySet[Conversation], query: str) -> Q:
         if query.casefold() in offered.workflow.title.casefold()
     ]
     named = Q(title__icontains=query) | Q(workflow__iexact=query) | Q(workflow__in=workflows)
-    return named if len(query) < SHORTEST else named | Q(pk__in=_said(mine, query))
+    return named if len(query) < SHORTEST else named | Q(pk__in=_containing(mine, query))
 
 
-def _said(mine: QuerySet[Conversation], query: str) -> list[UUID]:
+def _containing(mine: QuerySet[Conversation], query: str) -> list[UUID]:
     # As a list: a database that knows only the number of all rows may else look through them all.
     newest = list(mine.order_by("-listed_at").values_list("pk", flat=True)[:NEWEST])
     sent = Run.objects.filter(conversation__in=newest, text__icontains=query)

@@ -74,15 +74,15 @@ async def assistant(message: Message, context: Context) -> AsyncGenerator[str, N
     messages.append({"role": "user", "content": message.text})
     for _ in range(options.max_turns):
         try:
-            said, calls = await ask_model(messages, context)
+            text, calls = await ask_model(messages, context)
         except StepFailed as error:
             yield f"The model cannot be asked ({error.error_type}). Try again later."
             return
         if not calls:
             return
-        if said:
+        if text:
             yield "\n\n"
-        messages.append({"role": "assistant", "content": said, "tool_calls": as_sent(calls)})
+        messages.append({"role": "assistant", "content": text, "tool_calls": as_sent(calls)})
         for call, result in zip(calls, await use_tools(calls, context), strict=True):
             messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
     yield f"I have asked for tools {options.max_turns} times, and stop here."
@@ -92,18 +92,18 @@ async def ask_model(messages: list[ModelMessage], context: Context) -> tuple[str
     """Stream the model's answer to people, and return it with the tool calls that it wants."""
     model: Model = context.builder
     timeout = context.options.timeout
-    said = [
+    pieces = [
         piece
         async for piece in context.stream(model.stream, messages, name="model", timeout=timeout)
     ]
     # After the stream: what depends on its pieces comes once they are recorded.
-    for piece in said:
+    for piece in pieces:
         if isinstance(piece, Usage):
             context.add_usage(
                 prompt_tokens=piece.prompt_tokens, completion_tokens=piece.completion_tokens
             )
-    text = "".join(piece for piece in said if isinstance(piece, str))
-    return text, [piece for piece in said if isinstance(piece, ToolCall)]
+    text = "".join(piece for piece in pieces if isinstance(piece, str))
+    return text, [piece for piece in pieces if isinstance(piece, ToolCall)]
 
 
 def as_sent(calls: list[ToolCall]) -> list[ModelMessage]:
@@ -155,11 +155,11 @@ async def use(call: ToolCall, context: Context) -> str:
 
 def permission(call: ToolCall, context: Context) -> BinaryPrompt:
     """Build the question whether a tool may be used."""
-    given: JsonObject = loads(call.arguments or "{}")
+    arguments: JsonObject = loads(call.arguments or "{}")
     return BinaryPrompt(
         text=f"May I {call.name.replace('_', ' ')} {subject(call)}?",
         options=ANSWERS,
-        details={name: str(value) for name, value in given.items()},
+        details={name: str(value) for name, value in arguments.items()},
         timeout=context.options.approval_timeout,
         default="refuse",
         error="Nobody allowed it in time.",

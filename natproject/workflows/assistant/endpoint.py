@@ -22,10 +22,10 @@ class EndpointModel:
         self._name = name
 
     async def stream(self, messages: list[ModelMessage]) -> AsyncIterator[Piece]:
-        given: Any = messages  # the client's types name each kind of message
+        untyped_messages: Any = messages  # the client's types name each kind of message
         chunks = await self._client.chat.completions.create(
             model=self._name,
-            messages=given,
+            messages=untyped_messages,
             tools=SCHEMAS,
             stream=True,
             stream_options={"include_usage": True},

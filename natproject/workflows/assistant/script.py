@@ -37,11 +37,11 @@ class ScriptedModel:
 
 def _after_last(messages: list[ModelMessage], role: str) -> list[ModelMessage]:
     """Return the tool results at the end, if they follow a message of that role."""
-    found: list[ModelMessage] = []
+    results: list[ModelMessage] = []
     for message in reversed(messages):
         if message["role"] != "tool":
-            return found[::-1] if message["role"] == role else []
-        found.append(message)
+            return results[::-1] if message["role"] == role else []
+        results.append(message)
     return []
 
 

@@ -60,9 +60,9 @@ class Tool:
         }
 
 
-def calculate(_notes: Path, given: Calculation) -> str:
+def calculate(_notes: Path, arguments: Calculation) -> str:
     """Return the value of the expression."""
-    attempt = evaluate(given.expression, MAX_OPERATIONS)
+    attempt = evaluate(arguments.expression, MAX_OPERATIONS)
     if attempt.result is None:
         return attempt.problem or "That takes too many operations."
     return plain(attempt.result)
@@ -74,25 +74,25 @@ def list_notes(notes: Path, _given: Nothing) -> str:
     return "\n".join(names) or "There are no notes."
 
 
-def read_note(notes: Path, given: Name) -> str:
+def read_note(notes: Path, arguments: Name) -> str:
     """Return the text of a note."""
-    path = notes / f"{given.name}.txt"
-    return path.read_text() if path.exists() else f"There is no note {given.name!r}."
+    path = notes / f"{arguments.name}.txt"
+    return path.read_text() if path.exists() else f"There is no note {arguments.name!r}."
 
 
-def write_note(notes: Path, given: Note) -> str:
+def write_note(notes: Path, arguments: Note) -> str:
     """Keep a note; once more does no harm."""
     if len(list(notes.glob("*.txt"))) >= MAX_NOTES:
         return f"There are {MAX_NOTES} notes already. Delete one first."
     notes.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (notes / f"{given.name}.txt").write_text(given.text)
-    return f"The note {given.name!r} is kept."
+    (notes / f"{arguments.name}.txt").write_text(arguments.text)
+    return f"The note {arguments.name!r} is kept."
 
 
-def delete_note(notes: Path, given: Name) -> str:
+def delete_note(notes: Path, arguments: Name) -> str:
     """Delete a note; one that is gone stays so."""
-    (notes / f"{given.name}.txt").unlink(missing_ok=True)
-    return f"The note {given.name!r} is deleted."
+    (notes / f"{arguments.name}.txt").unlink(missing_ok=True)
+    return f"The note {arguments.name!r} is deleted."
 
 
 TOOLS = {

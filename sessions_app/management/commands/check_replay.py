@@ -43,20 +43,20 @@ class Command(BaseCommand):
     async def _replay(self, runs: list[UUID], *, differences: bool) -> Counter[str]:
         counts: Counter[str] = Counter()
         stopped: dict[str, list[str]] = {}
-        async for found in replay_all(runs):
+        async for replay in replay_all(runs):
             counts["replayed"] += 1
-            counts["stopped"] += bool(found.problem)
-            counts["different"] += bool(found.differences)
-            if found.problem:
-                stopped.setdefault(found.problem, []).append(_named(found))
+            counts["stopped"] += bool(replay.problem)
+            counts["different"] += bool(replay.differences)
+            if replay.problem:
+                stopped.setdefault(replay.problem, []).append(_named(replay))
             if differences:
-                for difference in found.differences:
-                    self.stdout.write(f"~ {_named(found)}: {difference}")
+                for difference in replay.differences:
+                    self.stdout.write(f"~ {_named(replay)}: {difference}")
         for problem, named in stopped.items():  # one cause may stop many
             self.stdout.write(f"✗ {f',{NEXT}'.join(named)}: {problem}")
         return counts
 
 
-def _named(found: Replay) -> str:
-    history = found.history
+def _named(replay: Replay) -> str:
+    history = replay.history
     return f"{history.run} ({history.workflow} {history.version}, {history.status})"

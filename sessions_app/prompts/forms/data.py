@@ -54,14 +54,14 @@ def _say(error: ValidationError) -> str:
 _message = lazy(_say, str)
 
 
-def posted(given: "QueryDict") -> dict[str, list[str]]:
+def posted(post: "QueryDict") -> dict[str, list[str]]:
     """Return the data of a form that a page has sent, with line ends that are the same for all
     browsers.
     """
     start = f"{PREFIX}-"
     return {
-        name.removeprefix(start): [one.replace("\r\n", "\n") for one in given.getlist(name)]
-        for name in given
+        name.removeprefix(start): [one.replace("\r\n", "\n") for one in post.getlist(name)]
+        for name in post
         if name.startswith(start)
     }
 
@@ -75,12 +75,12 @@ def as_posted(
 
 def texts(value: object, kind: str = "") -> list[str]:
     """Return a value as a form sends it: a text, or several."""
-    given = value if isinstance(value, list | tuple) else [value]
-    if kind == "json" and not all(isinstance(one, str) for one in given):
+    values = value if isinstance(value, list | tuple) else [value]
+    if kind == "json" and not all(isinstance(one, str) for one in values):
         return [json.dumps(value)]
     plain = (str, bool, int, float, dict)
     return [
-        as_text(one) if isinstance(one, plain) else str(one) for one in given if one is not None
+        as_text(one) if isinstance(one, plain) else str(one) for one in values if one is not None
     ]
 
 
@@ -107,31 +107,31 @@ def refused(form: BaseForm) -> Invalid:
         for name, errors in form.errors.as_data().items()
     }
     labels = {bound.name: bound.label for bound in form}
-    said = [
+    sentences = [
         format_lazy("{label}: {problem}", label=labels[name], problem=problem)
         if name in labels
         else problem
-        for name, found in problems.items()
-        for problem in found
+        for name, messages in problems.items()
+        for problem in messages
     ]
-    return Invalid(format_lazy("{}" + " {}" * (len(said) - 1), *said), errors=problems)
+    return Invalid(format_lazy("{}" + " {}" * (len(sentences) - 1), *sentences), errors=problems)
 
 
 class Upload(AnyFile):
     """A file that is kept already: it is opened when something reads it."""
 
-    def __init__(self, kept: AttachedFile) -> None:
-        self.kept = kept
-        self.name = kept.name
-        self.size = kept.size
-        self.content_type = kept.content_type
+    def __init__(self, attachment: AttachedFile) -> None:
+        self.attachment = attachment
+        self.name = attachment.name
+        self.size = attachment.size
+        self.content_type = attachment.content_type
         self.charset = None
         self.content_type_extra = None
 
     @cached_property
     def file(self) -> IO[Any]:  # type: ignore[override] # a plain attribute there
         """The content of the file."""
-        return self.kept.open()
+        return self.attachment.open()
 
     def let_go(self) -> None:
         """Close the file, if anything has opened it."""
@@ -164,7 +164,7 @@ def _pack(name: str, value: object) -> tuple[Any, str]:
     if isinstance(value, Model):
         value = value.pk
     if isinstance(value, Upload):
-        value = value.kept
+        value = value.attachment
     if isinstance(value, str | bool | int | float | None):
         return value, ""
     for kind, known in TYPES.items():

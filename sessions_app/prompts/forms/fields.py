@@ -62,7 +62,7 @@ def described(form: type[BaseForm]) -> list[FormField]:
     return [_described(name, field) for name, field in _fields(form).items()]
 
 
-def initial_values(form: type[BaseForm], given: Mapping[str, object]) -> JsonObject:
+def initial_values(form: type[BaseForm], values: Mapping[str, object]) -> JsonObject:
     """Return the given values, and those that the class itself proposes where they are always the
     same.
 
@@ -72,12 +72,12 @@ def initial_values(form: type[BaseForm], given: Mapping[str, object]) -> JsonObj
         ValueError: the form has no field of that name.
     """
     fields = _fields(form)
-    if unknown := given.keys() - fields:
+    if unknown := values.keys() - fields:
         raise ValueError(f"{form.__qualname__} has no field {min(unknown)!r}")
     own = {name: field.initial for name, field in fields.items() if not callable(field.initial)}
     return {
         name: _cleaned(fields[name], value)
-        for name, value in {**own, **given}.items()
+        for name, value in {**own, **values}.items()
         if value is not None
     }
 
@@ -96,9 +96,9 @@ def use_native(form: BaseForm) -> None:
     """Use the browser's controls for dates and times, where the author says nothing else."""
     for field in form.fields.values():
         widget = field.widget
-        found = NATIVE.get(type(widget))
-        if found and "type" not in widget.attrs and not getattr(widget, "format", None):
-            widget.input_type, widget.format = found
+        native = NATIVE.get(type(widget))
+        if native and "type" not in widget.attrs and not getattr(widget, "format", None):
+            widget.input_type, widget.format = native
 
 
 def _fields(form: type[BaseForm]) -> dict[str, Field]:

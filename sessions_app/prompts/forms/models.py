@@ -149,11 +149,11 @@ def _kind(kinds: list[JsonObject]) -> tuple[type[forms.Field], JsonObject]:
         if items.get("type") == "string" and "format" not in items:
             return LinesField, {}
     elif names == ["string"]:
-        if found := BY_FORMAT.get(kind.get("format", "")):
-            return found, {}
+        if field_class := BY_FORMAT.get(kind.get("format", "")):
+            return field_class, {}
         return forms.CharField, {**_limits(kind), **_lines(kind)}
-    elif found := BY_TYPE.get(str(names[0])):
-        return found, _limits(kind)
+    elif field_class := BY_TYPE.get(str(names[0])):
+        return field_class, _limits(kind)
     return forms.JSONField, {}
 
 

@@ -106,7 +106,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         form: type[M],
         *,
         initial: "M | Mapping[str, object] | None" = None,
-        **given: object,
+        **options: object,
     ) -> None: ...
     @overload
     def __init__(
@@ -114,11 +114,11 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         form: type[BaseForm],
         *,
         initial: Mapping[str, object] | None = None,
-        **given: object,
+        **options: object,
     ) -> None: ...
     @overload
-    def __init__(self, form: str, **given: object) -> None: ...
-    def __init__(self, form: Any, **given: Any) -> None:
+    def __init__(self, form: str, **options: object) -> None: ...
+    def __init__(self, form: Any, **options: Any) -> None:
         """Ask for the fields of a form or model.
 
         Raises:
@@ -126,8 +126,10 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
                 has no JSON form.
             ValueError: the class is not found by its name, or has no field of an initial value.
         """
-        stored = {"form": form} if isinstance(form, str) else _described(form, given.get("initial"))
-        super().__init__(**{**given, **stored})
+        stored = (
+            {"form": form} if isinstance(form, str) else _described(form, options.get("initial"))
+        )
+        super().__init__(**{**options, **stored})
 
     def check(self, value: Given | None, values: Sequence[Given] | None) -> JsonObject:
         return self.check_with_files(value, values, {})
@@ -328,12 +330,12 @@ def find(path: str) -> AnyForm:
     """
     module, _, name = path.partition(":")
     try:
-        found = attrgetter(name)(import_module(module))
+        loaded = attrgetter(name)(import_module(module))
     except (ImportError, AttributeError, ValueError) as error:
         raise FormChanged(path, f"{error}") from error
-    if not (isinstance(found, type) and issubclass(found, BaseForm | BaseModel)):
+    if not (isinstance(loaded, type) and issubclass(loaded, BaseForm | BaseModel)):
         raise FormChanged(path, "it is no form")
-    return found
+    return loaded
 
 
 def _described(form: AnyForm, initial: Any) -> JsonObject:

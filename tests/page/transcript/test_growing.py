@@ -7,7 +7,7 @@ import pytest
 
 from bench.peers.long_answer import report, tokens
 from chat_app.page.conversation.conversation_page import Wanted, read_transcript
-from chat_app.page.conversation.history import Known
+from chat_app.page.conversation.history import KnownText
 from chat_app.page.conversation.transcript import ShownText, TextSegment
 from chat_app.page.markdown import blocks
 from chat_app.page.markdown.markdown import render
@@ -35,7 +35,7 @@ class Reader:
     def __init__(self, log: StoredLog, run: Run) -> None:
         self._log = log
         self._run = run
-        self._known: dict[UUID, Known] = {}
+        self._known: dict[UUID, KnownText] = {}
         self.above = ""
         self.last = ""
         self.sizes: list[int] = []

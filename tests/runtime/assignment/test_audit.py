@@ -118,7 +118,7 @@ async def test_answers_by_whatever_way_are_in_it_with_their_address(how: str) ->
         elif how == "python":
             await runs.aanswer(prompt.pk, "yes", by=await users().aget(pk=boss.id))
         else:
-            await hosting.in_thread(repairs.answer, prompt.pk, person=boss, given="yes")
+            await hosting.in_thread(repairs.answer, prompt.pk, person=boss, value="yes")
         audit.address.reset(token)
         *_, answered = await reads.read(entries, prompt)
         assert (answered.action, answered.by_name, answered.via) == ("answered", "boss", how)

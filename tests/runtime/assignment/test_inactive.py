@@ -41,7 +41,7 @@ async def test_who_is_inactive_answers_at_no_door(how: dict[str, Any], who: str)
         with pytest.raises(Invalid, match="not active"):
             await runs.aanswer(prompt.pk, "yes", by=row)
         with pytest.raises(Invalid, match="not active"):
-            await hosting.in_thread(repairs.answer, prompt.pk, person=person, given="yes")
+            await hosting.in_thread(repairs.answer, prompt.pk, person=person, value="yes")
         assert await Interaction.objects.filter(pk=prompt.pk, status="pending").aexists()
 
 

@@ -91,7 +91,7 @@ async def test_votes_of_those_who_may_no_longer_answer_do_not_count(how: str, vi
 
 async def test_an_operators_vote_counts_as_long_as_they_are_active() -> None:
     async with asking_people("boss", "other", "op", **BOTH) as (hosting, prompt, [boss, _, op]):
-        done = await hosting.in_thread(repairs.answer, prompt.pk, person=op, given="yes")
+        done = await hosting.in_thread(repairs.answer, prompt.pk, person=op, value="yes")
         assert done.outcome == Outcome.VOTED
         for is_active, outcome in ((False, Outcome.VOTED), (True, Outcome.ACCEPTED)):
             await User.objects.filter(pk=op.id).aupdate(is_active=is_active)

@@ -145,7 +145,7 @@ async def test_four_eyes_are_not_the_owners() -> None:
         hosting, prompt, [ann, boss] = asked
         assert (await hosting.answer("yes", prompt)).outcome == Outcome.NOT_FOUND
         with pytest.raises(Invalid, match="Somebody else"):
-            await hosting.in_thread(repairs.answer, prompt.pk, person=ann, given="yes")
+            await hosting.in_thread(repairs.answer, prompt.pk, person=ann, value="yes")
         with pytest.raises(Invalid, match="may not answer"):
             await change("delegate", prompt, boss, to="ann")
         assert (await give("yes", prompt, boss)).outcome == Outcome.ACCEPTED

@@ -24,7 +24,7 @@ from sessions_app.models import Interaction
 from sessions_app.models.people import Person
 ann = get_user_model().objects.get(username="ann")
 pending = Interaction.objects.get(status="pending")
-print(repairs.answer(pending.pk, person=Person.of(ann), given="continue"))
+print(repairs.answer(pending.pk, person=Person.of(ann), value="continue"))
 """
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from sessions_app import runs
 from sessions_app.errors import Busy, Fenced, StorageUnavailable
 from sessions_app.hosting import run_selection, run_writes
-from sessions_app.hosting.host import Terms
+from sessions_app.hosting.host import HostingOptions
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import Lease, LeaseFreshness, take_lease
 from sessions_app.hosting.run_selection import MAX_CRASHES, Selection
@@ -296,7 +296,7 @@ async def test_no_step_begins_in_a_process_that_stood_still_before_it_has_looked
         await hosting.stop()
         run = await hosting.submit()
         key = (await hosting.status(run, Run.Status.QUEUED)).key
-        registry = HostRegistry(Terms(park_after=60, drain=10, freshness=freshness))
+        registry = HostRegistry(HostingOptions(park_after=60, drain=10, freshness=freshness))
         serving = asyncio.create_task(registry.serve(key))
         await until_true(lambda: steps)
         freshness.confirm(float("-inf"))
@@ -437,7 +437,7 @@ async def test_a_key_that_comes_back_before_its_host_has_let_go_is_served() -> N
         await hosting.stop()
         run = await hosting.submit()
         key = (await hosting.status(run, Run.Status.QUEUED)).key
-        registry = HostRegistry(Terms(park_after=60, drain=10))
+        registry = HostRegistry(HostingOptions(park_after=60, drain=10))
         first = asyncio.create_task(registry.serve(key, claim))
         await hosting.prompts(run)
         host = registry.get(key)

@@ -40,9 +40,9 @@ async def test_progress_that_is_written_again_after_a_neighbour_failed_is_stored
         leased = await in_hand(await hosting.status(run, "waiting"), crashes=2)
         lane, gate = Lane(), threading.Event()
         # The two after it gather meanwhile, and share a transaction, which is rolled back.
-        first = writer.write(lambda tx: gate.wait(10), Lane(beside=lane))
-        progress = writer.write(leased.progressed, Lane(beside=lane))
-        neighbour = writer.write(fail, Lane(beside=lane))
+        first = writer.write(lambda tx: gate.wait(10), Lane(order_of=lane))
+        progress = writer.write(leased.progressed, Lane(order_of=lane))
+        neighbour = writer.write(fail, Lane(order_of=lane))
         gate.set()
         assert await first
         await progress

@@ -49,7 +49,7 @@ async def test_what_fails_after_a_commit_costs_nobody_the_result_or_the_next_wri
     async with asyncio.timeout(10):
         assert await writer.write(work, lane) == "committed"
         assert called == ["after it"]
-        assert await writer.write(lambda tx: "next", Lane(beside=lane)) == "next"
+        assert await writer.write(lambda tx: "next", Lane(order_of=lane)) == "next"
 
 
 async def test_readers_that_cannot_be_told_do_not_either(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ async def test_readers_that_cannot_be_told_do_not_either(monkeypatch: pytest.Mon
 
     async with asyncio.timeout(10):
         assert await writer.write(work, lane) == "committed"
-        assert await writer.write(lambda tx: "next", Lane(beside=lane)) == "next"
+        assert await writer.write(lambda tx: "next", Lane(order_of=lane)) == "next"
 
 
 async def test_what_may_be_committed_is_not_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ async def test_what_may_be_committed_is_not_done_again(monkeypatch: pytest.Monke
     async with asyncio.timeout(10):
         before = writer.write(hold, lane)
         await asyncio.to_thread(held.wait, 10)
-        two = [writer.write(make(name), Lane(beside=lane)) for name in ("a", "b")]
+        two = [writer.write(make(name), Lane(order_of=lane)) for name in ("a", "b")]
         gate.set()  # they have gathered meanwhile, and share a transaction
         await before
         outcomes = await asyncio.gather(*two, return_exceptions=True)
@@ -123,14 +123,14 @@ async def test_writes_of_lanes_beside_each_other_are_made_in_the_order_queued() 
 
         return work
 
-    await asyncio.gather(*(writer.write(make(number), Lane(beside=lane)) for number in range(9)))
+    await asyncio.gather(*(writer.write(make(number), Lane(order_of=lane)) for number in range(9)))
     assert made == list(range(9))
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one after another"])
 async def test_after_a_write_that_failed_none_of_its_lane_is_made(*, together: bool) -> None:
     lane, made, gate = Lane(), list[str](), threading.Event()
-    beside = Lane(beside=lane)
+    beside = Lane(order_of=lane)
 
     def make(name: str) -> Work[None]:
         def work(tx: Transaction) -> None:
@@ -142,7 +142,7 @@ async def test_after_a_write_that_failed_none_of_its_lane_is_made(*, together: b
     def broken(tx: Transaction) -> None:
         raise ValueError
 
-    before = writer.write(lambda tx: gate.wait(10), Lane(beside=lane))
+    before = writer.write(lambda tx: gate.wait(10), Lane(order_of=lane))
     if not together:
         gate.set()
     written = []
@@ -166,7 +166,7 @@ async def test_after_a_refused_write_the_next_of_its_lane_is_made(*, together: b
     def refuse(tx: Transaction) -> None:
         raise Refused
 
-    before = writer.write(lambda tx: gate.wait(10), Lane(beside=lane))
+    before = writer.write(lambda tx: gate.wait(10), Lane(order_of=lane))
     if not together:
         gate.set()
     refused = writer.write(refuse, lane)
@@ -203,7 +203,7 @@ async def test_a_statement_that_fails_is_told_and_the_next_one_is_not() -> None:
     lane = Lane()
     with pytest.raises(DataError, match="division by zero"):
         await fetch("SELECT 1 / %s::int", 0, lane=lane)
-    assert await fetch("SELECT 1 / %s::int", 1, lane=Lane(beside=lane)) == [(1,)]
+    assert await fetch("SELECT 1 / %s::int", 1, lane=Lane(order_of=lane)) == [(1,)]
 
 
 @ON_POSTGRESQL

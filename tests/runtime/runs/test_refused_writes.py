@@ -149,7 +149,7 @@ async def test_a_refused_write_is_not_told_but_others_are(monkeypatch: pytest.Mo
 
         lane, gate = Lane(), threading.Event()
         before = writer.write(lambda tx: gate.wait(10), lane)
-        beside = [Lane(beside=lane) for _ in range(3)]
+        beside = [Lane(order_of=lane) for _ in range(3)]
         with monkeypatch.context() as patched:
             patched.setattr(writer, "on_commit", tell)
             written = [

@@ -152,7 +152,7 @@ async def test_a_kept_cursor_is_given_once(stored: bool) -> None:
     async with LiveLog() as scene:
         mine = (scene.conversation, scene.user.pk)
         free = threading.Event()
-        writing = writer.write(lambda tx: free.wait(10), Lane(beside=cursors._in_order))
+        writing = writer.write(lambda tx: free.wait(10), Lane(order_of=cursors._in_order))
         keeping = asyncio.create_task(cursors.keep(*mine, 7))
         if stored:
             free.set()

@@ -10,12 +10,12 @@ from sessions_app.storage.attachments import shown
 from sessions_app.storage.event_log import read_records
 from sessions_app.workflows.history import ended_runs
 
-Said = JsonObject
+TranscriptPart = JsonObject
 
 SHARED = 20  # runs of a conversation, the newest
 
 
-def read_shared(prompt: Interaction) -> list[Said]:
+def read_shared(prompt: Interaction) -> list[TranscriptPart]:
     """Read the runs that a prompt's workflow shares with the people it asks. Blocks.
 
     They are those of its conversation, oldest first, up to the prompt, while that waits.
@@ -25,28 +25,28 @@ def read_shared(prompt: Interaction) -> list[Said]:
         return []
     run = prompt.run.parent_id or prompt.run_id
     earlier = ended_runs(run, prompt.conversation_id, SHARED)
-    found = [read_run(UUID(one)) for one in reversed(earlier)] + [read_run(run)]
-    for one in found:
-        one["said"] = [said for said in one["said"] if said.get("interaction_id") != str(prompt.pk)]
-    return found
+    runs = [read_run(UUID(one)) for one in reversed(earlier)] + [read_run(run)]
+    for one in runs:
+        one["said"] = [part for part in one["said"] if part.get("interaction_id") != str(prompt.pk)]
+    return runs
 
 
-def in_words(said: Said) -> str:
+def in_words(part: TranscriptPart) -> str:
     """Write a part of a run as Markdown."""
-    if said["type"] == "text":
-        return str(said["text"])
-    if said["type"] == "step":
-        return f"- {said['name']} ({said['state']})"
-    response = said["response"] or {}
+    if part["type"] == "text":
+        return str(part["text"])
+    if part["type"] == "step":
+        return f"- {part['name']} ({part['state']})"
+    response = part["response"] or {}
     values = response.get("values", [response["value"]] if "value" in response else [])
-    at = said["answered_at"]
+    at = part["answered_at"]
     at = f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M %Z}" if at else ""
-    by = f" ({said['answered_by']}, {at})" if said["answered_by"] else ""
+    by = f" ({part['answered_by']}, {at})" if part["answered_by"] else ""
     answer = ", ".join(str(value) for value in values)
-    return f"**{said['question']}**\n\n{said['status']}{': ' if answer else ''}{answer}{by}"
+    return f"**{part['question']}**\n\n{part['status']}{': ' if answer else ''}{answer}{by}"
 
 
-def read_run(run_id: UUID) -> Said:
+def read_run(run_id: UUID) -> TranscriptPart:
     """Read the run's message, and what was `said` then. Blocks: call it in a thread."""
     run = Run.objects.get(pk=run_id)
     return {
@@ -60,31 +60,31 @@ def read_run(run_id: UUID) -> Said:
         "created_at": run.created_at.isoformat(),
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
         "feedback": Feedback.objects.filter(run=run).values("reaction", "comment").first(),
-        "said": _said(run_id),
+        "said": _transcript(run_id),
     }
 
 
-def _said(run: UUID) -> list[Said]:
+def _transcript(run: UUID) -> list[TranscriptPart]:
     """Yield texts, steps and questions, each at the place where it began."""
     asked = Interaction.objects.filter(run=run).select_related("answered_by")
     questions = {str(one.pk): _question(one) for one in asked}
-    said: list[Said] = []
+    parts: list[TranscriptPart] = []
     for part in read_parts(read_records(Event.objects.filter(run=run))):
         payload = part.payload
         if part.type == Event.Type.STEP:
             step = {name: payload[name] for name in ("name", "state", "payload")}
-            said.append({"type": "step", **step})
+            parts.append({"type": "step", **step})
         elif part.type == Event.Type.INTERACTION:
-            said.append(questions[payload["interaction_id"]])
+            parts.append(questions[payload["interaction_id"]])
         elif text := part.text:
-            if said and said[-1]["type"] == "text":  # what broke it is not said
-                said[-1]["text"] += text
+            if parts and parts[-1]["type"] == "text":  # what broke it is not said
+                parts[-1]["text"] += text
             else:
-                said.append({"type": "text", "text": text})
-    return said
+                parts.append({"type": "text", "text": text})
+    return parts
 
 
-def _question(asked: Interaction) -> Said:
+def _question(asked: Interaction) -> TranscriptPart:
     by = asked.answered_by
     return {
         "type": "question",
