@@ -31,7 +31,8 @@ def load(code: str) -> dict[str, Any]:
     return module.__dict__
 
 
-CODE = blocks("README.md") + blocks("docs/writing-workflows.md")
+PAGES = ("writing-workflows", "prompts", "assignment", "steps", "conversations", "replay")
+CODE = blocks("README.md") + [code for page in PAGES for code in blocks(f"docs/{page}.md")]
 
 
 @pytest.fixture(autouse=True)
@@ -128,10 +129,18 @@ async def test_the_test_in_the_document_passes() -> None:
     await load_named("hello")["test_hello"]()
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the names by which links lead to the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
-            assert (path.parent / target).exists(), f"{path.name}: {target}"
+        for name, anchor in re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", path.read_text()):
+            target = path.parent / name if name else path
+            assert target.exists(), f"{path.name}: {name}"
+            assert not anchor or anchor in anchors(target), f"{path.name}: {name}#{anchor}"
 
 
 PRODUCT = ("sessions_app", "chat_app", "natproject")

@@ -26,7 +26,7 @@ from sessions_app.workflows.run_info import RuntimeTypeEnum
 from tests.support.sessions import Log, declare, logged, managing, say
 
 # What authors of workflows read of the context.
-PAGES = [Path("docs/writing-workflows.md").read_text(), Path("docs/session-api.md").read_text()]
+PAGES = [page.read_text() for page in Path("docs").glob("*.md")]
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
 HEADERS = {
