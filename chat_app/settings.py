@@ -36,7 +36,7 @@ def _rate(default: str) -> str:
 def check_origins(value: list[str]) -> list[str]:
     """Return the origins; raise ValueError if one is none."""
     if bad := [origin for origin in value if not origin.startswith(("http://", "https://"))]:
-        raise ValueError(f"{bad[0]} does not begin with http:// or https://")
+        raise ValueError(f"{bad[0]} must begin with http:// or https://")
     return value
 
 
@@ -127,7 +127,7 @@ class ChatSettings(Section):
     @classmethod
     def _a_url(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
-            raise ValueError("it does not begin with http:// or https://")
+            raise ValueError("it must begin with http:// or https://")
         return value
 
     @field_validator("JWT_ALGORITHMS")
@@ -140,7 +140,7 @@ class ChatSettings(Section):
     @model_validator(mode="after")
     def _attention_is_complete(self) -> Self:
         if self.MAIL and not self.PUBLIC_URL:
-            raise ValueError("PUBLIC_URL is missing: mails have links to the questions.")
+            raise ValueError("PUBLIC_URL is missing: mails contain links to the questions.")
         if self.WEBHOOK_URL and not (self.WEBHOOK_SECRET and self.PUBLIC_URL):
             raise ValueError("WEBHOOK_URL needs WEBHOOK_SECRET and PUBLIC_URL beside it.")
         return self
@@ -178,15 +178,15 @@ def _check_jwt(chat: ChatSettings) -> None:
         raise ValueError("JWT_KEY and JWT_JWKS_URL are both set. Keep one of them.")
     if not chat.JWT_AUDIENCE:
         raise ValueError(
-            "JWT_AUDIENCE is missing: write what tokens for this site have as their audience, or "
-            "those for any other site of the issuer would be taken here."
+            "JWT_AUDIENCE is missing: set the audience of this site's tokens, or tokens for "
+            "any other site of the issuer would be accepted here."
         )
     if not chat.JWT_ALGORITHMS:
         raise ValueError("JWT_ALGORITHMS is empty. Write the one that tokens are signed with.")
     if not shared:
         if chat.JWT_KEY and "-----BEGIN" not in chat.JWT_KEY:
             raise ValueError(
-                "JWT_KEY is no PEM public key. For a shared secret write JWT_ALGORITHMS=HS256."
+                "JWT_KEY is not a PEM public key. For a shared secret write JWT_ALGORITHMS=HS256."
             )
     elif (
         len(shared) < len(chat.JWT_ALGORITHMS) or "-----BEGIN" in chat.JWT_KEY or chat.JWT_JWKS_URL

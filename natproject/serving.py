@@ -71,7 +71,7 @@ def main(server: str = "daphne") -> None:
         SystemExit: there is no such server, or a setting is wrong.
     """
     if server not in SERVERS:
-        raise SystemExit(f"{server} is not offered. Write one of: {', '.join(SERVERS)}.")
+        raise SystemExit(f"{server} is not supported. Write one of: {', '.join(SERVERS)}.")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "natproject.settings")
     arguments = SERVERS[server](settings.HOST, settings.PORT)
     os.execv(sys.executable, [sys.executable, "-m", server, *arguments])  # noqa: S606 - no shell

@@ -78,7 +78,7 @@ class UnknownWorkflow(Refused):
 
 
 class Busy(Refused):
-    """This workflow takes one message at a time. Wait for the run to end, or stop it first."""
+    """This workflow accepts one message at a time. Wait for the run to end, or stop it first."""
 
 
 class TooMany(Refused):
@@ -104,7 +104,7 @@ class Fenced(Refused):
 
 
 class StorageUnavailable(SessionsError):
-    """The database did not take the write. Nothing was stored; try again."""
+    """The database could not save this. Nothing was stored; try again."""
 
 
 class ConversationGone(SessionsError):
@@ -146,7 +146,7 @@ class FormChanged(NonDeterminism):
 
 
 class Unrecorded(WorkflowError):
-    """A step did what cannot be recorded. Once its code is mended, the run goes on with it."""
+    """A step did what cannot be recorded. Once its code is fixed, the run goes on with it."""
 
 
 class NotJson(Unrecorded):
@@ -189,7 +189,7 @@ class TooManyCalls(WorkflowError):
     def __init__(self, most: int) -> None:
         super().__init__(
             f"The run has made {most:,} calls of its context, as many as MAX_CALLS in HITL allows. "
-            "If its journal shows a loop without an end, stop it and mend the workflow; else raise "
+            "If its journal shows a loop without an end, stop it and fix the workflow; else raise "
             "MAX_CALLS and resume it."
         )
 
@@ -294,8 +294,8 @@ class UnknownAssignee(WorkflowError):
     def __init__(self, who: str) -> None:
         self.who = who
         super().__init__(
-            f"A prompt is for the {who}, which there is not. Make it in the admin (a user must be "
-            "active), or correct to=; then resume the run."
+            f"A prompt is for the {who}, which does not exist. Create it in the admin (a user must "
+            "be active), or correct to=; then resume the run."
         )
 
 
@@ -312,7 +312,7 @@ class UnknownVersion(SessionsError):
 
     def __init__(self, name: str, version: int, declared: list[int]) -> None:
         super().__init__(
-            f"The run was begun by version {version} of the workflow {name!r}, which is no longer "
+            f"Version {version} of the workflow {name!r}, which started the run, is no longer "
             f"declared; declared are: {', '.join(map(str, declared))}. Declare it again beside "
             f"them (@workflow(name={name!r}, version={version})) and resume the run, or stop it."
         )

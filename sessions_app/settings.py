@@ -117,7 +117,7 @@ S = TypeVar("S", bound=Section)
 def check_redis_url(url: str) -> None:
     """Raise ValueError if it is not a URL of a Redis; the error quotes nothing of the URL."""
     if not url.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("it does not begin with redis://, rediss:// or unix://")
+        raise ValueError("it must begin with redis://, rediss:// or unix://")
     # Only where it is used: the form of one process does without.
     try:
         from redis import ConnectionPool  # noqa: PLC0415
@@ -169,7 +169,7 @@ def _sections() -> list[type[Section]]:
 def _hitl() -> JsonObject:
     values = getattr(settings, "HITL", {})
     if not isinstance(values, dict):
-        raise ImproperlyConfigured('HITL is no dict. Write HITL = {"PARK_AFTER": 60} or the like.')
+        raise ImproperlyConfigured('HITL must be a dict, such as HITL = {"PARK_AFTER": 60}.')
     return values
 
 

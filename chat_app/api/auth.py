@@ -42,7 +42,7 @@ class Session(AuthBase):
                 403,
                 "user_auth_error",
                 "With the session's cookie a POST needs a CSRF token (header X-CSRFToken) and must "
-                "come from this site's own pages. Clients that are no page use a token instead.",
+                "come from this site's own pages. Clients other than pages use a token instead.",
             )
         return await find_identity(user=user, session=request.session.session_key)
 

@@ -13,14 +13,14 @@ from sessions_app.storage import reads
 
 TIMEOUT = 5.0  # seconds
 NOT_MOUNTED = (
-    "The chat is not served: no socket opens here, and no run goes on. Have asgi.py take "
-    "get_asgi_application from chat_app.asgi, and serve it with an ASGI server."
+    "The chat is not served: no socket opens here, and no run continues. Import "
+    "get_asgi_application from chat_app.asgi in asgi.py, and serve it with an ASGI server."
 )
 
 
 @never_cache
 async def live(request: HttpRequest) -> JsonResponse:
-    """Answer 200: this process is not stuck, and to restart it mends nothing."""
+    """Answer 200: this process is not stuck, and to restart it fixes nothing."""
     return JsonResponse({"status": "ok"})
 
 
@@ -33,7 +33,7 @@ async def health(request: HttpRequest) -> JsonResponse:
         async with asyncio.timeout(TIMEOUT):
             await reads.read(_ask_database)
     except (OperationalError, InterfaceError, TimeoutError):
-        return _unavailable("The database does not answer.")
+        return _unavailable("The database does not respond.")
     except DatabaseError:
         return _unavailable("The database cannot be read: it may be damaged. See manage.py doctor.")
     if not reports.storing():

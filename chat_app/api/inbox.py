@@ -86,7 +86,7 @@ async def claim(
     except NotFound as error:
         raise NotFound(NONE) from error
     if done.outcome == "stale":
-        detail = f"It waits no longer: it is {done.status}."
+        detail = f"It is no longer pending: it is {done.status}."
         raise Failure(409, "invalid_data_content", detail, interaction_status=done.status)
     if not done.changed and done.assignee != person.username:
         detail = f"{done.assignee or 'Nobody'} has claimed it."

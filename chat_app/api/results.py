@@ -16,7 +16,7 @@ Json = JsonObject
 
 STOPPED = "The run was stopped."
 ASKED = "The workflow waits for an answer, on the chat page or over a WebSocket:"
-SUSPENDED = "The run is suspended: someone who runs this site has to resume it."
+SUSPENDED = "The run is suspended: an administrator of this site must resume it."
 
 
 def completion(run: Run, text: str, usage: dict[str, int]) -> Json:

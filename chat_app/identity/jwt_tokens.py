@@ -29,7 +29,7 @@ async def jwt_identity(token: str) -> Identity:
     """
     expected = ChatSettings.load()
     if not expected.takes_jwt:
-        raise BadCredentials("Tokens of this kind are not taken here.")
+        raise BadCredentials("Tokens of this kind are not accepted here.")
     claims = await _verify(token, expected)
     username = claims.get(expected.JWT_USERNAME_CLAIM)
     if (
@@ -37,7 +37,7 @@ async def jwt_identity(token: str) -> Identity:
         or not username.isprintable()
         or not (1 <= len(username) <= longest_name())
     ):
-        raise BadCredentials(f"The token's {expected.JWT_USERNAME_CLAIM} is no user name.")
+        raise BadCredentials(f"The token's {expected.JWT_USERNAME_CLAIM} is not a user name.")
     until = _end(claims)
     user = await (find_or_create(username) if expected.JWT_CREATE_USERS else find(username))
     return Identity(Person.of(user), until=until)

@@ -78,5 +78,5 @@ def _create(tx: Transaction, username: str) -> AbstractBaseUser:
 
 def _active(user: AbstractBaseUser | None) -> AbstractBaseUser:
     if user is None or not user.is_active:
-        raise NotAllowed("Whoever these credentials belong to may not come in here.")
+        raise NotAllowed("The owner of these credentials has no access here.")
     return user

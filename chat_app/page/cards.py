@@ -146,15 +146,13 @@ def _contents(
             return None, [_part(interaction, data) for interaction in group], error
         form = _form(group[0].id, prompt, typed)
         marked = form is not None and form.form.errors
-        return form, (), gettext("Look at what is marked.") if marked else error
+        return form, (), gettext("Check the marked fields.") if marked else error
     except DatabaseError:
         raise
     except Exception:
         path = getattr(prompt, "form", "")
         log.exception("form.not_shown", form=path, interaction=str(group[0].pk))
-        error = gettext(
-            "This form cannot be shown at the moment. Those who run this site can see why."
-        )
+        error = gettext("This form cannot be shown at the moment. An administrator can see why.")
         return None, (), error
 
 

@@ -25,9 +25,9 @@ TYPES = frozenset(
 # The notes stand between pieces of a text that nothing can be taken back from. They are markdown.
 FAILED = "\n\n**This run failed.**\n\n"
 RESTARTED = (
-    "\n\n*The server was interrupted. The last part of the answer is written anew from here.*\n\n"
+    "\n\n*The server was interrupted. The last part of the answer is written again from here.*\n\n"
 )
-AGAIN = "\n\n*Connected anew. Some of what follows may stand above already.*\n\n"
+AGAIN = "\n\n*Reconnected. Some of what follows may be shown above already.*\n\n"
 SETTLED: dict[str, str] = {
     Interaction.Status.ANSWERED: "{by} has answered the question.",
     Interaction.Status.EXPIRED: "The time for an answer is over.",
@@ -79,7 +79,7 @@ def _run(event: EventRecord, view: View) -> list[Frame]:
             frames.append(frame)
     if status == Run.Status.SUSPENDED:
         frames.append(
-            response(event, view, f"\n\n*It cannot go on now. {error.get('message', '')}*\n\n")
+            response(event, view, f"\n\n*It cannot continue now. {error.get('message', '')}*\n\n")
         )
     return frames
 

@@ -73,7 +73,7 @@ async def submit(
 
 @asynccontextmanager
 async def _another_run(user: UserId) -> AsyncIterator[None]:
-    """Begin another run of the user within this: it counts from here on.
+    """Start another run of the user within this: it counts from here on.
 
     Raises:
         TooMany: too many are unfinished.

@@ -113,7 +113,7 @@ class Authentication:
             self._fail()
             return
         if self.identity is not None and signed_in.person.id != self.person.id:
-            reason = "This connection is somebody else's already. Open another."
+            reason = "This connection belongs to someone else already. Open another."
             await self._connection.send(auth_error(message, reason))
             return
         if self.identity is None:

@@ -164,7 +164,7 @@ class Subscriptions:
             await self._tell(
                 feed.conversation_id,
                 f"This socket follows {MAX_FEEDS} conversations at most, and this one no more. To "
-                "get what comes, open a socket for it with last_sequence.",
+                "get its events, open a socket for it with last_sequence.",
                 followed=False,
                 last_sequence=feed.cursor,
             )
@@ -211,8 +211,8 @@ class Subscriptions:
     async def _tell_lost(self, conversation_id: str, after: int, last: int) -> None:
         await self._tell(
             conversation_id,
-            f"The log ends at {last}: there is no last_sequence {after}. What waits for you and "
-            "what comes from now on is sent; load the conversation anew to see the rest.",
+            f"The log ends at {last}: there is no last_sequence {after}. You get pending "
+            "prompts and new events; reload the conversation to see the rest.",
             last_sequence=last,
             recovered=False,
         )

@@ -23,9 +23,9 @@ MOST_FILES = 101
 
 def _storable(text: str) -> str:
     if "\0" in text:
-        raise ValueError("it holds a NUL character (U+0000); remove it")
+        raise ValueError("it contains a NUL character (U+0000); remove it")
     if not is_storable(text):
-        raise ValueError("it holds half of a surrogate pair, which is no character")
+        raise ValueError("it contains half of a surrogate pair, which is not a character")
     return text
 
 

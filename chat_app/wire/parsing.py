@@ -99,7 +99,7 @@ def check_query(parameters: Mapping[str, str]) -> tuple[Query, list[Refusal]]:
         wrong = {str(problem["loc"][0]): problem["msg"] for problem in error.errors()}
     rest = {name: value for name, value in parameters.items() if name not in wrong}
     refusals = [
-        Refusal("invalid_message", f"The query's {name} is passed over: {problem}.", field=name)
+        Refusal("invalid_message", f"The query's {name} is ignored: {problem}.", field=name)
         for name, problem in wrong.items()
     ]
     return Query.model_validate(rest), refusals
@@ -143,12 +143,12 @@ def spoken(details: object) -> Any:
 
 def _load(text: str | None) -> JsonObject:
     if text is None:
-        raise Refusal("invalid_message", "Binary frames are not taken. Send JSON as a text frame.")
+        raise Refusal("invalid_message", "Binary frames are refused. Send JSON as a text frame.")
     # The length in characters first: it costs nothing, and the bytes are never fewer.
     if len(text) > MAX_FRAME or len(text.encode(errors="surrogatepass")) > MAX_FRAME:
         raise Refusal(
             "invalid_message",
-            f"The message is too large: at most {MAX_FRAME:,} bytes are taken.",
+            f"The message is too large: at most {MAX_FRAME:,} bytes are allowed.",
             max_bytes=MAX_FRAME,
         )
     try:

@@ -22,7 +22,7 @@ def protocol_schema() -> JsonObject:
     ]
     server = [references[model, "validation"] for model in SERVER_MESSAGES]
     schema["$defs"]["ClientMessage"] = {
-        "description": "What a client may send. Fields that are not named here are passed over.",
+        "description": "What a client may send. Fields that are not named here are ignored.",
         "required": ["type"],
         "oneOf": client,
     }

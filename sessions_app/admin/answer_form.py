@@ -31,7 +31,7 @@ def answer_form(prompt: JsonObject, data: QueryDict | None) -> forms.BaseForm:
     """
     loaded = load_prompt(prompt)
     if loaded.takes_files:
-        raise Invalid("It takes a file: reassign it to yourself, and answer it in your inbox.")
+        raise Invalid("This needs a file: reassign it to yourself, and answer it in your inbox.")
     own = loaded.make(None if data is None else posted(data))
     return AnswerForm(data, prompt=loaded) if own is None else own
 

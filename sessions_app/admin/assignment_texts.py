@@ -81,7 +81,7 @@ def votes(interaction: Interaction) -> str:
             one.by.get_username(),
             short(one.response),
             moment(one.at),
-            "" if one.pk in count else " does not count: they may not answer now",
+            "" if one.pk in count else " does not count: this person may not answer now",
         )
         for one in rows
     ]

@@ -63,7 +63,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         content_type: str,
     ) -> StreamingHttpResponse | None:
         if queryset.count() > AT_MOST:
-            more = f"More than {AT_MOST} entries: choose fewer, or use manage.py export_audit."
+            more = f"More than {AT_MOST} entries: select fewer, or use manage.py export_audit."
             self.message_user(request, more, messages.WARNING)
             return None
         headers = {"Content-Disposition": f'attachment; filename="audit.{ending}"'}

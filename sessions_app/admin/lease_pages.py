@@ -58,13 +58,13 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         "Close the idle builder",
         lambda lease, _by: repairs.evict(lease.key),
         done="asked to close its builder",
-        refused="It has none.",
+        refused="It has no builder.",
     )
     take_over = operation(
         "Take over (its worker is gone)",
         lambda lease, _by: repairs.take_over(lease.key),
         done="taken over",
-        refused="No host has it, or the worker of its host is alive.",
+        refused="It has no host, or the worker of its host is alive.",
     )
 
     @admin.display(description="host", ordering="worker")

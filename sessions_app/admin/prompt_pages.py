@@ -181,7 +181,7 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
             "Reassign",
             reassigned,
             done="reassigned",
-            refused="It was settled before, or they may not answer it.",
+            refused="It is settled already, or these people may not answer it.",
         )(self, request, queryset)
         return None
 
@@ -205,13 +205,13 @@ class InteractionAdmin(_Words, ReadOnlyAdmin):
         "Escalate now",
         lambda interaction, by: repairs.escalate(interaction.pk, by=by),
         done="escalated",
-        refused="It was settled before, or escalates no more.",
+        refused="It is settled already, or has no further escalation.",
     )
     expire = operation(
         "Expire now",
         lambda interaction, _by: repairs.expire(interaction.pk),
         done="expired",
-        refused="It was settled before.",
+        refused="It is settled already.",
     )
 
     def answer_view(self, request: HttpRequest, interaction: Interaction) -> HttpResponse:

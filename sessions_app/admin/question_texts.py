@@ -99,7 +99,7 @@ def state(interaction: Interaction) -> str:
 def at_deadline(interaction: Interaction) -> str:
     """Say what happens if nobody answers, and when."""
     if interaction.expires_at is None:
-        return "It waits for as long as it takes."
+        return "It never expires."
     then = consequence(interaction)
     if interaction.status != Interaction.Status.PENDING:
         return format_html("{}: {}", moment(interaction.expires_at), then)
@@ -113,7 +113,7 @@ def consequence(interaction: Interaction) -> str:
     default = prompt.default_answer()
     if default is None:
         return "the workflow is told that nobody answered"
-    return f"it goes on with “{prompt.answer_text(default)}”"
+    return f"it continues with “{prompt.answer_text(default)}”"
 
 
 @admin.display(description="question")

@@ -19,7 +19,7 @@ class ReassignForm(forms.Form):
         Group.objects.order_by("name"), required=False, widget=forms.CheckboxSelectMultiple
     )
     permission = forms.CharField(
-        label="Whoever has the permission",
+        label="Holders of the permission",
         required=False,
         help_text="Such as app_label.codename.",
     )
@@ -33,7 +33,7 @@ class ReassignForm(forms.Form):
             named += [permission(data["permission"])] if data["permission"] else []
             assigning.find(named)
         except UnknownAssignee as error:
-            raise forms.ValidationError(f"There is no {error.who}.") from error
+            raise forms.ValidationError(f"{error.who} does not exist.") from error
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
         if not named:

@@ -129,7 +129,7 @@ class RunAdmin(ReadOnlyAdmin):
         "Resume (failed or suspended runs)",
         lambda run, by: repairs.resume(run.pk, by=by.username),
         done="resumed",
-        refused="It neither failed nor is suspended.",
+        refused="It has not failed and is not suspended.",
     )
 
     @admin.action(description="Fork", permissions=["operate"])
@@ -236,7 +236,7 @@ class ForkForm(forms.Form):
         journal = Journal.load(run.id)
         self.fields["key"].initial = uuid4().hex
         self.fields["position"] = forms.TypedChoiceField(
-            label="The first call that is made anew",
+            label="First call to repeat",
             choices=_choices(journal),
             coerce=int,
             initial=journal.last_position or 1,
@@ -248,7 +248,7 @@ def _choices(journal: Journal) -> list[tuple[int, str]]:
     entries, behind = journal.entries[-INLINE_ROWS:], journal.last_position + 1
     choices = {entry.call.position: f"{entry.call}: {_outcome(entry)}" for entry in entries}
     beginning = f"{choices.get(1, 'its first call')} (nothing is kept)"
-    choices |= {1: beginning, behind: "what comes behind all of these"}
+    choices |= {1: beginning, behind: "what comes after all of these"}
     return [(position, f"{position} · {choices[position]}") for position in sorted(choices)]
 
 

@@ -16,7 +16,7 @@ CAUSES = {
     RAISED: "its code raised",
     "crashed": "its process died",
     "blocked": "it held up its process",
-    "NonDeterminism": "its code is another than its journal's",
+    "NonDeterminism": "its code does not match its journal",
     "UnknownVersion": "its version is not declared",
     "workflow_unavailable": "it cannot run here",
 }
@@ -76,7 +76,7 @@ def chat(row: Run | Conversation) -> str:
     except NoReverseMatch:  # a project without the chat
         return "–"
     owner = conversation.owner.get_username()
-    return format_html('<a href="{}">open the chat</a> (it opens for {} alone)', page, owner)
+    return format_html('<a href="{}">open the chat</a> (only {} can open it)', page, owner)
 
 
 @admin.display(description="where")
@@ -89,7 +89,7 @@ def where(run: Run) -> str:
     return format_html(line, page, conversation, conversation.workflow, owner, chat(run))
 
 
-@admin.display(description="processes that died under it")
+@admin.display(description="process crashes")
 def deaths(run: Run) -> int:
     """Count the process deaths since the run last got on.
 

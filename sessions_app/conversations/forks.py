@@ -48,7 +48,7 @@ def fork_run(tx: Transaction, wanted: WantedFork) -> UUID:
     """
     source = find_run(wanted.run)
     if source.parent_id is not None:
-        raise Invalid("Another run has begun this one: fork that one.")
+        raise Invalid("Another run started this one: fork that one.")
     conversation = source.conversation
     lock_kept(tx, conversation.id)
     conversation.refresh_from_db(fields=["last_sequence"])

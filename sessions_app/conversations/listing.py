@@ -31,7 +31,7 @@ async def rename(*, owner: UserId, conversation_id: str, title: str) -> None:
     check_storable(_("The title"), title)
     if not any(character.isprintable() for character in title):
         raise Invalid(_("The title is empty. Write one."))
-    refusal = _("The title has {length} characters; at most {most} are taken. Shorten it.")
+    refusal = _("The title has {length} characters; at most {most} are allowed. Shorten it.")
     check_length(title, MAX_TITLE, refusal)
     mine = Conversation.objects.of(owner, conversation_id)
     if not await writer.write(lambda tx: mine.update(title=title)):

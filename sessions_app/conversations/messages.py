@@ -150,7 +150,7 @@ def check_message(conversation_id: str, message: IncomingMessage) -> None:
         message.text,
         MAX_MESSAGE,
         _(
-            "The message has {length} characters; at most {most} are taken. Shorten it or "
+            "The message has {length} characters; at most {most} are allowed. Shorten it or "
             "send it in parts."
         ),
     )
@@ -180,7 +180,7 @@ def submit_in(
     )
     offered = registry.get(workflow) if trusted else workflow_access.find(owner, workflow)
     if sent_files and not offered.workflow.takes_files:
-        raise Invalid(_("This workflow takes no files. Remove them, and send it again."))
+        raise Invalid(_("This workflow accepts no files. Remove them, and send it again."))
     policy = offered.policy or message.second_message
     place = find_place(conversation, message.replaces, message.follows)
     message, files = _whole(message, place, sent_files) if place or sent_files else (message, [])
@@ -230,7 +230,7 @@ def _open(
     [(row_id, workflow, last_sequence, deleted_at)] = known
     if deleted_at is not None:
         raise NotFound(
-            _("This conversation was deleted. Have it back on its page, or begin another one.")
+            _("This conversation was deleted. Restore it on its page, or start another one.")
         )
     return sql.read_uuid(row_id), workflow, last_sequence
 

@@ -29,7 +29,7 @@ async def give(
     texts = {name: text.strip() for name, text in both.items() if text is not None}
     for name, text in texts.items():
         check_storable(name, text)
-        refusal = _("The text has {length} characters; at most {most} are taken. Shorten it.")
+        refusal = _("The text has {length} characters; at most {most} are allowed. Shorten it.")
         check_length(text, LONGEST[name], refusal)
     await writer.write(lambda tx: _give(tx, owner, run, texts))
 

@@ -1,4 +1,4 @@
-"""A run that failed or is suspended goes on from its journal, once its cause is mended."""
+"""A run that failed or is suspended goes on from its journal, once its cause is fixed."""
 
 from collections.abc import Mapping
 from uuid import UUID

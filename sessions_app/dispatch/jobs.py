@@ -137,7 +137,7 @@ FIGURES = """
     GROUP BY job.queue_name ORDER BY job.queue_name
 """
 # A job that comes again and again has failed for so many seconds: then its next one has been taken,
-# and has failed by itself or mended what this one left. Procrastinate keeps the last time of each.
+# and has failed by itself or fixed what this one left. Procrastinate keeps the last time of each.
 PERIODIC_FAILED = 10
 SILENCES = "SELECT id, EXTRACT(EPOCH FROM now() - last_heartbeat) FROM procrastinate_workers"
 AT_ONCE = 100  # rows in one transaction

@@ -48,7 +48,7 @@ def forget(tx: Transaction, name: str) -> None:
 
 
 def forget_unseen(tx: Transaction) -> int:
-    """Drop those that ended without a word, an hour after; returns how many there were."""
+    """Drop those that ended without a report, an hour after; returns how many there were."""
     return Process.objects.filter(last_seen__lt=tx.now - FORGOTTEN_AFTER).delete()[0]
 
 

@@ -24,16 +24,16 @@ from sessions_app.storage.databases import POOL_SIZE
 
 # What PostgreSQL says, and what to do then. It speaks English before it knows who asks.
 REMEDIES = {
-    "password": "Mend the user and the password in DATABASE_URL.",
-    "no pg_hba.conf entry": "Let this machine and this user in, in PostgreSQL's pg_hba.conf.",
-    "role .* does not exist": "Make the user, or mend it in DATABASE_URL.",
-    "database .* does not exist": "Make it (createdb {NAME}), or mend the name in DATABASE_URL.",
+    "password": "Fix the user and the password in DATABASE_URL.",
+    "no pg_hba.conf entry": "Allow this machine and this user in PostgreSQL's pg_hba.conf.",
+    "role .* does not exist": "Create the user, or fix its name in DATABASE_URL.",
+    "database .* does not exist": "Create it (createdb {NAME}), or fix the name in DATABASE_URL.",
     "too many clients|remaining connection slots": (
         "Raise its max_connections, or run fewer processes; see docs/deployment.md."
     ),
     "starting up|shutting down": "Try again once it is up.",
 }
-UNREACHABLE = "Start it, or mend the host and the port in DATABASE_URL."
+UNREACHABLE = "Start it, or fix the host and the port in DATABASE_URL."
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 CONNECTIONS = """
     SELECT current_setting('max_connections')::int
@@ -132,7 +132,7 @@ def _integrity() -> Findings:
     [(checksums, failures)] = sql.fetch(CHECKSUMS, ())
     done = "tables and indexes" if amcheck else "tables, and no indexes (no extension amcheck)"
     if failures:
-        todo = f"{RESTORE} Once it is mended: SELECT pg_stat_reset()"
+        todo = f"{RESTORE} Once it is fixed: SELECT pg_stat_reset()"
         yield Error(f"{failures} pages were found that had another checksum", todo)
     elif checksums == "on":
         yield Info(f"checksums are on; read were {done}")
@@ -155,7 +155,7 @@ def _disk() -> Findings:
             return
     known = f"the database has {in_bytes(size)}"
     yield Warning(
-        f"{known}; what is free on its disk cannot be seen from here",
+        f"{known}; the free space of its disk is not visible from here",
         "Have it watched where PostgreSQL runs.",
     )
 
@@ -214,8 +214,8 @@ def _layer() -> Findings:
     layer = new_layer()
     if isinstance(layer, ForeignLayer):
         yield Warning(
-            f"{layer.backend} drops what is too much without a word, and brings nothing while its "
-            "server is away: readers then look by themselves, after some seconds",
+            f"{layer.backend} silently drops messages beyond its capacity, and delivers none "
+            "while its server is away: readers then find news after some seconds",
             f"Use {CLUSTER} in CHANNEL_LAYERS, or leave it: it is slower, and nothing is lost.",
         )
     try:

@@ -101,13 +101,13 @@ def _limits(offered: registry.Offered) -> Findings:
     name, config = offered.workflow.name, offered.config
     known = Group.objects.filter(name__in=config.groups).values_list("name", flat=True)
     for group in sorted({*config.groups} - {*known}):
-        yield Error(f"{name} is for the group {group!r}: there is none", "Make it, or mend it.")
+        yield Error(
+            f"{name} is for the group {group!r}: no such group", "Create it, or fix its name."
+        )
     if config.permission:
         app, codename = config.permission.split(".")
         if not Permission.objects.filter(content_type__app_label=app, codename=codename).exists():
-            yield Error(
-                f"{name} is for {config.permission}: there is no such permission", "Mend it."
-            )
+            yield Error(f"{name} is for {config.permission}: no such permission", "Fix it.")
 
 
 def _database() -> Findings:
@@ -130,7 +130,7 @@ def unusable(error: Exception) -> CheckMessage:
     """Say that the database failed, and what to do."""
     return Error(
         f"The database {connection.settings_dict['NAME']} cannot be used: {error}",
-        "Look whether its disk is full, and whether this user may write to its directory.",
+        "Check whether its disk is full, and whether this user may write to its directory.",
     )
 
 
@@ -176,7 +176,7 @@ def _web() -> Findings:
 def _workers() -> Findings:
     taking = [row for row in processes.alive() if row.kind != Kind.WEB and not row.draining]
     if not taking:
-        yield Error("none is up: runs do not go on", "Start one: manage.py worker")
+        yield Error("none is up: runs do not continue", "Start one: manage.py worker")
         return
     free = {row.name: max(row.concurrency - row.hosts, 0) for row in taking}
     places = ", ".join(f"{row.name} {free[row.name]} of {row.concurrency}" for row in taking)
@@ -185,7 +185,7 @@ def _workers() -> Findings:
         yield Info(fact)
     else:
         yield Warning(
-            f"{fact}: the next run has to wait until one that only waits makes room",
+            f"{fact}: the next run waits until a host whose runs only wait makes room",
             "See for how long with --end-to-end; start more, or raise --concurrency.",
         )
 
@@ -203,7 +203,7 @@ def _queues() -> Findings:
             yield Info(f"{queue} is served")
         else:
             yield Error(
-                f"no worker takes {queue}: {', '.join(workflows)} do not go on",
+                f"no worker takes {queue}: {', '.join(workflows)} do not continue",
                 f"Start one: manage.py worker --queues {queue}",
             )
 
@@ -216,14 +216,14 @@ def _silent() -> Findings:
             continue
         if _ended(name):
             yield Warning(
-                f"{name} ended without a word",
-                "Look into its log, and whether it was killed. It is forgotten in an hour.",
+                f"{name} ended without a report",
+                "Look into its log, and check whether it was killed. It is forgotten in an hour.",
             )
         else:
             yield Error(
                 f"{name} has been silent for {process.silent:.0f} s: it is frozen, cut off from "
                 "the database, or was killed on its machine",
-                "Look into its log there, and start it anew. One that is gone for good is "
+                "Look into its log there, and restart it. One that is gone for good is "
                 "forgotten in an hour.",
             )
 
@@ -249,7 +249,7 @@ def _agreement() -> Findings:
         if other := [row.name for row in alive if row.settings.get(what) != digest]:
             yield Error(
                 f"{what} is another one at {', '.join(other)} than here",
-                "Give all processes the same, and start them anew.",
+                "Give all processes the same, and restart them.",
             )
         elif alive:
             yield Info(f"{what} is the same at all {len(alive)}")

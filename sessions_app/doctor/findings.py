@@ -56,7 +56,7 @@ def examine(checks: Iterable[Check]) -> Findings:
             finding.msg = _without(secrets, finding.msg)
             yield finding
     if left_out:
-        yield Warning(f"until the rest is mended: {', '.join(left_out)}", obj="left out")
+        yield Warning(f"skipped until the rest is fixed: {', '.join(left_out)}", obj="left out")
 
 
 def _look(check: Check) -> Findings:
@@ -64,8 +64,8 @@ def _look(check: Check) -> Findings:
         yield from check.look()
     except Exception as error:  # noqa: BLE001 - one check must not hide what the others find
         yield Error(
-            f"it could not be looked at: {type(error).__name__}: {error}",
-            "If nothing above explains it, it is a mistake of this check.",
+            f"the check failed: {type(error).__name__}: {error}",
+            "If nothing above explains it, the check itself has a bug.",
         )
 
 

@@ -289,7 +289,7 @@ def _start(
         why = (
             f"Its process died, or the database failed its code, {run.crashes} times while it ran, "
             "without getting on in between. "
-            "Mend the cause, then resume it."
+            "Fix the cause, then resume it."
         )
         _suspend(tx, LeasedRun(lease, run.record), "crashed", why)
         selection.more = True

@@ -367,7 +367,7 @@ class RunTask:
                 await self._finish_leaving()
 
     async def _suspend(self, error: WorkflowError) -> None:
-        """People learn that it is not over; operators what is to be mended, and where. One that is
+        """People learn that it is not over; operators what is to be fixed, and where. One that is
         stopped is over all the same: it cannot clean up.
         """
         if self._leave_reason is LeaveReason.STOP:
@@ -458,4 +458,4 @@ class RunTask:
 def _located(error: BaseException, message: str) -> str:
     """Add to a message the author's line at which the error came up."""
     line = line_of(error)
-    return f"{message}\nIt came up at {line}." if line else message
+    return f"{message}\nIt happened at {line}." if line else message

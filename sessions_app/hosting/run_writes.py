@@ -42,8 +42,8 @@ class NewPrompt(NamedTuple):
 
 # What people read of a run that does not fit its code.
 PAUSED = (
-    "This is paused, as the program behind it was changed or has an error. Nothing is lost: it "
-    "goes on once that is mended."
+    "This is paused because its program was changed or has an error. Nothing is lost: it "
+    "continues once that is fixed."
 )
 
 PENDING = "SELECT id FROM sessions_app_interaction WHERE run_id = %s AND status = 'pending'"
@@ -396,8 +396,7 @@ def block(tx: Transaction, leased: LeasedRun, *, stack: str) -> None:
     if not Run.objects.filter(pk=run.id, status__in=Run.UNFINISHED).exists():
         return
     message = (
-        "It stood in the way of everything else in its process. "
-        "Once that is mended, an operator can resume it."
+        "It blocked everything else in its process. Once that is fixed, an operator can resume it."
     )
     detail = (
         "It held up the event loop for longer than MAX_BLOCKING. Have a step do what takes long: "

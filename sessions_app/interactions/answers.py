@@ -141,7 +141,7 @@ def _answer_together(
             fields = error.details.get("errors", {"": [error.args[0]]})
             errors |= {f"{one.interaction}-{name}".rstrip("-"): fields[name] for name in fields}
     if errors:
-        raise Invalid(_("Look at what is marked."), errors=errors)
+        raise Invalid(_("Check the marked fields."), errors=errors)
     for interaction, one in taken:
         result = _take(tx, interaction, by, one)
     return result
@@ -221,7 +221,7 @@ def answer_in_name(
         is_owner = record.owner == by.id and record.is_owner_active
         if not is_owner and not is_active(users().filter(pk=by.id).first()):
             raise Invalid(
-                format_lazy(_("{name} is not active, and answers nothing."), name=by.username)
+                format_lazy(_("{name} is not active and cannot answer."), name=by.username)
             )
         return _take(tx, record, by, incoming, over_claims=over_claims)
     raise NotFound("There is no such interaction.")
@@ -242,7 +242,7 @@ def _refused(
     if incoming.version is not None and incoming.version != interaction.version:
         return AnswerResult(Outcome.STALE, interaction.id, interaction.status)
     if interaction.asked.four_eyes and interaction.owner == by.id:
-        raise Invalid(_("Somebody else must answer this: it was asked for you."))
+        raise Invalid(_("Someone else must answer this, because it was asked on your behalf."))
     if not over_claims and interaction.assignee not in (None, by.id):
         assignee = claims.claim_state(interaction).assignee
         return AnswerResult(Outcome.CLAIMED, interaction.id, interaction.status, by=assignee)

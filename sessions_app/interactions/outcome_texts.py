@@ -48,7 +48,7 @@ def outcome(interaction: Interaction) -> OutcomeText | None:
         line = prompt.error
     else:
         default = prompt.answer_text(interaction.response)[:LINE]
-        line = gettext("No answer in time: it went on with “%(default)s”.") % {"default": default}
+        line = gettext("No answer in time: continued with “%(default)s”.") % {"default": default}
     return OutcomeText(interaction.status, line, at=at)
 
 
@@ -68,6 +68,6 @@ def via_words(via: str) -> str:
         "page": gettext("from the page"),
         "inbox": gettext("from the inbox"),
         "admin": gettext("from the admin"),
-        "http": gettext("over the HTTP interface"),
+        "http": gettext("through the HTTP interface"),
         "python": gettext("by this site"),
     }.get(via, "")

@@ -45,7 +45,7 @@ class Person:
         """
         if not isinstance(user, AbstractBaseUser):
             raise TypeError(
-                f"This takes a user, such as User.objects.get(username=…), and no "
+                f"This needs a user, such as User.objects.get(username=…), not a "
                 f"{type(user).__name__}: {user!r}."
             )
         full_name = getattr(user, "get_full_name", str)

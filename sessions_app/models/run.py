@@ -14,7 +14,7 @@ class Run(models.Model):
         QUEUED = "queued"  # stored, or resumed; it waits for its turn
         RUNNING = "running"  # it is the system's turn: a host drives it, or must take it up
         WAITING = "waiting"  # it is a person's turn (or a durable sleep's); needs no host
-        SUSPENDED = "suspended"  # stopped by an error that an operator can mend and resume
+        SUSPENDED = "suspended"  # stopped by an error that an operator can fix and resume
         COMPLETED = "completed"
         FAILED = "failed"
         CANCELLED = "cancelled"

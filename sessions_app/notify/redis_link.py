@@ -179,7 +179,7 @@ class RedisLink:
         missing.
         """
         if self._pulses >= MISSED:
-            raise TimeoutError("Redis takes what is sent, and nothing comes back")
+            raise TimeoutError("Redis accepts messages, and returns none")
         self._pulses += 1
         await self.send([(self._name, {})])
 

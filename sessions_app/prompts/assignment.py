@@ -43,7 +43,7 @@ def group(name: str) -> Assignee:
 def permission(name: str) -> Assignee:
     """Name whoever has a permission at the answer, as by `user.has_perm("app_label.codename")`."""
     if "." not in name:
-        raise ValueError(f"{name!r} is no permission: those are named app_label.codename")
+        raise ValueError(f"{name!r} is not a permission: permissions are named app_label.codename")
     return Assignee(kind="permission", name=name)
 
 
@@ -78,7 +78,7 @@ def _assignee(one: object) -> Assignee:
             return user(one.get_username())
         case str():
             raise TypeError(
-                f"to= takes no text: write to=group({one!r}) for a group, or to=user({one!r})"
+                f"to= accepts no text: write to=group({one!r}) for a group, or to=user({one!r})"
             )
     raise TypeError(f"to= takes user(…), group(…), permission(…), a user or a group; not {one!r}")
 

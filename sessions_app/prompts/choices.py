@@ -338,7 +338,7 @@ class OAuthPrompt(Prompt[ConsentResponse]):
 
     @property
     def question(self) -> str:
-        return gettext("Sign in at %(host)s, then say so here.") % {"host": self.host}
+        return gettext("Sign in at %(host)s, then confirm it here.") % {"host": self.host}
 
     @classmethod
     def title(cls, text: str) -> str:

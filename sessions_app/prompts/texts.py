@@ -62,7 +62,7 @@ class TextPrompt(Prompt[TextResponse]):
         if len(text) > self.max_length:
             raise Invalid(
                 format_lazy(
-                    _("The answer has {length} characters; this prompt takes {most}."),
+                    _("The answer has {length} characters; this prompt allows {most}."),
                     length=f"{len(text):,}",
                     most=f"{self.max_length:,}",
                 ),

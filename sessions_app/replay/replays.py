@@ -151,8 +151,8 @@ async def _until_it_stands(task: "asyncio.Task[None]", backend: ReplayBackend) -
     while still < ROUNDS and backend.mismatch is None and not task.done():
         if time.monotonic() > until:
             raise NotReplayable(
-                f"For {PATIENCE:.0f} s the workflow has called nothing that is not recorded. What "
-                "waits for something else belongs into a step."
+                f"For {PATIENCE:.0f} s the workflow has made only calls that are recorded. Put "
+                "what waits for something else into a step."
             )
         await asyncio.sleep(0 if backend.stands else 0.001)
         still = still + 1 if backend.stands and backend.calls == calls else 0
@@ -161,4 +161,4 @@ async def _until_it_stands(task: "asyncio.Task[None]", backend: ReplayBackend) -
 
 def _with_line(problem: str, error: BaseException) -> str:
     line = line_of(error)
-    return f"{problem} It came up at {line}." if line else problem
+    return f"{problem} It happened at {line}." if line else problem

@@ -169,7 +169,7 @@ def send(run: UUID, name: str, payload: object = None, *, id: str) -> Work[Outco
     except (PydanticSerializationError, TooLarge) as error:
         raise Invalid(str(error)) from None
     if storable(stored) != stored:
-        raise Invalid("What is sent holds a NUL (U+0000), which is not stored.")
+        raise Invalid("The payload contains a NUL (U+0000), which cannot be stored. Remove it.")
     return partial(arrivals.send, run_id=run, name=name, payload=stored, sent_id=id)
 
 
@@ -191,7 +191,7 @@ acancel = alone(cancel)
 
 @within
 def resume(run: UUID, *, by: AbstractBaseUser) -> Work[bool]:
-    """Let a run that failed or is suspended go on from its journal, once its cause is mended.
+    """Let a run that failed or is suspended go on from its journal, once its cause is fixed.
 
     Answers and finished steps stay. A step whose failure was the last that it came to is done
     again. False if it neither failed nor is suspended.

@@ -176,7 +176,9 @@ class Built:
             if self._cutting is not None:
                 self._cutting.cancel()
             if not self._ready.done():
-                self._ready.set_exception(BuilderFailed("It was given up before it was ready."))
+                self._ready.set_exception(
+                    BuilderFailed("The build was cancelled before it was ready.")
+                )
             self._ready.exception()  # looked at: it is no loss if nobody waits for it
 
     async def _build(

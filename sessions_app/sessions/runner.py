@@ -33,7 +33,7 @@ T = TypeVar("T")
 # Said beside the error that comes of what authors of workflows get wrong at first.
 ORM = (
     "A workflow uses the database in a step: `await context.step(function, …)`, or "
-    "`context.transactional_step` where it writes. See docs/writing-workflows.md."
+    "`context.transactional_step` where it writes. See docs/steps.md."
 )
 AWAIT = "A coroutine was used in the place of its result: `await` is missing before the call."
 
@@ -216,7 +216,7 @@ class Runner:
     def _begin(self) -> AsyncGenerator[object, None]:
         self._stop.check()
         if self._values is not None:
-            raise SessionsError("The result of this run was taken before; start another run.")
+            raise SessionsError("The result of this run was read already; start another run.")
         values = self._chunks() if self._workflow.streams else self._whole()
         self._values = cast("AsyncGeneratorType[object, None]", values)
         return self._values

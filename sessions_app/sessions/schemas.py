@@ -98,7 +98,7 @@ def convert(value: Any, to_type: Any) -> Any:
         except PydanticSerializationError as error:
             todo = "is `await` missing?" if inspect.isawaitable(value) else "give text instead."
             gave = f"The workflow gave a {type(value).__name__}"
-            raise TypeError(f"{gave}, which is no text and has no JSON form: {todo}") from error
+            raise TypeError(f"{gave}, which is not text and has no JSON form: {todo}") from error
     return TypeAdapter(to_type).validate_python(value, from_attributes=True)
 
 

@@ -41,7 +41,7 @@ UNSENT_KEPT = timedelta(days=1)
 AT_ONCE = 100
 UNSENT = Q(run=None, taken_at=None)
 FOLDER = "attachments"
-GONE = _("A file is no longer there. Remove it, or attach it again.")
+GONE = _("A file is no longer available. Remove it, or attach it again.")
 OFFICE = "application/vnd.openxmlformats-officedocument."
 # Beside those that Python knows in every version.
 TYPES = {
@@ -105,7 +105,7 @@ def find(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attach
     if len(unique_ids) > most:
         raise Invalid(
             format_lazy(
-                _("At most {most} files go with a message. Send the others with another."),
+                _("A message can have at most {most} files. Send the others with another message."),
                 most=most,
             ),
             max_files=most,
@@ -193,11 +193,11 @@ def _clean(name: str) -> str:
 def _check(name: str, size: int) -> None:
     limits = RuntimeSettings.load()
     if not limits.MAX_FILES:
-        raise Invalid(_("No files are taken here."))
+        raise Invalid(_("Files are not allowed here."))
     if _ending(name) not in limits.FILE_TYPES:
         raise Invalid(
             format_lazy(
-                _("{name} is of a type that is not taken. Taken are: {types}."),
+                _("{name} has a type that is not allowed. Allowed: {types}."),
                 name=name,
                 types=", ".join(limits.FILE_TYPES),
             ),
@@ -209,8 +209,8 @@ def _check(name: str, size: int) -> None:
         raise Invalid(
             format_lazy(
                 _(
-                    "{name} has {size} MB; at most {most} are taken. Make it smaller, or send a "
-                    "part of it."
+                    "{name} has {size} MB; at most {most} are allowed. Make it smaller, or "
+                    "send part of it."
                 ),
                 name=name,
                 size=f"{size / MB:.1f}",
@@ -228,8 +228,8 @@ def _begin(tx: Transaction, row: Attachment) -> None:
         raise Invalid(
             format_lazy(
                 _(
-                    "{count} of your files are uploaded and not sent. Send some of them, or try "
-                    "again tomorrow."
+                    "You have {count} uploaded files that are not sent. Send some of them, or "
+                    "try again tomorrow."
                 ),
                 count=MOST_UNSENT,
             )
@@ -246,8 +246,8 @@ def _check_quota(row: Attachment) -> None:
         raise Invalid(
             format_lazy(
                 _(
-                    "Your files take {size} MB of the {most} that you have. Delete conversations "
-                    "with files: there is space again in a day."
+                    "Your files use {size} MB of {most} MB. Delete conversations with files: "
+                    "the space is free again a day later."
                 ),
                 size=f"{(stored or 0) / MB:.1f}",
                 most=f"{most:g}",

@@ -61,7 +61,7 @@ def postgresql(url: str) -> JsonObject:
 def check_postgresql_url(url: str) -> None:
     """Raise ValueError, which quotes nothing of the URL, if it names no database."""
     if not url.startswith(("postgresql://", "postgres://")):
-        raise ValueError("it does not begin with postgresql://")
+        raise ValueError("it must begin with postgresql://")
     # Only where it is used: psycopg looks for libpq when it is imported.
     from psycopg import ProgrammingError  # noqa: PLC0415
 
@@ -69,13 +69,12 @@ def check_postgresql_url(url: str) -> None:
         parameters = _libpq_parameters(url)
     except ProgrammingError:
         raise ValueError(
-            "it is no URL that libpq understands; in user and password write @ : / % as "
-            "%40 %3A %2F %25"
+            "libpq cannot read this URL; in user and password write @ : / % as %40 %3A %2F %25"
         ) from None
     if not parameters.get("dbname"):
         raise ValueError("it names no database: add /NAME after the host")
     if any(port and not port.isdecimal() for port in str(parameters.get("port", "")).split(",")):
-        raise ValueError("its port is no number")
+        raise ValueError("its port is not a number")
 
 
 def _libpq_parameters(url: str) -> JsonObject:

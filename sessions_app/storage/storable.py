@@ -59,7 +59,7 @@ def check_storable(name: "StrOrPromise", text: str | None) -> None:
         raise Invalid(
             format_lazy(
                 _(
-                    "{name} holds a character that cannot be stored: a NUL (U+0000), or half of a "
+                    "{name} has a character that cannot be stored: a NUL (U+0000), or half of a "
                     "surrogate pair. Remove it and send it again."
                 ),
                 name=name,

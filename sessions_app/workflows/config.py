@@ -126,7 +126,7 @@ def _problem_text(model: type[BaseModel], problem: ErrorDetails) -> str:
     if problem["type"] != "extra_forbidden":
         return problem["msg"]
     keys = ", ".join(_keys(model, problem["loc"][:-1]))
-    return f"there is no such key; those that there are: {keys or 'none'}"
+    return f"there is no such key. Keys: {keys or 'none'}"
 
 
 def _keys(annotation: Any, at: Location) -> Iterable[str]:

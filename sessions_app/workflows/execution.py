@@ -71,7 +71,7 @@ class Execution:
         self._expected: deque[tuple[Coro[object], str]] = deque()
         self._put_out_texts: list[str] = []
         # What a step could not be recorded for. The run is to go on with that step, once its code
-        # is mended, so each later call raises it again.
+        # is fixed, so each later call raises it again.
         self.mistake: Unrecorded | None = None
 
     @property

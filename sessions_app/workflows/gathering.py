@@ -49,7 +49,7 @@ def _gathered_call(execution: Execution, works: Sequence[Coro[object]]) -> Call 
         if not iscoroutine(one):
             raise TypeError(
                 "context.gather() takes calls of the context without await, such as "
-                f"context.step(…), and coroutines: {one!r:.100} is none."
+                f"context.step(…), and coroutines; {one!r:.100} is neither."
             )
         names.append(one.__qualname__)
     if all(map(execution.is_expected, works)):

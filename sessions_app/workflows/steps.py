@@ -223,7 +223,7 @@ class ResultType:
         except (PydanticSerializationError, ValueError) as error:
             raise NotJson(f"The result of step {self._name}", str(error)) from None
         if storable(stored) != stored:
-            problem = "it holds a NUL (U+0000), or half of a surrogate pair, which is not stored"
+            problem = "it contains a NUL (U+0000) or half a surrogate pair, which cannot be stored"
             raise NotJson(f"The result of step {self._name}", problem)
         for part, now in _changed(result, back, tuples=self._annotated):
             problem = f"a {type(part).__name__} in it would come back as a {type(now).__name__}"

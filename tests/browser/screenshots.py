@@ -60,7 +60,7 @@ def test_draw_inbox(
     inbox.locator(".several summary").first.click()
     inbox.locator(".tick input").first.check()
     draw(inbox, "inbox-3-several")
-    inbox.locator(".entry", has_text="20 days").get_by_text("Hand on…").click()
+    inbox.locator(".entry", has_text="20 days").get_by_text("Reassign…").click()
     inbox.locator(".entry", has_text="20 days").scroll_into_view_if_needed()
     draw(inbox, "inbox-4-hand-on")
     draw_prompt(inbox, draw)

@@ -53,9 +53,9 @@ def test_a_cluster_needs_a_secret_that_all_share(monkeypatch: pytest.MonkeyPatch
     ("name", "value", "why"),
     [
         ("DATABASE_URL", "mysql://u:pass@h/chat", "postgresql://"),
-        ("DATABASE_URL", "postgresql://u:p%ass@h/chat", "no URL that libpq understands"),
-        ("DATABASE_URL", "postgresql://u:pass@h/chat?pass=1", "no URL that libpq understands"),
-        ("DATABASE_URL", "postgresql://u:pass@h:port/chat", "its port is no number"),
+        ("DATABASE_URL", "postgresql://u:p%ass@h/chat", "libpq cannot read this URL"),
+        ("DATABASE_URL", "postgresql://u:pass@h/chat?pass=1", "libpq cannot read this URL"),
+        ("DATABASE_URL", "postgresql://u:pass@h:port/chat", "its port is not a number"),
         ("DATABASE_URL", "postgresql://u:pass@h", "names no database"),
         ("REDIS_URL", "http://:pass@h", "redis://"),
         ("REDIS_URL", "redis://:pass@h:port/0", "cannot be read"),
@@ -117,8 +117,8 @@ def start(tmp_path: Path, *command: str, **variables: str) -> subprocess.Complet
 @pytest.mark.parametrize(
     ("user", "name", "why", "remedy"),
     [
-        ("chat:wrong", "empty", "password authentication failed", "Mend the user and the password"),
-        ("chat", "empty", "no password supplied", "Mend the user and the password"),
+        ("chat:wrong", "empty", "password authentication failed", "Fix the user and the password"),
+        ("chat", "empty", "no password supplied", "Fix the user and the password"),
         ("chat:right", "chat", 'database "chat" does not exist', "createdb chat"),
         ("chat:right", "empty", "The database is not up to date", "manage.py migrate"),
     ],
@@ -144,7 +144,7 @@ def test_a_web_process_ends_without_postgresql(tmp_path: Path, command: str) -> 
     done = start(tmp_path, *module, DATABASE_URL=url, REDIS_URL=REDIS)
     assert done.returncode != 0
     assert "Connection refused" in done.stderr
-    assert "Start it, or mend the host and the port in DATABASE_URL." in done.stderr
+    assert "Start it, or fix the host and the port in DATABASE_URL." in done.stderr
     assert "hidden" not in done.stderr
     assert "Traceback" not in done.stderr
 

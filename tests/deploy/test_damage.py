@@ -117,7 +117,7 @@ def test_a_start_on_a_full_disk_says_what_to_do(new_server: NewServer) -> None:
             check=False,
         )
         assert done.returncode != 0
-        assert "Look whether its disk is full" in done.stderr
+        assert "Check whether its disk is full" in done.stderr
         assert "Traceback" not in done.stderr
 
 

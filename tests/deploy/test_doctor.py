@@ -169,7 +169,7 @@ def test_a_process_that_was_killed_here_is_only_told() -> None:
     ended.wait()
     name = f"{socket.gethostname()}:{ended.pid}"
     operator_rows.process(name, "web", silent=60)
-    assert found("silent") == [f"warning: {name} ended without a word"]
+    assert found("silent") == [f"warning: {name} ended without a report"]
 
 
 @pytest.mark.formless
@@ -198,7 +198,7 @@ def test_a_disk_that_cannot_be_seen_is_told() -> None:
         (line,) = found("disk")
         cursor.execute("RESET ROLE")
     assert line.startswith("warning: the database has ")
-    assert line.endswith("what is free on its disk cannot be seen from here")
+    assert line.endswith("the free space of its disk is not visible from here")
 
 
 @cluster_only
@@ -250,8 +250,8 @@ def test_a_workflow_that_nobody_may_use_is_told() -> None:
     finally:
         registry.offer_configured()
     assert told[1:] == [
-        "wrong: calculator is for the group 'nobody': there is none",
-        "wrong: calculator is for shop.buy: there is no such permission",
+        "wrong: calculator is for the group 'nobody': no such group",
+        "wrong: calculator is for shop.buy: no such permission",
     ]
 
 
@@ -273,7 +273,7 @@ def test_what_cannot_be_known_is_left_out() -> None:
         Check(3, "third", lambda: iter([Info("never asked")]), needs="second"),
     ]
     texts = [line.msg for line in examine(checks)]
-    assert texts == ["it is down", "until the rest is mended: second, third"]
+    assert texts == ["it is down", "skipped until the rest is fixed: second, third"]
 
 
 @pytest.mark.formless
@@ -297,7 +297,7 @@ def test_a_worker_counts_by_its_heartbeats() -> None:
     dead = operator_rows.taker(silent=60)
     operator_rows.process("worker:1", "worker", job_worker=dead)
     operator_rows.job("conversation:x:probe", "doing", by=dead)
-    assert found("workers") == ["wrong: none is up: runs do not go on"]
+    assert found("workers") == ["wrong: none is up: runs do not continue"]
     (line,) = found("jobs")
     assert line.startswith("wrong: default: 0 queued, 1 running, 1 stalled")
 

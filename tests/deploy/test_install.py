@@ -168,7 +168,7 @@ def test_the_project_tests_its_workflow_with_the_plugin_of_the_wheel(project: Pr
     done = project.run("-m", "pytest", "-q", "--replay-everywhere", "desk/tests.py")
     assert "1 passed" in done
 
-    # That has recorded the run as it waits. Code that it could not go on with fails a test.
+    # That has recorded the run as it waits. Code that it could not continue with fails a test.
     assert "1 passed" in project.run("-m", "pytest", "-q", "histories")
     workflow = project.directory / "desk" / "workflows.py"
     workflow.write_text(files.WORKFLOWS.replace("    answer =", "    context.now()\n    answer ="))

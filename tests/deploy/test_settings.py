@@ -38,13 +38,13 @@ def test_the_document_has_them_all_with_their_defaults() -> None:
 @pytest.mark.parametrize(
     ("hitl", "says"),
     [
-        (["PARK_AFTER"], 'HITL is no dict. Write HITL = {"PARK_AFTER": 60} or the like.'),
+        (["PARK_AFTER"], 'HITL must be a dict, such as HITL = {"PARK_AFTER": 60}.'),
         ({"PARK": 1}, "HITL has no setting 'PARK'. There are: ALLOWED_ORIGINS, "),
         ({"PARK_AFTER": "soon"}, "HITL: PARK_AFTER=soon cannot be used (Input should be a valid"),
         ({"PARK_AFTER": -1}, "Write seconds, 0 or more, such as 60."),
         ({"GUESTS": "perhaps"}, "Write true or false."),
-        ({"ALLOWED_ORIGINS": ["ui.example"]}, "ui.example does not begin with http://"),
-        ({"REDIS_URL": "http://:hush@x"}, "HITL: REDIS_URL cannot be used (it does not begin"),
+        ({"ALLOWED_ORIGINS": ["ui.example"]}, "ui.example must begin with http://"),
+        ({"REDIS_URL": "http://:hush@x"}, "HITL: REDIS_URL cannot be used (it must begin"),
         ({"JWT_ISSUER": "https://i"}, "JWT_KEY or JWT_JWKS_URL is missing"),
     ],
 )

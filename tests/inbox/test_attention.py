@@ -41,7 +41,7 @@ COUNTED = """
 TOLD = "told.map((each) => [each.tag, each.title, each.body, Boolean(each.isClosed)])"
 NOTES = 2  # of one chime
 CLOSED = "told[0].isClosed"
-QUESTION_TOLD, QUESTION = "A question waits for you", "Give ann 3 days off?"
+QUESTION_TOLD, QUESTION = "A question is waiting for you", "Give ann 3 days off?"
 
 
 @pytest.fixture(autouse=True)

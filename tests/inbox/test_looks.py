@@ -55,7 +55,7 @@ def test_no_fault_at_any_size(
     page = inbox_of(open_page, 4, viewport=viewport, color_scheme=scheme)
     entry(page, "20 days").get_by_role("button", name="Claim").click()
     expect(entry(page, "20 days").locator(".holds")).to_be_visible()
-    entry(page, "20 days").get_by_text("Hand on…").click()
+    entry(page, "20 days").get_by_text("Reassign…").click()
     page.locator(".several summary").click()
     assert_fits(page)
     entry(page, "20 days").locator(".permanent").click()
@@ -78,7 +78,7 @@ def test_keys_are_enough(page: Page, open_page: OpenPage, server: Server) -> Non
     first = entry(inbox, "1 days")
     press(inbox, first.get_by_role("button", name="Claim"))
     # What came in the place of the button has the focus.
-    expect(first.get_by_role("button", name="Give back")).to_be_focused()
+    expect(first.get_by_role("button", name="Release")).to_be_focused()
     inbox.keyboard.press("Enter")
     expect(first.get_by_role("button", name="Claim")).to_be_focused()
     press(inbox, first.get_by_role("button", name="Reject"))

@@ -65,7 +65,7 @@ def test_a_claim_on_what_waits_no_longer_is_refused(server: Server, asked: dict[
     claim = f"/p/{asked['interaction_id']}/claim/"
     back = ben.post(claim, "change=claim", content_type=FORM)
     cookie = cookies_of_ben(server, back)
-    assert "It does not wait for you any more." in ben.get("/inbox/", cookie=cookie).text
+    assert "This question is no longer waiting for you." in ben.get("/inbox/", cookie=cookie).text
 
 
 def test_a_conversation_is_shared_while_it_asks_where_its_workflow_says_so(server: Server) -> None:

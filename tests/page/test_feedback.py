@@ -71,7 +71,7 @@ async def test_the_script_is_answered_without_a_page(client: AsyncClient, run: R
 
 async def test_what_is_refused_is_said_on_the_page(client: AsyncClient, run: Run) -> None:
     await give(client, run, reaction="x" * 21)
-    assert "The text has 21 characters; at most 20 are taken." in await page(client)
+    assert "The text has 21 characters; at most 20 are allowed." in await page(client)
     assert await kept() == []
 
 

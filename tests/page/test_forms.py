@@ -37,7 +37,7 @@ def test_what_is_wrong_is_said_at_its_field_and_what_was_typed_stays(narrow: Pag
     expect(first).to_have_attribute("aria-invalid", "true")
     expect(first).to_have_accessible_description(REASON)
     expect(form.locator(".errorlist")).to_have_text([REASON])
-    expect(form.get_by_role("alert")).to_have_text("Look at what is marked.")
+    expect(form.get_by_role("alert")).to_have_text("Check the marked fields.")
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     first.fill("2026-11-23")
     form.get_by_label("Care of a child").check()
@@ -115,7 +115,7 @@ def test_a_file_is_given_in_a_form_and_read_by_the_workflow(page: Page, console:
     form = card(page)
     form.get_by_label("Euro").fill("12.50")
     for wrong, problem in (
-        (receipt("taxi.exe"), "taxi.exe is of a type that is not taken. Taken are: "),
+        (receipt("taxi.exe"), "taxi.exe has a type that is not allowed. Allowed: "),
         (receipt(content=b"x"), "That is no table."),
     ):
         form.get_by_label("Receipt").set_input_files([wrong])

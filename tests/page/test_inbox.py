@@ -65,7 +65,7 @@ async def test_of_several_answers_those_that_come_too_late_are_said(
     form = {"prompt": [str(one.pk) for one in asked], "value": "yes"}
     response: Any = await client.post(reverse("chat:answer_several"), form, follow=True)
     html = response.content.decode()
-    assert "“a?”: ann had already answered this question." in html
+    assert "“a?”: ann already answered this question." in html
     assert "1 answered." in html
 
 

@@ -103,7 +103,7 @@ async def test_an_error_is_translated_where_it_is_said() -> None:
     with override("de"):
         assert str(busy).startswith("Dieser Ablauf nimmt eine Nachricht nach der anderen.")
         assert str(many) == "Zu viele Nachrichten. Versuchen Sie es in 5 Minuten noch einmal."
-    assert str(busy).startswith("This workflow takes one message at a time.")
+    assert str(busy).startswith("This workflow accepts one message at a time.")
 
 
 async def test_a_language_that_runs_from_the_right_has_its_page_so(

@@ -30,14 +30,14 @@ def test_one_button_answers_all_or_none(page: Page, server: Server, console: Con
     expect(form).to_have_count(1)
     expect(form.get_by_role("heading")).to_have_text("About your trip")
     expect(page.locator(".question")).to_have_count(5)
-    expect(page.get_by_text("is asked together with those before it")).to_have_count(4)
-    expect(page.get_by_text("is asked together with those before it").last).to_be_hidden()
+    expect(page.get_by_text("is asked together with the questions before it")).to_have_count(4)
+    expect(page.get_by_text("is asked together with the questions before it").last).to_be_hidden()
     fill(form)
     form.get_by_role("button", name="Answer all").click()
     day = form.get_by_label("First day")
     expect(day).to_be_focused()
     expect(day).to_have_accessible_description("That is a Sunday.")
-    expect(form.get_by_role("alert")).to_have_text("Look at what is marked.")
+    expect(form.get_by_role("alert")).to_have_text("Check the marked fields.")
     assert {row["status"] for row in server.rows(SETTLED)} == {"pending"}
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     day.fill("2026-11-23")
@@ -82,5 +82,5 @@ def test_what_was_answered_elsewhere_is_told_and_nothing_is_taken(
     state(page, "completed")
     card(other).get_by_role("button", name="Answer all").click()
     expect(other.locator("#messages, .messages, [role=status]").first).to_be_attached()
-    expect(other.get_by_text("had already answered this question")).to_be_visible()
+    expect(other.get_by_text("already answered this question")).to_be_visible()
     assert {row["status"] for row in server.rows(SETTLED)} == {"answered"}

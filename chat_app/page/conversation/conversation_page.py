@@ -165,15 +165,15 @@ class Page:
         if self.cards:
             return {
                 "enqueue": gettext("Answer above first, or write a message for later"),
-                "reject": gettext("Answer above first; messages are taken after this run"),
+                "reject": gettext("Answer above first; messages wait for the end of this run"),
                 "interrupt": gettext("Answer above first, or send a message to stop and redirect"),
-                "parallel": gettext("Answer above first, or begin another run"),
+                "parallel": gettext("Answer above first, or start another run"),
             }[policy]
         return {
             "enqueue": gettext("Queue a message"),
-            "reject": gettext("Messages are taken after this run"),
+            "reject": gettext("Messages wait for the end of this run"),
             "interrupt": gettext("Send a message to stop and redirect"),
-            "parallel": gettext("Begin another run"),
+            "parallel": gettext("Start another run"),
         }[policy]
 
 

@@ -165,13 +165,13 @@ def typed(
 def too_late(settled: AnswerResult, *incoming: IncomingAnswer) -> str:
     """Say why an answer was not taken, with what was typed, which must not get lost."""
     if settled.outcome == Outcome.EXPIRED:
-        reason = gettext("The time for this question was over before your answer came.")
+        reason = gettext("This question expired before your answer arrived.")
     elif settled.outcome == Outcome.CLAIMED:
         reason = gettext("%(who)s has claimed this question.") % {"who": settled.by}
     elif settled.status == "cancelled":
-        reason = gettext("The run ended before your answer came.")
+        reason = gettext("The run ended before your answer arrived.")
     else:
-        reason = gettext("%(who)s had already answered this question.") % {"who": settled.by}
+        reason = gettext("%(who)s already answered this question.") % {"who": settled.by}
     typed = ", ".join(_shown(value) for one in incoming for value in values(one))
     if not typed:
         return reason

@@ -107,7 +107,7 @@ def _others(run: Run) -> Interaction | None:
 def _at_rest(runs: Sequence[Run]) -> RunState:
     suspended = [run for run in runs if run.status == Run.Status.SUSPENDED]
     if suspended:
-        words = gettext("Suspended: someone who runs this site has to resume it.")
+        words = gettext("Suspended: an administrator of this site must resume it.")
         stopping = any(run.stop_requested_at is not None for run in suspended)
         return RunState("suspended", words, stoppable=not stopping)
     # One that was sent since they were read has a state of its own at the next look.

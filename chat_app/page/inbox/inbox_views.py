@@ -42,7 +42,7 @@ PARTS = {
     Part.OTHERS: gettext_lazy("Waiting for others"),
     Part.ANSWERED: gettext_lazy("Answered by me"),
 }
-HEADINGS = PARTS | {Part.ALL: gettext_lazy("What waits for you")}
+HEADINGS = PARTS | {Part.ALL: gettext_lazy("Waiting for you")}
 
 
 @personal("GET")
@@ -199,7 +199,7 @@ async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
         messages.warning(request, str(error))
     else:
         if done.outcome == "stale":
-            messages.warning(request, gettext("It does not wait for you any more."))
+            messages.warning(request, gettext("This question is no longer waiting for you."))
         elif not done.changed and done.assignee not in (None, person.username):
             on_it = gettext("%(name)s is on it") % {"name": done.assignee}
             messages.warning(request, on_it)
@@ -227,13 +227,13 @@ async def answer_several(request: HttpRequest) -> HttpResponse:
         words = ngettext("%(n)d answered.", "%(n)d answered.", count) % {"n": count}
         messages.success(request, words)
     elif not ticked:
-        messages.warning(request, gettext("Tick those that you want to answer."))
+        messages.warning(request, gettext("Select the questions to answer."))
     return _back(request)
 
 
 def _why_not(settled: AnswerResult) -> str:
     if settled.outcome == Outcome.NOT_FOUND:
-        return gettext("It does not wait for you any more.")
+        return gettext("This question is no longer waiting for you.")
     return message_forms.too_late(settled)
 
 

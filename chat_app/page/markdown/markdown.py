@@ -70,7 +70,7 @@ def render(
         set_tag_attribute_values={
             **ADDED,
             "div": {**ADDED["div"], "aria-label": gettext("Table")},
-            "button": {"type": "button", "aria-label": gettext("Copy the code")},
+            "button": {"type": "button", "aria-label": gettext("Copy code")},
         },
     )
     return mark_safe(cleaned)  # noqa: S308 - by the allow-list above

@@ -34,9 +34,9 @@ class MailForm(ModelForm):
         model = MailPreference
         fields = ("mode", "hour", "quiet_from", "quiet_until", "zone")
         labels = {
-            "mode": _("When a question waits for me, write"),
-            "hour": _("The daily mail comes at (hour)"),
-            "quiet_from": _("No mails from"),
+            "mode": _("Send me a mail about a waiting question"),
+            "hour": _("Send the daily mail at (hour)"),
+            "quiet_from": _("Send no mail from"),
             "quiet_until": _("until"),
         }
         widgets = {
@@ -49,7 +49,7 @@ class MailForm(ModelForm):
         """Check that quiet hours have both ends, or none."""
         data = super().clean() or {}
         if (data.get("quiet_from") is None) != (data.get("quiet_until") is None):
-            self.add_error("quiet_until", _("Give both times, or neither."))
+            self.add_error("quiet_until", _("Enter both times, or neither."))
         return data
 
 

@@ -54,7 +54,7 @@ def _language() -> Preference:
     """Build the preference of the language; its cookie is the one that Django reads."""
     offered = [code for code, _name in settings.LANGUAGES if code in LANGUAGES]
     names = {code: get_language_info(code)["name_local"] for code in offered}
-    choices = {"": _("As the browser asks for it"), **names}
+    choices = {"": _("Same as browser"), **names}
     return Preference("language", settings.LANGUAGE_COOKIE_NAME, _("Language"), choices)
 
 
@@ -63,7 +63,7 @@ PREFERENCES = (
         "theme",
         "chat_theme",
         _("Theme"),
-        {"system": _("As the system has it"), "light": _("Light"), "dark": _("Dark")},
+        {"system": _("Same as system"), "light": _("Light"), "dark": _("Dark")},
     ),
     Preference(
         "text",
@@ -76,8 +76,8 @@ PREFERENCES = (
         "chat_enter",
         _("The Enter key"),
         {
-            "sends": _("sends; Shift and Enter begin a new line"),
-            "breaks": _("begins a new line; Ctrl and Enter send"),
+            "sends": _("sends; Shift+Enter starts a new line"),
+            "breaks": _("starts a new line; Ctrl+Enter sends"),
         },
     ),
     _language(),

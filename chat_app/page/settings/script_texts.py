@@ -8,9 +8,9 @@ WORDS = {
     "waiting": _("Reconnecting in {seconds} s"),
     "offline": _("Offline. Your text stays here."),
     "signedOut": _("Signed out. Your draft is kept."),
-    "notAllowed": _("You may not use this conversation."),
+    "notAllowed": _("You have no access to this conversation."),
     "restarting": _("The server restarts."),
-    "away": _("The database does not answer."),
+    "away": _("The database does not respond."),
     "tooFast": _("Too many messages at once; the connection was closed for a moment."),
     "idle": _("The connection was closed because this page did not keep up."),
     "lost": _("Connection lost. Your text stays here."),
@@ -18,16 +18,16 @@ WORDS = {
     "willSend": _("Will be sent when connected"),
     "notSent": _("Not sent: {reason}"),
     "tooLong": _(
-        "The message has {length} characters; at most {most} are taken. Shorten it or send it in "
+        "The message has {length} characters; at most {most} are allowed. Shorten it or send it in "
         "parts."
     ),
     "uploading": _("uploading, {percent} %"),
     "notAttached": _("Not attached: {reason}"),
-    "uploadFailed": _("The upload of {name} was cut off. Attach it again."),
+    "uploadFailed": _("The upload of {name} was interrupted. Attach it again."),
     "remove": _("Remove {name}"),
     "attached": _("Attached: {name}"),
-    "noNews": _("No news for {seconds} s. The connection is up; the work may take longer."),
-    "noNewsOffline": _("No news: this page is not connected."),
+    "noNews": _("No update for {seconds} s. The connection is up; the work may take longer."),
+    "noNewsOffline": _("No updates: this page is not connected."),
     "working": _("Working"),
     "complete": _("Answer complete, {words} words"),
     "stopped": _("Stopped"),
@@ -40,10 +40,10 @@ WORDS = {
     "answerHere": _("Answer here"),
     "messageInstead": _("Write a message instead"),
     "yourAnswer": _("Your answer"),
-    "questionGone": _("“{question}” is settled. What you wrote stands there."),
+    "questionGone": _("“{question}” is closed. What you wrote is kept there."),
     "copied": _("Copied"),
-    "notCopied": _("It could not be copied. Try again."),
-    "olderFailed": _("The earlier part could not be loaded. Try again."),
+    "notCopied": _("Copying failed. Try again."),
+    "olderFailed": _("Loading the earlier part failed. Try again."),
 }
 
 # Of the inbox, beside those.
@@ -51,8 +51,8 @@ INBOX = {
     "answered": _("Answered"),
     "voted": _("Your vote counts"),
     "claimedBy": _("{name} has claimed this question."),
-    "notYours": _("It does not wait for you any more."),
-    "answeredBy": _("{name} had already answered this question."),
+    "notYours": _("This question is no longer waiting for you."),
+    "answeredBy": _("{name} already answered this question."),
 }
 
 # Of the switches of chime and notification.
@@ -61,8 +61,8 @@ ATTENTION = {
     "noChime": _("This browser cannot play a sound."),
     "noNotification": _("This browser shows no notifications from pages."),
     "refused": _(
-        "The browser does not let this page show notifications. Allow them in its settings for "
-        "this site, then switch this on."
+        "The browser blocks notifications from this page. Allow them in its settings for this "
+        "site, then switch this on."
     ),
-    "sample": _("A new question will be told like this."),
+    "sample": _("New questions are announced like this."),
 }

@@ -74,7 +74,7 @@ class Command(BaseCommand):
                 f"         or restart them one by one, as deployments do: kill -USR1 {os.getpid()}",
                 f"Logs:    {logs}",
                 "Docs:    docs/deployment.md",
-                "Stop:    Ctrl-C (what waits for an answer goes on after the next start)",
+                "Stop:    Ctrl-C (runs that wait for an answer continue after the next start)",
             ]
         )
 

@@ -47,7 +47,7 @@ class Command(BaseCommand):
                 f"Another: {manage} sign_in_link USERNAME [--superuser]",
                 "Tests:   make test",
                 "Docs:    README.md and docs/",
-                "Stop:    Ctrl-C (what waits for an answer goes on after the next start)",
+                "Stop:    Ctrl-C (runs that wait for an answer continue after the next start)",
             ]
         )
 

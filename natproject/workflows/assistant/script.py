@@ -49,7 +49,7 @@ def _plan(asked: str) -> Iterator[Piece]:
     """Choose what to do about the person's message."""
     if note := re.match(r"(?:note|remember)\b[:\s]*(.+)", asked, re.I | re.S):
         name = "-".join(re.findall(r"[a-z0-9]+", note[1].lower())[:4])[:40] or "note"
-        yield Reasoning("They want something kept.")
+        yield Reasoning("The user wants something kept.")
         yield _call(0, "write_note", name=name, text=note[1])
     elif re.search(r"\bnotes\b", asked, re.I):
         yield Reasoning("I have to see which notes there are.")
@@ -66,7 +66,7 @@ def _answer(asked: str, messages: list[ModelMessage], results: list[str]) -> Ite
     called = messages[-len(results) - 1]["tool_calls"][0]["function"]["name"]
     names = results[0].split("\n")
     if called == "list_notes" and re.search(r"\bdelete\b", asked, re.I) and " " not in names[0]:
-        yield "These are your notes. I may delete those that you allow me to. "
+        yield "These are your notes. I delete only those that you allow. "
         for number, name in enumerate(names):
             yield _call(number, "delete_note", name=name)
     elif called == "calculate":

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--differences",
             action="store_true",
-            help="also print what is not as it is recorded, without harm",
+            help="also print harmless differences from the record",
         )
 
     def handle(self, *, runs: list[UUID], differences: bool, **_: object) -> None:
@@ -34,8 +34,8 @@ class Command(BaseCommand):
         runs = list(chosen.order_by("created_at").values_list("pk", flat=True))
         counts = asyncio.run(self._replay(runs, differences=differences))
         self.stdout.write(
-            f"{counts['replayed']} runs replayed: {counts['stopped']} could not go on, "
-            f"{counts['different']} differ without harm."
+            f"{counts['replayed']} runs replayed: {counts['stopped']} could not continue, "
+            f"{counts['different']} differ harmlessly."
         )
         if counts["stopped"]:
             raise SystemExit(1)

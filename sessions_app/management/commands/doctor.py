@@ -20,7 +20,7 @@ PAUSE = 1.0  # seconds between two looks
 class Command(BaseCommand):
     """Exits with 1 if something is wrong; warnings are none."""
 
-    help = "Look at this deployment from end to end; say what is wrong and what to do."
+    help = "Check this deployment; say what is wrong and what to do."
     requires_system_checks = ()  # they are among ours
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--end-to-end",
             action="store_true",
-            help="also have work taken by a worker of each queue, and clean up after it",
+            help="also have a worker of each queue take work, and clean up after it",
         )
         parser.add_argument(
             "--wait",

@@ -53,7 +53,7 @@ class Command(BaseCommand):
             "--alive-file",
             type=Path,
             metavar="PATH",
-            help="is touched every second while work is taken: for probes",
+            help="is touched every second while the worker takes work: for probes",
         )
 
     def handle(self, *_args: object, **options: Any) -> None:

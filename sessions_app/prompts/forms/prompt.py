@@ -149,10 +149,10 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         except Exception as error:  # the author's mistake is no fault of the person's
             log.exception("form.failed", form=self.form, what=what)
             raise Invalid(
-                _("This form does not work at the moment. Those who run this site can see why.")
+                _("This form does not work at the moment. An administrator can see why.")
             ) from error
         if storable(cleaned) != cleaned:
-            raise Invalid(_("A value holds a NUL, or half of a character, which is not stored."))
+            raise Invalid(_("A value contains a NUL or half a character, which is not stored."))
         return {"value": cleaned, "types": types, "changed": form.changed_data}
 
     def respond(self, stored: JsonObject, **who: Any) -> FormResponse[T]:
@@ -334,7 +334,7 @@ def find(path: str) -> AnyForm:
     except (ImportError, AttributeError, ValueError) as error:
         raise FormChanged(path, f"{error}") from error
     if not (isinstance(loaded, type) and issubclass(loaded, BaseForm | BaseModel)):
-        raise FormChanged(path, "it is no form")
+        raise FormChanged(path, "it is not a form")
     return loaded
 
 

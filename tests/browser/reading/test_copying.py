@@ -33,7 +33,7 @@ def test_code_is_copied_as_it_was_written(page: Page) -> None:
     figure = page.locator("#items figure")
     expect(figure.locator("figcaption")).to_have_text("Python")
     expect(figure.locator(".code-keyword")).to_have_text(["def", "return"])
-    button = figure.get_by_role("button", name="Copy the code")
+    button = figure.get_by_role("button", name="Copy code")
     button.click()
     expect(page.locator("#status")).to_have_text("Copied")
     assert page.evaluate(CLIPBOARD) == f"{CODE}\n"
@@ -45,7 +45,7 @@ def test_code_that_was_cut_because_it_is_long_is_copied_whole(page: Page) -> Non
     code = "".join(f"value_{number} = {number}  # a line\n" for number in range(900))
     answered(page, f"```python\n{code}```\n\n```python\nother\n```")
     expect(page.locator("#items figure.rest")).not_to_have_count(0)
-    page.get_by_role("button", name="Copy the code").first.click()
+    page.get_by_role("button", name="Copy code").first.click()
     expect(page.locator("#status")).to_have_text("Copied")
     assert page.evaluate(CLIPBOARD) == code
 
@@ -81,15 +81,15 @@ def test_where_nothing_hovers_the_button_is_always_there(open_page: OpenPage) ->
 def test_what_cannot_be_copied_is_said(page: Page, server: Server) -> None:
     answered(page)
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error()); }")
-    page.get_by_role("button", name="Copy the code").click()
-    expect(page.locator("#alert")).to_have_text("It could not be copied. Try again.")
+    page.get_by_role("button", name="Copy code").click()
+    expect(page.locator("#alert")).to_have_text("Copying failed. Try again.")
 
 
 def test_over_plain_http_there_is_another_way(page: Page) -> None:
     answered(page)
     read = page.evaluate_handle("() => navigator.clipboard")
     page.evaluate("() => Object.defineProperty(navigator, 'clipboard', { value: undefined })")
-    button = page.get_by_role("button", name="Copy the code")
+    button = page.get_by_role("button", name="Copy code")
     button.click()
     expect(page.locator("#status")).to_have_text("Copied")
     expect(button).to_be_focused()

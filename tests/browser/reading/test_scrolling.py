@@ -139,7 +139,7 @@ def test_an_earlier_part_that_does_not_come_is_said_and_can_be_asked_for(
     connected(page)
     page.route("**/items/?before=*", lambda route: route.abort())
     scroller(page).evaluate("each => { each.scrollTop = 0; }")
-    expect(page.locator("#alert")).to_contain_text("The earlier part could not be loaded.")
+    expect(page.locator("#alert")).to_contain_text("Loading the earlier part failed.")
     page.unroute("**/items/?before=*")
     page.get_by_role("link", name="Show earlier messages").click()
     assert_in_order(page, 82)

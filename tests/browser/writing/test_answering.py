@@ -144,7 +144,7 @@ def test_an_answer_that_is_refused_stays_with_the_reason(page: Page) -> None:
     field(page).fill("x" * 20_000)
     field(page).press("Enter")
     for place in (page.locator("#composer-error"), card(page).locator(".error")):
-        expect(place).to_contain_text("this prompt takes 10,000")
+        expect(place).to_contain_text("this prompt allows 10,000")
     expect(field(page)).to_have_value("x" * 20_000)
     expect(field(page)).to_be_editable()
     expect(card(page).get_by_role("button", name="Answer")).to_be_enabled()

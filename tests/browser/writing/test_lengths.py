@@ -41,7 +41,7 @@ def test_a_text_beyond_the_limit_is_kept_and_the_reason_said(page: Page) -> None
     state(page, "completed")
     send(page, "字" * 32_001)
     expect(page.locator("#composer-error")).to_have_text(
-        "Not sent: The message has 32,001 characters; at most 32,000 are taken. "
+        "Not sent: The message has 32,001 characters; at most 32,000 are allowed. "
         "Shorten it or send it in parts."
     )
     expect(page.locator("#composer .count")).to_have_text("32001 / 32000")

@@ -54,7 +54,7 @@ def test_an_operator_forks_a_run_and_its_owner_answers_anew(shared: Server) -> N
     ann.answer(anew, {"type": "text", "text": "no"})
     assert ann.generate("ask", **forks).json() != said
     assert ann.get(stop["status_url"]).json()["result"] == said
-    assert "Begun again by admin" in ann.get("/c/forked/").text
+    assert "Started again by admin" in ann.get("/c/forked/").text
 
 
 def test_positions_that_a_run_has_not_come_to_are_refused(shared: Server) -> None:

@@ -111,7 +111,7 @@ async def test_several_are_one_mail_and_what_is_settled_or_claimed_none() -> Non
         await claims.change("claim", str(first.pk), by=cara, via="test")
         await time_passes()
         assert sorted(sent()) == [
-            ("2 questions wait for you", ["cara@example.org"]),
+            ("2 questions are waiting for you", ["cara@example.org"]),
             ("Give ann 3 days off?", ["boss@example.org"]),
         ]
 
@@ -138,7 +138,7 @@ async def test_what_is_handed_on_is_told_of_again_and_to_nobody_else() -> None:
         outgoing.outbox.clear()
         await delegate(first, boss, "cara")
         await time_passes()
-        assert sent() == [("2 questions wait for you", ["cara@example.org"])]
+        assert sent() == [("2 questions are waiting for you", ["cara@example.org"])]
 
 
 async def test_whoever_unsubscribes_gets_no_more() -> None:
@@ -221,7 +221,7 @@ async def test_the_settings_say_when_and_refuse_half_of_quiet_hours() -> None:
     wanted = {"mode": "daily", "hour": "9", "zone": "Asia/Tokyo", "quiet_from": "20:00"}
     half = await client.post("/settings/mail/", wanted)
     assert half.status_code == 422
-    assert "Give both times" in half.content.decode()
+    assert "Enter both times" in half.content.decode()
     whole = await client.post("/settings/mail/", {**wanted, "quiet_until": "7:00"})
     assert whole.status_code == 302
     saved = await MailPreference.objects.aget(user__username="ann")

@@ -49,8 +49,8 @@ async def test_a_title_that_is_none_is_refused_and_stays_in_its_field(
         ("", "The title is empty."),
         (" \n\t\u3000", "The title is empty."),
         ("\u200b\u202e", "The title is empty."),
-        ("x" * 201, "The title has 201 characters; at most 200 are taken."),
-        ("a\0b", "The title holds a character that cannot be stored"),
+        ("x" * 201, "The title has 201 characters; at most 200 are allowed."),
+        ("a\0b", "The title has a character that cannot be stored"),
     ):
         answer = await post(client, "rename", "c", title=title)
         assert answer.status_code == 422, title

@@ -153,13 +153,13 @@ def _fork(run: Any) -> Any:
 async def test_what_is_not_taken_is_said_and_not_kept(browser: AsyncClient, settings: Any) -> None:
     set_hitl(settings, MAX_FILE_MB=0.001)
     for name, content, said in (
-        ("page.html", PAGE, "page.html is of a type that is not taken. Taken are: png,"),
-        ("picture.svg", PAGE, "picture.svg is of a type that is not taken."),
-        ("noending", b"x", "noending is of a type that is not taken."),
-        (".csv", b"x", ".csv is of a type that is not taken."),
-        ("a.csv.exe", b"x", "a.csv.exe is of a type that is not taken."),
+        ("page.html", PAGE, "page.html has a type that is not allowed. Allowed: png,"),
+        ("picture.svg", PAGE, "picture.svg has a type that is not allowed."),
+        ("noending", b"x", "noending has a type that is not allowed."),
+        (".csv", b"x", ".csv has a type that is not allowed."),
+        ("a.csv.exe", b"x", "a.csv.exe has a type that is not allowed."),
         ("a.csv", b"", "a.csv is empty. Choose another file."),
-        ("a.csv", b"x" * 1100, "a.csv has 0.0 MB; at most 0.001 are taken. Make it smaller"),
+        ("a.csv", b"x" * 1100, "a.csv has 0.0 MB; at most 0.001 are allowed. Make it smaller"),
     ):
         status, answer = await upload(browser, name, content)
         assert (status, answer["error"][: len(said)]) == (422, said)
@@ -213,7 +213,7 @@ async def test_nobody_reads_or_sends_what_is_anothers(
     for kept in (sent["id"], unsent["id"], str(uuid4()), "no-id", "x" * 300, "\0"):
         answer = await send(ben, text="x", file_ids=[kept])
         assert answer.status_code == 422
-        assert "A file is no longer there." in answer.content.decode()
+        assert "A file is no longer available." in answer.content.decode()
         assert "a.csv" not in answer.content.decode()
     for kept in (sent["id"], unsent["id"]):
         assert (await fetch(ben, kept)).status_code == 404
@@ -241,18 +241,18 @@ async def test_what_was_taken_of_a_refused_form_is_still_there(
     html = await page(browser, "new")
     files = [named("a.csv"), named("b.exe")]
     html = await press(browser, html, "Send", text="words", workflow="t_files", files=files)
-    assert "b.exe is of a type that is not taken." in html
+    assert "b.exe has a type that is not allowed." in html
     assert ">words</textarea>" in html
     html = await press(browser, html, "Send", workflow="t_files")
     run = await newest(hosting)
     assert await hosting.output(run.pk) == "a.csv|text/csv|1,2\n"
-    assert "Its files are sent with it." in await follow(browser, html, "Edit")
+    assert "The files of the message are sent again." in await follow(browser, html, "Edit")
 
 
 async def test_a_workflow_that_takes_none_says_so(browser: AsyncClient, hosting: Hosting) -> None:
     answer = await send(browser, text="x", workflow="t_no_files", files=[named("a.csv")])
     assert answer.status_code == 422
-    assert "This workflow takes no files." in answer.content.decode()
+    assert "This workflow accepts no files." in answer.content.decode()
     await send(browser, text="x", workflow="t_no_files")
     await newest(hosting)
     assert 'type="file"' not in await page(browser)
@@ -265,12 +265,12 @@ async def test_too_many_are_refused(
     set_hitl(settings, MAX_FILES=1)
     ids = [(await upload(browser))[1]["id"] for _ in range(2)]
     answer = await send(browser, text="x", file_ids=ids)
-    assert "At most 1 files go with a message." in answer.content.decode()
+    assert "A message can have at most 1 files." in answer.content.decode()
     monkeypatch.setattr("sessions_app.storage.attachments.MOST_UNSENT", 2)
     status, said = await upload(browser)
-    assert (status, said["error"][:24]) == (422, "2 of your files are uplo")
+    assert (status, said["error"][:24]) == (422, "You have 2 uploaded file")
     set_hitl(settings, MAX_FILES=0)
-    assert (await upload(browser))[1]["error"] == "No files are taken here."
+    assert (await upload(browser))[1]["error"] == "Files are not allowed here."
 
 
 async def test_who_has_no_space_left_is_told_so(browser: AsyncClient, settings: Any) -> None:
@@ -278,7 +278,7 @@ async def test_who_has_no_space_left_is_told_so(browser: AsyncClient, settings: 
     content = b"x" * (1024 * 1024)
     assert (await upload(browser, content=content))[0] == 201
     status, said = await upload(browser, content=content)
-    assert (status, said["error"][:48]) == (422, "Your files take 1.0 MB of the 1.5 that you have.")
+    assert (status, said["error"][:33]) == (422, "Your files use 1.0 MB of 1.5 MB. ")
 
 
 @pytest.mark.cluster_only("one process writes one after the other")

@@ -149,14 +149,14 @@ async def test_expire_brings_the_declared_outcome_early() -> None:
         assert "expired." in await boss.act("interaction", "expire", prompt)
         await hosting.ended(run)
         assert "| One | abstained | nobody in time |" in await hosting.output(run)
-        assert "It was settled before." in await boss.act("interaction", "expire", prompt)
+        assert "It is settled already." in await boss.act("interaction", "expire", prompt)
         assert await history() == ["boss: expired by an operator"]
 
 
 async def test_a_suspended_run_goes_on_when_it_is_resumed() -> None:
     async with operated(Hosting("probe")) as (hosting, boss):
         run, _ = await hosting.prompted("ask")
-        assert "It neither failed nor is suspended." in await boss.act("run", "resume", run)
+        assert "It has not failed and is not suspended." in await boss.act("run", "resume", run)
         await hosting.stop()
         suspended = {"status": "suspended", "crashes": 3, "error": {"code": "x", "message": "y"}}
         await reads.read(lambda: Run.objects.filter(pk=run).update(**suspended))
@@ -199,7 +199,7 @@ async def test_a_key_without_a_builder_is_left_alone() -> None:
     async with operated(Hosting("probe")) as (hosting, boss):
         await hosting.prompts(await hosting.submit("ask"))
         lease = await reads.read(HostLease.objects.get)
-        assert "It has none." in await boss.act("hostlease", "evict", lease)
+        assert "It has no builder." in await boss.act("hostlease", "evict", lease)
 
 
 async def test_another_worker_takes_over_what_a_dead_one_held() -> None:
@@ -212,7 +212,7 @@ async def test_another_worker_takes_over_what_a_dead_one_held() -> None:
         held = {"released_at": None, "worker": "worker:1", "generation": 5}
         await reads.read(lambda: HostLease.objects.update(**held))
         lease = await reads.read(HostLease.objects.get)
-        refused = "No host has it, or the worker of its host is alive."
+        refused = "It has no host, or the worker of its host is alive."
         assert refused in await boss.act("hostlease", "take_over", lease)
         dead = Process.objects.filter(name="worker:1")
         await reads.read(lambda: dead.update(last_seen=lease.started_at - DAY))
@@ -268,7 +268,7 @@ async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
         await hosting.ended(run)
         page = await boss.act("run", "fork", run)
         assert "1 · ask text" in page
-        assert "2 · what comes behind all of these" in page
+        assert "2 · what comes after all of these" in page
         given = {"position": 1, "key": "k"}
         for _ in range(2):  # a second click makes no second run
             page = await boss.post(f"/admin/sessions_app/run/{run}/fork/", given)

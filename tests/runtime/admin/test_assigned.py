@@ -48,7 +48,7 @@ async def test_prompts_are_reassigned_several_at_once() -> None:
         given = {**REASSIGN, "_selected_action": both}
         assert "Name somebody." in await boss.post(PROMPTS, given)
         none = await boss.post(PROMPTS, {**given, "users": "nobody"})
-        assert "There is no user &#x27;nobody&#x27;." in none
+        assert "user &#x27;nobody&#x27; does not exist." in none
         own = await boss.post(PROMPTS, {**given, "_selected_action": both[:1], "users": "ann"})
         assert "0 of these may answer" in own  # four eyes
         directors = await reads.read(lambda: Group.objects.get(name="directors").pk)
@@ -63,7 +63,7 @@ async def test_prompts_are_reassigned_several_at_once() -> None:
         assert (await give("yes", second, hosting.person)).outcome == "not_found"
         for prompt in (first, second):
             assert (await give("yes", prompt, dora)).outcome == "accepted"
-        assert "It was settled before" in await boss.post(PROMPTS, {**given, "users": "dora"})
+        assert "It is settled already" in await boss.post(PROMPTS, {**given, "users": "dora"})
         assert await history() == ["boss: reassigned by an operator"] * 2
 
 

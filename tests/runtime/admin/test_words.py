@@ -65,7 +65,7 @@ def test_a_prompt_is_a_sentence(admin_client: Client, log: StoredLog) -> None:
     assert "Book &lt;both&gt; rooms?" in text
     assert "Rooms FiveSeven Public yes" in text
     assert "one of two: Book them · Leave it" in text
-    assert "it goes on with “Leave it”" in text
+    assert "it continues with “Leave it”" in text
 
 
 def test_an_answer_is_told_by_its_label_with_who_gave_it(

@@ -144,7 +144,7 @@ async def test_four_eyes_are_not_the_owners() -> None:
     async with asking_people("ann", "boss", members="managers", to=to, four_eyes=True) as asked:
         hosting, prompt, [ann, boss] = asked
         assert (await hosting.answer("yes", prompt)).outcome == Outcome.NOT_FOUND
-        with pytest.raises(Invalid, match="Somebody else"):
+        with pytest.raises(Invalid, match="Someone else"):
             await hosting.in_thread(repairs.answer, prompt.pk, person=ann, value="yes")
         with pytest.raises(Invalid, match="may not answer"):
             await change("delegate", prompt, boss, to="ann")
@@ -207,11 +207,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"prompt": WHY, "to": user("ann"), "escalate": Escalation(20, user("ann"))},
         "an escalation comes after the prompt",
     ),
-    ({"to": user("nobody")}, "user 'nobody', which there is not"),
-    ({"to": group("nobodies")}, "group 'nobodies', which there is not"),
+    ({"to": user("nobody")}, "user 'nobody', which does not exist"),
+    ({"to": group("nobodies")}, "group 'nobodies', which does not exist"),
     (
         {"to": user("ann"), "escalate": Escalation(60, user("nobody"))},
-        "user 'nobody', which there is not",
+        "user 'nobody', which does not exist",
     ),
 ]
 

@@ -25,7 +25,7 @@ async def test_answers_in_the_name_of_users_heed_votes_claims_and_four_eyes() ->
 
         def all_of_it() -> None:
             ann, boss, other = (users().get(username=name) for name in ("ann", "boss", "other"))
-            with pytest.raises(Invalid, match="Somebody else"):
+            with pytest.raises(Invalid, match="Someone else"):
                 runs.answer(prompt.pk, "yes", by=ann)
             with pytest.raises(NotFound):
                 runs.claim(prompt.pk, by=ann)
@@ -51,7 +51,7 @@ async def test_a_reassignment_is_the_callers_to_roll_back() -> None:
             ann, boss = (users().get(username=name) for name in ("ann", "boss"))
             with pytest.raises(NotFound):
                 runs.reassign(uuid4(), to=boss, by=ann)
-            with pytest.raises(Invalid, match="no user 'nobody'"):
+            with pytest.raises(Invalid, match="user 'nobody' does not exist"):
                 runs.reassign(prompt.pk, to=user("nobody"), by=ann)
             with transaction.atomic():
                 assert runs.reassign(prompt.pk, to=boss, by=ann)

@@ -109,13 +109,13 @@ async def test_what_fits_is_said_and_nothing_is_done() -> None:
         await hosting.prompts(first)
         await until_true(lambda: not any(host.runs for host in hosting.hosts))
         before = await reads.read(everything)
-        said = "2 runs replayed: 0 could not go on, 0 differ without harm.\n"
+        said = "2 runs replayed: 0 could not continue, 0 differ harmlessly.\n"
         assert await command(hosting, "check_replay") == (0, said)
         deploy(asks_otherwise)
         exit_code, printed = await command(hosting, "check_replay", "--differences")
         assert exit_code == 0
         assert 'text: "Where?" became "In which room?"' in printed
-        assert "0 could not go on, 2 differ without harm." in printed
+        assert "0 could not continue, 2 differ harmlessly." in printed
         assert await reads.read(everything) == before
         assert executed == ["a", "a", "blue"]
 
@@ -167,7 +167,7 @@ async def test_one_cause_is_said_once_however_many_runs_it_stops(
         _, printed = await command(hosting, "check_replay")
         assert printed.count("no longer matches its journal") == 1
         assert all(f"{run} (t_deployed 1, waiting)" in printed for run in waiting)
-        assert "5 runs replayed: 5 could not go on" in printed
+        assert "5 runs replayed: 5 could not continue" in printed
         first, *others = await check()
         assert {first["run"], *(line["run"] for line in others)} == {str(run) for run in waiting}
         assert "the name was 'work' and is 'other' now" in first["error"]
@@ -201,8 +201,8 @@ async def test_of_several_processes_the_last_that_was_started_checks() -> None:
                 " of tests.runtime.replay.test_check_replay, in books_first.",
             ],
         ),
-        (raises, ["The workflow raises ValueError: no such room. It came up at line"]),
-        (waits_for_something_else, ["What waits for something else belongs into a step."]),
+        (raises, ["The workflow raises ValueError: no such room. It happened at line"]),
+        (waits_for_something_else, ["Put what waits for something else into a step."]),
     ],
 )
 async def test_what_does_not_fit_is_said_with_the_reason(
@@ -217,7 +217,7 @@ async def test_what_does_not_fit_is_said_with_the_reason(
         assert exit_code == 1
         assert f"✗ {run} (t_deployed 1, waiting): " in printed
         assert all(words in printed for words in said)
-        assert "1 runs replayed: 1 could not go on" in printed
+        assert "1 runs replayed: 1 could not continue" in printed
         assert await command(hosting, "check_replay", str(run)) == (1, printed)
         assert await reads.read(everything) == before
         deploy(asks)
@@ -229,7 +229,7 @@ async def test_a_run_that_no_workflow_is_declared_for_is_one_that_could_not_go_o
         await until_true(lambda: not any(host.runs for host in hosting.hosts))
         await hosting.in_thread(Run.objects.update, version=7)
         exit_code, printed = await command(hosting, "check_replay")
-        assert (exit_code, "begun by version 7" in printed) == (1, True)
+        assert (exit_code, "Version 7 of the workflow" in printed) == (1, True)
         hosting.workflow = "t_check_all"
         hosting.offer()
         exit_code, printed = await command(hosting, "check_replay")
@@ -334,7 +334,7 @@ async def test_all_that_can_be_called_is_replayed(tmp_path: Path) -> None:
         child = await until(lambda: Run.objects.filter(parent=run, status="waiting").first())
         await hosting.prompts(child.id)
         done = list(executed)
-        said = "1 runs replayed: 0 could not go on, 0 differ without harm.\n"
+        said = "1 runs replayed: 0 could not continue, 0 differ harmlessly.\n"
         assert await command(hosting, "check_replay", str(run), "--differences") == (0, said)
         assert await command(hosting, "check_replay", str(child.id)) == (0, said)
         file = tmp_path / "history.json"

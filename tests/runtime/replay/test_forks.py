@@ -121,7 +121,7 @@ async def test_a_name_in_the_place_of_a_user_is_refused_with_a_sentence() -> Non
         lambda: runs.aanswer(uuid4(), "yes", by=nobody),
         lambda: runs.aclaim(uuid4(), by=nobody),
     ):
-        with pytest.raises(TypeError, match=r"takes a user, such as .* and no str: 'ann'"):
+        with pytest.raises(TypeError, match=r"needs a user, such as .* not a str: 'ann'"):
             await call()
 
 

@@ -92,7 +92,7 @@ async def test_changed_code_suspends_a_parked_run_and_the_old_code_resumes_it(
         assert row.status == Run.Status.SUSPENDED
         assert problem(row)["message"].startswith("This is paused")
         assert f"at position {position}: {said}" in problem(row)["detail"]
-        assert ("It came up at line" in problem(row)["detail"]) == bool(where)
+        assert ("It happened at line" in problem(row)["detail"]) == bool(where)
         assert problem(row)["detail"].endswith(f", in {where}." if where else " or a step.")
         assert executed == ["a", "b"]
         deploy(recorded)

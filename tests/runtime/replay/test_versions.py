@@ -78,7 +78,7 @@ async def test_a_run_of_a_version_that_is_gone_is_suspended_until_it_is_back() -
         row = await hosting.ended(run)
         assert row.status == Run.Status.SUSPENDED
         assert problem(row)["message"].startswith("This is paused")
-        assert f"begun by version 1 of the workflow '{NAME}'" in problem(row)["detail"]
+        assert f"Version 1 of the workflow '{NAME}'" in problem(row)["detail"]
         assert "declared are: 2. Declare it again beside them" in problem(row)["detail"]
         await redeploy(hosting, first, second)
         assert await hosting.in_thread(repairs.resume, run, by="an operator")

@@ -85,7 +85,7 @@ async def test_what_nobody_sends_goes_after_a_day_and_can_then_not_be_sent(folde
         await reads.read(lambda: mine.update(created_at=DAYS_AGO))
         claimed = await writer.write(attachments._claim)
         assert claimed == [(old.pk, old.path)]
-        with pytest.raises(Invalid, match="no longer there"):
+        with pytest.raises(Invalid, match="no longer available"):
             await hosting.submit("files", files=(str(old.pk),))
         await retention.clean()
         assert files(folder) == ["young"]

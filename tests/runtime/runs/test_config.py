@@ -54,13 +54,13 @@ def test_extra_workflows_are_offered(tmp_path: Path, text: str, offered: set[str
         (GOOD + "    max_concurrency: 0\n", "FILE, line 4: workflows.calculator.max_concurrency"),
         (
             GOOD + "    colour: red\n",
-            "FILE, line 4: workflows.calculator.colour: there is no such key; those that there "
+            "FILE, line 4: workflows.calculator.colour: there is no such key. Keys there "
             "are: max_concurrency, max_concurrency_per_user, second_message, per_user_idle, queue, "
             "groups, permission, options",
         ),
         (
             GOOD + "colour: red\n",
-            "FILE, line 4: colour: there is no such key; those that there are: default, workflows",
+            "FILE, line 4: colour: there is no such key. Keys: default, workflows",
         ),
         (GOOD + "    second_message: wait\n", "'enqueue', 'reject', 'interrupt' or 'parallel'"),
         ("workflows:\n  calculator:\n", "FILE, line 1: default: Field required"),
@@ -83,7 +83,7 @@ def test_extra_workflows_are_offered(tmp_path: Path, text: str, offered: set[str
         ),
         (
             GOOD + "    options:\n      depth: 1\n",
-            "FILE, line 5: workflows.calculator.options.depth: there is no such key; those that "
+            "FILE, line 5: workflows.calculator.options.depth: there is no such key. Keys "
             "there are: max_operations",
         ),
     ],
@@ -115,6 +115,6 @@ def test_a_mistake_ends_the_start_with_a_sentence_instead_of_a_traceback(tmp_pat
     env = {**os.environ, "WORKFLOWS_FILE": str(path), "DATA_DIR": str(tmp_path)}
     done = run("manage.py", "check", env=env)
     assert done.returncode == 1
-    expected = f"{path}, line 4: workflows.calculator.colour: there is no such key; those that"
+    expected = f"{path}, line 4: workflows.calculator.colour: there is no such key. Keys"
     assert done.stderr.startswith(expected)
     assert len(done.stderr.splitlines()) == 1

@@ -92,7 +92,7 @@ def test_an_answer_is_stored_as_what_it_means(
     [
         (TEXT, " \n", None, "empty"),
         (TEXT, None, None, "empty"),
-        (TextPrompt(text="?", max_length=3), "four", None, "4 characters; this prompt takes 3"),
+        (TextPrompt(text="?", max_length=3), "four", None, "4 characters; this prompt allows 3"),
         (RADIO, "kiwi", None, "one of: apple, pear, plum"),
         (RADIO, None, ["pear", "plum"], "exactly one option"),
         (RADIO, None, None, "exactly one option"),

@@ -38,8 +38,8 @@ async def gives_object(context: Context) -> Any:
     [
         (no_await, AWAIT),
         (sync_orm, ORM),
-        (gives_call, "gave a coroutine, which is no text and has no JSON form: is `await`"),
-        (gives_object, "gave a object, which is no text and has no JSON form: give text"),
+        (gives_call, "gave a coroutine, which is not text and has no JSON form: is `await`"),
+        (gives_object, "gave a object, which is not text and has no JSON form: give text"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
@@ -66,7 +66,7 @@ async def test_the_error_begins_with_the_authors_own_line(*, in_a_step: bool) ->
         run = await hosting.ended(await hosting.submit())
         first, line, *_ = problem(run)["detail"].splitlines()
         assert "JSONDecodeError" in first
-        assert line == f"It came up at line {LINE} of {__name__}, in parse."
+        assert line == f"It happened at line {LINE} of {__name__}, in parse."
 
 
 LINE = parse.__code__.co_firstlineno + 1

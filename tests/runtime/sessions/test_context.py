@@ -342,7 +342,7 @@ async def test_a_result_is_taken_once_and_can_be_converted() -> None:
     async with managing(declare(number)) as manager:
         async with manager.run("42") as runner:
             assert await runner.result(to_type=int) == 42
-            with pytest.raises(SessionsError, match="taken before"):
+            with pytest.raises(SessionsError, match="read already"):
                 await runner.result()
         async with manager.run("42") as runner:
             assert [chunk async for chunk in runner.result_stream()] == ["42"]

@@ -53,7 +53,7 @@ def _locked() -> Iterator[None]:
 def _cut_off() -> Iterator[None]:
     """PostgreSQL: every connection is broken, and no new one is let in.
 
-    Those of the tests are spared: nothing would mend them before the next test.
+    Those of the tests are spared: nothing would fix them before the next test.
     """
     theirs = [one for thread, one in opened if not thread.name.startswith(OURS)]
     spared = [one.info.backend_pid for one in theirs if not one.closed]

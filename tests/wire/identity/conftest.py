@@ -36,7 +36,7 @@ def key(ann: User) -> str:
 
 @pytest.fixture
 def tokens(settings: Settings) -> Settings:
-    """Tokens of the issuer are taken."""
+    """Tokens of the issuer are allowed."""
     set_hitl(settings, JWT_KEY=SECRET, JWT_ALGORITHMS=["HS256"])
     set_hitl(settings, JWT_AUDIENCE=[AUDIENCE])
     return settings

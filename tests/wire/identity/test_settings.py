@@ -37,8 +37,8 @@ def start(data_dir: Path, env: dict[str, str]) -> "subprocess.CompletedProcess[s
         ({"JWT_KEY": PEM, "JWT_AUDIENCE": ["a"], "JWT_ALGORITHMS": ["HS256"]}, "could sign"),
         ({"JWT_JWKS_URL": URL, "JWT_AUDIENCE": ["a"], "JWT_ALGORITHMS": BOTH}, "anybody"),
         ({"JWT_ALGORITHMS": ["none"]}, "none is not offered"),
-        ({"JWT_JWKS_URL": "issuer.example"}, "does not begin with http"),
-        ({"ALLOWED_ORIGINS": ["ui.example"]}, "does not begin with http"),
+        ({"JWT_JWKS_URL": "issuer.example"}, "must begin with http"),
+        ({"ALLOWED_ORIGINS": ["ui.example"]}, "must begin with http"),
         ({"GUESTS": "maybe"}, "true or false"),
     ],
 )
@@ -54,7 +54,7 @@ def test_what_is_missing_or_wrong_is_said(
 def test_at_start_it_is_said_in_a_sentence(tmp_path: Path) -> None:
     done = start(tmp_path, {"JWT_KEY": SECRET, "JWT_AUDIENCE": "a"})
     assert done.returncode == 1
-    assert "no PEM public key" in done.stderr
+    assert "not a PEM public key" in done.stderr
     assert "Traceback" not in done.stderr
     assert SECRET not in done.stderr
 

@@ -138,7 +138,7 @@ async def test_a_forged_token_is_refused(ann: User, tokens: Settings) -> None:
 
 
 async def test_a_token_where_none_are_taken(ann: User) -> None:
-    with pytest.raises(BadCredentials, match="not taken"):
+    with pytest.raises(BadCredentials, match="not accepted"):
         await who(authorization=f"Bearer {token()}")
 
 

@@ -83,7 +83,7 @@ async def test_a_run_that_cannot_go_on_says_why() -> None:
         await said(log)
         async with plain(log, last_sequence=0) as socket:
             await log.append("run", {"status": "suspended", "error": error})
-            await until_text(socket, "It cannot go on now. The code has changed.")
+            await until_text(socket, "It cannot continue now. The code has changed.")
 
 
 @pytest.mark.parametrize("schema_type", ["chat_stream", "chat"])

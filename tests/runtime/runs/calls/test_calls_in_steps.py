@@ -181,12 +181,12 @@ async def test_once_it_is_mended_the_run_goes_on() -> None:
         second: str = await context.step(tool, context)
         return first + second
 
-    async def mended(context: Context) -> str:
+    async def fixed(context: Context) -> str:
         return await context.step(work, "a ") + await tool(context)
 
     async with running(deployed(broken)) as (hosting, run):
         assert (await hosting.ended(run)).status == Run.Status.SUSPENDED
-        deploy(mended)
+        deploy(fixed)
         assert await hosting.in_thread(repairs.resume, run, by="an operator")
         await hosting.prompts(run)
         assert await hosting.answered(run, "b", restart=True) == "a b"
