@@ -54,8 +54,8 @@ def test_extra_workflows_are_offered(tmp_path: Path, text: str, offered: set[str
         (GOOD + "    max_concurrency: 0\n", "FILE, line 4: workflows.calculator.max_concurrency"),
         (
             GOOD + "    colour: red\n",
-            "FILE, line 4: workflows.calculator.colour: there is no such key. Keys there "
-            "are: max_concurrency, max_concurrency_per_user, second_message, per_user_idle, queue, "
+            "FILE, line 4: workflows.calculator.colour: there is no such key. Keys: "
+            "max_concurrency, max_concurrency_per_user, second_message, per_user_idle, queue, "
             "groups, permission, options",
         ),
         (
@@ -83,8 +83,8 @@ def test_extra_workflows_are_offered(tmp_path: Path, text: str, offered: set[str
         ),
         (
             GOOD + "    options:\n      depth: 1\n",
-            "FILE, line 5: workflows.calculator.options.depth: there is no such key. Keys "
-            "there are: max_operations",
+            "FILE, line 5: workflows.calculator.options.depth: there is no such key. Keys: "
+            "max_operations",
         ),
     ],
 )
