@@ -59,5 +59,5 @@ def test_what_is_refused_is_said_beside_it(page: Page, console: Console, server:
     page.get_by_label("Comment").evaluate("field => field.removeAttribute('maxlength')")
     page.get_by_label("Comment").fill("x" * 1025)
     page.get_by_role("button", name="Save").click()
-    expect(page.locator(".feedback .error")).to_contain_text("at most 1,024 are taken")
+    expect(page.locator(".feedback .error")).to_contain_text("at most 1,024 are allowed")
     assert given(server) == []

@@ -96,6 +96,7 @@ def test_words_of_the_smallest_screen_are_of_one_line(open_page: OpenPage) -> No
     expect(card(page)).to_have_count(1)
     about, text = page.locator("#about"), page.locator("#text")
     expect(about).to_have_text("Expense approval")
+    expect(text).to_have_attribute("placeholder", "84.50")  # it answers the card
     text.press("Escape")
     first = "Answer above first, or write a message for later"
     expect(text).to_have_attribute("placeholder", first)

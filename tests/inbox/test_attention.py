@@ -257,7 +257,7 @@ INSECURE = "Object.defineProperty(window, 'isSecureContext', { value: false })"
 @pytest.mark.parametrize(
     ("script", "label", "why"),
     [
-        (REFUSES, "Notification", "does not let this page"),
+        (REFUSES, "Notification", "blocks notifications"),
         ("delete window.Notification", "Notification", "shows no notifications"),
         (PHONE, "Notification", "shows no notifications"),
         ("delete window.AudioContext", "Chime", "cannot play"),
@@ -280,7 +280,7 @@ def test_a_permission_that_was_taken_away_is_missed(page: Page) -> None:
     expect(page.locator("#attention .error")).to_be_empty()
     page.add_init_script("Object.defineProperty(Notification, 'permission', { value: 'denied' })")
     page.reload()
-    expect(page.locator("#attention .error")).to_contain_text("does not let this page")
+    expect(page.locator("#attention .error")).to_contain_text("blocks notifications")
 
 
 def test_without_the_script_there_is_no_switch_and_saving_keeps_them(

@@ -60,7 +60,7 @@ def test_one_answers_and_it_is_gone_for_the_other(page: Page, ben: Page, other: 
     expect(page.locator("#state .run")).to_contain_text("user0 is on it")
     other.get_by_role("button", name="Approve").click()
     expect(other.locator(".entry")).to_have_count(0)
-    expect(other.locator(".empty")).to_contain_text("Nothing waits for you")
+    expect(other.locator(".empty")).to_contain_text("Nothing is waiting for you")
     expect(other).to_have_title("Inbox")
     state(page, "completed")
     expect(page.locator("#items .text")).to_have_text("yes.")

@@ -47,9 +47,9 @@ def test_a_conversation_may_have_any_name_that_is_not_too_long(ann: User) -> Non
     client = Client()  # as the asynchronous one reads no UTF-8 in a path
     client.force_login(ann)
     for name in ("a/b", "ü €", "x?y#z", "%2F..", "a" * 200):
-        StoredLog(ann, name, title=f"About {name}")
+        StoredLog(ann, name, title=f"About {name[:100]}")
         html = client.get(reverse("chat:conversation", args=[name])).content.decode()
-        assert f"<title>About {name}</title>" in html, name
+        assert f"<title>About {name[:100]}</title>" in html, name
     assert client.get(reverse("chat:conversation", args=["a" * 201])).status_code == 404
 
 

@@ -128,7 +128,7 @@ def test_an_answer_whose_question_goes_meanwhile_is_sent_nowhere(
     card(other).locator("textarea").fill("first")
     card(other).get_by_role("button", name="Answer").click()
     state(page, "completed")
-    expect(mode(page)).to_contain_text("“prompt-1” is settled. What you wrote stands there.")
+    expect(mode(page)).to_contain_text("“prompt-1” is closed. What you wrote is kept there.")
     expect(page.locator("#items .question .given")).to_have_text("half of an answ")
     expect(page.locator(".user")).to_have_count(1)
     expect(field(page)).to_have_value("er")

@@ -143,7 +143,7 @@ def test_an_upload_that_is_cut_off_is_said(page: Page, console: Console) -> None
     console.allow("ERR_FAILED")
     page.route("**/files/", lambda route: route.abort())
     choose(page, file())
-    expect(page.locator("#composer-error")).to_contain_text("The upload of a.csv was cut off.")
+    expect(page.locator("#composer-error")).to_contain_text("The upload of a.csv was interrupted.")
     expect(page.locator("#files li")).to_have_count(0)
 
 

@@ -206,4 +206,4 @@ def test_twenty_seconds_without_news_are_said(page: Page) -> None:
     page.clock.run_for(15_000)
     expect(page.locator("#state")).not_to_contain_text("No news")
     page.clock.run_for(8_000)
-    expect(page.locator("#state")).to_contain_text("No news for 2")
+    expect(page.locator("#state")).to_contain_text("No update for 2")

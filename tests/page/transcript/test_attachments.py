@@ -313,7 +313,7 @@ def test_uploads_to_several_processes_count_each_other(monkeypatch: pytest.Monke
         second = threads.submit(begin, lambda: None)
         second.add_done_callback(lambda _: second_is_done.set())
         assert first.result() == "kept"
-        assert "uploaded and not sent" in second.result()
+        assert "uploaded files that are not sent" in second.result()
 
 
 async def test_a_disk_that_takes_nothing_is_said(
