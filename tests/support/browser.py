@@ -43,7 +43,9 @@ SERVER_AWAY = re.compile(
 
 @dataclass
 class Console:
-    """What the pages of a test complained of: script errors, CSP violations, failed loads."""
+    """The problems that the pages of a test reported: script errors, CSP violations, failed
+    loads.
+    """
 
     server: Server
     complaints: list[str] = field(default_factory=list)
@@ -74,7 +76,9 @@ class Console:
         ]
 
     def shown(self) -> str:
-        """What the pages show now, and which requests have no answer: for a test that failed."""
+        """Return what the pages show now, and which requests have no answer: for a test that
+        failed.
+        """
         pages = [page for context in self.contexts for page in context.pages]
         waiting = [f"no answer: {request.method} {request.url}" for request in self.waiting]
         return "\n".join([*map(_shown, pages), *waiting])
@@ -111,7 +115,7 @@ def pytest_runtest_makereport(
 
 
 def chromium() -> str | None:
-    """Where it is; None if it is missing."""
+    """Return the path of Chromium; None if it is missing."""
     return os.environ.get("CHROMIUM") or shutil.which("chromium")
 
 
@@ -145,7 +149,7 @@ def browser(_playwright_browser: tuple[Browser, Any]) -> Iterator[Browser]:
 
 @pytest.fixture
 def console(server: Server) -> Iterator[Console]:
-    """What the test's pages complain of; what is not allowed fails the test at its end."""
+    """Collect the problems of the test's pages; at its end, fail the test for those not allowed."""
     console = Console(server)
     yield console
     if unexpected := console.unexpected():

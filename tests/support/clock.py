@@ -7,5 +7,5 @@ from django.utils import timezone
 
 
 def an_hour_back() -> time_machine.travel:
-    """In the `with` block it is an hour earlier."""
+    """Set the clock back by an hour inside the `with` block."""
     return time_machine.travel(timezone.now() - timedelta(hours=1), tick=True)

@@ -39,11 +39,11 @@ class Hosting(hosting.Hosting):
         return self.person.id
 
     def hosted(self) -> list[str]:
-        """The keys that have a host now."""
+        """Return the keys that have a host now."""
         return [host.key for host in self.hosts]
 
     def builders(self) -> Metrics:
-        """The metrics of live per-user builders, by key."""
+        """Return the metrics of live per-user builders, by key."""
         return self.hosts.builders()
 
     async def announce(self, key: str) -> None:
@@ -125,15 +125,15 @@ class Hosting(hosting.Hosting):
         return await self.result(await self.submit(text, **fields))
 
     async def asked(self, run: UUID) -> int:
-        """How many prompts the run has asked so far."""
+        """Return how many prompts the run has asked so far."""
         return await reads.read(lambda: Interaction.objects.filter(run=run).count())
 
     async def output(self, run: UUID) -> str:
-        """The run's text, as a reader of the log puts it together."""
+        """Return the run's text, as a reader of the log puts it together."""
         return await reads.read(output, run)
 
     async def events(self, conversation: str = "c") -> list[EventRecord]:
-        """The conversation's whole log."""
+        """Return the conversation's whole log."""
 
         def rows() -> list[EventRecord]:
             one = Conversation.objects.get(owner_id=self.user, conversation_id=conversation)
@@ -142,7 +142,7 @@ class Hosting(hosting.Hosting):
         return await reads.read(rows)
 
     async def journal(self, run: UUID) -> list[JournalEntry]:
-        """The run's journal in order."""
+        """Return the run's journal in order."""
         return await reads.read(
             lambda: list(JournalEntry.objects.filter(run=run).order_by("position"))
         )
@@ -152,7 +152,7 @@ class Hosting(hosting.Hosting):
         await until_true(lambda: not self.hosted())
 
     async def settle_due(self) -> None:
-        """What the maintenance loop does each second."""
+        """Do once what the maintenance loop does each second."""
         await settle_due()
 
 
@@ -176,14 +176,14 @@ async def asking(
 
 
 def problem(run: Run) -> dict[str, str]:
-    """The error that the run ended with."""
+    """Return the error that the run ended with."""
     assert run.error is not None
     error: dict[str, str] = run.error
     return error
 
 
 def output(run: UUID) -> str:
-    """What the run has said, less what it took back by a restart."""
+    """Return the run's output, less what it took back by a restart."""
     pieces: list[tuple[int, str]] = []
     for event in Event.objects.filter(run=run).order_by("sequence"):
         if event.type == Event.Type.RESTART:

@@ -23,7 +23,7 @@ WORKFLOW_ERROR = ("code", "message", "details")
 
 @dataclass
 class Shown:
-    """What the page has of one answer: its text, its steps, or a toast over the page."""
+    """The page's view of one answer: its text, its steps, or a toast over the page."""
 
     text: str = ""
     steps: list[Json] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Shown:
 
 
 class PeerGateway:
-    """One browser in HTTP mode, with one conversation open."""
+    """A browser in HTTP mode, with one conversation open."""
 
     def __init__(self, server: Server, *, origin: str, session: str) -> None:
         self.conversation_id = str(uuid4())
@@ -64,7 +64,7 @@ class PeerGateway:
         return {"conversation_id": self.conversation_id, "user_message_id": str(uuid4())}
 
     def tools(self) -> Any:
-        """What the page lists as MCP clients; its server asks, without the browser's cookies."""
+        """Return the page's list of MCP clients; its server asks, without the browser's cookies."""
         return Http(self._http.server, None, workflow=None).get("/mcp/client/tool/list").json()
 
 
@@ -77,7 +77,9 @@ def _payload(text: str, mode: str) -> Json:
 
 
 def _refused(answer: Response) -> Shown:
-    """Only a 422 of the peer's form is shown as an answer."""
+    """Return what the page shows of a refusal: an answer for a 422 of the peer's form, else a
+    toast.
+    """
     if answer.status == 422 and (text := _workflow_error(answer.text)):
         return Shown(text)
     return Shown(toast=f"{answer.status}")
@@ -124,7 +126,7 @@ def _piece(data: Json) -> str:
 
 
 def _workflow_error(text: str) -> str:
-    """How the page words an error of the peer's form; nothing if it is none."""
+    """Return how the page words an error of the peer's form; an empty text for any other."""
     error = json.loads(text)
     if not all(isinstance(error.get(name), str) for name in WORKFLOW_ERROR):
         return ""

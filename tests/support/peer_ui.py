@@ -45,24 +45,25 @@ class Shown:
 
 @dataclass
 class Storage:
-    """What a tab keeps over a reload, and a copied tab begins with."""
+    """The state that a tab keeps over a reload, and that a copied tab begins with."""
 
     conversation_id: str = field(default_factory=lambda: str(uuid4()))
     active: str | None = None
     messages: list[Shown] = field(default_factory=list)
 
     def copy(self) -> "Storage":
-        """For another tab."""
+        """Copy it for another tab."""
         messages = [Shown(one.role, one.text, dict(one.steps)) for one in self.messages]
         return Storage(self.conversation_id, self.active, messages)
 
 
 class PeerUi:
-    """One browser tab. `query`: `session`, `origin` (which its gateway sends) and what a person has
-    put into its settings, such as `workflow`.
+    """A browser tab with the peer's page. `query` is its gateway's query, origin and settings.
 
-    `modal` is the open prompt, `note` the text of a notification, `popups` the addresses of windows
-    that were opened, `toasts` what went wrong in red. `offline` lets no connection come about.
+    `session`, `origin` (which its gateway sends) and what a person has put into its settings, such
+    as `workflow`, are given by `query`. `modal` is the open prompt, `note` the text of a
+    notification, `popups` the addresses of windows that were opened, `toasts` what went wrong in
+    red. `offline` lets no connection come about.
     """
 
     def __init__(self, server: Server, storage: Storage | None = None, **query: Any) -> None:
@@ -95,28 +96,28 @@ class PeerUi:
 
     @property
     def answer_shown(self) -> Shown:
-        """What is shown below the last message of the person."""
+        """Return what is shown below the person's last message."""
         messages = self.storage.messages
         return messages[-1] if messages and messages[-1].role == "assistant" else Shown("assistant")
 
     @property
     def text(self) -> str:
-        """Its text."""
+        """Return the text of the answer shown."""
         return self.answer_shown.text
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is being answered."""
+        """Return whether nothing is being answered."""
         return self._active is None
 
     @property
     def errors(self) -> list[str]:
-        """Those that are seen: only below a text, or steps."""
+        """Return the errors that are seen: only those below a text, or steps."""
         shown = self.answer_shown
         return shown.errors if shown.text.strip() or shown.steps else []
 
     def copied_tab(self) -> "PeerUi":
-        """The same page in another tab, as the browser copies it."""
+        """Return the same page in another tab, as the browser copies it."""
         return PeerUi(self._server, self.storage.copy(), **self._query)
 
     async def say(self, text: str, schema_type: str = "chat_stream") -> None:
@@ -276,7 +277,7 @@ class PeerUi:
                 self._last().errors.append(error)
 
     def _open(self, frame: Frame) -> None:
-        """There is one place: what was open there is gone."""
+        """Open a prompt in the only place for it, and drop the one that was open there."""
         content = frame["content"]
         if not all(isinstance(option["value"], str) for option in content.get("options", ())):
             self.toasts.append("The page fails: it calls a method of texts on each value.")

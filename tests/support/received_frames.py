@@ -1,4 +1,4 @@
-"""What a client of the wire protocol was sent, and how a test waits for it."""
+"""The frames that a client of the wire protocol was sent, and how a test waits for one."""
 
 import asyncio
 import json
@@ -63,7 +63,9 @@ class ReceivedFrames:
             self._news.notify_all()
 
     def _take(self, wanted: Wanted, looked: list[int]) -> Frame | None:
-        """The next one, if it is there; `looked` is how many of each kind were not it."""
+        """Take the next frame that is wanted, if it is there; `looked` counts those of each kind
+        passed over.
+        """
         for kind, frames in enumerate(self._next):
             for place in range(looked[kind], len(frames)):
                 frame = frames[place]

@@ -1,4 +1,4 @@
-"""Which of the two running forms this process tests, and which of two web servers serves.
+"""The running form that this process tests (one process or many), and which web server serves.
 
 The environment says it: `python -m tests.services pytest` names a PostgreSQL and a Redis, and then
 it is the form of many processes; WEB_SERVER=uvicorn has another web server than Daphne.
@@ -38,7 +38,7 @@ OWN_TO_UVICORN = ("tests/wire/socket/", "tests/http/executions/")
 
 
 def belongs(item: pytest.Item) -> bool:
-    """Whether the test is one of this run."""
+    """Return whether this run of pytest has the test."""
     takes_long = "long" in _marks(item) or _fixtures(item) & BROWSED
     if takes_long and not selection.is_long_chosen(item.nodeid):
         return False
@@ -52,7 +52,7 @@ def belongs(item: pytest.Item) -> bool:
 
 
 def _fits_cluster(item: pytest.Item) -> bool:
-    """Whether the form of many processes could change what the test finds.
+    """Return whether the form of many processes could change what the test finds.
 
     What needs neither the database nor a server is the same in both forms.
     """
@@ -65,7 +65,9 @@ def _fits_cluster(item: pytest.Item) -> bool:
 
 
 def _fits_uvicorn(item: pytest.Item) -> bool:
-    """Whether another web server could: it changes nothing but sockets and requests."""
+    """Return whether another web server could change the result: it changes sockets and requests
+    only.
+    """
     marks, fixtures = _marks(item), _fixtures(item)
     if fixtures & BROWSED or marks & {"formless", "daphne_only"}:
         return False

@@ -1,6 +1,6 @@
-"""Which of the tests that are not run at each commit a run has: those of a change, and a share.
+"""The choice of tests that do not run at each commit: all of what it changed, and a share.
 
-Tests that take long (the mark, or a browser), and those that run in a second form.
+These are the tests that take long (the mark, or a browser), and those that run in a second form.
 
 The last commit says both: what it changed, together with what is not committed yet, and by its
 name, which share. So a commit has one verdict, and one commit after the other runs all of them.
@@ -68,12 +68,12 @@ def _has_all() -> bool:
 
 
 def is_long_chosen(test: str) -> bool:
-    """Whether a test that takes long is run; it is named as pytest names it."""
+    """Return whether a test that takes long is run; it is named as pytest names it."""
     return is_chosen(test) or test.startswith(tuple(WHOLE))
 
 
 def is_chosen(test: str) -> bool:
-    """Whether the test is one of the commit's share."""
+    """Return whether the test is one of the commit's share."""
     return _has_all() or crc32(f"{SEED} {test}".encode()) % SHARE == 0
 
 

@@ -62,7 +62,7 @@ class Ended(AssertionError):
 
 @dataclass
 class Response:
-    """What a server answered: redirects are not followed."""
+    """The answer of a server: redirects are not followed."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -153,7 +153,7 @@ class Server:
 
     @property
     def children(self) -> list[Child]:
-        """All its processes."""
+        """Return all its processes."""
         return [self.web, *self.workers]
 
     @property
@@ -174,7 +174,7 @@ class Server:
 
     @property
     def log(self) -> str:
-        """All that the server has printed, over all its starts."""
+        """Return all that the server has printed, over all its starts."""
         return "".join(child.log for child in self.children)
 
     def start(self, timeout: float = 30) -> None:

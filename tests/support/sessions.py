@@ -16,7 +16,7 @@ from sessions_app.workflows.registry import NoOptions, Workflow, declared
 
 
 def declare(function: Callable[..., Any], **fields: Any) -> Workflow:
-    """A workflow for this test only."""
+    """Declare a workflow for this test only."""
     declared: dict[str, Any] = {
         "name": function.__name__,
         "title": "T",
@@ -36,7 +36,7 @@ def declare(function: Callable[..., Any], **fields: Any) -> Workflow:
 async def managing(
     workflow: Workflow, *, shared_builder: Any = None, **config: Any
 ) -> AsyncIterator[SessionManager]:
-    """A manager of the workflow, shut down at the end."""
+    """Create a manager of the workflow and shut it down at the end."""
     manager = await SessionManager.create(
         WorkflowConfig(**config), shared_builder, entry_function=workflow
     )
@@ -47,7 +47,7 @@ async def managing(
 
 
 async def in_script(workflow: str, text: str = "x", **callbacks: Any) -> Any:
-    """What a run of a declared workflow comes to in a script, where there is no server."""
+    """Return the result of a declared workflow's run in a script, where there is no server."""
     async with managing(declared()[workflow]) as manager:
         return await say(manager, text, **callbacks)
 
@@ -60,7 +60,7 @@ async def say(manager: SessionManager, text: str = "x", **session: Any) -> Any:
 
 @dataclass
 class Made:
-    """What a builder makes."""
+    """The product of a builder."""
 
     name: str
     closed: bool = False
@@ -70,7 +70,7 @@ class Made:
 async def logged(
     function: Callable[..., Any], **config: Any
 ) -> AsyncIterator[tuple[SessionManager, "Log"]]:
-    """A manager of a per-user workflow, and the log of its builders."""
+    """Create a manager of a per-user workflow; yield it with the log of its builders."""
     log = Log()
     async with managing(declare(function, per_user_builder=log.build), **config) as manager:
         yield manager, log
@@ -97,7 +97,7 @@ class Log:
 
     @asynccontextmanager
     async def build(self, user: Person, options: BaseModel) -> AsyncIterator[Made]:
-        """A per-user builder."""
+        """Build for one user, as a per-user builder."""
         name = user.username
         self._counts[name] = self._counts.get(name, 0) + 1
         await self._note(f"{name} building")
@@ -116,7 +116,7 @@ class Log:
 
     @asynccontextmanager
     async def build_shared(self, options: BaseModel) -> AsyncIterator[Made]:
-        """A shared builder."""
+        """Build for all users, as a shared builder."""
         yield Made("shared")
         await self._note("shared closed")
 
@@ -146,6 +146,6 @@ async def turns(count: int = 100) -> None:
 
 
 def free(limit: Limit) -> int:
-    """How many slots are free under the limit."""
+    """Return how many slots are free under the limit."""
     assert isinstance(limit, asyncio.Semaphore)
     return limit._value

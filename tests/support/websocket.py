@@ -20,10 +20,10 @@ SAME_ORIGIN = "same"
 
 
 class WsClient(ReceivedFrames):
-    """One socket of a user on a conversation: `async with WsClient(server, "c1") as client:`.
+    """A socket of a user on a conversation: `async with WsClient(server, "c1") as client:`.
 
-    `frames` holds all that has arrived, in order. `user=None` is signed out; `origin=None` sends
-    no Origin, as a client that is not a browser. `extended=None` is a plain client. `query`:
+    `frames` holds all that has arrived, in order. `user=None` is signed out; `origin=None` sends no
+    Origin, as a client that is not a browser. `extended=None` is a plain client. `query`:
     `last_sequence`, `workflow`, `session`, …
     """
 
@@ -48,7 +48,11 @@ class WsClient(ReceivedFrames):
         self._origin = server.url if origin == SAME_ORIGIN else origin
 
     async def __aenter__(self) -> Self:
-        """Connect. Raises websockets' InvalidStatus when refused."""
+        """Connect.
+
+        Raises:
+            InvalidStatus: the server refused; see websockets.
+        """
         self._socket: ClientConnection = await connect(
             self._url,
             additional_headers=self._headers,

@@ -1,4 +1,4 @@
-"""What a test leaves in the database is gone before the next one."""
+"""The removal of what a test left in the database, before the next one begins."""
 
 import threading
 from collections.abc import Iterator

@@ -15,10 +15,10 @@ class Stored(Protocol):
 
     @property
     def data_dir(self) -> Path:
-        """Where the file of SQLite is."""
+        """Return the directory of SQLite's file."""
 
     def rows(self, sql: str, *parameters: object) -> list[dict[str, Any]]:
-        """What a query reads."""
+        """Return the rows of a query."""
 
 
 def overwrite(server: Stored, table: str) -> None:

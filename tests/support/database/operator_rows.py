@@ -31,7 +31,7 @@ REGISTER = """
 
 
 def process(name: str, kind: str, *, silent: float = 0, **fields: Any) -> Process:
-    """A process that was heard of so many seconds ago."""
+    """Insert a process that was last seen `silent` seconds ago."""
     now = timezone.now()
     fields.setdefault("settings", processes.shared_settings())
     last_seen = now - timedelta(seconds=silent)
@@ -41,7 +41,7 @@ def process(name: str, kind: str, *, silent: float = 0, **fields: Any) -> Proces
 
 
 def run(status: str, *, at: datetime | None = None, **fields: Any) -> Run:
-    """A run of a conversation of its own, whose last news was then."""
+    """Insert a run with a conversation of its own, last updated at `at`."""
     at = at or timezone.now()
     owner, _ = get_user_model().objects.get_or_create(username="ann")
     conversation = Conversation.objects.create(
@@ -61,22 +61,22 @@ def run(status: str, *, at: datetime | None = None, **fields: Any) -> Run:
 
 
 def taker(*, silent: float = 0) -> int:
-    """One of Procrastinate's workers; its id."""
+    """Insert one of Procrastinate's workers; return its id."""
     return _insert(REGISTER, silent)
 
 
 def job(key: str, status: str = "todo", *, queue: str = "default", by: int | None = None) -> int:
-    """A job of the key; its id."""
+    """Insert a job of the key; return its id."""
     return _insert(QUEUE_JOB, queue, key, status, by)
 
 
 def failed(task: str, *, at: int) -> int:
-    """A job of maintenance that was due then, and failed; its id."""
+    """Insert a failed maintenance job that was due at `at`; return its id."""
     return _insert(FAILED, task, at)
 
 
 def deferred(task: str, *, at: int) -> None:
-    """What maintenance does was last due then."""
+    """Store that a maintenance task was last due at `at`."""
     _insert(DEFERRED, task, at)
 
 

@@ -38,7 +38,9 @@ async def database_away() -> AsyncIterator[None]:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    """SQLite: somebody else writes. After a write that failed the writer connects anew."""
+    """Keep SQLite's write lock on another connection. After a failed write the writer
+    reconnects.
+    """
     other = sqlite3.connect(_name(), isolation_level=None, check_same_thread=False)
     with (
         closing(other),
@@ -51,9 +53,9 @@ def _locked() -> Iterator[None]:
 
 @contextmanager
 def _cut_off() -> Iterator[None]:
-    """PostgreSQL: every connection is broken, and no new one is let in.
+    """Break every connection to PostgreSQL and let no new one in.
 
-    Those of the tests are spared: nothing would fix them before the next test.
+    The tests' own connections are spared: nothing would restore them before the next test.
     """
     theirs = [one for thread, one in opened if not thread.name.startswith(OURS)]
     spared = [one.info.backend_pid for one in theirs if not one.closed]

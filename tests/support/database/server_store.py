@@ -1,4 +1,4 @@
-"""What the servers of tests store, each on its own: a file of SQLite or a database of PostgreSQL.
+"""The stores of the servers of tests: for each a file of SQLite or a database of PostgreSQL.
 
 Both take SQL with `?` for its parameters, and give UUIDs as 32 hex digits and JSON as text.
 """
@@ -25,17 +25,17 @@ Row = dict[str, Any]
 
 
 class Store(Protocol):
-    """Where a server keeps what it stores."""
+    """The place where one server keeps its rows."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """What tells a process to use it."""
+        """Return the environment variables that make a process use the store."""
 
     def copy(self, data_dir: Path) -> "Store":
-        """A store, for a server with that directory, that begins with the same rows."""
+        """Create a store with the same rows, for a server with that directory."""
 
     def rows(self, statement: str, *parameters: object) -> list[Row]:
-        """What a query reads."""
+        """Return the rows of a query."""
 
     def execute(self, statement: str, *parameters: object) -> None:
         """Change it, as somebody else's hand would."""
@@ -55,13 +55,13 @@ class SqliteStore:
         self.environment: dict[str, str] = {}
 
     def copy(self, data_dir: Path) -> "SqliteStore":
-        """See `Store`."""
+        """Copy the file; see `Store`."""
         for path in self._path.parent.glob(f"{self._path.name}*"):
             shutil.copy(path, data_dir)
         return SqliteStore(data_dir)
 
     def rows(self, statement: str, *parameters: object) -> list[Row]:
-        """See `Store`."""
+        """Return the rows of a query; see `Store`."""
         database = sqlite3.connect(self._path, timeout=20)
         database.row_factory = sqlite3.Row
         try:
@@ -70,11 +70,11 @@ class SqliteStore:
             database.close()
 
     def execute(self, statement: str, *parameters: object) -> None:
-        """See `Store`."""
+        """Execute a statement; see `Store`."""
         self.execute_many(statement, [parameters])
 
     def execute_many(self, statement: str, many: Iterable[tuple[object, ...]]) -> None:
-        """See `Store`."""
+        """Execute a statement for each tuple of parameters; see `Store`."""
         database = sqlite3.connect(self._path, timeout=20)
         try:
             with database:
@@ -83,7 +83,7 @@ class SqliteStore:
             database.close()
 
     def drop(self) -> None:
-        """The directory goes with the test."""
+        """Do nothing: the directory goes with the test."""
 
 
 # Numbers for what one process of the tests makes; its id keeps them apart from those of others, and
@@ -110,35 +110,35 @@ class PostgresStore:
 
     @classmethod
     def empty(cls) -> "PostgresStore":
-        """A store without tables."""
+        """Create a store without tables."""
         store = cls()
         store._create("template1")
         return store
 
     def copy(self, data_dir: Path) -> "PostgresStore":
-        """See `Store`."""
+        """Create a database from this one as its template; see `Store`."""
         store = PostgresStore()
         store._create(self._name)
         return store
 
     def rows(self, statement: str, *parameters: object) -> list[Row]:
-        """See `Store`."""
+        """Return the rows of a query; see `Store`."""
         with psycopg.connect(self.url, autocommit=True, row_factory=dict_row) as connection:
             set_json_loads(_text, connection)
             found = connection.execute(_marks(statement), parameters or None)
             return [{name: _plain(value) for name, value in row.items()} for row in found]
 
     def execute(self, statement: str, *parameters: object) -> None:
-        """See `Store`."""
+        """Execute a statement; see `Store`."""
         self.execute_many(statement, [parameters])
 
     def execute_many(self, statement: str, many: Iterable[tuple[object, ...]]) -> None:
-        """See `Store`."""
+        """Execute a statement for each tuple of parameters; see `Store`."""
         with psycopg.connect(self.url) as connection, connection.cursor() as cursor:
             cursor.executemany(_marks(statement), many)
 
     def drop(self) -> None:
-        """See `Store`. Whoever is connected loses the connection."""
+        """Drop the database, and with it the connections to it; see `Store`."""
         with _service() as connection:
             name = sql.Identifier(self._name)
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
@@ -151,7 +151,7 @@ class PostgresStore:
 
 
 def empty_store(data_dir: Path) -> Store:
-    """A store without tables for a server with that directory."""
+    """Create a store without tables for a server with that directory."""
     return PostgresStore.empty() if CLUSTER else SqliteStore(data_dir)
 
 

@@ -13,7 +13,7 @@ from sessions_app.storage.run_text import fold
 
 
 class StoredLog:
-    """One conversation of a user, and what happens in it."""
+    """A conversation of one user, with methods that store what happens in it."""
 
     def __init__(
         self,
@@ -59,7 +59,9 @@ class StoredLog:
     def message(
         self, text: str = "hello", *, replaces: Run | None = None, follows: Run | None = None
     ) -> Run:
-        """A user message and its run, which works; it may begin a branch."""
+        """Store a user message and its working run; with `replaces` or `follows` it begins a
+        branch.
+        """
         if replaces or follows:
             self.conversation.branched = True
         run = Run.objects.create(
@@ -83,17 +85,17 @@ class StoredLog:
         return run
 
     def text(self, run: Run, *pieces: str) -> int:
-        """Output; return the sequence of its first piece."""
+        """Store output; return the sequence of its first piece."""
         sequences = [self.append(run, Event.Type.TEXT, {"text": piece}) for piece in pieces]
         return sequences[0]
 
     def step(self, run: Run, name: str, state: str = "complete", payload: str = "") -> int:
-        """The beginning or the end of a step that people see."""
+        """Store the beginning or the end of a step that people see."""
         content = {"step_id": f"{run.pk}:{name}", "name": name, "state": state, "payload": payload}
         return self.append(run, Event.Type.STEP, content)
 
     def ask(self, run: Run, prompt: AnyPrompt) -> Interaction:
-        """A prompt, and the run waits."""
+        """Store a prompt; the run waits for it."""
         now = timezone.now()
         interaction = Interaction.objects.create(
             run=run,
@@ -118,7 +120,7 @@ class StoredLog:
         by: Any = None,
         via: str = "websocket",
     ) -> int:
-        """The prompt gets its final status, and the run goes on."""
+        """Give the prompt its final status; the run goes on."""
         Interaction.objects.filter(pk=interaction.pk).update(
             status=status,
             version=2,
@@ -132,7 +134,7 @@ class StoredLog:
         return self.append(interaction.run, Event.Type.INTERACTION_UPDATE, content)
 
     def end(self, run: Run, status: str = "completed", reason: str = "") -> int:
-        """The run is over and its text folded."""
+        """End the run and fold its text."""
         error = {"code": "error", "message": reason} if reason else None
         sequence = self.append(run, Event.Type.RUN, {"status": status, "error": error})
         Run.objects.filter(pk=run.pk).update(status=status, error=error)
@@ -141,5 +143,5 @@ class StoredLog:
 
 
 def log_record(run: Run) -> RunRecord:
-    """The run as the log knows it."""
+    """Return the run as the log knows it."""
     return RunRecord(run.id, run.conversation_id, run.message_id, run.client_format)

@@ -1,4 +1,4 @@
-"""How much a database does for what a test looks at: rows, or steps, which each row takes."""
+"""A measure of the database's work for a piece of code: PostgreSQL's rows, or SQLite's steps."""
 
 import json
 import re
@@ -10,12 +10,12 @@ from django.test.utils import CaptureQueriesContext
 
 
 def work_done(look: Callable[[], object]) -> int:
-    """By the measure of the database that there is; compare only what one gives."""
+    """Return the measure of the database in use; compare only figures of one database."""
     return steps_taken(look) if connection.vendor == "sqlite" else rows_read(look)
 
 
 def rows_read(look: Callable[[], object]) -> int:
-    """PostgreSQL says how many rows each part of a query gave, and how many it left out."""
+    """Return how many rows all parts of PostgreSQL's plans gave or left out."""
     count = 0.0
     for plan in _explained(look, "EXPLAIN (ANALYZE, FORMAT JSON) "):
         for node in _nodes(json.loads(plan) if isinstance(plan, str) else plan):
@@ -25,13 +25,13 @@ def rows_read(look: Callable[[], object]) -> int:
 
 
 def whole_tables(look: Callable[[], object]) -> list[str]:
-    """The tables, or their other names in a query, that SQLite reads without any index."""
+    """Return the tables, or their aliases in a query, that SQLite reads without any index."""
     plans = _explained(look, "EXPLAIN QUERY PLAN ")
     return [found[1] for line in plans if (found := re.fullmatch(r"SCAN (\w+)", line))]
 
 
 def steps_taken(look: Callable[[], object]) -> int:
-    """SQLite calls back after each ten steps of its machine, of which each row takes some."""
+    """Return how many tens of steps SQLite's machine took; each row takes some."""
     count = 0
 
     def step() -> int:
@@ -48,7 +48,7 @@ def steps_taken(look: Callable[[], object]) -> int:
 
 
 def _explained(look: Callable[[], object], explain: str) -> Iterator[Any]:
-    """The last column of each row that explains one of the queries."""
+    """Yield the last column of each row that explains one of the queries."""
     with CaptureQueriesContext(connection) as queries:
         look()
     with connection.cursor() as cursor:
@@ -59,7 +59,7 @@ def _explained(look: Callable[[], object], explain: str) -> Iterator[Any]:
 
 
 def _nodes(plan: Any) -> Iterator[dict[str, Any]]:
-    """Those of a plan that ran, and of its parts."""
+    """Yield the nodes of a plan that were executed, with their parts."""
     if isinstance(plan, list):
         for one in plan:
             yield from _nodes(one)

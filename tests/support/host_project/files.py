@@ -1,4 +1,4 @@
-"""What the project has beside what `startproject` wrote: docs/install.md has the same."""
+"""The files of the project beside those of `startproject`: docs/install.md has the same."""
 
 APPLICATIONS = """
 INSTALLED_APPS = [

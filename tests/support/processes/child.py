@@ -22,17 +22,17 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its id."""
+        """Return the process id."""
         return self.process.pid
 
     @property
     def started(self) -> bool:
-        """Whether it was started, and neither killed nor stopped since."""
+        """Return whether it was started, and neither killed nor stopped since."""
         return self._process is not None
 
     @property
     def log(self) -> str:
-        """All that it has printed."""
+        """Return all that it has printed."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def start(self, env: dict[str, str]) -> None:
@@ -57,7 +57,7 @@ class Child:
         return self.process.wait(timeout)
 
     def forget(self) -> None:
-        """It has ended by itself."""
+        """Forget the process, which has ended by itself."""
         self._process = None
 
     def _end(self, number: signal.Signals) -> None:

@@ -48,7 +48,7 @@ _LATER = {"PARK_AFTER", "MAX_BLOCKING"}
 
 
 def is_usual(env: Mapping[str, str]) -> bool:
-    """Whether a process with it imports and sets up what nearly all do."""
+    """Return whether a process in this environment imports and sets up what nearly all do."""
     form = {bool(env.get(name)) for name in ("DATABASE_URL", "REDIS_URL")}
     return form == {CLUSTER} and _shared(env) == _shared(environment(ROOT))
 

@@ -47,7 +47,7 @@ class Forked:
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        """Its status, if it has ended: negative is the signal that ended it."""
+        """Return its status if it has ended, else None: negative is the signal that ended it."""
         if self.returncode is None:
             self.returncode = self._server.ask({"status": self.pid})
         return self.returncode
