@@ -45,7 +45,7 @@ QUIET = 120.0
 
 
 def main() -> int:
-    """Run; 0 if all was allowed."""
+    """Run; return 0 if nothing was violated."""
     given = options(__doc__, minutes=3.0, users=40).parse_args()
     try:
         return max(_hurt(form, given) for form in forms(given))
@@ -94,7 +94,7 @@ async def run(form: AnyForm, seed: int, seconds: float, users: int) -> list[str]
 
 
 def _resume(form: AnyForm) -> None:
-    """What an operator does about runs that are set aside."""
+    """Resume runs that are set aside, as an operator would."""
     if not form.rows(SUSPENDED)[0]["count"]:
         return
     subprocess.run(
@@ -125,7 +125,7 @@ def _report(nemesis: Nemesis, found: History, wrong: list[str]) -> None:
 
 
 def _dump(found: History, wrong: list[str]) -> list[str]:
-    """The histories of the conversations that the violations are about."""
+    """Return the histories of the conversations that the violations are about."""
     text = "\n".join(wrong)
     names = {run.id: run.conversation for run in found.runs}
     names |= {asked.id: names[asked.run] for asked in found.interactions}

@@ -20,7 +20,7 @@ FORM_HELP = "one: the seed says which"
 
 
 def options(description: str | None, *, minutes: float, users: int) -> argparse.ArgumentParser:
-    """What both take on their command lines, with these defaults; `forms` says in which forms."""
+    """Return a parser of what both commands take, with these defaults; `forms` reads the forms."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--form", action="append", choices=[*FORMS, "one"], help=FORM_HELP)
     parser.add_argument("--seed", type=_seed, default=random.SystemRandom().randrange(10_000))
@@ -30,7 +30,7 @@ def options(description: str | None, *, minutes: float, users: int) -> argparse.
 
 
 def forms(chosen: argparse.Namespace) -> list[str]:
-    """The forms that a command line names: both, where it names none."""
+    """Return the forms that a command line names: both, where it names none."""
     one = FORMS[chosen.seed % len(FORMS)]
     return [one if form == "one" else form for form in chosen.form or FORMS]
 
@@ -42,7 +42,7 @@ def _seed(text: str) -> int:
 
 @contextmanager
 def started(form: str, directory: Path, **env: str) -> Iterator[AnyForm]:
-    """Such a form, which is up."""
+    """Yield such a form, which is up."""
     made: AnyForm
     if form == "local":
         made = OneProcess(directory / "p")

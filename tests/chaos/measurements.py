@@ -1,4 +1,4 @@
-"""What is measured of a form that runs for long, and the rule by which it is flat."""
+"""The measurements of a form that runs for long, and the rule by which they are flat."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ Sample = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How one measurement went: the medians of the three thirds of the time."""
+    """The course of one measurement: the medians of the three thirds of the time."""
 
     name: str
     thirds: tuple[float, float, float]
@@ -46,12 +46,12 @@ class Course:
 
     @property
     def flat(self) -> bool:
-        """Whether it did not grow."""
+        """Return whether it did not grow."""
         return self.thirds[2] <= self.allowed
 
 
 def courses(samples: Sequence[Sample]) -> list[Course]:
-    """How each measurement went; one that is missing in a sample was 0 then."""
+    """Return the course of each measurement; one that is missing in a sample was 0 then."""
     third = max(1, len(samples) // 3)
     spans = (samples[:third], samples[third : 2 * third], samples[2 * third :])
     names = sorted({name for sample in samples for name in sample})
@@ -61,7 +61,7 @@ def courses(samples: Sequence[Sample]) -> list[Course]:
 
 
 def of(span: Sequence[Sample], name: str) -> float:
-    """Its median in that time."""
+    """Return the measurement's median in that time."""
     return median(sample.get(name, 0.0) for sample in span)
 
 
@@ -76,7 +76,7 @@ def table(found: Sequence[Course]) -> Iterator[str]:
 
 
 def sample(form: AnyForm) -> Sample:
-    """All that is measured, now."""
+    """Measure everything now."""
     found: dict[str, float] = {}
     for node in form.nodes:
         found |= _process(node)
@@ -101,7 +101,7 @@ def _process(node: Node) -> dict[str, float]:
 
 
 def _size(path: Path) -> int | None:
-    """Its size; None of what is gone, or no file."""
+    """Return the size of a file; None if it is gone or no file."""
     try:
         return path.stat().st_size if path.is_file() else None
     except FileNotFoundError:

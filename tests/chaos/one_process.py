@@ -1,4 +1,4 @@
-"""One process on SQLite, with a disk of its own where this machine lets us make one."""
+"""A single process on SQLite, with a disk of its own where this machine lets us make one."""
 
 import json
 import sqlite3
@@ -30,7 +30,8 @@ READ: dict[str, Callable[[str], object]] = {
 
 
 class OneProcess:
-    """`with OneProcess(directory) as form:`; it answers inside.
+    """The form of one process: `with OneProcess(directory) as form:`; it answers inside. it answers
+    inside.
 
     Its notes and its log lie beside its disk, and can be written when that is full.
     """
@@ -71,16 +72,16 @@ class OneProcess:
 
     @property
     def diary(self) -> Path:
-        """What the probes note."""
+        """Return the file of the probes' notes."""
         return self.directory / "diary.log"
 
     @property
     def has_disk(self) -> bool:
-        """Whether its disk is its own, and may be filled."""
+        """Return whether its disk is its own, and may be filled."""
         return self._mounted
 
     def environment(self, _name: str) -> Mapping[str, str]:
-        """The whole environment of the process."""
+        """Return the whole environment of the process."""
         return environment(
             self.data_dir,
             **interfered(self.orders),
@@ -92,17 +93,18 @@ class OneProcess:
         )
 
     def origin(self, _number: int) -> str:
-        """Its URL, without a slash at its end."""
+        """Return its URL, without a slash at its end."""
         return f"http://{HOST}:{self.port}"
 
     def true_time(self, at: float) -> float:
-        """What the machine's clock showed when the process noted a time: its own is wrong by whole
-        hours, and no run takes one.
+        """Return what the machine's clock showed when the process noted a time.
+
+        Its own clock is wrong by whole hours, and no run takes one.
         """
         return self._began + (at - self._began) % HOUR
 
     def rows(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
-        """What a query reads; `%s` are the parameters."""
+        """Return the rows of a query; `%s` are the parameters."""
         found = self._store.rows(statement.replace("%s", "?"), *parameters)
         return [
             {
@@ -122,7 +124,7 @@ class OneProcess:
 
     @contextmanager
     def full(self) -> Iterator[None]:
-        """Its disk has no room."""
+        """Fill its disk."""
         ballast = self.data_dir / "ballast"
         try:
             with ballast.open("wb", buffering=0) as file:
@@ -137,14 +139,14 @@ class OneProcess:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Another program has locked its database. Blocks until that gets the lock."""
+        """Lock its database as another program. Blocks until that gets the lock."""
         with closing(self.connect()) as other:
             other.execute("BEGIN EXCLUSIVE")
             yield
 
     @contextmanager
     def slow(self, milliseconds: int) -> Iterator[None]:
-        """Each commit waits so long for the disk, if it runs."""
+        """Make each commit wait so long for the disk, if the process runs."""
         try:
             process = self.node.pid
         except AssertionError:  # another fault has just ended it
@@ -160,7 +162,7 @@ class OneProcess:
                 tracer.terminate()
 
     def connect(self) -> sqlite3.Connection:
-        """Another connection, which may be used in any thread."""
+        """Return another connection, which may be used in any thread."""
         return sqlite3.connect(
             self.data_dir / "db.sqlite3", timeout=60, isolation_level=None, check_same_thread=False
         )
@@ -191,7 +193,7 @@ class OneProcess:
             self._mounted = False
 
     def tails(self, lines: int = 25) -> str:
-        """The end of its log."""
+        """Return the end of its log."""
         return "\n".join(["----- server", *self.node.log.splitlines()[-lines:]])
 
 

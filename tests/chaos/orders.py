@@ -1,4 +1,4 @@
-"""What tests order a server to suffer: see `interference`."""
+"""The orders of tests to a server, which suffers them: see `interference`."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,10 +7,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Orders:
-    """By how many hours the clock is wrong, and the shares of messages to lose and to double.
+    """The hours by which the clock is wrong, and the shares of messages to lose and to double.
 
-    How often it was to delete what is kept no longer; and the KB of memory that each message of the
-    channel layer is to lose, for a proof that a leak is found.
+    Also how often it was to delete what is kept no longer; and the KB of memory that each message
+    of the channel layer is to lose, for a proof that a leak is found.
     """
 
     hours: int = 0
@@ -27,5 +27,5 @@ class Orders:
 
 
 def interfered(orders: Path) -> dict[str, str]:
-    """What has a process obey the orders in that file."""
+    """Return the environment that has a process obey the orders in that file."""
     return {"DJANGO_SETTINGS_MODULE": "tests.chaos.settings", "INTERFERENCE": str(orders)}

@@ -41,7 +41,7 @@ PAGES = ("/", "/conversations/", "/health", "/c/{}/", "/static/chat_app/css/base
 
 
 def main() -> int:
-    """Run; 0 if nothing grew."""
+    """Run; return 0 if nothing grew."""
     parser = options(__doc__, minutes=30, users=16)
     parser.add_argument("--leak", type=int, default=0, help="KB that each message loses: a proof")
     given = parser.parse_args()
@@ -72,7 +72,7 @@ def _soak(form: str, given: argparse.Namespace) -> int:
 
 @dataclass
 class Place:
-    """All that the HTTP client uses of a server."""
+    """The part of a server that the HTTP client uses."""
 
     cookies: dict[str, str]
     port: int
@@ -91,7 +91,7 @@ class Soak:
         self._over = False
 
     def summary(self) -> str:
-        """How much was done."""
+        """Return how much was done."""
         return f"{self._messages} messages over sockets, {self._requests} requests"
 
     async def run(self, seconds: float) -> list[Sample]:
@@ -120,7 +120,7 @@ class Soak:
         return samples
 
     async def _live(self, user: str, own: random.Random) -> None:
-        """One conversation after another."""
+        """Hold one conversation after another."""
         while not self._over:
             workflow = own.choice(("probe", "probe_own"))
             name = f"s{next(self._numbers)}"
@@ -129,7 +129,7 @@ class Soak:
                     await self._talk(person, own)
 
     async def _talk(self, person: Person, own: random.Random) -> None:
-        """A message to its end."""
+        """Say a message and wait for its end."""
         person.answering = own.random() < 0.7
         sent = await person.say(own.choice(WORDS))
         self._messages += 1

@@ -60,13 +60,14 @@ class Template:
 
 @dataclass(frozen=True)
 class _Named:
-    """All that `seed` uses of a store: the environment that names it."""
+    """The part of a store that `seed` uses: the environment that names it."""
 
     environment: dict[str, str]
 
 
 class Cluster:
-    """`with Cluster(template, directory) as cluster:`; all answer inside.
+    """A cluster of processes: `with Cluster(template, directory) as cluster:`; all answer inside.
+    all answer inside.
 
     `offered` has other values for those of `OFFERED`.
     """
@@ -116,12 +117,12 @@ class Cluster:
 
     @property
     def orders(self) -> Path:
-        """What those who interfere want of the processes (`tests.chaos`)."""
+        """Return the file of orders to the processes (`tests.chaos`)."""
         return self.directory / "orders.json"
 
     @property
     def diary(self) -> Path:
-        """What the probes note."""
+        """Return the file of the probes' notes."""
         return self.directory / "diary.log"
 
     @property
@@ -130,7 +131,7 @@ class Cluster:
         return self.postgresql.url(DATABASE)
 
     def origin(self, number: int) -> str:
-        """The URL of a web process, without a slash at its end."""
+        """Return the URL of a web process, without a slash at its end."""
         return f"http://{HOST}:{self.ports[number % len(self.ports)]}"
 
     def heal(self) -> None:
@@ -156,7 +157,7 @@ class Cluster:
         self.postgresql.kill()
 
     def rows(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
-        """What a query reads."""
+        """Return the rows of a query."""
         with psycopg.connect(self.url, row_factory=dict_row, connect_timeout=5) as connection:
             return connection.execute(statement.encode(), parameters or None).fetchall()
 
@@ -166,7 +167,7 @@ class Cluster:
             connection.execute(statement.encode(), parameters)
 
     def true_time(self, at: float) -> float:
-        """The processes have the machine's clock."""
+        """Return the time as it is: the processes have the machine's clock."""
         return at
 
     def until(self, what: str, condition: Callable[[], object], timeout: float = 60) -> None:
@@ -174,7 +175,7 @@ class Cluster:
         until(condition, timeout, otherwise=lambda: f"{what}\n{self.tails()}")
 
     def tails(self, lines: int = 25) -> str:
-        """The end of each log."""
+        """Return the end of each log."""
         logs = {node.name: node.log for node in self.nodes}
         for service in (self.postgresql, self.redis):
             logs[service.name] = service.log.read_text(errors="replace")
@@ -183,7 +184,9 @@ class Cluster:
         )
 
     def _kept_up(self) -> bool:
-        """Whether all serve. One that ended, as PostgreSQL was not up yet, is started again."""
+        """Return whether all serve; start one again that ended because PostgreSQL was not up
+        yet.
+        """
         for node in self.nodes:
             node.start()
         return self._served() and self._worked()
@@ -215,7 +218,7 @@ class Cluster:
 
 
 def answers(port: int) -> bool:
-    """Whether a web process serves there."""
+    """Return whether a web process serves on the port."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
         connection.request("GET", "/health")

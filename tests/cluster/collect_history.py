@@ -46,7 +46,7 @@ IDS = ("id", "conversation", "run")
 
 
 def history(form: Form, people: Sequence[Person], faults: int) -> History:
-    """All that concerns these people."""
+    """Return the history of these people."""
     found = _rows(form, CONVERSATIONS, {person.user for person in people})
     names = {row["id"]: row["name"] for row in found}
 
@@ -74,7 +74,7 @@ def history(form: Form, people: Sequence[Person], faults: int) -> History:
 
 
 def diary(form: Form) -> list[Note]:
-    """What the probes have noted so far."""
+    """Return the probes' notes so far."""
     lines = form.diary.read_text().splitlines() if form.diary.exists() else []
     return list(_notes(form, lines))
 
@@ -86,7 +86,7 @@ def _notes(form: Form, lines: Iterable[str]) -> Iterable[Note]:
 
 
 def _rows(form: Form, statement: str, among: Collection[str]) -> list[dict[str, Any]]:
-    """What it reads, with ids as clients see them."""
+    """Return the rows of a query, with ids as clients see them."""
     marks = f"({', '.join(['%s'] * len(among)) or 'NULL'})"
     return [
         {name: str(UUID(str(value))) if name in IDS else value for name, value in row.items()}
@@ -95,7 +95,7 @@ def _rows(form: Form, statement: str, among: Collection[str]) -> list[dict[str, 
 
 
 def _named(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """The row, with the conversation under the name that people have for it."""
+    """Return the row, with the conversation under the name that people have for it."""
     if "conversation" in row:
         return {**row, "conversation": names[row["conversation"]]}
     return row

@@ -18,7 +18,7 @@ class Kept:
         self._numbers = iter(range(1000))
 
     def take(self) -> Cluster:
-        """A cluster in which everything runs; it is gone unless it is given back."""
+        """Take a cluster in which everything runs; it is gone unless it is given back."""
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
             return _healed(cluster)
@@ -27,7 +27,7 @@ class Kept:
         return Cluster(self._template, directory).__enter__()
 
     def give_back(self, cluster: Cluster) -> None:
-        """It is in order."""
+        """Give back a cluster that is in order."""
         self._cluster = cluster
 
     def close(self) -> None:
@@ -47,14 +47,14 @@ def _healed(cluster: Cluster) -> Cluster:
 
 @pytest.fixture(scope="session")
 def cluster_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """A PostgreSQL's files, to be copied."""
+    """Return the files of a PostgreSQL, to be copied."""
     directory = tmp_path_factory.mktemp("template")
     return Template(directory)
 
 
 @pytest.fixture(scope="session")
 def kept(cluster_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
-    """What keeps the cluster from test to test."""
+    """Yield the keeper of the cluster from test to test."""
     kept = Kept(cluster_template, tmp_path_factory.mktemp("clusters"))
     try:
         yield kept
@@ -64,7 +64,7 @@ def kept(cluster_template: Template, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def cluster(kept: Kept, request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A cluster of two web processes and two workers."""
+    """Yield a cluster of two web processes and two workers."""
     cluster = kept.take()
     failed = request.session.testsfailed
     yield cluster

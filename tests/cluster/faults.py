@@ -1,4 +1,4 @@
-"""What happens to a process, to Redis or to PostgreSQL, and what its surroundings do about it."""
+"""The faults of a process, of Redis and of PostgreSQL, and how their surroundings react."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ async def freeze(target: Target) -> None:
 
 
 async def terminate(target: Target) -> None:
-    """SIGTERM: a service stops at once, a process in its own time."""
+    """Send SIGTERM: a service stops at once, a process in its own time."""
     if isinstance(target, Node):
         target.terminate()
     else:

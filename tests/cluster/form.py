@@ -1,4 +1,4 @@
-"""What people, and those who look at what they did, see of a form of the application."""
+"""The interface of a running form to its people and to those who check what they did."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,17 +20,17 @@ class Form(Protocol):
 
     @property
     def diary(self) -> Path:
-        """What the probes note."""
+        """Return the file of the probes' notes."""
 
     @property
     def audited(self) -> bool:
-        """Whether the database notes which process writes."""
+        """Return whether the database notes which process writes."""
 
     def origin(self, number: int) -> str:
-        """The URL of a web process, without a slash at its end."""
+        """Return the URL of a web process, without a slash at its end."""
 
     def rows(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
-        """What a query reads; `%s` are the parameters."""
+        """Return the rows of a query; `%s` are the parameters."""
 
     def true_time(self, at: float) -> float:
-        """What the machine's clock showed when a process noted a time."""
+        """Return what the machine's clock showed when a process noted a time."""

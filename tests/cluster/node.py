@@ -26,27 +26,27 @@ class Node:
 
     @property
     def pid(self) -> int:
-        """Of the running process."""
+        """Return the id of the running process."""
         return self._child.pid
 
     @property
     def up(self) -> bool:
-        """Whether it runs, frozen or not."""
+        """Return whether it runs, frozen or not."""
         return self._child.started and self._child.process.poll() is None
 
     @property
     def frozen(self) -> bool:
-        """Whether it stands still."""
+        """Return whether it stands still."""
         return self._frozen_since is not None
 
     @property
     def life(self) -> Life:
-        """Its last start."""
+        """Return its last start."""
         return self.lives[-1]
 
     @property
     def log(self) -> str:
-        """All that it has printed, over all its starts."""
+        """Return all that it has printed, over all its starts."""
         return self._child.log
 
     def start(self) -> None:
@@ -97,7 +97,7 @@ class Node:
 
 
 def _until_stopped(pid: int) -> None:
-    """A signal is taken a moment after it was sent."""
+    """Wait until the process has stopped: a signal arrives a moment after it was sent."""
     deadline = time.monotonic() + 20
     stat = Path(f"/proc/{pid}/stat")
     while time.monotonic() < deadline and stat.exists():

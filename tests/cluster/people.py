@@ -1,8 +1,7 @@
-"""People: each has a conversation open twice, comes back when cut off, and sends again what was not
-acknowledged.
+"""The people of the tests, who come back when cut off and send again what was not acknowledged.
 
-One of the two clients sends, answers and acknowledges what it gets; the other only reads, or
-answers too where its person is a `rival` of themselves.
+Each has a conversation open twice. One of the two clients sends, answers and acknowledges what it
+gets; the other only reads, or answers too where its person is a `rival` of themselves.
 """
 
 import asyncio
@@ -55,7 +54,7 @@ class Person:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        """Come."""
+        """Connect both clients."""
         first = int(self.user.removeprefix("user"))
         self._tasks = [
             asyncio.create_task(self._follow(self.views[0], first, self._met)),
@@ -65,14 +64,14 @@ class Person:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        """Go."""
+        """Disconnect both clients."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @property
     def view(self) -> View:
-        """What the client that sends got."""
+        """Return the frames of the client that sends."""
         return self.views[0]
 
     async def say(self, text: str) -> Sent:
@@ -107,16 +106,18 @@ class Person:
             await self._socket.close()
 
     def pending(self) -> int:
-        """How many questions it sees unanswered."""
+        """Return how many questions it sees unanswered."""
         return len(self._asked)
 
     def done(self) -> bool:
-        """Whether both clients saw the ends of all runs, and nothing is to be acknowledged."""
+        """Return whether both clients saw the ends of all runs, and nothing is to be
+        acknowledged.
+        """
         seen = all(sent.message_id in view.ended for sent in self.sent for view in self.views)
         return seen and not self._outbox
 
     def text(self, sent: Sent) -> str:
-        """The run's output so far."""
+        """Return the run's output so far."""
         return "".join(
             frame["content"].get("text", "")
             for frame in self.view.frames
@@ -128,7 +129,7 @@ class Person:
         await until_true(condition, timeout, every=0.02, otherwise=lambda: self.story(what))
 
     def story(self, what: str) -> str:
-        """What it knows, for a failure."""
+        """Return what it knows, for a failure."""
         shown = [json.dumps(frame)[:300] for frame in self.view.frames[-12:]]
         left = f"to be acknowledged: {list(self._outbox)}; asked: {list(self._asked)}"
         return "\n".join([f"{self.conversation}: {what}; {left}", *shown])
@@ -165,7 +166,7 @@ class Person:
             await asyncio.sleep(BACK_AFTER)
 
     async def _listen(self, view: View, web: int, met: Met) -> None:
-        """One socket, to its end."""
+        """Follow one socket to its end."""
         query = {
             "extended": "true",
             "conversation_id": self.name,
@@ -202,12 +203,14 @@ class Person:
             view.close_codes.append(socket.close_code or 1006)
 
     async def _met_plainly(self, socket: ClientConnection, frame: Frame) -> None:
-        """The other client got a frame: a second answer is too late, or makes the first so."""
+        """Handle a frame to the other client: a second answer is too late, or makes the first
+        so.
+        """
         if self.rival and self.answering and frame["type"] == "system_interaction_message":
             await socket.send(json.dumps(self._answer_of("rival", frame)))
 
     async def _met(self, socket: ClientConnection, frame: Frame) -> None:
-        """The client that sends got a frame."""
+        """Handle a frame to the client that sends."""
         if "sequence" in frame:
             await self._send({"type": "ack_message", "sequence": frame["sequence"]})
         match frame["type"]:

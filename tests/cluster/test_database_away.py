@@ -56,7 +56,7 @@ def _away(person: Person) -> list[bool]:
 
 
 def _ask(cluster: Cluster, method: str, path: str, body: Any = None) -> tuple[int, str | None, str]:
-    """The status, when to come again, and the text."""
+    """Return the status, when to come again, and the text."""
     headers = {"cookie": f"sessionid={cluster.cookies[USER]}", "accept": "text/html"}
     if body is not None:
         headers = {"authorization": "Bearer nak_none", "content-type": "application/json"}
@@ -67,7 +67,7 @@ def _ask(cluster: Cluster, method: str, path: str, body: Any = None) -> tuple[in
 
 
 async def _closed(cluster: Cluster) -> int | None:
-    """The code with which a new socket is closed."""
+    """Return the code with which a new socket is closed."""
     origin = cluster.origin(0)
     cookie = {"cookie": f"sessionid={cluster.cookies[USER]}"}
     url = f"ws{origin.removeprefix('http')}/websocket?extended=true"

@@ -39,7 +39,7 @@ class Workload:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        """All come and begin."""
+        """Connect all people and begin."""
         for person in self.people:
             person.answering = True
             person.rival = self._random.random() < RIVALS
@@ -49,7 +49,7 @@ class Workload:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        """All go."""
+        """Disconnect all people."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -57,7 +57,7 @@ class Workload:
 
     @property
     def messages(self) -> int:
-        """How many were sent."""
+        """Return how many messages were sent."""
         return sum(len(person.sent) for person in self.people)
 
     async def until_messages(self, count: int, timeout: float = 60) -> None:

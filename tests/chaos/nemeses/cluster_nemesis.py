@@ -27,14 +27,14 @@ MESSAGES = 0.1
 
 
 class ClusterNemesis(Nemesis):
-    """Of a cluster."""
+    """The nemesis of a cluster."""
 
     def __init__(self, cluster: Cluster, seed: int) -> None:
         super().__init__(seed, cluster.orders)
         self._cluster = cluster
 
     async def strike(self) -> None:
-        """One process, some of them, or all in turn."""
+        """Strike one process, some of them, or all in turn."""
         chance = self._random.random()
         if chance < ROLLING:
             await self._roll()

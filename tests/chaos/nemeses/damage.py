@@ -49,7 +49,7 @@ def _rows(form: OneProcess) -> list[list[dict[str, Any]]]:
 
 
 def _said(port: int) -> bool:
-    """Whether /health says what is wrong, in time."""
+    """Return whether /health says what is wrong, in time."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         connection = http.client.HTTPConnection(HOST, port, timeout=5)

@@ -1,4 +1,4 @@
-"""What tests do to a server from inside: they set its clock, and lose and double its messages.
+"""The changes that tests make in a server: its clock is set, its messages are lost and doubled.
 
 The server reads its orders from the file that INTERFERENCE names. libfaketime would set the clock
 from outside, but has Python's `time.sleep` fail where it leaves the monotonic clock as it is.

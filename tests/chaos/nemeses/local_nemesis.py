@@ -17,7 +17,7 @@ HOURS = range(-8, 9)
 
 
 class LocalNemesis(Nemesis):
-    """Of one process. What this machine cannot do is `left_out`."""
+    """The nemesis of one process. What this machine cannot do is `left_out`."""
 
     def __init__(self, form: OneProcess, seed: int) -> None:
         super().__init__(seed, form.orders)
@@ -27,7 +27,7 @@ class LocalNemesis(Nemesis):
         self._kinds = [*PROCESS, *(kind for kind in OTHERS if kind not in self.left_out)]
 
     async def strike(self) -> None:
-        """One thing; what it did before may not be over."""
+        """Strike once; what an earlier strike did may not be over."""
         assert self._form.node.up or "process" in self._busy, "the server ended by itself"
         kind = self._random.choice(self._kinds)
         # Mostly short: while the one process cannot work, nothing happens that could go wrong.

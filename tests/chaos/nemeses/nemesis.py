@@ -19,7 +19,9 @@ LONG = (6.0, 15.0)
 
 
 class Nemesis(ABC):
-    """`strike_until(deadline)`; `struck` counts what was done, by kind and target."""
+    """The base of what hurts a form: `strike_until(deadline)`; `struck` counts by kind and
+    target.
+    """
 
     def __init__(self, seed: int, orders: Path) -> None:
         self._orders = Orders()

@@ -24,7 +24,7 @@ class _Alive:
 
 
 def overlapping_builders(history: History) -> Iterator[str]:
-    """No two builders of a user ran at the same time.
+    """Report two builders of one user that ran at the same time.
 
     One in a process that stands still does nothing; when it goes on it may need a moment.
     """
@@ -65,7 +65,7 @@ def _life(history: History, pid: int, at: float) -> Life | None:
 
 
 def _without(span: Span, frozen: list[Span]) -> list[Span]:
-    """The span without what the process stood still, and the moment after."""
+    """Return the parts of the span outside the process's standstills and the moment after each."""
     spans = []
     at, end = span
     for stood, went_on in sorted(frozen):

@@ -1,4 +1,4 @@
-"""What is allowed: pure functions of a history, each of which returns what is wrong with it."""
+"""The rules for what is allowed: pure functions of a history that yield what is wrong with it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +14,7 @@ Rule = Callable[[History], Iterable[str]]
 
 
 def violations(history: History) -> list[str]:
-    """All that is wrong, each with the conversation or key that it is about."""
+    """Return all that is wrong, each with the conversation or key that it is about."""
     return [f"{rule.__name__}: {found}" for rule in RULES for found in rule(history)]
 
 
@@ -47,7 +47,7 @@ def _wrong_text(history: History, sent: Sent, run: str, *, cancelled: bool) -> I
 
 
 def gaps(history: History) -> Iterator[str]:
-    """The spans of the events tile the log, from 1 to its last sequence."""
+    """Report logs that the spans of their events do not tile, from 1 to the last sequence."""
     logs: dict[str, list[Event]] = defaultdict(list)
     for event in history.events:
         logs[event.conversation].append(event)
@@ -62,7 +62,7 @@ def gaps(history: History) -> Iterator[str]:
 
 
 def repeated_steps(history: History) -> Iterator[str]:
-    """A finished step ran; once it was finished it was not begun again, nor finished."""
+    """Report finished steps that did not run, and steps begun or finished again after their end."""
     finished: dict[str, list[float]] = defaultdict(list)
     cancelled = _cancelled(history)
     for entry in sorted(history.journal, key=lambda entry: entry.position):
@@ -84,7 +84,7 @@ def repeated_steps(history: History) -> Iterator[str]:
 
 
 def _finished_again(history: History) -> Iterator[str]:
-    """The journal has the last time alone."""
+    """Report steps that finished more than once; the journal has only the last time."""
     finished = Counter(
         (event.run, event.payload["step_id"])
         for event in history.events
@@ -132,7 +132,7 @@ def wrong_answers(history: History) -> Iterator[str]:
 
 
 def _acknowledged(history: History) -> dict[str, set[str]]:
-    """The ids of the answers of which a client was told that they are it, by question."""
+    """Return by question the ids of the answers that a client was told were accepted."""
     found: dict[str, set[str]] = defaultdict(set)
     for view in history.views:
         for frame in view.frames:
@@ -142,7 +142,7 @@ def _acknowledged(history: History) -> dict[str, set[str]]:
 
 
 def foreign_writes(history: History) -> Iterator[str]:
-    """What only a host writes was written by who held the key then; generations only rise."""
+    """Report a host's writes by others than the key's holder, and generations that fall."""
     pids = {life.name: life.pid for life in history.lives}
     before: dict[str, int] = defaultdict(int)
     for row in history.audit:

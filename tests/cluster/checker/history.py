@@ -1,4 +1,4 @@
-"""What there is to look at after faults: rows, what processes noted, and what clients got.
+"""The record of what there is to look at after faults: rows, processes' notes, clients' frames.
 
 Times are seconds of the clock that all processes of the machine share.
 """
@@ -57,7 +57,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Which process wrote an event, and which one held the lease of its key at that moment."""
+    """The process that wrote an event, and the one that held the lease of its key at that
+    moment.
+    """
 
     conversation: str
     sequence: int
@@ -105,7 +107,7 @@ class Sent:
 
 @dataclass(slots=True)
 class View:
-    """What one client of a conversation got, over all its sockets."""
+    """The frames that one client of a conversation got, over all its sockets."""
 
     conversation: str
     name: str
@@ -116,7 +118,7 @@ class View:
     ended: set[str] = field(default_factory=set)
 
     def take(self, frame: Frame) -> None:
-        """A frame has come."""
+        """Record a frame that has come."""
         self.frames.append(frame)
         if frame["type"] == "run_update_message" and frame["status"] == "complete":
             self.ended.add(frame["parent_id"])
@@ -125,7 +127,7 @@ class View:
 
 @dataclass(slots=True)
 class History:
-    """All of it. `faults` is how many things were done to the cluster meanwhile."""
+    """The record of one test. `faults` is how many things were done to the cluster meanwhile."""
 
     last_sequences: dict[str, int] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)

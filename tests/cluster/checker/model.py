@@ -1,17 +1,17 @@
-"""What the probes must come to, whatever happens meanwhile: pure functions of the message."""
+"""The results that the probes must have, whatever happens: pure functions of the message."""
 
 Words = list[str]
 
 
 def answer_to(message_id: str, question: str) -> str:
-    """What the person answers to a question of that message's run; no two are the same."""
+    """Return the person's answer to a question of that message's run; no two are the same."""
     if question.startswith("prompt-") and "approve" in message_id:
         return "continue" if int(question[7:]) % 2 else "cancel"
     return f"{question}/{message_id}"
 
 
 def output_of(text: str, message_id: str) -> str:
-    """The text of the run of that message."""
+    """Return the output of that message's run."""
     word, _, rest = text.partition(" ")
     return _OUTPUT[word](rest, message_id)
 

@@ -39,29 +39,29 @@ FRAMES = {
 
 
 def frame(type_: str, sequence: int, **fields: Any) -> Frame:
-    """A frame of the run."""
+    """Return a frame of the run."""
     return {"type": type_, "sequence": sequence, "run_id": RUN, **fields}
 
 
 def text(sequence: int, text: str) -> Frame:
-    """A piece of output."""
+    """Return a piece of output."""
     return frame("system_response_message", sequence, content={"text": text})
 
 
 def ack(answer: str, outcome: str = "accepted") -> Frame:
-    """What became of an answer."""
+    """Return the acknowledgement of an answer."""
     return {"type": "ack_message", "outcome": outcome, "for": answer, "content": UPDATE}
 
 
 def view() -> View:
-    """A client that got it live, and was cut off in the middle."""
+    """Return a client that got it live, and was cut off in the middle."""
     frames = [frame(FRAMES[type_], at) for type_, at, _ in PAYLOADS if type_ in FRAMES]
     frames[6:6] = [text(7, "yes "), text(8, "no")]
     return View(C, "client", [ack("a-0"), *frames], last=9)
 
 
 def sound_history() -> History:
-    """A step and a question; the host changes once, after the step."""
+    """Return a history with a step and a question; the host changes once, after the step."""
     events = [
         Event(C, RUN, at - (type_ == "message"), at, type_, payload)
         for type_, at, payload in PAYLOADS

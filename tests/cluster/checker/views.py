@@ -58,7 +58,7 @@ def _wrong_texts(view: View, log: list[Event]) -> Iterator[str]:
 
 
 def _shown(view: View) -> dict[str, str]:
-    """The text that a client shows, by run."""
+    """Return the text that a client shows, by run."""
     pieces: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for frame in view.frames:
         if frame["type"] == "system_response_message":

@@ -1,4 +1,4 @@
-"""One line of the crash matrix: a fault to a target, while people are in all situations."""
+"""A line of the crash matrix: a fault to a target, while people are in all situations."""
 
 import asyncio
 import itertools
@@ -94,7 +94,7 @@ async def suffer(
 
 
 def close_codes(scene: Scene) -> set[int]:
-    """With which codes the people's sockets were closed."""
+    """Return the codes with which the people's sockets were closed."""
     return {code for one in scene.everybody for view in one.views for code in view.close_codes}
 
 

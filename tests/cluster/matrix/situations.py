@@ -1,4 +1,4 @@
-"""What people are in the middle of when something happens; each situation has its own people."""
+"""The situations that people are in when a fault comes; each situation has its own people."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -41,7 +41,7 @@ Situation = Callable[[Person], Awaitable[None]]
 
 
 async def prompt_pending(person: Person) -> None:
-    """A question is open."""
+    """Go on until a question is open."""
     await person.say("approve 2")
     await person.until("a prompt", person.pending)
 
@@ -53,7 +53,7 @@ async def streaming(person: Person) -> None:
 
 
 async def inside_a_step(person: Person) -> None:
-    """The second of three steps is under way."""
+    """Go on until the second of three steps runs."""
     sent = await person.say(f"step 3 {1000 * person.pace}")
     await person.until("a step", lambda: person.text(sent))
     run = next(
@@ -65,26 +65,26 @@ async def inside_a_step(person: Person) -> None:
 
 
 async def building(person: Person) -> None:
-    """The user's builder is being built."""
+    """Go on until the user's builder is being built."""
     await person.say("step 2 50")
     await person.until("a builder", lambda: _noted(person.form, "builder.begin", person.user))
 
 
 async def queued_behind(person: Person) -> None:
-    """A message waits behind one that is not done yet."""
+    """Go on until a message waits behind one that is not done yet."""
     await person.say(f"step 2 {1500 * person.pace}")
     await person.say("echo after")
     await person.until("acknowledgements", lambda: len(person.accepted) == 2)
 
 
 async def not_taken(person: Person) -> None:
-    """A message is stored, and no worker has looked at it: for when all of them stand still."""
+    """Store a message that no worker has looked at: for when all of them stand still."""
     sent = await person.say("slowask 10")
     await person.until("an acknowledgement", lambda: sent.message_id in person.accepted)
 
 
 async def answered(person: Person) -> None:
-    """An answer is stored, and its host has not looked at it: for when all stand still."""
+    """Store an answer that its host has not looked at: for when all stand still."""
     await person.answer_all()
     await person.until(
         "an acknowledgement", lambda: any(one.startswith("answer-") for one in person.accepted)
@@ -131,18 +131,18 @@ class Scene:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> "Scene":
-        """All come."""
+        """Connect all people."""
         for person in self.everybody:
             await self._stack.enter_async_context(person)
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        """All go."""
+        """Disconnect all people."""
         await self._stack.aclose()
 
     @property
     def everybody(self) -> list[Person]:
-        """All people."""
+        """Return all people."""
         return [person for people in self.people.values() for person in people]
 
     async def bring(self, situations: dict[str, Situation]) -> None:
@@ -164,12 +164,12 @@ class Scene:
         )
 
     def leases(self) -> dict[str, tuple[int, str]]:
-        """The generation and the holder of each lease of these people, by key."""
+        """Return the generation and the holder of each lease of these people, by key."""
         rows = self.cluster.rows(LEASES, [person.user for person in self.everybody])
         return {row["key"]: (row["generation"], row["worker"]) for row in rows}
 
     def check(self) -> None:
-        """All are in their situations, as the rows and the diary say, and one worker hosts them.
+        """Check by rows and diary that all are in their situations, hosted by one worker.
 
         Raises:
             Missed: some are not, or not any more.
