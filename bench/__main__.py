@@ -18,7 +18,7 @@ QUICK = ["ours", "nat", "langgraph-sqlite"]
 
 
 def beside_the_table() -> dict[str, dict[str, float]]:
-    """The cases of both forms. Each is a process, since tests' servers ask the environment."""
+    """Run the cases of both forms. Each is a process, since tests' servers ask the environment."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as directory,
         PostgreSQL(Path(directory, "postgresql")) as postgresql,
@@ -29,7 +29,7 @@ def beside_the_table() -> dict[str, dict[str, float]]:
 
 
 def cases(form: dict[str, str]) -> dict[str, float]:
-    """All figures of one form."""
+    """Return all figures of one form."""
     figures: dict[str, float] = {}
     command = [sys.executable, "-m", "bench.beside"]
     env = {**os.environ, **form}

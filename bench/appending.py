@@ -27,7 +27,7 @@ PIECE = {"text": "so many words, as one piece of output has"}
 
 
 def make_run(number: int) -> Run:
-    """A run in a conversation of ann's."""
+    """Create a run in a conversation of ann's."""
     name, now = f"producer{number}", timezone.now()
     conversation = Conversation.objects.create(
         owner=get_user_model().objects.get(username="ann"),

@@ -1,4 +1,4 @@
-"""Those that are compared: ours in both forms and under both web servers, and the peers.
+"""The servers that are compared: ours in both forms and under both web servers, and the peers.
 
 Each is started as people start it, as processes of its own, and runs until the block is left.
 """
@@ -98,7 +98,7 @@ def seeded(env: dict[str, str], root: Path = ROOT) -> list[str]:
 
 
 def ours_target(ports: list[int], cookies: list[str]) -> Target:
-    """The probe on servers of ours."""
+    """Return the target of servers of ours that offer the probe."""
     return Target([f"ws://{HOST}:{port}" for port in ports], cookies, "&workflow=probe")
 
 

@@ -40,19 +40,19 @@ LAYERS: dict[str, Make] = {
 
 
 class Pair:
-    """Two processes: one sends, the other has the sockets."""
+    """A pair of processes: one sends, the other has the sockets."""
 
     def __init__(self, make: Make, redis: Redis) -> None:
         self.redis = redis
         self.sender, self.receiver = (make(redis.url(0)) for _ in range(2))
 
     async def open(self) -> None:
-        """Both listen to something, as processes do."""
+        """Let both listen to something, as processes do."""
         for layer in (self.sender, self.receiver):
             await layer.group_add("processes", await layer.new_channel())
 
     async def socket(self, *groups: str) -> str:
-        """A socket that listens to the groups."""
+        """Return the channel of a socket that listens to the groups."""
         channel = await self.receiver.new_channel()
         for group in groups:
             await self.receiver.group_add(group, channel)
@@ -64,7 +64,7 @@ class Pair:
         await self.sender.group_send(group, message)
 
     async def take(self, channel: str, count: int) -> list[dict[str, Any]]:
-        """So many messages, or those that come in time."""
+        """Return so many messages, or those that come in time."""
         taken: list[dict[str, Any]] = []
         try:
             while len(taken) < count:
@@ -76,7 +76,7 @@ class Pair:
 
 
 async def latency(pair: Pair) -> dict[str, object]:
-    """One message at a time, from the call that sends to the one that has received."""
+    """Time single messages from the call that sends to the one that has received."""
     channel = await pair.socket("one")
     await asyncio.sleep(0.5)
     times = []
@@ -187,7 +187,7 @@ async def freeze(pair: Pair) -> dict[str, object]:
 
 
 async def measure(make: Make, redis: Redis, work: Callable[[Pair], Awaitable[Any]]) -> Any:
-    """One benchmark with fresh connections."""
+    """Run one benchmark with fresh connections."""
     pair = Pair(make, redis)
     try:
         await pair.open()

@@ -24,7 +24,7 @@ PATIENCE = 60
 
 @dataclass(frozen=True)
 class Target:
-    """Where people connect: to these servers in turn, each with a cookie of their own."""
+    """The servers that people connect to in turn, each with a cookie of their own."""
 
     urls: list[str]
     cookies: list[str]
@@ -46,7 +46,7 @@ class Tally:
         return now
 
     def figures(self, seconds: float) -> dict[str, float]:
-        """The rate, and the times."""
+        """Return the rate and the times."""
         self.spent.sort()
         return {
             "units": self.units,
@@ -58,7 +58,7 @@ class Tally:
 
 
 class Person:
-    """One who talks to a server: `async with Person(target, 0) as person:`."""
+    """A person who talks to a server: `async with Person(target, 0) as person:`."""
 
     def __init__(self, target: Target, number: int) -> None:
         self.conversation_id = uuid4().hex
@@ -74,7 +74,7 @@ class Person:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close."""
+        """Close the socket."""
         await self._socket.close()
 
     async def say(self, text: str) -> AsyncIterator[Frame]:
@@ -105,7 +105,7 @@ Work = Callable[[Person, Tally], Awaitable[None]]
 
 
 async def prompts(person: Person, tally: Tally) -> None:
-    """A run that asks ten times: from message or answer to the next prompt, and to the end."""
+    """Time a run that asks ten times: from message or answer to the next prompt, and to the end."""
     asked = 0
     began = time.perf_counter()
     async for frame in person.say(f"approve {PROMPTS}"):
@@ -120,7 +120,7 @@ async def prompts(person: Person, tally: Tally) -> None:
 
 
 async def echo(person: Person, tally: Tally) -> None:
-    """A message and its echo, to the run's end."""
+    """Time a message and its echo, to the run's end."""
     sent, began = uuid4().hex, time.perf_counter()
     text = await _text(person, f"echo {sent}", lambda text: None)
     tally.add(1, began)
@@ -129,7 +129,7 @@ async def echo(person: Person, tally: Tally) -> None:
 
 
 async def stream(person: Person, tally: Tally) -> None:
-    """A stream of tokens, to the run's end."""
+    """Time a stream of tokens, to the run's end."""
     began = time.perf_counter()
     text = await _text(person, f"stream {TOKENS}", lambda text: tally.add(text.count(" "), began))
     if text != "".join(f"t{number} " for number in range(TOKENS)):
@@ -151,7 +151,7 @@ WORK: dict[str, Work] = {"prompts": prompts, "echo": echo, "stream": stream}
 async def load(
     target: Target, work: str, people: int, *, seconds: float, busy: Callable[[], float]
 ) -> dict[str, float]:
-    """So many people at work for so long, and until the last has ended what it has begun.
+    """Put people to work for so long, and until the last has ended what it has begun.
 
     `busy` tells the server's processor time.
     """

@@ -1,4 +1,4 @@
-"""What was measured, and what is to be reached: the tables of docs/performance.md."""
+"""The tables of docs/performance.md: what was measured, and what is to be reached."""
 
 import json
 import os
@@ -34,7 +34,7 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Goal:
-    """`who` does at least `times` what `against` does, or, without one, so much a second."""
+    """The goal that `who` does `times` what `against` does, or, without one, so much a second."""
 
     work: str
     people: int
@@ -43,7 +43,8 @@ class Goal:
     times: float
 
     def reached(self, results: Results, who: str, what: str = "per_s") -> list[float]:
-        """In each round, what was reached by `who`; nothing if it was not measured.
+        """Return what `who` reached in each round; nothing if it was not measured. nothing if it
+        was not measured.
 
         By processor time, `cpu_ms`, it is how much less of it was spent.
         """
@@ -86,25 +87,25 @@ def number(value: float) -> str:
 
 
 def spread(values: list[float]) -> str:
-    """The median, and the least and the greatest."""
+    """Return the median with the least and the greatest."""
     if not values:
         return ""
     return f"{number(statistics.median(values))} ({number(min(values))}–{number(max(values))})"
 
 
 def rows(*cells: object) -> str:
-    """One row of a table."""
+    """Return one row of a table."""
     return f"| {' | '.join(map(str, cells))} |"
 
 
 def head(*cells: str) -> Iterator[str]:
-    """The first two rows of a table."""
+    """Yield the first two rows of a table."""
     yield rows(*cells)
     yield rows(*["---"] * len(cells))
 
 
 def rates(results: Results, what: str) -> Iterator[str]:
-    """By contender and case: a figure of `load`."""
+    """Yield a table by contender and case: a figure of `load`."""
     cases = [case for case in (f"{work} {people}" for work, people in CASES) if case in results]
     yield from head("", *cases)
     for name, label in LABELS.items():
@@ -114,7 +115,7 @@ def rates(results: Results, what: str) -> Iterator[str]:
 
 
 def ratios(results: Results) -> Iterator[str]:
-    """By goal: what was reached."""
+    """Yield a table by goal: what was reached."""
     yield from head("case", "against", "goal", "reached", "", "by processor time", "uvicorn")
     for goal in GOALS:
         if reached := goal.reached(results, goal.who):
@@ -130,7 +131,7 @@ def ratios(results: Results) -> Iterator[str]:
 
 
 def beside(figures: dict[str, dict[str, float]]) -> Iterator[str]:
-    """By case and form: a figure."""
+    """Yield a table by case and form: a figure."""
     yield from head("", *figures)
     for name in dict.fromkeys(name for form in figures.values() for name in form):
         found = [form.get(name) for form in figures.values()]
@@ -138,7 +139,7 @@ def beside(figures: dict[str, dict[str, float]]) -> Iterator[str]:
 
 
 def machine() -> str:
-    """What it was measured on."""
+    """Return a description of the machine that it was measured on."""
     model = subprocess.run(["lscpu"], capture_output=True, text=True, check=False).stdout
     names = [line.partition(":")[2].strip() for line in model.splitlines() if "Model name" in line]
     python = f"Python {platform.python_version()}"
@@ -146,7 +147,7 @@ def machine() -> str:
 
 
 def tables(data: dict[str, Any]) -> Iterator[str]:
-    """All of it."""
+    """Yield all tables."""
     results = data["table"]
     rounds = f"{data['rounds']} rounds of {data['seconds']:g} s a case"
     yield f"{data['machine']}, {data['date']}; {rounds}.\n"
@@ -162,7 +163,7 @@ def tables(data: dict[str, Any]) -> Iterator[str]:
 
 
 def write(data: dict[str, Any]) -> None:
-    """The data, the page's tables, and the chart."""
+    """Write the data, the page's tables, and the chart."""
     DATA.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     before, _, rest = PAGE.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
@@ -176,6 +177,6 @@ def write(data: dict[str, Any]) -> None:
 
 
 def load(path: Path = DATA) -> dict[str, Any]:
-    """What was measured last."""
+    """Return what was measured last."""
     data: dict[str, Any] = json.loads(path.read_text())
     return data

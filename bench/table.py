@@ -23,7 +23,7 @@ KEPT = ("per_s", "cpu_ms", "p50_ms", "p99_ms")
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured."""
+    """The plan of what is measured."""
 
     contenders: Sequence[str]
     works: Sequence[str] = tuple(PEOPLE)
@@ -32,7 +32,9 @@ class Plan:
 
 
 def measure(plan: Plan) -> Results:
-    """All rounds; servers are new in each, so that none is slower for what it has stored."""
+    """Measure all rounds; servers are new in each, so that none is slower for what it has
+    stored.
+    """
     results: Results = {}
     for number in range(1, plan.rounds + 1):
         with tempfile.TemporaryDirectory(prefix="bench-") as directory, ExitStack() as stack:
@@ -54,12 +56,14 @@ def measure(plan: Plan) -> Results:
 
 
 def takes_part(name: str, work: str, people: int) -> bool:
-    """Whether the case is for the contender: what runs in process has no socket to send over."""
+    """Return whether the case is for the contender: an in-process one has no socket to send
+    over.
+    """
     return name in SERVERS or (work == "prompts" and people in IN_PROCESS[name].people)
 
 
 def once(plan: Plan, server: Contender | None, name: str, work: str, people: int) -> Figures:
-    """One contender at one case."""
+    """Measure one contender at one case."""
     if server:
         return asyncio.run(
             load(server.target, work, people, seconds=plan.seconds, busy=server.busy)
@@ -69,7 +73,7 @@ def once(plan: Plan, server: Contender | None, name: str, work: str, people: int
 
 
 def say(which: str, figures: Figures) -> None:
-    """How it goes."""
+    """Print how it goes."""
     rate, cpu, p50 = (figures[name] for name in ("per_s", "cpu_ms", "p50_ms"))
     print(f"{which}{rate:>10,.0f}/s{cpu:>9.3f} ms CPU{p50:>9.2f} ms p50", flush=True)
 

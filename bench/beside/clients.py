@@ -20,7 +20,7 @@ UNTIL_NO_HOST = 6.5
 
 @contextmanager
 def running(template: Template, directory: Path, **env: str) -> Iterator[Server]:
-    """A server of the form, with a new store."""
+    """Start a server of the form, with a new store."""
     server = Server.from_template(template, directory)
     server.env |= env
     server.start()
@@ -32,19 +32,19 @@ def running(template: Template, directory: Path, **env: str) -> Iterator[Server]
 
 
 def is_end(frame: Frame) -> bool:
-    """The last frame of a run's output."""
+    """Return whether it is the last frame of a run's output."""
     return (frame["type"], frame.get("status")) == ("system_response_message", "complete")
 
 
 def last_sequence(client: WsClient) -> int:
-    """The number of the last event that has come."""
+    """Return the sequence of the last event that has come."""
     return max((int(frame.get("sequence") or 0) for frame in client.frames), default=0)
 
 
 def socket(
     server: Server, name: str, user: str = "ann", workflow: str = "probe", **query: Any
 ) -> WsClient:
-    """A socket on a conversation with the probe."""
+    """Return a socket on a conversation with the probe."""
     return WsClient(server, name, user=user, workflow=workflow, **query)
 
 
@@ -55,13 +55,13 @@ async def ask(client: WsClient) -> None:
 
 
 async def echo(client: WsClient) -> None:
-    """A message and its echo, to the run's end."""
+    """Send a message and wait for its run's end."""
     await client.message("echo hello")
     await client.until(is_end, timeout=60)
 
 
 async def trip(client: WsClient) -> None:
-    """One answer, stored, to the next prompt, stored."""
+    """Answer, and wait for the next prompt."""
     await client.answer("continue")
     await client.until("system_interaction_message", timeout=60)
 
@@ -83,7 +83,7 @@ async def answer_to_end(client: WsClient) -> float:
 
 
 async def times(count: int, work: Callable[[], Awaitable[object]]) -> list[float]:
-    """The milliseconds that the work takes, each time."""
+    """Return the milliseconds that the work takes, each time."""
     spent = []
     for _ in range(count):
         began = time.perf_counter()
@@ -93,15 +93,15 @@ async def times(count: int, work: Callable[[], Awaitable[object]]) -> list[float
 
 
 async def milliseconds(count: int, work: Callable[[], Awaitable[object]]) -> float:
-    """The median time that the work takes."""
+    """Return the median time that the work takes."""
     return statistics.median(await times(count, work))
 
 
 def percentile(values: list[float], percent: int) -> float:
-    """Of so many per cent of the values the greatest."""
+    """Return the greatest of so many per cent of the values."""
     return sorted(values)[max(0, len(values) * percent // 100 - 1)]
 
 
 def kibibytes(*pids: int) -> float:
-    """What processes have in memory."""
+    """Return the resident memory of the processes."""
     return sum(float(psutil.Process(pid).memory_info().rss) for pid in pids) / 1024

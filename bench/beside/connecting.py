@@ -12,7 +12,7 @@ EVENTS = 1000
 
 
 def measure(template: Template, directory: Path) -> Figures:
-    """See the module."""
+    """Measure as the module says."""
     with running(template, directory) as server:
         return asyncio.run(_measure(server))
 
@@ -40,5 +40,5 @@ async def _measure(server: Server) -> Figures:
 
 
 def is_last(frame: Frame) -> bool:
-    """Whether so many events have come with it."""
+    """Return whether so many events have come with the frame."""
     return int(frame.get("sequence") or 0) >= EVENTS

@@ -1,5 +1,7 @@
-"""What is stored must not slow down who comes: 10 conversations against 100,000, and a conversation
-of 10 events against one of 10,000. Two servers, or two conversations, asked in turn.
+"""The cost of stored rows for who comes, which must not grow with them.
+
+10 conversations against 100,000, and a conversation of 10 events against one of 10,000. Two
+servers, or two conversations, asked in turn.
 """
 
 import asyncio
@@ -35,7 +37,7 @@ Measured = Callable[[], Awaitable[list[float]]]
 
 
 def measure(template: Template, directory: Path) -> Figures:
-    """See the module."""
+    """Measure as the module says."""
     directory.mkdir()
     with (
         running(template, directory / "few") as few,
@@ -78,7 +80,7 @@ def copied(
 
 
 def of_one(server: Server) -> dict[str, list[Row]]:
-    """All rows of the conversation `one`, by table; without the numbers that the database gives."""
+    """Return all rows of the conversation `one` by table, without the database's own numbers."""
     rows = {}
     for table, which in ROWS.items():
         query = f"SELECT * FROM sessions_app_{table} WHERE {which}"  # noqa: S608 - ours
@@ -94,7 +96,7 @@ def of_one(server: Server) -> dict[str, list[Row]]:
 
 
 def renamed(row: Row, ids: dict[str, str]) -> Row:
-    """The row with the new ids, also inside of texts."""
+    """Return the row with the new ids, also inside of texts."""
 
     def new(value: object) -> object:
         if isinstance(value, str):
@@ -162,7 +164,7 @@ async def _page(server: Server, path: str, user: str) -> list[float]:
 
 
 async def _alternate(few: Measured, many: Measured) -> float:
-    """How much longer it takes with many; in rounds, to share what else the machine does."""
+    """Return how much longer it takes with many; in rounds, to share what else the machine does."""
     spent: tuple[list[float], list[float]] = ([], [])
     for _ in range(ROUNDS):
         for its, work in zip(spent, (few, many), strict=True):

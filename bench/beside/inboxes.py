@@ -24,7 +24,7 @@ PENDING = """
 
 
 async def _hears(client: WsClient, waiting: int) -> float:
-    """When it is told."""
+    """Return the time when the client is told."""
     await client.until(lambda frame: frame.get("waiting") == waiting, timeout=60)
     return time.perf_counter()
 
@@ -36,7 +36,9 @@ def _busy(server: Server) -> float:
 
 
 async def _rounds(server: Server) -> tuple[list[float], list[float]]:
-    """Of each, the milliseconds until the last is told, and those of processor time."""
+    """Return for each round the milliseconds until the last is told, and those of processor
+    time.
+    """
     names = server.create_users(PEOPLE)
     make_group(server, people=names)
     spent, busy = [], []

@@ -1,4 +1,4 @@
-"""What an idle socket, a conversation that waits, and a user's builder take of the processes."""
+"""The memory of an idle socket, of a conversation that waits, and of a user's builder."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ WORKFLOWS = "default: probe\nworkflows:\n  probe: {}\n  probe_own: {}\n"
 
 
 def measure(template: Template, directory: Path) -> Figures:
-    """See the module."""
+    """Measure as the module says."""
     directory.mkdir()
     offered = directory / "workflows.yaml"
     offered.write_text(WORKFLOWS)

@@ -50,7 +50,7 @@ async def echoes(server: Server) -> list[float]:
 
 
 async def prepare(server: Server) -> None:
-    """A conversation with much output."""
+    """Fill a conversation with much output."""
     async with socket(server, "large") as client:
         await client.message(f"large {LARGE}")
         await client.until(is_end, timeout=60)
@@ -75,12 +75,12 @@ async def flood(server: Server, name: str) -> None:
 
 
 def is_reply(message_id: str, frame: Frame) -> bool:
-    """Whether it is the reply to that message."""
+    """Return whether it is the reply to that message."""
     return frame.get("for") == message_id
 
 
 async def attack(server: Server, begun: Event) -> None:
-    """What ann does."""
+    """Do what ann does."""
     with ExitStack() as stack:
         for _ in range(SOCKETS):
             path = "/websocket?extended=true&conversation_id=large&last_sequence=0"

@@ -72,7 +72,7 @@ def resident(server: Server) -> float:
 
 
 async def answers(servers: dict[str, Server]) -> dict[str, float]:
-    """The median time from an answer to the run's end."""
+    """Return the median time from an answer to the run's end."""
     spent: dict[str, list[float]] = {name: [] for name in servers}
     for number in range(1, ANSWERS + 1):
         for name, server in servers.items():
@@ -83,7 +83,9 @@ async def answers(servers: dict[str, Server]) -> dict[str, float]:
 
 
 def crowd(server: Server) -> None:
-    """More runs than the worker has places for begin to wait: more than one socket follows, too."""
+    """Wait until more runs than the worker has places for wait: more than one socket follows,
+    too.
+    """
     asyncio.run(_send(server))
     while server.rows(CROWDED)[0]["waiting"] < CROWD:
         time.sleep(0.5)
@@ -96,7 +98,7 @@ async def _send(server: Server) -> None:
 
 
 async def echoes(servers: dict[str, Server]) -> dict[str, float]:
-    """The median time of a message in a new conversation, to its run's end."""
+    """Return the median time of a message in a new conversation, to its run's end."""
     spent: dict[str, list[float]] = {name: [] for name in servers}
     for number in range(ECHOES):
         for name, server in servers.items():

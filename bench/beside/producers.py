@@ -10,7 +10,7 @@ from tests.support.server import Template
 
 
 def measure(template: Template, directory: Path) -> Figures:
-    """See the module."""
+    """Measure as the module says."""
     directory.mkdir()
     store = template.store.copy(directory)
     try:

@@ -13,7 +13,7 @@ STARTS = 3
 
 
 def measure(template: Template, directory: Path) -> Figures:
-    """See the module."""
+    """Measure as the module says."""
     with running(template, directory) as server:
         asyncio.run(_echo(server))
         none = statistics.median(_start(server) for _ in range(STARTS))

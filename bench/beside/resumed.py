@@ -1,4 +1,6 @@
-"""From an answer to the run's end: one in memory, one that was parked, one without a host."""
+"""The time from an answer to the run's end: of a run in memory, a parked one, one without a
+host.
+"""
 
 import asyncio
 import statistics
@@ -13,7 +15,7 @@ PATIENCE = {"in memory": 0.0, "parked": 3 * PARK_AFTER, "without a host": UNTIL_
 
 
 def measure(template: Template, directory: Path) -> Figures:
-    """See the module."""
+    """Measure as the module says."""
     with running(template, directory, PARK_AFTER=str(PARK_AFTER)) as server:
         return asyncio.run(_measure(server))
 

@@ -29,17 +29,17 @@ POSTMASTER = r"SELECT split_part(pg_read_file('postmaster.pid'), E'\n', 1)::int 
 
 @dataclass
 class Load:
-    """Of each run that ended: when, and its milliseconds, from its message and from its answer."""
+    """The runs that ended: when, and their milliseconds from message and from answer to the end."""
 
     runs: list[tuple[float, float, float]] = field(default_factory=list)
 
     def between(self, begin: float, end: float) -> list[tuple[float, float]]:
-        """Those that ended then."""
+        """Return the times of those that ended in the span."""
         return [(run, answer) for at, run, answer in self.runs if begin <= at < end]
 
 
 async def person(server: Server, number: int, load: Load, until: float) -> None:
-    """One message after another on a conversation of one's own."""
+    """Send one message after another on a conversation of one's own."""
     async with socket(server, f"person{number}") as client:
         while time.perf_counter() < until:
             began = time.perf_counter()
@@ -79,7 +79,7 @@ async def _load(server: Server) -> Figures:
 
 
 def measure(template: Template, directory: Path) -> Figures:
-    """The load on each number of workers."""
+    """Measure the load on each number of workers."""
     directory.mkdir()
     offered = directory / "workflows.yaml"
     offered.write_text(WORKFLOWS)

@@ -19,12 +19,12 @@ async def main(message: cl.Message) -> None:
 
 
 async def echo(arguments: list[str]) -> None:
-    """One answer."""
+    """Answer once."""
     await cl.Message(content=" ".join(arguments)).send()
 
 
 async def report(arguments: list[str]) -> None:
-    """A long answer: its beginning at once, and the rest in tokens."""
+    """Send a long answer: its beginning at once, and the rest in tokens."""
     length, number, milliseconds = map(int, arguments)
     text = long_answer.report(length + number * 4)
     answer = cl.Message(content="")
@@ -36,25 +36,25 @@ async def report(arguments: list[str]) -> None:
 
 
 async def approve(arguments: list[str]) -> None:
-    """A question with two buttons."""
+    """Ask a question with two buttons."""
     said = await ask("prompt-1")
     await cl.Message(content=f"said {said}").send()
 
 
 async def two(arguments: list[str]) -> None:
-    """Two questions at once, each answered by a text."""
+    """Ask two questions at once, each answered by a text."""
     asked = (cl.AskUserMessage(content=text, timeout=600).send() for text in ("one?", "two?"))
     said = [answer and answer["output"] for answer in await asyncio.gather(*asked)]
     await cl.Message(content="|".join(map(str, said))).send()
 
 
 async def fail(arguments: list[str]) -> None:
-    """What is wrong in a way that nobody must see."""
+    """Raise an error whose text nobody must see."""
     raise ValueError("internal secret")
 
 
 async def ask(text: str) -> str:
-    """The value of the button that was pressed."""
+    """Return the value of the button that was pressed."""
     answer = await cl.AskActionMessage(content=text, actions=ACTIONS, timeout=600).send()
     return str(answer and answer["payload"]["value"])
 

@@ -26,7 +26,7 @@ PARTS = {"prompts": "prompts a second", "echo": "echoes a second", "stream": "to
 
 
 def main(data: Path, chart: Path) -> None:
-    """Draw."""
+    """Draw the chart of the data."""
     results = json.loads(data.read_text())["table"]
     mpl.rcParams |= {
         "svg.hashsalt": "bench",
@@ -47,7 +47,7 @@ def main(data: Path, chart: Path) -> None:
 
 
 def draw(part: pyplot.Axes, cases: dict[str, dict[str, list[dict[str, float]]]]) -> None:
-    """One kind of work: a group of bars for each number of people, a line for the spread."""
+    """Draw one kind of work: a group of bars for each number of people, a line for the spread."""
     names = [name for name in COLOURS if any(name in by_name for by_name in cases.values())]
     width = 0.85 / len(names)
     for place, name in enumerate(names):

@@ -18,7 +18,7 @@ async def approve() -> str:
 
 
 async def thread(answered: Callable[[], None]) -> None:
-    """From an answer to the next prompt, and to the end."""
+    """Time each answer to the next prompt, and to the end."""
     handle = await DBOS.start_workflow_async(approve)
     await DBOS.get_event_async(handle.workflow_id, "prompt-1")
     for number in range(1, PROMPTS + 1):
@@ -31,7 +31,7 @@ async def thread(answered: Callable[[], None]) -> None:
 
 
 def main() -> None:
-    """Measure."""
+    """Measure DBOS."""
     given = arguments()
     served = given.database.startswith("postgresql")
     url = given.database if served else f"sqlite:///{given.database}"

@@ -24,23 +24,23 @@ class State(TypedDict):
 
 
 def ask(state: State) -> State:
-    """One prompt, and the graph comes back for the next: a checkpoint for each answer."""
+    """Ask once; the graph comes back for the next: a checkpoint for each answer."""
     return {"answers": [interrupt(f"prompt-{len(state['answers']) + 1}")]}
 
 
 def ask_all(state: State) -> State:
-    """All prompts in one node, which is run again from its top for each answer."""
+    """Ask all prompts in one node, which is run again from its top for each answer."""
     return {"answers": [interrupt(f"prompt-{number}") for number in range(1, PROMPTS + 1)]}
 
 
 def further(state: State) -> str:
-    """Whether there is another."""
+    """Return the next node: another prompt, or the end."""
     return "ask" if len(state["answers"]) < PROMPTS else END
 
 
 @asynccontextmanager
 async def saver(database: str) -> AsyncIterator[BaseCheckpointSaver]:
-    """The saver of the database."""
+    """Yield the saver of the database."""
     if not database.startswith("postgresql"):
         async with AsyncSqliteSaver.from_conn_string(database) as made:
             yield made
@@ -53,7 +53,7 @@ async def saver(database: str) -> AsyncIterator[BaseCheckpointSaver]:
 
 
 async def main() -> None:
-    """Measure."""
+    """Measure LangGraph."""
     given = arguments()
     builder = StateGraph(State)
     builder.add_node("ask", ask_all if given.one_node else ask)

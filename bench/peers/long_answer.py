@@ -28,7 +28,7 @@ def part_{number}(value: int) -> int:
 
 
 def report(length: int) -> str:
-    """So many characters of it."""
+    """Return so many characters of a long answer."""
     text = ""
     for number in count(1):
         if len(text) >= length:
@@ -38,5 +38,5 @@ def report(length: int) -> str:
 
 
 def tokens(text: str, size: int = 4) -> list[str]:
-    """The text in pieces such as a model gives."""
+    """Return the text in pieces such as a model gives."""
     return [text[start : start + size] for start in range(0, len(text), size)]

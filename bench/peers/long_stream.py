@@ -32,7 +32,7 @@ class Watched:
     session: Any
 
     def lines(self, minutes: float) -> Iterator[str]:
-        """A line for each tenth of the time."""
+        """Yield a line for each tenth of the time."""
         began = at = time.monotonic()
         before = metrics(self.session)
         for number in range(1, LINES + 1):
@@ -50,12 +50,12 @@ class Watched:
             self.page.evaluate("window.longTasks.splice(0)")  # those of this looking
 
     def characters(self) -> int:
-        """Of the answer, so far."""
+        """Return the length of the answer so far."""
         found = "document.querySelector('#items article.text:last-of-type, #items .text')"
         return int(self.page.evaluate(f"{found}?.textContent.length ?? 0"))
 
     def held(self) -> str:
-        """The memory of scripts, and how many nodes there are."""
+        """Return the memory of scripts, and how many nodes there are."""
         self.session.send("HeapProfiler.collectGarbage")
         now = metrics(self.session)
         return f"{now['JSHeapUsedSize'] / 1e6:.1f} MB | {now['Nodes']:,.0f}"
@@ -79,7 +79,7 @@ def watch(site: Site, page: Page, at_once: int, minutes: float) -> None:
 
 
 def main() -> None:
-    """One answer, watched."""
+    """Watch one answer."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--at-once", type=int, default=0, help="characters with which it begins")

@@ -21,7 +21,7 @@ OPTIONS = [
 
 
 class ProbeConfig(FunctionBaseConfig, name="probe"):
-    """No options."""
+    """The probe's configuration, which has no options."""
 
 
 @register_function(config_type=ProbeConfig)

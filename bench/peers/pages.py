@@ -50,7 +50,7 @@ class Site:
     cookies: list[dict[str, str]] = field(default_factory=list)
 
     def open(self, browser: Browser) -> Page:
-        """A browser of its own, on the first page."""
+        """Open the first page in a browser of its own."""
         context = browser.new_context(base_url=self.url)
         context.add_cookies(self.cookies)  # type: ignore[arg-type] # a TypedDict there
         page = context.new_page()
@@ -71,7 +71,7 @@ class Site:
         said.wait_for()
 
     def choose(self, page: Page) -> None:
-        """The workflow, where there are several."""
+        """Choose the workflow, where there are several."""
         box = page.locator("input[name=workflow][value=probe]")
         page.locator(self.box).wait_for()
         page.wait_for_load_state("networkidle")
@@ -79,7 +79,7 @@ class Site:
             box.check()
 
     def buttons(self, page: Page) -> Locator:
-        """Those that answer with yes."""
+        """Return the buttons that answer with yes."""
         return page.locator(self.question, has_text="continue")
 
 
@@ -125,7 +125,7 @@ class Chainlit:
         until_healthy(self.port, log)
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Kill the server with SIGKILL."""
         self._process.kill()
         self._process.wait()
 
@@ -154,7 +154,7 @@ def chainlit(directory: Path) -> Iterator[Site]:
 
 
 def first_visit(site: Site, browser: Browser) -> str:
-    """What comes over the wire until one can write."""
+    """Measure what comes over the wire until one can write."""
     page = site.open(browser)
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
@@ -171,7 +171,7 @@ def first_visit(site: Site, browser: Browser) -> str:
 
 
 def streaming(site: Site, browser: Browser) -> str:
-    """What 2,000 tokens of Markdown cost the page, after 20,000 characters."""
+    """Measure what 2,000 tokens of Markdown cost the page, after 20,000 characters."""
     at_once, tokens, _ = STREAM
     last = re.findall(r"`code_\d+`", report(at_once + tokens * 4))[-1].strip("`")
     page = site.open(browser)
@@ -195,12 +195,12 @@ def streaming(site: Site, browser: Browser) -> str:
 
 
 def metrics(session: Any) -> dict[str, float]:
-    """The browser's counters."""
+    """Return the browser's counters."""
     return {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
 
 
 def refreshed(site: Site, browser: Browser) -> str:
-    """An open question, after a reload and in a second tab."""
+    """Look for an open question after a reload and in a second tab."""
     page = site.open(browser)
     site.say(page, "approve 1")
     site.buttons(page).first.wait_for()
@@ -216,7 +216,7 @@ def refreshed(site: Site, browser: Browser) -> str:
 
 
 def killed(site: Site, browser: Browser) -> str:
-    """An open question, after SIGKILL and a restart of the server."""
+    """Look for an open question after SIGKILL and a restart of the server."""
     page = site.open(browser)
     site.say(page, "approve 1")
     site.buttons(page).first.wait_for()
@@ -229,7 +229,7 @@ def killed(site: Site, browser: Browser) -> str:
 
 
 def several(site: Site, browser: Browser) -> str:
-    """Two questions at once, each answered with a text, one after the other."""
+    """Answer two questions that wait at once, each with a text, one after the other."""
     page = site.open(browser)
     site.say(page, "two")
     page.get_by_text("two?").first.wait_for()
@@ -249,7 +249,7 @@ def answered(site: Site, page: Page) -> bool:
 
 
 def failing(site: Site, browser: Browser) -> str:
-    """What the page says of a workflow that raises."""
+    """Look at what the page says of a workflow that raises."""
     page = site.open(browser)
     site.say(page, "fail")
     is_there(page.get_by_text(re.compile("failed|secret", re.IGNORECASE)))
@@ -259,7 +259,7 @@ def failing(site: Site, browser: Browser) -> str:
 
 
 def is_there(what: Locator, patience: float = PATIENCE) -> bool:
-    """Whether it comes in time."""
+    """Return whether it comes in time."""
     try:
         what.first.wait_for(timeout=patience)
     except TimeoutError:
@@ -268,7 +268,7 @@ def is_there(what: Locator, patience: float = PATIENCE) -> bool:
 
 
 def yes(is_so: bool) -> str:
-    """In words."""
+    """Return the truth value in words."""
     return "yes" if is_so else "no"
 
 
@@ -283,7 +283,7 @@ TASKS = {
 
 
 def attempt(task: Callable[[Site, Browser], str], site: Site, browser: Browser) -> str:
-    """What comes of it; a page on which the task cannot be done is no end of the others."""
+    """Return the result of a task; a page on which it cannot be done is no end of the others."""
     try:
         return task(site, browser)
     except TimeoutError as problem:
@@ -294,7 +294,7 @@ def attempt(task: Callable[[Site, Browser], str], site: Site, browser: Browser) 
 
 
 def main() -> None:
-    """A table of tasks."""
+    """Print a table of tasks."""
     if not CHAINLIT.exists():
         sys.exit("Chainlit is missing: run make bench-pages, which installs it.")
     with (

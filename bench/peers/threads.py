@@ -1,4 +1,4 @@
-"""What the peers that run in process share: so many people answer until the time is up.
+"""The parts that the in-process peers share: so many people answer until the time is up.
 
 Standard output is a line when they begin, and a line with the figures, as JSON.
 """
@@ -14,7 +14,7 @@ PROMPTS = 10
 
 
 def arguments() -> Namespace:
-    """What the benchmark says."""
+    """Parse the benchmark's arguments."""
     parser = ArgumentParser()
     parser.add_argument("database", help="a path of SQLite or a URL of PostgreSQL")
     parser.add_argument("people", type=int)

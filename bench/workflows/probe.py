@@ -1,5 +1,5 @@
-"""What load tests and benchmarks drive, by the first word of the message. Offered only where
-PROBE_WORKFLOW is set.
+"""The workflow of load tests and benchmarks: the first word of the message says what it does.
+Offered only where PROBE_WORKFLOW is set.
 
     echo TEXT         one chunk
     ask               one text prompt, then the answer as a chunk
@@ -143,13 +143,13 @@ async def probe(message: Message, context: Context) -> AsyncGenerator[str, None]
 
 
 async def ask(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """One text prompt, and its answer."""
+    """Ask one text prompt, and say its answer."""
     answer = await context.ask(TextPrompt(text="prompt-1"))
     yield answer.text
 
 
 async def prompt(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """A prompt of any type."""
+    """Ask a prompt of any type."""
     answer = await context.ask(PROMPTS[arguments[0]])
     if not isinstance(answer, FormResponse):
         yield answer.value
@@ -161,14 +161,14 @@ async def prompt(context: Context, arguments: list[str]) -> AsyncGenerator[str, 
 
 
 async def files(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """What came with the message: names, sizes, and the beginnings of what is in them."""
+    """Say what came with the message: names, sizes, and the beginnings of the contents."""
     for file in context.files:
         content = await file.read()
         yield f"{file.name} {file.content_type} {len(content)} {content[:20]!r}\n"
 
 
 async def two(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """Two prompts that wait at once."""
+    """Ask two prompts that wait at once."""
     answers = await context.ask_all([TextPrompt(text="one?"), TextPrompt(text="two?")])
     yield "|".join(answer.value for answer in answers)
 
@@ -181,7 +181,7 @@ async def together(context: Context, arguments: list[str]) -> AsyncGenerator[str
 
 
 async def fail(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """What is wrong in a way that nobody must see."""
+    """Raise an error whose text nobody must see."""
     yield "so far "
     raise ValueError("internal secret")
 
@@ -198,7 +198,7 @@ async def approve(context: Context, arguments: list[str]) -> AsyncGenerator[str,
 
 
 async def caught(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """What does not want to end."""
+    """Go on after a cancellation."""
     with suppress(asyncio.CancelledError):
         await asyncio.sleep(int(arguments[0]) / 1000)
     yield "so there"
@@ -211,14 +211,14 @@ async def stream(context: Context, arguments: list[str]) -> AsyncGenerator[str, 
 
 
 async def textask(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """A prompt that must not overtake the text before it."""
+    """Ask a prompt that must not overtake the text before it."""
     for part in (stream, ask):
         async for chunk in part(context, arguments):
             yield chunk
 
 
 async def slowask(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """A prompt that comes late."""
+    """Ask a prompt late."""
     await asyncio.sleep(int(arguments[0]) / 1000)
     async for chunk in ask(context, arguments):
         yield chunk
@@ -232,7 +232,7 @@ async def slowstream(context: Context, arguments: list[str]) -> AsyncGenerator[s
 
 
 async def report(_: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """A long answer: its beginning at once, and the rest in tokens."""
+    """Say a long answer: its beginning at once, and the rest in tokens."""
     length, number, milliseconds = map(int, arguments)
     text = long_answer.report(length + number * 4)
     yield text[:length]
@@ -250,7 +250,7 @@ async def step(context: Context, arguments: list[str]) -> AsyncGenerator[str, No
 
 
 def append_line(line: str, wait: float) -> None:
-    """The effect of a step, to be counted afterwards."""
+    """Append a line as the effect of a step, to be counted afterwards."""
     execution = line.replace(" ", ":")
     note("step.begin", execution)
     time.sleep(wait)
@@ -261,7 +261,7 @@ def append_line(line: str, wait: float) -> None:
 
 
 async def undo(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """What has something to clean up."""
+    """Clean up when it is cancelled."""
     try:
         yield (await context.ask(TextPrompt(text="prompt-1"))).text
     except asyncio.CancelledError:
@@ -270,14 +270,14 @@ async def undo(context: Context, arguments: list[str]) -> AsyncGenerator[str, No
 
 
 async def model(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """A model's answer, which is another one each time it is asked."""
+    """Stream a model's answer, which differs each time it is asked."""
     async for _ in context.stream(words, context.run_id, *map(int, arguments)):
         pass
     yield (await context.ask(TextPrompt(text="prompt-1"))).text
 
 
 async def words(run: str, count: int, wait: int) -> AsyncGenerator[str, None]:
-    """What the model says."""
+    """Yield the model's words."""
     append_line(f"{run} model", 0)
     execution = executions(f"{run} model")
     for number in range(count):
@@ -286,7 +286,7 @@ async def words(run: str, count: int, wait: int) -> AsyncGenerator[str, None]:
 
 
 def executions(line: str) -> int:
-    """How often the line was appended."""
+    """Return how often the line was appended."""
     path = os.environ.get("PROBE_LOG")
     return Path(path).read_text().count(line) if path else 0
 
@@ -300,7 +300,7 @@ async def transact(context: Context, arguments: list[str]) -> AsyncGenerator[str
 
 
 def lengthen(user: str, wait: float) -> None:
-    """The effect of a transactional step."""
+    """Make the user's first name longer, as the effect of a transactional step."""
     longer = Concat("first_name", Value("x"))
     get_user_model().objects.filter(pk=user).update(first_name=longer)
     time.sleep(wait)
@@ -310,12 +310,12 @@ def lengthen(user: str, wait: float) -> None:
 
 
 async def waitfor(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """What comes from elsewhere."""
+    """Wait for what comes from elsewhere."""
     yield "|".join([str(await context.wait_for("n")) for _ in range(int(arguments[0]))])
 
 
 async def callback(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """What is posted to each of its URLs, in their order."""
+    """Say its URLs, then what is posted to each, in their order."""
     ids = [str(number) for number in range(int(arguments[0]))]
     yield " ".join(context.callback_url("n", id) for id in ids)
     for _ in ids:
@@ -323,7 +323,7 @@ async def callback(context: Context, arguments: list[str]) -> AsyncGenerator[str
 
 
 async def large(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """So many characters in one chunk, counted off by thousands."""
+    """Say so many characters in one chunk, counted off by thousands."""
     yield "".join(f"{number:<1000}" for number in range(int(arguments[0]) // 1000))
 
 
@@ -350,7 +350,7 @@ def spin(seconds: float) -> None:
 
 
 async def block(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """What a workflow must not do."""
+    """Block the event loop, which a workflow must not do."""
     how, seconds = arguments[0], float(arguments[1]) if len(arguments) > 1 else 0.0
     yield "block "
     await asyncio.sleep(0.1)
@@ -388,12 +388,12 @@ async def usage(context: Context, arguments: list[str]) -> AsyncGenerator[str, N
 
 
 async def child(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """A run of this workflow within it, and what it said."""
+    """Run this workflow within itself, and say what that said."""
     yield await context.run("probe", " ".join(arguments))
 
 
 async def exit_(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """What takes its process with it."""
+    """End the process at once."""
     yield "exit"
     await asyncio.sleep(0)
     os._exit(1)

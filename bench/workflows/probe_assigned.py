@@ -18,7 +18,7 @@ OPTIONS = [Option(value="yes", label="Approve"), Option(value="no", label="Rejec
 
 
 async def assign(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
-    """One prompt for the groups, and users behind @, that the first word names."""
+    """Ask one prompt of the groups, and users behind @, that the first word names."""
     names, *how = arguments
     to = [user(name[1:]) if name.startswith("@") else group(name) for name in names.split(",")]
     given = dict(word.partition("=")[::2] for word in how)

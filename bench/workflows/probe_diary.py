@@ -1,4 +1,4 @@
-"""What the probes did and when, as they see it themselves: tests hold the log against it.
+"""The diary of the probes, of what they did and when: tests hold the log against it.
 
 A line is `WHAT SUBJECT PROCESS SECONDS`, by the clock that all processes of a machine share.
 """

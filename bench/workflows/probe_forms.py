@@ -24,28 +24,28 @@ class LeaveForm(forms.Form):
     note = forms.CharField(widget=forms.Textarea(attrs={"rows": 2}), required=False)
 
     def clean_start(self) -> date:
-        """Nobody begins on a Sunday."""
+        """Refuse a Sunday."""
         start: date = self.cleaned_data["start"]
         if start.isoweekday() == 7:
             raise forms.ValidationError("That is a Sunday.")
         return start
 
     def clean(self) -> None:
-        """What no field is to blame for."""
+        """Refuse half days of care, as an error of no single field."""
         super().clean()
         if self.cleaned_data.get("kind") == "care" and self.cleaned_data.get("half"):
             raise forms.ValidationError("Care is for whole days.")
 
 
 class ReceiptForm(forms.Form):
-    """What somebody wants back."""
+    """The form of somebody who wants money back."""
 
     euro = forms.DecimalField(min_value=0)
     receipt = forms.FileField(help_text="A table.")
     other = forms.FileField(required=False)
 
     def clean_receipt(self) -> Any:
-        """Nothing but a table."""
+        """Refuse all but a table."""
         receipt = self.cleaned_data["receipt"]
         if b"," not in receipt.read():
             raise forms.ValidationError("That is no table.")
@@ -53,7 +53,7 @@ class ReceiptForm(forms.Form):
 
 
 class Order(BaseModel):
-    """What an agent wants to order."""
+    """The order that an agent wants to place."""
 
     supplier: Literal["Nuts", "Bolts"]
     pieces: int = Field(ge=1, le=500, description="In boxes of ten.")

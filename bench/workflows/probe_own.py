@@ -21,7 +21,7 @@ class Options(BaseModel, extra="forbid"):
 
 @dataclass
 class Belongings:
-    """What is built for a user."""
+    """The things that are built for a user."""
 
     open: bool = True
 
