@@ -71,7 +71,7 @@ def _disconnect_receivers() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
-    """A migrated store with users and their sessions, to be copied."""
+    """Yield a migrated store with users and their sessions, to be copied."""
     template = Template.make(tmp_path_factory.mktemp("template"), USERS)
     yield template
     template.store.drop()
@@ -101,7 +101,7 @@ def new_server(
 
 @pytest.fixture
 def server(new_server: NewServer) -> Server:
-    """A running server. Users `admin`, `ann`, `ben`, `user0`…`user19` are signed in."""
+    """Return a running server. Users `admin`, `ann`, `ben`, `user0`…`user19` are signed in."""
     return new_server()
 
 

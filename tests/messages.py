@@ -44,7 +44,7 @@ Word = tuple[str | tuple[str, ...], str]
 
 
 def words() -> Iterator[Word]:
-    """Each word, as `gettext` is asked for it, and where it stands."""
+    """Yield each word, as `gettext` is asked for it, and where it stands."""
     for pattern in (*TEMPLATES, *CODE):
         for path in sorted(ROOT.glob(pattern)):
             text = path.read_text()
@@ -61,7 +61,7 @@ def words() -> Iterator[Word]:
 
 
 def collected() -> Catalog:
-    """All words, without a translation."""
+    """Return all words, without a translation."""
     catalog = Catalog(charset="utf-8")
     for word, place in words():
         catalog.add(word, locations=[(place, 0)])
@@ -69,17 +69,17 @@ def collected() -> Catalog:
 
 
 def languages() -> list[str]:
-    """Those that there are catalogs of."""
+    """Return the languages that there are catalogs of."""
     return sorted(path.name for path in LOCALES.iterdir())
 
 
 def po(language: str) -> Path:
-    """What translators write."""
+    """Return what translators write."""
     return LOCALES / language / "LC_MESSAGES" / "django.po"
 
 
 def read(language: str) -> Catalog:
-    """The catalog of a language, as it was written."""
+    """Return the catalog of a language, as it was written."""
     with po(language).open("rb") as file:
         catalog = read_po(file, locale=language)
     catalog.creation_date = catalog.revision_date = UNDATED  # or two clones would differ

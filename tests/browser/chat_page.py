@@ -40,7 +40,7 @@ def state(page: Page, name: str) -> None:
 
 
 def card(page: Page) -> Locator:
-    """The cards: one for each question that waits."""
+    """Return the cards: one for each question that waits. one for each question that waits."""
     return page.locator("prompt-card")
 
 
@@ -57,18 +57,18 @@ def answer(form: Locator) -> None:
 
 
 def conversation_id(page: Page) -> str:
-    """The conversation that the page shows."""
+    """Return the conversation that the page shows."""
     return unquote(page.url.split("/c/")[1].split("?")[0].strip("/"))
 
 
 def shown(page: Page) -> str:
-    """All output on the page, in words."""
+    """Return all output on the page, in words."""
     texts = page.locator("#items .text .body").all_text_contents()
     return " ".join(" ".join(texts).split())
 
 
 def logged(server: Server, conversation: str) -> str:
-    """All output in the log, in words, without what was begun anew."""
+    """Return all output in the log, in words, without what was begun anew."""
     pieces: list[tuple[str, int, str]] = []
     for row in server.rows(
         "SELECT e.type, e.run_id, e.first_sequence, e.payload FROM sessions_app_event e"

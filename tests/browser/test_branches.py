@@ -13,7 +13,7 @@ pytestmark = pytest.mark.formless  # the views and the socket have tests in both
 
 @pytest.fixture
 def server(one_server: Server) -> Server:
-    """What is tested here does not depend on other conversations."""
+    """Return the one server: what is tested here does not depend on other conversations."""
     return one_server
 
 

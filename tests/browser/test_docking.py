@@ -40,12 +40,12 @@ CLOSED_AS_IT_OPENS = """() => {
 
 @pytest.fixture
 def server(one_server: Server) -> Server:
-    """What is tested here does not depend on other conversations."""
+    """Return the one server: what is tested here does not depend on other conversations."""
     return one_server
 
 
 def in_sight(control: Locator) -> bool:
-    """Whether a click in its middle would press it, and all of it is on the screen."""
+    """Return whether a click in its middle would press it, and all of it is on the screen."""
     expect(control).to_be_enabled()
     return bool(control.evaluate(IS_IN_SIGHT))
 

@@ -18,7 +18,7 @@ def given(server: Server) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def page(open_page: OpenPage) -> Page:
-    """A page with an answer."""
+    """Return a page with an answer."""
     page = open_page("/c/")
     begin(page, "echo hello")
     state(page, "completed")

@@ -39,7 +39,7 @@ class Course:
 
     @property
     def allowed(self) -> float:
-        """The highest that the last third may be."""
+        """Return the highest that the last third may be."""
         kind = next(kind for kind in sorted(ALLOWED, key=len)[::-1] if self.name.endswith(kind))
         share, more = ALLOWED[kind]
         return self.thirds[1] * (1 + share) + more

@@ -112,7 +112,7 @@ class Cluster:
 
     @property
     def nodes(self) -> list[Node]:
-        """The processes that are ours."""
+        """Return the processes that are ours."""
         return [*self.webs, *self.workers]
 
     @property

@@ -12,11 +12,11 @@ class Form(Protocol):
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The sessions of people, by name."""
+        """Return the sessions of people, by name."""
 
     @property
     def nodes(self) -> Sequence[Node]:
-        """The processes that are ours."""
+        """Return the processes that are ours."""
 
     @property
     def diary(self) -> Path:

@@ -98,7 +98,7 @@ def test_a_url_may_set_options_beside_ours() -> None:
 
 @pytest.fixture(scope="module")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
-    """A PostgreSQL without our tables, which asks `chat` for a password over the network."""
+    """Yield a PostgreSQL without our tables, which asks `chat` for a password over the network."""
     with PostgreSQL(tmp_path_factory.mktemp("pg"), free_port()) as service:
         access = service.data / "pg_hba.conf"
         access.write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")

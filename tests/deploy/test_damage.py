@@ -34,7 +34,7 @@ execute_from_command_line(["manage.py", "doctor", "--json"])
 
 @pytest.fixture
 async def damaged(server: Server, tmp_path: Path) -> AsyncIterator[Server]:
-    """A server, not started, with a conversation whose events cannot be read any more."""
+    """Yield a server, not started, with a conversation whose events cannot be read any more."""
     async with WsClient(server, "c", workflow="probe") as client:
         await client.message("echo hello")
         await client.until(lambda frame: frame["content"].get("status") == "completed")
@@ -143,7 +143,7 @@ def full(server: Server) -> Iterator[None]:
 
 
 def findings(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, str]]:
-    """What `doctor --json` has found, by check."""
+    """Return what `doctor --json` has found, by check."""
     return {line["check"]: line for line in json.loads(done.stdout)["findings"]}
 
 

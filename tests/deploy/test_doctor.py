@@ -55,7 +55,9 @@ def up() -> None:
 
 
 def found(check: str) -> list[str]:
-    """What the check of this name says: `ok: …`, `warning: …`, `wrong: …`."""
+    """Return what the check of this name says: `ok: …`, `warning: …`, `wrong: …`. `ok: …`,
+    `warning: …`, `wrong: …`.
+    """
     return [f"{LEVELS[one.level]}: {one.msg}" for one in examine(CHECKS) if one.obj == check]
 
 

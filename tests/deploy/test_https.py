@@ -19,7 +19,7 @@ COOKIES = {"__Host-sessionid", "__Host-csrftoken"}
 
 @pytest.fixture
 def server(new_server: NewServer) -> Server:
-    """A server with HTTPS."""
+    """Return a server with HTTPS."""
     return new_server(HTTPS="true", ALLOWED_HOSTS=f"{NAME},{HOST}")
 
 

@@ -42,7 +42,9 @@ def test_the_document_says_what_the_tests_do(name: str) -> None:
 
 @pytest.fixture
 def server(project: Project, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
-    """The project served; the fixtures of the browser take it for their server."""
+    """Serve the project; the fixtures of the browser take it for their server. the fixtures of the
+    browser take it for their server.
+    """
     name: str = request.param
     with served(project, name, tmp_path / "log", SERVERS[name]) as site:
         yield site
@@ -190,6 +192,6 @@ def test_users_of_any_model_answer_and_are_found_in_the_admin(project: Project) 
 
 
 def _files(folder: str) -> list[str]:
-    """The files of a folder, as it is in the repository."""
+    """Return the files of a folder, as it is in the repository."""
     found = (path for path in (ROOT / folder).rglob("*") if path.is_file())
     return [str(path.relative_to(ROOT)) for path in found if path.suffix != ".pyc"]

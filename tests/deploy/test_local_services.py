@@ -39,7 +39,7 @@ time.sleep(600)
 
 @pytest.fixture(scope="module")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
-    """One that runs."""
+    """Yield a PostgreSQL that runs."""
     with PostgreSQL(tmp_path_factory.mktemp("postgresql")) as service:
         yield service
 
@@ -108,7 +108,7 @@ def test_they_end_with_who_started_them(tmp_path: Path, state: str) -> None:
 
 
 def runs(process: psutil.Process) -> bool:
-    """Whether it runs; a zombie does not."""
+    """Return whether the process runs; a zombie does not. a zombie does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -63,7 +63,7 @@ class Made:
 
     @property
     def output(self) -> str:
-        """All that it has printed."""
+        """Return all that it has printed."""
         return self._log.read_text()
 
     def says(self, pattern: str) -> str:
@@ -76,11 +76,11 @@ class Made:
         return until(search, PATIENCE, otherwise=lambda: f"no {pattern} in:\n{self.output}")[1]
 
     def pid(self, name: str) -> int:
-        """The id that it printed at its start."""
+        """Return the id that it printed at its start."""
         return int(self.says(rf"Pids: .*\b{name} (\d+)"))
 
     def signed_in(self, port: int) -> Server:
-        """Who the link signs in, at the process that has this port."""
+        """Return who the link signs in, at the process that has this port."""
         if not hasattr(self, "_cookie"):
             jar = CookieJar()
             build_opener(HTTPCookieProcessor(jar)).open(self.says(r"Sign in: (\S+)"), timeout=20)
@@ -89,20 +89,20 @@ class Made:
         return Server(self.data_dir, {"admin": self._cookie}, store, port=port)
 
     def family(self) -> list[psutil.Process]:
-        """The process and all below it."""
+        """Return the process and all below it."""
         own = psutil.Process(self.process.pid)
         return [own, *own.children(recursive=True)]
 
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One directory for all tests: the database is made once."""
+    """Return one directory for all tests: the database is made once. the database is made once."""
     return tmp_path_factory.mktemp("made")
 
 
 @pytest.fixture
 def made(data_dir: Path, request: pytest.FixtureRequest) -> Iterator[Made]:
-    """A cluster that was just told to start. At the end it is stopped, and must stop well."""
+    """Yield a cluster that was just told to start. At the end it is stopped, and must stop well."""
     made = Made(data_dir)
     yield made
     if made.process.poll() is None:
@@ -121,7 +121,7 @@ def wait_gone(processes: list[psutil.Process]) -> None:
 
 
 def is_running(process: psutil.Process) -> bool:
-    """Whether it runs; a zombie does not."""
+    """Return whether the process runs; a zombie does not. a zombie does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -203,7 +203,7 @@ def always_reached(made: Made, said: str) -> None:
 
 
 def listens(port: int) -> bool:
-    """Whether a connection is taken there."""
+    """Return whether a connection is taken there."""
     try:
         socket.create_connection((HOST, port), timeout=5).close()
     except ConnectionRefusedError:

@@ -73,7 +73,7 @@ def test_redis_alone_makes_no_cluster(
 
 
 async def answer_of(application: Any, path: str) -> Any:
-    """What a handshake at the path gets first."""
+    """Return what a handshake at the path gets first."""
     scope: Any = {"type": "websocket", "path": path, "headers": [], "query_string": b""}
     said: asyncio.Queue[Any] = asyncio.Queue()
     said.put_nowait({"type": "websocket.connect"})

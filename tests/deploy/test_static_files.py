@@ -29,7 +29,9 @@ HASHED = re.compile(r"/static/.+\.[0-9a-f]{12}\.\w+$")
 
 @pytest.fixture
 def collected(server: Server) -> Server:
-    """A server whose static files are collected; those of others take longer."""
+    """Return a server whose static files are collected; those of others take longer. those of
+    others take longer.
+    """
     answer = run(
         *("manage.py", "collectstatic", "--noinput", "-i", "admin", "-i", "ninja"),
         env=server.environment,
@@ -41,7 +43,7 @@ def collected(server: Server) -> Server:
 
 @pytest.fixture
 def traffic(collected: Server, open_page: OpenPage) -> tuple[Page, list[Any], list[int]]:
-    """A page, the responses that it gets, and the bytes on the wire of each."""
+    """Return a page, the responses that it gets, and the bytes on the wire of each."""
     page = open_page(None)
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")

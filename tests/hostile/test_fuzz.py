@@ -38,7 +38,7 @@ pytestmark = pytest.mark.timeout(3600 if EXAMPLES else 400)
 
 
 def effort(form: str) -> settings:
-    """How much is tried."""
+    """Return how much is tried."""
     return settings(
         max_examples=EXAMPLES or QUICK[form],
         stateful_step_count=25,
@@ -57,7 +57,7 @@ ANY_JSON = st.sampled_from([text for _, text in hostile_json()])
 
 @st.composite
 def mutated(draw: st.DrawFn, values: list[Any]) -> str:
-    """A good value, in most cases with something else in some of its places, as JSON."""
+    """Return a good value, in most cases with something else in some of its places, as JSON."""
     value = draw(st.sampled_from(values))
     texts_: list[str] = []
     for _ in range(draw(st.integers(0, 2))):
@@ -72,7 +72,7 @@ def mutated(draw: st.DrawFn, values: list[Any]) -> str:
 
 @cache
 def pages_and_names() -> tuple[list[Page], list[str]]:
-    """The pages, and what they may be asked in a query."""
+    """Return the pages, and what they may be asked in a query."""
     names = looked_up("GET") | {"session", "next", "o", "p", "e"}
     return sorted(pages(), key=str), sorted(names)
 
@@ -179,7 +179,7 @@ def test_a_socket_outlives_what_it_is_sent(attacked: Server) -> None:
 
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
-    """A request of the interface, or of a page."""
+    """Return a request of the interface, or of a page."""
     all_pages, names = pages_and_names()
     named = draw(PIECES | st.text(max_size=40))
     asked = escaped(draw(PIECES | st.text(max_size=40)))

@@ -61,7 +61,7 @@ def known(attacked: Server) -> dict[str, str]:
 
 
 def _upload(server: Server) -> str:
-    """A file of that conversation, which is sent with a message of its own."""
+    """Return a file of that conversation, which is sent with a message of its own."""
     ann, page = Http(server), "/c/kept"
     answer = ann.multipart(f"{page}/files/", {"file": ("a.txt", "hello")})
     id_ = str(answer.json()["id"])
@@ -70,7 +70,7 @@ def _upload(server: Server) -> str:
 
 
 def _callback(server: Server) -> str:
-    """The last part of a URL of a run that waits for what is posted there."""
+    """Return the last part of a URL of a run that waits for what is posted there."""
     with Http(server).stream("/generate/stream", {"input_message": "callback 1"}) as stream:
         said = next(event.data for event in iter(stream.next, None) if "callbacks" in event.data)
     return str(json.loads(said)["value"]).rpartition("/")[2]
@@ -78,7 +78,7 @@ def _callback(server: Server) -> str:
 
 @pytest.fixture(autouse=True)
 def nothing_is_lost(attacked: Server, known: dict[str, str]) -> Iterator[None]:
-    """What waited before still waits, and the server answers."""
+    """Yield what waited before still waits, and the server answers."""
     yield
     kept = Http(attacked).get(f"/executions/{known['execution_id']}").json()
     assert kept["status"] == "interaction_required", kept
@@ -86,7 +86,7 @@ def nothing_is_lost(attacked: Server, known: dict[str, str]) -> Iterator[None]:
 
 
 def path_of(server: Server, page: Page, known: dict[str, str], **hostile: str) -> str:
-    """A path to the page, with hostile values of some of its parameters."""
+    """Return a path to the page, with hostile values of some of its parameters."""
     good = dict(known)
     if "object_id" in page.parameters:
         good["object_id"] = _row_of(server, page)
@@ -107,7 +107,7 @@ def _row_of(server: Server, page: Page) -> str:
 
 
 def user_of(page: Page) -> str:
-    """Who may open the page."""
+    """Return who may open the page."""
     return "admin" if page.template.startswith(("admin", "monitor")) else "ann"
 
 
@@ -222,7 +222,7 @@ class _Anybody:
 
 
 def form_request(door: str, path: str, fields: dict[str, Any], user: str | None = "ann") -> Request:
-    """A POST of a form."""
+    """Return a POST of a form."""
     return Request(door, path, "POST", {"Content-Type": FORM}, form(fields), user)
 
 
@@ -243,7 +243,9 @@ def test_the_interface_may_be_sent_anything(attacked: Server, known: dict[str, s
 
 
 def api_requests(document: Any, path: str, method: str, operation: Any) -> Iterator[Request]:
-    """What is thrown at one operation: at each parameter, and at each place of its body."""
+    """Yield what is thrown at one operation: at each parameter, and at each place of its body. at
+    each parameter, and at each place of its body.
+    """
     schema = operation.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema")
     bodies = examples(schema, document, GOOD) if schema else []
     data = json.dumps(bodies[0]).encode() if bodies else b""

@@ -73,7 +73,7 @@ def test_a_handshake_may_hold_anything(attacked: Server) -> None:
 
 
 def hostile_frames(message: Message) -> Iterator[tuple[str, str]]:
-    """A message with something else in one place, as JSON."""
+    """Yield a message with something else in one place, as JSON."""
     for place, (entry, text) in spread([*message.places, ("odd",)], hostile_json(), 12):
         fresh = {**message.frame, "id": uuid4().hex}
         frame = json.dumps(replaced(fresh, place, MARK)).replace(json.dumps(MARK), text)
@@ -111,13 +111,13 @@ async def throw_frames(server: Server, message: Message) -> None:
 
 
 def is_failure(frame: dict[str, Any]) -> bool:
-    """Whether the server says that something went wrong with it."""
+    """Return whether the server says that something went wrong with it."""
     code = frame["content"].get("code") if frame["type"] == "error_message" else None
     return code == "unknown_error"
 
 
 def ended(frame: dict[str, Any]) -> bool:
-    """Whether a run has come to its end."""
+    """Return whether a run has come to its end."""
     return frame["content"].get("status") in ("completed", "failed", "suspended")
 
 

@@ -57,19 +57,21 @@ async def test_every_run_comes_to_rest_and_every_page_shows_it(attacked: Server,
 
 
 def rests_now(frame: Frame) -> bool:
-    """Whether a run has ended, or waits."""
+    """Return whether a run has ended, or waits."""
     if frame["type"] == "run_update_message":
         return str(frame["content"]["status"]) not in ("queued", "running")
     return bool(frame["type"] == "system_interaction_message")
 
 
 def completed(frame: Frame) -> bool:
-    """Whether a run has completed."""
+    """Return whether a run has completed."""
     return str(frame["content"].get("status")) == "completed"
 
 
 def exception(way: str, text: str) -> str:
-    """How else a run may come to rest: a result is not stored, or a prompt is refused."""
+    """Return how else a run may come to rest: a result is not stored, or a prompt is refused. a
+    result is not stored, or a prompt is refused.
+    """
     if way == "return" and not is_storable(text):
         return "suspended"
     refused = len(text) > 10_000 or not is_storable(text)
@@ -106,7 +108,7 @@ async def answer_all(client: WsClient) -> None:
 
 
 def prompted_or_completed(frame: Frame) -> bool:
-    """Whether a run asks, or has completed."""
+    """Return whether a run asks, or has completed."""
     return frame["type"] == "system_interaction_message" or completed(frame)
 
 

@@ -61,7 +61,7 @@ class Stream:
         return None
 
     def lines(self) -> Iterator[str]:
-        """All lines as they come, without their ends."""
+        """Yield all lines as they come, without their ends."""
         for line in self._answer:
             yield line.decode().removesuffix("\n")
 
@@ -156,12 +156,12 @@ class Http:
 
 
 def chat(text: str, **fields: Any) -> Json:
-    """A body in OpenAI's form."""
+    """Return a body in OpenAI's form."""
     return {"messages": [{"role": "user", "content": text}], **fields}
 
 
 def chunk_text(events: list[Event]) -> str:
-    """The text of OpenAI's chunks, put together."""
+    """Return the text of OpenAI's chunks, put together."""
     chunks = [event.json() for event in events if event.data.startswith("{")]
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks if "choices" in chunk]
     return "".join(delta.get("content", "") for delta in deltas)

@@ -37,7 +37,7 @@ BODY = {"input_message": "echo 1", "messages": [{"role": "user", "content": "ech
 def with_guests(
     server_template: Template, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server that lets guests in."""
+    """Yield a server that lets guests in."""
     data_dir = tmp_path_factory.mktemp("guests") / "data"
     server = Server.from_template(server_template, data_dir, GUESTS="true")
     server.start()
@@ -46,7 +46,7 @@ def with_guests(
 
 
 def runs(server: Server) -> int:
-    """How many runs there are."""
+    """Return how many runs there are."""
     return len(server.rows("SELECT 1 FROM sessions_app_run"))
 
 
@@ -57,7 +57,7 @@ OWNERS = """
 
 
 def owners(server: Server, conversation: str) -> list[str]:
-    """Whose conversations of that name there are."""
+    """Return whose conversations of that name there are."""
     return [row["username"] for row in server.rows(OWNERS, conversation)]
 
 
@@ -188,7 +188,9 @@ def test_monitoring_shows_the_live_builders(server: Server) -> None:
 
 
 def _monitored(admin: Http, wanted: Callable[[Any], bool], path: str = "/monitor/users") -> Any:
-    """What is shown once it is so; workers write it once a second."""
+    """Return what is shown once it is so; workers write it once a second. workers write it once a
+    second.
+    """
 
     def look() -> Any:
         shown = admin.get(path).json()

@@ -16,19 +16,19 @@ pytestmark = pytest.mark.formless  # its bodies are the same; streams have tests
 
 @pytest.fixture(scope="module")
 def key(shared: Server) -> str:
-    """An API key of ann."""
+    """Return an API key of ann."""
     return make_key(shared, "ann")
 
 
 @pytest.fixture
 def openai(shared: Server, key: str) -> Iterator[OpenAI]:
-    """A client of ann, with an API key."""
+    """Yield a client of ann, with an API key."""
     with OpenAI(base_url=f"{shared.url}/v1", api_key=key) as client:
         yield client
 
 
 def say(text: str) -> list[Any]:
-    """The messages of a chat."""
+    """Return the messages of a chat."""
     return [{"role": "user", "content": text}]
 
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.formless  # the document is made of the code
 
 @pytest.fixture(scope="module")
 def document(shared: Server) -> Json:
-    """The document as who is signed in gets it."""
+    """Return the document as who is signed in gets it."""
     found: Json = shared.get("/openapi.json", "ann").json()
     return found
 

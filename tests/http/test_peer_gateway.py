@@ -33,7 +33,7 @@ every_mode = pytest.mark.parametrize("mode", MODES)
 def backend(
     server_template: Template, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server that lets the UI's guests in."""
+    """Yield a server that lets the UI's guests in."""
     directory = tmp_path_factory.mktemp("gateway")
     config = directory / "workflows.yaml"
     config.write_text("default: probe\nworkflows:\n  probe: {}\n")
@@ -46,13 +46,13 @@ def backend(
 
 
 def new_session() -> str:
-    """A token as the UI makes them."""
+    """Return a token as the UI makes them."""
     return f"session_1763700000000_{uuid4().hex[:9]}"
 
 
 @pytest.fixture
 def ui(backend: Server) -> PeerGateway:
-    """A browser that has not been here before."""
+    """Return a browser that has not been here before."""
     return PeerGateway(backend, origin=ORIGIN, session=new_session())
 
 

@@ -17,7 +17,7 @@ OWN = 20
 
 
 def threads(server: Server) -> int:
-    """How many the web process has."""
+    """Return how many threads the web process has."""
     status = Path(f"/proc/{server.web.pid}/status").read_text()
     return int(status.partition("Threads:")[2].split()[0])
 

@@ -32,7 +32,7 @@ def leave_groups(server: Server, person: str) -> None:
 
 
 def inbox_of(server: Server, user: str, query: str = "") -> list[dict[str, Any]]:
-    """What waits for the user, over HTTP."""
+    """Return what waits for the user, over HTTP."""
     listed = Http(server, user).get(f"/v1/inbox{query}")
     assert listed.status == 200, listed.text
     prompts: list[dict[str, Any]] = listed.json()["prompts"]

@@ -51,7 +51,7 @@ def _managers(server: Server) -> None:
 
 @pytest.fixture
 def page(open_page: OpenPage) -> Page:
-    """A page of ben's, a manager's, before anything is opened."""
+    """Return a page of ben's, a manager's, before anything is opened."""
     page = open_page(None, user="ben")
     page.context.grant_permissions(["notifications"])
     page.context.add_init_script(COUNTED)
@@ -73,7 +73,7 @@ def switch_on(page: Page, *labels: str) -> None:
 
 
 def opened(page: Page, path: str) -> Page:
-    """Another tab, which nobody looks at."""
+    """Return another tab, which nobody looks at."""
     other = page.context.new_page()
     other.goto(path)
     connected(other)

@@ -68,7 +68,7 @@ def ask_group(owner: User, group: Group, count: int, votes: int = 1) -> None:
 
 
 def doors(boss: User, owner: User) -> dict[str, Callable[[], object]]:
-    """All that shows people what waits, or counts it."""
+    """Return all that shows people what waits, or counts it."""
     parts = {
         f"{part} {query}": partial(read_inbox, boss.pk, Wanted(part, query))
         for part in Part
@@ -137,7 +137,7 @@ def test_what_one_has_voted_on_hides_nothing_that_waits_behind_it(
 
 
 def read_all(reader: User) -> list[UUID]:
-    """All pages of the inbox, in their order."""
+    """Return all pages of the inbox, in their order."""
     found: list[UUID] = []
     for page in range(1, MOST):
         listed = read_inbox(reader.pk, Wanted(page=page))

@@ -16,13 +16,15 @@ FORM = "application/x-www-form-urlencoded"
 
 @pytest.fixture
 def asked(server: Server) -> dict[str, Any]:
-    """A prompt of ann's for the managers, ben and user0, as ben's inbox has it."""
+    """Return a prompt of ann's for the managers, ben and user0, as ben's inbox has it."""
     make_group(server)
     return ask_managers(server)
 
 
 def cookies_of_ben(server: Server, response: Response) -> str:
-    """What a browser sends after the response: with what is said on the next page."""
+    """Return what a browser sends after the response: with what is said on the next page. with what
+    is said on the next page.
+    """
     said = [one.partition(";")[0] for one in response.headers.get_all("Set-Cookie") or ()]
     return "; ".join([f"sessionid={server.cookies['ben']}", *said])
 

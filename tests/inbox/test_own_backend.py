@@ -72,7 +72,7 @@ def person(name: str, *, active: bool = True) -> User:
 
 
 def pages(user: User) -> set[str]:
-    """What of the inbox shows the question, by HTTP."""
+    """Return what of the inbox shows the question, by HTTP."""
     client = Client()
     client.force_login(user, "django.contrib.auth.backends.ModelBackend")
     return {path for path in ("/inbox/", "/v1/inbox") if QUESTION in client.get(path).text}

@@ -12,13 +12,15 @@ from tests.support.database.stored_log import StoredLog
 
 @pytest.fixture
 def ann() -> User:
-    """A user, in the database of the test."""
+    """Return a user, in the database of the test."""
     return User.objects.create_user("ann")
 
 
 @pytest.fixture
 def client(ann: User) -> Iterator[AsyncClient]:
-    """What ann asks the pages with; the writer that it needed ends with the test."""
+    """Yield what ann asks the pages with; the writer that it needed ends with the test. the writer
+    that it needed ends with the test.
+    """
     client = AsyncClient()
     client.force_login(ann)
     yield client
@@ -27,5 +29,5 @@ def client(ann: User) -> Iterator[AsyncClient]:
 
 @pytest.fixture
 def log(ann: User) -> StoredLog:
-    """The conversation `c` of ann, made of rows."""
+    """Return the conversation `c` of ann, made of rows."""
     return StoredLog(ann)

@@ -20,17 +20,19 @@ class Control:
 
     @property
     def label(self) -> str:
-        """What people call it."""
+        """Return the label that people see."""
         return self.attributes.get("aria-label") or " ".join(self.text.split())
 
     @property
     def value(self) -> str:
-        """What it sends; a browser leaves out the first line end of a textarea."""
+        """Return what it sends; a browser leaves out the first line end of a textarea. a browser
+        leaves out the first line end of a textarea.
+        """
         return self.text if self.tag == "textarea" else self.attributes.get("value", "on")
 
     @property
     def is_sent(self) -> bool:
-        """Whether it sends its value without being pressed."""
+        """Return whether it sends its value without being pressed."""
         if self.tag == "button" or self.attributes.get("type") in ("file", "submit"):
             return False
         is_choice = self.attributes.get("type") in ("radio", "checkbox")
@@ -75,36 +77,36 @@ class PlainPage(HTMLParser):
             self._open.text += data
 
     def named(self, label: str, tag: str) -> Control:
-        """The first of the page that has the label."""
+        """Return the first of the page that has the label."""
         found = [one for one in self.controls if one.tag == tag and one.label == label]
         assert found, f"no {tag} {label!r} in {[one.label for one in self.controls]}"
         return found[0]
 
 
 async def get(client: AsyncClient, door: str, *names: Any, **query: Any) -> Any:
-    """What a page answers, by the name of its address."""
+    """Return what a page answers, by the name of its address."""
     return await client.get(reverse(f"chat:{door}", args=names), query)
 
 
 async def post(client: AsyncClient, door: str, *names: Any, **fields: Any) -> Any:
-    """What comes of a form."""
+    """Post a form and return the response."""
     return await client.post(reverse(f"chat:{door}", args=names), fields)
 
 
 async def text_of(client: AsyncClient, door: str, *names: Any, **query: Any) -> str:
-    """The HTML of a page."""
+    """Return the HTML of a page."""
     return str((await get(client, door, *names, **query)).content.decode())
 
 
 async def content_of(answer: Any) -> bytes:
-    """What a download brings."""
+    """Return what a download brings."""
     return b"".join([piece async for piece in answer.streaming_content])
 
 
 async def page(
     client: AsyncClient, conversation: str = "c", *, language: str = "", **query: str | int
 ) -> str:
-    """The page of a conversation."""
+    """Return the page of a conversation."""
     headers = {"accept-language": language} if language else {}
     path = reverse("chat:conversation", args=[conversation])
     response = await client.get(path, query, headers=headers)
@@ -113,7 +115,7 @@ async def page(
 
 
 async def exported(client: AsyncClient, conversation: str, form: str) -> str:
-    """The file of a conversation, `md` or `json`."""
+    """Return the file of a conversation, `md` or `json`."""
     answer = await client.get(reverse("chat:export", args=[conversation, form]))
     assert answer.status_code == 200
     assert answer["Content-Disposition"] == f'attachment; filename="conversation.{form}"'
@@ -121,7 +123,7 @@ async def exported(client: AsyncClient, conversation: str, form: str) -> str:
 
 
 async def follow(client: AsyncClient, html: str, link: str, here: str = "/") -> str:
-    """The page that a link leads to, of the page whose path is `here`."""
+    """Return the page that a link leads to, of the page whose path is `here`."""
     path = urljoin(here, PlainPage(html).named(link, "a").attributes["href"])
     response: Any = await client.get(path, follow=True)
     return str(response.content.decode())

@@ -19,7 +19,7 @@ UP, DOWN = "👍", "👎"
 
 @pytest.fixture
 def run(log: StoredLog) -> Run:
-    """A run that has answered."""
+    """Return a run that has answered."""
     run = log.message("hello <you>")
     log.text(run, "An answer.")
     log.end(run)

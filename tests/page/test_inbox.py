@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def ask(owner: User, name: str = "c", *, workflow: str = "none") -> Interaction:
-    """A question in a conversation of its own."""
+    """Return a question in a conversation of its own."""
     log = StoredLog(owner, name, workflow=workflow)
     options = [Option(value="yes"), Option(value="no")]
     return log.ask(log.message(), BinaryPrompt(text=f"{name}?", options=options))

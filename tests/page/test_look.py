@@ -114,7 +114,9 @@ async def test_a_language_that_runs_from_the_right_has_its_page_so(
 
 
 def forms(message: Message) -> list[str]:
-    """The translations: one, or one for each plural form."""
+    """Return the translations: one, or one for each plural form. one, or one for each plural
+    form.
+    """
     return [message.string] if isinstance(message.string, str) else list(message.string or [])
 
 

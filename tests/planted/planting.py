@@ -36,7 +36,9 @@ class Bug(BaseModel):
 
     @property
     def faults(self) -> list[str]:
-        """What is wrong with the entry, such as that the code has moved; each a sentence."""
+        """Return what is wrong with the entry, such as that the code has moved; each a sentence.
+        each a sentence.
+        """
         path = ROOT / self.file
         if not path.is_file():
             return [f"{self.file} is not there: where did it move?"]
@@ -59,7 +61,7 @@ class Bug(BaseModel):
 
 
 def bugs() -> list[Bug]:
-    """All bugs of the lists, in the order of the files."""
+    """Return all bugs of the lists, in the order of the files."""
     return [
         Bug.model_validate(entry)
         for path in sorted(LISTS.glob("*.toml"))

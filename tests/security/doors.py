@@ -27,19 +27,19 @@ class Door:
 
 
 def table(heading: str) -> list[list[str]]:
-    """The rows of the table below a heading of the document, without its first two lines."""
+    """Return the rows of the table below a heading of the document, without its first two lines."""
     part = DOCUMENT.partition(f"### {heading}\n")[2].partition("\n### ")[0].partition("\n## ")[0]
     rows = [line for line in part.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
 
 
 def named(cell: str) -> list[str]:
-    """What a cell has in backticks."""
+    """Return what a cell has in backticks."""
     return re.findall(r"`([^`]+)`", cell)
 
 
 def documented() -> list[Door]:
-    """The doors of the table of addresses."""
+    """Return the doors of the table of addresses."""
     return [
         Door(path, tuple(methods.split(", ")), who)
         for paths, methods, who, _ in table("Addresses")
@@ -48,7 +48,7 @@ def documented() -> list[Door]:
 
 
 def addresses() -> set[str]:
-    """The addresses that the URL patterns make, each parameter as `<name>`."""
+    """Return the addresses that the URL patterns make, each parameter as `<name>`."""
     return {path for path in _paths(get_resolver(), "") if path != REST_OF_ADMIN}
 
 
@@ -63,7 +63,7 @@ def _paths(resolver: URLResolver, prefix: str) -> Iterator[str]:
 
 
 def model_admins() -> list[Any]:
-    """The admin's pages that are ours."""
+    """Return the admin's pages that are ours."""
     ours = ("sessions_app", "chat_app")
     registered = admin.site._registry.items()
     return [pages for model, pages in registered if model._meta.app_label in ours]

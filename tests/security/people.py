@@ -54,7 +54,7 @@ class Scene:
 
     @property
     def names(self) -> dict[str, str]:
-        """What addresses take, all of it ann's."""
+        """Return what addresses take, all of it ann's."""
         return {
             "conversation_id": CONVERSATION,
             "interaction": self.stop["interaction_id"],
@@ -73,7 +73,7 @@ class Scene:
         return Http(self.server, None, headers=self.people[person])
 
     def hers(self) -> list[dict[str, Any]]:
-        """What ann has."""
+        """Return what ann has."""
         return self.server.rows(HERS)
 
 
@@ -103,7 +103,7 @@ def set_the_scene(server: Server) -> Scene:
 
 
 def _upload(ann: Http) -> str:
-    """A file with the secret, sent with a message; its id."""
+    """Return a file with the secret, sent with a message; its id. its id."""
     path = f"/c/{CONVERSATION}"
     answer = ann.multipart(f"{path}/files/", {"file": ("a.txt", SECRET)})
     id_ = str(answer.json()["id"])

@@ -50,7 +50,7 @@ FORMS: dict[str, dict[str, dict[str, Any]]] = {
 
 @pytest.fixture
 def rows() -> dict[str, Model]:
-    """A row of each model, with what ann has said in those of hers."""
+    """Return a row of each model, with what ann has said in those of hers."""
     ann = User.objects.create_user("ann")
     log = StoredLog(ann, title=SECRET)
     run = log.message(SECRET)
@@ -98,7 +98,7 @@ def rows() -> dict[str, Model]:
 
 
 def client_of(role: str, model: str) -> Client:
-    """A signed-in client whose user has the role, for that model alone."""
+    """Return a signed-in client whose user has the role, for that model alone."""
     client = Client()
     if role == "nobody":
         return client
@@ -109,7 +109,7 @@ def client_of(role: str, model: str) -> Client:
 
 
 def everything() -> list[Any]:
-    """All that an action could change."""
+    """Return all that an action could change."""
     models = (Run, Arrival, Interaction, HostLease, ApiKey)
     return [list(model._default_manager.order_by("pk").values()) for model in models]
 

@@ -78,7 +78,7 @@ def knock(scene: Scene, person: str, door: Door, method: str) -> Response:
 
 
 def was_let_in(door: Door, answer: Response) -> bool:
-    """Whether the door opened, whatever was behind it."""
+    """Return whether the door opened, whatever was behind it."""
     to = answer.headers.get("location", "")
     sent_to_sign_in = door.who != "everyone" and ("/sign-in/?" in to or "/login/?" in to)
     return answer.status not in REFUSED and not sent_to_sign_in
@@ -173,7 +173,7 @@ async def test_a_socket_on_one_of_the_same_name_reaches_nothing_of_anothers(scen
 
 
 def frames(scene: Scene) -> list[dict[str, Any]]:
-    """A message of each type, with all that is ann's named in it."""
+    """Return a message of each type, with all that is ann's named in it."""
     asked, run = scene.stop["interaction_id"], scene.stop["execution_id"]
     common = {"conversation_id": CONVERSATION, "interaction_id": asked, "run_id": run}
     common |= {"thread_id": asked, "parent_id": asked, "sequence": 1, "schema_type": "chat"}

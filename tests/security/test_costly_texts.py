@@ -27,7 +27,7 @@ COSTLY = {
 
 
 def ask_for_page(server: Server, user: str) -> socket.socket:
-    """A connection that has asked for the page of the conversation `costly`."""
+    """Return a connection that has asked for the page of the conversation `costly`."""
     connection = socket.create_connection((HOST, server.port), timeout=60)
     connection.sendall(Request("", "/c/costly/", user=user).to_bytes(server))
     return connection
@@ -64,6 +64,6 @@ async def test_who_asks_for_costly_pages_holds_up_nobody_else(
 
 
 def is_done(message: str, frame: Frame) -> bool:
-    """Whether the run of a message has completed."""
+    """Return whether the run of a message has completed."""
     ended = frame["type"] == "run_update_message" and frame["content"]["status"] == "completed"
     return bool(ended and frame["parent_id"] == message)

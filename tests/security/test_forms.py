@@ -15,7 +15,7 @@ PARAMETERS = {"app_label": "sessions_app", "first": "1"}
 
 
 def paths() -> list[str]:
-    """Each address, with something in the place of its parameters."""
+    """Return each address, with something in the place of its parameters."""
     return [
         re.sub(r"<(\w+)>", lambda name: PARAMETERS.get(name[1], UUID), path)
         for path in sorted(doors.addresses())

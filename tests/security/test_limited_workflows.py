@@ -36,7 +36,7 @@ BEGUN = "SELECT workflow FROM sessions_app_conversation ORDER BY created_at DESC
 
 @pytest.fixture(scope="module")
 def server(server_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with two workflows for some, and one for everybody."""
+    """Yield a server with two workflows for some, and one for everybody."""
     directory = tmp_path_factory.mktemp("limited")
     config = directory / "workflows.yaml"
     config.write_text(CONFIG)

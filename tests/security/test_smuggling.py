@@ -10,7 +10,7 @@ HIDDEN = b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
 
 def ask(server: Server, head: str, body: bytes) -> list[bytes]:
-    """The first lines of the answers to raw bytes."""
+    """Return the first lines of the answers to raw bytes."""
     with socket.create_connection((HOST, server.port), timeout=10) as connection:
         connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
         answered = b""

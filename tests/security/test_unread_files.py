@@ -17,7 +17,7 @@ READERS = 60
 
 
 def ask_for(server: Server, path: str) -> socket.socket:
-    """A connection that has asked for something large, and takes nothing of it."""
+    """Return a connection that has asked for something large, and takes nothing of it."""
     reader = socket.socket()
     reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
     reader.connect((HOST, server.port))

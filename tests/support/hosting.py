@@ -35,7 +35,7 @@ class Hosting(hosting.Hosting):
 
     @property
     def user(self) -> Any:
-        """The primary key of the user who sends and answers."""
+        """Return the primary key of the user who sends and answers."""
         return self.person.id
 
     def hosted(self) -> list[str]:

@@ -158,18 +158,20 @@ class Server:
 
     @property
     def host(self) -> Child:
-        """The process that hosts the runs: of several workers the first."""
+        """Return the process that hosts the runs: of several workers the first. of several workers
+        the first.
+        """
         return self.workers[0] if self.workers else self.web
 
     @property
     def environment(self) -> dict[str, str]:
-        """The whole environment of a process of it."""
+        """Return the whole environment of a process of it."""
         here = self.store.environment | {"PORT": str(self.port)}
         return environment(self.data_dir, **(here | self.env))
 
     @property
     def url(self) -> str:
-        """The origin, without a slash at its end."""
+        """Return the origin, without a slash at its end."""
         return f"http://{HOST}:{self.port}"
 
     @property

@@ -41,7 +41,7 @@ class LiveLog:
 
     @property
     def conversation(self) -> UUID:
-        """The conversation's own id."""
+        """Return the conversation's own id."""
         return self.run.conversation_id
 
     def _make_run(self, tx: Transaction) -> Run:
@@ -133,11 +133,11 @@ class LiveLog:
         return await writer.write(work)
 
     async def last(self) -> int:
-        """The log's last sequence."""
+        """Return the log's last sequence."""
         return await reads.read(
             lambda: Event.objects.order_by("-sequence").values_list("sequence", flat=True)[0]
         )
 
     def socket(self, **query: Any) -> LocalSocket:
-        """A socket of `ann` on the conversation."""
+        """Return a socket of `ann` on the conversation."""
         return LocalSocket(self.user, **{"conversation_id": "c", **query})

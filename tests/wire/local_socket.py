@@ -91,6 +91,6 @@ class LocalSocket(ReceivedFrames):
 
 
 def content(text: str) -> Frame:
-    """The content of a message with this text."""
+    """Return the content of a message with this text."""
     part = {"type": "text", "text": text}
     return {"content": {"messages": [{"role": "user", "content": [part]}]}}

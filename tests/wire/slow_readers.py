@@ -23,7 +23,7 @@ def until_full(readers: list[socket.socket], timeout: float = 30) -> None:
 
 
 def unread(reader: socket.socket) -> int:
-    """The bytes that a client has been sent and has not taken."""
+    """Return the bytes that a client has been sent and has not taken."""
     (size,) = struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, bytes(4)))
     return int(size)
 
@@ -81,7 +81,7 @@ def insert(server: Server, table: str, **values: object) -> None:
 
 
 def memory(server: Server) -> int:
-    """The web process's resident memory in KiB."""
+    """Return the web process's resident memory in KiB."""
     status = Path(f"/proc/{server.web.pid}/status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("VmRSS")]
     return int(line.split()[1])

@@ -7,5 +7,5 @@ from tests.support.server import Server
 
 @pytest.fixture
 def server(one_server: Server) -> Server:
-    """One for all tests of reading."""
+    """Return the server of all tests of reading."""
     return one_server

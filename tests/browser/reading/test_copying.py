@@ -17,7 +17,7 @@ CLIPBOARD = "() => navigator.clipboard.readText()"
 
 @pytest.fixture
 def page(page: Page) -> Page:
-    """A page that may read what it has copied."""
+    """Return a page that may read what it has copied."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     return page
 

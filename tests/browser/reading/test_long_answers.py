@@ -40,7 +40,7 @@ class Cost:
 
 
 def is_small(response: Response) -> bool:
-    """Whether it brought what is new of an answer, and no more."""
+    """Return whether it brought what is new of an answer, and no more."""
     return "/items/" in response.url and len(response.body()) < BOUND
 
 

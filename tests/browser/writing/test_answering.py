@@ -23,17 +23,17 @@ TYPE_ON = """() => {
 
 @pytest.fixture
 def server(one_server: Server) -> Server:
-    """What is tested here does not depend on other conversations."""
+    """Return the one server: what is tested here does not depend on other conversations."""
     return one_server
 
 
 def field(page: Page) -> Locator:
-    """The composer's."""
+    """Return the composer's text field."""
     return page.locator("#text")
 
 
 def mode(page: Page) -> Locator:
-    """The line that says what Enter will do."""
+    """Return the line that says what Enter will do."""
     return page.locator("#answering")
 
 

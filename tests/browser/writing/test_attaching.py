@@ -28,13 +28,13 @@ CARRIED = """([names, text]) => {
 
 @pytest.fixture
 def server(one_server: Server) -> Server:
-    """What is tested here does not depend on other conversations."""
+    """Return the one server: what is tested here does not depend on other conversations."""
     return one_server
 
 
 @pytest.fixture
 def page(open_page: OpenPage) -> Page:
-    """A new conversation."""
+    """Return a new conversation."""
     page = open_page("/c/")
     connected(page)
     page.locator("input[name=workflow][value=probe]").check()

@@ -17,7 +17,7 @@ EMOJI = "echo " + "😀" * 31_990
 
 @pytest.fixture
 def server(one_server: Server) -> Server:
-    """What is tested here does not depend on other conversations."""
+    """Return the one server: what is tested here does not depend on other conversations."""
     return one_server
 
 

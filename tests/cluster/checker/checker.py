@@ -19,7 +19,7 @@ def violations(history: History) -> list[str]:
 
 
 def wrong_ends(history: History) -> Iterator[str]:
-    """Every message has one run, which ended as it would have, with the same text."""
+    """Report messages without one run that ended as it would have, with the same text."""
     runs = defaultdict(list)
     for run in history.runs:
         runs[run.conversation, run.message_id].append(run)
@@ -108,7 +108,7 @@ def _by_step(history: History, what: str) -> dict[str, list[float]]:
 
 
 def wrong_answers(history: History) -> Iterator[str]:
-    """Every question has one answer, in the log and in the journal, and it was acknowledged."""
+    """Report questions without exactly one acknowledged answer in the log and in the journal."""
     entries = {(entry.run, entry.position): entry for entry in history.journal}
     settled = Counter(
         event.payload["interaction_id"]

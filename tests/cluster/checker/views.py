@@ -9,7 +9,7 @@ TEXTS = ("text", "message")
 
 
 def wrong_views(history: History) -> Iterator[str]:
-    """Every client shows the log."""
+    """Report clients that do not show the log."""
     logs: dict[str, list[Event]] = defaultdict(list)
     for event in history.events:
         logs[event.conversation].append(event)

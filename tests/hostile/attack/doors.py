@@ -29,7 +29,7 @@ class Page:
 
 
 def pages(resolver: URLResolver | None = None, prefix: str = "") -> set[Page]:
-    """Every URL of the project."""
+    """Return every URL of the project."""
     resolver = resolver or get_resolver()
     found = {
         Page(prefix + template, tuple(parameters))
@@ -43,7 +43,7 @@ def pages(resolver: URLResolver | None = None, prefix: str = "") -> set[Page]:
 
 
 def looked_up(attribute: str) -> set[str]:
-    """The names that the project's code looks up in `request.GET` or `request.POST`."""
+    """Return the names that the project's code looks up in `request.GET` or `request.POST`."""
     return {
         name
         for package in PACKAGES
@@ -66,7 +66,7 @@ def _texts(node: ast.AST) -> Iterator[str]:
 
 
 def list_parameters(model_admin: "admin.ModelAdmin[Any]") -> set[str]:
-    """What the list of a model in the admin takes in its query."""
+    """Return what the list of a model in the admin takes in its query."""
     found = set(CHANGELIST)
     for each in model_admin.list_filter:
         name = each[0] if isinstance(each, tuple) else each
@@ -81,7 +81,7 @@ def list_parameters(model_admin: "admin.ModelAdmin[Any]") -> set[str]:
 
 
 def model_pages() -> dict[str, type[Model]]:
-    """The models of the admin, by the path of their lists."""
+    """Return the models of the admin, by the path of their lists."""
     return {
         f"/admin/{model._meta.app_label}/{model._meta.model_name}/": model
         for model in admin.site._registry
@@ -98,7 +98,7 @@ class Message:
 
 
 def messages(known: dict[str, Any]) -> list[Message]:
-    """Every message of the protocol, in each of the forms that its schema leaves open."""
+    """Return every message of the protocol, in each of the forms that its schema leaves open."""
     schema = protocol_schema()
     found = []
     for one in schema["$defs"]["ClientMessage"]["oneOf"]:

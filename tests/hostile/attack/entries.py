@@ -16,7 +16,7 @@ Entries = dict[str, str]
 
 @cache
 def entries(file: str, section: str = "") -> Entries:
-    """The entries of a file, or of a section of it."""
+    """Return the entries of a file, or of a section of it."""
     found = json.loads((CORPUS / f"{file}.json").read_text())
     return {name: _text(entry) for name, entry in (found[section] if section else found).items()}
 
@@ -33,7 +33,7 @@ def hostile_json() -> list[tuple[str, str]]:
 
 
 def frames() -> dict[str, bytes]:
-    """What comes after a handshake, as it is on the wire."""
+    """Return what comes after a handshake, as it is on the wire."""
     return {name: bytes.fromhex(entry) for name, entry in entries("frames").items()}
 
 

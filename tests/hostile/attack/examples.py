@@ -25,7 +25,9 @@ def examples(schema: Schema, root: Schema, known: Mapping[str, Any]) -> list[Any
 
 
 def places(value: Any, place: Place = ()) -> Iterator[Place]:
-    """Each place in a value: of its parts and parts of parts, and of itself."""
+    """Yield each place in a value: of its parts and parts of parts, and of itself. of its parts and
+    parts of parts, and of itself.
+    """
     yield place
     inner: Any = ()
     if isinstance(value, dict):
@@ -37,7 +39,7 @@ def places(value: Any, place: Place = ()) -> Iterator[Place]:
 
 
 def replaced(value: Any, place: Place, other: Any) -> Any:
-    """The value with something else in one place."""
+    """Return the value with something else in one place."""
     if not place:
         return other
     copy = deepcopy(value)

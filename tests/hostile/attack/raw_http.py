@@ -73,11 +73,13 @@ def send(server: Server, request: Request) -> Answer:
 
 
 def escaped(text: Any) -> str:
-    """A text for a path or a query. Halves of surrogate pairs are escaped as if they were UTF-8."""
+    """Return a text for a path or a query. Halves of surrogate pairs are escaped as if they were
+    UTF-8.
+    """
     return quote(str(text), safe="", errors="surrogatepass")
 
 
 def form(fields: Mapping[str, Any]) -> bytes:
-    """The body of a form."""
+    """Return the body of a form."""
     pairs = (f"{escaped(name)}={escaped(value)}" for name, value in fields.items())
     return "&".join(pairs).encode()

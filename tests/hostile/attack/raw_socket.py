@@ -80,7 +80,7 @@ class RawSocket:
 
 
 def text_frame(data: bytes) -> bytes:
-    """A whole text message, masked with zeros."""
+    """Return a whole text message, masked with zeros."""
     size = len(data)
     if size < 126:
         length = bytes([128 | size])
@@ -92,7 +92,7 @@ def text_frame(data: bytes) -> bytes:
 
 
 def message_frame(message: dict[str, Any]) -> bytes:
-    """A message of the protocol."""
+    """Return a message of the protocol."""
     return text_frame(json.dumps(message).encode())
 
 

@@ -66,7 +66,7 @@ def in_order(
 
 
 def complaint_about(answer: Answer) -> str:
-    """What is wrong with an answer; "" if nothing is."""
+    """Return what is wrong with an answer; "" if nothing is. "" if nothing is."""
     if answer.status >= 500:
         return answer.text[:200]
     if answer.media_type == "text/html":
@@ -87,7 +87,7 @@ def check_log(server: Server, *, but: str = "Traceback (") -> None:
 
 
 def _news(server: Server, number: int) -> str:
-    """What a process of the server has printed since the last look."""
+    """Return what a process of the server has printed since the last look."""
     log = server.children[number].log
     seen = _looked_at.get((server.url, number), 0)
     _looked_at[server.url, number] = len(log)
@@ -95,7 +95,7 @@ def _news(server: Server, number: int) -> str:
 
 
 def executable(html: str) -> list[str]:
-    """What in a page runs, or leads to what runs, and is not ours."""
+    """Return what in a page runs, or leads to what runs, and is not ours."""
     page = _Page()
     page.feed(html)
     page.close()

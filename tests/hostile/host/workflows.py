@@ -45,7 +45,7 @@ async def hostile(message: Message, context: Context) -> AsyncGenerator[str, Non
 
 
 def prompts(text: str) -> list[AnyPrompt]:
-    """A prompt of each type, with the text wherever it takes one."""
+    """Return a prompt of each type, with the text wherever it takes one."""
     said = text or " "
     choice = Option(value="yes", label=text, id=text, description=text)
     named = [choice, Option(value="no", destructive=True)]

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.every_form(reason="what waits is hosted by another proc
 
 
 def values(stream: Stream) -> Iterator[str]:
-    """What the run says, as it comes."""
+    """Yield what the run says, as it comes."""
     for event in iter(stream.next, None):
         if "value" in (said := event.json() if event.data else {}):
             yield said["value"]
@@ -35,13 +35,13 @@ class Site:
         return Http(self._server, None, workflow=None).post(self.paths[number], body)
 
     def rest(self) -> str:
-        """What the run says up to its end."""
+        """Return what the run says up to its end."""
         return "".join(values(self._stream))
 
 
 @contextmanager
 def waiting_run(server: Server, count: int = 1, **headers: str) -> Iterator[Site]:
-    """A run of ann that waits for as many URLs."""
+    """Yield a run of ann that waits for as many URLs."""
     body = {"input_message": f"callback {count}"}
     with Http(server).stream("/generate/stream", body, **headers) as stream:
         yield Site(server, stream)

@@ -34,7 +34,7 @@ from tests.wire.slow_readers import fill_log, memory, until_full
 
 @workflow(name="http-ticks", title="Ticks")
 async def ticks(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    """As many as the message says."""
+    """Yield as many numbers as the message says."""
     for number in range(int(message.text)):
         await asyncio.sleep(0.02)
         yield f"{number} "
@@ -254,5 +254,5 @@ def _unread_stream(server: Server) -> socket.socket:
 
 
 def _groups(layer: Any) -> list[str]:
-    """Those of clients: a worker has one too."""
+    """Return the groups of clients: a worker has one too. a worker has one too."""
     return [name for name in layer.groups if not name.startswith("worker.")]

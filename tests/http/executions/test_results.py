@@ -289,12 +289,12 @@ def test_a_workflow_that_takes_one_message_at_a_time_is_busy(
 
 
 def _runs(server: Server) -> int:
-    """How many there are."""
+    """Return how many runs there are."""
     return len(server.rows("SELECT 1 FROM sessions_app_run"))
 
 
 def _until(http: Http, url: str, status: str) -> dict[str, Any]:
-    """The standing once it has this status."""
+    """Return the standing once it has this status."""
 
     def standing() -> dict[str, Any] | None:
         found: dict[str, Any] = http.get(url).json()

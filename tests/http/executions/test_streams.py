@@ -224,7 +224,7 @@ def test_a_stream_ends_with_the_session(server: Server) -> None:
 
 
 def _next(stream: Any, name: str | None = None) -> Event:
-    """The next event with data, or the next of a name."""
+    """Return the next event with data, or the next of a name."""
     while (event := stream.next()) is not None:
         if event.name == name or (name is None and event.data):
             found: Event = event

@@ -29,7 +29,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 def store(owner: User, name: str = "c", title: str = "Plums") -> Interaction:
-    """A conversation in which a question waits."""
+    """Return a conversation in which a question waits."""
     log = StoredLog(owner, name, workflow="echo", title=title)
     run = log.message("secret message")
     Run.objects.filter(pk=run.pk).update(metadata={"trace_id": TRACE})

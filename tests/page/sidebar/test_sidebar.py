@@ -26,7 +26,7 @@ TITLES = re.compile('<span class="title" dir="auto">(.*?)</span>')
 
 
 def ask(owner: User, name: str, question: str, timeout: float | None = None) -> StoredLog:
-    """A conversation in which a question waits."""
+    """Return a conversation in which a question waits."""
     log = StoredLog(owner, name, title=name)
     log.ask(log.message(), TextPrompt(text=question, timeout=timeout))
     return log

@@ -30,7 +30,7 @@ def log(ann: User) -> StoredLog:
 
 
 def said(log: StoredLog, text: str, **place: Run) -> Run:
-    """A message and its answer, which is complete."""
+    """Return a message and its answer, which is complete."""
     run = log.message(text, **place)
     log.text(run, f"re {text}")
     log.end(run)
@@ -38,7 +38,7 @@ def said(log: StoredLog, text: str, **place: Run) -> Run:
 
 
 def shown(log: StoredLog, branch: Run | None = None) -> list[str]:
-    """The messages on the page, each with which version it is."""
+    """Return the messages on the page, each with which version it is."""
     wanted = Wanted(branch=branch.id if branch else None)
     found = read_page(log.conversation.owner_id, "c", wanted).transcript.items
     return [
@@ -117,7 +117,7 @@ def test_older_parts_are_of_the_same_branch(log: StoredLog) -> None:
 
 
 def queries(log: StoredLog) -> int:
-    """How many the page takes."""
+    """Return how many queries the page takes."""
     with CaptureQueriesContext(connection) as taken:
         read_page(log.conversation.owner_id, "c")
     return len(taken)

@@ -46,7 +46,7 @@ def texts(log: StoredLog, **where: int) -> list[str]:
 
 
 def parts(log: StoredLog) -> Iterator[Transcript]:
-    """The parts of the transcript from the newest on, as people go through them."""
+    """Yield the parts of the transcript from the newest on, as people go through them."""
     part = read_transcript(log.conversation)
     yield part
     while part.older:

@@ -76,7 +76,7 @@ async def operated(hosting: Hosting) -> AsyncIterator[tuple[Hosting, Operator]]:
 
 
 async def history() -> list[str]:
-    """What the audit trail has, oldest first."""
+    """Return what the audit trail has, oldest first."""
     rows = await reads.read(lambda: list(LogEntry.objects.order_by("pk")))
     return [f"{row.user_id and 'boss'}: {row.get_change_message()}" for row in rows]
 

@@ -25,7 +25,7 @@ REASSIGN = {"action": "reassign", "index": 0, "apply": 1}
 
 
 async def named(hosting: Hosting) -> list[str]:
-    """Who the candidates are."""
+    """Return who the candidates are."""
 
     def names() -> list[str]:
         rows = Candidate.objects.select_related("user", "group").order_by("pk")

@@ -27,7 +27,7 @@ MODELS = [
 
 @pytest.fixture
 def run(admin_user: User) -> Run:
-    """A suspended run with a pending interaction, a journal and 150 events."""
+    """Return a suspended run with a pending interaction, a journal and 150 events."""
     made: dict[str, Any] = {"created_at": NOW}
     title = {"conversation_id": "c <b>", "workflow": "probe", "title": "A <b>title</b>"}
     conversation = Conversation.objects.create(owner=admin_user, **title, **made, updated_at=NOW)
@@ -125,7 +125,7 @@ def test_the_metrics_of_a_builder_are_shown(admin_client: Client, run: Run) -> N
 
 
 def cell(text: str, row: str, column: str) -> str:
-    """What a list shows in a column of the row that begins with this text."""
+    """Return what a list shows in a column of the row that begins with this text."""
     cells = text.split(f">{row}</a>")[1].split("</tr>")[0]
     return cells.split(f'class="field-{column}">')[1].split("<")[0]
 
@@ -152,7 +152,7 @@ def test_a_host_shows_whether_its_worker_is_gone(admin_client: Client, run: Run)
 
 
 def figures(client: Client) -> str:
-    """The overview on the first page, without its markup."""
+    """Return the overview on the first page, without its markup."""
     text = client.get("/admin/").content.decode()
     overview = text.partition('aria-label="How the deployment stands">')[2]
     return " ".join(strip_tags(overview.partition("</section>")[0]).split())

@@ -29,7 +29,7 @@ ASKED = BinaryPrompt(
 
 @pytest.fixture
 def log(admin_user: User) -> StoredLog:
-    """A conversation of ann's."""
+    """Return a conversation of ann's."""
     return StoredLog(User.objects.create_user("ann"), workflow="report")
 
 
@@ -38,20 +38,20 @@ def asked(log: StoredLog, prompt: AnyPrompt = ASKED, message: str = "May we?") -
 
 
 def words(client: Client, path: str) -> str:
-    """What a page says, without its markup."""
+    """Return what a page says, without its markup."""
     text = client.get(path).content.decode()
     content = text.partition('id="content"')[2].replace("<td", " <td")
     return " ".join(strip_tags(content).split())
 
 
 def links(client: Client, path: str) -> list[str]:
-    """The first column of a list."""
+    """Return the first column of a list."""
     text = client.get(path).content.decode()
     return re.findall(r'<th class="field-\w+">.*?>(.*?)</a>', text)
 
 
 def offered(client: Client, path: str) -> list[str]:
-    """The actions on the page of a row."""
+    """Return the actions on the page of a row."""
     return re.findall(r'name="action" value="(\w+)"', client.get(path).content.decode())
 
 
@@ -98,7 +98,7 @@ def test_what_waits_is_shown_to_those_who_may_read_prompts(log: StoredLog) -> No
 
 
 def queries(client: Client, path: str) -> int:
-    """How many a page takes."""
+    """Return how many queries a page takes."""
     client.get(path)  # stores when the session ends, once in a while
     with CaptureQueriesContext(connection) as made:
         client.get(path)

@@ -80,6 +80,6 @@ def inbox_of(person: Person) -> list[Any]:
 
 
 def counts(*persons: Person) -> list[int]:
-    """How many prompts wait for each, as counted together."""
+    """Return how many prompts wait for each, as counted together."""
     waiting = waiting_for([person.id for person in persons])
     return [waiting[person.id].prompts for person in persons]

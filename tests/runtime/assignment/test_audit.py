@@ -46,7 +46,7 @@ application = WithSocket(ASGIHandler())  # type: ignore[arg-type] # Django names
 
 
 def connected(kind: str, path: str, **headers: str) -> Any:
-    """A request or a socket, of ADDRESS."""
+    """Return a request or a socket, of ADDRESS."""
     named = {"host": "testserver", **headers}
     scope = {
         "type": kind,

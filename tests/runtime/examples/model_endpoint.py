@@ -18,12 +18,14 @@ def text(*pieces: str) -> list[Delta]:
 
 
 def thought(piece: str) -> Delta:
-    """A delta of reasoning, as servers of open models send it."""
+    """Return a delta of reasoning, as servers of open models send it."""
     return {"reasoning_content": piece}
 
 
 def call(number: int, name: str, arguments: str) -> list[Delta]:
-    """The deltas of a tool call: its name first, its arguments in two parts."""
+    """Return the deltas of a tool call: its name first, its arguments in two parts. its name first,
+    its arguments in two parts.
+    """
     half = len(arguments) // 2
     head: dict[str, Any] = {"id": f"call_{number}", "type": "function", "function": {"name": name}}
     parts = [{"function": {"arguments": part}} for part in (arguments[:half], arguments[half:])]
@@ -44,7 +46,7 @@ class ModelEndpoint:
         self.url = ""
 
     def chunks(self) -> Iterator[bytes]:
-        """The answer to the last request."""
+        """Yield the answer to the last request."""
         for delta in self.answers[len(self.requests) - 1]:
             if delta is None:
                 self.go_on.wait(30)
@@ -62,7 +64,7 @@ def _event(choices: list[dict[str, Any]], **more: Any) -> bytes:
 
 @contextmanager
 def serving() -> Iterator[ModelEndpoint]:
-    """An endpoint on a free port."""
+    """Yield an endpoint on a free port."""
     endpoint = ModelEndpoint()
 
     class Handler(BaseHTTPRequestHandler):

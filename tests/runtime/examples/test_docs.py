@@ -149,7 +149,7 @@ TEXT = "\n".join(path.read_text() for path in SOURCES)
 
 
 def exists(name: str) -> bool:
-    """Whether a path, or a name of the code, is there."""
+    """Return whether a path, or a name of the code, is there."""
     if name.endswith(".py"):
         return any(path.as_posix().endswith(f"/{name}") for path in SOURCES)
     if name.endswith("/"):

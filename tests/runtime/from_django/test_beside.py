@@ -54,7 +54,7 @@ class Program:
 
 @contextmanager
 def program(server: Server) -> Iterator[Beside]:
-    """A process beside the server that does what it is asked."""
+    """Yield a process beside the server that does what it is asked."""
     with closing(Program(server)) as started:
 
         def do(*words: str) -> str:
@@ -80,7 +80,7 @@ def statuses(server: Server) -> Counter[str]:
 
 
 def is_read(server: Server, count: int) -> bool:
-    """Whether runs have read so many of what was sent."""
+    """Return whether runs have read so many of what was sent."""
     return len(server.rows("SELECT id FROM sessions_app_arrival WHERE position > 0")) >= count
 
 

@@ -34,7 +34,7 @@ async def delivering() -> Any:
 
 @pytest.fixture
 def received() -> list[tuple[str, Any]]:
-    """What receivers of all signals get."""
+    """Return what receivers of all signals get."""
     received: list[tuple[str, Any]] = []
 
     def of(name: str) -> Any:

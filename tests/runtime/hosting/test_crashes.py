@@ -29,7 +29,7 @@ print(repairs.answer(pending.pk, person=Person.of(ann), value="continue"))
 
 
 def socket(server: Server, conversation_id: str | None = None, **options: Any) -> WsClient:
-    """A socket whose new conversations run the probe."""
+    """Return a socket whose new conversations run the probe."""
     return WsClient(server, conversation_id, **{"workflow": "probe", **options})
 
 
@@ -65,7 +65,7 @@ def last_sequence(client: WsClient) -> int:
 
 
 def back(server: Server, client: WsClient) -> WsClient:
-    """The client once more, which wants what it has not got."""
+    """Return the client once more, which wants what it has not got."""
     return socket(server, "c", last_sequence=last_sequence(client))
 
 
@@ -219,7 +219,7 @@ async def test_a_deadline_that_passed_while_it_was_down_is_settled(server: Serve
 
 
 def statuses(server: Server) -> dict[str, str]:
-    """How the runs stand, by their conversations."""
+    """Return how the runs stand, by their conversations."""
     rows = server.rows(
         "select c.conversation_id, r.status from sessions_app_run r"
         " join sessions_app_conversation c on c.id = r.conversation_id"
@@ -228,7 +228,7 @@ def statuses(server: Server) -> dict[str, str]:
 
 
 def over(server: Server) -> bool:
-    """Whether all runs have ended, one way or the other."""
+    """Return whether all runs have ended, one way or the other."""
     return set(statuses(server).values()) <= {"completed", "suspended"}
 
 

@@ -228,7 +228,9 @@ async def test_a_workflow_that_raises_fails_with_what_it_said_kept() -> None:
 
 
 def writes(leased: LeasedRun) -> dict[str, Work[Any]]:
-    """All that a host writes of a run; each looks at the lease before it does anything."""
+    """Return all that a host writes of a run; each looks at the lease before it does anything. each
+    looks at the lease before it does anything.
+    """
     functions = dict(inspect.getmembers(run_writes, inspect.isfunction))
     parameters = {name: inspect.signature(one).parameters for name, one in functions.items()}
     return {

@@ -29,7 +29,7 @@ def fail(tx: Transaction) -> None:
 
 
 async def in_hand(row: Run, crashes: int = 0) -> LeasedRun:
-    """The run as its host has it."""
+    """Return the run as its host has it."""
     await reads.read(Run.objects.filter(pk=row.pk).update, crashes=crashes)
     generation = (await reads.read(HostLease.objects.get)).generation
     return LeasedRun(Lease(HostKey(row.key), generation), log_record(row), crashes=crashes)

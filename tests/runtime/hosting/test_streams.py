@@ -181,7 +181,7 @@ async def test_a_call_in_the_loop_is_refused(call: Callable[[Context], Awaitable
 
 
 def flaky(failures: int, after: int) -> Callable[[], AsyncIterator[str]]:
-    """A stream that breaks so many times, each time after so many pieces."""
+    """Yield a stream that breaks so many times, each time after so many pieces."""
 
     async def say() -> AsyncIterator[str]:
         calls.append("say")
@@ -195,7 +195,7 @@ def flaky(failures: int, after: int) -> Callable[[], AsyncIterator[str]]:
 
 
 def busy_then(pieces: Callable[[], Any]) -> Callable[[], Any]:
-    """A plain function that fails to get the stream, once."""
+    """Return a plain function that fails to get the stream, once."""
 
     def open_stream() -> Any:
         calls.append("open")

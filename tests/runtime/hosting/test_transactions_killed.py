@@ -14,13 +14,13 @@ PENDING = "SELECT id FROM sessions_app_interaction WHERE status = 'pending'"
 
 
 def effects(server: Server) -> int:
-    """How often a step had its effect."""
+    """Return how often a step had its effect."""
     [row] = server.rows("SELECT length(first_name) AS size FROM auth_user WHERE username = 'ann'")
     return int(row["size"])
 
 
 def count(server: Server, sql: str) -> int:
-    """How many rows there are."""
+    """Return how many rows there are."""
     return len(server.rows(sql))
 
 

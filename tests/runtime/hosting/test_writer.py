@@ -184,7 +184,7 @@ ON_POSTGRESQL = pytest.mark.cluster_only("it is about psycopg")
 
 
 async def fetch(statement: str, *params: Any, lane: Lane | None = None) -> Sequence[sql.Row]:
-    """What the database says to a writer."""
+    """Return what the database says to a writer."""
     return await writer.write(lambda tx: sql.fetch(statement, params), lane)
 
 

@@ -50,7 +50,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def command(hosting: Hosting, name: str, *args: str) -> tuple[int, str]:
-    """Its exit code, and what it prints."""
+    """Return its exit code, and what it prints."""
 
     def call() -> tuple[int, str]:
         printed = StringIO()
@@ -65,7 +65,7 @@ async def command(hosting: Hosting, name: str, *args: str) -> tuple[int, str]:
 
 
 def everything() -> list[Any]:
-    """All that runs have in the database."""
+    """Return all that runs have in the database."""
     models = (Conversation, Run, Event, JournalEntry, Interaction)
     return [list(model._default_manager.order_by("pk").values()) for model in models]
 
@@ -128,7 +128,7 @@ async def check() -> list[dict[str, Any]]:
 
 
 async def problem_of(run: UUID) -> str:
-    """What is stored of a run that waits."""
+    """Return what is stored of a run that waits."""
     row = await reads.read(Run.objects.get, pk=run)
     assert row.status == Run.Status.WAITING
     return row.replay_problem
@@ -240,13 +240,13 @@ class Rooms:
     """What is built."""
 
     def find(self, name: str) -> Person:
-        """A value that is read back by its annotation."""
+        """Return a value that is read back by its annotation."""
         return Person(5, work(name))
 
 
 @asynccontextmanager
 async def open_rooms(user: Person, options: Any) -> AsyncIterator[Rooms]:
-    """A builder."""
+    """Yield a builder."""
     yield Rooms()
 
 
@@ -310,7 +310,7 @@ async def check_all(message: Message, context: Context) -> AsyncGenerator[str, N
 
 
 async def replayable(hosting: Hosting) -> UUID:
-    """A run that has called all there is, and waits."""
+    """Return a run that has called all there is, and waits."""
     executed.clear()
     never.clear()
 

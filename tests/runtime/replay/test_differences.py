@@ -29,7 +29,7 @@ ROOMS = ["red", "blue"]
 
 
 async def changed_while_it_waits(before: Body, after: Body, answer: Any) -> tuple[Run, str, str]:
-    """The run, what it said, and what was noted."""
+    """Return the run, what it said, and what was noted."""
     async with asking(deployed(before)) as (hosting, run, prompt):
         deploy(after)
         await hosting.restart()

@@ -32,7 +32,9 @@ def transact(name: str) -> str:
 
 @workflow(name="t_forked", title="Does something of everything")
 async def everything(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    """The positions: 1 step, 2 ask, 3 stream, 4 transactional step, 5 wait, 6 ask, 7 step."""
+    """Yield the positions: 1 step, 2 ask, 3 stream, 4 transactional step, 5 wait, 6 ask, 7 step. 1
+    step, 2 ask, 3 stream, 4 transactional step, 5 wait, 6 ask, 7 step.
+    """
     yield "Hello. "
     await context.step(work, "a", title="Look")
     first = (await context.ask(TextPrompt(text="first?"))).text
@@ -58,7 +60,7 @@ async def fork(hosting: Hosting, run: UUID, position: int, **more: Any) -> UUID:
 
 
 async def whole(hosting: Hosting) -> UUID:
-    """A run of `everything` that came to its end."""
+    """Return a run of `everything` that came to its end."""
     executed.clear()
     run, first = await hosting.prompted()
     await hosting.answer("one", first)
@@ -70,7 +72,7 @@ async def whole(hosting: Hosting) -> UUID:
 
 
 def shown(events: list[Any], run: UUID) -> list[tuple[str, Any]]:
-    """What a run showed, without its ids and its text."""
+    """Return what a run showed, without its ids and its text."""
     kept = ("name", "state", "status", "response", "by")
     return [
         (event.type, {name: event.payload.get(name) for name in kept})

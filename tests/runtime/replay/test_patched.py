@@ -49,7 +49,9 @@ async def earlier(context: Context) -> str:
 
 
 async def through(*codes: Body) -> tuple[Run, list[str]]:
-    """A run of the first code; the others are deployed before an answer each."""
+    """Return a run of the first code; the others are deployed before an answer each. the others are
+    deployed before an answer each.
+    """
     async with running(deployed(codes[0])) as (hosting, run):
         for code in codes[1:]:
             [prompt] = await hosting.prompts(run)

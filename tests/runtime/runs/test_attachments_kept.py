@@ -36,7 +36,7 @@ DAYS_AGO = timezone.now() - timedelta(days=40)
 
 @pytest.fixture(autouse=True)
 def folder(settings: Any, tmp_path: Path) -> Path:
-    """Where the files are."""
+    """Return where the files are."""
     settings.MEDIA_ROOT = tmp_path
     return tmp_path
 

@@ -20,7 +20,7 @@ def write(directory: Path, text: str) -> Path:
 
 
 def complaint(directory: Path, text: str) -> str:
-    """What loading and offering say of the text, without the file's path."""
+    """Return what loading and offering say of the text, without the file's path."""
     path = write(directory, text)
     with pytest.raises(ConfigError) as raised:
         registry.offer(RuntimeConfig.load(path))

@@ -45,7 +45,7 @@ async def takes_files(message: Message, context: Context) -> str:
 
 
 async def keep(hosting: Hosting) -> Attachment:
-    """A file that was stored, and belongs to no message yet."""
+    """Return a file that was stored, and belongs to no message yet."""
     file = ContentFile(b"x", "a.txt")
     return await attachments.keep(owner=hosting.user, conversation_id="c", file=file)
 

@@ -107,7 +107,7 @@ def test_every_error_that_is_raised_is_in_the_docstring() -> None:
 
 
 def errors_of(function: FunctionType) -> set[str]:
-    """The errors that a function raises by their names."""
+    """Return the errors that a function raises by their names."""
     tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(function)).strip())
     raised = {
         getattr(node.exc.func if isinstance(node.exc, ast.Call) else node.exc, "id", "")

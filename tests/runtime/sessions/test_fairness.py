@@ -48,7 +48,7 @@ class Work:
 
 
 async def begun(manager: Any, user: str, count: int) -> list["asyncio.Task[Any]"]:
-    """So many runs of the user, begun as far as they may be."""
+    """Return so many runs of the user, begun as far as they may be."""
     said = [say(manager, f"{user}{number}", user_id=user) for number in range(count)]
     tasks = [asyncio.create_task(one) for one in said]
     await turns()

@@ -145,7 +145,7 @@ async def test_nothing_is_kept_in_memory_after_a_run_ended() -> None:
 
 
 def kept(run: UUID) -> list[Context | RunTask]:
-    """What garbage collection leaves of the run."""
+    """Return what garbage collection leaves of the run."""
     gc.collect()
     all_kept = [one for one in gc.get_objects() if isinstance(one, Context | RunTask)]
     return [

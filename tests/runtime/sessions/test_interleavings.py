@@ -210,7 +210,9 @@ class Interleavings(RuleBasedStateMachine):
             self.loop.close()
 
     def expected(self, error: BaseException | None) -> bool:
-        """A build may fail for its own reason; all else is of a manager that shuts down."""
+        """Let a build fail for its own reason; all else is of a manager that shuts down. all else
+        is of a manager that shuts down.
+        """
         if isinstance(error, BuilderFailed) and "OSError" in str(error):
             return True
         return error is None or (self.shutting and isinstance(error, (RunEnded, SessionsError)))

@@ -22,7 +22,7 @@ class Clock:
         self.now = 1000.0
 
     def monotonic(self) -> float:
-        """The time, in seconds."""
+        """Return the time, in seconds."""
         return self.now
 
 

@@ -36,7 +36,7 @@ class StoredLog:
 
     @property
     def last(self) -> int:
-        """The last sequence given out."""
+        """Return the last sequence given out."""
         return self.conversation.last_sequence
 
     def append(self, run: Run, type_: str, payload: dict[str, Any]) -> int:

@@ -46,7 +46,7 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The whole environment of its processes."""
+        """Return the whole environment of its processes."""
         return {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(self.packages),

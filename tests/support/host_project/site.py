@@ -32,12 +32,12 @@ class Site:
 
     @property
     def url(self) -> str:
-        """The origin."""
+        """Return the URL, without a path."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def command(self) -> list[str]:
-        """The plainest way to start the server."""
+        """Return the plainest way to start the server."""
         application = "host.bare_asgi:application" if self.bare else "host.asgi:application"
         port = str(self.port)
         return {

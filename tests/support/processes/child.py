@@ -16,7 +16,7 @@ class Child:
 
     @property
     def process(self) -> Forked:
-        """The running process."""
+        """Return the running process."""
         assert self._process is not None, f"{self._log.stem} is not running"
         return self._process
 

@@ -43,7 +43,7 @@ class Conforming(WsClient):
 
 
 def as_plain(type_: str, text: Any, **fields: Any) -> Frame:
-    """A frame as a plain client sends it, which names no conversation."""
+    """Return a frame as a plain client sends it, which names no conversation."""
     content = {"messages": [{"role": "user", "content": [{"type": "text", "text": text}]}]}
     frame = {"type": type_, "content": content, **fields}
     CLIENT_MESSAGE.validate(frame)
@@ -56,5 +56,5 @@ def answer(text: Any, **fields: Any) -> Frame:
 
 @pytest.fixture
 def client(shared: Server) -> Conforming:
-    """A client of `ann` on a new conversation, which runs the probe workflow."""
+    """Return a client of `ann` on a new conversation, which runs the probe workflow."""
     return Conforming(shared, uuid4().hex, workflow="probe")

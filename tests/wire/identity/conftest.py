@@ -27,7 +27,7 @@ def ann() -> User:
 
 @pytest.fixture
 def key(ann: User) -> str:
-    """A key of hers, in plain."""
+    """Return a key of hers, in plain."""
     row = ApiKey(user=ann, name="tests")
     plain = issue(row)
     row.save()

@@ -33,7 +33,7 @@ async def _none_counted() -> AsyncIterator[None]:
 
 @pytest.fixture
 def user() -> User:
-    """A user whose number Redis has not heard of."""
+    """Return a user whose number Redis has not heard of."""
     return User.objects.create_user("ann", pk=uuid4().int % 2**31)
 
 

@@ -103,7 +103,7 @@ def test_a_page_of_another_machine_is_none_of_this_one(
 
 
 def on_this_machine(settings: Settings, origin: str, host: str, browser: str) -> dict[str, Any]:
-    """A guest's handshake, where guests are let in."""
+    """Return a guest's handshake, where guests are let in."""
     settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1", "chat.example"]
     set_hitl(settings, GUESTS=True)
     headers = [(b"host", host.encode()), (b"origin", origin.encode())]

@@ -158,7 +158,7 @@ async def test_a_token_of_nobody_here_makes_a_user_only_where_it_may(tokens: Set
 
 @pytest.fixture
 def jwks(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[rsa.RSAPrivateKey]:
-    """An issuer whose key set is fetched by a URL."""
+    """Yield an issuer whose key set is fetched by a URL."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private.public_key()))
     keys = {"keys": [{**public, "kid": "k1", "use": "sig", "alg": "RS256"}]}
@@ -171,7 +171,7 @@ def jwks(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[rsa.RS
 
 
 def _with_a_key_of_its_own(claims: dict[str, Any]) -> str:
-    """A token that says by which key, and by which key server, it is to be checked."""
+    """Return a token that says by which key, and by which key server, it is to be checked."""
     own = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(own.public_key()))
     headers = {"kid": "k1", "jwk": public, "jku": "https://evil.example/keys", "x5u": "https://e"}

@@ -31,7 +31,7 @@ def use(settings: Settings, backend: str, redis: Redis | None = None) -> None:
 
 @asynccontextmanager
 async def process(*joined: str) -> AsyncIterator[tuple[MemoryLayer, str]]:
-    """A layer of its own, as another process has one, and a channel in these groups."""
+    """Yield a layer of its own, as another process has one, and a channel in these groups."""
     layer = groups.new_layer()
     channel = await layer.new_channel()
     for group in joined:

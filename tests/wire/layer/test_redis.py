@@ -26,7 +26,7 @@ BOUNDED = 1.1
 
 @asynccontextmanager
 async def process(redis: Redis, *groups: str) -> AsyncIterator["Process"]:
-    """A process with one channel in these groups."""
+    """Yield a process with one channel in these groups."""
     layer = ClusterLayer(redis.url(3))
     channel = await layer.new_channel()
     for group in groups:
@@ -49,7 +49,7 @@ class Process:
         await self.layer.group_send(group, {"type": "test", "text": text})
 
     async def heard(self) -> str:
-        """The next message."""
+        """Return the next message."""
         async with asyncio.timeout(BACK):
             return str((await self.layer.receive(self.channel))["text"])
 
@@ -87,7 +87,7 @@ async def within(seconds: float, *calls: Awaitable[Any]) -> None:
 
 
 def full(process: Process) -> bool:
-    """Whether as much waits in its channel as may."""
+    """Return whether as much waits in its channel as may."""
     queue = process.layer.channels.get(process.channel)
     return queue is not None and queue.full()
 

@@ -26,7 +26,7 @@ def server(new_server: NewServer, redis: Redis) -> Server:
 
 @pytest.fixture
 def second(new_server: NewServer, server: Server, redis: Redis) -> Server:
-    """Another web process of the same deployment."""
+    """Return another web process of the same deployment."""
     return beside(server, new_server, REDIS_URL=redis.url(0))
 
 
@@ -46,7 +46,7 @@ async def opened(client: WsClient) -> None:
 
 
 async def answered(client: WsClient, timeout: float) -> str:
-    """One answer, and the next prompt; returns its id."""
+    """Answer, and return the id of the next prompt. returns its id."""
     await client.answer("continue")
     prompt = await client.until("system_interaction_message", timeout=timeout)
     return str(prompt["id"])

@@ -62,5 +62,5 @@ def new_tab(backend: Server) -> Iterator[NewTab]:
 
 @pytest.fixture
 def ui(new_tab: NewTab) -> PeerUi:
-    """The tab of a new guest."""
+    """Return the tab of a new guest."""
     return new_tab()

@@ -26,7 +26,7 @@ async def said(log: LiveLog) -> None:
 
 
 def next_run(log: LiveLog) -> Run:
-    """A run of a second message, which is not stored."""
+    """Return a run of a second message, which is not stored."""
     return Run(
         id=uuid4(),
         conversation_id=log.conversation,

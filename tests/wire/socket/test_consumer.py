@@ -30,7 +30,7 @@ async def routed(_: Message, context: Context) -> AsyncGenerator[str, None]:
 
 
 async def connected() -> WebsocketCommunicator:
-    """A socket of `ann` on her conversation "c"."""
+    """Return a socket of `ann` on her conversation "c"."""
     chat: Any = URLRouter(websocket_urlpatterns)
     router = ROUTER([path("ws/chat/", chat)])
     address = "/ws/chat/websocket?extended=true&conversation_id=c"
@@ -43,7 +43,7 @@ async def connected() -> WebsocketCommunicator:
 
 
 async def until(socket: WebsocketCommunicator, wanted: str) -> Any:
-    """The next frame of a type."""
+    """Return the next frame of a type."""
     while (frame := await socket.receive_json_from(timeout=10))["type"] != wanted:
         pass
     return frame

@@ -50,7 +50,7 @@ class SlowSocket(LocalSocket):
 
     @property
     def ended(self) -> bool:
-        """Whether the server has ended it."""
+        """Return whether the server has ended it."""
         return self._task is not None and self._task.done()
 
     async def _sent(self, message: Frame) -> None:

@@ -25,7 +25,7 @@ WHOLE = "".join(f"t{number} " for number in range(40))
 
 
 def blocked(server: Server) -> list[dict[str, Any]]:
-    """The errors of the runs that blocked, which are suspended."""
+    """Return the errors of the runs that blocked, which are suspended."""
     rows = server.rows("select status, error from sessions_app_run where text like 'block%'")
     assert {row["status"] for row in rows} == {"suspended"}
     errors = [row["error"] for row in rows]

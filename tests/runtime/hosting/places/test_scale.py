@@ -100,7 +100,9 @@ def finish(owner: int, count: int) -> None:
 
 
 def steps_to_count(owner: int) -> int:
-    """How many steps (of a hundred instructions) SQLite takes to count his unfinished runs."""
+    """Return how many steps (of a hundred instructions) SQLite takes to count his unfinished
+    runs.
+    """
     taken: list[None] = []
     connection.ensure_connection()
     connection.connection.set_progress_handler(lambda: taken.append(None), 100)

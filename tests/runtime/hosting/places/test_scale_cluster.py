@@ -61,7 +61,9 @@ MAINTAINED = "SELECT 1 FROM procrastinate_periodic_defers WHERE task_name = 'mai
 
 
 def examined(view: str) -> int:
-    """How many rows of the runtime's tables have been read: in this transaction, or ever."""
+    """Return how many rows of the runtime's tables have been read: in this transaction, or ever. in
+    this transaction, or ever.
+    """
     with connection.cursor() as cursor:
         cursor.execute(EXAMINED.format(view=view), [TABLES])
         return int(cursor.fetchone()[0])
@@ -89,7 +91,7 @@ async def park_many(hosting: Hosting) -> None:
 
 
 def one_of_them() -> Interaction:
-    """A pending interaction in the midst of the others."""
+    """Return a pending interaction in the midst of the others."""
     some = Interaction.objects.select_related("run", "conversation__owner")
     one = some.get(conversation__conversation_id=f"copy{COUNT // 2}")
     # What this looked through is counted now, and not once the connection has time to say it.
@@ -98,7 +100,7 @@ def one_of_them() -> Interaction:
 
 
 def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object], int]]:
-    """What is done all the time, with how many rows it may read."""
+    """Return what is done all the time, with how many rows it may read."""
     conversation = asked.conversation
     run, owner, name = asked.run, conversation.owner, conversation.conversation_id
     by = Person.of(owner)
@@ -142,7 +144,7 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
 
 
 def reading_too_much() -> dict[str, int]:
-    """Which of the works reads more rows than it may, and how many."""
+    """Return which of the works reads more rows than it may, and how many."""
     over = {}
     for name, (work, most) in works(one_of_them()).items():
         with transaction.atomic():

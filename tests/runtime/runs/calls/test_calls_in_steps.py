@@ -212,7 +212,7 @@ async def test_calls_at_once_beside_a_step_are_no_calls_in_it() -> None:
         return "".join(await asyncio.gather(*calls))
 
     async def own_loop(text: str) -> str:
-        """A step may use tasks of its own."""
+        """Run a step that uses tasks of its own."""
         return "".join(await asyncio.gather(*(asyncio.sleep(0, one) for one in text)))
 
     loop = asyncio.get_running_loop()

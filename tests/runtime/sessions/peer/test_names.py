@@ -82,7 +82,7 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """Those of all tables about a class. Each line of such a table must be one."""
+    """Return the rows of all tables about a class. Each line of such a table must be one."""
     found, owner = [], ""
     for line in (ROOT / "docs/session-api.md").read_text().splitlines():
         if line.startswith("## "):

@@ -38,7 +38,9 @@ def _none_counted(settings: Settings) -> Iterator[None]:
 
 @pytest.fixture
 def name() -> str:
-    """A user of hers alone: Redis remembers over the tests."""
+    """Return a user of hers alone: Redis remembers over the tests. Redis remembers over the
+    tests.
+    """
     return f"ann-{uuid4().hex[:8]}"
 
 

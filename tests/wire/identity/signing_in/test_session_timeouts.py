@@ -36,7 +36,7 @@ async def _timeouts(settings: Settings) -> AsyncIterator[None]:
 
 @pytest.fixture
 async def ann(async_client: AsyncClient) -> User:
-    """A user who has signed in and looked at a page."""
+    """Return a user who has signed in and looked at a page."""
     user = await User.objects.acreate(username="ann")
     await async_client.aforce_login(user)
     await async_client.get(PAGE)
@@ -50,7 +50,7 @@ async def seconds_left() -> float:
 
 
 async def loaded() -> SessionStore:
-    """The only session, with its data."""
+    """Return the only session, with its data."""
     store = SessionStore((await Session.objects.aget()).session_key)
     await store.ahas_key(LATEST)
     return store
@@ -108,7 +108,7 @@ async def test_nobody_stays_signed_in_for_ever(async_client: AsyncClient) -> Non
 
 
 async def socket_of(user: User) -> LocalSocket:
-    """A socket that the only session opens."""
+    """Return a socket that the only session opens."""
     socket = LocalSocket(user)
     socket.scope["session"] = await loaded()
     return socket

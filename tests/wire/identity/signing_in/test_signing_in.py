@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def payloads(ann: User, key: str, tokens: Settings) -> dict[str, dict[str, Any]]:
-    """What `ann` may say, by method."""
+    """Return what `ann` may say, by method."""
     return {
         "api_key": {"method": "api_key", "token": key},
         "jwt": {"method": "jwt", "token": token()},
