@@ -94,7 +94,7 @@ def logged(server: Server, conversation: str) -> str:
 
 
 def assert_page_is_log(page: Page, server: Server) -> None:
-    """Every word of the log is on the page, once and in order, in items that are the server's."""
+    """Check that the page has every word of the log, once, in order, in items of the server's."""
     text = logged(server, conversation_id(page))
     expect(page.locator("#items [data-temporary]")).to_have_count(0)
     expect(page.locator("#items .tail")).to_have_count(0)

@@ -11,7 +11,8 @@ from tests.support.server import Server, Template
 def one_server(
     server_template: Template, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A running server, which each of them leaves running: a start costs more than most of them.
+    """Start a server that each test leaves running: a start costs more than most of them. a start
+    costs more than most of them.
 
     It is theirs alone, as they leave questions that wait.
     """

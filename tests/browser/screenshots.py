@@ -36,7 +36,7 @@ def test_draw(open_page: OpenPage, size: tuple[int, int], scheme: str) -> None:
 def test_draw_inbox(
     open_page: OpenPage, server: Server, size: tuple[int, int], scheme: str
 ) -> None:
-    """The inbox and its prompts, and all prompts in the admin."""
+    """Draw the inbox and its prompts, and all prompts in the admin."""
     viewport = {"width": size[0], "height": size[1]}
     look = {"viewport": viewport, "color_scheme": scheme}
 
@@ -72,7 +72,7 @@ def test_draw_inbox(
 
 
 def draw_prompt(page: Page, draw: Callable[[Page, str], None]) -> None:
-    """The page of one: before and after one's vote; what others decide, and what one has."""
+    """Draw one prompt before and after one's vote: what others decide, and what one has."""
     page.locator(".entry", has_text="20 days").locator(".permanent").click()
     connected(page)
     draw(page, "prompt-1-open")
@@ -87,7 +87,7 @@ def draw_prompt(page: Page, draw: Callable[[Page, str], None]) -> None:
 
 
 def draw_answers(page: Page, draw: Callable[[str], None]) -> None:
-    """An empty page, and what runs write."""
+    """Draw an empty page, and what runs write."""
     connected(page)
     draw("1-empty")
     drawer = page.get_by_role("button", name="Conversations")
@@ -110,7 +110,7 @@ def draw_answers(page: Page, draw: Callable[[str], None]) -> None:
 
 
 def draw_questions(page: Page, draw: Callable[[str], None]) -> None:
-    """One at its place, one that is docked, several."""
+    """Draw a question at its place, one that is docked, and several."""
     begin(page, "slowstream 300 1")
     state(page, "completed")
     say(page, "approve 1")
@@ -126,7 +126,7 @@ def draw_questions(page: Page, draw: Callable[[str], None]) -> None:
 
 
 def draw_types(page: Page, draw: Callable[[str], None]) -> None:
-    """Each type of prompt, one after another."""
+    """Draw each type of prompt, one after another."""
     begin(page, "Dinner with a customer", workflow="expense_approval")
     for number in range(7):
         expect(card(page).first.or_(page.locator("#state [data-name=completed]"))).to_be_visible()

@@ -154,7 +154,7 @@ def sign_in(page: Page) -> None:
 
 
 def looks_as_chosen(page: Page, chosen: bool) -> None:
-    """An overridden template is always there, the settings are in one of the servers."""
+    """Check the overridden template, which is always there, and the settings of one server."""
     expect(page.locator("#help")).to_have_text("Ask the front desk.")
     expect(page.get_by_text("Host Limited")).to_have_count(int(chosen))
     expect(page.get_by_role("button", name="Sign out")).to_have_count(int(chosen))

@@ -11,7 +11,9 @@ from tests.support.server import Server, Template
 def attacked(
     server_template: Template, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server with every door open: guests, tokens, keys, and a workflow that says the corpus."""
+    """Start a server with every door open: guests, tokens, keys, and a workflow that says the
+    corpus. guests, tokens, keys, and a workflow that says the corpus.
+    """
     server = Server.from_template(
         server_template,
         tmp_path_factory.mktemp("attacked") / "data",

@@ -37,7 +37,7 @@ def test_any_json_is_taken_or_refused(form: type[Any]) -> None:
 
 
 def take(prompt: FormPrompt[Any], given: Any) -> None:
-    """What is taken is stored as it is, and read back as it was given."""
+    """Check that what is taken is stored as it is, and read back as it was given."""
     try:
         stored = prompt.check(given, None)
     except Invalid:

@@ -117,25 +117,25 @@ class SocketMachine(RuleBasedStateMachine):
 
     @rule(text=mutated(MESSAGES))
     def say(self, text: str) -> None:
-        """A message, more or less."""
+        """Send a message, more or less."""
         self.run(self.client.send(text))
         self.check()
 
     @rule(text=st.text(max_size=60) | PIECES)
     def babble(self, text: str) -> None:
-        """A frame that is hardly a message."""
+        """Send a frame that is hardly a message."""
         self.run(self.client.send(text.encode(errors="replace").decode()))
         self.check()
 
     @rule(data=st.binary(max_size=60))
     def send_bytes(self, data: bytes) -> None:
-        """A binary frame."""
+        """Send a binary frame."""
         self.run(self.client.send(data))
         self.check()
 
     @rule()
     def ask(self) -> None:
-        """A good message."""
+        """Send a good message."""
         self.run(self.client.message("ask"))
         self.check()
 
@@ -162,7 +162,7 @@ class SocketMachine(RuleBasedStateMachine):
         assert sequences == sorted(sequences)
 
     def teardown(self) -> None:
-        """A good message is answered."""
+        """Check that a good message is answered."""
         self.run(self.client.message("echo well", conversation_id=f"{self.name} end"))
         self.run(self.client.until(lambda frame: frame.get("content", {}).get("text") == "well"))
         self.run(self.client.__aexit__(None, None, None))

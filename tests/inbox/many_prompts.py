@@ -56,7 +56,7 @@ def new_prompt(run: Run, position: int, **fields: Any) -> Interaction:
 
 
 def ask(owner: User, to: User, group: Group, permission: str) -> Conversation:
-    """A conversation that asks EACH prompts, of all kinds in turn, and had one answered by its
+    """Create a conversation with EACH prompts, of all kinds in turn, and one answered by its
     owner.
     """
     conversation = new_conversation(owner, "c", waiting=len(range(0, EACH, KINDS)))
@@ -79,7 +79,7 @@ def ask(owner: User, to: User, group: Group, permission: str) -> Conversation:
 
 
 def ask_for_many() -> None:
-    """Each of PEOPLE asks EACH, of people, groups and who has permissions, in turn."""
+    """Have each of PEOPLE ask EACH, of people, groups and who has permissions, in turn."""
     people = User.objects.bulk_create(User(username=f"u{n}") for n in range(PEOPLE))
     groups = Group.objects.bulk_create(Group(name=f"g{n}") for n in range(PEOPLE // 10))
     member = User.groups.through

@@ -29,7 +29,7 @@ QUERIES = ("", "why", "b", "none", "nothing of this")
 
 
 def look(user: User) -> None:
-    """All that this person's inbox can show, and the count in the header of every page."""
+    """Read all that this person's inbox can show, and the count in the header of every page."""
     for part in Part:
         for query in QUERIES:
             read_inbox(user.pk, Wanted(part, query))
@@ -84,7 +84,7 @@ def claim_and_vote(*people: User) -> None:
 
 
 def assert_counts_agree(people: list[User]) -> None:
-    """What is counted for many at once is what each one's inbox has."""
+    """Check that what is counted for many at once is what each one's inbox has."""
     counted = waiting_for([one.pk for one in people])
     for one in people:
         shown = set(inbox_query.first(inbox_query.waiting(one.pk), pending_counts.CAP))

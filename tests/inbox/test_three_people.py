@@ -101,7 +101,7 @@ def test_who_is_late_by_a_moment_is_told_who_was_faster(
 
 
 def without_waiting(client: WebSocketRoute) -> None:
-    """The page is told nothing of what waits."""
+    """Keep from the page what waits."""
     server = client.connect_to_server()
 
     def forward(frame: str | bytes) -> None:

@@ -132,7 +132,8 @@ async def follow(client: AsyncClient, html: str, link: str, here: str = "/") -> 
 async def press(
     client: AsyncClient, html: str, button: str, here: str = "/", **typed: object
 ) -> str:
-    """The page that comes once a button was pressed; what was `typed` stands in its form's fields.
+    """Press a button and return the next page; its form's fields have what was `typed`. what was
+    `typed` stands in its form's fields.
 
     Files go in a list, and only with a form that says so.
     """

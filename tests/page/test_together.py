@@ -13,7 +13,7 @@ SETTLED = "SELECT status FROM sessions_app_interaction ORDER BY position"
 
 
 def fill(form: Locator) -> None:
-    """All but the day, which is wrong."""
+    """Fill all fields, the day with a wrong one."""
     form.get_by_label("Name?").fill("Ada\nLovelace")
     form.get_by_label("Blue").first.check()
     form.get_by_role("combobox").select_option("red")

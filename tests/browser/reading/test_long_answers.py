@@ -138,7 +138,7 @@ def test_a_long_answer_is_the_same_after_a_reload(page: Page, server: Server) ->
 
 
 def assert_page_is_rendered(page: Page, server: Server) -> None:
-    """What has grown here is what the server makes of the whole."""
+    """Check that what has grown here is what the server makes of the whole."""
     expect(page.locator("#items .tail")).to_have_count(0)
     grown = " ".join(" ".join(page.locator("#items .body").all_inner_texts()).split())
     page.reload()

@@ -18,7 +18,7 @@ TAKE_OVER = 10.0 + 3.0  # seconds
 
 
 def assert_taken_over(scene: Scene, before: dict[str, tuple[int, str]]) -> None:
-    """Every key that had a host has a newer one."""
+    """Check that every key that had a host has a newer one."""
     after = scene.leases()
     assert all(after[key][0] > generation for key, (generation, _) in before.items())
 

@@ -49,7 +49,7 @@ async def reminds(message: Message, context: Context) -> AsyncGenerator[str, Non
 
 @pytest.fixture(autouse=True)
 def told(settings: Any) -> None:
-    """A site that sends mail at once, and tells its receivers."""
+    """Set up a site that sends mail at once, and tells its receivers."""
     set_hitl(settings, MAIL="now", PUBLIC_URL="https://chat.example.org")
     notices.connect()
 

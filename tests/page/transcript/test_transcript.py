@@ -129,7 +129,7 @@ def test_a_run_that_writes_on_and_ends_while_a_part_is_read_has_its_text_once(
 
 
 def with_between(read: Callable[[], T], other: Callable[[], object]) -> Iterator[T]:
-    """What `read` finds with something else done before its first query, its second, and so on."""
+    """Yield what `read` finds with `other` done before its first query, its second, and so on."""
     asked = 0
 
     def execute(proceed: Callable[..., Any], *query: Any) -> Any:

@@ -94,7 +94,7 @@ async def assert_whole(server: Server, text: str) -> None:
 
 
 def assert_four_steps(server: Server, text: str) -> None:
-    """Each was done once, and shown once."""
+    """Check that each step was done once, and shown once."""
     assert (server.data_dir / "probe.log").read_text().split()[1::2] == ["1", "2", "3", "4"]
     assert text == "s1 s2 s3 s4 "
     assert_gap_free(server)

@@ -25,7 +25,7 @@ async def own(message: Message, context: Context) -> str:
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A builder that closes late is cut off soon."""
+    """Cut off soon a builder that closes late."""
     monkeypatch.setattr(builder, "CLOSE_WAIT", 0.02)
     monkeypatch.setattr(builder, "CUT_EVERY", 0.01)
 

@@ -138,7 +138,7 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: any(not thing.gate.done() for thing in self.things))
     @rule(which=st.integers(0, 9), succeed=st.booleans())
     def let_go_on(self, which: int, succeed: bool) -> None:
-        """A build succeeds or fails, or a closing comes to its end."""
+        """Let a build succeed or fail, or a closing come to its end."""
         waiting = [thing.gate for thing in self.things if not thing.gate.done()]
         waiting[which % len(waiting)].set_result(succeed)
 

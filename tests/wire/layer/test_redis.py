@@ -79,7 +79,7 @@ class Process:
 
 
 async def within(seconds: float, *calls: Awaitable[Any]) -> None:
-    """The calls take no longer, together."""
+    """Check that the calls take no longer, together."""
     began = time.monotonic()
     for call in calls:
         await call

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 async def said(log: LiveLog) -> None:
-    """The message of the run."""
+    """Store the message of the run."""
     payload = {"message_id": log.run.message_id, "text": "hello", "client_format": "chat_stream"}
     await log.append("user_message", payload)
 
@@ -127,7 +127,7 @@ async def test_output_before_a_host_took_the_run_up_again_comes_too() -> None:
 
 
 def append_next(tx: Transaction, log: LiveLog, text: str) -> None:
-    """The next message of the conversation, and the first piece of its answer."""
+    """Store the next message of the conversation, and the first piece of its answer."""
     run = next_run(log)
     run.created_at = tx.now
     run.save(force_insert=True)

@@ -83,7 +83,7 @@ def multiply(run: UUID) -> None:
 
 
 async def park_many(hosting: Hosting) -> None:
-    """One that the application made, and its copies."""
+    """Park one that the application made, and its copies."""
     run = await hosting.submit("ask")
     await hosting.status(run, Run.Status.WAITING)
     await hosting.stop()

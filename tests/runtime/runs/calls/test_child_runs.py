@@ -312,7 +312,7 @@ async def test_a_child_that_ends_once_its_time_is_over_changes_nothing_of_the_ti
 
 
 async def resume(run: HostedRun) -> None:
-    """What was broken is fixed."""
+    """Resume the run, once what was broken is fixed."""
     broken.clear()
     assert await runs.aresume(run.id, by=await reads.read(make_user, "ann"))
 

@@ -51,7 +51,7 @@ looks: list[Future[tuple[int, int]]] = []
 
 
 def add_and_have_looked(name: str) -> None:
-    """What is queued now is done next after the transaction of this."""
+    """Queue a look, which is done next after the transaction of this."""
     add(name)
     looks.append(writer.submit(lambda tx: (groups(), JournalEntry.objects.count())))
 
