@@ -1,5 +1,4 @@
 """The part that people and clients touch: page, socket, HTTP interface. It sits on `sessions_app`.
-page, socket, HTTP interface. It sits on `sessions_app`.
 
 Imports go one way, from the first of these to the last (a contract in pyproject.toml holds it):
 

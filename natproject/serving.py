@@ -1,5 +1,4 @@
-"""The flags with which Daphne or uvicorn serves the application, in one place. one place for their
-flags.
+"""The flags with which Daphne or uvicorn serves the application, in one place.
 
 `python -m natproject.serving [daphne|uvicorn]` becomes such a server at HOST:PORT.
 """

@@ -12,7 +12,7 @@ from sessions_app.prompts import REJECT, AnyPrompt, as_text, load_prompt, posted
 
 class AnswerForm(forms.Form):
     """A form with one field, `answer`, of the prompt's type: a text, or a list of values for a
-    checkbox. a text, or a list of values for a checkbox.
+    checkbox.
 
     What the answer may be is checked where it is given, as for everybody.
     """

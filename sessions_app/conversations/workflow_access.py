@@ -21,7 +21,6 @@ def usable(user: UserId) -> list[Offered]:
 
 def find(user: UserId, name: str | None) -> Offered:
     """Return the workflow of a name, or without one the first that the user may use. Blocks.
-    Blocks.
 
     Raises:
         UnknownWorkflow: it is not offered, or not to this user, who is not told which.

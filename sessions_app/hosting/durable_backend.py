@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 
 class DurableBackend(RecordedBackend):
-    """The backend of the context of one run in memory; see `Backend`. see `Backend`.
+    """The backend of the context of one run in memory; see `Backend`.
 
     `step_ended` is called when a step is over, and stored; `overdue` when the run has done as much
     as it may, with what that is; `broken` with the fault of the database that a step met.

@@ -258,7 +258,7 @@ def begin_sleep(
 def begin_wait(
     tx: Transaction, leased: LeasedRun, call: Call, *, until: datetime | None, alone: bool
 ) -> CallResult | None:
-    """Record that the run waits for an arrival. what came before is taken at once. `alone` as
+    """Record that the run waits for an arrival, or return one that came before. `alone`: as
     above.
     """
     run = leased.check_open(tx)

@@ -26,7 +26,7 @@ PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """A run's result: its status and all of its text. its status and all of its text.
+    """A run's result: its status and all of its text.
 
     `error` has a `code` and a `message` where it failed, or is suspended: then an operator can
     resume it, and another result comes.

@@ -243,8 +243,7 @@ def _submit(tx: Transaction, owner: UserId, conversation_id: str, message: Incom
 
 
 async def acall_back(token: str, payload: object) -> Outcome:
-    """Send what came to a URL of `Context.callback_url`; `token` is the URL's last part. send it.
-    `token` is the URL's last part.
+    """Send what came to a URL of `Context.callback_url`; `token` is the URL's last part.
 
     Raises:
         NotFound: there is no such callback.

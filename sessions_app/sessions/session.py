@@ -59,8 +59,7 @@ T = TypeVar("T")
 
 
 class Session(Generic[M]):
-    """The use of a workflow and its builder by one request. Made by `SessionManager.session`. Made
-    by `SessionManager.session`.
+    """The use of a workflow and its builder by one request. Made by `SessionManager.session`.
 
     Whom it serves, and who answers its prompts, it has from the context in which it is made. A
     `semaphore` that is a null context is no limit.
