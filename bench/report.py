@@ -43,8 +43,7 @@ class Goal:
     times: float
 
     def reached(self, results: Results, who: str, what: str = "per_s") -> list[float]:
-        """Return what `who` reached in each round; nothing if it was not measured. nothing if it
-        was not measured.
+        """Return what `who` reached in each round; nothing if it was not measured.
 
         By processor time, `cpu_ms`, it is how much less of it was spent.
         """

@@ -87,7 +87,7 @@ def read(language: str) -> Catalog:
 
 
 def compiled(catalog: Catalog) -> bytes:
-    """What Django reads."""
+    """Return the catalog as Django reads it."""
     file = BytesIO()
     write_mo(file, catalog)
     return file.getvalue()

@@ -9,7 +9,7 @@ import pytest
 
 pytestmark = pytest.mark.formless
 ROOT = Path(__file__).parent.parent
-PRODUCT = ("sessions_app", "chat_app", "natproject")
+PACKAGES = ("sessions_app", "chat_app", "natproject", "tests", "bench")
 # Docstrings of errors are what people read.
 MESSAGES = ROOT / "sessions_app" / "errors.py"
 LONGEST = 100
@@ -23,8 +23,8 @@ NO_BEGINNING = re.compile(
 
 
 def first_sentences() -> Iterator[tuple[str, str]]:
-    """Yield each first sentence of the product, after its file and line."""
-    for path in (path for package in PRODUCT for path in sorted((ROOT / package).rglob("*.py"))):
+    """Yield each first sentence of the code, after its file and line."""
+    for path in (path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))):
         if path == MESSAGES or "migrations" in path.parts:
             continue
         for node in ast.walk(ast.parse(path.read_text())):

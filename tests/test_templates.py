@@ -1,4 +1,4 @@
-"""What no linter of templates checks."""
+"""The checks of templates that no linter makes."""
 
 from pathlib import Path
 

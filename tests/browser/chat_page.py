@@ -1,4 +1,4 @@
-"""What people do on the page of a conversation, and what the log says they must see."""
+"""The actions of people on a conversation's page, and what the log says they must see."""
 
 import json
 import time
@@ -40,7 +40,7 @@ def state(page: Page, name: str) -> None:
 
 
 def card(page: Page) -> Locator:
-    """Return the cards: one for each question that waits. one for each question that waits."""
+    """Return the cards: one for each question that waits."""
     return page.locator("prompt-card")
 
 

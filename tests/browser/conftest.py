@@ -11,8 +11,7 @@ from tests.support.server import Server, Template
 def one_server(
     server_template: Template, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """Start a server that each test leaves running: a start costs more than most of them. a start
-    costs more than most of them.
+    """Start a server that each test leaves running: a start costs more than most of them.
 
     It is theirs alone, as they leave questions that wait.
     """

@@ -1,4 +1,4 @@
-"""How many questions wait: said by every tab, by the socket alone."""
+"""Tests of how many questions wait: said by every tab, by the socket alone."""
 
 from playwright.sync_api import Page, WebSocket, expect
 
@@ -45,7 +45,7 @@ def test_the_settings_follow_it_too(page: Page) -> None:
 
 
 def test_a_page_whose_timers_come_once_a_minute_stays_connected(open_page: OpenPage) -> None:
-    """As browsers have it with a page that is hidden for a while."""
+    """Browsers slow down the timers of a page that is hidden for a while."""
     sockets: list[WebSocket] = []
     page = open_page(None)
     page.on("websocket", lambda socket: sockets.append(socket))

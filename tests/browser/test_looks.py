@@ -1,4 +1,6 @@
-"""For everyone: small screens, both colour schemes, keys, no script; and nothing that runs."""
+"""Tests for everyone: small screens, both colour schemes, keys, no script; and nothing that
+runs.
+"""
 
 from typing import Literal
 
@@ -26,7 +28,7 @@ ATTACKS = [
 
 
 def assert_accessible(page: Page) -> None:
-    """In the dark and, at the end, in the light."""
+    """Check the page with axe in the dark and, at the end, in the light."""
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
         results = Axe().run(page)
@@ -55,7 +57,7 @@ def test_no_page_has_an_accessibility_fault(open_page: OpenPage) -> None:
 
 
 def assert_fits(page: Page) -> None:
-    """Nothing on the page is wider than a screen of any size."""
+    """Check that nothing on the page is wider than a screen of any size."""
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 740})
         for part in ("documentElement", "querySelector('#scroller')", "querySelector('#dock')"):

@@ -30,8 +30,7 @@ READ: dict[str, Callable[[str], object]] = {
 
 
 class OneProcess:
-    """The form of one process: `with OneProcess(directory) as form:`; it answers inside. it answers
-    inside.
+    """The form of one process: `with OneProcess(directory) as form:`; it answers inside.
 
     Its notes and its log lie beside its disk, and can be written when that is full.
     """

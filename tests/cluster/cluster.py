@@ -67,7 +67,6 @@ class _Named:
 
 class Cluster:
     """A cluster of processes: `with Cluster(template, directory) as cluster:`; all answer inside.
-    all answer inside.
 
     `offered` has other values for those of `OFFERED`.
     """

@@ -1,4 +1,4 @@
-"""What a person is told whose settings of the cluster form are wrong, and what is made of them."""
+"""Tests of the settings of the cluster form: their use, and what is said of wrong ones."""
 
 import subprocess
 from collections.abc import Iterator

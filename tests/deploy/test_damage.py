@@ -1,4 +1,6 @@
-"""What `doctor` and /health say of a database that is damaged, is locked or has no room."""
+"""Tests of what `doctor` and /health say of a database that is damaged, is locked or has no
+room.
+"""
 
 import json
 import resource

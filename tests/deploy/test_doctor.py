@@ -55,9 +55,7 @@ def up() -> None:
 
 
 def found(check: str) -> list[str]:
-    """Return what the check of this name says: `ok: …`, `warning: …`, `wrong: …`. `ok: …`,
-    `warning: …`, `wrong: …`.
-    """
+    """Return what the check of this name says: `ok: …`, `warning: …`, `wrong: …`."""
     return [f"{LEVELS[one.level]}: {one.msg}" for one in examine(CHECKS) if one.obj == check]
 
 
@@ -78,7 +76,7 @@ def test_each_check_is_a_line() -> None:
 
 
 def test_django_shows_them_where_it_may_ask_the_database() -> None:
-    """Each has an id and a hint; the usual `check` and `runserver` make none of them."""
+    """The findings have an id and a hint; the usual `check` and `runserver` make none of them."""
     with pytest.raises(SystemCheckError) as failed:
         call_command("check", "--deploy", "--tag", "hitl", "--database", "default")
     assert "web: (sessions_app.E130) none is up" in str(failed.value)
@@ -92,7 +90,7 @@ def test_the_usual_check_asks_no_database(options: tuple[str, ...]) -> None:
 
 
 def test_migrate_makes_none_of_them() -> None:
-    """It has Django check the database, before there need be a table."""
+    """`migrate` has Django check the database, before there need be a table."""
     found = run_checks(databases=["default"])
     assert [one for one in found if str(one.id).startswith("sessions_app.")] == []
 
@@ -258,7 +256,7 @@ def test_a_workflow_that_nobody_may_use_is_told() -> None:
 
 
 def test_no_secret_is_printed(settings: Any) -> None:
-    """As it is written in a URL, or as the server reads it there."""
+    """The secret is as it is written in a URL, or as the server reads it there."""
     set_hitl(settings, REDIS_URL="redis://:hu%40sh@127.0.0.1:1/0")
 
     def tell() -> Findings:
@@ -306,7 +304,7 @@ def test_a_worker_counts_by_its_heartbeats() -> None:
 
 @pytest.mark.long
 def test_work_gets_through_from_end_to_end(server: Server) -> None:
-    """Also from a program beside the server, and nothing of it is left."""
+    """The check works from a program beside the server, too, and leaves nothing."""
     done = run("manage.py", "doctor", "--end-to-end", "--json", env=server.environment)
     findings = json.loads(done.stdout)["findings"]
     (line,) = [finding for finding in findings if finding["check"] == "end to end"]

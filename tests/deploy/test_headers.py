@@ -1,4 +1,4 @@
-"""What each kind of response tells browsers and proxies, whatever it is a response to."""
+"""Tests of what each kind of response tells browsers and proxies, whatever it is a response to."""
 
 import pytest
 from django.contrib.auth.models import User

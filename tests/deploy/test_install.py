@@ -42,9 +42,7 @@ def test_the_document_says_what_the_tests_do(name: str) -> None:
 
 @pytest.fixture
 def server(project: Project, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
-    """Serve the project; the fixtures of the browser take it for their server. the fixtures of the
-    browser take it for their server.
-    """
+    """Serve the project; the fixtures of the browser take it for their server."""
     name: str = request.param
     with served(project, name, tmp_path / "log", SERVERS[name]) as site:
         yield site
@@ -145,7 +143,7 @@ def test_a_person_signs_in_is_asked_and_answers(
 
 
 def sign_in(page: Page) -> None:
-    """By the project's own page, to which the chat's leads."""
+    """Sign in by the project's own page, to which the chat's leads."""
     expect(page).to_have_url(re.compile(r"/door/login/\?next=/assistant/c/$"))
     page.locator("[name=username]").fill("ann@host.example")
     page.locator("[name=password]").fill("secret")

@@ -108,7 +108,7 @@ def test_they_end_with_who_started_them(tmp_path: Path, state: str) -> None:
 
 
 def runs(process: psutil.Process) -> bool:
-    """Return whether the process runs; a zombie does not. a zombie does not."""
+    """Return whether the process runs; a zombie does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

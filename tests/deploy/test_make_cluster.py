@@ -96,7 +96,7 @@ class Made:
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return one directory for all tests: the database is made once. the database is made once."""
+    """Return one directory for all tests: the database is made once."""
     return tmp_path_factory.mktemp("made")
 
 
@@ -121,7 +121,7 @@ def wait_gone(processes: list[psutil.Process]) -> None:
 
 
 def is_running(process: psutil.Process) -> bool:
-    """Return whether the process runs; a zombie does not. a zombie does not."""
+    """Return whether the process runs; a zombie does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""How the application is started, and what a person who starts it is told."""
+"""Tests of how the application is started, and what a person who starts it is told."""
 
 import http.client
 import re
@@ -177,7 +177,7 @@ def test_a_stop_ends_the_process_cleanly(server: Server) -> None:
 
 @pytest.mark.parametrize("url", ["", "http://chat.example"])
 def test_mails_and_webhooks_have_the_address_that_is_named(tmp_path: Path, url: str) -> None:
-    """Where none is, links have the host by which people came."""
+    """Without a named address, links have the host by which people came."""
     code = "from django.conf import settings; print(settings.HITL['PUBLIC_URL'])"
     told = manage(environment(tmp_path, PUBLIC_URL=url), "shell", "--verbosity=0", "-c", code)
     assert told.stdout.strip() == url

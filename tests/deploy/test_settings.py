@@ -98,7 +98,7 @@ async def test_a_socket_elsewhere_is_refused_or_the_applications_own(path: str) 
 
 @pytest.mark.django_db(transaction=True)
 async def test_the_socket_is_where_the_urls_have_it(settings: Settings) -> None:
-    """It lets a client in, who then has to say who it is."""
+    """The socket lets a client in, who then has to say who it is."""
     assert (await answer_of(WithSocket(other_sockets), "/websocket")) == {
         "type": "websocket.accept"
     }

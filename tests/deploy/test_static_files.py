@@ -29,9 +29,7 @@ HASHED = re.compile(r"/static/.+\.[0-9a-f]{12}\.\w+$")
 
 @pytest.fixture
 def collected(server: Server) -> Server:
-    """Return a server whose static files are collected; those of others take longer. those of
-    others take longer.
-    """
+    """Return a server whose static files are collected; those of others take longer."""
     answer = run(
         *("manage.py", "collectstatic", "--noinput", "-i", "admin", "-i", "ninja"),
         env=server.environment,

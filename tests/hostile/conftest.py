@@ -12,7 +12,7 @@ def attacked(
     server_template: Template, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """Start a server with every door open: guests, tokens, keys, and a workflow that says the
-    corpus. guests, tokens, keys, and a workflow that says the corpus.
+    corpus.
     """
     server = Server.from_template(
         server_template,

@@ -95,7 +95,7 @@ MARKS = st.sampled_from("<>\"'()[]!`|-:/\n\t &#;=~*_+.\\ajvscriptonhref\x00\u202
 
 
 class SocketMachine(RuleBasedStateMachine):
-    """One person's socket: whatever comes, it answers, and its log has no gap."""
+    """A person's socket: whatever comes, it answers, and its log has no gap."""
 
     server: Server
 
@@ -147,7 +147,9 @@ class SocketMachine(RuleBasedStateMachine):
         self.check()
 
     def check(self) -> None:
-        """It lives, unless it was told of three wrong passwords, and nothing has failed."""
+        """Check that it lives, unless it was told of three wrong passwords, and that nothing has
+        failed.
+        """
         try:
             self.run(self.client.send({"type": "ping_message", "id": "ping"}))
             self.run(self.client.reply_to("ping"))

@@ -243,9 +243,7 @@ def test_the_interface_may_be_sent_anything(attacked: Server, known: dict[str, s
 
 
 def api_requests(document: Any, path: str, method: str, operation: Any) -> Iterator[Request]:
-    """Yield what is thrown at one operation: at each parameter, and at each place of its body. at
-    each parameter, and at each place of its body.
-    """
+    """Yield what is thrown at one operation: at each parameter, and at each place of its body."""
     schema = operation.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema")
     bodies = examples(schema, document, GOOD) if schema else []
     data = json.dumps(bodies[0]).encode() if bodies else b""

@@ -25,7 +25,7 @@ MANY = 20
 
 @pytest.fixture
 def server(attacked: Server) -> Server:
-    """That of the browser."""
+    """Return the server of the browser."""
     return attacked
 
 
@@ -69,9 +69,7 @@ def completed(frame: Frame) -> bool:
 
 
 def exception(way: str, text: str) -> str:
-    """Return how else a run may come to rest: a result is not stored, or a prompt is refused. a
-    result is not stored, or a prompt is refused.
-    """
+    """Return how else a run may come to rest: a result is not stored, or a prompt is refused."""
     if way == "return" and not is_storable(text):
         return "suspended"
     refused = len(text) > 10_000 or not is_storable(text)

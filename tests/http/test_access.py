@@ -1,4 +1,4 @@
-"""Who may do what over HTTP."""
+"""Tests of who may do what over HTTP."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -188,9 +188,7 @@ def test_monitoring_shows_the_live_builders(server: Server) -> None:
 
 
 def _monitored(admin: Http, wanted: Callable[[Any], bool], path: str = "/monitor/users") -> Any:
-    """Return what is shown once it is so; workers write it once a second. workers write it once a
-    second.
-    """
+    """Return what is shown once it is so; workers write it once a second."""
 
     def look() -> Any:
         shown = admin.get(path).json()

@@ -1,4 +1,4 @@
-"""What one user, or one address, may do over HTTP at once and in a time."""
+"""Tests of what one user, or one address, may do over HTTP at once and in a time."""
 
 from contextlib import ExitStack
 

@@ -26,7 +26,7 @@ def document(shared: Server) -> Json:
 
 
 def check(document: Json, path: str, method: str, answer: Any) -> None:
-    """See to it that an answer is as the document says."""
+    """Check that an answer is as the document says."""
     operation = document["paths"][path][method]
     responses = operation["responses"]
     content = responses.get(str(answer.status), responses["default"])["content"]

@@ -1,4 +1,4 @@
-"""Who is in which group on a test's server, and what ann asks them."""
+"""The people of a test's server: their groups, and what ann asks them."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -22,9 +22,7 @@ def asked(server: Server) -> dict[str, Any]:
 
 
 def cookies_of_ben(server: Server, response: Response) -> str:
-    """Return what a browser sends after the response: with what is said on the next page. with what
-    is said on the next page.
-    """
+    """Return what a browser sends after the response: with what is said on the next page."""
     said = [one.partition(";")[0] for one in response.headers.get_all("Set-Cookie") or ()]
     return "; ".join([f"sessionid={server.cookies['ben']}", *said])
 
@@ -118,7 +116,7 @@ def test_parts_and_search(server: Server, asked: dict[str, Any]) -> None:
 def test_what_a_page_looks_up_by_itself_leaves_what_was_said_to_the_next(
     server: Server, asked: dict[str, Any]
 ) -> None:
-    """It hears that the prompt went before the browser has followed to where that is said."""
+    """The page hears that the prompt went before the browser has followed to where that is said."""
     ben = Http(server, "ben")
     several = f"prompt={asked['interaction_id']}&value=yes"
     answered = ben.post("/inbox/answers/", several, content_type=FORM)
@@ -132,7 +130,7 @@ def test_what_a_page_looks_up_by_itself_leaves_what_was_said_to_the_next(
 def test_a_prompt_that_is_not_mine_is_as_none_at_every_door(
     server: Server, asked: dict[str, Any]
 ) -> None:
-    """For user1, who is in no group, and for ben once he is in none."""
+    """User1 is in no group, and ben leaves his."""
     leave_groups(server, "ben")
     for name in ("user1", "ben"):
         http = Http(server, name)

@@ -1,4 +1,4 @@
-"""Who may answer by a project's own authentication backend, and who is inactive, at all doors."""
+"""Tests of a project's own authentication backend, and of inactive people, at all doors."""
 
 import asyncio
 from typing import Any

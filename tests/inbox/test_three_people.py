@@ -33,7 +33,7 @@ def ben(open_page: OpenPage) -> Page:
 
 @pytest.fixture
 def other(open_page: OpenPage) -> Page:
-    """Of the other manager, on a phone."""
+    """Return the page of the other manager, on a phone."""
     return inbox_of(open_page, "user0", **PHONE)
 
 

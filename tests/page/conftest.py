@@ -18,9 +18,7 @@ def ann() -> User:
 
 @pytest.fixture
 def client(ann: User) -> Iterator[AsyncClient]:
-    """Yield what ann asks the pages with; the writer that it needed ends with the test. the writer
-    that it needed ends with the test.
-    """
+    """Yield what ann asks the pages with; the writer that it needed ends with the test."""
     client = AsyncClient()
     client.force_login(ann)
     yield client

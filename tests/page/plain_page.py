@@ -11,7 +11,7 @@ from django.urls import reverse
 
 @dataclass
 class Control:
-    """What a form has: a field with its value, or a button, which has a label."""
+    """A control of a form: a field with its value, or a button, which has a label."""
 
     tag: str
     attributes: dict[str, str]
@@ -25,9 +25,7 @@ class Control:
 
     @property
     def value(self) -> str:
-        """Return what it sends; a browser leaves out the first line end of a textarea. a browser
-        leaves out the first line end of a textarea.
-        """
+        """Return what it sends; a browser leaves out the first line end of a textarea."""
         return self.text if self.tag == "textarea" else self.attributes.get("value", "on")
 
     @property
@@ -132,8 +130,7 @@ async def follow(client: AsyncClient, html: str, link: str, here: str = "/") -> 
 async def press(
     client: AsyncClient, html: str, button: str, here: str = "/", **typed: object
 ) -> str:
-    """Press a button and return the next page; its form's fields have what was `typed`. what was
-    `typed` stands in its form's fields.
+    """Press a button and return the next page; its form's fields have what was `typed`.
 
     Files go in a list, and only with a form that says so.
     """

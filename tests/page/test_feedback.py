@@ -1,4 +1,4 @@
-"""What a person thinks of an answer: given on the page, changed, taken back, seen by operators."""
+"""Tests of feedback on an answer: given on the page, changed, taken back, seen by operators."""
 
 import asyncio
 import json

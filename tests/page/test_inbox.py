@@ -1,4 +1,4 @@
-"""What the inbox says of a prompt to one of several people, and of an answer to several prompts."""
+"""Tests of the inbox with a prompt for several people, and of one answer to several prompts."""
 
 import asyncio
 from typing import Any

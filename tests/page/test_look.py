@@ -1,4 +1,4 @@
-"""What a reader chooses for their pages, and the language that these are in."""
+"""Tests of what a reader chooses for their pages, and the language that these are in."""
 
 import asyncio
 import re
@@ -114,9 +114,7 @@ async def test_a_language_that_runs_from_the_right_has_its_page_so(
 
 
 def forms(message: Message) -> list[str]:
-    """Return the translations: one, or one for each plural form. one, or one for each plural
-    form.
-    """
+    """Return the translations: one, or one for each plural form."""
     return [message.string] if isinstance(message.string, str) else list(message.string or [])
 
 

@@ -1,4 +1,4 @@
-"""What a look at the page asks of the database, however long the conversation is."""
+"""Tests of what a look at the page asks of the database, however long the conversation is."""
 
 from typing import Any
 

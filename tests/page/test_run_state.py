@@ -1,4 +1,4 @@
-"""What the page says that a conversation is doing, and what it offers then."""
+"""Tests of what the page says that a conversation is doing, and what it offers then."""
 
 import pytest
 from django.utils import timezone

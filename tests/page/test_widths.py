@@ -1,4 +1,4 @@
-"""All that a card shows fits on the smallest screen, on each page that has cards."""
+"""Tests that all that a card shows fits on the smallest screen, on each page that has cards."""
 
 import pytest
 from playwright.sync_api import Page, expect

@@ -36,9 +36,7 @@ class Bug(BaseModel):
 
     @property
     def faults(self) -> list[str]:
-        """Return what is wrong with the entry, such as that the code has moved; each a sentence.
-        each a sentence.
-        """
+        """Return what is wrong with the entry, such as that the code has moved; each a sentence."""
         path = ROOT / self.file
         if not path.is_file():
             return [f"{self.file} is not there: where did it move?"]

@@ -1,4 +1,4 @@
-"""Who may stand at a door: people with their credentials, on a server where `ann` has a secret."""
+"""The people at a door with their credentials, on a server where `ann` has a secret."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -103,7 +103,7 @@ def set_the_scene(server: Server) -> Scene:
 
 
 def _upload(ann: Http) -> str:
-    """Return a file with the secret, sent with a message; its id. its id."""
+    """Return a file with the secret, sent with a message; its id."""
     path = f"/c/{CONVERSATION}"
     answer = ann.multipart(f"{path}/files/", {"file": ("a.txt", SECRET)})
     id_ = str(answer.json()["id"])

@@ -1,4 +1,4 @@
-"""At each door as each person: who is let in, and that nobody is sent what is another's."""
+"""Tests of each door as each person: who is let in, and that nobody is sent what is another's."""
 
 import asyncio
 import re
@@ -40,7 +40,7 @@ FORM = "text=echo+1&value=mine&version=1"
 
 
 def let_in(who: str, people: set[str]) -> set[str]:
-    """Whom the words of the document let in."""
+    """Return the people that the words of the document let in."""
     return (
         people
         & {

@@ -1,4 +1,4 @@
-"""What every address has in common: forms, methods and headers."""
+"""Tests of what every address has in common: forms, methods and headers."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What begins a request and falls silent is dropped."""
+"""Tests of what begins a request and falls silent is dropped."""
 
 import socket
 from contextlib import ExitStack, suppress

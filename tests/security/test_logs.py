@@ -1,4 +1,4 @@
-"""What strangers send makes no line of the log, and no secret gets there."""
+"""Tests of what strangers send makes no line of the log, and no secret gets there."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""How often it is looked whether identities still hold, and for whom: with a clock that is set."""
+"""Tests of how often identities are looked at again, and whose: with a clock that is set."""
 
 import asyncio
 from collections.abc import Collection
@@ -24,7 +24,7 @@ class World:
         self.failing = False
 
     def still_valid(self, identities: Collection[Identity]) -> set[Identity]:
-        """As of the database."""
+        """Return the identities that the database still knows."""
         self.looked.append(set(identities))
         if self.failing:
             raise OperationalError("gone")

@@ -1,4 +1,4 @@
-"""Where a request ends is clear: none can be hidden in the body of another."""
+"""Tests that the end of a request is clear: none can be hidden in the body of another."""
 
 import socket
 
@@ -23,7 +23,7 @@ HEAD = "POST /sign-in/ HTTP/1.1\nHost: 127.0.0.1\n"
 
 
 def test_a_request_with_two_lengths_is_not_read_by_the_length_that_hides(shared: Server) -> None:
-    """By its chunks the body is empty. What follows is then answered, or refused by a close.
+    """The body is empty by its chunks. What follows is then answered, or refused by a close.
 
     Read by the length, all would be the body, and the connection would stay open.
     """

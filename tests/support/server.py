@@ -158,9 +158,7 @@ class Server:
 
     @property
     def host(self) -> Child:
-        """Return the process that hosts the runs: of several workers the first. of several workers
-        the first.
-        """
+        """Return the process that hosts the runs: of several workers the first."""
         return self.workers[0] if self.workers else self.web
 
     @property

@@ -78,7 +78,7 @@ class LocalSocket(ReceivedFrames):
         await self.until("pong_message")
 
     def sequences(self) -> list[int]:
-        """Those of the frames so far."""
+        """Return the sequences of the frames so far."""
         return [frame["sequence"] for frame in self.frames if "sequence" in frame]
 
     async def _sent(self, message: Frame) -> None:

@@ -1,4 +1,4 @@
-"""What a reader chooses, in a browser: theme, size, Enter key; languages, also from the right."""
+"""Tests of settings in a browser: theme, size, Enter key; languages, also from the right."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -114,7 +114,7 @@ def test_a_question_is_walked_through_in_a_language(
 
 
 def assert_in_its_place(page: Page) -> None:
-    """Nothing lies over another, on a small screen and a large one, in either direction."""
+    """Check that nothing lies over another, on a small and a large screen, in either direction."""
     for width in (320, 1280):
         page.set_viewport_size({"width": width, "height": 740})
         for direction in ("rtl", "ltr"):

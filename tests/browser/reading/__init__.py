@@ -1,1 +1,1 @@
-"""What it is like to read: long answers, long conversations, code, any script."""
+"""Tests of reading: long answers, long conversations, code, any script."""

@@ -1,4 +1,4 @@
-"""What is read does not depend on other conversations."""
+"""The server for tests of reading: what is read does not depend on other conversations."""
 
 import pytest
 

@@ -30,7 +30,7 @@ BOUND = 16_000
 
 @dataclass
 class Cost:
-    """What the page did meanwhile."""
+    """The requests and the work of the page meanwhile."""
 
     sizes: list[int] = field(default_factory=list)
     long_tasks: int = 0

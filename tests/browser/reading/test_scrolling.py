@@ -37,7 +37,7 @@ def scroller(page: Page) -> Locator:
 
 
 def scroll_up(page: Page, by: int) -> None:
-    """As a person does."""
+    """Scroll with the wheel, as a person does."""
     scroller(page).hover()
     before = scroller(page).evaluate("each => each.scrollTop")
     page.mouse.wheel(0, -by)

@@ -53,7 +53,7 @@ def test_a_draft_outlives_a_reload_and_is_its_writers(page: Page, server: Server
 
 
 def test_a_message_is_sent_again_under_its_id_until_it_was_taken(page: Page) -> None:
-    """Of what the page sends first the message is lost, then the word that it was taken."""
+    """First the page's message is lost, then its acknowledgement."""
     ids: list[str] = []
 
     def connect(socket: WebSocketRoute) -> None:

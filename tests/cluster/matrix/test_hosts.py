@@ -37,7 +37,7 @@ async def test_others_go_on_where_a_killed_host_was(cluster: Cluster) -> None:
 
 @pytest.mark.long
 async def test_a_host_that_was_stopped_writes_nothing_when_it_goes_on(cluster: Cluster) -> None:
-    """That what it wrote came from the holder of the lease is what the audit says of each test."""
+    """The audit of each test says that what is written comes from the holder of the lease."""
     host = cluster.workers[0]
     printed = len(host.log)
     async with scene(cluster) as people:
@@ -51,7 +51,7 @@ async def test_a_host_that_was_stopped_writes_nothing_when_it_goes_on(cluster: C
 @pytest.mark.long
 @pytest.mark.parametrize("seconds", [5.0, 7.3])
 async def test_a_host_that_is_stopped_for_just_so_long(cluster: Cluster, seconds: float) -> None:
-    """It lets go before others may take over, or goes on while they are about to."""
+    """The host lets go before others may take over, or goes on while they are about to."""
     async with scene(cluster) as people:
         await suffer(people, "stop", cluster.workers[0], frozen_for=seconds)
 

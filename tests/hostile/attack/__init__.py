@@ -1,1 +1,1 @@
-"""What the tests attack with: the corpus, the doors, and clients that send anything."""
+"""The means of attack: the corpus, the doors, and clients that send anything."""

@@ -1,4 +1,6 @@
-"""Where input comes in, found in the code: URLs, what views look up, forms, messages, the admin."""
+"""The places where input comes in, found in the code: URLs, look-ups of views, forms, messages,
+admin.
+"""
 
 import ast
 from collections.abc import Iterator

@@ -22,12 +22,14 @@ def entries(file: str, section: str = "") -> Entries:
 
 
 def texts() -> Entries:
-    """For wherever a text may be given: ids and names of conversations are texts as well."""
+    """Return the texts for wherever a text may be given. Ids and names of conversations are texts
+    as well.
+    """
     return entries("texts") | entries("names") | entries("markdown")
 
 
 def hostile_json() -> list[tuple[str, str]]:
-    """For wherever JSON has a value, as it is written there."""
+    """Return the values for wherever JSON has one, as they are written there."""
     written = {name: json.dumps(text) for name, text in texts().items()}
     return [*(written | entries("json", "values")).items()]
 

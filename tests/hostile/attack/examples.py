@@ -25,9 +25,7 @@ def examples(schema: Schema, root: Schema, known: Mapping[str, Any]) -> list[Any
 
 
 def places(value: Any, place: Place = ()) -> Iterator[Place]:
-    """Yield each place in a value: of its parts and parts of parts, and of itself. of its parts and
-    parts of parts, and of itself.
-    """
+    """Yield each place in a value: of its parts and parts of parts, and of itself."""
     yield place
     inner: Any = ()
     if isinstance(value, dict):

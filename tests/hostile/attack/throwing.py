@@ -66,7 +66,7 @@ def in_order(
 
 
 def complaint_about(answer: Answer) -> str:
-    """Return what is wrong with an answer; "" if nothing is. "" if nothing is."""
+    """Return what is wrong with an answer; "" if nothing is."""
     if answer.status >= 500:
         return answer.text[:200]
     if answer.media_type == "text/html":
@@ -75,7 +75,7 @@ def complaint_about(answer: Answer) -> str:
 
 
 def check_log(server: Server, *, but: str = "Traceback (") -> None:
-    """See to it that nothing has failed inside since the last look, and that no line is forged.
+    """Check that nothing has failed inside since the last look, and that no line is forged.
 
     A trace with `but` in it is one that was asked for.
     """

@@ -1,4 +1,4 @@
-"""What a workflow may do with text that it did not choose, by the first word of the message."""
+"""The workflows that use text which they did not choose, by the first word of the message."""
 
 from collections.abc import AsyncGenerator
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""What another site posts to a URL that a workflow made comes to its run, once."""
+"""Tests of what another site posts to a URL that a workflow made comes to its run, once."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def values(stream: Stream) -> Iterator[str]:
 
 
 class Site:
-    """Another site. It knows the paths of a run's URLs, and is nobody here."""
+    """A foreign site. It knows the paths of a run's URLs, and is nobody here."""
 
     def __init__(self, server: Server, stream: Stream) -> None:
         self._server = server

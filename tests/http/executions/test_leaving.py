@@ -42,7 +42,7 @@ async def ticks(message: Message, context: Context) -> AsyncGenerator[str, None]
 
 @workflow(name="http-waits", title="Waits")
 async def waits(message: Message, context: Context) -> None:
-    """For ever."""
+    """Wait for ever."""
     await asyncio.Event().wait()
 
 
@@ -254,5 +254,5 @@ def _unread_stream(server: Server) -> socket.socket:
 
 
 def _groups(layer: Any) -> list[str]:
-    """Return the groups of clients: a worker has one too. a worker has one too."""
+    """Return the groups of clients: a worker has one too."""
     return [name for name in layer.groups if not name.startswith("worker.")]

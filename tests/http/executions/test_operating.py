@@ -1,4 +1,4 @@
-"""What operators do to runs over HTTP."""
+"""Tests of what operators do to runs over HTTP."""
 
 from uuid import uuid4
 

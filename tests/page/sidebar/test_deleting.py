@@ -38,7 +38,7 @@ def store(owner: User, name: str = "c", title: str = "Plums") -> Interaction:
 
 @pytest.fixture
 async def asked(client: AsyncClient, ann: User) -> Interaction:
-    """It waits in a conversation of ann's that is deleted."""
+    """Return a prompt that waits in a conversation of ann's that is deleted."""
     interaction = await asyncio.to_thread(store, ann)
     await asyncio.to_thread(StoredLog, ann, "other", title="Pears")
     assert (await post(client, "delete", "c", here="other")).status_code == 303

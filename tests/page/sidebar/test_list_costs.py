@@ -1,4 +1,4 @@
-"""What a look at the list reads: no more of a person who has a thousand conversations."""
+"""Tests of what a look at the list reads: no more of a person who has a thousand conversations."""
 
 from functools import partial
 

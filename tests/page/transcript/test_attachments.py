@@ -190,7 +190,7 @@ async def test_a_hostile_name_is_only_a_name(browser: AsyncClient, hosting: Host
 
 
 async def assert_harmless(answer: Any) -> None:
-    """It is saved as it was sent, and would run nothing were it shown."""
+    """Check that the file is as it was sent, and would run nothing were it shown."""
     assert answer.status_code == 200
     assert await content_of(answer) == PAGE
     assert answer["Content-Disposition"].startswith("attachment")

@@ -1,4 +1,4 @@
-"""What a person decides on is in a form to be read: on the page, in the admin, in a line."""
+"""Tests of how details of a decision are shown: on the page, in the admin, in a line."""
 
 import asyncio
 import re

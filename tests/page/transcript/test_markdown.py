@@ -1,4 +1,4 @@
-"""Nothing that a workflow or a person writes runs, loads, or pretends to be part of the page."""
+"""Tests that no text of a workflow or a person runs, loads, or pretends to be part of the page."""
 
 import re
 from html import unescape

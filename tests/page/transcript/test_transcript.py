@@ -1,4 +1,4 @@
-"""From the log to the items of the page, however the log is cut for reading."""
+"""Tests of the way from the log to the page's items, however the log is cut for reading."""
 
 from collections.abc import Callable, Iterator
 from itertools import count

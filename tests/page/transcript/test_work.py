@@ -1,4 +1,4 @@
-"""What costs too much to show is shown as it was written, soon."""
+"""Tests of what costs too much to show is shown as it was written, soon."""
 
 import time
 from datetime import UTC, datetime

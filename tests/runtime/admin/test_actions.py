@@ -1,4 +1,4 @@
-"""What operators do in the admin, on hosted runs."""
+"""Tests of what operators do in the admin, on hosted runs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -321,6 +321,6 @@ async def test_what_no_run_waits_for_is_not_sent() -> None:
 
 
 async def _waits(run: UUID) -> None:
-    """Until the run waits for something that is sent."""
+    """Wait until the run waits for something that is sent."""
     waits = JournalEntry.objects.filter(run=run, kind="wait", finished_at=None)
     await until(waits.exists)

@@ -1,4 +1,4 @@
-"""What operators see of assigned prompts, and do to them."""
+"""Tests of what operators see of assigned prompts, and do to them."""
 
 import json
 from typing import Any

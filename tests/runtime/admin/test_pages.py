@@ -1,4 +1,4 @@
-"""What operators read in the admin."""
+"""Tests of what operators read in the admin."""
 
 import re
 from datetime import timedelta
@@ -215,7 +215,9 @@ def test_only_superusers_delete_all_of_it(client: Client, admin_client: Client, 
 def test_a_conversation_is_locked_before_anything_of_it_is_deleted(
     admin_client: Client, run: Run, action: str
 ) -> None:
-    """In the other order, a host that writes to its log and the operator would wait in a circle."""
+    """Were it the other way round, a host that writes to its log and the operator would
+    deadlock.
+    """
     path = "/admin/sessions_app/conversation/"
     path += f"{run.conversation_id}/{action}" if action else ""
     selected = {"action": "delete_selected", "_selected_action": [str(run.conversation_id)]}

@@ -18,7 +18,7 @@ from tests.support.hosting import Hosting, make_user
 
 
 class Asks:
-    """What the next prompt is asked with."""
+    """The arguments with which the next prompt is asked."""
 
     how: ClassVar[dict[str, Any]] = {}
     prompt: ClassVar[Any] = None

@@ -1,4 +1,4 @@
-"""What is kept of assigned prompts: all of it, once, for ever, and readable elsewhere."""
+"""Tests of what is kept of assigned prompts: all of it, once, for ever, and readable elsewhere."""
 
 import csv
 import json

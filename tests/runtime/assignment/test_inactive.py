@@ -1,4 +1,4 @@
-"""Who was deactivated since the card was opened answers at no door."""
+"""Tests of who was deactivated since the card was opened answers at no door."""
 
 from typing import Any
 

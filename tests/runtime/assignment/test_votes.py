@@ -1,4 +1,4 @@
-"""Whose votes count: of those who may answer when the vote comes that decides, one each."""
+"""Tests of whose votes count: one each of those who may answer when the deciding vote comes."""
 
 from typing import Any
 

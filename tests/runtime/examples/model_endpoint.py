@@ -23,9 +23,7 @@ def thought(piece: str) -> Delta:
 
 
 def call(number: int, name: str, arguments: str) -> list[Delta]:
-    """Return the deltas of a tool call: its name first, its arguments in two parts. its name first,
-    its arguments in two parts.
-    """
+    """Return the deltas of a tool call: its name first, its arguments in two parts."""
     half = len(arguments) // 2
     head: dict[str, Any] = {"id": f"call_{number}", "type": "function", "function": {"name": name}}
     parts = [{"function": {"arguments": part}} for part in (arguments[:half], arguments[half:])]

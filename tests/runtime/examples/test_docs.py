@@ -46,7 +46,7 @@ def _declared_for_this_test_only(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def boss(transactional_db: None) -> User:
-    """As docs/testing-workflows.md makes one."""
+    """Create the user that docs/testing-workflows.md creates."""
     boss = User.objects.create_user("boss")
     Group.objects.create(name="managers").user_set.add(boss)
     return boss

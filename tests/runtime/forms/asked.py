@@ -38,7 +38,7 @@ class OfUser(forms.Form):
 
 
 class Broken(forms.Form):
-    """Its author made a mistake."""
+    """A form whose author made a mistake."""
 
     text = forms.CharField()
 
@@ -48,7 +48,7 @@ class Broken(forms.Form):
 
 
 class Today(forms.Form):
-    """What is right when it is given need not be when it is read."""
+    """A form whose answer is right when it is given, and need not be when it is read."""
 
     takes = [1]
     days = forms.DecimalField()
@@ -62,7 +62,7 @@ class Today(forms.Form):
 
 
 class Colour(Enum):
-    """Of two."""
+    """An enumeration of two colours."""
 
     RED = "red"
     BLUE = "blue"
@@ -104,6 +104,6 @@ class Model(BaseModel):
 
 
 class Small(BaseModel):
-    """One field."""
+    """A model of one field."""
 
     days: Decimal

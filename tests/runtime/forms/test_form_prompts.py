@@ -52,7 +52,7 @@ CLEANED = {
 
 
 def answered(prompt: FormPrompt[Any], given: Any) -> FormResponse[Any]:
-    """By way of what is stored."""
+    """Return the answer by way of what is stored."""
     stored = prompt.check(given, None)
     return prompt.respond(stored, by="ann", at=None, is_default=False)
 
@@ -142,10 +142,10 @@ def test_of_a_row_the_answer_has_the_key() -> None:
 
 
 class Local:
-    """Forms that nobody finds by their names are no forms to ask."""
+    """A namespace whose forms nobody finds by their names: they are no forms to ask."""
 
     class Inside(forms.Form):
-        """This one is found."""
+        """A nested form, which is found."""
 
         text = forms.CharField()
 

@@ -41,7 +41,7 @@ class Program:
         self._process.stdin.flush()
 
     def answer(self) -> str:
-        """What came of it."""
+        """Return the result of the last call."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, "the program has ended"

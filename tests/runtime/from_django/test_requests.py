@@ -93,7 +93,7 @@ async def test_a_start_with_the_same_key_gives_the_same_run() -> None:
 
 
 async def test_the_keys_of_one_workflow_are_none_of_another() -> None:
-    """Such as the number of an order, by which two workflows are started."""
+    """Two workflows are started by the number of the same order."""
     async with Hosting("t_greet", beside=("t_greet_again",)) as hosting:
         user = await hosting.in_thread(make_user, "ann")
         first = await runs.astart("t_greet", "hello", user=user, key="order-1")

@@ -25,7 +25,7 @@ async def asks(message: Message, context: Context) -> AsyncGenerator[str, None]:
 
 @asynccontextmanager
 async def delivering() -> Any:
-    """As a process that hosts does."""
+    """Deliver signals as a process that hosts does."""
     task = asyncio.create_task(Delivery(alone=True).main())
     yield
     task.cancel()

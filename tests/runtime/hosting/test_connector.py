@@ -1,4 +1,4 @@
-"""How a worker's queries bear a database that does not answer."""
+"""Tests of how a worker's queries bear a database that does not answer."""
 
 import asyncio
 

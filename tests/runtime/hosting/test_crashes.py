@@ -87,7 +87,7 @@ async def killed_at(server: Server, text: str, wanted: Wanted | int) -> WsClient
 
 
 async def assert_whole(server: Server, text: str) -> None:
-    """Whoever reads all of the log has this text."""
+    """Check that a reader of the whole log gets this text."""
     async with socket(server, "c", last_sequence=0) as reader:
         await reader.until(completed)
         assert reader.text() == text

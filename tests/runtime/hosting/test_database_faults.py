@@ -111,7 +111,7 @@ async def test_a_row_that_is_gone_is_a_failure_of_the_step(place: str) -> None:
 
 
 def test_an_error_of_the_driver_without_a_code_is_a_fault() -> None:
-    """As psycopg has it of a backend that dies while it sends."""
+    """The error is psycopg's for a backend that dies while it sends."""
     error = DatabaseError("the server closed the connection")
     assert not is_fault(error)
     error.__cause__ = psycopg.DatabaseError("the server closed the connection")
@@ -167,7 +167,7 @@ async def test_a_step_outlives_a_database_that_is_gone_while_it_works() -> None:
 
 
 async def test_a_write_that_fails_is_said_by_the_health_of_the_process() -> None:
-    """Also where what is as small as a report is still taken, as by a disk that is nearly full."""
+    """A disk that is nearly full still takes what is as small as a report."""
     assert reports.storing()
     async with database_away():
         with pytest.raises(StorageUnavailable):

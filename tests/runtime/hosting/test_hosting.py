@@ -1,4 +1,4 @@
-"""Which run is driven when: policies, limits, builders, runs that kill their process."""
+"""Tests of which run is driven when: policies, limits, builders, runs that kill their process."""
 
 import asyncio
 import inspect
@@ -228,9 +228,7 @@ async def test_a_workflow_that_raises_fails_with_what_it_said_kept() -> None:
 
 
 def writes(leased: LeasedRun) -> dict[str, Work[Any]]:
-    """Return all that a host writes of a run; each looks at the lease before it does anything. each
-    looks at the lease before it does anything.
-    """
+    """Return all that a host writes of a run; each looks at the lease before it does anything."""
     functions = dict(inspect.getmembers(run_writes, inspect.isfunction))
     parameters = {name: inspect.signature(one).parameters for name, one in functions.items()}
     return {
@@ -292,7 +290,7 @@ async def two_steps(message: Message, context: Context) -> str:
 
 
 async def test_no_step_begins_in_a_process_that_stood_still_before_it_has_looked() -> None:
-    """Another may have its key by then, and execute the step too."""
+    """The key may be another worker's by then, which executes the step too."""
     freshness = LeaseFreshness(silence=3600)
     async with Hosting("t_two_steps") as hosting:
         await hosting.stop()
@@ -428,7 +426,7 @@ async def test_an_outage_is_no_crash_of_the_runs_that_it_interrupts() -> None:
 
 
 async def test_a_key_that_comes_back_before_its_host_has_let_go_is_served() -> None:
-    """So it is where its process stood still: its job was taken over, and taken by it again."""
+    """The process stood still, so the job was taken over, and then taken by it again."""
     taken_over = False
 
     def claim(tx: Transaction) -> None:

@@ -1,4 +1,4 @@
-"""What a run remembers of its own writes is what was committed."""
+"""Tests of what a run remembers of its own writes is what was committed."""
 
 import threading
 import weakref

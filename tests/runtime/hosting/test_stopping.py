@@ -1,4 +1,4 @@
-"""What a workflow's clean-up code does where its run is parked, and where a person stops it."""
+"""Tests of clean-up code in workflows where a run is parked, and where a person stops it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -272,7 +272,7 @@ def asks_in_clean_up(waits: Waits) -> Body:
 @pytest.mark.parametrize("crashes", [False, True])
 @pytest.mark.parametrize("waits", [in_ask, in_sleep, in_wait, in_step])
 async def test_clean_up_may_ask_and_wait(waits: Waits, crashes: bool) -> None:
-    """Also under the name of the wait that the stop has cut, and what was asked before is over."""
+    """A wait may have the name of the one that the stop has cut; what was asked before is over."""
     async with running(hosting_of(asks_in_clean_up(waits))) as (hosting, run):
         await stands(hosting, run, waits)
         cut = await reads.read(lambda: list(Interaction.objects.filter(run=run)))

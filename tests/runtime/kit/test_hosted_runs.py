@@ -1,4 +1,4 @@
-"""What the fixture `host_workflow` does for a test."""
+"""Tests of what the fixture `host_workflow` does for a test."""
 
 import asyncio
 from collections.abc import AsyncGenerator

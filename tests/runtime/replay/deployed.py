@@ -13,7 +13,7 @@ executed: list[str] = []
 
 
 def deploy(code: Body) -> None:
-    """From now on each execution is one of this code."""
+    """Deploy this code: from now on each execution is one of it."""
     body[:] = [code]
 
 
@@ -31,7 +31,7 @@ def work(name: str) -> str:
 
 
 def other(name: str) -> str:
-    """Another."""
+    """Do the same work as another step."""
     return work(name)
 
 

@@ -237,7 +237,7 @@ async def test_a_run_that_no_workflow_is_declared_for_is_one_that_could_not_go_o
 
 
 class Rooms:
-    """What is built."""
+    """A builder's product."""
 
     def find(self, name: str) -> Person:
         """Return a value that is read back by its annotation."""

@@ -98,7 +98,7 @@ async def test_a_prompt_may_change_while_it_waits(
 
 
 async def test_an_answer_that_is_recorded_is_read_by_the_prompt_that_was_answered() -> None:
-    """Also by a replay that finds it settled, and of several prompts at once."""
+    """A replay that finds it settled returns the same, and one of several prompts at once."""
 
     def both(options: list[str]) -> Body:
         async def code(context: Context) -> str:
@@ -128,7 +128,7 @@ DETAILS: dict[str, Any] = {
 
 
 async def test_names_stay_in_the_order_in_which_they_were_written(client: Client) -> None:
-    """On both databases, and for whoever reads them."""
+    """PostgreSQL's jsonb would sort them."""
 
     def page(run: UUID) -> str:
         conversation = Conversation.objects.get(runs=run)

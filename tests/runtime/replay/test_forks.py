@@ -32,9 +32,7 @@ def transact(name: str) -> str:
 
 @workflow(name="t_forked", title="Does something of everything")
 async def everything(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    """Yield the positions: 1 step, 2 ask, 3 stream, 4 transactional step, 5 wait, 6 ask, 7 step. 1
-    step, 2 ask, 3 stream, 4 transactional step, 5 wait, 6 ask, 7 step.
-    """
+    """Yield the positions: 1 step, 2 ask, 3 stream, 4 transactional step, 5 wait, 6 ask, 7 step."""
     yield "Hello. "
     await context.step(work, "a", title="Look")
     first = (await context.ask(TextPrompt(text="first?"))).text

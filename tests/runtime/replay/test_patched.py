@@ -32,7 +32,7 @@ async def after(context: Context) -> str:
 
 
 async def cleaned_up(context: Context) -> str:
-    """As `after`, with no run left that went by before it."""
+    """Answer as `after`, with no run left that went by before it."""
     await context.step(other, "new")
     await context.step(work, "a")
     await context.ask(TextPrompt(text="first"))
@@ -42,16 +42,14 @@ async def cleaned_up(context: Context) -> str:
 
 
 async def earlier(context: Context) -> str:
-    """As `after`, with one of its changes at an earlier place too."""
+    """Answer as `after`, with one of its changes at an earlier place too."""
     if context.patched("book later"):
         await context.step(other, "earlier")
     return await after(context)
 
 
 async def through(*codes: Body) -> tuple[Run, list[str]]:
-    """Return a run of the first code; the others are deployed before an answer each. the others are
-    deployed before an answer each.
-    """
+    """Return a run of the first code; the others are deployed before an answer each."""
     async with running(deployed(codes[0])) as (hosting, run):
         for code in codes[1:]:
             [prompt] = await hosting.prompts(run)

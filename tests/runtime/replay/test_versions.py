@@ -114,7 +114,7 @@ def test_the_newest_is_what_people_see_in_whatever_order_they_are_declared() -> 
 
 
 async def build(options: object) -> None:
-    """Of no use."""
+    """Build nothing of use."""
 
 
 def test_versions_share_builders_and_options() -> None:

@@ -1,4 +1,4 @@
-"""What becomes of an answer: accepted once, acknowledged again, refused with a reason."""
+"""Tests of what becomes of an answer: accepted once, acknowledged again, refused with a reason."""
 
 import asyncio
 from collections.abc import AsyncGenerator

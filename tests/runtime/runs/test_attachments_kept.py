@@ -1,4 +1,4 @@
-"""How long files are kept: with their conversation, and not without it."""
+"""Tests of how long files are kept: with their conversation, and not without it."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Killed(Exception):
-    """Nothing more is done, as if the process had died."""
+    """The end of everything, as if the process had died."""
 
 
 @workflow(name="t_kept", title="Takes files", takes_files=True)
@@ -96,7 +96,7 @@ async def test_what_nobody_sends_goes_after_a_day_and_can_then_not_be_sent(folde
 
 
 async def test_what_a_crash_leaves_has_a_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At each point: before there is a file, before its row is complete, while it is deleted."""
+    """The crash comes before there is a file, before its row is complete, while it is deleted."""
     async with Hosting("t_kept") as hosting:
 
         def killed(*_: Any) -> None:

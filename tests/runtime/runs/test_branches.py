@@ -1,7 +1,4 @@
-"""What a workflow is told of its conversation so far; and branches, of which none knows another.
-
-A branch begins where a message is said again, as it was or otherwise.
-"""
+"""Tests of what a workflow is told of its conversation; and of branches: none knows another."""
 
 from collections.abc import AsyncGenerator
 

@@ -1,4 +1,4 @@
-"""What is refused has written nothing, whoever shares its transaction."""
+"""Tests of what is refused has written nothing, whoever shares its transaction."""
 
 import asyncio
 import threading
@@ -52,7 +52,7 @@ async def keep(hosting: Hosting) -> Attachment:
 
 @pytest.mark.parametrize("field", ["replaces", "files"])
 async def test_a_message_that_is_refused_leaves_no_conversation(field: str) -> None:
-    """It replaces none that there is, or has a file that the workflow does not take."""
+    """The message replaces none that there is, or has a file that the workflow does not take."""
     async with Hosting("t_refusing") as hosting:
         named: Any = str(uuid4()) if field == "replaces" else (str((await keep(hosting)).pk),)
         with pytest.raises((NotFound, Invalid)):

@@ -1,4 +1,4 @@
-"""What is kept no longer goes, and nothing else."""
+"""Tests of what is kept no longer goes, and nothing else."""
 
 from datetime import timedelta
 from typing import Any
@@ -78,7 +78,7 @@ async def test_conversations_are_kept_for_ever_unless_told_otherwise(settings: A
 
 @pytest.mark.usefixtures("keep_30_days")
 async def test_one_that_has_news_meanwhile_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was found to be old, and then somebody wrote."""
+    """The conversation was found to be old, and then somebody wrote."""
     run = await reads.read(an_old_run)
     found = [[run.conversation_id], []]
     monkeypatch.setattr(retention, "_old_conversations", lambda over: found.pop(0))
@@ -106,7 +106,7 @@ async def test_what_its_owner_deletes_can_be_had_back_for_a_day_and_then_goes() 
 
 
 async def test_leases_of_conversations_that_are_gone_go() -> None:
-    """Not that of a user: its key comes again, and its generation must not begin anew."""
+    """The lease of a user stays: its key comes again, and its generation must not begin anew."""
     kept = (await reads.read(an_old_run, "completed")).key
     times = {"started_at": NOW, "last_activity": NOW, "released_at": NOW - LONG_AGO}
 

@@ -1,4 +1,4 @@
-"""How long a run may work, how much it may call, put out and hand over.
+"""Tests of how long a run may work, how much it may call, put out and hand over.
 
 A limit that is passed is an error that names it.
 """
@@ -185,7 +185,7 @@ async def shorter(message: Message, context: Context) -> AsyncGenerator[str, Non
 
 
 async def test_a_prompt_that_was_refused_may_be_asked_shorter() -> None:
-    """Nothing of the refused one is left for the run to wait for."""
+    """The run must not wait for anything of the refused prompt."""
     async with asking("t_shorter", "x") as (hosting, run, _):
         assert await hosting.answered(run, "a", restart=True) == "shorter: a"
 

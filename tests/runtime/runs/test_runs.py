@@ -138,7 +138,9 @@ async def retrying(message: Message, context: Context) -> AsyncGenerator[str, No
 async def test_a_step_is_retried_and_its_failure_is_its_own_error(
     sent: str, text: str, tried: int
 ) -> None:
-    """Only after errors that `Retry.on` names: what was refused is not charged again."""
+    """Retries come only after errors that `Retry.on` names: what was refused is not charged
+    again.
+    """
     tries.clear()
     async with Hosting("t_retry") as hosting:
         assert await hosting.said(sent) == text

@@ -36,9 +36,7 @@ UNITS = {
 
 
 def public(module: ModuleType) -> Iterator[tuple[str, Any, Any]]:
-    """Yield each public name that the module defines: its path, itself, and its class. its path,
-    itself, and the class that it is in.
-    """
+    """Yield each public name that the module defines: its path, itself, and its class."""
     for name, thing in vars(module).items():
         if name.startswith("_") or getattr(thing, "__module__", "") != module.__name__:
             continue

@@ -1,4 +1,4 @@
-"""What a run knows of its request; set exactly for it, and for nothing else."""
+"""Tests of what a run knows of its request; set exactly for it, and for nothing else."""
 
 import asyncio
 import contextvars

@@ -1,4 +1,4 @@
-"""How builders close, and what a manager that shuts down does to what goes on."""
+"""Tests of how builders close, and what a manager that shuts down does to what goes on."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -123,7 +123,7 @@ async def test_a_builder_that_ignores_its_end_holds_up_no_shutdown() -> None:
 
 
 class Used:
-    """What a builder makes, which notes that it was used after it was closed."""
+    """A builder's product, which notes that it was used after it was closed."""
 
     def __init__(self) -> None:
         self.closed = False

@@ -24,7 +24,7 @@ USERS = st.sampled_from(["ann", "ben"])
 
 @dataclass
 class Thing:
-    """What a builder makes: its life as the factory sees it."""
+    """A builder's product, and its life as the factory sees it."""
 
     user: str
     gate: "asyncio.Future[bool]"
@@ -35,14 +35,14 @@ class Thing:
 
 @dataclass
 class Visit:
-    """One session of a user, which looks at its builder whenever it is told to."""
+    """A session of a user, which looks at its builder whenever it is told to."""
 
     work: "asyncio.Queue[str]"
     task: "asyncio.Task[None]"
 
 
 class Interleavings(RuleBasedStateMachine):
-    """Nothing goes on but by a rule: the loop only turns when a rule turns it."""
+    """A machine in which the loop turns only when a rule turns it."""
 
     visits = Bundle("visits")
 
@@ -153,7 +153,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule(which=st.integers(0, 99))
     @precondition(lambda self: self.tasks)
     def cancel_any(self, which: int) -> None:
-        """Also who evicts, cleans up or shuts down may be cancelled."""
+        """The task that evicts, cleans up or shuts down may be cancelled, too."""
         self.cut(self.tasks[which % len(self.tasks)])
 
     @precondition(lambda self: len(self.works) > 2)
@@ -210,9 +210,7 @@ class Interleavings(RuleBasedStateMachine):
             self.loop.close()
 
     def expected(self, error: BaseException | None) -> bool:
-        """Let a build fail for its own reason; all else is of a manager that shuts down. all else
-        is of a manager that shuts down.
-        """
+        """Let a build fail for its own reason; all else is of a manager that shuts down."""
         if isinstance(error, BuilderFailed) and "OSError" in str(error):
             return True
         return error is None or (self.shutting and isinstance(error, (RunEnded, SessionsError)))

@@ -1,4 +1,4 @@
-"""What is recorded of a user's builder, and when it counts as idle."""
+"""Tests of what is recorded of a user's builder, and when it counts as idle."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What went wrong in the peer, from raw JSON against a real server."""
+"""Tests of what went wrong in the peer, from raw JSON against a real server."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a client may say, and what it is told when it may not."""
+"""Tests of what a client may say, and what it is told when it may not."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where a connection comes from."""
+"""Tests of where a connection comes from."""
 
 from typing import Any
 

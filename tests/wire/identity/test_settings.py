@@ -1,4 +1,4 @@
-"""What is wrong with the settings of identities is said at start, in a sentence."""
+"""Tests of what is wrong with the settings of identities is said at start, in a sentence."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who a request is from, by each of the ways, and the first that applies."""
+"""Tests of who a request is from, by each of the ways, and the first that applies."""
 
 import asyncio
 import json

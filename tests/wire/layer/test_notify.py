@@ -41,7 +41,7 @@ class Layer(MemoryLayer):
 
     @property
     def sequences(self) -> list[int]:
-        """That were sent elsewhere."""
+        """Return the sequences of the messages sent elsewhere."""
         return [message["news"].sequence for _, message in self.sent]
 
 
@@ -65,7 +65,7 @@ def event(
 
 
 def commit(notifier: Notifier, *events: EventRecord) -> None:
-    """As the writer does after a commit."""
+    """Commit and notify, as the writer does."""
     tx = Transaction()
     tx.events += events
     notifier.publish(tx)

@@ -147,7 +147,7 @@ async def test_groups_that_are_left_are_forgotten(redis: Redis, client: Client) 
 async def test_a_join_or_a_leave_that_was_cut_short_is_made_up_for(
     redis: Redis, client: Client
 ) -> None:
-    """As where this process stands still, so that its callers' time is up when it goes on."""
+    """The process stands still, so that its callers' time is up when it goes on."""
     async with process(redis, "g") as one, process(redis, "g") as other:
         await one.hears(other)
         remote: Any = one.layer._remote

@@ -46,7 +46,7 @@ async def opened(client: WsClient) -> None:
 
 
 async def answered(client: WsClient, timeout: float) -> str:
-    """Answer, and return the id of the next prompt. returns its id."""
+    """Answer, and return the id of the next prompt."""
     await client.answer("continue")
     prompt = await client.until("system_interaction_message", timeout=timeout)
     return str(prompt["id"])

@@ -27,7 +27,7 @@ NewTab = Callable[..., PeerUi]
 def backend(
     server_template: Template, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """It lets guests in, from the origin of the UI."""
+    """Start a server that lets guests in, from the origin of the UI."""
     offered = tmp_path_factory.mktemp("config") / "workflows.yaml"
     offered.write_text(OFFERED)
     env: dict[str, Any] = {

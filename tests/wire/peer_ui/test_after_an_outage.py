@@ -1,4 +1,4 @@
-"""What a plain client is sent that comes back with a message."""
+"""Tests of what a plain client is sent that comes back with a message."""
 
 import asyncio
 from collections.abc import AsyncGenerator

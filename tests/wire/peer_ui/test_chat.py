@@ -65,7 +65,7 @@ async def test_after_stop_the_next_message_gets_its_own_answer(ui: PeerUi, first
 
 
 async def test_a_run_that_goes_on_first_asks_again_and_gives_no_text(new_tab: NewTab) -> None:
-    """Where messages wait for their turn, what they wait for can be done."""
+    """A run that is waited for can be gone on with."""
     ui = new_tab(workflow="calculator")
     async with ui:
         await ui.say("1+2+3+4+5+6")

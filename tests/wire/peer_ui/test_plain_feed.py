@@ -1,4 +1,4 @@
-"""What a plain client is sent of a log, and when."""
+"""Tests of what a plain client is sent of a log, and when."""
 
 from typing import Any
 from uuid import uuid4

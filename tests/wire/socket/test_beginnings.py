@@ -1,4 +1,4 @@
-"""Who begins a conversation gets all of it, also where the database fails in between."""
+"""Tests of who begins a conversation gets all of it, also where the database fails in between."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ async def test_a_beginning_is_not_lost_by_a_fault(
     faults = ["one"]
 
     async def submit_and_lose(**fields: Any) -> Any:
-        """It is committed, and nobody hears of it."""
+        """Submit a message that is committed and of which nobody hears."""
         submitted = await submit(**fields)
         if place == "store" and faults:
             faults.pop()

@@ -63,7 +63,7 @@ async def test_a_message_is_prompted_for_and_answered() -> None:
 async def test_a_socket_is_in_the_group_of_its_conversation(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also for the project, by its own channel layer: what is no message for it is passed over."""
+    """The project reaches the group by its own channel layer: no other message is passed on."""
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     groups.channel_layer.cache_clear()
     try:

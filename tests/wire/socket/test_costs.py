@@ -1,4 +1,4 @@
-"""What a message and an answer cost: counted, as timings differ from machine to machine."""
+"""Tests of the costs of a message and an answer, counted: timings differ between machines."""
 
 import asyncio
 import sqlite3
@@ -83,7 +83,7 @@ def is_end(frame: Frame) -> bool:
 async def cost(
     socket: LocalSocket, work: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> Costs:
-    """Of the second time: the first one finds nothing ready."""
+    """Return the costs of the second time: the first one finds nothing ready."""
     monkeypatch.setattr(identities, "GOOD_FOR", 60)  # a look at the identity, once a second
     await work()
     await socket.settled()
@@ -98,7 +98,7 @@ async def cost(
 
 
 async def test_what_an_echo_costs(socket: LocalSocket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One transaction stores the message and takes it up, one stores the text and the end."""
+    """A transaction stores the message and takes it up, another stores the text and the end."""
 
     async def echo() -> None:
         await socket.say("echo")
@@ -114,7 +114,7 @@ async def test_what_an_echo_costs(socket: LocalSocket, monkeypatch: pytest.Monke
 
 
 async def test_what_an_answer_costs(socket: LocalSocket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One transaction stores it, one stores the next question."""
+    """A transaction stores the answer, another the next question."""
 
     async def answer() -> None:
         await socket.answer("yes")
@@ -134,8 +134,10 @@ async def test_what_an_answer_costs(socket: LocalSocket, monkeypatch: pytest.Mon
 async def test_no_statement_is_planned_anew(
     socket: LocalSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite asks its authorizer whenever it compiles one, as it does where the condition of an
-    index meets a parameter: that costs ten times what the statement does.
+    """SQLite asks its authorizer whenever it compiles a statement.
+
+    It does so where the condition of an index meets a parameter: that costs ten times what the
+    statement does.
     """
     monkeypatch.setattr(identities, "GOOD_FOR", 60)
     compiled: list[tuple[Any, ...]] = []

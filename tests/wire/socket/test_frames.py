@@ -1,4 +1,4 @@
-"""One event → its frames."""
+"""Tests of the frames that one event becomes."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -158,7 +158,7 @@ def until_upgraded(client: socket.socket) -> None:
 
 
 def until_said(client: socket.socket) -> bytes:
-    """What comes next."""
+    """Return the next text."""
     client.settimeout(30)
     return client.recv(2**16)
 
@@ -170,7 +170,7 @@ def open_sockets(server: Server) -> int:
 
 
 def sequences(reader: socket.socket, last: int) -> list[int]:
-    """Those of all frames, up to the last."""
+    """Return the sequences of all frames, up to the last."""
     got = b""
     reader.settimeout(30)
     while not got.endswith(b'"sequence":%d}' % last):

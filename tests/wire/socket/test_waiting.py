@@ -1,4 +1,4 @@
-"""How many questions wait for a person: told to sockets that ask for it, in every conversation."""
+"""Tests of the count of a person's questions: told to sockets that ask, in every conversation."""
 
 from collections.abc import AsyncGenerator
 

@@ -102,7 +102,7 @@ async def test_sigterm_ends_a_process_that_a_workflow_holds_up(server: Server) -
 
 
 async def test_a_dispatcher_that_was_not_started_can_be_stopped() -> None:
-    """As one is that gets SIGTERM while its process starts."""
+    """A process may get SIGTERM while it starts."""
     await LocalDispatcher(park_after=60).stop()
 
 

@@ -61,9 +61,7 @@ MAINTAINED = "SELECT 1 FROM procrastinate_periodic_defers WHERE task_name = 'mai
 
 
 def examined(view: str) -> int:
-    """Return how many rows of the runtime's tables have been read: in this transaction, or ever. in
-    this transaction, or ever.
-    """
+    """Return how many rows of the runtime's tables have been read: in this transaction, or ever."""
     with connection.cursor() as cursor:
         cursor.execute(EXAMINED.format(view=view), [TABLES])
         return int(cursor.fetchone()[0])

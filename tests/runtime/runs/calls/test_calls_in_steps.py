@@ -44,7 +44,7 @@ async def pieces() -> AsyncIterator[str]:
 
 
 async def swallow(context: Context) -> str:
-    """As tools do that have errors told to the model."""
+    """Swallow an error, as tools do that have errors told to the model."""
     try:
         return await ask(context)
     except Exception as error:  # noqa: BLE001 - as said

@@ -201,7 +201,7 @@ async def test_a_child_asks_in_the_conversation_and_gives_its_text(park_after: f
 async def test_what_a_child_comes_to_is_the_same_in_each_replay_of_its_parent(
     text: str, said: str, child_said: str | None, shown: list[str]
 ) -> None:
-    """It has a turn though its workflow takes one run at a time, which is its parent."""
+    """The child has a turn though its workflow takes one run at a time, which is its parent."""
     async with sent(text, replay_everywhere=True, max_concurrency=1) as (_, run):
         assert (await run.result()).startswith(f"Well. {said}")
         assert len(executed) <= 1
@@ -222,7 +222,7 @@ async def test_a_child_has_the_users_builder_in_the_host_of_that() -> None:
 
 @pytest.mark.parametrize(("text", "name"), [("go", "t_child"), ("other t_nowhere", "t_nowhere")])
 async def test_who_may_not_use_a_workflow_gets_it_by_no_other(text: str, name: str) -> None:
-    """It fails their run, as one that there is not does."""
+    """The call fails their run, as the name of no workflow does."""
     async with hosting() as hosted:
         limited = {"t_parent": {}, "t_child": {"groups": ["boss"]}}
         given = {"default": "t_parent", "workflows": limited}

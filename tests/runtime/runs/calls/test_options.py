@@ -68,7 +68,7 @@ async def streamed(context: Context, tool: Any, **chosen: Any) -> object:
 async def test_an_argument_named_as_an_option_is_refused_with_a_sentence(
     call: Callable[..., Any], tool: Callable[..., Any], options: list[str]
 ) -> None:
-    """It may be what a model has chosen, and is not to be eaten."""
+    """A model may have chosen the argument, which must not be swallowed."""
     refused = []
 
     async def agent(context: Context) -> str:

@@ -1,4 +1,4 @@
-"""What a step returns is the same when it has just run and on replay, or it is refused."""
+"""Tests that a step returns the same on replay as when it has just run, or is refused."""
 
 import enum
 from collections import Counter

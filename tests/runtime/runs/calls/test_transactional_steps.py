@@ -102,7 +102,7 @@ async def test_what_it_writes_is_there_once_and_its_result_on_replay() -> None:
 
 
 async def test_nobody_ever_sees_what_it_writes_without_its_journal_entry() -> None:
-    """So that a crash cannot come between them."""
+    """A crash cannot come between them."""
     async with running("t_writes", "look") as (hosting, run):
         await hosting.ended(run)
         counts = [look.result() for look in looks]

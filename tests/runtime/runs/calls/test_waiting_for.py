@@ -111,7 +111,7 @@ async def test_where_nothing_comes_in_time_it_goes_on_without(park_after: float)
 
 
 async def test_what_has_just_come_wins_over_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is stored before the run, whose time is over, could hear of it."""
+    """The value is stored before the run, whose time is over, could hear of it."""
     expire = arrivals.expire
 
     def too_late(tx: Transaction, run: RunRecord, call: Call) -> CallResult:

@@ -1,4 +1,4 @@
-"""What scripts for the toolkit's session API do: its constructors, attributes and callbacks."""
+"""Tests of scripts for the toolkit's session API: its constructors, attributes and callbacks."""
 
 import asyncio
 import inspect

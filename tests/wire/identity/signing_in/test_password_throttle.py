@@ -29,7 +29,7 @@ SIGN_IN = "/sign-in/"
 
 @pytest.fixture(autouse=True)
 def _none_counted(settings: Settings) -> Iterator[None]:
-    """Nothing yet; and a proxy says where pages are asked for from."""
+    """Clear the counts; a proxy says where pages are asked for from."""
     set_hitl(settings, PROXIES=1)
     rate_limits.clear()
     yield
@@ -38,9 +38,7 @@ def _none_counted(settings: Settings) -> Iterator[None]:
 
 @pytest.fixture
 def name() -> str:
-    """Return a user of hers alone: Redis remembers over the tests. Redis remembers over the
-    tests.
-    """
+    """Return a user of hers alone: Redis remembers over the tests."""
     return f"ann-{uuid4().hex[:8]}"
 
 

@@ -44,7 +44,7 @@ async def ann(async_client: AsyncClient) -> User:
 
 
 async def seconds_left() -> float:
-    """Until the only session ends."""
+    """Return the seconds until the only session ends."""
     row = await Session.objects.aget()
     return (row.expire_date - timezone.now()).total_seconds()
 
@@ -64,7 +64,7 @@ async def change(what: Callable[[SessionBase], Any]) -> None:
 
 
 def ending_in(seconds: float) -> Callable[[SessionBase], Any]:
-    """That of a person who did something a while ago."""
+    """Return the session of a person who did something a while ago."""
     return lambda session: session.set_expiry(timedelta(seconds=seconds))
 
 

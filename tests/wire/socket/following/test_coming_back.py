@@ -1,4 +1,4 @@
-"""What a socket is told when it opens."""
+"""Tests of what a socket is told when it opens."""
 
 import asyncio
 import threading

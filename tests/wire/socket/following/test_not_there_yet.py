@@ -23,9 +23,7 @@ async def begun_elsewhere(message: Message, context: Context) -> str:
 
 @pytest.fixture
 async def ann(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
-    """Keep the sweeper from making up for anything: what comes, the socket gets by itself. what
-    comes is what the socket gets by itself.
-    """
+    """Keep the sweeper from making up for anything: what comes, the socket gets by itself."""
     monkeypatch.setattr(sweeper, "INTERVAL", 3600)
     async with live_hosting("t_begun_elsewhere"):
         yield await reads.read(make_user, "ann")
