@@ -110,7 +110,7 @@ class WithSocket:
 
     @cached_property
     def _sockets(self) -> Any:
-        """Made with the first socket: the project's URLs are loaded late."""
+        """Return the router of sockets, made with the first: the project's URLs are loaded late."""
         others: Any = _refuse if isinstance(self._application, ASGIHandler) else self._application
         routes: list[Any] = [re_path("", others)]
         with suppress(NoReverseMatch):  # its pages are not among the URLs

@@ -19,7 +19,7 @@ class Site(AdminSite):
     """Staff may write any lookup into an address; what no database answers is a 400, not a 500."""
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Django's checks, and those of the query around them."""
+        """Wrap a view in Django's checks, and in those of the query around them."""
         inner = super().admin_view(view, cacheable)
 
         @wraps(inner)
@@ -44,5 +44,8 @@ class Config(AdminConfig):
 
 
 def _is_of_the_query(error: Exception) -> bool:
-    """SQLite has patterns by a function of Python's, whose errors have no type of their own."""
+    """Return whether the query is to blame for an error.
+
+    SQLite has patterns by a function of Python's, whose errors have no type of their own.
+    """
     return not isinstance(error, OperationalError) or "user-defined function" in str(error)

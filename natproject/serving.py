@@ -64,7 +64,7 @@ SERVERS = {"daphne": daphne_arguments, "uvicorn": uvicorn_arguments}
 
 
 def main(server: str = "daphne") -> None:
-    """Become the server, which thus has this process's id and gets its signals.
+    """Become the server, which so keeps this process's id and gets its signals.
 
     Raises:
         SystemExit: there is no such server, or a setting is wrong.

@@ -107,7 +107,9 @@ class RuntimeSettings(Section):
 
     @property
     def cluster(self) -> bool:
-        """Many processes: web processes, which host nothing, and workers."""
+        """Return whether there are many processes: web processes, which host nothing, and
+        workers.
+        """
         return bool(self.REDIS_URL)
 
 

@@ -109,5 +109,5 @@ class Rates(BaseThrottle):
         return True
 
     def wait(self) -> float:
-        """Seconds to the next one; asked for at once when a request is not allowed."""
+        """Return the seconds to the next request; read them at once when one is not allowed."""
         return self._seconds

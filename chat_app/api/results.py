@@ -20,7 +20,9 @@ SUSPENDED = "The run is suspended: an administrator of this site must resume it.
 
 
 def completion(run: Run, text: str, usage: dict[str, int]) -> Json:
-    """OpenAI's `chat.completion`; the model is the workflow. `run` has its conversation with it."""
+    """Build OpenAI's `chat.completion`; the model is the workflow. `run` has its conversation with
+    it.
+    """
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     return {**_completion_object(run, "chat.completion", choice), "usage": usage}

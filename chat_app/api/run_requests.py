@@ -119,7 +119,7 @@ async def begin(request: AuthenticatedRequest, headers: RunHeaders, wanted: RunR
 
 
 async def outcome(begun: Begun) -> tuple[int, results.Json]:
-    """Status and body of a single answer: 200 with the result, or 202 where the run stops.
+    """Return status and body of a single answer: 200 with the result, or 202 where the run stops.
 
     Raises:
         Failure: the run has no result.

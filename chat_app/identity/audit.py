@@ -25,7 +25,7 @@ def connect() -> None:
 
 
 def signed_in(request: HttpRequest, username: str, method: str) -> None:
-    """Somebody is known now; `method` says by what."""
+    """Log that somebody signed in; `method` says how."""
     log.info("sign_in", user=username, method=method, **_where(request))
 
 

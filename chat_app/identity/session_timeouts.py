@@ -37,7 +37,7 @@ GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 @async_only_middleware
 def session_timeouts(get_response: GetResponse) -> GetResponse:
-    """Middleware below Django's for sessions, which stores what this one changes."""
+    """Wrap the session's timeouts: a middleware below Django's, which stores what this changes."""
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:
         response = await get_response(request)

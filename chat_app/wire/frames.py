@@ -61,7 +61,7 @@ def dump(frame: Frame) -> str:
 
 
 def timestamp(at: datetime) -> str:
-    """ISO 8601 in UTC, with Z."""
+    """Format a time as ISO 8601 in UTC, with Z."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 

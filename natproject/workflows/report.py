@@ -85,7 +85,9 @@ async def paced(text: Iterator[str], pause: float) -> AsyncGenerator[str, None]:
 
 
 def read_terms(text: str) -> Terms:
-    """Up to three numbers in the order deposit, rate, years; what is missing has a usual value."""
+    """Read up to three numbers in the order deposit, rate, years; a missing one has its usual
+    value.
+    """
     numbers = [Decimal(number) for number in re.findall(r"\d{1,7}(?:\.\d{1,4})?", text)][:3]
     usual = [Decimal(value) for value in astuple(Terms())]
     deposit, rate, years = [*numbers, *usual[len(numbers) :]]

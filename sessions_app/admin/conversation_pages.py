@@ -76,7 +76,10 @@ class ConversationAdmin(ReadOnlyAdmin):
         self.delete_queryset(request, Conversation.objects.filter(pk=obj.pk))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Conversation]) -> None:
-        """Locked first, as hosts do: what they write meanwhile comes before or finds nothing."""
+        """Lock the rows as hosts do, then delete them.
+
+        What hosts write meanwhile comes before, or finds nothing.
+        """
         with transaction.atomic():
             chosen = Conversation.objects.filter(pk__in=queryset.values("pk")).order_by("pk")
             list(chosen.select_for_update().values_list("pk"))

@@ -54,7 +54,7 @@ def forget_unseen(tx: Transaction) -> int:
 
 @cache
 def shared_settings() -> dict[str, str]:
-    """Digests of what must be the same in all processes; no secret can be read from them."""
+    """Return digests of settings that all processes must share; no secret can be read from them."""
     file = RuntimeSettings.load().WORKFLOWS_FILE
     workflows = b"" if file is None else file.read_bytes()
     return {

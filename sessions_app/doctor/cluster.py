@@ -147,7 +147,7 @@ def _tables() -> str:
 
 
 def _disk() -> Findings:
-    """PostgreSQL does not say what is free; on this machine the disk itself does."""
+    """Check the free disk space where it can be seen: PostgreSQL itself does not say it."""
     [(size,)] = sql.fetch("SELECT pg_database_size(current_database())", ())
     for (directory,) in sql.fetch(DIRECTORY, ()):
         with suppress(OSError):

@@ -105,5 +105,5 @@ def room(directory: Path, size: int) -> CheckMessage:
 
 
 def in_bytes(count: int) -> str:
-    """Bytes, for people."""
+    """Format a number of bytes for people."""
     return f"{count / 1024**3:.1f} GiB" if count >= 1024**3 else f"{count / 1024**2:.0f} MiB"

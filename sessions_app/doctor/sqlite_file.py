@@ -33,7 +33,7 @@ def _durability() -> Findings:
 
 
 def _integrity() -> Findings:
-    """SQLite reads all of the file. Nobody waits for that."""
+    """Have SQLite read all of the file, up to a time limit."""
     until = time.monotonic() + INTEGRITY
     connection.ensure_connection()
     connection.connection.set_progress_handler(lambda: time.monotonic() > until, INSTRUCTIONS)

@@ -331,7 +331,7 @@ def _start(
 
 
 def _suspend(tx: Transaction, leased: LeasedRun, code: str, why: str) -> None:
-    """People read that it is paused; operators why, also in the log."""
+    """Suspend the run: people read that it is paused, operators and the log why."""
     error = {"code": code, "message": run_writes.PAUSED}
     run_writes.end(tx, leased, Run.Status.SUSPENDED, error=error, detail=why)
     tell = partial(log.error, "run.suspended", run=str(leased.run.id), error=why)

@@ -367,8 +367,9 @@ class RunTask:
                 await self._finish_leaving()
 
     async def _suspend(self, error: WorkflowError) -> None:
-        """People learn that it is not over; operators what is to be fixed, and where. One that is
-        stopped is over all the same: it cannot clean up.
+        """Suspend the run: people read that it is paused, operators what is to be fixed, and where.
+
+        A run that is being stopped ends all the same: it cannot clean up.
         """
         if self._leave_reason is LeaveReason.STOP:
             log.error("run.stop_failed", run=str(self.id), error=str(error))

@@ -50,7 +50,9 @@ class Claimed:
 
 
 async def change(what: str, interaction: str, *, to: str = "", by: Person, via: str) -> Claimed:
-    """`claim` a prompt, if nobody else has; `release` one's claim; or `delegate` the prompt to the
+    """Claim or release a prompt, or delegate it.
+
+    `claim` takes it if nobody else has; `release` gives up one's claim; `delegate` hands it to the
     user of the name `to`, who has it claimed then.
 
     Raises:

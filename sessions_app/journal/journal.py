@@ -122,9 +122,9 @@ def last_positions(run: UUID) -> dict[str, int]:
 
 
 def described(*values: object) -> str:
-    """Arguments as they are recorded: their JSON, with the class where a value has none.
+    """Describe arguments for a record: their JSON, with the class where a value has none.
 
-    Of a long one the beginning, and a digest by which a difference behind it is found out.
+    Of a long one the beginning is kept, and a digest by which a difference behind it is found out.
     """
     json = to_json(
         _in_order(values),
@@ -241,7 +241,9 @@ class Journal:
 
     @cached_property
     def known_to(self) -> int:
-        """Text that comes before the workflow's own call of this number was put out before."""
+        """Return the number of the workflow's own call before which all text was put out
+        already.
+        """
         return self.calls[""] if self._cut_stream is None else self._cut_stream.call.number
 
     @cached_property

@@ -99,7 +99,7 @@ def _old_conversations(over: Q) -> list[UUID]:
 
 
 def _delete(tx: Transaction, conversation: UUID, over: Q) -> int:
-    """Locked first: a message that comes now is in time, or finds no conversation."""
+    """Lock and delete a conversation: a message that comes now is in time, or finds none."""
     row = _old(over).filter(pk=conversation).select_for_update(of=("self",)).first()
     if row is None:
         return 0
@@ -108,7 +108,7 @@ def _delete(tx: Transaction, conversation: UUID, over: Q) -> int:
 
 
 def _delete_leases(tx: Transaction) -> int:
-    """Leases of conversations that are gone: such a key never comes again.
+    """Delete leases of conversations that are gone: such a key never comes again.
 
     A user's key may. Its lease stays, or its generation would begin anew and an older host could
     take itself for the new one.

@@ -40,12 +40,12 @@ class OrderedJSONField(models.JSONField):
         return super().from_db_value(value, expression, connection)
 
     def get_transform(self, lookup_name: str) -> Any:
-        """`prompt__text` and the like: comparing is what only `jsonb` can."""
+        """Return the transform of `prompt__text` and the like: only `jsonb` can be compared."""
         transform = super().get_transform(lookup_name)
         return lambda lhs: transform(Cast(lhs, models.JSONField()))
 
     def get_lookup(self, lookup_name: str) -> Any:
-        """`payload=…` and the like, as above."""
+        """Return the lookup of `payload=…` and the like, as above."""
         lookup = super().get_lookup(lookup_name)
         if lookup is None or lookup_name == "isnull":
             return lookup

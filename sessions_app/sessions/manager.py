@@ -260,8 +260,9 @@ class SessionManager:
             yield runner
 
     async def run_beside(self, workflow: str, message: object) -> object:
-        """Run another workflow for the user of the session that is open here, who answers there as
-        here; the result. Its builder is built, and closed.
+        """Run another workflow for the user of the open session, who answers its prompts here too.
+
+        Return its result. Its builder is built for it, and closed.
 
         Raises:
             UnknownWorkflow: there is none of that name.

@@ -224,7 +224,7 @@ def edited_message(page: Page, run: UUID) -> dict[str, str | bool]:
 def read_transcript(
     conversation: Conversation, wanted: Wanted = ALL, branch: ShownBranch | None = None
 ) -> Transcript:
-    """Part of the transcript; bounded. Blocks: call it in a thread."""
+    """Read a bounded part of the transcript. Blocks: call it in a thread."""
     branch = branch or ShownBranch(conversation, wanted.branch)
     part = history.read(
         conversation.id,

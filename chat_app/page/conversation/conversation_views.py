@@ -100,8 +100,9 @@ async def conversation(request: HttpRequest, conversation_id: str) -> HttpRespon
 @personal("GET")
 @gzip_page
 async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
-    """Part of the page: the items that have events from sequence `from` on, and what changes with
-    them; with `before`, the items before that sequence alone. `text` says what the page has of an
+    """Render the items that have events from sequence `from` on, and what changes with them.
+
+    With `before`, render the items before that sequence alone. `text` says what the page has of an
     item already, as `data-at` said; `hold=1`, that marks wait until they are whole.
     """
     _check_name(conversation_id)

@@ -46,8 +46,8 @@ UNCOUNTED = (
 class KnownText:
     """The end of what a page already has of an item of text.
 
-    Of the item that began at `first` it has all before the character `offset` of `sequence`. What
-    comes there is `inside` of something.
+    The page has all of the item that began at `first` up to the character `offset` of `sequence`.
+    `inside` is the fence's first line or the table in which the rest goes on.
     """
 
     first: int

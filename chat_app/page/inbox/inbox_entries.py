@@ -99,7 +99,7 @@ class Entry:
 
     @property
     def stamp(self) -> str:
-        """A digest of what is shown: the page's script sees by it that something changed."""
+        """Return a digest of what is shown: the page's script sees by it that something changed."""
         interaction = self.interaction
         shown = (
             interaction.status,

@@ -38,9 +38,9 @@ _ALIASES = {
 
 
 def figure(code: str, info: str, *, is_coloured: bool, is_whole: bool) -> str:
-    """HTML of a block of code; `info` is what stands behind its fence.
+    """Render a block of code; `info` is what stands behind its fence.
 
-    One to which more comes is drawn again and again: it has no button yet, which would lose the
+    A block to which more comes is drawn again and again: it has no button yet, which would lose the
     focus, and is `is_coloured` later.
     """
     words = info.split()
@@ -55,7 +55,9 @@ def figure(code: str, info: str, *, is_coloured: bool, is_whole: bool) -> str:
 
 
 def _in_colours(language: str, code: str) -> str | None:
-    """HTML of the code; None where it is too much work, or the page has had too much of it."""
+    """Render code in colours; None where it is too much work, or the page has had too much of
+    it.
+    """
     page = work.current()
     if not page.may_colour:
         return None

@@ -108,7 +108,7 @@ def _code(
 
 
 def _adapt(state: StateCore) -> None:
-    """Headings go below the page's own; alignment needs no style attribute."""
+    """Put headings below the page's own, and alignment into an attribute other than style."""
     for token in state.tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
