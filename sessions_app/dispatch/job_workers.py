@@ -60,7 +60,7 @@ class JobWorkers:
 
     @property
     def id(self) -> int | None:
-        """Return Procrastinate's id of the worker that takes hosts; None before it is registered."""
+        """Return Procrastinate's id of the worker of hosts; None before it is registered."""
         worker = self._running.get("hosts")
         return None if worker is None else worker.worker_id
 
