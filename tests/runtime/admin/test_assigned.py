@@ -123,6 +123,8 @@ async def test_what_nobody_can_answer_and_what_is_overdue_is_found() -> None:
         await reads.read(lambda: late.update(due_at=timezone.now()))
         assert await count("overdue") == 1
         assert "1 overdue" in await boss.get("/admin/")
+        await reads.read(lambda: Group.objects.filter(name="own").delete())
+        assert await count("nobody") == 4
 
 
 async def test_entries_are_exported_and_a_list_takes_few_statements() -> None:
