@@ -51,20 +51,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--all", action="store_true", help="everything, written into docs/")
-    given = parser.parse_args()
-    names = [*SERVERS, *IN_PROCESS] if given.all else list(given.contenders)
-    if given.beside:
-        SERVERS["beside"] = partial(local, root=given.beside.absolute())
+    arguments = parser.parse_args()
+    names = [*SERVERS, *IN_PROCESS] if arguments.all else list(arguments.contenders)
+    if arguments.beside:
+        SERVERS["beside"] = partial(local, root=arguments.beside.absolute())
         names.insert(1, "beside")
-    results = table.measure(table.Plan(names, given.works, given.rounds, given.seconds))
+    results = table.measure(table.Plan(names, arguments.works, arguments.rounds, arguments.seconds))
     data = {
         "machine": report.machine(),
         "date": time.strftime("%Y-%m-%d"),
-        "rounds": given.rounds,
-        "seconds": given.seconds,
+        "rounds": arguments.rounds,
+        "seconds": arguments.seconds,
         "table": results,
     }
-    if given.all:
+    if arguments.all:
         report.write(data)
         data["beside"] = beside_the_table()
         report.write(data)

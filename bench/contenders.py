@@ -168,8 +168,8 @@ class InProcess:
             if self.postgresql:
                 service = stack.enter_context(PostgreSQL(directory / "postgresql"))
                 database, pids = service.url(), [service.pid]
-            given = [database, str(people), str(seconds), *self.options]
-            command = [str(PEERS_PYTHON), self.script, *given]
+            arguments = [database, str(people), str(seconds), *self.options]
+            command = [str(PEERS_PYTHON), self.script, *arguments]
             log = stack.enter_context((directory / "peer.log").open("w+"))
             process = stack.enter_context(
                 subprocess.Popen(command, cwd=PEERS, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -179,10 +179,10 @@ class InProcess:
             before = after = 0.0
             # One line as they begin, and one with the figures.
             for line in process.stdout:
-                said = line
+                last_line = line
                 before, after = after, sum(processor_time(pid) for pid in pids)
         assert process.returncode == 0, Path(log.name).read_text()[-2000:]
-        figures: dict[str, float] = json.loads(said)
+        figures: dict[str, float] = json.loads(last_line)
         return figures | {"cpu_ms": 1000 * (after - before) / figures["units"]}
 
 

@@ -116,8 +116,8 @@ async def burst(pair: Pair) -> dict[str, object]:
     for number in range(1000):
         await pair.send("burst", number)
     taken = await pair.take(channel, 1000)
-    told = " and told so" if LOST in taken else ""
-    return {"burst, delivered": f"{len([m for m in taken if m != LOST])}{told}"}
+    ending = " and told so" if LOST in taken else ""
+    return {"burst, delivered": f"{len([m for m in taken if m != LOST])}{ending}"}
 
 
 async def silence(pair: Pair) -> dict[str, object]:

@@ -133,8 +133,8 @@ def beside(figures: dict[str, dict[str, float]]) -> Iterator[str]:
     """Yield a table by case and form: a figure."""
     yield from head("", *figures)
     for name in dict.fromkeys(name for form in figures.values() for name in form):
-        found = [form.get(name) for form in figures.values()]
-        yield rows(name, *("" if value is None else number(value) for value in found))
+        values = [form.get(name) for form in figures.values()]
+        yield rows(name, *("" if value is None else number(value) for value in values))
 
 
 def machine() -> str:

@@ -72,10 +72,10 @@ def copied(
     for number in numbers:
         ids = {old: uuid4().hex for old in own}
         owned = {"conversation_id": f"copy{number}", "owner_id": owners[number % len(owners)]}
-        for table, found in rows.items():
+        for table, its_rows in rows.items():
             changed = owned if table == "conversation" else {}
-            if found:
-                made[table] += [renamed(row, ids) | changed for row in found]
+            if its_rows:
+                made[table] += [renamed(row, ids) | changed for row in its_rows]
     return made
 
 

@@ -94,5 +94,7 @@ def measure(template: Template, directory: Path) -> Figures:
             loaded = asyncio.run(_load(server))
         finally:
             server.drop()
-        figures |= {f"{count} worker{'s'[: count - 1]}: {name}": it for name, it in loaded.items()}
+        figures |= {
+            f"{count} worker{'s'[: count - 1]}: {name}": figure for name, figure in loaded.items()
+        }
     return figures

@@ -37,15 +37,15 @@ async def report(arguments: list[str]) -> None:
 
 async def approve(arguments: list[str]) -> None:
     """Ask a question with two buttons."""
-    said = await ask("prompt-1")
-    await cl.Message(content=f"said {said}").send()
+    value = await ask("prompt-1")
+    await cl.Message(content=f"said {value}").send()
 
 
 async def two(arguments: list[str]) -> None:
     """Ask two questions at once, each answered by a text."""
     asked = (cl.AskUserMessage(content=text, timeout=600).send() for text in ("one?", "two?"))
-    said = [answer and answer["output"] for answer in await asyncio.gather(*asked)]
-    await cl.Message(content="|".join(map(str, said))).send()
+    texts = [answer and answer["output"] for answer in await asyncio.gather(*asked)]
+    await cl.Message(content="|".join(map(str, texts))).send()
 
 
 async def fail(arguments: list[str]) -> None:

@@ -32,13 +32,13 @@ async def thread(answered: Callable[[], None]) -> None:
 
 def main() -> None:
     """Measure DBOS."""
-    given = arguments()
-    served = given.database.startswith("postgresql")
-    url = given.database if served else f"sqlite:///{given.database}"
+    options = arguments()
+    served = options.database.startswith("postgresql")
+    url = options.database if served else f"sqlite:///{options.database}"
     DBOS(config=DBOSConfig(name="bench", system_database_url=url, log_level="ERROR"))
     DBOS.launch()
     try:
-        asyncio.run(measure(given, thread))
+        asyncio.run(measure(options, thread))
     finally:
         DBOS.destroy()
 

@@ -54,12 +54,12 @@ async def saver(database: str) -> AsyncIterator[BaseCheckpointSaver]:
 
 async def main() -> None:
     """Measure LangGraph."""
-    given = arguments()
+    options = arguments()
     builder = StateGraph(State)
-    builder.add_node("ask", ask_all if given.one_node else ask)
+    builder.add_node("ask", ask_all if options.one_node else ask)
     builder.add_edge(START, "ask")
     builder.add_conditional_edges("ask", further)
-    async with saver(given.database) as made:
+    async with saver(options.database) as made:
         graph = builder.compile(checkpointer=made)
 
         async def thread(answered: Callable[[], None]) -> None:
@@ -71,7 +71,7 @@ async def main() -> None:
             if len(state["answers"]) != PROMPTS:
                 raise RuntimeError(f"a thread ended with {state}")
 
-        await measure(given, thread)
+        await measure(options, thread)
 
 
 if __name__ == "__main__":

@@ -51,8 +51,8 @@ class Watched:
 
     def characters(self) -> int:
         """Return the length of the answer so far."""
-        found = "document.querySelector('#items article.text:last-of-type, #items .text')"
-        return int(self.page.evaluate(f"{found}?.textContent.length ?? 0"))
+        answer = "document.querySelector('#items article.text:last-of-type, #items .text')"
+        return int(self.page.evaluate(f"{answer}?.textContent.length ?? 0"))
 
     def held(self) -> str:
         """Return the memory of scripts, and how many nodes there are."""
@@ -83,14 +83,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--at-once", type=int, default=0, help="characters with which it begins")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as directory,
         ours(Path(directory)) as site,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        watch(site, site.open(browser), given.at_once, given.minutes)
+        watch(site, site.open(browser), arguments.at_once, arguments.minutes)
         browser.close()
 
 

@@ -61,14 +61,14 @@ class Site:
         """Send a message in a new conversation."""
         page.goto(self.new)
         self.choose(page)
-        said = page.locator(self.said, has_text=text)
+        shown = page.locator(self.said, has_text=text)
         deadline = time.monotonic() + PATIENCE / 1000
-        while not said.count() and time.monotonic() < deadline:
+        while not shown.count() and time.monotonic() < deadline:
             # A page whose script is not there yet, or is not connected, does not send.
             page.locator(self.box).fill(text)
             page.locator(self.box).press("Enter")
             page.wait_for_timeout(2000)
-        said.wait_for()
+        shown.wait_for()
 
     def choose(self, page: Page) -> None:
         """Choose the workflow, where there are several."""
@@ -254,8 +254,10 @@ def failing(site: Site, browser: Browser) -> str:
     site.say(page, "fail")
     is_there(page.get_by_text(re.compile("failed|secret", re.IGNORECASE)))
     text = page.locator("body").inner_text()
-    said = next((line for line in text.splitlines() if "ail" in line and line != "fail"), "nothing")
-    return f"“{said}”; shows what the exception says {yes('internal secret' in text)}"
+    sentence = next(
+        (line for line in text.splitlines() if "ail" in line and line != "fail"), "nothing"
+    )
+    return f"“{sentence}”; shows what the exception says {yes('internal secret' in text)}"
 
 
 def is_there(what: Locator, patience: float = PATIENCE) -> bool:

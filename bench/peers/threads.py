@@ -24,7 +24,7 @@ def arguments() -> Namespace:
 
 
 async def measure(
-    given: Namespace, thread: Callable[[Callable[[], None]], Awaitable[None]]
+    options: Namespace, thread: Callable[[Callable[[], None]], Awaitable[None]]
 ) -> None:
     """Run `thread`, which has ten prompts and calls back at each that is answered; print."""
     spent: list[float] = []
@@ -34,7 +34,7 @@ async def measure(
     begin = clock()
 
     async def person() -> None:
-        while clock() < begin + given.seconds:
+        while clock() < begin + options.seconds:
             began = clock()
 
             def answered() -> None:
@@ -44,7 +44,7 @@ async def measure(
 
             await thread(answered)
 
-    await asyncio.gather(*(person() for _ in range(given.people)))
+    await asyncio.gather(*(person() for _ in range(options.people)))
     took = clock() - begin
     spent.sort()
     figures = {

@@ -381,10 +381,10 @@ async def spin_async(seconds: float) -> None:
 
 async def usage(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:
     """Tokens of two calls of a model, with a prompt between them."""
-    taken, given = map(int, arguments)
-    context.add_usage(prompt_tokens=taken, completion_tokens=given)
+    taken, produced = map(int, arguments)
+    context.add_usage(prompt_tokens=taken, completion_tokens=produced)
     yield (await context.ask(TextPrompt(text="prompt-1"))).text
-    context.add_usage(prompt_tokens=taken, completion_tokens=given)
+    context.add_usage(prompt_tokens=taken, completion_tokens=produced)
 
 
 async def child(context: Context, arguments: list[str]) -> AsyncGenerator[str, None]:

@@ -21,21 +21,21 @@ async def assign(context: Context, arguments: list[str]) -> AsyncGenerator[str, 
     """Ask one prompt of the groups, and users behind @, that the first word names."""
     names, *how = arguments
     to = [user(name[1:]) if name.startswith("@") else group(name) for name in names.split(",")]
-    given = dict(word.partition("=")[::2] for word in how)
-    rules: dict[str, Any] = {"four_eyes": "four" in given, "votes": int(given.get("votes", 1))}
-    if "share" in given:
+    options = dict(word.partition("=")[::2] for word in how)
+    rules: dict[str, Any] = {"four_eyes": "four" in options, "votes": int(options.get("votes", 1))}
+    if "share" in options:
         rules["share"] = True
         yield "I ask **them**.\n\n"
-    if due := given.get("due"):
+    if due := options.get("due"):
         rules["due"] = float(due)
-    if later := given.get("escalate"):
+    if later := options.get("escalate"):
         rules["escalate"] = Escalation(after=60, to=group(later))
     details: dict[str, Any] = {"From": "Monday", "Until": "Wednesday"}
-    days = given.get("days", "3")
-    if "receipt" in given:
+    days = options.get("days", "3")
+    if "receipt" in options:
         form = await context.ask(RECEIPT, to=to, **rules)
         answer = f"{form.by}: {(await form.value['receipt'].read()).decode()}"
-    elif "text" in given:
+    elif "text" in options:
         text = TextPrompt(text=f"Why give them {days} days off?")
         answer = (await context.ask(text, to=to, **rules)).value
     else:

@@ -46,20 +46,22 @@ QUIET = 120.0
 
 def main() -> int:
     """Run; return 0 if nothing was violated."""
-    given = options(__doc__, minutes=3.0, users=40).parse_args()
+    arguments = options(__doc__, minutes=3.0, users=40).parse_args()
     try:
-        return max(_hurt(form, given) for form in forms(given))
+        return max(_hurt(form, arguments) for form in forms(arguments))
     finally:
         fork_server.close()
 
 
-def _hurt(form: str, given: argparse.Namespace) -> int:
-    lines = f"{form}: seed {given.seed}, {given.minutes} minutes, {given.users} people\n"
+def _hurt(form: str, arguments: argparse.Namespace) -> int:
+    lines = (
+        f"{form}: seed {arguments.seed}, {arguments.minutes} minutes, {arguments.users} people\n"
+    )
     sys.stdout.write(lines)
     sys.stdout.flush()
     directory = Path(tempfile.mkdtemp(prefix="chaos-"))
     with started(form, directory) as running:
-        wrong = asyncio.run(run(running, given.seed, given.minutes * 60, given.users))
+        wrong = asyncio.run(run(running, arguments.seed, arguments.minutes * 60, arguments.users))
     if wrong:
         sys.stdout.write(f"\nAll logs and the database are in {directory}\n")
     else:
@@ -83,13 +85,13 @@ async def run(form: AnyForm, seed: int, seconds: float, users: int) -> list[str]
             await finishing
         except AssertionError as error:
             stuck = [str(error)]
-    found = history(form, workload.people, faults=nemesis.struck.total())
-    wrong = [*stuck, *violations(found)]
+    collected = history(form, workload.people, faults=nemesis.struck.total())
+    wrong = [*stuck, *violations(collected)]
     if not wrong and isinstance(form, OneProcess):
         wrong = await asyncio.to_thread(wrong_under_damage, form)
-    _report(nemesis, found, wrong)
+    _report(nemesis, collected, wrong)
     if wrong:
-        sys.stdout.write("\n".join(["", *nemesis.story, *_dump(found, wrong), form.tails(60)]))
+        sys.stdout.write("\n".join(["", *nemesis.story, *_dump(collected, wrong), form.tails(60)]))
     return wrong
 
 
@@ -108,12 +110,13 @@ def _resume(form: AnyForm) -> None:
         form.until_up()
 
 
-def _report(nemesis: Nemesis, found: History, wrong: list[str]) -> None:
+def _report(nemesis: Nemesis, collected: History, wrong: list[str]) -> None:
     struck = ", ".join(f"{what} {count}" for what, count in sorted(nemesis.struck.items()))
-    cut_off = sum(len(view.close_codes) for view in found.views)
+    cut_off = sum(len(view.close_codes) for view in collected.views)
     lines = [
         f"{nemesis.struck.total()} faults: {struck}",
-        f"{len(found.runs)} runs, {len(found.interactions)} answers, {len(found.events)} events, "
+        f"{len(collected.runs)} runs, {len(collected.interactions)} answers, "
+        f"{len(collected.events)} events, "
         f"{cut_off} reconnects",
         f"{len(wrong)} violations" if wrong else "all as it must be",
         *wrong[:SHOWN],
@@ -124,20 +127,20 @@ def _report(nemesis: Nemesis, found: History, wrong: list[str]) -> None:
     sys.stdout.flush()
 
 
-def _dump(found: History, wrong: list[str]) -> list[str]:
+def _dump(collected: History, wrong: list[str]) -> list[str]:
     """Return the histories of the conversations that the violations are about."""
     text = "\n".join(wrong)
-    names = {run.id: run.conversation for run in found.runs}
-    names |= {asked.id: names[asked.run] for asked in found.interactions}
+    names = {run.id: run.conversation for run in collected.runs}
+    names |= {asked.id: names[asked.run] for asked in collected.interactions}
     blamed = {name for key, name in names.items() if key in text or name in text}
     lines = []
     for name in sorted(blamed)[:3]:
         runs = {key for key, of in names.items() if of == name}
         lines.append(f"===== {name}")
-        lines += [str(event) for event in found.events if event.conversation == name]
-        lines += [str(row) for row in found.audit if row.conversation == name]
-        lines += [str(note) for note in found.diary if note.subject.split(":")[0] in runs]
-        for view in found.views:
+        lines += [str(event) for event in collected.events if event.conversation == name]
+        lines += [str(row) for row in collected.audit if row.conversation == name]
+        lines += [str(note) for note in collected.diary if note.subject.split(":")[0] in runs]
+        for view in collected.views:
             if view.conversation == name:
                 lines += [f"----- {view.name} {view.close_codes}"]
                 lines += [json.dumps(frame)[:300] for frame in view.frames]

@@ -65,10 +65,10 @@ def of(span: Sequence[Sample], name: str) -> float:
     return median(sample.get(name, 0.0) for sample in span)
 
 
-def table(found: Sequence[Course]) -> Iterator[str]:
+def table(all_courses: Sequence[Course]) -> Iterator[str]:
     """Lines for people: of what was always the same there is none."""
     yield f"{'':44}{'first':>9}{'middle':>9}{'last':>9}{'allowed':>9}"
-    for course in found:
+    for course in all_courses:
         if len(set(course.thirds)) == 1:
             continue
         numbers = "".join(f"{number:9.1f}" for number in (*course.thirds, course.allowed))
@@ -77,17 +77,17 @@ def table(found: Sequence[Course]) -> Iterator[str]:
 
 def sample(form: AnyForm) -> Sample:
     """Measure everything now."""
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for node in form.nodes:
-        found |= _process(node)
+        values |= _process(node)
     kind = "cluster" if isinstance(form, Cluster) else "local"
     for row in form.rows(TABLES[kind]):
         count = form.rows(f"SELECT count(*) AS count FROM {row['name']}")  # noqa: S608 - of a list
-        found[f"{row['name']} rows"] = count[0]["count"]
+        values[f"{row['name']} rows"] = count[0]["count"]
     if not isinstance(form, Cluster):
         sizes = [size for path in form.data_dir.rglob("*") if (size := _size(path)) is not None]
-        found |= {"files": len(sizes), "MB of files": sum(sizes) / MB}
-    return found
+        values |= {"files": len(sizes), "MB of files": sum(sizes) / MB}
+    return values
 
 
 def _process(node: Node) -> dict[str, float]:

@@ -104,22 +104,22 @@ class OneProcess:
 
     def rows(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
         """Return the rows of a query; `%s` are the parameters."""
-        found = self._store.rows(statement.replace("%s", "?"), *parameters)
+        rows = self._store.rows(statement.replace("%s", "?"), *parameters)
         return [
             {
                 name: READ[name](value) if name in READ and value is not None else value
                 for name, value in row.items()
             }
-            for row in found
+            for row in rows
         ]
 
     def execute(self, statement: str, *parameters: object) -> None:
         """Change it, as somebody else's hand would."""
-        given = [
+        values = [
             str(one.replace(tzinfo=None)) if isinstance(one, datetime) else one
             for one in parameters
         ]
-        self._store.execute(statement.replace("%s", "?"), *given)
+        self._store.execute(statement.replace("%s", "?"), *values)
 
     @contextmanager
     def full(self) -> Iterator[None]:

@@ -44,27 +44,29 @@ def main() -> int:
     """Run; return 0 if nothing grew."""
     parser = options(__doc__, minutes=30, users=16)
     parser.add_argument("--leak", type=int, default=0, help="KB that each message loses: a proof")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        return max(_soak(form, given) for form in forms(given))
+        return max(_soak(form, arguments) for form in forms(arguments))
     finally:
         fork_server.close()
 
 
-def _soak(form: str, given: argparse.Namespace) -> int:
-    sys.stdout.write(f"{form}: seed {given.seed}, {given.minutes} minutes, {given.users} people\n")
+def _soak(form: str, arguments: argparse.Namespace) -> int:
+    sys.stdout.write(
+        f"{form}: seed {arguments.seed}, {arguments.minutes} minutes, {arguments.users} people\n"
+    )
     sys.stdout.flush()
     directory = Path(tempfile.mkdtemp(prefix="soak-"))
     with started(form, directory, PARK_AFTER=str(PARK_AFTER), KEEP_DAYS="1") as running:
-        soak = Soak(running, given.seed, given.users, given.leak)
+        soak = Soak(running, arguments.seed, arguments.users, arguments.leak)
         try:
-            samples = asyncio.run(soak.run(given.minutes * 60))
+            samples = asyncio.run(soak.run(arguments.minutes * 60))
         except ExceptionGroup as failed:
             sys.stdout.write(f"cut short: {failed.exceptions}; all logs are in {directory}\n")
             return 1
-    found = courses(samples)
-    grows = [course.name for course in found if not course.flat]
-    sys.stdout.write("\n".join([*table(found), soak.summary(), ""]))
+    all_courses = courses(samples)
+    grows = [course.name for course in all_courses if not course.flat]
+    sys.stdout.write("\n".join([*table(all_courses), soak.summary(), ""]))
     sys.stdout.write(f"grows: {', '.join(grows)}\n" if grows else "all is flat\n")
     shutil.rmtree(directory)
     return bool(grows)

@@ -47,8 +47,8 @@ IDS = ("id", "conversation", "run")
 
 def history(form: Form, people: Sequence[Person], faults: int) -> History:
     """Return the history of these people."""
-    found = _rows(form, CONVERSATIONS, {person.user for person in people})
-    names = {row["id"]: row["name"] for row in found}
+    conversations = _rows(form, CONVERSATIONS, {person.user for person in people})
+    names = {row["id"]: row["name"] for row in conversations}
 
     def entry(finished_at: datetime | None, **fields: Any) -> Entry:
         at = form.true_time(finished_at.timestamp()) if finished_at else None
@@ -59,7 +59,7 @@ def history(form: Form, people: Sequence[Person], faults: int) -> History:
         return [make(**_named(row, names)) for row in rows]
 
     return History(
-        last_sequences={row["name"]: row["last_sequence"] for row in found},
+        last_sequences={row["name"]: row["last_sequence"] for row in conversations},
         events=read(EVENTS, Event),
         runs=read(RUNS, Run),
         interactions=read(INTERACTIONS, Interaction),

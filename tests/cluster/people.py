@@ -131,8 +131,8 @@ class Person:
     def story(self, what: str) -> str:
         """Return what it knows, for a failure."""
         shown = [json.dumps(frame)[:300] for frame in self.view.frames[-12:]]
-        left = f"to be acknowledged: {list(self._outbox)}; asked: {list(self._asked)}"
-        return "\n".join([f"{self.conversation}: {what}; {left}", *shown])
+        unsettled = f"to be acknowledged: {list(self._outbox)}; asked: {list(self._asked)}"
+        return "\n".join([f"{self.conversation}: {what}; {unsettled}", *shown])
 
     async def _put(self, frame: Frame) -> None:
         self._outbox[frame["id"]] = frame

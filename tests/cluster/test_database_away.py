@@ -38,8 +38,8 @@ async def test_who_comes_while_the_database_is_away_is_told_so(cluster: Cluster)
         # Who is here stays, and what they say is stored once it can be.
         meanwhile = await person.say("echo meanwhile")
         await person.until("an error", lambda: "error_message" in _types(person))
-        told = person.view.frames[_types(person).index("error_message")]
-        assert told["details"]["reason"] == "not_stored"
+        error = person.view.frames[_types(person).index("error_message")]
+        assert error["details"]["reason"] == "not_stored"
         await faults.recover(cluster.postgresql, again=True)
         await person.until("the echo", lambda: person.text(meanwhile) == "meanwhile")
         await person.until("both news of the database", lambda: len(_away(person)) > 1)

@@ -15,9 +15,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
-    given = parser.parse_args()
-    until = time.monotonic() + given.minutes * 60
-    seed = given.seed
+    arguments = parser.parse_args()
+    until = time.monotonic() + arguments.minutes * 60
+    seed = arguments.seed
     while time.monotonic() < until:
         sys.stdout.write(f"seed {seed}\n")
         sys.stdout.flush()

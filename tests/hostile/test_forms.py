@@ -23,8 +23,8 @@ def test_any_text_in_any_field_is_taken_or_refused(form: type[Any]) -> None:
     prompt, good = FormPrompt(form, text="?"), FORMS[form]
     for text in texts().values():
         for field in prompt.fields:
-            for given in (text, [text, text], {text: text}):
-                take(prompt, {**good, field.name: given})
+            for value in (text, [text, text], {text: text}):
+                take(prompt, {**good, field.name: value})
         take(prompt, {**good, text: text})
 
 
@@ -36,10 +36,10 @@ def test_any_json_is_taken_or_refused(form: type[Any]) -> None:
         take(prompt, f'{{"text": {text}}}')
 
 
-def take(prompt: FormPrompt[Any], given: Any) -> None:
+def take(prompt: FormPrompt[Any], value: Any) -> None:
     """Check that what is taken is stored as it is, and read back as it was given."""
     try:
-        stored = prompt.check(given, None)
+        stored = prompt.check(value, None)
     except Invalid:
         return
     again = json.loads(json.dumps(stored))

@@ -81,14 +81,14 @@ def pages_and_names() -> tuple[list[Page], list[str]]:
 def operations() -> list[tuple[str, str, st.SearchStrategy[str]]]:
     """Path, method and body of each operation of the HTTP interface."""
     document = api.get_openapi_schema(path_prefix="/")
-    found = []
+    drawn = []
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             content = operation.get("requestBody", {}).get("content", {})
             schema = content.get("application/json", {}).get("schema", {"const": None})
             bodies = examples(schema, document, GOOD)
-            found.append((path, method.upper(), mutated(bodies)))
-    return found
+            drawn.append((path, method.upper(), mutated(bodies)))
+    return drawn
 
 
 MARKS = st.sampled_from("<>\"'()[]!`|-:/\n\t &#;=~*_+.\\ajvscriptonhref\x00\u202e")

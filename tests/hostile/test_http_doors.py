@@ -72,8 +72,10 @@ def _upload(server: Server) -> str:
 def _callback(server: Server) -> str:
     """Return the last part of a URL of a run that waits for what is posted there."""
     with Http(server).stream("/generate/stream", {"input_message": "callback 1"}) as stream:
-        said = next(event.data for event in iter(stream.next, None) if "callbacks" in event.data)
-    return str(json.loads(said)["value"]).rpartition("/")[2]
+        event_data = next(
+            event.data for event in iter(stream.next, None) if "callbacks" in event.data
+        )
+    return str(json.loads(event_data)["value"]).rpartition("/")[2]
 
 
 @pytest.fixture(autouse=True)

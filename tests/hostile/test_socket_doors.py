@@ -126,18 +126,18 @@ async def test_frames_may_be_anything(attacked: Server) -> None:
     thrown = frames()
     for entry, text in entries("json", "bodies").items():
         thrown[f"text: {entry}"] = text_frame(text.encode("latin-1"))
-    said = {entry: f"echo {number};" for number, entry in enumerate(thrown)}
+    echoes = {entry: f"echo {number};" for number, entry in enumerate(thrown)}
     path = "/websocket?extended=true&conversation_id=frames&workflow=probe"
     for entry, data in thrown.items():
         with RawSocket(attacked, Request(entry, path, headers=UPGRADE)) as raw:
-            raw.send(message_frame({"type": "user_message", "id": entry, "content": said[entry]}))
+            raw.send(message_frame({"type": "user_message", "id": entry, "content": echoes[entry]}))
             raw.send(data)
             with suppress(OSError):  # closed by now
                 raw.send(message_frame(PING))
                 raw.end()
             assert str(raw.until_pong() or "") in {*CODES, "1000", "1005", "1006"}, entry
     async with WsClient(attacked, "frames", last_sequence=0) as client:
-        for text in said.values():  # in the order in which their runs have ended
+        for text in echoes.values():  # in the order in which their runs have ended
             while text.removeprefix("echo ") not in client.text():
                 await client.until("system_response_message")
     check_log(attacked)

@@ -29,13 +29,13 @@ def main() -> int:
     for bug, why in outcomes:
         if why:
             sys.stdout.write(f"NOT FOUND: {bug.says} ({bug.file}): {why}\n")
-    found = sum(not why for _, why in outcomes)
+    found_count = sum(not why for _, why in outcomes)
     seconds = time.monotonic() - began
     sys.stdout.write(
-        f"{found} of {len(chosen)} planted bugs found, of {len(bugs())}, in {seconds:.0f}s "
+        f"{found_count} of {len(chosen)} planted bugs found, of {len(bugs())}, in {seconds:.0f}s "
         f"(seed {options.seed or 'none'})\n"
     )
-    return found < len(chosen) or not chosen
+    return found_count < len(chosen) or not chosen
 
 
 def _is_chosen(bug: Bug, options: argparse.Namespace) -> bool:

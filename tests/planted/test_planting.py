@@ -11,5 +11,5 @@ def test_each_fits_the_code_and_names_a_test() -> None:
 
 
 def test_each_is_there_once() -> None:
-    said = Counter(bug.says for bug in bugs())
-    assert [says for says, count in said.items() if count > 1] == []
+    counts = Counter(bug.says for bug in bugs())
+    assert [says for says, count in counts.items() if count > 1] == []

@@ -62,19 +62,19 @@ class Hosting(hosting.Hosting):
         self, value: str | None, interaction: Interaction | None = None, **fields: Any
     ) -> answers.AnswerResult:
         """Answer as the user; without an interaction the only pending one of conversation "c"."""
-        given = answers.IncomingAnswer(
+        answer = answers.IncomingAnswer(
             fields.pop("answer_id", uuid4().hex),
             "test",
             value,
             interaction=str(interaction.id) if interaction else None,
             **fields,
         )
-        return await answers.answer(by=self.person, conversation_id="c", answer=given)
+        return await answers.answer(by=self.person, conversation_id="c", answer=answer)
 
     async def answer_any(self, value: str, interaction: Interaction) -> answers.AnswerResult:
         """Answer a question of whatever conversation."""
-        given = answers.IncomingAnswer(uuid4().hex, "test", value, interaction=str(interaction.id))
-        return await answers.answer(by=self.person, conversation_id=None, answer=given)
+        answer = answers.IncomingAnswer(uuid4().hex, "test", value, interaction=str(interaction.id))
+        return await answers.answer(by=self.person, conversation_id=None, answer=answer)
 
     async def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call what an operator calls."""
@@ -82,8 +82,8 @@ class Hosting(hosting.Hosting):
 
     async def status(self, run: UUID, *wanted: str) -> Run:
         """Wait until the run has one of the statuses."""
-        found: Run = await until(lambda: Run.objects.filter(pk=run, status__in=wanted).first())
-        return found
+        row: Run = await until(lambda: Run.objects.filter(pk=run, status__in=wanted).first())
+        return row
 
     async def ended(self, run: UUID) -> Run:
         """Wait until the run is over or suspended."""
@@ -96,8 +96,8 @@ class Hosting(hosting.Hosting):
             rows = list(Interaction.objects.filter(run=run, status="pending").order_by("position"))
             return rows if len(rows) == count else None
 
-        found: list[Interaction] = await until(pending)
-        return found
+        interactions: list[Interaction] = await until(pending)
+        return interactions
 
     async def prompted(self, text: str = "go", **fields: Any) -> tuple[UUID, Interaction]:
         """Send a message; return its run and the one prompt that this asks."""

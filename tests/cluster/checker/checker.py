@@ -15,7 +15,7 @@ Rule = Callable[[History], Iterable[str]]
 
 def violations(history: History) -> list[str]:
     """Return all that is wrong, each with the conversation or key that it is about."""
-    return [f"{rule.__name__}: {found}" for rule in RULES for found in rule(history)]
+    return [f"{rule.__name__}: {violation}" for rule in RULES for violation in rule(history)]
 
 
 def wrong_ends(history: History) -> Iterator[str]:
@@ -24,14 +24,14 @@ def wrong_ends(history: History) -> Iterator[str]:
     for run in history.runs:
         runs[run.conversation, run.message_id].append(run)
     for sent in history.sent:
-        found = runs.pop((sent.conversation, sent.message_id), [])
-        if len(found) != 1:
-            yield f"{sent.conversation}: {len(found)} runs of {sent.message_id}"
+        ended_runs = runs.pop((sent.conversation, sent.message_id), [])
+        if len(ended_runs) != 1:
+            yield f"{sent.conversation}: {len(ended_runs)} runs of {sent.message_id}"
             continue
-        cancelled = sent.stopped and found[0].status == "cancelled"
-        if found[0].status != "completed" and not cancelled:
-            yield f"{sent.conversation}: {sent.message_id} is {found[0].status}"
-        yield from _wrong_text(history, sent, found[0].id, cancelled=cancelled)
+        cancelled = sent.stopped and ended_runs[0].status == "cancelled"
+        if ended_runs[0].status != "completed" and not cancelled:
+            yield f"{sent.conversation}: {sent.message_id} is {ended_runs[0].status}"
+        yield from _wrong_text(history, sent, ended_runs[0].id, cancelled=cancelled)
     for conversation, message_id in runs:
         yield f"{conversation}: nobody sent {message_id}"
 
@@ -133,12 +133,12 @@ def wrong_answers(history: History) -> Iterator[str]:
 
 def _acknowledged(history: History) -> dict[str, set[str]]:
     """Return by question the ids of the answers that a client was told were accepted."""
-    found: dict[str, set[str]] = defaultdict(set)
+    answer_ids: dict[str, set[str]] = defaultdict(set)
     for view in history.views:
         for frame in view.frames:
             if frame["type"] == "ack_message" and frame["outcome"] in ("accepted", "duplicate"):
-                found[frame["content"].get("interaction_id", "")].add(frame["for"])
-    return found
+                answer_ids[frame["content"].get("interaction_id", "")].add(frame["for"])
+    return answer_ids
 
 
 def foreign_writes(history: History) -> Iterator[str]:

@@ -136,9 +136,9 @@ BUGS = [(rule, bug) for rule, bugs in PLANTED.items() for bug in bugs]
 
 
 def only(history: History, rule: str) -> None:
-    found = violations(history)
-    assert found
-    assert {one.split(":")[0] for one in found} == {rule}, found
+    broken_rules = violations(history)
+    assert broken_rules
+    assert {one.split(":")[0] for one in broken_rules} == {rule}, broken_rules
 
 
 def test_a_sound_history_is_allowed() -> None:

@@ -33,15 +33,15 @@ class Page:
 def pages(resolver: URLResolver | None = None, prefix: str = "") -> set[Page]:
     """Return every URL of the project."""
     resolver = resolver or get_resolver()
-    found = {
+    all_pages = {
         Page(prefix + template, tuple(parameters))
         for name in resolver.reverse_dict
         for possibilities, *_ in resolver.reverse_dict.getlist(name)
         for template, parameters in possibilities
     }
     for inner, namespace in resolver.namespace_dict.values():
-        found |= pages(namespace, prefix + inner)
-    return found
+        all_pages |= pages(namespace, prefix + inner)
+    return all_pages
 
 
 def looked_up(attribute: str) -> set[str]:
@@ -69,17 +69,21 @@ def _texts(node: ast.AST) -> Iterator[str]:
 
 def list_parameters(model_admin: "admin.ModelAdmin[Any]") -> set[str]:
     """Return what the list of a model in the admin takes in its query."""
-    found = set(CHANGELIST)
+    parameters = set(CHANGELIST)
     for each in model_admin.list_filter:
         name = each[0] if isinstance(each, tuple) else each
         if isinstance(name, str):
-            found |= {f"{name}{ending}" for ending in ("", "__exact", "__isnull", "__in", "__gte")}
-            found |= {f"{name}__id__exact", f"{name}__isempty"}
+            parameters |= {
+                f"{name}{ending}" for ending in ("", "__exact", "__isnull", "__in", "__gte")
+            }
+            parameters |= {f"{name}__id__exact", f"{name}__isempty"}
     if model_admin.date_hierarchy:
-        found |= {f"{model_admin.date_hierarchy}__{part}" for part in ("year", "month", "day")}
+        parameters |= {f"{model_admin.date_hierarchy}__{part}" for part in ("year", "month", "day")}
     fields = {field.name for field in model_admin.model._meta.concrete_fields}
     relations = {f.name for f in model_admin.model._meta.concrete_fields if f.is_relation}
-    return found | fields | {f"{name}__id__exact" for name in relations} | {"id__regex", "pk__in"}
+    return (
+        parameters | fields | {f"{name}__id__exact" for name in relations} | {"id__regex", "pk__in"}
+    )
 
 
 def model_pages() -> dict[str, type[Model]]:
@@ -102,10 +106,10 @@ class Message:
 def messages(known: dict[str, Any]) -> list[Message]:
     """Return every message of the protocol, in each of the forms that its schema leaves open."""
     schema = protocol_schema()
-    found = []
+    all_messages = []
     for one in schema["$defs"]["ClientMessage"]["oneOf"]:
         type_ = one["properties"]["type"]["const"]
         for frame in examples({"$ref": one["$ref"]}, schema, known):
             frame = {"type": type_, **frame}
-            found.append(Message(type_, frame, list(places(frame))[1:]))
-    return found
+            all_messages.append(Message(type_, frame, list(places(frame))[1:]))
+    return all_messages

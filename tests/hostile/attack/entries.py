@@ -17,8 +17,10 @@ Entries = dict[str, str]
 @cache
 def entries(file: str, section: str = "") -> Entries:
     """Return the entries of a file, or of a section of it."""
-    found = json.loads((CORPUS / f"{file}.json").read_text())
-    return {name: _text(entry) for name, entry in (found[section] if section else found).items()}
+    content = json.loads((CORPUS / f"{file}.json").read_text())
+    return {
+        name: _text(entry) for name, entry in (content[section] if section else content).items()
+    }
 
 
 def texts() -> Entries:

@@ -16,12 +16,12 @@ def examples(schema: Schema, root: Schema, known: Mapping[str, Any]) -> list[Any
 
     `known` has the values of fields by name; `root` is what references lead into.
     """
-    found: list[Any] = []
+    values: list[Any] = []
     for choice in range(4):
         value = _example(schema, root, known, choice)
-        if value not in found:
-            found.append(value)
-    return found
+        if value not in values:
+            values.append(value)
+    return values
 
 
 def places(value: Any, place: Place = ()) -> Iterator[Place]:

@@ -108,11 +108,14 @@ class _Page(HTMLParser):
         self.found: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        ours = given.get("src", "").startswith(OURS) or given.get("type") == "application/json"
+        attributes = {name: value or "" for name, value in attrs}
+        ours = (
+            attributes.get("src", "").startswith(OURS)
+            or attributes.get("type") == "application/json"
+        )
         if tag in LOADING or (tag == "script" and not ours):
-            self.found.append(f"<{tag} {given}>")
-        for name, value in given.items():
+            self.found.append(f"<{tag} {attributes}>")
+        for name, value in attributes.items():
             address = value.strip().lower()
             if (
                 name.startswith("on")

@@ -104,8 +104,8 @@ class PostgresStore:
         redis = f"db={(number * PLACES + _place % PLACES) % REDIS_DATABASES}"
         redis_url = os.environ["REDIS_URL"].partition("?")[0].removesuffix("/0")
         redis_url += f"?{redis}" if redis_url.startswith("unix:") else f"/{redis[3:]}"
-        given = conninfo_to_dict(os.environ["DATABASE_URL"]) | {"dbname": self._name}
-        self.url = f"postgresql:///?{urlencode(given)}"
+        parameters = conninfo_to_dict(os.environ["DATABASE_URL"]) | {"dbname": self._name}
+        self.url = f"postgresql:///?{urlencode(parameters)}"
         self.environment = {"DATABASE_URL": self.url, "REDIS_URL": redis_url}
 
     @classmethod
@@ -125,8 +125,8 @@ class PostgresStore:
         """Return the rows of a query; see `Store`."""
         with psycopg.connect(self.url, autocommit=True, row_factory=dict_row) as connection:
             set_json_loads(_text, connection)
-            found = connection.execute(_marks(statement), parameters or None)
-            return [{name: _plain(value) for name, value in row.items()} for row in found]
+            cursor = connection.execute(_marks(statement), parameters or None)
+            return [{name: _plain(value) for name, value in row.items()} for row in cursor]
 
     def execute(self, statement: str, *parameters: object) -> None:
         """Execute a statement; see `Store`."""

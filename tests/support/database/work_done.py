@@ -27,7 +27,7 @@ def rows_read(look: Callable[[], object]) -> int:
 def whole_tables(look: Callable[[], object]) -> list[str]:
     """Return the tables, or their aliases in a query, that SQLite reads without any index."""
     plans = _explained(look, "EXPLAIN QUERY PLAN ")
-    return [found[1] for line in plans if (found := re.fullmatch(r"SCAN (\w+)", line))]
+    return [scan[1] for line in plans if (scan := re.fullmatch(r"SCAN (\w+)", line))]
 
 
 def steps_taken(look: Callable[[], object]) -> int:
