@@ -38,10 +38,10 @@ def start_editing(page: Page, text: str) -> None:
 
 def versions(page: Page, *words: str) -> None:
     """Wait until the switches of the page say this."""
-    found = page.locator(".versions")
-    expect(found).to_have_count(len(words))
+    shown = page.locator(".versions")
+    expect(shown).to_have_count(len(words))
     for index, each in enumerate(words):
-        expect(found.nth(index)).to_contain_text(each)
+        expect(shown.nth(index)).to_contain_text(each)
 
 
 def three_messages(page: Page) -> None:

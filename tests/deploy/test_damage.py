@@ -49,10 +49,10 @@ async def damaged(server: Server, tmp_path: Path) -> AsyncIterator[Server]:
 
 async def test_doctor_finds_a_damaged_page(damaged: Server) -> None:
     done = run("manage.py", "doctor", "--json", env=damaged.environment)
-    found = findings(done)
-    assert (done.returncode, found["integrity"]["level"]) == (1, "wrong"), done.stdout
-    assert "damaged" in found["integrity"]["text"]
-    assert "backup" in found["integrity"]["todo"]
+    by_check = findings(done)
+    assert (done.returncode, by_check["integrity"]["level"]) == (1, "wrong"), done.stdout
+    assert "damaged" in by_check["integrity"]["text"]
+    assert "backup" in by_check["integrity"]["todo"]
 
 
 async def test_health_says_that_the_database_is_damaged(damaged: Server) -> None:
@@ -65,8 +65,8 @@ async def test_health_says_that_the_database_is_damaged(damaged: Server) -> None
 @pytest.mark.local_only("nothing here fills the disk of PostgreSQL")
 def test_doctor_finds_that_the_disk_takes_nothing(server: Server) -> None:
     code = f"import resource as r; r.setrlimit(r.RLIMIT_FSIZE, {NO_GROWTH})\n{DOCTOR}"
-    found = findings(run("-c", code, env=server.environment))
-    assert found["writes"]["level"] == "wrong", found["writes"]
+    by_check = findings(run("-c", code, env=server.environment))
+    assert by_check["writes"]["level"] == "wrong", by_check["writes"]
 
 
 @pytest.mark.long

@@ -91,8 +91,8 @@ def test_the_usual_check_asks_no_database(options: tuple[str, ...]) -> None:
 
 def test_migrate_makes_none_of_them() -> None:
     """`migrate` has Django check the database, before there need be a table."""
-    found = run_checks(databases=["default"])
-    assert [one for one in found if str(one.id).startswith("sessions_app.")] == []
+    messages = run_checks(databases=["default"])
+    assert [one for one in messages if str(one.id).startswith("sessions_app.")] == []
 
 
 @pytest.mark.local_only("the other form has all that it needs")
@@ -182,8 +182,8 @@ def test_a_disk_with_little_room_is_told(
     size = 1024**2
     assert isinstance(findings.room(tmp_path, size), Info)
     monkeypatch.setattr(findings, bound, 1024**6)
-    found = findings.room(tmp_path, size)
-    assert (found.level, "a database of 1 MiB" in found.msg) == (level, True)
+    finding = findings.room(tmp_path, size)
+    assert (finding.level, "a database of 1 MiB" in finding.msg) == (level, True)
 
 
 def test_the_disk_of_a_database_on_this_machine_is_looked_at() -> None:
@@ -321,6 +321,6 @@ async def test_a_worker_that_is_full_of_waiting_runs_takes_new_work(new_server: 
             await client.message("ask")
             await client.until("system_interaction_message")
     done = run("manage.py", "doctor", "--end-to-end", "--json", env=server.environment)
-    found = {line["check"]: line for line in json.loads(done.stdout)["findings"]}
-    assert found["end to end"]["level"] == "ok", done.stdout
-    assert "of 2" in found["workers"]["text"]
+    by_check = {line["check"]: line for line in json.loads(done.stdout)["findings"]}
+    assert by_check["end to end"]["level"] == "ok", done.stdout
+    assert "of 2" in by_check["workers"]["text"]

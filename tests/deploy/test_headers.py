@@ -64,18 +64,18 @@ def ask(server: Server, method: str, path: str, user: str | None) -> Response:
 def test_each_response_has_the_headers_that_keep_it_safe(shared: Server) -> None:
     for name, (method, path, user, status) in RESPONSES.items():
         answer = ask(shared, method, path, user)
-        told = answer.headers
+        headers = answer.headers
         assert answer.status == status, name
-        kept = told["Cache-Control"].split(", ")
+        kept = headers["Cache-Control"].split(", ")
         assert ("public" if name == "a static file" else "no-store") in kept, name
-        assert "Server" not in told, name
+        assert "Server" not in headers, name
         if name == BARE:
-            assert told["X-Content-Type-Options"] == "nosniff"
+            assert headers["X-Content-Type-Options"] == "nosniff"
             continue
-        assert {each: told[each] for each in ALWAYS} == ALWAYS, name
+        assert {each: headers[each] for each in ALWAYS} == ALWAYS, name
         policy = OF_FILES if name == "a static file" else POLICY
-        assert set(told["Content-Security-Policy"].split("; ")) == policy, name
-        for cookie in told.get_all("Set-Cookie") or []:
+        assert set(headers["Content-Security-Policy"].split("; ")) == policy, name
+        for cookie in headers.get_all("Set-Cookie") or []:
             assert "SameSite=Lax" in cookie, name
             assert "HttpOnly" in cookie, name
 

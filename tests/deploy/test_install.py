@@ -72,8 +72,8 @@ def test_the_wheel_starts_no_servers_of_a_developer(wheel: Path) -> None:
 
 
 def test_the_project_runs_the_code_of_the_wheel(project: Project) -> None:
-    found = project.run("-c", "import chat_app, sessions_app; print(chat_app, sessions_app)")
-    assert found.count(str(project.packages)) == 2
+    printed = project.run("-c", "import chat_app, sessions_app; print(chat_app, sessions_app)")
+    assert printed.count(str(project.packages)) == 2
     with pytest.raises(AssertionError, match="No module named 'natproject'"):
         project.run("-c", "import natproject")
 
@@ -85,12 +85,12 @@ def test_the_project_has_nothing_to_complain_of(project: Project) -> None:
 
 
 def test_the_project_is_told_what_it_forgot(project: Project, tmp_path: Path) -> None:
-    with pytest.raises(AssertionError) as told:
+    with pytest.raises(AssertionError) as failure:
         project.run(
             "manage.py", "check", "--fail-level=WARNING", DJANGO_SETTINGS_MODULE="host.bare"
         )
-    assert "host.bare_asgi.application does not serve the chat's sockets" in str(told.value)
-    assert "runserver opens no sockets and runs no workflows" in str(told.value)
+    assert "host.bare_asgi.application does not serve the chat's sockets" in str(failure.value)
+    assert "runserver opens no sockets and runs no workflows" in str(failure.value)
     for kind in ("runserver", "uvicorn"):
         with served(project, kind, tmp_path / kind, {}, bare=True) as site:
             status, answer = site.get("/assistant/health")
@@ -191,5 +191,5 @@ def test_users_of_any_model_answer_and_are_found_in_the_admin(project: Project) 
 
 def _files(folder: str) -> list[str]:
     """Return the files of a folder, as it is in the repository."""
-    found = (path for path in (ROOT / folder).rglob("*") if path.is_file())
-    return [str(path.relative_to(ROOT)) for path in found if path.suffix != ".pyc"]
+    paths = (path for path in (ROOT / folder).rglob("*") if path.is_file())
+    return [str(path.relative_to(ROOT)) for path in paths if path.suffix != ".pyc"]

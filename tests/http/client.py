@@ -105,8 +105,8 @@ class Http:
     def multipart(self, path: str, fields: Mapping[str, Sequence[str]]) -> Response:
         """POST a form with files: those are names and contents."""
         body = ""
-        for name, given in fields.items():
-            file, content = ("", given) if isinstance(given, str) else given
+        for name, part in fields.items():
+            file, content = ("", part) if isinstance(part, str) else part
             of = f'; filename="{file}"' if file else ""
             head = f'Content-Disposition: form-data; name="{name}"{of}'
             body += f"--{BOUNDARY}\r\n{head}\r\n\r\n{content}\r\n"
@@ -141,8 +141,8 @@ class Http:
     def _open(
         self, method: str, path: str, body: Any, headers: dict[str, str | None]
     ) -> Iterator[http.client.HTTPResponse]:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        sent = {name: value for name, value in (self._headers | given).items() if value is not None}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {name: value for name, value in (self._headers | named).items() if value is not None}
         if self._query and "?" not in path:
             path = f"{path}?{self._query}"
         data = body if isinstance(body, str | None) else json.dumps(body)

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.formless  # the document is made of the code
 @pytest.fixture(scope="module")
 def document(shared: Server) -> Json:
     """Return the document as who is signed in gets it."""
-    found: Json = shared.get("/openapi.json", "ann").json()
-    return found
+    content: Json = shared.get("/openapi.json", "ann").json()
+    return content
 
 
 def check(document: Json, path: str, method: str, answer: Any) -> None:

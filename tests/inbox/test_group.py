@@ -118,8 +118,8 @@ def test_nothing_is_counted_past_a_hundred(boss: User, group: Group) -> None:
     ask_group(boss, group, CAP - 1)
     assert waiting_for([boss.pk])[boss.pk].prompts == CAP - 1
     ask_group(boss, group, 2)
-    found = waiting_for([boss.pk])[boss.pk]
-    assert (found.prompts, found.ids) == (CAP, frozenset())
+    counts = waiting_for([boss.pk])[boss.pk]
+    assert (counts.prompts, counts.ids) == (CAP, frozenset())
     assert sidebar(boss.pk).waiting == CAP
 
 
@@ -132,16 +132,16 @@ def test_what_one_has_voted_on_hides_nothing_that_waits_behind_it(
         Vote(interaction_id=one, by=boss, response={}, at=NOW) for one in voted
     )
     assert waiting_for([boss.pk])[boss.pk].prompts == CAP
-    left = read_all(boss)
-    assert (len(left), set(left) & set(voted)) == (2 * FIRST - len(voted), set())
+    remaining = read_all(boss)
+    assert (len(remaining), set(remaining) & set(voted)) == (2 * FIRST - len(voted), set())
 
 
 def read_all(reader: User) -> list[UUID]:
     """Return all pages of the inbox, in their order."""
-    found: list[UUID] = []
+    prompts: list[UUID] = []
     for page in range(1, MOST):
         listed = read_inbox(reader.pk, Wanted(page=page))
-        found += [prompt.pk for prompt in listed.prompts]
+        prompts += [prompt.pk for prompt in listed.prompts]
         if not listed.more:
             break
-    return found
+    return prompts

@@ -23,8 +23,8 @@ def asked(server: Server) -> dict[str, Any]:
 
 def cookies_of_ben(server: Server, response: Response) -> str:
     """Return what a browser sends after the response: with what is said on the next page."""
-    said = [one.partition(";")[0] for one in response.headers.get_all("Set-Cookie") or ()]
-    return "; ".join([f"sessionid={server.cookies['ben']}", *said])
+    new_cookies = [one.partition(";")[0] for one in response.headers.get_all("Set-Cookie") or ()]
+    return "; ".join([f"sessionid={server.cookies['ben']}", *new_cookies])
 
 
 def test_it_is_listed_claimed_handed_on_and_answered(server: Server, asked: dict[str, Any]) -> None:

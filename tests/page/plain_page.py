@@ -76,9 +76,9 @@ class PlainPage(HTMLParser):
 
     def named(self, label: str, tag: str) -> Control:
         """Return the first of the page that has the label."""
-        found = [one for one in self.controls if one.tag == tag and one.label == label]
-        assert found, f"no {tag} {label!r} in {[one.label for one in self.controls]}"
-        return found[0]
+        controls = [one for one in self.controls if one.tag == tag and one.label == label]
+        assert controls, f"no {tag} {label!r} in {[one.label for one in self.controls]}"
+        return controls[0]
 
 
 async def get(client: AsyncClient, door: str, *names: Any, **query: Any) -> Any:

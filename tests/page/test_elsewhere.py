@@ -52,9 +52,9 @@ async def test_every_path_of_the_page_has_the_prefix(client: AsyncClient, log: S
     run = await asyncio.to_thread(log.message)
     await asyncio.to_thread(log.ask, run, TextPrompt(text="Name?"))
     for path in ("/assistant/c/c/", "/assistant/c/c/items/", "/assistant/conversations/"):
-        found = PATHS.findall(await html(client, path))
-        assert found
-        assert [one for one in found if not one.startswith(KNOWN)] == []
+        paths = PATHS.findall(await html(client, path))
+        assert paths
+        assert [one for one in paths if not one.startswith(KNOWN)] == []
     assert 'data-socket="/assistant/websocket"' in await html(client, "/assistant/c/c/")
 
 

@@ -92,8 +92,8 @@ async def test_only_what_has_answered_asks_for_it(client: AsyncClient, log: Stor
 async def test_it_is_in_both_exports(client: AsyncClient, run: Run) -> None:
     assert json.loads(await exported(client, "c", "json"))["runs"][0]["feedback"] is None
     await give(client, run, reaction=DOWN, comment="too short")
-    said = json.loads(await exported(client, "c", "json"))["runs"][0]["feedback"]
-    assert said == {"reaction": DOWN, "comment": "too short"}
+    feedback = json.loads(await exported(client, "c", "json"))["runs"][0]["feedback"]
+    assert feedback == {"reaction": DOWN, "comment": "too short"}
     assert f"An answer.\n\n{DOWN} too short\n" in await exported(client, "c", "md")
 
 

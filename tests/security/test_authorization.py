@@ -66,7 +66,7 @@ def let_in(who: str, people: set[str]) -> set[str]:
 
 def knock(scene: Scene, person: str, door: Door, method: str) -> Response:
     """Ask for what is ann's."""
-    path = re.sub(r"<(\w+)>", lambda found: scene.names.get(found[1], "0"), door.path)
+    path = re.sub(r"<(\w+)>", lambda match: scene.names.get(match[1], "0"), door.path)
     http = scene.http(person)
     if method == "GET":
         return http.get(path)

@@ -50,7 +50,7 @@ def test_who_is_refused_is_in_the_log(client: Client, caplog: pytest.LogCaptureF
     assert caplog.messages == ["Forbidden (Permission denied): /admin/sessions_app/run/"]
     caplog.clear()
     Client(enforce_csrf_checks=True).post("/sign-in/")
-    assert any("CSRF" in said and "/sign-in/" in said for said in caplog.messages)
+    assert any("CSRF" in line and "/sign-in/" in line for line in caplog.messages)
 
 
 def test_a_wrong_host_and_an_unknown_socket_are_a_line_at_most(server: Server) -> None:

@@ -81,12 +81,12 @@ def test_nobody_learns_who_has_an_account(ann: User) -> None:
     User.objects.create_user("link-only")
     tries = [("ann", "wrong"), ("nobody", "wrong"), ("gone", PASSWORD), ("link-only", "")]
     tries += [("link-only", "wrong")]
-    said = set()
+    answers = set()
     for name, password in tries:
         answer = sign_in(Client(), name, password or " ")
         text = re.sub(r'name="csrfmiddlewaretoken"[^>]*', "", answer.content.decode())
-        said.add((answer.status_code, text.replace(f'value="{name}"', "")))
-    assert len(said) == 1
+        answers.add((answer.status_code, text.replace(f'value="{name}"', "")))
+    assert len(answers) == 1
 
 
 NEW = ("old_password", "new_password1", "new_password2")

@@ -45,8 +45,8 @@ def is_small(response: Response) -> bool:
 
 
 def metrics(session: CDPSession) -> dict[str, float]:
-    found = session.send("Performance.getMetrics")["metrics"]
-    return {metric["name"]: metric["value"] for metric in found}
+    counters = session.send("Performance.getMetrics")["metrics"]
+    return {metric["name"]: metric["value"] for metric in counters}
 
 
 @contextmanager

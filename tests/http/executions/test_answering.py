@@ -54,10 +54,10 @@ def test_a_form_is_answered_by_its_data(shared: Server) -> None:
     fields = stop["prompt"]["fields"]
     assert [field["name"] for field in fields] == ["kind", "start", "days", "half", "note"]
     assert (fields[0]["choices"][1], fields[2]["type"]) == (["care", "Care of a child"], "number")
-    given = {"kind": "care", "start": "2026-11-22", "days": 2.5, "half": False, "note": None}
-    wrong = http.answer(stop, {"data": given})
+    data = {"kind": "care", "start": "2026-11-22", "days": 2.5, "half": False, "note": None}
+    wrong = http.answer(stop, {"data": data})
     assert (wrong.status, wrong.json()["errors"]) == (422, {"start": ["That is a Sunday."]})
-    assert http.answer(stop, {"data": {**given, "start": "2026-11-23"}}).status == 204
+    assert http.answer(stop, {"data": {**data, "start": "2026-11-23"}}).status == 204
     value = http.generate("prompt form", user_message_id=message).json()["value"]
     assert "'start': datetime.date(2026, 11, 23), 'days': Decimal('2.5')" in value
 

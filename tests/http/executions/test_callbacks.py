@@ -16,8 +16,8 @@ pytestmark = pytest.mark.every_form(reason="what waits is hosted by another proc
 def values(stream: Stream) -> Iterator[str]:
     """Yield what the run says, as it comes."""
     for event in iter(stream.next, None):
-        if "value" in (said := event.json() if event.data else {}):
-            yield said["value"]
+        if "value" in (data := event.json() if event.data else {}):
+            yield data["value"]
 
 
 class Site:
@@ -27,8 +27,8 @@ class Site:
         self._server = server
         self._stream = stream
         self.run = stream.headers["execution-id"]
-        said = next(values(stream))
-        self.paths = [urlsplit(url).path for url in re.findall(r"http\S+", said)]
+        first = next(values(stream))
+        self.paths = [urlsplit(url).path for url in re.findall(r"http\S+", first)]
 
     def post(self, body: object, number: int = 0) -> Response:
         """Post to one of the URLs."""

@@ -41,7 +41,7 @@ def test_an_operator_forks_a_run_and_its_owner_answers_anew(shared: Server) -> N
     forks = {"conversation_id": "forked", "user_message_id": "f1"}
     stop = ann.generate("ask", **first).json()
     ann.answer(stop, YES)
-    said = ann.generate("ask", **first).json()
+    result = ann.generate("ask", **first).json()
     url = f"{stop['status_url']}/fork"
     assert ann.post(url, {"position": 1}).status == 403
     forked = admin.post(url, {"position": 1}, user_message_id="f1")
@@ -52,8 +52,8 @@ def test_an_operator_forks_a_run_and_its_owner_answers_anew(shared: Server) -> N
     assert anew["execution_id"] == forked.json()["execution_id"] != stop["execution_id"]
     assert anew["status_url"] == forked.json()["status_url"]
     ann.answer(anew, {"type": "text", "text": "no"})
-    assert ann.generate("ask", **forks).json() != said
-    assert ann.get(stop["status_url"]).json()["result"] == said
+    assert ann.generate("ask", **forks).json() != result
+    assert ann.get(stop["status_url"]).json()["result"] == result
     assert "Started again by admin" in ann.get("/c/forked/").text
 
 

@@ -97,10 +97,10 @@ async def test_all_whom_it_waits_for_get_one_mail_with_a_link() -> None:
         await time_passes()
         mails = {one.to[0]: one for one in outgoing.outbox}
         assert set(mails) == {"boss@example.org", "cara@example.org"}
-        told = mails["boss@example.org"]
-        assert told.subject == "Give ann 3 days off?"
-        assert f"https://chat.example.org/p/{prompt.pk}/" in told.body
-        assert "She asks" not in told.body
+        mail = mails["boss@example.org"]
+        assert mail.subject == "Give ann 3 days off?"
+        assert f"https://chat.example.org/p/{prompt.pk}/" in mail.body
+        assert "She asks" not in mail.body
         await time_passes()
         assert len(outgoing.outbox) == 2
 
@@ -205,8 +205,8 @@ def test_mails_come_when_the_person_wants_them(
     """Berlin is an hour ahead in November."""
     preference = MailPreference(zone="Europe/Berlin", **chosen)
     at = datetime.fromisoformat(f"2026-11-20T{now}:00+00:00")
-    found = mail_time(preference, at)
-    assert (found and found.astimezone(UTC).strftime("%d %H:%M")) == then
+    due = mail_time(preference, at)
+    assert (due and due.astimezone(UTC).strftime("%d %H:%M")) == then
 
 
 async def client_of_ann() -> AsyncClient:
@@ -260,8 +260,8 @@ async def test_a_reminder_comes_before_it_is_due_and_not_once_it_is_settled() ->
         await reads.read(lambda: reminders.filter(pk=first.pk).update(due_at=timezone.now()))
         await time_passes()
         assert sent() == [("Give ann 3 days off?", ["boss@example.org"])]
-        given = IncomingAnswer("m1", "test", "yes", interaction=str(prompt.pk))
-        await answers.answer(by=boss, conversation_id=None, answer=given)
+        answer = IncomingAnswer("m1", "test", "yes", interaction=str(prompt.pk))
+        await answers.answer(by=boss, conversation_id=None, answer=answer)
         await reads.read(lambda: reminders.update(due_at=timezone.now()))
         await time_passes()
         assert (len(sent()), told) == (1, [600])

@@ -118,11 +118,11 @@ async def test_a_page_that_asks_for_news_is_told_that_there_is_none(
 
 
 async def test_every_door_says_that_there_is_none(client: AsyncClient, asked: Interaction) -> None:
-    told: dict[str, HttpResponse] = {
+    responses: dict[str, HttpResponse] = {
         name: await door(client, asked) for name, door in DOORS.items()
     }
-    assert {name: one.status_code for name, one in told.items()} == dict.fromkeys(DOORS, 404)
-    assert not [name for name, one in told.items() if "secret" in one.content.decode()]
+    assert {name: one.status_code for name, one in responses.items()} == dict.fromkeys(DOORS, 404)
+    assert not [name for name, one in responses.items() if "secret" in one.content.decode()]
     assert await Interaction.objects.filter(pk=asked.pk, status="pending").aexists()
     assert await Run.objects.acount() == 1
 

@@ -130,9 +130,9 @@ async def test_a_search_finds_titles_messages_questions_and_output(
         StoredLog(User.objects.create_user("ben"), "6", title="Ben's plum").message("plum")
 
     await asyncio.to_thread(store)
-    found = TITLES.findall(await text_of(client, "conversations", q="plum"))
-    assert found[0] == "question"
-    assert sorted(found) == ["Plum cake", "message", "output", "question"]
+    titles = TITLES.findall(await text_of(client, "conversations", q="plum"))
+    assert titles[0] == "question"
+    assert sorted(titles) == ["Plum cake", "message", "output", "question"]
     assert TITLES.findall(await text_of(client, "conversations", q="other 39")) == ["Other 39"]
     assert TITLES.findall(await text_of(client, "conversations", q="0 %")) == ["100 %"]
     assert "Nothing found" in await text_of(client, "conversations", q="\0")

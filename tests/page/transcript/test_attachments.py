@@ -267,8 +267,8 @@ async def test_too_many_are_refused(
     answer = await send(browser, text="x", file_ids=ids)
     assert "A message can have at most 1 files." in answer.content.decode()
     monkeypatch.setattr("sessions_app.storage.attachments.MOST_UNSENT", 2)
-    status, said = await upload(browser)
-    assert (status, said["error"][:24]) == (422, "You have 2 uploaded file")
+    status, body = await upload(browser)
+    assert (status, body["error"][:24]) == (422, "You have 2 uploaded file")
     set_hitl(settings, MAX_FILES=0)
     assert (await upload(browser))[1]["error"] == "Files are not allowed here."
 
@@ -277,8 +277,8 @@ async def test_who_has_no_space_left_is_told_so(browser: AsyncClient, settings: 
     set_hitl(settings, FILES_MB_PER_USER=1.5)
     content = b"x" * (1024 * 1024)
     assert (await upload(browser, content=content))[0] == 201
-    status, said = await upload(browser, content=content)
-    assert (status, said["error"][:33]) == (422, "Your files use 1.0 MB of 1.5 MB. ")
+    status, body = await upload(browser, content=content)
+    assert (status, body["error"][:33]) == (422, "Your files use 1.0 MB of 1.5 MB. ")
 
 
 @pytest.mark.cluster_only("one process writes one after the other")
@@ -320,8 +320,8 @@ async def test_a_disk_that_takes_nothing_is_said(
     browser: AsyncClient, settings: Any, tmp_path: Any
 ) -> None:
     (tmp_path / "attachments").write_text("in the way")
-    status, said = await upload(browser)
-    assert (status, said["error"]) == (503, "The file could not be stored. Send it again.")
+    status, body = await upload(browser)
+    assert (status, body["error"]) == (503, "The file could not be stored. Send it again.")
     assert not await Attachment.objects.filter(is_stored=True).aexists()
     settings.MEDIA_ROOT = tmp_path / "other"
     assert (await upload(browser))[0] == 201

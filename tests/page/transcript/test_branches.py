@@ -40,10 +40,10 @@ def said(log: StoredLog, text: str, **place: Run) -> Run:
 def shown(log: StoredLog, branch: Run | None = None) -> list[str]:
     """Return the messages on the page, each with which version it is."""
     wanted = Wanted(branch=branch.id if branch else None)
-    found = read_page(log.conversation.owner_id, "c", wanted).transcript.items
+    items = read_page(log.conversation.owner_id, "c", wanted).transcript.items
     return [
         f"{item.text} {item.versions.number}/{item.versions.total}" if item.versions else item.text
-        for item in found
+        for item in items
         if isinstance(item, UserMessage)
     ]
 
@@ -92,8 +92,8 @@ def test_a_question_on_another_branch_is_still_to_be_answered(log: StoredLog) ->
     first = log.message("a")
     asked = log.ask(first, TextPrompt(text="Name?"))
     log.message("a2", replaces=first)
-    found = read_page(log.conversation.owner_id, "c")
-    assert [card.interaction for card in found.unplaced] == [asked]
+    page = read_page(log.conversation.owner_id, "c")
+    assert [card.interaction for card in page.unplaced] == [asked]
 
 
 def test_older_parts_are_of_the_same_branch(log: StoredLog) -> None:

@@ -145,9 +145,9 @@ def test_text_before_and_behind_a_step_comes_as_two(log: StoredLog) -> None:
 )
 def test_no_mark_is_shown_before_it_is_whole(text: str) -> None:
     for end in range(len(text)):
-        found = blocks.cut(text[:end])
-        last = text[found.at : end]
-        shown = "".join(map(render, found.above)) + render(finished(last, found.inside))
+        parts = blocks.cut(text[:end])
+        last = text[parts.at : end]
+        shown = "".join(map(render, parts.above)) + render(finished(last, parts.inside))
         prose = words(re.sub(r"<pre.*?</pre>", "", shown, flags=re.DOTALL))
         assert not re.search(r"[*`#|\[\]~]|\b_", prose), (text[:end], prose)
 

@@ -142,9 +142,9 @@ def with_between(read: Callable[[], T], other: Callable[[], object]) -> Iterator
     for number in count(1):
         asked = 0
         with transaction.atomic(), connection.execute_wrapper(execute):
-            found = read()
+            result = read()
             transaction.set_rollback(True)
-        yield found
+        yield result
         if asked <= number:
             break
 
@@ -244,13 +244,13 @@ def test_a_long_conversation_is_read_part_by_part_without_a_gap(log: StoredLog) 
         run = log.message(f"m{number}")
         log.text(run, f"a{number} ", "x")
         log.end(run)
-    found: dict[str, Item] = {}
+    items: dict[str, Item] = {}
     newest, *older = parts(log)
     assert len(newest.items) <= history.ROWS
     assert len(older) > 1
     for part in (newest, *older):
-        found = {item.dom_id: item for item in part.items} | found
-    shown = sorted(found.values(), key=lambda item: item.first)
+        items = {item.dom_id: item for item in part.items} | items
+    shown = sorted(items.values(), key=lambda item: item.first)
     messages = [item.text for item in shown if isinstance(item, UserMessage)]
     answers = [item.text for item in shown if isinstance(item, TextSegment)]
     assert messages == [f"m{number}" for number in range(45)]
@@ -266,13 +266,13 @@ def test_a_part_of_large_items_has_few_of_them_and_none_is_left_out(
         size = 25_000 if number == 6 else 3000
         log.text(run, str(number) * size)
         log.end(run)
-    found: list[str] = []
+    texts: list[str] = []
     for part in parts(log):
         shown = [item.text for item in part.items if isinstance(item, TextSegment)]
         assert sum(map(len, shown[1:])) <= 10_000
         assert shown
-        found = [*shown, *found]
-    assert [text[:2] for text in found] == [(str(number) * 2)[:2] for number in range(12)]
+        texts = [*shown, *texts]
+    assert [text[:2] for text in texts] == [(str(number) * 2)[:2] for number in range(12)]
 
 
 def test_the_newest_code_has_colours_and_much_of_it_costs_no_more(
@@ -307,8 +307,8 @@ def test_a_question_settled_late_hides_nothing_between(log: StoredLog, ann: User
     assert newest.items[0].first == asked.sequence
     assert newest.older > asked.sequence + 1
     items = [item for part in (newest, *older) for item in part.items]
-    found = {item.text for item in items if isinstance(item, UserMessage)}
-    assert found == {"asks", *(f"m{number}" for number in range(30))}
+    messages = {item.text for item in items if isinstance(item, UserMessage)}
+    assert messages == {"asks", *(f"m{number}" for number in range(30))}
 
 
 def test_a_page_of_many_events_is_as_cheap_as_one_of_few(

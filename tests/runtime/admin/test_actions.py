@@ -269,9 +269,9 @@ async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
         page = await boss.act("run", "fork", run)
         assert "1 · ask text" in page
         assert "2 · what comes after all of these" in page
-        given = {"position": 1, "key": "k"}
+        fields = {"position": 1, "key": "k"}
         for _ in range(2):  # a second click makes no second run
-            page = await boss.post(f"/admin/sessions_app/run/{run}/fork/", given)
+            page = await boss.post(f"/admin/sessions_app/run/{run}/fork/", fields)
             assert "This is the new run." in page
             assert str(run) in page
         [fork] = await reads.read(lambda: list(Run.objects.filter(forked_from=run)))
@@ -279,7 +279,7 @@ async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
         assert f"boss: forked from position 1 by an operator: {fork.id}" in await history()
         await hosting.prompts(fork.id)
 
-        refused = await boss.post(f"/admin/sessions_app/run/{run}/fork/", given | {"position": 9})
+        refused = await boss.post(f"/admin/sessions_app/run/{run}/fork/", fields | {"position": 9})
         assert "not one of the available choices" in refused
         assert "Fork one at a time." in await boss.act("run", "fork", run, fork)
 
@@ -298,9 +298,9 @@ async def test_what_a_run_waits_for_is_sent_once() -> None:
         assert "Enter a valid JSON" in await boss.post(
             form, {"name": "n", "payload": "{", "key": "k"}
         )
-        given = {"name": "n", "payload": '{"paid": 20}', "key": "k"}
+        fields = {"name": "n", "payload": '{"paid": 20}', "key": "k"}
         for _ in range(2):  # a second click sends nothing to the second wait
-            assert "sent n." in await boss.post(form, given)
+            assert "sent n." in await boss.post(form, fields)
         assert await history() == ["boss: sent n by an operator"]
         await _waits(run)
         await boss.post(form, {"name": "n", "payload": "", "key": "l"})
@@ -313,8 +313,8 @@ async def test_what_no_run_waits_for_is_not_sent() -> None:
         run, _ = await hosting.prompted("ask")
         assert 'value="send"' not in await boss.get(f"/admin/sessions_app/run/{run}/change/")
         assert "waits for nothing" in await boss.act("run", "send", run)
-        given = {"name": "n", "payload": "1", "key": "k"}
-        await boss.post(f"/admin/sessions_app/run/{run}/send/", given)
+        fields = {"name": "n", "payload": "1", "key": "k"}
+        await boss.post(f"/admin/sessions_app/run/{run}/send/", fields)
         assert not await reads.read(Arrival.objects.exists)
         other = await hosting.submit("ask", conversation="other")
         assert "Send to one at a time." in await boss.act("run", "send", run, other)

@@ -45,14 +45,14 @@ async def test_prompts_are_reassigned_several_at_once() -> None:
         both = [str(first.pk), str(second.pk)]
         asked = await boss.act("interaction", "reassign", *both)
         assert "Give ann 3 days off?" in asked
-        given = {**REASSIGN, "_selected_action": both}
-        assert "Name somebody." in await boss.post(PROMPTS, given)
-        none = await boss.post(PROMPTS, {**given, "users": "nobody"})
+        fields = {**REASSIGN, "_selected_action": both}
+        assert "Name somebody." in await boss.post(PROMPTS, fields)
+        none = await boss.post(PROMPTS, {**fields, "users": "nobody"})
         assert "user &#x27;nobody&#x27; does not exist." in none
-        own = await boss.post(PROMPTS, {**given, "_selected_action": both[:1], "users": "ann"})
+        own = await boss.post(PROMPTS, {**fields, "_selected_action": both[:1], "users": "ann"})
         assert "0 of these may answer" in own  # four eyes
         directors = await reads.read(lambda: Group.objects.get(name="directors").pk)
-        done = await boss.post(PROMPTS, {**given, "groups": [directors]})
+        done = await boss.post(PROMPTS, {**fields, "groups": [directors]})
         assert done.count(": reassigned.") == 2
         assert await named(hosting) == ["directors", "directors"]
         # The second was its owner's own, and waits for them no longer.
@@ -63,7 +63,7 @@ async def test_prompts_are_reassigned_several_at_once() -> None:
         assert (await give("yes", second, hosting.person)).outcome == "not_found"
         for prompt in (first, second):
             assert (await give("yes", prompt, dora)).outcome == "accepted"
-        assert "It is settled already" in await boss.post(PROMPTS, {**given, "users": "dora"})
+        assert "It is settled already" in await boss.post(PROMPTS, {**fields, "users": "dora"})
         assert await history() == ["boss: reassigned by an operator"] * 2
 
 
@@ -137,8 +137,8 @@ async def test_entries_are_exported_and_a_list_takes_few_statements() -> None:
             prompts += await hosting.prompts(run)
         entries = await reads.read(lambda: list(AuditEntry.objects.order_by("pk")))
         lines = (await boss.export("export_jsonl", *entries)).splitlines()
-        told = [json.loads(line)["interaction"] for line in lines]
-        assert told == [str(prompt.pk) for prompt in prompts]
+        prompt_ids = [json.loads(line)["interaction"] for line in lines]
+        assert prompt_ids == [str(prompt.pk) for prompt in prompts]
         assert (await boss.export("export_csv", *entries)).startswith('"at","action"')
 
         def statements() -> list[int]:

@@ -223,8 +223,8 @@ def test_a_conversation_is_locked_before_anything_of_it_is_deleted(
     selected = {"action": "delete_selected", "_selected_action": [str(run.conversation_id)]}
     with CaptureQueriesContext(connection) as statements:
         admin_client.post(path, {"post": "yes", **selected})
-    said = [query["sql"] for query in statements.captured_queries]
-    locks = [at for at, sql in enumerate(said) if "FOR UPDATE" in sql and "conversation" in sql]
-    deletes = [at for at, sql in enumerate(said) if sql.startswith("DELETE")]
+    queries = [query["sql"] for query in statements.captured_queries]
+    locks = [at for at, sql in enumerate(queries) if "FOR UPDATE" in sql and "conversation" in sql]
+    deletes = [at for at, sql in enumerate(queries) if sql.startswith("DELETE")]
     assert min(locks) < min(deletes)
     assert not Event.objects.exists()

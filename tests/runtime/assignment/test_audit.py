@@ -205,17 +205,17 @@ async def test_it_is_exported_with_the_plain_prompts_in_order() -> None:
         await give("\uff1dHYPERLINK(1)", plain, hosting.person)
 
         lines = (await reads.read(exported, "jsonl")).splitlines()
-        told = [json.loads(line) for line in lines]
-        assert [(one["action"], one["by_name"], one["interaction"]) for one in told] == [
+        entries = [json.loads(line) for line in lines]
+        assert [(one["action"], one["by_name"], one["interaction"]) for one in entries] == [
             ("opened", "", str(first.pk)),
             ("opened", "", str(plain.pk)),
             ("answered", "boss", str(first.pk)),
             ("answered", "ann", str(plain.pk)),
         ]
-        assert told[3]["detail"] == {"response": {"value": "\uff1dHYPERLINK(1)"}}
+        assert entries[3]["detail"] == {"response": {"value": "\uff1dHYPERLINK(1)"}}
         rows = list(csv.DictReader(StringIO(await reads.read(exported, "csv"))))
         assert [row["question"] for row in rows][1] == "'=1+1"  # no formula
-        assert [row["action"] for row in rows] == [one["action"] for one in told]
+        assert [row["action"] for row in rows] == [one["action"] for one in entries]
         assert await reads.read(exported, "jsonl", "--workflow", "another") == ""
         later = (timezone.now() + timedelta(hours=1)).isoformat()
         assert await reads.read(exported, "jsonl", "--since", later) == ""

@@ -59,8 +59,8 @@ class TestEndpoint:
         async with host_workflow("assistant") as hosting:
             await hosting.converse("I am Eve")
             await hosting.converse("Who am I?")
-        said = [message["content"] for message in endpoint.requests[1]["messages"][1:]]
-        assert said == ["I am Eve", "Hello, Eve.", "Who am I?"]
+        texts = [message["content"] for message in endpoint.requests[1]["messages"][1:]]
+        assert texts == ["I am Eve", "Hello, Eve.", "Who am I?"]
         assert roles(endpoint.requests[1]["messages"]) == ["system", "user", "assistant", "user"]
 
     async def test_a_harmless_tool_is_used_at_once(
@@ -163,8 +163,8 @@ class TestEndpoint:
     ) -> None:
         settings.OPENAI_BASE_URL = "http://127.0.0.1:9/v1"
         async with host_workflow("assistant") as hosting:
-            said = await hosting.converse("Hello")
-        assert said == "The model cannot be asked (APIConnectionError). Try again later."
+            output = await hosting.converse("Hello")
+        assert output == "The model cannot be asked (APIConnectionError). Try again later."
 
 
 class TestScript:
@@ -186,8 +186,8 @@ class TestScript:
                 await hosting.converse(f"Note: buy {thing}", {"May I write": "allow"})
             assert kept(notes) == ["buy-bread", "buy-milk", "buy-tea"]
             script = {"buy-milk": "refuse", "May I delete": "allow"}
-            said = await hosting.converse("Delete all my notes", script)
-        assert said.endswith(
+            output = await hosting.converse("Delete all my notes", script)
+        assert output.endswith(
             "The note 'buy-bread' is deleted. The person refused it. The note 'buy-tea' is deleted."
         )
         assert kept(notes) == ["buy-milk"]

@@ -121,8 +121,8 @@ async def test_the_tests_in_the_document_pass(
     monkeypatch.chdir(Path(__file__).parent)
     load_named("vacation")
     [test] = [value for name, value in load(code).items() if name.startswith("test_")]
-    given = {"host_workflow": host_workflow, "boss": boss}
-    await test(**{name: given[name] for name in inspect.signature(test).parameters})
+    fixtures = {"host_workflow": host_workflow, "boss": boss}
+    await test(**{name: fixtures[name] for name in inspect.signature(test).parameters})
 
 
 async def test_the_test_in_the_document_passes() -> None:

@@ -48,16 +48,16 @@ async def ask_forms(message: Message, context: Context) -> AsyncGenerator[str, N
 
 
 async def test_replay_has_the_same_typed_answers() -> None:
-    said = []
+    outputs = []
     for restarts in (False, True):
         async with running("t_forms") as (hosting, run):
             for answer in (GIVEN, {"days": "2.50"}):
                 [prompt] = await hosting.prompts(run)
                 await hosting.answer(json.dumps(answer), prompt)
             [prompt] = await hosting.prompts(run)
-            said.append(await hosting.answered(run, "x", prompt, restart=restarts))
-    assert "Decimal('2.50')" in said[0]
-    assert said[0] == said[1]
+            outputs.append(await hosting.answered(run, "x", prompt, restart=restarts))
+    assert "Decimal('2.50')" in outputs[0]
+    assert outputs[0] == outputs[1]
 
 
 async def test_the_kit_takes_a_dict_by_field(host_workflow: NewHosting) -> None:
@@ -81,10 +81,10 @@ async def test_an_operator_fills_in_the_same_form() -> None:
         shown = await boss.get(page)
         assert 'value="200"' in shown
         assert "Do not order" in shown
-        given = {"f-supplier": "Bolts", "f-price": "2", "f-letter": "x", "f-to": "a"}
-        refused = await boss.post(page, {**given, "f-pieces": "501"})
+        fields = {"f-supplier": "Bolts", "f-price": "2", "f-letter": "x", "f-to": "a"}
+        refused = await boss.post(page, {**fields, "f-pieces": "501"})
         assert "less than or equal to 500" in refused
-        assert "Answered." in await boss.post(page, {**given, "f-pieces": "5"})
+        assert "Answered." in await boss.post(page, {**fields, "f-pieces": "5"})
         assert "supplier='Bolts', pieces=5" in await hosting.result(run)
         row = await reads.read(Interaction.objects.get, pk=prompt.pk)
         assert row.response

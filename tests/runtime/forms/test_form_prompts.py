@@ -51,15 +51,15 @@ CLEANED = {
 }
 
 
-def answered(prompt: FormPrompt[Any], given: Any) -> FormResponse[Any]:
+def answered(prompt: FormPrompt[Any], data: Any) -> FormResponse[Any]:
     """Return the answer by way of what is stored."""
-    stored = prompt.check(given, None)
+    stored = prompt.check(data, None)
     return prompt.respond(stored, by="ann", at=None, is_default=False)
 
 
-def problems(prompt: FormPrompt[Any], given: Any) -> Any:
+def problems(prompt: FormPrompt[Any], data: Any) -> Any:
     with pytest.raises(Invalid) as refused:
-        prompt.check(given, None)
+        prompt.check(data, None)
     return refused.value.details
 
 
@@ -79,9 +79,9 @@ def test_a_prompt_is_the_same_once_it_was_stored() -> None:
 
 
 def test_what_is_wrong_is_said_by_field() -> None:
-    found = problems(FormPrompt(Every, text="?"), {**GIVEN, "whole": 0, "day": "soon", "one": 3})
-    assert set(found["errors"]) == {"whole", "day", "one"}
-    assert [str(one) for one in found["errors"]["day"]] == ["Enter a valid date."]
+    errors = problems(FormPrompt(Every, text="?"), {**GIVEN, "whole": 0, "day": "soon", "one": 3})
+    assert set(errors["errors"]) == {"whole", "day", "one"}
+    assert [str(one) for one in errors["errors"]["day"]] == ["Enter a valid date."]
 
 
 @pytest.mark.parametrize("given", ["yes", "", "[1]", "approve", "reject", '{"text":', "null", 3])

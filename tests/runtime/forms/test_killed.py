@@ -22,8 +22,8 @@ async def test_a_form_waits_through_a_kill_and_its_answer_through_another(server
     server.restart()
     async with socket(server, "c", last_sequence=0) as last:
         await last.until(completed)
-        said = "Order(supplier='Bolts', pieces=7, price=Decimal('2.50'), to=['a', 'b']"
-        assert last.text().startswith(said)
+        output = "Order(supplier='Bolts', pieces=7, price=Decimal('2.50'), to=['a', 'b']"
+        assert last.text().startswith(output)
         await last.send({**frame, "data": GIVEN})
         assert (await last.reply_to("a1"))["outcome"] == "duplicate"
 

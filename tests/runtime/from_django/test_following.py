@@ -75,10 +75,10 @@ async def _until(run: UUID, type_: str) -> list[Any]:
 async def test_a_run_that_failed_says_so() -> None:
     async with asking("t_told") as (hosting, run, _):
         await hosting.answer("fail")
-        found = await runs.aresult(run, timeout=30)
-    assert (found.status, found.text) == (Run.Status.FAILED, "one two ")
-    assert found.error is not None
-    assert found.error.keys() == {"code", "message"}
+        result = await runs.aresult(run, timeout=30)
+    assert (result.status, result.text) == (Run.Status.FAILED, "one two ")
+    assert result.error is not None
+    assert result.error.keys() == {"code", "message"}
 
 
 async def test_who_waits_may_give_up() -> None:

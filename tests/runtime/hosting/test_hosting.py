@@ -205,10 +205,10 @@ async def test_a_builder_that_fails_says_so_without_internals() -> None:
         hosting.person = Person.of(await until(lambda: make_user("nobody")))
         row = await hosting.ended(await hosting.submit())
         assert row.status == Run.Status.FAILED
-        said = [
+        messages = [
             e.payload["error"]["message"] for e in await hosting.events() if "error" in e.payload
         ]
-        assert said == ["What the workflow needs could not be built. Try again later."]
+        assert messages == ["What the workflow needs could not be built. Try again later."]
         assert "secret address" in problem(row)["detail"]
 
 

@@ -191,41 +191,41 @@ async def words() -> AsyncIterator[str]:
     await asyncio.Event().wait()
 
 
-async def in_ask(context: Context, said: list[str]) -> None:
+async def in_ask(context: Context, pieces: list[str]) -> None:
     await context.ask_all([TextPrompt(text="Go on?"), TextPrompt(text="Sure?")])
 
 
-async def in_sleep(context: Context, said: list[str]) -> None:
+async def in_sleep(context: Context, pieces: list[str]) -> None:
     await context.sleep(600)
 
 
-async def in_wait(context: Context, said: list[str]) -> None:
+async def in_wait(context: Context, pieces: list[str]) -> None:
     await context.wait_for("payment")
 
 
-async def in_step(context: Context, said: list[str]) -> None:
+async def in_step(context: Context, pieces: list[str]) -> None:
     await context.step(asyncio.sleep, 600)
 
 
-async def in_stream(context: Context, said: list[str]) -> None:
+async def in_stream(context: Context, pieces: list[str]) -> None:
     async for piece in context.stream(words):
-        said += piece
+        pieces += piece
 
 
-async def in_other(context: Context, said: list[str]) -> None:
+async def in_other(context: Context, pieces: list[str]) -> None:
     await asyncio.sleep(600)
 
 
 def cleans_up_after(waits: Waits) -> Body:
     async def cleans_up(context: Context) -> AsyncGenerator[str, None]:
-        said: list[str] = []
+        pieces: list[str] = []
         yield "begun "
         try:
             await context.step(do, "charge")
-            await waits(context, said)
+            await waits(context, pieces)
             await context.step(do, "never")
         finally:
-            await context.step(do, "refund" + "".join(said))
+            await context.step(do, "refund" + "".join(pieces))
             await context.step(held, "close")
 
     return cleans_up

@@ -57,8 +57,8 @@ async def test_a_burst_of_messages_in_one_transaction_is_executed_in_order() -> 
         runs = await asyncio.gather(*(hosting.submit(f"say {number}") for number in range(30)))
         for run in runs:
             await hosting.ended(run)
-        said = [e.payload["text"] for e in await hosting.events() if e.type == "message"]
-        assert said == ["go", *(f"say {number}" for number in range(30))]
+        texts = [e.payload["text"] for e in await hosting.events() if e.type == "message"]
+        assert texts == ["go", *(f"say {number}" for number in range(30))]
 
 
 async def test_what_was_taken_up_as_the_process_stops_goes_on_at_the_next_start() -> None:
@@ -119,9 +119,9 @@ async def test_a_message_behind_many_does_not_look_at_them(monkeypatch: pytest.M
     looks = []
 
     def select(tx: Transaction, lease: Lease, driven: DrivenRuns) -> Selection:
-        found = select_runs(tx, lease, driven)
-        looks.append(len(found.seen))
-        return found
+        selected = select_runs(tx, lease, driven)
+        looks.append(len(selected.seen))
+        return selected
 
     async with Hosting("t_taken") as hosting:
         await hosting.ended(await hosting.submit())

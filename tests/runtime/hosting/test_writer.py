@@ -27,8 +27,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_the_modules_of_both_databases_have_the_same_functions() -> None:
     def functions(module: ModuleType) -> dict[str, inspect.Signature]:
-        found = inspect.getmembers(module, inspect.isfunction)
-        own = [(name, one) for name, one in found if one.__module__ == module.__name__]
+        functions = inspect.getmembers(module, inspect.isfunction)
+        own = [(name, one) for name, one in functions if one.__module__ == module.__name__]
         return {name: inspect.signature(one) for name, one in own if not name.startswith("_")}
 
     assert functions(sqlite) == functions(postgresql)

@@ -109,8 +109,8 @@ async def test_what_fits_is_said_and_nothing_is_done() -> None:
         await hosting.prompts(first)
         await until_true(lambda: not any(host.runs for host in hosting.hosts))
         before = await reads.read(everything)
-        said = "2 runs replayed: 0 could not continue, 0 differ harmlessly.\n"
-        assert await command(hosting, "check_replay") == (0, said)
+        summary = "2 runs replayed: 0 could not continue, 0 differ harmlessly.\n"
+        assert await command(hosting, "check_replay") == (0, summary)
         deploy(asks_otherwise)
         exit_code, printed = await command(hosting, "check_replay", "--differences")
         assert exit_code == 0
@@ -279,8 +279,8 @@ async def check_child(message: Message, context: Context) -> str:
 
 @workflow(name="t_check_all", title="All that can be called", per_user_builder=open_rooms)
 async def check_all(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    found = await context.step(context.builder.find, "room", title="Find a room")
-    yield f"{found.username} {context.now()} {context.random()}"
+    room = await context.step(context.builder.find, "room", title="Find a room")
+    yield f"{room.username} {context.now()} {context.random()}"
     try:
         await context.step(fail)
     except StepFailed:
@@ -334,9 +334,9 @@ async def test_all_that_can_be_called_is_replayed(tmp_path: Path) -> None:
         child = await until(lambda: Run.objects.filter(parent=run, status="waiting").first())
         await hosting.prompts(child.id)
         done = list(executed)
-        said = "1 runs replayed: 0 could not continue, 0 differ harmlessly.\n"
-        assert await command(hosting, "check_replay", str(run), "--differences") == (0, said)
-        assert await command(hosting, "check_replay", str(child.id)) == (0, said)
+        summary = "1 runs replayed: 0 could not continue, 0 differ harmlessly.\n"
+        assert await command(hosting, "check_replay", str(run), "--differences") == (0, summary)
+        assert await command(hosting, "check_replay", str(child.id)) == (0, summary)
         file = tmp_path / "history.json"
         await command(hosting, "export_history", str(run), "--output", str(file))
         assert await replay_history(file) == []

@@ -42,11 +42,11 @@ async def changed_while_it_waits(before: Body, after: Body, answer: Any) -> tupl
 
 
 def noted(run: Run) -> str:
-    found = [
+    notes = [
         *JournalEntry.objects.filter(run=run).values_list("difference", flat=True),
         *Interaction.objects.filter(run=run).values_list("difference", flat=True),
     ]
-    return "".join(found)
+    return "".join(notes)
 
 
 def asks(prompt: Any) -> Body:
@@ -91,10 +91,10 @@ TWO_OR_THREE = CheckboxPrompt(text="Which?", options=[2, 3], min_selected=2)
 async def test_a_prompt_may_change_while_it_waits(
     before: Any, after: Any, answer: Any, note: str
 ) -> None:
-    run, output, found = await changed_while_it_waits(asks(before), asks(after), answer)
+    run, output, notes = await changed_while_it_waits(asks(before), asks(after), answer)
     assert run.status == Run.Status.COMPLETED
     assert output == f"{answer[0] if isinstance(answer, list) else answer} by ann"
-    assert note in found
+    assert note in notes
 
 
 async def test_an_answer_that_is_recorded_is_read_by_the_prompt_that_was_answered() -> None:
@@ -201,8 +201,8 @@ async def test_what_steps_and_shown_things_are_given_may_change(
         assert note in found
 
 
-def join(*given: Any) -> str:
-    return work(str(given))
+def join(*arguments: Any) -> str:
+    return work(str(arguments))
 
 
 async def test_nothing_is_noted_of_what_is_the_same() -> None:

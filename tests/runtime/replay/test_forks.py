@@ -260,8 +260,8 @@ async def test_a_fork_is_made_once_for_a_key_and_rolled_back_with_its_caller() -
         source = await whole(hosting)
         await hosting.in_thread(undone, source, await boss(hosting))
         assert await reads.read(Run.objects.count) == 1
-        found = {await fork(hosting, source, 8, key="k") for _ in range(3)}
-        assert len(found) == 1
+        forks = {await fork(hosting, source, 8, key="k") for _ in range(3)}
+        assert len(forks) == 1
         assert await reads.read(Run.objects.count) == 2
 
 

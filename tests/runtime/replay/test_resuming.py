@@ -123,8 +123,8 @@ async def test_what_was_open_when_it_failed_is_asked_anew() -> None:
         [anew] = await hosting.prompts(run.id)
         assert await hosting.answered(run.id, "no", anew, restart=True) == "yes no paid"
         asked = Interaction.objects.filter(run=run, prompt__text="beside?").order_by("sequence")
-        found = await reads.read(lambda: list(asked.values_list("status", "position")))
-        assert found == [("cancelled", None), ("answered", 4)]
+        prompts = await reads.read(lambda: list(asked.values_list("status", "position")))
+        assert prompts == [("cancelled", None), ("answered", 4)]
 
 
 async def test_a_failed_step_is_done_again_though_the_clock_was_set_back() -> None:

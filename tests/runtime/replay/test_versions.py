@@ -97,8 +97,8 @@ async def test_the_admin_says_how_many_runs_each_version_still_has(admin_client:
         assert "by version" not in await reads.read(figures)
         await redeploy(hosting, first, second)
         await hosting.prompts(await hosting.submit(conversation="new"))
-        said = f"Unfinished runs by version 2 of {NAME} 1 1 of {NAME} 2"
-        assert said in await reads.read(figures)
+        line = f"Unfinished runs by version 2 of {NAME} 1 1 of {NAME} 2"
+        assert line in await reads.read(figures)
         deploy(second)
         assert f"2 of {NAME} 1 (not declared)" in await reads.read(figures)
         path = f"/admin/sessions_app/run/?conversation__workflow={NAME}&version=1"

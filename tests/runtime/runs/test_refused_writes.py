@@ -134,8 +134,8 @@ async def test_a_refused_write_is_not_told_but_others_are(monkeypatch: pytest.Mo
     async with Hosting("t_refusing") as hosting:
         await hosting.prompts(await hosting.submit())
         run = await reads.read(Run.objects.get)
-        told = list[str]()
-        tell = lambda tx: told.extend(one.payload["text"] for one in tx.events)  # noqa: E731
+        announced = list[str]()
+        tell = lambda tx: announced.extend(one.payload["text"] for one in tx.events)  # noqa: E731
         called = list[str]()
 
         def say(text: str, *, refused: bool) -> Work[None]:
@@ -162,7 +162,7 @@ async def test_a_refused_write_is_not_told_but_others_are(monkeypatch: pytest.Mo
         assert [type(one) for one in outcomes] == [type(None), Refused, type(None)]
         texts = Event.objects.filter(type="text").order_by("sequence")
         stored = await reads.read(lambda: [one.payload["text"] for one in texts])
-        assert stored == told == called == ["one", "two"]
+        assert stored == announced == called == ["one", "two"]
 
 
 async def test_what_is_refused_within_a_callers_transaction_leaves_that_as_it_was() -> None:

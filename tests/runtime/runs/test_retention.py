@@ -80,8 +80,8 @@ async def test_conversations_are_kept_for_ever_unless_told_otherwise(settings: A
 async def test_one_that_has_news_meanwhile_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """The conversation was found to be old, and then somebody wrote."""
     run = await reads.read(an_old_run)
-    found = [[run.conversation_id], []]
-    monkeypatch.setattr(retention, "_old_conversations", lambda over: found.pop(0))
+    batches = [[run.conversation_id], []]
+    monkeypatch.setattr(retention, "_old_conversations", lambda over: batches.pop(0))
     await reads.read(lambda: Conversation.objects.update(updated_at=NOW))
     assert await retention.clean() == 0
     assert await reads.read(Conversation.objects.count) == 1

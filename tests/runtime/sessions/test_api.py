@@ -42,9 +42,9 @@ def public(module: ModuleType) -> Iterator[tuple[str, Any, Any]]:
             continue
         if inspect.isclass(thing):
             yield f"{module.__name__}.{name}", thing, None
-            for member, found in vars(thing).items():
+            for member, attribute in vars(thing).items():
                 plain = inspect.unwrap(
-                    getattr(found, "fget", None) or getattr(found, "__func__", found)
+                    getattr(attribute, "fget", None) or getattr(attribute, "__func__", attribute)
                 )
                 if not member.startswith("_") and isinstance(plain, FunctionType):
                     yield f"{module.__name__}.{name}.{member}", plain, thing

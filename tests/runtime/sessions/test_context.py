@@ -90,40 +90,40 @@ async def test_a_django_request_is_read_into_the_context() -> None:
 
     request.auser = auser
     async with managing(declare(tell)) as manager:
-        found = await say(manager, http_connection=request)
-    seen = found["request"]
+        values = await say(manager, http_connection=request)
+    seen = values["request"]
     assert (seen.method, seen.url_path) == ("POST", "/chat")
     assert seen.query_params == {"a": "1", "b": "2"}
     assert seen.cookies["k"] == "v"
     assert seen.headers["Workflow-Run-ID"] == "r7"
     assert seen.client_host == "127.0.0.1"
-    check_ids(found)
-    assert found["user"] == "5"
+    check_ids(values)
+    assert values["user"] == "5"
 
 
 async def test_a_websockets_scope_is_read_into_the_context() -> None:
     headers = {**HEADERS, "cookie": "k=v; l=w"}
     scope = websocket(headers, user=User(pk=5, username="ann"))
     async with managing(declare(tell)) as manager:
-        found = await say(manager, http_connection=scope)
-    seen = found["request"]
+        values = await say(manager, http_connection=scope)
+    seen = values["request"]
     assert (seen.method, seen.url_path) == (None, "/websocket")
     assert seen.query_params == {"a": "2", "b": ""}
     assert seen.cookies == {"k": "v", "l": "w"}
     assert (seen.client_host, seen.client_port) == ("10.0.0.1", 1234)
-    check_ids(found)
-    assert found["user"] == "5"
+    check_ids(values)
+    assert values["user"] == "5"
 
 
-def check_ids(found: dict[str, Any]) -> None:
-    assert found["conversation"] == "c7"
-    assert found["message"] == "m7"
-    assert found["run"] == "r7"
-    assert found["trace"] == TRACE_ID
-    assert found["parent"] == ("p7", "caller")
-    assert found["send"]["traceparent"].startswith(f"00-{TRACE_ID}-")
-    assert found["send"]["traceparent"] != TRACEPARENT  # a span of its own
-    assert found["send"]["tracestate"] == "vendor=1"
+def check_ids(values: dict[str, Any]) -> None:
+    assert values["conversation"] == "c7"
+    assert values["message"] == "m7"
+    assert values["run"] == "r7"
+    assert values["trace"] == TRACE_ID
+    assert values["parent"] == ("p7", "caller")
+    assert values["send"]["traceparent"].startswith(f"00-{TRACE_ID}-")
+    assert values["send"]["traceparent"] != TRACEPARENT  # a span of its own
+    assert values["send"]["tracestate"] == "vendor=1"
 
 
 async def test_what_is_given_stands_before_what_the_request_says() -> None:
@@ -138,9 +138,9 @@ async def test_what_is_given_stands_before_what_the_request_says() -> None:
     ):
         assert (session.user_id, session.workflow.name) == ("6", "tell")
         assert session.session_manager is manager
-        found = await runner.result()
-    assert (found["user"], found["conversation"], found["message"]) == ("6", "mine", "m")
-    assert (found["parent"], found["type"]) == (("p", "name"), "evaluate")
+        values = await runner.result()
+    assert (values["user"], values["conversation"], values["message"]) == ("6", "mine", "m")
+    assert (values["parent"], values["type"]) == (("p", "name"), "evaluate")
 
 
 async def test_a_user_id_stands_before_a_user_manager_and_that_before_the_request() -> None:
@@ -253,8 +253,8 @@ async def test_two_runs_of_one_user_at_once_share_the_builder_and_nothing_else()
 
     async with managing(declare(meet, per_user_builder=log.build)) as manager:
         both = [say(manager, one, user_id="ann", conversation_id=f"-{one}-") for one in "ab"]
-        said = list(await asyncio.gather(*both))
-        assert said == ["a-a-ann#1 " * 3, "b-b-ann#1 " * 3]
+        outputs = list(await asyncio.gather(*both))
+        assert outputs == ["a-a-ann#1 " * 3, "b-b-ann#1 " * 3]
     assert log.entries == ["ann building", "ann built", "ann closed"]
 
 

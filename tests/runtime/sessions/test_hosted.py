@@ -70,11 +70,11 @@ async def asked(hosting: Hosting, metadata: dict[str, Any] | None, *, park: bool
 @pytest.mark.parametrize("park", [False, True])
 async def test_a_hosted_run_has_the_ids_of_its_request(park: bool) -> None:
     async with Hosting("t_context") as hosting:
-        row, found = await asked(hosting, METADATA, park=park)
-    span = found.pop("span")
+        row, values = await asked(hosting, METADATA, park=park)
+    span = values.pop("span")
     assert span.startswith(f"00-{TRACE_ID}-")
     assert span.endswith("-01")
-    assert found == {
+    assert values == {
         "answer": "yes",
         "conversation": "c",
         "message": "m1",
@@ -90,10 +90,10 @@ async def test_a_hosted_run_has_the_ids_of_its_request(park: bool) -> None:
 @pytest.mark.parametrize("metadata", [None, {}, {"via": "page"}])
 async def test_a_run_without_a_trace_begins_one_and_replay_has_the_same(metadata: Any) -> None:
     async with Hosting("t_context") as hosting:
-        row, found = await asked(hosting, metadata, park=True)
-    assert found["trace"] == row.metadata["trace_id"]
-    assert found["run"] == str(row.id)
-    assert found["parent"] == [None, None]
+        row, values = await asked(hosting, metadata, park=True)
+    assert values["trace"] == row.metadata["trace_id"]
+    assert values["run"] == str(row.id)
+    assert values["parent"] == [None, None]
 
 
 log = Log()

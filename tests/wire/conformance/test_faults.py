@@ -99,9 +99,11 @@ async def test_two_tabs_see_the_same_and_one_of_their_answers_counts(client: Con
             await each.ended()
             [update] = each.of_type("interaction_update_message")
             assert update["interaction_id"] == prompt["id"]
-            told = {name: update["content"][name] for name in ("status", "by", "via", "response")}
+            outcome = {
+                name: update["content"][name] for name in ("status", "by", "via", "response")
+            }
             how = {"status": "answered", "by": "ann", "via": "websocket"}
-            assert told == {**how, "response": response}
+            assert outcome == {**how, "response": response}
         assert client.text() == tab.text() == response["value"]
 
 
@@ -127,9 +129,9 @@ async def test_three_conversations_of_one_per_user_workflow_do_not_hear_each_oth
         for number, client in enumerate(clients):
             await client.send({"type": "ping_message"})
             await client.until("pong_message")
-            told = [frame for frame in client.frames if frame["conversation_id"] is not None]
-            assert {frame["conversation_id"] for frame in told} == {client.conversation_id}
-            assert {frame["parent_id"] for frame in told if "run_id" in frame} == {f"m{number}"}
+            heard = [frame for frame in client.frames if frame["conversation_id"] is not None]
+            assert {frame["conversation_id"] for frame in heard} == {client.conversation_id}
+            assert {frame["parent_id"] for frame in heard if "run_id" in frame} == {f"m{number}"}
         # An answer of one conversation reaches no prompt of another, though the user is the same.
         await clients[0].send(answer("x", id="a1", thread_id=prompts[1]["id"]))
         ack = await clients[0].reply_to("a1")

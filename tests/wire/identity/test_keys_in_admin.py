@@ -21,9 +21,9 @@ def make_key(client: Client, user: User) -> str:
     answer = client.post(ADD, {"user": user.pk, "name": "a program"})
     assert answer.status_code == 200
     assert "no-store" in answer["Cache-Control"]
-    found = re.search(r'id="api-key">(nak_[^<]+)<', answer.content.decode())
-    assert found
-    return found[1]
+    match = re.search(r'id="api-key">(nak_[^<]+)<', answer.content.decode())
+    assert match
+    return match[1]
 
 
 async def test_a_key_is_shown_once_and_works_until_it_is_revoked(

@@ -44,8 +44,10 @@ async def who(
     **headers: str,
 ) -> Person | None:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    found = await find_identity(user=user, headers=named, cookies=cookies or {}, query=query or {})
-    return found.person if found else None
+    identity = await find_identity(
+        user=user, headers=named, cookies=cookies or {}, query=query or {}
+    )
+    return identity.person if identity else None
 
 
 async def test_nothing_said_is_nobody() -> None:
@@ -143,17 +145,17 @@ async def test_a_token_where_none_are_taken(ann: User) -> None:
 
 
 async def test_a_token_of_nobody_here_makes_a_user_only_where_it_may(tokens: Settings) -> None:
-    given = f"Bearer {token(sub='new')}"
+    bearer = f"Bearer {token(sub='new')}"
     with pytest.raises(NotAllowed):
-        await who(authorization=given)
+        await who(authorization=bearer)
     assert not await User.objects.filter(username="new").aexists()
     set_hitl(tokens, JWT_CREATE_USERS=True)
-    first, second = await asyncio.gather(who(authorization=given), who(authorization=given))
+    first, second = await asyncio.gather(who(authorization=bearer), who(authorization=bearer))
     assert first == second == Person.of(await User.objects.aget(username="new"))
     assert not (await User.objects.aget(username="new")).has_usable_password()
     await User.objects.aupdate(is_active=False)
     with pytest.raises(NotAllowed):
-        await who(authorization=given)
+        await who(authorization=bearer)
 
 
 @pytest.fixture

@@ -138,8 +138,8 @@ async def test_groups_that_are_left_are_forgotten(redis: Redis, client: Client) 
         await one.hears(other, "h")
         groups = await client.pubsub_channels("*.__group__*")
         await one.layer.group_discard("h", one.channel)
-        left = await client.pubsub_channels("*.__group__*")
-        assert set(groups) - set(left) == {b"chat3.__group__h"}
+        remaining = await client.pubsub_channels("*.__group__*")
+        assert set(groups) - set(remaining) == {b"chat3.__group__h"}
         await other.send("", "h")
         await one.hears(other)
 

@@ -135,8 +135,8 @@ def test_a_step_keeps_its_id_from_start_to_end() -> None:
 
 
 def test_user_messages_and_restarts_reach_other_tabs() -> None:
-    (said,) = frames(event("user_message", message_id="m1", text="hello"))
-    assert said["type"] == "conversation_message"
-    assert said["content"] == {"role": "user", "id": "m1", "text": "hello"}
+    (frame,) = frames(event("user_message", message_id="m1", text="hello"))
+    assert frame["type"] == "conversation_message"
+    assert frame["content"] == {"role": "user", "id": "m1", "text": "hello"}
     (cut,) = frames(event("restart", from_sequence=3))
     assert (cut["type"], cut["content"]) == ("restart_message", {"from_sequence": 3})

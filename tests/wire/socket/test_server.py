@@ -165,8 +165,8 @@ def until_said(client: socket.socket) -> bytes:
 
 def open_sockets(server: Server) -> int:
     """Return the connections that clients have to the web process."""
-    found = psutil.Process(server.web.pid).net_connections("tcp")
-    return sum(one.laddr.port == server.port and bool(one.raddr) for one in found)
+    connections = psutil.Process(server.web.pid).net_connections("tcp")
+    return sum(one.laddr.port == server.port and bool(one.raddr) for one in connections)
 
 
 def sequences(reader: socket.socket, last: int) -> list[int]:

@@ -74,9 +74,9 @@ async def test_a_message_is_acknowledged_and_answered(chat: Chat) -> None:
         assert ack["conversation_id"] == "c"
         await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
         assert socket.text() == "hello"
-        (said,) = socket.of_type("conversation_message")
-        assert said["content"] == {"role": "user", "id": "m1", "text": "echo hello"}
-        assert said["run_id"] == ack["content"]["run_id"]
+        (message,) = socket.of_type("conversation_message")
+        assert message["content"] == {"role": "user", "id": "m1", "text": "echo hello"}
+        assert message["run_id"] == ack["content"]["run_id"]
         assert all(frame["parent_id"] == "m1" for frame in socket.frames)
 
 
@@ -102,9 +102,9 @@ async def test_another_version_of_a_message_names_the_run_that_it_replaces(chat:
         await socket.say("", id="m3", replaces=second)
         await socket.reply_to("m3")
         await socket.until(lambda frame: frame.get("content", {}).get("status") == "completed")
-        _, *said = (frame["content"] for frame in socket.of_type("conversation_message"))
+        _, *messages = (frame["content"] for frame in socket.of_type("conversation_message"))
         fork = {"position": 1, "by": "ann"}
-        assert said == [
+        assert messages == [
             {"role": "user", "id": "m2", "text": "echo two", "fork": {"run": asks, **fork}},
             {"role": "user", "id": "m3", "text": "echo two", "fork": {"run": second, **fork}},
         ]

@@ -23,19 +23,19 @@ async def test_who_asks_is_told_of_all_conversations_of_the_person() -> None:
     async with (
         live_hosting("t_waiting"),
         LocalSocket(ann, conversation_id="c") as asking,
-        LocalSocket(ann, waiting="true") as told,
+        LocalSocket(ann, waiting="true") as listening,
         LocalSocket(ben, waiting="true") as other,
         LocalSocket(ann, extended=None, waiting="true") as plain,
     ):
-        await told.until(lambda frame: frame.get("waiting") == 0)
+        await listening.until(lambda frame: frame.get("waiting") == 0)
         await other.until(lambda frame: frame.get("waiting") == 0)
         await asking.say("hello")
-        await told.until(lambda frame: frame.get("waiting") == 1)
+        await listening.until(lambda frame: frame.get("waiting") == 1)
         prompt = await asking.until("system_interaction_message")
         await asking.answer("x", interaction_id=prompt["id"], id="a1")
-        await told.until(lambda frame: frame.get("waiting") == 0)
+        await listening.until(lambda frame: frame.get("waiting") == 0)
         await other.settled()
-        assert [frame["waiting"] for frame in told.of_type("waiting_message")] == [0, 1, 0]
+        assert [frame["waiting"] for frame in listening.of_type("waiting_message")] == [0, 1, 0]
         assert len(other.of_type("waiting_message")) == 1
         await plain.settled()
         assert not [*asking.of_type("waiting_message"), *plain.of_type("waiting_message")]

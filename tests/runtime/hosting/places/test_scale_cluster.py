@@ -111,11 +111,11 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
         answers._answer(tx, by, name, answer)
         hold = lease.take_lease(tx, HostKey(run.key))
         driven = run_selection.DrivenRuns(frozenset(), frozenset(), {})
-        found = run_selection.select_runs(tx, hold, driven)
-        [started] = found.started
+        selected = run_selection.select_runs(tx, hold, driven)
+        [started] = selected.started
         run_writes.end(tx, run_writes.LeasedRun(hold, started.run), Run.Status.COMPLETED)
         lease.let_go(tx, hold)
-        return found
+        return selected
 
     return {
         "an answer by its id": (partial(answered, answer=given(str(asked.id))), FEW),
@@ -171,9 +171,9 @@ async def test_a_worker_loads_none_of_those_that_wait_and_an_answer_wakes_one() 
         await until(lambda: sql.fetch(MAINTAINED, ()))
         assert hosting.hosted() == []
         assert not await reads.read(sql.fetch, HOST_JOBS, ())
-        given = answers.IncomingAnswer(uuid4().hex, "test", "yes", interaction=str(asked.id))
+        answer = answers.IncomingAnswer(uuid4().hex, "test", "yes", interaction=str(asked.id))
         by = Person.of(asked.conversation.owner)
-        await answers.answer(by=by, conversation_id=None, answer=given)
+        await answers.answer(by=by, conversation_id=None, answer=answer)
         assert (await hosting.ended(asked.run_id)).status == Run.Status.COMPLETED
         assert hosting.hosted() == [asked.run.key]
     # Those who have read have closed their connections, and said how much.

@@ -225,8 +225,8 @@ async def test_who_may_not_use_a_workflow_gets_it_by_no_other(text: str, name: s
     """The call fails their run, as the name of no workflow does."""
     async with hosting() as hosted:
         limited = {"t_parent": {}, "t_child": {"groups": ["boss"]}}
-        given = {"default": "t_parent", "workflows": limited}
-        registry.offer(RuntimeConfig.model_validate(given))
+        config = {"default": "t_parent", "workflows": limited}
+        registry.offer(RuntimeConfig.model_validate(config))
         run = await hosted.send(text)
         failed = await hosted.ended(run.id)
         assert failed.status == Run.Status.FAILED
@@ -241,8 +241,8 @@ async def test_a_child_is_forked_with_its_parent_only() -> None:
         with pytest.raises(Invalid):
             await runs.afork(one.id, position=1, by=user)
         fork = await runs.afork(run.id, position=2, by=user)
-        found = await runs.aresult(fork, timeout=30)
-        assert found.text == "Well. It said: GO"
+        result = await runs.aresult(fork, timeout=30)
+        assert result.text == "Well. It said: GO"
         assert executed == ["go"]
 
 
@@ -366,8 +366,8 @@ async def test_gathered_calls_come_to_the_same_whatever_ends_first() -> None:
         await runs.asend(run.id, "parcel", "box", id="b")
         await run.answer("first", to="one")
         await run.answer("this", to="Which")
-        said = "A this box 5 Tell me. FIRST Tell me. SECOND"
-        assert await run.result() == f"Well. {said}"
+        joined = "A this box 5 Tell me. FIRST Tell me. SECOND"
+        assert await run.result() == f"Well. {joined}"
         assert sorted(executed) == ["a", "first", "second"]
 
 
@@ -389,14 +389,14 @@ async def test_a_child_that_just_ended_wins_over_the_time(monkeypatch: pytest.Mo
 
 @workflow(name="t_parent_of_all", title="Parent")
 async def parent_of_all(message: Message, context: Context) -> str:
-    found = await context.gather(
+    results = await context.gather(
         context.step(fail),
         context.wait_for("parcel", timeout=0.001),
         context.run("t_child", "fail"),
         context.step(work, "a"),
         return_exceptions=True,
     )
-    return " ".join(one if isinstance(one, str) else type(one).__name__ for one in found)
+    return " ".join(one if isinstance(one, str) else type(one).__name__ for one in results)
 
 
 async def test_failures_among_gathered_calls_stand_in_their_places() -> None:
@@ -438,7 +438,7 @@ async def test_in_a_script_a_child_is_run_with_the_same_callback() -> None:
         return "Eve"
 
     executed.clear()
-    said = await in_script("t_parent", "ask me", user_input_callback=answer)
-    assert said == "Well. It said: Tell me. EVE"
+    output = await in_script("t_parent", "ask me", user_input_callback=answer)
+    assert output == "Well. It said: Tell me. EVE"
     failed = await in_script("t_parent", "fail")
     assert failed.startswith("Well. t_child failed: Step fail failed")

@@ -53,8 +53,8 @@ async def tool(context: Context, name: str) -> str:
 
 async def two_tools(context: Context) -> str:
     before = await context.step(work, "before")
-    found = await context.gather(tool(context, "a"), tool(context, "b"))
-    return "; ".join([before, *found, await context.step(work, "after")])
+    results = await context.gather(tool(context, "a"), tool(context, "b"))
+    return "; ".join([before, *results, await context.step(work, "after")])
 
 
 SAID = "before; a prepared, yes, a done; b prepared, no, b done; after"
@@ -173,10 +173,10 @@ async def pending_or_over(hosted: Hosting, run: HostedRun) -> Any:
         assert row.status not in Run.FINISHED
         return [one.prompt["text"] for one in row.interactions.filter(status="pending")]
 
-    while not (found := await reads.read(look)):
+    while not (result := await reads.read(look)):
         await hosted.settle_due()  # parked sleeps
         await asyncio.sleep(0.01)
-    return found
+    return result
 
 
 def fail(name: str) -> str:

@@ -23,8 +23,8 @@ def make_ticket(title: str, name: str | None, retry: str, timeout: float = 3) ->
     return f"{title} {name} {retry} {timeout}"
 
 
-def take_any(**given: Any) -> str:
-    return make_ticket(**given)
+def take_any(**arguments: Any) -> str:
+    return make_ticket(**arguments)
 
 
 async def say_any(reasoning: str = "", show: str = "", **given: Any) -> AsyncIterator[str]:
@@ -82,8 +82,8 @@ async def test_an_argument_named_as_an_option_is_refused_with_a_sentence(
     async with deployed(agent) as hosting:
         await hosting.said()
     name = getattr(tool, "__name__", repr(tool))
-    for option, said in zip(options, refused, strict=True):
-        assert f"context.step(partial({name}, {option}=…), …) is the argument" in said
+    for option, message in zip(options, refused, strict=True):
+        assert f"context.step(partial({name}, {option}=…), …) is the argument" in message
 
 
 @pytest.mark.parametrize("tool", [make_ticket, take_any])

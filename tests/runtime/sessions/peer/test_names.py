@@ -83,7 +83,7 @@ class Row:
 
 def rows() -> list[Row]:
     """Return the rows of all tables about a class. Each line of such a table must be one."""
-    found, owner = [], ""
+    all_rows, owner = [], ""
     for line in (ROOT / "docs/session-api.md").read_text().splitlines():
         if line.startswith("## "):
             owner = line[3:]
@@ -92,19 +92,19 @@ def rows() -> list[Row]:
             assert match is not None, line
             name, arguments, verdict, why = match.groups()
             named = None if arguments is None else arguments.replace("*", "").split(", ")
-            found.append(Row(owner, name, named and [one for one in named if one], verdict, why))
-    return found
+            all_rows.append(Row(owner, name, named and [one for one in named if one], verdict, why))
+    return all_rows
 
 
 ROWS = rows()
 
 
 def test_every_name_of_the_toolkit_has_a_row_and_just_one() -> None:
-    said = [(row.owner, row.name) for row in ROWS]
-    assert len(said) == len(set(said))
+    documented = [(row.owner, row.name) for row in ROWS]
+    assert len(documented) == len(set(documented))
     toolkits = {(owner, name) for owner, names in BARE.items() for name in names.split()}
     toolkits |= {(owner, name) for owner, names in ARGUMENTS.items() for name in names}
-    assert toolkits - set(said) == set()
+    assert toolkits - set(documented) == set()
 
 
 async def echo(message: Message, context: Context) -> str:

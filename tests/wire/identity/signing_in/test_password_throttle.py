@@ -191,10 +191,10 @@ async def test_sign_ins_and_failures_are_in_the_audit(user: User) -> None:
         await on_page(f"{user.username}\x1b[2J", "hush-hush")
         await on_page(user.username, "right")
         await by_socket(user.username, "right")
-    said = [entry for entry in logs if entry["event"].startswith("sign_in")]
+    entries = [entry for entry in logs if entry["event"].startswith("sign_in")]
     page = {"address": "10.0.0.1", "path": SIGN_IN}
     socket = {"address": "127.0.0.1", "path": "/websocket"}
-    assert said == [
+    assert entries == [
         {
             "event": "sign_in.failed",
             "log_level": "warning",
@@ -230,12 +230,12 @@ async def test_refused_tokens_and_origins_are_in_the_audit(tokens: Settings) -> 
         await AsyncClient().post("/generate", headers={"x-api-key": "nak_hush_hush"})
         async with LocalSocket(None, headers={"origin": "https://evil.example"}) as socket:
             await socket.until_closed()
-    said = [
+    entries = [
         (entry["event"], entry.get("method") or entry.get("origin"), entry["address"])
         for entry in logs
         if entry["event"] in ("credentials.refused", "origin.refused")
     ]
-    assert said == [
+    assert entries == [
         ("credentials.refused", "jwt", "127.0.0.1"),
         ("credentials.refused", "api_key", "127.0.0.1"),
         ("origin.refused", "https://evil.example", "127.0.0.1"),

@@ -25,13 +25,15 @@ async def test_what_is_written_while_the_feed_opens_arrives(
     monkeypatch.setattr(sweeper, "INTERVAL", 3600)
     read = reads.read
 
-    async def read_before_a_write(function: Callable[..., Any], *given: Any, **named: Any) -> Any:
-        found = await read(function, *given, **named)
+    async def read_before_a_write(
+        function: Callable[..., Any], *arguments: Any, **named: Any
+    ) -> Any:
+        result = await read(function, *arguments, **named)
         if function is read_opening:
             monkeypatch.setattr(reads, "read", read)
             await log.write("between")
             await witness.until_sequence(2)  # who listens has heard of it
-        return found
+        return result
 
     async with LiveLog() as log, log.socket() as witness:
         await log.write("before")
