@@ -124,7 +124,7 @@ TOGETHER = ("text", "binary_choice", "dropdown", "checkbox", "form")
 @workflow(
     name="probe",
     title="Probe",
-    description="What load tests and benchmarks drive, by the first word of the message.",
+    description="For load tests and benchmarks: the first word of the message says what it does.",
     starters=("echo hello", "ask"),
     takes_files=True,
 )

@@ -156,10 +156,10 @@ async def give(
     *,
     missing: str,
 ) -> None:
-    """Answer a prompt.
+    """Answer a prompt for the person of the request.
 
     Raises:
-        NotFound: it is none that this person may answer; says `missing`.
+        NotFound: with the text `missing`: there is no such prompt that this person may answer.
         Failure: the answer is not taken any more.
     """
     settled = await answers.answer(

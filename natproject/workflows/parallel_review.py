@@ -16,7 +16,9 @@ VERDICTS = [
     Option(value="change", label="Ask for changes", description="Say which in the next question."),
     Option(value="reject", label="Reject", destructive=True),
 ]
-ABSTAIN = Option(value="abstain", label="Abstain", description="What silence counts as.")
+ABSTAIN = Option(
+    value="abstain", label="Abstain", description="This counts if nobody answers in time."
+)
 TEXTS = {"approve": "approved", "change": "asks for changes", "reject": "rejected"}
 
 

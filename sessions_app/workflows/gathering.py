@@ -148,7 +148,7 @@ class _Failed:
 
 
 async def _outcome(execution: Execution, work: Coro[object], track: str) -> object:
-    """Await the work in its track, and check that it made all calls recorded of that track."""
+    """Await one gathered coroutine, and check that it made all the calls its journal has."""
     is_new = track != current_track.get()
     current_track.set(track)
     try:
