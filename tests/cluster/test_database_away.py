@@ -33,7 +33,7 @@ async def test_who_comes_while_the_database_is_away_is_told_so(cluster: Cluster)
         assert {page[:2], api[:2], health[:2]} == {(503, "5")}
         assert "The database does not respond" in page[2]
         assert "Send it again" in json.loads(api[2])["message"]
-        assert "does not answer" in health[2]
+        assert "does not respond" in health[2]
         assert code == 4503
         # Who is here stays, and what they say is stored once it can be.
         meanwhile = await person.say("echo meanwhile")
