@@ -11,7 +11,7 @@ from chat_app.api import problems, schemas
 from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.executions import give
 from chat_app.api.problems import Failure
-from chat_app.feed.inbox_parts import ANSWERABLE, Wanted, find_prompt, read_inbox
+from chat_app.feed.inbox_parts import ANSWERABLE, InboxQuery, find_prompt, read_inbox
 from chat_app.feed.run_transcript import in_words, read_shared
 from chat_app.rates import change_claim
 from sessions_app.errors import NotFound
@@ -33,7 +33,7 @@ async def inbox(
 ) -> object:
     """List the prompts that wait for the person, the first to be due first; 25 at a time."""
     reader = request.auth.person.id
-    wanted = Wanted(query.part, query.q.strip(), query.page)
+    wanted = InboxQuery(query.part, query.q.strip(), query.page)
 
     def listed() -> JsonObject:
         page = read_inbox(reader, wanted)

@@ -10,7 +10,7 @@ from chat_app.api.problems import Failure
 from chat_app.api.run_selectors import is_within
 from chat_app.feed.feed import Feed
 from chat_app.feed.limits import CloseSocket, Window
-from chat_app.feed.selectors import PAGE_BYTES, Opening, size_of
+from chat_app.feed.selectors import PAGE_BYTES, FeedStart, size_of
 from chat_app.feed.sweeper import INTERVAL, hear_news, look, recheck, sweeper
 from chat_app.identity import Identity, revocation
 from chat_app.rates import Place
@@ -25,7 +25,7 @@ RESTARTING = "The server restarts. Send the same request again, with the ids of 
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class FollowedEvent:
     """An event of the run, or a prompt of one that it runs, read by who has all up to `after`.
 
     `settled`: see `frames.View`.
@@ -39,7 +39,7 @@ class Followed:
 
 async def follow(
     identity: Identity, run: Run, *, after: int, place: Place
-) -> AsyncGenerator[Followed | None, None]:
+) -> AsyncGenerator[FollowedEvent | None, None]:
     """Yield the events of a run after the cursor, in order, and new ones as they come.
 
     While there are none it now and then yields None, so that the reader can look after its client.
@@ -57,7 +57,7 @@ async def follow(
     try:
         async with joined(*groups) as reader.receive:
             await feed.acknowledge(after)  # so that it waits for its reader
-            await feed.start(Opening(after, after, [], lost=False))
+            await feed.start(FeedStart(after, after, [], lost=False))
             await look(reader)
             while True:
                 if feed.deleted:
@@ -91,13 +91,13 @@ class _RunFeed(Feed):
     def __init__(self, run: Run) -> None:
         super().__init__(run.conversation_id, "", _send_nothing, Window(PAGE_BYTES))
         self.run = run.id
-        self.taken: deque[Followed] = deque()
+        self.taken: deque[FollowedEvent] = deque()
 
     async def give(self, event: EventRecord, *, after: int, settled: Collection[str] = ()) -> int:
         """Keep the event for the generator's reader."""
         if event.run != self.run and not await self._is_prompt_within(event):
             return 0
-        self.taken.append(Followed(self.run, event, after, settled))
+        self.taken.append(FollowedEvent(self.run, event, after, settled))
         return size_of(event)
 
     async def _is_prompt_within(self, event: EventRecord) -> bool:

@@ -10,7 +10,7 @@ from django.http import StreamingHttpResponse
 from chat_app.api import results, sse
 from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure
-from chat_app.api.run_feed import Followed, follow
+from chat_app.api.run_feed import FollowedEvent, follow
 from chat_app.api.run_selectors import Execution, read_execution, run_at
 from chat_app.api.schemas import RunHeaders, StreamHeaders
 from chat_app.identity import Identity, metadata
@@ -41,7 +41,7 @@ class Begun:
     continued: bool
     place: Place
 
-    def follow(self) -> AsyncGenerator[Followed | None, None]:
+    def follow(self) -> AsyncGenerator[FollowedEvent | None, None]:
         """Yield its events from there on."""
         return follow(self.identity, self.run, after=self.after, place=self.place)
 
@@ -182,7 +182,7 @@ async def _execution(begun: Begun) -> Execution:
     return await reads.read(read_execution, begun.identity.person.id, begun.run.id)
 
 
-def _is_pending(followed: Followed) -> bool:
+def _is_pending(followed: FollowedEvent) -> bool:
     event = followed.event
     return (
         event.type == Event.Type.INTERACTION

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from chat_app.api.results import STOPPED, Json, chunk, stop_at_frame, usage_chunk
-from chat_app.api.run_feed import Followed
+from chat_app.api.run_feed import FollowedEvent
 from chat_app.wire.frames import Frame, View, dump, error_content, event_frames
 from sessions_app.models import Run
 
@@ -137,7 +137,7 @@ def _openai_error(content: Json) -> str:
     return data({"error": error})
 
 
-def write(followed: Followed, form: Generate) -> str:
+def write(followed: FollowedEvent, form: Generate) -> str:
     """Write the server-sent events of an event of the log."""
     # The form of this stream, whatever the message that started the run asked for.
     event = followed.event._replace(client_format="chat_stream")

@@ -15,7 +15,7 @@ import structlog
 from django.db import DatabaseError
 
 from chat_app.feed.limits import ClientGone, CloseSocket, Window
-from chat_app.feed.selectors import Opening, read_events
+from chat_app.feed.selectors import FeedStart, read_events
 from chat_app.wire.frames import EXTENDED, SINGLE, Frame, Makers, View, encode, event_frames, is_end
 from sessions_app.errors import StorageUnavailable
 from sessions_app.notify.news import News
@@ -62,7 +62,7 @@ class Feed:
         """True while there is more than was sent."""
         return self.started and self.cursor < self.heard_up_to
 
-    async def start(self, opening: Opening) -> None:
+    async def start(self, opening: FeedStart) -> None:
         """Send what comes first, then everything after the cursor. News is only noted until
         then.
         """

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from sessions_app.interactions import inbox_query, votes
-from sessions_app.interactions.answerers import Asked, may_answer
+from sessions_app.interactions.answerers import PromptAudience, may_answer
 from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
 from sessions_app.storage.storable import is_storable
@@ -43,7 +43,7 @@ ANSWERABLE = (Part.ALL, Part.MINE, Part.GROUPS, Part.CLAIMED)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class InboxQuery:
     """The wanted part of an inbox, and its page, from 1 on.
 
     `query` is searched for in the questions, their details, and the workflows.
@@ -55,7 +55,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class InboxPage:
     """A page of an inbox; `more`: it is not the last; `is_cut`: there are more than LISTED."""
 
     prompts: Sequence[Interaction]
@@ -63,7 +63,7 @@ class Listed:
     is_cut: bool
 
 
-def read_inbox(user: UserId, wanted: Wanted) -> Listed:
+def read_inbox(user: UserId, wanted: InboxQuery) -> InboxPage:
     """Read the prompts, the first to be due first; of those that were answered the newest first."""
     start = (min(wanted.page, MOST) - 1) * PAGE
     ids = _first(user, wanted.part, LISTED + 1 if wanted.query else start + PAGE + 1)
@@ -75,7 +75,7 @@ def read_inbox(user: UserId, wanted: Wanted) -> Listed:
     shown = ids[start : start + PAGE]
     prompts = Interaction.objects.select_related(*ASKED).in_bulk(shown)
     more = len(ids) > start + PAGE and wanted.page < MOST
-    return Listed([prompts[one] for one in shown if one in prompts], more, is_cut)
+    return InboxPage([prompts[one] for one in shown if one in prompts], more, is_cut)
 
 
 def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] | None:
@@ -84,7 +84,7 @@ def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] |
     prompt = kept.select_related(*ASKED).first()
     if prompt is None:
         return None
-    may = may_answer(reader, Asked.of(prompt))
+    may = may_answer(reader, PromptAudience.of(prompt))
     sees = may or reader in (prompt.conversation.owner_id, prompt.answered_by_id)
     return (prompt, may) if sees or votes.has_voted(reader, prompt.pk) else None
 

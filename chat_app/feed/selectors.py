@@ -24,7 +24,7 @@ PAGE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class FeedStart:
     """The beginning of a feed.
 
     `shown` are events at or before the cursor that the client gets first; `last` is the log's end.
@@ -74,7 +74,7 @@ def size_of(event: EventRecord) -> int:
     return sum(len(value) for value in event.payload.values() if isinstance(value, str))
 
 
-def read_opening(conversation: UUID, *, after: int | None, kept: int | None) -> Opening:
+def read_opening(conversation: UUID, *, after: int | None, kept: int | None) -> FeedStart:
     """Read what a socket with `last_sequence=after`, or with a kept cursor, gets first.
 
     Pending prompts up to the cursor; on a first connection (neither is there, or `after` is no
@@ -88,7 +88,7 @@ def read_opening(conversation: UUID, *, after: int | None, kept: int | None) -> 
     shown = pending_prompts(conversation=conversation, sequence__lte=start)
     if first:
         shown += _output_so_far(conversation, last)
-    return Opening(start, last, sorted(shown, key=lambda event: event.sequence), lost)
+    return FeedStart(start, last, sorted(shown, key=lambda event: event.sequence), lost)
 
 
 def pending_prompts(*which: Q, **also: object) -> list[EventRecord]:

@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 
 from chat_app.identity import Identity
-from sessions_app.interactions.pending_counts import Waiting, waiting_for
+from sessions_app.interactions.pending_counts import WaitingPrompts, waiting_for
 from sessions_app.models.people import UserId
 from sessions_app.notify.groups import listen
 from sessions_app.notify.news import PROMPTS
@@ -24,13 +24,13 @@ PACE = 0.3  # seconds between two looks
 SHARE = 3  # and so many times as long as the last took, so that others are read for
 SAFETY = 9.0  # seconds without a hint, after which it is looked all the same
 IDS = 1000  # in one query
-NOTHING = Waiting()
+NOTHING = WaitingPrompts()
 
 
-class Counted(Protocol):
+class CountedSocket(Protocol):
     """A socket that wants its person's count."""
 
-    waiting: Waiting | None
+    waiting: WaitingPrompts | None
 
     @property
     def identity(self) -> Identity | None:
@@ -44,11 +44,11 @@ class WaitingCounts:
     """The keeper of its sockets' `waiting` counts, as the database has them."""
 
     def __init__(self) -> None:
-        self._sockets: set[Counted] = set()
+        self._sockets: set[CountedSocket] = set()
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[object]] = []
 
-    def add(self, socket: Counted) -> None:
+    def add(self, socket: CountedSocket) -> None:
         """Count for a further socket."""
         self._sockets.add(socket)
         if not self._tasks:
@@ -58,7 +58,7 @@ class WaitingCounts:
             self._tasks = [create(hear), create(self._run(), name="waiting counts")]
         self._changed.set()
 
-    async def remove(self, socket: Counted) -> None:
+    async def remove(self, socket: CountedSocket) -> None:
         """Remove a socket that has ended."""
         self._sockets.discard(socket)
         if not self._sockets:
@@ -89,8 +89,8 @@ class WaitingCounts:
                 socket.wake()
 
 
-def _count(people: list[UserId]) -> dict[UserId, Waiting]:
-    counts: dict[UserId, Waiting] = {}
+def _count(people: list[UserId]) -> dict[UserId, WaitingPrompts]:
+    counts: dict[UserId, WaitingPrompts] = {}
     for start in range(0, len(people), IDS):
         counts |= waiting_for(people[start : start + IDS])
     return counts

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from chat_app.notifications import mail, webhook
 from chat_app.settings import ChatSettings
-from sessions_app.interactions.answerers import Asked, answerers
+from sessions_app.interactions.answerers import PromptAudience, answerers
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.models.people import read_user_id
@@ -68,7 +68,7 @@ def _notices(
     if interaction.status != Interaction.Status.PENDING or not ChatSettings.load().MAIL:
         return
     claimed_by = interaction.assignee_id
-    for user in answerers(Asked.of(interaction)):
+    for user in answerers(PromptAudience.of(interaction)):
         if claimed_by not in (None, user):
             continue
         due_at = mail.mail_time(mail.preference_of(user), now)

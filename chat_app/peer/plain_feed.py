@@ -9,7 +9,7 @@ from django.db import DatabaseError
 
 from chat_app.feed.feed import Feed, Send
 from chat_app.feed.limits import ClientGone
-from chat_app.feed.selectors import Opening, next_prompt, pending_interactions
+from chat_app.feed.selectors import FeedStart, next_prompt, pending_interactions
 from chat_app.peer import plain_frames
 from chat_app.peer.plain_frames import AGAIN, PLAIN, TRACE, taken_away, with_trace
 from chat_app.wire.frames import Frame, is_end
@@ -113,7 +113,7 @@ class PlainFeed(Feed):
         self._runs = ShownRuns()
         self._traces: dict[UUID, Frame] = {}
 
-    async def start(self, opening: Opening) -> None:
+    async def start(self, opening: FeedStart) -> None:
         """Start the feed; output that the client may have had already begins with a note."""
         self._runs = await reads.read(read_shown_runs, self.conversation, opening.cursor)
         shown = [

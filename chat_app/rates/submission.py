@@ -16,7 +16,7 @@ from sessions_app.conversations import messages
 from sessions_app.conversations.messages import IncomingMessage, SubmittedMessage
 from sessions_app.errors import TooMany
 from sessions_app.interactions import claims
-from sessions_app.interactions.claims import Claimed
+from sessions_app.interactions.claims import ClaimState
 from sessions_app.models.people import Person, UserId
 from sessions_app.storage import reads
 
@@ -104,7 +104,7 @@ async def _look(user: UserId, limit: int) -> None:
     _left[user] -= 1
 
 
-async def change_claim(what: str, interaction: str, *, to: str, by: Person, via: str) -> Claimed:
+async def change_claim(what: str, interaction: str, *, to: str, by: Person, via: str) -> ClaimState:
     """Claim a prompt, release it, or delegate it: `claims.change`.
 
     Raises:

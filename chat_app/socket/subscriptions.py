@@ -19,7 +19,7 @@ from chat_app.socket.connection import Connection
 from chat_app.wire.parsing import Refusal
 from chat_app.wire.replies import database_state, waiting_prompts
 from sessions_app.errors import NotFound
-from sessions_app.interactions.pending_counts import Waiting
+from sessions_app.interactions.pending_counts import WaitingPrompts
 from sessions_app.notify.groups import group_name
 from sessions_app.storage import reads
 
@@ -41,11 +41,11 @@ class Subscriptions:
     ) -> None:
         self.feeds: dict[UUID, Feed] = {}
         self.awaited: set[str] = set()
-        self.waiting: Waiting | None = None
+        self.waiting: WaitingPrompts | None = None
         self.all_waiting = (
             False  # whether to tell also when others wait than before, though as many
         )
-        self._told_waiting: Waiting | None = None
+        self._told_waiting: WaitingPrompts | None = None
         self._told_away = False
         self.end = connection.end
         self._wakes = asyncio.Event()
@@ -96,7 +96,7 @@ class Subscriptions:
         if sweeper.database_away:
             return
         if (waiting := self.waiting) is not None:
-            now = waiting if self.all_waiting else Waiting(waiting.prompts)
+            now = waiting if self.all_waiting else WaitingPrompts(waiting.prompts)
             if now != self._told_waiting:
                 gone = now.gone_since(self._told_waiting)
                 self._told_waiting = now

@@ -11,7 +11,7 @@ from chat_app.wire.frames import Frame, error_content, timestamp
 from chat_app.wire.parsing import Refusal
 from sessions_app.conversations.messages import SubmittedMessage
 from sessions_app.interactions.answers import AnswerResult, Outcome
-from sessions_app.interactions.claims import Claimed
+from sessions_app.interactions.claims import ClaimState
 from sessions_app.models import Interaction
 from sessions_app.models.people import Person
 
@@ -98,7 +98,7 @@ def submitted_content(submitted: SubmittedMessage) -> Frame:
     return {"run_id": str(submitted.run), "sequence": submitted.sequence}
 
 
-def claimed_content(interaction: str, claimed: Claimed) -> Frame:
+def claimed_content(interaction: str, claimed: ClaimState) -> Frame:
     """Return the state of an assigned prompt, and whose claim holds."""
     return {
         "interaction_id": interaction,

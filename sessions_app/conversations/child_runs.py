@@ -43,7 +43,7 @@ class NewChild:
 
 
 @dataclass(frozen=True, slots=True)
-class Returned:
+class ReturnValue:
     """A workflow's return value, as JSON; for one that streams, its text stands for it."""
 
     value: object
@@ -67,7 +67,7 @@ def end(
     child: RunRecord,
     called: ParentCall,
     status: Run.Status,
-    returned: Returned | None,
+    returned: ReturnValue | None,
     reason: str,
 ) -> None:
     """End the parent's call with the result of a child that is over; the parent goes on."""

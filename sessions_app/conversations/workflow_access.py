@@ -6,10 +6,10 @@ from sessions_app.errors import UnknownWorkflow
 from sessions_app.models.people import UserId, users
 from sessions_app.workflows import registry
 from sessions_app.workflows.config import WorkflowConfig
-from sessions_app.workflows.registry import Offered
+from sessions_app.workflows.registry import OfferedWorkflow
 
 
-def usable(user: UserId) -> list[Offered]:
+def usable(user: UserId) -> list[OfferedWorkflow]:
     """Return the workflows that the user may use, the default one first. Blocks."""
     offered = registry.offered()
     limited = [one for one in offered if one.config.limited]
@@ -19,7 +19,7 @@ def usable(user: UserId) -> list[Offered]:
     return [one for one in offered if not one.config.limited or _belongs(person, one.config)]
 
 
-def find(user: UserId, name: str | None) -> Offered:
+def find(user: UserId, name: str | None) -> OfferedWorkflow:
     """Return the workflow of a name, or without one the first that the user may use. Blocks.
 
     Raises:

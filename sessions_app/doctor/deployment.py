@@ -96,7 +96,7 @@ def _workflows() -> Findings:
         yield from _limits(offered)
 
 
-def _limits(offered: registry.Offered) -> Findings:
+def _limits(offered: registry.OfferedWorkflow) -> Findings:
     """Find groups and permissions that do not exist: a typing error shuts everybody out."""
     name, config = offered.workflow.name, offered.config
     known = Group.objects.filter(name__in=config.groups).values_list("name", flat=True)

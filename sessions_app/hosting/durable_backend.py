@@ -21,8 +21,8 @@ from sessions_app.hosting import run_writes
 from sessions_app.hosting.lease import LeaseFreshness
 from sessions_app.hosting.output import Output, Write
 from sessions_app.hosting.run_selection import StartedRun
-from sessions_app.hosting.waiting import Waiting
-from sessions_app.interactions.assigning import Assigned, resolve
+from sessions_app.hosting.waiting import RunWaits
+from sessions_app.interactions.assigning import ResolvedAssignment, resolve
 from sessions_app.journal.journal import Call, CallResult, Entry, wait_id
 from sessions_app.journal.stop_point import StopPoint
 from sessions_app.prompts import AnyPrompt
@@ -35,7 +35,7 @@ from sessions_app.storage.storable import check_size
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work
 from sessions_app.workflows.backend import (
-    Asked,
+    OutgoingPrompt,
     RecordedBackend,
     StoredResponse,
     asked_before,
@@ -80,7 +80,7 @@ class DurableBackend(RecordedBackend):
         self._size, self._limit = 0, RuntimeSettings.load().MAX_OUTPUT
         self._most_calls = RuntimeSettings.load().MAX_CALLS
         self.output = Output(started.leased, started.cut, write)
-        self.waiting = Waiting()
+        self.waiting = RunWaits()
         # A step came to its end in this execution, and is stored.
         self.stored_step = False
         self._slot = Slot(nullcontext())  # until it has its own
@@ -221,12 +221,12 @@ class DurableBackend(RecordedBackend):
         self.stored_step = True
         return done
 
-    async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
+    async def ask(self, asked: list[OutgoingPrompt]) -> list[StoredResponse]:
         """Ask the prompts, or find their recorded answers, and return all responses."""
         responses: dict[int, StoredResponse] = {}
         recorded: dict[int, AnyPrompt] = {}
         interactions: dict[int, UUID] = {}
-        new: list[tuple[Asked, UUID]] = []
+        new: list[tuple[OutgoingPrompt, UUID]] = []
         for one in asked:
             position, entry = one.call.position, self.recall(one.call)
             if entry is not None:
@@ -360,7 +360,9 @@ class DurableBackend(RecordedBackend):
                 lambda tx: run_writes.note_difference(tx, self._leased, entry.call, mismatch)
             )
 
-    async def _assigned(self, asked: list[tuple[Asked, UUID]]) -> dict[UUID, Assigned]:
+    async def _assigned(
+        self, asked: list[tuple[OutgoingPrompt, UUID]]
+    ) -> dict[UUID, ResolvedAssignment]:
         """Look up the candidates of the prompts that are for others; free if there are none."""
         owner = self._conversation.owner.id
         return {
@@ -414,7 +416,7 @@ def _after(seconds: float | None) -> datetime | None:
 
 
 def _new_prompts(
-    asked: list[tuple[Asked, UUID]], assigned: dict[UUID, Assigned]
+    asked: list[tuple[OutgoingPrompt, UUID]], assigned: dict[UUID, ResolvedAssignment]
 ) -> list[run_writes.NewPrompt]:
     """Build the prompts that are asked at once, as they are stored.
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from sessions_app.conversations.child_runs import Returned
+from sessions_app.conversations.child_runs import ReturnValue
 from sessions_app.errors import (
     BuilderFailed,
     ConversationGone,
@@ -97,7 +97,7 @@ class RunTask:
         self._leave_reason = None if started.stop is None else LeaveReason.STOP
         # Its code is told to end here and now: what it gives from then on is nobody's.
         self._thrown_out = False
-        self._returned: Returned | None = None
+        self._returned: ReturnValue | None = None
         self.failure: BaseException | None = None
         # What it may do no more of.
         self._limit: TookTooLong | TooManyCalls | None = None
@@ -306,7 +306,7 @@ class RunTask:
                         await self._backend.output.emit(chunk)
             self._backend.check_complete(runner.execution.calls)
             if run.parent is not None and not runner.streams:
-                self._returned = Returned(runner.returned())
+                self._returned = ReturnValue(runner.returned())
             self._backend.output.complete()
 
     async def _finish_leaving(self) -> None:

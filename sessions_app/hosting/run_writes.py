@@ -12,8 +12,8 @@ from sessions_app.conversations.child_runs import NewChild
 from sessions_app.conversations.messages import stop_all
 from sessions_app.errors import RunEnded
 from sessions_app.hosting.lease import Lease, this_process
-from sessions_app.interactions.assigning import Assigned, assign
-from sessions_app.interactions.audit import Audited
+from sessions_app.interactions.assigning import ResolvedAssignment, assign
+from sessions_app.interactions.audit import AuditedPrompt
 from sessions_app.interactions.settlement import Settlement, find_interactions, set_running, settle
 from sessions_app.journal.journal import ASK, Call, CallResult, is_wait, wait_id
 from sessions_app.json_types import JsonObject
@@ -37,7 +37,7 @@ class NewPrompt(NamedTuple):
     call: Call
     stored: JsonObject
     interaction: UUID
-    assigned: Assigned | None
+    assigned: ResolvedAssignment | None
 
 
 # What people read of a run that does not fit its code.
@@ -226,7 +226,11 @@ def open_interactions(
             **columns,
         )
         if assigned is not None:
-            assign(tx, assigned, Audited(interaction_id, run.id, leased.lease.key.workflow, stored))
+            assign(
+                tx,
+                assigned,
+                AuditedPrompt(interaction_id, run.id, leased.lease.key.workflow, stored),
+            )
         pending_signals.add(tx, "interaction_opened", run.id, interaction_id)
     leased.began(tx, alone=alone)
 
@@ -341,7 +345,7 @@ def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
     text: str = "",
     error: dict[str, str] | None = None,
     detail: str = "",
-    returned: child_runs.Returned | None = None,
+    returned: child_runs.ReturnValue | None = None,
 ) -> None:
     """End (or suspend) the run with the last piece of its output.
 

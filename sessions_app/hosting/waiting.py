@@ -23,7 +23,7 @@ class _Ask:
     answers: asyncio.Future[Answers]
 
 
-class Waiting:
+class RunWaits:
     """The state of a run's waits: it counts what is under way, and takes answers as they come."""
 
     def __init__(self) -> None:

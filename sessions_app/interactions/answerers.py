@@ -27,7 +27,7 @@ ANYBODY = Q(pk__isnull=False)
 GRANTS = ("has_perm", "get_all_permissions", "get_user_permissions", "get_group_permissions")
 
 
-class Asked(NamedTuple):
+class PromptAudience(NamedTuple):
     """A prompt as far as it decides who may answer it: `for_owner` is set where its owner may."""
 
     interaction: UUID
@@ -37,14 +37,14 @@ class Asked(NamedTuple):
     four_eyes: bool
 
     @classmethod
-    def of(cls, prompt: Interaction) -> "Asked":
+    def of(cls, prompt: Interaction) -> "PromptAudience":
         """Return what decides who may answer the row."""
         owner = prompt.conversation.owner
         four_eyes = bool((prompt.assignment or {}).get("four_eyes"))
         return cls(prompt.pk, owner.pk, is_active(owner), prompt.for_owner, four_eyes)
 
 
-def may_answer(user: UserId, asked: Asked) -> bool:
+def may_answer(user: UserId, asked: PromptAudience) -> bool:
     """Return whether the user may answer the prompt as things are now, whoever has claimed it.
 
     Of the owner and their own prompts this is known without a statement.
@@ -54,7 +54,7 @@ def may_answer(user: UserId, asked: Asked) -> bool:
     return user in answerers(asked, users().filter(pk=user))
 
 
-def answerers(asked: Asked, among: QuerySet[Any] | None = None) -> set[UserId]:
+def answerers(asked: PromptAudience, among: QuerySet[Any] | None = None) -> set[UserId]:
     """Return who may answer the prompt now, of these people or of all, whoever has claimed it.
 
     It states the rule: an active person who goes by what is wanted, unless four eyes bar them.
@@ -143,7 +143,7 @@ def have_groups() -> bool:
     return issubclass(get_user_model(), PermissionsMixin)
 
 
-def _names_of(asked: Asked) -> set[Name]:
+def _names_of(asked: PromptAudience) -> set[Name]:
     """Return the names by which people may answer the prompt."""
     rows = Candidate.objects.filter(interaction=asked.interaction)
     own_names: set[Name] = {("own", asked.owner)} if asked.for_owner else set()

@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group
 from sessions_app.errors import UnknownAssignee
 from sessions_app.interactions import audit
 from sessions_app.interactions.answerers import is_active
-from sessions_app.interactions.audit import Audited
+from sessions_app.interactions.audit import AuditedPrompt
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Candidate, Interaction
 from sessions_app.models.candidate import NEVER
@@ -63,7 +63,7 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
-class Assigned:
+class ResolvedAssignment:
     """An assignment with its assignees, as they were found when it was asked."""
 
     assignment: Assignment
@@ -81,7 +81,7 @@ class Assigned:
             "escalates_at": now + timedelta(seconds=escalate[0].after) if escalate else None,
         }
 
-    def reminders(self, now: datetime, about: Audited) -> Iterator[Notice]:
+    def reminders(self, now: datetime, about: AuditedPrompt) -> Iterator[Notice]:
         """Yield the reminders to be sent before it is due."""
         for before in self.assignment.remind:
             due_at = now + timedelta(seconds=(self.assignment.due or 0) - before)
@@ -106,7 +106,7 @@ def find(named: Sequence[Assignee]) -> Candidates:
     return candidates
 
 
-def resolve(assignment: Assignment, owner: UserId) -> Assigned:
+def resolve(assignment: Assignment, owner: UserId) -> ResolvedAssignment:
     """Look up the people whom an assignment names. Blocks.
 
     Raises:
@@ -116,10 +116,10 @@ def resolve(assignment: Assignment, owner: UserId) -> Assigned:
         find(later.to)
     candidates = find(assignment.to)
     for_owner = candidates.has_owner(owner, four_eyes=assignment.four_eyes)
-    return Assigned(assignment, candidates, for_owner, owner)
+    return ResolvedAssignment(assignment, candidates, for_owner, owner)
 
 
-def assign(tx: Transaction, assigned: Assigned, about: Audited) -> None:
+def assign(tx: Transaction, assigned: ResolvedAssignment, about: AuditedPrompt) -> None:
     """Add the candidates of a prompt that was just asked."""
     seconds = assigned.assignment.due or about.prompt["timeout"]
     due = tx.now + timedelta(seconds=seconds) if seconds else NEVER

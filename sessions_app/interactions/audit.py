@@ -29,7 +29,7 @@ address: ContextVar[Callable[[], str]] = ContextVar("address", default=str)
 
 
 @dataclass(frozen=True, slots=True)
-class Audited:
+class AuditedPrompt:
     """The prompt that an entry is about. `workflow` is its run's."""
 
     interaction: UUID
@@ -54,7 +54,7 @@ def from_here(work: Work[T]) -> Work[T]:
 
 def record(
     tx: Transaction,
-    about: Audited,
+    about: AuditedPrompt,
     action: AuditEntry.Action,
     *,
     by: Person | None = None,
@@ -83,7 +83,7 @@ async def shown(interactions: Collection[UUID], *, by: Person, via: str) -> None
             log.warning("audit.not_stored", by=str(by.id), error=str(error))
 
 
-def _not_shown(interactions: Collection[UUID], by: Person) -> list[Audited]:
+def _not_shown(interactions: Collection[UUID], by: Person) -> list[AuditedPrompt]:
     had = AuditEntry.objects.filter(
         interaction__in=interactions, by=str(by.id), action=AuditEntry.Action.SHOWN
     )
@@ -91,7 +91,9 @@ def _not_shown(interactions: Collection[UUID], by: Person) -> list[Audited]:
         pk__in=set(interactions).difference(had.values_list("interaction", flat=True)),
         assignment__isnull=False,
     )
-    return [Audited(*row) for row in assigned.values_list("pk", "run", "run__workflow", "prompt")]
+    return [
+        AuditedPrompt(*row) for row in assigned.values_list("pk", "run", "run__workflow", "prompt")
+    ]
 
 
 def first_line(prompt: JsonObject) -> str:
@@ -101,7 +103,7 @@ def first_line(prompt: JsonObject) -> str:
 
 def _row(
     tx: Transaction,
-    about: Audited,
+    about: AuditedPrompt,
     action: AuditEntry.Action,
     by: Person | None,
     via: str,

@@ -39,7 +39,7 @@ def of_prompt(interaction: Interaction) -> list[AuditEntry]:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EntrySelection:
     """The selection of entries: `since` a time, `until` before another, of a workflow; None is
     any.
     """

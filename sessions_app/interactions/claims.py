@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimState:
     """The state of a prompt after a change of its claim.
 
     `changed`: the change took effect. `assignee` is the user name of whose claim holds.
@@ -49,7 +49,7 @@ class Claimed:
         return "claimed" if self.status == Interaction.Status.PENDING else "stale"
 
 
-async def change(what: str, interaction: str, *, to: str = "", by: Person, via: str) -> Claimed:
+async def change(what: str, interaction: str, *, to: str = "", by: Person, via: str) -> ClaimState:
     """Claim or release a prompt, or delegate it.
 
     `claim` takes it if nobody else has; `release` gives up one's claim; `delegate` hands it to the
@@ -62,10 +62,12 @@ async def change(what: str, interaction: str, *, to: str = "", by: Person, via: 
     return await writer.write(changing(what, interaction, to=to, by=by, via=via))
 
 
-def changing(what: str, interaction: str, *, to: str = "", by: Person, via: str) -> Work[Claimed]:
+def changing(
+    what: str, interaction: str, *, to: str = "", by: Person, via: str
+) -> Work[ClaimState]:
     """Build the work behind `change`, for callers that hold a transaction."""
 
-    def work(tx: Transaction) -> Claimed:
+    def work(tx: Transaction) -> ClaimState:
         prompt = find_assigned(interaction, by)
         if prompt is None:
             raise NotFound
@@ -95,7 +97,7 @@ def find_assigned(interaction: str, by: Person) -> InteractionRecord | None:
 
 def _delegate(
     tx: Transaction, prompt: InteractionRecord, to: str, *, by: Person, via: str
-) -> Claimed:
+) -> ClaimState:
     try:
         candidates = assigning.find([user(to)])
     except (UnknownAssignee, ValueError) as error:
@@ -183,7 +185,7 @@ def _hand_on(  # noqa: PLR0913 - all that a change is
     by: Person | None,
     via: str,
     **columns: object,
-) -> Claimed:
+) -> ClaimState:
     """Hand a prompt on to these, who are among its candidates; only they where it is reassigned."""
     for_owner = candidates.has_owner(prompt.owner, four_eyes=prompt.asked.four_eyes) or (
         prompt.for_owner and action != Action.REASSIGNED
@@ -206,7 +208,7 @@ def _assign(  # noqa: PLR0913 - all that a change is
     via: str,
     columns: JsonObject | None = None,
     **detail: object,
-) -> Claimed:
+) -> ClaimState:
     changes = {"assignee_id": assignee.id if assignee else None, **(columns or {})}
     sql.update(Interaction, changes, id=prompt.id)
     audit.record(tx, prompt.audited, action, by=by, via=via, **detail)
@@ -215,7 +217,7 @@ def _assign(  # noqa: PLR0913 - all that a change is
     if action not in (Action.CLAIMED, Action.RELEASED):
         about = (prompt.run_id, prompt.id)
         pending_signals.add(tx, "interaction_assigned", *about, sequence=sequence)
-    return Claimed(True, prompt.status, name)
+    return ClaimState(True, prompt.status, name)
 
 
 def tell(
@@ -237,7 +239,7 @@ def tell(
     return tx.append(prompt.run, Event.Type.ASSIGNMENT_UPDATE.value, payload)
 
 
-def claim_state(prompt: InteractionRecord) -> Claimed:
+def claim_state(prompt: InteractionRecord) -> ClaimState:
     """Return how the prompt stands, unchanged."""
     assignee = prompt.assignee and users().filter(pk=prompt.assignee).first()
-    return Claimed(False, prompt.status, assignee.get_username() if assignee else None)
+    return ClaimState(False, prompt.status, assignee.get_username() if assignee else None)

@@ -25,7 +25,7 @@ KINDS = ("own", "user", "group", "permission")
 FACTS = ("assignee", "conversation__owner", "assignment__four_eyes", "assignment__votes")
 
 
-class Waiting(NamedTuple):
+class WaitingPrompts(NamedTuple):
     """The prompts that wait for a person: their number, up to CAP.
 
     `mark` changes whenever other prompts wait. `ids` are these prompts, but empty from CAP on.
@@ -35,23 +35,23 @@ class Waiting(NamedTuple):
     mark: int = 0
     ids: frozenset[UUID] = frozenset()
 
-    def gone_since(self, before: "Waiting | None") -> frozenset[UUID]:
+    def gone_since(self, before: "WaitingPrompts | None") -> frozenset[UUID]:
         """Return the prompts that waited before and do no longer, as far as that is known."""
         return before.ids - self.ids if before and self.prompts < CAP else frozenset()
 
 
-def waiting_for(people: Sequence[UserId]) -> dict[UserId, Waiting]:
+def waiting_for(people: Sequence[UserId]) -> dict[UserId, WaitingPrompts]:
     """Return what waits for each person now, and nobody else has claimed; each has an entry."""
     names = pending_names(people)
     prompts = _Prompts(set().union(*names.values()))
     voted = prompts.voted(people)
-    counts = dict.fromkeys(people, Waiting())
+    counts = dict.fromkeys(people, WaitingPrompts())
     for one, theirs in names.items():
         ids = frozenset(prompts.answerable(one, theirs) - voted[one])
         if len(ids) < CAP and not prompts.cut.isdisjoint(theirs):
             ids = frozenset(inbox_query.first(inbox_query.waiting(one), CAP))
         shown_ids = ids if len(ids) < CAP else frozenset()
-        counts[one] = Waiting(min(len(ids), CAP), hash(ids), shown_ids)
+        counts[one] = WaitingPrompts(min(len(ids), CAP), hash(ids), shown_ids)
     return counts
 
 

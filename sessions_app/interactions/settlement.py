@@ -10,8 +10,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sessions_app.interactions import assigning, audit
-from sessions_app.interactions.answerers import Asked
-from sessions_app.interactions.audit import Audited
+from sessions_app.interactions.answerers import PromptAudience
+from sessions_app.interactions.audit import AuditedPrompt
 from sessions_app.journal.journal import wait_id
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Event, Interaction, Run
@@ -64,15 +64,15 @@ class InteractionRecord(NamedTuple):
     is_owner_active: bool
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> PromptAudience:
         """Return what decides who may answer the prompt."""
         four_eyes = bool((self.assignment or {}).get("four_eyes"))
-        return Asked(self.id, self.owner, self.is_owner_active, self.for_owner, four_eyes)
+        return PromptAudience(self.id, self.owner, self.is_owner_active, self.for_owner, four_eyes)
 
     @property
-    def audited(self) -> Audited:
+    def audited(self) -> AuditedPrompt:
         """Return the prompt as the audit names it."""
-        return Audited(self.id, self.run_id, self.workflow, self.prompt)
+        return AuditedPrompt(self.id, self.run_id, self.workflow, self.prompt)
 
     @property
     def run(self) -> RunRecord:

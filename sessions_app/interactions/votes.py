@@ -4,14 +4,16 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from sessions_app.interactions.answerers import Asked, answerers, is_active, may_answer
+from sessions_app.interactions.answerers import PromptAudience, answerers, is_active, may_answer
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction, Vote
 from sessions_app.models.people import Person, UserId, users
 from sessions_app.storage.transaction import Transaction
 
 
-def cast(tx: Transaction, asked: Asked, by: Person, response: JsonObject, **how: str) -> list[Vote]:
+def cast(
+    tx: Transaction, asked: PromptAudience, by: Person, response: JsonObject, **how: str
+) -> list[Vote]:
     """Cast or change a person's vote; returns those that count, in the order of their times."""
     vouched = not may_answer(by.id, asked)
     vote = {"response": response, "at": tx.now, "vouched": vouched, **how}
@@ -35,7 +37,9 @@ def counting(prompts: Iterable[Interaction]) -> dict[UUID, list[Vote]]:
     voted = Vote.objects.filter(interaction__in=[one.pk for one in several])
     with_votes = set(voted.values_list("interaction", flat=True)) if several else set()
     return {
-        one.pk: _counting(Asked.of(one)) if one.status == one.Status.PENDING else _all(one.pk)
+        one.pk: _counting(PromptAudience.of(one))
+        if one.status == one.Status.PENDING
+        else _all(one.pk)
         for one in several
         if one.pk in with_votes
     }
@@ -51,7 +55,7 @@ def vote_content(response: JsonObject, by: str, at: datetime, via: str) -> JsonO
     return {**response, "by": by, "at": at.isoformat(), "via": via}
 
 
-def _counting(asked: Asked) -> list[Vote]:
+def _counting(asked: PromptAudience) -> list[Vote]:
     """Return the votes of active people who may answer now, or were vouched for."""
     votes = _all(asked.interaction)
     may = answerers(asked, users().filter(pk__in=[vote.by_id for vote in votes]))

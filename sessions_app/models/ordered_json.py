@@ -49,10 +49,10 @@ class OrderedJSONField(models.JSONField):
         lookup = super().get_lookup(lookup_name)
         if lookup is None or lookup_name == "isnull":
             return lookup
-        return type(lookup.__name__, (_Compared, lookup), {})
+        return type(lookup.__name__, (_JsonbLookup, lookup), {})
 
 
-class _Compared:
+class _JsonbLookup:
     """A lookup that compares its left side as `jsonb`."""
 
     def __init__(self, lhs: Any, rhs: Any) -> None:

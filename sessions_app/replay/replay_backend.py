@@ -9,7 +9,7 @@ from datetime import datetime
 from sessions_app.journal.journal import Call, CallResult, Entry
 from sessions_app.replay.run_history import RunHistory
 from sessions_app.workflows.backend import (
-    Asked,
+    OutgoingPrompt,
     RecordedBackend,
     StoredResponse,
     asked_before,
@@ -63,7 +63,7 @@ class ReplayBackend(RecordedBackend):
         """Do no work: `working` never lets a step begin."""
         raise AssertionError("its `working` stands for ever")
 
-    async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
+    async def ask(self, asked: list[OutgoingPrompt]) -> list[StoredResponse]:
         """Return the recorded responses, if all are there."""
         responses: list[StoredResponse] = []
         for one in asked:

@@ -14,7 +14,7 @@ transactions there, so a twin's write is a transaction of its own. See docs/from
 """
 
 from sessions_app.interactions.answers import AnswerResult, Outcome
-from sessions_app.interactions.claims import Claimed
+from sessions_app.interactions.claims import ClaimState
 from sessions_app.runs.following import RunResult, aevents, aresult, events, result
 from sessions_app.runs.requests import (
     aanswer,
@@ -41,7 +41,7 @@ from sessions_app.storage.records import EventRecord
 
 __all__ = [
     "AnswerResult",
-    "Claimed",
+    "ClaimState",
     "EventRecord",
     "Outcome",
     "RunResult",

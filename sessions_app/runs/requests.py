@@ -26,7 +26,7 @@ from sessions_app.interactions.answers import (
     answer_in_name,
     check_answer,
 )
-from sessions_app.interactions.claims import Claimed
+from sessions_app.interactions.claims import ClaimState
 from sessions_app.interactions.settlement import find_interactions
 from sessions_app.models import Conversation
 from sessions_app.models.people import Person, UserId
@@ -260,7 +260,7 @@ def _check_name(what: str, text: str) -> None:
 
 
 @within
-def claim(interaction: UUID, *, by: AbstractBaseUser) -> Work[Claimed]:
+def claim(interaction: UUID, *, by: AbstractBaseUser) -> Work[ClaimState]:
     """Claim an assigned prompt for a user, if nobody else has: nobody else answers it then.
 
     Raises:
@@ -273,7 +273,7 @@ aclaim = alone(claim)
 
 
 @within
-def release(interaction: UUID, *, by: AbstractBaseUser) -> Work[Claimed]:
+def release(interaction: UUID, *, by: AbstractBaseUser) -> Work[ClaimState]:
     """Give the user's claim up: others may answer. Raises NotFound as `claim`."""
     return claims.changing("release", str(interaction), by=Person.of(by), via=VIA)
 

@@ -97,7 +97,7 @@ class PerUserBuilderInfo(BaseModel):
         }
 
 
-class Built:
+class BuiltObject:
     """A built object. Its life is one task: it is entered and left in the same one, which the
     cancel scopes of many clients (anyio) demand, and in a context of its own, for it outlives the
     request that asked for it.
@@ -108,7 +108,7 @@ class Built:
     """
 
     def __init__(
-        self, factory: BuilderFactory, *arguments: object, after: "Built | None" = None
+        self, factory: BuilderFactory, *arguments: object, after: "BuiltObject | None" = None
     ) -> None:
         loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[object] = loop.create_future()
@@ -160,7 +160,7 @@ class Built:
         self._cutting = asyncio.get_running_loop().call_later(CUT_EVERY, self._cut_off)
 
     async def _live(
-        self, factory: BuilderFactory, arguments: tuple[object, ...], after: "Built | None"
+        self, factory: BuilderFactory, arguments: tuple[object, ...], after: "BuiltObject | None"
     ) -> None:
         try:
             if after is not None:
@@ -202,6 +202,6 @@ class Built:
             self._is_building = False
 
 
-async def closed(ended: Collection[Built]) -> None:
+async def closed(ended: Collection[BuiltObject]) -> None:
     """Wait for the end of builders that are to close, as long as `CLOSE_WAIT` gives them."""
     await asyncio.wait([built.task for built in ended], timeout=CLOSE_WAIT + CUT_EVERY)

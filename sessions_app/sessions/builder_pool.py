@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 from sessions_app.errors import SessionsError
 from sessions_app.models.people import Person
-from sessions_app.sessions.builder import Built, PerUserBuilderInfo, closed
+from sessions_app.sessions.builder import BuiltObject, PerUserBuilderInfo, closed
 from sessions_app.workflows.concurrency import limit_of
-from sessions_app.workflows.registry import Offered
+from sessions_app.workflows.registry import OfferedWorkflow
 
 SHUT = "This SessionManager is shut down."
 
 
 @dataclass(frozen=True, slots=True)
-class _Pooled:
+class _PooledBuilder:
     info: PerUserBuilderInfo
-    built: Built
+    built: BuiltObject
 
 
 class BuilderPool:
@@ -24,12 +24,12 @@ class BuilderPool:
     user there is never more than one alive.
     """
 
-    def __init__(self, offered: Offered) -> None:
+    def __init__(self, offered: OfferedWorkflow) -> None:
         self._workflow = offered.workflow
         self._options = offered.options
         self._max_concurrency = offered.config.max_concurrency
-        self._pooled: dict[str, _Pooled] = {}
-        self._closing: dict[str, Built] = {}
+        self._pooled: dict[str, _PooledBuilder] = {}
+        self._closing: dict[str, BuiltObject] = {}
         self._closed = False
 
     @property
@@ -98,18 +98,18 @@ class BuilderPool:
         if self._closing:
             await closed(self._closing.values())
 
-    def _begin(self, user_id: str, person: Person) -> _Pooled:
+    def _begin(self, user_id: str, person: Person) -> _PooledBuilder:
         factory = self._workflow.per_user_builder
         assert factory is not None  # noqa: S101 - only workflows with one have a pool
-        built = Built(factory, person, self._options, after=self._closing.get(user_id))
+        built = BuiltObject(factory, person, self._options, after=self._closing.get(user_id))
         info = PerUserBuilderInfo(
             builder=None,
             workflow=self._workflow,
             semaphore=limit_of(self._max_concurrency),
         )
-        return _Pooled(info, built)
+        return _PooledBuilder(info, built)
 
-    def _let_go(self, user_id: str) -> Built:
+    def _let_go(self, user_id: str) -> BuiltObject:
         """Hide a builder that is being closed; the user's next one is built when that is over."""
         built = self._pooled.pop(user_id).built
         if not built.task.done():
@@ -117,6 +117,6 @@ class BuilderPool:
             built.task.add_done_callback(lambda _: self._forget(user_id, built))
         return built
 
-    def _forget(self, user_id: str, built: Built) -> None:
+    def _forget(self, user_id: str, built: BuiltObject) -> None:
         if self._closing.get(user_id) is built:
             del self._closing[user_id]

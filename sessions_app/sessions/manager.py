@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sessions_app.errors import SessionsError
 from sessions_app.models.people import AnyUserId
 from sessions_app.sessions import schemas, standalone
-from sessions_app.sessions.builder import Built, PerUserBuilderInfo
+from sessions_app.sessions.builder import BuiltObject, PerUserBuilderInfo
 from sessions_app.sessions.builder_pool import SHUT, BuilderPool
 from sessions_app.sessions.runner import Runner
 from sessions_app.sessions.session import OpenSessions, Session
@@ -22,7 +22,7 @@ from sessions_app.workflows import request_context, run_info
 from sessions_app.workflows.concurrency import Limit, limit_of
 from sessions_app.workflows.config import WorkflowConfig
 from sessions_app.workflows.context_variables import bound
-from sessions_app.workflows.registry import BuilderFactory, Offered, Workflow, resolve
+from sessions_app.workflows.registry import BuilderFactory, OfferedWorkflow, Workflow, resolve
 from sessions_app.workflows.request_context import Connection, ParentTokens, RequestContext
 from sessions_app.workflows.run_info import AuthCallback, RuntimeTypeEnum
 
@@ -48,7 +48,7 @@ class SessionManager:
         self,
         config: WorkflowConfig | None = None,
         shared_builder: object = None,
-        entry_function: Workflow | Offered | str | None = None,
+        entry_function: Workflow | OfferedWorkflow | str | None = None,
         shared_workflow: Workflow | None = None,
         max_concurrency: int | None = None,
         runtime_type: RuntimeTypeEnum = RuntimeTypeEnum.RUN_OR_SERVE,
@@ -71,7 +71,7 @@ class SessionManager:
         self._max_concurrency = self._config.max_concurrency
         self._semaphore = limit_of(self._max_concurrency, self._config.per_user)
         self._shared_builder = shared_builder
-        self._shared: Built | None = None
+        self._shared: BuiltObject | None = None
         self._pool = BuilderPool(offered)
         self._per_user_session_timeout = timedelta(seconds=self._config.per_user_idle)
         self._per_user_session_cleanup_interval = timedelta(
@@ -86,7 +86,7 @@ class SessionManager:
         cls,
         config: WorkflowConfig | None = None,
         shared_builder: BuilderFactory | object = None,
-        entry_function: Workflow | Offered | str | None = None,
+        entry_function: Workflow | OfferedWorkflow | str | None = None,
         max_concurrency: int | None = None,
         runtime_type: RuntimeTypeEnum = RuntimeTypeEnum.RUN_OR_SERVE,
     ) -> "SessionManager":
@@ -111,7 +111,7 @@ class SessionManager:
         manager = cls(config, None, entry_function, None, max_concurrency, runtime_type)
         factory = manager._workflow.shared_builder if shared_builder is None else shared_builder
         if callable(factory):
-            manager._shared = Built(factory, manager.options)
+            manager._shared = BuiltObject(factory, manager.options)
             try:
                 factory = await manager._shared.ready()
             except BaseException:

@@ -13,7 +13,7 @@ from sessions_app.errors import NoPerson, UnknownWorkflow, Unrecorded
 from sessions_app.journal.journal import Call, CallResult
 from sessions_app.prompts import AnyPrompt, Given
 from sessions_app.workflows import registry
-from sessions_app.workflows.backend import Asked, Backend, StoredResponse
+from sessions_app.workflows.backend import Backend, OutgoingPrompt, StoredResponse
 from sessions_app.workflows.child_calls import ChildCall, dump_returned
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.steps import execute
@@ -68,7 +68,7 @@ class ScriptBackend(Backend):
         """Do the work, and record nothing; the work's own part of the transaction is all of it."""
         return cast("Attempted", await execute(work, None))
 
-    async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
+    async def ask(self, asked: list[OutgoingPrompt]) -> list[StoredResponse]:
         """Ask the callback, all prompts at once."""
         try:
             return await self._slot.release_for(self._ask_all(asked))
@@ -102,7 +102,7 @@ class ScriptBackend(Backend):
         seconds = (until - timezone.now()).total_seconds()
         await self._slot.release_for(asyncio.sleep(max(seconds, 0)))
 
-    async def _ask_all(self, asked: list[Asked]) -> list[StoredResponse]:
+    async def _ask_all(self, asked: list[OutgoingPrompt]) -> list[StoredResponse]:
         async with asyncio.TaskGroup() as tasks:
             answers = [tasks.create_task(self._ask(one.prompt)) for one in asked]
         return [answer.result() for answer in answers]

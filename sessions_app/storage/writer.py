@@ -169,7 +169,7 @@ class Writer:
         threads[item.lane.number % len(threads)].queue.put(item)
 
 
-class _Passing(Exception):
+class _TransientFailure(Exception):
     """A failure as if nothing had been begun, which may well succeed in a moment."""
 
 
@@ -227,13 +227,13 @@ class _Thread(threading.Thread):
         try:
             try:
                 _transact(tx, items)
-            except _Passing:
+            except _TransientFailure:
                 for attempt in _attempts():
                     with attempt:
                         tx = Transaction()
                         _transact(tx, items)
         except Exception as error:  # noqa: BLE001 - it goes to whoever waits for the work
-            cause = error.__cause__ if isinstance(error, _Passing) else error
+            cause = error.__cause__ if isinstance(error, _TransientFailure) else error
             assert isinstance(cause, Exception)  # noqa: S101 - for the type
             if not isinstance(cause, Refused):
                 log.warning("writer.rolled_back", items=len(items), error=repr(cause))
@@ -268,7 +268,7 @@ def _transactions(items: list[_Item]) -> Iterable[list[_Item]]:
 
 def _attempts() -> Retrying:
     return Retrying(
-        retry=retry_if_exception_type(_Passing),
+        retry=retry_if_exception_type(_TransientFailure),
         stop=stop_after_delay(WRITE_PATIENCE),
         wait=wait_exponential(multiplier=0.05, max=0.5),
         reraise=True,
@@ -291,7 +291,7 @@ def _transact(tx: Transaction, items: list[_Item]) -> None:
     except Exception as error:
         connection.close_if_unusable_or_obsolete()
         if _passes(error, tx):
-            raise _Passing from error
+            raise _TransientFailure from error
         raise
 
 

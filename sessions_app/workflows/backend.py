@@ -28,7 +28,7 @@ from sessions_app.workflows.transactional_steps import Attempted
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class OutgoingPrompt:
     """A prompt on its way to a person. `json` is the prompt as `dump_prompt` gives it. Without an
     assignment it is for the owner of the conversation.
     """
@@ -58,7 +58,7 @@ def recorded_response(entry: Entry) -> StoredResponse:
     return StoredResponse(entry.result, entry.by, entry.settled_at, is_default=entry.is_default)
 
 
-def asked_before(entry: Entry, asked: Asked) -> tuple[AnyPrompt | None, str]:
+def asked_before(entry: Entry, asked: OutgoingPrompt) -> tuple[AnyPrompt | None, str]:
     """Return the recorded prompt if it is another than the one asked now, and how they differ.
 
     Raises:
@@ -160,7 +160,7 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    async def ask(self, asked: list[Asked]) -> list[StoredResponse]:
+    async def ask(self, asked: list[OutgoingPrompt]) -> list[StoredResponse]:
         """Open the interactions that are not open yet, and wait for all of them."""
 
     async def history(self, call: Call, limit: int) -> list[PastMessage]:

@@ -30,7 +30,7 @@ from sessions_app.prompts import AnyPrompt, Prompt, Response, dump_prompt
 from sessions_app.prompts.assignment import Assignment
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import check_size, storable
-from sessions_app.workflows.backend import Asked, Backend, StoredResponse
+from sessions_app.workflows.backend import Backend, OutgoingPrompt, StoredResponse
 from sessions_app.workflows.child_calls import ChildCall, load_returned
 from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.options import BoundFunction, plain
@@ -229,7 +229,7 @@ class Execution:
             if assignment is not None:
                 assignment.check_prompt(prompt)
             call = self._next(ASK, prompt.kind)
-            asked.append(Asked(call, prompt, dump_prompt(prompt), assignment))
+            asked.append(OutgoingPrompt(call, prompt, dump_prompt(prompt), assignment))
         return list(map(_respond, prompts, await self.backend.ask(asked)))
 
     async def history(self, limit: int) -> list[PastMessage]:

@@ -76,10 +76,10 @@ async def _gather(
         raise
     finally:
         _close(works)  # where they had no chance to begin
-    failed = [one.error for one in outcomes if isinstance(one, _Failed)]
+    failed = [one.error for one in outcomes if isinstance(one, _FailedCoroutine)]
     if failed and not return_exceptions:
         raise failed[0]
-    return [one.error if isinstance(one, _Failed) else one for one in outcomes]
+    return [one.error if isinstance(one, _FailedCoroutine) else one for one in outcomes]
 
 
 async def _outcomes(
@@ -142,7 +142,7 @@ def _error(task: "asyncio.Task[object]") -> BaseException | None:
     return None if task.cancelled() else task.exception()
 
 
-class _Failed:
+class _FailedCoroutine:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
@@ -160,7 +160,7 @@ async def _outcome(execution: Execution, work: Coro[object], track: str) -> obje
     except Exception as error:
         if is_fault(error):
             raise
-        return _Failed(error)
+        return _FailedCoroutine(error)
     return result
 
 

@@ -69,7 +69,7 @@ class Workflow:
 
 
 @dataclass(frozen=True, slots=True)
-class Offered:
+class OfferedWorkflow:
     """A workflow with its configuration, both checked."""
 
     workflow: Workflow
@@ -89,7 +89,7 @@ class Offered:
 
 
 _declared: dict[str, Workflow] = {}
-_offered: dict[str, Offered] = {}
+_offered: dict[str, OfferedWorkflow] = {}
 _default: list[str] = []
 
 
@@ -235,7 +235,7 @@ def offer(config: RuntimeConfig) -> None:
             )
         model = _declared[name].options
         options = config.check(model, entry.options, ("workflows", name, "options"))
-        offered[name] = Offered(_declared[name], entry, options)
+        offered[name] = OfferedWorkflow(_declared[name], entry, options)
     if config.default not in offered:
         raise config.error(
             ("default",), f"{config.default!r} is not among the workflows: {', '.join(offered)}"
@@ -245,16 +245,16 @@ def offer(config: RuntimeConfig) -> None:
     _default[:] = [config.default]
 
 
-def offered() -> list[Offered]:
+def offered() -> list[OfferedWorkflow]:
     """Return the workflows offered here, the default one first."""
     return sorted(_offered.values(), key=lambda entry: entry.workflow.name not in _default)
 
 
 def resolve(
-    wanted: "Workflow | Offered | str | None",
+    wanted: "Workflow | OfferedWorkflow | str | None",
     config: WorkflowConfig | None,
     max_concurrency: int | None,
-) -> Offered:
+) -> OfferedWorkflow:
     """Return a workflow with its configuration: as it is offered, but for what is given here.
 
     A name may also be that of a workflow that is declared only.
@@ -263,7 +263,7 @@ def resolve(
         UnknownWorkflow: there is none of that name.
         pydantic.ValidationError: the options in `config` are not the workflow's.
     """
-    if isinstance(wanted, Offered):
+    if isinstance(wanted, OfferedWorkflow):
         known, workflow = wanted, wanted.workflow
     elif isinstance(wanted, Workflow):
         known, workflow = None, wanted
@@ -277,15 +277,17 @@ def resolve(
     options = known.options if known is not None and config is known.config else None
     if max_concurrency is not None:
         config = config.model_copy(update={"max_concurrency": max_concurrency})
-    return Offered(workflow, config, options or workflow.options.model_validate(config.options))
+    return OfferedWorkflow(
+        workflow, config, options or workflow.options.model_validate(config.options)
+    )
 
 
-def find(name: str) -> Offered | None:
+def find(name: str) -> OfferedWorkflow | None:
     """Return the offered workflow of that name, if there is one."""
     return _offered.get(name)
 
 
-def get(name: str | None = None) -> Offered:
+def get(name: str | None = None) -> OfferedWorkflow:
     """Return the offered workflow of that name; the default one without a name.
 
     Raises:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.contrib.auth.models import Group, User
 
-from chat_app.feed.inbox_parts import LISTED, MOST, Part, Wanted, read_inbox
+from chat_app.feed.inbox_parts import LISTED, MOST, InboxQuery, Part, read_inbox
 from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.interactions.pending_counts import CAP, FIRST, waiting_for
 from sessions_app.models import Candidate, Conversation, Interaction, Run, Vote
@@ -70,14 +70,14 @@ def ask_group(owner: User, group: Group, count: int, votes: int = 1) -> None:
 def doors(boss: User, owner: User) -> dict[str, Callable[[], object]]:
     """Return all that shows people what waits, or counts it."""
     parts = {
-        f"{part} {query}": partial(read_inbox, boss.pk, Wanted(part, query))
+        f"{part} {query}": partial(read_inbox, boss.pk, InboxQuery(part, query))
         for part in Part
         for query in QUERIES
     }
     return {
         **parts,
-        "page 4": partial(read_inbox, boss.pk, Wanted(page=4)),
-        "of the owner": partial(read_inbox, owner.pk, Wanted(Part.OTHERS)),
+        "page 4": partial(read_inbox, boss.pk, InboxQuery(page=4)),
+        "of the owner": partial(read_inbox, owner.pk, InboxQuery(Part.OTHERS)),
         "count": partial(waiting_for, [boss.pk, owner.pk]),
         "sidebar": partial(sidebar, boss.pk),
     }
@@ -140,7 +140,7 @@ def read_all(reader: User) -> list[UUID]:
     """Return all pages of the inbox, in their order."""
     prompts: list[UUID] = []
     for page in range(1, MOST):
-        listed = read_inbox(reader.pk, Wanted(page=page))
+        listed = read_inbox(reader.pk, InboxQuery(page=page))
         prompts += [prompt.pk for prompt in listed.prompts]
         if not listed.more:
             break

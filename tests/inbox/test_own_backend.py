@@ -17,7 +17,7 @@ from sessions_app.admin import repairs
 from sessions_app.admin.prompt_filters import nobody_can_answer
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import claims
-from sessions_app.interactions.answerers import Asked, answerers
+from sessions_app.interactions.answerers import PromptAudience, answerers
 from sessions_app.interactions.pending_counts import waiting_for
 from sessions_app.interactions.votes import counting
 from sessions_app.models import Interaction
@@ -138,7 +138,7 @@ async def test_whom_the_backend_permits_and_who_is_active_is_found(
         for left, is_found in ((gone, {chief.id}), (chief, set())):
             await User.objects.filter(pk=left.id).aupdate(is_active=False)
             rows = Interaction.objects.select_related("conversation__owner")
-            asked = Asked.of(await rows.aget(pk=prompt.pk))
+            asked = PromptAudience.of(await rows.aget(pk=prompt.pk))
             assert await reads.read(answerers, asked) == is_found
             assert await reads.read(nobody) == (not is_found)
 

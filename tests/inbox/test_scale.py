@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 
-from chat_app.feed.inbox_parts import Part, Wanted, find_prompt, read_inbox
+from chat_app.feed.inbox_parts import InboxQuery, Part, find_prompt, read_inbox
 from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.interactions import inbox_query, pending_counts
 from sessions_app.interactions.pending_counts import waiting_for
@@ -32,11 +32,11 @@ def look(user: User) -> None:
     """Read all that this person's inbox can show, and the count in the header of every page."""
     for part in Part:
         for query in QUERIES:
-            read_inbox(user.pk, Wanted(part, query))
-    for one in [one.pk for one in read_inbox(user.pk, Wanted()).prompts]:
+            read_inbox(user.pk, InboxQuery(part, query))
+    for one in [one.pk for one in read_inbox(user.pk, InboxQuery()).prompts]:
         assert find_prompt(user.pk, one)
     assert find_prompt(user.pk, uuid4()) is None
-    assert waiting_for([user.pk])[user.pk].prompts == len(read_inbox(user.pk, Wanted()).prompts)
+    assert waiting_for([user.pk])[user.pk].prompts == len(read_inbox(user.pk, InboxQuery()).prompts)
     assert sidebar(user.pk).waiting
 
 
@@ -50,12 +50,12 @@ def test_it_opens_as_with_ten(monkeypatch: pytest.MonkeyPatch) -> None:
     Candidate.objects.filter(user=boss).delete()  # what one asks oneself is one's own
     analyze()
     read_pages_as_elsewhere()
-    waits = len(read_inbox(boss.pk, Wanted()).prompts)
+    waits = len(read_inbox(boss.pk, InboxQuery()).prompts)
     few = work_done(partial(look, boss))
     ask_for_many()
     analyze()
     assert Interaction.objects.filter(status="pending").count() == (PEOPLE + 1) * EACH
-    assert len(read_inbox(boss.pk, Wanted()).prompts) == waits > 0
+    assert len(read_inbox(boss.pk, InboxQuery()).prompts) == waits > 0
     many = work_done(partial(look, boss))
     assert many <= few * 2, (few, many)
     if connection.vendor == "sqlite":

@@ -10,10 +10,10 @@ from django.db import transaction
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from chat_app.feed.inbox_parts import Part, Wanted, read_inbox
+from chat_app.feed.inbox_parts import InboxQuery, Part, read_inbox
 from chat_app.notifications import notices
 from sessions_app.admin.prompt_filters import nobody_can_answer
-from sessions_app.interactions.answerers import Asked, answerers, may_answer
+from sessions_app.interactions.answerers import PromptAudience, answerers, may_answer
 from sessions_app.interactions.pending_counts import waiting_for
 from sessions_app.models import Candidate, Interaction, Vote
 from tests.inbox.many_prompts import NOW, new_conversation, new_prompt, new_run
@@ -152,7 +152,7 @@ GONE = Somebody(False, {0}, {BY_ROW}, True)
 
 
 def listed(user: User, part: Part) -> set[Any]:
-    return {one.pk for one in read_inbox(user.pk, Wanted(part)).prompts}
+    return {one.pk for one in read_inbox(user.pk, InboxQuery(part)).prompts}
 
 
 @settings(
@@ -188,12 +188,12 @@ def test_all_agree_who_may_answer(people: list[Somebody], questions: list[Questi
             }
             assert listed(user, Part.CLAIMED) == claimed
             for prompt, one in asked:
-                assert may_answer(user.pk, Asked.of(prompt)) == may(number, person, one)
+                assert may_answer(user.pk, PromptAudience.of(prompt)) == may(number, person, one)
         for prompt, one in asked:
             everybody = {
                 users[number].pk for number in range(PEOPLE) if may(number, people[number], one)
             }
-            assert answerers(Asked.of(prompt), User.objects.all()) == everybody
+            assert answerers(PromptAudience.of(prompt), User.objects.all()) == everybody
             told = {
                 int(about["mail"])
                 for _, about in notices._notices(prompt, "prompt.opened", "", NOW)

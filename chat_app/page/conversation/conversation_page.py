@@ -37,7 +37,7 @@ from sessions_app.workflows import registry
 CARDS = 20  # of questions that wait, the oldest
 
 
-class Wanted(NamedTuple):
+class ItemRange(NamedTuple):
     """The newest items of those between two sequences, of the branch that goes on with a run; the
     rest is for `history` and `build`.
     """
@@ -49,7 +49,7 @@ class Wanted(NamedTuple):
     branch: UUID | None = None
 
 
-ALL = Wanted()
+ALL = ItemRange()
 
 
 class ShownBranch:
@@ -115,7 +115,7 @@ class Page:
     state: RunState
     cards: list[Card]
     unplaced: list[Card]
-    offered: registry.Offered | None
+    offered: registry.OfferedWorkflow | None
     now: datetime
     deleted: Conversation | None = None
 
@@ -146,7 +146,7 @@ class Page:
             return self.offered.workflow.title
         return self.conversation.workflow if self.conversation else ""
 
-    def takes_files(self, choices: Iterable[registry.Offered]) -> bool:
+    def takes_files(self, choices: Iterable[registry.OfferedWorkflow]) -> bool:
         """Return whether files can be attached here: before the first message, with any of the
         choices.
         """
@@ -180,7 +180,7 @@ class Page:
 def read_page(
     owner: UserId,
     conversation_id: str,
-    wanted: Wanted = ALL,
+    wanted: ItemRange = ALL,
     *,
     typed: TypedAnswer | None = None,
 ) -> Page:
@@ -222,7 +222,7 @@ def edited_message(page: Page, run: UUID) -> dict[str, str | bool]:
 
 
 def read_transcript(
-    conversation: Conversation, wanted: Wanted = ALL, branch: ShownBranch | None = None
+    conversation: Conversation, wanted: ItemRange = ALL, branch: ShownBranch | None = None
 ) -> Transcript:
     """Read a bounded part of the transcript. Blocks: call it in a thread."""
     branch = branch or ShownBranch(conversation, wanted.branch)

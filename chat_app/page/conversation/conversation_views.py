@@ -19,8 +19,8 @@ from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import back_to, or_404, person_of, personal, site_context
 from chat_app.page.conversation import message_forms
 from chat_app.page.conversation.conversation_page import (
+    ItemRange,
     Page,
-    Wanted,
     edited_message,
     read_page,
     read_text,
@@ -47,7 +47,7 @@ from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import attachments, reads
 from sessions_app.storage.spool import pieces, spool
 from sessions_app.storage.storable import is_storable
-from sessions_app.workflows.registry import Offered
+from sessions_app.workflows.registry import OfferedWorkflow
 
 EXPORTS = {
     "md": ("text/markdown", exporting.as_markdown),
@@ -107,7 +107,7 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """
     _check_name(conversation_id)
     person = await person_of(request)
-    wanted = Wanted(
+    wanted = ItemRange(
         branch=message_forms.run(request.GET, "branch"),
         after=max(0, message_forms.number(request.GET, "from") - 1),
         before=message_forms.number(request.GET, "before") or None,
@@ -275,7 +275,7 @@ async def _page(
     )
 
     def render() -> str:
-        wanted = Wanted(branch=branch, before=before)
+        wanted = ItemRange(branch=branch, before=before)
         page = read_page(person.id, conversation_id, wanted, typed=typed)
         if page.deleted is not None:
             context = {**site_context(), "deleted": page.deleted, **(extra or {})}
@@ -318,12 +318,12 @@ def _accepted() -> str:
     return ",".join(["image/*"] * pictures + [f".{one}" for one in endings])
 
 
-def _picked(request: HttpRequest, choices: list[Offered]) -> str | None:
+def _picked(request: HttpRequest, choices: list[OfferedWorkflow]) -> str | None:
     name = request.GET.get("workflow")
     return name if name in {offered.workflow.name for offered in choices} else None
 
 
-def _context(page: Page, choices: Sequence[Offered] = ()) -> JsonObject:
+def _context(page: Page, choices: Sequence[OfferedWorkflow] = ()) -> JsonObject:
     return {
         "page": page,
         "conversation_id": page.conversation_id,

@@ -14,7 +14,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_http_methods
 
-from chat_app.feed.inbox_parts import ANSWERABLE, LISTED, LONGEST, PAGE, Part, Wanted, read_inbox
+from chat_app.feed.inbox_parts import (
+    ANSWERABLE,
+    LISTED,
+    LONGEST,
+    PAGE,
+    InboxQuery,
+    Part,
+    read_inbox,
+)
 from chat_app.identity.prompt_links import read_prompt_link
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import or_404, person_of, personal, site_context
@@ -51,7 +59,7 @@ async def show(request: HttpRequest) -> HttpResponse:
     """Show what waits for the person: `?part=`, searched by `?q=`, `?page=`."""
     person = await person_of(request)
     part, query = request.GET.get("part"), request.GET.get("q", "").strip()[:LONGEST]
-    wanted = Wanted(
+    wanted = InboxQuery(
         Part(part) if part in set(Part) else Part.ALL,
         query,
         max(1, message_forms.number(request.GET, "page")),

@@ -38,7 +38,7 @@ WORDS: dict[str, str | Promise] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class PromptHistoryEntry:
     """Something that happened to the prompt, in words."""
 
     words: str
@@ -49,7 +49,7 @@ class Happened:
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class SharedMessage:
     """A message of its conversation, with the names of its files, and what was said then."""
 
     message: str
@@ -66,8 +66,8 @@ class PromptPage:
     """
 
     entry: Entry
-    history: Sequence[Happened]
-    shared: Sequence[Shared]
+    history: Sequence[PromptHistoryEntry]
+    shared: Sequence[SharedMessage]
 
 
 def read_prompt(
@@ -85,8 +85,8 @@ def read_prompt(
     return PromptPage(entry, _history(prompt), shared)
 
 
-def _shared(run: TranscriptPart) -> Shared:
-    return Shared(
+def _shared(run: TranscriptPart) -> SharedMessage:
+    return SharedMessage(
         message=run["message"],
         files=", ".join(file["name"] for file in run["files"]),
         at=datetime.fromisoformat(run["created_at"]),
@@ -94,10 +94,10 @@ def _shared(run: TranscriptPart) -> Shared:
     )
 
 
-def _history(prompt: Interaction) -> list[Happened]:
+def _history(prompt: Interaction) -> list[PromptHistoryEntry]:
     newest = AuditEntry.objects.filter(interaction=prompt.pk).order_by("-at", "-pk")[:SHOWN]
     return [
-        Happened(
+        PromptHistoryEntry(
             words=str(WORDS[one.action]),
             by=one.by_name,
             to=", ".join(one.detail.get("to") or ()) if one.action in HANDED else "",

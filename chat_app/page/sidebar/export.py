@@ -15,14 +15,14 @@ from sessions_app.models.people import UserId
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ConversationExport:
     """An export: the conversation, and its runs in the order of their messages."""
 
     about: TranscriptPart
     runs: list[UUID]
 
 
-def find(owner: UserId, conversation_id: str) -> Exported:
+def find(owner: UserId, conversation_id: str) -> ConversationExport:
     """Find the owner's conversation of a name. Blocks: call it in a thread.
 
     Raises:
@@ -38,10 +38,10 @@ def find(owner: UserId, conversation_id: str) -> Exported:
         "created_at": conversation.created_at.isoformat(),
     }
     runs = Run.objects.filter(conversation=conversation).order_by("sequence")
-    return Exported(about, list(runs.values_list("pk", flat=True)))
+    return ConversationExport(about, list(runs.values_list("pk", flat=True)))
 
 
-def as_json(exported: Exported) -> Iterator[str]:
+def as_json(exported: ConversationExport) -> Iterator[str]:
     """Write an object with the list `runs`, each with its message and what was `said`. Blocks."""
     head = json.dumps(exported.about, ensure_ascii=False, indent=2)
     yield head[: -len("\n}")] + ',\n  "runs": ['
@@ -51,7 +51,7 @@ def as_json(exported: Exported) -> Iterator[str]:
     yield "\n  ]\n}\n"
 
 
-def as_markdown(exported: Exported) -> Iterator[str]:
+def as_markdown(exported: ConversationExport) -> Iterator[str]:
     """Write each message as a heading with what followed; questions as quotations. Blocks."""
     about = exported.about
     yield f"# {about['title'] or about['conversation_id']}\n\n"

@@ -74,7 +74,7 @@ class Sidebar:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asking:
+class _WaitingCount:
     """The number of a conversation's waiting prompts, and the next of their deadlines."""
 
     count: int
@@ -122,7 +122,7 @@ def title_of(owner: UserId, conversation_id: str) -> str | None:
     return Conversation.objects.of(owner, conversation_id).values_list("title", flat=True).first()
 
 
-def _asking(conversations: QuerySet[Conversation], limit: int) -> dict[UUID, _Asking]:
+def _asking(conversations: QuerySet[Conversation], limit: int) -> dict[UUID, _WaitingCount]:
     """Return the conversations that need the person, the oldest deadline first, then those
     without.
     """
@@ -131,10 +131,10 @@ def _asking(conversations: QuerySet[Conversation], limit: int) -> dict[UUID, _As
         count=Count("pk"), deadline=Min("expires_at"), since=Min("created_at")
     )
     rows = groups.order_by(F("deadline").asc(nulls_last=True), "since")[:limit]
-    return {row["conversation_id"]: _Asking(row["count"], row["deadline"]) for row in rows}
+    return {row["conversation_id"]: _WaitingCount(row["count"], row["deadline"]) for row in rows}
 
 
-def _entries(ids: list[UUID], asking: dict[UUID, _Asking]) -> tuple[list[Entry], bool]:
+def _entries(ids: list[UUID], asking: dict[UUID, _WaitingCount]) -> tuple[list[Entry], bool]:
     """Read the entries, and whether prompts may be assigned to anybody, which mostly spares a
     query.
     """
@@ -153,7 +153,7 @@ def _entries(ids: list[UUID], asking: dict[UUID, _Asking]) -> tuple[list[Entry],
     return [_entry(rows[pk], asking.get(pk)) for pk in ids if pk in rows], is_assigned
 
 
-def _entry(row: JsonObject, asking: _Asking | None) -> Entry:
+def _entry(row: JsonObject, asking: _WaitingCount | None) -> Entry:
     # It may have been answered since the first look.
     asked = asking if asking and row["question"] else None
     offered = registry.find(row["workflow"])

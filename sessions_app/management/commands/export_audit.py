@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from sessions_app.interactions.audit_trail import FORMATS, Wanted
+from sessions_app.interactions.audit_trail import FORMATS, EntrySelection
 
 
 class Command(BaseCommand):
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=FORMATS, default="jsonl")
 
     def handle(self, *args: object, **options: Any) -> None:
-        wanted = Wanted(options["since"], options["until"], options["workflow"])
+        wanted = EntrySelection(options["since"], options["until"], options["workflow"])
         for text in FORMATS[options["format"]](wanted.entries()):
             self.stdout.write(text, ending="")
 

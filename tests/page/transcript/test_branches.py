@@ -11,7 +11,7 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from chat_app.page.conversation.conversation_page import Wanted, read_page
+from chat_app.page.conversation.conversation_page import ItemRange, read_page
 from chat_app.page.conversation.transcript import UserMessage
 from sessions_app.models import Conversation, Run
 from sessions_app.prompts import TextPrompt
@@ -39,7 +39,7 @@ def said(log: StoredLog, text: str, **place: Run) -> Run:
 
 def shown(log: StoredLog, branch: Run | None = None) -> list[str]:
     """Return the messages on the page, each with which version it is."""
-    wanted = Wanted(branch=branch.id if branch else None)
+    wanted = ItemRange(branch=branch.id if branch else None)
     items = read_page(log.conversation.owner_id, "c", wanted).transcript.items
     return [
         f"{item.text} {item.versions.number}/{item.versions.total}" if item.versions else item.text
@@ -106,7 +106,7 @@ def test_older_parts_are_of_the_same_branch(log: StoredLog) -> None:
     texts: list[str] = []
     before = None
     while True:
-        wanted = Wanted(before=before, branch=first.id)
+        wanted = ItemRange(before=before, branch=first.id)
         part = read_page(log.conversation.owner_id, "c", wanted).transcript
         texts = [item.text for item in part.items if isinstance(item, UserMessage)] + texts
         before = part.older

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from bench.peers.long_answer import report, tokens
-from chat_app.page.conversation.conversation_page import Wanted, read_transcript
+from chat_app.page.conversation.conversation_page import ItemRange, read_transcript
 from chat_app.page.conversation.history import KnownText
 from chat_app.page.conversation.transcript import ShownText, TextSegment
 from chat_app.page.markdown import blocks
@@ -41,7 +41,7 @@ class Reader:
         self.sizes: list[int] = []
 
     def look(self, after: int) -> list[TextSegment]:
-        wanted = Wanted(after=after, known=self._known, hold=True)
+        wanted = ItemRange(after=after, known=self._known, hold=True)
         items = read_transcript(self._log.conversation, wanted).items
         texts = [item for item in items if isinstance(item, TextSegment)]
         for item in texts:

@@ -10,8 +10,8 @@ from django.db import connection, transaction
 
 from chat_app.page.conversation import history, transcript
 from chat_app.page.conversation.conversation_page import (
+    ItemRange,
     Transcript,
-    Wanted,
     read_page,
     read_transcript,
 )
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db
 
 
 def items(log: StoredLog, after: int = 0, before: int | None = None) -> list[Item]:
-    return read_transcript(log.conversation, Wanted(after, before)).items
+    return read_transcript(log.conversation, ItemRange(after, before)).items
 
 
 def question_at_end(log: StoredLog) -> Question:
@@ -50,7 +50,7 @@ def parts(log: StoredLog) -> Iterator[Transcript]:
     part = read_transcript(log.conversation)
     yield part
     while part.older:
-        part = read_transcript(log.conversation, Wanted(before=part.older))
+        part = read_transcript(log.conversation, ItemRange(before=part.older))
         yield part
 
 

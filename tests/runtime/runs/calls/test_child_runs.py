@@ -12,7 +12,7 @@ import pytest
 
 from sessions_app import runs
 from sessions_app.conversations import child_runs, workflow_access
-from sessions_app.conversations.child_runs import Returned
+from sessions_app.conversations.child_runs import ReturnValue
 from sessions_app.errors import Invalid
 from sessions_app.hosting.run_task import LeaveReason, RunTask
 from sessions_app.journal.journal import Call, CallResult
@@ -378,7 +378,7 @@ async def test_a_child_that_just_ended_wins_over_the_time(monkeypatch: pytest.Mo
         child = Run.objects.get(parent=parent.id)
         record = RunRecord(child.id, child.conversation_id, child.message_id, child.client_format)
         called = ParentCall(parent.id, call.position)
-        child_runs.end(tx, record, called, Run.Status.COMPLETED, Returned("just so"), "")
+        child_runs.end(tx, record, called, Run.Status.COMPLETED, ReturnValue("just so"), "")
         return expire(tx, parent, call)
 
     monkeypatch.setattr(child_runs, "expire", too_late)
